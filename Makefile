@@ -1,0 +1,63 @@
+# `make` lists the targets. Needs make, Python 3.11 or newer and pip; everything else goes into .venv.
+# Stamps in .venv remember what is installed: a target installs again only when a lock file or pyproject.toml changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Lock files hold versions and hashes only: which index serves them is the machine's own setting.
+LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-emit-index-url --annotation-style line
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench lock image clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
+
+run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents that train a model, a live view
+	$(BIN)/frys demo
+
+test: lint  ## install what the tests need, then run the linters, the type checker and all tests; ARGS="-k name" for some
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/test.stamp  ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/test.stamp  ## let ruff format the code and mend what it can
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test.stamp  ## the benchmarks, against peers in the same run; ARGS="--help" for a choice
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks $(ARGS)
+
+lock: $(BIN)/python  ## write both lock files anew, with the newest versions that pyproject.toml allows
+	$(PIP) install uv==0.13.8
+	$(LOCK) --extra server --group build --output-file requirements.lock pyproject.toml
+	$(LOCK) --all-extras --group build --constraints requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+image:  ## the container image frys-gateway
+	docker build --tag frys-gateway .
+
+clean:  ## remove .venv and everything that tools left behind
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian keeps ensurepip in a package of its own; without it the interpreter's pip fills the environment.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	if $(PYTHON) -c 'import ensurepip' 2>/dev/null; then $(PYTHON) -m venv $(VENV); \
+	else $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $(BIN)/python install --quiet pip; fi
+
+$(VENV)/run.stamp: requirements.lock pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/test.stamp: requirements-dev.lock $(VENV)/run.stamp
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	touch $@

@@ -1,0 +1,1 @@
+"""Tests mirror ``gateway/``; a package, so that they can share strategies."""

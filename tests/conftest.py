@@ -1,0 +1,23 @@
+"""What all tests share: the event loops they run on, and how hypothesis draws its examples."""
+
+import asyncio
+import os
+from collections.abc import Callable
+
+import pytest
+import uvloop
+from hypothesis import settings
+
+# A red run in CI tells of the change, not of luck, and a busy machine is no failure: no example has a deadline.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The gateway runs on uvloop, so do its tests; the SDK also runs on its user's loop, so its own tests take both."""
+    if config.rootpath / "tests" / "client" in item.path.parents:
+        return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
