@@ -1,0 +1,165 @@
+"""The error tree, with the codes of ``spec/protocol.md`` section 12.
+
+::
+
+    FrysError
+    ├── PeerError                 the other side's fault; carries a wire code
+    │   ├── ProtocolViolation     the connection cannot go on (close code 4xxx)
+    │   └── RequestRefused        one request failed, the connection lives (error code 5xxx)
+    ├── UsageError                our caller's fault: fix the program
+    │   ├── UnsupportedDtype
+    │   └── InvalidArgument
+    ├── CapacityError             a bound was reached: slow down or try later
+    └── ConnectionFailed          no connection, or it was lost
+        ├── ConnectionClosed      closed with a code that says not to reconnect
+        └── RequestTimeout        no answer in time
+
+What a client does about a code depends on its hundreds only (:func:`action_of`).
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Code(enum.IntEnum):
+    """Close codes (4xxx) and error codes (5xxx) of spec section 12.1."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    PROTOCOL_ERROR = 1002
+    UNSUPPORTED_DATA = 1003
+    FRAME_TOO_BIG = 1009
+    INTERNAL_ERROR = 1011
+
+    HEARTBEAT_TIMEOUT = 4000
+    SLOW_CONSUMER = 4001
+    HANDSHAKE_TIMEOUT = 4002
+    TOO_MANY_CONNECTIONS = 4100
+    MALFORMED_FRAME = 4200
+    UNSUPPORTED_VERSION = 4201
+    UNEXPECTED_MESSAGE = 4202
+    BAD_HELLO = 4203
+    UNAUTHENTICATED = 4300
+
+    TRANSFER_ABORTED = 5000
+    PEER_GONE = 5001
+    QUEUE_FULL = 5100
+    NO_SUCH_PEER = 5101
+    DRAINING = 5102
+    UNKNOWN_STREAM = 5200
+    UNKNOWN_MESSAGE_TYPE = 5201
+    INVALID_NAME = 5202
+    KIND_MISMATCH = 5203
+    INVALID_TENSOR = 5204
+    SIZE_MISMATCH = 5205
+    UNKNOWN_CODEC = 5206
+    CORRUPT_PAYLOAD = 5207
+    MESSAGE_TOO_BIG = 5208
+    BROKEN_TRANSFER = 5209
+    BAD_SEQUENCE = 5210
+    INVALID_REQUEST = 5211
+    LIMIT_EXCEEDED = 5212
+    NOT_REQUESTED = 5213
+    INTERNAL = 5214
+    FORBIDDEN = 5300
+
+
+class Action(enum.Enum):
+    """What a client does about a code (spec section 12)."""
+
+    RECONNECT = "reconnect"
+    RECONNECT_LATER = "reconnect_later"
+    DO_NOT_RECONNECT = "do_not_reconnect"
+    REFRESH_TOKEN = "refresh_token"
+
+
+_ACTIONS = (Action.RECONNECT, Action.RECONNECT_LATER, Action.DO_NOT_RECONNECT, Action.REFRESH_TOKEN)
+_FINAL_WEBSOCKET_CODES = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010})
+
+
+def action_of(code: int) -> Action:
+    """What a client does about a close or error code, known to it or not (spec section 12)."""
+    if 4000 <= code < 6000:
+        hundreds = code % 1000 // 100
+        return _ACTIONS[hundreds] if hundreds < len(_ACTIONS) else Action.DO_NOT_RECONNECT
+    return Action.DO_NOT_RECONNECT if code in _FINAL_WEBSOCKET_CODES else Action.RECONNECT
+
+
+def name_of(code: int) -> str:
+    """The documented name of a code, or ``"CODE_<n>"`` for one that this version does not know."""
+    try:
+        return Code(code).name
+    except ValueError:
+        return f"CODE_{code}"
+
+
+class FrysError(Exception):
+    """Root of every error that the gateway and its SDK raise on purpose."""
+
+
+class PeerError(FrysError):
+    """The other side did something wrong, or says that we did.
+
+    Attributes:
+        code: the wire code; :func:`action_of` tells what to do about it.
+        message: what happened, with the values that caused it.
+    """
+
+    def __init__(self, code: Code | int, message: str) -> None:
+        super().__init__(message)
+        self.code = int(code)
+        self.message = message
+
+    @property
+    def action(self) -> Action:
+        """What a client does about it."""
+        return action_of(self.code)
+
+    def __str__(self) -> str:
+        return f"{self.message} ({name_of(self.code)}, code {self.code})"
+
+
+class ProtocolViolation(PeerError):
+    """The peer broke the protocol so that the connection cannot go on; ``code`` is a close code."""
+
+
+class RequestRefused(PeerError):
+    """One request was refused; the connection goes on; ``code`` is an error code."""
+
+
+class UsageError(FrysError):
+    """The calling program is wrong; the message says what to change."""
+
+
+class InvalidArgument(UsageError, ValueError):
+    """An argument has a value that cannot be used."""
+
+
+class UnsupportedDtype(UsageError, TypeError):
+    """An array has a dtype that cannot travel; the message names it and says what to convert it to."""
+
+
+class CapacityError(FrysError):
+    """A bound in bytes or in number was reached; nothing was sent. Slow down, or try again later."""
+
+
+class ConnectionFailed(FrysError, ConnectionError):
+    """There is no connection, or it was lost before the answer came."""
+
+
+class ConnectionClosed(ConnectionFailed):
+    """The connection is closed for good.
+
+    Attributes:
+        code: the WebSocket close code.
+    """
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"connection closed: {reason or 'no reason given'} ({name_of(code)}, code {code})")
+        self.code = code
+        self.reason = reason
+
+
+class RequestTimeout(ConnectionFailed, TimeoutError):
+    """No answer came in time."""

@@ -1,0 +1,36 @@
+"""Domain names for the integers and strings that travel through every layer."""
+
+from typing import NewType
+
+ClientId = NewType("ClientId", str)
+"""Who a client is; letters, digits, ``.``, ``_``, ``-``."""
+
+StreamName = NewType("StreamName", str)
+"""``<workflow>/<name>``."""
+
+StreamId = NewType("StreamId", int)
+"""The server's number for a stream, the same on all connections (u32)."""
+
+PeerId = NewType("PeerId", int)
+"""The server's number for a connection (u32, from 1)."""
+
+Alias = NewType("Alias", int)
+"""A publisher's number for a stream on its own connection (u32)."""
+
+Offset = NewType("Offset", int)
+"""Position of a message in its stream (u64, +1 each)."""
+
+Epoch = NewType("Epoch", int)
+"""Incarnation of a stream; below 2**53 so that JavaScript reads it exactly."""
+
+Sequence = NewType("Sequence", int)
+"""A publisher's count of its messages to one alias (u64, from 1)."""
+
+TransferId = NewType("TransferId", int)
+"""Names a large message under way (u32)."""
+
+Correlation = NewType("Correlation", int)
+"""An asker's number for an outstanding request (u64)."""
+
+SubscriptionId = NewType("SubscriptionId", int)
+"""A client's number for one of its subscriptions (u32)."""

@@ -1,0 +1,27 @@
+"""The configurable limits of a peer (spec section 13)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one side accepts. Every length from the wire is checked against one of these before it is used."""
+
+    max_frame_bytes: int = 8 * 1024 * 1024
+    """The largest WebSocket message."""
+    max_message_bytes: int = 4 * 1024 * 1024 * 1024
+    """The largest decoded payload of one message."""
+    chunk_bytes: int = 512 * 1024
+    """Decoded size of the chunks of large messages; messages up to this size travel in one frame."""
+    max_aliases: int = 4096
+    """Streams that one connection may have opened for publishing."""
+    max_subscriptions: int = 1024
+    """Subscriptions of one connection."""
+    max_transfers: int = 64
+    """Large messages that one connection may have under way towards us."""
+    max_requests: int = 4096
+    """Requests that one connection may have outstanding."""
+    max_streams: int = 100_000
+    """Streams of one gateway."""

@@ -1,0 +1,122 @@
+"""Every number and byte layout of the wire, in one place (``spec/protocol.md``).
+
+Knows struct formats, opcodes, flags and limits. No other module writes a number of the wire.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from typing import Final
+
+SUBPROTOCOL_BINARY: Final = "frys.v1"
+SUBPROTOCOL_JSON: Final = "frys.v1.json"
+VERSION: Final = 1
+
+Buffer = bytes | bytearray | memoryview
+"""What the protocol reads from and writes to."""
+
+
+class Opcode(enum.IntEnum):
+    """What a frame is (spec section 2)."""
+
+    HELLO = 0x01
+    WELCOME = 0x02
+    AUTHENTICATE = 0x03
+    AUTHENTICATED = 0x04
+    OPEN = 0x05
+    STREAM = 0x06
+    SUBSCRIBE = 0x07
+    SUBSCRIBED = 0x08
+    UNSUBSCRIBE = 0x09
+    UNSUBSCRIBED = 0x0A
+    ERROR = 0x0B
+    GO_AWAY = 0x0C
+    MESSAGE = 0x10
+    BATCH = 0x11
+    REQUEST = 0x12
+    REPLY = 0x13
+    CHUNK = 0x18
+    END = 0x19
+    ABORT = 0x1A
+    ACK = 0x1B
+    GAP = 0x1C
+    PING = 0x1D
+    PONG = 0x1E
+
+
+JSON_OPCODES: Final = frozenset(op for op in Opcode if op <= Opcode.GO_AWAY)
+DATA_OPCODES: Final = frozenset({Opcode.MESSAGE, Opcode.BATCH, Opcode.REQUEST, Opcode.REPLY})
+
+# Flags of data frames and chunks (spec sections 5 and 6.2). Plain ints: they are tested once per frame.
+FLAG_ENCODED: Final = 0x01
+FLAG_CHUNKED: Final = 0x02
+FLAG_ACK: Final = 0x04
+FLAG_FAILED: Final = 0x08
+
+FRAME_START: Final = struct.Struct("<IBBH")
+"""frame_bytes, opcode, flags, meta_units (spec section 2)."""
+
+DATA_HEADER: Final = struct.Struct("<IBBHIIQq")
+"""frame_bytes, opcode, flags, meta_units, stream, publisher, offset, timestamp_ns (spec section 5)."""
+
+DATA_ROUTE: Final = struct.Struct("<IIQ")
+"""stream, publisher, offset: what the server overwrites, at :data:`ROUTE_AT` (spec section 5)."""
+ROUTE_AT: Final = 8
+
+BATCH_BLOCK: Final = struct.Struct("<II")
+"""count, zero (spec section 5)."""
+
+CHUNK_PLAN: Final = struct.Struct("<IIQ")
+"""transfer, chunk_bytes, payload_bytes (spec section 6.1)."""
+
+CHUNK_HEADER: Final = struct.Struct("<IBBHII")
+"""frame start, transfer, index (spec section 6.2)."""
+
+END_FRAME: Final = struct.Struct("<IBBHIIQq")
+"""frame start, transfer, reserved, offset, timestamp_ns (spec section 6.3)."""
+
+ABORT_FRAME: Final = struct.Struct("<IBBHII")
+"""frame start, transfer, code (spec section 6.4)."""
+
+ACK_FRAME: Final = struct.Struct("<IBBHIIQQ")
+"""frame start, alias, count, sequence, offset (spec section 7.1)."""
+
+GAP_FRAME: Final = struct.Struct("<IBBHIIQQ")
+"""frame start, stream, code, first, last (spec section 7.2)."""
+
+PING_FRAME: Final = struct.Struct("<IBBHq")
+"""frame start, t0 (spec section 9)."""
+
+PONG_FRAME: Final = struct.Struct("<IBBHqqq")
+"""frame start, t0, t1, t2 (spec section 9)."""
+
+ENCODING_BLOCK: Final = struct.Struct("<Q8B")
+"""decoded_bytes, four times (step id, parameter) (spec section 10.1)."""
+
+DESCRIPTOR: Final = struct.Struct("<BBBB")
+"""dtype, ndim, name_bytes, flags (spec section 5.1)."""
+DESCRIPTOR_MORE: Final = 0x01
+DESCRIPTOR_WIDE: Final = 0x02
+NO_TENSOR: Final = 0
+
+ALIGNMENT: Final = 8
+"""Frames, blocks and tensors start on multiples of this (spec section 2)."""
+
+# Limits that are part of the protocol (spec sections 5, 6, 13); configurable ones are in limits.py.
+MAX_NDIM: Final = 32
+MAX_NAME_BYTES: Final = 255
+MAX_TENSORS: Final = 255
+MAX_HEADERS_BYTES: Final = 64 * 1024
+MIN_CHUNK_BYTES: Final = 4096
+MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
+CHUNK_BYTES_MULTIPLE: Final = 64
+MAX_STEPS: Final = 4
+
+PADDING: Final = tuple(bytes(n) for n in range(ALIGNMENT))
+"""``PADDING[-n % ALIGNMENT]`` are the zero bytes that follow ``n`` bytes."""
+
+
+def padded(size: int) -> int:
+    """The next multiple of 8 at or above ``size``."""
+    return (size + 7) & ~7

@@ -1,0 +1,1 @@
+"""Tests of ``gateway/protocol``: no event loop, no socket, no clock."""
