@@ -1,0 +1,230 @@
+"""The meta block of a data frame: tensor descriptors and headers (spec section 5.1).
+
+On the way of every message: what repeats from message to message, the descriptors, is kept in two bounded caches.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import orjson
+
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.dtypes import code_of, dtype_of
+from gateway.protocol.tensors import TensorSpec, payload_layout
+from gateway.protocol.wire import (
+    DESCRIPTOR,
+    DESCRIPTOR_MORE,
+    DESCRIPTOR_WIDE,
+    MAX_HEADERS_BYTES,
+    MAX_NAME_BYTES,
+    MAX_NDIM,
+    MAX_TENSORS,
+    NO_TENSOR,
+    PADDING,
+    Buffer,
+    padded,
+)
+
+_NARROW: Final = tuple(struct.Struct(f"<{ndim}I") for ndim in range(MAX_NDIM + 1))
+_WIDE: Final = tuple(struct.Struct(f"<{ndim}Q") for ndim in range(MAX_NDIM + 1))
+_NARROW_LIMIT: Final = 1 << 32
+_ARRAY_BYTES_LIMIT: Final = int(np.iinfo(np.intp).max)
+
+_CACHED_BYTES: Final = 256
+_CACHED_BLOCKS: Final = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """A parsed meta block.
+
+    Attributes:
+        specs: of the tensors, in the order in which the payload holds them.
+        headers: the message's headers, or None.
+        payload_bytes: decoded size that the descriptors give to the payload of a message, or to one record of a batch.
+    """
+
+    specs: tuple[TensorSpec, ...]
+    headers: dict[str, Any] | None
+    payload_bytes: int
+
+
+_EMPTY: Final = Meta((), None, 0)
+_NO_TENSOR_BLOCK: Final = DESCRIPTOR.pack(NO_TENSOR, 0, 0, 0) + PADDING[4]
+
+# Descriptor blocks that were parsed before; at most _CACHED_BLOCKS of at most _CACHED_BYTES, whatever peers send. A
+# plain dict, not lru_cache: blocks with headers must be able to look without leaving an entry of their own.
+_parsed: dict[bytes, Meta] = {}
+
+
+def write_meta(specs: Sequence[TensorSpec], headers: Mapping[str, Any] | None = None) -> bytes:
+    """The meta block of a message; its length is a multiple of 8, and 0 for neither tensors nor headers.
+
+    Args:
+        specs: of the tensors, at most 255, with different names.
+        headers: JSON values and numpy numbers; NaN becomes null, as in all JSON.
+
+    Raises:
+        UnsupportedDtype: a dtype cannot travel.
+        InvalidArgument: names or headers that cannot travel, or too many tensors or dimensions.
+    """
+    if headers is None:
+        if not specs:
+            return b""
+        if len(specs) == 1 and not specs[0].name:
+            return write_tensor_meta(specs[0].dtype, specs[0].shape)
+        return _write_descriptors(specs)
+    return (_write_descriptors(specs) if specs else _NO_TENSOR_BLOCK) + _write_headers(headers)
+
+
+@lru_cache(maxsize=1024)
+def write_tensor_meta(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The meta block of one unnamed tensor without headers: the commonest there is, so it is remembered.
+
+    Raises:
+        UnsupportedDtype: the dtype cannot travel.
+        InvalidArgument: too many dimensions.
+    """
+    return _write_descriptor("", dtype, shape, flags=0)
+
+
+def _write_descriptors(specs: Sequence[TensorSpec]) -> bytes:
+    if len(specs) > MAX_TENSORS:
+        raise InvalidArgument(f"{len(specs)} tensors in one message, at most {MAX_TENSORS} are allowed")
+    if len({spec.name for spec in specs}) != len(specs):
+        raise InvalidArgument(f"tensors of one message need different names, not {[spec.name for spec in specs]}")
+    last = len(specs) - 1
+    return b"".join(
+        [
+            _write_descriptor(spec.name, spec.dtype, spec.shape, flags=DESCRIPTOR_MORE if index < last else 0)
+            for index, spec in enumerate(specs)
+        ]
+    )
+
+
+def _write_descriptor(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], *, flags: int) -> bytes:
+    ndim = len(shape)
+    if ndim > MAX_NDIM:
+        raise InvalidArgument(f"{ndim} dimensions, at most {MAX_NDIM} can be sent")
+    try:
+        name_utf8 = name.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidArgument(f"tensor name {name!r} is not valid Unicode: {error.reason}") from None
+    if len(name_utf8) > MAX_NAME_BYTES:
+        raise InvalidArgument(f"tensor name {name[:40]!r}... has {len(name_utf8)} bytes, at most {MAX_NAME_BYTES} fit")
+    wide = any(dimension >= _NARROW_LIMIT for dimension in shape)
+    start = DESCRIPTOR.pack(code_of(dtype), ndim, len(name_utf8), flags | (DESCRIPTOR_WIDE if wide else 0))
+    dimensions = (_WIDE if wide else _NARROW)[ndim].pack(*shape)
+    return start + dimensions + name_utf8 + PADDING[-(len(start) + len(dimensions) + len(name_utf8)) % 8]
+
+
+def _write_headers(headers: Mapping[str, Any]) -> bytes:
+    if not isinstance(headers, Mapping):
+        raise InvalidArgument(f"headers must be a mapping, not {type(headers).__name__}")
+    try:
+        text = orjson.dumps(dict(headers), option=orjson.OPT_SERIALIZE_NUMPY)
+    except orjson.JSONEncodeError as error:
+        raise InvalidArgument(f"headers cannot be written as JSON: {error}") from None
+    if len(text) > MAX_HEADERS_BYTES:
+        raise InvalidArgument(f"headers of {len(text)} bytes, at most {MAX_HEADERS_BYTES} are allowed; send a tensor")
+    return text + PADDING[-len(text) % 8]
+
+
+def parse_meta(meta: Buffer) -> Meta:
+    """Parse a meta block. What it returns holds no view of ``meta``.
+
+    A Meta without headers may be shared between calls; headers are the caller's own.
+
+    Raises:
+        RequestRefused: ``INVALID_TENSOR``, a broken descriptor; ``INVALID_REQUEST``, broken headers.
+    """
+    if not meta:
+        return _EMPTY
+    block = bytes(meta)  # a copy of a few bytes that makes it hashable
+    known = _parsed.get(block)
+    if known is not None:
+        return known
+    end = _descriptors_end(block)
+    parsed = _parse_descriptors(block[:end])
+    headers = _parse_headers(block[end:])
+    return parsed if headers is None else Meta(parsed.specs, headers, parsed.payload_bytes)
+
+
+def _descriptors_end(block: bytes) -> int:
+    """Where the chain of descriptors ends, from their lengths alone; never past the end of the block."""
+    end = 0
+    for _ in range(MAX_TENSORS):
+        if end + DESCRIPTOR.size > len(block):
+            raise RequestRefused(Code.INVALID_TENSOR, f"tensor descriptor at byte {end} is cut off")
+        _, ndim, name_bytes, flags = DESCRIPTOR.unpack_from(block, end)
+        end += padded(DESCRIPTOR.size + ndim * (8 if flags & DESCRIPTOR_WIDE else 4) + name_bytes)
+        if end > len(block):
+            raise RequestRefused(Code.INVALID_TENSOR, f"tensor descriptor to byte {end} of a block of {len(block)}")
+        if not flags & DESCRIPTOR_MORE:
+            return end
+    raise RequestRefused(Code.INVALID_TENSOR, f"more than {MAX_TENSORS} tensors in one message")
+
+
+def _parse_descriptors(block: bytes) -> Meta:
+    known = _parsed.get(block)
+    if known is not None:
+        return known
+    specs: list[TensorSpec] = []
+    at = 0
+    while at < len(block):
+        if block[at] == NO_TENSOR:
+            if len(block) > len(_NO_TENSOR_BLOCK) or block[:4] != _NO_TENSOR_BLOCK[:4]:
+                raise RequestRefused(Code.INVALID_TENSOR, "dtype 0 in a descriptor that is not the only, empty one")
+            break
+        spec, at = _parse_descriptor(block, at)
+        specs.append(spec)
+    if len({spec.name for spec in specs}) != len(specs):
+        raise RequestRefused(Code.INVALID_TENSOR, "two tensors of one message have the same name")
+    parsed = Meta(tuple(specs), None, payload_layout(specs)[1])
+    if len(block) <= _CACHED_BYTES:
+        if len(_parsed) >= _CACHED_BLOCKS:
+            _parsed.clear()
+        _parsed[block] = parsed
+    return parsed
+
+
+def _parse_descriptor(block: bytes, at: int) -> tuple[TensorSpec, int]:
+    """The descriptor at ``at``, and where the next starts; :func:`_descriptors_end` found it to be within the block."""
+    code, ndim, name_bytes, flags = DESCRIPTOR.unpack_from(block, at)
+    dtype = dtype_of(code)
+    if ndim > MAX_NDIM:
+        raise RequestRefused(Code.INVALID_TENSOR, f"{ndim} dimensions, at most {MAX_NDIM} are allowed")
+    dimensions = (_WIDE if flags & DESCRIPTOR_WIDE else _NARROW)[ndim]
+    shape = dimensions.unpack_from(block, at + DESCRIPTOR.size)
+    # numpy bounds the product of the dimensions that are not 0, so an empty tensor can be too big as well.
+    if math.prod(dimension for dimension in shape if dimension) * dtype.itemsize > _ARRAY_BYTES_LIMIT:
+        raise RequestRefused(Code.INVALID_TENSOR, f"no array can have shape {shape}")
+    name_at = at + DESCRIPTOR.size + dimensions.size
+    name_end = name_at + name_bytes
+    try:
+        name = block[name_at:name_end].decode()
+    except UnicodeDecodeError as error:
+        raise RequestRefused(Code.INVALID_TENSOR, f"tensor name is not UTF-8: {error.reason}") from None
+    return TensorSpec(name, dtype, shape), padded(name_end)
+
+
+def _parse_headers(block: bytes) -> dict[str, Any] | None:
+    text = block.rstrip(b"\0")
+    if not text:
+        return None
+    if len(text) > MAX_HEADERS_BYTES:
+        raise RequestRefused(Code.INVALID_REQUEST, f"headers of {len(text)} bytes, at most {MAX_HEADERS_BYTES} allowed")
+    try:
+        headers = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise RequestRefused(Code.INVALID_REQUEST, f"headers are not JSON: {error}") from None
+    if not isinstance(headers, dict):
+        raise RequestRefused(Code.INVALID_REQUEST, f"headers are a JSON {type(headers).__name__}, not an object")
+    return headers

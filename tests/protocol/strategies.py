@@ -1,0 +1,78 @@
+"""Hypothesis strategies for any test of tensors: every dtype that travels, every shape up to 32 dimensions, chains."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from hypothesis import strategies as st
+
+from gateway.protocol.codecs import COMPRESSORS
+from gateway.protocol.dtypes import DTYPES
+from gateway.protocol.encoding import Chain
+from gateway.protocol.wire import MAX_NDIM
+
+Array = npt.NDArray[Any]
+
+MAX_ELEMENTS = 512
+
+dtypes = st.sampled_from(DTYPES)
+"""Every dtype that travels."""
+
+names = st.text(st.characters(codec="utf-8"), max_size=60)
+"""Names of tensors; at most 240 bytes."""
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    # No surrogates: they are not Unicode text.
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+
+headers = st.none() | st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=20), json_values, max_size=5)
+"""Headers of a message."""
+
+
+@st.composite
+def shapes(draw: st.DrawFn, max_ndim: int = MAX_NDIM) -> tuple[int, ...]:
+    """Shapes from 0-d to ``max_ndim`` dimensions, empty ones too, of at most 512 elements."""
+    ndim = draw(st.integers(0, max_ndim))
+    room = MAX_ELEMENTS
+    shape = []
+    for _ in range(ndim):
+        dimension = draw(st.integers(0, min(room, 8)) if room > 1 else st.integers(0, 1))
+        room //= max(dimension, 1)
+        shape.append(dimension)
+    return tuple(shape)
+
+
+@st.composite
+def arrays(draw: st.DrawFn, max_ndim: int = MAX_NDIM) -> Array:
+    """C-contiguous arrays of every dtype and shape; any bits, so NaN of all kinds too; bool is 0 or 1."""
+    dtype, shape = draw(dtypes), draw(shapes(max_ndim))
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.array(bytearray(draw(st.binary(min_size=size, max_size=size))), np.uint8)
+    if dtype.kind == "b":
+        raw &= 1
+    return raw.view(dtype).reshape(shape)
+
+
+@st.composite
+def chains(draw: st.DrawFn, *, xor: bool = False) -> Chain:
+    """Codec chains that compress; of quick levels only."""
+    codec = draw(st.sampled_from(sorted(COMPRESSORS)))
+    levels = [level for level in (-7, 0, 1, 3) if level in COMPRESSORS[codec].levels]
+    return Chain(draw(st.booleans()), codec, draw(st.sampled_from([None, *levels])), int(xor))
+
+
+def same_bits(one: Array, other: Array) -> bool:
+    """Whether two arrays have the same dtype, shape and bytes; unlike ``==``, NaN equals itself."""
+    return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
