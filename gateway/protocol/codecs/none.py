@@ -1,0 +1,31 @@
+"""``none``: the data as it is; what stands at the end of a chain without a compressor (spec section 10)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gateway.protocol.codecs.abc import corrupt
+from gateway.protocol.wire import Buffer
+
+
+class NoneCodec:
+    """Passes data through; returns the buffer that it was given."""
+
+    name: Final = "none"
+    id: Final = 0
+    levels: Final = range(0)
+    max_ratio: Final = 1
+
+    def encode(self, data: Buffer, level: int | None) -> Buffer:
+        """``data`` itself."""
+        return data
+
+    def check_size(self, data: Buffer, decoded_bytes: int) -> None:
+        """Raise ``CORRUPT_PAYLOAD`` unless the data has its decoded size."""
+        if len(data) != decoded_bytes:
+            raise corrupt(f"{len(data)} bytes that are not compressed declare {decoded_bytes}")
+
+    def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
+        """``data`` itself, if it has the declared size."""
+        self.check_size(data, decoded_bytes)
+        return data

@@ -1,0 +1,47 @@
+"""``xor``: the difference to an earlier version of the same state (spec section 10).
+
+Bytes that did not change become zero. Meant to stand before ``shuffle`` and a compressor.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from gateway.errors import InvalidArgument
+from gateway.protocol.codecs.abc import corrupt
+from gateway.protocol.wire import Buffer
+
+
+class Xor:
+    """Xor with a base payload of the same size; its own inverse.
+
+    The parameter says whose payload the base is: that of the message whose offset is lower by it. Who encodes and who
+    decodes looks the base up; this filter only combines.
+    """
+
+    name: Final = "xor"
+    id: Final = 17
+    parameters: Final = range(1, 256)
+
+    def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
+        """Write ``data`` xor ``base`` to ``out``."""
+        if base is None or len(base) != len(data):
+            raise InvalidArgument(f"xor of {len(data)} bytes needs a base of that size, not {_size(base)}")
+        _combine(data, base, out)
+
+    def decode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
+        """Write ``data`` xor ``base`` to ``out``; ``CORRUPT_PAYLOAD`` without a base of the same size."""
+        if base is None or len(base) != len(data):
+            raise corrupt(f"delta of {len(data)} bytes to the message {parameter} before, whose size is {_size(base)}")
+        _combine(data, base, out)
+
+
+def _size(base: Buffer | None) -> str:
+    return "not known" if base is None else f"{len(base)} bytes"
+
+
+def _combine(data: Buffer, base: Buffer, out: memoryview) -> None:
+    one, other = np.frombuffer(data, np.uint8), np.frombuffer(base, np.uint8)
+    np.bitwise_xor(one, other, out=np.frombuffer(out, np.uint8))

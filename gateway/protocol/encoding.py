@@ -1,0 +1,283 @@
+"""Chains of codecs: what an encoder is told to do, what the wire says was done, and both directions (spec section 10).
+
+Pure functions over buffers, safe to call from worker threads. Which chain suits a payload is decided elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from gateway.errors import Code, InvalidArgument, ProtocolViolation, RequestRefused
+from gateway.protocol.codecs import (
+    CODEC_NAMES,
+    COMPRESSORS,
+    NONE,
+    SHUFFLE,
+    XOR,
+    Compressor,
+    compressor_of,
+    filter_of,
+    is_compressor,
+)
+from gateway.protocol.codecs.abc import corrupt
+from gateway.protocol.wire import ENCODING_BLOCK, MAX_STEPS, Buffer
+
+_STEPS_AT: Final = 8
+_MAX_PIECE_BYTES: Final = 0x7E000000
+"""What every compressor takes at once (lz4 takes the least). Larger payloads travel in chunks, encoded one by one."""
+
+
+class Step(NamedTuple):
+    """One step of a chain on the wire (spec section 10)."""
+
+    id: int
+    param: int
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """The encoding block of a payload or chunk (spec section 10.1).
+
+    Attributes:
+        decoded_bytes: size after decoding. Compare it with the descriptors or the chunk plan, and with the limit on a
+            message, before decoding: it is what decoding allocates.
+        steps: in the order in which the encoder applied them, without the end of the chain; empty if the data is plain.
+    """
+
+    decoded_bytes: int
+    steps: tuple[Step, ...]
+
+    @property
+    def ids(self) -> frozenset[int]:
+        """The codecs it takes to decode."""
+        return frozenset([step.id for step in self.steps])
+
+    def write(self) -> bytes:
+        """The block, 16 bytes."""
+        flat = [number for step in self.steps for number in step]
+        return ENCODING_BLOCK.pack(self.decoded_bytes, *flat, *[0] * (2 * MAX_STEPS - len(flat)))
+
+
+def parse_encoding(buffer: Buffer, at: int = 0) -> Encoding:
+    """The encoding block that starts at ``at``.
+
+    Raises:
+        RequestRefused: ``UNKNOWN_CODEC``, an unknown id, a parameter out of range, or a chain that breaks the rules.
+        ProtocolViolation: ``MALFORMED_FRAME``, the buffer ends within the block.
+    """
+    block = bytes(buffer[at : at + ENCODING_BLOCK.size])
+    if len(block) < ENCODING_BLOCK.size:
+        raise ProtocolViolation(Code.MALFORMED_FRAME, f"encoding block of {len(block)} bytes is cut off")
+    return Encoding(int.from_bytes(block[:_STEPS_AT], "little"), _parse_steps(block[_STEPS_AT:]))
+
+
+@lru_cache(maxsize=256)
+def _parse_steps(block: bytes) -> tuple[Step, ...]:
+    """Remembered, because a connection uses a handful of chains for all its messages."""
+    pairs = list(zip(block[::2], block[1::2], strict=True))
+    ids = [step_id for step_id, _ in pairs]
+    steps = tuple(Step(*pair) for pair in pairs[: ids.index(NONE.id) if NONE.id in ids else None])
+    for index, step in enumerate(steps):
+        if is_compressor(step.id):
+            if index != len(steps) - 1:
+                raise _unknown_codec(f"{compressor_of(step.id).name} is followed by another step", steps)
+            if step.param:
+                raise _unknown_codec(f"{compressor_of(step.id).name} has parameter {step.param}", steps)
+        elif step.param not in filter_of(step.id).parameters:
+            raise _unknown_codec(f"{filter_of(step.id).name} has parameter {step.param}", steps)
+    if len({step.id for step in steps}) != len(steps):
+        raise _unknown_codec("a filter stands there twice", steps)
+    return steps
+
+
+def _unknown_codec(problem: str, steps: Sequence[Step]) -> RequestRefused:
+    return RequestRefused(Code.UNKNOWN_CODEC, f"codec chain {[tuple(step) for step in steps]}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What an encoder is told to do; written ``"xor:1+shuffle+zstd:3"``.
+
+    Attributes:
+        shuffle: whether to shuffle bytes, by the element size of the payload.
+        codec: ``none``, ``lz4``, ``zstd`` or ``snappy``.
+        level: of the codec; None is its default.
+        xor: the distance to the base of a delta, or 0 for none.
+
+    Raises:
+        InvalidArgument: on making one that no encoder can follow.
+    """
+
+    shuffle: bool = False
+    codec: str = NONE.name
+    level: int | None = None
+    xor: int = 0
+
+    def __post_init__(self) -> None:
+        if self.codec != NONE.name and self.codec not in COMPRESSORS:
+            known = ", ".join((NONE.name, *CODEC_NAMES))
+            raise InvalidArgument(f"unknown codec {self.codec!r}; known are {known}")
+        levels = self._compressor.levels
+        if self.level is not None and self.level not in levels:
+            allowed = f"{levels[0]} to {levels[-1]}" if levels else "none at all"
+            raise InvalidArgument(f"level {self.level} of {self.codec}; allowed are {allowed}")
+        if self.xor and self.xor not in XOR.parameters:
+            raise InvalidArgument(f"xor with the version {self.xor} before; at most {XOR.parameters[-1]} is possible")
+
+    @classmethod
+    def parse(cls, text: str) -> Chain:
+        """The chain that ``str(chain)`` wrote; ``""`` is :data:`PLAIN`.
+
+        Raises:
+            InvalidArgument: unknown names, a wrong order, or levels that are not numbers in range.
+        """
+        parts = [part.partition(":") for part in text.split("+")]
+        distance = _number(parts.pop(0)[2] or "1", text) if parts and parts[0][0] == XOR.name else 0
+        shuffle = bool(parts) and parts[0] == (SHUFFLE.name, "", "")
+        if shuffle:
+            parts.pop(0)
+        if len(parts) > 1:
+            raise InvalidArgument(f"codec chain {text!r}: the order is xor, shuffle and one codec")
+        codec, _, level = parts[0] if parts else ("", "", "")
+        return cls(shuffle, codec or NONE.name, _number(level, text) if level else None, distance)
+
+    def __str__(self) -> str:
+        parts = [f"{XOR.name}:{self.xor}"] if self.xor else []
+        if self.shuffle:
+            parts.append(SHUFFLE.name)
+        if self.codec != NONE.name:
+            parts.append(self.codec if self.level is None else f"{self.codec}:{self.level}")
+        return "+".join(parts) or NONE.name
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The codecs and filters that a receiver must know."""
+        names = {self.codec} - {NONE.name}
+        if self.shuffle:
+            names.add(SHUFFLE.name)
+        if self.xor:
+            names.add(XOR.name)
+        return frozenset(names)
+
+    def steps(self, itemsize: int) -> tuple[Step, ...]:
+        """The chain as the wire names it, for elements of ``itemsize`` bytes; single bytes are not shuffled."""
+        steps = [Step(XOR.id, self.xor)] if self.xor else []
+        if self.shuffle and itemsize in SHUFFLE.parameters:
+            steps.append(Step(SHUFFLE.id, itemsize))
+        if self.codec != NONE.name:
+            steps.append(Step(self._compressor.id, 0))
+        return tuple(steps)
+
+    @property
+    def _compressor(self) -> Compressor:
+        return COMPRESSORS.get(self.codec, NONE)
+
+
+def _number(text: str, chain: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise InvalidArgument(f"codec chain {chain!r}: {text!r} is not a number") from None
+
+
+PLAIN: Final = Chain()
+"""No filter, no codec."""
+
+
+def encode(
+    chain: Chain, payload: Buffer, itemsize: int, *, base: Buffer | None = None
+) -> tuple[Encoding, Buffer] | None:
+    """Encode a payload or a chunk.
+
+    Args:
+        payload: flat bytes.
+        itemsize: bytes per element, for ``shuffle``.
+        base: with ``chain.xor``, the payload of the message so many offsets before; of the same size.
+
+    Returns:
+        The encoding block and the encoded data; or None, to be sent plain: it would not get smaller, the block
+        included, or is larger than codecs take at once.
+
+    Raises:
+        InvalidArgument: the chain needs a base and there is none of this size.
+    """
+    if chain.codec == NONE.name or len(payload) > _MAX_PIECE_BYTES:
+        return None
+    encoding = Encoding(len(payload), chain.steps(itemsize))
+    data = payload
+    for step in encoding.steps[:-1]:
+        out = np.empty(len(payload), np.uint8).data
+        filter_of(step.id).encode_into(data, out, step.param, base)
+        data = out
+    data = COMPRESSORS[chain.codec].encode(data, chain.level)
+    return (encoding, data) if len(data) + ENCODING_BLOCK.size < len(payload) else None
+
+
+def check_declared_size(encoding: Encoding, data: Buffer) -> None:
+    """Refuse data that cannot decode to its declared size, from its length and header alone; nothing is decompressed.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``; ``UNKNOWN_CODEC``.
+    """
+    _compressor_of(encoding).check_size(data, encoding.decoded_bytes)
+
+
+def decode(encoding: Encoding, data: Buffer, *, base: Buffer | None = None) -> Buffer:
+    """Decode a payload or a chunk.
+
+    Args:
+        encoding: its ``decoded_bytes`` within a limit that the caller has checked.
+        data: flat bytes.
+        base: for a delta, the payload that it refers to.
+
+    Returns:
+        Flat bytes of exactly the declared size; ``data`` itself for a chain without steps.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``; ``UNKNOWN_CODEC``.
+    """
+    if _filter_steps(encoding):
+        check_declared_size(encoding, data)
+        out = np.empty(encoding.decoded_bytes, np.uint8).data
+        decode_into(encoding, data, out, base=base)
+        return out.toreadonly()
+    return _compressor_of(encoding).decode(data, encoding.decoded_bytes)
+
+
+def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buffer | None = None) -> None:
+    """Decode a payload or a chunk into its place.
+
+    Args:
+        encoding: as parsed.
+        data: flat bytes, not overlapping ``out``.
+        out: flat, writable; undefined after an error.
+        base: for a delta, the payload (or the same chunk of it) that it refers to.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``, also if ``out`` is not of the declared size; ``UNKNOWN_CODEC``.
+    """
+    if len(out) != encoding.decoded_bytes:
+        raise corrupt(f"{encoding.decoded_bytes} bytes were declared where {len(out)} are expected")
+    decoded = _compressor_of(encoding).decode(data, encoding.decoded_bytes)
+    filters = _filter_steps(encoding)
+    for step in reversed(filters):
+        target = out if step is filters[0] else np.empty(len(out), np.uint8).data
+        filter_of(step.id).decode_into(decoded, target, step.param, base)
+        decoded = target
+    if not filters:
+        out[:] = decoded
+
+
+def _compressor_of(encoding: Encoding) -> Compressor:
+    steps = encoding.steps
+    return compressor_of(steps[-1].id) if steps and is_compressor(steps[-1].id) else NONE
+
+
+def _filter_steps(encoding: Encoding) -> tuple[Step, ...]:
+    steps = encoding.steps
+    return steps[:-1] if steps and is_compressor(steps[-1].id) else steps

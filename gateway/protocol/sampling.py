@@ -1,0 +1,79 @@
+"""The simple rule for choosing a codec chain: compress a sample, keep what pays.
+
+The baseline and fallback of every cleverer policy. Deterministic: the same payload gives the same chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from gateway.protocol.codecs import SHUFFLE
+from gateway.protocol.encoding import PLAIN, Chain, encode
+from gateway.protocol.wire import Buffer
+
+MIN_BYTES: Final = 16 * 1024
+"""Below this, decoding and the encoding block cost more than the bytes that they save."""
+
+_SLICES: Final = 5
+_SLICE_BYTES: Final = 8 * 1024
+_SLICE_MULTIPLE: Final = 16
+"""Slices start on whole elements of every element size, so that the sample shuffles like the payload."""
+
+_WORTH_IT: Final = 0.7
+_MUCH_BETTER: Final = 0.75
+
+_FAST_CODECS: Final = ("lz4", "snappy")
+_THOROUGH_CODEC: Final = "zstd"
+_THOROUGH_LEVEL: Final = 1
+
+
+def choose_chain(payload: Buffer, itemsize: int, codecs: Collection[str], filters: Collection[str]) -> Chain:
+    """The chain for a payload, from compressing at most 40 KiB of it; under 1 ms.
+
+    1. Below 16 KiB, or if the receivers know no codec: plain.
+    2. Sample: five slices of 8 KiB, evenly spread from the first byte to the last; all of it up to 40 KiB.
+    3. Compress the sample with the fast codec, lz4 (snappy if they do not know it), as it is and shuffled. Keep the
+       smaller one.
+    4. Do the same with zstd level 1. It is much slower, so it replaces the fast one only if its result is at most 0.75
+       of that.
+    5. Use what was kept if its ratio, encoded over plain, is at most 0.7; otherwise plain.
+
+    Args:
+        payload: flat bytes.
+        itemsize: bytes per element; 1 (nothing to shuffle) for mixed tensors.
+        codecs: names of the codecs that all receivers know.
+        filters: names of the filters that all receivers know.
+    """
+    if len(payload) < MIN_BYTES:
+        return PLAIN
+    sample = _sample(memoryview(payload))
+    shuffles = [False, True] if SHUFFLE.name in filters and itemsize in SHUFFLE.parameters else [False]
+    best, best_ratio = PLAIN, 1.0
+    fast = next((name for name in _FAST_CODECS if name in codecs), None)
+    if fast is not None:
+        best, best_ratio = _smallest([Chain(shuffle, fast) for shuffle in shuffles], sample, itemsize)
+    if _THOROUGH_CODEC in codecs:
+        chains = [Chain(shuffle, _THOROUGH_CODEC, _THOROUGH_LEVEL) for shuffle in shuffles]
+        thorough, ratio = _smallest(chains, sample, itemsize)
+        if ratio <= _MUCH_BETTER * best_ratio:
+            best, best_ratio = thorough, ratio
+    return best if best_ratio <= _WORTH_IT else PLAIN
+
+
+def _sample(payload: memoryview) -> Buffer:
+    if len(payload) <= _SLICES * _SLICE_BYTES:
+        return payload
+    last = len(payload) - _SLICE_BYTES
+    starts = [last * index // (_SLICES - 1) // _SLICE_MULTIPLE * _SLICE_MULTIPLE for index in range(_SLICES)]
+    return b"".join([payload[start : start + _SLICE_BYTES] for start in starts])
+
+
+def _smallest(chains: list[Chain], sample: Buffer, itemsize: int) -> tuple[Chain, float]:
+    """The chain that makes the sample smallest, the first of equals, and its ratio; 1.0 if it does not get smaller."""
+    ratios = []
+    for chain in chains:
+        encoded = encode(chain, sample, itemsize)
+        ratios.append(1.0 if encoded is None else len(encoded[1]) / len(sample))
+    best = min(ratios)
+    return chains[ratios.index(best)], best

@@ -1,0 +1,52 @@
+"""Invariant: the table of spec section 10, by id and by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.codecs import (
+    CODEC_NAMES,
+    COMPRESSORS,
+    FILTER_NAMES,
+    FILTERS,
+    NONE,
+    compressor_of,
+    filter_of,
+    is_compressor,
+)
+
+
+def test_the_table_of_the_spec() -> None:
+    assert {codec.id: codec.name for codec in (NONE, *COMPRESSORS.values())} == {
+        0: "none",
+        1: "lz4",
+        2: "zstd",
+        3: "snappy",
+    }
+    assert {step.id: step.name for step in FILTERS.values()} == {16: "shuffle", 17: "xor"}
+    assert (FILTERS["shuffle"].parameters, FILTERS["xor"].parameters) == (range(2, 17), range(1, 256))
+
+
+def test_names_stand_in_the_order_of_preference() -> None:
+    assert CODEC_NAMES == ("lz4", "zstd", "snappy")
+    assert FILTER_NAMES == ("shuffle", "xor")
+
+
+def test_lookups_agree() -> None:
+    for name, codec in COMPRESSORS.items():
+        assert compressor_of(codec.id) is codec
+        assert (codec.name, is_compressor(codec.id)) == (name, True)
+    for name, step in FILTERS.items():
+        assert filter_of(step.id) is step
+        assert (step.name, is_compressor(step.id)) == (name, False)
+    assert compressor_of(0) is NONE
+
+
+@pytest.mark.parametrize("step_id", [4, 15, 18, 255])
+def test_unknown_ids(step_id: int) -> None:
+    assert not is_compressor(step_id)
+    for lookup in (compressor_of, filter_of):
+        with pytest.raises(RequestRefused, match=f"id {step_id}") as caught:
+            lookup(step_id)
+        assert caught.value.code == Code.UNKNOWN_CODEC

@@ -1,0 +1,256 @@
+"""Invariant: what any chain encodes decodes to the same bytes; whatever a peer sends gives bytes or an error code."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
+from gateway.protocol.encoding import (
+    PLAIN,
+    Chain,
+    Encoding,
+    Step,
+    check_declared_size,
+    decode,
+    decode_into,
+    encode,
+    parse_encoding,
+)
+from gateway.protocol.wire import Buffer
+from tests.protocol.strategies import Array, arrays, chains
+
+RAMP = np.arange(5000, dtype="<i8")
+PAYLOAD = RAMP.data.cast("B")
+
+LZ4, ZSTD, SNAPPY, SHUFFLE, XOR = 1, 2, 3, 16, 17
+
+
+def decoded_or_code(encoding: Encoding, data: Buffer, base: bytes | None) -> bytes | int:
+    try:
+        return bytes(decode(encoding, data, base=base))
+    except PeerError as error:
+        return error.code
+
+
+def parsed_or_code(block: bytes) -> Encoding | int:
+    try:
+        return parse_encoding(block)
+    except PeerError as error:
+        return error.code
+
+
+@given(
+    decoded_bytes=st.integers(0, 2**64 - 1),
+    filters=st.permutations([Step(SHUFFLE, 4), Step(XOR, 1)]).flatmap(
+        lambda both: st.sampled_from([[], both[:1], both])
+    ),
+    codec=st.sampled_from([[], [Step(LZ4, 0)], [Step(ZSTD, 0)], [Step(SNAPPY, 0)]]),
+    before=st.binary(max_size=9),
+)
+def test_the_block_round_trips(decoded_bytes: int, filters: list[Step], codec: list[Step], before: bytes) -> None:
+    encoding = Encoding(decoded_bytes, (*filters, *codec))
+    assert len(encoding.write()) == 16
+    assert parse_encoding(memoryview(before + encoding.write() + b"data"), len(before)) == encoding
+    assert encoding.ids == {step.id for step in filters + codec}
+
+
+def test_bytes_of_the_block() -> None:
+    block = Encoding(1000, (Step(XOR, 3), Step(SHUFFLE, 8), Step(ZSTD, 0))).write()
+    assert block == b"\xe8\3\0\0\0\0\0\0" + b"\x11\3" + b"\x10\x08" + b"\2\0" + b"\0\0"
+
+
+def test_what_stands_after_the_end_of_the_chain_is_ignored() -> None:
+    assert parse_encoding(bytes(8) + b"\x01\0\0\0\x63\x63\x63\x63").steps == (Step(LZ4, 0),)
+
+
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        (b"\x04\0", "id 4"),
+        (b"\xff\0", "id 255"),
+        (b"\x01\1", "lz4 has parameter 1"),
+        (b"\x10\0", "shuffle has parameter 0"),
+        (b"\x10\1", "shuffle has parameter 1"),
+        (b"\x10\x11", "shuffle has parameter 17"),
+        (b"\x11\0", "xor has parameter 0"),
+        (b"\x01\0\x02\0", "lz4 is followed"),
+        (b"\x02\0\x10\4", "zstd is followed"),
+        (b"\x10\4\x10\4", "twice"),
+        (b"\x11\1\x10\4\x11\2", "twice"),
+        (b"\x11\1\x10\4\x01\0\x01\0", "lz4 is followed"),
+    ],
+)
+def test_chains_that_break_the_rules(steps: bytes, problem: str) -> None:
+    with pytest.raises(RequestRefused, match=problem) as caught:
+        parse_encoding(bytes(8) + steps.ljust(8, b"\0"))
+    assert caught.value.code == Code.UNKNOWN_CODEC
+
+
+def test_a_block_that_is_cut_off() -> None:
+    with pytest.raises(ProtocolViolation) as caught:
+        parse_encoding(bytes(20), 5)
+    assert caught.value.code == Code.MALFORMED_FRAME
+
+
+@given(
+    chain=st.one_of(
+        chains(), chains(xor=True), st.just(PLAIN), st.builds(Chain, st.booleans(), xor=st.integers(0, 255))
+    )
+)
+def test_chains_have_a_text(chain: Chain) -> None:
+    assert Chain.parse(str(chain)) == chain
+
+
+@pytest.mark.parametrize(
+    ("text", "chain", "names"),
+    [
+        ("", PLAIN, set()),
+        ("none", PLAIN, set()),
+        ("shuffle", Chain(shuffle=True), {"shuffle"}),
+        ("lz4:-8", Chain(codec="lz4", level=-8), {"lz4"}),
+        ("shuffle+zstd:3", Chain(shuffle=True, codec="zstd", level=3), {"shuffle", "zstd"}),
+        ("xor+snappy", Chain(codec="snappy", xor=1), {"xor", "snappy"}),
+        ("xor:2+shuffle+lz4", Chain(shuffle=True, codec="lz4", xor=2), {"xor", "shuffle", "lz4"}),
+    ],
+)
+def test_texts_of_chains(text: str, chain: Chain, names: set[str]) -> None:
+    assert Chain.parse(text) == chain
+    assert chain.names == names
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gzip",
+        "lz4+shuffle",
+        "shuffle+xor:1+lz4",
+        "lz4+zstd",
+        "shuffle:4+lz4",
+        "zstd:x",
+        "zstd:20",
+        "zstd:-8",
+        "lz4:13",
+        "snappy:1",
+        "none:1",
+        "xor:256+lz4",
+        "xor:-1+lz4",
+        "xor:a",
+        "+",
+        "lz4+",
+    ],
+)
+def test_texts_that_are_no_chain(text: str) -> None:
+    with pytest.raises(InvalidArgument):
+        Chain.parse(text)
+
+
+@given(array=arrays(max_ndim=3), chain=st.one_of(chains(), chains(xor=True)), repeat=st.integers(1, 40))
+def test_round_trip(array: Array, chain: Chain, repeat: int) -> None:
+    payload = array.tobytes() * repeat
+    base = payload[::-1] if chain.xor else None
+    encoded = encode(chain, payload, array.itemsize, base=base)
+    if encoded is None:
+        return
+    encoding, data = encoded
+    assert encoding.decoded_bytes == len(payload)
+    assert len(data) + 16 < len(payload)
+    assert parse_encoding(encoding.write()) == encoding
+    check_declared_size(encoding, data)
+    assert bytes(decode(encoding, data, base=base)) == payload
+    out = memoryview(bytearray(len(payload)))
+    decode_into(encoding, data, out, base=base)
+    assert out == payload
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("lz4", [(LZ4, 0)]),
+        ("shuffle+zstd:1", [(SHUFFLE, 8), (ZSTD, 0)]),
+        ("xor:7+shuffle+snappy", [(XOR, 7), (SHUFFLE, 8), (SNAPPY, 0)]),
+    ],
+)
+def test_the_chain_is_named_on_the_wire(text: str, steps: list[tuple[int, int]]) -> None:
+    encoded = encode(Chain.parse(text), PAYLOAD, RAMP.itemsize, base=bytes(PAYLOAD))
+    assert encoded is not None
+    assert encoded[0] == Encoding(RAMP.nbytes, tuple(Step(*step) for step in steps))
+
+
+def test_single_bytes_are_not_shuffled() -> None:
+    encoded = encode(Chain(shuffle=True, codec="lz4"), bytes(1000), 1)
+    assert encoded is not None
+    assert encoded[0].steps == (Step(LZ4, 0),)
+
+
+@pytest.mark.parametrize("chain", [PLAIN, Chain(shuffle=True), Chain(xor=1)])
+def test_a_chain_without_a_codec_encodes_nothing(chain: Chain) -> None:
+    assert encode(chain, PAYLOAD, 8) is None
+
+
+@pytest.mark.parametrize("payload", [b"", b"abc", bytes(20), np.random.default_rng(3).bytes(5000)])
+@pytest.mark.parametrize("codec", ["lz4", "zstd", "snappy"])
+def test_what_does_not_get_smaller_is_not_encoded(payload: bytes, codec: str) -> None:
+    assert encode(Chain(codec=codec), payload, 4) is None
+
+
+def test_deltas_need_their_base() -> None:
+    chain = Chain(codec="lz4", xor=1)
+    with pytest.raises(InvalidArgument, match="base"):
+        encode(chain, PAYLOAD, 8)
+    encoded = encode(chain, PAYLOAD, 8, base=bytes(PAYLOAD))
+    assert encoded is not None
+    assert decoded_or_code(*encoded, base=None) == Code.CORRUPT_PAYLOAD
+    assert decoded_or_code(*encoded, base=b"short") == Code.CORRUPT_PAYLOAD
+
+
+def test_a_chain_without_steps_gives_the_data_itself() -> None:
+    assert decode(Encoding(len(PAYLOAD), ()), PAYLOAD) is PAYLOAD
+    assert decoded_or_code(Encoding(7, ()), PAYLOAD, None) == Code.CORRUPT_PAYLOAD
+
+
+@pytest.mark.parametrize("steps", [(), (Step(SHUFFLE, 8),), (Step(SHUFFLE, 8), Step(LZ4, 0))])
+def test_decode_into_room_of_another_size(steps: tuple[Step, ...]) -> None:
+    for room in (0, len(PAYLOAD) - 1, len(PAYLOAD) + 1):
+        with pytest.raises(RequestRefused) as caught:
+            decode_into(Encoding(len(PAYLOAD), steps), PAYLOAD, memoryview(bytearray(room)))
+        assert caught.value.code == Code.CORRUPT_PAYLOAD
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.builds(Step, st.just(SHUFFLE), st.integers(2, 16)),
+        st.builds(Step, st.sampled_from([0, LZ4, ZSTD, SNAPPY]), st.just(0)),
+        st.builds(Step, st.just(XOR), st.integers(1, 255)),
+        st.builds(Step, st.integers(0, 255), st.integers(0, 255)),
+    ),
+    max_size=4,
+)
+
+
+@given(
+    decoded_bytes=st.one_of(st.integers(0, 3000), st.integers(0, 2**64 - 1)),
+    steps=STEPS,
+    data=st.binary(max_size=300),
+    base=st.none() | st.binary(max_size=300),
+)
+def test_random_bytes_only_give_documented_errors(
+    decoded_bytes: int, steps: list[Step], data: bytes, base: bytes | None
+) -> None:
+    encoding = parsed_or_code(Encoding(decoded_bytes, tuple(steps)).write())
+    if not isinstance(encoding, Encoding):
+        assert encoding == Code.UNKNOWN_CODEC
+        return
+    decoded = decoded_or_code(encoding, data, base)
+    assert decoded == Code.CORRUPT_PAYLOAD or (isinstance(decoded, bytes) and len(decoded) == decoded_bytes)
+
+
+@given(block=st.binary(max_size=20))
+def test_random_blocks_only_give_documented_errors(block: bytes) -> None:
+    encoding = parsed_or_code(block)
+    if isinstance(encoding, Encoding):
+        assert parse_encoding(encoding.write()) == encoding
+    else:
+        assert encoding == (Code.MALFORMED_FRAME if len(block) < 16 else Code.UNKNOWN_CODEC)

@@ -1,0 +1,78 @@
+"""Invariant: the same payload gives the same chain, of codecs and filters that the receivers know, and it pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.encoding import PLAIN, Chain, encode
+from gateway.protocol.sampling import MIN_BYTES, choose_chain
+from tests.protocol.strategies import Array
+
+RNG = np.random.default_rng(11)
+TOKENS = RNG.integers(0, 50_000, 200_000)
+NOISE = RNG.normal(size=200_000)
+SPARSE = np.where(RNG.random(200_000) < 0.9, 0, NOISE).astype(np.float32)
+COUNTER = np.arange(200_000)
+
+
+def chosen(array: Array, codecs: tuple[str, ...] = CODEC_NAMES, filters: tuple[str, ...] = FILTER_NAMES) -> Chain:
+    return choose_chain(array.data.cast("B"), array.itemsize, codecs, filters)
+
+
+@pytest.mark.parametrize("size", [0, 1, MIN_BYTES - 1])
+def test_small_payloads_stay_plain(size: int) -> None:
+    assert choose_chain(bytes(size), 4, CODEC_NAMES, FILTER_NAMES) == PLAIN
+    assert choose_chain(bytes(MIN_BYTES), 4, CODEC_NAMES, FILTER_NAMES) != PLAIN
+
+
+def test_noise_stays_plain() -> None:
+    assert chosen(NOISE) == PLAIN
+
+
+def test_shuffle_where_it_helps_and_only_there() -> None:
+    assert chosen(TOKENS).shuffle
+    assert not chosen(SPARSE).shuffle
+    assert not chosen(TOKENS, filters=()).shuffle
+    assert not chosen(SPARSE.view(np.uint8)).shuffle
+
+
+def test_the_fast_codec_is_preferred() -> None:
+    assert chosen(TOKENS, ("lz4", "zstd")).codec == "lz4"
+    assert chosen(TOKENS, ("snappy", "zstd")).codec == "snappy"
+    assert chosen(TOKENS, ("snappy", "lz4")).codec == "lz4"
+    assert chosen(TOKENS, ("zstd",)) == Chain(shuffle=True, codec="zstd", level=1)
+
+
+def test_zstd_where_it_is_much_better() -> None:
+    letters = RNG.choice(np.frombuffer(b"acgt", np.uint8), 200_000)
+    assert chosen(letters).codec == "zstd"
+    assert chosen(letters, ("lz4",)).codec == "lz4" or chosen(letters, ("lz4",)) == PLAIN
+
+
+def test_receivers_without_codecs_get_it_plain() -> None:
+    assert chosen(TOKENS, ()) == PLAIN
+    assert chosen(TOKENS, ("brotli",)) == PLAIN
+
+
+@pytest.mark.parametrize("array", [TOKENS, SPARSE, COUNTER, COUNTER.astype(np.complex128), np.zeros(9000, np.float16)])
+def test_what_is_chosen_pays_on_the_whole_payload(array: Array) -> None:
+    payload = array.data.cast("B")
+    encoded = encode(chosen(array), payload, array.itemsize)
+    assert encoded is not None
+    assert len(encoded[1]) < 0.8 * len(payload)
+
+
+@given(
+    payload=st.binary(min_size=1, max_size=400).map(lambda unit: unit * 200),
+    itemsize=st.sampled_from([1, 2, 4, 8, 16]),
+    codecs=st.sets(st.sampled_from([*CODEC_NAMES, "brotli"])),
+    filters=st.sets(st.sampled_from(FILTER_NAMES)),
+)
+def test_the_choice_is_legal_and_repeatable(payload: bytes, itemsize: int, codecs: set[str], filters: set[str]) -> None:
+    chain = choose_chain(payload, itemsize, codecs, filters)
+    assert chain.names <= codecs | filters
+    assert choose_chain(memoryview(payload), itemsize, sorted(codecs), sorted(filters)) == chain
