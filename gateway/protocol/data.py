@@ -1,0 +1,152 @@
+"""Data frames: MESSAGE, BATCH, REQUEST and REPLY (spec section 5).
+
+Cuts a frame into its blocks and puts it together. Must not know what is in the meta block or the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.encoding import Encoding, parse_encoding
+from gateway.protocol.frames import Frame, bytes_of, check_frame_bytes, check_table, with_payload
+from gateway.protocol.transfers import ChunkPlan, parse_plan
+from gateway.protocol.wire import (
+    ALIGNMENT,
+    BATCH_BLOCK,
+    CHUNK_PLAN,
+    DATA_HEADER,
+    ENCODING_BLOCK,
+    FLAG_CHUNKED,
+    FLAG_ENCODED,
+    Buffer,
+    Opcode,
+)
+
+_BATCH: Final = int(Opcode.BATCH)
+_HEADER_BYTES: Final = DATA_HEADER.size
+_PLAIN_FLAGS: Final = ~(FLAG_ENCODED | FLAG_CHUNKED)
+_MAX_META_BYTES: Final = 0xFFFF * ALIGNMENT
+
+
+class DataFrame(NamedTuple):
+    """A data frame, cut into its blocks; its views are slices of the WebSocket message (spec section 5).
+
+    A named tuple, because it is made once per message: 0.2 us against 0.8 us for a frozen dataclass of eleven fields
+    (CPython 3.11, 2026-11).
+    """
+
+    opcode: int
+    flags: int
+    stream: int
+    """From a client the alias, from the server the stream's id; of a reply a peer."""
+    publisher: int
+    offset: int
+    """From a client the sequence, from the server the offset; of a request or reply the correlation."""
+    timestamp_ns: int
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    """Messages in it: 1 but for BATCH."""
+    meta: memoryview
+    encoding: Encoding | None
+    plan: ChunkPlan | None
+    """There if the payload comes in chunks; then ``payload`` is empty and ``encoding`` is ``None``."""
+    payload: memoryview
+    """Encoded if ``encoding`` is there."""
+
+
+def parse_data(message: memoryview, frame: Frame) -> DataFrame:
+    """Cuts a data frame into its blocks; nothing is copied or decoded (spec section 5).
+
+    Args:
+        message: the WebSocket message, flat bytes.
+        frame: one of its frames, of an opcode in ``DATA_OPCODES``.
+
+    Raises:
+        ProtocolViolation: ``MALFORMED_FRAME``, the frame is shorter than the blocks that it announces.
+        RequestRefused: ``INVALID_REQUEST``, a batch of no records; ``UNKNOWN_CODEC``, from the encoding block;
+            ``BROKEN_TRANSFER``, from the chunk plan; ``SIZE_MISMATCH``, bytes behind the chunk plan.
+    """
+    opcode, flags, meta_units, start, end = frame
+    meta_at = start + _HEADER_BYTES
+    if opcode == _BATCH:
+        meta_at += BATCH_BLOCK.size
+    at = meta_at + ALIGNMENT * meta_units
+    if at > end:
+        check_table(frame, at - start)
+    _, _, _, _, stream, publisher, offset, timestamp_ns = DATA_HEADER.unpack_from(message, start)
+    count = 1
+    if opcode == _BATCH:
+        count, _ = BATCH_BLOCK.unpack_from(message, start + _HEADER_BYTES)
+        if not count:
+            raise RequestRefused(Code.INVALID_REQUEST, "a record batch of no records")
+    meta = message[meta_at:at]
+    encoding = plan = None
+    if flags & FLAG_CHUNKED:
+        check_table(frame, at + CHUNK_PLAN.size - start)
+        plan = parse_plan(message, at)
+        at += CHUNK_PLAN.size
+        if at != end:
+            raise RequestRefused(Code.SIZE_MISMATCH, f"{end - at} bytes behind the plan of transfer {plan.transfer}")
+    elif flags & FLAG_ENCODED:
+        check_table(frame, at + ENCODING_BLOCK.size - start)
+        encoding = parse_encoding(message, at)
+        at += ENCODING_BLOCK.size
+    payload = message[at:end]
+    # Without the named tuple's own __new__: 0.49 us a frame instead of 0.62 (CPython 3.11, 2026-11).
+    fields = opcode, flags, stream, publisher, offset, timestamp_ns, count, meta, encoding, plan, payload
+    return tuple.__new__(DataFrame, fields)
+
+
+def write_data(
+    opcode: int,
+    *,
+    stream: int,
+    offset: int,
+    timestamp_ns: int,
+    publisher: int = 0,
+    flags: int = 0,
+    meta: Buffer = b"",
+    count: int | None = None,
+    plan: ChunkPlan | None = None,
+    encoding: Encoding | None = None,
+    payload: Sequence[Buffer] = (),
+) -> list[Buffer]:
+    """A data frame as the list of buffers to write, padding included (spec section 5).
+
+    Args:
+        opcode: one of ``DATA_OPCODES``.
+        flags: ACK and FAILED as wished; ENCODED and CHUNKED are set by what else is given.
+        meta: from ``write_meta``; copied.
+        count: of a BATCH, and only there: how many records the payload holds.
+        plan: of a CHUNKED frame, which has neither ``encoding`` nor ``payload``.
+        encoding: how the payload was encoded.
+        payload: buffers in order; passed on, never copied.
+
+    Raises:
+        InvalidArgument: arguments that do not go together, or more than a frame can hold.
+    """
+    flags &= _PLAIN_FLAGS
+    head_bytes = _HEADER_BYTES + len(meta)
+    block = b""
+    if count is not None or opcode == _BATCH:
+        if not count or opcode != _BATCH:
+            raise InvalidArgument(f"count {count} with opcode 0x{opcode:02x}: a BATCH has one from 1, others have none")
+        block = BATCH_BLOCK.pack(count, 0)
+        head_bytes += BATCH_BLOCK.size
+    tail = b""
+    if plan is not None:
+        if payload or encoding is not None:
+            raise InvalidArgument("a chunked data frame has a plan and no payload or encoding of its own")
+        flags |= FLAG_CHUNKED
+        tail = plan.write()
+    elif encoding is not None:
+        flags |= FLAG_ENCODED
+        tail = encoding.write()
+    if len(meta) % ALIGNMENT or len(meta) > _MAX_META_BYTES:
+        raise InvalidArgument(f"meta block of {len(meta)} bytes: not a multiple of {ALIGNMENT} up to {_MAX_META_BYTES}")
+    frame_bytes = head_bytes + len(tail) + bytes_of(payload)
+    check_frame_bytes(frame_bytes)
+    meta_units = len(meta) // ALIGNMENT
+    head = DATA_HEADER.pack(frame_bytes, opcode, flags, meta_units, stream, publisher, offset, timestamp_ns)
+    return with_payload(b"".join((head, block, meta, tail)), payload, frame_bytes)

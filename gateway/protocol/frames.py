@@ -1,0 +1,117 @@
+"""Finds the frames in a WebSocket message (spec section 2).
+
+Knows the eight bytes that start every frame. Must not know what is in the frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from gateway.errors import Code, InvalidArgument, ProtocolViolation
+from gateway.protocol.wire import ALIGNMENT, FRAME_START, PADDING, Buffer
+
+START_BYTES: Final = FRAME_START.size
+"""What every frame has, and so the least that ``frame_bytes`` can be."""
+
+_MAX_FRAME_BYTES: Final = 0xFFFF_FFFF
+
+
+class Frame(NamedTuple):
+    """Where one frame stands in its WebSocket message, and what its first eight bytes say."""
+
+    opcode: int
+    flags: int
+    meta_units: int
+    start: int
+    """Index of its first byte; a multiple of 8."""
+    end: int
+    """Index behind its last byte, padding not counted."""
+
+
+def iter_frames(message: Buffer) -> Iterator[Frame]:
+    """The frames of one WebSocket message, in order (spec section 2).
+
+    Every frame given lies within the message, holds at least its first eight bytes, and starts where the one before it
+    and its padding end. Padding is not looked at.
+
+    Raises:
+        ProtocolViolation: ``MALFORMED_FRAME``, when the iteration reaches the place; frames given before are good.
+    """
+    size = len(message)
+    if size % ALIGNMENT or not size:
+        raise _malformed(f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}")
+    unpack_from = FRAME_START.unpack_from
+    new = tuple.__new__
+    at = 0
+    while at < size:
+        # As in frame_at, without the calls: 0.19 us a frame instead of 0.38 (CPython 3.11, 2026-11).
+        frame_bytes, opcode, flags, meta_units = unpack_from(message, at)
+        end = at + frame_bytes
+        if frame_bytes < START_BYTES or end > size:
+            raise _bad_length(frame_bytes, at, size)
+        yield new(Frame, (opcode, flags, meta_units, at, end))
+        at = (end + 7) & -8
+
+
+def frame_at(message: Buffer, at: int) -> Frame:
+    """One frame, for a caller that does not walk through all of them (spec section 2).
+
+    Args:
+        message: of a size that is a multiple of 8.
+        at: where the frame starts, a multiple of 8 below that size.
+
+    Raises:
+        ProtocolViolation: ``MALFORMED_FRAME``.
+    """
+    frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(message, at)
+    end = at + frame_bytes
+    if frame_bytes < START_BYTES or end > len(message):
+        raise _bad_length(frame_bytes, at, len(message))
+    return Frame(opcode, flags, meta_units, at, end)
+
+
+def body_of(message: memoryview, frame: Frame) -> memoryview:
+    """What follows the first eight bytes of a frame: for a JSON frame the object (spec section 2). No copy."""
+    return message[frame.start + START_BYTES : frame.end]
+
+
+def check_table(frame: Frame, table_bytes: int) -> None:
+    """Refuses a binary frame that is shorter than its byte table; longer ones are left to later versions.
+
+    Raises:
+        ProtocolViolation: ``MALFORMED_FRAME``.
+    """
+    if frame.end - frame.start < table_bytes:
+        raise _malformed(
+            f"frame with opcode 0x{frame.opcode:02x} has {frame.end - frame.start} bytes, its table {table_bytes}"
+        )
+
+
+def bytes_of(buffers: Iterable[Buffer]) -> int:
+    """How many bytes a list of buffers holds, whatever the item size of its memoryviews."""
+    return sum([buffer.nbytes if isinstance(buffer, memoryview) else len(buffer) for buffer in buffers])
+
+
+def with_payload(head: bytes, payload: Iterable[Buffer], frame_bytes: int) -> list[Buffer]:
+    """A frame as the list of buffers to write: head, the very buffers of the payload, padding (spec section 2)."""
+    padding = PADDING[-frame_bytes % ALIGNMENT]
+    return [head, *payload, padding] if padding else [head, *payload]
+
+
+def check_frame_bytes(frame_bytes: int) -> None:
+    """Refuses to write a frame whose length does not fit its field.
+
+    Raises:
+        InvalidArgument: the payload has to be chunked (spec section 6).
+    """
+    if frame_bytes > _MAX_FRAME_BYTES:
+        raise InvalidArgument(f"a frame of {frame_bytes} bytes exceeds {_MAX_FRAME_BYTES}: send the payload in chunks")
+
+
+def _bad_length(frame_bytes: int, at: int, size: int) -> ProtocolViolation:
+    return _malformed(f"frame_bytes {frame_bytes} at offset {at} of a WebSocket message of {size} bytes")
+
+
+def _malformed(message: str) -> ProtocolViolation:
+    return ProtocolViolation(Code.MALFORMED_FRAME, message)

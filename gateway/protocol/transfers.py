@@ -1,0 +1,240 @@
+"""Large messages: the chunk plan, the chunks, and putting them together again (spec section 6).
+
+Knows one transfer at a time. Must not know which transfers a connection has under way, nor when to give up on one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.encoding import Encoding, decode_into, parse_encoding
+from gateway.protocol.frames import Frame, bytes_of, check_frame_bytes, check_table, with_payload
+from gateway.protocol.limits import Limits
+from gateway.protocol.wire import (
+    CHUNK_BYTES_MULTIPLE,
+    CHUNK_HEADER,
+    CHUNK_PLAN,
+    ENCODING_BLOCK,
+    FLAG_ENCODED,
+    MAX_CHUNK_BYTES,
+    MIN_CHUNK_BYTES,
+    Buffer,
+    Opcode,
+)
+
+_DEFAULT_MAX_MESSAGE_BYTES: Final = Limits().max_message_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkPlan:
+    """How a payload is cut into chunks (spec section 6.1).
+
+    Raises:
+        InvalidArgument: ``chunk_bytes`` or ``payload_bytes`` breaks the rule of its field.
+    """
+
+    transfer: int
+    chunk_bytes: int
+    """Decoded size of every chunk but the last."""
+    payload_bytes: int
+    """Decoded size of all of them, at least 1."""
+
+    def __post_init__(self) -> None:
+        if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES or self.chunk_bytes % CHUNK_BYTES_MULTIPLE:
+            raise InvalidArgument(
+                f"chunk_bytes {self.chunk_bytes} is not a multiple of {CHUNK_BYTES_MULTIPLE} "
+                f"from {MIN_CHUNK_BYTES} to {MAX_CHUNK_BYTES}"
+            )
+        if self.payload_bytes < 1:
+            raise InvalidArgument(f"payload_bytes {self.payload_bytes} of a chunked message is below 1")
+
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks there are, at least 1."""
+        return -(-self.payload_bytes // self.chunk_bytes)
+
+    def chunk_size(self, index: int) -> int:
+        """Decoded size of chunk ``index``; 0 if there is no such chunk."""
+        return max(0, min(self.chunk_bytes, self.payload_bytes - index * self.chunk_bytes))
+
+    def write(self) -> bytes:
+        """The 16 bytes of the plan."""
+        return CHUNK_PLAN.pack(self.transfer, self.chunk_bytes, self.payload_bytes)
+
+
+def parse_plan(buffer: Buffer, at: int) -> ChunkPlan:
+    """Reads the chunk plan at index ``at``, where at least 16 bytes are (spec section 6.1).
+
+    Raises:
+        RequestRefused: ``BROKEN_TRANSFER`` for sizes that break the rules of the plan. That ``payload_bytes`` is what
+            the descriptors say is for the caller to check.
+    """
+    transfer, chunk_bytes, payload_bytes = CHUNK_PLAN.unpack_from(buffer, at)
+    try:
+        return ChunkPlan(transfer, chunk_bytes, payload_bytes)
+    except InvalidArgument as error:
+        raise RequestRefused(Code.BROKEN_TRANSFER, f"transfer {transfer}: {error}") from None
+
+
+def split_payload(buffers: Sequence[Buffer], chunk_bytes: int) -> Iterator[list[Buffer]]:
+    """Cuts a payload into chunks without copying a byte of it.
+
+    Args:
+        buffers: the payload; C-contiguous, of any item size. They must not change while the slices are in use.
+        chunk_bytes: size of every chunk but the last.
+
+    Yields:
+        for each chunk the byte slices that make it up, in order; nothing for an empty payload.
+    """
+    chunk: list[Buffer] = []
+    room = chunk_bytes
+    for buffer in buffers:
+        view = memoryview(buffer)
+        if not view.nbytes:
+            continue
+        view = view.cast("B")
+        at = 0
+        while at < len(view):
+            part = view[at : at + room]
+            chunk.append(part)
+            at += len(part)
+            room -= len(part)
+            if not room:
+                yield chunk
+                chunk, room = [], chunk_bytes
+    if chunk:
+        yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One chunk as it is on the wire (spec section 6.2)."""
+
+    transfer: int
+    index: int
+    encoding: Encoding | None
+    data: memoryview
+    """Its bytes, encoded if ``encoding`` is there; a slice of the WebSocket message."""
+
+
+def parse_chunk(message: memoryview, frame: Frame) -> Chunk:
+    """Reads a CHUNK frame without copying or decoding its data (spec section 6.2).
+
+    Raises:
+        ProtocolViolation: ``MALFORMED_FRAME``, shorter than its table.
+        RequestRefused: ``UNKNOWN_CODEC``, from the encoding block.
+    """
+    check_table(frame, CHUNK_HEADER.size)
+    _, _, _, _, transfer, index = CHUNK_HEADER.unpack_from(message, frame.start)
+    at = frame.start + CHUNK_HEADER.size
+    encoding = None
+    if frame.flags & FLAG_ENCODED:
+        check_table(frame, CHUNK_HEADER.size + ENCODING_BLOCK.size)
+        encoding = parse_encoding(message, at)
+        at += ENCODING_BLOCK.size
+    return Chunk(transfer, index, encoding, message[at : frame.end])
+
+
+def write_chunk(transfer: int, index: int, data: Sequence[Buffer], encoding: Encoding | None = None) -> list[Buffer]:
+    """A CHUNK frame as the list of buffers to write; ``data`` is passed on, not copied (spec section 6.2).
+
+    Raises:
+        InvalidArgument: more than a frame can hold.
+    """
+    block = b"" if encoding is None else encoding.write()
+    frame_bytes = CHUNK_HEADER.size + len(block) + bytes_of(data)
+    check_frame_bytes(frame_bytes)
+    flags = 0 if encoding is None else FLAG_ENCODED
+    head = CHUNK_HEADER.pack(frame_bytes, Opcode.CHUNK, flags, 0, transfer, index) + block
+    return with_payload(head, data, frame_bytes)
+
+
+class Assembler:
+    """Puts the chunks of one transfer together in one buffer of the size of the payload (spec section 6).
+
+    Each chunk is decoded straight into its place, so that memory stays at the payload's size and one chunk. After
+    :meth:`receive` has raised, the transfer is over and the assembler refuses every other chunk.
+
+    Args:
+        plan: from the data frame; its ``payload_bytes`` already compared with the descriptors.
+        max_message_bytes: the largest payload to allocate (spec section 13).
+
+    Raises:
+        RequestRefused: ``MESSAGE_TOO_BIG``, above the limit or what the machine can allocate.
+    """
+
+    __slots__ = ("_array", "_next_index", "_out", "plan", "received_bytes")
+
+    def __init__(self, plan: ChunkPlan, *, max_message_bytes: int = _DEFAULT_MAX_MESSAGE_BYTES) -> None:
+        if plan.payload_bytes > max_message_bytes:
+            raise RequestRefused(
+                Code.MESSAGE_TOO_BIG, f"payload of {plan.payload_bytes} bytes exceeds {max_message_bytes}"
+            )
+        try:
+            self._array = np.empty(plan.payload_bytes, np.uint8)
+        except MemoryError:
+            raise RequestRefused(Code.MESSAGE_TOO_BIG, f"no memory for {plan.payload_bytes} bytes") from None
+        self._out = self._array.data
+        self._next_index = 0
+        self.plan = plan
+        self.received_bytes = 0
+        """Decoded bytes so far, for progress."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last chunk is in."""
+        return self.received_bytes == self.plan.payload_bytes
+
+    def receive(self, chunk: Chunk, *, base: Buffer | None = None) -> None:
+        """Takes the next chunk; its data is not needed afterwards.
+
+        Args:
+            chunk: with an encoding that was agreed on; the caller checks that.
+            base: the whole payload that an ``xor`` step refers to (spec section 10).
+
+        Raises:
+            RequestRefused: ``BROKEN_TRANSFER``, of another transfer, not the next one, or of the wrong decoded size;
+                ``CORRUPT_PAYLOAD``, does not decode to its declared size.
+        """
+        plan, index = self.plan, chunk.index
+        expected, self._next_index = self._next_index, -1
+        size = plan.chunk_size(index)
+        if chunk.transfer != plan.transfer or index != expected or not size:
+            wanted = f"chunk {expected} of {plan.chunk_count}" if expected >= 0 else "nothing more"
+            raise RequestRefused(
+                Code.BROKEN_TRANSFER,
+                f"chunk {index} of transfer {chunk.transfer}: transfer {plan.transfer} expects {wanted}",
+            )
+        encoding, data = chunk.encoding, chunk.data
+        decoded_bytes = len(data) if encoding is None else encoding.decoded_bytes
+        if decoded_bytes != size:
+            raise RequestRefused(
+                Code.BROKEN_TRANSFER,
+                f"chunk {index} of transfer {plan.transfer} has {decoded_bytes} bytes, its plan says {size}",
+            )
+        at = index * plan.chunk_bytes
+        out = self._out[at : at + size]
+        if encoding is None:
+            out[:] = data
+        else:
+            decode_into(encoding, data, out, base=None if base is None else memoryview(base)[at : at + size])
+        self.received_bytes += size
+        self._next_index = index + 1
+
+    def payload(self) -> memoryview:
+        """The whole payload, read-only: the buffer itself, no copy.
+
+        Raises:
+            RequestRefused: ``BROKEN_TRANSFER``, chunks are missing (END came too early, spec section 6.3).
+        """
+        if not self.complete:
+            raise RequestRefused(
+                Code.BROKEN_TRANSFER,
+                f"transfer {self.plan.transfer} has {self.received_bytes} of {self.plan.payload_bytes} bytes",
+            )
+        return self._out.toreadonly()
