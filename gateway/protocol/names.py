@@ -1,0 +1,146 @@
+"""The rules of names: streams, patterns, client ids and addresses (spec sections 3.1 and 4).
+
+Knows nothing of who holds a name. Every ``check_*`` returns its argument, or refuses it with ``INVALID_NAME``.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from gateway.errors import Code, RequestRefused
+from gateway.ids import ClientId, StreamName
+
+MAX_STREAM_NAME_BYTES: Final = 255
+MAX_CLIENT_ID_BYTES: Final = 128
+
+AGENT_SCHEME: Final = "agent"
+"""``agent:<client_id>`` is a client's inbox."""
+GROUP_SCHEME: Final = "group"
+"""``group:<name>`` is one of the members of a group."""
+
+# All allowed characters are ASCII, so that a length in characters is one in bytes.
+_SEGMENT = r"[A-Za-z0-9._-]+"
+_STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
+_CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_PATTERN = re.compile(rf"(?:(?:{_SEGMENT}|\*)/)+(?:{_SEGMENT}|\*\*?)|\*\*")
+_SHOWN_CHARS = 80
+
+
+def check_stream_name(name: str) -> StreamName:
+    """A stream's name: two or more segments joined by ``/`` (spec section 4).
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+    """
+    if len(name) > MAX_STREAM_NAME_BYTES or not _STREAM_NAME.fullmatch(name):
+        rule = "two or more segments of letters, digits, '.', '_', '-' joined by '/', 255 bytes at most"
+        raise _invalid("stream name", name, rule)
+    return StreamName(name)
+
+
+def check_client_id(client_id: str) -> ClientId:
+    """A client's id (spec section 3.1).
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+    """
+    if not _is_client_id(client_id):
+        rule = "letters, digits, '.', '_', '-', 128 at most, the first a letter or digit"
+        raise _invalid("client id", client_id, rule)
+    return ClientId(client_id)
+
+
+def check_pattern(pattern: str) -> str:
+    """What a SUBSCRIBE may name: a stream, a pattern of streams, or an address (spec sections 4 and 4.2).
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+    """
+    if is_address(pattern):
+        return check_address(pattern)
+    if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
+        raise _invalid("pattern", pattern, "a stream name in which a segment may be '*', or the last one '**'")
+    return pattern
+
+
+def check_address(address: str) -> str:
+    """A direct address: ``agent:<client_id>`` or ``group:<name>`` (spec section 4.1).
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+    """
+    scheme, colon, holder = address.partition(":")
+    if not colon or scheme not in (AGENT_SCHEME, GROUP_SCHEME) or not _is_client_id(holder):
+        raise _invalid("address", address, "'agent:<client_id>' or 'group:<name>'")
+    return address
+
+
+def is_address(name: str) -> bool:
+    """Whether ``name`` is meant as an address: no stream name holds a colon. It may still be a wrong one."""
+    return ":" in name
+
+
+def split_address(address: str) -> tuple[str, str]:
+    """The scheme (:data:`AGENT_SCHEME` or :data:`GROUP_SCHEME`) and the name of an address.
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+    """
+    scheme, _, holder = check_address(address).partition(":")
+    return scheme, holder
+
+
+def inbox_of(client_id: str) -> str:
+    """The address of a client's inbox."""
+    return f"{AGENT_SCHEME}:{client_id}"
+
+
+def workflow_of(name: str) -> str:
+    """The workflow of a stream's name: its first segment."""
+    return name.partition("/")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A compiled pattern. Make one with :func:`compile_pattern`."""
+
+    text: str
+    _regex: re.Pattern[str] | None = field(default=None, repr=False)
+    """None: the pattern has no wildcard and matches itself only."""
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether it matches one name only, so that a dict lookup can replace :meth:`matches`."""
+        return self._regex is None
+
+    def matches(self, name: str) -> bool:
+        """Whether the pattern takes in the stream ``name``, which is a valid name."""
+        if self._regex is None:
+            return name == self.text
+        return self._regex.fullmatch(name) is not None
+
+
+def compile_pattern(pattern: str) -> Pattern:
+    """Check and compile a pattern. An address matches itself only.
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``.
+    """
+    check_pattern(pattern)
+    if "*" not in pattern:
+        return Pattern(pattern)
+    # Each segment's expression stops at the next "/", so matching is linear in the length of the name.
+    parts = {"*": "[^/]+", "**": ".+"}
+    expression = "/".join(parts.get(segment) or re.escape(segment) for segment in pattern.split("/"))
+    return Pattern(pattern, re.compile(expression))
+
+
+def _is_client_id(value: str) -> bool:
+    return len(value) <= MAX_CLIENT_ID_BYTES and _CLIENT_ID.fullmatch(value) is not None
+
+
+def _invalid(what: str, value: str, rule: str) -> RequestRefused:
+    shown = value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "..."
+    return RequestRefused(Code.INVALID_NAME, f"{what} {shown!r} is not {rule}")

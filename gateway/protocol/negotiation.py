@@ -1,0 +1,72 @@
+"""What two peers agree on, as a pure function of HELLO and the server's capabilities (spec section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.errors import Code, ProtocolViolation
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Hello
+from gateway.protocol.wire import VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server can do.
+
+    Attributes:
+        versions: protocol versions that it speaks.
+        codecs: names of the compressors that it knows, the preferred one first.
+        filters: names of the filters that it knows, the preferred one first.
+        limits: what it accepts.
+    """
+
+    versions: tuple[int, ...] = (VERSION,)
+    codecs: tuple[str, ...] = ()
+    filters: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """What holds on one connection.
+
+    Attributes:
+        version: the highest protocol version that both speak.
+        codecs: compressors that both know, in the server's order of preference.
+        filters: filters that both know, in the server's order of preference.
+        max_message_bytes: the largest decoded message that may go to the client.
+    """
+
+    version: int
+    codecs: tuple[str, ...]
+    filters: tuple[str, ...]
+    max_message_bytes: int
+
+
+def negotiate(hello: Hello, capabilities: Capabilities) -> Agreement:
+    """What a server agrees on with the client that sent ``hello``. Names that the server does not know are ignored.
+
+    Raises:
+        ProtocolViolation: ``UNSUPPORTED_VERSION`` if there is no version in common.
+    """
+    common = set(hello.versions).intersection(capabilities.versions)
+    if not common:
+        raise ProtocolViolation(
+            Code.UNSUPPORTED_VERSION,
+            f"the client speaks versions {_some(hello.versions)}, the gateway {_some(capabilities.versions)}",
+        )
+    asked = set(hello.codecs), set(hello.filters)
+    largest = capabilities.limits.max_message_bytes
+    return Agreement(
+        version=max(common),
+        codecs=tuple(name for name in capabilities.codecs if name in asked[0]),
+        filters=tuple(name for name in capabilities.filters if name in asked[1]),
+        max_message_bytes=largest if hello.max_message_bytes is None else min(largest, hello.max_message_bytes),
+    )
+
+
+def _some(versions: tuple[int, ...]) -> str:
+    """The first few versions, for a message whose length the peer must not choose."""
+    shown = ", ".join(str(version) for version in versions[:8])
+    return f"[{shown}, ...]" if len(versions) > 8 else f"[{shown}]"

@@ -1,0 +1,125 @@
+"""The session's states (spec section 3), as a table for both roles. Everything about states is in this file.
+
+Both ends of a connection keep the same state: each passes every frame through :func:`advance`, naming the role of the
+side that *sent* it. A frame that is not in the table of its sender's role breaks the protocol.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import Final
+
+from gateway.errors import Code, ProtocolViolation, RequestRefused
+from gateway.protocol.wire import Opcode
+
+
+# Role and State are strings because Enum.__hash__ runs in Python, and advance runs for every frame.
+class Role(enum.StrEnum):
+    """Who sent a frame, or closed."""
+
+    CLIENT = "client"
+    SERVER = "server"
+
+
+class State(enum.StrEnum):
+    """Where a session stands."""
+
+    GREETING = "greeting"
+    OPEN = "open"
+    DRAINING = "draining"
+    CLOSED = "closed"
+
+
+class Event(enum.Enum):
+    """What moves a session and is no frame."""
+
+    CLOSE = "close"
+    """That side closed the WebSocket, with whatever code, or is lost."""
+
+
+SENT_BY_BOTH: Final = frozenset(
+    {
+        Opcode.MESSAGE,
+        Opcode.BATCH,
+        Opcode.REQUEST,
+        Opcode.REPLY,
+        Opcode.CHUNK,
+        Opcode.END,
+        Opcode.ABORT,
+        Opcode.PING,
+        Opcode.PONG,
+    }
+)
+SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
+    Role.CLIENT: SENT_BY_BOTH | {Opcode.HELLO, Opcode.AUTHENTICATE, Opcode.OPEN, Opcode.SUBSCRIBE, Opcode.UNSUBSCRIBE},
+    Role.SERVER: SENT_BY_BOTH
+    | {
+        Opcode.WELCOME,
+        Opcode.AUTHENTICATED,
+        Opcode.STREAM,
+        Opcode.SUBSCRIBED,
+        Opcode.UNSUBSCRIBED,
+        Opcode.ERROR,
+        Opcode.GO_AWAY,
+        Opcode.ACK,
+        Opcode.GAP,
+    },
+}
+"""The opcodes that each role sends at all (spec section 2)."""
+
+# Frames trigger by opcode. Plain ints find the entries of their Opcode: both have the same hash and compare equal.
+Trigger = int | Event
+_CLOSE: Final[dict[Trigger, State]] = {Event.CLOSE: State.CLOSED}
+
+
+def _stay(state: State, opcodes: frozenset[Opcode]) -> dict[Trigger, State]:
+    return dict.fromkeys(opcodes, state)
+
+
+_CLIENT_RUNNING: Final = SENT_BY[Role.CLIENT] - {Opcode.HELLO}
+_SERVER_RUNNING: Final = SENT_BY[Role.SERVER] - {Opcode.WELCOME}
+
+TRANSITIONS: Final[Mapping[Role, Mapping[State, Mapping[Trigger, State]]]] = {
+    Role.CLIENT: {
+        # HELLO does not move the session: its acceptance does, which WELCOME tells to both ends.
+        State.GREETING: {**_stay(State.GREETING, frozenset({Opcode.HELLO, Opcode.PING})), **_CLOSE},
+        State.OPEN: {**_stay(State.OPEN, _CLIENT_RUNNING), **_CLOSE},
+        State.DRAINING: {**_stay(State.DRAINING, _CLIENT_RUNNING), **_CLOSE},
+        State.CLOSED: _CLOSE,
+    },
+    Role.SERVER: {
+        State.GREETING: {
+            **_stay(State.GREETING, frozenset({Opcode.ERROR, Opcode.PONG})),
+            Opcode.WELCOME: State.OPEN,
+            **_CLOSE,
+        },
+        State.OPEN: {**_stay(State.OPEN, _SERVER_RUNNING), Opcode.GO_AWAY: State.DRAINING, **_CLOSE},
+        State.DRAINING: {**_stay(State.DRAINING, _SERVER_RUNNING), **_CLOSE},
+        State.CLOSED: _CLOSE,
+    },
+}
+
+
+def advance(role: Role, state: State, trigger: Trigger) -> State:
+    """The state after ``role`` sent a frame, or closed.
+
+    Args:
+        role: the side that sent the frame.
+        state: the session's state so far.
+        trigger: the frame's opcode, or what else happened.
+
+    Raises:
+        ProtocolViolation: ``UNEXPECTED_MESSAGE``, if the state does not allow it.
+        RequestRefused: ``UNKNOWN_MESSAGE_TYPE``, if the opcode is not known; the frame is to be skipped.
+    """
+    found = TRANSITIONS[role][state].get(trigger)
+    if found is not None:
+        return found
+    try:
+        name = trigger.name if isinstance(trigger, Event) else Opcode(trigger).name
+    except ValueError:
+        raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"unknown opcode {trigger:#04x}") from None
+    raise ProtocolViolation(
+        Code.UNEXPECTED_MESSAGE, f"{name} from the {role.value} is not allowed in the state {state.value!r}"
+    )
