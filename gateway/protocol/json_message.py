@@ -1,0 +1,292 @@
+"""``message``, ``request`` and ``reply`` of the JSON subprotocol: tensors as base64 (spec section 14).
+
+Knows the fields of these three and the envelope that they share with all text messages. A delivered message is rendered
+once for all its JSON receivers, from the meta block and payload that the binary receivers get.
+"""
+
+from __future__ import annotations
+
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import orjson
+
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.dtypes import dtype_name, dtype_named
+from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, JsonBody
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import Meta
+from gateway.protocol.tensors import Array, TensorSpec, as_wire_array, payload_buffers, view_tensors
+from gateway.protocol.wire import MAX_HEADERS_BYTES, MAX_NAME_BYTES, MAX_NDIM, MAX_TENSORS, Buffer
+
+DataType = Literal["message", "request", "reply"]
+
+_MAX_TIMESTAMP_S: Final = I64_MAX // 10**9
+_SHOWN_CHARS: Final = 40
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JsonMessage:
+    """A ``message``, ``request`` or ``reply`` of the JSON subprotocol (spec section 14).
+
+    The fields after ``timestamp`` are set by the server; ``peer`` is the publisher's, and in a reply to the server the
+    asker's. The arrays are read-only.
+    """
+
+    message_type: DataType
+    id: int | None = None
+    stream: str | None = None
+    kind: Kind | None = None
+    ack: bool = True
+    tensors: tuple[tuple[str, Array], ...] = ()
+    headers: dict[str, Any] | None = None
+    correlation: int | None = None
+    failed: bool = False
+    peer: int | None = None
+    timestamp: float | None = None
+    """Unix time in seconds."""
+    offset: int | None = None
+    epoch: int | None = None
+    client_id: str | None = None
+    client_type: str | None = None
+
+    @property
+    def timestamp_ns(self) -> int | None:
+        """The timestamp as data frames carry it."""
+        return None if self.timestamp is None else round(self.timestamp * 1e9)
+
+
+def read_message(body: JsonBody) -> JsonMessage:
+    """A ``message``, which names its stream.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``; ``INVALID_TENSOR``, ``SIZE_MISMATCH`` or ``CORRUPT_PAYLOAD`` for a tensor.
+    """
+    return JsonMessage("message", stream=body.text("stream"), **_read_common(body))
+
+
+def read_request(body: JsonBody) -> JsonMessage:
+    """A ``request``, which names an address; its correlation is its ``id`` if it has none of its own.
+
+    Raises:
+        RequestRefused: as :func:`read_message`.
+    """
+    common = _read_common(body)
+    if common["correlation"] is None:
+        common["correlation"] = body.integer("id")
+    return JsonMessage("request", stream=body.text("stream"), **common)
+
+
+def read_reply(body: JsonBody) -> JsonMessage:
+    """A ``reply``, which names the peer and the correlation.
+
+    Raises:
+        RequestRefused: as :func:`read_message`.
+    """
+    body.integer("correlation")
+    body.integer("peer", U32_MAX)
+    return JsonMessage("reply", **_read_common(body))
+
+
+def _read_common(body: JsonBody) -> dict[str, Any]:
+    """The fields that the three data messages share."""
+    timestamp = body.number_or_none("timestamp")
+    if timestamp is not None and timestamp > _MAX_TIMESTAMP_S:
+        raise RequestRefused(Code.INVALID_REQUEST, f"timestamp {timestamp} s is past {_MAX_TIMESTAMP_S} s")
+    headers = body.mapping_or_none("headers")
+    if headers is not None:
+        _check_headers(headers)
+    ack, failed = body.boolean_or_none("ack"), body.boolean_or_none("failed")
+    return {
+        "id": body.integer_or_none("id"),
+        "kind": body.choice_or_none("kind", Kind),
+        "ack": ack is not False,
+        "tensors": _read_tensors(body),
+        "headers": headers,
+        "correlation": body.integer_or_none("correlation"),
+        "failed": failed is True,
+        "peer": body.integer_or_none("peer", U32_MAX),
+        "timestamp": timestamp,
+        "offset": body.integer_or_none("offset"),
+        "epoch": body.integer_or_none("epoch", EXACT_MAX),
+        "client_id": body.text_or_none("client_id"),
+        "client_type": body.text_or_none("client_type"),
+    }
+
+
+def _check_headers(headers: dict[str, Any]) -> None:
+    size = len(_dumps(headers))
+    if size > MAX_HEADERS_BYTES:
+        raise RequestRefused(Code.INVALID_REQUEST, f"headers of {size} bytes exceed {MAX_HEADERS_BYTES} bytes")
+
+
+def _read_tensors(body: JsonBody) -> tuple[tuple[str, Array], ...]:
+    if "payload" not in body:
+        return ()
+    payload = body.nested("payload")
+    if "tensors" not in payload:
+        return (("", _read_tensor("", payload)),)
+    tensors = payload.nested("tensors")
+    names = list(payload.mapping_or_none("tensors") or ())
+    if len(names) > MAX_TENSORS:
+        raise RequestRefused(Code.INVALID_TENSOR, f"{len(names)} tensors exceed {MAX_TENSORS}")
+    for name in names:
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise RequestRefused(
+                Code.INVALID_TENSOR, f"tensor name {name[:_SHOWN_CHARS]!r}... exceeds {MAX_NAME_BYTES} bytes"
+            )
+    return tuple((name, _read_tensor(name, tensors.nested(name))) for name in names)
+
+
+def _read_tensor(name: str, tensor: JsonBody) -> Array:
+    """A read-only array over the decoded data. Sizes are compared before anything is decoded."""
+    dtype = dtype_named(tensor.text("dtype")[:_SHOWN_CHARS])  # no name is as long, and a refusal repeats it
+    shape = tensor.integers("shape")
+    if len(shape) > MAX_NDIM:
+        raise RequestRefused(Code.INVALID_TENSOR, f"{len(shape)} dimensions exceed {MAX_NDIM}")
+    spec = TensorSpec(name, dtype, shape)
+    data = tensor.text("data")
+    if len(data) != _base64_chars(spec.nbytes):
+        raise RequestRefused(
+            Code.SIZE_MISMATCH, f"{spec.nbytes} bytes of tensor {name!r} cannot be {len(data)} characters of base64"
+        )
+    try:
+        decoded = binascii.a2b_base64(data, strict_mode=True)
+    except ValueError as error:  # binascii.Error is one, and so is the refusal of what is not ASCII
+        raise RequestRefused(Code.CORRUPT_PAYLOAD, f"tensor {name!r}: {error}") from None
+    return view_tensors((spec,), decoded)[0]
+
+
+def render_message(envelope: JsonMessage, meta: Meta, payload: Buffer, *, max_bytes: int | None = None) -> bytes:
+    """The text of a message that is there in binary, for all its JSON receivers.
+
+    Args:
+        envelope: everything but tensors and headers.
+        meta: its parsed meta block.
+        payload: its decoded payload; not kept.
+        max_bytes: the receivers' bound on the text.
+
+    Raises:
+        RequestRefused: ``MESSAGE_TOO_BIG``, the text exceeds ``max_bytes``; found out before encoding if the data alone
+            does. ``SIZE_MISMATCH`` or ``INVALID_TENSOR``, the payload is not what ``meta`` says. ``INVALID_REQUEST``,
+            the headers are nested too deeply to be written.
+    """
+    views = view_tensors(meta.specs, payload)
+    tensors = tuple((spec.name, view) for spec, view in zip(meta.specs, views, strict=True))
+    return write_message(replace(envelope, tensors=tensors, headers=meta.headers), max_bytes=max_bytes)
+
+
+def render_batch(
+    envelope: JsonMessage, meta: Meta, payload: Buffer, count: int, *, max_bytes: int | None = None
+) -> Iterator[bytes]:
+    """The texts of the records of a batch, in order; ``envelope`` is that of the first. See :func:`render_message`."""
+    records = view_tensors(meta.specs, payload, count=count)[0]
+    name = meta.specs[0].name
+    for index in range(count):
+        record = replace(envelope, tensors=((name, records[index, ...]),), headers=None)
+        if envelope.offset is not None:
+            record = replace(record, id=envelope.offset + index, offset=envelope.offset + index)
+        yield write_message(record, max_bytes=max_bytes)
+
+
+def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> bytes:
+    """The text of a message, of either direction.
+
+    Raises:
+        RequestRefused: ``MESSAGE_TOO_BIG`` or ``INVALID_REQUEST``, see :func:`render_message`.
+        UnsupportedDtype: a tensor's dtype cannot travel.
+        InvalidArgument: two tensors of the same name.
+    """
+    arrays = [(name, as_wire_array(value)) for name, value in message.tensors]
+    if len({name for name, _ in arrays}) != len(arrays):
+        raise InvalidArgument(f"tensors of one message need different names, not {[name for name, _ in arrays]}")
+    _check_size(sum(_base64_chars(array.nbytes) for _, array in arrays), max_bytes)
+    optional = {
+        "stream": message.stream,
+        "kind": message.kind,
+        "ack": None if message.ack else False,
+        "correlation": message.correlation,
+        "failed": True if message.failed else None,
+        "peer": message.peer,
+        "offset": message.offset,
+        "epoch": message.epoch,
+    }
+    text = write_envelope(
+        message.message_type,
+        _payload_parts(arrays),
+        id=message.id,
+        timestamp=message.timestamp,
+        client_id=message.client_id,
+        client_type=message.client_type,
+        headers=message.headers,
+        further={name: value for name, value in optional.items() if value is not None},
+    )
+    _check_size(len(text), max_bytes)
+    return text
+
+
+def write_envelope(
+    message_type: str,
+    payload: list[bytes],
+    *,
+    id: int | None = None,
+    timestamp: float | None = None,
+    client_id: str | None = None,
+    client_type: str | None = None,
+    headers: dict[str, Any] | None = None,
+    further: dict[str, Any] | None = None,
+) -> bytes:
+    """The object that every text message is, with its payload, given as pieces of JSON, at its end.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``, the headers cannot be written.
+    """
+    fields = {
+        "id": id,
+        "timestamp": timestamp,
+        "client_id": client_id,
+        "client_type": client_type,
+        "message_type": message_type,
+        "headers": headers,
+        **(further or {}),
+    }
+    # The one copy of base64 data: an object of orjson would copy it for the quotes and again while it grows.
+    return b"".join([_dumps(fields)[:-1], b',"payload":', *payload, b"}"])
+
+
+def _payload_parts(arrays: list[tuple[str, Array]]) -> list[bytes]:
+    if not arrays:
+        return [b"null"]
+    if len(arrays) == 1 and not arrays[0][0]:
+        return _tensor_parts(arrays[0][1])
+    parts = [b'{"tensors":']
+    separator = b"{"
+    for name, array in arrays:
+        parts += [separator, orjson.dumps(name), b":", *_tensor_parts(array)]
+        separator = b","
+    return [*parts, b"}}"]
+
+
+def _tensor_parts(array: Array) -> list[bytes]:
+    head = orjson.dumps({"dtype": dtype_name(array.dtype), "shape": array.shape})
+    (data,) = payload_buffers([array])
+    return [head[:-1], b',"data":"', binascii.b2a_base64(data, newline=False), b'"}']
+
+
+def _base64_chars(size: int) -> int:
+    """How long the base64 of ``size`` bytes is."""
+    return (size + 2) // 3 * 4
+
+
+def _check_size(text_bytes: int, max_bytes: int | None) -> None:
+    if max_bytes is not None and text_bytes > max_bytes:
+        raise RequestRefused(Code.MESSAGE_TOO_BIG, f"{text_bytes} bytes of JSON exceed {max_bytes} bytes")
+
+
+def _dumps(value: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError as error:  # orjson reads objects that are nested more deeply than those it writes
+        raise RequestRefused(Code.INVALID_REQUEST, f"headers cannot be written as JSON: {error}") from None

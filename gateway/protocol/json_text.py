@@ -1,0 +1,165 @@
+"""Text messages of ``frys.v1.json``: the same meaning as binary frames, for people and small scripts (spec section 14).
+
+Session messages are the very dataclasses of :mod:`gateway.protocol.messages`; those that carry tensors are in
+:mod:`gateway.protocol.json_message`, with their own writers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import orjson
+
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
+from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request, write_envelope
+from gateway.protocol.messages import SessionMessage, fields_of, read_session
+from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
+
+_SESSION_OPCODES: Final = {opcode.name.lower(): opcode for opcode in JSON_OPCODES}
+# What a client may leave out of the payload: it is then the ``id`` of the text message.
+_ID_STANDS_FOR: Final = {
+    Opcode.AUTHENTICATE: ("request",),
+    Opcode.OPEN: ("alias",),
+    Opcode.SUBSCRIBE: ("request", "subscription"),
+    Opcode.UNSUBSCRIBE: ("request",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JsonAck:
+    """``ack``: a publish has its offset (spec section 14). ``request`` is its ``id``, None if it had none."""
+
+    request: int | None
+    stream: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class JsonGap:
+    """``gap``: messages that this receiver will not get (spec sections 7.2 and 14)."""
+
+    stream: str
+    code: int
+    first: int
+    last: int
+
+
+TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | Ping | Pong
+
+
+def parse_text(text: Buffer | str) -> TextMessage:
+    """Read a text message, of either direction.
+
+    Names of streams, patterns and addresses are not checked.
+
+    Raises:
+        ProtocolViolation: ``BAD_HELLO``.
+        RequestRefused: ``INVALID_REQUEST``, ``UNKNOWN_MESSAGE_TYPE``, ``INVALID_TENSOR``, ``SIZE_MISMATCH`` or
+            ``CORRUPT_PAYLOAD``; a :class:`~gateway.protocol.json_body.BodyRefused`, with the ``id`` as ``request`` if
+            it could be read.
+    """
+    body = JsonBody.parse("text message", text)
+    try:
+        message_type = body.text("message_type")
+        opcode = _SESSION_OPCODES.get(message_type)
+        if opcode is not None:
+            return _read_session_text(opcode, body)
+        reader = _READERS.get(message_type)
+        if reader is None:
+            raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"unknown message type {message_type[:40]!r}")
+        return reader(body)
+    except RequestRefused as error:
+        answers = error.answers if isinstance(error, BodyRefused) else body.integers_found({"correlation": U64_MAX})
+        if identity := body.integers_found({"id": EXACT_MAX}):
+            answers = {"request": identity["id"], **answers}
+        raise BodyRefused(error.code, error.message, answers) from None
+
+
+def _read_session_text(opcode: Opcode, body: JsonBody) -> SessionMessage:
+    fields = dict(body.mapping_or_none("payload") or {})
+    for name in _ID_STANDS_FOR.get(opcode, ()):
+        if fields.get(name) is None:
+            fields[name] = body.get("id")
+    if opcode == Opcode.HELLO:
+        for name in ("client_id", "client_type"):
+            if fields.get(name) is None:
+                fields[name] = body.get(name)
+    return read_session(opcode, JsonBody(opcode.name.lower(), fields))
+
+
+def _read_ack(body: JsonBody) -> JsonAck:
+    payload = body.nested("payload")
+    return JsonAck(payload.integer_or_none("request"), payload.text("stream"), payload.integer("offset"))
+
+
+def _read_gap(body: JsonBody) -> JsonGap:
+    payload = body.nested("payload")
+    first, last = payload.integer("first"), payload.integer("last")
+    return JsonGap(payload.text("stream"), payload.integer("code", U32_MAX), first, last)
+
+
+def _read_ping(body: JsonBody) -> Ping:
+    payload = JsonBody("ping", body.mapping_or_none("payload") or {})
+    return Ping(_clock(payload, "t0") if "t0" in payload else 0)
+
+
+def _read_pong(body: JsonBody) -> Pong:
+    payload = body.nested("payload")
+    return Pong(_clock(payload, "t0"), _clock(payload, "t1"), _clock(payload, "t2"))
+
+
+def _clock(payload: JsonBody, name: str) -> int:
+    return payload.integer(name, I64_MAX, -I64_MAX - 1)
+
+
+_READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
+    "message": read_message,
+    "request": read_request,
+    "reply": read_reply,
+    "ack": _read_ack,
+    "gap": _read_gap,
+    "ping": _read_ping,
+    "pong": _read_pong,
+}
+
+
+def write_session_text(message: SessionMessage, *, id: int | None = None, timestamp: float | None = None) -> bytes:
+    """The text of a session message.
+
+    Args:
+        id: the sender's number for it; the server gives its answers none.
+        timestamp: Unix time in seconds.
+    """
+    return _write(message.opcode.name.lower(), fields_of(message), id=id, timestamp=timestamp)
+
+
+def write_ack(ack: JsonAck, *, timestamp: float | None = None) -> bytes:
+    """The text that tells a publisher the offset of its message."""
+    payload = {"request": ack.request, "stream": ack.stream, "offset": ack.offset}
+    return _write("ack", payload, timestamp=timestamp)
+
+
+def write_gap(gap: JsonGap, *, timestamp: float | None = None) -> bytes:
+    """The text that announces messages that will not come."""
+    payload = {"stream": gap.stream, "code": gap.code, "first": gap.first, "last": gap.last}
+    return _write("gap", payload, timestamp=timestamp)
+
+
+def write_ping(ping: Ping, *, id: int | None = None, timestamp: float | None = None) -> bytes:
+    """The text of a PING."""
+    return _write("ping", {"t0": ping.t0}, id=id, timestamp=timestamp)
+
+
+def write_pong(pong: Pong, *, timestamp: float | None = None) -> bytes:
+    """The text of a PONG."""
+    return _write("pong", {"t0": pong.t0, "t1": pong.t1, "t2": pong.t2}, timestamp=timestamp)
+
+
+def _write(
+    message_type: str, payload: dict[str, Any], *, id: int | None = None, timestamp: float | None = None
+) -> bytes:
+    return write_envelope(message_type, [orjson.dumps(payload)], id=id, timestamp=timestamp)
