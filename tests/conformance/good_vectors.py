@@ -1,0 +1,343 @@
+"""The golden vectors that every implementation reads, and writes to the byte. Only ever append.
+
+Encoded payloads come from the compression libraries, whose output may change with their version; what is recorded in
+``spec/vectors`` stays as it is.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import ml_dtypes
+import numpy as np
+
+from tests.conformance.vector_parts import (
+    ACK,
+    BATCH,
+    CHUNKED,
+    ENCODED,
+    FAILED,
+    FLOATS,
+    LONG,
+    LZ4,
+    MESSAGE,
+    NEXT_RAMP,
+    NO_TENSOR,
+    PLAIN,
+    RAMP,
+    REPLY,
+    REQUEST,
+    SHORT,
+    SHUFFLE,
+    SNAPPY,
+    T0,
+    TOKENS,
+    XOR,
+    ZSTD,
+    Definition,
+    chunk,
+    data,
+    descriptor,
+    encoded,
+    encoding,
+    end,
+    frame,
+    headers,
+    pad,
+    plan,
+    text,
+)
+
+# Code, name and an array with the values most easily got wrong, for every row of spec section 11.
+DTYPES: Final = (
+    (1, "bool", np.array([False, True, True])),
+    (2, "int8", np.array([-128, 0, 127], "<i1")),
+    (3, "int16", np.array([-32768, 0, 32767], "<i2")),
+    (4, "int32", np.array([-(2**31), 0, 2**31 - 1], "<i4")),
+    (5, "int64", np.array([-(2**63), 0, 2**63 - 1], "<i8")),
+    (6, "uint8", np.array([0, 1, 255], "<u1")),
+    (7, "uint16", np.array([0, 1, 65535], "<u2")),
+    (8, "uint32", np.array([0, 1, 2**32 - 1], "<u4")),
+    (9, "uint64", np.array([0, 1, 2**64 - 1], "<u8")),
+    (10, "float16", np.array([-0.0, 1.5, np.inf], "<f2")),
+    (11, "bfloat16", np.array([-0.0, 1.5, np.inf], ml_dtypes.bfloat16)),
+    (12, "float32", np.array([-0.0, 0.1, np.nan], "<f4")),
+    (13, "float64", np.array([-0.0, 0.1, np.nan], "<f8")),
+    (14, "complex64", np.array([1 - 2j, 0, complex(np.inf, -0.0)], "<c8")),
+    (15, "complex128", np.array([1 - 2j, 0, complex(np.inf, -0.0)], "<c16")),
+)
+
+
+def chain(name: str, *steps: tuple[int, int], payload: bytes = TOKENS, code: int = 5) -> Definition:
+    base = RAMP if XOR in {number for number, _ in steps} else None
+    meta = descriptor(code, (len(payload) // 8,))
+    body = encoded(payload, *steps, base=base or b"")
+    about = f"Steps {', '.join(f'{number} ({parameter})' for number, parameter in steps) or 'none'}"
+    return Definition(f"chain-{name}", "10.1", about, data(MESSAGE, meta, body, flags=ENCODED), base=base)
+
+
+def _dtype(code: int, name: str, array: np.ndarray[Any, Any]) -> Definition:
+    return Definition(
+        f"dtype-{name}", "11", f"Three {name} values", data(MESSAGE, descriptor(code, (3,)), array.tobytes())
+    )
+
+
+SESSION: Final = (
+    Definition(
+        "hello",
+        "3.1",
+        "All fields",
+        text(
+            0x01,
+            '{"versions":[1],"client_type":"agent","client_id":"trainer","token":"secret","agent":"frys-python/0.1",'
+            '"codecs":["lz4","zstd","snappy"],"filters":["shuffle","xor"],"max_message_bytes":4294967296}',
+        ),
+    ),
+    Definition(
+        "hello-anonymous",
+        "3.1",
+        "No client_id, no token, no codecs",
+        text(
+            0x01,
+            '{"versions":[1],"client_type":"admin_panel","token":null,"agent":"","codecs":[],"filters":[]}',
+        ),
+    ),
+    Definition(
+        "welcome",
+        "3.1",
+        "The answer to HELLO",
+        text(
+            0x02,
+            '{"version":1,"client_id":"trainer","session":"9f2c","peer":17,"codecs":["lz4","zstd","snappy"],'
+            '"filters":["shuffle","xor"],"limits":{"max_frame_bytes":8388608,"max_message_bytes":4294967296,'
+            '"chunk_bytes":524288},"heartbeat_interval_s":20.0,"time_ns":1770000000000000000,"agent":"frys/0.1"}',
+        ),
+    ),
+    Definition("authenticate", "3.2", "A new token", text(0x03, '{"request":1,"token":"secret"}')),
+    Definition("authenticated", "3.2", "Good for an hour", text(0x04, '{"request":1,"expires_s":3600.0}')),
+    Definition("authenticated-forever", "3.2", "Does not expire", text(0x04, '{"request":1,"expires_s":null}')),
+    Definition("open", "4.1", "With a kind", text(0x05, '{"alias":0,"stream":"wf-42/loss","kind":"state"}')),
+    Definition("open-address", "4.1", "An address, no kind", text(0x05, '{"alias":1,"stream":"agent:planner"}')),
+    Definition(
+        "stream",
+        "4.1",
+        "The answer to OPEN",
+        text(0x06, '{"id":7,"stream":"wf-42/loss","kind":"state","epoch":1770000000000,"offset":12,"alias":0}'),
+    ),
+    Definition(
+        "stream-announced",
+        "4.1",
+        "To a subscriber: no alias",
+        text(0x06, '{"id":7,"stream":"wf-42/loss","kind":"event","epoch":1770000000000,"offset":0}'),
+    ),
+    Definition("stream-address", "4.1", "An address", text(0x06, '{"id":null,"stream":"agent:planner","alias":1}')),
+    Definition("subscribe", "4.2", "A pattern", text(0x07, '{"request":2,"subscription":1,"pattern":"wf-42/**"}')),
+    Definition("subscribed", "4.2", "The answer", text(0x08, '{"request":2,"subscription":1}')),
+    Definition("unsubscribe", "4.2", "No more", text(0x09, '{"request":3,"subscription":1}')),
+    Definition("unsubscribed", "4.2", "The answer", text(0x0A, '{"request":3,"subscription":1}')),
+    Definition(
+        "error-publish",
+        "12.2",
+        "One publish was refused",
+        text(
+            0x0B,
+            '{"code":5203,"error":"KIND_MISMATCH","message":"stream wf-42/loss is state, not event",'
+            '"alias":0,"sequence":4,"count":1}',
+        ),
+    ),
+    Definition(
+        "error-request",
+        "12.2",
+        "An answer that is not ASCII, and a code that version 1 does not know",
+        text(0x0B, '{"code":5199,"error":"NEW_CODE","message":"später noch einmal","request":2}'),
+    ),
+    Definition(
+        "go-away",
+        "3.3",
+        "The server stops",
+        text(0x0C, '{"code":1001,"reason":"server is stopping","deadline_s":10.0}'),
+    ),
+)
+
+MESSAGES: Final = (
+    Definition(
+        "message-publish",
+        "5.1",
+        "From a client: alias 0, sequence 1, acknowledgement wanted; a 2 x 2 tensor and headers",
+        data(
+            MESSAGE,
+            PLAIN + headers('{"step":7,"loss":0.25}'),
+            FLOATS.tobytes(),
+            flags=ACK,
+            route=(0, 0, 1),
+            time=T0 + 1,
+        ),
+    ),
+    Definition(
+        "message-tensor", "5.1", "From the server: a tensor, no headers", data(MESSAGE, PLAIN, FLOATS.tobytes())
+    ),
+    Definition("message-nothing", "5.1", "No tensor, no headers", data()),
+    Definition(
+        "message-headers", "5.1", "No tensor", data(MESSAGE, NO_TENSOR + headers('{"done":true,"note":"grün"}'))
+    ),
+    Definition("message-scalar", "5.1", "No dimensions", data(MESSAGE, descriptor(13), struct.pack("<d", 0.5))),
+    Definition("message-no-elements", "5.1", "A dimension of 0", data(MESSAGE, descriptor(12, (0, 3)))),
+    Definition(
+        "message-wide-shape", "5.1", "A dimension above 32 bits", data(MESSAGE, descriptor(6, (2**33, 0), wide=True))
+    ),
+    Definition(
+        "message-32-dimensions",
+        "5.1",
+        "As many as there can be",
+        data(MESSAGE, descriptor(7, (1,) * 30 + (2, 1)), struct.pack("<HH", 1, 2)),
+    ),
+    Definition(
+        "message-named-tensors",
+        "5.1",
+        "Three tensors, padding between them, one name that is not ASCII, and headers",
+        data(
+            MESSAGE,
+            descriptor(6, (3,), "mask", more=True)
+            + descriptor(12, (2, 1), "weights", more=True)
+            + descriptor(3, (1,), "größe")
+            + headers('{"step":8}'),
+            pad(bytes([1, 0, 1])) + struct.pack("<ff", 1, -1) + struct.pack("<h", -2),
+        ),
+    ),
+    Definition(
+        "message-largest-numbers",
+        "5",
+        "Every field of the header at its bound",
+        data(MESSAGE, route=(2**32 - 1, 2**32 - 1, 2**64 - 1), time=-(2**63), flags=ACK),
+    ),
+    Definition(
+        "batch",
+        "5.2",
+        "Three records of shape (2,)",
+        data(BATCH, descriptor(3, (2,)), struct.pack("<6h", 1, 2, 3, 4, 5, 6), count=3),
+    ),
+    Definition(
+        "batch-scalars",
+        "5.2",
+        "From a client: five records without dimensions; bytes without padding between records",
+        data(BATCH, descriptor(6), bytes(range(5)), count=5, flags=ACK, route=(0, 0, 4)),
+    ),
+    Definition(
+        "batch-encoded",
+        "5.2",
+        "Compressed as one array",
+        data(BATCH, descriptor(5, (8,)), encoded(TOKENS, (SHUFFLE, 8), (LZ4, 0)), count=6, flags=ENCODED),
+    ),
+    Definition(
+        "request", "8", "As the asker sends it", data(REQUEST, PLAIN, FLOATS.tobytes(), route=(1, 0, 99), flags=ACK)
+    ),
+    Definition("request-delivered", "8", "As it arrives", data(REQUEST, PLAIN, FLOATS.tobytes(), route=(0, 17, 99))),
+    Definition("reply", "8", "As the replier sends it", data(REPLY, PLAIN, FLOATS.tobytes(), route=(17, 0, 99))),
+    Definition(
+        "reply-failed",
+        "8",
+        "The request failed",
+        data(REPLY, NO_TENSOR + headers('{"error":"no such model"}'), flags=FAILED, route=(17, 0, 99)),
+    ),
+    Definition(
+        "many-frames",
+        "2",
+        "Frames of every length modulo 8 in one WebSocket message",
+        b"".join(data(MESSAGE, descriptor(6, (size,)), bytes(range(size)), route=(7, 17, size)) for size in range(9)),
+    ),
+)
+
+LARGE: Final = (
+    Definition(
+        "chunked-short",
+        "6",
+        "From a client: a payload smaller than a chunk",
+        data(MESSAGE, descriptor(12, (3,)), plan(1, 4096, 12), flags=CHUNKED | ACK, route=(0, 0, 2))
+        + chunk(1, 0, SHORT)
+        + end(1),
+    ),
+    Definition(
+        "chunked",
+        "6",
+        "From the server: two chunks; the offset comes with END",
+        data(MESSAGE, descriptor(12, (1250,)), plan(5, 4096, 5000), flags=CHUNKED, route=(7, 17, 0))
+        + chunk(5, 0, LONG[:4096])
+        + chunk(5, 1, LONG[4096:])
+        + end(5, 13),
+    ),
+    Definition(
+        "chunked-encoded",
+        "6.2",
+        "A chunk that is encoded, and one that is not",
+        data(MESSAGE, descriptor(12, (1250,)), plan(6, 4096, 5000), flags=CHUNKED, route=(7, 17, 0))
+        + chunk(
+            6,
+            0,
+            encoded(LONG[:4096], (SHUFFLE, 4), (ZSTD, 0))[16:],
+            block=encoding(4096, (SHUFFLE, 4), (ZSTD, 0)),
+        )
+        + chunk(6, 1, LONG[4096:])
+        + end(6, 14),
+    ),
+    Definition(
+        "chunked-interleaved",
+        "6",
+        "Two transfers side by side, and a message that passes them",
+        data(MESSAGE, descriptor(12, (3,)), plan(8, 4096, 12), flags=CHUNKED, route=(7, 17, 0))
+        + data(MESSAGE, descriptor(12, (3,)), plan(9, 4096, 12), flags=CHUNKED, route=(8, 17, 0))
+        + chunk(9, 0, SHORT)
+        + data(MESSAGE, PLAIN, FLOATS.tobytes(), route=(10, 17, 3))
+        + chunk(8, 0, SHORT)
+        + end(8, 15)
+        + end(9, 1),
+    ),
+    Definition(
+        "chunked-batch",
+        "6",
+        "A record batch in chunks",
+        data(BATCH, descriptor(12, (25,)), plan(10, 4096, 5000), count=50, flags=CHUNKED, route=(7, 17, 0))
+        + chunk(10, 0, LONG[:4096])
+        + chunk(10, 1, LONG[4096:])
+        + end(10, 65),
+    ),
+    Definition(
+        "chunk-xor",
+        "6.2",
+        "A chunk that is a delta to the same place of its base",
+        data(MESSAGE, descriptor(13, (48,)), plan(11, 4096, 384), flags=CHUNKED, route=(7, 17, 0))
+        + chunk(
+            11,
+            0,
+            encoded(NEXT_RAMP, (XOR, 1), (SHUFFLE, 8), (LZ4, 0), base=RAMP)[16:],
+            block=encoding(384, (XOR, 1), (SHUFFLE, 8), (LZ4, 0)),
+        )
+        + end(11, 16),
+        base=RAMP,
+    ),
+    Definition("abort", "6.4", "The publisher left", frame(0x1A, struct.pack("<II", 5, 5000))),
+)
+
+SIGNALS: Final = (
+    Definition("ack", "7.1", "Sequences 3 to 5 have offsets 12 to 14", frame(0x1B, struct.pack("<IIQQ", 0, 3, 5, 14))),
+    Definition("gap", "7.2", "Offsets 15 to 20 were dropped", frame(0x1C, struct.pack("<IIQQ", 7, 5100, 15, 20))),
+    Definition("ping", "9", "A clock of 2026", frame(0x1D, struct.pack("<q", T0))),
+    Definition("pong", "9", "The answer", frame(0x1E, struct.pack("<qqq", T0, T0 + 5_000_000, T0 + 5_020_000))),
+)
+
+CHAINS: Final = (
+    chain("none"),
+    chain("lz4", (LZ4, 0)),
+    chain("zstd", (ZSTD, 0)),
+    chain("snappy", (SNAPPY, 0)),
+    chain("shuffle", (SHUFFLE, 8)),
+    chain("shuffle-with-rest", (SHUFFLE, 5)),
+    chain("shuffle-lz4", (SHUFFLE, 8), (LZ4, 0)),
+    chain("shuffle-zstd", (SHUFFLE, 8), (ZSTD, 0)),
+    chain("shuffle-snappy", (SHUFFLE, 8), (SNAPPY, 0)),
+    chain("xor", (XOR, 255), payload=NEXT_RAMP, code=13),
+    chain("xor-zstd", (XOR, 1), (ZSTD, 0), payload=NEXT_RAMP, code=13),
+    chain("xor-shuffle-lz4", (XOR, 1), (SHUFFLE, 8), (LZ4, 0), payload=NEXT_RAMP, code=13),
+)
+
+GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS)
