@@ -1,0 +1,83 @@
+"""A large message on its way through the gateway, chunk by chunk (spec section 6)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.protocol.encoding import Chain, Encoding
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Buffer
+from gateway.streams.run import Source
+
+
+class StoredChunk(NamedTuple):
+    """One chunk as it is delivered: its encoding (``None``: plain) and its bytes."""
+
+    encoding: Encoding | None
+    data: Buffer
+
+
+class LargeMessage:
+    """A chunked message: what its head said, the chunks that have arrived, and its offset once it is whole.
+
+    Chunks are passed on as they come (cut-through) and kept until every receiver has them; of a ``state`` stream the
+    newest whole message is kept for late joiners.
+
+    Attributes:
+        opcode: MESSAGE, REQUEST or REPLY.
+        publisher: the sender's peer id.
+        timestamp_ns: the publisher's.
+        flags: of the data frame.
+        meta: the meta block as received.
+        plan: transfer number of the gateway, chunk and payload size.
+        offset: the offset, ``None`` until END; of a request or reply the correlation, from the start.
+        end_timestamp_ns: the publisher's, from END.
+        aborted: it will not be completed.
+        chunks: as received, index by index.
+        variants: the same chunks encoded by another chain, for receivers that get them so.
+    """
+
+    __slots__ = (
+        "aborted",
+        "chunks",
+        "end_timestamp_ns",
+        "flags",
+        "meta",
+        "offset",
+        "opcode",
+        "plan",
+        "publisher",
+        "source",
+        "timestamp_ns",
+        "variants",
+    )
+
+    def __init__(
+        self, source: Source, opcode: int, publisher: int, timestamp_ns: int, flags: int, meta: bytes, plan: ChunkPlan
+    ) -> None:
+        self.source = source
+        self.opcode = opcode
+        self.publisher = publisher
+        self.timestamp_ns = timestamp_ns
+        self.flags = flags
+        self.meta = meta
+        self.plan = plan
+        self.offset: int | None = None
+        self.end_timestamp_ns = 0
+        self.aborted = False
+        self.chunks: list[StoredChunk] = []
+        self.variants: dict[Chain, list[StoredChunk]] = {}
+
+    @property
+    def whole(self) -> bool:
+        """Whether every chunk has come."""
+        return len(self.chunks) == self.plan.chunk_count
+
+    @property
+    def received_bytes(self) -> int:
+        """Bytes of the chunks that are held, as received."""
+        return sum(len(chunk.data) for chunk in self.chunks)
+
+    def form(self, chain: Chain | None) -> list[StoredChunk]:
+        """The chunks as ``chain`` encodes them; ``None``: as received. Grows while the message is under way."""
+        return self.chunks if chain is None else self.variants.setdefault(chain, [])

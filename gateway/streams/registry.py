@@ -1,0 +1,58 @@
+"""All streams of a gateway, by name and by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.errors import Code, RequestRefused
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.streams.stream import Stream
+
+
+class StreamRegistry:
+    """Creates streams at their first publish and finds them again.
+
+    Args:
+        max_streams: bound on their number.
+    """
+
+    def __init__(self, max_streams: int) -> None:
+        self._max_streams = max_streams
+        self._by_name: dict[StreamName, Stream] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __iter__(self) -> Iterator[Stream]:
+        return iter(self._by_name.values())
+
+    def get(self, name: StreamName) -> Stream | None:
+        """The stream of that name, if it exists."""
+        return self._by_name.get(name)
+
+    def open(self, name: StreamName, kind: Kind | None, now_ns: int) -> tuple[Stream, bool]:
+        """The stream of that name, and whether it was created for this call.
+
+        Args:
+            name: a checked stream name.
+            kind: what the caller takes it to be; ``None`` for whatever it is, or ``state`` if it is new.
+            now_ns: Unix time; a new stream's epoch is taken from it.
+
+        Raises:
+            RequestRefused: ``KIND_MISMATCH``, or ``LIMIT_EXCEEDED`` for one stream too many.
+        """
+        stream = self._by_name.get(name)
+        if stream is not None:
+            if kind is not None and kind is not stream.kind:
+                message = f"stream {name} is of kind {stream.kind.value}, not {kind.value}"
+                raise RequestRefused(Code.KIND_MISMATCH, message)
+            return stream, False
+        if len(self._by_name) >= self._max_streams:
+            message = f"cannot create stream {name}: the gateway has max_streams={self._max_streams} already"
+            raise RequestRefused(Code.LIMIT_EXCEEDED, message)
+        # Milliseconds stay below 2**53 until the year 287396, and no two incarnations start within one.
+        epoch = Epoch(now_ns // 1_000_000)
+        stream = Stream(StreamId(len(self._by_name) + 1), name, kind or Kind.STATE, epoch)
+        self._by_name[name] = stream
+        return stream, True
