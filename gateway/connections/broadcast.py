@@ -1,0 +1,181 @@
+"""One large message on its way to the receivers of a stream, passed on chunk by chunk as it comes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from gateway.connections.connection import Connection
+from gateway.connections.delivery import DeliveryClass
+from gateway.connections.encode_lane import EncodeLane
+from gateway.connections.recode import recode_chunk
+from gateway.errors import Code
+from gateway.protocol.encoding import Chain
+from gateway.protocol.signals import Abort, Gap
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run
+
+logger = logging.getLogger(__name__)
+
+
+class Part:
+    """The receivers of one delivery class that have the message's head.
+
+    Attributes:
+        chain: how the chunks are encoded for them; ``None``: as they came.
+        form: the chunks so encoded.
+        audience: who got the head directly, and so gets every chunk: directly, or from its outbox if it falls behind.
+    """
+
+    __slots__ = ("audience", "chain", "delivery", "form")
+
+    def __init__(self, delivery: DeliveryClass, message: LargeMessage, chain: Chain | None) -> None:
+        self.delivery = delivery
+        self.chain = chain
+        self.form = message.form(chain)
+        self.audience: dict[Connection, None] = {}
+
+    def begin(self, message: LargeMessage) -> None:
+        """Send the head to every member that keeps up; the others get the message when it is whole."""
+        members = [member for member in self.delivery.members if not member.lagging]
+        head = self.delivery.format.head(message)
+        for member in members:
+            self.audience[member] = None
+            member.transport.write(head)
+
+    def send_chunk(self, message: LargeMessage, index: int) -> None:
+        """Send chunk ``index`` of the form, its newest, to the audience."""
+        buffers = None
+        for member in self.audience:
+            if member.lagging:
+                member.follow(message, self.form, index)
+                continue
+            if buffers is None:
+                buffers = self.delivery.format.chunk(message, self.form[index], index)
+            member.transport.writelines(buffers)
+
+    def send_end(self, message: LargeMessage) -> None:
+        """Send END to the audience, in order."""
+        self.delivery.delivered_messages += len(self.audience)
+        end = self.delivery.format.end(message)
+        for member in self.audience:
+            if member.lagging:
+                member.commit(message, self.form)
+            else:
+                member.transport.write(end)
+
+    def send_abort(self, message: LargeMessage, code: int) -> None:
+        """Tell the audience that the message will not come."""
+        for member in self.audience:
+            if member.outbox is not None:
+                member.outbox.abort(message)
+            member.send(Abort(message.plan.transfer, code))
+            member.drain()
+
+
+class Broadcast:
+    """Passes one large message on.
+
+    Args:
+        message: its head has come.
+        lane: of the stream; keeps the order while chunks are encoded.
+        itemsize: bytes of an element, for the codecs.
+        chains: for each class that takes chunks, how its members get them.
+    """
+
+    __slots__ = ("_itemsize", "_lane", "message", "parts")
+
+    def __init__(
+        self,
+        message: LargeMessage,
+        lane: EncodeLane,
+        itemsize: int,
+        chains: Iterable[tuple[DeliveryClass, Chain | None]],
+    ) -> None:
+        self.message = message
+        self._lane = lane
+        self._itemsize = itemsize
+        self.parts = [Part(delivery, message, chain) for delivery, chain in chains]
+        for part in self.parts:
+            part.begin(message)
+
+    def chunk(self, chunk: StoredChunk) -> None:
+        """The next chunk has come."""
+        message = self.message
+        index = len(message.chunks)
+        message.chunks.append(chunk)
+        for part in self.parts:
+            if part.chain is None:
+                part.send_chunk(message, index)
+        for chain in {part.chain for part in self.parts if part.chain is not None}:
+            encode = _Encoding(message, chain, chunk, self._itemsize, self.parts)
+            self._lane.submit(encode.work, encode.deliver)
+
+    def commit(self, latecomers: Callable[[Broadcast], object]) -> None:
+        """The message is whole and has its offset; ``latecomers`` brings it to those who are in no audience."""
+
+        def deliver() -> None:
+            for part in self.parts:
+                part.delivery.flush()
+                part.send_end(self.message)
+            latecomers(self)
+
+        self._lane.follow(deliver)
+
+    def abort(self, code: int) -> None:
+        """The message will not be completed."""
+        self.message.aborted = True
+
+        def deliver() -> None:
+            for part in self.parts:
+                part.send_abort(self.message, code)
+
+        self._lane.follow(deliver)
+
+    def leave(self, connection: Connection) -> None:
+        """A receiver is gone or has unsubscribed."""
+        for part in self.parts:
+            part.audience.pop(connection, None)
+
+
+class _Encoding:
+    """One chunk being encoded for the parts of one chain."""
+
+    __slots__ = ("_chain", "_chunk", "_itemsize", "_message", "_parts")
+
+    def __init__(
+        self, message: LargeMessage, chain: Chain, chunk: StoredChunk, itemsize: int, parts: list[Part]
+    ) -> None:
+        self._message = message
+        self._chain = chain
+        self._chunk = chunk
+        self._itemsize = itemsize
+        self._parts = [part for part in parts if part.chain == chain]
+
+    def work(self) -> StoredChunk:
+        return recode_chunk(self._chunk, self._chain, self._itemsize)
+
+    def deliver(self, result: StoredChunk | BaseException) -> None:
+        if isinstance(result, BaseException):
+            # The receiver will say so of its own accord: what it is given is what the publisher sent.
+            logger.warning("chunk of %s cannot be recoded: %s", self._message.source.name, result)
+            result = self._chunk
+        form = self._message.form(self._chain)
+        form.append(result)
+        for part in self._parts:
+            part.send_chunk(self._message, len(form) - 1)
+
+
+def whole_as_run(message: LargeMessage, delivery: DeliveryClass) -> Callable[[], Run | Gap]:
+    """Work for a thread: the message in one piece, for a format that does not take chunks."""
+
+    def work() -> Run | Gap:
+        offset = message.offset or 0
+        text = delivery.format.whole(message)
+        if not text:
+            return Gap(message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
+        run = Run(message.source, offset, 1, (text,), len(text), 0, 1)
+        run.text = text
+        return run
+
+    return work

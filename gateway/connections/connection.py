@@ -1,0 +1,222 @@
+"""One connection of a client, as the gateway sees it: who it is, what it may be sent, and how far behind it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.connections.formats import Format, Sendable
+from gateway.connections.outbox import Outbox
+from gateway.connections.ports import Transport
+from gateway.errors import Code, PeerError
+from gateway.ids import ClientId, PeerId
+from gateway.protocol.messages import ClientType, Error, Kind
+from gateway.protocol.state import State
+from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run, Source
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """Bounds on what the gateway holds for one connection that does not keep up."""
+
+    outbox_limit_bytes: int = 64 * 1024 * 1024
+    """What may wait in a connection's outbox before its kinds' policies act."""
+    urgent_limit_bytes: int = 1024 * 1024
+    """Control messages and answers that may wait before the connection is closed with ``SLOW_CONSUMER``."""
+
+
+class Membership(Protocol):
+    """A delivery class that a connection belongs to."""
+
+    stale: bool
+    """Set when a member has fallen behind or caught up."""
+
+
+class Connection:
+    """What every part of the core knows of a connection. All of it happens on the loop's thread.
+
+    Attributes:
+        peer: names the connection on the wire.
+        client_id: who it is; made up by the gateway if HELLO had none.
+        codecs: names of the codecs and filters that it can decode.
+        state: where its session stands (spec section 3).
+        memberships: by source, the delivery class that serves it.
+        paused: the transport holds more than high water.
+        lagging: it is served from its outbox.
+        heard: something came from it since the last heartbeat sweep.
+    """
+
+    __slots__ = (
+        "_urgent_bytes",
+        "agent",
+        "client_id",
+        "client_type",
+        "codecs",
+        "format",
+        "heard",
+        "lagging",
+        "max_message_bytes",
+        "memberships",
+        "outbox",
+        "paused",
+        "peer",
+        "reading_paused",
+        "session",
+        "settings",
+        "silent_sweeps",
+        "state",
+        "transport",
+    )
+
+    def __init__(self, peer: PeerId, transport: Transport, form: Format, settings: DeliverySettings) -> None:
+        self.peer = peer
+        self.transport = transport
+        self.format = form
+        self.settings = settings
+        self.client_id = ClientId("")
+        self.client_type = ClientType.EXTENSION
+        self.agent = ""
+        self.session = ""
+        self.codecs: frozenset[str] = frozenset()
+        self.max_message_bytes = 0
+        self.state = State.GREETING
+        self.memberships: dict[Source, Membership] = {}
+        self.outbox: Outbox | None = None
+        self.paused = False
+        self.lagging = False
+        self.reading_paused = False
+        self._urgent_bytes = 0
+        self.heard = True
+        self.silent_sweeps = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether the session is over."""
+        return self.state is State.CLOSED
+
+    # What goes to the peer before everything else.
+
+    def send(self, message: Sendable) -> None:
+        """Send an answer or a signal; it passes what waits in the outbox."""
+        data = self.format.signal(message)
+        if data:
+            self.send_urgent(data)
+
+    def refuse(self, refusal: PeerError, **answers: int | str | None) -> None:
+        """Answer with ERROR; ``answers`` say what it answers (spec section 12.2)."""
+        self.send(Error.of(refusal, **answers))
+
+    def send_urgent(self, data: Buffer) -> None:
+        """Send framed bytes past the outbox; a peer that lets too many of them pile up is closed."""
+        self.transport.write(data)
+        if not self.paused:
+            return
+        self._urgent_bytes += len(data)
+        limit = self.settings.urgent_limit_bytes
+        if self._urgent_bytes > limit:
+            waiting = f"{self._urgent_bytes} bytes of answers and control messages are waiting"
+            self.close(Code.SLOW_CONSUMER, f"{waiting}, more than urgent_limit_bytes={limit}: read faster")
+        elif self._urgent_bytes > limit // 4 and not self.reading_paused:
+            # Whoever does not read its answers may not ask for more of them.
+            self.reading_paused = True
+            self.transport.pause_reading()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection; a second call does nothing."""
+        if self.state is not State.CLOSED:
+            self.state = State.CLOSED
+            self.transport.close(code, reason)
+
+    # What its subscriptions bring.
+
+    def enqueue(self, runs: Sequence[Run]) -> None:
+        """Deliver runs to a connection that is lagging."""
+        outbox = self._behind()
+        for run in runs:
+            if run.source.kind is Kind.CONTROL:
+                self.send_urgent(b"".join(self.format.runs((run,))))
+            else:
+                outbox.put_run(run)
+        self.drain()
+
+    def enqueue_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:
+        """Deliver a large message that has its offset, from its first chunk on."""
+        self._behind().put_large(message, form)
+        self.drain()
+
+    def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
+        """A lagging connection goes on with a large message under way from chunk ``sent``."""
+        self._behind().follow(message, form, sent)
+        self.drain()
+
+    def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
+        """A large message that this lagging connection follows has got its offset."""
+        self._behind().commit(message, form)
+        self.drain()
+
+    @property
+    def queue_full(self) -> bool:
+        """Whether publishes that must not be lost have to be refused."""
+        return self.outbox is not None and self.outbox.full
+
+    # The transport's flow control, and the outbox's way out.
+
+    def pause_writing(self) -> None:
+        """The transport holds more than high water: from now on everything goes to the outbox."""
+        self.paused = True
+        self._behind()
+
+    def resume_writing(self) -> None:
+        """The transport has drained."""
+        self.paused = False
+        self._urgent_bytes = 0
+        if self.reading_paused:
+            self.reading_paused = False
+            self.transport.resume_reading()
+        self.drain()
+
+    def drain(self) -> None:
+        """Send what the transport takes from the outbox; join the delivery classes again when it is empty."""
+        outbox = self.outbox
+        if outbox is None or self.paused or not self.lagging:
+            return
+        outbox.drain(self)
+        if outbox.idle and not self.transport_full():
+            outbox.clear()
+            self.lagging = False
+            self._tell_classes()
+
+    def transport_full(self) -> bool:
+        """Whether the transport holds more than high water: writing to it changes :attr:`paused` behind our back."""
+        return self.paused
+
+    def write_runs(self, runs: list[Run]) -> None:
+        """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        self.transport.writelines(self.format.runs(runs))
+
+    def write_head(self, message: LargeMessage) -> None:
+        """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        self.transport.write(self.format.head(message))
+
+    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
+        """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        self.transport.writelines(self.format.chunk(message, chunk, index))
+
+    def write_end(self, message: LargeMessage) -> None:
+        """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        self.transport.write(self.format.end(message))
+
+    def _behind(self) -> Outbox:
+        if self.outbox is None:
+            self.outbox = Outbox(self.settings.outbox_limit_bytes)
+        if not self.lagging:
+            self.lagging = True
+            self._tell_classes()
+        return self.outbox
+
+    def _tell_classes(self) -> None:
+        for membership in self.memberships.values():
+            membership.stale = True

@@ -1,0 +1,134 @@
+"""The gateway without its sockets: everything that connections share, put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from gateway.connections.connection import Connection, DeliverySettings
+from gateway.connections.dispatcher import Dispatcher, close_for, drained
+from gateway.connections.formats import Format
+from gateway.connections.greeting import Greeter
+from gateway.connections.heartbeat import Heartbeat
+from gateway.connections.hub import Hub
+from gateway.connections.intake import Intake
+from gateway.connections.pool import Pool
+from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, Transport, Workers
+from gateway.connections.requests import Requests
+from gateway.connections.router import Router
+from gateway.connections.session import Session
+from gateway.connections.subscriptions import Subscriptions
+from gateway.errors import Code, ProtocolViolation
+from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import GoAway
+from gateway.protocol.negotiation import Capabilities
+from gateway.protocol.state import Role, State, advance
+from gateway.protocol.wire import Opcode
+from gateway.streams.registry import StreamRegistry
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSettings:
+    """What the core can be told."""
+
+    limits: Limits = field(default_factory=Limits)
+    """What is accepted from clients."""
+    delivery: DeliverySettings = field(default_factory=DeliverySettings)
+    """What is held for receivers that do not keep up."""
+    max_connections: int = 50_000
+    """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
+    heartbeat_interval_s: float = 20.0
+    """How often clients ping."""
+    hello_timeout_s: float = 10.0
+    """How long a connection may take to say HELLO."""
+
+
+class Core:
+    """Takes connections, and what they send, from the server.
+
+    Args:
+        settings: limits and times.
+        clock: time, and the end of the turn.
+        workers: threads for encoding.
+        policy: chooses encodings.
+        authorizer: says who may do what.
+
+    Attributes:
+        conflated_messages: replaced by newer ones in the outboxes of connections that are gone.
+        dropped_messages: dropped from them.
+    """
+
+    def __init__(
+        self, settings: CoreSettings, clock: Clock, workers: Workers, policy: DeliveryPolicy, authorizer: Authorizer
+    ) -> None:
+        limits = settings.limits
+        self.settings = settings
+        self.clock = clock
+        self.pool = Pool(settings.max_connections)
+        self.streams = StreamRegistry(limits.max_streams)
+        self.hub = Hub(self.streams, clock, workers, policy)
+        self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
+        self.draining = False
+        self.conflated_messages = 0
+        self.dropped_messages = 0
+        self._intake = Intake(limits)
+        self._requests = Requests(limits, self.pool, self.hub, self._intake)
+        self.dispatcher = Dispatcher(
+            Router(limits, self._intake),
+            self._intake,
+            self._requests,
+            Subscriptions(limits, self.hub, self.pool, authorizer),
+            Greeter(
+                Capabilities(codecs=CODEC_NAMES, filters=FILTER_NAMES, limits=limits),
+                authorizer,
+                clock,
+                settings.heartbeat_interval_s,
+            ),
+            clock,
+        )
+
+    def connect(self, transport: Transport, form: Format) -> Session:
+        """Take in a connection; what it sends goes to :meth:`receive`."""
+        connection = Connection(self.pool.next_peer(), transport, form, self.settings.delivery)
+        session = Session(connection)
+        if self.pool.full:
+            problem = f"the gateway has max_connections={self.pool.max_connections} already; try again later"
+            close_for(connection, ProtocolViolation(Code.TOO_MANY_CONNECTIONS, problem))
+        else:
+            self.pool.add(session)
+        return session
+
+    def receive(self, session: Session, data: bytes) -> None:
+        """Handle one binary message of a connection; ``data`` must not change afterwards."""
+        self.dispatcher.receive(session, data)
+
+    def disconnect(self, session: Session) -> None:
+        """The transport is gone."""
+        session.connection.state = State.CLOSED
+        outbox = session.connection.outbox
+        if outbox is not None:
+            self.conflated_messages += outbox.conflated
+            self.dropped_messages += outbox.dropped
+        self._intake.drop(session)
+        self._requests.drop(session)
+        self.hub.drop(session)
+        self.pool.remove(session)
+
+    def go_away(self, reason: str, deadline_s: float) -> None:
+        """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
+        self.draining = True
+        for session in self.pool:
+            connection = session.connection
+            if connection.state is State.OPEN:
+                connection.send(GoAway(Code.GOING_AWAY, reason, deadline_s))
+                connection.state = advance(Role.SERVER, connection.state, Opcode.GO_AWAY)
+
+    @property
+    def drained(self) -> bool:
+        """Whether nothing is under way: no transfer, and nothing that waits for a receiver."""
+        return all(not session.transfers and drained(session.connection) for session in self.pool)
+
+    def close_all(self, code: int, reason: str) -> None:
+        """Close every connection."""
+        for session in self.pool:
+            session.connection.close(code, reason)

@@ -1,0 +1,156 @@
+"""A delivery class: the receivers of a stream that get the very same bytes.
+
+The hot path ends here. What is published during one turn of the loop is collected, framed once, and the same object is
+written to every member, so that a delivery costs a share of one system call and no Python work of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.connections.connection import Connection
+from gateway.connections.formats import Format
+from gateway.connections.ports import Clock
+from gateway.protocol.wire import Buffer
+from gateway.streams.run import Run
+
+JOIN_BYTES = 256 * 1024
+"""Small runs are joined into one buffer and WebSocket message of this size at most."""
+
+ALONE_BYTES = 64 * 1024
+"""Larger runs go out alone, and their buffers are not copied: handing several to each member is cheaper by then."""
+
+
+class Flusher:
+    """Calls the delivery classes that have something to send, once at the end of the turn."""
+
+    __slots__ = ("_call_soon", "_waiting")
+
+    def __init__(self, clock: Clock) -> None:
+        self._call_soon = clock.call_soon
+        self._waiting: list[DeliveryClass] = []
+
+    def schedule(self, delivery: DeliveryClass) -> None:
+        """Flush a class soon."""
+        if not self._waiting:
+            self._call_soon(self._flush)
+        self._waiting.append(delivery)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for delivery in waiting:
+            delivery.flush()
+
+
+class DeliveryClass:
+    """Receivers of one stream with one format and the same codecs.
+
+    Attributes:
+        format: how messages become bytes for them.
+        codecs: what they all can decode.
+        stale: a member has fallen behind or caught up since the last flush.
+        delivered_messages: messages written to members or queued for them, each member counted.
+    """
+
+    __slots__ = (
+        "_fast",
+        "_fast_lines",
+        "_members",
+        "_pending",
+        "_schedule",
+        "_slow",
+        "codecs",
+        "delivered_messages",
+        "format",
+        "stale",
+    )
+
+    def __init__(self, form: Format, codecs: frozenset[str], flusher: Flusher) -> None:
+        self.format = form
+        self.codecs = codecs
+        self.stale = False
+        self.delivered_messages = 0
+        self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
+        self._members: dict[Connection, None] = {}
+        self._fast: list[Callable[[Buffer], None]] = []
+        self._fast_lines: list[Callable[[Sequence[Buffer]], None]] = []
+        self._slow: list[Connection] = []
+        self._pending: list[Run] = []
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    @property
+    def members(self) -> list[Connection]:
+        """All receivers."""
+        return list(self._members)
+
+    @property
+    def queue_full(self) -> bool:
+        """Whether a member has no room for what must not be lost."""
+        if self.stale:
+            self._sort_members()
+        return any(member.queue_full for member in self._slow)
+
+    def join(self, connection: Connection) -> None:
+        """Serve one more receiver, from the next message on."""
+        self.flush()
+        self._members[connection] = None
+        self.stale = True
+
+    def leave(self, connection: Connection) -> None:
+        """Serve a receiver no more."""
+        self.flush()
+        self._members.pop(connection, None)
+        self.stale = True
+
+    def add(self, run: Run) -> None:
+        """Deliver a run at the end of the turn."""
+        pending = self._pending
+        pending.append(run)
+        if len(pending) == 1:
+            self._schedule(self)
+
+    def flush(self) -> None:
+        """Write what is pending."""
+        pending = self._pending
+        if not pending:
+            return
+        self._pending = []
+        group: list[Run] = []
+        size = 0
+        for run in pending:
+            if group and (run.size > ALONE_BYTES or size + run.size > JOIN_BYTES):
+                self._write(group, size)
+                group, size = [], 0
+            group.append(run)
+            size += run.size
+            if size > ALONE_BYTES and len(group) == 1:
+                self._write(group, size)
+                group, size = [], 0
+        if group:
+            self._write(group, size)
+
+    def _write(self, runs: list[Run], size: int) -> None:
+        if self.stale:
+            self._sort_members()
+        fast = self._fast
+        if fast:
+            buffers = self.format.runs(runs)
+            if len(runs) > 1 or size <= ALONE_BYTES:
+                data = b"".join(buffers)
+                for write in fast:
+                    write(data)
+            else:
+                for writelines in self._fast_lines:
+                    writelines(buffers)
+        for connection in self._slow:
+            connection.enqueue(runs)
+        self.delivered_messages += len(self._members) * sum([run.count for run in runs])
+
+    def _sort_members(self) -> None:
+        self.stale = False
+        keeping_up = [member.transport for member in self._members if not member.lagging]
+        self._fast = [transport.write for transport in keeping_up]
+        self._fast_lines = [transport.writelines for transport in keeping_up]
+        self._slow = [member for member in self._members if member.lagging]

@@ -1,0 +1,189 @@
+"""Takes what comes from a connection apart and gives each frame to whom it concerns.
+
+The one place that turns errors into answers: what breaks the protocol closes the connection, what is merely refused
+is answered.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from gateway.connections.connection import Connection
+from gateway.connections.greeting import Greeter
+from gateway.connections.intake import Intake
+from gateway.connections.ports import Clock
+from gateway.connections.requests import Requests
+from gateway.connections.router import Incoming, Router
+from gateway.connections.session import Session
+from gateway.connections.subscriptions import Subscriptions
+from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
+from gateway.protocol.frames import Frame, body_of, frame_at
+from gateway.protocol.messages import (
+    Authenticate,
+    Error,
+    Hello,
+    Open,
+    SessionMessage,
+    Subscribe,
+    Unsubscribe,
+    parse_session,
+)
+from gateway.protocol.signals import Abort, End, Ping, Pong
+from gateway.protocol.state import Role, State, advance
+from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Opcode
+
+logger = logging.getLogger(__name__)
+
+_MESSAGE = int(Opcode.MESSAGE)
+_MAX_REASON_BYTES = 120
+"""A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
+
+
+class Dispatcher:
+    """Handles the messages of all connections, one at a time.
+
+    Args:
+        router: publishes.
+        intake: takes large messages.
+        requests: brings requests and replies.
+        subscriptions: answers OPEN, SUBSCRIBE and the like.
+        greeter: answers HELLO.
+        clock: for PONG.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        intake: Intake,
+        requests: Requests,
+        subscriptions: Subscriptions,
+        greeter: Greeter,
+        clock: Clock,
+    ) -> None:
+        self._router = router
+        self._intake = intake
+        self._requests = requests
+        self._subscriptions = subscriptions
+        self._greeter = greeter
+        self._clock = clock
+
+    def receive(self, session: Session, data: bytes) -> None:
+        """Handle one binary WebSocket message; ``data`` must not change afterwards: it may be kept and passed on."""
+        connection = session.connection
+        connection.heard = True
+        try:
+            incoming = Incoming(data)
+            size = incoming.size
+            if size % ALIGNMENT or not size:
+                problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
+                raise ProtocolViolation(Code.MALFORMED_FRAME, problem)
+            at = 0
+            while at < size and connection.state is not State.CLOSED:
+                if data[at + 4] == _MESSAGE and connection.state is not State.GREETING:
+                    after = self._router.publish_run(session, incoming, at)
+                    if after:
+                        at = after
+                        continue
+                frame = frame_at(data, at)
+                self._receive_frame(session, incoming, frame)
+                at = (frame.end + 7) & -8
+        except ProtocolViolation as violation:
+            close_for(connection, violation)
+        except Exception:
+            logger.exception("message of %d bytes from %s failed", len(data), connection.client_id or "a new client")
+            close_for(connection, RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+
+    def receive_session(self, session: Session, message: SessionMessage | Ping) -> None:
+        """Handle one message that came as text (spec section 14)."""
+        connection = session.connection
+        connection.heard = True
+        try:
+            advance(Role.CLIENT, connection.state, Opcode.PING if isinstance(message, Ping) else message.opcode)
+            if isinstance(message, Ping):
+                self._pong(connection, message)
+            else:
+                self._answer(session, message)
+        except ProtocolViolation as violation:
+            close_for(connection, violation)
+
+    def open(self, session: Session, request: Open) -> None:
+        """Open an alias for a connection that does not send OPEN itself.
+
+        Raises:
+            RequestRefused: see :meth:`Subscriptions.open`.
+        """
+        self._subscriptions.open(session, request)
+
+    def _receive_frame(self, session: Session, incoming: Incoming, frame: Frame) -> None:
+        connection = session.connection
+        try:
+            advance(Role.CLIENT, connection.state, frame.opcode)
+        except RequestRefused as refusal:
+            connection.refuse(refusal)
+            return
+        match frame.opcode:
+            case Opcode.CHUNK:
+                self._intake.chunk(session, incoming.view, frame)
+            case Opcode.MESSAGE | Opcode.BATCH:
+                self._router.publish_frame(session, incoming, frame)
+            case Opcode.REQUEST | Opcode.REPLY:
+                self._requests.receive(session, incoming.data, frame)
+            case Opcode.END:
+                self._intake.end(session, End.parse(incoming.data, frame))
+            case Opcode.ABORT:
+                self._intake.abort(session, Abort.parse(incoming.data, frame))
+            case Opcode.PING:
+                self._pong(connection, Ping.parse(incoming.data, frame))
+            case Opcode.PONG:
+                pass
+            case opcode if opcode in JSON_OPCODES:
+                try:
+                    message = parse_session(opcode, body_of(incoming.view, frame))
+                except RequestRefused as refusal:
+                    connection.refuse(refusal)
+                    return
+                self._answer(session, message)
+            case opcode:
+                raise AssertionError(f"opcode {opcode:#04x} passed the state table and nobody handles it")
+
+    def _answer(self, session: Session, message: SessionMessage) -> None:
+        answers = {}
+        try:
+            match message:
+                case Hello():
+                    self._greeter.greet(session, message)
+                    session.connection.state = advance(Role.SERVER, session.connection.state, Opcode.WELCOME)
+                case Open():
+                    answers = {"alias": message.alias}
+                    self._subscriptions.open(session, message)
+                case Subscribe():
+                    answers = {"request": message.request}
+                    self._subscriptions.subscribe(session, message)
+                case Unsubscribe():
+                    answers = {"request": message.request}
+                    self._subscriptions.unsubscribe(session, message)
+                case Authenticate():
+                    answers = {"request": message.request}
+                    self._subscriptions.authenticate(session, message)
+                case _:
+                    raise AssertionError(f"{message.opcode.name} passed the state table and nobody handles it")
+        except RequestRefused as refusal:
+            session.connection.refuse(refusal, **answers)
+
+    def _pong(self, connection: Connection, ping: Ping) -> None:
+        now_ns = self._clock.time_ns()
+        connection.send(Pong(ping.t0, now_ns, self._clock.time_ns()))
+
+
+def close_for(connection: Connection, error: PeerError) -> None:
+    """Close a connection for what its peer did: ERROR for the client's program, the close code for its transport."""
+    if connection.closed:
+        return
+    connection.send(Error.of(error))
+    code = Code.INTERNAL_ERROR if error.code == Code.INTERNAL else error.code
+    connection.close(code, error.message.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
+
+
+def drained(connection: Connection) -> bool:
+    """Whether nothing waits for a connection, here or in its transport."""
+    return not connection.lagging and not connection.transport.waiting_bytes()

@@ -1,0 +1,308 @@
+"""Brings what is published to one stream (or sent to one inbox) to its delivery classes, in order.
+
+Small messages go straight to the classes. What has to be encoded for some of them is encoded once per chain, in a
+thread when it is large, and everything behind it waits its turn. Large messages are passed on by a
+:class:`~gateway.connections.broadcast.Broadcast`.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from gateway.connections.broadcast import Broadcast, whole_as_run
+from gateway.connections.connection import Connection
+from gateway.connections.delivery import DeliveryClass, Flusher
+from gateway.connections.encode_lane import EncodeLane
+from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.connections.recode import codec_names, frame_of, last_record, recode_chunk, recode_run
+from gateway.errors import RequestRefused
+from gateway.protocol.data import DataFrame
+from gateway.protocol.encoding import PLAIN, Chain
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run, Source
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+RECODE_BYTES = 16 * 1024
+"""Smaller payloads are delivered as they came."""
+
+THREAD_BYTES = 64 * 1024
+"""Larger ones are encoded in a thread: by then it takes longer than the hop there and back (design, section 4)."""
+
+
+class Fanout:
+    """The receivers of one source.
+
+    Attributes:
+        source: the stream or inbox.
+    """
+
+    __slots__ = (
+        "_broadcasts",
+        "_classes",
+        "_flusher",
+        "_is_state",
+        "_lane",
+        "_newest",
+        "_past_deliveries",
+        "_policy",
+        "source",
+    )
+
+    def __init__(self, source: Source, flusher: Flusher, workers: Workers, policy: DeliveryPolicy) -> None:
+        self.source = source
+        self._flusher = flusher
+        self._policy = policy
+        self._lane = EncodeLane(workers)
+        self._classes: dict[tuple[str, frozenset[str]], DeliveryClass] = {}
+        self._broadcasts: dict[int, Broadcast] = {}
+        self._past_deliveries = 0
+        """Of classes that have lost their last member."""
+        self._is_state = source.kind is Kind.STATE
+        self._newest: Run | LargeMessage | None = None
+        """The newest message that has been delivered; a stream's own may still be on its way through the lane."""
+
+    @property
+    def classes(self) -> list[DeliveryClass]:
+        """The delivery classes that have members."""
+        return list(self._classes.values())
+
+    @property
+    def delivered_messages(self) -> int:
+        """Messages written to receivers or queued for them, each receiver counted."""
+        return self._past_deliveries + sum([delivery.delivered_messages for delivery in self._classes.values()])
+
+    @property
+    def queue_full(self) -> bool:
+        """Whether a receiver has no room for what must not be lost."""
+        return any(delivery.queue_full for delivery in self._classes.values())
+
+    # Who receives.
+
+    def join(self, connection: Connection) -> None:
+        """Add a receiver: it gets what the kind gives a late joiner, and then everything."""
+        key = (connection.format.name, connection.codecs)
+        delivery = self._classes.get(key)
+        if delivery is None:
+            delivery = self._classes[key] = DeliveryClass(connection.format, connection.codecs, self._flusher)
+        delivery.join(connection)
+        connection.memberships[self.source] = delivery
+        if self._newest is not None:
+            self._send_newest(connection, delivery, self._newest)
+
+    def leave(self, connection: Connection) -> None:
+        """Remove a receiver."""
+        for broadcast in self._broadcasts.values():
+            broadcast.leave(connection)
+        connection.memberships.pop(self.source, None)
+        if connection.outbox is not None:
+            connection.outbox.forget(self.source)
+        key = (connection.format.name, connection.codecs)
+        delivery = self._classes.get(key)
+        if delivery is not None:
+            delivery.leave(connection)
+            if not len(delivery):
+                del self._classes[key]
+                self._past_deliveries += delivery.delivered_messages
+
+    # Small messages.
+
+    def deliver(self, run: Run) -> None:
+        """Deliver a run as it came."""
+        newest = run.newest() if self._is_state else None
+        if self._lane.busy:
+            self._lane.follow(partial(self._add, run, newest))
+        else:
+            self._add(run, newest)
+
+    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
+        """Deliver a run of one frame whose payload is encoded, or large enough to be.
+
+        Args:
+            run: holds the frame.
+            frame: the frame as it came, cut into its blocks.
+            publisher: the sender's peer.
+            itemsize: bytes of an element.
+        """
+        names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
+        chains = self.chains_for(names, frame.payload, itemsize)
+        if not chains:
+            self.deliver(run)
+            return
+        patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
+
+        def work() -> dict[Chain, Run]:
+            return {chain: recode_run(run, patched, chain, itemsize) for chain in set(chains.values())}
+
+        def deliver(result: dict[Chain, Run] | BaseException) -> None:
+            if isinstance(result, BaseException):
+                logger.warning("message %d of %s cannot be recoded: %s", run.first, self.source.name, result)
+                result = {}
+            if self._is_state:
+                self._newest = run.newest()
+            for delivery in self.classes:
+                chain = chains.get(delivery)
+                delivery.add(run if chain is None else result.get(chain, run))
+
+        if len(frame.payload) > THREAD_BYTES:
+            self._lane.submit(work, deliver)
+            return
+        result: dict[Chain, Run] | RequestRefused
+        try:
+            result = work()
+        except RequestRefused as refusal:
+            result = refusal
+        self._lane.follow(lambda: deliver(result))
+
+    def chains_for(self, names: frozenset[str], payload: Buffer, itemsize: int) -> dict[DeliveryClass, Chain]:
+        """How a payload of :data:`RECODE_BYTES` or more is recoded for the classes that do not get it as it came.
+
+        Args:
+            names: of the codecs that it is encoded by.
+            payload: the policy may take a sample of it.
+            itemsize: bytes of an element.
+        """
+        if not names and len(payload) >= RECODE_BYTES and isinstance(self.source, Stream):
+            self._policy.observe(self.source, payload, itemsize)
+        chains: dict[DeliveryClass, Chain] = {}
+        for delivery in self._classes.values():
+            chain = self._chain_for(delivery, names, len(payload))
+            if chain is not None:
+                chains[delivery] = chain
+        return chains
+
+    def _add(self, run: Run, newest: Run | None) -> None:
+        self._newest = newest
+        for delivery in self._classes.values():
+            delivery.add(run)
+
+    # Large messages.
+
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
+        """The head of a large message has come."""
+        chains = [
+            (delivery, self._chain_for_chunks(delivery, publisher_codecs))
+            for delivery in self.classes
+            if delivery.format.takes_chunks
+        ]
+        self._broadcasts[message.plan.transfer] = Broadcast(message, self._lane, itemsize, chains)
+
+    def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
+        """Its next chunk has come."""
+        if chunk.encoding is None and not message.chunks and isinstance(self.source, Stream):
+            self._policy.observe(self.source, chunk.data, itemsize)
+        self._broadcasts[message.plan.transfer].chunk(chunk)
+
+    def commit(self, message: LargeMessage) -> None:
+        """It is whole and has its offset."""
+        self._broadcasts[message.plan.transfer].commit(self._serve_latecomers)
+
+    def abort(self, message: LargeMessage, code: int) -> None:
+        """It will not be completed."""
+        broadcast = self._broadcasts.pop(message.plan.transfer, None)
+        if broadcast is not None:
+            broadcast.abort(code)
+
+    def _serve_latecomers(self, broadcast: Broadcast) -> None:
+        message = broadcast.message
+        del self._broadcasts[message.plan.transfer]
+        if self._is_state:
+            self._newest = message
+        served = {member for part in broadcast.parts for member in part.audience}
+        for delivery in self.classes:
+            if not delivery.format.takes_chunks:
+                self._send_whole(message, delivery, delivery.members)
+                continue
+            for member in delivery.members:
+                if member not in served:
+                    self._send_large(message, delivery, member)
+
+    def _send_large(self, message: LargeMessage, delivery: DeliveryClass, member: Connection) -> None:
+        delivery.delivered_messages += 1
+        names = codec_names({step for chunk in message.chunks if chunk.encoding for step in chunk.encoding.ids})
+        if names <= delivery.codecs:
+            member.enqueue_large(message, message.chunks)
+            return
+        form = message.form(PLAIN)
+        if len(form) == len(message.chunks):
+            member.enqueue_large(message, form)
+            return
+
+        def decode() -> list[StoredChunk]:
+            return [recode_chunk(chunk, PLAIN, 1) for chunk in message.chunks]
+
+        def deliver(result: list[StoredChunk] | BaseException) -> None:
+            if isinstance(result, BaseException):
+                logger.warning("message %s of %s cannot be decoded: %s", message.offset, self.source.name, result)
+                return
+            message.variants[PLAIN] = result
+            if self.source in member.memberships:
+                member.enqueue_large(message, result)
+
+        self._lane.submit(decode, deliver)
+
+    def _send_whole(self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection]) -> None:
+        def deliver(result: Run | Gap | BaseException) -> None:
+            delivery.flush()
+            for member in members:
+                if self.source not in member.memberships:
+                    continue
+                if isinstance(result, Run):
+                    member.enqueue((result,))
+                elif isinstance(result, Gap):
+                    member.send(result)
+                else:
+                    logger.warning("message %s of %s cannot be written: %s", message.offset, self.source.name, result)
+
+        if members:
+            delivery.delivered_messages += len(members)
+            self._lane.submit(whole_as_run(message, delivery), deliver)
+
+    # What encoding a class gets.
+
+    def _chain_for(self, delivery: DeliveryClass, names: frozenset[str], payload_bytes: int) -> Chain | None:
+        if not delivery.format.takes_chunks:
+            return None
+        if names:
+            return None if names <= delivery.codecs else PLAIN
+        if payload_bytes < RECODE_BYTES or not isinstance(self.source, Stream):
+            return None
+        chain = self._policy.chain_for(self.source, delivery.codecs)
+        return None if chain == PLAIN else chain
+
+    def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
+        if not publisher_codecs <= delivery.codecs:
+            return PLAIN
+        return self._chain_for(delivery, frozenset(), RECODE_BYTES)
+
+    def _send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
+        if isinstance(newest, LargeMessage):
+            if delivery.format.takes_chunks:
+                self._send_large(newest, delivery, connection)
+            else:
+                self._send_whole(newest, delivery, [connection])
+            return
+        delivery.delivered_messages += 1
+        frame = frame_of(newest)
+        names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
+        if newest.count == 1 and (names <= delivery.codecs or not delivery.format.takes_chunks):
+            connection.enqueue((newest,))
+            return
+
+        def single() -> Run:
+            run = last_record(newest)
+            return run if run is not newest else recode_run(newest, frame, PLAIN, 1)
+
+        def deliver(result: Run | BaseException) -> None:
+            if isinstance(result, BaseException):
+                logger.warning("newest message of %s cannot be decoded: %s", self.source.name, result)
+            elif self.source in connection.memberships:
+                delivery.flush()
+                connection.enqueue((result,))
+
+        self._lane.submit(single, deliver)

@@ -1,0 +1,110 @@
+"""How what is delivered becomes bytes for one kind of connection.
+
+A format is shared by all connections of its kind, so that what it makes of a message is made once and shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from gateway.protocol.data import write_data
+from gateway.protocol.messages import SessionMessage, write_session
+from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.transfers import write_chunk
+from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run
+
+Signal = Ack | Gap | End | Abort | Ping | Pong
+Sendable = SessionMessage | Signal
+
+
+class Format(Protocol):
+    """Turns messages into the framed bytes that a transport writes."""
+
+    @property
+    def name(self) -> str:
+        """The subprotocol, or ``local``."""
+
+    @property
+    def takes_chunks(self) -> bool:
+        """Whether large messages go out chunk by chunk; otherwise :meth:`whole` is used."""
+
+    def signal(self, message: Sendable) -> bytes:
+        """One session message or signal."""
+
+    def runs(self, runs: Sequence[Run]) -> list[Buffer]:
+        """Runs, in one WebSocket message where the format has such."""
+
+    def head(self, message: LargeMessage) -> bytes:
+        """The data frame of a large message."""
+
+    def chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> list[Buffer]:
+        """One of its chunks; the data is not copied."""
+
+    def end(self, message: LargeMessage) -> bytes:
+        """Its END."""
+
+    def whole(self, message: LargeMessage) -> bytes:
+        """A large message in one piece. Slow: called in a worker thread."""
+
+
+class BinaryFormat:
+    """``frys.v1``: frames of spec section 2 behind a message header.
+
+    Args:
+        name: of the format.
+        message_header: gives the header of a WebSocket message of so many bytes; empty in memory.
+    """
+
+    takes_chunks = True
+
+    def __init__(self, name: str, message_header: Callable[[int], bytes]) -> None:
+        self.name = name
+        self._header = message_header
+
+    def signal(self, message: Sendable) -> bytes:
+        """See :class:`Format`."""
+        frame = message.write() if isinstance(message, Signal) else write_session(message)
+        return self._header(len(frame)) + frame
+
+    def runs(self, runs: Sequence[Run]) -> list[Buffer]:
+        """See :class:`Format`."""
+        if len(runs) == 1:
+            run = runs[0]
+            return [self._header(run.size), *run.buffers]
+        buffers: list[Buffer] = [self._header(sum([run.size for run in runs]))]
+        for run in runs:
+            buffers += run.buffers
+        return buffers
+
+    def head(self, message: LargeMessage) -> bytes:
+        """See :class:`Format`."""
+        frame = b"".join(
+            write_data(
+                message.opcode,
+                stream=message.source.id,
+                publisher=message.publisher,
+                offset=message.offset or 0,
+                timestamp_ns=message.timestamp_ns,
+                flags=message.flags,
+                meta=message.meta,
+                plan=message.plan,
+            )
+        )
+        return self._header(len(frame)) + frame
+
+    def chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> list[Buffer]:
+        """See :class:`Format`."""
+        frame, *payload = write_chunk(message.plan.transfer, index, (chunk.data,), chunk.encoding)
+        size = len(frame) + sum([len(buffer) for buffer in payload])
+        return [self._header(size) + frame, *payload]
+
+    def end(self, message: LargeMessage) -> bytes:
+        """See :class:`Format`."""
+        return self.signal(End(message.plan.transfer, message.offset or 0, message.end_timestamp_ns))
+
+    def whole(self, message: LargeMessage) -> bytes:
+        """Not used: the format takes chunks."""
+        raise AssertionError("a binary format takes large messages chunk by chunk")

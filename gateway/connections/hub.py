@@ -1,0 +1,120 @@
+"""Which connections receive which streams."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.connections.delivery import Flusher
+from gateway.connections.fanout import Fanout
+from gateway.connections.ports import Clock, DeliveryPolicy, Workers
+from gateway.connections.session import Session
+from gateway.ids import StreamName
+from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.names import Pattern
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Source
+from gateway.streams.stream import Stream
+
+
+class Hub:
+    """Streams, their receivers, and the subscriptions that wait for streams to come.
+
+    Args:
+        streams: all streams.
+        clock: for epochs and for the end of the turn.
+        workers: threads for encoding.
+        policy: chooses encodings.
+    """
+
+    def __init__(self, streams: StreamRegistry, clock: Clock, workers: Workers, policy: DeliveryPolicy) -> None:
+        self.streams = streams
+        self._clock = clock
+        self._workers = workers
+        self._policy = policy
+        self._flusher = Flusher(clock)
+        self._fanouts: dict[StreamName, Fanout] = {}
+        self._literal: dict[str, dict[Session, None]] = {}
+        """Sessions that subscribe to a stream by its very name."""
+        self._wildcard: dict[Session, None] = {}
+        """Sessions that have a subscription with a wildcard."""
+
+    @property
+    def fanouts(self) -> Iterator[Fanout]:
+        """The fan-outs of all streams."""
+        return iter(self._fanouts.values())
+
+    def new_fanout(self, source: Source) -> Fanout:
+        """A fan-out for a source that is no stream of the registry."""
+        return Fanout(source, self._flusher, self._workers, self._policy)
+
+    def open(self, name: StreamName, kind: Kind | None) -> tuple[Stream, Fanout]:
+        """The stream of that name and its receivers; a new one is announced to those who subscribe to it.
+
+        Raises:
+            RequestRefused: ``KIND_MISMATCH`` or ``LIMIT_EXCEEDED``.
+        """
+        stream, created = self.streams.open(name, kind, self._clock.time_ns())
+        if not created:
+            return stream, self._fanouts[name]
+        fanout = self._fanouts[name] = self.new_fanout(stream)
+        sessions = dict(self._literal.get(name, ()))
+        for session in self._wildcard:
+            if any(pattern.matches(name) for pattern in session.subscriptions.values()):
+                sessions[session] = None
+        for session in sessions:
+            self._join(session, stream, fanout)
+        return stream, fanout
+
+    def subscribe(self, session: Session, subscription: int, pattern: Pattern) -> None:
+        """Add a subscription: its streams are announced, and give what their kinds give a late joiner."""
+        session.subscriptions[subscription] = pattern
+        if pattern.is_literal:
+            self._literal.setdefault(pattern.text, {})[session] = None
+        else:
+            self._wildcard[session] = None
+        for stream in self._matching(pattern):
+            if stream not in session.connection.memberships:
+                self._join(session, stream, self._fanouts[stream.name])
+
+    def unsubscribe(self, session: Session, subscription: int) -> None:
+        """Remove a subscription; streams that another one of the session still matches go on."""
+        pattern = session.subscriptions.pop(subscription)
+        rest = session.subscriptions.values()
+        if pattern.is_literal and all(other.text != pattern.text for other in rest):
+            self._forget_literal(session, pattern.text)
+        if all(other.is_literal for other in rest):
+            self._wildcard.pop(session, None)
+        for stream in self._matching(pattern):
+            if not any(other.matches(stream.name) for other in rest):
+                self._fanouts[stream.name].leave(session.connection)
+
+    def drop(self, session: Session) -> None:
+        """Remove a session from everything."""
+        for source in list(session.connection.memberships):
+            if isinstance(source, Stream):
+                self._fanouts[source.name].leave(session.connection)
+        for pattern in session.subscriptions.values():
+            self._forget_literal(session, pattern.text)
+        self._wildcard.pop(session, None)
+        session.subscriptions.clear()
+
+    def fanout_of(self, stream: Stream) -> Fanout:
+        """The receivers of a stream."""
+        return self._fanouts[stream.name]
+
+    def _matching(self, pattern: Pattern) -> list[Stream]:
+        if pattern.is_literal:
+            stream = self.streams.get(StreamName(pattern.text))
+            return [] if stream is None else [stream]
+        return [stream for stream in self.streams if pattern.matches(stream.name)]
+
+    def _join(self, session: Session, stream: Stream, fanout: Fanout) -> None:
+        session.connection.send(StreamInfo(stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset))
+        fanout.join(session.connection)
+
+    def _forget_literal(self, session: Session, name: str) -> None:
+        holders = self._literal.get(name)
+        if holders is not None:
+            holders.pop(session, None)
+            if not holders:
+                del self._literal[name]

@@ -1,0 +1,295 @@
+"""What waits for one receiver that has fallen behind, and what its streams' kinds say about that.
+
+A receiver that keeps up has no outbox content: its delivery classes write to it directly. One that does not is taken
+out of them; from then on everything for it comes here, lane by lane, until it has drained. Buffers are shared with
+all other receivers: the outbox holds references, and counts their bytes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from gateway.errors import Code
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run, Source
+
+JOIN_BYTES = 64 * 1024
+"""Small messages are sent to a catching-up receiver in WebSocket messages of about this size."""
+
+
+class Receiver(Protocol):
+    """What an outbox needs of its connection."""
+
+    paused: bool
+    """More than high water is waiting in the transport."""
+
+    def write_runs(self, runs: list[Run]) -> None:
+        """Send runs as one WebSocket message."""
+
+    def write_head(self, message: LargeMessage) -> None:
+        """Send the data frame of a large message."""
+
+    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
+        """Send one chunk."""
+
+    def write_end(self, message: LargeMessage) -> None:
+        """Send END."""
+
+    def send(self, message: Gap) -> None:
+        """Send a signal."""
+
+
+class Cursor:
+    """How far a large message has come on its way to this receiver."""
+
+    __slots__ = ("form", "message", "sent", "started")
+
+    def __init__(self, message: LargeMessage, form: list[StoredChunk], sent: int, started: bool) -> None:
+        self.message = message
+        self.form = form
+        self.sent = sent
+        self.started = started
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether every chunk that there is has been sent."""
+        return self.started and self.sent == len(self.form)
+
+    def advance(self, receiver: Receiver) -> bool:
+        """Send the head or the next chunk; ``False`` if there is none yet."""
+        if not self.started:
+            self.started = True
+            receiver.write_head(self.message)
+            return True
+        if self.sent == len(self.form):
+            return False
+        index = self.sent
+        self.sent += 1
+        receiver.write_chunk(self.message, self.form[index], index)
+        return True
+
+
+class Lane:
+    """The queue of one stream (or inbox) towards this receiver.
+
+    Attributes:
+        entries: in order of offsets. A cursor among them is a large message that has its offset; those behind it wait
+            for its END.
+        open: large messages under way that have no offset yet: their chunks flow as they come.
+        gap: first and last offset that were dropped and not yet announced.
+    """
+
+    __slots__ = ("entries", "gap", "open", "source", "waiting_bytes")
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.entries: deque[Run | Cursor] = deque()
+        self.open: list[Cursor] = []
+        self.gap: tuple[int, int] | None = None
+        self.waiting_bytes = 0
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to send that exists."""
+        return not self.entries and self.gap is None and all(cursor.caught_up for cursor in self.open)
+
+    def send_some(self, receiver: Receiver) -> bool:
+        """Send one turn's worth: some runs, or one chunk. ``False`` if nothing can be sent now."""
+        entries = self.entries
+        if self.gap is not None and not (entries and isinstance(entries[0], Cursor) and entries[0].started):
+            first, last = self.gap
+            self.gap = None
+            receiver.send(Gap(self.source.id, Code.QUEUE_FULL, first, last))
+            return True
+        if entries:
+            head = entries[0]
+            if isinstance(head, Run):
+                receiver.write_runs(self._take_runs())
+                return True
+            if head.advance(receiver):
+                return True
+            if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
+                entries.popleft()
+                self.waiting_bytes -= head.message.plan.payload_bytes
+                receiver.write_end(head.message)
+                return True
+        return any(cursor.advance(receiver) for cursor in self.open)
+
+    def drop_oldest(self) -> int:
+        """Forget the oldest message that is not under way; its size, 0 if there is none."""
+        for at, entry in enumerate(self.entries):
+            if isinstance(entry, Run):
+                first, last, size = entry.first, entry.last, entry.size
+            elif not entry.started and entry.message.offset is not None:
+                first = last = entry.message.offset
+                size = entry.message.plan.payload_bytes
+            else:
+                continue
+            del self.entries[at]
+            self.gap = (first if self.gap is None else self.gap[0], last)
+            self.waiting_bytes -= size
+            return size
+        return 0
+
+    def conflate(self) -> int:
+        """Forget every message that is not under way, for a newer one; how many there were."""
+        kept: deque[Run | Cursor] = deque()
+        conflated = 0
+        for entry in self.entries:
+            if isinstance(entry, Run):
+                conflated += entry.count
+            elif entry.started:
+                kept.append(entry)
+            else:
+                conflated += 1
+        self.entries = kept
+        self.waiting_bytes = sum(_size(entry) for entry in kept)
+        return conflated
+
+    def _take_runs(self) -> list[Run]:
+        entries = self.entries
+        runs: list[Run] = []
+        size = 0
+        while entries and size < JOIN_BYTES and isinstance(entries[0], Run):
+            run = entries.popleft()
+            assert isinstance(run, Run)
+            runs.append(run)
+            size += run.size
+        self.waiting_bytes -= size
+        return runs
+
+
+class Outbox:
+    """All lanes of one receiver, served in turn so that no stream starves another.
+
+    Args:
+        limit_bytes: bound on what waits. Past it, ``event`` streams drop their oldest messages (announced by GAP),
+            and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: it holds
+            one message a stream.
+
+    Attributes:
+        conflated: messages of ``state`` streams that were replaced by newer ones.
+        dropped: messages of ``event`` streams that were dropped.
+    """
+
+    __slots__ = ("_lanes", "_limit_bytes", "_turn", "conflated", "dropped")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._lanes: dict[Source, Lane] = {}
+        self._turn: deque[Lane] = deque()
+        self.conflated = 0
+        self.dropped = 0
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of all waiting messages, large ones at their full size."""
+        return sum(lane.waiting_bytes for lane in self._turn)
+
+    @property
+    def full(self) -> bool:
+        """Whether the bound is reached."""
+        return self.waiting_bytes >= self._limit_bytes
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that exists has been sent."""
+        return all(lane.idle for lane in self._turn)
+
+    def put_run(self, run: Run) -> None:
+        """Queue small messages, as the kind of their stream says."""
+        lane = self._lane(run.source)
+        if run.source.kind is Kind.STATE:
+            newest = run.newest()
+            self.conflated += lane.conflate() + run.count - newest.count
+            run = newest
+        lane.entries.append(run)
+        lane.waiting_bytes += run.size
+        self._keep_bound(run.source)
+
+    def put_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:
+        """Queue a large message that has its offset and of which this receiver has nothing yet."""
+        lane = self._lane(message.source)
+        if message.source.kind is Kind.STATE:
+            self.conflated += lane.conflate()
+        lane.entries.append(Cursor(message, form, 0, started=False))
+        lane.waiting_bytes += message.plan.payload_bytes
+        self._keep_bound(message.source)
+
+    def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
+        """Go on with a large message under way, of which the first ``sent`` chunks were written directly."""
+        lane = self._lane(message.source)
+        if not any(cursor.message is message for cursor in lane.open):
+            lane.open.append(Cursor(message, form, sent, started=True))
+
+    def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
+        """A large message under way has got its offset: queue its END in order."""
+        lane = self._lane(message.source)
+        cursor = next((cursor for cursor in lane.open if cursor.message is message), None)
+        if cursor is None:
+            cursor = Cursor(message, form, len(form), started=True)
+        else:
+            lane.open.remove(cursor)
+        if message.source.kind is Kind.STATE:
+            self.conflated += lane.conflate()
+        lane.entries.append(cursor)
+        lane.waiting_bytes += message.plan.payload_bytes
+
+    def abort(self, message: LargeMessage) -> None:
+        """Forget a large message under way."""
+        lane = self._lanes.get(message.source)
+        if lane is not None:
+            lane.open = [cursor for cursor in lane.open if cursor.message is not message]
+
+    def forget(self, source: Source) -> None:
+        """Drop everything of a stream that this receiver no longer subscribes to, but for what is under way."""
+        lane = self._lanes.get(source)
+        if lane is not None:
+            lane.conflate()
+            lane.gap = None
+
+    def drain(self, receiver: Receiver) -> None:
+        """Send until the transport is full or nothing is left that can be sent."""
+        blocked = 0
+        turn = self._turn
+        while turn and not receiver.paused and blocked < len(turn):
+            lane = turn[0]
+            if lane.send_some(receiver):
+                blocked = 0
+                turn.rotate(-1)
+            elif not lane.entries and not lane.open:
+                turn.popleft()
+                del self._lanes[lane.source]
+            else:
+                blocked += 1
+                turn.rotate(-1)
+
+    def clear(self) -> None:
+        """Forget that anything was under way, when the receiver has caught up with everything."""
+        self._lanes.clear()
+        self._turn.clear()
+
+    def _lane(self, source: Source) -> Lane:
+        lane = self._lanes.get(source)
+        if lane is None:
+            lane = self._lanes[source] = Lane(source)
+            self._turn.append(lane)
+        return lane
+
+    def _keep_bound(self, source: Source) -> None:
+        if source.kind is not Kind.EVENT:
+            return
+        excess = self.waiting_bytes - self._limit_bytes
+        while excess > 0:
+            events = [lane for lane in self._turn if lane.source.kind is Kind.EVENT]
+            size = max(events, key=lambda lane: lane.waiting_bytes).drop_oldest()
+            if not size:
+                return
+            excess -= size
+
+
+def _size(entry: Run | Cursor) -> int:
+    return entry.size if isinstance(entry, Run) else entry.message.plan.payload_bytes

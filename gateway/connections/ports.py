@@ -1,0 +1,113 @@
+"""Every seam of the gateway's core, on one page. Adapters live above and are wired in ``app.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
+
+from gateway.ids import StreamName
+from gateway.protocol.encoding import Chain
+from gateway.protocol.messages import ClientType
+from gateway.protocol.wire import Buffer
+from gateway.streams.stream import Stream
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """The way out to one peer: a socket, or memory.
+
+    Writing never blocks and never raises; what is written after the peer has gone is dropped. When more than a high
+    water mark is waiting, the transport tells its connection (:meth:`Connection.pause_writing`), and again when it
+    has drained (:meth:`Connection.resume_writing`).
+    """
+
+    def write(self, data: Buffer) -> None:
+        """Send bytes that are framed already. The buffer must not change any more."""
+
+    def writelines(self, buffers: Sequence[Buffer]) -> None:
+        """Send several buffers one after the other, without joining them."""
+
+    def ping(self) -> None:
+        """Make the peer's transport show a sign of life."""
+
+    def pause_reading(self) -> None:
+        """Take nothing from the peer until :meth:`resume_reading`."""
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Send what is waiting, then close with this WebSocket code. May be called twice."""
+
+    def waiting_bytes(self) -> int:
+        """How much is written and not yet taken by the operating system."""
+
+
+class Clock(Protocol):
+    """Time, and the way to do something a little later on the same thread."""
+
+    def time_ns(self) -> int:
+        """Unix time in ns."""
+
+    def monotonic_s(self) -> float:
+        """Seconds from some fixed moment."""
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Call back after what is being done now."""
+
+
+class Workers(Protocol):
+    """Threads for work that would hold up the loop (encoding releases the GIL)."""
+
+    def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+        """Run ``work`` in a thread; then call ``done`` with its result or exception on the loop's thread."""
+
+
+class DeliveryPolicy(Protocol):
+    """Decides how the payloads of a stream are encoded for a set of receivers."""
+
+    def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+        """The chain for plain payloads of ``stream`` towards receivers that know ``codecs`` (filters included).
+
+        Called for every large enough message: a look-up, no work.
+        """
+
+    def observe(self, stream: Stream, payload: Buffer, itemsize: int) -> None:
+        """Learn from a plain payload. May keep a reference to the buffer for a while; must return at once."""
+
+
+class Authorizer(Protocol):
+    """Says who a client is and what it may do."""
+
+    def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
+        """Accept a client, or raise ``RequestRefused``; returns the seconds until its token expires, if it does."""
+
+    def may_publish(self, client_id: str, stream: StreamName) -> bool:
+        """Whether the client may publish to the stream."""
+
+    def may_subscribe(self, client_id: str, pattern: str) -> bool:
+        """Whether the client may subscribe to the pattern."""
+
+    def may_request(self, client_id: str, address: str) -> bool:
+        """Whether the client may send requests to the address."""
+
+
+class AllowAll:
+    """The :class:`Authorizer` of a gateway without access control: everyone may do everything."""
+
+    def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
+        """Accept everyone."""
+        return None
+
+    def may_publish(self, client_id: str, stream: StreamName) -> bool:
+        """Yes."""
+        return True
+
+    def may_subscribe(self, client_id: str, pattern: str) -> bool:
+        """Yes."""
+        return True
+
+    def may_request(self, client_id: str, address: str) -> bool:
+        """Yes."""
+        return True

@@ -1,0 +1,101 @@
+"""Encodes and decodes what is delivered, for receivers that get it otherwise than it came. Runs in worker threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+from gateway.protocol.codecs import compressor_of, filter_of, is_compressor
+from gateway.protocol.data import DataFrame, parse_data, write_data
+from gateway.protocol.encoding import PLAIN, Chain, decode, encode
+from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.wire import Buffer, Opcode
+from gateway.streams.large import StoredChunk
+from gateway.streams.run import Run
+
+
+def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
+    """The same message encoded by ``chain``; the run itself if that makes no difference.
+
+    Args:
+        run: holds one frame.
+        frame: that frame, cut into its blocks.
+        chain: ``PLAIN`` decodes; another one encodes a plain payload and leaves an encoded one as it is.
+        itemsize: bytes of an element.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``.
+    """
+    payload: Buffer = frame.payload
+    encoding = None
+    if chain == PLAIN:
+        if frame.encoding is None:
+            return run
+        payload = decode(frame.encoding, frame.payload)
+    else:
+        encoded = None if frame.encoding is not None else encode(chain, frame.payload, itemsize)
+        if encoded is None:
+            return run
+        encoding, payload = encoded
+    buffers = write_data(
+        frame.opcode,
+        stream=frame.stream,
+        publisher=frame.publisher,
+        offset=frame.offset,
+        timestamp_ns=frame.timestamp_ns,
+        flags=frame.flags,
+        meta=frame.meta,
+        count=frame.count if frame.opcode == Opcode.BATCH else None,
+        encoding=encoding,
+        payload=(payload,),
+    )
+    return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
+
+
+def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk:
+    """As :func:`recode_run`, of one chunk."""
+    if chain == PLAIN:
+        return chunk if chunk.encoding is None else StoredChunk(None, decode(chunk.encoding, chunk.data))
+    encoded = None if chunk.encoding is not None else encode(chain, chunk.data, itemsize)
+    return chunk if encoded is None else StoredChunk(*encoded)
+
+
+def codec_names(ids: Iterable[int]) -> frozenset[str]:
+    """The names of the codecs and filters with these wire ids, as HELLO lists them."""
+    return _codec_names(frozenset(ids))
+
+
+@lru_cache(maxsize=64)
+def _codec_names(ids: frozenset[int]) -> frozenset[str]:
+    return frozenset(compressor_of(id).name if is_compressor(id) else filter_of(id).name for id in ids)
+
+
+def frame_of(run: Run) -> DataFrame:
+    """The one frame that a run of one frame holds, cut into its blocks; its views last as long as the run."""
+    message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+    return parse_data(message, next(iter_frames(message)))
+
+
+def last_record(run: Run) -> Run:
+    """The newest message of a run of one frame: of a record batch its last record as a message of its own.
+
+    Raises:
+        RequestRefused: ``CORRUPT_PAYLOAD``.
+    """
+    if run.last_count == 1:
+        return run
+    frame = frame_of(run)
+    payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
+    record_bytes = parse_meta(frame.meta).payload_bytes
+    record = bytes(payload[len(payload) - record_bytes :])
+    buffers = write_data(
+        Opcode.MESSAGE,
+        stream=frame.stream,
+        publisher=frame.publisher,
+        offset=run.last,
+        timestamp_ns=frame.timestamp_ns,
+        meta=frame.meta,
+        payload=(record,),
+    )
+    return Run(run.source, run.last, 1, (b"".join(buffers),), bytes_of(buffers), 0, 1)

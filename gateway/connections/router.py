@@ -1,0 +1,194 @@
+"""Takes what clients publish to where it goes. The hot path: synchronous, no object per message.
+
+A run of small messages to one stream is checked header by header, gets its offsets written into the frames in place,
+and goes on as one :class:`~gateway.streams.run.Run`. Everything else takes the general way, frame by frame.
+"""
+
+from __future__ import annotations
+
+from gateway.connections.fanout import RECODE_BYTES
+from gateway.connections.intake import Intake
+from gateway.connections.payload import check_payload, frame_as_run
+from gateway.connections.session import Route, Session
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.frames import Frame
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.signals import Ack
+from gateway.protocol.wire import (
+    ALIGNMENT,
+    DATA_HEADER,
+    DATA_ROUTE,
+    FLAG_ACK,
+    FLAG_CHUNKED,
+    FLAG_ENCODED,
+    ROUTE_AT,
+    Opcode,
+)
+from gateway.streams.run import Run
+
+_MESSAGE = int(Opcode.MESSAGE)
+_SPECIAL = FLAG_ENCODED | FLAG_CHUNKED
+_HEADER_BYTES = DATA_HEADER.size
+
+
+class Incoming:
+    """One WebSocket message from a client.
+
+    Attributes:
+        data: its bytes, immutable.
+        size: their number, a multiple of 8.
+        view: the same without a copy.
+    """
+
+    __slots__ = ("_patched", "data", "size", "view")
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.size = len(data)
+        self.view = memoryview(data)
+        self._patched: bytearray | None = None
+
+    def patched(self) -> bytearray:
+        """A copy into which offsets are written; one for all runs of small messages in this WebSocket message."""
+        if self._patched is None:
+            self._patched = bytearray(self.data)
+        return self._patched
+
+
+class Router:
+    """Publishes messages and record batches.
+
+    Args:
+        limits: what the gateway accepts.
+        intake: takes large messages.
+    """
+
+    def __init__(self, limits: Limits, intake: Intake) -> None:
+        self._limits = limits
+        self._intake = intake
+
+    def publish_run(self, session: Session, incoming: Incoming, at: int) -> int:
+        """Publish the small messages from ``at`` on that go to the same stream; where the next frame starts.
+
+        Stops before the first frame that is anything else. 0 if that is the frame at ``at`` itself: then it needs
+        :meth:`publish_frame`.
+        """
+        data = incoming.data
+        size = incoming.size
+        if size - at < _HEADER_BYTES:
+            return 0
+        unpack = DATA_HEADER.unpack_from
+        frame_bytes, opcode, flags, meta_units, alias, _, sequence, _ = unpack(data, at)
+        route = session.routes.get(alias)
+        if route is None or route.stream is None or route.fanout is None or route.transfer is not None:
+            return 0
+        stream = route.stream
+        if stream.kind is Kind.COLLABORATION and route.fanout.queue_full:
+            return 0
+        meta = route.meta
+        meta_bytes = len(meta)
+        payload_bytes = route.payload_bytes
+        small_bytes = _HEADER_BYTES + meta_bytes + payload_bytes
+        expected = route.next_sequence
+        if frame_bytes != small_bytes or frame_bytes >= RECODE_BYTES or flags & _SPECIAL:
+            return 0
+        patched = incoming.patched()
+        patch = DATA_ROUTE.pack_into
+        start = last_at = at
+        first = offset = stream.next_offset
+        stream_id = stream.id
+        peer = session.connection.peer
+        wants_ack = 0
+        # Per message: 0.55 us (CPython 3.11, EPYC 9005, November 2026). A frame of the same length as the last good one
+        # and with the same meta block has the right payload length, and lies within the message if its end does.
+        while (
+            frame_bytes == small_bytes
+            and sequence == expected
+            and at + frame_bytes <= size
+            and data[at + _HEADER_BYTES : at + _HEADER_BYTES + meta_bytes] == meta
+            and meta_units * ALIGNMENT == meta_bytes
+        ):
+            patch(patched, at + ROUTE_AT, stream_id, peer, offset)
+            offset += 1
+            expected += 1
+            wants_ack |= flags
+            last_at = at
+            at = (at + frame_bytes + 7) & -8
+            if size - at < _HEADER_BYTES:
+                break
+            frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
+            if opcode != _MESSAGE or next_alias != alias or flags & _SPECIAL:
+                break
+        count = offset - first
+        if not count:
+            return 0
+        route.next_sequence = expected
+        whole = memoryview(patched)[start:at] if at - start != size else patched
+        run = Run(stream, first, count, (whole,), at - start, last_at - start, 1)
+        stream.append_run(run)
+        route.fanout.deliver(run)
+        if wants_ack & FLAG_ACK:
+            session.connection.send(Ack(alias, count, expected - 1, offset - 1))
+        return at
+
+    def publish_frame(self, session: Session, incoming: Incoming, frame: Frame) -> None:
+        """Publish one MESSAGE or BATCH, of any size and encoding, or begin a large one; refuse it if it is wrong.
+
+        Raises:
+            ProtocolViolation: ``MALFORMED_FRAME``.
+        """
+        parsed = None
+        try:
+            parsed = parse_data(incoming.view, frame)
+            route = self._route(session, parsed)
+            if route.transfer is not None:
+                message = f"message to alias {parsed.stream} while transfer {route.transfer} to it is under way"
+                raise RequestRefused(Code.BROKEN_TRANSFER, message)
+            if parsed.offset != route.next_sequence:
+                message = f"sequence {parsed.offset} to alias {parsed.stream}; the next is {route.next_sequence}"
+                raise RequestRefused(Code.BAD_SEQUENCE, message)
+            # From here on the sequence is used up, refused or not.
+            route.next_sequence += parsed.count
+            self._publish(session, incoming, frame, parsed, route)
+        except RequestRefused as refusal:
+            _, _, _, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
+            count = 1 if parsed is None else parsed.count
+            session.connection.refuse(refusal, alias=alias, sequence=sequence + count - 1, count=count)
+
+    def _route(self, session: Session, parsed: DataFrame) -> Route:
+        route = session.routes.get(parsed.stream)
+        if route is None:
+            message = f"alias {parsed.stream} was never opened: send OPEN first"
+            raise RequestRefused(Code.UNKNOWN_STREAM, message)
+        if route.refusal is not None:
+            raise route.refusal
+        if route.stream is None:
+            message = f"alias {parsed.stream} is the address {route.name}: send it a REQUEST"
+            raise RequestRefused(Code.INVALID_NAME, message)
+        return route
+
+    def _publish(self, session: Session, incoming: Incoming, frame: Frame, parsed: DataFrame, route: Route) -> None:
+        stream, fanout, connection = route.stream, route.fanout, session.connection
+        assert stream is not None
+        assert fanout is not None
+        if stream.kind is Kind.COLLABORATION and fanout.queue_full:
+            message = f"a receiver of {stream.name} has no room in its queue: try again later"
+            raise RequestRefused(Code.QUEUE_FULL, message)
+        meta = parse_meta(parsed.meta)
+        if parsed.plan is not None:
+            self._intake.begin_publish(session, parsed, meta, route)
+            return
+        itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
+        run = frame_as_run(incoming.data, frame, parsed, stream, connection.peer, stream.next_offset)
+        stream.append_run(run)
+        if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
+            route.meta, route.payload_bytes = bytes(parsed.meta), len(parsed.payload)
+        if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
+            fanout.deliver(run)
+        else:
+            fanout.deliver_frame(run, parsed, connection.peer, itemsize)
+        if parsed.flags & FLAG_ACK:
+            connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))

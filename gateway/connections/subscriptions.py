@@ -1,0 +1,114 @@
+"""What clients ask for by OPEN, SUBSCRIBE, UNSUBSCRIBE and AUTHENTICATE (spec sections 3.2 and 4)."""
+
+from __future__ import annotations
+
+from gateway.connections.hub import Hub
+from gateway.connections.pool import Pool
+from gateway.connections.ports import Authorizer
+from gateway.connections.session import Route, Session
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import (
+    Authenticate,
+    Authenticated,
+    Open,
+    StreamInfo,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
+from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address
+from gateway.protocol.state import State
+
+
+class Subscriptions:
+    """Answers the requests that change what a session may publish to or receives.
+
+    Every method raises ``RequestRefused`` for what it does not grant; the caller answers with ERROR.
+
+    Args:
+        limits: bounds on what one session may have.
+        hub: streams and their receivers.
+        pool: inboxes.
+        authorizer: says who may do what.
+    """
+
+    def __init__(self, limits: Limits, hub: Hub, pool: Pool, authorizer: Authorizer) -> None:
+        self._limits = limits
+        self._hub = hub
+        self._pool = pool
+        self._authorizer = authorizer
+
+    def open(self, session: Session, request: Open) -> None:
+        """Declare an alias; a refused one is remembered, so that its messages are refused with the same error."""
+        if request.alias in session.routes:
+            raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
+        if len(session.routes) >= self._limits.max_aliases:
+            raise self._too_many("max_aliases", self._limits.max_aliases)
+        route = session.routes[request.alias] = Route(request.stream)
+        try:
+            self._lead(session, request, route)
+        except RequestRefused as refusal:
+            route.refusal = refusal
+            raise
+
+    def subscribe(self, session: Session, request: Subscribe) -> None:
+        """Add a subscription, or open the client's inbox."""
+        self._check_not_draining(session)
+        client_id = session.connection.client_id
+        pattern = compile_pattern(request.pattern)
+        if request.subscription in session.subscriptions:
+            raise RequestRefused(Code.INVALID_REQUEST, f"subscription {request.subscription} exists already")
+        if len(session.subscriptions) >= self._limits.max_subscriptions:
+            raise self._too_many("max_subscriptions", self._limits.max_subscriptions)
+        if is_address(request.pattern):
+            if request.pattern != inbox_of(client_id):
+                problem = f"{request.pattern} is not the inbox of {client_id}: only {inbox_of(client_id)} can be opened"
+                raise RequestRefused(Code.FORBIDDEN, problem)
+            session.subscriptions[request.subscription] = pattern
+            self._pool.open_inbox(session)
+            session.connection.send(Subscribed(request.request, request.subscription))
+            return
+        if not self._authorizer.may_subscribe(client_id, request.pattern):
+            raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
+        session.connection.send(Subscribed(request.request, request.subscription))
+        self._hub.subscribe(session, request.subscription, pattern)
+
+    def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
+        """Remove a subscription, or close the client's inbox."""
+        pattern = session.subscriptions.get(request.subscription)
+        if pattern is None:
+            raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
+        self._hub.unsubscribe(session, request.subscription)
+        if is_address(pattern.text) and pattern not in session.subscriptions.values():
+            self._pool.close_inbox(session)
+        session.connection.send(Unsubscribed(request.request, request.subscription))
+
+    def authenticate(self, session: Session, request: Authenticate) -> None:
+        """Replace the session's token."""
+        connection = session.connection
+        expires_s = self._authorizer.authenticate(connection.client_id, connection.client_type, request.token)
+        connection.send(Authenticated(request.request, expires_s))
+
+    def _lead(self, session: Session, request: Open, route: Route) -> None:
+        self._check_not_draining(session)
+        connection = session.connection
+        if is_address(request.stream):
+            if not self._authorizer.may_request(connection.client_id, check_address(request.stream)):
+                raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not ask {request.stream}")
+            connection.send(StreamInfo(None, request.stream, alias=request.alias))
+            return
+        name = check_stream_name(request.stream)
+        if not self._authorizer.may_publish(connection.client_id, name):
+            raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
+        route.stream, route.fanout = self._hub.open(name, request.kind)
+        stream = route.stream
+        connection.send(StreamInfo(stream.id, name, stream.kind, stream.epoch, stream.next_offset, alias=request.alias))
+
+    def _check_not_draining(self, session: Session) -> None:
+        if session.connection.state is State.DRAINING:
+            raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
+
+    def _too_many(self, name: str, limit: int) -> RequestRefused:
+        return RequestRefused(Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already")
