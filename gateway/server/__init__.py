@@ -1,0 +1,1 @@
+"""Sockets: the only place, beside the SDK, that knows the WebSocket library."""

@@ -1,0 +1,29 @@
+"""Headers of WebSocket messages from the server (RFC 6455, section 5.2): final, not masked."""
+
+from __future__ import annotations
+
+import struct
+
+_BINARY = 0x82
+_TEXT = 0x81
+_SHORT = struct.Struct("!BB")
+_MEDIUM = struct.Struct("!BBH")
+_LONG = struct.Struct("!BBQ")
+
+
+def binary_header(size: int) -> bytes:
+    """The header of a binary message of ``size`` bytes."""
+    return _header(_BINARY, size)
+
+
+def text_header(size: int) -> bytes:
+    """The header of a text message of ``size`` bytes of UTF-8."""
+    return _header(_TEXT, size)
+
+
+def _header(first: int, size: int) -> bytes:
+    if size < 126:
+        return _SHORT.pack(first, size)
+    if size < 65536:
+        return _MEDIUM.pack(first, 126, size)
+    return _LONG.pack(first, 127, size)

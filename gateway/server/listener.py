@@ -1,0 +1,136 @@
+"""Accepts WebSockets for the core, and stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+from gateway.connections.core import Core
+from gateway.connections.formats import BinaryFormat, Format
+from gateway.connections.session import Session
+from gateway.connections.text_bridge import TextBridge
+from gateway.connections.text_format import TextFormat
+from gateway.errors import Code
+from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON
+from gateway.server.framing import binary_header, text_header
+from gateway.server.websocket import WebSocketConnection
+
+logger = logging.getLogger(__name__)
+
+BACKLOG = 4096
+DRAIN_POLL_S = 0.02
+
+
+class Listener:
+    """The server's sockets, and the :class:`~gateway.server.websocket.Endpoint` of all WebSockets.
+
+    Args:
+        core: what the connections belong to.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._bridge = TextBridge(core.dispatcher, core.clock, core.settings.limits.chunk_bytes)
+        self._binary: Format = BinaryFormat(SUBPROTOCOL_BINARY, binary_header)
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._open: set[WebSocketConnection] = set()
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
+        self._handshaking: dict[WebSocketConnection, float] = {}
+        """Sockets that have not asked for a WebSocket yet, and when they were accepted; the oldest first."""
+        self.max_frame_bytes = core.settings.limits.max_frame_bytes
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the port, which the system chooses if ``port`` is 0.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: WebSocketConnection(self, loop), host, port, backlog=BACKLOG, reuse_address=True
+        )
+        self._sweeper = loop.create_task(self._sweep())
+        sockets: list[socket.socket] = list(self._server.sockets)
+        return int(sockets[0].getsockname()[1])
+
+    async def stop(self, reason: str, deadline_s: float) -> None:
+        """Stop in good order: no new connections, go-away, drain until the deadline, close."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._core.go_away(reason, deadline_s)
+        try:
+            async with asyncio.timeout(deadline_s):
+                # Transports do not tell when they are empty.
+                while not self._core.drained:  # noqa: ASYNC110
+                    await asyncio.sleep(DRAIN_POLL_S)
+        except TimeoutError:
+            logger.warning("not everything was delivered within %s s", deadline_s)
+        self._core.close_all(Code.GOING_AWAY, reason)
+        try:
+            async with asyncio.timeout(deadline_s):
+                await self._all_closed.wait()
+        except TimeoutError:
+            for websocket in list(self._open):
+                websocket.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            await asyncio.gather(self._sweeper, return_exceptions=True)
+
+    # The Endpoint of the WebSockets.
+
+    def accepted(self, websocket: WebSocketConnection) -> None:
+        """A socket was accepted."""
+        self._open.add(websocket)
+        self._all_closed.clear()
+        self._handshaking[websocket] = self._core.clock.monotonic_s()
+
+    def opened(self, websocket: WebSocketConnection, subprotocol: str) -> Session:
+        """See :class:`~gateway.server.websocket.Endpoint`."""
+        self._handshaking.pop(websocket, None)
+        if subprotocol == SUBPROTOCOL_JSON:
+            form: Format = TextFormat(text_header, self._core.pool, self._core.clock, self.max_frame_bytes)
+        else:
+            form = self._binary
+        return self._core.connect(websocket, form)
+
+    def received(self, session: Session, data: bytes) -> None:
+        """See :class:`~gateway.server.websocket.Endpoint`."""
+        if session.connection.format is self._binary:
+            self._core.receive(session, data)
+        else:
+            session.connection.close(Code.UNSUPPORTED_DATA, "frys.v1.json takes text messages")
+
+    def received_text(self, session: Session, data: bytes) -> None:
+        """See :class:`~gateway.server.websocket.Endpoint`."""
+        form = session.connection.format
+        if isinstance(form, TextFormat):
+            self._bridge.receive(session, form, data)
+        else:
+            session.connection.close(Code.UNSUPPORTED_DATA, "frys.v1 takes binary messages")
+
+    def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:
+        """See :class:`~gateway.server.websocket.Endpoint`."""
+        self._open.discard(websocket)
+        if not self._open:
+            self._all_closed.set()
+        self._handshaking.pop(websocket, None)
+        if session is not None:
+            self._core.disconnect(session)
+
+    async def _sweep(self) -> None:
+        heartbeat = self._core.heartbeat
+        while True:
+            await asyncio.sleep(heartbeat.sweep_interval_s)
+            heartbeat.sweep()
+            self._drop_late_handshakes()
+
+    def _drop_late_handshakes(self) -> None:
+        latest = self._core.clock.monotonic_s() - self._core.settings.hello_timeout_s
+        for websocket, accepted_s in list(self._handshaking.items()):
+            if accepted_s > latest:
+                return
+            websocket.abort()

@@ -1,0 +1,68 @@
+"""Runs a gateway for a test: in the test's own loop, or as the real command in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+
+from gateway.app import Gateway
+from gateway.config import Settings
+
+STOP_TIMEOUT_S = 20
+
+
+@asynccontextmanager
+async def running_gateway(settings: Settings | None = None) -> AsyncIterator[Gateway]:
+    """A gateway on free ports in the running loop; stopped in good order at the end.
+
+    Args:
+        settings: what it is told; its ports are replaced by free ones.
+    """
+    settings = settings or Settings(admin_port=None, drain_deadline_s=2.0)
+    gateway = Gateway(replace(settings, port=0, admin_port=None if settings.admin_port is None else 0))
+    await gateway.start()
+    try:
+        yield gateway
+    finally:
+        await gateway.stop()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayProcess:
+    """``frys serve`` in a process of its own."""
+
+    process: subprocess.Popen[str]
+    url: str
+    """Where clients connect."""
+    admin_url: str | None
+    """Where the admin port is, if it has one."""
+
+
+@contextmanager
+def running_gateway_process(*arguments: str) -> Iterator[GatewayProcess]:
+    """``frys serve`` on free ports, with further ``arguments``; stopped by SIGTERM at the end.
+
+    Raises:
+        RuntimeError: it did not start; what it said is in the message.
+    """
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--admin-port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            found = re.match(r"listening on (ws://\S+)(?: \(admin (http://\S+)\))?", line)
+            if found is None:
+                process.kill()
+                raise RuntimeError(f"the gateway did not start: {line}{process.communicate()[1]}")
+            yield GatewayProcess(process, found[1], found[2])
+        finally:
+            process.terminate()
+            try:
+                process.communicate(timeout=STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
