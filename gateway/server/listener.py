@@ -12,7 +12,7 @@ from gateway.connections.session import Session
 from gateway.connections.text_bridge import TextBridge
 from gateway.connections.text_format import TextFormat
 from gateway.errors import Code
-from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON
+from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.framing import binary_header, text_header
 from gateway.server.websocket import WebSocketConnection
 
@@ -97,7 +97,7 @@ class Listener:
             form = self._binary
         return self._core.connect(websocket, form)
 
-    def received(self, session: Session, data: bytes) -> None:
+    def received(self, session: Session, data: Buffer) -> None:
         """See :class:`~gateway.server.websocket.Endpoint`."""
         if session.connection.format is self._binary:
             self._core.receive(session, data)

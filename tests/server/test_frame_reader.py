@@ -1,0 +1,132 @@
+"""The short way gives what the WebSocket library alone would give, for any bytes in any split."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.frames import Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+from gateway.server.frame_reader import DIRECT_BYTES, Binary, Foreign, FrameReader
+
+MAX_FRAME_BYTES = 1024 * 1024
+
+
+def masked(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\x01\x02\x03\x04") -> bytes:
+    """A client's frame."""
+    first = (0x80 if fin else 0) | opcode
+    size = len(payload)
+    if size < 126:
+        header = struct.pack("!BB", first, 0x80 | size)
+    elif size < 65536:
+        header = struct.pack("!BBH", first, 0x80 | 126, size)
+    else:
+        header = struct.pack("!BBQ", first, 0x80 | 127, size)
+    key = mask * (size // 4 + 1)
+    return header + mask + bytes(a ^ b for a, b in zip(payload, key[:size], strict=True))
+
+
+def library() -> ServerProtocol:
+    """The library's own end of an open connection."""
+    return ServerProtocol(state=OPEN, max_size=MAX_FRAME_BYTES)
+
+
+def by_library(protocol: ServerProtocol, data: bytes) -> list[tuple[int, bool, bytes]]:
+    """What the library makes of bytes."""
+    protocol.receive_data(data)
+    return [(e.opcode, e.fin, bytes(e.data)) for e in protocol.events_received() if isinstance(e, Frame)]
+
+
+def by_reader(pieces: Iterable[bytes]) -> tuple[list[tuple[int, bool, bytes]], ServerProtocol]:
+    """What the short way, with the library behind it, makes of bytes that come in pieces."""
+    reader, protocol = FrameReader(MAX_FRAME_BYTES), library()
+    got: list[tuple[int, bool, bytes]] = []
+    for piece in pieces:
+        at = 0
+        while at < len(piece):
+            buffer = reader.buffer()
+            taken = min(len(buffer), len(piece) - at)
+            buffer[:taken] = piece[at : at + taken]
+            at += taken
+            for part in reader.receive(taken):
+                if isinstance(part, Foreign):
+                    got += by_library(protocol, bytes(part.data))
+                elif protocol.state is OPEN:
+                    got.append((Opcode.BINARY, True, bytes(part.data)))
+    return got, protocol
+
+
+frames = st.one_of(
+    st.binary(max_size=300).map(lambda payload: [masked(Opcode.BINARY, payload)]),
+    st.binary(max_size=300).map(lambda payload: [masked(Opcode.BINARY, payload, mask=b"\xff\x00\x10\x77")]),
+    st.text(max_size=40).map(lambda text: [masked(Opcode.TEXT, text.encode())]),
+    st.binary(max_size=125).map(lambda payload: [masked(Opcode.PING, payload)]),
+    st.binary(max_size=125).map(lambda payload: [masked(Opcode.PONG, payload)]),
+    st.tuples(st.binary(max_size=50), st.binary(max_size=50)).map(
+        lambda halves: [
+            masked(Opcode.BINARY, halves[0], fin=False),
+            masked(Opcode.PING, b"between"),
+            masked(Opcode.CONT, halves[1]),
+        ]
+    ),
+    # What breaks the rules: the library has to see all of it.
+    st.just([masked(Opcode.CONT, b"of nothing")]),
+    st.just([masked(Opcode.BINARY, b"begun", fin=False), masked(Opcode.BINARY, b"in between")]),
+    st.just([masked(0x3, b"reserved")]),
+    st.just([b"\xc2" + masked(Opcode.BINARY, b"rsv")[1:]]),
+    st.just([b"\x82\x03abc"]),
+    st.just([struct.pack("!BBQ", 0x82, 0xFF, MAX_FRAME_BYTES + 1) + b"mask"]),
+    st.just([masked(Opcode.CLOSE, struct.pack("!H", 1000))]),
+    st.binary(max_size=20).map(lambda noise: [noise]),
+)
+
+
+@given(st.lists(frames, max_size=8), st.data())
+@settings(max_examples=300)
+def test_any_bytes_in_any_split_give_what_the_library_gives(sequences: list[list[bytes]], data: st.DataObject) -> None:
+    stream = b"".join(frame for sequence in sequences for frame in sequence)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    reference = library()
+    expected = by_library(reference, stream)
+    got, protocol = by_reader(pieces)
+    assert got == expected
+    assert protocol.close_sent == reference.close_sent
+
+
+def test_byte_by_byte_is_the_same() -> None:
+    stream = b"".join(masked(Opcode.BINARY, bytes([n]) * n) for n in range(200)) + masked(Opcode.TEXT, b"x" * 200)
+    got, _ = by_reader(stream[n : n + 1] for n in range(len(stream)))
+    assert got == by_library(library(), stream)
+
+
+@pytest.mark.parametrize("size", [DIRECT_BYTES - 8, DIRECT_BYTES, DIRECT_BYTES + 3, 600_001])
+@pytest.mark.parametrize("piece", [1000, 65536, 300_000])
+def test_large_payloads_come_whole(size: int, piece: int) -> None:
+    payload = os.urandom(size)
+    stream = masked(Opcode.BINARY, b"before") + masked(Opcode.BINARY, payload, mask=b"mAsK") + masked(Opcode.PING, b"")
+    got, _ = by_reader(stream[at : at + piece] for at in range(0, len(stream), piece))
+    assert got == [(Opcode.BINARY, True, b"before"), (Opcode.BINARY, True, payload), (Opcode.PING, True, b"")]
+
+
+def test_a_large_payload_is_read_where_it_stays() -> None:
+    reader = FrameReader(MAX_FRAME_BYTES)
+    payload = os.urandom(2 * DIRECT_BYTES)
+    stream = masked(Opcode.BINARY, payload)
+    buffer = reader.buffer()
+    first = 4096
+    buffer[:first] = stream[:first]
+    assert reader.receive(first) == []
+    rest = reader.buffer()
+    assert len(rest) == len(stream) - first
+    rest[:] = stream[first:]
+    (part,) = reader.receive(len(rest))
+    assert isinstance(part, Binary)
+    assert bytes(part.data) == payload
+    assert memoryview(part.data).obj is rest.obj
