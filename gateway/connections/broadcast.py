@@ -10,7 +10,7 @@ from gateway.connections.delivery import DeliveryClass
 from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.recode import recode_chunk
 from gateway.errors import Code
-from gateway.protocol.encoding import Chain
+from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.signals import Abort, Gap
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
@@ -52,7 +52,7 @@ class Part:
                 continue
             if buffers is None:
                 buffers = self.delivery.format.chunk(message, self.form[index], index)
-            member.transport.writelines(buffers)
+            member.write_bulk(buffers, len(self.form[index].data))
 
     def send_end(self, message: LargeMessage) -> None:
         """Send END to the audience, in order."""
@@ -66,9 +66,17 @@ class Part:
 
     def send_abort(self, message: LargeMessage, code: int) -> None:
         """Tell the audience that the message will not come."""
-        for member in self.audience:
-            if member.outbox is not None:
-                member.outbox.abort(message)
+        for member in list(self.audience):
+            self.leave(message, member, code)
+
+    def leave(self, message: LargeMessage, member: Connection, code: int = Code.TRANSFER_ABORTED) -> None:
+        """Tell one of the audience, if it is, that the message will not come to it."""
+        if member not in self.audience:
+            return
+        del self.audience[member]
+        if member.outbox is not None:
+            member.outbox.abort(message)
+        if not member.closed:
             member.send(Abort(message.plan.transfer, code))
             member.drain()
 
@@ -135,7 +143,7 @@ class Broadcast:
     def leave(self, connection: Connection) -> None:
         """A receiver is gone or has unsubscribed."""
         for part in self.parts:
-            part.audience.pop(connection, None)
+            part.leave(self.message, connection)
 
 
 class _Encoding:
@@ -157,8 +165,11 @@ class _Encoding:
 
     def deliver(self, result: StoredChunk | BaseException) -> None:
         if isinstance(result, BaseException):
-            # The receiver will say so of its own accord: what it is given is what the publisher sent.
             logger.warning("chunk of %s cannot be recoded: %s", self._message.source.name, result)
+            if self._chain == PLAIN:
+                for part in self._parts:
+                    part.send_abort(self._message, Code.CORRUPT_PAYLOAD)
+                return
             result = self._chunk
         form = self._message.form(self._chain)
         form.append(result)

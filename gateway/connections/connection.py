@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.connections.formats import Format, Sendable
+from gateway.connections.link import Link
 from gateway.connections.outbox import Outbox
-from gateway.connections.ports import Transport
+from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code, PeerError
 from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import ClientType, Error, Kind
+from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import State
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -44,12 +46,14 @@ class Connection:
         codecs: names of the codecs and filters that it can decode.
         state: where its session stands (spec section 3).
         memberships: by source, the delivery class that serves it.
+        link: how much bulk it takes; made when the first chunk is sent.
         paused: the transport holds more than high water.
         lagging: it is served from its outbox.
         heard: something came from it since the last heartbeat sweep.
     """
 
     __slots__ = (
+        "_clock",
         "_urgent_bytes",
         "agent",
         "client_id",
@@ -58,6 +62,7 @@ class Connection:
         "format",
         "heard",
         "lagging",
+        "link",
         "max_message_bytes",
         "memberships",
         "outbox",
@@ -71,11 +76,15 @@ class Connection:
         "transport",
     )
 
-    def __init__(self, peer: PeerId, transport: Transport, form: Format, settings: DeliverySettings) -> None:
+    def __init__(
+        self, peer: PeerId, transport: Transport, form: Format, settings: DeliverySettings, clock: Clock
+    ) -> None:
         self.peer = peer
         self.transport = transport
         self.format = form
         self.settings = settings
+        self.link: Link | None = None
+        self._clock = clock
         self.client_id = ClientId("")
         self.client_type = ClientType.EXTENSION
         self.agent = ""
@@ -127,8 +136,20 @@ class Connection:
     def close(self, code: int, reason: str) -> None:
         """Close the connection; a second call does nothing."""
         if self.state is not State.CLOSED:
-            self.state = State.CLOSED
             self.transport.close(code, reason)
+            self.detach()
+
+    def detach(self) -> None:
+        """From now on nothing goes to the peer, whoever still has something for it."""
+        self.state = State.CLOSED
+        if self.reading_paused:
+            self.reading_paused = False
+            self.transport.resume_reading()
+        self.transport = _NOWHERE
+        self.paused = self.lagging = False
+        if self.outbox is not None:
+            self.outbox.clear()
+        self._tell_classes()
 
     # What its subscriptions bring.
 
@@ -136,9 +157,14 @@ class Connection:
         """Deliver runs to a connection that is lagging."""
         outbox = self._behind()
         for run in runs:
-            if run.source.kind is Kind.CONTROL:
+            if run.source.kind is not Kind.CONTROL:
+                outbox.put_run(run)
+            elif not outbox.holds(run.source):
                 self.send_urgent(b"".join(self.format.runs((run,))))
+            elif outbox.full:
+                self.close(Code.SLOW_CONSUMER, f"{outbox.waiting_bytes} bytes are waiting: read faster")
             else:
+                # Behind a large control message, which it may not pass.
                 outbox.put_run(run)
         self.drain()
 
@@ -166,8 +192,9 @@ class Connection:
 
     def pause_writing(self) -> None:
         """The transport holds more than high water: from now on everything goes to the outbox."""
-        self.paused = True
-        self._behind()
+        if not self.closed:
+            self.paused = True
+            self._behind()
 
     def resume_writing(self) -> None:
         """The transport has drained."""
@@ -184,7 +211,7 @@ class Connection:
         if outbox is None or self.paused or not self.lagging:
             return
         outbox.drain(self)
-        if outbox.idle and not self.transport_full():
+        if outbox.idle and self.bulk_open and not self.transport_full():
             outbox.clear()
             self.lagging = False
             self._tell_classes()
@@ -203,11 +230,38 @@ class Connection:
 
     def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
         """Part of :class:`~gateway.connections.outbox.Receiver`."""
-        self.transport.writelines(self.format.chunk(message, chunk, index))
+        self.write_bulk(self.format.chunk(message, chunk, index), len(chunk.data))
 
     def write_end(self, message: LargeMessage) -> None:
         """Part of :class:`~gateway.connections.outbox.Receiver`."""
         self.transport.write(self.format.end(message))
+
+    # Bulk: chunks of large messages, of which no more are sent than the peer keeps up with.
+
+    @property
+    def bulk_open(self) -> bool:
+        """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        return self.link is None or self.link.open
+
+    def write_bulk(self, buffers: Sequence[Buffer], size: int) -> None:
+        """Send a framed chunk of ``size`` bytes; what follows goes to the outbox if the link takes no more."""
+        self.transport.writelines(buffers)
+        if not self.format.answers_pings:
+            return
+        link = self.link
+        if link is None:
+            link = self.link = Link()
+        now_ns = self._clock.time_ns()
+        if link.sent(size, now_ns):
+            self.transport.write(self.format.signal(Ping(now_ns)))
+        if not link.open:
+            self._behind()
+
+    def answered(self, pong: Pong) -> None:
+        """The peer has read everything up to a PING of ours."""
+        if self.link is not None:
+            self.link.answered(pong.t0, self._clock.time_ns())
+            self.drain()
 
     def _behind(self) -> Outbox:
         if self.outbox is None:
@@ -220,3 +274,34 @@ class Connection:
     def _tell_classes(self) -> None:
         for membership in self.memberships.values():
             membership.stale = True
+
+
+class _Nowhere:
+    """The :class:`~gateway.connections.ports.Transport` of a connection that is over."""
+
+    __slots__ = ()
+
+    def write(self, data: Buffer) -> None:
+        """Nothing."""
+
+    def writelines(self, buffers: Sequence[Buffer]) -> None:
+        """Nothing."""
+
+    def ping(self) -> None:
+        """Nothing."""
+
+    def pause_reading(self) -> None:
+        """Nothing."""
+
+    def resume_reading(self) -> None:
+        """Nothing."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Nothing."""
+
+    def waiting_bytes(self) -> int:
+        """Nothing waits."""
+        return 0
+
+
+_NOWHERE: Transport = _Nowhere()

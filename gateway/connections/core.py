@@ -23,7 +23,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import GoAway
 from gateway.protocol.negotiation import Capabilities
 from gateway.protocol.state import Role, State, advance
-from gateway.protocol.wire import Opcode
+from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.registry import StreamRegistry
 
 
@@ -89,7 +89,7 @@ class Core:
 
     def connect(self, transport: Transport, form: Format) -> Session:
         """Take in a connection; what it sends goes to :meth:`receive`."""
-        connection = Connection(self.pool.next_peer(), transport, form, self.settings.delivery)
+        connection = Connection(self.pool.next_peer(), transport, form, self.settings.delivery, self.clock)
         session = Session(connection)
         if self.pool.full:
             problem = f"the gateway has max_connections={self.pool.max_connections} already; try again later"
@@ -98,13 +98,13 @@ class Core:
             self.pool.add(session)
         return session
 
-    def receive(self, session: Session, data: bytes) -> None:
+    def receive(self, session: Session, data: Buffer) -> None:
         """Handle one binary message of a connection; ``data`` must not change afterwards."""
         self.dispatcher.receive(session, data)
 
     def disconnect(self, session: Session) -> None:
         """The transport is gone."""
-        session.connection.state = State.CLOSED
+        session.connection.detach()
         outbox = session.connection.outbox
         if outbox is not None:
             self.conflated_messages += outbox.conflated

@@ -30,7 +30,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.signals import Abort, End, Ping, Pong
 from gateway.protocol.state import Role, State, advance
-from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Opcode
+from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Dispatcher:
         self._greeter = greeter
         self._clock = clock
 
-    def receive(self, session: Session, data: bytes) -> None:
+    def receive(self, session: Session, data: Buffer) -> None:
         """Handle one binary WebSocket message; ``data`` must not change afterwards: it may be kept and passed on."""
         connection = session.connection
         connection.heard = True
@@ -135,7 +135,7 @@ class Dispatcher:
             case Opcode.PING:
                 self._pong(connection, Ping.parse(incoming.data, frame))
             case Opcode.PONG:
-                pass
+                connection.answered(Pong.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:
                 try:
                     message = parse_session(opcode, body_of(incoming.view, frame))

@@ -31,6 +31,10 @@ class Format(Protocol):
     def takes_chunks(self) -> bool:
         """Whether large messages go out chunk by chunk; otherwise :meth:`whole` is used."""
 
+    @property
+    def answers_pings(self) -> bool:
+        """Whether PINGs measure how fast bulk is read."""
+
     def signal(self, message: Sendable) -> bytes:
         """One session message or signal."""
 
@@ -56,12 +60,14 @@ class BinaryFormat:
     Args:
         name: of the format.
         message_header: gives the header of a WebSocket message of so many bytes; empty in memory.
+        answers_pings: see :class:`Format`.
     """
 
     takes_chunks = True
 
-    def __init__(self, name: str, message_header: Callable[[int], bytes]) -> None:
+    def __init__(self, name: str, message_header: Callable[[int], bytes], *, answers_pings: bool = True) -> None:
         self.name = name
+        self.answers_pings = answers_pings
         self._header = message_header
 
     def signal(self, message: Sendable) -> bytes:

@@ -26,6 +26,10 @@ class Receiver(Protocol):
     paused: bool
     """More than high water is waiting in the transport."""
 
+    @property
+    def bulk_open(self) -> bool:
+        """Whether the link takes another chunk (:mod:`gateway.connections.link`)."""
+
     def write_runs(self, runs: list[Run]) -> None:
         """Send runs as one WebSocket message."""
 
@@ -59,7 +63,9 @@ class Cursor:
         return self.started and self.sent == len(self.form)
 
     def advance(self, receiver: Receiver) -> bool:
-        """Send the head or the next chunk; ``False`` if there is none yet."""
+        """Send the head or the next chunk; ``False`` if there is none yet, or the link takes none."""
+        if not receiver.bulk_open:
+            return False
         if not self.started:
             self.started = True
             receiver.write_head(self.message)
@@ -77,37 +83,34 @@ class Lane:
 
     Attributes:
         entries: in order of offsets. A cursor among them is a large message that has its offset; those behind it wait
-            for its END.
+            for its END. A gap stands where the messages stood that were dropped.
         open: large messages under way that have no offset yet: their chunks flow as they come.
-        gap: first and last offset that were dropped and not yet announced.
     """
 
-    __slots__ = ("entries", "gap", "open", "source", "waiting_bytes")
+    __slots__ = ("entries", "open", "source", "waiting_bytes")
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.entries: deque[Run | Cursor] = deque()
+        self.entries: deque[Run | Cursor | Gap] = deque()
         self.open: list[Cursor] = []
-        self.gap: tuple[int, int] | None = None
         self.waiting_bytes = 0
 
     @property
     def idle(self) -> bool:
         """Whether there is nothing to send that exists."""
-        return not self.entries and self.gap is None and all(cursor.caught_up for cursor in self.open)
+        return not self.entries and all(cursor.caught_up for cursor in self.open)
 
     def send_some(self, receiver: Receiver) -> bool:
         """Send one turn's worth: some runs, or one chunk. ``False`` if nothing can be sent now."""
         entries = self.entries
-        if self.gap is not None and not (entries and isinstance(entries[0], Cursor) and entries[0].started):
-            first, last = self.gap
-            self.gap = None
-            receiver.send(Gap(self.source.id, Code.QUEUE_FULL, first, last))
-            return True
         if entries:
             head = entries[0]
             if isinstance(head, Run):
                 receiver.write_runs(self._take_runs())
+                return True
+            if isinstance(head, Gap):
+                entries.popleft()
+                receiver.send(head)
                 return True
             if head.advance(receiver):
                 return True
@@ -118,35 +121,40 @@ class Lane:
                 return True
         return any(cursor.advance(receiver) for cursor in self.open)
 
-    def drop_oldest(self) -> int:
-        """Forget the oldest message that is not under way; its size, 0 if there is none."""
-        for at, entry in enumerate(self.entries):
+    def drop_oldest(self) -> tuple[int, int]:
+        """Put a gap in place of the oldest entry that is not under way; its size and messages, 0 if there is none."""
+        entries = self.entries
+        for at, entry in enumerate(entries):
             if isinstance(entry, Run):
-                first, last, size = entry.first, entry.last, entry.size
-            elif not entry.started and entry.message.offset is not None:
-                first = last = entry.message.offset
-                size = entry.message.plan.payload_bytes
+                first, count, size = entry.first, entry.count, entry.size
+            elif isinstance(entry, Cursor) and not entry.started:
+                first, count, size = entry.message.offset or 0, 1, entry.message.plan.payload_bytes
             else:
                 continue
-            del self.entries[at]
-            self.gap = (first if self.gap is None else self.gap[0], last)
+            last = first + count - 1
+            before = entries[at - 1] if at else None
+            if isinstance(before, Gap):
+                del entries[at]
+                at, first = at - 1, before.first
+            entries[at] = Gap(self.source.id, Code.QUEUE_FULL, first, last)
             self.waiting_bytes -= size
-            return size
-        return 0
+            return size, count
+        return 0, 0
 
     def conflate(self) -> int:
         """Forget every message that is not under way, for a newer one; how many there were."""
-        kept: deque[Run | Cursor] = deque()
+        kept: list[Cursor] = []
         conflated = 0
         for entry in self.entries:
             if isinstance(entry, Run):
                 conflated += entry.count
-            elif entry.started:
-                kept.append(entry)
-            else:
-                conflated += 1
-        self.entries = kept
-        self.waiting_bytes = sum(_size(entry) for entry in kept)
+            elif isinstance(entry, Cursor):
+                if entry.started:
+                    kept.append(entry)
+                else:
+                    conflated += 1
+        self.entries = deque(kept)
+        self.waiting_bytes = sum(cursor.message.plan.payload_bytes for cursor in kept)
         return conflated
 
     def _take_runs(self) -> list[Run]:
@@ -199,6 +207,11 @@ class Outbox:
         """Whether everything that exists has been sent."""
         return all(lane.idle for lane in self._turn)
 
+    def holds(self, source: Source) -> bool:
+        """Whether a message of this source waits, or is under way."""
+        lane = self._lanes.get(source)
+        return lane is not None and bool(lane.entries)
+
     def put_run(self, run: Run) -> None:
         """Queue small messages, as the kind of their stream says."""
         lane = self._lane(run.source)
@@ -249,7 +262,6 @@ class Outbox:
         lane = self._lanes.get(source)
         if lane is not None:
             lane.conflate()
-            lane.gap = None
 
     def drain(self, receiver: Receiver) -> None:
         """Send until the transport is full or nothing is left that can be sent."""
@@ -283,13 +295,11 @@ class Outbox:
         if source.kind is not Kind.EVENT:
             return
         excess = self.waiting_bytes - self._limit_bytes
-        while excess > 0:
-            events = [lane for lane in self._turn if lane.source.kind is Kind.EVENT]
-            size = max(events, key=lambda lane: lane.waiting_bytes).drop_oldest()
+        events = [lane for lane in self._turn if lane.source.kind is Kind.EVENT]
+        while excess > 0 and events:
+            lane = max(events, key=lambda lane: lane.waiting_bytes)
+            size, count = lane.drop_oldest()
             if not size:
-                return
+                events.remove(lane)
             excess -= size
-
-
-def _size(entry: Run | Cursor) -> int:
-    return entry.size if isinstance(entry, Run) else entry.message.plan.payload_bytes
+            self.dropped += count

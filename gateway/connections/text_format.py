@@ -47,6 +47,7 @@ class TextFormat:
 
     name = SUBPROTOCOL_JSON
     takes_chunks = False
+    answers_pings = False
 
     def __init__(self, message_header: Callable[[int], bytes], pool: Pool, clock: Clock, max_bytes: int) -> None:
         self._header = message_header

@@ -1,0 +1,73 @@
+"""What is measured of a connection, and how much bulk may be under way on it.
+
+Sockets buffer tens of megabytes: a control message written behind a large tensor waits for all of them. So chunks are
+followed by PINGs, and no more of them are sent than the peer answers within a target delay. Small messages are not
+held back: they pass the chunks that are not sent yet. The window grows while what is sent does not queue, and shrinks
+when it does for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a gain of 1).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+PING_EVERY_BYTES = 1024 * 1024
+"""A PING follows so many bytes of chunks."""
+
+FIRST_WINDOW_BYTES = 4 * 1024 * 1024
+MIN_WINDOW_BYTES = 2 * PING_EVERY_BYTES
+MAX_WINDOW_BYTES = 64 * 1024 * 1024
+
+TARGET_DELAY_NS = 10_000_000
+"""How long bulk may queue on its way, beyond the smallest round trip."""
+
+
+class Link:
+    """The bulk window of one connection.
+
+    Attributes:
+        rtt_ns: the smallest round trip seen; 0 before the first.
+        goodput_bytes_per_s: what the last measured stretch of bulk arrived with; 0 before.
+        window_bytes: how much bulk may be unanswered.
+    """
+
+    __slots__ = ("_answered", "_marks", "_sent", "goodput_bytes_per_s", "rtt_ns", "window_bytes")
+
+    def __init__(self) -> None:
+        self._sent = 0
+        self._answered = 0
+        self._marks: deque[tuple[int, int, int]] = deque()
+        """PINGs under way: when, bytes sent before it, bytes answered by then."""
+        self.rtt_ns = 0
+        self.goodput_bytes_per_s = 0.0
+        self.window_bytes = FIRST_WINDOW_BYTES
+
+    @property
+    def open(self) -> bool:
+        """Whether another chunk may be sent."""
+        return self._sent - self._answered < self.window_bytes
+
+    def sent(self, size: int, now_ns: int) -> bool:
+        """Count ``size`` bytes of bulk; whether a PING with ``now_ns`` is to follow them."""
+        self._sent += size
+        marked = self._marks[-1][1] if self._marks else self._answered
+        if self._sent - marked < PING_EVERY_BYTES:
+            return False
+        self._marks.append((now_ns, self._sent, self._answered))
+        return True
+
+    def answered(self, t0_ns: int, now_ns: int) -> None:
+        """A PONG with ``t0_ns`` came: everything sent before its PING has been read."""
+        marks = self._marks
+        if not any(mark[0] == t0_ns for mark in marks):
+            return
+        while True:
+            asked_ns, sent, answered_before = marks.popleft()
+            if asked_ns == t0_ns:
+                break
+        newly, self._answered = sent - self._answered, sent
+        delay_ns = max(1, now_ns - asked_ns)
+        self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
+        self.goodput_bytes_per_s = (sent - answered_before) / delay_ns * 1e9
+        room = (TARGET_DELAY_NS - (delay_ns - self.rtt_ns)) / TARGET_DELAY_NS
+        window = self.window_bytes + max(-1.0, room) * newly
+        self.window_bytes = int(min(max(window, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES))

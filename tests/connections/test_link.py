@@ -1,0 +1,88 @@
+"""The bulk window opens for fast links, narrows for slow ones, and never closes for good."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.link import (
+    FIRST_WINDOW_BYTES,
+    MAX_WINDOW_BYTES,
+    MIN_WINDOW_BYTES,
+    PING_EVERY_BYTES,
+    TARGET_DELAY_NS,
+    Link,
+)
+
+MS = 1_000_000
+
+
+def transmit(link: Link, bytes_per_ms: int, rtt_ms: int, total_bytes: int) -> int:
+    """Send bulk over a line of ``bytes_per_ms`` that answers ``rtt_ms`` later; its longest queue in ns."""
+    now = sent = served = longest = 0
+    pings: list[tuple[int, int, int]] = []
+    while served < total_bytes:
+        while link.open and sent < total_bytes:
+            sent += 65536
+            if link.sent(65536, now + len(pings)):
+                pings.append((now + len(pings), sent, 0))
+        now += MS
+        served = min(sent, served + bytes_per_ms)
+        longest = max(longest, (sent - served) * MS // bytes_per_ms)
+        pings = [(t0, at, answer or (now + rtt_ms * MS if at <= served else 0)) for t0, at, answer in pings]
+        for t0, _, answer in [ping for ping in pings if ping[2] and ping[2] <= now]:
+            link.answered(t0, now)
+        pings = [ping for ping in pings if not (ping[2] and ping[2] <= now)]
+    return longest
+
+
+def test_a_fresh_link_takes_the_first_window() -> None:
+    link = Link()
+    assert link.open
+    pings = sum(link.sent(65536, n) for n in range(FIRST_WINDOW_BYTES // 65536))
+    assert pings == FIRST_WINDOW_BYTES // PING_EVERY_BYTES
+    assert not link.open
+
+
+def test_a_fast_link_gets_a_wide_window() -> None:
+    link = Link()
+    transmit(link, bytes_per_ms=2_000_000, rtt_ms=0, total_bytes=500_000_000)
+    assert link.window_bytes > 2 * FIRST_WINDOW_BYTES
+    assert 1e9 < link.goodput_bytes_per_s < 4e9
+
+
+def test_a_slow_link_is_left_with_a_short_queue() -> None:
+    link = Link()
+    transmit(link, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
+    queue_ns = transmit(link, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
+    assert queue_ns <= 2 * TARGET_DELAY_NS + 5 * MS
+
+
+def test_a_long_fat_link_is_filled() -> None:
+    link = Link()
+    transmit(link, bytes_per_ms=100_000, rtt_ms=100, total_bytes=400_000_000)
+    assert link.window_bytes >= 0.75 * 100 * 100_000
+    assert link.rtt_ns >= 100 * MS
+
+
+def test_an_answer_to_no_ping_of_ours_changes_nothing() -> None:
+    link = Link()
+    while link.open:
+        link.sent(PING_EVERY_BYTES, 5)
+    link.answered(99, 100)
+    assert not link.open
+    assert link.rtt_ns == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 4 * PING_EVERY_BYTES), st.integers(0, 10**12), st.booleans())))
+def test_the_window_stays_within_its_bounds(steps: list[tuple[int, int, bool]]) -> None:
+    link = Link()
+    asked: list[int] = []
+    now = 0
+    for size, passed, answer in steps:
+        now += passed + 1
+        if link.open and link.sent(size, now):
+            asked.append(now)
+        if answer and asked:
+            link.answered(asked.pop(0), now)
+        assert MIN_WINDOW_BYTES <= link.window_bytes <= MAX_WINDOW_BYTES
