@@ -6,11 +6,11 @@ written to every member, so that a delivery costs a share of one system call and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from gateway.connections.connection import Connection
 from gateway.connections.formats import Format
-from gateway.connections.ports import Clock
+from gateway.connections.ports import Clock, Transport
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run
 
@@ -54,9 +54,9 @@ class DeliveryClass:
 
     __slots__ = (
         "_fast",
-        "_fast_lines",
         "_members",
         "_pending",
+        "_pending_bytes",
         "_schedule",
         "_slow",
         "codecs",
@@ -72,10 +72,10 @@ class DeliveryClass:
         self.delivered_messages = 0
         self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
         self._members: dict[Connection, None] = {}
-        self._fast: list[Callable[[Buffer], None]] = []
-        self._fast_lines: list[Callable[[Sequence[Buffer]], None]] = []
+        self._fast: list[Transport] = []
         self._slow: list[Connection] = []
         self._pending: list[Run] = []
+        self._pending_bytes = 0
 
     def __len__(self) -> int:
         return len(self._members)
@@ -105,10 +105,13 @@ class DeliveryClass:
         self.stale = True
 
     def add(self, run: Run) -> None:
-        """Deliver a run at the end of the turn."""
+        """Deliver a run at the end of the turn, or at once when that is enough for a system call a member."""
         pending = self._pending
         pending.append(run)
-        if len(pending) == 1:
+        self._pending_bytes += run.size
+        if self._pending_bytes >= JOIN_BYTES:
+            self.flush()
+        elif len(pending) == 1:
             self._schedule(self)
 
     def flush(self) -> None:
@@ -117,40 +120,46 @@ class DeliveryClass:
         if not pending:
             return
         self._pending = []
+        self._pending_bytes = 0
+        if self.stale:
+            self._sort_members()
+        if self._fast:
+            self._write(self._framed(pending))
+        for connection in self._slow:
+            connection.enqueue(pending)
+        self.delivered_messages += len(self._members) * sum([run.count for run in pending])
+
+    def _write(self, buffers: list[Buffer]) -> None:
+        """One call, and so one system call, a member."""
+        if len(buffers) == 1:
+            data = buffers[0]
+            for transport in self._fast:
+                transport.write(data)
+        else:
+            for transport in self._fast:
+                transport.writelines(buffers)
+
+    def _framed(self, runs: list[Run]) -> list[Buffer]:
+        framed: list[Buffer] = []
         group: list[Run] = []
         size = 0
-        for run in pending:
-            if group and (run.size > ALONE_BYTES or size + run.size > JOIN_BYTES):
-                self._write(group, size)
+        for run in runs:
+            if run.size > ALONE_BYTES:
+                if group:
+                    framed.append(b"".join(self.format.runs(group)))
+                    group, size = [], 0
+                framed += self.format.runs((run,))
+                continue
+            if size + run.size > JOIN_BYTES:
+                framed.append(b"".join(self.format.runs(group)))
                 group, size = [], 0
             group.append(run)
             size += run.size
-            if size > ALONE_BYTES and len(group) == 1:
-                self._write(group, size)
-                group, size = [], 0
         if group:
-            self._write(group, size)
-
-    def _write(self, runs: list[Run], size: int) -> None:
-        if self.stale:
-            self._sort_members()
-        fast = self._fast
-        if fast:
-            buffers = self.format.runs(runs)
-            if len(runs) > 1 or size <= ALONE_BYTES:
-                data = b"".join(buffers)
-                for write in fast:
-                    write(data)
-            else:
-                for writelines in self._fast_lines:
-                    writelines(buffers)
-        for connection in self._slow:
-            connection.enqueue(runs)
-        self.delivered_messages += len(self._members) * sum([run.count for run in runs])
+            framed.append(b"".join(self.format.runs(group)))
+        return framed
 
     def _sort_members(self) -> None:
         self.stale = False
-        keeping_up = [member.transport for member in self._members if not member.lagging]
-        self._fast = [transport.write for transport in keeping_up]
-        self._fast_lines = [transport.writelines for transport in keeping_up]
+        self._fast = [member.transport for member in self._members if not member.lagging]
         self._slow = [member for member in self._members if member.lagging]

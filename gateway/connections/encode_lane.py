@@ -24,11 +24,12 @@ class EncodeLane:
     Runs on the loop's thread; only the work itself runs elsewhere.
     """
 
-    __slots__ = ("_slots", "_workers")
+    __slots__ = ("_delivering", "_slots", "_workers")
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
         self._slots: deque[_Slot] = deque()
+        self._delivering = False
 
     @property
     def busy(self) -> bool:
@@ -37,8 +38,15 @@ class EncodeLane:
 
     def submit(self, work: Callable[[], T], deliver: Callable[[T | BaseException], object]) -> None:
         """Do ``work`` in a thread and ``deliver`` its result (or exception) when all that came before is delivered."""
+        self._submit(len(self._slots), work, deliver)
+
+    def submit_next(self, work: Callable[[], T], deliver: Callable[[T | BaseException], object]) -> None:
+        """As :meth:`submit`, of something that belongs before all that waits: behind what is being delivered now."""
+        self._submit(int(self._delivering), work, deliver)
+
+    def _submit(self, at: int, work: Callable[[], T], deliver: Callable[[T | BaseException], object]) -> None:
         slot = _Slot(None)
-        self._slots.append(slot)
+        self._slots.insert(at, slot)
 
         def done(result: T | BaseException) -> None:
             slot.deliver = lambda: deliver(result)
@@ -57,5 +65,9 @@ class EncodeLane:
         slots = self._slots
         while slots and slots[0].deliver is not None:
             # The slot stays at the head while it is delivered, so that a delivery that publishes queues up behind it.
-            slots[0].deliver()
-            slots.popleft()
+            self._delivering = True
+            try:
+                slots[0].deliver()
+            finally:
+                self._delivering = False
+                slots.popleft()

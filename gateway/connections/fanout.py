@@ -16,7 +16,7 @@ from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.recode import codec_names, frame_of, last_record, recode_chunk, recode_run
-from gateway.errors import RequestRefused
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind
@@ -131,10 +131,11 @@ class Fanout:
         """
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
         chains = self.chains_for(names, frame.payload, itemsize)
-        if not chains:
+        if not chains and not (names and self._lane.busy):
             self.deliver(run)
             return
         patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
+        decoded_bytes = 0 if frame.encoding is None else frame.encoding.decoded_bytes
 
         def work() -> dict[Chain, Run]:
             return {chain: recode_run(run, patched, chain, itemsize) for chain in set(chains.values())}
@@ -146,10 +147,16 @@ class Fanout:
             if self._is_state:
                 self._newest = run.newest()
             for delivery in self.classes:
-                chain = chains.get(delivery)
-                delivery.add(run if chain is None else result.get(chain, run))
+                # A class that has come meanwhile gets it as it came, or decoded.
+                chain = chains.get(delivery) or self._chain_for(delivery, names, 0)
+                if chain != PLAIN:
+                    delivery.add(run if chain is None else result.get(chain, run))
+                elif PLAIN in result:
+                    delivery.add(result[PLAIN])
+                else:
+                    self._decode_for(delivery, run, patched)
 
-        if len(frame.payload) > THREAD_BYTES:
+        if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
             self._lane.submit(work, deliver)
             return
         result: dict[Chain, Run] | RequestRefused
@@ -175,6 +182,19 @@ class Fanout:
             if chain is not None:
                 chains[delivery] = chain
         return chains
+
+    def _decode_for(self, delivery: DeliveryClass, run: Run, frame: DataFrame) -> None:
+        """Deliver a message to a class that has come while it waited, or a gap if nobody can decode it."""
+
+        def deliver(result: Run | BaseException) -> None:
+            if isinstance(result, Run) or not isinstance(self.source, Stream):
+                delivery.add(result if isinstance(result, Run) else run)
+                return
+            delivery.flush()
+            for member in delivery.members:
+                member.send(Gap(self.source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
+
+        self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
 
     def _add(self, run: Run, newest: Run | None) -> None:
         self._newest = newest
@@ -215,6 +235,7 @@ class Fanout:
             self._newest = message
         served = {member for part in broadcast.parts for member in part.audience}
         for delivery in self.classes:
+            delivery.flush()
             if not delivery.format.takes_chunks:
                 self._send_whole(message, delivery, delivery.members)
                 continue
@@ -239,12 +260,14 @@ class Fanout:
         def deliver(result: list[StoredChunk] | BaseException) -> None:
             if isinstance(result, BaseException):
                 logger.warning("message %s of %s cannot be decoded: %s", message.offset, self.source.name, result)
+                if isinstance(self.source, Stream) and message.offset is not None:
+                    member.send(Gap(self.source.id, Code.CORRUPT_PAYLOAD, message.offset, message.offset))
                 return
             message.variants[PLAIN] = result
             if self.source in member.memberships:
                 member.enqueue_large(message, result)
 
-        self._lane.submit(decode, deliver)
+        self._lane.submit_next(decode, deliver)
 
     def _send_whole(self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection]) -> None:
         def deliver(result: Run | Gap | BaseException) -> None:
@@ -261,7 +284,7 @@ class Fanout:
 
         if members:
             delivery.delivered_messages += len(members)
-            self._lane.submit(whole_as_run(message, delivery), deliver)
+            self._lane.submit_next(whole_as_run(message, delivery), deliver)
 
     # What encoding a class gets.
 
@@ -305,4 +328,4 @@ class Fanout:
                 delivery.flush()
                 connection.enqueue((result,))
 
-        self._lane.submit(single, deliver)
+        self._lane.submit_next(single, deliver)

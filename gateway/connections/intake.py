@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.connections.fanout import Fanout
 from gateway.connections.payload import check_encoding, check_size, element_bytes
 from gateway.connections.session import Inbound, Route, Session
@@ -42,13 +44,15 @@ class Intake:
         inbound.ack = bool(parsed.flags & FLAG_ACK)
         route.transfer = parsed.plan.transfer
 
-    def begin_direct(self, session: Session, parsed: DataFrame, meta: Meta, mailbox: Fanout) -> None:
-        """The head of a large REQUEST or REPLY.
+    def begin_direct(
+        self, session: Session, parsed: DataFrame, meta: Meta, mailbox: Fanout, undo: Callable[[], object]
+    ) -> None:
+        """The head of a large REQUEST or REPLY; ``undo`` is called if it is not completed.
 
         Raises:
             RequestRefused: it will not be taken.
         """
-        self._begin(session, parsed, meta, mailbox, correlation=parsed.offset)
+        self._begin(session, parsed, meta, mailbox, correlation=parsed.offset).undo = undo
 
     def chunk(self, session: Session, message: memoryview, frame: Frame) -> None:
         """A CHUNK. One of a transfer that is not open is skipped."""
@@ -87,14 +91,12 @@ class Intake:
         """ABORT: the message will not come."""
         inbound = session.transfers.get(abort.transfer)
         if inbound is not None:
-            self._close(session, abort.transfer, inbound)
-            inbound.fanout.abort(inbound.message, abort.code)
+            self._give_up(session, abort.transfer, inbound, abort.code)
 
     def drop(self, session: Session) -> None:
         """The connection is gone, and with it everything that it had not finished."""
         for transfer, inbound in list(session.transfers.items()):
-            self._close(session, transfer, inbound)
-            inbound.fanout.abort(inbound.message, Code.TRANSFER_ABORTED)
+            self._give_up(session, transfer, inbound, Code.TRANSFER_ABORTED)
 
     def _begin(
         self, session: Session, parsed: DataFrame, meta: Meta, fanout: Fanout, correlation: int | None = None
@@ -140,8 +142,7 @@ class Intake:
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
 
     def _refuse(self, session: Session, transfer: int, inbound: Inbound, refusal: RequestRefused) -> None:
-        self._close(session, transfer, inbound)
-        inbound.fanout.abort(inbound.message, refusal.code)
+        self._give_up(session, transfer, inbound, refusal.code)
         session.connection.refuse(
             refusal,
             transfer=transfer,
@@ -150,6 +151,12 @@ class Intake:
             count=1 if inbound.alias is not None else None,
             correlation=inbound.correlation,
         )
+
+    def _give_up(self, session: Session, transfer: int, inbound: Inbound, code: int) -> None:
+        self._close(session, transfer, inbound)
+        inbound.fanout.abort(inbound.message, code)
+        if inbound.undo is not None:
+            inbound.undo()
 
     def _close(self, session: Session, transfer: int, inbound: Inbound) -> None:
         del session.transfers[transfer]

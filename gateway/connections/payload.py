@@ -85,7 +85,7 @@ def element_bytes(meta: Meta) -> int:
     return meta.specs[0].dtype.itemsize if meta.specs else 1
 
 
-def frame_as_run(data: bytes, frame: Frame, parsed: DataFrame, source: Source, publisher: int, offset: int) -> Run:
+def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, publisher: int, offset: int) -> Run:
     """One frame as it is delivered, with its header patched; the payload of a large one is not copied.
 
     Args:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from gateway.connections.fanout import Fanout
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
@@ -15,7 +18,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.names import AGENT_SCHEME, split_address
 from gateway.protocol.state import State
-from gateway.protocol.wire import DATA_HEADER, Opcode
+from gateway.protocol.wire import DATA_HEADER, Buffer, Opcode
 
 
 class Requests:
@@ -34,7 +37,7 @@ class Requests:
         self._hub = hub
         self._intake = intake
 
-    def receive(self, session: Session, data: bytes, frame: Frame) -> None:
+    def receive(self, session: Session, data: Buffer, frame: Frame) -> None:
         """A REQUEST or REPLY.
 
         Raises:
@@ -64,7 +67,7 @@ class Requests:
                 replier.owed.pop((session.connection.peer, correlation), None)
         session.asked.clear()
 
-    def _request(self, session: Session, data: bytes, frame: Frame, parsed: DataFrame) -> None:
+    def _request(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
         route = session.routes.get(parsed.stream)
         if route is None:
             raise RequestRefused(Code.UNKNOWN_STREAM, f"alias {parsed.stream} was never opened: send OPEN first")
@@ -84,26 +87,32 @@ class Requests:
         replier = self._pool.inbox_of(holder) if scheme == AGENT_SCHEME else None
         if replier is None:
             raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {route.name} now")
-        self._pass_on(session, data, frame, parsed, self._mailbox(replier))
-        session.asked[correlation] = replier.connection.peer
-        replier.owed[(session.connection.peer, correlation)] = None
+        self._pass_on(session, data, frame, parsed, self._mailbox(replier), partial(_settle, session, replier, correlation))
+        _owe(session, replier, correlation)
 
-    def _reply(self, session: Session, data: bytes, frame: Frame, parsed: DataFrame) -> None:
+    def _reply(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
         key = (parsed.stream, parsed.offset)
         asker = self._pool.get(parsed.stream)
         if key not in session.owed or asker is None:
             problem = f"peer {parsed.stream} waits for no reply to request {parsed.offset} from this connection"
             raise RequestRefused(Code.NOT_REQUESTED, problem)
-        self._pass_on(session, data, frame, parsed, self._mailbox(asker))
-        del session.owed[key]
-        asker.asked.pop(parsed.offset, None)
+        self._pass_on(session, data, frame, parsed, self._mailbox(asker), partial(_owe, asker, session, parsed.offset))
+        _settle(asker, session, parsed.offset)
 
-    def _pass_on(self, session: Session, data: bytes, frame: Frame, parsed: DataFrame, mailbox: Fanout) -> None:
+    def _pass_on(
+        self,
+        session: Session,
+        data: Buffer,
+        frame: Frame,
+        parsed: DataFrame,
+        mailbox: Fanout,
+        undo: Callable[[], object],
+    ) -> None:
         if mailbox.queue_full:
             raise RequestRefused(Code.QUEUE_FULL, f"{mailbox.source.name} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         if parsed.plan is not None:
-            self._intake.begin_direct(session, parsed, meta, mailbox)
+            self._intake.begin_direct(session, parsed, meta, mailbox, undo)
             return
         itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
         source, peer = mailbox.source, session.connection.peer
@@ -115,3 +124,16 @@ class Requests:
             session.mailbox = self._hub.new_fanout(Inbox(session.connection.client_id))
             session.mailbox.join(session.connection)
         return session.mailbox
+
+
+def _owe(asker: Session, replier: Session, correlation: int) -> None:
+    """A request waits for its reply."""
+    if correlation not in asker.asked and not asker.connection.closed:
+        asker.asked[correlation] = replier.connection.peer
+        replier.owed[(asker.connection.peer, correlation)] = None
+
+
+def _settle(asker: Session, replier: Session, correlation: int) -> None:
+    """It waits no longer."""
+    asker.asked.pop(correlation, None)
+    replier.owed.pop((asker.connection.peer, correlation), None)

@@ -12,19 +12,21 @@ from gateway.connections.payload import check_payload, frame_as_run
 from gateway.connections.session import Route, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
-from gateway.protocol.frames import Frame
+from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import (
     ALIGNMENT,
+    BATCH_BLOCK,
     DATA_HEADER,
     DATA_ROUTE,
     FLAG_ACK,
     FLAG_CHUNKED,
     FLAG_ENCODED,
     ROUTE_AT,
+    Buffer,
     Opcode,
 )
 from gateway.streams.run import Run
@@ -32,6 +34,7 @@ from gateway.streams.run import Run
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED
 _HEADER_BYTES = DATA_HEADER.size
+_MAX_SEQUENCE = 2**64 - 1
 
 
 class Incoming:
@@ -45,7 +48,7 @@ class Incoming:
 
     __slots__ = ("_patched", "data", "size", "view")
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: Buffer) -> None:
         self.data = data
         self.size = len(data)
         self.view = memoryview(data)
@@ -140,33 +143,35 @@ class Router:
         Raises:
             ProtocolViolation: ``MALFORMED_FRAME``.
         """
-        parsed = None
+        is_batch = frame.opcode == Opcode.BATCH
+        check_table(frame, _HEADER_BYTES + BATCH_BLOCK.size if is_batch else _HEADER_BYTES)
+        _, _, _, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
+        count = BATCH_BLOCK.unpack_from(incoming.data, frame.start + _HEADER_BYTES)[0] if is_batch else 1
         try:
-            parsed = parse_data(incoming.view, frame)
-            route = self._route(session, parsed)
-            if route.transfer is not None:
-                message = f"message to alias {parsed.stream} while transfer {route.transfer} to it is under way"
-                raise RequestRefused(Code.BROKEN_TRANSFER, message)
-            if parsed.offset != route.next_sequence:
-                message = f"sequence {parsed.offset} to alias {parsed.stream}; the next is {route.next_sequence}"
+            route = self._route(session, alias)
+            if sequence != route.next_sequence:
+                message = f"sequence {sequence} to alias {alias}; the next is {route.next_sequence}"
                 raise RequestRefused(Code.BAD_SEQUENCE, message)
             # From here on the sequence is used up, refused or not.
-            route.next_sequence += parsed.count
-            self._publish(session, incoming, frame, parsed, route)
+            route.next_sequence += count
+            if route.transfer is not None:
+                message = f"message to alias {alias} while transfer {route.transfer} to it is under way"
+                raise RequestRefused(Code.BROKEN_TRANSFER, message)
+            self._publish(session, incoming, frame, parse_data(incoming.view, frame), route)
         except RequestRefused as refusal:
-            _, _, _, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
-            count = 1 if parsed is None else parsed.count
-            session.connection.refuse(refusal, alias=alias, sequence=sequence + count - 1, count=count)
+            count = max(count, 1)
+            last = min(sequence + count - 1, _MAX_SEQUENCE)
+            session.connection.refuse(refusal, alias=alias, sequence=last, count=count)
 
-    def _route(self, session: Session, parsed: DataFrame) -> Route:
-        route = session.routes.get(parsed.stream)
+    def _route(self, session: Session, alias: int) -> Route:
+        route = session.routes.get(alias)
         if route is None:
-            message = f"alias {parsed.stream} was never opened: send OPEN first"
+            message = f"alias {alias} was never opened: send OPEN first"
             raise RequestRefused(Code.UNKNOWN_STREAM, message)
         if route.refusal is not None:
             raise route.refusal
         if route.stream is None:
-            message = f"alias {parsed.stream} is the address {route.name}: send it a REQUEST"
+            message = f"alias {alias} is the address {route.name}: send it a REQUEST"
             raise RequestRefused(Code.INVALID_NAME, message)
         return route
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from gateway.connections.connection import Connection
 from gateway.connections.fanout import Fanout
 from gateway.errors import RequestRefused
@@ -36,8 +38,8 @@ class Route:
         self.next_sequence = 1
         self.transfer: int | None = None
         self.meta = b""
-        # No frame has a payload of that size: the first message of every alias goes through all checks.
-        self.payload_bytes = -1
+        # No frame is as long: the first message of every alias goes through all checks.
+        self.payload_bytes = 2**32
 
 
 class Inbound:
@@ -50,9 +52,10 @@ class Inbound:
         itemsize: bytes of an element, for the codecs.
         sequence: what an acknowledgement names.
         ack: whether the publisher wants one.
+        undo: of a request or a reply, takes back what its head has changed, should it not be completed.
     """
 
-    __slots__ = ("ack", "alias", "correlation", "fanout", "itemsize", "message", "sequence")
+    __slots__ = ("ack", "alias", "correlation", "fanout", "itemsize", "message", "sequence", "undo")
 
     def __init__(self, message: LargeMessage, fanout: Fanout, itemsize: int, correlation: int | None) -> None:
         self.message = message
@@ -62,6 +65,7 @@ class Inbound:
         self.alias: int | None = None
         self.sequence = 0
         self.ack = False
+        self.undo: Callable[[], object] | None = None
 
 
 class Inbox:
