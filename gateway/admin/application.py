@@ -1,0 +1,56 @@
+"""The admin port as an ASGI application: which path leads where."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from gateway.admin.catalogue import Catalogue
+from gateway.admin.download import Download
+from gateway.admin.failures import connection_failed, http_failed, peer_failed, program_failed
+from gateway.admin.health import Health
+from gateway.admin.metrics import Metrics
+from gateway.admin.openapi import show_document
+from gateway.admin.page import show_page
+from gateway.admin.upload import Upload
+from gateway.connections.core import Core
+from gateway.errors import ConnectionClosed, PeerError
+
+IDLE_TIMEOUT_S: Final = 60.0
+"""How long the other side of a file may neither send nor read."""
+
+
+def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Starlette:
+    """The application of one gateway; it must run on the gateway's own loop."""
+    health = Health(core)
+    catalogue = Catalogue(core)
+    download = Download(core, idle_timeout_s)
+    upload = Upload(core, idle_timeout_s)
+
+    async def stream(request: Request) -> Response:
+        # One route for both: another method is then answered with what the path does take.
+        return await (upload.put(request) if request.method == "PUT" else download.get(request))
+
+    return Starlette(
+        routes=[
+            Route("/", show_page),
+            Route("/healthz", health.alive),
+            Route("/readyz", health.ready),
+            Route("/metrics", metrics.show),
+            Route("/api/v1/openapi.json", show_document),
+            Route("/api/v1/connections", catalogue.connections),
+            Route("/api/v1/streams", catalogue.streams),
+            Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT"]),
+        ],
+        exception_handlers={
+            PeerError: peer_failed,
+            ConnectionClosed: connection_failed,
+            HTTPException: http_failed,
+            Exception: program_failed,
+        },
+    )

@@ -1,0 +1,125 @@
+"""Lists of streams and connections, page by page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from gateway.admin.query import integer_of
+from gateway.connections.core import Core
+from gateway.connections.session import Session
+from gateway.connections.snapshots import (
+    STEP,
+    ConnectionSnapshot,
+    StreamSnapshot,
+    connection_snapshot,
+    stream_snapshot,
+)
+from gateway.protocol.dtypes import dtype_name
+from gateway.protocol.names import compile_pattern
+from gateway.protocol.state import State
+
+T = TypeVar("T")
+
+PAGE: Final = 100
+MAX_PAGE: Final = 1000
+_MAX_NUMBER: Final = 0xFFFF_FFFF
+EVERY_STREAM: Final = "**"
+
+
+class Catalogue:
+    """Shows what there is. Pages are cut by the numbers of streams and connections, which never change.
+
+    Args:
+        core: the gateway.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def streams(self, request: Request) -> JSONResponse:
+        """Streams whose name matches ``pattern``, ``limit`` of them, from the one behind number ``after`` on.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``, ``INVALID_NAME``.
+        """
+        pattern = compile_pattern(request.query_params.get("pattern", EVERY_STREAM))
+        after, limit = _page_of(request)
+        found, last = await _take(
+            self._core.streams, limit, lambda stream: stream.id > after and pattern.matches(stream.name)
+        )
+        page = [_stream(stream_snapshot(self._core, stream)) for stream in found]
+        return JSONResponse({"streams": page, "next": None if last else found[-1].id})
+
+    async def connections(self, request: Request) -> JSONResponse:
+        """Connections that have said HELLO, ``limit`` of them, from the one behind peer ``after`` on.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``.
+        """
+        after, limit = _page_of(request)
+
+        def is_wanted(session: Session) -> bool:
+            return session.connection.peer > after and session.connection.state is not State.GREETING
+
+        found, last = await _take(self._core.pool, limit, is_wanted)
+        page = [_connection(connection_snapshot(session)) for session in found]
+        return JSONResponse({"connections": page, "next": None if last else found[-1].connection.peer})
+
+
+def _page_of(request: Request) -> tuple[int, int]:
+    after = integer_of(request, "after", 0, most=_MAX_NUMBER)
+    return after, max(1, integer_of(request, "limit", PAGE, most=MAX_PAGE))
+
+
+async def _take(items: Iterable[T], limit: int, is_wanted: Callable[[T], bool]) -> tuple[list[T], bool]:
+    """The first ``limit`` wanted items, and whether these are the last; lets the loop turn in between."""
+    found: list[T] = []
+    for index, item in enumerate(list(items), start=1):
+        if is_wanted(item):
+            if len(found) == limit:
+                return found, False
+            found.append(item)
+        if not index % STEP:
+            await asyncio.sleep(0)
+    return found, True
+
+
+def _stream(stream: StreamSnapshot) -> dict[str, Any]:
+    newest = None
+    if stream.newest is not None:
+        newest = [
+            {"name": spec.name, "dtype": dtype_name(spec.dtype), "shape": list(spec.shape)} for spec in stream.newest
+        ]
+    return {
+        "id": stream.id,
+        "name": stream.name,
+        "kind": stream.kind.value,
+        "epoch": stream.epoch,
+        "next_offset": stream.next_offset,
+        "subscribers": stream.subscribers,
+        "published_bytes": stream.published_bytes,
+        "newest": newest,
+    }
+
+
+def _connection(connection: ConnectionSnapshot) -> dict[str, Any]:
+    return {
+        "peer": connection.peer,
+        "client_id": connection.client_id,
+        "client_type": connection.client_type.value,
+        "agent": connection.agent,
+        "subprotocol": connection.format,
+        "state": connection.state.value,
+        "subscriptions": connection.subscriptions,
+        "aliases": connection.aliases,
+        "transfers": connection.transfers,
+        "lagging": connection.lagging,
+        "waiting_bytes": connection.waiting_bytes,
+        "conflated": connection.conflated,
+        "dropped": connection.dropped,
+    }

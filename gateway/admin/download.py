@@ -1,0 +1,143 @@
+"""``GET /api/v1/streams/{name}``: the newest state as a ``.npy`` file, piece by piece."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Send
+
+from gateway.admin.newest import NewestMessage, Part
+from gateway.admin.npy import write_header
+from gateway.connections.core import Core
+from gateway.errors import Code, PeerError, RequestRefused
+from gateway.protocol.dtypes import dtype_name
+from gateway.protocol.encoding import decode
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import check_stream_name
+from gateway.protocol.wire import Buffer
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+THREAD_BYTES: Final = 64 * 1024
+"""Larger frames are looked at in a thread."""
+
+
+class Download:
+    """Gives out states.
+
+    Args:
+        core: the gateway.
+        idle_timeout_s: how long a client may read nothing.
+    """
+
+    def __init__(self, core: Core, idle_timeout_s: float) -> None:
+        self._core = core
+        self._idle_timeout_s = idle_timeout_s
+
+    async def get(self, request: Request) -> Response:
+        """The newest message of the stream, or of its tensors the one that ``tensor`` names.
+
+        Raises:
+            RequestRefused: ``INVALID_NAME``, ``UNKNOWN_STREAM`` (also while it is empty), ``KIND_MISMATCH`` (only of
+                states the newest is kept), ``INVALID_TENSOR``, ``INVALID_REQUEST``, ``CORRUPT_PAYLOAD``.
+        """
+        stream = self._stream_of(request.path_params["name"])
+        newest = stream.newest
+        if newest is None:
+            raise RequestRefused(Code.UNKNOWN_STREAM, f"nothing was published to {stream.name} yet")
+        if isinstance(newest, Run) and newest.size > THREAD_BYTES:
+            message = await asyncio.to_thread(NewestMessage.of, newest)
+        else:
+            message = NewestMessage.of(newest)
+        index = message.index_of(request.query_params.get("tensor"))
+        spec = message.specs[index]
+        start = write_header(spec.dtype, spec.shape)
+        etag = f'"{stream.epoch}-{message.offset}-{index}"'
+        headers = {
+            "etag": etag,
+            "cache-control": "no-cache",
+            "x-frys-offset": str(message.offset),
+            "x-frys-epoch": str(stream.epoch),
+            "x-frys-dtype": dtype_name(spec.dtype),
+        }
+        if _is_known(etag, request):
+            return Response(status_code=304, headers=headers)
+        headers |= {
+            "content-length": str(len(start) + spec.nbytes),
+            "content-type": "application/octet-stream",
+            "content-disposition": f'attachment; filename="{stream.name.rpartition("/")[2]}.npy"',
+        }
+        if request.method == "HEAD":
+            return Response(headers=headers)
+        pieces = _pieces(message, index)
+        # The first piece before the status: what does not decode is an answer of its own then.
+        first = await anext(pieces, b"")
+        return _PieceByPiece(_joined(start, first, pieces), headers, self._idle_timeout_s)
+
+    def _stream_of(self, name: str) -> Stream:
+        stream = self._core.streams.get(check_stream_name(name))
+        if stream is None:
+            raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no stream {name}")
+        if stream.kind is not Kind.STATE:
+            problem = f"stream {name} is of kind {stream.kind.value}: only of state streams the newest message is kept"
+            raise RequestRefused(Code.KIND_MISMATCH, problem)
+        return stream
+
+
+async def _pieces(message: NewestMessage, index: int) -> AsyncIterator[Buffer]:
+    dtype = message.specs[index].dtype
+    for part in message.parts_of(index):
+        yield _cut(part, await _decoded(part), dtype)
+
+
+async def _decoded(part: Part) -> Buffer:
+    encoding, data = part.piece
+    return data if encoding is None else await asyncio.to_thread(decode, encoding, data)
+
+
+def _cut(part: Part, data: Buffer, dtype: np.dtype[Any]) -> Buffer:
+    view = memoryview(data)[part.start : part.stop]
+    # numpy trusts that a bool is 0 or 1 (see gateway.protocol.tensors.view_tensors); a publisher may have sent others.
+    return (np.frombuffer(view, np.uint8) != 0).view(np.uint8).data if dtype.kind == "b" else view
+
+
+async def _joined(start: bytes, first: Buffer, rest: AsyncIterator[Buffer]) -> AsyncIterator[Buffer]:
+    yield start
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _is_known(etag: str, request: Request) -> bool:
+    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("if-none-match", "").split(",")]
+    return etag in known or "*" in known
+
+
+class _PieceByPiece(StreamingResponse):
+    """A body of known length. If a piece fails, the connection is cut short of it, so that the client notices."""
+
+    def __init__(self, pieces: AsyncIterator[Buffer], headers: dict[str, str], idle_timeout_s: float) -> None:
+        super().__init__((), headers=headers)
+        self._pieces = pieces
+        self._idle_timeout_s = idle_timeout_s
+
+    async def stream_response(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            async for piece in self._pieces:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        except PeerError as error:
+            logger.warning("a state cannot be given out: %s", error)
+        except TimeoutError:
+            logger.warning("a client has read nothing of a state for %s s", self._idle_timeout_s)
+        else:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})

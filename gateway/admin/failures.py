@@ -1,0 +1,80 @@
+"""How failures look over HTTP: the codes of spec section 12.1 as statuses, and their JSON body."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+from gateway.errors import Action, Code, ConnectionClosed, PeerError, action_of, name_of
+
+RETRY_AFTER_S = 1
+
+STATUSES: Final[dict[int, int]] = {
+    Code.GOING_AWAY: 503,
+    Code.SLOW_CONSUMER: 503,
+    Code.HEARTBEAT_TIMEOUT: 503,
+    Code.HANDSHAKE_TIMEOUT: 503,
+    Code.TOO_MANY_CONNECTIONS: 503,
+    Code.UNAUTHENTICATED: 401,
+    Code.TRANSFER_ABORTED: 503,
+    Code.PEER_GONE: 503,
+    Code.QUEUE_FULL: 429,
+    Code.NO_SUCH_PEER: 404,
+    Code.DRAINING: 503,
+    Code.UNKNOWN_STREAM: 404,
+    Code.UNKNOWN_MESSAGE_TYPE: 400,
+    Code.INVALID_NAME: 400,
+    Code.KIND_MISMATCH: 409,
+    Code.INVALID_TENSOR: 422,
+    Code.SIZE_MISMATCH: 400,
+    Code.UNKNOWN_CODEC: 422,
+    # What was published does not decode: neither this request nor the gateway is wrong.
+    Code.CORRUPT_PAYLOAD: 502,
+    Code.MESSAGE_TOO_BIG: 413,
+    Code.BROKEN_TRANSFER: 409,
+    Code.BAD_SEQUENCE: 409,
+    Code.INVALID_REQUEST: 400,
+    Code.LIMIT_EXCEEDED: 429,
+    Code.NOT_REQUESTED: 409,
+    Code.INTERNAL: 500,
+    Code.FORBIDDEN: 403,
+}
+"""The HTTP status of a code. One that is missing here is the gateway's own fault: 500."""
+
+
+def failure(code: int, message: str) -> JSONResponse:
+    """The answer for a code of spec section 12.1."""
+    status = STATUSES.get(code, 500)
+    headers = {}
+    if status in (429, 503) and action_of(code) in (Action.RECONNECT, Action.RECONNECT_LATER):
+        headers["retry-after"] = str(RETRY_AFTER_S)
+    return JSONResponse({"code": int(code), "error": name_of(code), "message": message}, status, headers)
+
+
+async def peer_failed(request: Request, error: Exception) -> JSONResponse:
+    """Answers a request that was refused."""
+    assert isinstance(error, PeerError)
+    return failure(error.code, error.message)
+
+
+async def connection_failed(request: Request, error: Exception) -> JSONResponse:
+    """Answers a request whose connection the gateway has closed, or not taken."""
+    assert isinstance(error, ConnectionClosed)
+    return failure(error.code, str(error))
+
+
+async def http_failed(request: Request, error: Exception) -> JSONResponse:
+    """Answers what no route takes; the code is HTTP's own."""
+    assert isinstance(error, HTTPException)
+    message = f"{request.method} {request.url.path}: {error.detail}"
+    body = {"code": error.status_code, "error": HTTPStatus(error.status_code).name, "message": message}
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def program_failed(request: Request, error: Exception) -> JSONResponse:
+    """Answers a request that met an error of the gateway; uvicorn logs its traceback."""
+    return failure(Code.INTERNAL, "the gateway failed; its log says more")

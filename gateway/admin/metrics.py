@@ -1,0 +1,124 @@
+"""Prometheus metrics: what a snapshot of the gateway says, the loop's lag, and the process.
+
+Labels have a handful of values each, never a stream or client: a gateway has 100 000 streams.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator, Iterator
+from typing import Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway import __version__
+from gateway.connections.core import Core
+from gateway.connections.snapshots import CoreSnapshot, core_snapshot
+
+T = TypeVar("T")
+
+LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+async def in_steps(steps: Generator[None, None, T]) -> T:
+    """The result of work that yields whenever the loop may do other things."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+        await asyncio.sleep(0)
+
+
+class CoreCollector(Collector):
+    """A snapshot of the gateway as metric families.
+
+    Attributes:
+        snapshot: what is collected; nothing before there is one.
+    """
+
+    def __init__(self) -> None:
+        self.snapshot: CoreSnapshot | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        snapshot = self.snapshot
+        if snapshot is None:
+            return
+        yield InfoMetricFamily("frys_gateway", "The gateway.", {"version": __version__})
+        yield from _gauges(snapshot)
+        yield from _per_kind(snapshot)
+        yield CounterMetricFamily(
+            "frys_conflated_messages",
+            "Messages of state streams replaced by newer ones in an outbox.",
+            snapshot.conflated_messages,
+        )
+        yield CounterMetricFamily(
+            "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
+        )
+
+
+def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
+    connections = GaugeMetricFamily("frys_connections", "Connections of clients.", labels=["client_type"])
+    for client_type, count in snapshot.connections.items():
+        connections.add_metric([client_type.value], count)
+    yield connections
+    yield GaugeMetricFamily("frys_greeting_connections", "Connections that have not said HELLO.", snapshot.greeting)
+    yield GaugeMetricFamily("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
+    yield GaugeMetricFamily("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
+    yield GaugeMetricFamily("frys_outbox_bytes", "Bytes waiting in outboxes, shared ones counted by each.",
+                            snapshot.outbox_bytes)  # fmt: skip
+    yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",
+                            snapshot.transport_bytes)  # fmt: skip
+    yield GaugeMetricFamily("frys_transfers", "Large messages on their way in.", snapshot.transfers)
+    yield GaugeMetricFamily("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
+
+
+def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:
+    streams = GaugeMetricFamily("frys_streams", "Streams.", labels=["kind"])
+    messages = CounterMetricFamily("frys_published_messages", "Messages published.", labels=["kind"])
+    size = CounterMetricFamily("frys_published_bytes", "Bytes published, as received.", labels=["kind"])
+    delivered = CounterMetricFamily(
+        "frys_delivered_messages", "Messages written to receivers or queued for them.", labels=["kind"]
+    )
+    for kind, counts in snapshot.kinds.items():
+        labels = [kind.value]
+        streams.add_metric(labels, counts.streams)
+        messages.add_metric(labels, counts.published_messages)
+        size.add_metric(labels, counts.published_bytes)
+        delivered.add_metric(labels, counts.delivered_messages)
+    yield from (streams, messages, size, delivered)
+
+
+class Metrics:
+    """The metrics of one gateway.
+
+    Args:
+        core: the gateway.
+    """
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._registry = CollectorRegistry()
+        self._collector = CoreCollector()
+        self._registry.register(self._collector)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        lag = Histogram(
+            "frys_loop_lag_seconds", "How late the event loop is.", registry=self._registry, buckets=LAG_BUCKETS_S
+        )
+        self.observe_lag = lag.observe
+
+    async def show(self, request: Request) -> Response:
+        """The text that Prometheus scrapes."""
+        snapshot = await in_steps(core_snapshot(self._core))
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        # No await between the two: another scrape cannot come in between.
+        self._collector.snapshot = snapshot
+        return Response(encode(self._registry), headers={"content-type": content_type})

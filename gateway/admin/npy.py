@@ -1,0 +1,132 @@
+"""Headers of ``.npy`` files (numpy.lib.format, versions 1 to 3). Knows no I/O; nothing executable is deserialized.
+
+``.npy`` has no name for bfloat16: such an array has the descr ``<V2``, which is what ``np.save`` makes of it.
+``np.load(path).view(ml_dtypes.bfloat16)`` gives it back.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import struct
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.lib import format as numpy_format
+
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.dtypes import DTYPES, dtype_name
+from gateway.protocol.tensors import TensorSpec
+
+MAX_HEADER_BYTES: Final = 10_000
+"""As in numpy: `ast.literal_eval` is safe, but not cheap."""
+
+_MAX_DIMENSION: Final = int(np.iinfo(np.int64).max)
+_MAGIC_BYTES: Final = numpy_format.MAGIC_LEN
+_LENGTHS: Final = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I")}
+"""By major version, the field that says how long the header is."""
+_ENCODINGS: Final = {1: "latin-1", 2: "latin-1", 3: "utf-8"}
+_DESCR: Final = re.compile(r"([<>|=]?)(\w+)")
+
+
+def _descr_of(dtype: np.dtype[Any]) -> str:
+    return "<V2" if dtype_name(dtype) == "bfloat16" else dtype.str
+
+
+_BY_DESCR: Final = {_descr_of(dtype)[1:]: dtype for dtype in DTYPES}
+"""By kind and size, without the byte order."""
+
+
+@dataclass(frozen=True, slots=True)
+class NpyHeader:
+    """What the header of a file says."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    data_at: int
+    """Where the elements start."""
+
+    @property
+    def spec(self) -> TensorSpec:
+        """The array as a tensor without a name."""
+        return TensorSpec("", self.dtype, self.shape)
+
+
+def write_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """The header of a file that holds a C-order array of a dtype that travels."""
+    out = io.BytesIO()
+    fields = {"descr": _descr_of(dtype), "fortran_order": False, "shape": shape}
+    numpy_format.write_array_header_1_0(out, fields)
+    return out.getvalue()
+
+
+def parse_header(start: bytes | bytearray) -> NpyHeader | None:
+    """The header of a file, once enough of the file has come; ``None``: more is needed.
+
+    Args:
+        start: the first bytes of the file, as many as there are.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``, this is no ``.npy`` file; ``INVALID_TENSOR``, its array cannot be published
+            as it lies there: the message says what to do.
+    """
+    magic = bytes(start[:_MAGIC_BYTES])
+    if magic[: len(numpy_format.MAGIC_PREFIX)] != numpy_format.MAGIC_PREFIX[: len(magic)]:
+        raise _no_npy(f"it starts with {magic!r}")
+    if len(magic) < _MAGIC_BYTES:
+        return None
+    major = magic[-2]
+    length = _LENGTHS.get(major)
+    if length is None:
+        raise _no_npy(f"version {major}.{magic[-1]} is unknown")
+    text_at = _MAGIC_BYTES + length.size
+    if len(start) < text_at:
+        return None
+    (text_bytes,) = length.unpack_from(start, _MAGIC_BYTES)
+    if text_bytes > MAX_HEADER_BYTES:
+        raise _no_npy(f"its header of {text_bytes} bytes exceeds {MAX_HEADER_BYTES}")
+    data_at = text_at + text_bytes
+    if len(start) < data_at:
+        return None
+    return _parse_fields(bytes(start[text_at:data_at]), _ENCODINGS[major], data_at)
+
+
+def _parse_fields(text: bytes, encoding: str, data_at: int) -> NpyHeader:
+    try:
+        fields = ast.literal_eval(text.decode(encoding).strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
+        raise _no_npy(f"its header cannot be read: {error}") from None
+    match fields:
+        case {"descr": descr, "fortran_order": bool(is_fortran), "shape": tuple(shape), **rest} if not rest:
+            pass
+        case _:
+            raise _no_npy("its header is not of the form {'descr': …, 'fortran_order': …, 'shape': …}")
+    if not all(type(dimension) is int and 0 <= dimension <= _MAX_DIMENSION for dimension in shape):
+        raise _no_npy(f"its shape {shape} is not a tuple of sizes")
+    dtype = _dtype_of(descr)
+    if is_fortran and sum(dimension > 1 for dimension in shape) > 1 and 0 not in shape:
+        raise _refused("the array is in Fortran order: save it with np.save(path, np.ascontiguousarray(array))")
+    return NpyHeader(dtype, shape, data_at)
+
+
+def _dtype_of(descr: object) -> np.dtype[Any]:
+    if isinstance(descr, list):
+        raise _refused("structured arrays cannot be sent: save each field on its own and publish it to its own stream")
+    match = _DESCR.fullmatch(descr) if isinstance(descr, str) else None
+    dtype = None if match is None else _BY_DESCR.get(match[2])
+    if match is None or dtype is None:
+        known = ", ".join(map(dtype_name, DTYPES))
+        raise _refused(f"arrays of dtype {descr!r} cannot be sent: save the array as one of {known}")
+    if match[1] == ">" and dtype.itemsize > 1:
+        raise _refused(f"the array is big-endian: save it with np.save(path, array.astype({_descr_of(dtype)!r}))")
+    return dtype
+
+
+def _no_npy(problem: str) -> RequestRefused:
+    return RequestRefused(Code.INVALID_REQUEST, f"the body is not a .npy file: {problem}")
+
+
+def _refused(problem: str) -> RequestRefused:
+    return RequestRefused(Code.INVALID_TENSOR, problem)

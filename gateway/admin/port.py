@@ -1,0 +1,97 @@
+"""The admin port's socket: bound before the gateway listens, served once it does.
+
+Imports nothing heavy: what serves is loaded in a thread, so that neither the start nor the loop waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from importlib import import_module
+from typing import Final, Protocol, cast
+
+from gateway.connections.core import Core
+
+logger = logging.getLogger(__name__)
+
+BACKLOG: Final = 128
+"""Who comes while the server is being loaded waits here."""
+
+SERVING: Final = "gateway.admin.serving"
+
+
+class Server(Protocol):
+    """What :mod:`gateway.admin.serving` provides."""
+
+    async def serve(self, listening: socket.socket) -> None:
+        """Answer until :meth:`stop`."""
+
+    def stop(self) -> None:
+        """Let :meth:`serve` end."""
+
+
+class AdminPort:
+    """A bound port, and what is served on it. Made by :meth:`bind`.
+
+    Attributes:
+        host: as it was given.
+        port: its number.
+    """
+
+    def __init__(self, host: str, listening: socket.socket) -> None:
+        self._listening = listening
+        self._server: Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._stopping = False
+        self.host = host
+        self.port = int(listening.getsockname()[1])
+
+    @classmethod
+    async def bind(cls, host: str, port: int) -> AdminPort:
+        """Take the port; 0 picks a free one.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, _, _, _, address = found[0]
+        listening = socket.create_server(address, family=family, backlog=BACKLOG)
+        listening.setblocking(False)
+        return cls(host, listening)
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+    def start(self, core: Core) -> None:
+        """Begin to load and serve, in the background."""
+        self._serving = asyncio.get_running_loop().create_task(self._serve(core))
+
+    async def stop(self) -> None:
+        """Stop serving and give the port back."""
+        self._stopping = True
+        if self._server is not None:
+            self._server.stop()
+        if self._serving is not None:
+            await self._serving
+        self._listening.close()
+
+    async def _serve(self, core: Core) -> None:
+        try:
+            server = await asyncio.to_thread(_load, core)
+            if not self._stopping:
+                self._server = server
+                await server.serve(self._listening)
+        except Exception:
+            # A boundary: the gateway goes on without its admin port.
+            logger.exception("the admin port %s is out of order", self.url)
+            self._listening.close()
+
+
+def _load(core: Core) -> Server:
+    """In a thread, and not at the top: it takes longer than the whole start of the gateway."""
+    return cast(Server, import_module(SERVING).AdminServer(core))

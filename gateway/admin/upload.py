@@ -1,0 +1,136 @@
+"""``PUT /api/v1/streams/{name}``: publishes a ``.npy`` file while it comes, chunk by chunk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+
+from gateway.admin.npy import NpyHeader, parse_header
+from gateway.admin.query import kind_of
+from gateway.connections.core import Core
+from gateway.connections.local import LocalConnection
+from gateway.connections.publication import Outcome, Publication, Receipt
+from gateway.errors import Code, RequestRefused, UsageError
+from gateway.protocol.messages import ClientType, Kind
+from gateway.protocol.names import check_stream_name
+
+AGENT = "http"
+
+
+class Upload:
+    """Takes files. Each upload is a client of its own, with a local connection for as long as it lasts.
+
+    Args:
+        core: the gateway.
+        idle_timeout_s: how long a client may send nothing.
+    """
+
+    def __init__(self, core: Core, idle_timeout_s: float) -> None:
+        self._core = core
+        self._idle_timeout_s = idle_timeout_s
+
+    async def put(self, request: Request) -> Response:
+        """Publish the file as one message of the stream, which is made if it does not exist.
+
+        Raises:
+            RequestRefused: whatever the gateway refuses; ``INVALID_REQUEST``, ``INVALID_TENSOR`` or ``SIZE_MISMATCH``
+                for a file that is none, cannot be sent as it is, or has another length than its header says.
+            ConnectionClosed: the gateway takes no further client.
+            HTTPException: 408, nothing came in time.
+        """
+        name = check_stream_name(request.path_params["name"])
+        kind = kind_of(request)
+        if self._core.draining:
+            raise RequestRefused(Code.DRAINING, "the gateway is stopping; try again later")
+        pieces = self._pieces(request)
+        try:
+            header, data = await _read_header(pieces)
+            _check_length(request, header)
+            outcome = await self._publish(name, kind, header, data, pieces)
+        except UsageError as error:
+            raise RequestRefused(Code.INVALID_TENSOR, str(error)) from None
+        except ClientDisconnect:
+            # Nobody is there to read it.
+            return Response(status_code=400)
+        if not isinstance(outcome, Receipt):
+            raise outcome
+        return JSONResponse(
+            {
+                "stream": outcome.stream,
+                "epoch": outcome.epoch,
+                "offset": outcome.offset,
+                "kind": outcome.kind.value,
+            }
+        )
+
+    async def _publish(
+        self, name: str, kind: Kind | None, header: NpyHeader, data: memoryview, pieces: AsyncIterator[bytes]
+    ) -> Outcome:
+        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+
+        def settle(outcome: Outcome) -> None:
+            if not answered.done():
+                answered.set_result(outcome)
+
+        connection = LocalConnection(self._core, client_type=ClientType.EXTENSION, agent=AGENT)
+        try:
+            publication = connection.begin(name, (header.spec,), settle, kind=kind)
+            try:
+                await _pass_on(connection, publication, data, pieces)
+                return await answered
+            finally:
+                publication.abort()
+        finally:
+            connection.close()
+
+    async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
+        stream = request.stream()
+        while True:
+            try:
+                async with asyncio.timeout(self._idle_timeout_s):
+                    piece = await anext(stream)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                raise HTTPException(408, f"nothing came for {self._idle_timeout_s} s") from None
+            yield piece
+
+
+async def _read_header(pieces: AsyncIterator[bytes]) -> tuple[NpyHeader, memoryview]:
+    """The header of the file, and what came with it of the data."""
+    start = bytearray()
+    async for piece in pieces:
+        start += piece
+        header = parse_header(start)
+        if header is not None:
+            return header, memoryview(start)[header.data_at :]
+    raise RequestRefused(Code.INVALID_REQUEST, f"the body is not a .npy file: it ends after {len(start)} bytes")
+
+
+def _check_length(request: Request, header: NpyHeader) -> None:
+    declared = request.headers.get("content-length")
+    expected = header.data_at + header.spec.nbytes
+    if declared is not None and int(declared) != expected:
+        problem = f"the body has {declared} bytes, its .npy header says {expected}"
+        raise RequestRefused(Code.SIZE_MISMATCH, problem)
+
+
+async def _pass_on(
+    connection: LocalConnection, publication: Publication, data: memoryview, pieces: AsyncIterator[bytes]
+) -> None:
+    """Hand the data to the gateway as it comes, no faster than it takes it; stops when the message is refused."""
+    publication.write(data)
+    while publication.outcome is None:
+        piece = await anext(pieces, None)
+        if piece is None:
+            publication.end()
+            return
+        if connection.paused:
+            ready = asyncio.Event()
+            connection.when_ready(ready.set)
+            await ready.wait()
+        publication.write(piece)

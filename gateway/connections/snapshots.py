@@ -1,0 +1,189 @@
+"""What monitoring sees of the gateway: immutable values, made on request from what the parts count anyway.
+
+To be called on the loop's thread. A gateway may have 50 000 connections and 100 000 streams, so whatever looks at all
+of them does so in steps, between which the loop may do other things.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from gateway.connections.core import Core
+from gateway.connections.session import Session
+from gateway.ids import Epoch, PeerId, StreamId, StreamName
+from gateway.protocol.messages import ClientType, Kind
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.state import State
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import ALIGNMENT, BATCH_BLOCK, DATA_HEADER, Buffer, Opcode
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+
+STEP = 512
+"""Connections or streams between two chances for the loop: about a millisecond."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSnapshot:
+    """One connection."""
+
+    peer: PeerId
+    client_id: str
+    client_type: ClientType
+    agent: str
+    format: str
+    """The subprotocol, or ``local``."""
+    state: State
+    subscriptions: int
+    aliases: int
+    """Streams and addresses that it has opened."""
+    transfers: int
+    """Large messages on their way from it."""
+    lagging: bool
+    waiting_bytes: int
+    """In its outbox and its transport."""
+    conflated: int
+    dropped: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSnapshot:
+    """One stream."""
+
+    id: StreamId
+    name: StreamName
+    kind: Kind
+    epoch: Epoch
+    next_offset: int
+    subscribers: int
+    published_bytes: int
+    newest: tuple[TensorSpec, ...] | None
+    """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class KindSnapshot:
+    """All streams of one kind."""
+
+    streams: int
+    published_messages: int
+    published_bytes: int
+    delivered_messages: int
+    """Each receiver counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class CoreSnapshot:
+    """The whole gateway."""
+
+    draining: bool
+    greeting: int
+    """Connections that have not said HELLO."""
+    connections: Mapping[ClientType, int]
+    kinds: Mapping[Kind, KindSnapshot]
+    subscriptions: int
+    transfers: int
+    lagging: int
+    outbox_bytes: int
+    transport_bytes: int
+    """Written to connections and not yet taken by the operating system."""
+    conflated_messages: int
+    dropped_messages: int
+
+
+def connection_snapshot(session: Session) -> ConnectionSnapshot:
+    """What there is to know of a connection."""
+    connection = session.connection
+    outbox = connection.outbox
+    return ConnectionSnapshot(
+        peer=connection.peer,
+        client_id=connection.client_id,
+        client_type=connection.client_type,
+        agent=connection.agent,
+        format=connection.format.name,
+        state=connection.state,
+        subscriptions=len(session.subscriptions),
+        aliases=len(session.routes),
+        transfers=len(session.transfers),
+        lagging=connection.lagging,
+        waiting_bytes=connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes),
+        conflated=0 if outbox is None else outbox.conflated,
+        dropped=0 if outbox is None else outbox.dropped,
+    )
+
+
+def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
+    """What there is to know of a stream; looks at the head of its newest message, never at the payload."""
+    return StreamSnapshot(
+        id=stream.id,
+        name=stream.name,
+        kind=stream.kind,
+        epoch=stream.epoch,
+        next_offset=stream.next_offset,
+        subscribers=sum([len(delivery) for delivery in core.hub.fanout_of(stream).classes]),
+        published_bytes=stream.published_bytes,
+        newest=None if stream.newest is None else parse_meta(_meta_of(stream.newest)).specs,
+    )
+
+
+def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
+    """Count everything: yields every :data:`STEP` items, and returns the result.
+
+    Counters never go back from one snapshot to the next: what connections that left in between have counted is in the
+    copy of the list that is worked through.
+    """
+    sums = Counter(conflated=core.conflated_messages, dropped=core.dropped_messages)
+    clients = Counter(dict.fromkeys(ClientType, 0))
+    for index, session in enumerate(core.pool, start=1):
+        _count_connection(session, sums, clients)
+        if not index % STEP:
+            yield
+    kinds = {kind: [0, 0, 0, 0] for kind in Kind}
+    for index, stream in enumerate(list(core.streams), start=1):
+        counts = stream.next_offset, stream.published_bytes, core.hub.fanout_of(stream).delivered_messages
+        kinds[stream.kind] = [so_far + more for so_far, more in zip(kinds[stream.kind], (1, *counts), strict=True)]
+        if not index % STEP:
+            yield
+    return CoreSnapshot(
+        draining=core.draining,
+        greeting=sums["greeting"],
+        connections=MappingProxyType(clients),
+        kinds=MappingProxyType({kind: KindSnapshot(*counts) for kind, counts in kinds.items()}),
+        subscriptions=sums["subscriptions"],
+        transfers=sums["transfers"],
+        lagging=sums["lagging"],
+        outbox_bytes=sums["outbox_bytes"],
+        transport_bytes=sums["transport_bytes"],
+        conflated_messages=sums["conflated"],
+        dropped_messages=sums["dropped"],
+    )
+
+
+def _count_connection(session: Session, sums: Counter[str], clients: Counter[ClientType]) -> None:
+    connection = session.connection
+    if connection.state is State.GREETING:
+        sums["greeting"] += 1
+    else:
+        clients[connection.client_type] += 1
+    sums["subscriptions"] += len(session.subscriptions)
+    sums["transfers"] += len(session.transfers)
+    sums["lagging"] += connection.lagging
+    sums["transport_bytes"] += connection.transport.waiting_bytes()
+    if connection.outbox is not None:
+        sums["outbox_bytes"] += connection.outbox.waiting_bytes
+        sums["conflated"] += connection.outbox.conflated
+        sums["dropped"] += connection.outbox.dropped
+
+
+def _meta_of(newest: Run | LargeMessage) -> Buffer:
+    """The meta block of a stream's newest message (spec section 5); that of a batch describes one record."""
+    if isinstance(newest, LargeMessage):
+        return newest.meta
+    head = memoryview(newest.buffers[0])[newest.last_at :]
+    _, opcode, _, meta_units, *_ = DATA_HEADER.unpack_from(head)
+    at = DATA_HEADER.size + (BATCH_BLOCK.size if opcode == Opcode.BATCH else 0)
+    return head[at : at + ALIGNMENT * meta_units]

@@ -1,0 +1,121 @@
+"""The lists: everything that there is, page by page, and nothing twice."""
+
+from __future__ import annotations
+
+import httpx
+import numpy as np
+import pytest
+
+from gateway.admin.application import make_application
+from gateway.admin.metrics import Metrics
+from gateway.app import Gateway
+from gateway.client import connect
+from gateway.connections.snapshots import STEP
+from gateway.errors import Code
+from gateway.protocol.messages import Kind
+from tests.admin.files import CHUNK_BYTES, failure_of, publish
+from tests.connections.memory import World
+
+
+async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    receipt = publish(gateway, "wf/a", {"w": np.zeros((2, 3), "<f4"), "b": np.array(1.0)})
+    publish(gateway, "wf/b", {"": np.zeros(CHUNK_BYTES)}, Kind.EVENT)
+    async with connect(gateway.url, client_type="agent") as client, client.subscribe("wf/a"):
+        answer = (await http.get("/api/v1/streams")).json()
+    first, second = answer["streams"]
+    size = first.pop("published_bytes")
+    assert size > 32
+    assert first == {
+        "id": 1,
+        "name": "wf/a",
+        "kind": "state",
+        "epoch": receipt.epoch,
+        "next_offset": 1,
+        "subscribers": 1,
+        "newest": [
+            {"name": "w", "dtype": "float32", "shape": [2, 3]},
+            {"name": "b", "dtype": "float64", "shape": []},
+        ],
+    }
+    assert (second["kind"], second["newest"], second["published_bytes"]) == ("event", None, 8 * CHUNK_BYTES)
+    assert answer["next"] is None
+
+
+async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with connect(gateway.url, client_type="admin_panel", client_id="panel") as client, client.subscribe("wf/*"):
+        answer = (await http.get("/api/v1/connections")).json()
+    (connection,) = answer["connections"]
+    assert connection.pop("agent").startswith("frys-python/")
+    assert connection == {
+        "peer": 1,
+        "client_id": "panel",
+        "client_type": "admin_panel",
+        "subprotocol": "frys.v1",
+        "state": "open",
+        "subscriptions": 1,
+        "aliases": 0,
+        "transfers": 0,
+        "lagging": False,
+        "waiting_bytes": 0,
+        "conflated": 0,
+        "dropped": 0,
+    }
+
+
+def client_of(world: World) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(make_application(world.core, Metrics(world.core)))
+    return httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+
+@pytest.mark.parametrize("limit", [1, 7, 10, 11, 1000])
+@pytest.mark.parametrize(("path", "key"), [("streams", "id"), ("connections", "peer")])
+async def test_pages_join_to_the_whole(path: str, key: str, limit: int) -> None:
+    world = World()
+    world.stranger()
+    publishers = [world.peer(f"peer-{number}") for number in range(10)]
+    for number, publisher in enumerate(publishers):
+        publisher.open(0, f"wf/{number}")
+    found: list[int] = []
+    after: int | None = 0
+    async with client_of(world) as client:
+        while after is not None:
+            page = (await client.get(f"/api/v1/{path}", params={"after": after, "limit": limit})).json()
+            assert len(page[path]) <= limit
+            found += [item[key] for item in page[path]]
+            after = page["next"]
+    assert len(found) == 10
+    assert found == sorted(set(found))
+
+
+async def test_streams_by_pattern() -> None:
+    world = World()
+    publisher = world.peer()
+    for alias, name in enumerate(["wf/a", "wf/b", "wf/b/c", "other/a"]):
+        publisher.open(alias, name)
+    async with client_of(world) as client:
+        for pattern, names in [
+            ("wf/*", ["wf/a", "wf/b"]),
+            ("wf/**", ["wf/a", "wf/b", "wf/b/c"]),
+            ("other/a", ["other/a"]),
+            ("none/*", []),
+        ]:
+            answer = (await client.get("/api/v1/streams", params={"pattern": pattern})).json()
+            assert [stream["name"] for stream in answer["streams"]] == names
+        failure_of(await client.get("/api/v1/streams?pattern=**/x"), Code.INVALID_NAME, 400)
+
+
+async def test_more_than_are_looked_at_in_one_turn() -> None:
+    world = World()
+    publisher = world.peer()
+    for alias in range(2 * STEP + 1):
+        publisher.open(alias, f"wf/{alias}")
+    async with client_of(world) as client:
+        answer = (await client.get(f"/api/v1/streams?pattern=wf/{2 * STEP}")).json()
+    assert [stream["id"] for stream in answer["streams"]] == [2 * STEP + 1]
+
+
+@pytest.mark.parametrize("query", ["limit=1001", "limit=x", "after=-1"])
+@pytest.mark.parametrize("path", ["streams", "connections"])
+async def test_a_page_that_is_none(path: str, query: str) -> None:
+    async with client_of(World()) as client:
+        failure_of(await client.get(f"/api/v1/{path}?{query}"), Code.INVALID_REQUEST, 400)

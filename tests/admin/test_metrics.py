@@ -1,0 +1,85 @@
+"""Metrics: valid exposition, true numbers, and no more series however many streams there are."""
+
+from __future__ import annotations
+
+import httpx
+import numpy as np
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.admin.metrics import CoreCollector, in_steps
+from gateway.app import Gateway
+from gateway.client import connect
+from gateway.connections.snapshots import core_snapshot
+from gateway.protocol.messages import Kind
+from tests.admin.files import CHUNK_BYTES, publish
+from tests.connections.memory import World
+
+Samples = dict[tuple[str, str], float]
+
+
+def samples_of(text: str) -> Samples:
+    """By name and the value of its label."""
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, "".join(sample.labels.values())): sample.value for family in families for sample in family.samples
+    }
+
+
+async def scrape(http: httpx.AsyncClient) -> Samples:
+    response = await http.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    return samples_of(response.text)
+
+
+async def test_what_happened_is_counted(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with connect(gateway.url, client_type="admin_panel") as client, client.subscribe("wf/*") as messages:
+        publish(gateway, "wf/a", {"": np.zeros(3)})
+        publish(gateway, "wf/a", {"": np.zeros(CHUNK_BYTES)})
+        publish(gateway, "wf/b", {"": np.zeros(3)}, Kind.EVENT)
+        for _ in range(2):
+            await anext(messages)
+        samples = await scrape(http)
+        assert samples["frys_connections", "admin_panel"] == 1
+        assert samples["frys_connections", "agent"] == 0
+        assert samples["frys_streams", "state"] == 1
+        assert samples["frys_published_messages_total", "state"] == 2
+        assert samples["frys_published_messages_total", "event"] == 1
+        assert samples["frys_published_bytes_total", "state"] > 8 * CHUNK_BYTES
+        assert samples["frys_delivered_messages_total", "state"] == 2
+        assert samples["frys_delivered_messages_total", "event"] == 1
+        assert samples["frys_subscriptions", ""] == 1
+        assert samples["frys_transfers", ""] == samples["frys_lagging_connections", ""] == 0
+        assert samples["frys_draining", ""] == 0
+    samples = await scrape(http)
+    assert samples["frys_delivered_messages_total", "state"] == 2
+
+
+async def test_the_process_and_the_loop(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    samples = await scrape(http)
+    assert samples["process_resident_memory_bytes", ""] > 0
+    while not samples["frys_loop_lag_seconds_count", ""]:
+        samples = await scrape(http)
+    gateway.core.go_away("stopping", 1.0)
+    assert (await scrape(http))["frys_draining", ""] == 1
+
+
+async def test_openmetrics_for_who_asks(http: httpx.AsyncClient) -> None:
+    response = await http.get("/metrics", headers={"accept": "application/openmetrics-text; version=1.0.0"})
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    families = list(parse_openmetrics(response.text))  # type: ignore[no-untyped-call]
+    assert "frys_streams" in {family.name for family in families}
+
+
+async def test_streams_add_no_series(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    before = (await scrape(http)).keys()
+    for number in range(100):
+        publish(gateway, f"wf/{number}", {"": np.zeros(1)})
+    assert (await scrape(http)).keys() == before
+
+
+async def test_a_collector_without_a_snapshot_collects_nothing() -> None:
+    collector = CoreCollector()
+    assert list(collector.collect()) == []
+    collector.snapshot = await in_steps(core_snapshot(World().core))
+    assert len(list(collector.collect())) > 10

@@ -1,0 +1,46 @@
+"""Queries: values in their range, or a refusal that names them."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+
+from gateway.admin.query import integer_of, kind_of
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.messages import Kind
+
+
+def request_with(**query: str) -> Request:
+    return Request({"type": "http", "query_string": urlencode(query).encode(), "headers": []})
+
+
+@given(st.integers(0, 1000))
+def test_a_number_in_range(number: int) -> None:
+    assert integer_of(request_with(limit=str(number)), "limit", 7, most=1000) == number
+
+
+def test_what_is_not_there() -> None:
+    assert integer_of(request_with(), "limit", 7, most=1000) == 7
+    assert kind_of(request_with()) is None
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1001", "1.0", "x", "1e3", "٣", " 1", "9" * 5000])
+def test_a_number_that_is_none(text: str) -> None:
+    with pytest.raises(RequestRefused, match="not a number from 0 to 1000") as caught:
+        integer_of(request_with(limit=text), "limit", 7, most=1000)
+    assert caught.value.code == Code.INVALID_REQUEST
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_kind(kind: Kind) -> None:
+    assert kind_of(request_with(kind=kind.value)) is kind
+
+
+@pytest.mark.parametrize("text", ["", "State", "states"])
+def test_a_kind_that_is_none(text: str) -> None:
+    with pytest.raises(RequestRefused, match="state, event, collaboration, control"):
+        kind_of(request_with(kind=text))

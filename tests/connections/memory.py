@@ -1,0 +1,438 @@
+"""The core with everything around it in memory: time, threads and sockets that move only when a test says so."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from gateway.connections.connection import DeliverySettings
+from gateway.connections.core import Core, CoreSettings
+from gateway.connections.formats import BinaryFormat
+from gateway.connections.ports import AllowAll, DeliveryPolicy
+from gateway.connections.session import Session
+from gateway.connections.text_bridge import TextBridge
+from gateway.connections.text_format import TextFormat
+from gateway.ids import ClientId
+from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.data import write_data
+from gateway.protocol.encoding import PLAIN, Chain, Encoding, encode
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe, write_session
+from gateway.protocol.meta import write_meta
+from gateway.protocol.signals import End, Pong
+from gateway.protocol.tensors import TensorSpec, as_wire_array, spec_of
+from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
+from gateway.protocol.wire import FLAG_ACK, SUBPROTOCOL_BINARY, Buffer, Opcode
+from gateway.streams.stream import Stream
+from tests.connections.reader import Reader
+
+T = TypeVar("T")
+
+START_NS = 1_770_000_000_000_000_000
+CHUNK_BYTES = 4096
+EVERY_CODEC = ("lz4", "zstd", "snappy", "shuffle", "xor")
+_U1 = np.dtype(np.uint8)
+
+
+class ManualClock:
+    """A :class:`~gateway.connections.ports.Clock` that stands still; every look at it costs 1 ns."""
+
+    def __init__(self) -> None:
+        self.now_ns = START_NS
+        self._soon: deque[Callable[[], object]] = deque()
+
+    def time_ns(self) -> int:
+        self.now_ns += 1
+        return self.now_ns
+
+    def monotonic_s(self) -> float:
+        return self.now_ns / 1e9
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self._soon.append(callback)
+
+    def turn(self) -> bool:
+        """End the turn: call back whoever asked for it; whether anybody did."""
+        callbacks, self._soon = self._soon, deque()
+        for callback in callbacks:
+            callback()
+        return bool(callbacks)
+
+
+class StepWorkers:
+    """:class:`~gateway.connections.ports.Workers` whose work is done when the test says so, in any order."""
+
+    def __init__(self) -> None:
+        self._tasks: list[Callable[[], None]] = []
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+        def task() -> None:
+            try:
+                result: T | BaseException = work()
+            except Exception as error:  # noqa: BLE001 - the caller gets it as the result
+                result = error
+            done(result)
+
+        self._tasks.append(task)
+
+    def step(self, index: int = 0) -> None:
+        """Do one of the tasks that wait."""
+        self._tasks.pop(index)()
+
+
+class FixedPolicy:
+    """A :class:`~gateway.connections.ports.DeliveryPolicy` with one chain for all who can decode it."""
+
+    def __init__(self, chain: Chain = PLAIN) -> None:
+        self.chain = chain
+
+    def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+        return self.chain if self.chain.names <= codecs else PLAIN
+
+    def observe(self, stream: Stream, payload: Buffer, itemsize: int) -> None:
+        pass
+
+
+class MemoryTransport:
+    """A :class:`~gateway.connections.ports.Transport` whose peer reads everything at once, until it is told to stall.
+
+    Attributes:
+        session: whose it is; told when the transport is full and when it has drained.
+        high_water: how much may wait before it is full.
+        stalled: the peer does not read.
+        waiting: bytes that it has not read.
+        closed: code and reason, once the core has closed it.
+        late: what was written after that: a breach of RFC 6455.
+        reading: whether the gateway reads from the peer.
+        pings: how often the peer was probed.
+    """
+
+    def __init__(self, high_water: int = 16 * 1024) -> None:
+        self.session: Session | None = None
+        self.high_water = high_water
+        self.stalled = False
+        self.waiting = 0
+        self.full = False
+        self.closed: tuple[int, str] | None = None
+        self.late: list[bytes] = []
+        self.reading = True
+        self.pings = 0
+        self.writes: list[bytes] = []
+
+    def write(self, data: Buffer) -> None:
+        if self.closed is not None:
+            self.late.append(bytes(data))
+            return
+        self.writes.append(bytes(data))
+        if self.stalled:
+            self.waiting += len(data)
+            if not self.full and self.waiting > self.high_water and self.session is not None:
+                self.full = True
+                self.session.connection.pause_writing()
+
+    def writelines(self, buffers: Sequence[Buffer]) -> None:
+        self.write(b"".join(buffers))
+
+    def ping(self) -> None:
+        self.pings += 1
+
+    def pause_reading(self) -> None:
+        assert self.reading
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading
+        self.reading = True
+
+    def close(self, code: int, reason: str) -> None:
+        if self.closed is None:
+            self.closed = (code, reason)
+
+    def waiting_bytes(self) -> int:
+        return self.waiting
+
+    # What the peer does.
+
+    def fill_up(self) -> None:
+        """The peer stops reading, and more than high water waits for it."""
+        self.stalled = True
+        self.waiting += self.high_water + 1
+        if not self.full and self.session is not None:
+            self.full = True
+            self.session.connection.pause_writing()
+
+    def empty(self) -> None:
+        """The peer has read everything that waits, and goes on as before; it may be full again at once."""
+        self.waiting = 0
+        if self.full and self.session is not None:
+            self.full = False
+            self.session.connection.resume_writing()
+
+    def read_on(self) -> None:
+        """The peer reads everything from now on."""
+        self.stalled = False
+        while self.waiting or self.full:
+            self.empty()
+
+
+class Peer:
+    """A client of ``frys.v1`` on a memory transport."""
+
+    def __init__(self, world: World, client_id: str, codecs: Sequence[str]) -> None:
+        self._world = world
+        self.client_id = client_id
+        self.transport = MemoryTransport()
+        self.session = world.core.connect(self.transport, world.binary)
+        self.transport.session = self.session
+        self._codecs = tuple(codecs)
+        self.reader = Reader(frozenset(codecs))
+        self.sequences: dict[int, int] = {}
+        self._last_request = 0
+
+    def read(self) -> Reader:
+        """Everything so far that the gateway has written, read; its PINGs are answered."""
+        while self.transport.writes:
+            writes, self.transport.writes = self.transport.writes, []
+            for ping in self.reader.feed(b"".join(writes)):
+                self.send(Pong(ping.t0, START_NS, START_NS).write())
+        return self.reader
+
+    def news(self) -> Reader:
+        """As :meth:`read`, with a log of what is new only."""
+        self.reader.log.clear()
+        return self.read()
+
+    def forget(self) -> None:
+        """Read what there is and forget it."""
+        self.read().log.clear()
+
+    @property
+    def closed(self) -> int | None:
+        """The code with which the gateway has closed the connection."""
+        return None if self.transport.closed is None else self.transport.closed[0]
+
+    def send(self, *frames: Sequence[Buffer] | Buffer) -> None:
+        """Send frames as one WebSocket message."""
+        parts = [bytes(f) if isinstance(f, bytes | bytearray | memoryview) else b"".join(f) for f in frames]
+        self._world.core.receive(self.session, b"".join(parts))
+
+    def say(self, *messages: SessionMessage) -> None:
+        """Send session messages as one WebSocket message."""
+        self.send(*map(write_session, messages))
+
+    def hello(self) -> None:
+        """Greet."""
+        codecs = tuple(name for name in self._codecs if name in CODEC_NAMES)
+        filters = tuple(name for name in self._codecs if name in FILTER_NAMES)
+        self.say(Hello((1,), ClientType.AGENT, ClientId(self.client_id), codecs=codecs, filters=filters))
+
+    def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:
+        """Open an alias."""
+        self.say(Open(alias, stream, kind))
+        self.sequences.setdefault(alias, 0)
+
+    def subscribe(self, pattern: str, subscription: int | None = None) -> int:
+        """Subscribe; the number of the subscription."""
+        self._last_request += 1
+        number = self._last_request if subscription is None else subscription
+        self.say(Subscribe(self._last_request, number, pattern))
+        return number
+
+    def message(self, alias: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> list[Buffer]:
+        """The next MESSAGE to an alias, with a uint8 tensor."""
+        self.sequences[alias] += 1
+        return message_frame(alias, self.sequences[alias], payload, ack=ack, chain=chain)
+
+    def batch(self, alias: int, records: Sequence[bytes], *, ack: bool = False, chain: Chain = PLAIN) -> list[Buffer]:
+        """The next BATCH to an alias."""
+        sequence = self.sequences[alias] + 1
+        self.sequences[alias] += len(records)
+        payload: Buffer = b"".join(records)
+        encoding, payload = _encoded(chain, payload)
+        return write_data(
+            Opcode.BATCH,
+            stream=alias,
+            offset=sequence,
+            timestamp_ns=START_NS,
+            flags=FLAG_ACK if ack else 0,
+            meta=write_meta([TensorSpec("", _U1, (len(records[0]),))], None),
+            count=len(records),
+            encoding=encoding,
+            payload=(payload,),
+        )
+
+    def publish(self, alias: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> None:
+        """Send one MESSAGE."""
+        self.send(self.message(alias, payload, ack=ack, chain=chain))
+
+    def large(
+        self, alias: int, payload: bytes, transfer: int = 1, *, ack: bool = False, chain: Chain = PLAIN
+    ) -> LargePublish:
+        """Begin a large message; its chunks go out one by one."""
+        self.sequences[alias] += 1
+        publish = LargePublish(self, transfer, payload, ack=ack, chain=chain)
+        publish.begin(Opcode.MESSAGE, alias, self.sequences[alias])
+        return publish
+
+    def drop(self) -> None:
+        """The transport is gone."""
+        self._world.core.disconnect(self.session)
+
+
+class LargePublish:
+    """A large message on its way from a peer."""
+
+    def __init__(self, peer: Peer, transfer: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> None:
+        self.plan = ChunkPlan(transfer, CHUNK_BYTES, len(payload))
+        self._peer = peer
+        self._payload = payload
+        self._ack = ack
+        self._chain = chain
+        self._chunks = enumerate(split_payload([payload], CHUNK_BYTES))
+
+    def begin(self, opcode: int, stream: int, offset: int) -> None:
+        """Send the head."""
+        meta = write_meta([TensorSpec("", _U1, (len(self._payload),))], None)
+        flags = FLAG_ACK if self._ack else 0
+        head = write_data(
+            opcode, stream=stream, offset=offset, timestamp_ns=START_NS, flags=flags, meta=meta, plan=self.plan
+        )
+        self._peer.send(head)
+
+    def chunk(self) -> bool:
+        """Send the next chunk; whether there was one."""
+        index, data = next(self._chunks, (0, None))
+        if data is None:
+            return False
+        encoding, encoded = _encoded(self._chain, b"".join(data))
+        self._peer.send(write_chunk(self.plan.transfer, index, (encoded,), encoding))
+        return True
+
+    def end(self) -> None:
+        """Send what is left, and END."""
+        while self.chunk():
+            pass
+        self._peer.send(End(self.plan.transfer, 0, START_NS).write())
+
+
+class TextPeer:
+    """A client of ``frys.v1.json`` on a memory transport; texts are told apart by a line break before each."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self.form = TextFormat(
+            lambda size: b"\n", world.core.pool, world.clock, world.core.settings.limits.max_frame_bytes
+        )
+        self.transport = MemoryTransport()
+        self.session = world.core.connect(self.transport, self.form)
+        self.transport.session = self.session
+
+    def send(self, text: str | bytes) -> None:
+        """Send one text message."""
+        self._world.bridge.receive(self.session, self.form, text.encode() if isinstance(text, str) else text)
+
+    def texts(self) -> list[bytes]:
+        """What is new."""
+        writes, self.transport.writes = self.transport.writes, []
+        return [line for line in b"".join(writes).split(b"\n") if line]
+
+
+class World:
+    """A core and all that it lives on.
+
+    Args:
+        policy: how payloads are encoded for those who can decode; plain if absent.
+        limits: of the gateway.
+        delivery: bounds of a connection.
+    """
+
+    def __init__(
+        self,
+        policy: DeliveryPolicy | None = None,
+        limits: Limits | None = None,
+        delivery: DeliverySettings | None = None,
+        max_connections: int = 100,
+    ) -> None:
+        self.clock = ManualClock()
+        self.workers = StepWorkers()
+        settings = CoreSettings(
+            limits=limits or Limits(), delivery=delivery or DeliverySettings(), max_connections=max_connections
+        )
+        self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll())
+        self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
+        self.bridge = TextBridge(self.core.dispatcher, self.clock, self.core.settings.limits.chunk_bytes)
+
+    def peer(self, client_id: str = "peer", codecs: Sequence[str] = ()) -> Peer:
+        """A client that has said HELLO; its log is empty."""
+        peer = Peer(self, client_id, codecs)
+        peer.hello()
+        peer.forget()
+        return peer
+
+    def stranger(self) -> Peer:
+        """A client that has said nothing yet."""
+        return Peer(self, "stranger", ())
+
+    def publisher(self, *streams: str, kind: Kind | None = Kind.EVENT, codecs: Sequence[str] = EVERY_CODEC) -> Peer:
+        """A client that has opened these streams as aliases 0, 1, …"""
+        peer = self.peer("publisher", codecs)
+        for alias, stream in enumerate(streams):
+            peer.open(alias, stream, kind)
+        peer.forget()
+        return peer
+
+    def subscriber(self, pattern: str, client_id: str = "subscriber", codecs: Sequence[str] = ()) -> Peer:
+        """A client that subscribes."""
+        peer = self.peer(client_id, codecs)
+        peer.subscribe(pattern)
+        return peer
+
+    def turn(self) -> None:
+        """End the turn, and those that follow from it."""
+        while self.clock.turn():
+            pass
+
+    def settle(self) -> None:
+        """Do all that is to be done."""
+        while True:
+            self.turn()
+            if not len(self.workers):
+                return
+            self.workers.step()
+
+
+def message_frame(
+    alias: int, sequence: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN
+) -> list[Buffer]:
+    """A MESSAGE with a uint8 tensor."""
+    encoding, data = _encoded(chain, payload)
+    return write_data(
+        Opcode.MESSAGE,
+        stream=alias,
+        offset=sequence,
+        timestamp_ns=START_NS,
+        flags=FLAG_ACK if ack else 0,
+        meta=write_meta([TensorSpec("", _U1, (len(payload),))], None),
+        encoding=encoding,
+        payload=(data,),
+    )
+
+
+def tensor_meta(value: npt.ArrayLike) -> bytes:
+    """The meta block of one unnamed tensor."""
+    return write_meta([spec_of(as_wire_array(value))], None)
+
+
+def _encoded(chain: Chain, payload: Buffer) -> tuple[Encoding | None, Buffer]:
+    if chain == PLAIN:
+        return None, payload
+    found = encode(chain, payload, 1)
+    assert found is not None, "choose a payload that compresses"
+    return found

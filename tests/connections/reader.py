@@ -1,0 +1,197 @@
+"""What a client makes of the frames that it gets, held strictly to the spec: every breach is a failed assertion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.encoding import Encoding, decode
+from gateway.protocol.frames import body_of, iter_frames
+from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo, parse_session
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
+from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
+
+_SIGNALS: dict[int, type[Ack | Gap | End | Abort | Ping | Pong]] = {
+    Opcode.ACK: Ack,
+    Opcode.GAP: Gap,
+    Opcode.END: End,
+    Opcode.ABORT: Abort,
+    Opcode.PING: Ping,
+    Opcode.PONG: Pong,
+}
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message that has arrived whole; a record of a batch counts as one.
+
+    Attributes:
+        opcode: MESSAGE, BATCH, REQUEST or REPLY.
+        stream: id; 0 of a request or reply.
+        publisher: the sender's peer.
+        offset: or the correlation.
+        payload: decoded.
+        large: it came in chunks.
+        encoded: its payload, or a chunk of it, was.
+        flags: of the data frame.
+        headers: of the message.
+    """
+
+    opcode: int
+    stream: int
+    publisher: int
+    offset: int
+    payload: bytes
+    large: bool = False
+    encoded: bool = False
+    flags: int = 0
+    headers: tuple[tuple[str, object], ...] | None = None
+
+
+class _Transfer:
+    def __init__(self, head: DataFrame) -> None:
+        assert head.plan is not None
+        self.head = head
+        self.assembler = Assembler(head.plan)
+        self.encoded = False
+
+
+class Reader:
+    """Reads what one connection is sent.
+
+    Args:
+        codecs: names that were agreed on; anything else in an encoding is a breach.
+
+    Attributes:
+        log: everything that has arrived, in order: session messages, signals and :class:`Arrival`.
+        transfers: large messages under way.
+    """
+
+    def __init__(self, codecs: frozenset[str] = frozenset()) -> None:
+        self.codecs = codecs
+        self.log: list[SessionMessage | Ack | Gap | Abort | Ping | Pong | Arrival] = []
+        self.transfers: dict[int, _Transfer] = {}
+        self.streams: dict[int, StreamInfo] = {}
+        self.received_chunks = 0
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """The messages, in order."""
+        return [entry for entry in self.log if isinstance(entry, Arrival)]
+
+    @property
+    def offsets(self) -> list[int]:
+        """Their offsets."""
+        return [arrival.offset for arrival in self.arrivals]
+
+    @property
+    def gaps(self) -> list[Gap]:
+        """The announced gaps."""
+        return [entry for entry in self.log if isinstance(entry, Gap)]
+
+    @property
+    def errors(self) -> list[Error]:
+        """The errors."""
+        return [entry for entry in self.log if isinstance(entry, Error)]
+
+    @property
+    def codes(self) -> list[int]:
+        """Their codes."""
+        return [error.code for error in self.errors]
+
+    @property
+    def acks(self) -> list[Ack]:
+        """The acknowledgements."""
+        return [entry for entry in self.log if isinstance(entry, Ack)]
+
+    @property
+    def aborts(self) -> list[Abort]:
+        """The aborted transfers."""
+        return [entry for entry in self.log if isinstance(entry, Abort)]
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the server said that it goes."""
+        return any(isinstance(entry, GoAway) for entry in self.log)
+
+    def stream_id(self, name: str) -> int:
+        """The id by which a stream was announced."""
+        return next(id for id, info in self.streams.items() if info.stream == name)
+
+    def feed(self, data: bytes) -> list[Ping]:
+        """Take whole WebSocket messages, or several of them joined; the PINGs that are to be answered."""
+        message = memoryview(data)
+        known = len(self.log)
+        for frame in iter_frames(message):
+            if frame.opcode in DATA_OPCODES:
+                self._data(parse_data(message, frame))
+            elif frame.opcode == Opcode.CHUNK:
+                self._chunk(parse_chunk(message, frame))
+            elif frame.opcode in JSON_OPCODES:
+                self._session(parse_session(frame.opcode, body_of(message, frame)))
+            else:
+                self._signal(_SIGNALS[frame.opcode].parse(message, frame))
+        pings = [entry for entry in self.log[known:] if isinstance(entry, Ping)]
+        self.log[known:] = [entry for entry in self.log[known:] if not isinstance(entry, Ping)]
+        return pings
+
+    def _session(self, message: SessionMessage) -> None:
+        self.log.append(message)
+        if isinstance(message, StreamInfo) and message.id is not None:
+            self.streams[message.id] = message
+
+    def _signal(self, signal: Ack | Gap | End | Abort | Ping | Pong) -> None:
+        if isinstance(signal, End):
+            transfer = self.transfers.pop(signal.transfer)
+            assert transfer.assembler.complete, "END before the last chunk"
+            self._arrived(transfer.head, signal.offset, bytes(transfer.assembler.payload()), transfer.encoded)
+            return
+        if isinstance(signal, Abort):
+            assert self.transfers.pop(signal.transfer, None) is not None, "ABORT of a transfer that is not under way"
+        self.log.append(signal)
+
+    def _data(self, frame: DataFrame) -> None:
+        assert frame.stream in self.streams or frame.opcode in (Opcode.REQUEST, Opcode.REPLY), "no STREAM before"
+        if frame.plan is not None:
+            assert frame.plan.transfer not in self.transfers, "a transfer begins twice"
+            self.transfers[frame.plan.transfer] = _Transfer(frame)
+            return
+        payload = self._decoded(frame.encoding, frame.payload)
+        record_bytes = parse_meta(frame.meta).payload_bytes
+        assert len(payload) == record_bytes * frame.count, "the payload is not what the descriptors say"
+        for index in range(frame.count):
+            record = payload[index * record_bytes : (index + 1) * record_bytes]
+            self._arrived(frame, frame.offset + index, record, frame.encoding is not None)
+
+    def _chunk(self, chunk: Chunk) -> None:
+        transfer = self.transfers[chunk.transfer]
+        if chunk.encoding is not None:
+            self._decoded(chunk.encoding, chunk.data)
+            transfer.encoded = True
+        transfer.assembler.receive(chunk)
+        self.received_chunks += 1
+
+    def _arrived(self, frame: DataFrame, offset: int, payload: bytes, encoded: bool) -> None:
+        headers = parse_meta(frame.meta).headers
+        self.log.append(
+            Arrival(
+                frame.opcode,
+                frame.stream,
+                frame.publisher,
+                offset,
+                payload,
+                large=frame.plan is not None,
+                encoded=encoded,
+                flags=frame.flags,
+                headers=None if headers is None else tuple(headers.items()),
+            )
+        )
+
+    def _decoded(self, encoding: Encoding | None, data: memoryview) -> bytes:
+        if encoding is None:
+            return bytes(data)
+        from_ids = {1: "lz4", 2: "zstd", 3: "snappy", 16: "shuffle", 17: "xor"}
+        assert {from_ids[step] for step in encoding.ids} <= self.codecs, "an encoding that was not agreed on"
+        return bytes(decode(encoding, data))
