@@ -1,0 +1,1 @@
+"""Benchmarks of the gateway against peers in the same run: ``python -m benchmarks``, see ``README.md`` beside this."""

@@ -1,0 +1,41 @@
+"""Runs the C load generator."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from contextlib import AbstractContextManager
+from typing import Final
+
+from benchmarks.build import LOADGEN
+from benchmarks.machine import LOAD_CORE
+from benchmarks.processes import Server, loading
+
+TIMEOUT_S: Final = 60.0
+_runs: Final = itertools.count()
+
+
+def hold_load(mode: str, server: Server, protocol: str, **options: float) -> AbstractContextManager[dict[str, float]]:
+    """One run of the load generator, whose connections stay open until the block ends.
+
+    Args:
+        mode: ``fanout``, ``latency``, ``tensors`` or ``idle``.
+        protocol: ``frys``, ``frys-single``, ``frys-batch``, ``nats``, ``websocket`` or ``raw``.
+        options: of the program, see ``loadgen/load.h``.
+
+    Raises:
+        VerificationFailed: what came was not exactly what had been sent.
+    """
+    # A stream of its own for each run: its offsets start at 0.
+    fixed = {"port": server.port, "server-pid": server.pid, "protocol": protocol}
+    fixed["workflow"] = f"bench-{os.getpid()}-{next(_runs)}"
+    arguments = [str(LOADGEN), mode]
+    for name, value in (fixed | options).items():
+        arguments += [f"--{name}", f"{value:.6f}" if isinstance(value, float) else str(value)]
+    return loading(arguments, LOAD_CORE, TIMEOUT_S)
+
+
+def load(mode: str, server: Server, protocol: str, **options: float) -> dict[str, float]:
+    """One run of the load generator from beginning to end."""
+    with hold_load(mode, server, protocol, **options) as result:
+        return result

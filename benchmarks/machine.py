@@ -1,0 +1,43 @@
+"""What the numbers were measured on: cores, versions, limits."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import resource
+import subprocess
+from pathlib import Path
+from typing import Final
+
+from benchmarks.servers import SERVER_CORE, nats_program
+
+_CORES: Final = sorted(os.sched_getaffinity(0))
+
+LOAD_CORE: Final = _CORES[min(1, len(_CORES) - 1)]
+SPARE_CORE: Final = _CORES[2] if len(_CORES) > 2 else SERVER_CORE
+"""For a third process; on two cores it shares the server's, where it leaves more room than beside the publisher."""
+
+
+def allow_connections(count: int) -> int:
+    """Raises this process's limit of open files, which children inherit; returns how many connections it allows."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return count if hard == resource.RLIM_INFINITY else min(count, hard - 200)
+
+
+def _cpu_model() -> str:
+    match = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return match.group(1) if match else platform.machine()
+
+
+def describe() -> str:
+    """One paragraph of markdown."""
+    nats = subprocess.run([nats_program(), "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
+    compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("websockets", "uvloop", "numpy"))
+    return (
+        f"{_cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}; Python {platform.python_version()}, "
+        f"{packages}, nats-server {nats}, {compiler}. Server on core {SERVER_CORE}, load on core {LOAD_CORE}, loopback."
+    )

@@ -1,0 +1,106 @@
+"""The report: tables in markdown, and the bars that the numbers are held against."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.samples import Samples
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A number that the issue asks for."""
+
+    what: str
+    value: float
+    limit: float
+    unit: str = "x"
+    at_most: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """Whether the value reaches the limit; NaN never does."""
+        return self.value <= self.limit if self.at_most else self.value >= self.limit
+
+    def row(self) -> tuple[str, str, str, str]:
+        """Its cells of the table of bars."""
+        sign = "≤" if self.at_most else "≥"
+        verdict = "PASS" if self.passed else "below" if self.value == self.value else "not measured"
+        return self.what, f"{self.value:.3g} {self.unit}", f"{sign} {self.limit:g} {self.unit}", verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What one benchmark has to say."""
+
+    title: str
+    text: str
+    tables: tuple[str, ...]
+    bars: tuple[Bar, ...]
+    failures: tuple[str, ...]
+    """What could not be verified."""
+
+    def markdown(self) -> str:
+        """The section of the report."""
+        failed = [f"Not verified: {failure}" for failure in self.failures]
+        return "\n\n".join((f"## {self.title}", self.text, *self.tables, bars_table(self.bars), *failed))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A markdown table, its columns aligned for a terminal."""
+    lines = [list(header), *(list(row) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    texts = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in lines
+    ]
+    texts.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(texts)
+
+
+def grid(
+    samples: Samples, corner: str, whats: Sequence[str], whoms: Sequence[str], cell: Callable[[str, str], str]
+) -> str:
+    """A markdown table, a line for each peer, a column for each thing measured; a dash where nothing was tried."""
+
+    def text(what: str, whom: str) -> str:
+        state = samples.state(what, whom)
+        return cell(what, whom) if state == "measured" else state or "–"
+
+    return table([corner, *whats], [[whom, *(text(what, whom) for what in whats)] for whom in whoms])
+
+
+def bars_table(bars: Iterable[Bar]) -> str:
+    """The table of what the issue asks for."""
+    return table(("bar", "measured", "wanted", ""), (bar.row() for bar in bars))
+
+
+def si(value: float) -> str:
+    """A rate with a unit prefix: 17.2 M, 183 k."""
+    factor, prefix = _unit(value)
+    return f"{_three_digits(value / factor)}{prefix}"
+
+
+def _unit(value: float) -> tuple[float, str]:
+    return next((unit for unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")) if value >= unit[0]), (1.0, ""))
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def spread(samples: Samples, what: str, whom: str, key: str) -> str:
+    """Median, and in parentheses the lowest and the highest, in the same unit."""
+    values = samples.all(what, whom, key)
+    if not values:
+        return "–"
+    median = statistics.median(values)
+    factor, _ = _unit(median)
+    return f"{si(median)} ({_three_digits(min(values) / factor)}–{_three_digits(max(values) / factor)})"
+
+
+def busy(samples: Samples, what: str, whom: str) -> str:
+    """How busy the two cores were: server / load, in percent."""
+    server, load = (samples.median(what, whom, key) for key in ("server_cpu", "load_cpu"))
+    return f"{100 * server:.0f}/{100 * load:.0f} %"

@@ -1,0 +1,60 @@
+"""Benchmark 3: float32 tensors of 64 KB to 256 MB, codec none, from one raw connection to another.
+
+The relay moves the very bytes that the gateway gets, masked WebSocket messages and all. From the gateway every frame is
+verified, and of the first tensor, which is not counted, every byte.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import Final
+
+from benchmarks import servers
+from benchmarks.load import load
+from benchmarks.report import Bar, Section, busy, grid, spread
+from benchmarks.samples import Samples
+from benchmarks.settings import Settings
+
+TOTAL_BYTES: Final = 1 << 30
+SIZES: Final = {"64 KB": 64 << 10, "1 MB": 1 << 20, "16 MB": 16 << 20, "256 MB": 256 << 20}
+LIMIT: Final = 0.8
+
+FRYS: Final = "frys"
+RELAY: Final = "uvloop relay"
+CEILING: Final = "C relay"
+FORWARDER: Final = "C forwarder"
+
+
+def run(settings: Settings) -> Section:
+    """Measures; returns the section of the report."""
+    samples = Samples()
+    with ExitStack() as stack:
+        sides = [
+            (FRYS, "frys", stack.enter_context(servers.gateway(settings.gateway))),
+            (RELAY, "raw", stack.enter_context(servers.raw("relay"))),
+            (CEILING, "raw", stack.enter_context(servers.forwarder("relay"))),
+            (FORWARDER, "frys", stack.enter_context(servers.forwarder("frys"))),
+        ]
+        for _, _, server in sides:
+            server.settle()
+        for name, size in SIZES.items():
+            for _ in range(settings.repeats):
+                for whom, protocol, server in sides:
+                    count = settings.count(TOTAL_BYTES // size)
+                    run_load = partial(load, "tensors", server, protocol, bytes=size, count=count)
+                    samples.take(name, whom, run_load, "bytes_per_second")
+
+    def cell(what: str, whom: str) -> str:
+        return f"{spread(samples, what, whom, 'bytes_per_second')} {busy(samples, what, whom)}"
+
+    bars = [
+        Bar(f"{name}: {FRYS} / {RELAY}", samples.ratio(name, FRYS, RELAY, "bytes_per_second"), LIMIT) for name in SIZES
+    ]
+    text = (
+        f"Bytes of payload a second: median of {settings.repeats} (lowest–highest), and how busy the server's and the "
+        "load's core were. Chunks of 512 KiB; tensors up to 4 MB follow each other with at most 4 MB under way, larger "
+        "ones one by one. The ceilings are a C relay, and a C server that unmasks and forwards."
+    )
+    tables = (grid(samples, "bytes/s", list(SIZES), (FRYS, RELAY, CEILING, FORWARDER), cell),)
+    return Section("Tensors", text, tables, tuple(bars), tuple(samples.failures))
