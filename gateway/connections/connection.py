@@ -159,13 +159,15 @@ class Connection:
         for run in runs:
             if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run)
-            elif not outbox.holds(run.source):
+                continue
+            waiting_bytes = outbox.waiting_bytes_of(run.source)
+            if not waiting_bytes:
                 self.send_urgent(b"".join(self.format.runs((run,))))
-            elif outbox.full:
-                self.close(Code.SLOW_CONSUMER, f"{outbox.waiting_bytes} bytes are waiting: read faster")
-            else:
+            elif waiting_bytes < self.settings.outbox_limit_bytes + self.settings.urgent_limit_bytes:
                 # Behind a large control message, which it may not pass.
                 outbox.put_run(run)
+            else:
+                self.close(Code.SLOW_CONSUMER, f"{waiting_bytes} bytes of {run.source.name} are waiting: read faster")
         self.drain()
 
     def enqueue_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:

@@ -91,7 +91,9 @@ class Core:
         """Take in a connection; what it sends goes to :meth:`receive`."""
         connection = Connection(self.pool.next_peer(), transport, form, self.settings.delivery, self.clock)
         session = Session(connection)
-        if self.pool.full:
+        if self.draining:
+            connection.close(Code.GOING_AWAY, "the gateway is stopping")
+        elif self.pool.full:
             problem = f"the gateway has max_connections={self.pool.max_connections} already; try again later"
             close_for(connection, ProtocolViolation(Code.TOO_MANY_CONNECTIONS, problem))
         else:
@@ -119,14 +121,16 @@ class Core:
         self.draining = True
         for session in self.pool:
             connection = session.connection
-            if connection.state is State.OPEN:
+            if connection.state is State.GREETING:
+                connection.close(Code.GOING_AWAY, reason)
+            elif connection.state is State.OPEN:
                 connection.send(GoAway(Code.GOING_AWAY, reason, deadline_s))
                 connection.state = advance(Role.SERVER, connection.state, Opcode.GO_AWAY)
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is under way: no transfer, and nothing that waits for a receiver."""
-        return all(not session.transfers and drained(session.connection) for session in self.pool)
+        """Whether nothing is under way: no transfer, nothing being encoded, and nothing that waits for a receiver."""
+        return self.hub.idle and all(not session.transfers and drained(session) for session in self.pool)
 
     def close_all(self, code: int, reason: str) -> None:
         """Close every connection."""

@@ -30,6 +30,11 @@ class Flusher:
         self._call_soon = clock.call_soon
         self._waiting: list[DeliveryClass] = []
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the end of the turn."""
+        return not self._waiting
+
     def schedule(self, delivery: DeliveryClass) -> None:
         """Flush a class soon."""
         if not self._waiting:

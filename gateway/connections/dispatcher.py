@@ -184,6 +184,8 @@ def close_for(connection: Connection, error: PeerError) -> None:
     connection.close(code, error.message.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
-def drained(connection: Connection) -> bool:
-    """Whether nothing waits for a connection, here or in its transport."""
-    return not connection.lagging and not connection.transport.waiting_bytes()
+def drained(session: Session) -> bool:
+    """Whether nothing waits for a connection: here, in its mailbox or in its transport."""
+    connection = session.connection
+    mailbox_idle = session.mailbox is None or session.mailbox.idle
+    return mailbox_idle and not connection.lagging and not connection.transport.waiting_bytes()

@@ -15,7 +15,7 @@ from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.ports import DeliveryPolicy, Workers
-from gateway.connections.recode import codec_names, frame_of, last_record, recode_chunk, recode_run
+from gateway.connections.recode import codec_names, codecs_of, frame_of, last_record, recode_chunk, recode_run
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain
@@ -76,6 +76,11 @@ class Fanout:
     def delivered_messages(self) -> int:
         """Messages written to receivers or queued for them, each receiver counted."""
         return self._past_deliveries + sum([delivery.delivered_messages for delivery in self._classes.values()])
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being encoded."""
+        return not self._lane.busy
 
     @property
     def queue_full(self) -> bool:
@@ -272,6 +277,9 @@ class Fanout:
     def _send_whole(self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection]) -> None:
         def deliver(result: Run | Gap | BaseException) -> None:
             delivery.flush()
+            if isinstance(result, RequestRefused):
+                delivery.format.refuse_request(message.publisher, message.offset or 0, result)
+                return
             for member in members:
                 if self.source not in member.memberships:
                     continue
@@ -311,15 +319,13 @@ class Fanout:
                 self._send_whole(newest, delivery, [connection])
             return
         delivery.delivered_messages += 1
-        frame = frame_of(newest)
-        names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
-        if newest.count == 1 and (names <= delivery.codecs or not delivery.format.takes_chunks):
+        if newest.count == 1 and (not delivery.format.takes_chunks or codecs_of(newest) <= delivery.codecs):
             connection.enqueue((newest,))
             return
 
         def single() -> Run:
             run = last_record(newest)
-            return run if run is not newest else recode_run(newest, frame, PLAIN, 1)
+            return run if run is not newest else recode_run(newest, frame_of(newest), PLAIN, 1)
 
         def deliver(result: Run | BaseException) -> None:
             if isinstance(result, BaseException):

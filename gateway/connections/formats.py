@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from gateway.errors import RequestRefused
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import SessionMessage, write_session
 from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
@@ -51,7 +52,14 @@ class Format(Protocol):
         """Its END."""
 
     def whole(self, message: LargeMessage) -> bytes:
-        """A large message in one piece. Slow: called in a worker thread."""
+        """A large message in one piece. Slow: called in a worker thread.
+
+        Raises:
+            RequestRefused: a REQUEST cannot be written; see :meth:`refuse_request`.
+        """
+
+    def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
+        """Tell an asker that its request cannot be written for the one who should reply."""
 
 
 class BinaryFormat:
@@ -114,3 +122,7 @@ class BinaryFormat:
     def whole(self, message: LargeMessage) -> bytes:
         """Not used: the format takes chunks."""
         raise AssertionError("a binary format takes large messages chunk by chunk")
+
+    def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
+        """Not used: what was taken can be written."""
+        raise AssertionError(f"request {correlation} cannot be written: {refusal}")

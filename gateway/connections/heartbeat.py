@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.connections.dispatcher import close_for
 from gateway.connections.pool import Pool
-from gateway.errors import Code
+from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.state import State
 
 SWEEPS_PER_INTERVAL = 2
@@ -35,7 +36,7 @@ class Heartbeat:
             if connection.state is State.GREETING:
                 connection.silent_sweeps += 1
                 if connection.silent_sweeps > self._greeting_sweeps:
-                    connection.close(Code.HANDSHAKE_TIMEOUT, "no HELLO in time")
+                    close_for(connection, ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
                 continue
             if connection.heard:
                 connection.heard = False
@@ -44,6 +45,7 @@ class Heartbeat:
             connection.silent_sweeps += 1
             silent, rest = divmod(connection.silent_sweeps, self._sweeps_per_heartbeat_sweep)
             if silent >= CLOSE_AFTER_SWEEPS:
-                connection.close(Code.HEARTBEAT_TIMEOUT, "nothing was received for 2.5 heartbeat intervals")
+                problem = "nothing was received for 2.5 heartbeat intervals"
+                close_for(connection, ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
             elif silent >= PROBE_AFTER_SWEEPS and not rest:
                 connection.transport.ping()

@@ -43,6 +43,11 @@ class Hub:
         """The fan-outs of all streams."""
         return iter(self._fanouts.values())
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being encoded, and nothing waits for the end of the turn."""
+        return self._flusher.idle and all(fanout.idle for fanout in self._fanouts.values())
+
     def new_fanout(self, source: Source) -> Fanout:
         """A fan-out for a source that is no stream of the registry."""
         return Fanout(source, self._flusher, self._workers, self._policy)

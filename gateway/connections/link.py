@@ -10,15 +10,20 @@ from __future__ import annotations
 
 from collections import deque
 
-PING_EVERY_BYTES = 1024 * 1024
-"""A PING follows so many bytes of chunks."""
+PINGS_A_WINDOW = 4
+MAX_PING_EVERY_BYTES = 1024 * 1024
+"""A PING follows each quarter of the window, or so many bytes of chunks."""
 
-FIRST_WINDOW_BYTES = 4 * 1024 * 1024
-MIN_WINDOW_BYTES = 2 * PING_EVERY_BYTES
+FIRST_WINDOW_BYTES = 1024 * 1024
+MIN_WINDOW_BYTES = 512 * 1024
 MAX_WINDOW_BYTES = 64 * 1024 * 1024
 
 TARGET_DELAY_NS = 10_000_000
 """How long bulk may queue on its way, beyond the smallest round trip."""
+
+
+LARGEST_STEP_DOWN = -0.5
+"""How much of what was read the window shrinks by at most: a reader that was not scheduled for a moment is not slow."""
 
 
 class Link:
@@ -50,7 +55,7 @@ class Link:
         """Count ``size`` bytes of bulk; whether a PING with ``now_ns`` is to follow them."""
         self._sent += size
         marked = self._marks[-1][1] if self._marks else self._answered
-        if self._sent - marked < PING_EVERY_BYTES:
+        if self._sent - marked < min(self.window_bytes // PINGS_A_WINDOW, MAX_PING_EVERY_BYTES):
             return False
         self._marks.append((now_ns, self._sent, self._answered))
         return True
@@ -69,5 +74,5 @@ class Link:
         self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
         self.goodput_bytes_per_s = (sent - answered_before) / delay_ns * 1e9
         room = (TARGET_DELAY_NS - (delay_ns - self.rtt_ns)) / TARGET_DELAY_NS
-        window = self.window_bytes + max(-1.0, room) * newly
+        window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
         self.window_bytes = int(min(max(window, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES))

@@ -174,9 +174,9 @@ class Outbox:
     """All lanes of one receiver, served in turn so that no stream starves another.
 
     Args:
-        limit_bytes: bound on what waits. Past it, ``event`` streams drop their oldest messages (announced by GAP),
-            and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: it holds
-            one message a stream.
+        limit_bytes: bound on what waits of a kind. Past it, ``event`` streams drop their oldest messages (announced by
+            GAP), and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: it
+            holds one message a stream.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
@@ -199,18 +199,18 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether the bound is reached."""
-        return self.waiting_bytes >= self._limit_bytes
+        """Whether the bound is reached for ``collaboration`` streams."""
+        return self._waiting_of(Kind.COLLABORATION) >= self._limit_bytes
 
     @property
     def idle(self) -> bool:
         """Whether everything that exists has been sent."""
         return all(lane.idle for lane in self._turn)
 
-    def holds(self, source: Source) -> bool:
-        """Whether a message of this source waits, or is under way."""
+    def waiting_bytes_of(self, source: Source) -> int:
+        """Bytes of the messages of this source that wait or are under way."""
         lane = self._lanes.get(source)
-        return lane is not None and bool(lane.entries)
+        return 0 if lane is None else lane.waiting_bytes
 
     def put_run(self, run: Run) -> None:
         """Queue small messages, as the kind of their stream says."""
@@ -291,10 +291,13 @@ class Outbox:
             self._turn.append(lane)
         return lane
 
+    def _waiting_of(self, kind: Kind) -> int:
+        return sum([lane.waiting_bytes for lane in self._turn if lane.source.kind is kind])
+
     def _keep_bound(self, source: Source) -> None:
         if source.kind is not Kind.EVENT:
             return
-        excess = self.waiting_bytes - self._limit_bytes
+        excess = self._waiting_of(Kind.EVENT) - self._limit_bytes
         events = [lane for lane in self._turn if lane.source.kind is Kind.EVENT]
         while excess > 0 and events:
             lane = max(events, key=lambda lane: lane.waiting_bytes)

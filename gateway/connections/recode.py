@@ -10,7 +10,7 @@ from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.encoding import PLAIN, Chain, decode, encode
 from gateway.protocol.frames import bytes_of, iter_frames
 from gateway.protocol.meta import parse_meta
-from gateway.protocol.wire import Buffer, Opcode
+from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT, Buffer, Opcode
 from gateway.streams.large import StoredChunk
 from gateway.streams.run import Run
 
@@ -69,6 +69,14 @@ def codec_names(ids: Iterable[int]) -> frozenset[str]:
 @lru_cache(maxsize=64)
 def _codec_names(ids: frozenset[int]) -> frozenset[str]:
     return frozenset(compressor_of(id).name if is_compressor(id) else filter_of(id).name for id in ids)
+
+
+def codecs_of(run: Run) -> frozenset[str]:
+    """The names of the codecs that a run of one frame is encoded by."""
+    if not run.buffers[0][FLAGS_AT] & FLAG_ENCODED:
+        return frozenset()
+    encoding = frame_of(run).encoding
+    return frozenset() if encoding is None else codec_names(encoding.ids)
 
 
 def frame_of(run: Run) -> DataFrame:

@@ -87,7 +87,8 @@ class Requests:
         replier = self._pool.inbox_of(holder) if scheme == AGENT_SCHEME else None
         if replier is None:
             raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {route.name} now")
-        self._pass_on(session, data, frame, parsed, self._mailbox(replier), partial(_settle, session, replier, correlation))
+        undo = partial(_settle, session, replier, correlation)
+        self._pass_on(session, data, frame, parsed, self._mailbox(replier), undo)
         _owe(session, replier, correlation)
 
     def _reply(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:

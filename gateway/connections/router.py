@@ -12,7 +12,7 @@ from gateway.connections.payload import check_payload, frame_as_run
 from gateway.connections.session import Route, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
-from gateway.protocol.frames import Frame, check_table
+from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
@@ -143,10 +143,10 @@ class Router:
         Raises:
             ProtocolViolation: ``MALFORMED_FRAME``.
         """
-        is_batch = frame.opcode == Opcode.BATCH
-        check_table(frame, _HEADER_BYTES + BATCH_BLOCK.size if is_batch else _HEADER_BYTES)
-        _, _, _, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
-        count = BATCH_BLOCK.unpack_from(incoming.data, frame.start + _HEADER_BYTES)[0] if is_batch else 1
+        parsed = _parse(incoming, frame)
+        _, opcode, _, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
+        is_batch = opcode == Opcode.BATCH
+        count: int = BATCH_BLOCK.unpack_from(incoming.data, frame.start + _HEADER_BYTES)[0] if is_batch else 1
         try:
             route = self._route(session, alias)
             if sequence != route.next_sequence:
@@ -157,7 +157,9 @@ class Router:
             if route.transfer is not None:
                 message = f"message to alias {alias} while transfer {route.transfer} to it is under way"
                 raise RequestRefused(Code.BROKEN_TRANSFER, message)
-            self._publish(session, incoming, frame, parse_data(incoming.view, frame), route)
+            if isinstance(parsed, RequestRefused):
+                raise parsed
+            self._publish(session, incoming, frame, parsed, route)
         except RequestRefused as refusal:
             count = max(count, 1)
             last = min(sequence + count - 1, _MAX_SEQUENCE)
@@ -197,3 +199,11 @@ class Router:
             fanout.deliver_frame(run, parsed, connection.peer, itemsize)
         if parsed.flags & FLAG_ACK:
             connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
+
+
+def _parse(incoming: Incoming, frame: Frame) -> DataFrame | RequestRefused:
+    """The frame in blocks; or why it is refused, once it is clear whose sequence it uses up."""
+    try:
+        return parse_data(incoming.view, frame)
+    except RequestRefused as refusal:
+        return refusal

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+from itertools import count
+
 from gateway.connections.dispatcher import Dispatcher, close_for
 from gateway.connections.ports import Clock
 from gateway.connections.session import Session
 from gateway.connections.submission import submit
 from gateway.connections.text_format import TextFormat
 from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused
-from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.json_message import JsonMessage
 from gateway.protocol.json_text import JsonAck, JsonGap, parse_text
-from gateway.protocol.messages import Error, Kind, Open
+from gateway.protocol.messages import Kind, Open
 from gateway.protocol.meta import write_meta
+from gateway.protocol.names import check_address, check_stream_name
 from gateway.protocol.signals import Pong
-from gateway.protocol.state import State
+from gateway.protocol.state import Role, advance
 from gateway.protocol.tensors import payload_buffers, spec_of
 from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, Opcode
+
+logger = logging.getLogger(__name__)
 
 _OPCODES = {"message": Opcode.MESSAGE, "request": Opcode.REQUEST, "reply": Opcode.REPLY}
 
@@ -42,20 +47,26 @@ class TextBridge:
         try:
             message = parse_text(text)
             if isinstance(message, JsonMessage):
-                if connection.state is State.GREETING:
-                    problem = f"{message.message_type} before hello"
-                    raise ProtocolViolation(Code.UNEXPECTED_MESSAGE, problem)
+                advance(Role.CLIENT, connection.state, _OPCODES[message.message_type])
+                form.answering = message.id
                 self._submit(session, form, message)
-            elif isinstance(message, JsonAck | JsonGap | Pong):
-                raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, "clients do not send ack, gap and pong")
+            elif isinstance(message, JsonAck):
+                advance(Role.CLIENT, connection.state, Opcode.ACK)
+            elif isinstance(message, JsonGap):
+                advance(Role.CLIENT, connection.state, Opcode.GAP)
+            elif isinstance(message, Pong):
+                advance(Role.CLIENT, connection.state, Opcode.PONG)
             else:
                 self._dispatcher.receive_session(session, message)
         except ProtocolViolation as violation:
             close_for(connection, violation)
-        except BodyRefused as refusal:
-            connection.send(Error.of(refusal))
         except RequestRefused as refusal:
             connection.refuse(refusal)
+        except Exception:
+            logger.exception("text of %d bytes from %s failed", len(text), connection.client_id or "a new client")
+            close_for(connection, RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+        finally:
+            form.answering = None
 
     def _submit(self, session: Session, form: TextFormat, message: JsonMessage) -> None:
         try:
@@ -67,7 +78,9 @@ class TextBridge:
             stream, offset = message.peer or 0, message.correlation or 0
             flags = FLAG_FAILED if message.failed else 0
         else:
-            stream = self._alias(session, message.stream or "", message.kind)
+            name = message.stream or ""
+            check = check_address if message.message_type == "request" else check_stream_name
+            stream = self._alias(session, form, check(name), message.kind)
             offset = message.correlation or 0
         if message.message_type == "message":
             offset = session.routes[stream].next_sequence
@@ -89,7 +102,7 @@ class TextBridge:
         if message.message_type == "message" and not message.ack:
             form.expected.pop((stream, offset), None)
 
-    def _alias(self, session: Session, name: str, kind: Kind | None) -> int:
+    def _alias(self, session: Session, form: TextFormat, name: str, kind: Kind | None) -> int:
         """The alias of a stream or address, opened if need be; it is known by its name alone, and so is its kind."""
         for alias, route in session.routes.items():
             if route.name == name and route.refusal is None:
@@ -97,10 +110,13 @@ class TextBridge:
                     problem = f"stream {name} is of kind {route.stream.kind.value}, not {kind.value}"
                     raise RequestRefused(Code.KIND_MISMATCH, problem)
                 return alias
-        alias = max(session.routes, default=-1) + 1
+        alias = next(alias for alias in count(len(session.routes)) if alias not in session.routes)
+        form.opening = True
         try:
             self._dispatcher.open(session, Open(alias, name, kind))
         except RequestRefused:
             session.routes.pop(alias, None)
             raise
+        finally:
+            form.opening = False
         return alias

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gateway.connections.formats import Sendable
 from gateway.connections.pool import Pool
@@ -57,6 +58,10 @@ class TextFormat:
         self._streams: dict[int, str] = {}
         self.expected: dict[tuple[int, int], tuple[int | None, str]] = {}
         """Publishes on their way in: by (alias, sequence) the ``id`` and the stream."""
+        self.answering: int | None = None
+        """The ``id`` of the message that is being handled."""
+        self.opening = False
+        """Whether the bridge opens an alias of its own accord, so that nobody waits for the STREAM."""
 
     def signal(self, message: Sendable) -> bytes:
         """See :class:`~gateway.connections.formats.Format`; empty for what a JSON client is not told."""
@@ -70,8 +75,7 @@ class TextFormat:
                 text = write_gap(JsonGap(stream, message.code, message.first, message.last), timestamp=now)
             case Pong():
                 text = write_pong(message, timestamp=now)
-            case StreamInfo() if message.alias is not None:
-                # The answer to an OPEN that the bridge sent of its own accord.
+            case StreamInfo() if self.opening and message.alias is not None:
                 return b""
             case StreamInfo():
                 if message.id is not None:
@@ -121,15 +125,15 @@ class TextFormat:
             memoryview(b""),
         )
         try:
-            if message.plan.payload_bytes > self._max_bytes:
-                problem = f"payload of {message.plan.payload_bytes} bytes exceeds {self._max_bytes} bytes of text"
-                raise RequestRefused(Code.MESSAGE_TOO_BIG, problem)
+            self._check_size(message.plan.payload_bytes)
             chunks = [
                 chunk.data if chunk.encoding is None else decode(chunk.encoding, chunk.data) for chunk in message.chunks
             ]
             envelope = self._envelope(message.source, frame)
             text = render_message(envelope, parse_meta(message.meta), b"".join(chunks), max_bytes=self._max_bytes)
         except RequestRefused as refusal:
+            if message.opcode == Opcode.REQUEST:
+                raise
             text = self._instead(message.source, frame, refusal)
         return self._header(len(text)) + text if text else b""
 
@@ -141,13 +145,30 @@ class TextFormat:
             try:
                 texts += self._render(run.source, parsed)
             except RequestRefused as refusal:
-                texts.append(self._instead(run.source, parsed, refusal))
+                if parsed.opcode == Opcode.REQUEST:
+                    self.refuse_request(parsed.publisher, parsed.offset, refusal)
+                else:
+                    texts.append(self._instead(run.source, parsed, refusal))
         return texts
+
+    def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
+        """See :class:`~gateway.connections.formats.Format`."""
+        asker = self._pool.get(asker_peer)
+        replier_peer = None if asker is None else asker.asked.pop(correlation, None)
+        if asker is None or replier_peer is None:
+            return
+        replier = self._pool.get(replier_peer)
+        if replier is not None:
+            replier.owed.pop((asker_peer, correlation), None)
+        asker.connection.refuse(refusal, correlation=correlation)
 
     def _render(self, source: Source, parsed: DataFrame) -> list[bytes]:
         envelope = self._envelope(source, parsed)
         meta = parse_meta(parsed.meta)
-        payload: Buffer = parsed.payload if parsed.encoding is None else decode(parsed.encoding, parsed.payload)
+        payload: Buffer = parsed.payload
+        if parsed.encoding is not None:
+            self._check_size(parsed.encoding.decoded_bytes)
+            payload = decode(parsed.encoding, payload)
         if parsed.opcode == Opcode.BATCH:
             return list(render_batch(envelope, meta, payload, parsed.count, max_bytes=self._max_bytes))
         return [render_message(envelope, meta, payload, max_bytes=self._max_bytes)]
@@ -183,16 +204,17 @@ class TextFormat:
                 headers={"error": refusal.message},
             )
             return write_message(reply)
-        if parsed.opcode == Opcode.REQUEST:
-            asker = self._pool.get(parsed.publisher)
-            if asker is not None and asker.asked.pop(parsed.offset, None) is not None:
-                asker.connection.refuse(refusal, correlation=parsed.offset)
-            return b""
         last = parsed.offset + parsed.count - 1
         return write_gap(JsonGap(source.name, refusal.code, parsed.offset, last))
 
+    def _check_size(self, payload_bytes: int) -> None:
+        """Before a payload is decoded: it may be a thousand times larger than what came."""
+        if payload_bytes > self._max_bytes:
+            problem = f"payload of {payload_bytes} bytes exceeds {self._max_bytes} bytes of text"
+            raise RequestRefused(Code.MESSAGE_TOO_BIG, problem)
+
     def _own_words(self, error: Error) -> Error:
         if error.alias is None or error.sequence is None:
-            return error
+            return error if error.request is not None else replace(error, request=self.answering)
         request, stream = self.expected.pop((error.alias, error.sequence), (None, None))
         return Error(error.code, name_of(error.code), error.message, request=request, stream=stream)

@@ -64,6 +64,9 @@ DATA_ROUTE: Final = struct.Struct("<IIQ")
 """stream, publisher, offset: what the server overwrites, at :data:`ROUTE_AT` (spec section 5)."""
 ROUTE_AT: Final = 8
 
+FLAGS_AT: Final = 5
+"""Where the flags of a frame stand (spec section 2)."""
+
 BATCH_BLOCK: Final = struct.Struct("<II")
 """count, zero (spec section 5)."""
 

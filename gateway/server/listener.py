@@ -61,6 +61,8 @@ class Listener:
         if self._server is None:
             return
         self._server.close()
+        for websocket in list(self._handshaking):
+            websocket.abort()
         self._core.go_away(reason, deadline_s)
         try:
             async with asyncio.timeout(deadline_s):

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from gateway.connections.link import (
     FIRST_WINDOW_BYTES,
+    MAX_PING_EVERY_BYTES,
     MAX_WINDOW_BYTES,
     MIN_WINDOW_BYTES,
-    PING_EVERY_BYTES,
+    PINGS_A_WINDOW,
     TARGET_DELAY_NS,
     Link,
 )
@@ -30,7 +31,7 @@ def transmit(link: Link, bytes_per_ms: int, rtt_ms: int, total_bytes: int) -> in
         served = min(sent, served + bytes_per_ms)
         longest = max(longest, (sent - served) * MS // bytes_per_ms)
         pings = [(t0, at, answer or (now + rtt_ms * MS if at <= served else 0)) for t0, at, answer in pings]
-        for t0, _, answer in [ping for ping in pings if ping[2] and ping[2] <= now]:
+        for t0, _, _ in [ping for ping in pings if ping[2] and ping[2] <= now]:
             link.answered(t0, now)
         pings = [ping for ping in pings if not (ping[2] and ping[2] <= now)]
     return longest
@@ -40,7 +41,7 @@ def test_a_fresh_link_takes_the_first_window() -> None:
     link = Link()
     assert link.open
     pings = sum(link.sent(65536, n) for n in range(FIRST_WINDOW_BYTES // 65536))
-    assert pings == FIRST_WINDOW_BYTES // PING_EVERY_BYTES
+    assert pings == PINGS_A_WINDOW
     assert not link.open
 
 
@@ -68,13 +69,13 @@ def test_a_long_fat_link_is_filled() -> None:
 def test_an_answer_to_no_ping_of_ours_changes_nothing() -> None:
     link = Link()
     while link.open:
-        link.sent(PING_EVERY_BYTES, 5)
+        link.sent(MAX_PING_EVERY_BYTES, 5)
     link.answered(99, 100)
     assert not link.open
     assert link.rtt_ns == 0
 
 
-@given(st.lists(st.tuples(st.integers(0, 4 * PING_EVERY_BYTES), st.integers(0, 10**12), st.booleans())))
+@given(st.lists(st.tuples(st.integers(0, 4 * MAX_PING_EVERY_BYTES), st.integers(0, 10**12), st.booleans())))
 def test_the_window_stays_within_its_bounds(steps: list[tuple[int, int, bool]]) -> None:
     link = Link()
     asked: list[int] = []

@@ -1,0 +1,372 @@
+"""Outbox: lanes, kinds and bounds, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.connections.outbox import JOIN_BYTES, Outbox
+from gateway.errors import Code
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+
+SIZE = 64
+CHUNK = 4096
+Step = tuple[str, int, int]
+
+
+class Recorder:
+    """A receiver that takes ``room`` steps, then says that it is full."""
+
+    def __init__(self, room: int = 1000) -> None:
+        self.room = room
+        self.bulk_open = True
+        self.steps: list[Step] = []
+
+    @property
+    def paused(self) -> bool:
+        return len(self.steps) >= self.room
+
+    @paused.setter
+    def paused(self, full: bool) -> None:
+        raise AssertionError("only the transport says so")
+
+    def write_runs(self, runs: list[Run]) -> None:
+        self.steps += [("run", run.source.id, offset) for run in runs for offset in range(run.first, run.last + 1)]
+
+    def write_head(self, message: LargeMessage) -> None:
+        self.steps.append(("head", message.source.id, message.plan.transfer))
+
+    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
+        assert message.chunks[index] == chunk
+        self.steps.append(("chunk", message.plan.transfer, index))
+
+    def write_end(self, message: LargeMessage) -> None:
+        assert message.offset is not None
+        self.steps.append(("end", message.source.id, message.offset))
+
+    def send(self, message: Gap) -> None:
+        assert message.code == Code.QUEUE_FULL
+        self.steps += [("gap", message.stream, offset) for offset in range(message.first, message.last + 1)]
+
+
+def stream(number: int, kind: Kind) -> Stream:
+    return Stream(StreamId(number), StreamName(f"wf/{number}"), kind, Epoch(1))
+
+
+def run(source: Stream, first: int, count: int = 1, size: int = SIZE) -> Run:
+    frame = bytes(size)
+    return Run(source, first, count, (frame * count,), size * count, size * (count - 1), 1)
+
+
+def batch(source: Stream, first: int, count: int) -> Run:
+    return Run(source, first, count, (bytes(SIZE),), SIZE, 0, count)
+
+
+def large(
+    source: Stream, transfer: int, chunks: int, offset: int | None = None, planned: int | None = None
+) -> LargeMessage:
+    plan = ChunkPlan(transfer, CHUNK, (planned or chunks) * CHUNK)
+    message = LargeMessage(source, Opcode.MESSAGE, 1, 0, 0, b"", plan)
+    message.offset = offset
+    message.chunks += [StoredChunk(None, bytes([index]) * CHUNK) for index in range(chunks)]
+    return message
+
+
+def is_full(outbox: Outbox) -> bool:
+    return outbox.full
+
+
+def add_chunk(message: LargeMessage) -> None:
+    message.chunks.append(StoredChunk(None, bytes([len(message.chunks)]) * CHUNK))
+
+
+def drained(outbox: Outbox, room: int = 1000) -> list[Step]:
+    recorder = Recorder(room)
+    outbox.drain(recorder)
+    return recorder.steps
+
+
+def runs(number: int, offsets: Sequence[int]) -> list[Step]:
+    return [("run", number, offset) for offset in offsets]
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION])
+def test_what_must_not_be_lost_leaves_in_order(kind: Kind) -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, kind)
+    outbox.put_run(run(source, 0, 3))
+    outbox.put_run(run(source, 3, 2))
+    assert outbox.waiting_bytes == 5 * SIZE
+    assert drained(outbox) == runs(1, range(5))
+    assert outbox.idle
+    assert outbox.waiting_bytes == 0
+
+
+def test_a_state_keeps_the_newest_message_and_counts_the_others() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    for first in (0, 3, 6):
+        outbox.put_run(run(source, first, 3))
+    assert outbox.conflated == 8
+    assert outbox.waiting_bytes == SIZE
+    assert drained(outbox) == runs(1, [8])
+
+
+def test_a_record_batch_of_a_state_stays_whole() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(run(source, 0))
+    outbox.put_run(batch(source, 1, 4))
+    assert outbox.conflated == 1
+    assert drained(outbox) == runs(1, [1, 2, 3, 4])
+
+
+def test_a_newer_state_replaces_a_large_one_that_has_not_begun() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    outbox.put_run(run(source, 1))
+    assert outbox.conflated == 1
+    assert outbox.waiting_bytes == SIZE
+    assert drained(outbox) == runs(1, [1])
+
+
+def test_a_large_state_under_way_is_finished_before_the_newer_one() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    steps = drained(outbox, room=2)
+    outbox.put_run(run(source, 1))
+    outbox.put_run(run(source, 2))
+    assert steps + drained(outbox) == [("head", 1, 9), ("chunk", 9, 0), ("chunk", 9, 1), ("end", 1, 0), ("run", 1, 2)]
+    assert outbox.conflated == 1
+
+
+def test_an_event_drops_its_oldest_messages_and_says_so() -> None:
+    outbox = Outbox(3 * SIZE)
+    source = stream(1, Kind.EVENT)
+    for offset in range(7):
+        outbox.put_run(run(source, offset))
+    assert outbox.waiting_bytes == 3 * SIZE
+    assert not outbox.idle
+    assert drained(outbox) == [("gap", 1, offset) for offset in range(4)] + runs(1, [4, 5, 6])
+
+
+def test_one_event_larger_than_the_bound_is_dropped_whole() -> None:
+    outbox = Outbox(SIZE)
+    source = stream(1, Kind.EVENT)
+    outbox.put_run(run(source, 0, 5))
+    assert not outbox.idle
+    assert drained(outbox) == [("gap", 1, offset) for offset in range(5)]
+    assert outbox.idle
+
+
+def test_the_stream_that_has_most_waiting_loses_first() -> None:
+    outbox = Outbox(10 * SIZE)
+    noisy, quiet = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    outbox.put_run(run(quiet, 0))
+    for offset in range(20):
+        outbox.put_run(run(noisy, offset))
+    outbox.put_run(run(quiet, 1))
+    steps = drained(outbox)
+    assert [step for step in steps if step[1] == 2] == runs(2, [0, 1])
+    assert not [step for step in steps if step[0] == "gap" and step[1] == 2]
+
+
+def test_a_stream_with_nothing_to_drop_does_not_save_the_others_from_the_bound() -> None:
+    outbox = Outbox(10 * CHUNK)
+    under_way, noisy = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    message = large(under_way, 9, 8, offset=0)
+    outbox.put_large(message, message.chunks)
+    drained(outbox, room=2)
+    for offset in range(2000):
+        outbox.put_run(run(noisy, offset))
+    assert outbox.waiting_bytes <= 10 * CHUNK
+
+
+def test_collaboration_is_never_dropped_but_the_outbox_is_full() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.COLLABORATION)
+    outbox.put_run(run(source, 0))
+    assert not is_full(outbox)
+    outbox.put_run(run(source, 1, 3))
+    assert is_full(outbox)
+    assert drained(outbox) == runs(1, range(4))
+    assert not is_full(outbox)
+
+
+def test_a_large_state_takes_no_room_from_other_kinds() -> None:
+    outbox = Outbox(10 * SIZE)
+    state, event, collaboration = stream(1, Kind.STATE), stream(2, Kind.EVENT), stream(3, Kind.COLLABORATION)
+    message = large(state, 9, 8, offset=0)
+    outbox.put_large(message, message.chunks)
+    for offset in range(9):
+        outbox.put_run(run(event, offset))
+        outbox.put_run(run(collaboration, offset))
+        assert not is_full(outbox)
+    outbox.put_run(run(collaboration, 9))
+    assert is_full(outbox)
+    assert outbox.dropped == 0
+
+
+def test_no_stream_starves_another() -> None:
+    outbox = Outbox(1 << 30)
+    first, second = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    message = large(first, 9, 50, offset=0)
+    outbox.put_large(message, message.chunks)
+    for offset in range(4):
+        outbox.put_run(run(second, offset, 1, JOIN_BYTES))
+    steps = drained(outbox)
+    for offset in range(4):
+        place = steps.index(("run", 2, offset))
+        assert sum(step[0] == "chunk" for step in steps[:place]) <= offset + 1
+
+
+def test_a_large_message_goes_on_where_the_receiver_fell_behind() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 3, planned=5)
+    outbox.follow(message, message.chunks, 1)
+    assert drained(outbox) == [("chunk", 9, 1), ("chunk", 9, 2)]
+    assert outbox.idle
+    add_chunk(message)
+    outbox.follow(message, message.chunks, 3)
+    assert not outbox.idle
+    assert drained(outbox) == [("chunk", 9, 3)]
+    add_chunk(message)
+    message.offset = 4
+    outbox.commit(message, message.chunks)
+    assert drained(outbox) == [("chunk", 9, 4), ("end", 1, 4)]
+    assert outbox.idle
+
+
+def test_end_waits_for_what_came_before_it() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2)
+    outbox.put_run(run(source, 0))
+    outbox.follow(message, message.chunks, 1)
+    message.offset = 1
+    outbox.commit(message, message.chunks)
+    outbox.put_run(run(source, 2))
+    assert [step for step in drained(outbox) if step[0] != "chunk"] == [("run", 1, 0), ("end", 1, 1), ("run", 1, 2)]
+
+
+def test_a_receiver_that_has_every_chunk_gets_only_the_end() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, offset=0)
+    outbox.commit(message, message.chunks)
+    assert drained(outbox) == [("end", 1, 0)]
+    assert outbox.idle
+
+
+def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
+    """A message under way lies between two that are dropped: they are two gaps."""
+    outbox = Outbox(4 * CHUNK)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2)
+    outbox.put_run(run(source, 5))
+    outbox.follow(message, message.chunks, 1)
+    message.offset = 6
+    outbox.commit(message, message.chunks)
+    for offset in range(7, 7 + 3 * CHUNK // SIZE):
+        outbox.put_run(run(source, offset))
+    steps = [step for step in drained(outbox) if step[0] != "chunk"]
+    assert [offset for _, _, offset in steps] == list(range(5, 7 + 3 * CHUNK // SIZE))
+    assert ("end", 1, 6) in steps
+    assert ("gap", 1, 5) in steps
+    assert ("gap", 1, 7) in steps
+
+
+def test_an_aborted_message_is_forgotten() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, planned=3)
+    outbox.follow(message, message.chunks, 1)
+    outbox.abort(message)
+    assert outbox.idle
+    assert drained(outbox) == []
+    assert outbox.waiting_bytes == 0
+
+
+def test_what_is_forgotten_is_not_sent_but_what_has_begun_is_finished() -> None:
+    outbox = Outbox(3 * CHUNK)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    drained(outbox, room=2)
+    for offset in range(1, 100):
+        outbox.put_run(run(source, offset))
+    outbox.forget(source)
+    assert drained(outbox) == [("chunk", 9, 1), ("end", 1, 0)]
+    assert outbox.idle
+
+
+def test_what_is_forgotten_does_not_count_as_conflated() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(run(source, 0))
+    outbox.forget(source)
+    assert outbox.conflated == 0
+
+
+def test_dropped_messages_are_counted() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.EVENT)
+    for offset in range(6):
+        outbox.put_run(run(source, offset))
+    outbox.put_run(batch(source, 6, 4))
+    outbox.put_run(run(source, 10))
+    outbox.put_run(run(source, 11))
+    assert outbox.dropped == 10
+
+
+def test_draining_stops_as_soon_as_the_receiver_is_full() -> None:
+    outbox = Outbox(1 << 30)
+    sources = [stream(number, Kind.EVENT) for number in range(1, 6)]
+    for source in sources:
+        outbox.put_run(run(source, 0))
+    recorder = Recorder(room=2)
+    outbox.drain(recorder)
+    assert len(recorder.steps) == 2
+    recorder.room = 100
+    outbox.drain(recorder)
+    assert sorted(recorder.steps) == [("run", number, 0) for number in range(1, 6)]
+
+
+def test_small_messages_pass_the_chunks_that_the_link_does_not_take() -> None:
+    outbox = Outbox(1 << 30)
+    tensor, small = stream(1, Kind.STATE), stream(2, Kind.EVENT)
+    message = large(tensor, 9, 3, offset=0)
+    outbox.put_large(message, message.chunks)
+    outbox.put_run(run(small, 0))
+    recorder = Recorder()
+    recorder.bulk_open = False
+    outbox.drain(recorder)
+    assert recorder.steps == runs(2, [0])
+    assert not outbox.idle
+    recorder.bulk_open = True
+    outbox.drain(recorder)
+    assert recorder.steps[-1] == ("end", 1, 0)
+    assert outbox.idle
+
+
+def test_small_messages_are_joined_to_about_the_bound() -> None:
+    outbox = Outbox(1 << 30)
+    source = stream(1, Kind.EVENT)
+    for offset in range(5):
+        outbox.put_run(run(source, offset, 1, JOIN_BYTES // 2))
+    recorder = Recorder(room=1)
+    outbox.drain(recorder)
+    assert len(recorder.steps) == 2
