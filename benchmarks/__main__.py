@@ -1,4 +1,4 @@
-"""``python -m benchmarks [fanout] [sdk] [tensors] [latency] [priority] [idle]``: measures, and prints a report in markdown.
+"""``python -m benchmarks [NAME ...]``: measures, and prints a report in markdown.
 
 Exit code 0: everything was measured and verified, whether or not it reaches its bar; 1: something was not verified.
 """
