@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass
@@ -117,7 +118,10 @@ class Broadcast:
                 part.send_chunk(message, index)
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             encode = _Encoding(message, chain, chunk, self._itemsize, self.parts)
-            self._lane.submit(encode.work, encode.deliver)
+            if chain != PLAIN and self._lane.backed_up:
+                self._lane.follow(partial(encode.deliver, chunk))
+            else:
+                self._lane.submit(encode.work, encode.deliver)
 
     def commit(self, latecomers: Callable[[Broadcast], object]) -> None:
         """The message is whole and has its offset; ``latecomers`` brings it to those who are in no audience."""

@@ -10,6 +10,9 @@ from gateway.connections.ports import Workers
 
 T = TypeVar("T")
 
+MAX_WAITING = 64
+"""Messages and chunks that wait. Past it, threads are slower than what comes in."""
+
 
 class _Slot:
     __slots__ = ("deliver",)
@@ -35,6 +38,11 @@ class EncodeLane:
     def busy(self) -> bool:
         """Whether something is being encoded, so that what follows has to wait."""
         return bool(self._slots)
+
+    @property
+    def backed_up(self) -> bool:
+        """Whether so much waits that what need not be encoded is better delivered as it came."""
+        return len(self._slots) >= MAX_WAITING
 
     def submit(self, work: Callable[[], T], deliver: Callable[[T | BaseException], object]) -> None:
         """Do ``work`` in a thread and ``deliver`` its result (or exception) when all that came before is delivered."""

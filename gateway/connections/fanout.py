@@ -301,7 +301,7 @@ class Fanout:
             return None
         if names:
             return None if names <= delivery.codecs else PLAIN
-        if payload_bytes < RECODE_BYTES or not isinstance(self.source, Stream):
+        if payload_bytes < RECODE_BYTES or self._lane.backed_up or not isinstance(self.source, Stream):
             return None
         chain = self._policy.chain_for(self.source, delivery.codecs)
         return None if chain == PLAIN else chain

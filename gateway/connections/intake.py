@@ -112,6 +112,10 @@ class Intake:
         if len(session.transfers) >= self._limits.max_transfers:
             problem = f"the connection has max_transfers={self._limits.max_transfers} under way"
             raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
+        under_way = sum([inbound.message.plan.payload_bytes for inbound in session.transfers.values()])
+        if under_way + plan.payload_bytes > self._limits.max_message_bytes:
+            problem = f"{under_way} bytes are under way; with {plan.payload_bytes} more they exceed max_message_bytes"
+            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
         self._last_transfer = self._last_transfer % 0xFFFF_FFFF + 1
         message = LargeMessage(
             fanout.source,

@@ -134,7 +134,7 @@ def test_frames_of_transfers_that_are_not_open_are_skipped() -> None:
     _, publisher, _ = pair()
     publisher.send(write_chunk(5, 0, (bytes(8),)), End(5, 0, 0).write(), Abort(5, 5000).write())
     assert not publisher.read().log
-    assert publisher.closed is None
+    assert publisher.close_code() is None
 
 
 def test_a_transfer_number_that_is_in_use() -> None:
@@ -148,6 +148,14 @@ def test_too_many_transfers() -> None:
     _, publisher, _ = pair(Limits(max_transfers=1))
     publisher.large(0, PAYLOAD, transfer=1)
     publisher.large(1, PAYLOAD, transfer=2)
+    assert publisher.read().codes == [Code.LIMIT_EXCEEDED]
+
+
+def test_transfers_that_are_too_large_together() -> None:
+    _, publisher, _ = pair(Limits(max_message_bytes=2 * len(PAYLOAD) - 1))
+    publisher.large(0, PAYLOAD, transfer=1).end()
+    publisher.large(0, PAYLOAD, transfer=2)
+    publisher.large(1, PAYLOAD, transfer=3)
     assert publisher.read().codes == [Code.LIMIT_EXCEEDED]
 
 
