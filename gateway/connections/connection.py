@@ -262,7 +262,7 @@ class Connection:
     def answered(self, pong: Pong) -> None:
         """The peer has read everything up to a PING of ours."""
         if self.link is not None:
-            self.link.answered(pong.t0, self._clock.time_ns())
+            self.link.answered(pong, self._clock.time_ns())
             self.drain()
 
     def _behind(self) -> Outbox:

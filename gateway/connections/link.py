@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from gateway.protocol.signals import Pong
+
 PINGS_A_WINDOW = 4
 MAX_PING_EVERY_BYTES = 1024 * 1024
 """A PING follows each quarter of the window, or so many bytes of chunks."""
@@ -21,6 +23,9 @@ MAX_WINDOW_BYTES = 64 * 1024 * 1024
 TARGET_DELAY_NS = 10_000_000
 """How long bulk may queue on its way, beyond the smallest round trip."""
 
+BASE_PERIODS = 3
+BASE_PERIOD_NS = 20_000_000_000
+"""The fastest is forgotten after a minute, so that a clock that was set does not matter for long."""
 
 LARGEST_STEP_DOWN = -0.5
 """How much of what was read the window shrinks by at most: a reader that was not scheduled for a moment is not slow."""
@@ -35,13 +40,25 @@ class Link:
         window_bytes: how much bulk may be unanswered.
     """
 
-    __slots__ = ("_answered", "_marks", "_sent", "goodput_bytes_per_s", "rtt_ns", "window_bytes")
+    __slots__ = (
+        "_answered",
+        "_bases_ns",
+        "_marks",
+        "_next_base_ns",
+        "_sent",
+        "goodput_bytes_per_s",
+        "rtt_ns",
+        "window_bytes",
+    )
 
     def __init__(self) -> None:
         self._sent = 0
         self._answered = 0
         self._marks: deque[tuple[int, int, int]] = deque()
         """PINGs under way: when, bytes sent before it, bytes answered by then."""
+        self._bases_ns: deque[int] = deque(maxlen=BASE_PERIODS)
+        """The smallest one-way delay of each of the last periods, by two clocks that need not agree."""
+        self._next_base_ns = 0
         self.rtt_ns = 0
         self.goodput_bytes_per_s = 0.0
         self.window_bytes = FIRST_WINDOW_BYTES
@@ -60,19 +77,28 @@ class Link:
         self._marks.append((now_ns, self._sent, self._answered))
         return True
 
-    def answered(self, t0_ns: int, now_ns: int) -> None:
-        """A PONG with ``t0_ns`` came: everything sent before its PING has been read."""
+    def answered(self, pong: Pong, now_ns: int) -> None:
+        """A PONG came: everything sent before its PING has been read."""
         marks = self._marks
-        if not any(mark[0] == t0_ns for mark in marks):
+        if not any(mark[0] == pong.t0 for mark in marks):
             return
         while True:
             asked_ns, sent, answered_before = marks.popleft()
-            if asked_ns == t0_ns:
+            if asked_ns == pong.t0:
                 break
         newly, self._answered = sent - self._answered, sent
         delay_ns = max(1, now_ns - asked_ns)
         self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
         self.goodput_bytes_per_s = (sent - answered_before) / delay_ns * 1e9
-        room = (TARGET_DELAY_NS - (delay_ns - self.rtt_ns)) / TARGET_DELAY_NS
+        room = (TARGET_DELAY_NS - self._queued_ns(pong.t1 - pong.t0, now_ns)) / TARGET_DELAY_NS
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
         self.window_bytes = int(min(max(window, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES))
+
+    def _queued_ns(self, one_way_ns: int, now_ns: int) -> int:
+        """How much longer a PING was under way than the fastest of late; not how long its answer waited for us."""
+        bases = self._bases_ns
+        if now_ns >= self._next_base_ns:
+            self._next_base_ns = now_ns + BASE_PERIOD_NS
+            bases.append(one_way_ns)
+        bases[-1] = min(bases[-1], one_way_ns)
+        return one_way_ns - min(bases)

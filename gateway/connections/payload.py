@@ -96,11 +96,16 @@ def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, 
         publisher: the sender's peer.
         offset: of the message, or of the first record.
     """
-    start, end = frame.start, frame.end
-    padded_end = start + padded(end - start)
-    size = padded_end - start
-    cut = padded_end if size <= COPY_BYTES else end - len(parsed.payload)
-    head = bytearray(memoryview(data)[start:cut])
+    padded_end = frame.start + padded(frame.end - frame.start)
+    cut = padded_end if padded_end - frame.start <= COPY_BYTES else frame.end - len(parsed.payload)
+    return cut_as_run(memoryview(data), frame.start, cut, padded_end, source, publisher, offset, parsed.count)
+
+
+def cut_as_run(
+    view: memoryview, start: int, cut: int, padded_end: int, source: Source, publisher: int, offset: int, count: int
+) -> Run:
+    """As :func:`frame_as_run`, of the frame from ``start`` on; what lies before ``cut`` is copied and patched."""
+    head = bytearray(view[start:cut])
     DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, offset)
-    buffers: tuple[Buffer, ...] = (head,) if cut == padded_end else (head, memoryview(data)[cut:padded_end])
-    return Run(source, offset, parsed.count, buffers, size, 0, parsed.count)
+    buffers: tuple[Buffer, ...] = (head,) if cut == padded_end else (head, view[cut:padded_end])
+    return Run(source, offset, count, buffers, padded_end - start, 0, count)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gateway.connections.fanout import RECODE_BYTES
 from gateway.connections.intake import Intake
-from gateway.connections.payload import check_payload, frame_as_run
+from gateway.connections.payload import check_payload, cut_as_run, frame_as_run
 from gateway.connections.session import Route, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
@@ -28,12 +28,14 @@ from gateway.protocol.wire import (
     ROUTE_AT,
     Buffer,
     Opcode,
+    padded,
 )
 from gateway.streams.run import Run
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED
 _HEADER_BYTES = DATA_HEADER.size
+_NO_CODECS: frozenset[str] = frozenset()
 _MAX_SEQUENCE = 2**64 - 1
 
 
@@ -74,10 +76,10 @@ class Router:
         self._intake = intake
 
     def publish_run(self, session: Session, incoming: Incoming, at: int) -> int:
-        """Publish the small messages from ``at`` on that go to the same stream; where the next frame starts.
+        """Publish the messages from ``at`` on that are like the last one to their stream; where the next frame starts.
 
-        Stops before the first frame that is anything else. 0 if that is the frame at ``at`` itself: then it needs
-        :meth:`publish_frame`.
+        Stops before the first frame that is anything else, and behind a larger one. 0 if that is the frame at ``at``
+        itself: then it needs :meth:`publish_frame`.
         """
         data = incoming.data
         size = incoming.size
@@ -96,8 +98,10 @@ class Router:
         payload_bytes = route.payload_bytes
         small_bytes = _HEADER_BYTES + meta_bytes + payload_bytes
         expected = route.next_sequence
-        if frame_bytes != small_bytes or frame_bytes >= RECODE_BYTES or flags & _SPECIAL:
+        if frame_bytes != small_bytes or flags & _SPECIAL:
             return 0
+        if frame_bytes >= RECODE_BYTES:
+            return self._publish_alike(session, incoming, at, route)
         patched = incoming.patched()
         patch = DATA_ROUTE.pack_into
         start = last_at = at
@@ -136,6 +140,31 @@ class Router:
         if wants_ack & FLAG_ACK:
             session.connection.send(Ack(alias, count, expected - 1, offset - 1))
         return at
+
+    def _publish_alike(self, session: Session, incoming: Incoming, at: int, route: Route) -> int:
+        """Publish one larger frame that differs from the last one to its alias by its payload alone, if at all."""
+        stream, fanout, data = route.stream, route.fanout, incoming.data
+        frame_bytes, _, flags, meta_units, alias, _, sequence, _ = DATA_HEADER.unpack_from(data, at)
+        payload_at = at + _HEADER_BYTES + len(route.meta)
+        if (
+            stream is None
+            or fanout is None
+            or sequence != route.next_sequence
+            or at + frame_bytes > incoming.size
+            or data[at + _HEADER_BYTES : payload_at] != route.meta
+            or meta_units * ALIGNMENT != len(route.meta)
+            or fanout.chains_for(_NO_CODECS, incoming.view[payload_at : at + frame_bytes], route.itemsize)
+        ):
+            return 0
+        after = at + padded(frame_bytes)
+        peer = session.connection.peer
+        run = cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
+        route.next_sequence += 1
+        stream.append_run(run)
+        fanout.deliver(run)
+        if flags & FLAG_ACK:
+            session.connection.send(Ack(alias, 1, sequence, run.first))
+        return after
 
     def publish_frame(self, session: Session, incoming: Incoming, frame: Frame) -> None:
         """Publish one MESSAGE or BATCH, of any size and encoding, or begin a large one; refuse it if it is wrong.
@@ -192,7 +221,7 @@ class Router:
         run = frame_as_run(incoming.data, frame, parsed, stream, connection.peer, stream.next_offset)
         stream.append_run(run)
         if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
-            route.meta, route.payload_bytes = bytes(parsed.meta), len(parsed.payload)
+            route.meta, route.payload_bytes, route.itemsize = bytes(parsed.meta), len(parsed.payload), itemsize
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             fanout.deliver(run)
         else:

@@ -25,10 +25,21 @@ class Route:
         next_sequence: the sequence that the next message must have.
         transfer: the large message that is under way to this alias, by the client's number.
         meta: the last meta block without headers that was found good, and of its messages
-        payload_bytes: the size of the payload.
+        payload_bytes: the size of the payload,
+        itemsize: the size of an element.
     """
 
-    __slots__ = ("fanout", "meta", "name", "next_sequence", "payload_bytes", "refusal", "stream", "transfer")
+    __slots__ = (
+        "fanout",
+        "itemsize",
+        "meta",
+        "name",
+        "next_sequence",
+        "payload_bytes",
+        "refusal",
+        "stream",
+        "transfer",
+    )
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -40,6 +51,7 @@ class Route:
         self.meta = b""
         # No frame is as long: the first message of every alias goes through all checks.
         self.payload_bytes = 2**32
+        self.itemsize = 1
 
 
 class Inbound:

@@ -25,6 +25,9 @@ from gateway.server.frame_reader import Binary, Foreign, FrameReader
 JOIN_BYTES = 16 * 1024
 """Binary messages up to this size are handed on together when one read brings several."""
 
+FULL_READS_A_TURN = 4
+"""After so many reads that brought all there was room for, others get their turn."""
+
 HIGH_WATER_BYTES = 1024 * 1024
 LOW_WATER_BYTES = 256 * 1024
 CLOSE_TIMEOUT_S = 5.0
@@ -65,9 +68,12 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     __slots__ = (
         "_endpoint",
         "_fragments",
+        "_full_reads",
         "_loop",
+        "_offered_bytes",
         "_protocol",
         "_reader",
+        "_reading_paused",
         "_session",
         "_text",
         "_transport",
@@ -83,6 +89,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         )
         self._reader = FrameReader(endpoint.max_frame_bytes)
         self._session: Session | None = None
+        self._offered_bytes = 0
+        self._full_reads = 0
+        self._reading_paused = False
         self._fragments: list[bytes] | None = None
         self._text = False
         self._transport: asyncio.Transport
@@ -97,10 +106,18 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the loop reads to."""
-        return self._reader.buffer()
+        buffer = self._reader.buffer()
+        self._offered_bytes = len(buffer)
+        return buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes have come."""
+        if nbytes < self._offered_bytes:
+            self._full_reads = 0
+        else:
+            self._full_reads += 1
+            if self._full_reads == FULL_READS_A_TURN:
+                self._end_turn()
         if self._session is None:
             self._shake_hands(self._reader.buffer()[:nbytes])
             return
@@ -157,11 +174,13 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def pause_reading(self) -> None:
         """See the port."""
+        self._reading_paused = True
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """See the port."""
+        self._reading_paused = False
         if not self._transport.is_closing():
             self._transport.resume_reading()
 
@@ -177,6 +196,17 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         return self._transport.get_write_buffer_size()
 
     # What the WebSocket protocol says.
+
+    def _end_turn(self) -> None:
+        # libuv reads up to 32 times before it looks at another socket: 8 MB, and as long as that takes.
+        self._full_reads = 0
+        if not self._reading_paused:
+            self._transport.pause_reading()
+            self._loop.call_soon(self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        if not self._reading_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _shake_hands(self, data: memoryview) -> None:
         self._step_library(data)

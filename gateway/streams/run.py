@@ -6,7 +6,8 @@ writing cost once per run, not once per message.
 
 from __future__ import annotations
 
-from typing import Protocol
+from operator import is_
+from typing import Protocol, cast
 
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Buffer
@@ -73,21 +74,23 @@ class Run:
         return self.first + self.count - 1
 
     def newest(self) -> Run:
-        """The last frame as a run of its own; copied if it would keep a much larger buffer alive."""
+        """The last frame as a run of its own; copied where it would keep much larger buffers alive."""
         if self._newest is not None:
             return self._newest
-        last_frame = memoryview(self.buffers[0])[self.last_at :]
-        whole_bytes = _whole_bytes(last_frame)
-        if not self.last_at and last_frame.nbytes * PIN_FACTOR >= whole_bytes:
+        whole = self.buffers
+        cut = (memoryview(whole[0])[self.last_at :], *whole[1:]) if self.last_at else whole
+        kept = tuple([_unpinned(buffer) for buffer in cut])
+        if not self.last_at and all(map(is_, kept, whole)):
             return self
-        if last_frame.nbytes * PIN_FACTOR < whole_bytes:
-            last_frame = memoryview(bytes(last_frame))
         first = self.first + self.count - self.last_count
-        buffers = (last_frame, *self.buffers[1:])
-        self._newest = Run(self.source, first, self.last_count, buffers, self.size - self.last_at, 0, self.last_count)
+        self._newest = Run(self.source, first, self.last_count, kept, self.size - self.last_at, 0, self.last_count)
         return self._newest
 
 
-def _whole_bytes(view: memoryview) -> int:
-    whole = view.obj
-    return len(whole) if isinstance(whole, bytes | bytearray) else view.nbytes
+def _unpinned(buffer: Buffer) -> Buffer:
+    """The buffer; copied if it is a slice that would keep a much larger one alive."""
+    if not isinstance(buffer, memoryview):
+        return buffer
+    whole = buffer.obj
+    whole_bytes = len(whole) if isinstance(whole, bytes | bytearray) else memoryview(cast(bytes, whole)).nbytes
+    return buffer if buffer.nbytes * PIN_FACTOR >= whole_bytes else bytes(buffer)

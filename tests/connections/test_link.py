@@ -14,6 +14,7 @@ from gateway.connections.link import (
     TARGET_DELAY_NS,
     Link,
 )
+from gateway.protocol.signals import Pong
 
 MS = 1_000_000
 
@@ -32,7 +33,7 @@ def transmit(link: Link, bytes_per_ms: int, rtt_ms: int, total_bytes: int) -> in
         longest = max(longest, (sent - served) * MS // bytes_per_ms)
         pings = [(t0, at, answer or (now + rtt_ms * MS if at <= served else 0)) for t0, at, answer in pings]
         for t0, _, _ in [ping for ping in pings if ping[2] and ping[2] <= now]:
-            link.answered(t0, now)
+            link.answered(Pong(t0, now, now), now)
         pings = [ping for ping in pings if not (ping[2] and ping[2] <= now)]
     return longest
 
@@ -70,7 +71,7 @@ def test_an_answer_to_no_ping_of_ours_changes_nothing() -> None:
     link = Link()
     while link.open:
         link.sent(MAX_PING_EVERY_BYTES, 5)
-    link.answered(99, 100)
+    link.answered(Pong(99, 100, 100), 100)
     assert not link.open
     assert link.rtt_ns == 0
 
@@ -85,5 +86,29 @@ def test_the_window_stays_within_its_bounds(steps: list[tuple[int, int, bool]]) 
         if link.open and link.sent(size, now):
             asked.append(now)
         if answer and asked:
-            link.answered(asked.pop(0), now)
+            link.answered(Pong(asked.pop(0), now, now), now)
         assert MIN_WINDOW_BYTES <= link.window_bytes <= MAX_WINDOW_BYTES
+
+
+def test_clocks_need_not_agree_and_may_be_set() -> None:
+    link = Link()
+    now = 0
+    for skew in (10**18, -(10**18)):
+        for _ in range(400):
+            now += 200 * MS
+            while link.open:
+                if link.sent(65536, now):
+                    asked = now
+            link.answered(Pong(asked, asked + MS + skew, asked + MS + skew), now + MS)
+    assert link.window_bytes > FIRST_WINDOW_BYTES
+
+
+def test_an_answer_that_waits_for_us_does_not_narrow_the_window() -> None:
+    link = Link()
+    for round_ in range(50):
+        now = round_ * 1000 * MS
+        while link.open:
+            if link.sent(65536, now):
+                asked = now
+        link.answered(Pong(asked, asked + MS, asked + MS), now + 500 * MS)
+    assert link.window_bytes > FIRST_WINDOW_BYTES
