@@ -1,4 +1,4 @@
-"""Settings from the command line, the environment and a file; read here and nowhere else."""
+"""Everything that a gateway can be told, with its defaults."""
 
 from __future__ import annotations
 

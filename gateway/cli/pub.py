@@ -1,0 +1,131 @@
+"""``frys pub``: publishes the array of a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import orjson
+import typer
+import uvloop
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from gateway.cli import text
+from gateway.cli.array_file import read_arrays
+from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
+from gateway.client import TransmissionResult, connect
+from gateway.protocol.messages import Kind
+from gateway.protocol.tensors import Array
+
+CLOSE_TIMEOUT_S: Final = 1.0
+"""What is interrupted need not be sent to its end."""
+
+
+def pub(
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="WORKFLOW/NAME, e.g. wf-42/weights.")],
+    file: Annotated[
+        str,
+        typer.Argument(metavar="FILE", help="An .npy file; an .npz with several tensors; - for standard input."),
+    ],
+    kind: Annotated[
+        Kind | None,
+        typer.Option(
+            metavar="KIND",
+            case_sensitive=False,
+            help="state, event, collaboration or control. Without it: the stream's own, or state for a new one.",
+        ),
+    ] = None,
+    codec: Annotated[
+        str,
+        typer.Option(
+            metavar="CHAIN", help="auto samples what pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, ..."
+        ),
+    ] = "auto",
+    header: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="May be repeated. What reads as JSON is JSON, anything else a string."),
+    ] = None,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    client_id: ClientId = None,
+) -> None:
+    """Publish the array of a file and wait until the gateway has taken it.
+
+    The file is mapped, not read: its size is no matter.
+
+    Examples:
+
+        frys pub wf-42/weights weights.npy
+        frys pub wf-42/events tokens.npy --kind event --codec shuffle+zstd:3 --header step=7
+    """
+    headers = parse_headers(header or [])
+    arrays = read_arrays(file, sys.stdin.buffer)
+    connecting = connect(url, token=token, client_id=client_id, backoff=None, close_timeout_s=CLOSE_TIMEOUT_S)
+    with _progress(Console(stderr=True)) as progress:
+        task = progress.add_task(text.printable(stream), total=None)
+
+        async def publish() -> TransmissionResult:
+            async with connecting as client:
+                return await client.publish(
+                    stream,
+                    arrays,
+                    kind=kind,
+                    headers=headers,
+                    codec=codec,
+                    progress=lambda sent, total: progress.update(task, completed=sent, total=total),
+                )
+
+        result = uvloop.run(publish())
+    print(f"{stream} {summary(result, nbytes_of(arrays))}")
+
+
+def parse_headers(pairs: Sequence[str]) -> dict[str, Any]:
+    """Headers from ``NAME=VALUE``, where a value is JSON if it can be read as such, or else a string.
+
+    Raises:
+        BadParameter: a pair has no ``=``, or no name.
+    """
+    headers: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not (name and equals):
+            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--header")
+        try:
+            headers[name] = orjson.loads(value)
+        except orjson.JSONDecodeError:
+            headers[name] = value
+    return headers
+
+
+def nbytes_of(arrays: Array | Mapping[str, Array]) -> int:
+    """The size of one array, or of several together."""
+    return sum(array.nbytes for array in (arrays.values() if isinstance(arrays, Mapping) else [arrays]))
+
+
+def summary(result: TransmissionResult, nbytes: int) -> str:
+    """How a publish went, in one line.
+
+    Args:
+        result: what the client says.
+        nbytes: size of the payload.
+    """
+    return (
+        f"offset {result.offset}: {text.size(nbytes)} sent as {text.size(result.bytes_transmitted)}"
+        f" (ratio {result.compression_ratio:.2f}), {text.rate(nbytes, result.latency_s) / 1e6:.1f} MB/s,"
+        f" latency {text.duration(result.latency_s)}, quality {result.quality_score:.2f}"
+    )
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )

@@ -1,0 +1,154 @@
+"""``frys sub``: shows, and saves, what the streams of a pattern bring."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+import uvloop
+from rich.console import Console
+
+from gateway.cli import text
+from gateway.cli.array_file import save
+from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
+from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
+from gateway.cli.tally import Tally, losses
+from gateway.client import Client, ClientState, Connecting, Gap, Subscription, connect
+from gateway.errors import name_of
+
+TICK_S: Final = 0.2
+"""Between two looks at the connection's state, and between two portions of lines on a terminal."""
+TICKS_PER_RATE: Final = 5
+"""A rate of the last second can be read while it changes."""
+
+
+def sub(
+    pattern: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATTERN",
+            help="A stream, or a pattern: * stands for one segment, ** for the rest, e.g. 'wf-42/**'.",
+        ),
+    ],
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many messages.")] = None,
+    save_to: Annotated[
+        Path | None,
+        typer.Option(
+            "--save",
+            metavar="DIR",
+            file_okay=False,
+            help="Save each message as DIR/STREAM@OFFSET.npy (.npz if it has several tensors).",
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a message.")] = False,
+    url: Url = DEFAULT_URL,
+    token: Token = None,
+    client_id: ClientId = None,
+) -> None:
+    """Show the messages of all streams that match a pattern, until Ctrl-C.
+
+    Stdout has the messages, one line each; what else there is to tell goes to stderr. A connection that is lost is
+    opened again.
+
+    Examples:
+
+        frys sub 'wf-42/**'
+        frys sub wf-42/weights --count 1 --save snapshots
+        frys sub 'digits/*' --json | jq .latency_s
+    """
+    connecting = connect(url, token=token, client_id=client_id, on_error=lambda error: _tell(str(error)))
+    console = Console()
+    on_terminal = console.is_terminal and not as_json
+    printer = TerminalPrinter(console) if on_terminal else LinePrinter(as_json=as_json)
+    watch = Watch(printer, count, save_to)
+    interrupted = True
+    try:
+        uvloop.run(watch.run(connecting, pattern))
+        interrupted = False
+    finally:
+        printer.close()
+        # What ran without a terminal is interrupted by a program, which asked for the messages only.
+        if on_terminal or not interrupted:
+            watch.conclude()
+
+
+class Watch:
+    """Takes the messages of one subscription, until there are enough.
+
+    Args:
+        printer: shows them.
+        count: how many are enough; None: there are never enough.
+        directory: where they are saved, if they are.
+    """
+
+    def __init__(self, printer: Printer, count: int | None, directory: Path | None) -> None:
+        self._printer = printer
+        self._count = count
+        self._directory = directory
+        self._tally = Tally()
+        self._subscription: Subscription | None = None
+
+    async def run(self, connecting: Connecting, pattern: str) -> None:
+        """Subscribe, and show what comes.
+
+        Raises:
+            FrysError: as of ``connect`` and ``subscribe``.
+            OSError: a message cannot be saved.
+        """
+        async with connecting as client:
+            subscription = client.subscribe(pattern, on_gap=_tell_gap, progress=self._printer.progress)
+            async with subscription:
+                self._subscription = subscription
+                self._tally.start(time.monotonic())
+                _tell(f"subscribed to {pattern}")
+                ticker = asyncio.create_task(self._tick(client, subscription))
+                try:
+                    await self._take(subscription)
+                finally:
+                    ticker.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await ticker
+
+    def conclude(self) -> None:
+        """Tell how much it was, if there was a subscription at all."""
+        if self._subscription is not None:
+            _tell(self._tally.total(time.monotonic(), self._subscription.stats))
+
+    async def _take(self, subscription: Subscription) -> None:
+        async for message in subscription:
+            saved = None
+            if self._directory is not None:
+                saved = await asyncio.to_thread(save, self._directory, message)
+            self._tally.add(message)
+            self._printer.message(message, saved, more=subscription.stats.buffered_bytes > 0)
+            if self._tally.messages == self._count:
+                return
+
+    async def _tick(self, client: Client, subscription: Subscription) -> None:
+        state, rates = client.state, ""
+        for tick in itertools.count():
+            await asyncio.sleep(TICK_S)
+            if client.state is not state:
+                state = client.state
+                _tell(
+                    "connected again"
+                    if state is ClientState.CONNECTED
+                    else f"the connection was lost: {state.name.lower()}"
+                )
+            if tick % TICKS_PER_RATE == 0:
+                rates = self._tally.recent(time.monotonic())
+            self._printer.tick(f"{text.count(self._tally.messages, 'message')}, {rates}{losses(subscription.stats)}")
+
+
+def _tell_gap(gap: Gap) -> None:
+    _tell(f"gap in {gap.stream}: offsets {gap.first} to {gap.last} ({name_of(gap.code)})")
+
+
+def _tell(line: str) -> None:
+    print(f"frys sub: {line}", file=sys.stderr, flush=True)

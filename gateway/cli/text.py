@@ -1,0 +1,47 @@
+"""Numbers and tensors as people read them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich import filesize
+
+from gateway.protocol.dtypes import dtype_name
+from gateway.protocol.tensors import TensorSpec
+
+
+def size(byte_count: float) -> str:
+    """``12.3 MB``."""
+    return filesize.decimal(int(byte_count))
+
+
+def rate(amount: float, seconds: float) -> float:
+    """Amount per second; 0 where no time has passed."""
+    return amount / seconds if seconds > 0 else 0.0
+
+
+def count(number: int, noun: str) -> str:
+    """``1 message``, ``1,024 messages``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """``83 us``, ``1.24 ms``, ``2.50 s``."""
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.0f} us"
+    return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def tensors(specs: Sequence[TensorSpec]) -> str:
+    """``float32[64, 10]``, ``w float32[64, 10] + b float32[10]``, ``no tensor``."""
+    return " + ".join(_tensor(spec) for spec in specs) or "no tensor"
+
+
+def _tensor(spec: TensorSpec) -> str:
+    described = f"{dtype_name(spec.dtype)}{list(spec.shape)}"
+    return f"{printable(spec.name)} {described}" if spec.name else described
+
+
+def printable(text: str) -> str:
+    """Text of a peer without what a terminal would obey: control characters and escape sequences."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

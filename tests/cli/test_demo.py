@@ -1,0 +1,45 @@
+"""``frys demo`` as a user starts it."""
+
+import importlib.util
+import re
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from gateway.cli.exit_code import ExitCode
+from gateway.cli.program import run
+
+
+def test_it_trains_shows_and_leaves_nothing_behind() -> None:
+    options = ["--seconds", "3", "--port", "0", "--admin-port", "0", "--steps-per-second", "50"]
+    command = [sys.executable, "-m", "gateway", "demo", *options]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=90)
+    assert result.stderr == ""
+    assert result.returncode == ExitCode.OK
+    first, *lines, last = result.stdout.splitlines()
+    place = re.fullmatch(r"a gateway on ws://127\.0\.0\.1:(\d+)  \(admin http://127\.0\.0\.1:\d+\)", first)
+    assert place is not None
+    assert lines
+    assert re.match(r"run 1 step \d+  loss \d\.\d+  accuracy \d\d\.\d%  8 streams  \d+ msg/s", lines[-1])
+    assert re.fullmatch(r"the demo has ended: [\d,]+ messages of 8 streams, .*, best accuracy \d\d\.\d%", last)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(place[1])))
+
+
+def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert run(["demo", "--port", str(port), "--seconds", "1"]) == ExitCode.CANNOT_LISTEN
+    captured = capsys.readouterr()
+    assert captured.err.startswith("frys demo: gateway: cannot listen: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert run(["demo"]) == ExitCode.FAILURE
+    assert capsys.readouterr().err == (
+        "frys demo: scikit-learn is not installed; the demo needs its digits: pip install 'frys-gateway[server]'\n"
+    )

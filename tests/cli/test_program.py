@@ -1,0 +1,57 @@
+"""The program finds its commands, and whatever goes wrong is one line on stderr and an exit code."""
+
+import pytest
+from typer.testing import CliRunner
+
+from gateway import __version__
+from gateway.cli.exit_code import MEANINGS, ExitCode
+from gateway.cli.program import COMMANDS, app, main, run
+
+
+def test_help_lists_commands_and_exit_codes() -> None:
+    result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert all(command in result.stdout for command in COMMANDS)
+    assert all(f"{code.value}: {MEANINGS[code]}" in result.stdout for code in ExitCode)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_examples(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0
+    assert f"{command} [OPTIONS]" in result.stdout
+    assert f"\n  frys {command}" in result.stdout
+
+
+def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == ExitCode.OK
+    assert "Usage: frys" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--version"]) == ExitCode.OK
+    assert capsys.readouterr().out == f"frys {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["srve"], "frys: No such command 'srve'"),
+        (["serve", "--port", "70000"], "frys serve: Invalid value for '--port'"),
+        (["serve", "--bogus"], "frys serve: No such option: --bogus"),
+        (["pub", "wf/x"], "frys pub: Missing argument 'FILE'"),
+        (["pub", "wf/x", "x.npy", "--kind", "bogus"], "frys pub: Invalid value for '--kind'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(said)
+    assert captured.err.count("\n") == 1
+
+
+def test_main_exits_with_the_code() -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(["srve"])
+    assert exited.value.code == ExitCode.USAGE
