@@ -1,0 +1,231 @@
+"""What the pages say is so: their examples run, and every file, function, target and link that they name exists."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import httpx
+import numpy as np
+import pytest
+
+from gateway.config import Settings
+from gateway.ids import StreamName
+from gateway.testing import running_gateway
+
+ROOT: Final = Path(__file__).parent.parent
+README: Final = (ROOT / "README.md").read_text("utf-8")
+PAGES: Final = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not any(part.startswith(".") or part == "node_modules" for part in path.relative_to(ROOT).parts)
+)
+CODE_PAGES: Final = sorted((ROOT / "docs").rglob("*.md"))
+EXAMPLES: Final = sorted((ROOT / "examples").glob("*.py"))
+
+URL: Final = "ws://127.0.0.1:8765"
+ADMIN_URL: Final = "http://127.0.0.1:8766"
+TIMEOUT_S: Final = 60
+
+BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
+REFERENCE: Final = re.compile(r"`([\w./-]+\.py)(?::([\w.]+))?`")
+PATH: Final = re.compile(r"`((?:gateway|tests|spec|docs|examples|benchmarks)/[\w./-]*)`")
+LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def relative(path: Path) -> str:
+    """The path as the repository knows it; names the parameters of the tests below."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of the README in a language."""
+    return [body for found, body in BLOCK.findall(README) if found == language]
+
+
+def shell_lines() -> Iterator[list[str]]:
+    """The words of each line of the README's shell blocks, comments left out."""
+    for body in blocks("sh"):
+        for line in body.splitlines():
+            if words := shlex.split(line, comments=True):
+                yield words
+
+
+async def run(*arguments: str, cwd: Path) -> str:
+    """Run this interpreter, in which the repository can be imported, warnings as errors; returns what it printed."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *arguments,
+        cwd=cwd,
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(TIMEOUT_S):
+        out, errors = await process.communicate()
+    assert process.returncode == 0, errors.decode()
+    return out.decode()
+
+
+def names_in(path: Path) -> set[str]:
+    """Classes, functions, methods, constants and attributes of a module: ``Class``, ``Class.method``, ``function``."""
+    found: set[str] = set()
+    for statement in ast.parse(path.read_text("utf-8")).body:
+        match statement:
+            case ast.ClassDef(name=outer):
+                found.add(outer)
+                found |= {f"{outer}.{name}" for inner in statement.body for name in _defined(inner)}
+            case _:
+                found |= _defined(statement)
+    return found
+
+
+def _defined(statement: ast.stmt) -> set[str]:
+    match statement:
+        case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            return {name}
+        case ast.AnnAssign(target=ast.Name(id=name)):
+            return {name}
+        case ast.Assign(targets=targets):
+            return {target.id for target in targets if isinstance(target, ast.Name)}
+    return set()
+
+
+def find(reference: str) -> Path | None:
+    """The file that a page means, relative to the repository or to ``gateway``."""
+    return next((path for path in (ROOT / reference, ROOT / "gateway" / reference) if path.exists()), None)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that the headings of a page get when it is shown."""
+    titles = re.findall(r"^#+ (.+)$", BLOCK.sub("", page.read_text("utf-8")), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+# What is shown runs.
+
+
+@pytest.mark.parametrize("code", blocks("python"), ids=["async", "blocking"])
+async def test_the_readme_s_python_runs(code: str, tmp_path: Path) -> None:
+    assert URL in code
+    async with running_gateway() as gateway:
+        script = tmp_path / "example.py"
+        script.write_text(code.replace(URL, gateway.url), "utf-8")
+        await run(str(script), cwd=tmp_path)
+        weights = gateway.core.streams.get(StreamName("wf-42/weights"))
+        assert weights is not None
+        assert weights.next_offset == 1
+
+
+async def test_the_readme_s_async_example_prints_what_it_receives(tmp_path: Path) -> None:
+    async with running_gateway() as gateway:
+        out = await run("-c", blocks("python")[0].replace(URL, gateway.url), cwd=tmp_path)
+    assert "wf-42/weights float32 (256, 64) {'step': 7}" in out
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=relative)
+async def test_an_example_runs(path: Path, tmp_path: Path) -> None:
+    async with running_gateway() as gateway:
+        assert await run(str(path), gateway.url, cwd=tmp_path)
+
+
+async def test_the_readme_s_frys_commands_work(tmp_path: Path) -> None:
+    commands = [words[1:] for words in shell_lines() if words[0] == "frys"]
+    weights = np.arange(12, dtype=np.float32).reshape(3, 4)
+    np.save(tmp_path / "weights.npy", weights)
+    async with running_gateway() as gateway:
+        for command in commands:
+            if command[0] in ("pub", "sub"):
+                await run("-m", "gateway", *command, "--url", gateway.url, cwd=tmp_path)
+            else:
+                assert await run("-m", "gateway", command[0], "--help", cwd=tmp_path)
+    assert {command[0] for command in commands} == {"serve", "demo", "pub", "sub"}
+    saved = tmp_path / "snapshots" / "wf-42" / "weights@00000000.npy"
+    assert relative(ROOT / saved.relative_to(tmp_path)) in README
+    assert (np.load(saved) == weights).all()
+
+
+async def test_the_readme_s_http_requests_work(tmp_path: Path) -> None:
+    np.save(tmp_path / "weights.npy", np.arange(12).reshape(3, 4))
+    body = (tmp_path / "weights.npy").read_bytes()
+    requests = [words[1:] for words in shell_lines() if words[0] == "curl"]
+    async with running_gateway(Settings(admin_port=0)) as gateway, httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+        for *options, url in requests:
+            assert url.startswith(ADMIN_URL)
+            url = url.replace(ADMIN_URL, str(gateway.admin_url))
+            match options:
+                case ["-T", name]:
+                    answer = await client.put(url, content=(tmp_path / name).read_bytes())
+                case ["-o", _]:
+                    answer = await client.get(url)
+                    assert answer.content == body
+                case []:
+                    answer = await client.get(url)
+                case _:
+                    pytest.fail(f"curl {' '.join(options)} is not known here")
+            assert answer.status_code == 200, answer.text
+    assert {request[0] for request in requests} >= {"-T", "-o"}
+
+
+# What is named exists.
+
+
+@pytest.mark.parametrize("path", CODE_PAGES, ids=relative)
+def test_every_function_that_a_page_names_exists(path: Path) -> None:
+    missing = []
+    for file, name in REFERENCE.findall(path.read_text("utf-8")):
+        found = find(file)
+        # `fanout.py` alone, in a page that has said of which folder it speaks.
+        known = found is not None or ("/" not in file and any((ROOT / "gateway").rglob(file)))
+        if not known or (name and (found is None or name not in names_in(found))):
+            missing.append(f"{file}:{name}")
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_every_path_that_a_page_names_exists(path: Path) -> None:
+    assert [name for name in PATH.findall(path.read_text("utf-8")) if not (ROOT / name).exists()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=relative)
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    broken = []
+    for link in LINK.findall(BLOCK.sub("", path.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_make_target_that_a_page_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    named = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text("utf-8"), re.M)}
+    assert {"run", "test", "bench"} <= named <= targets
+
+
+def test_the_two_commands_stand_in_the_readme() -> None:
+    assert [words[1] for words in shell_lines() if words[0] == "make"] == ["run", "test"]
+
+
+def test_every_decision_is_in_the_list() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = LINK.findall((folder / "README.md").read_text("utf-8"))
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
+def test_the_benchmarks_have_their_place() -> None:
+    assert README.count("<!-- benchmarks -->") == README.count("<!-- /benchmarks -->") == 1
+    named = set(re.findall(r"make bench ARGS=(\w+)", README))
+    assert named
+    assert all((ROOT / "benchmarks" / f"{name}.py").exists() for name in named)
