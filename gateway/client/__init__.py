@@ -1,0 +1,29 @@
+"""The Python SDK: ``connect`` for asyncio, ``gateway.client.sync.connect`` for programs without a loop."""
+
+from gateway.client.client import Client, Connecting, connect
+from gateway.client.core import ClientState
+from gateway.client.inbox import Inbox, Request
+from gateway.client.message import Message, RecordBatch
+from gateway.client.options import Backoff, Options
+from gateway.client.requests import RequestFailed
+from gateway.client.result import TransmissionResult
+from gateway.client.subscription import BatchIterator, Gap, Subscription, SubscriptionStats
+
+__all__ = [
+    "Backoff",
+    "BatchIterator",
+    "Client",
+    "ClientState",
+    "Connecting",
+    "Gap",
+    "Inbox",
+    "Message",
+    "Options",
+    "RecordBatch",
+    "Request",
+    "RequestFailed",
+    "Subscription",
+    "SubscriptionStats",
+    "TransmissionResult",
+    "connect",
+]

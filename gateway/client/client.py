@@ -1,0 +1,282 @@
+"""The async client: what a program sees of the SDK (``spec/client.md``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from types import TracebackType
+from typing import Any, Final, Self, Unpack
+
+from gateway.client.batcher import Batcher
+from gateway.client.codec_choice import AUTO
+from gateway.client.content import Headers
+from gateway.client.core import ClientState, Core
+from gateway.client.inbox import Inbox
+from gateway.client.message import Message
+from gateway.client.options import Options, Progress, Report, Settings
+from gateway.client.result import TransmissionResult
+from gateway.client.subscription import Gap, StreamProgress, Subscription
+
+TIMEOUT_S: Final = 30.0
+"""How long an answer may take before ``RequestTimeout``, unless the caller says otherwise."""
+BUFFER_BYTES: Final = 64 * 1024 * 1024
+"""What may wait between the socket and the application, for each subscription."""
+
+
+class Client:
+    """A connection to a gateway, kept up over losses. Made by :func:`connect`; to be used on the loop that made it."""
+
+    def __init__(self, options: Options) -> None:
+        loop = asyncio.get_running_loop()
+        self._core = Core(options)
+        publisher = self._core.publisher
+        self._batcher = Batcher(
+            max_pending_bytes=options.max_pending_bytes,
+            now_ns=self._core.now_ns,
+            first=lambda: loop.call_soon(publisher.flush),
+            full=publisher.flush,
+        )
+
+    async def open(self) -> Self:
+        """Connect. :func:`connect` does it."""
+        await self._core.open(self._batcher)
+        return self
+
+    async def close(self) -> None:
+        """Send what is waiting, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
+        await self._core.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # What it is.
+
+    @property
+    def client_id(self) -> str:
+        """Who this client is: as asked for, or as the gateway made up."""
+        return self._core.client_id
+
+    @property
+    def state(self) -> ClientState:
+        """Where the connection stands now."""
+        return self._core.state
+
+    @property
+    def rtt_s(self) -> float | None:
+        """The smallest round trip of the present connection; None before one was measured."""
+        session = self._core.session
+        rtt_ns = None if session is None else session.clock.rtt_ns
+        return None if rtt_ns is None else rtt_ns / 1e9
+
+    @property
+    def clock_offset_s(self) -> float:
+        """What is added to this machine's clock to get the gateway's, by which timestamps are given."""
+        session = self._core.session
+        return 0.0 if session is None else session.clock.offset_ns / 1e9
+
+    # Publishing.
+
+    async def publish(
+        self,
+        stream: str,
+        value: object,
+        *,
+        kind: str | None = None,
+        headers: Headers = None,
+        codec: str = AUTO,
+        progress: Progress | None = None,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> TransmissionResult:
+        """Publish one message and wait until the gateway has taken it.
+
+        Messages of one stream keep the order of the calls, also those of :meth:`publish_nowait`. Size is no matter: a
+        large payload is cut into chunks, between which messages of other streams pass.
+
+        Args:
+            stream: ``<workflow>/<name>``.
+            value: an array-like: ndarray, number, list, anything with ``__dlpack__`` in CPU memory or
+                ``__array_interface__``; or a mapping of names to array-likes; or None, for headers only. A C-contiguous
+                array is not copied: do not change it before this returns.
+            kind: ``state``, ``event``, ``collaboration`` or ``control``. None: what the stream is, or ``state`` for a
+                new one.
+            headers: JSON values by name, up to 64 KiB.
+            codec: ``auto`` samples what pays; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
+            progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
+            timeout_s: the longest time without progress, waiting for a connection included. None: forever.
+
+        Returns:
+            Where the message stands in its stream, and how the transmission went.
+
+        Raises:
+            UsageError: the value, headers, kind or codec cannot be used.
+            RequestRefused: the gateway refused the message; ``code`` says why.
+            RequestTimeout: see ``timeout_s``. The message may have been taken or not.
+            ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
+                is gone for good.
+        """
+        return await self._core.publisher.publish(
+            stream, value, kind=kind, headers=headers, codec=codec, progress=progress, timeout_s=timeout_s
+        )
+
+    def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
+        """Publish without waiting: the message is copied, and sent with others as soon as the loop runs.
+
+        Arrays of the same dtype and shape without headers are packed into record batches. What is refused later is told
+        to ``on_error``. Messages that are under way when the connection is lost may be lost with it; those that wait
+        are sent after reconnecting.
+
+        Args:
+            stream: ``<workflow>/<name>``.
+            value: as in :meth:`publish`; may be changed when this returns.
+            kind: as in :meth:`publish`.
+            headers: as in :meth:`publish`.
+
+        Raises:
+            UsageError: the value, headers or kind cannot be used.
+            RequestRefused: ``INVALID_NAME``.
+            CapacityError: more than ``max_pending_bytes`` wait to be sent. Give way with ``await client.drain()``.
+            ConnectionFailed: the connection is gone for good.
+        """
+        self._batcher.add(stream, value, kind, headers)
+
+    async def drain(self) -> None:
+        """Wait until everything that was published is written, but for what the operating system has not taken yet.
+
+        A program that publishes without pause with :meth:`publish_nowait` awaits this now and then.
+
+        Raises:
+            ConnectionFailed: the connection is gone for good.
+        """
+        await self._core.drain()
+
+    # Receiving.
+
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        on_error: Report | None = None,
+        on_gap: Callable[[Gap], None] | None = None,
+        progress: StreamProgress | None = None,
+    ) -> Subscription:
+        """Receive the streams that match a pattern: ``async with client.subscribe("wf-42/*") as messages``.
+
+        Args:
+            pattern: a stream's name, in which a segment may be ``*`` (any one segment), or the last one ``**`` (the
+                rest).
+            buffer_bytes: what may wait for the application. When it is full, of ``state`` streams only the newest
+                message is kept, and for the other kinds the connection is not read further.
+            on_error: told of messages that could not be decoded; None: the client's ``on_error``.
+            on_gap: told of messages that will not come.
+            progress: called with (stream, bytes received, bytes in all) while a large message comes in.
+
+        Raises:
+            RequestRefused: ``INVALID_NAME``.
+            InvalidArgument: ``buffer_bytes`` below 1.
+            ConnectionFailed: the connection is gone for good.
+        """
+        return self._core.subscribe(
+            pattern, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
+        )
+
+    # Requests.
+
+    async def request(
+        self,
+        address: str,
+        value: object = None,
+        *,
+        headers: Headers = None,
+        codec: str = AUTO,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> Message:
+        """Send a request to another client and wait for its reply.
+
+        Args:
+            address: ``agent:<client_id>``.
+            value: as in :meth:`publish`.
+            headers: as in :meth:`publish`.
+            codec: as in :meth:`publish`.
+            timeout_s: the longest time without progress of a large request or reply. None: forever.
+
+        Raises:
+            UsageError: the value, headers or codec cannot be used.
+            RequestFailed: the other client answered that it failed.
+            RequestRefused: ``NO_SUCH_PEER`` if nobody holds the address's inbox, ``PEER_GONE`` if the other client left
+                before it had replied; or what else the gateway refuses.
+            RequestTimeout: no reply in time.
+            ConnectionFailed: the connection was lost after the request was sent; it may have been done or not.
+        """
+        return await self._core.requests.request(address, value, headers=headers, codec=codec, timeout_s=timeout_s)
+
+    def inbox(self, *, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
+        """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.
+
+        Args:
+            buffer_bytes: what may wait for the application before the connection is not read further.
+
+        Raises:
+            UsageError: it is open already.
+        """
+        return self._core.answering.open_inbox(buffer_bytes)
+
+    # Access.
+
+    async def authenticate(self, token: str) -> float | None:
+        """Replace the token of the running session, and of those that follow.
+
+        Returns:
+            Seconds until it expires; None if it does not.
+
+        Raises:
+            RequestRefused: ``FORBIDDEN``.
+            ConnectionFailed: the connection was lost.
+        """
+        return await self._core.authenticate(token)
+
+
+class Connecting:
+    """What :func:`connect` returns: await it for a client, or use it with ``async with``."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Client:
+        self._client = await self._connect()
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _connect(self) -> Client:
+        return await Client(self._options).open()
+
+
+def connect(url: str, **settings: Unpack[Settings]) -> Connecting:
+    """Connect to a gateway: ``async with connect("ws://127.0.0.1:8765") as client``, or ``await connect(...)``.
+
+    One attempt is made; a connection that is lost later is opened again by itself (``spec/client.md`` section 3).
+
+    Args:
+        url: ``ws://host:port``, or ``wss://`` for TLS.
+        settings: see :class:`gateway.client.options.Options`, which has the defaults.
+
+    Raises, on awaiting or entering:
+        InvalidArgument: a URL or setting that cannot be used.
+        ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
+        ConnectionFailed: nobody answers, or no gateway; says what to check.
+    """
+    return Connecting(Options(url, **settings))

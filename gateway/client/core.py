@@ -1,0 +1,253 @@
+"""The parts of a client put together, and its life from the first connection to the close.
+
+The async and the blocking client are two faces of it. Everything runs on one loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from gateway.client.answering import Answering
+from gateway.client.batcher import Batcher
+from gateway.client.greeting import open_session
+from gateway.client.incoming import Incoming
+from gateway.client.intake import Intake
+from gateway.client.options import Options, Report
+from gateway.client.outlet import Outlet
+from gateway.client.publisher import Publisher
+from gateway.client.reconnect import Reconnector
+from gateway.client.report import Reporter
+from gateway.client.requests import Requests
+from gateway.client.session import Handler, Session
+from gateway.client.socket import Lost
+from gateway.client.subscription import Gap, StreamProgress, Subscription
+from gateway.client.subscriptions import Subscriptions
+from gateway.errors import ConnectionFailed, FrysError
+from gateway.protocol.messages import Authenticate, Authenticated, Error
+
+
+class ClientState(enum.StrEnum):
+    """Where a client stands (``spec/client.md`` section 2)."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    CLOSED = "closed"
+
+
+class Core:
+    """One client.
+
+    Attributes:
+        state: see :class:`ClientState`.
+        outlet: the way out.
+        publisher: what it publishes.
+        subscriptions: what it receives.
+        requests: what it asks.
+        answering: what it is asked.
+        report: for errors that nobody waits for.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.state = ClientState.CONNECTING
+        self.report = Reporter(options.on_error)
+        self.outlet = Outlet(Intake(self._read), self.report)
+        self.publisher = Publisher(self.outlet, self.now_ns)
+        self.subscriptions = Subscriptions(self.outlet)
+        self.requests = Requests(self.outlet, self.now_ns)
+        self.answering = Answering(self.outlet, self.now_ns)
+        self._client_id = options.client_id
+        self._reconnector = Reconnector(
+            options.backoff, fresh_token=callable(options.token), open_session=self._open_session
+        )
+        self._incoming: Incoming | None = None
+        self._attached_s = 0.0
+        self._clock_offset_ns = 0
+        self._reopening: asyncio.Task[None] | None = None
+        self._closing: asyncio.Task[None] | None = None
+
+    # Life.
+
+    async def open(self, batcher: Batcher) -> None:
+        """Connect for the first time: one attempt.
+
+        Args:
+            batcher: where ``publish_nowait`` collects.
+
+        Raises:
+            See :func:`gateway.client.greeting.open_session`.
+        """
+        self.publisher.collect_from(batcher)
+        try:
+            await self._open_session()
+        except BaseException as error:
+            self._end(error if isinstance(error, FrysError) else ConnectionFailed("connecting was given up"))
+            raise
+
+    async def close(self) -> None:
+        """Send what is waiting, within ``close_timeout_s``, and close. May be called twice."""
+        if self._closing is None:
+            self._closing = asyncio.get_running_loop().create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    @property
+    def session(self) -> Session | None:
+        """The present session."""
+        return self.outlet.session
+
+    @property
+    def client_id(self) -> str:
+        """Who this client is; empty before the gateway has said so."""
+        return self._client_id or ""
+
+    def now_ns(self) -> int:
+        """Unix time in ns by the clock of the gateway that was last connected."""
+        session = self.outlet.session
+        if session is not None:
+            self._clock_offset_ns = session.clock.offset_ns
+        return time.time_ns() + self._clock_offset_ns
+
+    async def drain(self) -> None:
+        """Wait until everything that was published is handed to the operating system, up to the low water mark.
+
+        Raises:
+            ConnectionFailed: the connection is gone for good.
+        """
+        self.outlet.check()
+        while True:
+            self.publisher.flush()
+            with contextlib.suppress(ConnectionFailed):  # lost: wait for the next
+                await self.outlet.idle()
+            if self.publisher.flushed:
+                return
+            await self.outlet.wait_ready()
+
+    async def authenticate(self, token: str) -> float | None:
+        """See :meth:`gateway.client.client.Client.authenticate`."""
+        session = await self.outlet.wait_ready()
+        answer = await self.outlet.ask(session, lambda request: Authenticate(request, token))
+        assert isinstance(answer, Authenticated)
+        if not callable(self.options.token):
+            self.options = replace(self.options, token=token)  # for the next session
+        return answer.expires_s
+
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        buffer_bytes: int,
+        on_error: Report | None,
+        on_gap: Callable[[Gap], None] | None,
+        progress: StreamProgress | None,
+    ) -> Subscription:
+        """See :meth:`gateway.client.client.Client.subscribe`."""
+        self.outlet.check()
+        return Subscription(
+            pattern,
+            intake=self.outlet.intake,
+            start=self.subscriptions.start,
+            stop=self.subscriptions.stop,
+            buffer_bytes=buffer_bytes,
+            on_error=self.report if on_error is None else on_error,
+            on_gap=on_gap,
+            progress=progress,
+        )
+
+    # What a session tells.
+
+    def welcomed(self, session: Session) -> Mapping[int, Handler]:
+        """See :class:`gateway.client.session.SessionEvents`."""
+        self._client_id = session.welcome.client_id
+        self._attached_s = time.monotonic()
+        self._incoming = Incoming(
+            session, self.outlet, self.publisher, self.subscriptions, self.requests, self.answering, self.options.limits
+        )
+        self.state = ClientState.CONNECTED
+        self.outlet.attach(session)
+        session.read(self.outlet.intake.reading)
+        self.subscriptions.attached(session)
+        self.answering.attached(session)
+        self.publisher.flush()
+        return self._incoming.handlers()
+
+    def refused(self, error: Error) -> None:
+        """See :class:`gateway.client.session.SessionEvents`."""
+        if self._incoming is not None:
+            self._incoming.refused(error)
+
+    def reported(self, error: Exception) -> None:
+        """See :class:`gateway.client.session.SessionEvents`."""
+        self.report(error)
+
+    def writing_resumed(self) -> None:
+        """See :class:`gateway.client.session.SessionEvents`."""
+        self.publisher.flush()
+
+    def session_lost(self, session: Session, lost: Lost) -> None:
+        """See :class:`gateway.client.session.SessionEvents`."""
+        if session is not self.outlet.session:
+            return
+        self.now_ns()  # keeps this session's clock
+        self.outlet.detach()
+        if self._incoming is not None:
+            self._incoming.close()
+        waiting = self.outlet.aliases.clear(ConnectionFailed(f"the connection was lost: {lost.reason}"))
+        self.publisher.detached(waiting)
+        self.requests.detached()
+        self.answering.detached()
+        self.subscriptions.detached()
+        if self.state is ClientState.CONNECTED and self._closing is None:
+            self.state = ClientState.RECONNECTING
+            if self._reopening is None or self._reopening.done():
+                lived_s = time.monotonic() - self._attached_s
+                self._reopening = asyncio.get_running_loop().create_task(self._reopen(lost, lived_s))
+
+    def _read(self, reading: bool) -> None:
+        if self.outlet.session is not None:
+            self.outlet.session.read(reading)
+
+    async def _open_session(self) -> Session:
+        return await open_session(self.options, self._client_id, self)
+
+    async def _reopen(self, lost: Lost, lived_s: float) -> None:
+        try:
+            await self._reconnector.reopen(lost, lived_s)
+        except FrysError as error:
+            self._end(error)
+
+    def _end(self, error: FrysError) -> None:
+        """There will be no session any more; whoever waits, and whoever calls from now on, gets ``error``."""
+        self.state = ClientState.CLOSED
+        self.outlet.close(error)
+        self.publisher.close(error)
+        self.subscriptions.close(error)
+        self.answering.close(error)
+
+    async def _close(self) -> None:
+        try:
+            if self.state is ClientState.CONNECTED:
+                async with asyncio.timeout(self.options.close_timeout_s):
+                    await self.drain()
+        except (TimeoutError, FrysError) as error:
+            self.report(error)
+        if self._reopening is not None:
+            self._reopening.cancel()
+            await asyncio.wait([self._reopening])
+        session = self.outlet.session
+        if session is not None:
+            session.close()
+            await session.wait_closed(self.options.close_timeout_s)
+        await self.outlet.cancel()
+        if self.state is not ClientState.CLOSED:
+            self.state = ClientState.CLOSED
+            closed = ConnectionFailed("the client is closed")
+            self.outlet.close(closed)
+            self.publisher.close(closed)
+            self.subscriptions.close(None)
+            self.answering.close(None)

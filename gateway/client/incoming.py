@@ -1,0 +1,119 @@
+"""Which part of the client takes which frame of a session (spec section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.client.answering import Answering, RequestDestination
+from gateway.client.arrival import Arrival
+from gateway.client.decoding import Decoding, Destination
+from gateway.client.outlet import Outlet
+from gateway.client.publisher import Publisher
+from gateway.client.requests import Requests
+from gateway.client.session import Handler, Session
+from gateway.client.subscriptions import Subscriptions
+from gateway.errors import RequestRefused
+from gateway.protocol.data import parse_data
+from gateway.protocol.frames import Frame, body_of
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Error, StreamInfo, parse_session
+from gateway.protocol.names import is_address
+from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Opcode
+
+
+class Incoming:
+    """What arrives on one session."""
+
+    def __init__(
+        self,
+        session: Session,
+        outlet: Outlet,
+        publisher: Publisher,
+        subscriptions: Subscriptions,
+        requests: Requests,
+        answering: Answering,
+        limits: Limits,
+    ) -> None:
+        self._session = session
+        self._outlet = outlet
+        self._publisher = publisher
+        self._subscriptions = subscriptions
+        self._requests = requests
+        self._inbox = RequestDestination(answering, session)
+        self._decoding = Decoding(
+            session.welcome,
+            outlet.intake,
+            session.now_ns,
+            max_message_bytes=limits.max_message_bytes,
+            max_transfers=limits.max_transfers,
+        )
+
+    def handlers(self) -> Mapping[int, Handler]:
+        """The handlers by opcode; what is not in it belongs to the session itself."""
+        return {
+            Opcode.MESSAGE: self._message_received,
+            Opcode.BATCH: self._message_received,
+            Opcode.REQUEST: self._request_received,
+            Opcode.REPLY: self._reply_received,
+            Opcode.CHUNK: self._decoding.chunk_received,
+            Opcode.END: self._decoding.end_received,
+            Opcode.ABORT: self._decoding.abort_received,
+            Opcode.ACK: self._publisher.acked,
+            Opcode.GAP: self._subscriptions.gap_received,
+            Opcode.STREAM: self._stream_received,
+        }
+
+    def close(self) -> None:
+        """The session is over."""
+        self._decoding.close()
+
+    def refused(self, error: Error) -> None:
+        """ERROR: tell whoever it answers (spec section 12.2)."""
+        alias = self._outlet.aliases.get(error.alias)
+        if self._requests.refused(error):
+            return
+        if alias is None:
+            self._outlet.report(RequestRefused(error.code, error.message))
+        elif is_address(alias.name):
+            self._requests.address_refused(error, alias)
+        else:
+            self._publisher.refused(error, alias)
+
+    def _message_received(self, message: memoryview, frame: Frame) -> None:
+        try:
+            data = parse_data(message, frame)
+        except RequestRefused as error:
+            # It named a stream before it went wrong, or parse_data would have raised ProtocolViolation.
+            stream, _, _ = DATA_ROUTE.unpack_from(message, frame.start + ROUTE_AT)
+            route = self._subscriptions.route(stream)
+            if route is None:
+                raise
+            route.fail(error, None)
+            return
+        destination = self._subscriptions.route(data.stream)
+        if destination is not None:
+            self._receive(Arrival(data, self._session.now_ns()), destination)
+
+    def _request_received(self, message: memoryview, frame: Frame) -> None:
+        self._receive(Arrival(parse_data(message, frame), self._session.now_ns()), self._inbox)
+
+    def _reply_received(self, message: memoryview, frame: Frame) -> None:
+        data = parse_data(message, frame)
+        destination = self._requests.reply_destination(data.offset)
+        if destination is not None:
+            self._receive(Arrival(data, self._session.now_ns()), destination)
+
+    def _receive(self, arrival: Arrival, destination: Destination) -> None:
+        try:
+            arrival.check()
+            self._decoding.receive(arrival, destination)
+        except RequestRefused as error:
+            destination.fail(error, arrival)
+
+    def _stream_received(self, message: memoryview, frame: Frame) -> None:
+        info = parse_session(frame.opcode, body_of(message, frame))
+        assert isinstance(info, StreamInfo)
+        self._subscriptions.stream_known(info)
+        alias = self._outlet.aliases.get(info.alias)
+        if alias is not None:
+            alias.answer(info)

@@ -1,0 +1,149 @@
+"""One message on its way out."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TypeVar
+
+from gateway.client.content import Content
+from gateway.client.options import Progress
+from gateway.errors import ConnectionFailed, FrysError, RequestTimeout
+from gateway.protocol.encoding import Chain
+from gateway.protocol.messages import Kind
+
+T = TypeVar("T")
+
+
+class Job:
+    """A message to be sent, what is known of it, and who waits for it.
+
+    Attributes:
+        opcode: MESSAGE, BATCH, REQUEST or REPLY.
+        content: what to send.
+        timestamp_ns: when it was published, by the gateway's clock.
+        flags: ACK, FAILED.
+        kind: what the publisher says that the stream's kind is.
+        count: records, of a BATCH.
+        correlation: of a REQUEST or REPLY.
+        chain: how to encode; None: automatic.
+        done: result or error for whoever waits; None if nobody does.
+        ended: its last frame was written, so that the gateway may have it.
+        frame_bytes: what was written of it, as frames.
+        payload_sent_bytes: what was written of its payload, as encoded.
+    """
+
+    __slots__ = (
+        "_deadline",
+        "_timeout_s",
+        "chain",
+        "content",
+        "correlation",
+        "count",
+        "done",
+        "ended",
+        "flags",
+        "frame_bytes",
+        "kind",
+        "opcode",
+        "payload_sent_bytes",
+        "progress",
+        "started_s",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        opcode: int,
+        content: Content,
+        timestamp_ns: int,
+        *,
+        flags: int = 0,
+        kind: Kind | None = None,
+        count: int = 1,
+        correlation: int = 0,
+        chain: Chain | None = None,
+        progress: Progress | None = None,
+        done: asyncio.Future[object] | None = None,
+        started_s: float = 0.0,
+    ) -> None:
+        self.opcode = opcode
+        self.content = content
+        self.timestamp_ns = timestamp_ns
+        self.flags = flags
+        self.kind = kind
+        self.count = count
+        self.correlation = correlation
+        self.chain = chain
+        self.progress = progress
+        self.done = done
+        self.started_s = started_s
+        self.ended = False
+        self.frame_bytes = 0
+        self.payload_sent_bytes = 0
+        self._deadline: asyncio.Timeout | None = None
+        self._timeout_s: float | None = None
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether nobody wants it any more: its caller gave up, or it was refused already."""
+        return self.done is not None and self.done.done()
+
+    def restart(self) -> None:
+        """Forget what was sent of it: it will be sent again, from the start."""
+        self.ended = False
+        self.frame_bytes = self.payload_sent_bytes = 0
+
+    def advanced(self, sent_bytes: int) -> None:
+        """So much of the payload is sent: tell the caller, whose time limit starts again."""
+        self.touch()
+        if self.progress is not None:
+            self.progress(sent_bytes, self.content.payload_bytes)
+
+    def touch(self) -> None:
+        """Something moves: the time limit of whoever waits starts again."""
+        if self._deadline is not None and self._timeout_s is not None and not self.abandoned:
+            self._deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+
+    def finish(self, result: object) -> None:
+        """Give the result to whoever waits."""
+        if self.done is not None and not self.done.done():
+            self.done.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        """Give an error to whoever waits."""
+        if self.done is not None and not self.done.done():
+            self.done.set_exception(error)
+
+    async def result(self, timeout_s: float | None, waited_for: str) -> object:
+        """Wait for the result.
+
+        Args:
+            timeout_s: the longest time without any progress.
+            waited_for: for the error, e.g. ``"the acknowledgement of wf/loss"``.
+
+        Raises:
+            RequestTimeout: there was no progress for so long; what is not sent of it will not be.
+            FrysError: what went wrong.
+        """
+        assert self.done is not None
+        try:
+            async with asyncio.timeout(timeout_s) as self._deadline:
+                self._timeout_s = timeout_s
+                return await self.done
+        except TimeoutError as error:
+            if isinstance(error, FrysError):
+                raise
+            state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
+            raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
+
+    def latency_s(self) -> float:
+        """Time since the call."""
+        return time.perf_counter() - self.started_s
+
+
+def lost_on_the_way(job_name: str) -> ConnectionFailed:
+    """The error for a message that the gateway may or may not have got."""
+    return ConnectionFailed(
+        f"the connection was lost before the answer to {job_name} came; the gateway may have got it or not"
+    )

@@ -1,0 +1,266 @@
+"""The messages to one destination, in the order of the calls.
+
+A message goes out at once when nothing is before it and it needs no work; otherwise a task sends it, encodes in
+threads, and cuts what is large into chunks, between which messages of other lanes pass (spec section 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from gateway.client.codec_choice import CodecChoice, check_agreed
+from gateway.client.job import Job
+from gateway.client.outlet import Outlet
+from gateway.client.session import Session
+from gateway.errors import Code, ConnectionFailed, RequestRefused
+from gateway.protocol.data import write_data
+from gateway.protocol.encoding import Chain, Encoding, encode
+from gateway.protocol.frames import bytes_of
+from gateway.protocol.signals import Abort, End
+from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
+from gateway.protocol.wire import Buffer, Opcode
+
+INLINE_BYTES: Final = 64 * 1024
+"""Payloads above this are encoded in a thread, and wait for room to write."""
+READ_AHEAD: Final = 2
+"""Chunks that are encoded while the one before them is sent."""
+Encoded = tuple[Encoding, Buffer] | None
+
+
+class Lane(ABC):
+    """One destination. Subclasses say how frames name it."""
+
+    def __init__(self, outlet: Outlet, name: str) -> None:
+        self.name = name
+        self._outlet = outlet
+        self._queue: deque[Job] = deque()
+        self._choice = CodecChoice()
+        self._working = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits or is under way."""
+        return not self._queue
+
+    def submit(self, job: Job) -> None:
+        """Send a message after those that were submitted before."""
+        session = self._ready()
+        if not self._queue and session is not None and self._needs_no_work(session, job):
+            self._write(session, job, None)
+            return
+        self._queue.append(job)
+        if not self._working:
+            self._working = True
+            self._outlet.start(self._work())
+
+    @abstractmethod
+    def _begin(self, session: Session, job: Job) -> tuple[int, int, list[Buffer]]:
+        """The job's first frame is about to be written.
+
+        Returns:
+            What goes into the frame's ``stream`` and ``offset``, and frames that have to go before it.
+        """
+
+    def _ready(self) -> Session | None:
+        """The session to write to now, if there is one."""
+        return self._outlet.ready
+
+    async def _wait_ready(self) -> Session:
+        """Wait for the session to write to; raises if there will be none."""
+        return await self._outlet.wait_ready()
+
+    def _addressable(self, session: Session, job: Job) -> bool:
+        """Whether the job may be written now; if not, :meth:`_wait_addressable` has to be awaited first."""
+        return True
+
+    async def _wait_addressable(self, session: Session, job: Job) -> None:
+        """Wait until it is known whether the job may be written; raises if it may not."""
+
+    def _written(self, job: Job) -> None:  # noqa: B027 - most lanes have nothing to do
+        """Called when the last frame of a job is written."""
+
+    def _drained(self) -> None:  # noqa: B027 - most lanes have nothing to do
+        """Called when the lane has become idle."""
+
+    # At once.
+
+    def _needs_no_work(self, session: Session, job: Job) -> bool:
+        content = job.content
+        if content.payload_bytes > INLINE_BYTES and session.congested():
+            return False
+        if not _fits_one_frame(session, job) or not self._addressable(session, job):
+            return False
+        chain = job.chain or self._choice.known(content)
+        return chain is not None and not chain.names
+
+    def _write(self, session: Session, job: Job, encoded: Encoded) -> None:
+        """The whole message in one frame."""
+        stream, offset, before = self._begin(session, job)
+        encoding, payload = (None, job.content.buffers) if encoded is None else (encoded[0], [encoded[1]])
+        frame = write_data(
+            job.opcode,
+            stream=stream,
+            offset=offset,
+            timestamp_ns=job.timestamp_ns,
+            flags=job.flags,
+            meta=job.content.meta,
+            count=job.count if job.opcode == Opcode.BATCH else None,
+            encoding=encoding,
+            payload=payload,
+        )
+        job.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
+        job.payload_sent_bytes = bytes_of(payload)
+        job.ended = True
+        self._written(job)
+
+    # By a task.
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                await self._send_next(self._queue[0])
+                self._queue.popleft()
+        finally:
+            self._working = False
+            while self._queue:  # only if the task was cancelled: the client is closing
+                self._queue.popleft().fail(ConnectionFailed(f"closed before the message to {self.name} was sent"))
+        self._drained()
+
+    async def _send_next(self, job: Job) -> None:
+        """Send a message, over as many sessions as it takes; whatever goes wrong goes to whoever waits for it."""
+        while not job.abandoned:
+            session: Session | None = None
+            try:
+                session = await self._wait_ready()
+                await self._send(session, job)
+                return
+            except Exception as error:  # noqa: BLE001 - the lane goes on with the next message
+                lost = session is not None and not session.open
+                if lost and isinstance(error, ConnectionFailed) and not job.ended:
+                    job.restart()
+                    continue
+                if job.done is None:
+                    self._outlet.report(error)
+                job.fail(error)
+                return
+
+    async def _send(self, session: Session, job: Job) -> None:
+        content = job.content
+        limit = session.welcome.limits.max_message_bytes
+        if content.payload_bytes > limit:
+            raise RequestRefused(
+                Code.MESSAGE_TOO_BIG, f"{self.name}: {content.payload_bytes} bytes, the gateway takes at most {limit}"
+            )
+        await self._wait_addressable(session, job)
+        chain = await self._chain_for(session, job)
+        if not _fits_one_frame(session, job):
+            async with self._outlet.transfer_slots:
+                await self._send_chunked(session, job, chain)
+            return
+        encoded: Encoded = None
+        if chain.names:
+            encoded = await _encoded([*content.buffers], chain, content.itemsize)
+        await session.drained()
+        if not job.abandoned:
+            self._write(session, job, encoded)
+
+    async def _chain_for(self, session: Session, job: Job) -> Chain:
+        chain = job.chain or self._choice.known(job.content)
+        if chain is None:
+            chain = await asyncio.get_running_loop().run_in_executor(
+                None, self._choice.sample, job.content, session.welcome
+            )
+        check_agreed(chain, session.welcome)
+        return chain
+
+    async def _send_chunked(self, session: Session, job: Job, chain: Chain) -> None:
+        content = job.content
+        plan = ChunkPlan(self._outlet.next_transfer(), session.chunk_bytes, content.payload_bytes)
+        await session.drained()
+        if job.abandoned:
+            return
+        stream, offset, before = self._begin(session, job)
+        frame = write_data(
+            job.opcode,
+            stream=stream,
+            offset=offset,
+            timestamp_ns=job.timestamp_ns,
+            flags=job.flags,
+            meta=content.meta,
+            plan=plan,
+        )
+        job.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
+        try:
+            await self._send_chunks(session, job, plan, chain)
+        except BaseException:
+            session.send((Abort(plan.transfer, Code.TRANSFER_ABORTED).write(),))
+            raise
+        end = End(plan.transfer, job.correlation, session.now_ns())
+        job.frame_bytes += session.send((end.write(),))
+        job.ended = True
+        self._written(job)
+
+    async def _send_chunks(self, session: Session, job: Job, plan: ChunkPlan, chain: Chain) -> None:
+        """Chunk after chunk, each when there is room, so that memory stays bounded and other messages get between."""
+        index = sent_bytes = 0
+        async with aclosing(_chunks(job, plan, chain)) as chunks:
+            async for encoding, data in chunks:
+                await session.drained()
+                if job.abandoned:
+                    raise ConnectionFailed(f"gave up sending to {self.name}")
+                job.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
+                job.payload_sent_bytes += bytes_of(data)
+                sent_bytes += plan.chunk_size(index)
+                index += 1
+                job.advanced(sent_bytes)
+                await asyncio.sleep(0)  # a fast link takes one chunk after the other; others want to run as well
+
+
+async def _chunks(
+    job: Job, plan: ChunkPlan, chain: Chain
+) -> AsyncGenerator[tuple[Encoding | None, list[Buffer]], None]:
+    """The chunks as they are to be sent. Encoding runs in threads, a little ahead of sending."""
+    parts = split_payload(job.content.buffers, plan.chunk_bytes)
+    if not chain.names:
+        for part in parts:
+            yield None, part
+        return
+    ahead: deque[tuple[list[Buffer], asyncio.Future[Encoded]]] = deque()
+    loop = asyncio.get_running_loop()
+    for part in parts:
+        ahead.append((part, loop.run_in_executor(None, _encode, part, chain, job.content.itemsize)))
+        if len(ahead) > READ_AHEAD:
+            yield await _next_encoded(ahead)
+    while ahead:
+        yield await _next_encoded(ahead)
+
+
+async def _next_encoded(
+    ahead: deque[tuple[list[Buffer], asyncio.Future[Encoded]]],
+) -> tuple[Encoding | None, list[Buffer]]:
+    part, work = ahead.popleft()
+    encoded = await work
+    return (None, part) if encoded is None else (encoded[0], [encoded[1]])
+
+
+async def _encoded(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
+    if bytes_of(buffers) <= INLINE_BYTES:
+        return _encode(buffers, chain, itemsize)
+    return await asyncio.get_running_loop().run_in_executor(None, _encode, buffers, chain, itemsize)
+
+
+def _encode(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
+    return encode(chain, buffers[0] if len(buffers) == 1 else b"".join(buffers), itemsize)
+
+
+def _fits_one_frame(session: Session, job: Job) -> bool:
+    content = job.content
+    if content.payload_bytes > session.chunk_bytes:
+        return False
+    # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.
+    return content.payload_bytes + len(content.meta) <= session.frame_bytes or not content.payload_bytes

@@ -1,0 +1,85 @@
+"""An event loop in a thread of its own, for callers that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
+
+from gateway.errors import ConnectionFailed, UsageError
+
+T = TypeVar("T")
+
+FINISH_WITHIN_S: Final = 1.0
+"""What is still running so long after the loop was stopped is cancelled."""
+
+
+class LoopThread:
+    """Runs coroutines for other threads. The thread is a daemon: a program that forgets to close it can still exit.
+
+    Args:
+        loop_factory: e.g. ``uvloop.new_event_loop``.
+    """
+
+    def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
+        self._loop = loop_factory()
+        self._thread = threading.Thread(target=self._run, name="frys-client", daemon=True)
+        self._thread.start()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine and wait for it. When the wait is interrupted (Ctrl-C), the coroutine is cancelled.
+
+        Raises:
+            UsageError: called from the loop's own thread, e.g. by a progress callback: it would wait for itself.
+            ConnectionFailed: the thread has ended.
+        """
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise UsageError("a callback of the blocking client must not call it: it would wait for itself")
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:
+            work.close()
+            raise ConnectionFailed("the client is closed") from None
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Have the loop call back, without waiting. Nothing happens if the thread has ended."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(callback)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End the thread. May be called twice."""
+        if self._thread.is_alive():
+            self.call_soon(self._loop.stop)
+            self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.run_until_complete(_finish_tasks())
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())
+            self._loop.close()
+
+
+async def _finish_tasks() -> None:
+    """Let other threads' calls, which the close has woken, come to their end."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=FINISH_WITHIN_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,250 @@
+"""What a subscriber receives: messages and record batches, as views of the received bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from gateway.errors import InvalidArgument
+from gateway.ids import Epoch, Offset, PeerId
+from gateway.protocol.messages import Kind
+from gateway.protocol.tensors import Array, TensorSpec, view_tensors
+from gateway.protocol.wire import Buffer
+
+Specs = tuple[TensorSpec, ...]
+
+
+class Message:
+    """One message. Its arrays are read-only views of the received buffer and live as long as they are used.
+
+    Attributes:
+        stream: the stream's name; of a request or reply, the address that was asked.
+        kind: the stream's delivery contract; None for requests and replies.
+        offset: position in the stream; of a request or reply, its number.
+        epoch: the stream's incarnation; 0 for requests and replies.
+        publisher: the sender's connection, as the gateway numbers them.
+        timestamp_ns: when it was published, Unix time in ns by the gateway's clock.
+        received_ns: when it arrived here, by the same clock.
+    """
+
+    __slots__ = (
+        "_headers",
+        "_payload",
+        "_specs",
+        "_tensors",
+        "epoch",
+        "kind",
+        "offset",
+        "publisher",
+        "received_ns",
+        "stream",
+        "timestamp_ns",
+    )
+
+    count: Final = 1
+    """A message counts as one, a record batch as its records."""
+
+    def __init__(
+        self,
+        stream: str,
+        kind: Kind | None,
+        epoch: int,
+        offset: int,
+        publisher: int,
+        timestamp_ns: int,
+        received_ns: int,
+        headers: dict[str, Any] | None,
+        specs: Specs,
+        payload: Buffer,
+    ) -> None:
+        self.stream = stream
+        self.kind = kind
+        self.epoch = Epoch(epoch)
+        self.offset = Offset(offset)
+        self.publisher = PeerId(publisher)
+        self.timestamp_ns = timestamp_ns
+        self.received_ns = received_ns
+        self._headers = headers
+        self._specs = specs
+        self._payload = payload
+        self._tensors: dict[str, Array] | None = None
+
+    @property
+    def headers(self) -> dict[str, Any]:
+        """The JSON headers; empty if there are none."""
+        if self._headers is None:
+            self._headers = {}
+        return self._headers
+
+    @property
+    def tensors(self) -> dict[str, Array]:
+        """All tensors by name, in the publisher's order; an unnamed one has the name ``""``."""
+        if self._tensors is None:
+            arrays = view_tensors(self._specs, self._payload)
+            self._tensors = {spec.name: array for spec, array in zip(self._specs, arrays, strict=True)}
+        return self._tensors
+
+    @property
+    def tensor(self) -> Array:
+        """The message's only tensor.
+
+        Raises:
+            InvalidArgument: it has none, or several: take them from :attr:`tensors`.
+        """
+        tensors = self.tensors
+        if len(tensors) != 1:
+            names = ", ".join(map(repr, tensors)) or "none"
+            raise InvalidArgument(f"message of {self.stream} has not one tensor but: {names}; use .tensors")
+        return next(iter(tensors.values()))
+
+    @property
+    def specs(self) -> Specs:
+        """Name, dtype and shape of each tensor, without making the arrays."""
+        return self._specs
+
+    def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, dict[str, Any] | None, Specs, Buffer]:
+        """The arguments that make a message like this one; for the classes that add something to it."""
+        return (
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            self._headers,
+            self._specs,
+            self._payload,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the decoded payload."""
+        return len(self._payload)
+
+    @property
+    def latency_s(self) -> float:
+        """From publishing to arrival here, both by the gateway's clock; at least 0."""
+        return max(0, self.received_ns - self.timestamp_ns) / 1e9
+
+    def __repr__(self) -> str:
+        tensors = ", ".join(f"{spec.name or 'tensor'}: {spec.dtype}{list(spec.shape)}" for spec in self._specs)
+        return f"<{type(self).__name__} {self.stream} offset {self.offset} ({tensors or 'no tensor'})>"
+
+
+class RecordBatch:
+    """Many small messages of one stream that were packed together: one array (spec section 5.2).
+
+    Attributes:
+        stream: the stream's name.
+        kind: the stream's delivery contract.
+        epoch: the stream's incarnation.
+        offset: of the first record; each next record has 1 more.
+        count: how many records there are, at least 1.
+        publisher: the sender's connection, as the gateway numbers them.
+        timestamp_ns: when the first record was published, Unix time in ns by the gateway's clock.
+        received_ns: when the batch arrived here, by the same clock.
+    """
+
+    __slots__ = (
+        "_array",
+        "_payload",
+        "_spec",
+        "count",
+        "epoch",
+        "kind",
+        "offset",
+        "publisher",
+        "received_ns",
+        "stream",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        stream: str,
+        kind: Kind | None,
+        epoch: int,
+        offset: int,
+        count: int,
+        publisher: int,
+        timestamp_ns: int,
+        received_ns: int,
+        spec: TensorSpec,
+        payload: Buffer,
+    ) -> None:
+        self.stream = stream
+        self.kind = kind
+        self.epoch = Epoch(epoch)
+        self.offset = Offset(offset)
+        self.count = count
+        self.publisher = PeerId(publisher)
+        self.timestamp_ns = timestamp_ns
+        self.received_ns = received_ns
+        self._spec = spec
+        self._payload = payload
+        self._array: Array | None = None
+
+    @classmethod
+    def of(cls, message: Message) -> RecordBatch:
+        """A message of one tensor as a batch of one record.
+
+        Raises:
+            InvalidArgument: it has no tensor, or several.
+        """
+        if len(message.specs) != 1:
+            raise InvalidArgument(f"{message!r} is no record: iterate over messages, not batches")
+        return cls(
+            message.stream,
+            message.kind,
+            message.epoch,
+            message.offset,
+            1,
+            message.publisher,
+            message.timestamp_ns,
+            message.received_ns,
+            message.specs[0],
+            message._payload,
+        )
+
+    @property
+    def array(self) -> Array:
+        """All records: shape ``(count, *shape)``, read-only, a view of the received buffer."""
+        if self._array is None:
+            (self._array,) = view_tensors((self._spec,), self._payload, count=self.count)
+        return self._array
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all records together."""
+        return len(self._payload)
+
+    @property
+    def latency_s(self) -> float:
+        """From publishing the first record to arrival here, both by the gateway's clock; at least 0."""
+        return max(0, self.received_ns - self.timestamp_ns) / 1e9
+
+    def messages(self) -> Iterator[Message]:
+        """Each record as a message of its own."""
+        size = self._spec.nbytes
+        specs = (self._spec,)
+        payload = memoryview(self._payload)
+        for index in range(self.count):
+            yield Message(
+                self.stream,
+                self.kind,
+                self.epoch,
+                self.offset + index,
+                self.publisher,
+                self.timestamp_ns,
+                self.received_ns,
+                None,
+                specs,
+                payload[index * size : index * size + size],
+            )
+
+    def __repr__(self) -> str:
+        return (
+            f"<RecordBatch {self.stream} offsets {self.offset} to {self.offset + self.count - 1} "
+            f"({self._spec.dtype}{list(self._spec.shape)} each)>"
+        )

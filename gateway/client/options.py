@@ -1,0 +1,90 @@
+"""What a connection is configured by: plain values with their defaults, stated once.
+
+Knows units and ranges. Reads no environment and opens nothing.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from gateway.errors import InvalidArgument
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import ClientType
+
+Token = str | Callable[[], str | Awaitable[str | None] | None] | None
+"""Proof of identity, or a function (plain or ``async``) that is asked for a fresh one before every connection."""
+
+Report = Callable[[Exception], None]
+"""Told what went wrong where nobody waits for an answer, e.g. a refused ``publish_nowait``."""
+
+Progress = Callable[[int, int], None]
+"""Called with (bytes done, bytes in all) of a large message's payload, before compression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """How long to wait before the next attempt to connect (``spec/client.md`` section 3)."""
+
+    base_s: float = 0.25
+    """Upper bound of the first pause; it doubles with every attempt that fails."""
+    cap_s: float = 20.0
+    """The upper bound grows no further than this."""
+    later_s: float = 2.0
+    """Added to the pause when the gateway says ``reconnect_later``."""
+    stable_s: float = 5.0
+    """A connection that lived this long starts the count of attempts again."""
+
+    def __post_init__(self) -> None:
+        if self.base_s < 0 or self.cap_s < self.base_s or self.later_s < 0 or self.stable_s < 0:
+            raise InvalidArgument(f"{self}: pauses must not be negative, and cap_s not below base_s")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Everything that :func:`gateway.client.connect` can be told."""
+
+    url: str
+    client_type: str = ClientType.AGENT
+    """``admin_panel``, ``workflow``, ``agent`` or ``extension``."""
+    client_id: str | None = None
+    """None: the gateway makes one up, which is kept over reconnects."""
+    token: Token = None
+    connect_timeout_s: float = 10.0
+    """For one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together."""
+    close_timeout_s: float = 5.0
+    """How long closing waits for what is still to be sent, and then for the other side."""
+    backoff: Backoff | None = field(default_factory=Backoff)
+    """None: a lost connection is not opened again."""
+    max_pending_bytes: int = 64 * 1024 * 1024
+    """What ``publish_nowait`` may have waiting before it raises ``CapacityError``."""
+    limits: Limits = field(default_factory=Limits)
+    """What is accepted from the gateway."""
+    tls: ssl.SSLContext | None = None
+    """For ``wss://``; None: the system's certificates."""
+    on_error: Report | None = None
+    """None: such errors are logged as warnings of the logger ``gateway.client``."""
+
+    def __post_init__(self) -> None:
+        if self.client_type not in tuple(ClientType):
+            raise InvalidArgument(f"unknown client_type {self.client_type!r}; known are {', '.join(ClientType)}")
+        for name in ("connect_timeout_s", "close_timeout_s", "max_pending_bytes"):
+            if getattr(self, name) <= 0:
+                raise InvalidArgument(f"{name}={getattr(self, name)}: must be above 0")
+
+
+class Settings(TypedDict, total=False):
+    """The keyword arguments of ``connect``; :class:`Options` explains them and has the defaults."""
+
+    client_type: str
+    client_id: str | None
+    token: Token
+    connect_timeout_s: float
+    close_timeout_s: float
+    backoff: Backoff | None
+    max_pending_bytes: int
+    limits: Limits
+    tls: ssl.SSLContext | None
+    on_error: Report | None

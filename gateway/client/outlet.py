@@ -1,0 +1,116 @@
+"""The way out: the present session or the wait for the next one, and what all senders share. It outlives sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from gateway.client.alias import Aliases
+from gateway.client.intake import Intake
+from gateway.client.options import Report
+from gateway.client.result import LinkQuality
+from gateway.client.session import Answer, Session
+from gateway.errors import FrysError
+from gateway.protocol.messages import SessionMessage
+
+MAX_TRANSFERS: Final = 32
+"""Large messages under way at a time: half of what a gateway allows by default (spec section 13)."""
+
+
+class Outlet:
+    """Where messages leave.
+
+    Attributes:
+        session: the present one, or None.
+        aliases: of the present session.
+        quality: the best of the present session.
+        intake: knows who awaits answers.
+        report: for errors that nobody waits for.
+        transfer_slots: taken while a large message is under way.
+    """
+
+    def __init__(self, intake: Intake, report: Report) -> None:
+        self.session: Session | None = None
+        self.aliases = Aliases()
+        self.quality = LinkQuality()
+        self.intake = intake
+        self.report = report
+        self.transfer_slots = asyncio.Semaphore(MAX_TRANSFERS)
+        self._transfers = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._error: FrysError | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def ready(self) -> Session | None:
+        """The session, if new messages may be written to it now."""
+        session = self.session
+        return session if session is not None and session.open and not session.draining else None
+
+    async def wait_ready(self) -> Session:
+        """Wait for a session that takes new messages.
+
+        Raises:
+            FrysError: there will be none any more.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            if (session := self.ready) is not None:
+                return session
+            self._changed.clear()
+            await self._changed.wait()
+
+    def attach(self, session: Session) -> None:
+        """A new session stands."""
+        self.session = session
+        self.quality = LinkQuality()
+        self._changed.set()
+
+    def detach(self) -> None:
+        """The session is over; another may follow."""
+        self.session = None
+
+    def close(self, error: FrysError) -> None:
+        """No session will follow: whoever waits for one gets ``error``."""
+        self._error = error
+        self._changed.set()
+
+    def check(self) -> None:
+        """Raises the error that :meth:`close` was given, if it was called."""
+        if self._error is not None:
+            raise self._error
+
+    async def ask(self, session: Session, request: Callable[[int], SessionMessage]) -> Answer:
+        """See :meth:`gateway.client.session.Session.ask`; the socket is read until the answer comes."""
+        self.intake.expect_answer()
+        try:
+            return await session.ask(request)
+        finally:
+            self.intake.end_answer()
+
+    def next_transfer(self) -> int:
+        """A number for a large message (u32)."""
+        return next(self._transfers) & 0xFFFF_FFFF
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run sending work as a task of its own."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def idle(self) -> None:
+        """Wait until no sending work runs and there is room to write."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self.session is not None:
+            await self.session.drained()
+
+    async def cancel(self) -> None:
+        """End all sending work."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)

@@ -1,0 +1,215 @@
+"""Publishing: streams, acknowledgements, and the record batches that :mod:`gateway.client.batcher` has collected."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from gateway.client.alias import Alias
+from gateway.client.batcher import Batcher, Parcel
+from gateway.client.codec_choice import parse_codec
+from gateway.client.content import Headers, content_of, kind_of
+from gateway.client.job import Job, lost_on_the_way
+from gateway.client.lane import Lane
+from gateway.client.options import Progress
+from gateway.client.outlet import Outlet
+from gateway.client.result import TransmissionResult
+from gateway.client.session import CORKED_BYTES, Session
+from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused
+from gateway.ids import Epoch, Offset
+from gateway.protocol.frames import Frame
+from gateway.protocol.messages import Error, Kind
+from gateway.protocol.names import check_stream_name
+from gateway.protocol.signals import Ack
+from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
+
+
+class StreamLane(Lane):
+    """The messages of one stream, under the alias that it has on the present session."""
+
+    def __init__(self, outlet: Outlet, name: str, drained: Callable[[str], None]) -> None:
+        super().__init__(outlet, name)
+        self._alias: Alias | None = None
+        self._declared: Kind | None = None
+        self._when_drained = drained
+
+    def forget(self, alias: Alias) -> None:
+        """The gateway refused to open the stream: the next message asks again."""
+        if self._alias is alias:
+            self._alias = self._declared = None
+
+    def _addressable(self, session: Session, job: Job) -> bool:
+        alias = self._alias
+        if job.kind is None or alias is None or alias.session is not session or alias.declared is job.kind:
+            return True
+        return alias.info is not None and alias.info.kind is job.kind
+
+    async def _wait_addressable(self, session: Session, job: Job) -> None:
+        if self._addressable(session, job) or self._alias is None:
+            return
+        info = await self._alias.answered()
+        if info.kind is not job.kind:
+            raise RequestRefused(Code.KIND_MISMATCH, f"stream {self.name} is {info.kind}, not {job.kind}")
+
+    def _begin(self, session: Session, job: Job) -> tuple[int, int, list[Buffer]]:
+        before: list[Buffer] = []
+        alias = self._alias
+        if alias is None or alias.session is not session:
+            self._declared = job.kind or self._declared
+            alias = self._alias = self._outlet.aliases.open(session, self.name, self._declared)
+            before.append(alias.opening())
+        first = alias.sequence + 1
+        alias.sequence += job.count
+        if job.done is not None:
+            alias.awaiting[first] = job
+        return alias.number, first, before
+
+    def _drained(self) -> None:
+        self._when_drained(self.name)
+
+
+class Publisher:
+    """What a client publishes, over as many sessions as there are."""
+
+    def __init__(self, outlet: Outlet, now_ns: Callable[[], int]) -> None:
+        self._outlet = outlet
+        self._now_ns = now_ns
+        self._lanes: dict[str, StreamLane] = {}
+        self._batcher: Batcher | None = None
+
+    def collect_from(self, batcher: Batcher) -> None:
+        """Where :meth:`flush` finds what ``publish_nowait`` was given."""
+        self._batcher = batcher
+
+    async def publish(
+        self,
+        stream: str,
+        value: object,
+        *,
+        kind: str | None,
+        headers: Headers,
+        codec: str,
+        progress: Progress | None,
+        timeout_s: float | None,
+    ) -> TransmissionResult:
+        """See :meth:`gateway.client.client.Client.publish`."""
+        started_s = time.perf_counter()
+        self._outlet.check()
+        lane = self._lane(stream)
+        job = Job(
+            Opcode.MESSAGE,
+            content_of(value, headers),
+            self._now_ns(),
+            flags=FLAG_ACK,
+            kind=kind_of(kind),
+            chain=parse_codec(codec),
+            progress=progress,
+            done=asyncio.get_running_loop().create_future(),
+            started_s=started_s,
+        )
+        self._flush_stream(stream)
+        lane.submit(job)
+        intake = self._outlet.intake
+        intake.expect_answer()
+        try:
+            result = await job.result(timeout_s, f"the acknowledgement of {stream}")
+        finally:
+            intake.end_answer()
+        assert isinstance(result, TransmissionResult)
+        return result
+
+    def flush(self) -> None:
+        """Send what ``publish_nowait`` has collected, as far as there is room; the rest follows when there is."""
+        session = self._outlet.ready
+        batcher = self._batcher
+        if session is None or session.congested() or batcher is None or batcher.empty:
+            return
+        session.cork()
+        try:
+            # What is held up by a large message of its stream stays in the batcher, where it is counted.
+            while streams := [stream for stream in batcher.streams() if self._lane(stream).idle]:
+                for stream in streams:
+                    for parcel in batcher.take(stream, CORKED_BYTES):
+                        self._lane(stream).submit(_job_of(parcel))
+                    if session.congested():
+                        return
+        finally:
+            session.uncork()
+
+    @property
+    def flushed(self) -> bool:
+        """Whether nothing is collected any more."""
+        return self._batcher is None or self._batcher.empty
+
+    def _flush_stream(self, stream: str) -> None:
+        if self._batcher is None or self._batcher.empty:
+            return
+        lane = self._lane(stream)
+        for parcel in self._batcher.take(stream):
+            lane.submit(_job_of(parcel))
+
+    def _lane(self, stream: str) -> StreamLane:
+        lane = self._lanes.get(stream)
+        if lane is None:
+            lane = self._lanes[check_stream_name(stream)] = StreamLane(self._outlet, stream, self._lane_drained)
+        return lane
+
+    def _lane_drained(self, stream: str) -> None:
+        self.flush()
+
+    # What the gateway says.
+
+    def acked(self, message: memoryview, frame: Frame) -> None:
+        """ACK (spec section 7.1)."""
+        ack = Ack.parse(message, frame)
+        alias = self._outlet.aliases.get(ack.alias)
+        if alias is None:
+            return
+        for sequence, job in alias.settle(ack.sequence, ack.count):
+            if not job.abandoned:
+                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence)))
+
+    def refused(self, error: Error, alias: Alias) -> None:
+        """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
+        refusal = RequestRefused(error.code, error.message)
+        if error.sequence is None:
+            lane = self._lanes.get(alias.name)
+            if lane is not None:
+                lane.forget(alias)
+            alias.refuse(refusal)
+            return
+        count = error.count or 1
+        told = 0
+        for _, job in alias.settle(error.sequence, count):
+            job.fail(refusal)
+            told += 1
+        if told < count:
+            self._outlet.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
+
+    def detached(self, waiting: list[Job]) -> None:
+        """The session is over. What it had not finished to send is sent again; for the rest nobody knows."""
+        for job in waiting:
+            if job.ended:
+                job.fail(lost_on_the_way("a publish"))
+
+    def close(self, error: FrysError) -> None:
+        """Nothing will be sent any more."""
+        if self._batcher is not None and (dropped := self._batcher.fail(error)):
+            self._outlet.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
+
+    def _result(self, job: Job, alias: Alias, offset: int) -> TransmissionResult:
+        latency_s = job.latency_s()
+        rtt_ns = alias.session.clock.rtt_ns or 0
+        return TransmissionResult(
+            offset=Offset(offset),
+            epoch=Epoch((alias.info.epoch if alias.info is not None else None) or 0),
+            bytes_transmitted=job.frame_bytes,
+            compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
+            latency_s=latency_s,
+            quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
+        )
+
+
+def _job_of(parcel: Parcel) -> Job:
+    return Job(parcel.opcode, parcel.content, parcel.timestamp_ns, kind=parcel.kind, count=parcel.records)

@@ -1,0 +1,59 @@
+"""What an acknowledged publish reports, and the quality score in it (spec section 15)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.ids import Epoch, Offset
+
+GOODPUT_FROM_BYTES: Final = 64 * 1024
+"""Publishes below this say something of the round trip, not of the goodput (spec section 15)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransmissionResult:
+    """How an acknowledged publish went."""
+
+    offset: Offset
+    """The message's position in its stream."""
+    epoch: Epoch
+    """The stream's incarnation; with the offset it names the message for good."""
+    bytes_transmitted: int
+    """Frames of this message on the wire, headers and padding included, WebSocket framing not."""
+    compression_ratio: float
+    """Size of the payload over its size as sent: 1.0 uncompressed, above 1 when compression helped."""
+    latency_s: float
+    """From the call of ``publish`` to the acknowledgement."""
+    quality_score: float
+    """0 to 1: the time this would have taken on the link at its best, over the time it took (spec section 15)."""
+
+
+class LinkQuality:
+    """The best that one connection has shown so far (spec section 15)."""
+
+    __slots__ = ("goodput_bytes_per_s",)
+
+    def __init__(self) -> None:
+        self.goodput_bytes_per_s = 0.0
+        """0 before a publish of 64 KiB or more was acknowledged."""
+
+    def score(self, bytes_transmitted: int, latency_s: float, rtt_s: float) -> float:
+        """Take one publish into account and score it.
+
+        Args:
+            bytes_transmitted: of this publish.
+            latency_s: from the call to the acknowledgement.
+            rtt_s: the connection's smallest round trip; 0 before one was measured.
+
+        Returns:
+            A number from 0 to 1.
+        """
+        if latency_s <= 0:
+            return 1.0
+        if bytes_transmitted >= GOODPUT_FROM_BYTES:
+            self.goodput_bytes_per_s = max(self.goodput_bytes_per_s, bytes_transmitted / latency_s)
+        best_s = rtt_s
+        if self.goodput_bytes_per_s:
+            best_s += bytes_transmitted / self.goodput_bytes_per_s
+        return min(1.0, best_s / latency_s)

@@ -1,0 +1,153 @@
+"""All subscriptions of a client: who gets what, and asking for it again on every new session (spec section 4.2)."""
+
+from __future__ import annotations
+
+import contextlib
+
+from gateway.client.arrival import Arrival
+from gateway.client.in_order import InOrder
+from gateway.client.outlet import Outlet
+from gateway.client.report import call_back
+from gateway.client.session import Session
+from gateway.client.subscription import Gap, Subscription
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused
+from gateway.protocol import signals
+from gateway.protocol.frames import Frame
+from gateway.protocol.messages import Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.wire import Buffer
+
+
+class Route:
+    """A stream of the present session, and the subscriptions that it goes to."""
+
+    __slots__ = ("epoch", "kind", "order", "stream", "subscriptions")
+
+    def __init__(self, info: StreamInfo, subscriptions: list[Subscription]) -> None:
+        self.stream = info.stream
+        self.kind: Kind | None = info.kind
+        self.epoch = info.epoch or 0
+        self.order: InOrder[Buffer] = InOrder()
+        self.subscriptions = subscriptions
+
+    def deliver(self, arrival: Arrival, payload: Buffer) -> None:
+        """A message of the stream, decoded: made once, given to all."""
+        item = arrival.item(self.stream, self.kind, self.epoch, payload)
+        for subscription in self.subscriptions:
+            subscription.deliver(item)
+
+    def fail(self, error: Exception, arrival: Arrival | None) -> None:
+        """A message of the stream that cannot be decoded."""
+        for subscription in self.subscriptions:
+            if arrival is None:
+                subscription.fail(error)
+            else:
+                subscription.fail_at(error, self.stream, self.epoch, arrival.offset, arrival.frame.count)
+
+    def advanced(self, received_bytes: int, payload_bytes: int) -> None:
+        """A large message grows."""
+        for subscription in self.subscriptions:
+            if subscription.progress is not None:
+                call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
+
+
+class Subscriptions:
+    """The subscriptions, over as many sessions as there are."""
+
+    def __init__(self, outlet: Outlet) -> None:
+        self._outlet = outlet
+        self._numbers: dict[Subscription, int] = {}
+        self._next_number = 1
+        self._routes: dict[int, Route] = {}
+
+    async def start(self, subscription: Subscription) -> None:
+        """Ask the gateway for a new subscription, and on every later session again.
+
+        Raises:
+            RequestRefused: the gateway refused.
+            ConnectionFailed: there will be no connection any more.
+        """
+        number = self._next_number
+        self._next_number += 1
+        session = await self._outlet.wait_ready()
+        self._numbers[subscription] = number
+        self._match()
+        try:
+            await self._ask(session, subscription, number)
+        except ConnectionFailed:
+            await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
+        except BaseException:
+            self._forget(subscription)
+            raise
+
+    async def stop(self, subscription: Subscription) -> None:
+        """End a subscription. A gateway that cannot be told any more has forgotten it anyway."""
+        number = self._forget(subscription)
+        session = self._outlet.session
+        if number is None or session is None:
+            return
+        with contextlib.suppress(ConnectionFailed):
+            await self._outlet.ask(session, lambda request: Unsubscribe(request, number))
+
+    def attached(self, session: Session) -> None:
+        """A new session: ask for everything again."""
+        for subscription, number in self._numbers.items():
+            self._outlet.start(self._resume(session, subscription, number))
+
+    def detached(self) -> None:
+        """The session is over; the numbers of its streams mean nothing any more."""
+        self._routes.clear()
+
+    def close(self, error: FrysError | None) -> None:
+        """The client is closed: end all iterators, with ``error`` if it was not the application that closed."""
+        for subscription in list(self._numbers):
+            subscription.feed.end(error)
+        self._numbers.clear()
+
+    def route(self, stream: int) -> Route | None:
+        """Where messages of a stream go; None if nobody here wants them (any more)."""
+        route = self._routes.get(stream)
+        return route if route is not None and route.subscriptions else None
+
+    def stream_known(self, info: StreamInfo) -> None:
+        """STREAM: what a number stands for (spec section 4.1)."""
+        if info.id is not None:
+            route = self._routes.get(info.id)
+            if route is None or route.epoch != info.epoch:
+                self._routes[info.id] = Route(info, self._wanting(info.stream))
+
+    def gap_received(self, message: memoryview, frame: Frame) -> None:
+        """GAP (spec section 7.2): told after everything that came before it."""
+        gap = signals.Gap.parse(message, frame)
+        route = self.route(gap.stream)
+        if route is not None:
+            told = Gap(route.stream, gap.code, gap.first, gap.last)
+            route.order.add_ready(lambda: self._tell_gap(route, told))
+
+    def _tell_gap(self, route: Route, gap: Gap) -> None:
+        for subscription in route.subscriptions:
+            subscription.skip(gap, route.epoch)
+
+    async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
+        await self._outlet.ask(session, lambda request: Subscribe(request, number, subscription.pattern.text))
+
+    async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
+        try:
+            await self._ask(session, subscription, number)
+        except RequestRefused as error:
+            self._forget(subscription)
+            subscription.feed.end(error)
+        except ConnectionFailed:
+            pass  # this session is over as well; the next one asks again
+
+    def _forget(self, subscription: Subscription) -> int | None:
+        number = self._numbers.pop(subscription, None)
+        self._match()
+        return number
+
+    def _match(self) -> None:
+        """Subscriptions have changed: see anew which stream goes where."""
+        for route in self._routes.values():
+            route.subscriptions = self._wanting(route.stream)
+
+    def _wanting(self, stream: str) -> list[Subscription]:
+        return [subscription for subscription in self._numbers if subscription.pattern.matches(stream)]

@@ -1,0 +1,294 @@
+"""The blocking client, for programs without asyncio: the same names, the same behaviour.
+
+``with connect("ws://127.0.0.1:8765") as client: client.publish("wf-42/weights", array)``. The connection lives on a
+loop in a background thread; callbacks (``progress``, ``on_error``, ``on_gap``) are called there. A client may be used
+by several threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import Final, Self, Unpack
+
+from gateway.client import inbox, subscription
+from gateway.client.batcher import LockedBatcher
+from gateway.client.client import BUFFER_BYTES, TIMEOUT_S
+from gateway.client.codec_choice import AUTO
+from gateway.client.content import Headers
+from gateway.client.core import ClientState, Core
+from gateway.client.loop_thread import LoopThread
+from gateway.client.message import Message, RecordBatch
+from gateway.client.options import Options, Progress, Report, Settings
+from gateway.client.result import TransmissionResult
+from gateway.client.subscription import Gap, StreamProgress, SubscriptionStats
+
+TAKE: Final = 1024
+"""Items that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
+
+
+class Subscription:
+    """A subscription to be iterated in a ``for`` loop; see :class:`gateway.client.subscription.Subscription`."""
+
+    def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
+        self._thread = thread
+        self._source = source
+        self._items: deque[Message | RecordBatch] = deque()
+        self._records: Iterator[Message] | None = None
+
+    @property
+    def stats(self) -> SubscriptionStats:
+        """The counts so far."""
+        return self._source.stats
+
+    def start(self) -> None:
+        """Subscribe, unless that was done already. ``with`` and iterating do it by themselves."""
+        self._thread.run(self._source.start())
+
+    def close(self) -> None:
+        """Unsubscribe. May be called twice, and from another thread than that which iterates."""
+        self._thread.run(self._source.close())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        while True:
+            if self._records is not None:
+                record = next(self._records, None)
+                if record is not None:
+                    return record
+                self._records = None
+            item = self._next_item()
+            if isinstance(item, Message):
+                return item
+            self._records = item.messages()
+
+    def batches(self) -> Iterator[RecordBatch]:
+        """Iterate over whole record batches: one array of shape ``(count, *shape)`` each."""
+        while True:
+            try:
+                item = self._next_item()
+            except StopIteration:
+                return
+            batch = self._source.as_batch(item)
+            if batch is not None:
+                yield batch
+
+    def _next_item(self) -> Message | RecordBatch:
+        if not self._items:
+            alive = self._thread.alive
+            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.feed.rest(TAKE))
+        if not self._items:
+            raise StopIteration
+        return self._items.popleft()
+
+    async def _fetch(self) -> list[Message | RecordBatch]:
+        await self._source.start()
+        return await self._source.feed.several(TAKE)
+
+
+class Request(Message):
+    """A message that somebody waits for an answer to. It takes one :meth:`reply` or :meth:`fail`."""
+
+    __slots__ = ("_source", "_thread")
+
+    def __init__(self, thread: LoopThread, source: inbox.Request) -> None:
+        super().__init__(*source.parts())
+        self._thread = thread
+        self._source = source
+
+    def reply(self, value: object = None, *, headers: Headers = None, codec: str = AUTO) -> None:
+        """Answer; see :meth:`gateway.client.inbox.Request.reply`."""
+        self._thread.run(self._source.reply(value, headers=headers, codec=codec))
+
+    def fail(self, error: str) -> None:
+        """Answer that the request failed."""
+        self._thread.run(self._source.fail(error))
+
+
+class Inbox:
+    """The requests to this client, to be iterated in a ``for`` loop; ``with`` opens and closes it."""
+
+    def __init__(self, thread: LoopThread, source: inbox.Inbox) -> None:
+        self._thread = thread
+        self._source = source
+
+    def start(self) -> None:
+        """Let requests in, unless that was done already. ``with`` and iterating do it by themselves."""
+        self._thread.run(self._source.start())
+
+    def close(self) -> None:
+        """Take no more requests. May be called twice, and from another thread than that which iterates."""
+        self._thread.run(self._source.close())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Request:
+        requests = self._thread.run(self._fetch()) if self._thread.alive else []
+        if not requests:
+            raise StopIteration
+        return Request(self._thread, requests[0])
+
+    async def _fetch(self) -> list[inbox.Request]:
+        await self._source.start()
+        return await self._source.feed.several(1)
+
+
+class Client:
+    """A connection to a gateway, kept up over losses. Made by :func:`connect`."""
+
+    def __init__(
+        self, options: Options, loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    ) -> None:
+        """Connect.
+
+        Raises:
+            See :func:`connect`.
+        """
+        self._thread = LoopThread(loop_factory)
+        try:
+            self._core = self._thread.run(self._open(options))
+        except BaseException:
+            self._thread.stop()
+            raise
+
+    async def _open(self, options: Options) -> Core:
+        core = Core(options)
+        self._batcher = LockedBatcher(
+            max_pending_bytes=options.max_pending_bytes,
+            now_ns=core.now_ns,
+            first=lambda: self._thread.call_soon(core.publisher.flush),
+            full=lambda: None,  # the loop was woken by the first record and takes what there is
+        )
+        await core.open(self._batcher)
+        return core
+
+    def close(self) -> None:
+        """Send what is waiting, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
+        if self._thread.alive:
+            self._thread.run(self._core.close())
+            self._thread.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def client_id(self) -> str:
+        """Who this client is: as asked for, or as the gateway made up."""
+        return self._core.client_id
+
+    @property
+    def state(self) -> ClientState:
+        """Where the connection stands now."""
+        return self._core.state
+
+    def publish(
+        self,
+        stream: str,
+        value: object,
+        *,
+        kind: str | None = None,
+        headers: Headers = None,
+        codec: str = AUTO,
+        progress: Progress | None = None,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> TransmissionResult:
+        """Publish one message and wait until the gateway has taken it; see :meth:`gateway.client.Client.publish`."""
+        return self._thread.run(
+            self._core.publisher.publish(
+                stream, value, kind=kind, headers=headers, codec=codec, progress=progress, timeout_s=timeout_s
+            )
+        )
+
+    def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
+        """Publish without waiting; see :meth:`gateway.client.Client.publish_nowait`. Cheap: no hop between threads."""
+        self._batcher.add(stream, value, kind, headers)
+
+    def drain(self) -> None:
+        """Wait until everything that was published is written; see :meth:`gateway.client.Client.drain`."""
+        self._thread.run(self._core.drain())
+
+    def subscribe(
+        self,
+        pattern: str,
+        *,
+        buffer_bytes: int = BUFFER_BYTES,
+        on_error: Report | None = None,
+        on_gap: Callable[[Gap], None] | None = None,
+        progress: StreamProgress | None = None,
+    ) -> Subscription:
+        """Receive the streams that match a pattern; see :meth:`gateway.client.Client.subscribe`."""
+        source = self._core.subscribe(
+            pattern, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
+        )
+        return Subscription(self._thread, source)
+
+    def request(
+        self,
+        address: str,
+        value: object = None,
+        *,
+        headers: Headers = None,
+        codec: str = AUTO,
+        timeout_s: float | None = TIMEOUT_S,
+    ) -> Message:
+        """Send a request and wait for its reply; see :meth:`gateway.client.Client.request`."""
+        return self._thread.run(
+            self._core.requests.request(address, value, headers=headers, codec=codec, timeout_s=timeout_s)
+        )
+
+    def inbox(self, *, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
+        """Take the requests that others send to this client; see :meth:`gateway.client.Client.inbox`."""
+        return Inbox(self._thread, self._core.answering.open_inbox(buffer_bytes))
+
+    def authenticate(self, token: str) -> float | None:
+        """Replace the token; see :meth:`gateway.client.Client.authenticate`."""
+        return self._thread.run(self._core.authenticate(token))
+
+
+def connect(
+    url: str,
+    *,
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
+    **settings: Unpack[Settings],
+) -> Client:
+    """Connect to a gateway: ``with connect("ws://127.0.0.1:8765") as client``.
+
+    Args:
+        url: ``ws://host:port``, or ``wss://`` for TLS.
+        loop_factory: makes the background loop, e.g. ``uvloop.new_event_loop``.
+        settings: see :class:`gateway.client.options.Options`, which has the defaults.
+
+    Raises:
+        InvalidArgument: a URL or setting that cannot be used.
+        ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
+        ConnectionFailed: nobody answers, or no gateway; says what to check.
+    """
+    return Client(Options(url, **settings), loop_factory)

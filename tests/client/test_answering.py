@@ -1,0 +1,136 @@
+"""Tests answering the requests of others, frame by frame."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+
+from gateway.client import Backoff, Client, connect
+from gateway.protocol.data import DataFrame, parse_data, write_data
+from gateway.protocol.messages import GoAway, Subscribe, Unsubscribe
+from gateway.protocol.meta import parse_meta, write_meta
+from gateway.protocol.signals import End
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import FLAG_FAILED, Opcode
+from tests.client.frames import data_frame
+from tests.client.scripted_gateway import Peer, ScriptedGateway
+
+
+@asynccontextmanager
+async def connected(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer, asyncio.Queue[Exception]]]:
+    """A client, the other side of it, and what it tells to ``on_error``."""
+    told: asyncio.Queue[Exception] = asyncio.Queue()
+    backoff = Backoff(base_s=0, cap_s=0)
+    async with connect(scripted.url, client_id="me", backoff=backoff, on_error=told.put_nowait) as client:
+        yield client, await scripted.accept(), told
+
+
+async def next_reply(peer: Peer) -> DataFrame:
+    received = await peer.next(Opcode.REPLY)
+    return parse_data(received.message, received.frame)
+
+
+def request(correlation: int, value: object, asker: int = 4) -> bytes:
+    return b"".join(data_frame(Opcode.REQUEST, correlation, value, stream=0, publisher=asker))
+
+
+async def test_the_inbox_is_opened_and_closed(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        async with client.inbox():
+            opened = (await peer.next(Opcode.SUBSCRIBE)).session()
+            assert isinstance(opened, Subscribe)
+            assert opened.pattern == "agent:made-up"  # as WELCOME says
+        closed = (await peer.next(Opcode.UNSUBSCRIBE)).session()
+        assert isinstance(closed, Unsubscribe)
+        assert closed.subscription == opened.subscription
+
+
+async def test_a_reply_names_the_asker_and_the_correlation(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _), client.inbox() as requests:
+        peer.send(request(11, 3, asker=4), request(11, 4, asker=5))
+        for asker in (4, 5):
+            asked = await anext(requests)
+            assert (asked.publisher, asked.offset) == (asker, 11)
+            await asked.reply(asked.tensor * 2)
+            reply = await next_reply(peer)
+            assert (reply.stream, reply.offset, reply.flags) == (asker, 11, 0)
+            assert reply.payload[0] == 2 * (asker - 1)
+
+
+async def test_a_failure_carries_its_text(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _), client.inbox() as requests:
+        peer.send(request(11, 3))
+        await (await anext(requests)).fail("out of paper")
+        reply = await next_reply(peer)
+        assert reply.flags & FLAG_FAILED
+        assert parse_meta(reply.meta).headers == {"error": "out of paper"}
+
+
+async def test_a_large_reply_is_cut_into_chunks(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _), client.inbox() as requests:
+        peer.send(request(11, 3))
+        asked = await anext(requests)
+        await asyncio.gather(asked.reply(np.zeros(2_000_000, np.uint8), codec="none"), _drain_reply(peer))
+
+
+async def _drain_reply(peer: Peer) -> None:
+    reply = await next_reply(peer)
+    assert reply.plan is not None
+    received = await peer.next(Opcode.END)
+    assert End.parse(received.message, received.frame).offset == 11
+
+
+async def test_a_request_that_cannot_be_read_is_answered_all_the_same(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told), client.inbox() as requests:
+        meta = write_meta([TensorSpec("", np.dtype(np.uint8), (8,))])
+        bad = write_data(Opcode.REQUEST, stream=0, offset=11, timestamp_ns=0, publisher=4, meta=meta, payload=[b"x"])
+        peer.send(bad, request(12, 1))
+        reply = await next_reply(peer)
+        assert (reply.stream, reply.offset, reply.flags & FLAG_FAILED) == (4, 11, FLAG_FAILED)
+        assert (await anext(requests)).offset == 12
+        assert "8" in str(await told.get())
+
+
+async def test_a_request_after_the_inbox_was_closed_is_answered(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        async with client.inbox():
+            pass
+        peer.send(request(11, 3))
+        reply = await next_reply(peer)
+        assert reply.flags & FLAG_FAILED
+        assert "closed" in str(parse_meta(reply.meta).headers)
+
+
+async def test_the_inbox_is_opened_again_after_a_loss_and_late_replies_are_told(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, first, told), client.inbox() as requests:
+        first.send(request(11, 3))
+        asked = await anext(requests)
+        first.drop()
+        second = await scripted.accept()
+        await second.next(Opcode.SUBSCRIBE)
+        await asked.reply(1)
+        assert "its connection is gone" in str(await told.get())
+        second.send(request(12, 4))
+        await (await anext(requests)).reply(2)
+        assert (await next_reply(second)).offset == 12
+
+
+async def test_replies_are_sent_after_go_away_too(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _), client.inbox() as requests:
+        peer.send(request(11, 3), GoAway(1001, "stopping", 5.0))
+        await (await anext(requests)).reply(np.zeros(1_000_000, np.uint8), codec="none")
+        assert (await next_reply(peer)).offset == 11
+        await peer.next(Opcode.END)
+
+
+async def test_a_reply_that_a_loss_cuts_off_is_told(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told), client.inbox() as requests:
+        peer.send(request(11, 3))
+        asked = await anext(requests)
+        peer.pause_reading()
+        replying = asyncio.ensure_future(asked.reply(np.zeros(64 << 20, np.uint8), codec="none"))
+        await asyncio.sleep(0)
+        peer.drop()
+        await replying
+        assert "dropped" in str(await told.get())

@@ -1,0 +1,96 @@
+"""Tests that messages and batches are views of the received bytes."""
+
+import numpy as np
+import pytest
+
+from gateway.client.message import Message, RecordBatch
+from gateway.errors import InvalidArgument
+from gateway.protocol.messages import Kind
+from gateway.protocol.tensors import TensorSpec
+
+F4 = np.dtype("<f4")
+
+
+def message(specs: tuple[TensorSpec, ...], payload: bytes, headers: dict[str, object] | None = None) -> Message:
+    return Message("wf/x", Kind.EVENT, 5, 10, 3, 1_000_000_000, 1_250_000_000, headers, specs, memoryview(payload))
+
+
+def test_the_tensor_is_a_read_only_view() -> None:
+    payload = np.arange(6, dtype=F4).tobytes()
+    received = message((TensorSpec("", F4, (2, 3)),), payload)
+    assert received.tensor.shape == (2, 3)
+    assert np.shares_memory(received.tensor, np.frombuffer(payload, np.uint8))
+    assert received.tensor is received.tensor
+    with pytest.raises(ValueError, match="read-only"):
+        received.tensor[0] = 1
+
+
+def test_several_tensors_are_taken_by_name() -> None:
+    specs = (TensorSpec("w", F4, (2,)), TensorSpec("b", F4, ()))
+    received = message(specs, np.array([1, 2, 3], F4).tobytes())
+    assert list(received.tensors) == ["w", "b"]
+    assert received.tensors["b"] == 3
+    with pytest.raises(InvalidArgument, match=r"'w', 'b'"):
+        _ = received.tensor
+
+
+def test_a_message_without_tensors_says_so() -> None:
+    received = message((), b"", {"step": 1})
+    assert received.tensors == {}
+    assert received.headers == {"step": 1}
+    with pytest.raises(InvalidArgument, match="none"):
+        _ = received.tensor
+
+
+def test_headers_are_never_none() -> None:
+    assert message((), b"").headers == {}
+
+
+def test_latency_is_the_time_between_publishing_and_arrival_and_not_negative() -> None:
+    received = message((), b"")
+    assert received.latency_s == 0.25
+    received.received_ns = 0
+    assert received.latency_s == 0
+
+
+def test_a_message_shows_what_it_is() -> None:
+    assert repr(message((TensorSpec("", F4, (2, 3)),), bytes(24))) == "<Message wf/x offset 10 (tensor: float32[2, 3])>"
+    assert repr(message((), b"")) == "<Message wf/x offset 10 (no tensor)>"
+
+
+def batch(count: int = 3) -> RecordBatch:
+    payload = np.arange(count * 2, dtype=F4).tobytes()
+    return RecordBatch("wf/x", Kind.EVENT, 5, 10, count, 3, 1, 2, TensorSpec("", F4, (2,)), memoryview(payload))
+
+
+def test_a_batch_is_one_read_only_array() -> None:
+    received = batch()
+    assert received.array.shape == (3, 2)
+    assert not received.array.flags.writeable
+    assert received.nbytes == 24
+    assert received.latency_s == 1e-9
+    assert repr(received) == "<RecordBatch wf/x offsets 10 to 12 (float32[2] each)>"
+
+
+def test_a_batch_taken_apart_gives_messages_over_the_same_memory() -> None:
+    received = batch()
+    messages = list(received.messages())
+    assert [record.offset for record in messages] == [10, 11, 12]
+    assert [record.tensor.tolist() for record in messages] == [[0, 1], [2, 3], [4, 5]]
+    assert all(np.shares_memory(record.tensor, received.array) for record in messages)
+
+
+def test_records_of_zero_dimensions_stay_arrays() -> None:
+    scalars = RecordBatch("wf/x", None, 0, 0, 2, 0, 0, 0, TensorSpec("", F4, ()), np.array([1, 2], F4).tobytes())
+    assert [record.tensor.shape for record in scalars.messages()] == [(), ()]
+
+
+def test_a_single_message_is_a_batch_of_one() -> None:
+    one = RecordBatch.of(message((TensorSpec("", F4, (2,)),), bytes(8)))
+    assert (one.count, one.offset, one.array.shape) == (1, 10, (1, 2))
+
+
+@pytest.mark.parametrize("specs", [(), (TensorSpec("a", F4, ()), TensorSpec("b", F4, ()))])
+def test_a_message_that_is_no_record_is_refused(specs: tuple[TensorSpec, ...]) -> None:
+    with pytest.raises(InvalidArgument, match="no record"):
+        RecordBatch.of(message(specs, bytes(16)))

@@ -1,0 +1,155 @@
+"""Tests acknowledgements, refusals and the flushing of what ``publish_nowait`` collected, frame by frame."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from gateway.client import Client, connect
+from gateway.errors import Code, RequestRefused, RequestTimeout
+from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.frames import iter_frames
+from gateway.protocol.messages import Error, Kind, Open, StreamInfo
+from gateway.protocol.signals import Ack
+from gateway.protocol.wire import FLAG_ACK, Opcode
+from tests.client.scripted_gateway import Peer, ScriptedGateway
+
+
+@asynccontextmanager
+async def connected(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer, asyncio.Queue[Exception]]]:
+    """A client, the other side of it, and what it tells to ``on_error``."""
+    told: asyncio.Queue[Exception] = asyncio.Queue()
+    async with connect(scripted.url, on_error=told.put_nowait) as client:
+        yield client, await scripted.accept(), told
+
+
+async def next_data(peer: Peer, opcode: int = Opcode.MESSAGE) -> DataFrame:
+    """The next data frame from the client."""
+    received = await peer.next(opcode)
+    return parse_data(received.message, received.frame)
+
+
+def info(alias: int, kind: Kind = Kind.STATE) -> StreamInfo:
+    return StreamInfo(7, "wf/x", kind, 5, 0, alias=alias)
+
+
+def refusal(code: Code, **answers: int) -> Error:
+    return Error(code, code.name, "because", **answers)  # type: ignore[arg-type]
+
+
+async def test_one_run_acknowledges_many(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        publishing = [asyncio.ensure_future(client.publish("wf/x", step)) for step in range(4)]
+        frames = [await next_data(peer) for _ in range(4)]
+        assert [frame.offset for frame in frames] == [1, 2, 3, 4]
+        assert all(frame.flags & FLAG_ACK for frame in frames)
+        peer.send(info(0), Ack(alias=0, count=3, sequence=3, offset=12).write())
+        assert [(await each).offset for each in publishing[:3]] == [10, 11, 12]
+        assert not publishing[3].done()
+        peer.send(Ack(alias=0, count=1, sequence=4, offset=20).write())
+        result = await publishing[3]
+        assert (result.offset, result.epoch) == (20, 5)
+
+
+async def test_acknowledgements_of_nothing_are_skipped(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        peer.send(Ack(9, 1, 1, 0).write(), Ack(0, 2**32 - 1, 2**64 - 1, 0).write())
+        publishing = asyncio.ensure_future(client.publish("wf/x", 1))
+        await next_data(peer)
+        peer.send(info(0), Ack(0, 1, 1, 3).write())
+        assert (await publishing).offset == 3
+
+
+async def test_a_refusal_answers_the_run_that_it_names(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told):
+        publishing = [asyncio.ensure_future(client.publish("wf/x", step)) for step in range(3)]
+        for _ in range(3):
+            await next_data(peer)
+        peer.send(info(0), refusal(Code.QUEUE_FULL, alias=0, sequence=2, count=2), Ack(0, 1, 3, 0).write())
+        for refused in publishing[:2]:
+            with pytest.raises(RequestRefused, match="because") as caught:
+                await refused
+            assert caught.value.code == Code.QUEUE_FULL
+        assert (await publishing[2]).offset == 0
+        assert told.empty()
+
+
+async def test_a_refused_record_batch_is_told_once(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told):
+        for step in range(5):
+            client.publish_nowait("wf/x", step)
+        frame = await next_data(peer, Opcode.BATCH)
+        assert (frame.offset, frame.count, frame.flags & FLAG_ACK) == (1, 5, 0)
+        peer.send(refusal(Code.FORBIDDEN, alias=0, sequence=5, count=5))
+        assert "publish_nowait to wf/x" in str(await told.get())
+        assert told.empty()
+
+
+async def test_a_refused_open_is_asked_again_by_the_next_message(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        first = asyncio.ensure_future(client.publish("wf/x", 1, kind="event"))
+        assert (await peer.next(Opcode.OPEN)).session() == Open(0, "wf/x", Kind.EVENT)
+        await next_data(peer)
+        peer.send(refusal(Code.KIND_MISMATCH, alias=0), refusal(Code.KIND_MISMATCH, alias=0, sequence=1, count=1))
+        with pytest.raises(RequestRefused):
+            await first
+        second = asyncio.ensure_future(client.publish("wf/x", 1))
+        assert (await peer.next(Opcode.OPEN)).session() == Open(1, "wf/x")
+        assert (await next_data(peer)).offset == 1
+        peer.send(info(1), Ack(1, 1, 1, 0).write())
+        assert (await second).offset == 0
+
+
+async def test_a_kind_is_checked_against_the_answer_to_open(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        first = asyncio.ensure_future(client.publish("wf/x", 1))
+        await next_data(peer)
+        wrong = asyncio.ensure_future(client.publish("wf/x", 2, kind="event"))
+        right = asyncio.ensure_future(client.publish("wf/x", 3, kind="state"))
+        peer.send(info(0), Ack(0, 1, 1, 0).write())
+        with pytest.raises(RequestRefused, match="wf/x is state, not event"):
+            await wrong
+        assert (await next_data(peer)).offset == 2  # the refused one took no sequence
+        peer.send(Ack(0, 1, 2, 1).write())
+        assert [(await first).offset, (await right).offset] == [0, 1]
+
+
+async def test_giving_up_an_answer_does_not_disturb_the_next(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        with pytest.raises(RequestTimeout, match=r"acknowledgement of wf/x .* \(it was sent\)"):
+            await client.publish("wf/x", 1, timeout_s=0.01)
+        second = asyncio.ensure_future(client.publish("wf/x", 2))
+        assert [(await next_data(peer)).offset for _ in range(2)] == [1, 2]
+        peer.send(info(0), Ack(0, 2, 2, 8).write())
+        assert (await second).offset == 8
+
+
+async def test_small_messages_of_many_streams_share_a_websocket_message(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        for stream in ("wf/a", "wf/b", "wf/c"):
+            client.publish_nowait(stream, 1.0)
+            client.publish_nowait(stream, 2.0, headers={"h": 1})
+        received = await peer.next(Opcode.OPEN)
+        opcodes = [frame.opcode for frame in iter_frames(received.message)]
+        assert sorted(opcodes) == sorted([Opcode.OPEN, Opcode.MESSAGE, Opcode.MESSAGE] * 3)
+
+
+async def test_what_is_collected_goes_before_a_later_publish(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        client.publish_nowait("wf/x", 1.0)
+        client.publish_nowait("wf/x", 2.0)
+        publishing = asyncio.ensure_future(client.publish("wf/x", 3.0))
+        batch, message = await next_data(peer, Opcode.BATCH), await next_data(peer)
+        assert (batch.offset, batch.count, message.offset) == (1, 2, 3)
+        peer.send(info(0), Ack(0, 1, 3, 2).write())
+        await publishing
+
+
+async def test_timestamps_are_those_of_the_call(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        before_ns = client._core.now_ns()
+        client.publish_nowait("wf/x", np.zeros(3))
+        after_ns = client._core.now_ns()
+        assert before_ns - 10**9 <= (await next_data(peer)).timestamp_ns <= after_ns + 10**9

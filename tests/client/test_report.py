@@ -1,0 +1,36 @@
+"""Tests where errors go that nobody waits for."""
+
+import pytest
+
+from gateway.client.report import Reporter
+from gateway.errors import FrysError
+
+
+def test_the_callback_gets_every_error() -> None:
+    told: list[Exception] = []
+    report = Reporter(told.append)
+    errors = [FrysError(str(number)) for number in range(5)]
+    for error in errors:
+        report(error)
+    assert told == errors
+
+
+def test_a_callback_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(error: Exception) -> None:
+        raise ValueError("in the application")
+
+    Reporter(fail)(FrysError("x"))
+    assert "in the application" in caplog.text
+
+
+def test_without_a_callback_the_log_is_not_flooded(caplog: pytest.LogCaptureFixture) -> None:
+    now_s = 0.0
+    report = Reporter(None, lambda: now_s)
+    for number in range(100):
+        report(FrysError(f"error {number}"))
+    now_s = 1.5
+    report(FrysError("the last"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "FrysError: error 0",
+        "FrysError: the last (and 99 errors before it)",
+    ]

@@ -1,0 +1,155 @@
+"""Tests asking other clients, frame by frame."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from gateway.client import Client, RequestFailed, connect
+from gateway.client.options import Backoff
+from gateway.errors import Code, ConnectionFailed, RequestRefused, RequestTimeout
+from gateway.protocol.data import DataFrame, parse_data, write_data
+from gateway.protocol.messages import Error, Open, StreamInfo
+from gateway.protocol.meta import write_meta
+from gateway.protocol.signals import End
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.transfers import ChunkPlan, write_chunk
+from gateway.protocol.wire import FLAG_FAILED, Opcode
+from tests.client.frames import data_frame
+from tests.client.scripted_gateway import Peer, ScriptedGateway
+
+
+@asynccontextmanager
+async def connected(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer]]:
+    """A client and the other side of it."""
+    async with connect(scripted.url, backoff=Backoff(base_s=0, cap_s=0)) as client:
+        yield client, await scripted.accept()
+
+
+async def next_request(peer: Peer) -> DataFrame:
+    received = await peer.next(Opcode.REQUEST)
+    return parse_data(received.message, received.frame)
+
+
+def failed(correlation: int, headers: dict[str, object] | None) -> bytes:
+    return b"".join(data_frame(Opcode.REPLY, correlation, 0, flags=FLAG_FAILED, headers=headers))
+
+
+async def test_requests_are_told_apart_by_their_correlation(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = [asyncio.ensure_future(client.request("agent:bob", step)) for step in range(3)]
+        assert (await peer.next(Opcode.OPEN)).session() == Open(0, "agent:bob")
+        asked = [await next_request(peer) for _ in range(3)]
+        assert len({each.offset for each in asked}) == 3
+        peer.send(StreamInfo(None, "agent:bob", alias=0))
+        for each in reversed(asked):
+            peer.send(data_frame(Opcode.REPLY, each.offset, int(each.payload[0]) * 10, headers={"ok": True}))
+        replies = [await each for each in asking]
+        assert [int(reply.tensor) for reply in replies] == [0, 10, 20]
+        assert (replies[0].stream, replies[0].headers) == ("agent:bob", {"ok": True})
+
+
+@pytest.mark.parametrize(
+    ("headers", "text"), [({"error": "out of memory"}, "out of memory"), (None, "did not say why")]
+)
+async def test_a_failed_reply_is_raised_with_what_it_says(
+    scripted: ScriptedGateway, headers: dict[str, object] | None, text: str
+) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob"))
+        peer.send(failed((await next_request(peer)).offset, headers))
+        with pytest.raises(RequestFailed, match=f"agent:bob failed the request: .*{text}") as caught:
+            await asking
+        assert caught.value.address == "agent:bob"
+
+
+@pytest.mark.parametrize("code", [Code.NO_SUCH_PEER, Code.PEER_GONE])
+async def test_what_the_gateway_refuses_is_raised(scripted: ScriptedGateway, code: Code) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", 1))
+        peer.send(Error(code, code.name, "because", correlation=(await next_request(peer)).offset))
+        with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
+            await asking
+        assert caught.value.code == code
+
+
+async def test_an_address_that_is_refused_is_opened_again_by_the_next_request(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        first = asyncio.ensure_future(client.request("agent:bob", 1))
+        correlation = (await next_request(peer)).offset
+        peer.send(
+            Error(Code.FORBIDDEN, "FORBIDDEN", "no", alias=0),
+            Error(Code.FORBIDDEN, "FORBIDDEN", "no", alias=0, correlation=correlation),
+        )
+        with pytest.raises(RequestRefused, match="no"):
+            await first
+        second = asyncio.ensure_future(client.request("agent:bob", 1))
+        assert (await next_request(peer)).stream == 1
+        second.cancel()
+
+
+async def test_patience_ends(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        with pytest.raises(RequestTimeout, match="the reply of agent:bob"):
+            await client.request("agent:bob", 1, timeout_s=0.01)
+        late = await next_request(peer)
+        peer.send(data_frame(Opcode.REPLY, late.offset, 1))
+        asking = asyncio.ensure_future(client.request("agent:bob", 2))
+        peer.send(data_frame(Opcode.REPLY, (await next_request(peer)).offset, 2))
+        assert (await asking).tensor == 2
+
+
+async def test_a_request_that_was_sent_fails_with_the_connection(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", 1))
+        await next_request(peer)
+        peer.drop()
+        with pytest.raises(ConnectionFailed, match="a request to agent:bob"):
+            await asking
+        second = await scripted.accept()
+        asking = asyncio.ensure_future(client.request("agent:bob", 2))
+        second.send(data_frame(Opcode.REPLY, (await next_request(second)).offset, 2))
+        assert (await asking).tensor == 2
+
+
+async def test_a_large_reply_comes_in_chunks(scripted: ScriptedGateway) -> None:
+    payload = np.arange(10_000, dtype=np.uint8).tobytes()
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", 1))
+        correlation = (await next_request(peer)).offset
+        meta = write_meta([TensorSpec("", np.dtype(np.uint8), (len(payload),))])
+        plan = ChunkPlan(9, 4096, len(payload))
+        peer.send(write_data(Opcode.REPLY, stream=1, offset=correlation, timestamp_ns=0, meta=meta, plan=plan))
+        for index in range(plan.chunk_count):
+            peer.send(write_chunk(9, index, [payload[index * 4096 : (index + 1) * 4096]]))
+        peer.send(End(9, correlation, 0).write())
+        assert (await asking).tensor.tobytes() == payload
+
+
+async def test_a_reply_that_cannot_be_read_is_raised(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", 1))
+        meta = write_meta([TensorSpec("", np.dtype(np.uint8), (8,))])
+        correlation = (await next_request(peer)).offset
+        peer.send(write_data(Opcode.REPLY, stream=1, offset=correlation, timestamp_ns=0, meta=meta, payload=[b"x"]))
+        with pytest.raises(RequestRefused) as caught:
+            await asking
+        assert caught.value.code == Code.SIZE_MISMATCH
+
+
+async def test_a_large_request_is_cut_into_chunks_under_its_correlation(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(1 << 20, np.uint8), codec="none"))
+        data = await next_request(peer)
+        received = await peer.next(Opcode.END)
+        assert End.parse(received.message, received.frame).offset == data.offset
+        peer.send(data_frame(Opcode.REPLY, data.offset, 1))
+        await asking
+
+
+async def test_an_address_that_is_none_is_refused(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, _):
+        with pytest.raises(RequestRefused, match="address"):
+            await client.request("bob")

@@ -1,0 +1,209 @@
+"""Tests what a subscription counts and tells, and its iterators, without a connection."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from gateway.client.intake import Intake
+from gateway.client.message import Message, RecordBatch
+from gateway.client.subscription import Gap, Subscription
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.messages import Kind
+from gateway.protocol.tensors import TensorSpec
+
+F4 = np.dtype("<f4")
+SPEC = TensorSpec("", F4, (2,))
+
+
+@dataclass
+class Noted:
+    """A subscription and what it did and told."""
+
+    started: int = 0
+    stopped: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+    errors: list[Exception] = field(default_factory=list)
+    intake: Intake = field(default_factory=lambda: Intake(lambda reading: None))
+
+    async def start(self, subscription: Subscription) -> None:
+        self.started += 1
+
+    async def stop(self, subscription: Subscription) -> None:
+        self.stopped += 1
+
+    def make(self, buffer_bytes: int = 1 << 20) -> Subscription:
+        return Subscription(
+            "wf/*",
+            intake=self.intake,
+            start=self.start,
+            stop=self.stop,
+            buffer_bytes=buffer_bytes,
+            on_error=self.errors.append,
+            on_gap=self.gaps.append,
+            progress=None,
+        )
+
+
+def message(offset: int, kind: Kind = Kind.EVENT, epoch: int = 1, specs: tuple[TensorSpec, ...] = (SPEC,)) -> Message:
+    return Message("wf/x", kind, epoch, offset, 1, 0, 0, None, specs, bytes(8 * len(specs)))
+
+
+def batch(offset: int, count: int, kind: Kind = Kind.EVENT) -> RecordBatch:
+    payload = np.arange(offset * 2, (offset + count) * 2, dtype=F4).tobytes()
+    return RecordBatch("wf/x", kind, 1, offset, count, 1, 0, 0, SPEC, payload)
+
+
+async def test_it_starts_and_stops_once() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    async with subscription:
+        await subscription.start()
+    await subscription.close()
+    assert (noted.started, noted.stopped) == (1, 1)
+
+
+async def test_iterating_starts_it() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(0))
+    assert (await anext(subscription)).offset == 0
+    assert noted.started == 1
+
+
+async def test_one_that_never_started_is_not_stopped() -> None:
+    noted = Noted()
+    await noted.make().close()
+    assert noted.stopped == 0
+
+
+async def test_batches_come_record_by_record_or_whole() -> None:
+    subscription = Noted().make()
+    subscription.deliver(message(0))
+    subscription.deliver(batch(1, 3))
+    subscription.deliver(message(4))
+    await subscription.close()
+    assert [record.offset async for record in subscription] == [0, 1, 2, 3, 4]
+    whole = Noted().make()
+    whole.deliver(message(0))
+    whole.deliver(batch(1, 3))
+    await whole.close()
+    async with whole.batches() as batches:
+        assert [(each.offset, each.array.shape) async for each in batches] == [(0, (1, 2)), (1, (3, 2))]
+
+
+async def test_what_is_no_record_is_left_out_of_batches_and_told() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(0, specs=()))
+    subscription.deliver(message(1))
+    await subscription.close()
+    assert [each.offset async for each in subscription.batches()] == [1]
+    assert isinstance(noted.errors[0], InvalidArgument)
+    assert subscription.stats.failed == 1
+
+
+def test_what_comes_twice_is_delivered_once() -> None:
+    subscription = Noted().make()
+    for offset in (0, 1, 1, 0, 2):
+        subscription.deliver(message(offset, Kind.STATE))
+    assert (subscription.stats.received, subscription.stats.duplicates) == (3, 2)
+
+
+def test_jumps_of_a_state_stream_were_conflated_by_the_gateway() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    for offset in (5, 6, 10):
+        subscription.deliver(message(offset, Kind.STATE))
+    assert (subscription.stats.conflated, subscription.stats.dropped) == (3, 0)
+    assert noted.gaps == []
+
+
+def test_jumps_of_other_streams_are_gaps() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    for offset in (5, 6, 10):
+        subscription.deliver(message(offset))
+    assert subscription.stats.dropped == 3
+    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 7, 9)]
+
+
+def test_an_announced_gap_is_told_once() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(5))
+    subscription.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
+    subscription.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
+    subscription.deliver(message(10))
+    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
+    assert (subscription.stats.dropped, subscription.stats.received) == (4, 2)
+
+
+def test_a_new_epoch_is_neither_a_gap_nor_a_duplicate() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(100))
+    subscription.deliver(message(3, epoch=2))
+    assert (subscription.stats.received, subscription.stats.dropped, noted.gaps) == (2, 0, [])
+
+
+def test_a_message_that_cannot_be_decoded_is_a_failure_and_no_gap() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(0))
+    subscription.fail_at(RequestRefused(Code.CORRUPT_PAYLOAD, "bad"), "wf/x", 1, 1, 1)
+    subscription.deliver(message(2))
+    assert (subscription.stats.failed, subscription.stats.dropped) == (1, 0)
+    assert "bad" in str(noted.errors[0])
+
+
+def test_a_full_buffer_conflates_state_and_counts_it() -> None:
+    subscription = Noted().make(buffer_bytes=1)
+    for offset in range(5):
+        subscription.deliver(message(offset, Kind.STATE))
+    assert (subscription.stats.received, subscription.stats.conflated) == (5, 3)
+    assert subscription.stats.buffered_bytes > 0
+
+
+def test_a_full_buffer_of_events_is_a_gap_when_it_cannot_stop_the_gateway() -> None:
+    noted = Noted()
+    subscription = noted.make(buffer_bytes=1)
+    noted.intake.expect_answer()
+    for offset in range(3):
+        subscription.deliver(message(offset))
+    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 1, 1), Gap("wf/x", Code.QUEUE_FULL, 2, 2)]
+
+
+def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(gap: Gap) -> None:
+        raise ValueError("in the application")
+
+    noted = Noted()
+    subscription = Subscription(
+        "wf/*",
+        intake=Intake(lambda reading: None),
+        start=noted.start,
+        stop=noted.stop,
+        buffer_bytes=1 << 20,
+        on_error=noted.errors.append,
+        on_gap=fail,
+        progress=None,
+    )
+    subscription.deliver(message(0))
+    subscription.deliver(message(2))
+    assert subscription.stats.received == 2
+    assert "in the application" in caplog.text
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="pattern"):
+        Subscription(
+            "**/x",
+            intake=Intake(lambda reading: None),
+            start=Noted().start,
+            stop=Noted().stop,
+            buffer_bytes=1,
+            on_error=print,
+            on_gap=None,
+            progress=None,
+        )

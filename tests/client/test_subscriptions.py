@@ -1,0 +1,149 @@
+"""Tests which subscription gets which stream, frame by frame."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.client import Client, Gap, connect
+from gateway.errors import Code, RequestRefused
+from gateway.protocol import signals
+from gateway.protocol.messages import Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.wire import Opcode
+from tests.client.frames import message
+from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
+from tests.client.waiting import until
+
+
+@asynccontextmanager
+async def connected(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer]]:
+    """A client and the other side of it."""
+    async with connect(scripted.url) as client:
+        yield client, await scripted.accept()
+
+
+def info(number: int, name: str, kind: Kind = Kind.EVENT, epoch: int = 5) -> StreamInfo:
+    return StreamInfo(number, name, kind, epoch, 0)
+
+
+async def test_it_asks_and_takes_back(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        async with client.subscribe("wf/*"):
+            asked = (await peer.next(Opcode.SUBSCRIBE)).session()
+            assert isinstance(asked, Subscribe)
+            assert asked.pattern == "wf/*"
+        taken_back = (await peer.next(Opcode.UNSUBSCRIBE)).session()
+        assert isinstance(taken_back, Unsubscribe)
+        assert taken_back.subscription == asked.subscription
+
+
+async def test_a_refusal_is_raised(scripted: ScriptedGateway) -> None:
+    def refuse(peer: Peer, received: Received) -> None:
+        asked = received.session()
+        assert isinstance(asked, Subscribe)
+        peer.send(Error(Code.FORBIDDEN, "FORBIDDEN", "not yours", request=asked.request))
+
+    scripted.answers[Opcode.SUBSCRIBE] = refuse
+    async with connected(scripted) as (client, _):
+        with pytest.raises(RequestRefused, match="not yours"):
+            await client.subscribe("wf/*").start()
+
+
+async def test_streams_go_to_every_subscription_that_matches(scripted: ScriptedGateway) -> None:
+    async with (
+        connected(scripted) as (client, peer),
+        client.subscribe("wf/*") as one_segment,
+        client.subscribe("wf/a/b") as exact,
+        client.subscribe("**") as everything,
+    ):
+        peer.send(
+            info(1, "wf/a"),
+            info(2, "wf/a/b"),
+            info(3, "other/x"),
+            message(0, 1, stream=1),
+            message(0, 2, stream=2),
+            message(0, 3, stream=3),
+            message(0, 99, stream=4),  # never announced
+        )
+        assert [int((await anext(everything)).tensor) for _ in range(3)] == [1, 2, 3]
+        assert (await anext(one_segment)).tensor == 1
+        assert (await anext(exact)).tensor == 2
+        assert one_segment.stats.received == exact.stats.received == 1
+
+
+async def test_a_subscription_made_later_gets_streams_that_are_known(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*") as first:
+        peer.send(info(1, "wf/a"), message(0, 1, stream=1))
+        await anext(first)
+        async with client.subscribe("wf/a") as second:
+            peer.send(message(1, 2, stream=1))
+            assert (await anext(second)).tensor == (await anext(first)).tensor == 2
+        peer.send(message(2, 3, stream=1))
+        assert (await anext(first)).tensor == 3
+        assert second.stats.received == 1
+
+
+async def test_frames_that_come_after_unsubscribing_are_skipped(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("end/*") as end:
+        async with client.subscribe("wf/*") as messages:
+            peer.send(info(1, "wf/a"), info(2, "end/x"), message(0, 1, stream=1))
+            await anext(messages)
+        peer.send(message(1, 2, stream=1), message(0, 9, stream=2))
+        assert (await anext(end)).tensor == 9
+        assert messages.stats.received == 1
+
+
+async def test_an_announced_gap_is_told_in_its_place(scripted: ScriptedGateway) -> None:
+    gaps: list[Gap] = []
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*", on_gap=gaps.append) as messages:
+        peer.send(info(1, "wf/a"), message(0, 1, stream=1))
+        peer.send(signals.Gap(1, Code.QUEUE_FULL, 1, 4).write(), message(5, 2, stream=1))
+        assert [(await anext(messages)).offset for _ in range(2)] == [0, 5]
+        assert gaps == [Gap("wf/a", Code.QUEUE_FULL, 1, 4)]
+        assert (messages.stats.dropped, messages.stats.received) == (4, 2)
+
+
+async def test_a_stream_that_begins_anew_is_taken_as_such(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*") as messages:
+        peer.send(info(1, "wf/a", epoch=5), message(10, 1, stream=1))
+        peer.send(info(1, "wf/a", epoch=6), message(0, 2, stream=1))
+        received = [await anext(messages) for _ in range(2)]
+        assert [(each.epoch, each.offset) for each in received] == [(5, 10), (6, 0)]
+
+
+async def test_a_slow_reader_of_events_stops_the_gateway_and_loses_nothing(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*", buffer_bytes=10_000) as messages:
+        peer.send(info(1, "wf/a"))
+        for offset in range(2000):
+            peer.send(message(offset, offset, stream=1))
+        assert [(await anext(messages)).offset for _ in range(2000)] == list(range(2000))
+        assert messages.stats.dropped == 0
+
+
+async def test_a_slow_reader_of_states_gets_the_newest(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*", buffer_bytes=1) as messages:
+        peer.send(info(1, "wf/a", Kind.STATE), *[message(offset, offset, stream=1) for offset in range(100)])
+        assert [(await anext(messages)).offset for _ in range(2)] == [0, 99]
+        assert messages.stats.conflated == 98
+
+
+async def test_iterators_of_one_client_run_side_by_side(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        subscriptions = [client.subscribe(f"wf/{name}") for name in "abc"]
+        waiting = [asyncio.ensure_future(anext(each)) for each in subscriptions]
+        for _ in subscriptions:
+            await peer.next(Opcode.SUBSCRIBE)
+        for number, name in enumerate("abc"):
+            peer.send(info(number, f"wf/{name}"), message(0, number, stream=number))
+        assert [int(each.tensor) for each in await asyncio.gather(*waiting)] == [0, 1, 2]
+
+
+async def test_a_full_subscription_does_not_keep_others_from_their_answers(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*", buffer_bytes=1) as full:
+        peer.send(info(1, "wf/a"), message(0, 0, stream=1))
+        await until(lambda: full.stats.received == 1)
+        async with client.subscribe("other/*"):
+            pass
+        peer.send(message(1, 1, stream=1))
+        assert [(await anext(full)).offset for _ in range(2)] == [0, 1]
