@@ -219,7 +219,7 @@ class Outbox:
             newest = run.newest()
             self.conflated += lane.conflate() + run.count - newest.count
             run = newest
-        lane.entries.append(run)
+        lane.entries.append(run.unpinned())
         lane.waiting_bytes += run.size
         self._keep_bound(run.source)
 

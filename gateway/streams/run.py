@@ -46,7 +46,7 @@ class Run:
         text: what the JSON subprotocol made of it, once somebody asked; ``None`` before.
     """
 
-    __slots__ = ("_newest", "buffers", "count", "first", "last_at", "last_count", "size", "source", "text")
+    __slots__ = ("_newest", "_unpinned", "buffers", "count", "first", "last_at", "last_count", "size", "source", "text")
 
     def __init__(
         self,
@@ -67,6 +67,7 @@ class Run:
         self.last_count = last_count
         self.text: bytes | None = None
         self._newest: Run | None = None
+        self._unpinned: Run | None = None
 
     @property
     def last(self) -> int:
@@ -79,15 +80,25 @@ class Run:
             return self._newest
         whole = self.buffers
         cut = (memoryview(whole[0])[self.last_at :], *whole[1:]) if self.last_at else whole
-        kept = tuple([_unpinned(buffer) for buffer in cut])
+        kept = tuple([_unpin(buffer) for buffer in cut])
         if not self.last_at and all(map(is_, kept, whole)):
             return self
         first = self.first + self.count - self.last_count
         self._newest = Run(self.source, first, self.last_count, kept, self.size - self.last_at, 0, self.last_count)
         return self._newest
 
+    def unpinned(self) -> Run:
+        """The run itself, or a copy where it would keep much larger buffers alive: for whoever holds it for a while."""
+        if self._unpinned is not None:
+            return self._unpinned
+        kept = tuple([_unpin(buffer) for buffer in self.buffers])
+        if all(map(is_, kept, self.buffers)):
+            return self
+        self._unpinned = Run(self.source, self.first, self.count, kept, self.size, self.last_at, self.last_count)
+        return self._unpinned
 
-def _unpinned(buffer: Buffer) -> Buffer:
+
+def _unpin(buffer: Buffer) -> Buffer:
     """The buffer; copied if it is a slice that would keep a much larger one alive."""
     if not isinstance(buffer, memoryview):
         return buffer

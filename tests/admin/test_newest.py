@@ -14,7 +14,8 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.streams.large import LargeMessage, StoredChunk
-from tests.connections.memory import CHUNK_BYTES, World
+from tests.connections.frames import CHUNK_BYTES
+from tests.connections.memory import World
 
 U1 = np.dtype(np.uint8)
 

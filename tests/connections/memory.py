@@ -6,36 +6,31 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-
 from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.formats import BinaryFormat
 from gateway.connections.ports import AllowAll, DeliveryPolicy
-from gateway.connections.session import Session
 from gateway.connections.text_bridge import TextBridge
 from gateway.connections.text_format import TextFormat
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data
-from gateway.protocol.encoding import PLAIN, Chain, Encoding, encode
+from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe, write_session
 from gateway.protocol.meta import write_meta
 from gateway.protocol.signals import End, Pong
-from gateway.protocol.tensors import TensorSpec, as_wire_array, spec_of
+from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 from gateway.protocol.wire import FLAG_ACK, SUBPROTOCOL_BINARY, Buffer, Opcode
 from gateway.streams.stream import Stream
+from tests.connections.frames import BYTE, CHUNK_BYTES, START_NS, encoded, message_frame
 from tests.connections.reader import Reader
+from tests.connections.transport import MemoryTransport
 
 T = TypeVar("T")
 
-START_NS = 1_770_000_000_000_000_000
-CHUNK_BYTES = 4096
 EVERY_CODEC = ("lz4", "zstd", "snappy", "shuffle", "xor")
-_U1 = np.dtype(np.uint8)
 
 
 class ManualClock:
@@ -100,88 +95,6 @@ class FixedPolicy:
         pass
 
 
-class MemoryTransport:
-    """A :class:`~gateway.connections.ports.Transport` whose peer reads everything at once, until it is told to stall.
-
-    Attributes:
-        session: whose it is; told when the transport is full and when it has drained.
-        high_water: how much may wait before it is full.
-        stalled: the peer does not read.
-        waiting: bytes that it has not read.
-        closed: code and reason, once the core has closed it.
-        late: what was written after that: a breach of RFC 6455.
-        reading: whether the gateway reads from the peer.
-        pings: how often the peer was probed.
-    """
-
-    def __init__(self, high_water: int = 16 * 1024) -> None:
-        self.session: Session | None = None
-        self.high_water = high_water
-        self.stalled = False
-        self.waiting = 0
-        self.full = False
-        self.closed: tuple[int, str] | None = None
-        self.late: list[bytes] = []
-        self.reading = True
-        self.pings = 0
-        self.writes: list[bytes] = []
-
-    def write(self, data: Buffer) -> None:
-        if self.closed is not None:
-            self.late.append(bytes(data))
-            return
-        self.writes.append(bytes(data))
-        if self.stalled:
-            self.waiting += len(data)
-            if not self.full and self.waiting > self.high_water and self.session is not None:
-                self.full = True
-                self.session.connection.pause_writing()
-
-    def writelines(self, buffers: Sequence[Buffer]) -> None:
-        self.write(b"".join(buffers))
-
-    def ping(self) -> None:
-        self.pings += 1
-
-    def pause_reading(self) -> None:
-        assert self.reading
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading
-        self.reading = True
-
-    def close(self, code: int, reason: str) -> None:
-        if self.closed is None:
-            self.closed = (code, reason)
-
-    def waiting_bytes(self) -> int:
-        return self.waiting
-
-    # What the peer does.
-
-    def fill_up(self) -> None:
-        """The peer stops reading, and more than high water waits for it."""
-        self.stalled = True
-        self.waiting += self.high_water + 1
-        if not self.full and self.session is not None:
-            self.full = True
-            self.session.connection.pause_writing()
-
-    def empty(self) -> None:
-        """The peer has read everything that waits, and goes on as before; it may be full again at once."""
-        self.waiting = 0
-        if self.full and self.session is not None:
-            self.full = False
-            self.session.connection.resume_writing()
-
-    def read_on(self) -> None:
-        """The peer reads everything from now on."""
-        self.stalled = False
-        while self.waiting or self.full:
-            self.empty()
-
-
 class Peer:
     """A client of ``frys.v1`` on a memory transport."""
 
@@ -213,8 +126,7 @@ class Peer:
         """Read what there is and forget it."""
         self.read().log.clear()
 
-    @property
-    def closed(self) -> int | None:
+    def close_code(self) -> int | None:
         """The code with which the gateway has closed the connection."""
         return None if self.transport.closed is None else self.transport.closed[0]
 
@@ -255,14 +167,14 @@ class Peer:
         sequence = self.sequences[alias] + 1
         self.sequences[alias] += len(records)
         payload: Buffer = b"".join(records)
-        encoding, payload = _encoded(chain, payload)
+        encoding, payload = encoded(chain, payload)
         return write_data(
             Opcode.BATCH,
             stream=alias,
             offset=sequence,
             timestamp_ns=START_NS,
             flags=FLAG_ACK if ack else 0,
-            meta=write_meta([TensorSpec("", _U1, (len(records[0]),))], None),
+            meta=write_meta([TensorSpec("", BYTE, (len(records[0]),))], None),
             count=len(records),
             encoding=encoding,
             payload=(payload,),
@@ -299,7 +211,7 @@ class LargePublish:
 
     def begin(self, opcode: int, stream: int, offset: int) -> None:
         """Send the head."""
-        meta = write_meta([TensorSpec("", _U1, (len(self._payload),))], None)
+        meta = write_meta([TensorSpec("", BYTE, (len(self._payload),))], None)
         flags = FLAG_ACK if self._ack else 0
         head = write_data(
             opcode, stream=stream, offset=offset, timestamp_ns=START_NS, flags=flags, meta=meta, plan=self.plan
@@ -311,8 +223,8 @@ class LargePublish:
         index, data = next(self._chunks, (0, None))
         if data is None:
             return False
-        encoding, encoded = _encoded(self._chain, b"".join(data))
-        self._peer.send(write_chunk(self.plan.transfer, index, (encoded,), encoding))
+        encoding, chunk = encoded(self._chain, b"".join(data))
+        self._peer.send(write_chunk(self.plan.transfer, index, (chunk,), encoding))
         return True
 
     def end(self) -> None:
@@ -406,33 +318,3 @@ class World:
             if not len(self.workers):
                 return
             self.workers.step()
-
-
-def message_frame(
-    alias: int, sequence: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN
-) -> list[Buffer]:
-    """A MESSAGE with a uint8 tensor."""
-    encoding, data = _encoded(chain, payload)
-    return write_data(
-        Opcode.MESSAGE,
-        stream=alias,
-        offset=sequence,
-        timestamp_ns=START_NS,
-        flags=FLAG_ACK if ack else 0,
-        meta=write_meta([TensorSpec("", _U1, (len(payload),))], None),
-        encoding=encoding,
-        payload=(data,),
-    )
-
-
-def tensor_meta(value: npt.ArrayLike) -> bytes:
-    """The meta block of one unnamed tensor."""
-    return write_meta([spec_of(as_wire_array(value))], None)
-
-
-def _encoded(chain: Chain, payload: Buffer) -> tuple[Encoding | None, Buffer]:
-    if chain == PLAIN:
-        return None, payload
-    found = encode(chain, payload, 1)
-    assert found is not None, "choose a payload that compresses"
-    return found

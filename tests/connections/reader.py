@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.connections.recode import codec_names
+from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import Encoding, decode
 from gateway.protocol.frames import body_of, iter_frames
@@ -56,6 +58,7 @@ class _Transfer:
         self.head = head
         self.assembler = Assembler(head.plan)
         self.encoded = False
+        self.corrupt = False
 
 
 class Reader:
@@ -67,6 +70,7 @@ class Reader:
     Attributes:
         log: everything that has arrived, in order: session messages, signals and :class:`Arrival`.
         transfers: large messages under way.
+        strict: whether data that does not decode is a breach: the gateway passes on what it need not decode.
     """
 
     def __init__(self, codecs: frozenset[str] = frozenset()) -> None:
@@ -75,6 +79,7 @@ class Reader:
         self.transfers: dict[int, _Transfer] = {}
         self.streams: dict[int, StreamInfo] = {}
         self.received_chunks = 0
+        self.strict = True
 
     @property
     def arrivals(self) -> list[Arrival]:
@@ -145,8 +150,9 @@ class Reader:
     def _signal(self, signal: Ack | Gap | End | Abort | Ping | Pong) -> None:
         if isinstance(signal, End):
             transfer = self.transfers.pop(signal.transfer)
-            assert transfer.assembler.complete, "END before the last chunk"
-            self._arrived(transfer.head, signal.offset, bytes(transfer.assembler.payload()), transfer.encoded)
+            assert transfer.assembler.complete or transfer.corrupt, "END before the last chunk"
+            payload = b"" if transfer.corrupt else bytes(transfer.assembler.payload())
+            self._arrived(transfer.head, signal.offset, payload, transfer.encoded)
             return
         if isinstance(signal, Abort):
             assert self.transfers.pop(signal.transfer, None) is not None, "ABORT of a transfer that is not under way"
@@ -158,7 +164,12 @@ class Reader:
             assert frame.plan.transfer not in self.transfers, "a transfer begins twice"
             self.transfers[frame.plan.transfer] = _Transfer(frame)
             return
-        payload = self._decoded(frame.encoding, frame.payload)
+        try:
+            payload = self._decoded(frame.encoding, frame.payload)
+        except RequestRefused:
+            assert not self.strict
+            self._arrived(frame, frame.offset, b"", encoded=True)
+            return
         record_bytes = parse_meta(frame.meta).payload_bytes
         assert len(payload) == record_bytes * frame.count, "the payload is not what the descriptors say"
         for index in range(frame.count):
@@ -167,11 +178,15 @@ class Reader:
 
     def _chunk(self, chunk: Chunk) -> None:
         transfer = self.transfers[chunk.transfer]
-        if chunk.encoding is not None:
-            self._decoded(chunk.encoding, chunk.data)
-            transfer.encoded = True
-        transfer.assembler.receive(chunk)
         self.received_chunks += 1
+        if chunk.encoding is not None:
+            self._check_agreed(chunk.encoding)
+            transfer.encoded = True
+        try:
+            transfer.assembler.receive(chunk)
+        except RequestRefused:
+            assert not self.strict
+            transfer.corrupt = True
 
     def _arrived(self, frame: DataFrame, offset: int, payload: bytes, encoded: bool) -> None:
         headers = parse_meta(frame.meta).headers
@@ -192,6 +207,8 @@ class Reader:
     def _decoded(self, encoding: Encoding | None, data: memoryview) -> bytes:
         if encoding is None:
             return bytes(data)
-        from_ids = {1: "lz4", 2: "zstd", 3: "snappy", 16: "shuffle", 17: "xor"}
-        assert {from_ids[step] for step in encoding.ids} <= self.codecs, "an encoding that was not agreed on"
+        self._check_agreed(encoding)
         return bytes(decode(encoding, data))
+
+    def _check_agreed(self, encoding: Encoding) -> None:
+        assert codec_names(encoding.ids) <= self.codecs, "an encoding that was not agreed on"

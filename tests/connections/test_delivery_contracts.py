@@ -32,7 +32,8 @@ from gateway.connections.connection import DeliverySettings
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind, Unsubscribe
 from gateway.protocol.signals import Gap
-from tests.connections.memory import CHUNK_BYTES, EVERY_CODEC, FixedPolicy, LargePublish, Peer, World
+from tests.connections.frames import CHUNK_BYTES
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, LargePublish, Peer, World
 from tests.connections.reader import Arrival
 
 LIMIT_BYTES = 64 * 1024
@@ -224,7 +225,7 @@ class Contracts(RuleBasedStateMachine):
     @invariant()
     def nobody_is_closed_and_memory_is_bounded(self) -> None:
         for subscriber in self.alive:
-            assert subscriber.peer.closed is None
+            assert subscriber.peer.close_code() is None
             outbox = subscriber.peer.session.connection.outbox
             assert outbox is None or outbox.waiting_bytes < LIMIT_BYTES + 2_000_000
 

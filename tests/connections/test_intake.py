@@ -9,7 +9,8 @@ from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.limits import Limits
 from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import write_chunk
-from tests.connections.memory import CHUNK_BYTES, START_NS, Peer, World
+from tests.connections.frames import CHUNK_BYTES, START_NS
+from tests.connections.memory import Peer, World
 
 PAYLOAD = bytes(range(256)) * 40
 """Two whole chunks and a part."""

@@ -16,7 +16,8 @@ from gateway.ids import ClientId
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.tensors import TensorSpec
-from tests.connections.memory import CHUNK_BYTES, World
+from tests.connections.frames import CHUNK_BYTES
+from tests.connections.memory import World
 
 LARGE = bytes(range(256)) * (3 * CHUNK_BYTES // 256) + b"tail"
 

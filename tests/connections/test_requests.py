@@ -14,7 +14,8 @@ from gateway.protocol.messages import GoAway, Unsubscribe
 from gateway.protocol.signals import Abort
 from gateway.protocol.transfers import write_chunk
 from gateway.protocol.wire import FLAG_FAILED, Opcode
-from tests.connections.memory import EVERY_CODEC, START_NS, LargePublish, Peer, World, tensor_meta
+from tests.connections.frames import START_NS, tensor_meta
+from tests.connections.memory import EVERY_CODEC, LargePublish, Peer, World
 
 
 def data_frame(opcode: int, stream: int, correlation: int, payload: bytes = b"", flags: int = 0) -> bytes:
@@ -279,7 +280,7 @@ def test_a_replier_that_vanishes_in_the_middle_of_a_large_request() -> None:
     world.settle()
     (error,) = asker.read().errors
     assert (error.code, error.correlation) == (Code.PEER_GONE, 5)
-    assert asker.closed is None
+    assert asker.close_code() is None
 
 
 def test_a_replier_that_vanishes_in_the_middle_of_its_reply() -> None:

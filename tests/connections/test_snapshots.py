@@ -20,7 +20,8 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
-from tests.connections.memory import CHUNK_BYTES, World
+from tests.connections.frames import CHUNK_BYTES
+from tests.connections.memory import World
 
 LARGE = bytes(3 * CHUNK_BYTES)
 

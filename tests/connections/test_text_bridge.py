@@ -1,21 +1,19 @@
-"""TextBridge and TextFormat: ``frys.v1.json`` in both directions (spec section 14)."""
+"""TextBridge: what comes in as ``frys.v1.json``, and how it is answered (spec section 14)."""
 
 from __future__ import annotations
 
 import base64
 from typing import Any
 
-import numpy as np
 import orjson
 import pytest
 
-from gateway.connections import text_format
+from gateway.connections import text_bridge
+from gateway.connections.connection import DeliverySettings
 from gateway.errors import Code
-from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
-from tests.connections.memory import CHUNK_BYTES, LargePublish, Peer, TextPeer, World
+from tests.connections.memory import Peer, TextPeer, World
 
 Json = dict[str, Any]
 HELLO = '{"message_type":"hello","client_type":"agent","client_id":"person","payload":{"versions":[1]}}'
@@ -70,81 +68,6 @@ def test_a_message_without_ack_gets_none() -> None:
     peer = person(world)
     peer.send(message(ack=False))
     assert [text["message_type"] for text in news(peer, world)] == []
-
-
-def test_messages_between_both_subprotocols() -> None:
-    world = World()
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    binary = world.subscriber("wf-42/*", "binary")
-    publisher = world.publisher("wf-42/loss")
-    publisher.publish(0, b"\x01\x02")
-    arrived = only(peer, world, "message")
-    assert base64.b64decode(arrived["payload"]["data"]) == b"\x01\x02"
-    assert arrived["client_id"] == "publisher"
-    peer.send(message(headers={"step": 7}, timestamp=1.5))
-    world.settle()
-    first, second = binary.read().arrivals
-    assert (first.payload, second.payload) == (b"\x01\x02", b"")
-    assert second.headers == (("step", 7),)
-
-
-def test_record_batches_arrive_record_by_record() -> None:
-    world = World()
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    publisher = world.publisher("wf-42/loss")
-    publisher.send(publisher.batch(0, [b"a", b"b"]))
-    publisher.send(publisher.batch(0, [bytes(500)] * 3, chain=Chain(codec="zstd")))
-    texts = [text for text in news(peer, world) if text["message_type"] == "message"]
-    assert [text["offset"] for text in texts] == [0, 1, 2, 3, 4]
-    assert [text["id"] for text in texts] == [0, 1, 2, 3, 4]
-    assert base64.b64decode(texts[1]["payload"]["data"]) == b"b"
-
-
-@pytest.mark.parametrize("chain", [Chain(), Chain(codec="lz4")])
-def test_a_large_message_arrives_in_one_piece_and_in_order(chain: Chain) -> None:
-    world = World()
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    world.subscriber("wf-42/*", "binary")
-    publisher = world.publisher("wf-42/loss")
-    payload = bytes(3 * CHUNK_BYTES)
-    large = publisher.large(0, payload, chain=chain)
-    large.end()
-    publisher.publish(0, b"after")
-    texts = [text for text in news(peer, world) if text["message_type"] == "message"]
-    assert [text["offset"] for text in texts] == [0, 1]
-    assert base64.b64decode(texts[0]["payload"]["data"]) == payload
-
-
-def test_a_message_too_large_for_text_becomes_a_gap() -> None:
-    world = World(limits=Limits(max_frame_bytes=8192))
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    publisher = world.publisher("wf-42/loss")
-    publisher.publish(0, bytes(7000))
-    publisher.large(0, bytes(20_000)).end()
-    publisher.publish(0, bytes(5_000_000), chain=Chain(codec="zstd"))
-    publisher.publish(0, b"small")
-    texts = news(peer, world)
-    gaps = [text["payload"] for text in texts if text["message_type"] == "gap"]
-    assert [(gap["stream"], gap["code"], gap["first"], gap["last"]) for gap in gaps] == [
-        ("wf-42/loss", Code.MESSAGE_TOO_BIG, offset, offset) for offset in range(3)
-    ]
-    assert [text["offset"] for text in texts if text["message_type"] == "message"] == [3]
-
-
-def test_what_is_too_large_is_never_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A small frame may declare gigabytes: their size is looked at before they are made."""
-    world = World()
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    publisher = world.publisher("wf-42/loss")
-    monkeypatch.setattr(text_format, "decode", lambda *_: pytest.fail("it was decoded"))
-    publisher.publish(0, bytes(20_000_000), chain=Chain(codec="zstd"))
-    texts = news(peer, world)
-    assert [text["payload"]["code"] for text in texts if text["message_type"] == "gap"] == [Code.MESSAGE_TOO_BIG]
 
 
 def test_an_open_is_answered() -> None:
@@ -300,61 +223,56 @@ def test_a_request_and_a_reply_in_text() -> None:
     assert reply.flags
 
 
-@pytest.mark.parametrize("size", [7000, 20_000])
-def test_a_request_too_large_for_text_is_answered_to_its_asker(size: int) -> None:
-    world, peer, asker = ask_person()
-    if size > 8192:
-        question = LargePublish(asker, 1, bytes(size))
-        question.begin(Opcode.REQUEST, 0, 9)
-        question.end()
-    else:
-        asker.open(1, "wf/x")
-        frame = bytearray(b"".join(asker.message(1, bytes(size))))
-        frame[4], frame[8:12], frame[16:24] = Opcode.REQUEST, bytes(4), (9).to_bytes(8, "little")
-        asker.send(bytes(frame))
-    assert news(peer, world) == []
-    (error,) = asker.read().errors
-    assert (error.code, error.correlation) == (Code.MESSAGE_TOO_BIG, 9)
-    assert not asker.session.asked
-    assert not peer.session.owed
-
-
-def test_a_late_joiner_in_text_gets_the_newest_state() -> None:
-    world = World()
-    publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
-    publisher.send(publisher.batch(0, [b"a", b"b"]))
+def test_a_publish_that_is_refused_later_on_names_its_id_and_stream() -> None:
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=10))
+    stuck = world.subscriber("wf/full")
     peer = person(world)
-    peer.send(SUBSCRIBE)
-    assert only(peer, world, "message")["offset"] == 1
-    publisher.large(0, bytes(2 * CHUNK_BYTES), chain=Chain(codec="lz4")).end()
-    late = person(world)
-    late.send(SUBSCRIBE)
-    publisher.publish(0, b"newest")
-    offsets = [text["offset"] for text in news(late, world) if text["message_type"] == "message"]
-    assert offsets in ([2, 3], [3])
+    peer.send(message("wf/full", id=1, kind="collaboration"))
+    stuck.transport.fill_up()
+    peer.send(message("wf/full", id=2))
+    only_acks = [text["payload"]["request"] for text in news(peer, world)]
+    assert only_acks == [1, 2]
+    peer.send(message("wf/full", id=3))
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error["request"], error["stream"]) == (Code.QUEUE_FULL, 3, "wf/full")
+    peer.send(message("wf/full", id=4, ack=False))
+    assert only(peer, world, "error")["payload"]["request"] == 4
+    assert not peer.form.expected
 
 
-def test_a_lagging_reader_of_text_gets_the_newest_state_only() -> None:
-    world = World()
-    publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
+def test_a_large_publish_above_the_limit_is_refused_once() -> None:
+    world = World(limits=Limits(max_message_bytes=5000, chunk_bytes=4096))
     peer = person(world)
-    peer.send(SUBSCRIBE)
+    data = base64.b64encode(bytes(6000)).decode()
+    peer.send(message(id=3, payload={"dtype": "uint8", "shape": [6000], "data": data}))
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error["request"]) == (Code.MESSAGE_TOO_BIG, 3)
+    peer.send(message(id=4))
+    assert only(peer, world, "ack")["payload"]["offset"] == 0
+
+
+def test_new_streams_are_refused_while_the_gateway_stops() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message("wf/old", id=1))
     news(peer, world)
-    peer.transport.fill_up()
-    for number in range(5):
-        publisher.publish(0, np.int64(number).tobytes())
-        world.settle()
-    peer.transport.read_on()
-    assert only(peer, world, "message")["offset"] == 4
+    world.core.go_away("stop", 1.0)
+    peer.send(message("wf/new", id=2))
+    peer.send(message("wf/old", id=3))
+    away, error, ack = news(peer, world)
+    assert away["message_type"] == "go_away"
+    assert (error["payload"]["code"], error["payload"]["request"]) == (Code.DRAINING, 2)
+    assert ack["payload"]["request"] == 3
 
 
-def test_the_bytes_are_made_once_for_all_readers_of_text() -> None:
+def test_what_goes_wrong_inside_closes_that_connection_only(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
-    peers = [person(world) for _ in range(3)]
-    for peer in peers:
-        peer.send(SUBSCRIBE)
-        news(peer, world)
-    world.publisher("wf-42/loss").publish(0, b"x")
-    world.settle()
-    first, *others = [peer.transport.writes for peer in peers]
-    assert all(other == first for other in others)
+    peer, other = person(world), person(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(text_bridge, "submit", lambda *_, **__: 1 // 0)
+        peer.send(message(id=1))
+    assert peer.transport.closed is not None
+    assert peer.transport.closed[0] == Code.INTERNAL_ERROR
+    assert only(peer, world, "error")["payload"]["code"] == Code.INTERNAL
+    other.send(message(id=1))
+    assert only(other, world, "ack")["payload"]["offset"] == 0

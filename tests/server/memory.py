@@ -22,6 +22,16 @@ class ManualLoop:
 
     def __init__(self) -> None:
         self.later: list[Callable[..., object]] = []
+        self._soon: list[Callable[[], object]] = []
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        self._soon.append(callback)
+
+    def turn(self) -> None:
+        """Call back whoever asked for the next turn."""
+        soon, self._soon = self._soon, []
+        for callback in soon:
+            callback()
 
     def call_later(self, delay: float, callback: Callable[..., object], *arguments: object) -> None:
         assert delay > 0
@@ -103,6 +113,9 @@ class Socket:
         """Bytes arrive at the gateway, in pieces that its buffer takes."""
         at = 0
         while at < len(data):
+            if not self.transport.reading:
+                self._server.loop.turn()
+                assert self.transport.reading
             buffer = self.websocket.get_buffer(-1)
             piece = data[at : at + len(buffer)]
             buffer[: len(piece)] = piece

@@ -12,7 +12,7 @@ from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Hello, Open, Subscribe, write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
-from tests.connections.memory import message_frame
+from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
 from tests.server.memory import MemoryServer, Socket, masked
 
@@ -267,3 +267,58 @@ def test_the_last_bytes_of_a_client_are_taken_before_its_end_of_file() -> None:
     socket.vanish()
     server.world.settle()
     assert len(read(watcher).arrivals) == 1
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_client_that_does_not_wait_for_the_handshake(split: bool) -> None:
+    """Its first messages come in the same read as the request, the last of them cut off."""
+    server = MemoryServer()
+    watcher = subscriber(server)
+    socket = Socket(server)
+    socket.client.send_request(socket.client.connect())
+    early = masked(BINARY, HELLO + OPEN) + masked(BINARY, message(1, b"one"))
+    rest = masked(BINARY, message(2, b"two")) + masked(BINARY, message(3, bytes(300_000)))
+    data = socket.bytes_to_send() + early + rest
+    cut = len(data) - len(rest) - 20 if split else len(data)
+    socket.push(data[:cut])
+    socket.push(data[cut:])
+    server.world.settle()
+    assert read(watcher).offsets == [0, 1, 2]
+
+
+def test_a_probe_is_a_websocket_ping_and_its_pong_a_sign_of_life() -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO))
+    socket.frames()
+    (session,) = list(server.world.core.pool)
+    session.connection.transport.ping()
+    (frame,) = socket.frames()
+    assert frame.opcode == PING
+    session.connection.heard = False
+    socket.push(masked(10, bytes(frame.data)))
+    assert session.connection.heard
+    socket.push(masked(CLOSE, b"\x03\xe8"))
+    session.connection.transport.ping()
+    assert all(frame.opcode == CLOSE for frame in socket.frames())
+
+
+def test_fragmented_text() -> None:
+    socket = MemoryServer().socket(SUBPROTOCOL_JSON)
+    text = b'{"message_type":"ping","payload":{"t0":5}}'
+    socket.push(masked(TEXT, text[:10], final=False) + masked(CONTINUATION, text[10:]))
+    (frame,) = socket.frames()
+    assert b'"pong"' in bytes(frame.data)
+    assert frame.opcode == TEXT
+
+
+def test_a_client_that_sends_as_fast_as_it_can_lets_others_have_their_turn() -> None:
+    server = MemoryServer()
+    watcher = subscriber(server)
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO + OPEN))
+    socket.push(b"".join(masked(BINARY, message(n, bytes(2_000_000))) for n in range(1, 3)))
+    server.loop.turn()
+    assert socket.transport.reading
+    server.world.settle()
+    assert read(watcher).offsets == [0, 1]

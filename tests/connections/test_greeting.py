@@ -1,0 +1,71 @@
+"""Greeter: HELLO is answered, or the connection is closed with a reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.connections.core import Core, CoreSettings
+from gateway.connections.ports import AllowAll
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.codecs import CODEC_NAMES
+from gateway.protocol.messages import ClientType, Hello, Welcome, write_session
+from gateway.protocol.state import State
+from tests.connections.frames import message_frame
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
+
+
+def welcome_of(peer: Peer) -> Welcome:
+    (welcome,) = [entry for entry in peer.read().log if isinstance(entry, Welcome)]
+    return welcome
+
+
+def test_welcome_says_what_was_agreed_on() -> None:
+    peer = World().stranger()
+    peer.say(Hello((1, 7), ClientType.WORKFLOW, codecs=("snappy", "brotli", "lz4"), filters=("shuffle",)))
+    welcome = welcome_of(peer)
+    assert welcome.version == 1
+    assert set(welcome.codecs) == {"lz4", "snappy"}
+    assert list(welcome.codecs) == [name for name in CODEC_NAMES if name in welcome.codecs]
+    assert welcome.filters == ("shuffle",)
+    assert welcome.peer == peer.session.connection.peer
+    assert welcome.client_id.startswith("workflow-")
+    assert peer.session.connection.state is State.OPEN
+
+
+def test_clients_with_equal_codecs_share_the_set() -> None:
+    world = World()
+    one, two = world.peer("one", EVERY_CODEC), world.peer("two", EVERY_CODEC)
+    assert one.session.connection.codecs is two.session.connection.codecs
+
+
+def test_a_token_that_is_refused_closes() -> None:
+    class Nobody(AllowAll):
+        def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
+            raise RequestRefused(Code.FORBIDDEN, "nobody may come")
+
+    world = World()
+    world.core = Core(CoreSettings(), world.clock, world.workers, FixedPolicy(), Nobody())
+    peer = world.stranger()
+    peer.hello()
+    assert peer.close_code() == Code.UNAUTHENTICATED
+    assert peer.read().codes == [Code.UNAUTHENTICATED]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (write_session(Hello((2,), ClientType.AGENT)), Code.UNSUPPORTED_VERSION),
+        (write_session(Hello((1,), ClientType.AGENT, "no spaces")), Code.BAD_HELLO),  # type: ignore[arg-type]
+        (b"".join(message_frame(0, 1, b"x")), Code.UNEXPECTED_MESSAGE),
+        (bytes(8), Code.MALFORMED_FRAME),
+        (b"", Code.MALFORMED_FRAME),
+        (bytes(9), Code.MALFORMED_FRAME),
+    ],
+)
+def test_a_greeting_that_fails_closes_and_says_why(data: bytes, code: Code) -> None:
+    peer = World().stranger()
+    peer.send(data)
+    assert peer.close_code() == code
+    assert peer.read().codes == [code]
+    peer.hello()
+    assert not peer.transport.late

@@ -1,0 +1,1 @@
+"""Tests over real sockets; a package, so that its raw peer can be imported."""

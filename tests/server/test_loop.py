@@ -1,0 +1,42 @@
+"""LoopClock and ThreadWorkers: the event loop behind the core's ports."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from gateway.server.loop import LoopClock, ThreadWorkers
+
+
+async def test_work_is_done_in_a_thread_and_delivered_on_the_loop() -> None:
+    loop = asyncio.get_running_loop()
+    workers = ThreadWorkers(loop, 2)
+    done: asyncio.Future[tuple[int | BaseException, int]] = loop.create_future()
+    workers.submit(threading.get_ident, lambda result: done.set_result((result, threading.get_ident())))
+    worked_in, delivered_in = await done
+    assert delivered_in == threading.get_ident() != worked_in
+    workers.close()
+
+
+async def test_an_exception_is_delivered() -> None:
+    loop = asyncio.get_running_loop()
+    workers = ThreadWorkers(loop, 1)
+    done: asyncio.Future[int | float | BaseException] = loop.create_future()
+    workers.submit(lambda: 1 / 0, done.set_result)
+    assert isinstance(await done, ZeroDivisionError)
+    workers.close()
+
+
+async def test_a_call_soon_is_made_in_the_next_turn() -> None:
+    clock = LoopClock(asyncio.get_running_loop())
+    called: list[str] = []
+    clock.call_soon(lambda: called.append("soon"))
+    assert not called
+    await asyncio.sleep(0)
+    assert called == ["soon"]
+
+
+async def test_time() -> None:
+    clock = LoopClock(asyncio.get_running_loop())
+    assert clock.time_ns() > 1_700_000_000 * 10**9
+    assert clock.monotonic_s() <= clock.monotonic_s()

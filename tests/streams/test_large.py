@@ -1,0 +1,31 @@
+"""LargeMessage: its chunks and their other forms."""
+
+from __future__ import annotations
+
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.encoding import PLAIN, Chain
+from gateway.protocol.messages import Kind
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.stream import Stream
+
+
+def test_a_message_is_whole_with_its_last_chunk() -> None:
+    source = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+    message = LargeMessage(source, Opcode.MESSAGE, 9, 5, 0, b"", ChunkPlan(1, 4096, 5000))
+    whole = [message.whole]
+    for chunk in (bytes(4096), bytes(904)):
+        message.chunks.append(StoredChunk(None, chunk))
+        whole.append(message.whole)
+    assert whole == [False, False, True]
+    assert message.received_bytes == 5000
+
+
+def test_the_form_without_a_chain_is_what_came_and_each_chain_has_its_own() -> None:
+    source = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+    message = LargeMessage(source, Opcode.MESSAGE, 9, 5, 0, b"", ChunkPlan(1, 4096, 5000))
+    assert message.form(None) is message.chunks
+    lz4 = message.form(Chain(codec="lz4"))
+    assert lz4 is message.form(Chain(codec="lz4"))
+    assert lz4 is not message.form(PLAIN)

@@ -1,0 +1,52 @@
+"""StreamRegistry: made at the first publish, found again, bounded in number."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.errors import Code, RequestRefused
+from gateway.ids import StreamName
+from gateway.protocol.messages import Kind
+from gateway.streams.registry import StreamRegistry
+
+NOW_NS = 1_770_000_000_000_000_000
+A, B = StreamName("wf/a"), StreamName("wf/b")
+
+
+def test_the_first_open_creates_a_stream_and_the_next_finds_it() -> None:
+    registry = StreamRegistry(10)
+    stream, created = registry.open(A, Kind.EVENT, NOW_NS)
+    assert created
+    assert (stream.name, stream.kind, stream.epoch, stream.next_offset) == (A, Kind.EVENT, NOW_NS // 1_000_000, 0)
+    assert registry.open(A, None, NOW_NS + 5) == (stream, False)
+    assert registry.get(A) is stream
+    assert registry.get(B) is None
+    assert list(registry) == [stream]
+
+
+def test_a_stream_is_a_state_by_default() -> None:
+    stream, _ = StreamRegistry(10).open(A, None, NOW_NS)
+    assert stream.kind is Kind.STATE
+
+
+def test_another_kind_is_refused() -> None:
+    registry = StreamRegistry(10)
+    registry.open(A, Kind.EVENT, NOW_NS)
+    with pytest.raises(RequestRefused) as refused:
+        registry.open(A, Kind.CONTROL, NOW_NS)
+    assert refused.value.code == Code.KIND_MISMATCH
+
+
+def test_ids_differ_and_the_number_is_bounded() -> None:
+    registry = StreamRegistry(2)
+    ids = {registry.open(name, None, NOW_NS)[0].id for name in (A, B)}
+    assert len(ids) == len(registry) == 2
+    with pytest.raises(RequestRefused) as refused:
+        registry.open(StreamName("wf/c"), None, NOW_NS)
+    assert refused.value.code == Code.LIMIT_EXCEEDED
+    assert not registry.open(A, None, NOW_NS)[1]
+
+
+def test_an_epoch_is_read_exactly_by_javascript() -> None:
+    stream, _ = StreamRegistry(1).open(A, None, 2**63 - 1)
+    assert stream.epoch < 2**53

@@ -1,0 +1,51 @@
+"""Stream: offsets and the newest state."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+
+
+def stream(kind: Kind) -> Stream:
+    return Stream(StreamId(3), StreamName("wf/a"), kind, Epoch(7))
+
+
+def run(source: Stream, count: int) -> Run:
+    return Run(source, source.next_offset, count, (bytes(40 * count),), 40 * count, 40 * (count - 1), 1)
+
+
+def large(source: Stream) -> LargeMessage:
+    message = LargeMessage(source, Opcode.MESSAGE, 1, 0, 0, b"", ChunkPlan(1, 4096, 5000))
+    message.chunks += [StoredChunk(None, bytes(4096)), StoredChunk(None, bytes(904))]
+    return message
+
+
+def test_offsets_grow_by_one_a_message() -> None:
+    source = stream(Kind.EVENT)
+    source.append_run(run(source, 3))
+    message = large(source)
+    source.append_large(message)
+    source.append_run(run(source, 1))
+    assert message.offset == 3
+    assert source.next_offset == 5
+    assert source.published_bytes == 120 + 5000 + 40
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_a_state_is_remembered(kind: Kind) -> None:
+    source = stream(kind)
+    source.append_run(run(source, 2))
+    newest = source.newest
+    assert (newest is not None) == (kind is Kind.STATE)
+    if isinstance(newest, Run):
+        assert (newest.first, newest.count) == (1, 1)
+    message = large(source)
+    source.append_large(message)
+    assert source.newest is (message if kind is Kind.STATE else None)
