@@ -1,5 +1,6 @@
-"""The Python SDK: ``connect`` for asyncio, ``gateway.client.sync.connect`` for programs without a loop."""
+"""The Python SDK: ``connect`` for asyncio, ``sync.connect`` for programs without a loop."""
 
+from gateway.client import sync
 from gateway.client.client import Client, Connecting, connect
 from gateway.client.core import ClientState
 from gateway.client.inbox import Inbox, Request
@@ -26,4 +27,5 @@ __all__ = [
     "SubscriptionStats",
     "TransmissionResult",
     "connect",
+    "sync",
 ]

@@ -158,10 +158,13 @@ class Answering:
     async def _stop(self, inbox: Inbox) -> None:
         session = self._outlet.session
         if session is not None:
-            with contextlib.suppress(ConnectionFailed):  # then the gateway has forgotten it anyway
+            # Lost or refused, the gateway has no inbox of ours any more.
+            with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._outlet.ask(session, lambda request: Unsubscribe(request, INBOX_NUMBER))
 
     async def _resume(self, session: Session, inbox: Inbox) -> None:
+        if inbox.feed.over:  # closed meanwhile
+            return
         try:
             await self._ask(session)
         except RequestRefused as error:

@@ -158,6 +158,10 @@ class Batcher:
         """The streams of which something waits."""
         return list(self._open.keys() | self._closed.keys())
 
+    def complete_streams(self) -> list[str]:
+        """The streams of which something complete waits, not just a batch that still takes records."""
+        return list(self._closed)
+
     def fail(self, error: FrysError) -> int:
         """Refuse everything from now on, with this error.
 
@@ -259,6 +263,11 @@ class LockedBatcher(Batcher):
         """As :meth:`Batcher.streams`."""
         with self._lock:
             return super().streams()
+
+    def complete_streams(self) -> list[str]:
+        """As :meth:`Batcher.complete_streams`."""
+        with self._lock:
+            return super().complete_streams()
 
 
 def _cost(parcel: Parcel) -> int:

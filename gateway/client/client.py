@@ -37,8 +37,7 @@ class Client:
             full=publisher.flush,
         )
 
-    async def open(self) -> Self:
-        """Connect. :func:`connect` does it."""
+    async def _open(self) -> Self:
         await self._core.open(self._batcher)
         return self
 
@@ -262,7 +261,7 @@ class Connecting:
             await self._client.close()
 
     async def _connect(self) -> Client:
-        return await Client(self._options).open()
+        return await Client(self._options)._open()
 
 
 def connect(url: str, **settings: Unpack[Settings]) -> Connecting:

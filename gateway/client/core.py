@@ -202,7 +202,9 @@ class Core:
         self.requests.detached()
         self.answering.detached()
         self.subscriptions.detached()
-        if self.state is ClientState.CONNECTED and self._closing is None:
+        if self._closing is not None:
+            self.outlet.close(ConnectionFailed(f"the connection was lost while it was being closed: {lost.reason}"))
+        elif self.state is ClientState.CONNECTED:
             self.state = ClientState.RECONNECTING
             if self._reopening is None or self._reopening.done():
                 lived_s = time.monotonic() - self._attached_s

@@ -76,5 +76,8 @@ async def _fetch(token: Token) -> str | None:
     """The token for this attempt, from its source if it has one."""
     if not callable(token):
         return token
-    fetched = token()
-    return await fetched if inspect.isawaitable(fetched) else fetched
+    try:
+        fetched = token()
+        return await fetched if inspect.isawaitable(fetched) else fetched
+    except Exception as error:  # whatever the application's function raises is a failed attempt
+        raise ConnectionFailed(f"the token could not be fetched: {error}") from error

@@ -53,6 +53,8 @@ class Lane(ABC):
         if not self._queue and session is not None and self._needs_no_work(session, job):
             self._write(session, job, None)
             return
+        while len(self._queue) > 1 and self._queue[1].abandoned:  # they wait for a connection that does not come
+            del self._queue[1]
         self._queue.append(job)
         if not self._working:
             self._working = True
@@ -78,7 +80,7 @@ class Lane(ABC):
         """Whether the job may be written now; if not, :meth:`_wait_addressable` has to be awaited first."""
         return True
 
-    async def _wait_addressable(self, session: Session, job: Job) -> None:
+    async def _wait_addressable(self, session: Session, job: Job) -> None:  # noqa: B027 - most need not
         """Wait until it is known whether the job may be written; raises if it may not."""
 
     def _written(self, job: Job) -> None:  # noqa: B027 - most lanes have nothing to do
@@ -127,9 +129,16 @@ class Lane(ABC):
                 self._queue.popleft()
         finally:
             self._working = False
-            while self._queue:  # only if the task was cancelled: the client is closing
-                self._queue.popleft().fail(ConnectionFailed(f"closed before the message to {self.name} was sent"))
+            if self._queue:  # only if the task was cancelled: the client is closing
+                self._drop_waiting()
         self._drained()
+
+    def _drop_waiting(self) -> None:
+        unwatched = sum(job.count for job in self._queue if job.done is None)
+        if unwatched:
+            self._outlet.report(ConnectionFailed(f"closed before {unwatched} messages to {self.name} were sent"))
+        while self._queue:
+            self._queue.popleft().fail(ConnectionFailed(f"closed before the message to {self.name} was sent"))
 
     async def _send_next(self, job: Job) -> None:
         """Send a message, over as many sessions as it takes; whatever goes wrong goes to whoever waits for it."""

@@ -127,15 +127,26 @@ class Publisher:
             return
         session.cork()
         try:
-            # What is held up by a large message of its stream stays in the batcher, where it is counted.
-            while streams := [stream for stream in batcher.streams() if self._lane(stream).idle]:
-                for stream in streams:
-                    for parcel in batcher.take(stream, CORKED_BYTES):
-                        self._lane(stream).submit(_job_of(parcel))
-                    if session.congested():
-                        return
+            self._flush_round(session, batcher, self._sendable(batcher.streams()))
+            while not session.congested() and (rest := self._sendable(batcher.complete_streams())):
+                self._flush_round(session, batcher, rest)
         finally:
             session.uncork()
+        if not session.congested() and self._sendable(batcher.streams()):
+            # Another thread has added meanwhile. It fills its batches while the loop does what else there is to do.
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def _sendable(self, streams: list[str]) -> list[str]:
+        # What is held up by a large message of its stream stays in the batcher, where it is counted.
+        return [stream for stream in streams if self._lane(stream).idle]
+
+    def _flush_round(self, session: Session, batcher: Batcher, streams: list[str]) -> None:
+        """Send a part of what each stream has, as long as there is room."""
+        for stream in streams:
+            if session.congested():
+                return
+            for parcel in batcher.take(stream, CORKED_BYTES):
+                self._lane(stream).submit(_job_of(parcel))
 
     @property
     def flushed(self) -> bool:

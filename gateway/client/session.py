@@ -262,6 +262,8 @@ class Session:
 
     def message_received(self, message: memoryview) -> None:
         """See :class:`gateway.client.socket.SocketEvents`."""
+        if self._state is State.CLOSED:  # by a violation: what stands behind it is not looked at
+            return
         try:
             for frame in iter_frames(message):
                 handler = self._handlers.get(frame.opcode)
@@ -274,6 +276,7 @@ class Session:
                     self._events.reported(error)
         except ProtocolViolation as error:
             self.close(error.code, error.message)
+            self._state = advance(Role.CLIENT, self._state, Event.CLOSE)
 
     def _frame_received(self, message: memoryview, frame: Frame) -> None:
         """Frames of the session itself, and those that have no handler."""

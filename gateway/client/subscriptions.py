@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import weakref
+from collections.abc import Callable
+from functools import partial
 
 from gateway.client.arrival import Arrival
+from gateway.client.feed import Feed
 from gateway.client.in_order import InOrder
+from gateway.client.message import Message, RecordBatch
 from gateway.client.outlet import Outlet
 from gateway.client.report import call_back
 from gateway.client.session import Session
@@ -16,13 +22,15 @@ from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.wire import Buffer
 
+Reference = weakref.ref[Subscription]
+
 
 class Route:
     """A stream of the present session, and the subscriptions that it goes to."""
 
     __slots__ = ("epoch", "kind", "order", "stream", "subscriptions")
 
-    def __init__(self, info: StreamInfo, subscriptions: list[Subscription]) -> None:
+    def __init__(self, info: StreamInfo, subscriptions: list[Reference]) -> None:
         self.stream = info.stream
         self.kind: Kind | None = info.kind
         self.epoch = info.epoch or 0
@@ -32,12 +40,18 @@ class Route:
     def deliver(self, arrival: Arrival, payload: Buffer) -> None:
         """A message of the stream, decoded: made once, given to all."""
         item = arrival.item(self.stream, self.kind, self.epoch, payload)
-        for subscription in self.subscriptions:
-            subscription.deliver(item)
+        for reference in self.subscriptions:
+            subscription = reference()
+            if subscription is not None:
+                subscription.deliver(item)
+
+    def present(self) -> list[Subscription]:
+        """The subscriptions that are still held by the application."""
+        return [subscription for reference in self.subscriptions if (subscription := reference()) is not None]
 
     def fail(self, error: Exception, arrival: Arrival | None) -> None:
         """A message of the stream that cannot be decoded."""
-        for subscription in self.subscriptions:
+        for subscription in self.present():
             if arrival is None:
                 subscription.fail(error)
             else:
@@ -45,7 +59,7 @@ class Route:
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
         """A large message grows."""
-        for subscription in self.subscriptions:
+        for subscription in self.present():
             if subscription.progress is not None:
                 call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
 
@@ -55,7 +69,8 @@ class Subscriptions:
 
     def __init__(self, outlet: Outlet) -> None:
         self._outlet = outlet
-        self._numbers: dict[Subscription, int] = {}
+        # Weak: one that the application dropped without closing it must not fill up and stop the socket for all.
+        self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
         self._routes: dict[int, Route] = {}
 
@@ -70,6 +85,9 @@ class Subscriptions:
         self._next_number += 1
         session = await self._outlet.wait_ready()
         self._numbers[subscription] = number
+        weakref.finalize(
+            subscription, _call_soon, asyncio.get_running_loop(), partial(self._dropped, number, subscription.feed)
+        )
         self._match()
         try:
             await self._ask(session, subscription, number)
@@ -82,15 +100,12 @@ class Subscriptions:
     async def stop(self, subscription: Subscription) -> None:
         """End a subscription. A gateway that cannot be told any more has forgotten it anyway."""
         number = self._forget(subscription)
-        session = self._outlet.session
-        if number is None or session is None:
-            return
-        with contextlib.suppress(ConnectionFailed):
-            await self._outlet.ask(session, lambda request: Unsubscribe(request, number))
+        if number is not None:
+            await self._take_back(number)
 
     def attached(self, session: Session) -> None:
         """A new session: ask for everything again."""
-        for subscription, number in self._numbers.items():
+        for subscription, number in list(self._numbers.items()):
             self._outlet.start(self._resume(session, subscription, number))
 
     def detached(self) -> None:
@@ -124,13 +139,28 @@ class Subscriptions:
             route.order.add_ready(lambda: self._tell_gap(route, told))
 
     def _tell_gap(self, route: Route, gap: Gap) -> None:
-        for subscription in route.subscriptions:
+        for subscription in route.present():
             subscription.skip(gap, route.epoch)
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
         await self._outlet.ask(session, lambda request: Subscribe(request, number, subscription.pattern.text))
 
+    async def _take_back(self, number: int) -> None:
+        session = self._outlet.session
+        if session is not None:
+            with contextlib.suppress(ConnectionFailed, RequestRefused):
+                await self._outlet.ask(session, lambda request: Unsubscribe(request, number))
+
+    def _dropped(self, number: int, feed: Feed[Message | RecordBatch]) -> None:
+        """A subscription was garbage collected: as if it had been closed."""
+        if not feed.over:
+            feed.end()
+            self._match()
+            self._outlet.start(self._take_back(number))
+
     async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
+        if subscription not in self._numbers:  # closed meanwhile
+            return
         try:
             await self._ask(session, subscription, number)
         except RequestRefused as error:
@@ -149,5 +179,13 @@ class Subscriptions:
         for route in self._routes.values():
             route.subscriptions = self._wanting(route.stream)
 
-    def _wanting(self, stream: str) -> list[Subscription]:
-        return [subscription for subscription in self._numbers if subscription.pattern.matches(stream)]
+    def _wanting(self, stream: str) -> list[Reference]:
+        return [
+            weakref.ref(subscription) for subscription in list(self._numbers) if subscription.pattern.matches(stream)
+        ]
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call back on the loop, from whatever thread collects garbage."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
+        loop.call_soon_threadsafe(callback)

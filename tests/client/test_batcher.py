@@ -154,6 +154,14 @@ def test_sending_is_due_again_after_everything_was_taken() -> None:
     assert counted.first == 2
 
 
+def test_a_batch_that_still_takes_records_is_not_complete() -> None:
+    batcher = Counted().batcher
+    batcher.add("wf/open", 1.0, None, None)
+    batcher.add("wf/headers", 1.0, None, {"h": 1})
+    assert sorted(batcher.streams()) == ["wf/headers", "wf/open"]
+    assert batcher.complete_streams() == ["wf/headers"]
+
+
 def test_a_limit_leaves_the_rest() -> None:
     counted = Counted()
     for step in range(6):

@@ -243,8 +243,8 @@ async def test_after_go_away_nothing_new_is_sent_until_there_is_another_connecti
     async with connected(scripted) as (client, first):
         await client.publish("wf/x", 1.0)
         first.send(GoAway(1001, "stopping", 5.0))
-        subscribing = asyncio.ensure_future(client.subscribe("wf/*").start())
         await until(lambda: client._core.outlet.ready is None)
+        subscribing = asyncio.ensure_future(client.subscribe("wf/*").start())
         publishing = asyncio.ensure_future(client.publish("wf/x", 2.0))
         client.publish_nowait("wf/x", 3.0)
         await asyncio.sleep(0)
@@ -276,6 +276,19 @@ async def test_a_gateway_that_restarts_is_found_again() -> None:
         assert (int(received.tensor), received.offset, received.epoch) == (2, 0, after.epoch)
         assert before.epoch != after.epoch
     await second.stop()
+
+
+async def test_a_loss_while_closing_does_not_hold_up_the_close(scripted: ScriptedGateway) -> None:
+    async with connected(scripted, close_timeout_s=60) as (client, peer):
+        peer.pause_reading()
+        publishing = asyncio.ensure_future(client.publish("wf/x", np.zeros(64 << 20, np.uint8), codec="none"))
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        peer.drop()
+        await closing
+        with pytest.raises(ConnectionFailed, match="while it was being closed"):
+            await publishing
 
 
 async def test_connecting_can_be_given_up(scripted: ScriptedGateway) -> None:

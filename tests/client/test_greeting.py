@@ -64,6 +64,14 @@ async def test_a_token_comes_from_wherever_it_is_said_to(
     assert (await hello_of(scripted, Options(scripted.url, token=token))).token == expected
 
 
+async def test_a_token_that_cannot_be_fetched_is_a_failed_attempt(scripted: ScriptedGateway) -> None:
+    def fail() -> str:
+        raise KeyError("no vault")
+
+    with pytest.raises(ConnectionFailed, match=r"token could not be fetched: .*no vault"):
+        await open_session(Options(scripted.url, token=fail), None, Owner())
+
+
 async def test_a_real_gateway_welcomes(gateway: Gateway) -> None:
     session = await open_session(Options(gateway.url), None, Owner())
     assert session.welcome.client_id

@@ -158,6 +158,14 @@ async def test_a_malformed_message_ends_the_session(scripted: ScriptedGateway, m
         assert not session.open
 
 
+async def test_what_stands_behind_a_violation_is_not_looked_at(scripted: ScriptedGateway) -> None:
+    async with running(scripted) as (_, owner, peer):
+        peer.send_binary(b"short")
+        peer.send(ack(1))
+        assert (await owner.lost).code == Code.MALFORMED_FRAME
+        assert owner.acks.empty()
+
+
 async def test_a_client_message_from_the_gateway_ends_the_session(scripted: ScriptedGateway) -> None:
     async with running(scripted) as (_, owner, peer):
         peer.send(Subscribe(1, 1, "wf/x"))

@@ -147,3 +147,14 @@ async def test_a_full_subscription_does_not_keep_others_from_their_answers(scrip
             pass
         peer.send(message(1, 1, stream=1))
         assert [(await anext(full)).offset for _ in range(2)] == [0, 1]
+
+
+async def test_a_subscription_that_is_dropped_without_being_closed_is_taken_back(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/*") as kept:
+        peer.send(info(1, "wf/a"), message(0, 0, stream=1))
+        async for _ in client.subscribe("wf/a", buffer_bytes=1):
+            break
+        taken_back = (await peer.next(Opcode.UNSUBSCRIBE)).session()
+        assert isinstance(taken_back, Unsubscribe)
+        peer.send(*[message(offset, offset, stream=1) for offset in range(1, 10)])
+        assert [(await anext(kept)).offset for _ in range(10)] == list(range(10))
