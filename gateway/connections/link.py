@@ -3,7 +3,8 @@
 Sockets buffer tens of megabytes: a control message written behind a large tensor waits for all of them. So chunks are
 followed by PINGs, and no more of them are sent than the peer answers within a target delay. Small messages are not
 held back: they pass the chunks that are not sent yet. The window grows while what is sent does not queue, and shrinks
-when it does for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a gain of 1).
+when it does for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a gain of 1); so that it does not
+overshoot, it never exceeds what the goodput brings through within the round trip and twice the target.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ BASE_PERIODS = 3
 BASE_PERIOD_NS = 20_000_000_000
 """The fastest is forgotten after a minute, so that a clock that was set does not matter for long."""
 
+GOODPUT_SAMPLES = 9
+"""The median of so many counts: a reader that was held up and then catches up looks fast for a moment."""
+
 LARGEST_STEP_DOWN = -0.5
 """How much of what was read the window shrinks by at most: a reader that was not scheduled for a moment is not slow."""
 
@@ -36,13 +40,15 @@ class Link:
 
     Attributes:
         rtt_ns: the smallest round trip seen; 0 before the first.
-        goodput_bytes_per_s: what the last measured stretch of bulk arrived with; 0 before.
+        goodput_bytes_per_s: what bulk arrives with of late; 0 before the first answer.
         window_bytes: how much bulk may be unanswered.
     """
 
     __slots__ = (
         "_answered",
         "_bases_ns",
+        "_goodputs",
+        "_last_t1_ns",
         "_marks",
         "_next_base_ns",
         "_sent",
@@ -54,11 +60,13 @@ class Link:
     def __init__(self) -> None:
         self._sent = 0
         self._answered = 0
-        self._marks: deque[tuple[int, int, int]] = deque()
-        """PINGs under way: when, bytes sent before it, bytes answered by then."""
+        self._marks: deque[tuple[int, int]] = deque()
+        """PINGs under way: when, and bytes sent before it."""
+        self._last_t1_ns: int | None = None
         self._bases_ns: deque[int] = deque(maxlen=BASE_PERIODS)
         """The smallest one-way delay of each of the last periods, by two clocks that need not agree."""
         self._next_base_ns = 0
+        self._goodputs: deque[float] = deque(maxlen=GOODPUT_SAMPLES)
         self.rtt_ns = 0
         self.goodput_bytes_per_s = 0.0
         self.window_bytes = FIRST_WINDOW_BYTES
@@ -74,7 +82,7 @@ class Link:
         marked = self._marks[-1][1] if self._marks else self._answered
         if self._sent - marked < min(self.window_bytes // PINGS_A_WINDOW, MAX_PING_EVERY_BYTES):
             return False
-        self._marks.append((now_ns, self._sent, self._answered))
+        self._marks.append((now_ns, self._sent))
         return True
 
     def answered(self, pong: Pong, now_ns: int) -> None:
@@ -83,16 +91,29 @@ class Link:
         if not any(mark[0] == pong.t0 for mark in marks):
             return
         while True:
-            asked_ns, sent, answered_before = marks.popleft()
+            asked_ns, sent = marks.popleft()
             if asked_ns == pong.t0:
                 break
         newly, self._answered = sent - self._answered, sent
         delay_ns = max(1, now_ns - asked_ns)
         self.rtt_ns = min(self.rtt_ns or delay_ns, delay_ns)
-        self.goodput_bytes_per_s = (sent - answered_before) / delay_ns * 1e9
+        self._measure_goodput(newly, pong.t1)
         room = (TARGET_DELAY_NS - self._queued_ns(pong.t1 - pong.t0, now_ns)) / TARGET_DELAY_NS
         window = self.window_bytes + max(LARGEST_STEP_DOWN, room) * newly
+        if self._goodputs:
+            window = min(window, self.goodput_bytes_per_s * (self.rtt_ns + 2 * TARGET_DELAY_NS) / 1e9)
         self.window_bytes = int(min(max(window, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES))
+
+    def _measure_goodput(self, newly: int, t1_ns: int) -> None:
+        """From one answer to the next by the peer's clock: what they wait for on their way here does not count.
+
+        Nor does the time in which nothing was under way.
+        """
+        since_ns = self._last_t1_ns
+        self._last_t1_ns = t1_ns if self._marks else None
+        if since_ns is not None and t1_ns > since_ns:
+            self._goodputs.append(newly / (t1_ns - since_ns) * 1e9)
+            self.goodput_bytes_per_s = sorted(self._goodputs)[len(self._goodputs) // 2]
 
     def _queued_ns(self, one_way_ns: int, now_ns: int) -> int:
         """How much longer a PING was under way than the fastest of late; not how long its answer waited for us."""
