@@ -25,34 +25,37 @@ class Part:
     Attributes:
         chain: how the chunks are encoded for them; ``None``: as they came.
         form: the chunks so encoded.
-        audience: who got the head directly, and so gets every chunk: directly, or from its outbox if it falls behind.
+        audience: who kept up when the message began, and so gets every chunk: directly, or from its outbox if it falls
+            behind.
+        begun: the audience has got the head.
     """
 
-    __slots__ = ("audience", "chain", "delivery", "form")
+    __slots__ = ("audience", "begun", "chain", "delivery", "form")
 
     def __init__(self, delivery: DeliveryClass, message: LargeMessage, chain: Chain | None) -> None:
         self.delivery = delivery
         self.chain = chain
         self.form = message.form(chain)
-        self.audience: dict[Connection, None] = {}
-
-    def begin(self, message: LargeMessage) -> None:
-        """Send the head to every member that keeps up; the others get the message when it is whole."""
-        members = [member for member in self.delivery.members if not member.lagging]
-        head = self.delivery.format.head(message)
-        for member in members:
-            self.audience[member] = None
-            member.transport.write(head)
+        self.begun = False
+        size = message.plan.payload_bytes
+        members = (member for member in delivery.members if not member.lagging and size <= member.max_message_bytes)
+        self.audience: dict[Connection, None] = dict.fromkeys(members)
 
     def send_chunk(self, message: LargeMessage, index: int) -> None:
-        """Send chunk ``index`` of the form, its newest, to the audience."""
+        """Send chunk ``index`` of the form, its newest, to the audience; the head goes with the first one."""
+        head = None if self.begun else self.delivery.format.head(message)
+        self.begun = True
         buffers = None
         for member in self.audience:
             if member.lagging:
+                if head is not None:
+                    member.transport.write(head)
                 member.follow(message, self.form, index)
                 continue
             if buffers is None:
                 buffers = self.delivery.format.chunk(message, self.form[index], index)
+                if head is not None:
+                    buffers.insert(0, head)
             member.write_bulk(buffers, len(self.form[index].data))
 
     def send_end(self, message: LargeMessage) -> None:
@@ -75,6 +78,8 @@ class Part:
         if member not in self.audience:
             return
         del self.audience[member]
+        if not self.begun:
+            return
         if member.outbox is not None:
             member.outbox.abort(message)
         if not member.closed:
@@ -105,8 +110,6 @@ class Broadcast:
         self._lane = lane
         self._itemsize = itemsize
         self.parts = [Part(delivery, message, chain) for delivery, chain in chains]
-        for part in self.parts:
-            part.begin(message)
 
     def chunk(self, chunk: StoredChunk) -> None:
         """The next chunk has come."""

@@ -247,15 +247,16 @@ class Connection:
 
     def write_bulk(self, buffers: Sequence[Buffer], size: int) -> None:
         """Send a framed chunk of ``size`` bytes; what follows goes to the outbox if the link takes no more."""
-        self.transport.writelines(buffers)
         if not self.format.answers_pings:
+            self.transport.writelines(buffers)
             return
         link = self.link
         if link is None:
             link = self.link = Link()
         now_ns = self._clock.time_ns()
         if link.sent(size, now_ns):
-            self.transport.write(self.format.signal(Ping(now_ns)))
+            buffers = [*buffers, self.format.signal(Ping(now_ns))]
+        self.transport.writelines(buffers)
         if not link.open:
             self._behind()
 

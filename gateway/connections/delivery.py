@@ -6,6 +6,7 @@ written to every member, so that a delivery costs a share of one system call and
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from gateway.connections.connection import Connection
@@ -13,6 +14,8 @@ from gateway.connections.formats import Format
 from gateway.connections.ports import Clock, Transport
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run
+
+logger = logging.getLogger(__name__)
 
 JOIN_BYTES = 256 * 1024
 """Small runs are joined into one buffer and WebSocket message of this size at most."""
@@ -44,7 +47,11 @@ class Flusher:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for delivery in waiting:
-            delivery.flush()
+            try:
+                delivery.flush()
+            except Exception:
+                # One class must not cost the others their turn.
+                logger.exception("a delivery class of %d receivers failed", len(delivery))
 
 
 class DeliveryClass:

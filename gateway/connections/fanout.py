@@ -100,6 +100,13 @@ class Fanout:
         if self._newest is not None:
             self._send_newest(connection, delivery, self._newest)
 
+    def join_again(self, connection: Connection) -> None:
+        """A receiver has one more subscription: it gets once more what the kind gives a late joiner."""
+        delivery = self._classes[(connection.format.name, connection.codecs)]
+        delivery.flush()
+        if self._newest is not None:
+            self._send_newest(connection, delivery, self._newest)
+
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
         for broadcast in self._broadcasts.values():
@@ -249,6 +256,10 @@ class Fanout:
                     self._send_large(message, delivery, member)
 
     def _send_large(self, message: LargeMessage, delivery: DeliveryClass, member: Connection) -> None:
+        if message.plan.payload_bytes > member.max_message_bytes:
+            offset = message.offset or 0
+            member.send(Gap(self.source.id, Code.MESSAGE_TOO_BIG, offset, offset))
+            return
         delivery.delivered_messages += 1
         names = codec_names({step for chunk in message.chunks if chunk.encoding for step in chunk.encoding.ids})
         if names <= delivery.codecs:

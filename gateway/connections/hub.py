@@ -78,8 +78,7 @@ class Hub:
         else:
             self._wildcard[session] = None
         for stream in self._matching(pattern):
-            if stream not in session.connection.memberships:
-                self._join(session, stream, self._fanouts[stream.name])
+            self._join(session, stream, self._fanouts[stream.name])
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
         """Remove a subscription; streams that another one of the session still matches go on."""
@@ -115,7 +114,10 @@ class Hub:
 
     def _join(self, session: Session, stream: Stream, fanout: Fanout) -> None:
         session.connection.send(StreamInfo(stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset))
-        fanout.join(session.connection)
+        if stream in session.connection.memberships:
+            fanout.join_again(session.connection)
+        else:
+            fanout.join(session.connection)
 
     def _forget_literal(self, session: Session, name: str) -> None:
         holders = self._literal.get(name)

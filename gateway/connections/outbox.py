@@ -122,9 +122,13 @@ class Lane:
         return any(cursor.advance(receiver) for cursor in self.open)
 
     def drop_oldest(self) -> tuple[int, int]:
-        """Put a gap in place of the oldest entry that is not under way; its size and messages, 0 if there is none."""
+        """Put a gap in place of the oldest entry that is not under way; its size and messages, 0 if there is none.
+
+        The newest entry stays, so that a message larger than the bound gets through.
+        """
         entries = self.entries
-        for at, entry in enumerate(entries):
+        for at in range(len(entries) - 1):
+            entry = entries[at]
             if isinstance(entry, Run):
                 first, count, size = entry.first, entry.count, entry.size
             elif isinstance(entry, Cursor) and not entry.started:
@@ -217,6 +221,9 @@ class Outbox:
         lane = self._lane(run.source)
         if run.source.kind is Kind.STATE:
             newest = run.newest()
+            last = lane.entries[-1] if lane.entries else None
+            if isinstance(last, Run) and last.last == newest.last:
+                return
             self.conflated += lane.conflate() + run.count - newest.count
             run = newest
         lane.entries.append(run.unpinned())

@@ -72,6 +72,9 @@ def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits:
             raise RequestRefused(Code.INVALID_TENSOR, message)
         payload_bytes *= parsed.count
     check_size(payload_bytes, limits)
+    if payload_bytes > limits.max_frame_bytes:
+        message = f"payload of {payload_bytes} bytes in one frame exceeds max_frame_bytes={limits.max_frame_bytes}: "
+        raise RequestRefused(Code.MESSAGE_TOO_BIG, message + "send it in chunks")
     if parsed.encoding is not None:
         check_encoding(parsed.encoding, parsed.payload, payload_bytes, codecs, Code.SIZE_MISMATCH)
     elif len(parsed.payload) != payload_bytes:

@@ -167,7 +167,6 @@ class TextFormat:
         meta = parse_meta(parsed.meta)
         payload: Buffer = parsed.payload
         if parsed.encoding is not None:
-            self._check_size(parsed.encoding.decoded_bytes)
             payload = decode(parsed.encoding, payload)
         if parsed.opcode == Opcode.BATCH:
             return list(render_batch(envelope, meta, payload, parsed.count, max_bytes=self._max_bytes))

@@ -41,8 +41,8 @@ _CONTINUATION = 0x00
 _LAST_DATA_OPCODE = 0x02
 _FINAL = 0x80
 
-# One for all connections: whoever reads into it has taken everything out before the next one does.
-_shared = memoryview(bytearray(DIRECT_BYTES + READ_BYTES))
+BUFFER_BYTES = DIRECT_BYTES + READ_BYTES
+"""What a buffer has to hold into which connections are read: the rest of the read before, and a read."""
 
 
 class Binary(NamedTuple):
@@ -64,12 +64,25 @@ class FrameReader:
 
     Args:
         max_frame_bytes: larger messages are left to the library, which refuses them.
+        shared: read buffer of :data:`BUFFER_BYTES` that other readers of the same thread use too: whoever reads into it
+            takes everything out before the next one does.
     """
 
-    __slots__ = ("_direct", "_filled", "_foreign_bytes", "_fragmented", "_library_only", "_mask", "_max_bytes", "_rest")
+    __slots__ = (
+        "_direct",
+        "_filled",
+        "_foreign_bytes",
+        "_fragmented",
+        "_library_only",
+        "_mask",
+        "_max_bytes",
+        "_rest",
+        "_shared",
+    )
 
-    def __init__(self, max_frame_bytes: int) -> None:
+    def __init__(self, max_frame_bytes: int, shared: memoryview) -> None:
         self._max_bytes = max_frame_bytes
+        self._shared = shared
         self._rest = b""
         """The beginning of a frame."""
         self._direct: memoryview | None = None
@@ -89,8 +102,8 @@ class FrameReader:
             return self._direct[self._filled :]
         kept = len(self._rest)
         if kept:
-            _shared[:kept] = self._rest
-        return _shared[kept : kept + READ_BYTES]
+            self._shared[:kept] = self._rest
+        return self._shared[kept : kept + READ_BYTES]
 
     def receive(self, nbytes: int) -> list[Binary | Foreign]:
         """What ``nbytes`` bytes, just read into :meth:`buffer`, bring."""
@@ -105,7 +118,7 @@ class FrameReader:
         total = len(self._rest) + nbytes
         self._rest = b""
         if self._library_only:
-            return [Foreign(_shared[:total])]
+            return [Foreign(self._shared[:total])]
         return self._cut(total)
 
     def leave_to_library(self) -> None:
@@ -114,7 +127,7 @@ class FrameReader:
 
     def _cut(self, total: int) -> list[Binary | Foreign]:
         found: list[Binary | Foreign] = []
-        shared = _shared
+        shared = self._shared
         at = min(self._foreign_bytes, total)
         if at:
             self._foreign_bytes -= at
@@ -158,7 +171,7 @@ class FrameReader:
     def _give_up(self, found: list[Binary | Foreign], at: int, total: int) -> list[Binary | Foreign]:
         """Leave a connection that breaks the rules to the library, which closes it."""
         self._library_only = True
-        found.append(Foreign(_shared[at:total]))
+        found.append(Foreign(self._shared[at:total]))
         return found
 
     def _note_fragments(self, first: int) -> None:

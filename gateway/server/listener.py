@@ -13,6 +13,7 @@ from gateway.connections.text_bridge import TextBridge
 from gateway.connections.text_format import TextFormat
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
+from gateway.server.frame_reader import BUFFER_BYTES
 from gateway.server.framing import binary_header, text_header
 from gateway.server.websocket import WebSocketConnection
 
@@ -40,6 +41,7 @@ class Listener:
         self._all_closed.set()
         self._handshaking: dict[WebSocketConnection, float] = {}
         """Sockets that have not asked for a WebSocket yet, and when they were accepted; the oldest first."""
+        self.read_buffer = memoryview(bytearray(BUFFER_BYTES))
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
 
     async def start(self, host: str, port: int) -> int:

@@ -25,7 +25,7 @@ from gateway.server.frame_reader import Binary, Foreign, FrameReader
 JOIN_BYTES = 16 * 1024
 """Binary messages up to this size are handed on together when one read brings several."""
 
-FULL_READS_A_TURN = 4
+FULL_READS_A_TURN = 8
 """After so many reads that brought all there was room for, others get their turn."""
 
 HIGH_WATER_BYTES = 1024 * 1024
@@ -41,6 +41,8 @@ class Endpoint(Protocol):
     """What a WebSocket needs of the gateway."""
 
     max_frame_bytes: int
+    read_buffer: memoryview
+    """Of :data:`~gateway.server.frame_reader.BUFFER_BYTES`; all of an event loop's connections share one."""
 
     def accepted(self, websocket: WebSocketConnection) -> None:
         """A socket was accepted; the handshake is to come."""
@@ -87,7 +89,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             max_size=endpoint.max_frame_bytes,
             logger=_silent,
         )
-        self._reader = FrameReader(endpoint.max_frame_bytes)
+        self._reader = FrameReader(endpoint.max_frame_bytes, endpoint.read_buffer)
         self._session: Session | None = None
         self._offered_bytes = 0
         self._full_reads = 0

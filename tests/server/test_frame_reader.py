@@ -13,7 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from gateway.server.frame_reader import DIRECT_BYTES, Binary, Foreign, FrameReader
+from gateway.server.frame_reader import BUFFER_BYTES, DIRECT_BYTES, Binary, Foreign, FrameReader
 
 MAX_FRAME_BYTES = 1024 * 1024
 
@@ -45,7 +45,7 @@ def by_library(protocol: ServerProtocol, data: bytes) -> list[tuple[int, bool, b
 
 def by_reader(pieces: Iterable[bytes]) -> tuple[list[tuple[int, bool, bytes]], ServerProtocol]:
     """What the short way, with the library behind it, makes of bytes that come in pieces."""
-    reader, protocol = FrameReader(MAX_FRAME_BYTES), library()
+    reader, protocol = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES))), library()
     got: list[tuple[int, bool, bytes]] = []
     for piece in pieces:
         at = 0
@@ -117,7 +117,7 @@ def test_large_payloads_come_whole(size: int, piece: int) -> None:
 
 
 def test_a_large_payload_is_read_where_it_stays() -> None:
-    reader = FrameReader(MAX_FRAME_BYTES)
+    reader = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)))
     payload = os.urandom(2 * DIRECT_BYTES)
     stream = masked(Opcode.BINARY, payload)
     buffer = reader.buffer()

@@ -1,0 +1,1 @@
+"""Tests of what is offered to the tests of others."""
