@@ -41,6 +41,9 @@ _CONTINUATION = 0x00
 _LAST_DATA_OPCODE = 0x02
 _FINAL = 0x80
 
+PEEK_BYTES = 4096
+"""What is read behind such a payload: another one is likely to follow, and most of it need not be copied then."""
+
 BUFFER_BYTES = DIRECT_BYTES + READ_BYTES
 """What a buffer has to hold into which connections are read: the rest of the read before, and a read."""
 
@@ -76,6 +79,7 @@ class FrameReader:
         "_library_only",
         "_mask",
         "_max_bytes",
+        "_peek",
         "_rest",
         "_shared",
     )
@@ -89,6 +93,7 @@ class FrameReader:
         """The payload under way that has a buffer of its own,"""
         self._filled = 0
         """how much of it is there,"""
+        self._peek = False
         self._mask = b""
         """and its mask."""
         self._foreign_bytes = 0
@@ -103,7 +108,7 @@ class FrameReader:
         kept = len(self._rest)
         if kept:
             self._shared[:kept] = self._rest
-        return self._shared[kept : kept + READ_BYTES]
+        return self._shared[kept : kept + (PEEK_BYTES if self._peek else READ_BYTES)]
 
     def receive(self, nbytes: int) -> list[Binary | Foreign]:
         """What ``nbytes`` bytes, just read into :meth:`buffer`, bring."""
@@ -113,6 +118,7 @@ class FrameReader:
             if self._filled < len(direct):
                 return []
             self._direct = None
+            self._peek = True
             _unmask(direct, self._mask)
             return [Binary(direct)]
         total = len(self._rest) + nbytes
@@ -127,6 +133,7 @@ class FrameReader:
 
     def _cut(self, total: int) -> list[Binary | Foreign]:
         found: list[Binary | Foreign] = []
+        self._peek = False
         shared = self._shared
         at = min(self._foreign_bytes, total)
         if at:
