@@ -23,14 +23,16 @@ class Arrival:
         payload_bytes: the decoded size that the descriptors give to the whole payload.
         received_ns: when it arrived, a large one its END, by the gateway's clock.
         offset: of the message; a large one learns it at END.
+        placed: the offset is the message's; before END it is not, and a message that is ended early never has one.
     """
 
-    __slots__ = ("frame", "meta", "offset", "payload_bytes", "received_ns")
+    __slots__ = ("frame", "meta", "offset", "payload_bytes", "placed", "received_ns")
 
     def __init__(self, frame: DataFrame, received_ns: int) -> None:
         self.frame = frame
         self.received_ns = received_ns
         self.offset = frame.offset
+        self.placed = frame.plan is None
         self.meta: Meta = NOTHING
         self.payload_bytes = 0
 

@@ -125,7 +125,7 @@ class Decoding:
         if transfer is None:
             return
         arrival, destination = transfer.arrival, transfer.destination
-        arrival.offset = end.offset
+        arrival.offset, arrival.placed = end.offset, True
         arrival.received_ns = self._now_ns()
         transfer.finished = self._loop.create_future()
         destination.order.add(transfer.finished, lambda work: self._finish(destination, arrival, work))

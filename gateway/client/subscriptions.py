@@ -50,9 +50,9 @@ class Route:
         return [subscription for reference in self.subscriptions if (subscription := reference()) is not None]
 
     def fail(self, error: Exception, arrival: Arrival | None) -> None:
-        """A message of the stream that cannot be decoded."""
+        """A message of the stream that cannot be decoded, or was ended early."""
         for subscription in self.present():
-            if arrival is None:
+            if arrival is None or not arrival.placed:
                 subscription.fail(error)
             else:
                 subscription.fail_at(error, self.stream, self.epoch, arrival.offset, arrival.frame.count)

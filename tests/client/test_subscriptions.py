@@ -4,12 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import numpy as np
 import pytest
 
 from gateway.client import Client, Gap, connect
 from gateway.errors import Code, RequestRefused
 from gateway.protocol import signals
+from gateway.protocol.data import write_data
 from gateway.protocol.messages import Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.meta import write_tensor_meta
+from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import Opcode
 from tests.client.frames import message
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
@@ -158,3 +162,22 @@ async def test_a_subscription_that_is_dropped_without_being_closed_is_taken_back
         assert isinstance(taken_back, Unsubscribe)
         peer.send(*[message(offset, offset, stream=1) for offset in range(1, 10)])
         assert [(await anext(kept)).offset for _ in range(10)] == list(range(10))
+
+
+async def test_an_ended_message_takes_no_offset_of_a_later_one(scripted: ScriptedGateway) -> None:
+    errors: list[Exception] = []
+    async with (
+        connected(scripted) as (client, peer),
+        client.subscribe("wf/a", on_error=errors.append) as messages,
+    ):
+        peer.send(info(1, "wf/a"))
+        meta = write_tensor_meta(np.dtype(np.uint8), (8192,))
+        plan = ChunkPlan(9, 4096, 8192)
+        peer.send(b"".join(write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, plan=plan)))
+        peer.send(b"".join(write_chunk(9, 0, [bytes(4096)])), signals.Abort(9, Code.TRANSFER_ABORTED).write())
+        peer.send(message(0, np.arange(3), stream=1))
+        got = await anext(aiter(messages))
+        assert got.offset == 0
+        assert messages.stats.failed == 1
+    (error,) = errors
+    assert isinstance(error, RequestRefused)
