@@ -14,6 +14,7 @@ from gateway.connections.broadcast import Broadcast, whole_as_run
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.encode_lane import EncodeLane
+from gateway.connections.formats import Format
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.recode import codec_names, codecs_of, frame_of, last_record, recode_chunk, recode_run
 from gateway.errors import Code, RequestRefused
@@ -127,7 +128,10 @@ class Fanout:
     def deliver(self, run: Run) -> None:
         """Deliver a run as it came."""
         newest = run.newest() if self._is_state else None
-        if self._lane.busy:
+        text = self._text_format() if run.size > THREAD_BYTES else None
+        if text is not None:
+            self._lane.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
+        elif self._lane.busy:
             self._lane.follow(partial(self._add, run, newest))
         else:
             self._add(run, newest)
@@ -207,6 +211,13 @@ class Fanout:
                 member.send(Gap(self.source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
 
         self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
+
+    def _text_format(self) -> Format | None:
+        """What a large run is written by in a thread before it is delivered: the run keeps the text."""
+        if not isinstance(self.source, Stream):
+            return None
+        formats = (delivery.format for delivery in self._classes.values())
+        return next((form for form in formats if not form.takes_chunks), None)
 
     def _add(self, run: Run, newest: Run | None) -> None:
         self._newest = newest

@@ -231,3 +231,17 @@ def test_somebody_goes_while_a_large_message_is_written(goes: str) -> None:
     arrived = only(other, world, "message")
     assert arrived["client_id"] == ("publisher" if goes == "subscriber" else None)
     assert len(news(peer, world)) == (goes == "publisher")
+
+
+def test_a_large_message_is_written_in_a_thread_and_keeps_its_place() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    publisher = world.publisher("wf-42/loss")
+    news(peer, world)
+    publisher.publish(0, bytes(100_000))
+    publisher.publish(0, b"behind it")
+    world.turn()
+    assert len(world.workers) == 1
+    assert not peer.texts()
+    assert [text["offset"] for text in news(peer, world)] == [0, 1]
