@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import orjson
 import pytest
@@ -14,35 +13,7 @@ from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.protocol.wire import Opcode
 from tests.connections.memory import Peer, TextPeer, World
-
-Json = dict[str, Any]
-HELLO = '{"message_type":"hello","client_type":"agent","client_id":"person","payload":{"versions":[1]}}'
-SUBSCRIBE = '{"id":1,"message_type":"subscribe","payload":{"pattern":"wf-42/*"}}'
-MESSAGE = (
-    '{"id":2,"message_type":"message","stream":"wf-42/loss",'
-    '"payload":{"dtype":"float32","shape":[2],"data":"AACAPwAAAEA="}}'
-)
-
-
-def person(world: World) -> TextPeer:
-    peer = TextPeer(world)
-    peer.send(HELLO)
-    peer.texts()
-    return peer
-
-
-def news(peer: TextPeer, world: World) -> list[Json]:
-    world.settle()
-    return [orjson.loads(text) for text in peer.texts()]
-
-
-def only(peer: TextPeer, world: World, message_type: str) -> Json:
-    (found,) = [text for text in news(peer, world) if text["message_type"] == message_type]
-    return found
-
-
-def message(stream: str = "wf-42/loss", **fields: Any) -> str:
-    return orjson.dumps({"message_type": "message", "stream": stream, "payload": None, **fields}).decode()
+from tests.connections.text import HELLO, MESSAGE, SUBSCRIBE, message, news, only, person
 
 
 def test_the_whole_session_of_the_spec() -> None:

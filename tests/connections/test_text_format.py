@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
 
 import numpy as np
-import orjson
 import pytest
 
 from gateway.connections.connection import DeliverySettings
@@ -17,35 +15,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
-
-Json = dict[str, Any]
-HELLO = '{"message_type":"hello","client_type":"agent","client_id":"person","payload":{"versions":[1]}}'
-SUBSCRIBE = '{"id":1,"message_type":"subscribe","payload":{"pattern":"wf-42/*"}}'
-MESSAGE = (
-    '{"id":2,"message_type":"message","stream":"wf-42/loss",'
-    '"payload":{"dtype":"float32","shape":[2],"data":"AACAPwAAAEA="}}'
-)
-
-
-def person(world: World) -> TextPeer:
-    peer = TextPeer(world)
-    peer.send(HELLO)
-    peer.texts()
-    return peer
-
-
-def news(peer: TextPeer, world: World) -> list[Json]:
-    world.settle()
-    return [orjson.loads(text) for text in peer.texts()]
-
-
-def only(peer: TextPeer, world: World, message_type: str) -> Json:
-    (found,) = [text for text in news(peer, world) if text["message_type"] == message_type]
-    return found
-
-
-def message(stream: str = "wf-42/loss", **fields: Any) -> str:
-    return orjson.dumps({"message_type": "message", "stream": stream, "payload": None, **fields}).decode()
+from tests.connections.text import SUBSCRIBE, message, news, only, person
 
 
 def test_messages_between_both_subprotocols() -> None:
