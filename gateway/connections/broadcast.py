@@ -121,7 +121,8 @@ class Broadcast:
                 part.send_chunk(message, index)
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             encode = _Encoding(message, chain, chunk, self._itemsize, self.parts)
-            if chain != PLAIN and self._lane.backed_up:
+            as_it_came = chunk.encoding is None if chain == PLAIN else self._lane.backed_up
+            if as_it_came:
                 self._lane.follow(partial(encode.deliver, chunk))
             else:
                 self._lane.submit(encode.work, encode.deliver)
@@ -139,7 +140,6 @@ class Broadcast:
 
     def abort(self, code: int) -> None:
         """The message will not be completed."""
-        self.message.aborted = True
 
         def deliver() -> None:
             for part in self.parts:

@@ -98,15 +98,13 @@ class Fanout:
             delivery = self._classes[key] = DeliveryClass(connection.format, connection.codecs, self._flusher)
         delivery.join(connection)
         connection.memberships[self.source] = delivery
-        if self._newest is not None:
-            self._send_newest(connection, delivery, self._newest)
+        self._welcome(connection, delivery)
 
     def join_again(self, connection: Connection) -> None:
         """A receiver has one more subscription: it gets once more what the kind gives a late joiner."""
         delivery = self._classes[(connection.format.name, connection.codecs)]
         delivery.flush()
-        if self._newest is not None:
-            self._send_newest(connection, delivery, self._newest)
+        self._welcome(connection, delivery)
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
@@ -332,6 +330,10 @@ class Fanout:
         if not publisher_codecs <= delivery.codecs:
             return PLAIN
         return self._chain_for(delivery, frozenset(), RECODE_BYTES)
+
+    def _welcome(self, connection: Connection, delivery: DeliveryClass) -> None:
+        if self._newest is not None:
+            self._send_newest(connection, delivery, self._newest)
 
     def _send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
         if isinstance(newest, LargeMessage):

@@ -32,13 +32,11 @@ class LargeMessage:
         plan: transfer number of the gateway, chunk and payload size.
         offset: the offset, ``None`` until END; of a request or reply the correlation, from the start.
         end_timestamp_ns: the publisher's, from END.
-        aborted: it will not be completed.
         chunks: as received, index by index.
         variants: the same chunks encoded by another chain, for receivers that get them so.
     """
 
     __slots__ = (
-        "aborted",
         "chunks",
         "end_timestamp_ns",
         "flags",
@@ -64,7 +62,6 @@ class LargeMessage:
         self.plan = plan
         self.offset: int | None = None
         self.end_timestamp_ns = 0
-        self.aborted = False
         self.chunks: list[StoredChunk] = []
         self.variants: dict[Chain, list[StoredChunk]] = {}
 
