@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from gateway.client.job import Job
 from gateway.client.session import Session
 from gateway.errors import RequestRefused
-from gateway.protocol.messages import Kind, Open, StreamInfo, write_session
+from gateway.protocol.messages import Kind, Open, StreamInfo
+from gateway.protocol.session_body import write_session
 
 
 class Alias:

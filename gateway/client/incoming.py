@@ -16,8 +16,9 @@ from gateway.errors import RequestRefused
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame, body_of
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Error, StreamInfo, parse_session
+from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.names import is_address
+from gateway.protocol.session_body import parse_session
 from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Opcode
 
 

@@ -35,9 +35,8 @@ from gateway.protocol.messages import (
     Subscribed,
     Unsubscribed,
     Welcome,
-    parse_session,
-    write_session,
 )
+from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import Event, Role, State, advance
 from gateway.protocol.wire import (

@@ -18,16 +18,8 @@ from gateway.connections.session import Session
 from gateway.connections.subscriptions import Subscriptions
 from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, frame_at
-from gateway.protocol.messages import (
-    Authenticate,
-    Error,
-    Hello,
-    Open,
-    SessionMessage,
-    Subscribe,
-    Unsubscribe,
-    parse_session,
-)
+from gateway.protocol.messages import Authenticate, Error, Hello, Open, SessionMessage, Subscribe, Unsubscribe
+from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, End, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
@@ -144,7 +136,9 @@ class Dispatcher:
                     return
                 self._answer(session, message)
             case opcode:
-                raise AssertionError(f"opcode {opcode:#04x} passed the state table and nobody handles it")
+                # Until their parts are there: CREDIT, DONE, CANCEL.
+                problem = f"{Opcode(opcode).name} is not served"
+                connection.refuse(RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, problem))
 
     def _answer(self, session: Session, message: SessionMessage) -> None:
         answers = {}
@@ -166,7 +160,8 @@ class Dispatcher:
                     answers = {"request": message.request}
                     self._subscriptions.authenticate(session, message)
                 case _:
-                    raise AssertionError(f"{message.opcode.name} passed the state table and nobody handles it")
+                    # Until their parts are there: REFRESH, ACCOUNT.
+                    raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"{message.opcode.name} is not served")
         except RequestRefused as refusal:
             session.connection.refuse(refusal, **answers)
 

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from gateway.errors import RequestRefused
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import SessionMessage, write_session
+from gateway.protocol.messages import SessionMessage
+from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
 from gateway.protocol.transfers import write_chunk
 from gateway.protocol.wire import Buffer

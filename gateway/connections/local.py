@@ -15,19 +15,10 @@ from gateway.connections.publication import OpenAlias, Outcome, Publication, Rec
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId, Epoch, Offset, PeerId, StreamName
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import (
-    ClientType,
-    Error,
-    Hello,
-    Kind,
-    Open,
-    StreamInfo,
-    Welcome,
-    parse_session,
-    write_session,
-)
+from gateway.protocol.messages import ClientType, Error, Hello, Kind, Open, StreamInfo, Welcome
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import check_stream_name
+from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ack
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import JSON_OPCODES, VERSION, Buffer, Opcode

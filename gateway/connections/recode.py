@@ -49,6 +49,7 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
         count=frame.count if frame.opcode == Opcode.BATCH else None,
         encoding=encoding,
         payload=(payload,),
+        extensions=frame.extensions,
     )
     return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
 

@@ -25,6 +25,7 @@ from gateway.protocol.wire import (
     FLAG_ACK,
     FLAG_CHUNKED,
     FLAG_ENCODED,
+    FLAG_EXTENDED,
     ROUTE_AT,
     Buffer,
     Opcode,
@@ -33,7 +34,7 @@ from gateway.protocol.wire import (
 from gateway.streams.run import Run
 
 _MESSAGE = int(Opcode.MESSAGE)
-_SPECIAL = FLAG_ENCODED | FLAG_CHUNKED
+_SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
 _HEADER_BYTES = DATA_HEADER.size
 _NO_CODECS: frozenset[str] = frozenset()
 _MAX_SEQUENCE = 2**64 - 1

@@ -123,6 +123,7 @@ class TextFormat:
             None,
             None,
             memoryview(b""),
+            None,
         )
         try:
             self._check_size(message.plan.payload_bytes)

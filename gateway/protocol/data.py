@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.encoding import Encoding, parse_encoding
+from gateway.protocol.extensions import Extensions, block_bytes, parse_extensions
 from gateway.protocol.frames import Frame, bytes_of, check_frame_bytes, check_table, with_payload
 from gateway.protocol.transfers import ChunkPlan, parse_plan
 from gateway.protocol.wire import (
@@ -18,15 +19,17 @@ from gateway.protocol.wire import (
     CHUNK_PLAN,
     DATA_HEADER,
     ENCODING_BLOCK,
+    EXTENSION_BLOCK,
     FLAG_CHUNKED,
     FLAG_ENCODED,
+    FLAG_EXTENDED,
     Buffer,
     Opcode,
 )
 
 _BATCH: Final = int(Opcode.BATCH)
 _HEADER_BYTES: Final = DATA_HEADER.size
-_PLAIN_FLAGS: Final = ~(FLAG_ENCODED | FLAG_CHUNKED)
+_PLAIN_FLAGS: Final = ~(FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED)
 _MAX_META_BYTES: Final = 0xFFFF * ALIGNMENT
 
 
@@ -53,6 +56,7 @@ class DataFrame(NamedTuple):
     """There if the payload comes in chunks; then ``payload`` is empty and ``encoding`` is ``None``."""
     payload: memoryview
     """Encoded if ``encoding`` is there."""
+    extensions: Extensions | None
 
 
 def parse_data(message: memoryview, frame: Frame) -> DataFrame:
@@ -64,8 +68,8 @@ def parse_data(message: memoryview, frame: Frame) -> DataFrame:
 
     Raises:
         ProtocolViolation: ``MALFORMED_FRAME``, the frame is shorter than the blocks that it announces.
-        RequestRefused: ``INVALID_REQUEST``, a batch of no records; ``UNKNOWN_CODEC``, from the encoding block;
-            ``BROKEN_TRANSFER``, from the chunk plan; ``SIZE_MISMATCH``, bytes behind the chunk plan.
+        RequestRefused: ``INVALID_REQUEST``, a batch of no records or a broken extension block; ``UNKNOWN_CODEC``, from
+            the encoding block; ``BROKEN_TRANSFER``, from the chunk plan; ``SIZE_MISMATCH``, bytes behind the plan.
     """
     opcode, flags, meta_units, start, end = frame
     meta_at = start + _HEADER_BYTES
@@ -81,7 +85,13 @@ def parse_data(message: memoryview, frame: Frame) -> DataFrame:
         if not count:
             raise RequestRefused(Code.INVALID_REQUEST, "a record batch of no records")
     meta = message[meta_at:at]
-    encoding = plan = None
+    extensions = encoding = plan = None
+    if flags & FLAG_EXTENDED:
+        check_table(frame, at + EXTENSION_BLOCK.size - start)
+        size = block_bytes(message, at)
+        check_table(frame, at + size - start)
+        extensions = parse_extensions(message[at : at + size])
+        at += size
     if flags & FLAG_CHUNKED:
         check_table(frame, at + CHUNK_PLAN.size - start)
         plan = parse_plan(message, at)
@@ -94,7 +104,7 @@ def parse_data(message: memoryview, frame: Frame) -> DataFrame:
         at += ENCODING_BLOCK.size
     payload = message[at:end]
     # Without the named tuple's own __new__: 0.49 us a frame instead of 0.62 (CPython 3.11, 2026-11).
-    fields = opcode, flags, stream, publisher, offset, timestamp_ns, count, meta, encoding, plan, payload
+    fields = opcode, flags, stream, publisher, offset, timestamp_ns, count, meta, encoding, plan, payload, extensions
     return tuple.__new__(DataFrame, fields)
 
 
@@ -111,12 +121,13 @@ def write_data(
     plan: ChunkPlan | None = None,
     encoding: Encoding | None = None,
     payload: Sequence[Buffer] = (),
+    extensions: Extensions | None = None,
 ) -> list[Buffer]:
     """A data frame as the list of buffers to write, padding included (spec section 5).
 
     Args:
         opcode: one of ``DATA_OPCODES``.
-        flags: ACK and FAILED as wished; ENCODED and CHUNKED are set by what else is given.
+        flags: ACK, FAILED and MORE as wished; ENCODED, CHUNKED and EXTENDED are set by what else is given.
         meta: from ``write_meta``; copied.
         count: of a BATCH, and only there: how many records the payload holds.
         plan: of a CHUNKED frame, which has neither ``encoding`` nor ``payload``.
@@ -135,14 +146,17 @@ def write_data(
         block = BATCH_BLOCK.pack(count, 0)
         head_bytes += BATCH_BLOCK.size
     tail = b""
+    if extensions is not None:
+        flags |= FLAG_EXTENDED
+        tail = extensions.write()
     if plan is not None:
         if payload or encoding is not None:
             raise InvalidArgument("a chunked data frame has a plan and no payload or encoding of its own")
         flags |= FLAG_CHUNKED
-        tail = plan.write()
+        tail += plan.write()
     elif encoding is not None:
         flags |= FLAG_ENCODED
-        tail = encoding.write()
+        tail += encoding.write()
     if len(meta) % ALIGNMENT or len(meta) > _MAX_META_BYTES:
         raise InvalidArgument(f"meta block of {len(meta)} bytes: not a multiple of {ALIGNMENT} up to {_MAX_META_BYTES}")
     frame_bytes = head_bytes + len(tail) + bytes_of(payload)

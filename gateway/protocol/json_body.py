@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -73,6 +73,10 @@ class JsonBody:
     def __contains__(self, name: str) -> bool:
         """Whether the field is there and not null."""
         return self._fields.get(name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        """The names of the fields."""
+        return iter(self._fields)
 
     def get(self, name: str) -> object:
         """The value of a field as it is, or None."""

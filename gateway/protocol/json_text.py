@@ -15,7 +15,8 @@ import orjson
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
 from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request, write_envelope
-from gateway.protocol.messages import SessionMessage, fields_of, read_session
+from gateway.protocol.messages import SessionMessage
+from gateway.protocol.session_body import fields_of, read_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
@@ -26,6 +27,7 @@ _ID_STANDS_FOR: Final = {
     Opcode.OPEN: ("alias",),
     Opcode.SUBSCRIBE: ("request", "subscription"),
     Opcode.UNSUBSCRIBE: ("request",),
+    Opcode.ACCOUNT: ("request",),
 }
 
 

@@ -1,25 +1,31 @@
-"""The messages with a JSON body: hello, subscriptions, errors and so on (spec sections 3, 4 and 12.2).
+"""The messages with a JSON body: hello, subscriptions, errors and so on (spec sections 3, 4, 7 and 12.2).
 
-Field names are those of the JSON. Knows types and ranges of fields; not whether a name is legal or a message expected.
-Binary frames and the JSON subprotocol share these classes: the first through :func:`parse_session` and
-:func:`write_session`, the second through :func:`read_session` and :func:`fields_of`.
+Field names are those of the JSON. Binary frames and the JSON subprotocol share these classes;
+:mod:`gateway.protocol.session_body` reads and writes them.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
-import orjson
-
-from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused, name_of
+from gateway.errors import PeerError, name_of
 from gateway.ids import ClientId
-from gateway.protocol.json_body import EXACT_MAX, U32_MAX, BodyRefused, JsonBody
+from gateway.protocol.durability import Durability
+from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.limits import Limits
-from gateway.protocol.names import check_client_id
-from gateway.protocol.wire import FRAME_START, PADDING, Buffer, Opcode
+from gateway.protocol.wire import Opcode
+
+BEGINNING = "beginning"
+"""``since`` of a SUBSCRIBE that wants everything that history holds (spec section 4.3)."""
+
+Position = tuple[int, int]
+"""Epoch and next offset: where a receiver stands in a stream."""
+
+Since = str | int | Mapping[str, Position]
+"""Where a subscription starts: :data:`BEGINNING`, an offset, or a position for each stream by name."""
 
 
 class ClientType(enum.StrEnum):
@@ -117,6 +123,13 @@ class Open:
     alias: int
     stream: str
     kind: Kind | None = None
+    durability: Durability | None = None
+    schema: Mapping[str, Any] | None = None
+    """What a ``state`` stream holds, as it stands in the JSON."""
+    producer: int | None = None
+    """Who counts the sequences, over all its connections."""
+    sequence: int | None = None
+    """Of the next message; absent: 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +144,33 @@ class StreamInfo:
     epoch: int | None = None
     offset: int | None = None
     alias: int | None = None
+    durability: Durability | None = None
+    schema: Mapping[str, Any] | None = None
+    subscription: int | None = None
+    """Of a view: the subscription that asked for it; ``id`` is the view's."""
+    since: int | None = None
+    """To a subscriber: the first offset that it will get."""
+    recovered: bool | None = None
+    """To a subscriber that named a position: whether it gets everything from there on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """How much a receiver takes before it grants more (spec section 7.5)."""
+
+    messages: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """The account of one stream of a subscription (spec section 7.7)."""
+
+    delivered: int = 0
+    conflated: int = 0
+    dropped: int = 0
+    replayed: int = 0
+    expired: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +182,14 @@ class Subscribe:
     request: int
     subscription: int
     pattern: str
+    since: Since | None = None
+    view: Mapping[str, Any] | None = None
+    """A view as it stands in the JSON."""
+    credits: Credits | None = None
+    resume: Mapping[str, tuple[int, int]] | None = None
+    """By stream, a large message that was being received: its transfer and the first chunk that is missing."""
+    account: Mapping[str, Counts] | None = None
+    """What the subscription counted on earlier connections, by stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +265,42 @@ class GoAway:
     deadline_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Asks for the newest state of a stream, whole (spec section 4.4)."""
+
+    opcode: ClassVar = Opcode.REFRESH
+
+    stream: int
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What became of messages that this client has published (spec section 7.6)."""
+
+    opcode: ClassVar = Opcode.NOTICE
+
+    stream: str
+    first: int
+    last: int
+    code: int
+    reason: str
+    client_id: str | None = None
+    """The receiver that it concerns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Asks for the account of a subscription, and answers (spec section 7.7)."""
+
+    opcode: ClassVar = Opcode.ACCOUNT
+
+    request: int
+    subscription: int
+    streams: Mapping[str, Counts] | None = None
+    """In the answer: by stream."""
+
+
 SessionMessage = (
     Hello
     | Welcome
@@ -230,151 +314,7 @@ SessionMessage = (
     | Unsubscribed
     | Error
     | GoAway
+    | Refresh
+    | Notice
+    | Account
 )
-
-# Numbers by which the sender of a message recognizes the answer to it.
-_ANSWERS: Final = {"request": EXACT_MAX, "alias": U32_MAX}
-# Fields that are written as null; every other one is left out when it is None.
-_NULLABLE: Final = frozenset({(Hello, "token"), (Authenticated, "expires_s"), (StreamInfo, "id")})
-
-
-def fields_of(message: SessionMessage) -> dict[str, Any]:
-    """The JSON body of a message, as a dict that ``orjson`` writes."""
-    cls = type(message)
-    values = ((name, getattr(message, name)) for name in cls.__slots__)
-    return {name: value for name, value in values if value is not None or (cls, name) in _NULLABLE}
-
-
-def write_session(message: SessionMessage) -> bytes:
-    """The frame of a message, with its padding (spec section 2)."""
-    body = orjson.dumps(fields_of(message))
-    frame_bytes = FRAME_START.size + len(body)
-    return FRAME_START.pack(frame_bytes, message.opcode, 0, 0) + body + PADDING[-frame_bytes % 8]
-
-
-def parse_session(opcode: int, body: Buffer) -> SessionMessage:
-    """Read the body of a frame.
-
-    Args:
-        opcode: one of :data:`~gateway.protocol.wire.JSON_OPCODES`.
-        body: the frame from offset 8 to ``frame_bytes``; not kept.
-
-    Raises:
-        ProtocolViolation: ``BAD_HELLO``, if it is a HELLO.
-        RequestRefused: ``INVALID_REQUEST``, with the field and what it met; a :class:`BodyRefused` if the body could be
-            read in part; ``UNKNOWN_MESSAGE_TYPE`` for another opcode.
-    """
-    try:
-        parsed = JsonBody.parse(_name_of(opcode), body)
-    except RequestRefused as error:
-        if opcode == Opcode.HELLO:
-            raise ProtocolViolation(Code.BAD_HELLO, error.message) from None
-        raise
-    return read_session(opcode, parsed)
-
-
-def read_session(opcode: int, body: JsonBody) -> SessionMessage:
-    """As :func:`parse_session`, of a body that is parsed already."""
-    _name_of(opcode)
-    try:
-        return _READERS[opcode](body)
-    except RequestRefused as error:
-        if opcode == Opcode.HELLO:
-            raise ProtocolViolation(Code.BAD_HELLO, error.message) from None
-        raise BodyRefused(error.code, error.message, body.integers_found(_ANSWERS)) from None
-
-
-def _name_of(opcode: int) -> str:
-    if opcode not in _READERS:
-        raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"{opcode:#04x} is no opcode of a JSON body")
-    return Opcode(opcode).name
-
-
-def _read_hello(body: JsonBody) -> Hello:
-    client_id = body.text_or_none("client_id")
-    return Hello(
-        versions=body.integers("versions"),
-        client_type=body.choice("client_type", ClientType),
-        client_id=None if client_id is None else check_client_id(client_id),
-        token=body.text_or_none("token"),
-        agent=body.text_or_none("agent") or "",
-        codecs=body.texts("codecs"),
-        filters=body.texts("filters"),
-        max_message_bytes=body.integer_or_none("max_message_bytes"),
-    )
-
-
-def _read_welcome(body: JsonBody) -> Welcome:
-    limits = body.nested("limits")
-    return Welcome(
-        version=body.integer("version"),
-        client_id=ClientId(body.text("client_id")),
-        session=body.text("session"),
-        peer=body.integer("peer", U32_MAX),
-        codecs=body.texts("codecs"),
-        filters=body.texts("filters"),
-        limits=WelcomeLimits(
-            max_frame_bytes=limits.integer("max_frame_bytes"),
-            max_message_bytes=limits.integer("max_message_bytes"),
-            chunk_bytes=limits.integer("chunk_bytes"),
-        ),
-        heartbeat_interval_s=body.number("heartbeat_interval_s"),
-        time_ns=body.integer("time_ns"),
-        agent=body.text_or_none("agent") or "",
-    )
-
-
-def _read_stream(body: JsonBody) -> StreamInfo:
-    stream = body.text("stream")
-    alias = body.integer_or_none("alias", U32_MAX)
-    if "id" not in body:
-        return StreamInfo(None, stream, alias=alias)
-    return StreamInfo(
-        id=body.integer("id", U32_MAX),
-        stream=stream,
-        kind=body.choice("kind", Kind),
-        epoch=body.integer("epoch", EXACT_MAX),
-        offset=body.integer("offset"),
-        alias=alias,
-    )
-
-
-def _read_error(body: JsonBody) -> Error:
-    return Error(
-        code=body.integer("code", U32_MAX),
-        error=body.text("error"),
-        message=body.text("message"),
-        request=_request(body) if "request" in body else None,
-        alias=body.integer_or_none("alias", U32_MAX),
-        sequence=body.integer_or_none("sequence"),
-        count=body.integer_or_none("count", U32_MAX),
-        correlation=body.integer_or_none("correlation"),
-        stream=body.text_or_none("stream"),
-        transfer=body.integer_or_none("transfer", U32_MAX),
-    )
-
-
-def _request(body: JsonBody) -> int:
-    return body.integer("request", EXACT_MAX)
-
-
-def _subscription(body: JsonBody) -> int:
-    return body.integer("subscription", U32_MAX)
-
-
-_READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
-    Opcode.HELLO: _read_hello,
-    Opcode.WELCOME: _read_welcome,
-    Opcode.AUTHENTICATE: lambda body: Authenticate(_request(body), body.text("token")),
-    Opcode.AUTHENTICATED: lambda body: Authenticated(_request(body), body.number_or_none("expires_s")),
-    Opcode.OPEN: lambda body: Open(
-        body.integer("alias", U32_MAX), body.text("stream"), body.choice_or_none("kind", Kind)
-    ),
-    Opcode.STREAM: _read_stream,
-    Opcode.SUBSCRIBE: lambda body: Subscribe(_request(body), _subscription(body), body.text("pattern")),
-    Opcode.SUBSCRIBED: lambda body: Subscribed(_request(body), _subscription(body)),
-    Opcode.UNSUBSCRIBE: lambda body: Unsubscribe(_request(body), _subscription(body)),
-    Opcode.UNSUBSCRIBED: lambda body: Unsubscribed(_request(body), _subscription(body)),
-    Opcode.ERROR: _read_error,
-    Opcode.GO_AWAY: lambda body: GoAway(body.integer("code", U32_MAX), body.text("reason"), body.number("deadline_s")),
-}

@@ -1,4 +1,4 @@
-"""The small binary frames: ACK, GAP, END, ABORT, PING, PONG (spec sections 6.3, 6.4, 7 and 9).
+"""The small binary frames: ACK, GAP, END, ABORT, PING, PONG and those of delivery (spec sections 6.3 to 9).
 
 Each is one struct of :mod:`gateway.protocol.wire`. ``parse`` raises ``ProtocolViolation`` (``MALFORMED_FRAME``) for a
 frame shorter than its table and skips what a later version may add behind it; ``write`` gives the whole frame, whose
@@ -9,14 +9,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.wire import (
     ABORT_FRAME,
+    ACK_DURABILITY,
     ACK_FRAME,
+    ACK_REPEATED,
+    CANCEL_FRAME,
+    CREDIT_FRAME,
+    DONE_FRAME,
+    END_CHECKSUM,
     END_FRAME,
     GAP_FRAME,
     PING_FRAME,
     PONG_FRAME,
+    REPLAY_FRAME,
+    RESUME_FRAME,
     Buffer,
     Opcode,
 )
@@ -33,17 +42,23 @@ class Ack:
     """The last of them."""
     offset: int
     """The offset of that one; those before it have the offsets before it."""
+    durability: Durability = Durability.MEMORY
+    """How safe they are by now."""
+    repeated: bool = False
+    """They had been published before; these are the offsets that they got then."""
 
     @classmethod
     def parse(cls, message: Buffer, frame: Frame) -> Ack:
         """Reads the frame; see the module for errors."""
         check_table(frame, ACK_FRAME.size)
-        _, _, _, _, alias, count, sequence, offset = ACK_FRAME.unpack_from(message, frame.start)
-        return cls(alias, count, sequence, offset)
+        _, _, flags, _, alias, count, sequence, offset = ACK_FRAME.unpack_from(message, frame.start)
+        durability = Durability.of_level(flags & ACK_DURABILITY)
+        return cls(alias, count, sequence, offset, durability, bool(flags & ACK_REPEATED))
 
     def write(self) -> bytes:
         """The whole frame, 32 bytes."""
-        return ACK_FRAME.pack(ACK_FRAME.size, Opcode.ACK, 0, 0, self.alias, self.count, self.sequence, self.offset)
+        flags = self.durability.level | (ACK_REPEATED if self.repeated else 0)
+        return ACK_FRAME.pack(ACK_FRAME.size, Opcode.ACK, flags, 0, self.alias, self.count, self.sequence, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +94,23 @@ class End:
     """The message's offset; for a request or reply its correlation; 0 from a client that publishes."""
     timestamp_ns: int
     """When the sender sent it, Unix time in ns by the server's clock."""
+    checksum: int | None = None
+    """CRC-32 of the whole decoded payload (``zlib.crc32``), if the sender has computed one."""
 
     @classmethod
     def parse(cls, message: Buffer, frame: Frame) -> End:
         """Reads the frame; see the module for errors."""
         check_table(frame, END_FRAME.size)
-        _, _, _, _, transfer, _, offset, timestamp_ns = END_FRAME.unpack_from(message, frame.start)
-        return cls(transfer, offset, timestamp_ns)
+        _, _, flags, _, transfer, checksum, offset, timestamp_ns = END_FRAME.unpack_from(message, frame.start)
+        return cls(transfer, offset, timestamp_ns, checksum if flags & END_CHECKSUM else None)
 
     def write(self) -> bytes:
         """The whole frame, 32 bytes."""
-        return END_FRAME.pack(END_FRAME.size, Opcode.END, 0, 0, self.transfer, 0, self.offset, self.timestamp_ns)
+        flags = 0 if self.checksum is None else END_CHECKSUM
+        checksum = self.checksum or 0
+        return END_FRAME.pack(
+            END_FRAME.size, Opcode.END, flags, 0, self.transfer, checksum, self.offset, self.timestamp_ns
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,3 +172,112 @@ class Pong:
     def write(self) -> bytes:
         """The whole frame, 32 bytes."""
         return PONG_FRAME.pack(PONG_FRAME.size, Opcode.PONG, 0, 0, self.t0, self.t1, self.t2)
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """The server has a part of a large message from before: go on behind it (spec section 6.5)."""
+
+    transfer: int
+    """The client's number for it, on this connection."""
+    index: int
+    """The first chunk that is missing."""
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Resume:
+        """Reads the frame; see the module for errors."""
+        check_table(frame, RESUME_FRAME.size)
+        _, _, _, _, transfer, index = RESUME_FRAME.unpack_from(message, frame.start)
+        return cls(transfer, index)
+
+    def write(self) -> bytes:
+        """The whole frame, 16 bytes."""
+        return RESUME_FRAME.pack(RESUME_FRAME.size, Opcode.RESUME, 0, 0, self.transfer, self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Messages that this receiver has not got follow from the stream's history (spec section 7.3)."""
+
+    stream: int
+    code: int
+    """Why they were not sent when they were published; 0: the receiver asked for them."""
+    first: int
+    """First offset."""
+    last: int
+    """Last one."""
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Replay:
+        """Reads the frame; see the module for errors."""
+        check_table(frame, REPLAY_FRAME.size)
+        _, _, _, _, stream, code, first, last = REPLAY_FRAME.unpack_from(message, frame.start)
+        return cls(stream, code, first, last)
+
+    def write(self) -> bytes:
+        """The whole frame, 32 bytes."""
+        return REPLAY_FRAME.pack(REPLAY_FRAME.size, Opcode.REPLAY, 0, 0, self.stream, self.code, self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The receiver's program is through with messages (spec section 7.4)."""
+
+    stream: int
+    code: int
+    """0: they are processed; another code: they are not, and are to be delivered again."""
+    first: int
+    """First offset."""
+    last: int
+    """Last one."""
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Done:
+        """Reads the frame; see the module for errors."""
+        check_table(frame, DONE_FRAME.size)
+        _, _, _, _, stream, code, first, last = DONE_FRAME.unpack_from(message, frame.start)
+        return cls(stream, code, first, last)
+
+    def write(self) -> bytes:
+        """The whole frame, 32 bytes."""
+        return DONE_FRAME.pack(DONE_FRAME.size, Opcode.DONE, 0, 0, self.stream, self.code, self.first, self.last)
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The receiver takes so much more for one of its subscriptions (spec section 7.5)."""
+
+    subscription: int
+    messages: int
+    nbytes: int
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Credit:
+        """Reads the frame; see the module for errors."""
+        check_table(frame, CREDIT_FRAME.size)
+        _, _, _, _, subscription, messages, size = CREDIT_FRAME.unpack_from(message, frame.start)
+        return cls(subscription, messages, size)
+
+    def write(self) -> bytes:
+        """The whole frame, 24 bytes."""
+        return CREDIT_FRAME.pack(CREDIT_FRAME.size, Opcode.CREDIT, 0, 0, self.subscription, self.messages, self.nbytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The asker does not want the answer any more (spec section 8.1)."""
+
+    peer: int
+    """From the server the asker's; from the asker 0."""
+    correlation: int
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Cancel:
+        """Reads the frame; see the module for errors."""
+        check_table(frame, CANCEL_FRAME.size)
+        _, _, _, _, peer, _, correlation = CANCEL_FRAME.unpack_from(message, frame.start)
+        return cls(peer, correlation)
+
+    def write(self) -> bytes:
+        """The whole frame, 24 bytes."""
+        return CANCEL_FRAME.pack(CANCEL_FRAME.size, Opcode.CANCEL, 0, 0, self.peer, 0, self.correlation)

@@ -49,10 +49,22 @@ SENT_BY_BOTH: Final = frozenset(
         Opcode.ABORT,
         Opcode.PING,
         Opcode.PONG,
+        Opcode.ACCOUNT,
+        Opcode.CANCEL,
     }
 )
 SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
-    Role.CLIENT: SENT_BY_BOTH | {Opcode.HELLO, Opcode.AUTHENTICATE, Opcode.OPEN, Opcode.SUBSCRIBE, Opcode.UNSUBSCRIBE},
+    Role.CLIENT: SENT_BY_BOTH
+    | {
+        Opcode.HELLO,
+        Opcode.AUTHENTICATE,
+        Opcode.OPEN,
+        Opcode.SUBSCRIBE,
+        Opcode.UNSUBSCRIBE,
+        Opcode.REFRESH,
+        Opcode.CREDIT,
+        Opcode.DONE,
+    },
     Role.SERVER: SENT_BY_BOTH
     | {
         Opcode.WELCOME,
@@ -64,6 +76,9 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.GO_AWAY,
         Opcode.ACK,
         Opcode.GAP,
+        Opcode.NOTICE,
+        Opcode.RESUME,
+        Opcode.REPLAY,
     },
 }
 """The opcodes that each role sends at all (spec section 2)."""

@@ -32,6 +32,9 @@ class Opcode(enum.IntEnum):
     UNSUBSCRIBED = 0x0A
     ERROR = 0x0B
     GO_AWAY = 0x0C
+    REFRESH = 0x0D
+    NOTICE = 0x0E
+    ACCOUNT = 0x0F
     MESSAGE = 0x10
     BATCH = 0x11
     REQUEST = 0x12
@@ -43,9 +46,14 @@ class Opcode(enum.IntEnum):
     GAP = 0x1C
     PING = 0x1D
     PONG = 0x1E
+    CREDIT = 0x1F
+    DONE = 0x20
+    RESUME = 0x21
+    CANCEL = 0x22
+    REPLAY = 0x23
 
 
-JSON_OPCODES: Final = frozenset(op for op in Opcode if op <= Opcode.GO_AWAY)
+JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE)
 DATA_OPCODES: Final = frozenset({Opcode.MESSAGE, Opcode.BATCH, Opcode.REQUEST, Opcode.REPLY})
 
 # Flags of data frames and chunks (spec sections 5 and 6.2). Plain ints: they are tested once per frame.
@@ -53,6 +61,14 @@ FLAG_ENCODED: Final = 0x01
 FLAG_CHUNKED: Final = 0x02
 FLAG_ACK: Final = 0x04
 FLAG_FAILED: Final = 0x08
+FLAG_EXTENDED: Final = 0x10
+FLAG_MORE: Final = 0x20
+
+# Flags of ACK and END (spec sections 7.1 and 6.3).
+ACK_DURABILITY: Final = 0x03
+"""The bits of an ACK that say how safe the message is."""
+ACK_REPEATED: Final = 0x04
+END_CHECKSUM: Final = 0x01
 
 FRAME_START: Final = struct.Struct("<IBBH")
 """frame_bytes, opcode, flags, meta_units (spec section 2)."""
@@ -67,6 +83,15 @@ ROUTE_AT: Final = 8
 FLAGS_AT: Final = 5
 """Where the flags of a frame stand (spec section 2)."""
 
+EXTENSION_BLOCK: Final = struct.Struct("<HHI")
+"""units, zero, zero: the start of the extension block (spec section 5.3)."""
+
+EXTENSION_FIELD: Final = struct.Struct("<BBHI")
+"""type, zero, units, value: the start of each field in it (spec section 5.3)."""
+
+EXTENT: Final = struct.Struct("<QQQ")
+"""start, count, step: one dimension of a region (spec section 5.3)."""
+
 BATCH_BLOCK: Final = struct.Struct("<II")
 """count, zero (spec section 5)."""
 
@@ -77,16 +102,31 @@ CHUNK_HEADER: Final = struct.Struct("<IBBHII")
 """frame start, transfer, index (spec section 6.2)."""
 
 END_FRAME: Final = struct.Struct("<IBBHIIQq")
-"""frame start, transfer, reserved, offset, timestamp_ns (spec section 6.3)."""
+"""frame start, transfer, checksum, offset, timestamp_ns (spec section 6.3)."""
 
 ABORT_FRAME: Final = struct.Struct("<IBBHII")
 """frame start, transfer, code (spec section 6.4)."""
+
+RESUME_FRAME: Final = struct.Struct("<IBBHII")
+"""frame start, transfer, index (spec section 6.5)."""
 
 ACK_FRAME: Final = struct.Struct("<IBBHIIQQ")
 """frame start, alias, count, sequence, offset (spec section 7.1)."""
 
 GAP_FRAME: Final = struct.Struct("<IBBHIIQQ")
 """frame start, stream, code, first, last (spec section 7.2)."""
+
+REPLAY_FRAME: Final = struct.Struct("<IBBHIIQQ")
+"""frame start, stream, code, first, last (spec section 7.3)."""
+
+DONE_FRAME: Final = struct.Struct("<IBBHIIQQ")
+"""frame start, stream, code, first, last (spec section 7.4)."""
+
+CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
+"""frame start, subscription, messages, bytes (spec section 7.5)."""
+
+CANCEL_FRAME: Final = struct.Struct("<IBBHIIQ")
+"""frame start, peer, zero, correlation (spec section 8.1)."""
 
 PING_FRAME: Final = struct.Struct("<IBBHq")
 """frame start, t0 (spec section 9)."""

@@ -32,9 +32,8 @@ from gateway.protocol.messages import (
     Unsubscribed,
     Welcome,
     WelcomeLimits,
-    parse_session,
-    write_session,
 )
+from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer, Opcode
 

@@ -10,7 +10,8 @@ from gateway.client.job import Job
 from gateway.client.session import Session
 from gateway.errors import Code, ConnectionFailed, RequestRefused
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import Kind, Open, StreamInfo, parse_session
+from gateway.protocol.messages import Kind, Open, StreamInfo
+from gateway.protocol.session_body import parse_session
 from gateway.protocol.wire import Opcode
 
 INFO = StreamInfo(7, "wf/x", Kind.EVENT, 5, 0, alias=0)

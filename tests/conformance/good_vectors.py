@@ -7,6 +7,7 @@ Encoded payloads come from the compression libraries, whose output may change wi
 from __future__ import annotations
 
 import struct
+import zlib
 from typing import Any, Final
 
 import ml_dtypes
@@ -17,11 +18,13 @@ from tests.conformance.vector_parts import (
     BATCH,
     CHUNKED,
     ENCODED,
+    EXTENDED,
     FAILED,
     FLOATS,
     LONG,
     LZ4,
     MESSAGE,
+    MORE,
     NEXT_RAMP,
     NO_TENSOR,
     PLAIN,
@@ -42,6 +45,8 @@ from tests.conformance.vector_parts import (
     encoded,
     encoding,
     end,
+    extension,
+    extensions,
     frame,
     headers,
     pad,
@@ -340,4 +345,166 @@ CHAINS: Final = (
     chain("xor-shuffle-lz4", (XOR, 1), (SHUFFLE, 8), (LZ4, 0), payload=NEXT_RAMP, code=13),
 )
 
-GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS)
+DELIVERY: Final = (
+    Definition(
+        "open-producer",
+        "4.1",
+        "Everything that OPEN can say",
+        text(
+            0x05,
+            '{"alias":2,"stream":"wf-42/field","kind":"state","durability":"fsync",'
+            '"schema":{"dtype":"float32","shape":[64,null]},"producer":8675309,"sequence":17}',
+        ),
+    ),
+    Definition(
+        "stream-recovered",
+        "4.3",
+        "To a subscriber that named a position which history still reaches",
+        text(
+            0x06,
+            '{"id":7,"stream":"wf-42/loss","kind":"event","epoch":1770000000000,"offset":20,"durability":"os",'
+            '"since":12,"recovered":true}',
+        ),
+    ),
+    Definition(
+        "subscribe-beginning",
+        "4.3",
+        "All that history holds",
+        text(0x07, '{"request":4,"subscription":3,"pattern":"wf-42/events","since":"beginning"}'),
+    ),
+    Definition(
+        "subscribe-offset",
+        "4.3",
+        "From an offset on",
+        text(0x07, '{"request":5,"subscription":4,"pattern":"wf-42/events","since":12}'),
+    ),
+    Definition(
+        "subscribe-again",
+        "4.3",
+        "After a reconnect: positions, a large message under way, the account so far",
+        text(
+            0x07,
+            '{"request":1,"subscription":1,"pattern":"wf-42/**","since":{"wf-42/loss":[1770000000000,12]},'
+            '"resume":{"wf-42/weights":[5,311]},"account":{"wf-42/loss":{"delivered":10,"conflated":0,"dropped":2,'
+            '"replayed":0,"expired":0}}}',
+        ),
+    ),
+    Definition(
+        "subscribe-credits",
+        "7.5",
+        "A first grant",
+        text(0x07, '{"request":6,"subscription":5,"pattern":"wf-42/tasks","credits":{"messages":16,"bytes":1048576}}'),
+    ),
+    Definition(
+        "subscribe-view",
+        "4.2",
+        "Every fourth row and column as float16, at most ten a second",
+        text(
+            0x07,
+            '{"request":7,"subscription":6,"pattern":"wf-42/field","view":{"slice":[[null,null,4],[null,null,4]],'
+            '"dtype":"float16","max_rate_hz":10.0}}',
+        ),
+    ),
+    Definition("refresh", "4.4", "A keyframe, please", text(0x0D, '{"stream":7}')),
+    Definition(
+        "notice",
+        "7.6",
+        "A message came too late for its receiver",
+        text(
+            0x0E,
+            '{"stream":"wf-42/tasks","first":3,"last":3,"code":5218,"reason":"its deadline passed 0.2 s ago",'
+            '"client_id":"worker"}',
+        ),
+    ),
+    Definition("account-asked", "7.7", "The question", text(0x0F, '{"request":9,"subscription":1}')),
+    Definition(
+        "account",
+        "7.7",
+        "The answer",
+        text(
+            0x0F,
+            '{"request":9,"subscription":1,"streams":{"wf-42/loss":{"delivered":120,"conflated":0,"dropped":4,'
+            '"replayed":16,"expired":0}}}',
+        ),
+    ),
+    Definition(
+        "message-patch",
+        "5.3",
+        "From a client: rows 64 to 66 and every second column of a state",
+        data(
+            MESSAGE,
+            PLAIN,
+            extensions(extension(1, 2, struct.pack("<6Q", 64, 2, 1, 0, 2, 2))) + FLOATS.tobytes(),
+            flags=EXTENDED | ACK,
+            route=(0, 0, 5),
+        ),
+    ),
+    Definition(
+        "message-deadline",
+        "5.3",
+        "Not to be delivered after a second",
+        data(
+            MESSAGE,
+            PLAIN,
+            extensions(extension(2, 0, struct.pack("<q", T0 + 10**9))) + FLOATS.tobytes(),
+            flags=EXTENDED | ACK,
+            route=(0, 0, 6),
+        ),
+    ),
+    Definition(
+        "message-identity",
+        "5.3",
+        "From the server: who published it, and which of its messages it is",
+        data(
+            MESSAGE,
+            PLAIN,
+            extensions(extension(3, 0, struct.pack("<QQ", 8675309, 17))) + FLOATS.tobytes(),
+            flags=EXTENDED,
+        ),
+    ),
+    Definition(
+        "message-quantized",
+        "5.3",
+        "A view: bytes that stand for float32, encoded",
+        data(
+            MESSAGE,
+            descriptor(6, (48,)),
+            extensions(extension(4, 12, struct.pack("<dd", 0.5, 128.0))) + encoded(bytes(range(24)) * 2, (LZ4, 0)),
+            flags=EXTENDED | ENCODED,
+        ),
+    ),
+    Definition(
+        "chunked-resuming",
+        "6.5",
+        "From a client: the rest of a large message, with a checksum of the whole",
+        data(
+            MESSAGE,
+            descriptor(12, (1250,)),
+            extensions(extension(5)) + plan(3, 4096, 5000),
+            flags=EXTENDED | CHUNKED | ACK,
+            route=(0, 0, 7),
+        )
+        + chunk(3, 0, LONG[:4096])
+        + chunk(3, 1, LONG[4096:])
+        + frame(0x19, struct.pack("<IIQq", 3, zlib.crc32(LONG), 0, T0), flags=1),
+    ),
+    Definition(
+        "reply-more",
+        "8",
+        "The first of several",
+        data(REPLY, PLAIN, FLOATS.tobytes(), flags=MORE, route=(17, 0, 99)),
+    ),
+    Definition(
+        "ack-fsync",
+        "7.1",
+        "On the disk, and published before",
+        frame(0x1B, struct.pack("<IIQQ", 0, 3, 5, 14), flags=6),
+    ),
+    Definition("resume", "6.5", "Go on with chunk 311", frame(0x21, struct.pack("<II", 3, 311))),
+    Definition("replay", "7.3", "Offsets 15 to 20 follow", frame(0x23, struct.pack("<IIQQ", 7, 5100, 15, 20))),
+    Definition("done", "7.4", "Offsets 15 to 20 are processed", frame(0x20, struct.pack("<IIQQ", 7, 0, 15, 20))),
+    Definition("credit", "7.5", "16 messages and 1 MiB more", frame(0x1F, struct.pack("<IIQ", 5, 16, 1 << 20))),
+    Definition("cancel", "8.1", "As it arrives at the replier", frame(0x22, struct.pack("<IIQ", 17, 0, 99))),
+)
+
+GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

@@ -15,7 +15,7 @@ import zstandard
 from gateway.errors import Code
 
 T0: Final = 1_770_000_000_000_000_000
-ENCODED, CHUNKED, ACK, FAILED = 1, 2, 4, 8
+ENCODED, CHUNKED, ACK, FAILED, EXTENDED, MORE = 1, 2, 4, 8, 16, 32
 MESSAGE, BATCH, REQUEST, REPLY = 0x10, 0x11, 0x12, 0x13
 LZ4, ZSTD, SNAPPY, SHUFFLE, XOR = 1, 2, 3, 16, 17
 
@@ -74,6 +74,15 @@ def data(
 ) -> bytes:
     block = b"" if count is None else struct.pack("<II", count, 0)
     return frame(opcode, struct.pack("<IIQq", *route, time) + block + meta + payload, flags=flags, units=len(meta) // 8)
+
+
+def extensions(*fields: bytes) -> bytes:
+    body = b"".join(fields)
+    return struct.pack("<HHI", 1 + len(body) // 8, 0, 0) + body
+
+
+def extension(kind: int, value: int = 0, body: bytes = b"") -> bytes:
+    return struct.pack("<BBHI", kind, 0, 1 + len(body) // 8, value) + body
 
 
 def plan(transfer: int, chunk_bytes: int, payload_bytes: int) -> bytes:

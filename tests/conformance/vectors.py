@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,11 +18,13 @@ import orjson
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.dtypes import dtype_name, dtype_named
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Encoding, Step, decode
+from gateway.protocol.extensions import Extensions, Extent, Identity, Quantization
 from gateway.protocol.frames import Frame, body_of, iter_frames
-from gateway.protocol.messages import fields_of, parse_session, write_session
 from gateway.protocol.meta import Meta, parse_meta, write_meta
-from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.session_body import fields_of, parse_session, write_session
+from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.tensors import TensorSpec, payload_buffers, view_tensors
 from gateway.protocol.transfers import Assembler, ChunkPlan, parse_chunk, write_chunk
 from gateway.protocol.wire import (
@@ -30,7 +32,9 @@ from gateway.protocol.wire import (
     FLAG_ACK,
     FLAG_CHUNKED,
     FLAG_ENCODED,
+    FLAG_EXTENDED,
     FLAG_FAILED,
+    FLAG_MORE,
     JSON_OPCODES,
     Buffer,
     Opcode,
@@ -41,17 +45,43 @@ SUMS: Final = FOLDER / "SHA256SUMS"
 
 Description = dict[str, Any]
 
-FLAGS: Final = {"ENCODED": FLAG_ENCODED, "CHUNKED": FLAG_CHUNKED, "ACK": FLAG_ACK, "FAILED": FLAG_FAILED}
+FLAGS: Final = {
+    "ENCODED": FLAG_ENCODED,
+    "CHUNKED": FLAG_CHUNKED,
+    "ACK": FLAG_ACK,
+    "FAILED": FLAG_FAILED,
+    "EXTENDED": FLAG_EXTENDED,
+    "MORE": FLAG_MORE,
+}
 LONG_FIELDS: Final = frozenset(
-    {"offset", "timestamp_ns", "sequence", "first", "last", "t0", "t1", "t2", "decoded_bytes", "payload_bytes"}
+    {
+        "offset",
+        "timestamp_ns",
+        "sequence",
+        "first",
+        "last",
+        "t0",
+        "t1",
+        "t2",
+        "decoded_bytes",
+        "payload_bytes",
+        "correlation",
+        "nbytes",
+    }
 )
-SIGNALS: Final[dict[int, type[Ack | Gap | End | Abort | Ping | Pong]]] = {
+Signal = Ack | Gap | End | Abort | Ping | Pong | Resume | Replay | Done | Credit | Cancel
+SIGNALS: Final[dict[int, type[Signal]]] = {
     Opcode.ACK: Ack,
     Opcode.GAP: Gap,
     Opcode.END: End,
     Opcode.ABORT: Abort,
     Opcode.PING: Ping,
     Opcode.PONG: Pong,
+    Opcode.RESUME: Resume,
+    Opcode.REPLAY: Replay,
+    Opcode.DONE: Done,
+    Opcode.CREDIT: Credit,
+    Opcode.CANCEL: Cancel,
 }
 
 
@@ -113,11 +143,23 @@ def describe(message: Buffer, *, base: Buffer | None = None) -> list[Description
                 transfers[chunk.transfer][0].receive(chunk, base=base)
         elif frame.opcode in SIGNALS:
             signal = SIGNALS[frame.opcode].parse(view, frame)
-            about.update(longs_as_text({name: getattr(signal, name) for name in signal.__slots__}))
+            about.update(_describe_signal(signal))
             if isinstance(signal, End) and signal.transfer in transfers:
                 assembler, meta, started = transfers.pop(signal.transfer)
                 _describe_contents(started, meta, assembler.payload(), started.get("count"))
     return frames
+
+
+def _describe_signal(signal: Signal) -> Description:
+    """Its fields; those of ACK and END that have defaults only where they say something."""
+    about: Description = {}
+    for field in fields(signal):
+        value = getattr(signal, field.name)
+        if value != field.default:
+            about[field.name] = (
+                value if isinstance(value, str | bool) else longs_as_text({field.name: value})[field.name]
+            )
+    return about
 
 
 def _start(frame: Frame) -> Description:
@@ -138,6 +180,8 @@ def _describe_data(data: DataFrame, meta: Meta, base: Buffer | None) -> Descript
         {"name": spec.name, "dtype": dtype_name(spec.dtype), "shape": list(spec.shape)} for spec in meta.specs
     ]
     about["headers"] = meta.headers
+    if data.extensions is not None:
+        about["extensions"] = _describe_extensions(data.extensions)
     declared = meta.payload_bytes * data.count
     payload: Buffer = data.payload
     if data.plan is not None:
@@ -161,6 +205,36 @@ def _describe_data(data: DataFrame, meta: Meta, base: Buffer | None) -> Descript
 def _describe_contents(about: Description, meta: Meta, payload: Buffer, count: int | None) -> None:
     for tensor, array in zip(about["tensors"], view_tensors(meta.specs, payload, count=count), strict=True):
         tensor["data"] = array.tobytes().hex()
+
+
+def _describe_extensions(extensions: Extensions) -> Description:
+    about: Description = {}
+    if extensions.region is not None:
+        about["region"] = [[str(number) for number in extent] for extent in extensions.region]
+    if extensions.deadline_ns is not None:
+        about["deadline_ns"] = str(extensions.deadline_ns)
+    if extensions.identity is not None:
+        about["identity"] = [str(number) for number in extensions.identity]
+    if extensions.quantized is not None:
+        code, scale, zero_point = extensions.quantized
+        about["quantized"] = {"dtype_code": code, "scale": scale, "zero_point": zero_point}
+    if extensions.resuming:
+        about["resuming"] = True
+    return about
+
+
+def _extensions_of(frame: Description) -> Extensions | None:
+    about = frame.get("extensions")
+    if about is None:
+        return None
+    region, deadline, identity = about.get("region"), about.get("deadline_ns"), about.get("identity")
+    return Extensions(
+        region=None if region is None else tuple(Extent(*map(int, extent)) for extent in region),
+        deadline_ns=None if deadline is None else int(deadline),
+        identity=None if identity is None else Identity(*map(int, identity)),
+        quantized=Quantization(**about["quantized"]) if "quantized" in about else None,
+        resuming=about.get("resuming", False),
+    )
 
 
 def _describe_encoding(encoding: Encoding) -> Description:
@@ -194,8 +268,18 @@ def _write_frame(frame: Description) -> list[Buffer]:
     if opcode == Opcode.CHUNK:
         data = bytes.fromhex(frame["data"])
         return write_chunk(frame["transfer"], frame["index"], [data], _encoding_of(frame))
-    signal = SIGNALS[opcode]
-    return [signal(**{name: int(frame[name]) for name in signal.__slots__}).write()]
+    return [_signal_of(SIGNALS[opcode], frame).write()]
+
+
+def _signal_of(cls: type[Signal], frame: Description) -> Signal:
+    values: dict[str, Any] = {}
+    for field in fields(cls):
+        if field.name in frame:
+            value = frame[field.name]
+            values[field.name] = Durability(value) if field.name == "durability" else value
+            if field.name != "durability" and not isinstance(value, bool):
+                values[field.name] = int(value)
+    return cls(**values)
 
 
 def _write_data(opcode: Opcode, frame: Description) -> list[Buffer]:
@@ -225,6 +309,7 @@ def _write_data(opcode: Opcode, frame: Description) -> list[Buffer]:
         plan=plan and ChunkPlan(plan["transfer"], plan["chunk_bytes"], int(plan["payload_bytes"])),
         encoding=_encoding_of(frame),
         payload=payload,
+        extensions=_extensions_of(frame),
     )
 
 

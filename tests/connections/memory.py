@@ -17,8 +17,9 @@ from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe, write_session
+from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe
 from gateway.protocol.meta import write_meta
+from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import End, Pong
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk

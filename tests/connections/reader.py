@@ -9,8 +9,9 @@ from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import Encoding, decode
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo, parse_session
+from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo
 from gateway.protocol.meta import parse_meta
+from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode

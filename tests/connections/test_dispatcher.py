@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import Code
-from gateway.protocol.messages import ClientType, Hello, write_session
+from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
 from tests.connections.memory import World
 

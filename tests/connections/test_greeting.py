@@ -8,7 +8,8 @@ from gateway.connections.core import Core, CoreSettings
 from gateway.connections.ports import AllowAll
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import CODEC_NAMES
-from gateway.protocol.messages import ClientType, Hello, Welcome, write_session
+from gateway.protocol.messages import ClientType, Hello, Welcome
+from gateway.protocol.session_body import write_session
 from gateway.protocol.state import State
 from tests.connections.frames import message_frame
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World

@@ -23,9 +23,9 @@ from gateway.protocol.messages import (
     SessionMessage,
     Subscribe,
     Unsubscribe,
-    write_session,
 )
 from gateway.protocol.meta import write_meta
+from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Abort, End, Ping, Pong
 from gateway.protocol.tensors import spec_of
 from gateway.protocol.transfers import ChunkPlan, write_chunk

@@ -15,8 +15,9 @@ from websockets.typing import Subprotocol
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe, Welcome, write_session
+from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe, Welcome
 from gateway.protocol.meta import write_meta
+from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import End, Ping, Pong
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, write_chunk

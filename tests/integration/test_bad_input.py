@@ -18,8 +18,9 @@ from gateway.errors import Code
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.frames import START_BYTES
-from gateway.protocol.messages import ClientType, Error, Hello, Kind, write_session
+from gateway.protocol.messages import ClientType, Error, Hello, Kind
 from gateway.protocol.meta import write_meta
+from gateway.protocol.session_body import write_session
 from gateway.protocol.tensors import spec_of
 from gateway.protocol.wire import DATA_HEADER, FRAME_START, SUBPROTOCOL_JSON, Opcode
 from gateway.testing import running_gateway

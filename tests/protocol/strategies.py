@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gateway.protocol.codecs import COMPRESSORS
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.encoding import Chain
+from gateway.protocol.extensions import Extensions, Extent, Identity, Quantization
 from gateway.protocol.wire import MAX_NDIM
 
 Array = npt.NDArray[Any]
@@ -76,3 +77,18 @@ def chains(draw: st.DrawFn, *, xor: bool = False) -> Chain:
 def same_bits(one: Array, other: Array) -> bool:
     """Whether two arrays have the same dtype, shape and bytes; unlike ``==``, NaN equals itself."""
     return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()
+
+
+_U32 = st.integers(0, 2**32 - 1)
+_U64 = st.integers(0, 2**64 - 1)
+_finite = st.floats(allow_nan=False, allow_infinity=False)
+
+EXTENSIONS = st.builds(
+    Extensions,
+    region=st.none() | st.lists(st.builds(Extent, _U64, _U64, st.integers(1, 2**64 - 1)), max_size=MAX_NDIM).map(tuple),
+    deadline_ns=st.none() | st.integers(-(2**63), 2**63 - 1),
+    identity=st.none() | st.builds(Identity, _U64, _U64),
+    quantized=st.none() | st.builds(Quantization, _U32, _finite, _finite),
+    resuming=st.booleans(),
+)
+"""Extension blocks with any of their fields."""

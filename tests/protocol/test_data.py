@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.encoding import Encoding, Step
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame, iter_frames
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import (
@@ -21,11 +22,13 @@ from gateway.protocol.wire import (
     FLAG_ACK,
     FLAG_CHUNKED,
     FLAG_ENCODED,
+    FLAG_EXTENDED,
     FLAG_FAILED,
     Buffer,
     Opcode,
     padded,
 )
+from tests.protocol.strategies import EXTENSIONS
 
 ROUTE: dict[str, Any] = {"stream": 7, "offset": 12, "timestamp_ns": 1_770_000_000_000_000_000}
 LZ4 = Encoding(24, (Step(1, 0),))
@@ -60,9 +63,16 @@ def refusal_of(message: bytes) -> PeerError:
         st.fixed_dictionaries({"payload": st.lists(st.binary()), "encoding": st.just(LZ4)}),
         st.fixed_dictionaries({"plan": st.just(PLAN)}),
     ),
+    extensions=st.none() | EXTENSIONS,
 )
 def test_round_trip(
-    opcode: int, route: tuple[int, int, int, int], flags: int, count: int, meta: bytes, body: dict[str, Any]
+    opcode: int,
+    route: tuple[int, int, int, int],
+    flags: int,
+    count: int,
+    meta: bytes,
+    body: dict[str, Any],
+    extensions: Extensions | None,
 ) -> None:
     stream, publisher, offset, timestamp_ns = route
     plan, encoding = body.get("plan"), body.get("encoding")
@@ -75,9 +85,11 @@ def test_round_trip(
         flags=flags,
         meta=meta,
         count=count if opcode == Opcode.BATCH else None,
+        extensions=extensions,
         **body,
     )
     flags |= FLAG_CHUNKED if plan else FLAG_ENCODED if encoding else 0
+    flags |= FLAG_EXTENDED if extensions else 0
     assert read(written) == DataFrame(
         opcode,
         flags,
@@ -87,6 +99,7 @@ def test_round_trip(
         encoding,
         plan,
         memoryview(b"".join(body.get("payload", []))),
+        extensions,
     )
 
 

@@ -28,14 +28,18 @@ from gateway.protocol.json_text import (
     write_session_text,
 )
 from gateway.protocol.messages import (
+    Account,
     Authenticate,
     Authenticated,
     ClientType,
+    Counts,
     Error,
     GoAway,
     Hello,
     Kind,
+    Notice,
     Open,
+    Refresh,
     SessionMessage,
     StreamInfo,
     Subscribe,
@@ -64,6 +68,9 @@ MESSAGES: list[SessionMessage] = [
     Unsubscribed(3, 1),
     Error(5203, "KIND_MISMATCH", "no", request=4),
     GoAway(1001, "stopping", 10.0),
+    Refresh(7),
+    Notice("wf-42/tasks", 3, 3, 5218, "late", "worker"),
+    Account(9, 1, {"wf-42/loss": Counts(1, 2, 3, 4, 5)}),
 ]
 
 

@@ -7,23 +7,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, ProtocolViolation
+from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, iter_frames
-from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.wire import Opcode
 
-Signal = Ack | Gap | End | Abort | Ping | Pong
+Signal = Ack | Gap | End | Abort | Ping | Pong | Resume | Replay | Done | Credit | Cancel
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)
 I64 = st.integers(-(2**63), 2**63 - 1)
 
 SIGNALS: st.SearchStrategy[Signal] = st.one_of(
-    st.builds(Ack, U32, U32, U64, U64),
+    st.builds(Ack, U32, U32, U64, U64, st.sampled_from(Durability), st.booleans()),
     st.builds(Gap, U32, U32, U64, U64),
-    st.builds(End, U32, U64, I64),
+    st.builds(End, U32, U64, I64, st.none() | U32),
     st.builds(Abort, U32, U32),
     st.builds(Ping, I64),
     st.builds(Pong, I64, I64, I64),
+    st.builds(Resume, U32, U32),
+    st.builds(Replay, U32, U32, U64, U64),
+    st.builds(Done, U32, U32, U64, U64),
+    st.builds(Credit, U32, U32, U64),
+    st.builds(Cancel, U32, U64),
 )
 
 EXAMPLES = [
@@ -33,6 +39,11 @@ EXAMPLES = [
     pytest.param(Abort(1, Code.TRANSFER_ABORTED), Opcode.ABORT, 16, id="abort"),
     pytest.param(Ping(1), Opcode.PING, 16, id="ping"),
     pytest.param(Pong(1, 2, 3), Opcode.PONG, 32, id="pong"),
+    pytest.param(Resume(1, 2), Opcode.RESUME, 16, id="resume"),
+    pytest.param(Replay(7, 0, 1, 2), Opcode.REPLAY, 32, id="replay"),
+    pytest.param(Done(7, 0, 1, 2), Opcode.DONE, 32, id="done"),
+    pytest.param(Credit(1, 2, 3), Opcode.CREDIT, 24, id="credit"),
+    pytest.param(Cancel(17, 99), Opcode.CANCEL, 24, id="cancel"),
 ]
 
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code
-from gateway.protocol.messages import ClientType, Hello, Open, Subscribe, write_session
+from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
+from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from tests.connections.frames import message_frame

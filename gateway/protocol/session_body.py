@@ -1,0 +1,274 @@
+"""Bodies of session messages: JSON to the classes of :mod:`gateway.protocol.messages` and back (spec section 2).
+
+Knows types and ranges of fields; not whether a name is legal or a message expected. Binary frames go through
+:func:`parse_session` and :func:`write_session`, the JSON subprotocol through :func:`read_session` and
+:func:`fields_of`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from gateway.errors import Code, ProtocolViolation, RequestRefused
+from gateway.ids import ClientId
+from gateway.protocol.durability import Durability
+from gateway.protocol.json_body import EXACT_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
+from gateway.protocol.messages import (
+    BEGINNING,
+    Account,
+    Authenticate,
+    Authenticated,
+    ClientType,
+    Counts,
+    Credits,
+    Error,
+    GoAway,
+    Hello,
+    Kind,
+    Notice,
+    Open,
+    Refresh,
+    SessionMessage,
+    Since,
+    StreamInfo,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+    WelcomeLimits,
+)
+from gateway.protocol.names import check_client_id
+from gateway.protocol.wire import FRAME_START, PADDING, Buffer, Opcode
+
+# Numbers by which the sender of a message recognizes the answer to it.
+_ANSWERS: Final = {"request": EXACT_MAX, "alias": U32_MAX}
+# Fields that are written as null; every other one is left out when it is None.
+_NULLABLE: Final = frozenset({(Hello, "token"), (Authenticated, "expires_s"), (StreamInfo, "id")})
+
+
+def fields_of(message: SessionMessage) -> dict[str, Any]:
+    """The JSON body of a message, as a dict that ``orjson`` writes."""
+    cls = type(message)
+    values = ((name, getattr(message, name)) for name in cls.__slots__)
+    return {name: value for name, value in values if value is not None or (cls, name) in _NULLABLE}
+
+
+def write_session(message: SessionMessage) -> bytes:
+    """The frame of a message, with its padding (spec section 2)."""
+    body = orjson.dumps(fields_of(message))
+    frame_bytes = FRAME_START.size + len(body)
+    return FRAME_START.pack(frame_bytes, message.opcode, 0, 0) + body + PADDING[-frame_bytes % 8]
+
+
+def parse_session(opcode: int, body: Buffer) -> SessionMessage:
+    """Read the body of a frame.
+
+    Args:
+        opcode: one of :data:`~gateway.protocol.wire.JSON_OPCODES`.
+        body: the frame from offset 8 to ``frame_bytes``; not kept.
+
+    Raises:
+        ProtocolViolation: ``BAD_HELLO``, if it is a HELLO.
+        RequestRefused: ``INVALID_REQUEST``, with the field and what it met; a :class:`BodyRefused` if the body could be
+            read in part; ``UNKNOWN_MESSAGE_TYPE`` for another opcode.
+    """
+    try:
+        parsed = JsonBody.parse(_name_of(opcode), body)
+    except RequestRefused as error:
+        if opcode == Opcode.HELLO:
+            raise ProtocolViolation(Code.BAD_HELLO, error.message) from None
+        raise
+    return read_session(opcode, parsed)
+
+
+def read_session(opcode: int, body: JsonBody) -> SessionMessage:
+    """As :func:`parse_session`, of a body that is parsed already."""
+    _name_of(opcode)
+    try:
+        return _READERS[opcode](body)
+    except RequestRefused as error:
+        if opcode == Opcode.HELLO:
+            raise ProtocolViolation(Code.BAD_HELLO, error.message) from None
+        raise BodyRefused(error.code, error.message, body.integers_found(_ANSWERS)) from None
+
+
+def _name_of(opcode: int) -> str:
+    if opcode not in _READERS:
+        raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"{opcode:#04x} is no opcode of a JSON body")
+    return Opcode(opcode).name
+
+
+def _read_hello(body: JsonBody) -> Hello:
+    client_id = body.text_or_none("client_id")
+    return Hello(
+        versions=body.integers("versions"),
+        client_type=body.choice("client_type", ClientType),
+        client_id=None if client_id is None else check_client_id(client_id),
+        token=body.text_or_none("token"),
+        agent=body.text_or_none("agent") or "",
+        codecs=body.texts("codecs"),
+        filters=body.texts("filters"),
+        max_message_bytes=body.integer_or_none("max_message_bytes"),
+    )
+
+
+def _read_welcome(body: JsonBody) -> Welcome:
+    limits = body.nested("limits")
+    return Welcome(
+        version=body.integer("version"),
+        client_id=ClientId(body.text("client_id")),
+        session=body.text("session"),
+        peer=body.integer("peer", U32_MAX),
+        codecs=body.texts("codecs"),
+        filters=body.texts("filters"),
+        limits=WelcomeLimits(
+            max_frame_bytes=limits.integer("max_frame_bytes"),
+            max_message_bytes=limits.integer("max_message_bytes"),
+            chunk_bytes=limits.integer("chunk_bytes"),
+        ),
+        heartbeat_interval_s=body.number("heartbeat_interval_s"),
+        time_ns=body.integer("time_ns"),
+        agent=body.text_or_none("agent") or "",
+    )
+
+
+def _read_stream(body: JsonBody) -> StreamInfo:
+    stream = body.text("stream")
+    alias = body.integer_or_none("alias", U32_MAX)
+    if "id" not in body:
+        return StreamInfo(None, stream, alias=alias)
+    return StreamInfo(
+        id=body.integer("id", U32_MAX),
+        stream=stream,
+        kind=body.choice("kind", Kind),
+        epoch=body.integer("epoch", EXACT_MAX),
+        offset=body.integer("offset"),
+        alias=alias,
+        durability=body.choice_or_none("durability", Durability),
+        schema=body.mapping_or_none("schema"),
+        subscription=body.integer_or_none("subscription", U32_MAX),
+        since=body.integer_or_none("since"),
+        recovered=body.boolean_or_none("recovered"),
+    )
+
+
+def _read_open(body: JsonBody) -> Open:
+    return Open(
+        alias=body.integer("alias", U32_MAX),
+        stream=body.text("stream"),
+        kind=body.choice_or_none("kind", Kind),
+        durability=body.choice_or_none("durability", Durability),
+        schema=body.mapping_or_none("schema"),
+        producer=body.integer_or_none("producer", EXACT_MAX),
+        sequence=body.integer_or_none("sequence", minimum=1),
+    )
+
+
+def _read_subscribe(body: JsonBody) -> Subscribe:
+    credits = body.nested("credits") if "credits" in body else None
+    return Subscribe(
+        request=_request(body),
+        subscription=_subscription(body),
+        pattern=body.text("pattern"),
+        since=_read_since(body),
+        view=body.mapping_or_none("view"),
+        credits=None if credits is None else Credits(credits.integer("messages", U32_MAX), credits.integer("bytes")),
+        resume=_read_pairs(body, "resume", U32_MAX, U32_MAX) if "resume" in body else None,
+        account=_read_counts(body, "account"),
+    )
+
+
+def _read_since(body: JsonBody) -> Since | None:
+    match body.get("since"):
+        case None:
+            return None
+        case str():
+            if (text := body.text("since")) != BEGINNING:
+                raise RequestRefused(Code.INVALID_REQUEST, f"since {text[:40]!r}: the only word is {BEGINNING!r}")
+            return text
+        case dict():
+            return _read_pairs(body, "since", EXACT_MAX, U64_MAX)
+        case _:
+            return body.integer("since")
+
+
+def _read_pairs(body: JsonBody, name: str, first_max: int, second_max: int) -> dict[str, tuple[int, int]]:
+    """An object whose values are pairs of integers."""
+    fields = body.nested(name)
+    pairs: dict[str, tuple[int, int]] = {}
+    for key in fields:
+        values = fields.integers(key)
+        if len(values) != 2 or values[0] > first_max or values[1] > second_max:
+            raise RequestRefused(
+                Code.INVALID_REQUEST, f"{name} of {key[:80]!r} is a list of two integers in range, met {values[:3]}"
+            )
+        pairs[key] = values[0], values[1]
+    return pairs
+
+
+def _read_counts(body: JsonBody, name: str) -> Mapping[str, Counts] | None:
+    if name not in body:
+        return None
+    streams = body.nested(name)
+    read: dict[str, Counts] = {}
+    for stream in streams:
+        counts = streams.nested(stream)
+        read[stream] = Counts(*[counts.integer_or_none(field) or 0 for field in Counts.__slots__])
+    return read
+
+
+def _read_notice(body: JsonBody) -> Notice:
+    return Notice(
+        stream=body.text("stream"),
+        first=body.integer("first"),
+        last=body.integer("last"),
+        code=body.integer("code", U32_MAX),
+        reason=body.text("reason"),
+        client_id=body.text_or_none("client_id"),
+    )
+
+
+def _read_error(body: JsonBody) -> Error:
+    return Error(
+        code=body.integer("code", U32_MAX),
+        error=body.text("error"),
+        message=body.text("message"),
+        request=_request(body) if "request" in body else None,
+        alias=body.integer_or_none("alias", U32_MAX),
+        sequence=body.integer_or_none("sequence"),
+        count=body.integer_or_none("count", U32_MAX),
+        correlation=body.integer_or_none("correlation"),
+        stream=body.text_or_none("stream"),
+        transfer=body.integer_or_none("transfer", U32_MAX),
+    )
+
+
+def _request(body: JsonBody) -> int:
+    return body.integer("request", EXACT_MAX)
+
+
+def _subscription(body: JsonBody) -> int:
+    return body.integer("subscription", U32_MAX)
+
+
+_READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
+    Opcode.HELLO: _read_hello,
+    Opcode.WELCOME: _read_welcome,
+    Opcode.AUTHENTICATE: lambda body: Authenticate(_request(body), body.text("token")),
+    Opcode.AUTHENTICATED: lambda body: Authenticated(_request(body), body.number_or_none("expires_s")),
+    Opcode.OPEN: _read_open,
+    Opcode.STREAM: _read_stream,
+    Opcode.SUBSCRIBE: _read_subscribe,
+    Opcode.SUBSCRIBED: lambda body: Subscribed(_request(body), _subscription(body)),
+    Opcode.UNSUBSCRIBE: lambda body: Unsubscribe(_request(body), _subscription(body)),
+    Opcode.UNSUBSCRIBED: lambda body: Unsubscribed(_request(body), _subscription(body)),
+    Opcode.ERROR: _read_error,
+    Opcode.GO_AWAY: lambda body: GoAway(body.integer("code", U32_MAX), body.text("reason"), body.number("deadline_s")),
+    Opcode.REFRESH: lambda body: Refresh(body.integer("stream", U32_MAX)),
+    Opcode.NOTICE: _read_notice,
+    Opcode.ACCOUNT: lambda body: Account(_request(body), _subscription(body), _read_counts(body, "streams")),
+}

@@ -1,0 +1,241 @@
+"""Messages with a JSON body: what is written is read again, the spec's examples too; bad bodies name the bad field."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
+from gateway.ids import ClientId
+from gateway.protocol.durability import Durability
+from gateway.protocol.frames import body_of, iter_frames
+from gateway.protocol.json_body import BodyRefused
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import (
+    BEGINNING,
+    Account,
+    Authenticate,
+    Authenticated,
+    ClientType,
+    Counts,
+    Credits,
+    Error,
+    GoAway,
+    Hello,
+    Kind,
+    Notice,
+    Open,
+    Refresh,
+    SessionMessage,
+    StreamInfo,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    Welcome,
+    WelcomeLimits,
+)
+from gateway.protocol.session_body import fields_of, parse_session, write_session
+from gateway.protocol.wire import JSON_OPCODES, Opcode
+
+SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
+EXAMPLES = [
+    pytest.param(Opcode[name], example, id=name.lower())
+    for name, example in re.findall(r"\b([A-Z_]+):? `(\{[^`]*\})`", SPEC)
+]
+
+HELLO = Hello(
+    versions=(1, 2),
+    client_type=ClientType.AGENT,
+    client_id=ClientId("trainer"),
+    token="t",
+    agent="frys-python/0.1",
+    codecs=("lz4",),
+    filters=("xor",),
+    max_message_bytes=2**32,
+)
+WELCOME = Welcome(
+    version=1,
+    client_id=ClientId("trainer"),
+    session="9f",
+    peer=17,
+    codecs=("lz4", "zstd"),
+    filters=(),
+    limits=WelcomeLimits.of(Limits()),
+    heartbeat_interval_s=20.0,
+    time_ns=1770000000000000000,
+    agent="frys/0.1",
+)
+MESSAGES: list[SessionMessage] = [
+    HELLO,
+    Hello(versions=(), client_type=ClientType.WORKFLOW),
+    WELCOME,
+    Authenticate(1, "ü" * 9),
+    Authenticated(1, 3600.5),
+    Authenticated(1, None),
+    Open(0, "wf-42/loss"),
+    Open(2**32 - 1, "agent:planner", Kind.EVENT),
+    StreamInfo(7, "wf-42/loss", Kind.STATE, 2**53 - 1, 2**64 - 1, 0),
+    StreamInfo(7, "wf-42/loss", Kind.CONTROL, 0, 0),
+    StreamInfo(None, "agent:planner", alias=3),
+    Subscribe(2, 1, "wf-42/*"),
+    Subscribed(2, 1),
+    Unsubscribe(3, 1),
+    Unsubscribed(3, 1),
+    Error(Code.FORBIDDEN, "FORBIDDEN", "no"),
+    Error(5299, "CODE_5299", "new", 1, 2, 3, 4, 5, "wf-42/loss", 6),
+    GoAway(1001, "server is stopping", 10.0),
+    Open(1, "wf/field", Kind.STATE, Durability.FSYNC, {"dtype": "float32", "shape": [64, None]}, 2**53 - 1, 2**64 - 1),
+    StreamInfo(7, "wf/x", Kind.EVENT, 1, 20, durability=Durability.OS, since=12, recovered=False),
+    StreamInfo(8, "wf/x", Kind.EVENT, 1, 20, subscription=3, schema={"dtype": "bool", "shape": []}),
+    Subscribe(2, 1, "wf-42/*", BEGINNING),
+    Subscribe(2, 1, "wf-42/*", 2**64 - 1, view={"slice": [[None, None, 4], 0]}),
+    Subscribe(
+        2,
+        1,
+        "wf-42/*",
+        {"wf-42/a": (2**53 - 1, 2**64 - 1)},
+        None,
+        Credits(16, 2**40),
+        {"wf-42/b": (5, 311)},
+        {"wf-42/a": Counts(1, 2, 3, 4, 5)},
+    ),
+    Refresh(7),
+    Notice("wf/tasks", 3, 4, 5218, "late", "worker"),
+    Notice("wf/tasks", 3, 3, 5219, "tried 5 times"),
+    Account(9, 1),
+    Account(9, 1, {"wf/a": Counts(120, 0, 4, 16)}),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: type(message).__name__)
+def test_what_is_written_is_read_again(message: SessionMessage) -> None:
+    written = write_session(message)
+    (frame,) = iter_frames(written)
+    assert (frame.opcode, frame.flags, frame.meta_units) == (message.opcode, 0, 0)
+    assert parse_session(frame.opcode, body_of(memoryview(written), frame)) == message
+
+
+def test_every_opcode_with_a_json_body_has_its_message() -> None:
+    assert {message.opcode for message in MESSAGES} == JSON_OPCODES
+
+
+@pytest.mark.parametrize(("opcode", "example"), EXAMPLES)
+def test_the_examples_of_the_spec(opcode: Opcode, example: str) -> None:
+    message = parse_session(opcode, example.encode())
+    assert orjson.loads(orjson.dumps(fields_of(message))) == orjson.loads(example)
+
+
+def test_the_spec_has_examples() -> None:
+    assert {Opcode.HELLO, Opcode.WELCOME, Opcode.STREAM} <= {example.values[0] for example in EXAMPLES}
+
+
+def test_what_does_not_apply_is_left_out_but_documented_nulls_stay() -> None:
+    assert fields_of(Open(0, "a/b")) == {"alias": 0, "stream": "a/b"}
+    assert fields_of(StreamInfo(None, "agent:x", alias=1)) == {"id": None, "stream": "agent:x", "alias": 1}
+    assert fields_of(Authenticated(1, None)) == {"request": 1, "expires_s": None}
+    assert fields_of(Error(5300, "FORBIDDEN", "no")) == {"code": 5300, "error": "FORBIDDEN", "message": "no"}
+
+
+def test_unknown_fields_are_skipped() -> None:
+    assert parse_session(Opcode.SUBSCRIBED, b'{"request":1,"subscription":2,"colour":{}}') == Subscribed(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({"versions": None}, "versions"),
+        ({"versions": [1, "2"]}, "versions"),
+        ({"versions": [True]}, "versions"),
+        ({"client_type": "robot"}, "client_type"),
+        ({"client_type": 3}, "client_type"),
+        ({"client_id": "a b"}, "client id"),
+        ({"token": 7}, "token"),
+        ({"codecs": "lz4"}, "codecs"),
+        ({"max_message_bytes": -1}, "max_message_bytes"),
+    ],
+)
+def test_a_wrong_hello(changed: dict[str, Any], field: str) -> None:
+    body = orjson.dumps(fields_of(HELLO) | changed)
+    with pytest.raises(ProtocolViolation, match=field) as violation:
+        parse_session(Opcode.HELLO, body)
+    assert violation.value.code == Code.BAD_HELLO
+
+
+def test_a_hello_that_is_no_json() -> None:
+    with pytest.raises(ProtocolViolation) as violation:
+        parse_session(Opcode.HELLO, b"GET / HTTP/1.1")
+    assert violation.value.code == Code.BAD_HELLO
+
+
+@pytest.mark.parametrize(
+    ("opcode", "fields", "field", "answers"),
+    [
+        (Opcode.SUBSCRIBE, {"request": 2, "subscription": 1}, "pattern", {"request": 2}),
+        (Opcode.SUBSCRIBE, {"request": "2", "subscription": 1, "pattern": "**"}, "request", {}),
+        (Opcode.SUBSCRIBE, {"request": 2, "subscription": 2**32, "pattern": "**"}, "subscription", {"request": 2}),
+        (Opcode.UNSUBSCRIBE, {"subscription": 1}, "request", {}),
+        (Opcode.OPEN, {"alias": 5, "stream": "a/b", "kind": "queue"}, "kind", {"alias": 5}),
+        (Opcode.OPEN, {"alias": True, "stream": 5}, "alias", {}),
+        (Opcode.AUTHENTICATE, {"request": 3, "token": None}, "token", {"request": 3}),
+        (Opcode.STREAM, {"id": 7, "stream": "a/b", "kind": "state", "offset": 1}, "epoch", {}),
+        (Opcode.GO_AWAY, {"code": 1001, "reason": "", "deadline_s": -1}, "deadline_s", {}),
+    ],
+)
+def test_a_wrong_body_names_the_field_and_what_it_answers(
+    opcode: Opcode, fields: dict[str, Any], field: str, answers: dict[str, int]
+) -> None:
+    with pytest.raises(BodyRefused, match=f"{opcode.name}: field '{field}'") as refused:
+        parse_session(opcode, orjson.dumps(fields))
+    assert refused.value.code == Code.INVALID_REQUEST
+    assert refused.value.answers == answers
+    error = Error.of(refused.value)
+    assert (error.error, error.request, error.alias) == (
+        "INVALID_REQUEST",
+        answers.get("request"),
+        answers.get("alias"),
+    )
+
+
+@pytest.mark.parametrize("opcode", [0, Opcode.MESSAGE, 0x7F])
+def test_an_opcode_without_json_body(opcode: int) -> None:
+    with pytest.raises(RequestRefused) as refused:
+        parse_session(opcode, b"{}")
+    assert refused.value.code == Code.UNKNOWN_MESSAGE_TYPE
+
+
+def check(opcode: int, body: bytes) -> None:
+    """Whatever is read can be written; whatever cannot be read has a documented error."""
+    try:
+        message = parse_session(opcode, body)
+    except PeerError as error:
+        code = error.code
+    else:
+        assert parse_session(opcode, orjson.dumps(fields_of(message))) == message
+        return
+    assert code == (Code.BAD_HELLO if opcode == Opcode.HELLO else Code.INVALID_REQUEST)
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from(sorted(JSON_OPCODES)), st.binary())
+def test_random_bytes(opcode: int, body: bytes) -> None:
+    check(opcode, body)
+
+
+@given(st.sampled_from(MESSAGES), st.data())
+def test_random_fields(message: SessionMessage, data: st.DataObject) -> None:
+    fields = fields_of(message)
+    changed = data.draw(st.dictionaries(st.sampled_from(sorted(fields)), VALUES, max_size=3))
+    check(message.opcode, orjson.dumps(fields | changed))
