@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import dataclass, field
 
 from gateway.connections.connection import Connection, DeliverySettings
@@ -12,7 +13,7 @@ from gateway.connections.heartbeat import Heartbeat
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
 from gateway.connections.pool import Pool
-from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, Transport, Workers
+from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
 from gateway.connections.requests import Requests
 from gateway.connections.router import Router
 from gateway.connections.session import Session
@@ -24,7 +25,9 @@ from gateway.protocol.messages import GoAway
 from gateway.protocol.negotiation import Capabilities
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Buffer, Opcode
-from gateway.streams.registry import StreamRegistry
+from gateway.streams.memory_store import MemoryStreamStore
+from gateway.streams.registry import HISTORY_TOTAL_BYTES, StreamRegistry
+from gateway.streams.rules import StreamRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,10 @@ class CoreSettings:
     """How often clients ping."""
     hello_timeout_s: float = 10.0
     """How long a connection may take to say HELLO."""
+    history_total_bytes: int = HISTORY_TOTAL_BYTES
+    """What the histories of all streams may hold together; past it the largest give."""
+    rules: StreamRules = field(default_factory=StreamRules)
+    """What is configured for streams."""
 
 
 class Core:
@@ -52,6 +59,7 @@ class Core:
         workers: threads for encoding.
         policy: chooses encodings.
         authorizer: says who may do what.
+        store: keeps the past of streams; their histories in memory if absent.
 
     Attributes:
         conflated_messages: replaced by newer ones in the outboxes of connections that are gone.
@@ -59,14 +67,20 @@ class Core:
     """
 
     def __init__(
-        self, settings: CoreSettings, clock: Clock, workers: Workers, policy: DeliveryPolicy, authorizer: Authorizer
+        self,
+        settings: CoreSettings,
+        clock: Clock,
+        workers: Workers,
+        policy: DeliveryPolicy,
+        authorizer: Authorizer,
+        store: StreamStore | None = None,
     ) -> None:
         limits = settings.limits
         self.settings = settings
         self.clock = clock
         self.pool = Pool(settings.max_connections)
-        self.streams = StreamRegistry(limits.max_streams)
-        self.hub = Hub(self.streams, clock, workers, policy)
+        self.streams = StreamRegistry(limits.max_streams, settings.rules, settings.history_total_bytes)
+        self.hub = Hub(self.streams, clock, workers, policy, store or MemoryStreamStore())
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0
@@ -115,6 +129,10 @@ class Core:
         self._requests.drop(session)
         self.hub.drop(session)
         self.pool.remove(session)
+
+    def trim_histories(self) -> Generator[None, None, None]:
+        """Let go of what is too old; to be called about once a second. Yields now and then, for the loop."""
+        return self.streams.budget.trim(self.clock.time_ns())
 
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from gateway.connections.delivery import Flusher
 from gateway.connections.fanout import Fanout
-from gateway.connections.ports import Clock, DeliveryPolicy, Workers
+from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
 from gateway.ids import StreamName
 from gateway.protocol.messages import Kind, StreamInfo
@@ -24,10 +24,14 @@ class Hub:
         clock: for epochs and for the end of the turn.
         workers: threads for encoding.
         policy: chooses encodings.
+        store: keeps the past of streams.
     """
 
-    def __init__(self, streams: StreamRegistry, clock: Clock, workers: Workers, policy: DeliveryPolicy) -> None:
+    def __init__(
+        self, streams: StreamRegistry, clock: Clock, workers: Workers, policy: DeliveryPolicy, store: StreamStore
+    ) -> None:
         self.streams = streams
+        self.store = store
         self._clock = clock
         self._workers = workers
         self._policy = policy

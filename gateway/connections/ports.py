@@ -9,6 +9,7 @@ from gateway.ids import StreamName
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import ClientType
 from gateway.protocol.wire import Buffer
+from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
 
 T = TypeVar("T")
@@ -62,6 +63,29 @@ class Workers(Protocol):
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
         """Run ``work`` in a thread; then call ``done`` with its result or exception on the loop's thread."""
+
+
+class StreamStore(Protocol):
+    """Where the past of streams is kept. Called on the loop's thread; never blocks."""
+
+    def read(
+        self,
+        stream: Stream,
+        first: int,
+        last: int,
+        max_bytes: int,
+        done: Callable[[Sequence[Entry] | Exception], object],
+    ) -> None:
+        """Read the messages ``first .. last`` of a stream, oldest first, for receivers that missed them.
+
+        As :meth:`~gateway.streams.history.History.read`: at least one entry, no more than ``max_bytes`` otherwise. What
+        lies before :attr:`Stream.first_offset` is left out, so the first entry may begin behind ``first``; an empty
+        result says that nothing of it is held any more.
+
+        Args:
+            done: called with the entries, or with why they cannot be read: on the loop's thread, before this returns
+                if they are in memory.
+        """
 
 
 class DeliveryPolicy(Protocol):

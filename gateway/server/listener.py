@@ -131,6 +131,8 @@ class Listener:
             await asyncio.sleep(heartbeat.sweep_interval_s)
             heartbeat.sweep()
             self._drop_late_handshakes()
+            for _ in self._core.trim_histories():
+                await asyncio.sleep(0)
 
     def _drop_late_handshakes(self) -> None:
         latest = self._core.clock.monotonic_s() - self._core.settings.hello_timeout_s

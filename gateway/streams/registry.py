@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
+from gateway.streams.history import History, HistoryBudget
+from gateway.streams.rules import StreamRules
 from gateway.streams.stream import Stream
+
+HISTORY_TOTAL_BYTES = 1024 * 1024 * 1024
+"""What the histories of all streams hold together unless it is said otherwise."""
 
 
 class StreamRegistry:
@@ -15,10 +20,19 @@ class StreamRegistry:
 
     Args:
         max_streams: bound on their number.
+        rules: what is configured for them.
+        history_total_bytes: what their histories may hold together.
+
+    Attributes:
+        budget: what their histories hold.
     """
 
-    def __init__(self, max_streams: int) -> None:
+    def __init__(
+        self, max_streams: int, rules: StreamRules | None = None, history_total_bytes: int = HISTORY_TOTAL_BYTES
+    ) -> None:
         self._max_streams = max_streams
+        self._rules = rules or StreamRules()
+        self.budget = HistoryBudget(history_total_bytes)
         self._by_name: dict[StreamName, Stream] = {}
 
     def __len__(self) -> int:
@@ -36,7 +50,7 @@ class StreamRegistry:
 
         Args:
             name: a checked stream name.
-            kind: what the caller takes it to be; ``None`` for whatever it is, or ``state`` if it is new.
+            kind: what the caller takes it to be; ``None`` for whatever it is, or is configured to be, or ``state``.
             now_ns: Unix time; a new stream's epoch is taken from it.
 
         Raises:
@@ -53,6 +67,15 @@ class StreamRegistry:
             raise RequestRefused(Code.LIMIT_EXCEEDED, message)
         # Milliseconds stay below 2**53 until the year 287396, and no two incarnations start within one.
         epoch = Epoch(now_ns // 1_000_000)
-        stream = Stream(StreamId(len(self._by_name) + 1), name, kind or Kind.STATE, epoch)
+        config = self._rules.of(name)
+        kind = self._kind_of(name, kind, config.kind)
+        history = History(config.history_of(kind), self.budget)
+        stream = Stream(StreamId(len(self._by_name) + 1), name, kind, epoch, config, history)
         self._by_name[name] = stream
         return stream, True
+
+    def _kind_of(self, name: StreamName, asked: Kind | None, configured: Kind | None) -> Kind:
+        if configured is not None and asked is not None and asked is not configured:
+            message = f"stream {name} is configured as kind {configured.value}, not {asked.value}"
+            raise RequestRefused(Code.KIND_MISMATCH, message)
+        return configured or asked or Kind.STATE

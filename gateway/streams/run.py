@@ -10,7 +10,7 @@ from operator import is_
 from typing import Protocol, cast
 
 from gateway.protocol.messages import Kind
-from gateway.protocol.wire import Buffer
+from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, FRAME_START, Buffer, Opcode
 
 PIN_FACTOR = 4
 """A kept slice is copied if the buffer that it would keep alive is more than this many times larger."""
@@ -96,6 +96,31 @@ class Run:
             return self
         self._unpinned = Run(self.source, self.first, self.count, kept, self.size, self.last_at, self.last_count)
         return self._unpinned
+
+    def part(self, first: int, last: int) -> Run:
+        """The frames that hold the offsets ``first .. last``, as a run of its own over the same bytes.
+
+        A record batch is not cut: one that straddles a border is part of it whole.
+
+        Args:
+            first: at most the last offset of this run.
+            last: at least ``first`` and the first offset of this run.
+        """
+        if not self.last_at or (first <= self.first and last >= self.last):
+            return Run(self.source, self.first, self.count, self.buffers, self.size, self.last_at, self.last_count)
+        data = self.buffers[0]
+        offset, at = self.first, 0
+        start, start_offset = -1, 0
+        while at < self.size and offset <= last:
+            frame_bytes, opcode, _, _ = FRAME_START.unpack_from(data, at)
+            count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if opcode == Opcode.BATCH else 1
+            offset += count
+            if start < 0 and offset > first:
+                start, start_offset = at, offset - count
+            last_at, last_count = at, count
+            at = (at + frame_bytes + 7) & -8
+        cut = (memoryview(data)[start:at],)
+        return Run(self.source, start_offset, offset - start_offset, cut, at - start, last_at - start, last_count)
 
 
 def _unpin(buffer: Buffer) -> Buffer:

@@ -7,7 +7,10 @@ import pytest
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.messages import Kind
+from gateway.protocol.names import compile_pattern
 from gateway.streams.registry import StreamRegistry
+from gateway.streams.rules import StreamConfig, StreamRules
+from tests.streams.frames import run_of
 
 NOW_NS = 1_770_000_000_000_000_000
 A, B = StreamName("wf/a"), StreamName("wf/b")
@@ -35,6 +38,23 @@ def test_another_kind_is_refused() -> None:
     with pytest.raises(RequestRefused) as refused:
         registry.open(A, Kind.CONTROL, NOW_NS)
     assert refused.value.code == Code.KIND_MISMATCH
+
+
+def test_a_configured_kind_is_the_default_and_the_only_one() -> None:
+    registry = StreamRegistry(10, StreamRules([(compile_pattern("wf/*"), StreamConfig(kind=Kind.EVENT))]))
+    with pytest.raises(RequestRefused) as refused:
+        registry.open(A, Kind.STATE, NOW_NS)
+    assert refused.value.code == Code.KIND_MISMATCH
+    assert registry.get(A) is None
+    assert registry.open(A, None, NOW_NS)[0].kind is Kind.EVENT
+
+
+def test_all_histories_share_one_budget() -> None:
+    registry = StreamRegistry(10, history_total_bytes=1000)
+    streams = [registry.open(name, Kind.EVENT, NOW_NS)[0] for name in (A, B)]
+    for stream in streams:
+        stream.append_run(run_of(0, [None] * 20, stream))
+    assert registry.budget.held_bytes == sum(stream.history.held_bytes for stream in streams) <= 1000
 
 
 def test_ids_differ_and_the_number_is_bounded() -> None:

@@ -1,13 +1,16 @@
-"""Run: the newest frame of a run, and what it keeps alive."""
+"""Run: the newest frame of a run, parts of it, and what it keeps alive."""
 
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.streams.run import PIN_FACTOR, Run
 from gateway.streams.stream import Stream
+from tests.streams.frames import offsets_in, run_of
 
 SOURCE = Stream(StreamId(1), StreamName("wf/a"), Kind.STATE, Epoch(1))
 
@@ -81,3 +84,23 @@ def test_a_run_that_is_held_for_long_is_copied_once_if_it_pins_much_more() -> No
 def test_a_run_that_pins_little_is_held_as_it_is() -> None:
     run = Run(SOURCE, 5, 1, (bytearray(100),), 100, 0, 1)
     assert run.unpinned() is run
+
+
+@given(st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=8), st.data())
+def test_a_part_holds_the_frames_of_its_offsets(counts: list[int | None], data: st.DataObject) -> None:
+    run = run_of(5, counts)
+    first = data.draw(st.integers(0, run.last))
+    last = data.draw(st.integers(max(first, run.first), run.last + 3))
+    part = run.part(first, last)
+    expected: list[int] = []
+    at = 5
+    for count in counts:
+        frame = range(at, at + (count or 1))
+        if frame[-1] >= first and frame[0] <= last:
+            expected += frame
+        at = frame[-1] + 1
+    assert offsets_in(part) == expected
+    assert (part.first, part.last) == (expected[0], expected[-1])
+    assert part.size == sum(map(len, part.buffers))
+    assert offsets_in(part.newest())[-1] == expected[-1]
+    assert part.last_count == len(offsets_in(part.newest()))

@@ -8,8 +8,10 @@ from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
+from gateway.streams.history import History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
 
 
@@ -49,3 +51,12 @@ def test_only_a_state_is_remembered(kind: Kind) -> None:
     message = large(source)
     source.append_large(message)
     assert source.newest is (message if kind is Kind.STATE else None)
+
+
+def test_what_is_appended_is_in_the_history() -> None:
+    history = History(HistoryLimits(), HistoryBudget(2**30))
+    source = Stream(StreamId(3), StreamName("wf/a"), Kind.EVENT, Epoch(7), history=history)
+    source.append_run(run(source, 3))
+    source.append_large(large(source))
+    assert (source.first_offset, history.next_offset, source.next_offset) == (0, 4, 4)
+    assert [offsets_of(entry) for entry in history.read(0, 3, 2**30)] == [(0, 2), (3, 3)]

@@ -1,0 +1,19 @@
+"""What runs and large messages have in common for those who keep them: their offsets and their size."""
+
+from __future__ import annotations
+
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
+
+
+def offsets_of(entry: Run | LargeMessage) -> tuple[int, int]:
+    """The first and the last offset; of a large message, which must have its offset, twice the same."""
+    if isinstance(entry, Run):
+        return entry.first, entry.first + entry.count - 1
+    assert entry.offset is not None
+    return entry.offset, entry.offset
+
+
+def held_bytes_of(entry: Run | LargeMessage) -> int:
+    """How many bytes it holds, as received."""
+    return entry.size if isinstance(entry, Run) else entry.received_bytes

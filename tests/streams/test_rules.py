@@ -1,0 +1,31 @@
+"""StreamRules: the first that matches."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.ids import StreamName
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import compile_pattern
+from gateway.streams.history import KEEP_NOTHING, HistoryLimits
+from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
+
+CONTROL = StreamConfig(kind=Kind.CONTROL)
+EVENT = StreamConfig(kind=Kind.EVENT)
+
+
+def test_the_first_rule_that_matches_counts() -> None:
+    rules = StreamRules([(compile_pattern("wf/*"), CONTROL), (compile_pattern("**"), EVENT)])
+    assert rules.of(StreamName("wf/a")) is CONTROL
+    assert rules.of(StreamName("wf/a/b")) is EVENT
+
+
+def test_without_a_rule_there_are_defaults() -> None:
+    assert StreamRules().of(StreamName("wf/a")) == StreamConfig()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_events_have_a_past_by_default(kind: Kind) -> None:
+    assert StreamConfig().history_of(kind) == (DEFAULT_HISTORY if kind is Kind.EVENT else KEEP_NOTHING)
+    configured = HistoryLimits(max_messages=5)
+    assert StreamConfig(history=configured).history_of(kind) == configured
