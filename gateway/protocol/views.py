@@ -1,0 +1,325 @@
+"""Views: what a subscriber wants of a stream instead of the whole (spec section 4.6).
+
+A view is a plain value. It says which elements (in numpy's terms), in which dtype, and how often at most; and it can
+tell, without any data, what it makes of a tensor. Computing it is the business of :mod:`gateway.streams.view`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import EllipsisType
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.dtypes import DTypeLike, dtype_name, dtype_named
+from gateway.protocol.json_body import EXACT_MAX
+from gateway.protocol.quantization import may_cast
+from gateway.protocol.tensors import Array, TensorSpec
+from gateway.protocol.wire import MAX_NAME_BYTES, MAX_NDIM
+
+MIN_RATE_HZ: Final = 0.001
+MAX_RATE_HZ: Final = 1000.0
+
+_ELLIPSIS_TEXT: Final = "..."
+_FIELDS: Final = frozenset({"slice", "dtype", "max_rate_hz", "tensor"})
+
+
+class Span(NamedTuple):
+    """A slice of one dimension, as numpy means it; ``step`` is not 0, and negative steps go backwards."""
+
+    start: int | None
+    stop: int | None
+    step: int
+
+    def indices(self, length: int) -> range:
+        """The elements that it takes of a dimension."""
+        return range(*slice(*self).indices(length))
+
+    def __str__(self) -> str:
+        start = "" if self.start in (None, 0) else self.start
+        stop = "" if self.stop is None else self.stop
+        return f"{start}:{stop}" + ("" if self.step == 1 else f":{self.step}")
+
+
+Item = int | Span | EllipsisType
+"""What a view does with a dimension: takes one element (and drops it) or a span; ``...``: whole ones in between."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class View:
+    """A receiver's wish (spec section 4.6). Views that ask for the same of every tensor are equal, however written.
+
+    Args:
+        slice: what ``np.s_[...]`` gives: an integer, a slice, ``...``, or a tuple of them. Of a record batch it is
+            applied to each record.
+        dtype: the name of a dtype that travels, or what numpy takes for one; None: as it is. Floating tensors become
+            integers of 8 or 16 bits by quantization (:mod:`gateway.protocol.quantization`).
+        max_rate_hz: messages a second at most, of ``state`` streams; None: as they come.
+        tensor: the name of the one tensor that is wanted; None: the view applies to each tensor of a message.
+
+    Raises:
+        InvalidArgument: what no view can be, with the value.
+    """
+
+    slice: tuple[Item, ...]
+    dtype: str | None
+    max_rate_hz: float | None
+    tensor: str | None
+
+    def __init__(
+        self,
+        slice: object = (),
+        dtype: object = None,
+        max_rate_hz: float | None = None,
+        tensor: str | None = None,
+    ) -> None:
+        for name, value in (
+            ("slice", _items_of(slice)),
+            ("dtype", _dtype_of(dtype)),
+            ("max_rate_hz", _rate_of(max_rate_hz)),
+            ("tensor", _tensor_of(tensor)),
+        ):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> View:
+        """The view in a SUBSCRIBE.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``: a field that is unknown, of a wrong type, or not possible. Unknown ones
+                are not skipped as elsewhere: the view would be served as another one than it is.
+        """
+        unknown = set(fields) - _FIELDS
+        if unknown:
+            names = ", ".join(sorted(name[:40] for name in unknown))
+            raise RequestRefused(Code.INVALID_VIEW, f"a view has no field {names}; it has {', '.join(sorted(_FIELDS))}")
+        items = fields.get("slice")
+        items = [] if items is None else items
+        try:
+            if not isinstance(items, list):
+                raise InvalidArgument(f"slice of a view must be a list, met {type(items).__name__}")
+            return cls(
+                tuple(_item_from_json(item) for item in items[: MAX_NDIM + 2]),
+                _text_or_none("dtype", fields.get("dtype")),
+                fields.get("max_rate_hz"),
+                _text_or_none("tensor", fields.get("tensor")),
+            )
+        except InvalidArgument as error:
+            raise RequestRefused(Code.INVALID_VIEW, str(error)) from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The view as it stands in a SUBSCRIBE; what it does not ask for is left out."""
+        items = [_ELLIPSIS_TEXT if item is Ellipsis else _plain(item) for item in self.slice]
+        fields = {
+            "slice": items or None,
+            "dtype": self.dtype,
+            "max_rate_hz": self.max_rate_hz,
+            "tensor": self.tensor,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    def __str__(self) -> str:
+        items = ", ".join("..." if item is Ellipsis else str(item) for item in self.slice)
+        parts = [f"[{items}]" if self.slice else "[...]"]
+        parts += [self.dtype] if self.dtype is not None else []
+        parts += [f"at {self.max_rate_hz:g} Hz"] if self.max_rate_hz is not None else []
+        parts += [f"of tensor {self.tensor!r}"] if self.tensor is not None else []
+        return " ".join(parts)
+
+    @property
+    def wire_dtype(self) -> DTypeLike | None:
+        """The dtype that it asks for; None: as it is."""
+        return None if self.dtype is None else dtype_named(self.dtype)
+
+    def check(self, spec: TensorSpec) -> TensorSpec:
+        """What the view makes of a tensor, from its descriptor alone.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``, it does not fit; the message names the view and the dtype and shape.
+        """
+        shape: list[int] = []
+        for item, length in zip(self._per_dimension(spec), spec.shape, strict=True):
+            if isinstance(item, Span):
+                shape.append(len(item.indices(length)))
+            elif not -length <= item < length:
+                raise self._misfit(spec, f"index {item} is outside of a dimension of {length}")
+        target = self.wire_dtype or spec.dtype
+        if not may_cast(spec.dtype, target):
+            raise self._misfit(spec, f"{dtype_name(spec.dtype)} cannot become {dtype_name(target)}")
+        return TensorSpec(spec.name, target, tuple(shape))
+
+    def select(self, specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
+        """Which tensors of a message it is applied to, by their places; the others are left out.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``, the tensor that it names is not there.
+        """
+        if self.tensor is None:
+            return tuple(range(len(specs)))
+        for place, spec in enumerate(specs):
+            if spec.name == self.tensor:
+                return (place,)
+        there = ", ".join(f"{spec.name!r} {dtype_name(spec.dtype)}{list(spec.shape)}" for spec in specs) or "none"
+        raise RequestRefused(Code.INVALID_VIEW, f"view {self} does not fit: the message has these tensors: {there}")
+
+    def check_all(self, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
+        """What the view makes of a message with these tensors.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``, see :meth:`check` and :meth:`select`.
+        """
+        return tuple(self.check(specs[place]) for place in self.select(specs))
+
+    def canonical(self, spec: TensorSpec) -> View:
+        """The one view among those that take the same of this tensor: resolved against its shape and dtype.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``, it does not fit.
+        """
+        self.check(spec)
+        items = [
+            _resolved(item, length) if isinstance(item, Span) else item % length
+            for item, length in zip(self._per_dimension(spec), spec.shape, strict=True)
+        ]
+        while items and items[-1] == Span(0, spec.shape[len(items) - 1], 1):
+            items.pop()
+        dtype = None if self.dtype == dtype_name(spec.dtype) else self.dtype
+        spelled = [slice(*item) if isinstance(item, Span) else item for item in items]
+        return View(tuple(spelled), dtype, self.max_rate_hz, self.tensor)
+
+    def apply(self, array: Array, *, is_batch: bool = False) -> Array:
+        """The elements that it takes: a view of the array's memory, of whatever strides; dtype and rate do not count.
+
+        Args:
+            array: one for which :meth:`check` has passed.
+            is_batch: the first dimension counts records: the view is applied to each.
+        """
+        index: list[Any] = [slice(*item) if isinstance(item, Span) else item for item in self.slice]
+        if is_batch:
+            index.insert(0, slice(None))
+        # With an ellipsis numpy gives an array where it would give a scalar.
+        taken: Array = array[tuple(index) if Ellipsis in index else (*index, ...)]
+        return taken
+
+    def _per_dimension(self, spec: TensorSpec) -> list[int | Span]:
+        ndim = len(spec.shape)
+        items = [item for item in self.slice if not isinstance(item, EllipsisType)]
+        if len(items) > ndim:
+            raise self._misfit(spec, f"it takes {len(items)} dimensions")
+        at = self.slice.index(Ellipsis) if Ellipsis in self.slice else len(items)
+        return [*items[:at], *[_ALL] * (ndim - len(items)), *items[at:]]
+
+    def _misfit(self, spec: TensorSpec, problem: str) -> RequestRefused:
+        name = f"tensor {spec.name!r}" if spec.name else "the tensor"
+        met = f"{name} of dtype {dtype_name(spec.dtype)} and shape {list(spec.shape)}"
+        return RequestRefused(Code.INVALID_VIEW, f"view {self} does not fit {met}: {problem}")
+
+
+_ALL: Final = Span(0, None, 1)
+
+
+def _items_of(value: object) -> tuple[Item, ...]:
+    parts = value if isinstance(value, tuple) else (value,)
+    items = [_item_of(part) for part in parts]
+    if items.count(Ellipsis) > 1:
+        raise InvalidArgument("slice of a view has more than one ellipsis")
+    if len(items) - items.count(Ellipsis) > MAX_NDIM:
+        raise InvalidArgument(f"slice of a view has {len(items)} items, no tensor more than {MAX_NDIM} dimensions")
+    # It stands for nothing there: what is not named is taken whole anyway.
+    return tuple(items[:-1] if items and items[-1] is Ellipsis else items)
+
+
+def _item_of(value: object) -> Item:
+    if isinstance(value, EllipsisType):
+        return value
+    if isinstance(value, slice):
+        start, stop, step = (
+            None if bound is None else _integer(bound) for bound in (value.start, value.stop, value.step)
+        )
+        step = 1 if step is None else step
+        if not step:
+            raise InvalidArgument("slice of a view has a step of 0")
+        return Span(0 if start is None and step > 0 else start, stop, step)
+    return _integer(value)
+
+
+def _integer(value: object) -> int:
+    if isinstance(value, bool | np.bool_) or not hasattr(type(value), "__index__"):
+        problem = f"slice of a view holds {value!r}: only integers, slices and an ellipsis are possible"
+        raise InvalidArgument(problem[:200])
+    number = operator.index(value)  # type: ignore[arg-type]  # it has __index__
+    if abs(number) > EXACT_MAX:
+        raise InvalidArgument(f"slice of a view holds {number}, beyond {EXACT_MAX}")
+    return number
+
+
+def _item_from_json(value: object) -> object:
+    if value == _ELLIPSIS_TEXT:
+        return Ellipsis
+    if not isinstance(value, list):
+        return value
+    if len(value) != 3:
+        raise InvalidArgument(f"slice of a view holds a list of {len(value)}, not [start, stop, step]")
+    return slice(*value)
+
+
+def _plain(item: object) -> object:
+    return list(item) if isinstance(item, Span) else item
+
+
+def _resolved(span: Span, length: int) -> Span:
+    indices = span.indices(length)
+    if not indices:
+        return Span(0, 0, 1)
+    if len(indices) == 1:
+        return Span(indices[0], indices[0] + 1, 1)
+    stop = indices[-1] + (1 if indices.step > 0 else -1)
+    return Span(indices[0], None if stop < 0 else stop, indices.step)
+
+
+def _dtype_of(value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        if isinstance(value, str):
+            dtype_named(value)
+            return value
+        return dtype_name(np.dtype(value).newbyteorder("<"))  # type: ignore[call-overload]  # it says what it takes
+    except (RequestRefused, TypeError, InvalidArgument) as error:
+        raise InvalidArgument(f"dtype {str(value)[:40]!r} of a view: {getattr(error, 'message', error)}") from None
+
+
+def _rate_of(value: object) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+        raise InvalidArgument(f"max_rate_hz of a view must be a number, met {type(value).__name__}")
+    rate_hz = float(value)
+    if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
+        raise InvalidArgument(f"max_rate_hz={rate_hz:g} of a view is not from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
+    return rate_hz
+
+
+def _tensor_of(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise InvalidArgument(f"tensor of a view must be a name, met {type(value).__name__}")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        size = MAX_NAME_BYTES + 1
+    if size > MAX_NAME_BYTES:
+        raise InvalidArgument(f"tensor {value[:40]!r} of a view is not a name of at most {MAX_NAME_BYTES} bytes")
+    return value
+
+
+def _text_or_none(name: str, value: object) -> str | None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidArgument(f"{name} of a view must be a string, met {type(value).__name__}")
+    return value
