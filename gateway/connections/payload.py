@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.recode import codec_names
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.codecs import DELTAS
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Encoding, check_declared_size
 from gateway.protocol.frames import Frame
@@ -33,8 +34,9 @@ def check_encoding(encoding: Encoding, data: Buffer, decoded_bytes: int, codecs:
     if not names <= codecs:
         unknown = ", ".join(sorted(names - codecs))
         raise RequestRefused(Code.UNKNOWN_CODEC, f"codec {unknown} was not agreed on in HELLO and WELCOME")
-    if "xor" in names:
-        message = "xor cannot be published: the gateway makes deltas for those who hold the base"
+    if encoding.distance:
+        filters = ", ".join(names.intersection(DELTAS))
+        message = f"{filters} cannot be published: the gateway makes deltas for those who hold the base"
         raise RequestRefused(Code.UNKNOWN_CODEC, message)
     if encoding.decoded_bytes != decoded_bytes:
         message = f"encoded payload declares {encoding.decoded_bytes} bytes, dtype and shape say {decoded_bytes}"

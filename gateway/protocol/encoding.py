@@ -16,6 +16,7 @@ from gateway.errors import Code, InvalidArgument, ProtocolViolation, RequestRefu
 from gateway.protocol.codecs import (
     CODEC_NAMES,
     COMPRESSORS,
+    DELTAS,
     NONE,
     SHUFFLE,
     XOR,
@@ -28,6 +29,8 @@ from gateway.protocol.codecs.abc import corrupt
 from gateway.protocol.wire import ENCODING_BLOCK, MAX_STEPS, Buffer
 
 _STEPS_AT: Final = 8
+_DELTA_BY_ID: Final = {step.id: step for step in DELTAS.values()}
+_DISTANCES: Final = XOR.parameters
 _MAX_PIECE_BYTES: Final = 0x7E000000
 """What every compressor takes at once (lz4 takes the least). Larger payloads travel in chunks, encoded one by one."""
 
@@ -56,6 +59,11 @@ class Encoding:
     def ids(self) -> frozenset[int]:
         """The codecs it takes to decode."""
         return frozenset([step.id for step in self.steps])
+
+    @property
+    def distance(self) -> int:
+        """Of a delta, how far back its base is (spec section 10); 0 if the data is none."""
+        return next((step.param for step in self.steps if step.id in _DELTA_BY_ID), 0)
 
     def write(self) -> bytes:
         """The block, 16 bytes."""
@@ -92,6 +100,8 @@ def _parse_steps(block: bytes) -> tuple[Step, ...]:
             raise _unknown_codec(f"{filter_of(step.id).name} has parameter {step.param}", steps)
     if len({step.id for step in steps}) != len(steps):
         raise _unknown_codec("a filter stands there twice", steps)
+    if sum([step.id in _DELTA_BY_ID for step in steps]) > 1:
+        raise _unknown_codec("a delta to two bases", steps)
     return steps
 
 
@@ -101,13 +111,14 @@ def _unknown_codec(problem: str, steps: Sequence[Step]) -> RequestRefused:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What an encoder is told to do; written ``"xor:1+shuffle+zstd:3"``.
+    """What an encoder is told to do; written ``"diff32:1+shuffle+zstd:3"``.
 
     Attributes:
         shuffle: whether to shuffle bytes, by the element size of the payload.
         codec: ``none``, ``lz4``, ``zstd`` or ``snappy``.
         level: of the codec; None is its default.
-        xor: the distance to the base of a delta, or 0 for none.
+        delta: the filter that makes a delta, ``xor`` or ``diff8`` to ``diff64``; empty for none.
+        distance: how far back the base of the delta is, 1 to 255; 0 without ``delta``.
 
     Raises:
         InvalidArgument: on making one that no encoder can follow.
@@ -116,7 +127,8 @@ class Chain:
     shuffle: bool = False
     codec: str = NONE.name
     level: int | None = None
-    xor: int = 0
+    delta: str = ""
+    distance: int = 0
 
     def __post_init__(self) -> None:
         if self.codec != NONE.name and self.codec not in COMPRESSORS:
@@ -126,8 +138,11 @@ class Chain:
         if self.level is not None and self.level not in levels:
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "none at all"
             raise InvalidArgument(f"level {self.level} of {self.codec}; allowed are {allowed}")
-        if self.xor and self.xor not in XOR.parameters:
-            raise InvalidArgument(f"xor with the version {self.xor} before; at most {XOR.parameters[-1]} is possible")
+        if self.delta and self.delta not in DELTAS:
+            raise InvalidArgument(f"unknown delta filter {self.delta!r}; known are {', '.join(DELTAS)}")
+        if self.distance not in (_DISTANCES if self.delta else (0,)):
+            problem = f"{self.delta or 'no delta'} to the version {self.distance} before"
+            raise InvalidArgument(f"{problem}; possible are {_DISTANCES[0]} to {_DISTANCES[-1]} with a delta filter")
 
     @classmethod
     def parse(cls, text: str) -> Chain:
@@ -137,17 +152,22 @@ class Chain:
             InvalidArgument: unknown names, a wrong order, or levels that are not numbers in range.
         """
         parts = [part.partition(":") for part in text.split("+")]
-        distance = _number(parts.pop(0)[2] or "1", text) if parts and parts[0][0] == XOR.name else 0
+        delta, distance = "", 0
+        if parts[0][0] in DELTAS:
+            delta, _, number = parts.pop(0)
+            distance = _number(number or "1", text)
         shuffle = bool(parts) and parts[0] == (SHUFFLE.name, "", "")
         if shuffle:
             parts.pop(0)
         if len(parts) > 1:
-            raise InvalidArgument(f"codec chain {text!r}: the order is xor, shuffle and one codec")
+            raise InvalidArgument(
+                f"codec chain {text!r}: the order is one of {', '.join(DELTAS)}, then shuffle, then one codec"
+            )
         codec, _, level = parts[0] if parts else ("", "", "")
-        return cls(shuffle, codec or NONE.name, _number(level, text) if level else None, distance)
+        return cls(shuffle, codec or NONE.name, _number(level, text) if level else None, delta, distance)
 
     def __str__(self) -> str:
-        parts = [f"{XOR.name}:{self.xor}"] if self.xor else []
+        parts = [f"{self.delta}:{self.distance}"] if self.delta else []
         if self.shuffle:
             parts.append(SHUFFLE.name)
         if self.codec != NONE.name:
@@ -157,16 +177,14 @@ class Chain:
     @property
     def names(self) -> frozenset[str]:
         """The codecs and filters that a receiver must know."""
-        names = {self.codec} - {NONE.name}
+        names = {self.codec, self.delta} - {NONE.name, ""}
         if self.shuffle:
             names.add(SHUFFLE.name)
-        if self.xor:
-            names.add(XOR.name)
         return frozenset(names)
 
     def steps(self, itemsize: int) -> tuple[Step, ...]:
         """The chain as the wire names it, for elements of ``itemsize`` bytes; single bytes are not shuffled."""
-        steps = [Step(XOR.id, self.xor)] if self.xor else []
+        steps = [Step(DELTAS[self.delta].id, self.distance)] if self.delta else []
         if self.shuffle and itemsize in SHUFFLE.parameters:
             steps.append(Step(SHUFFLE.id, itemsize))
         if self.codec != NONE.name:
@@ -197,7 +215,7 @@ def encode(
     Args:
         payload: flat bytes.
         itemsize: bytes per element, for ``shuffle``.
-        base: with ``chain.xor``, the payload of the message so many offsets before; of the same size.
+        base: with ``chain.delta``, the payload that it is a delta to; of the same size.
 
     Returns:
         The encoding block and the encoded data; or None, to be sent plain: it would not get smaller, the block

@@ -195,7 +195,7 @@ class Assembler:
 
         Args:
             chunk: with an encoding that was agreed on; the caller checks that.
-            base: the whole payload that an ``xor`` step refers to (spec section 10).
+            base: the whole payload that a delta refers to (spec section 10).
 
         Raises:
             RequestRefused: ``BROKEN_TRANSFER``, of another transfer, not the next one, or of the wrong decoded size;

@@ -9,6 +9,7 @@ from gateway.errors import Code
 from tests.conformance.vector_parts import (
     BATCH,
     CHUNKED,
+    DIFF32,
     ENCODED,
     EXTENDED,
     LONG,
@@ -19,6 +20,7 @@ from tests.conformance.vector_parts import (
     SHORT,
     SHUFFLE,
     SNAPPY,
+    XOR,
     ZSTD,
     Definition,
     chunk,
@@ -180,4 +182,11 @@ BAD: Final = (
         text(0x07, '{"request":1,"subscription":1,"pattern":"wf/a","since":"yesterday"}'),
     ),
     bad("done-short", "7.4", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x20, bytes(16))),
+    bad(
+        "two-deltas",
+        "10",
+        "A delta to two bases",
+        Code.UNKNOWN_CODEC,
+        data(MESSAGE, PLAIN, encoding(16, (XOR, 1), (DIFF32, 1)) + bytes(16), flags=ENCODED),
+    ),
 )

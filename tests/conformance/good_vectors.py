@@ -17,6 +17,12 @@ from tests.conformance.vector_parts import (
     ACK,
     BATCH,
     CHUNKED,
+    COUNTERS,
+    DELTAS,
+    DIFF8,
+    DIFF16,
+    DIFF32,
+    DIFF64,
     ENCODED,
     EXTENDED,
     FAILED,
@@ -25,6 +31,7 @@ from tests.conformance.vector_parts import (
     LZ4,
     MESSAGE,
     MORE,
+    NEXT_COUNTERS,
     NEXT_RAMP,
     NO_TENSOR,
     PLAIN,
@@ -74,9 +81,9 @@ DTYPES: Final = (
 )
 
 
-def chain(name: str, *steps: tuple[int, int], payload: bytes = TOKENS, code: int = 5) -> Definition:
-    base = RAMP if XOR in {number for number, _ in steps} else None
-    meta = descriptor(code, (len(payload) // 8,))
+def chain(name: str, *steps: tuple[int, int], payload: bytes = TOKENS, code: int = 5, old: bytes = RAMP) -> Definition:
+    base = old if DELTAS.intersection(number for number, _ in steps) else None
+    meta = descriptor(code, (len(payload) // (1 if code == 6 else 8),))
     body = encoded(payload, *steps, base=base or b"")
     about = f"Steps {', '.join(f'{number} ({parameter})' for number, parameter in steps) or 'none'}"
     return Definition(f"chain-{name}", "10.1", about, data(MESSAGE, meta, body, flags=ENCODED), base=base)
@@ -343,6 +350,11 @@ CHAINS: Final = (
     chain("xor", (XOR, 255), payload=NEXT_RAMP, code=13),
     chain("xor-zstd", (XOR, 1), (ZSTD, 0), payload=NEXT_RAMP, code=13),
     chain("xor-shuffle-lz4", (XOR, 1), (SHUFFLE, 8), (LZ4, 0), payload=NEXT_RAMP, code=13),
+    chain("diff8", (DIFF8, 1), payload=NEXT_COUNTERS, code=6, old=COUNTERS),
+    chain("diff16", (DIFF16, 255), payload=NEXT_COUNTERS, code=6, old=COUNTERS),
+    chain("diff32", (DIFF32, 2), payload=NEXT_COUNTERS, code=6, old=COUNTERS),
+    chain("diff64", (DIFF64, 1), payload=NEXT_COUNTERS, code=6, old=COUNTERS),
+    chain("diff64-shuffle-zstd", (DIFF64, 1), (SHUFFLE, 8), (ZSTD, 0), payload=TOKENS[8:] + bytes(8), old=TOKENS),
 )
 
 DELIVERY: Final = (

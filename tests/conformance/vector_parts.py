@@ -18,6 +18,8 @@ T0: Final = 1_770_000_000_000_000_000
 ENCODED, CHUNKED, ACK, FAILED, EXTENDED, MORE = 1, 2, 4, 8, 16, 32
 MESSAGE, BATCH, REQUEST, REPLY = 0x10, 0x11, 0x12, 0x13
 LZ4, ZSTD, SNAPPY, SHUFFLE, XOR = 1, 2, 3, 16, 17
+DIFF8, DIFF16, DIFF32, DIFF64 = 18, 19, 20, 21
+DELTAS: Final = frozenset({XOR, DIFF8, DIFF16, DIFF32, DIFF64})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,11 @@ def step_applied(step: tuple[int, int], payload: bytes, base: bytes) -> bytes:
         return elements.T.tobytes() + payload[whole:]
     if number == XOR:
         return (np.frombuffer(payload, np.uint8) ^ np.frombuffer(base, np.uint8)).tobytes()
+    if number in DELTAS:
+        size = 1 << number - DIFF8
+        whole = len(payload) // size * size
+        now, before = (np.frombuffer(data[:whole], f"<u{size}") for data in (payload, base))
+        return bytes(now - before) + payload[whole:]
     if number == LZ4:
         return bytes(lz4.block.compress(payload, store_size=False))
     if number == ZSTD:
@@ -131,5 +138,8 @@ PLAIN: Final = descriptor(12, (2, 2))
 TOKENS: Final = (np.arange(48, dtype="<i8") * 7 % 50).tobytes()
 RAMP: Final = np.linspace(0, 1, 48, dtype="<f8").tobytes()
 NEXT_RAMP: Final = np.linspace(0, 1.001, 48, dtype="<f8").tobytes()
+COUNTERS: Final = np.array([0, 1, 255, -1, 2**31 - 1, -(2**31), 7, 8], "<i4").tobytes() + b"abc"
+NEXT_COUNTERS: Final = np.array([1, 0, 256, 0, -(2**31), 2**31 - 1, 7, 9], "<i4").tobytes() + b"abd"
+"""Steps by one, some of them over the end of the range; and bytes that are no whole element."""
 LONG: Final = np.arange(1250, dtype="<f4").tobytes()
 SHORT: Final = np.array([1, 2, 3], "<f4").tobytes()

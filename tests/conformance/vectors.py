@@ -92,11 +92,11 @@ class Vector:
     name: str
     message: bytes
     about: Description
-    """``section``, ``about``, and either ``frames`` or ``error``; ``base`` with an xor step."""
+    """``section``, ``about``, and either ``frames`` or ``error``; ``base`` with a delta."""
 
     @property
     def base(self) -> bytes | None:
-        """The payload that an xor step refers to."""
+        """The payload that a delta refers to."""
         return bytes.fromhex(self.about["base"]) if "base" in self.about else None
 
 

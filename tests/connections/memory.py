@@ -31,7 +31,7 @@ from tests.connections.transport import MemoryTransport
 
 T = TypeVar("T")
 
-EVERY_CODEC = ("lz4", "zstd", "snappy", "shuffle", "xor")
+EVERY_CODEC = (*CODEC_NAMES, *FILTER_NAMES)
 
 
 class ManualClock:

@@ -183,12 +183,15 @@ def test_a_codec_that_was_not_agreed_on() -> None:
     assert publisher.read().codes == [Code.UNKNOWN_CODEC]
 
 
-def test_xor_is_not_taken_in_a_publish() -> None:
+@pytest.mark.parametrize("step_id", [17, 18, 19, 20, 21])
+def test_deltas_are_not_taken_in_a_publish(step_id: int) -> None:
     _, publisher, _ = pair()
     frame = bytearray(b"".join(publisher.message(0, bytes(1000), chain=Chain(codec="lz4"))))
-    frame[48:52] = bytes([17, 1, 1, 0])
+    frame[48:52] = bytes([step_id, 1, 1, 0])
     publisher.send(bytes(frame))
-    assert publisher.read().codes == [Code.UNKNOWN_CODEC]
+    (error,) = publisher.read().errors
+    assert error.code == Code.UNKNOWN_CODEC
+    assert "cannot be published" in error.message
 
 
 def test_a_message_above_the_limit() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from hypothesis import strategies as st
 
-from gateway.protocol.codecs import COMPRESSORS
+from gateway.protocol.codecs import COMPRESSORS, DELTAS
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions, Extent, Identity, Quantization
@@ -67,11 +67,13 @@ def arrays(draw: st.DrawFn, max_ndim: int = MAX_NDIM) -> Array:
 
 
 @st.composite
-def chains(draw: st.DrawFn, *, xor: bool = False) -> Chain:
-    """Codec chains that compress; of quick levels only."""
+def chains(draw: st.DrawFn, *, delta: bool = False) -> Chain:
+    """Codec chains that compress; of quick levels only. Deltas of every filter, if asked for."""
     codec = draw(st.sampled_from(sorted(COMPRESSORS)))
     levels = [level for level in (-7, 0, 1, 3) if level in COMPRESSORS[codec].levels]
-    return Chain(draw(st.booleans()), codec, draw(st.sampled_from([None, *levels])), int(xor))
+    filters = sorted(DELTAS) if delta else [""]
+    level = draw(st.sampled_from([None, *levels]))
+    return Chain(draw(st.booleans()), codec, level, draw(st.sampled_from(filters)), int(delta))
 
 
 def same_bits(one: Array, other: Array) -> bool:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
+from gateway.protocol.codecs import DELTAS
 from gateway.protocol.encoding import (
     PLAIN,
     Chain,
@@ -25,7 +26,7 @@ from tests.protocol.strategies import Array, arrays, chains
 RAMP = np.arange(5000, dtype="<i8")
 PAYLOAD = RAMP.data.cast("B")
 
-LZ4, ZSTD, SNAPPY, SHUFFLE, XOR = 1, 2, 3, 16, 17
+LZ4, ZSTD, SNAPPY, SHUFFLE, XOR, DIFF64 = 1, 2, 3, 16, 17, 21
 
 
 def decoded_or_code(encoding: Encoding, data: Buffer, base: bytes | None) -> bytes | int:
@@ -76,6 +77,9 @@ def test_what_stands_after_the_end_of_the_chain_is_ignored() -> None:
         (b"\x10\1", "shuffle has parameter 1"),
         (b"\x10\x11", "shuffle has parameter 17"),
         (b"\x11\0", "xor has parameter 0"),
+        (b"\x15\0", "diff64 has parameter 0"),
+        (b"\x11\1\x14\1", "two bases"),
+        (b"\x12\1\x10\4\x13\1\x01\0", "two bases"),
         (b"\x01\0\x02\0", "lz4 is followed"),
         (b"\x02\0\x10\4", "zstd is followed"),
         (b"\x10\4\x10\4", "twice"),
@@ -97,7 +101,10 @@ def test_a_block_that_is_cut_off() -> None:
 
 @given(
     chain=st.one_of(
-        chains(), chains(xor=True), st.just(PLAIN), st.builds(Chain, st.booleans(), xor=st.integers(0, 255))
+        chains(),
+        chains(delta=True),
+        st.just(PLAIN),
+        st.builds(Chain, st.booleans(), delta=st.sampled_from(sorted(DELTAS)), distance=st.integers(1, 255)),
     )
 )
 def test_chains_have_a_text(chain: Chain) -> None:
@@ -112,8 +119,13 @@ def test_chains_have_a_text(chain: Chain) -> None:
         ("shuffle", Chain(shuffle=True), {"shuffle"}),
         ("lz4:-8", Chain(codec="lz4", level=-8), {"lz4"}),
         ("shuffle+zstd:3", Chain(shuffle=True, codec="zstd", level=3), {"shuffle", "zstd"}),
-        ("xor+snappy", Chain(codec="snappy", xor=1), {"xor", "snappy"}),
-        ("xor:2+shuffle+lz4", Chain(shuffle=True, codec="lz4", xor=2), {"xor", "shuffle", "lz4"}),
+        ("xor+snappy", Chain(codec="snappy", delta="xor", distance=1), {"xor", "snappy"}),
+        ("xor:2+shuffle+lz4", Chain(shuffle=True, codec="lz4", delta="xor", distance=2), {"xor", "shuffle", "lz4"}),
+        (
+            "diff32:1+shuffle+zstd:3",
+            Chain(shuffle=True, codec="zstd", level=3, delta="diff32", distance=1),
+            {"diff32", "shuffle", "zstd"},
+        ),
     ],
 )
 def test_texts_of_chains(text: str, chain: Chain, names: set[str]) -> None:
@@ -138,6 +150,11 @@ def test_texts_of_chains(text: str, chain: Chain, names: set[str]) -> None:
         "xor:256+lz4",
         "xor:-1+lz4",
         "xor:a",
+        "xor:0+lz4",
+        "diff16:256+lz4",
+        "diff24+lz4",
+        "xor:1+diff32:1+lz4",
+        "xor:1+xor:1+lz4",
         "+",
         "lz4+",
     ],
@@ -147,10 +164,10 @@ def test_texts_that_are_no_chain(text: str) -> None:
         Chain.parse(text)
 
 
-@given(array=arrays(max_ndim=3), chain=st.one_of(chains(), chains(xor=True)), repeat=st.integers(1, 40))
+@given(array=arrays(max_ndim=3), chain=st.one_of(chains(), chains(delta=True)), repeat=st.integers(1, 40))
 def test_round_trip(array: Array, chain: Chain, repeat: int) -> None:
     payload = array.tobytes() * repeat
-    base = payload[::-1] if chain.xor else None
+    base = payload[::-1] if chain.delta else None
     encoded = encode(chain, payload, array.itemsize, base=base)
     if encoded is None:
         return
@@ -171,6 +188,7 @@ def test_round_trip(array: Array, chain: Chain, repeat: int) -> None:
         ("lz4", [(LZ4, 0)]),
         ("shuffle+zstd:1", [(SHUFFLE, 8), (ZSTD, 0)]),
         ("xor:7+shuffle+snappy", [(XOR, 7), (SHUFFLE, 8), (SNAPPY, 0)]),
+        ("diff64:255+lz4", [(DIFF64, 255), (LZ4, 0)]),
     ],
 )
 def test_the_chain_is_named_on_the_wire(text: str, steps: list[tuple[int, int]]) -> None:
@@ -185,7 +203,7 @@ def test_single_bytes_are_not_shuffled() -> None:
     assert encoded[0].steps == (Step(LZ4, 0),)
 
 
-@pytest.mark.parametrize("chain", [PLAIN, Chain(shuffle=True), Chain(xor=1)])
+@pytest.mark.parametrize("chain", [PLAIN, Chain(shuffle=True), Chain(delta="xor", distance=1)])
 def test_a_chain_without_a_codec_encodes_nothing(chain: Chain) -> None:
     assert encode(chain, PAYLOAD, 8) is None
 
@@ -197,7 +215,7 @@ def test_what_does_not_get_smaller_is_not_encoded(payload: bytes, codec: str) ->
 
 
 def test_deltas_need_their_base() -> None:
-    chain = Chain(codec="lz4", xor=1)
+    chain = Chain(codec="lz4", delta="xor", distance=1)
     with pytest.raises(InvalidArgument, match="base"):
         encode(chain, PAYLOAD, 8)
     encoded = encode(chain, PAYLOAD, 8, base=bytes(PAYLOAD))

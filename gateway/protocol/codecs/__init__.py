@@ -4,6 +4,7 @@ from gateway.protocol.codecs.abc import Compressor, Filter
 from gateway.protocol.codecs.registry import (
     CODEC_NAMES,
     COMPRESSORS,
+    DELTAS,
     FILTER_NAMES,
     FILTERS,
     NONE,
@@ -17,6 +18,7 @@ from gateway.protocol.codecs.registry import (
 __all__ = [
     "CODEC_NAMES",
     "COMPRESSORS",
+    "DELTAS",
     "FILTERS",
     "FILTER_NAMES",
     "NONE",

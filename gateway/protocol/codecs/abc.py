@@ -67,7 +67,7 @@ class Filter(Protocol):
         """Write the filtered data to ``out``: flat, writable, of the same size, not overlapping.
 
         Args:
-            base: the payload that the data is a delta to; used by ``xor`` only.
+            base: the payload that the data is a delta to; used by delta filters only.
 
         Raises:
             InvalidArgument: the filter needs a base of the same size and did not get one.
@@ -84,6 +84,11 @@ class Filter(Protocol):
 def corrupt(message: str) -> RequestRefused:
     """The error for encoded data that does not decode to its declared size."""
     return RequestRefused(Code.CORRUPT_PAYLOAD, message)
+
+
+def base_size(base: Buffer | None) -> str:
+    """The size of a delta's base, for error messages."""
+    return "not known" if base is None else f"{len(base)} bytes"
 
 
 def check_ratio(compressor: Compressor, data: Buffer, decoded_bytes: int) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs.abc import Compressor, Filter
+from gateway.protocol.codecs.diff import Diff
 from gateway.protocol.codecs.lz4 import Lz4
 from gateway.protocol.codecs.none import NoneCodec
 from gateway.protocol.codecs.shuffle import Shuffle
@@ -17,10 +18,15 @@ NONE: Final[Compressor] = NoneCodec()
 SHUFFLE: Final[Filter] = Shuffle()
 XOR: Final[Filter] = Xor()
 
+DELTAS: Final[dict[str, Filter]] = {
+    step.name: step for step in (XOR, *(Diff(wire_id, 1 << power) for power, wire_id in enumerate(range(18, 22))))
+}
+"""The filters that need a base, by name: at most one of them stands in a chain, and the server alone uses them."""
+
 COMPRESSORS: Final[dict[str, Compressor]] = {codec.name: codec for codec in (Lz4(), Zstd(), Snappy())}
 """What really compresses, by name, in the order in which a server prefers them."""
 
-FILTERS: Final[dict[str, Filter]] = {step.name: step for step in (SHUFFLE, XOR)}
+FILTERS: Final[dict[str, Filter]] = {step.name: step for step in (SHUFFLE, *DELTAS.values())}
 """The filters by name."""
 
 CODEC_NAMES: Final = tuple(COMPRESSORS)

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from gateway.errors import InvalidArgument
-from gateway.protocol.codecs.abc import corrupt
+from gateway.protocol.codecs.abc import base_size, corrupt
 from gateway.protocol.wire import Buffer
 
 
@@ -28,18 +28,16 @@ class Xor:
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write ``data`` xor ``base`` to ``out``."""
         if base is None or len(base) != len(data):
-            raise InvalidArgument(f"xor of {len(data)} bytes needs a base of that size, not {_size(base)}")
+            raise InvalidArgument(f"xor of {len(data)} bytes needs a base of that size, not {base_size(base)}")
         _combine(data, base, out)
 
     def decode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write ``data`` xor ``base`` to ``out``; ``CORRUPT_PAYLOAD`` without a base of the same size."""
         if base is None or len(base) != len(data):
-            raise corrupt(f"delta of {len(data)} bytes to the message {parameter} before, whose size is {_size(base)}")
+            raise corrupt(
+                f"delta of {len(data)} bytes to the message {parameter} before, whose size is {base_size(base)}"
+            )
         _combine(data, base, out)
-
-
-def _size(base: Buffer | None) -> str:
-    return "not known" if base is None else f"{len(base)} bytes"
 
 
 def _combine(data: Buffer, base: Buffer, out: memoryview) -> None:

@@ -8,6 +8,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import (
     CODEC_NAMES,
     COMPRESSORS,
+    DELTAS,
     FILTER_NAMES,
     FILTERS,
     NONE,
@@ -24,13 +25,21 @@ def test_the_table_of_the_spec() -> None:
         2: "zstd",
         3: "snappy",
     }
-    assert {step.id: step.name for step in FILTERS.values()} == {16: "shuffle", 17: "xor"}
-    assert (FILTERS["shuffle"].parameters, FILTERS["xor"].parameters) == (range(2, 17), range(1, 256))
+    assert {step.id: step.name for step in FILTERS.values()} == {
+        16: "shuffle",
+        17: "xor",
+        18: "diff8",
+        19: "diff16",
+        20: "diff32",
+        21: "diff64",
+    }
+    assert FILTERS["shuffle"].parameters == range(2, 17)
+    assert all(step.parameters == range(1, 256) for step in DELTAS.values())
 
 
 def test_names_stand_in_the_order_of_preference() -> None:
     assert CODEC_NAMES == ("lz4", "zstd", "snappy")
-    assert FILTER_NAMES == ("shuffle", "xor")
+    assert FILTER_NAMES == ("shuffle", "xor", "diff8", "diff16", "diff32", "diff64")
 
 
 def test_lookups_agree() -> None:
@@ -43,7 +52,7 @@ def test_lookups_agree() -> None:
     assert compressor_of(0) is NONE
 
 
-@pytest.mark.parametrize("step_id", [4, 15, 18, 255])
+@pytest.mark.parametrize("step_id", [4, 15, 22, 255])
 def test_unknown_ids(step_id: int) -> None:
     assert not is_compressor(step_id)
     for lookup in (compressor_of, filter_of):
