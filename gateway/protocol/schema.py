@@ -1,0 +1,140 @@
+"""What a ``state`` stream is declared to hold: names, dtypes and shapes (spec section 4.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.dtypes import dtype_name, dtype_named
+from gateway.protocol.json_body import JsonBody
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import MAX_NAME_BYTES, MAX_NDIM, MAX_TENSORS
+
+_MAX_SIZE: Final = 2**53 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSchema:
+    """One tensor of a schema.
+
+    Attributes:
+        name: empty for the unnamed tensor.
+        dtype: one of :data:`gateway.protocol.dtypes.DTYPES`.
+        shape: its dimensions; None: of any size.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | None, ...]
+
+    def fits(self, spec: TensorSpec) -> bool:
+        """Whether a tensor is as declared."""
+        return (
+            spec.dtype == self.dtype
+            and len(spec.shape) == len(self.shape)
+            and all(size in (None, met) for size, met in zip(self.shape, spec.shape, strict=True))
+        )
+
+    def fields(self) -> dict[str, Any]:
+        """As JSON."""
+        return {"dtype": dtype_name(self.dtype), "shape": list(self.shape)}
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The tensors that every message of a stream holds. Their order says nothing: two schemas with the same are equal.
+
+    Attributes:
+        tensors: at least one, ordered by name.
+    """
+
+    tensors: tuple[TensorSchema, ...]
+
+    @classmethod
+    def parse(cls, fields: Mapping[str, Any], what: str = "schema") -> Schema:
+        """Read ``{"dtype": …, "shape": […]}``, or ``{"tensors": {name: {"dtype": …, "shape": […]}}}``.
+
+        Args:
+            fields: the JSON object.
+            what: where it stands, for errors.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``, a field that is missing or wrong.
+        """
+        body = JsonBody(what, dict(fields))
+        named = body.mapping_or_none("tensors")
+        if named is None:
+            return cls((_parse_tensor("", body),))
+        if not 0 < len(named) <= MAX_TENSORS:
+            raise RequestRefused(
+                Code.INVALID_REQUEST, f"{what} of {len(named)} tensors: it takes from 1 to {MAX_TENSORS}"
+            )
+        tensors = JsonBody(f"{what}.tensors", named)
+        return cls(tuple([_parse_tensor(name, tensors.nested(name)) for name in sorted(named)]))
+
+    def fields(self) -> dict[str, Any]:
+        """The JSON object that :meth:`parse` reads."""
+        if len(self.tensors) == 1 and not self.tensors[0].name:
+            return self.tensors[0].fields()
+        return {"tensors": {tensor.name: tensor.fields() for tensor in self.tensors}}
+
+    def shape_of(self, name: str) -> tuple[int | None, ...] | None:
+        """The declared dimensions of a tensor; None if there is no such tensor."""
+        return next((tensor.shape for tensor in self.tensors if tensor.name == name), None)
+
+    def check(self, specs: Sequence[TensorSpec], stream: str) -> None:
+        """Check a message's tensors.
+
+        Args:
+            specs: of the message, or of one record of a batch.
+            stream: its name, for the error.
+
+        Raises:
+            RequestRefused: ``SCHEMA_MISMATCH``, with what was met and what is declared.
+        """
+        met = {spec.name: spec for spec in specs}
+        if len(met) == len(self.tensors) and all(
+            tensor.name in met and tensor.fits(met[tensor.name]) for tensor in self.tensors
+        ):
+            return
+        raise RequestRefused(
+            Code.SCHEMA_MISMATCH, f"stream {stream} holds {self} by its schema, the message has {_listed(specs)}"
+        )
+
+    def __str__(self) -> str:
+        return _listed(self.tensors)
+
+
+def _parse_tensor(name: str, body: JsonBody) -> TensorSchema:
+    try:
+        dtype = dtype_named(body.text("dtype"))
+    except RequestRefused as refusal:
+        raise RequestRefused(Code.INVALID_REQUEST, f"tensor {name[:80]!r} of a schema: {refusal.message}") from None
+    if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
+        raise RequestRefused(
+            Code.INVALID_REQUEST, f"tensor {name[:80]!r}... of a schema: at most {MAX_NAME_BYTES} bytes"
+        )
+    shape = body.get("shape")
+    if not isinstance(shape, list | tuple) or len(shape) > MAX_NDIM or not all(map(_is_size, shape)):
+        problem = f"shape must be a list of at most {MAX_NDIM} integers of 0 or more, or null for any size"
+        raise RequestRefused(Code.INVALID_REQUEST, f"tensor {name[:80]!r} of a schema: {problem}")
+    return TensorSchema(name, dtype, tuple(shape))
+
+
+def _is_size(size: object) -> bool:
+    return size is None or (type(size) is int and 0 <= size <= _MAX_SIZE)
+
+
+def _listed(tensors: Iterable[TensorSchema | TensorSpec]) -> str:
+    """Tensors for people: ``w: float32[64, *], b: float32[64]``."""
+    shown = [_shown(tensor) for tensor in tensors]
+    return ", ".join(shown) or "no tensor"
+
+
+def _shown(tensor: TensorSchema | TensorSpec) -> str:
+    sizes = ", ".join(["*" if size is None else str(size) for size in tensor.shape])
+    return f"{tensor.name[:80] + ': ' if tensor.name else ''}{dtype_name(tensor.dtype)}[{sizes}]"
