@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+
+class Step(NamedTuple):
+    """What a cursor learned from messages that arrived."""
+
+    skipped: int
+    """Messages before them that did not come."""
+    repeated: int
+    """How many of them, from the first on, were seen before."""
+
 
 class Cursor:
     """The next offset that is expected.
@@ -17,17 +28,16 @@ class Cursor:
         self.epoch = 0
         self.next: int | None = None
 
-    def advance(self, epoch: int, offset: int, count: int) -> int | None:
-        """Go past ``count`` messages from ``offset`` on.
+    def advance(self, epoch: int, offset: int, count: int) -> Step:
+        """Go past ``count`` messages from ``offset`` on; never back.
 
-        Returns:
-            How many messages before them were skipped; None if these were seen before.
+        A record batch may overlap what was seen: history gives it whole (spec section 5.2).
         """
-        skipped = 0
-        if self.next is not None and epoch == self.epoch:
-            skipped = offset - self.next
-            if skipped < 0:
-                return None
-        self.epoch = epoch
-        self.next = offset + count
-        return skipped
+        end = offset + count
+        if self.next is None or epoch != self.epoch:
+            self.epoch = epoch
+            self.next = end
+            return Step(0, 0)
+        ahead = offset - self.next
+        self.next = max(self.next, end)
+        return Step(ahead, 0) if ahead >= 0 else Step(0, min(-ahead, count))

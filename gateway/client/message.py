@@ -224,6 +224,21 @@ class RecordBatch:
         """From publishing the first record to arrival here, both by the gateway's clock; at least 0."""
         return max(0, self.received_ns - self.timestamp_ns) / 1e9
 
+    def after(self, count: int) -> RecordBatch:
+        """The batch without its first ``count`` records, fewer than there are; a view of the same buffer."""
+        return RecordBatch(
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset + count,
+            self.count - count,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            self._spec,
+            memoryview(self._payload)[count * self._spec.nbytes :],
+        )
+
     def messages(self) -> Iterator[Message]:
         """Each record as a message of its own."""
         size = self._spec.nbytes

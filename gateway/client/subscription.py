@@ -179,13 +179,15 @@ class Subscription:
         if cursor is None:
             cursor = self._cursors[stream] = Cursor()
         first = cursor.next
-        skipped = cursor.advance(item.epoch, item.offset, item.count)
-        if skipped is None:
-            self._duplicates += item.count
-            return
-        if skipped:
+        step = cursor.advance(item.epoch, item.offset, item.count)
+        if step.repeated:
+            self._duplicates += step.repeated
+            if isinstance(item, Message) or step.repeated == item.count:
+                return
+            item = item.after(step.repeated)
+        if step.skipped:
             if item.kind is Kind.STATE:
-                self._conflated += skipped
+                self._conflated += step.skipped
             else:
                 self._tell_gap(Gap(stream, Code.QUEUE_FULL, first or 0, item.offset - 1))
         self._received += item.count
@@ -195,8 +197,9 @@ class Subscription:
     def skip(self, gap: Gap, epoch: int) -> None:
         """The gateway announced a gap (spec section 7.2)."""
         cursor = self._cursors.setdefault(gap.stream, Cursor())
-        if cursor.advance(epoch, gap.first, gap.last - gap.first + 1) is not None:
-            self._tell_gap(gap)
+        first = gap.first + cursor.advance(epoch, gap.first, gap.last - gap.first + 1).repeated
+        if first <= gap.last:
+            self._tell_gap(gap._replace(first=first))
 
     def fail(self, error: Exception, count: int = 1) -> None:
         """Something that arrived cannot be delivered."""
@@ -206,8 +209,9 @@ class Subscription:
     def fail_at(self, error: Exception, stream: str, epoch: int, offset: int, count: int) -> None:
         """Messages whose place in the stream is known cannot be delivered: they are no gap."""
         cursor = self._cursors.setdefault(stream, Cursor())
-        if cursor.advance(epoch, offset, count) is not None:
-            self.fail(error, count)
+        fresh = count - cursor.advance(epoch, offset, count).repeated
+        if fresh:
+            self.fail(error, fresh)
 
     def _tell_gap(self, gap: Gap) -> None:
         self._dropped += gap.last - gap.first + 1

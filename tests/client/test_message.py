@@ -80,6 +80,14 @@ def test_a_batch_taken_apart_gives_messages_over_the_same_memory() -> None:
     assert all(np.shares_memory(record.tensor, received.array) for record in messages)
 
 
+def test_a_batch_without_its_first_records_is_over_the_same_memory() -> None:
+    received = batch(4)
+    rest = received.after(3)
+    assert (rest.offset, rest.count) == (13, 1)
+    assert rest.array.tolist() == [[6, 7]]
+    assert np.shares_memory(rest.array, received.array)
+
+
 def test_records_of_zero_dimensions_stay_arrays() -> None:
     scalars = RecordBatch("wf/x", None, 0, 0, 2, 0, 0, 0, TensorSpec("", F4, ()), np.array([1, 2], F4).tobytes())
     assert [record.tensor.shape for record in scalars.messages()] == [(), ()]

@@ -110,6 +110,19 @@ def test_what_comes_twice_is_delivered_once() -> None:
     assert (subscription.stats.received, subscription.stats.duplicates) == (3, 2)
 
 
+async def test_a_batch_that_overlaps_what_was_seen_gives_its_new_records() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    for item in (message(0), batch(0, 3), batch(1, 2), batch(2, 4)):
+        subscription.deliver(item)
+    await subscription.close()
+    records = [record async for record in subscription]
+    assert [record.offset for record in records] == [0, 1, 2, 3, 4, 5]
+    assert [record.tensor.tolist() for record in records[1:]] == [[2 * n, 2 * n + 1] for n in range(1, 6)]
+    assert (subscription.stats.received, subscription.stats.duplicates) == (6, 4)
+    assert noted.gaps == []
+
+
 def test_jumps_of_a_state_stream_were_conflated_by_the_gateway() -> None:
     noted = Noted()
     subscription = noted.make()
@@ -137,6 +150,16 @@ def test_an_announced_gap_is_told_once() -> None:
     subscription.deliver(message(10))
     assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
     assert (subscription.stats.dropped, subscription.stats.received) == (4, 2)
+
+
+def test_of_a_gap_that_overlaps_what_was_seen_the_rest_is_told() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(5))
+    subscription.skip(Gap("wf/x", Code.QUEUE_FULL, 4, 9), epoch=1)
+    subscription.fail_at(RequestRefused(Code.CORRUPT_PAYLOAD, "bad"), "wf/x", 1, 8, 4)
+    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
+    assert (subscription.stats.dropped, subscription.stats.failed) == (4, 2)
 
 
 def test_a_new_epoch_is_neither_a_gap_nor_a_duplicate() -> None:
