@@ -57,6 +57,9 @@ class Clock(Protocol):
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call back after what is being done now."""
 
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> None:
+        """Call back when ``delay_s`` have passed. Cannot be taken back: the callback sees whether it still matters."""
+
 
 class Workers(Protocol):
     """Threads for work that would hold up the loop (encoding releases the GIL)."""

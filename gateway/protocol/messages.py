@@ -241,6 +241,7 @@ class Error:
     correlation: int | None = None
     stream: str | None = None
     transfer: int | None = None
+    subscription: int | None = None
 
     @classmethod
     def of(cls, refusal: PeerError, **answers: Any) -> Error:

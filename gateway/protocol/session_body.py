@@ -244,6 +244,7 @@ def _read_error(body: JsonBody) -> Error:
         correlation=body.integer_or_none("correlation"),
         stream=body.text_or_none("stream"),
         transfer=body.integer_or_none("transfer", U32_MAX),
+        subscription=body.integer_or_none("subscription", U32_MAX),
     )
 
 

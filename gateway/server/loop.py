@@ -23,6 +23,10 @@ class LoopClock:
         """Call back in the next turn of the loop."""
         self._loop.call_soon(callback)
 
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> None:
+        """Call back in a later turn."""
+        self._loop.call_later(delay_s, callback)
+
 
 class ThreadWorkers:
     """The :class:`~gateway.connections.ports.Workers` of an event loop.

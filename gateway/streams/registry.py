@@ -34,6 +34,7 @@ class StreamRegistry:
         self._rules = rules or StreamRules()
         self.budget = HistoryBudget(history_total_bytes)
         self._by_name: dict[StreamName, Stream] = {}
+        self._last_id = 0
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -70,9 +71,14 @@ class StreamRegistry:
         config = self._rules.of(name)
         kind = self._kind_of(name, kind, config.kind)
         history = History(config.history_of(kind), self.budget)
-        stream = Stream(StreamId(len(self._by_name) + 1), name, kind, epoch, config, history)
+        stream = Stream(self.next_id(), name, kind, epoch, config, history)
         self._by_name[name] = stream
         return stream, True
+
+    def next_id(self) -> StreamId:
+        """A number that nothing has on the wire, nor will have again."""
+        self._last_id += 1
+        return StreamId(self._last_id)
 
     def _kind_of(self, name: StreamName, asked: Kind | None, configured: Kind | None) -> Kind:
         if configured is not None and asked is not None and asked is not configured:

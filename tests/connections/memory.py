@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -40,6 +41,8 @@ class ManualClock:
     def __init__(self) -> None:
         self.now_ns = START_NS
         self._soon: deque[Callable[[], object]] = deque()
+        self._later: list[tuple[int, int, Callable[[], object]]] = []
+        self._asked = 0
 
     def time_ns(self) -> int:
         self.now_ns += 1
@@ -50,6 +53,24 @@ class ManualClock:
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         self._soon.append(callback)
+
+    def call_later(self, delay_s: float, callback: Callable[[], object]) -> None:
+        self._asked += 1
+        heapq.heappush(self._later, (self.now_ns + round(delay_s * 1e9), self._asked, callback))
+
+    @property
+    def timers(self) -> int:
+        """How many calls are still to be made later."""
+        return len(self._later)
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass; who asked to be called within it is called, each at its time."""
+        until_ns = self.now_ns + round(seconds * 1e9)
+        while self._later and self._later[0][0] <= until_ns:
+            due_ns, _, callback = heapq.heappop(self._later)
+            self.now_ns = max(self.now_ns, due_ns)
+            callback()
+        self.now_ns = max(self.now_ns, until_ns)
 
     def turn(self) -> bool:
         """End the turn: call back whoever asked for it; whether anybody did."""

@@ -36,6 +36,18 @@ async def test_a_call_soon_is_made_in_the_next_turn() -> None:
     assert called == ["soon"]
 
 
+async def test_a_call_later_is_made_in_its_time() -> None:
+    clock = LoopClock(asyncio.get_running_loop())
+    called: list[str] = []
+    over = asyncio.Event()
+    clock.call_later(0.02, over.set)
+    clock.call_later(0.01, lambda: called.append("later"))
+    clock.call_later(0, lambda: called.append("at once"))
+    assert not called
+    await over.wait()
+    assert called == ["at once", "later"]
+
+
 async def test_time() -> None:
     clock = LoopClock(asyncio.get_running_loop())
     assert clock.time_ns() > 1_700_000_000 * 10**9

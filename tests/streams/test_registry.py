@@ -27,6 +27,14 @@ def test_the_first_open_creates_a_stream_and_the_next_finds_it() -> None:
     assert list(registry) == [stream]
 
 
+def test_every_number_is_given_once() -> None:
+    registry = StreamRegistry(10)
+    first, _ = registry.open(A, None, NOW_NS)
+    other = registry.next_id()
+    second, _ = registry.open(B, None, NOW_NS)
+    assert len({first.id, other, second.id, registry.next_id()}) == 4
+
+
 def test_a_stream_is_a_state_by_default() -> None:
     stream, _ = StreamRegistry(10).open(A, None, NOW_NS)
     assert stream.kind is Kind.STATE
