@@ -1,4 +1,4 @@
-"""What becomes of numbers when a view asks for another dtype (spec section 4.6): casting and quantization.
+"""What becomes of numbers when a view asks for another dtype (spec section 4.5): casting and quantization.
 
 Pure numpy; knows no messages. Both ends share it: the gateway casts, the SDK takes a quantization back.
 """

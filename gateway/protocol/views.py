@@ -1,4 +1,4 @@
-"""Views: what a subscriber wants of a stream instead of the whole (spec section 4.6).
+"""Views: what a subscriber wants of a stream instead of the whole (spec section 4.5).
 
 A view is a plain value. It says which elements (in numpy's terms), in which dtype, and how often at most; and it can
 tell, without any data, what it makes of a tensor. Computing it is the business of :mod:`gateway.streams.view`.
@@ -52,7 +52,7 @@ Item = int | Span | EllipsisType
 
 @dataclass(frozen=True, slots=True, init=False)
 class View:
-    """A receiver's wish (spec section 4.6). Views that ask for the same of every tensor are equal, however written.
+    """A receiver's wish (spec section 4.5). Views that ask for the same of every tensor are equal, however written.
 
     Args:
         slice: what ``np.s_[...]`` gives: an integer, a slice, ``...``, or a tuple of them. Of a record batch it is

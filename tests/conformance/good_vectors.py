@@ -517,6 +517,17 @@ DELIVERY: Final = (
     Definition("done", "7.4", "Offsets 15 to 20 are processed", frame(0x20, struct.pack("<IIQQ", 7, 0, 15, 20))),
     Definition("credit", "7.5", "16 messages and 1 MiB more", frame(0x1F, struct.pack("<IIQ", 5, 16, 1 << 20))),
     Definition("cancel", "8.1", "As it arrives at the replier", frame(0x22, struct.pack("<IIQ", 17, 0, 99))),
+    Definition(
+        "view-quantized",
+        "4.5",
+        "Float32 from -64 to 63.5 as uint8; not finite: NaN, and infinities of both signs",
+        data(
+            MESSAGE,
+            descriptor(6, (2, 4)),
+            extensions(extension(4, 12, struct.pack("<dd", 0.5, 128.0))) + bytes((0, 255, 128, 130, 129, 0, 255, 0)),
+            flags=EXTENDED,
+        ),
+    ),
 )
 
 GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -116,6 +118,15 @@ def test_integers_that_fit_stay_as_they_are() -> None:
     assert dequantize(shown, how).tolist() == [0, 510]
     with pytest.raises(OverflowError, match="0 to 4294967296"):
         cast(np.array([0, 2**32], np.int64), np.dtype(np.int32))
+
+
+def test_the_example_of_the_specification() -> None:
+    numbers = np.array([[-64, 63.5, 0, 1.2], [0.3, np.nan, np.inf, -np.inf]], np.float32)
+    shown, how = quantize(numbers, np.dtype(np.uint8))
+    assert (how.dtype_code, how.scale, how.zero_point) == (12, 0.5, 128.0)
+    vector = (Path(__file__).parents[2] / "spec/vectors/view-quantized.bin").read_bytes()
+    assert shown.tobytes() == vector[-8:]
+    assert dequantize(shown, how).tolist() == [[-64.0, 63.5, 0.0, 1.0], [0.5, -64.0, 63.5, -64.0]]
 
 
 def test_nothing_finite_and_nothing_at_all() -> None:
