@@ -137,6 +137,20 @@ def _write_headers(headers: Mapping[str, Any]) -> bytes:
     return text + PADDING[-len(text) % 8]
 
 
+def with_specs(meta: Buffer, specs: Sequence[TensorSpec]) -> bytes:
+    """The meta block of a message with other tensors and the same headers, byte for byte.
+
+    Args:
+        meta: a good meta block; not kept.
+        specs: of the tensors, at most 255, with different names.
+    """
+    block = bytes(meta)
+    headers = block[_descriptors_end(block) :] if block else b""
+    if specs:
+        return _write_descriptors(specs) + headers
+    return _NO_TENSOR_BLOCK + headers if headers else b""
+
+
 def parse_meta(meta: Buffer) -> Meta:
     """Parse a meta block. What it returns holds no view of ``meta``.
 

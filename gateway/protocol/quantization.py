@@ -41,6 +41,11 @@ def may_cast(source: DTypeLike, target: DTypeLike) -> bool:
     return not (have == "f" and want == "i") or target in _QUANTIZABLE
 
 
+def must_quantize(source: DTypeLike, target: DTypeLike) -> bool:
+    """Whether tensors of one dtype are quantized to become the other, whatever they hold."""
+    return _kind(source) == "f" and target in _QUANTIZABLE
+
+
 def cast(array: Array, target: DTypeLike) -> tuple[Array, Quantization | None]:
     """An array as another dtype.
 

@@ -18,12 +18,14 @@ import numpy as np
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.dtypes import DTypeLike, dtype_name, dtype_named
 from gateway.protocol.json_body import EXACT_MAX
-from gateway.protocol.quantization import may_cast
+from gateway.protocol.quantization import may_cast, must_quantize
 from gateway.protocol.tensors import Array, TensorSpec
 from gateway.protocol.wire import MAX_NAME_BYTES, MAX_NDIM
 
 MIN_RATE_HZ: Final = 0.001
 MAX_RATE_HZ: Final = 1000.0
+
+MANY_QUANTIZED: Final = "only one tensor of a message can be quantized: name it by `tensor`"
 
 _ELLIPSIS_TEXT: Final = "..."
 _FIELDS: Final = frozenset({"slice", "dtype", "max_rate_hz", "tensor"})
@@ -147,10 +149,10 @@ class View:
             if isinstance(item, Span):
                 shape.append(len(item.indices(length)))
             elif not -length <= item < length:
-                raise self._misfit(spec, f"index {item} is outside of a dimension of {length}")
+                raise self.misfit(spec, f"index {item} is outside of a dimension of {length}")
         target = self.wire_dtype or spec.dtype
         if not may_cast(spec.dtype, target):
-            raise self._misfit(spec, f"{dtype_name(spec.dtype)} cannot become {dtype_name(target)}")
+            raise self.misfit(spec, f"{dtype_name(spec.dtype)} cannot become {dtype_name(target)}")
         return TensorSpec(spec.name, target, tuple(shape))
 
     def select(self, specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
@@ -173,7 +175,13 @@ class View:
         Raises:
             RequestRefused: ``INVALID_VIEW``, see :meth:`check` and :meth:`select`.
         """
-        return tuple(self.check(specs[place]) for place in self.select(specs))
+        places = self.select(specs)
+        shown = tuple(self.check(specs[place]) for place in places)
+        if len(places) > 1:
+            for place, spec in zip(places, shown, strict=True):
+                if must_quantize(specs[place].dtype, spec.dtype):
+                    raise self.misfit(specs[place], MANY_QUANTIZED)
+        return shown
 
     def canonical(self, spec: TensorSpec) -> View:
         """The one view among those that take the same of this tensor: resolved against its shape and dtype.
@@ -210,11 +218,12 @@ class View:
         ndim = len(spec.shape)
         items = [item for item in self.slice if not isinstance(item, EllipsisType)]
         if len(items) > ndim:
-            raise self._misfit(spec, f"it takes {len(items)} dimensions")
+            raise self.misfit(spec, f"it takes {len(items)} dimensions")
         at = self.slice.index(Ellipsis) if Ellipsis in self.slice else len(items)
         return [*items[:at], *[_ALL] * (ndim - len(items)), *items[at:]]
 
-    def _misfit(self, spec: TensorSpec, problem: str) -> RequestRefused:
+    def misfit(self, spec: TensorSpec, problem: str) -> RequestRefused:
+        """The error for a tensor that the view does not fit: ``INVALID_VIEW``."""
         name = f"tensor {spec.name!r}" if spec.name else "the tensor"
         met = f"{name} of dtype {dtype_name(spec.dtype)} and shape {list(spec.shape)}"
         return RequestRefused(Code.INVALID_VIEW, f"view {self} does not fit {met}: {problem}")

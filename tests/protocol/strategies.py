@@ -76,6 +76,20 @@ def chains(draw: st.DrawFn, *, delta: bool = False) -> Chain:
     return Chain(draw(st.booleans()), codec, level, draw(st.sampled_from(filters)), int(delta))
 
 
+_bounds = st.none() | st.integers(-10, 10)
+_spans = st.builds(slice, _bounds, _bounds, st.none() | st.integers(-4, 4).filter(bool))
+_items = st.integers(-9, 9) | _spans
+
+
+@st.composite
+def indices(draw: st.DrawFn, max_ndim: int = 4) -> tuple[Any, ...]:
+    """What may stand in ``np.s_[...]``."""
+    index = draw(st.lists(_items, max_size=max_ndim))
+    if draw(st.booleans()):
+        index.insert(draw(st.integers(0, len(index))), Ellipsis)  # type: ignore[arg-type]  # it may stand anywhere
+    return tuple(index)
+
+
 def same_bits(one: Array, other: Array) -> bool:
     """Whether two arrays have the same dtype, shape and bytes; unlike ``==``, NaN equals itself."""
     return one.dtype == other.dtype and one.shape == other.shape and one.tobytes() == other.tobytes()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, RequestRefused, UnsupportedDtype
-from gateway.protocol.meta import Meta, parse_meta, write_meta, write_tensor_meta
+from gateway.protocol.meta import Meta, parse_meta, with_specs, write_meta, write_tensor_meta
 from gateway.protocol.tensors import TensorSpec, payload_layout, view_tensors
 from gateway.protocol.wire import MAX_HEADERS_BYTES, MAX_TENSORS
 from tests.protocol.strategies import dtypes, headers, names, shapes
@@ -40,6 +40,13 @@ def test_round_trip(specs: list[TensorSpec], headers: dict[str, Any] | None) -> 
     block = write_meta(specs, headers)
     assert len(block) % 8 == 0
     assert parse_meta(memoryview(block)) == Meta(tuple(specs), headers, payload_layout(specs)[1])
+
+
+@given(SPECS, SPECS, headers)
+def test_other_tensors_leave_the_headers_as_they_are(
+    specs: list[TensorSpec], others: list[TensorSpec], headers: dict[str, Any] | None
+) -> None:
+    assert with_specs(memoryview(write_meta(specs, headers)), others) == write_meta(others, headers)
 
 
 @pytest.mark.parametrize(

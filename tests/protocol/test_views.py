@@ -15,20 +15,7 @@ from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.quantization import may_cast
 from gateway.protocol.tensors import TensorSpec, spec_of
 from gateway.protocol.views import Span, View
-from tests.protocol.strategies import Array, arrays, dtypes, same_bits, shapes
-
-bounds = st.none() | st.integers(-10, 10)
-spans = st.builds(slice, bounds, bounds, st.none() | st.integers(-4, 4).filter(bool))
-items = st.integers(-9, 9) | spans
-
-
-@st.composite
-def indices(draw: st.DrawFn, max_ndim: int = 4) -> tuple[Any, ...]:
-    """What may stand in ``np.s_[...]``."""
-    index = draw(st.lists(items, max_size=max_ndim))
-    if draw(st.booleans()):
-        index.insert(draw(st.integers(0, len(index))), Ellipsis)  # type: ignore[arg-type]  # it may stand anywhere
-    return tuple(index)
+from tests.protocol.strategies import Array, arrays, dtypes, indices, same_bits, shapes
 
 
 @given(arrays(max_ndim=4), indices())

@@ -1,0 +1,225 @@
+"""Computes views of messages (spec section 4.5). Slow: called in worker threads. Knows no receivers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from gateway.errors import RequestRefused
+from gateway.protocol.data import DataFrame, parse_data, write_data
+from gateway.protocol.encoding import decode, decode_into
+from gateway.protocol.extensions import Extensions
+from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.limits import Limits
+from gateway.protocol.meta import parse_meta, with_specs
+from gateway.protocol.quantization import cast
+from gateway.protocol.tensors import Array, TensorSpec, payload_buffers, payload_layout, view_tensors
+from gateway.protocol.views import MANY_QUANTIZED, View
+from gateway.protocol.wire import Buffer, Opcode
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run, Source
+
+JOIN_BYTES: Final = 16 * 1024
+"""Smaller frames are joined to one run; larger ones are a run each, so that a fan-out can encode their payload."""
+
+
+_BATCH_HEAD_BYTES: Final = 1024
+"""More than header, descriptor and extension block of a record batch, which goes out in one frame."""
+
+
+class Misfit(NamedTuple):
+    """Messages that a view does not fit, or that cannot be decoded."""
+
+    first: int
+    last: int
+    refusal: RequestRefused
+
+
+class Shown(NamedTuple):
+    """Messages as a view shows them.
+
+    Attributes:
+        run: the frames, for a delivery of their own.
+        frame: if it is one with a payload worth encoding, that frame, whose buffers are those of the run.
+        itemsize: bytes of an element, for codecs.
+    """
+
+    run: Run
+    frame: DataFrame | None
+    itemsize: int
+
+
+class ShownLarge(NamedTuple):
+    """A message as a view shows it, to go out in chunks: a frame with the whole payload."""
+
+    frame: DataFrame
+    itemsize: int
+
+
+Part = Shown | ShownLarge | Misfit
+
+
+def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) -> list[Part]:
+    """What a view makes of messages, in their order.
+
+    Args:
+        view: what is asked for.
+        entry: of the stream; a large message is whole.
+        source: the view's own.
+        limits: bounds on results; payloads above ``chunk_bytes`` go out in chunks.
+    """
+    parts: list[Part] = []
+    small: list[DataFrame] = []
+    for frame in _frames_of(entry):
+        try:
+            shown = show_frame(view, frame, source.id, limits)
+        except RequestRefused as refusal:
+            last = frame.offset + frame.count - 1
+            _join(source, small, parts)
+            before = parts[-1] if parts else None
+            if isinstance(before, Misfit) and before.refusal.code == refusal.code:
+                parts[-1] = before._replace(last=last)
+            else:
+                parts.append(Misfit(frame.offset, last, refusal))
+            continue
+        if len(shown.payload) < JOIN_BYTES:
+            small.append(shown)
+            continue
+        _join(source, small, parts)
+        itemsize = parse_meta(shown.meta).specs[0].dtype.itemsize
+        if len(shown.payload) > limits.chunk_bytes and shown.opcode == Opcode.MESSAGE:
+            parts.append(ShownLarge(shown, itemsize))
+        else:
+            buffers = _written(shown)
+            run = Run(source, shown.offset, shown.count, tuple(buffers), bytes_of(buffers), 0, shown.count)
+            parts.append(Shown(run, shown, itemsize))
+    _join(source, small, parts)
+    return parts
+
+
+def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> DataFrame:
+    """What a view makes of one message or record batch.
+
+    Args:
+        frame: of the stream, with its payload, encoded or not.
+        stream_id: of the view.
+
+    Returns:
+        The frame of the view, plain. Its payload may be that of ``frame``, if the view takes all of it.
+
+    Raises:
+        RequestRefused: ``INVALID_VIEW``, the view does not fit; ``CORRUPT_PAYLOAD``.
+    """
+    specs = parse_meta(frame.meta).specs
+    count = frame.count if frame.opcode == Opcode.BATCH else None
+    wanted = view.check_all(specs)
+    _check_size(view, specs, wanted, count, limits)
+    payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
+    tensors = view_tensors(specs, payload, count=count)
+    arrays: list[Array] = []
+    quantized = None
+    for place, spec in zip(view.select(specs), wanted, strict=True):
+        taken = view.apply(tensors[place], is_batch=count is not None)
+        try:
+            array, how = cast(taken, spec.dtype)
+        except OverflowError as error:
+            raise view.misfit(specs[place], str(error)) from None
+        if how is not None and len(wanted) > 1:
+            raise view.misfit(specs[place], MANY_QUANTIZED)
+        arrays.append(array)
+        quantized = how
+    buffers = payload_buffers(arrays) if arrays else []
+    return DataFrame(
+        opcode=frame.opcode,
+        flags=0,
+        stream=stream_id,
+        publisher=frame.publisher,
+        offset=frame.offset,
+        timestamp_ns=frame.timestamp_ns,
+        count=frame.count,
+        meta=memoryview(with_specs(frame.meta, wanted)),
+        encoding=None,
+        plan=None,
+        payload=memoryview(buffers[0] if len(buffers) == 1 else b"".join(buffers)),
+        extensions=None if quantized is None else Extensions(quantized=quantized),
+    )
+
+
+def _written(frame: DataFrame) -> list[Buffer]:
+    return write_data(
+        frame.opcode,
+        stream=frame.stream,
+        publisher=frame.publisher,
+        offset=frame.offset,
+        timestamp_ns=frame.timestamp_ns,
+        meta=frame.meta,
+        count=frame.count if frame.opcode == Opcode.BATCH else None,
+        payload=(frame.payload,),
+        extensions=frame.extensions,
+    )
+
+
+def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
+    """Small frames, one after the other, become one run; ``frames`` is empty afterwards."""
+    if not frames:
+        return
+    whole = bytearray()
+    last_at = 0
+    for frame in frames:
+        last_at = len(whole)
+        for buffer in _written(frame):
+            whole += buffer
+    count = sum([frame.count for frame in frames])
+    run = Run(source, frames[0].offset, count, (bytes(whole),), len(whole), last_at, frames[-1].count)
+    parts.append(Shown(run, None, 1))
+    frames.clear()
+
+
+def _check_size(
+    view: View, specs: Sequence[TensorSpec], wanted: Sequence[TensorSpec], count: int | None, limits: Limits
+) -> None:
+    """A dtype may be wider than the tensor's own."""
+    size = payload_layout(wanted)[1] * (count or 1)
+    bound = limits.max_message_bytes if count is None else limits.max_frame_bytes - _BATCH_HEAD_BYTES
+    if size > bound:
+        raise view.misfit(specs[0], f"the result of {size} bytes is larger than {bound}")
+
+
+def _frames_of(entry: Run | LargeMessage) -> list[DataFrame]:
+    if isinstance(entry, Run):
+        data = memoryview(entry.buffers[0] if len(entry.buffers) == 1 else b"".join(entry.buffers))
+        return [parse_data(data, frame) for frame in iter_frames(data)]
+    return [
+        DataFrame(
+            opcode=entry.opcode,
+            flags=0,
+            stream=entry.source.id,
+            publisher=entry.publisher,
+            offset=entry.offset or 0,
+            timestamp_ns=entry.timestamp_ns,
+            count=1,
+            meta=memoryview(entry.meta),
+            encoding=None,
+            plan=None,
+            payload=memoryview(_whole_payload(entry)),
+            extensions=None,
+        )
+    ]
+
+
+def _whole_payload(message: LargeMessage) -> Buffer:
+    first = message.chunks[0]
+    if len(message.chunks) == 1 and first.encoding is None:
+        return first.data
+    whole = np.empty(message.plan.payload_bytes, np.uint8).data
+    at = 0
+    for chunk in message.chunks:
+        end = at + (len(chunk.data) if chunk.encoding is None else chunk.encoding.decoded_bytes)
+        if chunk.encoding is None:
+            whole[at:end] = chunk.data
+        else:
+            decode_into(chunk.encoding, chunk.data, whole[at:end])
+        at = end
+    return whole.toreadonly()
