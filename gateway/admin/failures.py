@@ -22,6 +22,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.UNAUTHENTICATED: 401,
     Code.TRANSFER_ABORTED: 503,
     Code.PEER_GONE: 503,
+    Code.TRANSFER_TIMEOUT: 503,
     Code.QUEUE_FULL: 429,
     Code.NO_SUCH_PEER: 404,
     Code.DRAINING: 503,
@@ -41,6 +42,15 @@ STATUSES: Final[dict[int, int]] = {
     Code.LIMIT_EXCEEDED: 429,
     Code.NOT_REQUESTED: 409,
     Code.INTERNAL: 500,
+    Code.SCHEMA_MISMATCH: 422,
+    Code.DURABILITY_MISMATCH: 409,
+    Code.INVALID_VIEW: 422,
+    Code.EXPIRED: 410,
+    Code.DEAD_LETTER: 410,
+    Code.HISTORY_LOST: 410,
+    Code.OUT_OF_WINDOW: 409,
+    Code.CANCELLED: 409,
+    Code.INVALID_REGION: 422,
     Code.FORBIDDEN: 403,
 }
 """The HTTP status of a code. One that is missing here is the gateway's own fault: 500."""

@@ -9,6 +9,7 @@ from functools import partial
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass
 from gateway.connections.encode_lane import EncodeLane
+from gateway.connections.formats import Format
 from gateway.connections.recode import recode_chunk
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
@@ -184,12 +185,12 @@ class _Encoding:
             part.send_chunk(self._message, len(form) - 1)
 
 
-def whole_as_run(message: LargeMessage, delivery: DeliveryClass) -> Callable[[], Run | Gap]:
+def whole_as_run(message: LargeMessage, form: Format) -> Callable[[], Run | Gap]:
     """Work for a thread: the message in one piece, for a format that does not take chunks."""
 
     def work() -> Run | Gap:
         offset = message.offset or 0
-        text = delivery.format.whole(message)
+        text = form.whole(message)
         if not text:
             return Gap(message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
         run = Run(message.source, offset, 1, (text,), len(text), 0, 1)

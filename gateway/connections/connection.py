@@ -8,12 +8,13 @@ from typing import Protocol
 
 from gateway.connections.formats import Format, Sendable
 from gateway.connections.link import Link
+from gateway.connections.missed import Found, LargeForm, Taken
 from gateway.connections.outbox import Outbox
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code, PeerError
 from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import ClientType, Error, Kind
-from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.signals import Gap, Ping, Pong
 from gateway.protocol.state import State
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -35,6 +36,9 @@ class Membership(Protocol):
 
     stale: bool
     """Set when a member has fallen behind or caught up."""
+
+    def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        """Read from history what its members can take."""
 
 
 class Connection:
@@ -184,6 +188,25 @@ class Connection:
         """A large message that this lagging connection follows has got its offset."""
         self._behind().commit(message, form)
         self.drain()
+
+    def miss(self, source: Source, first: int, last: int) -> None:
+        """Deliver messages from history, before everything of their stream that comes from now on."""
+        self._behind().put_missed(source, first, last)
+        self.drain()
+
+    def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        """Part of :class:`~gateway.connections.missed.Reader`."""
+        membership = self.memberships.get(source)
+        if membership is None:
+            taken(())
+        else:
+            membership.read(first, last, max_bytes, lambda found: taken([self._small_enough(part) for part in found]))
+
+    def _small_enough(self, part: Found) -> Found:
+        if isinstance(part, LargeForm) and part.message.plan.payload_bytes > self.max_message_bytes:
+            offset = part.message.offset or 0
+            return Gap(part.message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
+        return part
 
     @property
     def queue_full(self) -> bool:

@@ -7,11 +7,13 @@ written to every member, so that a delivery costs a share of one system call and
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gateway.connections.connection import Connection
 from gateway.connections.formats import Format
+from gateway.connections.missed import Found, LargeForm, Read, Taken
 from gateway.connections.ports import Clock, Transport
+from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run
 
@@ -66,6 +68,7 @@ class DeliveryClass:
 
     __slots__ = (
         "_fast",
+        "_history",
         "_members",
         "_pending",
         "_pending_bytes",
@@ -77,11 +80,12 @@ class DeliveryClass:
         "stale",
     )
 
-    def __init__(self, form: Format, codecs: frozenset[str], flusher: Flusher) -> None:
+    def __init__(self, form: Format, codecs: frozenset[str], flusher: Flusher, history: Read) -> None:
         self.format = form
         self.codecs = codecs
         self.stale = False
         self.delivered_messages = 0
+        self._history = history
         self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
         self._members: dict[Connection, None] = {}
         self._fast: list[Transport] = []
@@ -115,6 +119,17 @@ class DeliveryClass:
         self.flush()
         self._members.pop(connection, None)
         self.stale = True
+
+    def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        """Read from history what a member missed; it counts as delivered."""
+
+        def found(parts: Sequence[Found]) -> None:
+            self.delivered_messages += sum(
+                [1 if isinstance(part, LargeForm) else part.count for part in parts if not isinstance(part, Gap)]
+            )
+            taken(parts)
+
+        self._history(first, last, max_bytes, found)
 
     def add(self, run: Run) -> None:
         """Deliver a run at the end of the turn, or at once when that is enough for a system call a member."""

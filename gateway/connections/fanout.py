@@ -10,17 +10,23 @@ from __future__ import annotations
 import logging
 from functools import partial
 
-from gateway.connections.broadcast import Broadcast, whole_as_run
+from gateway.connections.broadcast import Broadcast
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.formats import Format
+from gateway.connections.history_reader import HistoryReader
+from gateway.connections.latecomers import Latecomers
 from gateway.connections.ports import DeliveryPolicy, Workers
-from gateway.connections.recode import codec_names, codecs_of, frame_of, last_record, recode_chunk, recode_run
+from gateway.connections.recode import (
+    codec_names,
+    recode_run,
+)
+from gateway.connections.start import Start, start_of
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, Since
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -41,25 +47,34 @@ class Fanout:
 
     Attributes:
         source: the stream or inbox.
+        delivered: the offset behind the last message of a stream that has been delivered.
     """
 
     __slots__ = (
         "_broadcasts",
         "_classes",
         "_flusher",
+        "_history",
         "_is_state",
         "_lane",
+        "_latecomers",
         "_newest",
         "_past_deliveries",
         "_policy",
+        "delivered",
         "source",
     )
 
-    def __init__(self, source: Source, flusher: Flusher, workers: Workers, policy: DeliveryPolicy) -> None:
+    def __init__(
+        self, source: Source, flusher: Flusher, workers: Workers, policy: DeliveryPolicy, history: HistoryReader
+    ) -> None:
         self.source = source
+        self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
         self._policy = policy
+        self._history = history
         self._lane = EncodeLane(workers)
+        self._latecomers = Latecomers(source, self._lane)
         self._classes: dict[tuple[str, frozenset[str]], DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
         self._past_deliveries = 0
@@ -90,21 +105,34 @@ class Fanout:
 
     # Who receives.
 
-    def join(self, connection: Connection) -> None:
-        """Add a receiver: it gets what the kind gives a late joiner, and then everything."""
+    def start(self, connection: Connection, since: Since | None) -> Start:
+        """Where a receiver would start now; what was delivered so far is on its way to it if it is one already."""
+        delivery = self._classes.get((connection.format.name, connection.codecs))
+        if delivery is not None:
+            delivery.flush()
+        if not isinstance(self.source, Stream):
+            return Start(self.delivered, None, newest=False)
+        return start_of(self.source, since, self.delivered)
+
+    def join(self, connection: Connection, start: Start) -> None:
+        """Add a receiver, or another subscription of one: it gets what is due from its start on, then everything.
+
+        Args:
+            start: from :meth:`start`, in the same turn.
+        """
         key = (connection.format.name, connection.codecs)
         delivery = self._classes.get(key)
         if delivery is None:
-            delivery = self._classes[key] = DeliveryClass(connection.format, connection.codecs, self._flusher)
-        delivery.join(connection)
-        connection.memberships[self.source] = delivery
-        self._welcome(connection, delivery)
-
-    def join_again(self, connection: Connection) -> None:
-        """A receiver has one more subscription: it gets once more what the kind gives a late joiner."""
-        delivery = self._classes[(connection.format.name, connection.codecs)]
-        delivery.flush()
-        self._welcome(connection, delivery)
+            history = self._history.of(self.source, connection.format, connection.codecs)
+            delivery = self._classes[key] = DeliveryClass(connection.format, connection.codecs, self._flusher, history)
+        if self.source not in connection.memberships:
+            delivery.join(connection)
+            connection.memberships[self.source] = delivery
+        if self._is_state:
+            if start.newest and self._newest is not None:
+                self._latecomers.send_newest(connection, delivery, self._newest)
+        elif start.offset < self.delivered:
+            connection.miss(self.source, start.offset, self.delivered - 1)
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
@@ -158,6 +186,7 @@ class Fanout:
             if isinstance(result, BaseException):
                 logger.warning("message %d of %s cannot be recoded: %s", run.first, self.source.name, result)
                 result = {}
+            self.delivered = run.first + run.count
             if self._is_state:
                 self._newest = run.newest()
             for delivery in self.classes:
@@ -219,6 +248,7 @@ class Fanout:
 
     def _add(self, run: Run, newest: Run | None) -> None:
         self._newest = newest
+        self.delivered = run.first + run.count
         for delivery in self._classes.values():
             delivery.add(run)
 
@@ -252,67 +282,19 @@ class Fanout:
     def _serve_latecomers(self, broadcast: Broadcast) -> None:
         message = broadcast.message
         del self._broadcasts[message.plan.transfer]
+        if message.offset is not None:
+            self.delivered = message.offset + 1
         if self._is_state:
             self._newest = message
         served = {member for part in broadcast.parts for member in part.audience}
         for delivery in self.classes:
             delivery.flush()
             if not delivery.format.takes_chunks:
-                self._send_whole(message, delivery, delivery.members)
+                self._latecomers.send_whole(message, delivery, delivery.members)
                 continue
             for member in delivery.members:
                 if member not in served:
-                    self._send_large(message, delivery, member)
-
-    def _send_large(self, message: LargeMessage, delivery: DeliveryClass, member: Connection) -> None:
-        if message.plan.payload_bytes > member.max_message_bytes:
-            offset = message.offset or 0
-            member.send(Gap(self.source.id, Code.MESSAGE_TOO_BIG, offset, offset))
-            return
-        delivery.delivered_messages += 1
-        names = codec_names({step for chunk in message.chunks if chunk.encoding for step in chunk.encoding.ids})
-        if names <= delivery.codecs:
-            member.enqueue_large(message, message.chunks)
-            return
-        form = message.form(PLAIN)
-        if len(form) == len(message.chunks):
-            member.enqueue_large(message, form)
-            return
-
-        def decode() -> list[StoredChunk]:
-            return [recode_chunk(chunk, PLAIN, 1) for chunk in message.chunks]
-
-        def deliver(result: list[StoredChunk] | BaseException) -> None:
-            if isinstance(result, BaseException):
-                logger.warning("message %s of %s cannot be decoded: %s", message.offset, self.source.name, result)
-                if isinstance(self.source, Stream) and message.offset is not None:
-                    member.send(Gap(self.source.id, Code.CORRUPT_PAYLOAD, message.offset, message.offset))
-                return
-            message.variants[PLAIN] = result
-            if self.source in member.memberships:
-                member.enqueue_large(message, result)
-
-        self._lane.submit_next(decode, deliver)
-
-    def _send_whole(self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection]) -> None:
-        def deliver(result: Run | Gap | BaseException) -> None:
-            delivery.flush()
-            if isinstance(result, RequestRefused):
-                delivery.format.refuse_request(message.publisher, message.offset or 0, result)
-                return
-            for member in members:
-                if self.source not in member.memberships:
-                    continue
-                if isinstance(result, Run):
-                    member.enqueue((result,))
-                elif isinstance(result, Gap):
-                    member.send(result)
-                else:
-                    logger.warning("message %s of %s cannot be written: %s", message.offset, self.source.name, result)
-
-        if members:
-            delivery.delivered_messages += len(members)
-            self._lane.submit_next(whole_as_run(message, delivery), deliver)
+                    self._latecomers.send_large(message, delivery, member)
 
     # What encoding a class gets.
 
@@ -330,32 +312,3 @@ class Fanout:
         if not publisher_codecs <= delivery.codecs:
             return PLAIN
         return self._chain_for(delivery, frozenset(), RECODE_BYTES)
-
-    def _welcome(self, connection: Connection, delivery: DeliveryClass) -> None:
-        if self._newest is not None:
-            self._send_newest(connection, delivery, self._newest)
-
-    def _send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
-        if isinstance(newest, LargeMessage):
-            if delivery.format.takes_chunks:
-                self._send_large(newest, delivery, connection)
-            else:
-                self._send_whole(newest, delivery, [connection])
-            return
-        delivery.delivered_messages += 1
-        if newest.count == 1 and (not delivery.format.takes_chunks or codecs_of(newest) <= delivery.codecs):
-            connection.enqueue((newest,))
-            return
-
-        def single() -> Run:
-            run = last_record(newest)
-            return run if run is not newest else recode_run(newest, frame_of(newest), PLAIN, 1)
-
-        def deliver(result: Run | BaseException) -> None:
-            if isinstance(result, BaseException):
-                logger.warning("newest message of %s cannot be decoded: %s", self.source.name, result)
-            elif self.source in connection.memberships:
-                delivery.flush()
-                connection.enqueue((result,))
-
-        self._lane.submit_next(single, deliver)

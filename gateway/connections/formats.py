@@ -12,13 +12,13 @@ from gateway.errors import RequestRefused
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.transfers import write_chunk
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 
-Signal = Ack | Gap | End | Abort | Ping | Pong
+Signal = Ack | Gap | Replay | End | Abort | Resume | Cancel | Ping | Pong
 Sendable = SessionMessage | Signal
 
 

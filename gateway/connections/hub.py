@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from gateway.connections.delivery import Flusher
 from gateway.connections.fanout import Fanout
+from gateway.connections.history_reader import HistoryReader
 from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
 from gateway.ids import StreamName
-from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.messages import Kind, Since, StreamInfo
 from gateway.protocol.names import Pattern
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Source
@@ -32,6 +34,7 @@ class Hub:
     ) -> None:
         self.streams = streams
         self.store = store
+        self._history = HistoryReader(store, workers)
         self._clock = clock
         self._workers = workers
         self._policy = policy
@@ -54,7 +57,7 @@ class Hub:
 
     def new_fanout(self, source: Source) -> Fanout:
         """A fan-out for a source that is no stream of the registry."""
-        return Fanout(source, self._flusher, self._workers, self._policy)
+        return Fanout(source, self._flusher, self._workers, self._policy, self._history)
 
     def open(self, name: StreamName, kind: Kind | None) -> tuple[Stream, Fanout]:
         """The stream of that name and its receivers; a new one is announced to those who subscribe to it.
@@ -71,18 +74,22 @@ class Hub:
             if any(pattern.matches(name) for pattern in session.subscriptions.values()):
                 sessions[session] = None
         for session in sessions:
-            self._join(session, stream, fanout)
+            self._join(session, stream, fanout, None)
         return stream, fanout
 
-    def subscribe(self, session: Session, subscription: int, pattern: Pattern) -> None:
-        """Add a subscription: its streams are announced, and give what their kinds give a late joiner."""
+    def subscribe(self, session: Session, subscription: int, pattern: Pattern, since: Since | None = None) -> None:
+        """Add a subscription: its streams are announced, and give what is due from ``since`` on.
+
+        Args:
+            since: where to start; ``None``: what the kind gives a late joiner (spec section 4.2).
+        """
         session.subscriptions[subscription] = pattern
         if pattern.is_literal:
             self._literal.setdefault(pattern.text, {})[session] = None
         else:
             self._wildcard[session] = None
         for stream in self._matching(pattern):
-            self._join(session, stream, self._fanouts[stream.name])
+            self._join(session, stream, self._fanouts[stream.name], since)
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
         """Remove a subscription; streams that another one of the session still matches go on."""
@@ -116,12 +123,11 @@ class Hub:
             return [] if stream is None else [stream]
         return [stream for stream in self.streams if pattern.matches(stream.name)]
 
-    def _join(self, session: Session, stream: Stream, fanout: Fanout) -> None:
-        session.connection.send(StreamInfo(stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset))
-        if stream in session.connection.memberships:
-            fanout.join_again(session.connection)
-        else:
-            fanout.join(session.connection)
+    def _join(self, session: Session, stream: Stream, fanout: Fanout, since: Since | None) -> None:
+        start = fanout.start(session.connection, since)
+        info = StreamInfo(stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset)
+        session.connection.send(replace(info, since=start.offset, recovered=start.recovered))
+        fanout.join(session.connection, start)
 
     def _forget_literal(self, session: Session, name: str) -> None:
         holders = self._literal.get(name)

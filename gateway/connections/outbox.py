@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
+from gateway.connections.missed import LargeForm, Missed, Reader
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Gap
+from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
@@ -20,7 +21,7 @@ JOIN_BYTES = 64 * 1024
 """Small messages are sent to a catching-up receiver in WebSocket messages of about this size."""
 
 
-class Receiver(Protocol):
+class Receiver(Reader, Protocol):
     """What an outbox needs of its connection."""
 
     paused: bool
@@ -42,7 +43,7 @@ class Receiver(Protocol):
     def write_end(self, message: LargeMessage) -> None:
         """Send END."""
 
-    def send(self, message: Gap) -> None:
+    def send(self, message: Gap | Replay) -> None:
         """Send a signal."""
 
 
@@ -83,17 +84,21 @@ class Lane:
 
     Attributes:
         entries: in order of offsets. A cursor among them is a large message that has its offset; those behind it wait
-            for its END. A gap stands where the messages stood that were dropped.
+            for its END. Where messages were left out stands what is to be read from history.
         open: large messages under way that have no offset yet: their chunks flow as they come.
+        replayed: messages that were sent from history.
+        lost: messages that history had lost.
     """
 
-    __slots__ = ("entries", "open", "source", "waiting_bytes")
+    __slots__ = ("entries", "lost", "open", "replayed", "source", "waiting_bytes")
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.entries: deque[Run | Cursor | Gap] = deque()
+        self.entries: deque[Run | Cursor | Gap | Replay | Missed] = deque()
         self.open: list[Cursor] = []
         self.waiting_bytes = 0
+        self.replayed = 0
+        self.lost = 0
 
     @property
     def idle(self) -> bool:
@@ -108,10 +113,12 @@ class Lane:
             if isinstance(head, Run):
                 receiver.write_runs(self._take_runs())
                 return True
-            if isinstance(head, Gap):
+            if isinstance(head, Gap | Replay):
                 entries.popleft()
                 receiver.send(head)
                 return True
+            if isinstance(head, Missed):
+                return self._fill(head, receiver) or any(cursor.advance(receiver) for cursor in self.open)
             if head.advance(receiver):
                 return True
             if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
@@ -121,8 +128,8 @@ class Lane:
                 return True
         return any(cursor.advance(receiver) for cursor in self.open)
 
-    def drop_oldest(self) -> tuple[int, int]:
-        """Put a gap in place of the oldest entry that is not under way; its size and messages, 0 if there is none.
+    def drop_oldest(self) -> int:
+        """Leave the oldest entry that is not under way to history; its size, 0 if there is none.
 
         The newest entry stays, so that a message larger than the bound gets through.
         """
@@ -130,20 +137,21 @@ class Lane:
         for at in range(len(entries) - 1):
             entry = entries[at]
             if isinstance(entry, Run):
-                first, count, size = entry.first, entry.count, entry.size
+                first, last, size = entry.first, entry.last, entry.size
             elif isinstance(entry, Cursor) and not entry.started:
-                first, count, size = entry.message.offset or 0, 1, entry.message.plan.payload_bytes
+                first = last = entry.message.offset or 0
+                size = entry.message.plan.payload_bytes
             else:
                 continue
-            last = first + count - 1
             before = entries[at - 1] if at else None
-            if isinstance(before, Gap):
+            if isinstance(before, Missed) and before.code == Code.QUEUE_FULL and before.last == first - 1:
+                before.last = last
                 del entries[at]
-                at, first = at - 1, before.first
-            entries[at] = Gap(self.source.id, Code.QUEUE_FULL, first, last)
+            else:
+                entries[at] = Missed(self.source, first, last, Code.QUEUE_FULL)
             self.waiting_bytes -= size
-            return size, count
-        return 0, 0
+            return size
+        return 0
 
     def conflate(self) -> int:
         """Forget every message that is not under way, for a newer one; how many there were."""
@@ -160,6 +168,26 @@ class Lane:
         self.entries = deque(kept)
         self.waiting_bytes = sum(cursor.message.plan.payload_bytes for cursor in kept)
         return conflated
+
+    def _fill(self, missed: Missed, receiver: Receiver) -> bool:
+        """Put what history has in place of a hole at the head; whether there was anything yet."""
+        parts = missed.take(receiver)
+        entries = self.entries
+        # Reading may have been so quick that the lane was emptied meanwhile.
+        if parts is None or not entries or entries[0] is not missed:
+            return False
+        self.replayed, missed.replayed = self.replayed + missed.replayed, 0
+        self.lost, missed.lost = self.lost + missed.lost, 0
+        if missed.over:
+            entries.popleft()
+        for part in reversed(parts):
+            if isinstance(part, LargeForm):
+                entries.appendleft(Cursor(part.message, part.form, 0, started=False))
+                self.waiting_bytes += part.message.plan.payload_bytes
+            else:
+                entries.appendleft(part)
+                self.waiting_bytes += part.size if isinstance(part, Run) else 0
+        return True
 
     def _take_runs(self) -> list[Run]:
         entries = self.entries
@@ -178,16 +206,17 @@ class Outbox:
     """All lanes of one receiver, served in turn so that no stream starves another.
 
     Args:
-        limit_bytes: bound on what waits of a kind. Past it, ``event`` streams drop their oldest messages (announced by
-            GAP), and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: it
+        limit_bytes: bound on what waits of a kind. Past it, the oldest messages of ``event`` streams are left to
+            history, and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: it
             holds one message a stream.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
-        dropped: messages of ``event`` streams that were dropped.
+        dropped: messages of ``event`` streams that history had lost when their turn came.
+        replayed: messages that were sent from history.
     """
 
-    __slots__ = ("_lanes", "_limit_bytes", "_turn", "conflated", "dropped")
+    __slots__ = ("_lanes", "_limit_bytes", "_turn", "conflated", "dropped", "replayed")
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -195,6 +224,7 @@ class Outbox:
         self._turn: deque[Lane] = deque()
         self.conflated = 0
         self.dropped = 0
+        self.replayed = 0
 
     @property
     def waiting_bytes(self) -> int:
@@ -229,6 +259,14 @@ class Outbox:
         lane.entries.append(run.unpinned())
         lane.waiting_bytes += run.size
         self._keep_bound(run.source)
+
+    def put_missed(self, source: Source, first: int, last: int) -> None:
+        """Queue messages that the receiver asked for, to be read from history; not if the same are queued already."""
+        lane = self._lane(source)
+        asked = (entry for entry in lane.entries if isinstance(entry, Missed) and not entry.code)
+        if not any(entry.first <= first and last <= entry.last for entry in asked):
+            # In front: what is queued already would look like a gap to the subscription that asked.
+            lane.entries.appendleft(Missed(source, first, last, 0))
 
     def put_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """Queue a large message that has its offset and of which this receiver has nothing yet."""
@@ -278,6 +316,7 @@ class Outbox:
             lane = turn[0]
             if lane.send_some(receiver):
                 blocked = 0
+                self._count(lane)
                 turn.rotate(-1)
             elif not lane.entries and not lane.open:
                 turn.popleft()
@@ -308,8 +347,11 @@ class Outbox:
         events = [lane for lane in self._turn if lane.source.kind is Kind.EVENT]
         while excess > 0 and events:
             lane = max(events, key=lambda lane: lane.waiting_bytes)
-            size, count = lane.drop_oldest()
+            size = lane.drop_oldest()
             if not size:
                 events.remove(lane)
             excess -= size
-            self.dropped += count
+
+    def _count(self, lane: Lane) -> None:
+        self.replayed, lane.replayed = self.replayed + lane.replayed, 0
+        self.dropped, lane.lost = self.dropped + lane.lost, 0

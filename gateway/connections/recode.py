@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import lru_cache
 
+from gateway.errors import RequestRefused
 from gateway.protocol.codecs import compressor_of, filter_of, is_compressor
 from gateway.protocol.data import DataFrame, parse_data, write_data
-from gateway.protocol.encoding import PLAIN, Chain, decode, encode
+from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
 from gateway.protocol.frames import bytes_of, iter_frames
 from gateway.protocol.meta import parse_meta
-from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT, Buffer, Opcode
+from gateway.protocol.signals import Gap
+from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT, Buffer, Opcode, padded
 from gateway.streams.large import StoredChunk
-from gateway.streams.run import Run
+from gateway.streams.run import Run, Source
 
 
 def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
@@ -38,7 +40,13 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
         if encoded is None:
             return run
         encoding, payload = encoded
-    buffers = write_data(
+    buffers = _rewritten(frame, encoding, payload)
+    return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
+
+
+def _rewritten(frame: DataFrame, encoding: Encoding | None, payload: Buffer) -> list[Buffer]:
+    """The same message with its payload encoded in another way."""
+    return write_data(
         frame.opcode,
         stream=frame.stream,
         publisher=frame.publisher,
@@ -51,7 +59,6 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
         payload=(payload,),
         extensions=frame.extensions,
     )
-    return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
 
 
 def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk:
@@ -70,6 +77,53 @@ def codec_names(ids: Iterable[int]) -> frozenset[str]:
 @lru_cache(maxsize=64)
 def _codec_names(ids: frozenset[int]) -> frozenset[str]:
     return frozenset(compressor_of(id).name if is_compressor(id) else filter_of(id).name for id in ids)
+
+
+def run_codecs(run: Run) -> frozenset[str]:
+    """The names of the codecs that any frame of a run is encoded by."""
+    ids: set[int] = set()
+    message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+    for frame in iter_frames(message):
+        if frame.flags & FLAG_ENCODED:
+            encoding = parse_data(message, frame).encoding
+            ids |= frozenset() if encoding is None else encoding.ids
+    return codec_names(ids)
+
+
+def chunk_codecs(chunks: Iterable[StoredChunk]) -> frozenset[str]:
+    """The names of the codecs that any of the chunks is encoded by."""
+    return codec_names({step for chunk in chunks if chunk.encoding for step in chunk.encoding.ids})
+
+
+def decode_run(run: Run, codecs: frozenset[str]) -> list[Run | Gap]:
+    """The run with those frames decoded that take other codecs than these; a gap in place of what does not decode."""
+    message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+    parts: list[Run | Gap] = []
+    decoded: list[Buffer] = []
+    first = run.first
+    for frame in iter_frames(message):
+        data = parse_data(message, frame)
+        try:
+            if data.encoding is None or codec_names(data.encoding.ids) <= codecs:
+                written: list[Buffer] = [message[frame.start : frame.start + padded(frame.end - frame.start)]]
+            else:
+                written = _rewritten(data, None, decode(data.encoding, data.payload))
+            decoded.append(b"".join(written))
+        except RequestRefused as refusal:
+            if decoded:
+                parts.append(_joined(run.source, first, data.offset - first, decoded))
+            first = data.offset + data.count
+            decoded = []
+            parts.append(Gap(run.source.id, refusal.code, data.offset, first - 1))
+    if decoded:
+        parts.append(_joined(run.source, first, run.last - first + 1, decoded))
+    return parts
+
+
+def _joined(source: Source, first: int, count: int, frames: list[Buffer]) -> Run:
+    """Frames as a run whose last frame nobody will ask for."""
+    joined = b"".join(frames)
+    return Run(source, first, count, (joined,), len(joined), len(joined) - len(frames[-1]), 1)
 
 
 def codecs_of(run: Run) -> frozenset[str]:

@@ -123,7 +123,8 @@ class Requests:
     def _mailbox(self, session: Session) -> Fanout:
         if session.mailbox is None:
             session.mailbox = self._hub.new_fanout(Inbox(session.connection.client_id))
-            session.mailbox.join(session.connection)
+            mailbox = session.mailbox
+            mailbox.join(session.connection, mailbox.start(session.connection, None))
         return session.mailbox
 
 

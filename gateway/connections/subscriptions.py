@@ -73,7 +73,7 @@ class Subscriptions:
         if not self._authorizer.may_subscribe(client_id, request.pattern):
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
         session.connection.send(Subscribed(request.request, request.subscription))
-        self._hub.subscribe(session, request.subscription, pattern)
+        self._hub.subscribe(session, request.subscription, pattern, request.since)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
         """Remove a subscription, or close the client's inbox."""

@@ -12,7 +12,7 @@ from gateway.connections.submission import submit
 from gateway.connections.text_format import TextFormat
 from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused
 from gateway.protocol.json_message import JsonMessage
-from gateway.protocol.json_text import JsonAck, JsonGap, parse_text
+from gateway.protocol.json_text import JsonAck, JsonGap, JsonReplay, parse_text
 from gateway.protocol.messages import Kind, Open
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import check_address, check_stream_name
@@ -54,6 +54,8 @@ class TextBridge:
                 advance(Role.CLIENT, connection.state, Opcode.ACK)
             elif isinstance(message, JsonGap):
                 advance(Role.CLIENT, connection.state, Opcode.GAP)
+            elif isinstance(message, JsonReplay):
+                advance(Role.CLIENT, connection.state, Opcode.REPLAY)
             elif isinstance(message, Pong):
                 advance(Role.CLIENT, connection.state, Opcode.PONG)
             else:

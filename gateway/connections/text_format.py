@@ -14,10 +14,19 @@ from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import decode
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.json_message import DataType, JsonMessage, render_batch, render_message, write_message
-from gateway.protocol.json_text import JsonAck, JsonGap, write_ack, write_gap, write_pong, write_session_text
+from gateway.protocol.json_text import (
+    JsonAck,
+    JsonGap,
+    JsonReplay,
+    write_ack,
+    write_gap,
+    write_pong,
+    write_replay,
+    write_session_text,
+)
 from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.meta import parse_meta
-from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.wire import FLAG_FAILED, SUBPROTOCOL_JSON, Buffer, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
@@ -73,6 +82,9 @@ class TextFormat:
             case Gap():
                 stream = self._streams.get(message.stream, "")
                 text = write_gap(JsonGap(stream, message.code, message.first, message.last), timestamp=now)
+            case Replay():
+                stream = self._streams.get(message.stream, "")
+                text = write_replay(JsonReplay(stream, message.code, message.first, message.last), timestamp=now)
             case Pong():
                 text = write_pong(message, timestamp=now)
             case StreamInfo() if self.opening and message.alias is not None:
@@ -83,7 +95,7 @@ class TextFormat:
                 text = write_session_text(message, timestamp=now)
             case Error():
                 text = write_session_text(self._own_words(message), timestamp=now)
-            case End() | Abort() | Ping():
+            case End() | Abort() | Resume() | Cancel() | Ping():
                 return b""
             case _:
                 text = write_session_text(message, timestamp=now)

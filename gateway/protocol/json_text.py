@@ -50,7 +50,17 @@ class JsonGap:
     last: int
 
 
-TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | Ping | Pong
+@dataclass(frozen=True, slots=True)
+class JsonReplay:
+    """``replay``: messages that follow from history (spec sections 7.3 and 14)."""
+
+    stream: str
+    code: int
+    first: int
+    last: int
+
+
+TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | JsonReplay | Ping | Pong
 
 
 def parse_text(text: Buffer | str) -> TextMessage:
@@ -104,6 +114,11 @@ def _read_gap(body: JsonBody) -> JsonGap:
     return JsonGap(payload.text("stream"), payload.integer("code", U32_MAX), first, last)
 
 
+def _read_replay(body: JsonBody) -> JsonReplay:
+    gap = _read_gap(body)
+    return JsonReplay(gap.stream, gap.code, gap.first, gap.last)
+
+
 def _read_ping(body: JsonBody) -> Ping:
     payload = JsonBody("ping", body.mapping_or_none("payload") or {})
     return Ping(_clock(payload, "t0") if "t0" in payload else 0)
@@ -124,6 +139,7 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
     "reply": read_reply,
     "ack": _read_ack,
     "gap": _read_gap,
+    "replay": _read_replay,
     "ping": _read_ping,
     "pong": _read_pong,
 }
@@ -149,6 +165,12 @@ def write_gap(gap: JsonGap, *, timestamp: float | None = None) -> bytes:
     """The text that announces messages that will not come."""
     payload = {"stream": gap.stream, "code": gap.code, "first": gap.first, "last": gap.last}
     return _write("gap", payload, timestamp=timestamp)
+
+
+def write_replay(replay: JsonReplay, *, timestamp: float | None = None) -> bytes:
+    """The text that announces messages from history."""
+    payload = {"stream": replay.stream, "code": replay.code, "first": replay.first, "last": replay.last}
+    return _write("replay", payload, timestamp=timestamp)
 
 
 def write_ping(ping: Ping, *, id: int | None = None, timestamp: float | None = None) -> bytes:

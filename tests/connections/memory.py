@@ -18,13 +18,16 @@ from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Subscribe
+from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Since, Subscribe
 from gateway.protocol.meta import write_meta
+from gateway.protocol.names import compile_pattern
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import End, Pong
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 from gateway.protocol.wire import FLAG_ACK, SUBPROTOCOL_BINARY, Buffer, Opcode
+from gateway.streams.history import HistoryLimits
+from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.streams.stream import Stream
 from tests.connections.frames import BYTE, CHUNK_BYTES, START_NS, encoded, message_frame
 from tests.connections.reader import Reader
@@ -172,11 +175,11 @@ class Peer:
         self.say(Open(alias, stream, kind))
         self.sequences.setdefault(alias, 0)
 
-    def subscribe(self, pattern: str, subscription: int | None = None) -> int:
+    def subscribe(self, pattern: str, subscription: int | None = None, since: Since | None = None) -> int:
         """Subscribe; the number of the subscription."""
         self._last_request += 1
         number = self._last_request if subscription is None else subscription
-        self.say(Subscribe(self._last_request, number, pattern))
+        self.say(Subscribe(self._last_request, number, pattern, since))
         return number
 
     def message(self, alias: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> list[Buffer]:
@@ -285,6 +288,7 @@ class World:
         policy: how payloads are encoded for those who can decode; plain if absent.
         limits: of the gateway.
         delivery: bounds of a connection.
+        history: what streams keep; the defaults of their kinds if absent.
     """
 
     def __init__(
@@ -293,11 +297,16 @@ class World:
         limits: Limits | None = None,
         delivery: DeliverySettings | None = None,
         max_connections: int = 100,
+        history: HistoryLimits | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
+        rules = StreamRules([(compile_pattern("**"), StreamConfig(history=history))])
         settings = CoreSettings(
-            limits=limits or Limits(), delivery=delivery or DeliverySettings(), max_connections=max_connections
+            limits=limits or Limits(),
+            delivery=delivery or DeliverySettings(),
+            max_connections=max_connections,
+            rules=rules,
         )
         self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll())
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
@@ -322,10 +331,12 @@ class World:
         peer.forget()
         return peer
 
-    def subscriber(self, pattern: str, client_id: str = "subscriber", codecs: Sequence[str] = ()) -> Peer:
+    def subscriber(
+        self, pattern: str, client_id: str = "subscriber", codecs: Sequence[str] = (), since: Since | None = None
+    ) -> Peer:
         """A client that subscribes."""
         peer = self.peer(client_id, codecs)
-        peer.subscribe(pattern)
+        peer.subscribe(pattern, since=since)
         return peer
 
     def turn(self) -> None:

@@ -12,17 +12,21 @@ from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, Ack, End, Gap, Ping, Pong
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
 
-_SIGNALS: dict[int, type[Ack | Gap | End | Abort | Ping | Pong]] = {
+Signal = Ack | Gap | Replay | End | Abort | Resume | Cancel | Ping | Pong
+_SIGNALS: dict[int, type[Signal]] = {
     Opcode.ACK: Ack,
     Opcode.GAP: Gap,
+    Opcode.REPLAY: Replay,
     Opcode.END: End,
     Opcode.ABORT: Abort,
     Opcode.PING: Ping,
     Opcode.PONG: Pong,
+    Opcode.RESUME: Resume,
+    Opcode.CANCEL: Cancel,
 }
 
 
@@ -76,7 +80,7 @@ class Reader:
 
     def __init__(self, codecs: frozenset[str] = frozenset()) -> None:
         self.codecs = codecs
-        self.log: list[SessionMessage | Ack | Gap | Abort | Ping | Pong | Arrival] = []
+        self.log: list[SessionMessage | Signal | Arrival] = []
         self.transfers: dict[int, _Transfer] = {}
         self.streams: dict[int, StreamInfo] = {}
         self.received_chunks = 0
@@ -96,6 +100,11 @@ class Reader:
     def gaps(self) -> list[Gap]:
         """The announced gaps."""
         return [entry for entry in self.log if isinstance(entry, Gap)]
+
+    @property
+    def replays(self) -> list[Replay]:
+        """What was announced to follow from history."""
+        return [entry for entry in self.log if isinstance(entry, Replay)]
 
     @property
     def errors(self) -> list[Error]:
@@ -148,7 +157,7 @@ class Reader:
         if isinstance(message, StreamInfo) and message.id is not None:
             self.streams[message.id] = message
 
-    def _signal(self, signal: Ack | Gap | End | Abort | Ping | Pong) -> None:
+    def _signal(self, signal: Signal) -> None:
         if isinstance(signal, End):
             transfer = self.transfers.pop(signal.transfer)
             assert transfer.assembler.complete or transfer.corrupt, "END before the last chunk"

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.formats import BinaryFormat
+from gateway.connections.missed import Taken
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.streams.run import Run
@@ -20,6 +21,11 @@ def run(offset: int, size: int = 40) -> Run:
     return Run(SOURCE, offset, 1, (bytes([offset % 256]) * size,), size, 0, 1)
 
 
+def no_history(first: int, last: int, max_bytes: int, taken: Taken) -> None:
+    """There is none."""
+    taken(())
+
+
 class Room:
     """A delivery class and its members."""
 
@@ -27,7 +33,7 @@ class Room:
         self.world = World()
         self.clock = ManualClock()
         form = BinaryFormat("frys.v1", lambda size: b"")
-        self.delivery = DeliveryClass(form, frozenset(), Flusher(self.clock))
+        self.delivery = DeliveryClass(form, frozenset(), Flusher(self.clock), no_history)
 
     def member(self) -> Peer:
         peer = self.world.peer()

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
+from gateway.connections.missed import Found, LargeForm, Taken
 from gateway.connections.outbox import JOIN_BYTES, Outbox
-from gateway.errors import Code
+from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Gap
+from gateway.protocol.signals import Gap, Replay
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
-from gateway.streams.run import Run
+from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
 
 SIZE = 64
@@ -23,10 +24,19 @@ Step = tuple[str, int, int]
 
 
 class Recorder:
-    """A receiver that takes ``room`` steps, then says that it is full."""
+    """A receiver that takes ``room`` steps, then says that it is full.
 
-    def __init__(self, room: int = 1000) -> None:
+    Args:
+        history: what can be read again; all that lies before the first of it, and between, is lost.
+        later: reading takes until :meth:`read_on`.
+    """
+
+    def __init__(self, room: int = 1000, history: Sequence[Found] = (), *, later: bool = False) -> None:
         self.room = room
+        self.history = history
+        self.later = later
+        self.reading: list[tuple[Taken, list[Found]]] = []
+        self.drains = 0
         self.bulk_open = True
         self.steps: list[Step] = []
 
@@ -52,9 +62,30 @@ class Recorder:
         assert message.offset is not None
         self.steps.append(("end", message.source.id, message.offset))
 
-    def send(self, message: Gap) -> None:
-        assert message.code == Code.QUEUE_FULL
-        self.steps += [("gap", message.stream, offset) for offset in range(message.first, message.last + 1)]
+    def send(self, message: Gap | Replay) -> None:
+        if isinstance(message, Replay):
+            self.steps.append(("replay", message.first, message.last))
+            return
+        name = "gap" if message.code == Code.QUEUE_FULL else name_of(message.code)
+        self.steps += [(name, message.stream, offset) for offset in range(message.first, message.last + 1)]
+
+    def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        found = [entry for entry in self.history if first <= offset_of(entry) <= last][:2]
+        if self.later:
+            self.reading.append((taken, found))
+        else:
+            taken(found)
+
+    def read_on(self) -> None:
+        taken, found = self.reading.pop()
+        taken(found)
+
+    def drain(self) -> None:
+        self.drains += 1
+
+
+def offset_of(entry: Found) -> int:
+    return (entry.message.offset or 0) if isinstance(entry, LargeForm) else entry.first
 
 
 def stream(number: int, kind: Kind) -> Stream:
@@ -334,7 +365,105 @@ def test_dropped_messages_are_counted() -> None:
     outbox.put_run(batch(source, 6, 4))
     outbox.put_run(run(source, 10))
     outbox.put_run(run(source, 11))
-    assert outbox.dropped == 10
+    assert outbox.dropped == 0
+    drained(outbox)
+    assert (outbox.dropped, outbox.replayed) == (10, 0)
+
+
+def test_what_left_the_queue_is_replayed_in_its_place() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.EVENT)
+    sent = [run(source, offset) for offset in range(8)]
+    for entry in sent:
+        outbox.put_run(entry)
+    recorder = Recorder(history=sent)
+    outbox.drain(recorder)
+    assert recorder.steps == [("replay", 0, 5), *runs(1, range(8))]
+    assert (outbox.dropped, outbox.replayed) == (0, 6)
+    assert is_idle(outbox)
+
+
+def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.put_missed(source, 0, 9)
+    outbox.put_run(run(source, 10))
+    recorder = Recorder(history=[run(source, 2), run(source, 5, 2)])
+    outbox.drain(recorder)
+    lost = Code.HISTORY_LOST.name
+    assert recorder.steps == [
+        (lost, 1, 0),
+        (lost, 1, 1),
+        ("replay", 2, 9),
+        ("run", 1, 2),
+        (lost, 1, 3),
+        (lost, 1, 4),
+        *runs(1, [5, 6]),
+        *[(lost, 1, offset) for offset in (7, 8, 9)],
+        ("run", 1, 10),
+    ]
+    assert (outbox.dropped, outbox.replayed) == (7, 3)
+
+
+def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
+    outbox = Outbox(1 << 20)
+    source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    outbox.put_missed(source, 0, 3)
+    recorder = Recorder(history=[run(source, 0, 2), run(source, 2), run(source, 3)], later=True)
+    outbox.drain(recorder)
+    outbox.put_run(run(source, 4))
+    outbox.put_run(run(other, 0))
+    outbox.drain(recorder)
+    assert recorder.steps == runs(2, [0])
+    recorder.read_on()
+    assert recorder.drains == 1
+    outbox.drain(recorder)
+    recorder.read_on()
+    outbox.drain(recorder)
+    assert recorder.steps == [("run", 2, 0), ("replay", 0, 3), *runs(1, range(5))]
+    assert is_idle(outbox)
+
+
+def test_large_messages_are_replayed_chunk_by_chunk() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, offset=1)
+    outbox.put_missed(source, 0, 2)
+    recorder = Recorder(history=[run(source, 0), LargeForm(message, message.chunks), run(source, 2)])
+    outbox.drain(recorder)
+    assert recorder.steps == [
+        ("replay", 0, 2),
+        ("run", 1, 0),
+        ("head", 1, 9),
+        ("chunk", 9, 0),
+        ("chunk", 9, 1),
+        ("end", 1, 1),
+        ("run", 1, 2),
+    ]
+    assert (outbox.waiting_bytes, is_idle(outbox)) == (0, True)
+
+
+def test_what_was_asked_for_twice_is_replayed_once() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    for first in (1, 2):
+        outbox.put_missed(source, first, 3)
+    recorder = Recorder(history=[run(source, offset) for offset in range(4)])
+    outbox.drain(recorder)
+    assert recorder.steps == [("replay", 1, 3), *runs(1, [1, 2, 3])]
+
+
+def test_nothing_is_replayed_of_what_was_forgotten_while_it_was_read() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.put_missed(source, 0, 3)
+    recorder = Recorder(history=[run(source, 0)], later=True)
+    outbox.drain(recorder)
+    outbox.forget(source)
+    recorder.read_on()
+    outbox.drain(recorder)
+    assert recorder.steps == []
+    assert is_idle(outbox)
 
 
 def test_draining_stops_as_soon_as_the_receiver_is_full() -> None:

@@ -20,6 +20,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
+from gateway.streams.history import KEEP_NOTHING
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import World
 
@@ -127,13 +128,18 @@ def test_the_whole_gateway() -> None:
 
 
 def test_counters_outlive_connections() -> None:
-    world = World(delivery=DeliverySettings(outbox_limit_bytes=1000))
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=1000), history=KEEP_NOTHING)
     publisher = world.peer("publisher")
     publisher.open(0, "wf/state", Kind.STATE)
     publisher.open(1, "wf/event", Kind.EVENT)
     subscriber = world.subscriber("wf/*")
     publisher.publish(0, b"first")
     world.settle()
+    subscriber.transport.fill_up()
+    for alias in (1, 1, 1, 1):
+        publisher.publish(alias, bytes(500))
+        world.settle()
+    subscriber.transport.empty()
     subscriber.transport.fill_up()
     for alias in (0, 0, 1, 1, 1):
         publisher.publish(alias, bytes(500))

@@ -13,6 +13,7 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
+from gateway.streams.history import HistoryLimits
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
 from tests.connections.text import SUBSCRIBE, message, news, only, person
@@ -152,7 +153,7 @@ def test_the_bytes_are_made_once_for_all_readers_of_text() -> None:
 
 
 def test_a_gap_names_the_stream() -> None:
-    world = World(delivery=DeliverySettings(outbox_limit_bytes=5000))
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=5000), history=HistoryLimits(5))
     publisher = world.publisher("wf-42/events", kind=Kind.EVENT)
     peer = person(world)
     peer.send(SUBSCRIBE)
@@ -164,8 +165,10 @@ def test_a_gap_names_the_stream() -> None:
     peer.transport.read_on()
     texts = news(peer, world)
     (gap,) = [text["payload"] for text in texts if text["message_type"] == "gap"]
-    assert (gap["stream"], gap["code"], gap["first"]) == ("wf-42/events", Code.QUEUE_FULL, 0)
-    assert [text["offset"] for text in texts if text["message_type"] == "message"] == list(range(gap["last"] + 1, 10))
+    assert gap == {"stream": "wf-42/events", "code": Code.QUEUE_FULL, "first": 0, "last": 4}
+    (replay,) = [text["payload"] for text in texts if text["message_type"] == "replay"]
+    assert (replay["stream"], replay["first"]) == ("wf-42/events", 5)
+    assert [text["offset"] for text in texts if text["message_type"] == "message"] == list(range(5, 10))
 
 
 @pytest.mark.parametrize("size", [7000, 20_000])

@@ -1,0 +1,112 @@
+"""Brings messages that are there already to receivers that were not there, or fell behind, when they were delivered."""
+
+from __future__ import annotations
+
+import logging
+
+from gateway.connections.broadcast import whole_as_run
+from gateway.connections.connection import Connection
+from gateway.connections.delivery import DeliveryClass
+from gateway.connections.encode_lane import EncodeLane
+from gateway.connections.recode import chunk_codecs, codecs_of, frame_of, last_record, recode_chunk, recode_run
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.encoding import PLAIN
+from gateway.protocol.signals import Gap
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run, Source
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+
+class Latecomers:
+    """Of one source.
+
+    Args:
+        source: the stream or inbox.
+        lane: keeps the order while something is decoded.
+    """
+
+    __slots__ = ("_lane", "_source")
+
+    def __init__(self, source: Source, lane: EncodeLane) -> None:
+        self._source = source
+        self._lane = lane
+
+    def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
+        """Bring the newest message of a ``state`` stream to a receiver that has come."""
+        if isinstance(newest, LargeMessage):
+            if delivery.format.takes_chunks:
+                self.send_large(newest, delivery, connection)
+            else:
+                self.send_whole(newest, delivery, [connection])
+            return
+        delivery.delivered_messages += 1
+        if newest.count == 1 and (not delivery.format.takes_chunks or codecs_of(newest) <= delivery.codecs):
+            connection.enqueue((newest,))
+            return
+
+        def single() -> Run:
+            run = last_record(newest)
+            return run if run is not newest else recode_run(newest, frame_of(newest), PLAIN, 1)
+
+        def deliver(result: Run | BaseException) -> None:
+            if isinstance(result, BaseException):
+                logger.warning("newest message of %s cannot be decoded: %s", self._source.name, result)
+            elif self._source in connection.memberships:
+                delivery.flush()
+                connection.enqueue((result,))
+
+        self._lane.submit_next(single, deliver)
+
+    def send_large(self, message: LargeMessage, delivery: DeliveryClass, member: Connection) -> None:
+        """Bring a large message that has its offset to a receiver that takes chunks."""
+        if message.plan.payload_bytes > member.max_message_bytes:
+            offset = message.offset or 0
+            member.send(Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
+            return
+        delivery.delivered_messages += 1
+        if chunk_codecs(message.chunks) <= delivery.codecs:
+            member.enqueue_large(message, message.chunks)
+            return
+        form = message.form(PLAIN)
+        if len(form) == len(message.chunks):
+            member.enqueue_large(message, form)
+            return
+
+        def decode() -> list[StoredChunk]:
+            return [recode_chunk(chunk, PLAIN, 1) for chunk in message.chunks]
+
+        def deliver(result: list[StoredChunk] | BaseException) -> None:
+            if isinstance(result, BaseException):
+                logger.warning("message %s of %s cannot be decoded: %s", message.offset, self._source.name, result)
+                if isinstance(self._source, Stream) and message.offset is not None:
+                    member.send(Gap(self._source.id, Code.CORRUPT_PAYLOAD, message.offset, message.offset))
+                return
+            message.variants[PLAIN] = result
+            if self._source in member.memberships:
+                member.enqueue_large(message, result)
+
+        self._lane.submit_next(decode, deliver)
+
+    def send_whole(self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection]) -> None:
+        """Bring a large message that has its offset to receivers that take no chunks."""
+
+        def deliver(result: Run | Gap | BaseException) -> None:
+            delivery.flush()
+            if isinstance(result, RequestRefused):
+                delivery.format.refuse_request(message.publisher, message.offset or 0, result)
+                return
+            for member in members:
+                if self._source not in member.memberships:
+                    continue
+                if isinstance(result, Run):
+                    member.enqueue((result,))
+                elif isinstance(result, Gap):
+                    member.send(result)
+                else:
+                    logger.warning("message %s of %s cannot be written: %s", message.offset, self._source.name, result)
+
+        if members:
+            delivery.delivered_messages += len(members)
+            self._lane.submit_next(whole_as_run(message, delivery.format), deliver)

@@ -1,0 +1,48 @@
+"""A receiver that comes when a message is there already gets it in a form that it takes."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.protocol.encoding import Chain
+from gateway.protocol.messages import Kind
+from tests.connections.memory import EVERY_CODEC, World
+
+
+@pytest.mark.parametrize("codecs", [(), ("lz4",), EVERY_CODEC])
+@pytest.mark.parametrize("size", [50, 2000, 20_000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_the_newest_state(codecs: tuple[str, ...], size: int, chunked: bool) -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.STATE)
+    payload = bytes(size - 1) + b"!"
+    chain = Chain(codec="lz4")
+    if chunked:
+        publisher.large(0, payload, chain=chain).end()
+    else:
+        publisher.publish(0, payload, chain=chain)
+    world.settle()
+    subscriber = world.subscriber("wf/a", codecs=codecs)
+    world.settle()
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [payload]
+
+
+def test_the_last_record_of_a_batch() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.STATE)
+    publisher.send(publisher.batch(0, [b"one", b"two"]))
+    world.settle()
+    subscriber = world.subscriber("wf/a")
+    world.settle()
+    assert [(arrival.offset, arrival.payload) for arrival in subscriber.read().arrivals] == [(1, b"two")]
+
+
+def test_a_large_message_under_way_comes_when_it_is_whole() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.EVENT)
+    large = publisher.large(0, bytes(20_000))
+    large.chunk()
+    subscriber = world.subscriber("wf/a")
+    large.end()
+    world.settle()
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [bytes(20_000)]
