@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
@@ -26,6 +27,7 @@ from gateway.protocol.negotiation import Capabilities
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.memory_store import MemoryStreamStore
+from gateway.streams.producers import Producers
 from gateway.streams.registry import HISTORY_TOTAL_BYTES, StreamRegistry
 from gateway.streams.rules import StreamRules
 
@@ -44,6 +46,8 @@ class CoreSettings:
     """How often clients ping."""
     hello_timeout_s: float = 10.0
     """How long a connection may take to say HELLO."""
+    transfer_timeout_s: float = 60.0
+    """How long nothing may come of a large message, whether its connection stands or is lost."""
     history_total_bytes: int = HISTORY_TOTAL_BYTES
     """What the histories of all streams may hold together; past it the largest give."""
     rules: StreamRules = field(default_factory=StreamRules)
@@ -62,6 +66,7 @@ class Core:
         store: keeps the past of streams; their histories in memory if absent.
 
     Attributes:
+        producers: what they have published before.
         conflated_messages: replaced by newer ones in the outboxes of connections that are gone.
         dropped_messages: dropped from them.
     """
@@ -85,13 +90,15 @@ class Core:
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
-        self._intake = Intake(limits)
+        self.producers = Producers(clock.monotonic_s)
+        self._intake = Intake(limits, clock, settings.transfer_timeout_s, secrets.randbelow(2**32))
         self._requests = Requests(limits, self.pool, self.hub, self._intake)
+        self._subscriptions = Subscriptions(limits, self.hub, self.pool, authorizer, self.producers, self._intake)
         self.dispatcher = Dispatcher(
             Router(limits, self._intake),
             self._intake,
             self._requests,
-            Subscriptions(limits, self.hub, self.pool, authorizer),
+            self._subscriptions,
             Greeter(
                 Capabilities(codecs=CODEC_NAMES, filters=FILTER_NAMES, limits=limits),
                 authorizer,
@@ -126,6 +133,7 @@ class Core:
             self.conflated_messages += outbox.conflated
             self.dropped_messages += outbox.dropped
         self._intake.drop(session)
+        self._subscriptions.drop(session)
         self._requests.drop(session)
         self.hub.drop(session)
         self.pool.remove(session)

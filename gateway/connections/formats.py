@@ -118,7 +118,7 @@ class BinaryFormat:
 
     def end(self, message: LargeMessage) -> bytes:
         """See :class:`Format`."""
-        return self.signal(End(message.plan.transfer, message.offset or 0, message.end_timestamp_ns))
+        return self.signal(End(message.plan.transfer, message.offset or 0, message.end_timestamp_ns, message.checksum))
 
     def whole(self, message: LargeMessage) -> bytes:
         """Not used: the format takes chunks."""

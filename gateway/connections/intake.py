@@ -6,17 +6,22 @@ from collections.abc import Callable
 
 from gateway.connections.fanout import Fanout
 from gateway.connections.payload import check_encoding, check_size, element_bytes
+from gateway.connections.ports import Clock
 from gateway.connections.session import Inbound, Route, Session
+from gateway.connections.unfinished import Unfinished
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta
-from gateway.protocol.signals import Abort, Ack, End
+from gateway.protocol.signals import Abort, Ack, End, Resume
 from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED
 from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
+
+_TRANSFERS = 2**32
 
 
 class Intake:
@@ -24,25 +29,46 @@ class Intake:
 
     Args:
         limits: what the gateway accepts.
+        clock: for the time-out.
+        timeout_s: how long nothing may come of one, whether its connection stands or is lost.
+        first_transfer: the gateway's number for the first. Drawn at random, so that a client that comes back to a
+            gateway which was restarted meanwhile does not take another message for the one that it knows.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, clock: Clock, timeout_s: float, first_transfer: int = 1) -> None:
         self._limits = limits
-        self._last_transfer = 0
+        self._clock = clock
+        self._sweep_interval_s = timeout_s / 4
+        self._sweeping = False
+        self._unfinished = Unfinished(clock, limits.max_unfinished_bytes, timeout_s)
+        self._next_transfer = first_transfer
 
     def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, route: Route) -> None:
-        """The head of a large MESSAGE.
+        """The head of a large MESSAGE; with RESUMING the chunks that it lacks are asked for.
 
         Raises:
             RequestRefused: it will not be taken; its chunks will be skipped.
         """
         assert route.fanout is not None
         assert parsed.plan is not None
-        inbound = self._begin(session, parsed, meta, route.fanout)
+        resuming = parsed.extensions is not None and parsed.extensions.resuming
+        left = None if route.window is None else self._unfinished.of(route.window)
+        if left is not None and resuming and _continues(left, session, parsed):
+            self._check_transfer(session, parsed.plan)
+            inbound = left
+            inbound.session, inbound.transfer = session, parsed.plan.transfer
+            session.transfers[inbound.transfer] = inbound
+            self._unfinished.touch(inbound)
+        else:
+            if left is not None:
+                self._give_up(left, Code.TRANSFER_ABORTED)
+            inbound = self._begin(session, parsed, meta, route.fanout, window=route.window)
         inbound.alias = parsed.stream
         inbound.sequence = parsed.offset
         inbound.ack = bool(parsed.flags & FLAG_ACK)
         route.transfer = parsed.plan.transfer
+        if resuming:
+            session.connection.send(Resume(inbound.transfer, len(inbound.message.chunks)))
 
     def begin_direct(
         self, session: Session, parsed: DataFrame, meta: Meta, mailbox: Fanout, undo: Callable[[], object]
@@ -63,10 +89,11 @@ class Intake:
             return
         try:
             chunk = parse_chunk(message, frame)
-            self._check(session, inbound, chunk)
+            _check_chunk(inbound, chunk)
         except RequestRefused as refusal:
-            self._refuse(session, transfer, inbound, refusal)
+            self._refuse(session, inbound, refusal)
             return
+        self._unfinished.touch(inbound)
         inbound.fanout.chunk(inbound.message, StoredChunk(chunk.encoding, chunk.data), inbound.itemsize)
 
     def end(self, session: Session, end: End) -> None:
@@ -77,12 +104,15 @@ class Intake:
         message = inbound.message
         if not message.whole:
             problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
-            self._refuse(session, end.transfer, inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
+            self._refuse(session, inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
             return
-        self._close(session, end.transfer, inbound)
+        self._close(inbound)
         message.end_timestamp_ns = end.timestamp_ns
+        message.checksum = end.checksum
         if isinstance(message.source, Stream):
             message.source.append_large(message)
+            if inbound.window is not None:
+                inbound.window.accept(inbound.sequence, 1, message.offset or 0)
         inbound.fanout.commit(message)
         if inbound.ack and inbound.alias is not None:
             session.connection.send(Ack(inbound.alias, 1, inbound.sequence, message.offset or 0))
@@ -91,15 +121,44 @@ class Intake:
         """ABORT: the message will not come."""
         inbound = session.transfers.get(abort.transfer)
         if inbound is not None:
-            self._give_up(session, abort.transfer, inbound, abort.code)
+            self._give_up(inbound, abort.code)
 
     def drop(self, session: Session) -> None:
-        """The connection is gone, and with it everything that it had not finished."""
-        for transfer, inbound in list(session.transfers.items()):
-            self._give_up(session, transfer, inbound, Code.TRANSFER_ABORTED)
+        """The connection is gone: what a producer has not finished waits for it, everything else is over."""
+        for inbound in list(session.transfers.values()):
+            if inbound.window is None:
+                self._give_up(inbound, Code.TRANSFER_ABORTED)
+            else:
+                self._leave(inbound)
+
+    def take_over(self, window: Window, sequence: int) -> None:
+        """A producer has come (back) to a stream: what it has under way there waits for it, or is over.
+
+        Args:
+            sequence: the next that it will send.
+        """
+        inbound = self._unfinished.of(window)
+        if inbound is None:
+            return
+        self._leave(inbound)
+        if inbound.sequence < sequence:
+            self._give_up(inbound, Code.TRANSFER_ABORTED)
+
+    def pass_over(self, window: Window) -> None:
+        """A producer sends another message than the one that waits for it: that one will not come."""
+        inbound = self._unfinished.of(window)
+        if inbound is not None and inbound.session is None:
+            self._give_up(inbound, Code.TRANSFER_ABORTED)
 
     def _begin(
-        self, session: Session, parsed: DataFrame, meta: Meta, fanout: Fanout, correlation: int | None = None
+        self,
+        session: Session,
+        parsed: DataFrame,
+        meta: Meta,
+        fanout: Fanout,
+        *,
+        correlation: int | None = None,
+        window: Window | None = None,
     ) -> Inbound:
         plan = parsed.plan
         assert plan is not None
@@ -107,16 +166,10 @@ class Intake:
             problem = f"chunk plan of {plan.payload_bytes} bytes, dtype and shape say {meta.payload_bytes}"
             raise RequestRefused(Code.SIZE_MISMATCH, problem)
         check_size(plan.payload_bytes, self._limits)
-        if plan.transfer in session.transfers:
-            raise RequestRefused(Code.BROKEN_TRANSFER, f"transfer {plan.transfer} is under way already")
-        if len(session.transfers) >= self._limits.max_transfers:
-            problem = f"the connection has max_transfers={self._limits.max_transfers} under way"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
-        under_way = sum([inbound.message.plan.payload_bytes for inbound in session.transfers.values()])
-        if under_way + plan.payload_bytes > self._limits.max_message_bytes:
-            problem = f"{under_way} bytes are under way; with {plan.payload_bytes} more they exceed max_message_bytes"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
-        self._last_transfer = self._last_transfer % 0xFFFF_FFFF + 1
+        self._check_transfer(session, plan)
+        for given_up in self._unfinished.make_room(session.connection.client_id, plan.payload_bytes):
+            self._give_up(given_up, Code.LIMIT_EXCEEDED)
+        number, self._next_transfer = self._next_transfer, (self._next_transfer + 1) % _TRANSFERS
         message = LargeMessage(
             fanout.source,
             parsed.opcode,
@@ -124,45 +177,103 @@ class Intake:
             parsed.timestamp_ns,
             parsed.flags & FLAG_FAILED,
             bytes(parsed.meta),
-            ChunkPlan(self._last_transfer, plan.chunk_bytes, plan.payload_bytes),
+            ChunkPlan(number, plan.chunk_bytes, plan.payload_bytes),
         )
         message.offset = correlation
-        inbound = Inbound(message, fanout, element_bytes(meta), correlation)
+        inbound = Inbound(session, plan.transfer, message, fanout, element_bytes(meta))
+        inbound.correlation = correlation
+        inbound.window = window
         session.transfers[plan.transfer] = inbound
+        self._unfinished.add(inbound)
+        self._sweep_later()
         fanout.begin(message, session.connection.codecs, inbound.itemsize)
         return inbound
 
-    def _check(self, session: Session, inbound: Inbound, chunk: Chunk) -> None:
-        plan = inbound.message.plan
-        expected = len(inbound.message.chunks)
-        size = plan.chunk_size(expected)
-        if chunk.index != expected or not size:
-            problem = f"chunk {chunk.index} of transfer {chunk.transfer}; of {plan.chunk_count} the next is {expected}"
-            raise RequestRefused(Code.BROKEN_TRANSFER, problem)
-        if chunk.encoding is not None:
-            check_encoding(chunk.encoding, chunk.data, size, session.connection.codecs, Code.BROKEN_TRANSFER)
-        elif len(chunk.data) != size:
-            problem = f"chunk {chunk.index} of transfer {chunk.transfer} has {len(chunk.data)} bytes, not {size}"
-            raise RequestRefused(Code.BROKEN_TRANSFER, problem)
+    def _check_transfer(self, session: Session, plan: ChunkPlan) -> None:
+        if plan.transfer in session.transfers:
+            raise RequestRefused(Code.BROKEN_TRANSFER, f"transfer {plan.transfer} is under way already")
+        if len(session.transfers) >= self._limits.max_transfers:
+            problem = f"the connection has max_transfers={self._limits.max_transfers} under way"
+            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
 
-    def _refuse(self, session: Session, transfer: int, inbound: Inbound, refusal: RequestRefused) -> None:
-        self._give_up(session, transfer, inbound, refusal.code)
+    def _refuse(self, session: Session, inbound: Inbound, refusal: RequestRefused) -> None:
+        self._give_up(inbound, refusal.code)
         session.connection.refuse(
             refusal,
-            transfer=transfer,
+            transfer=inbound.transfer,
             alias=inbound.alias,
             sequence=inbound.sequence or None,
             count=1 if inbound.alias is not None else None,
             correlation=inbound.correlation,
         )
 
-    def _give_up(self, session: Session, transfer: int, inbound: Inbound, code: int) -> None:
-        self._close(session, transfer, inbound)
+    def _give_up(self, inbound: Inbound, code: int) -> None:
+        self._close(inbound)
+        if inbound.window is not None and inbound.session is not None:
+            inbound.window.refuse(inbound.sequence, 1, code)
         inbound.fanout.abort(inbound.message, code)
         if inbound.undo is not None:
             inbound.undo()
 
-    def _close(self, session: Session, transfer: int, inbound: Inbound) -> None:
-        del session.transfers[transfer]
+    def _close(self, inbound: Inbound) -> None:
+        self._unfinished.remove(inbound)
+        if inbound.session is not None:
+            self._detach(inbound.session, inbound)
+
+    def _leave(self, inbound: Inbound) -> None:
+        """Its connection is gone, or has nothing to say about it any more."""
+        if inbound.session is not None:
+            self._detach(inbound.session, inbound)
+            inbound.session = None
+            self._unfinished.touch(inbound)
+
+    def _detach(self, session: Session, inbound: Inbound) -> None:
+        del session.transfers[inbound.transfer]
         if inbound.alias is not None:
             session.routes[inbound.alias].transfer = None
+
+    # What stands still.
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._clock.call_later(self._sweep_interval_s, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        for inbound in self._unfinished.overdue():
+            problem = f"nothing came of transfer {inbound.transfer} after chunk {len(inbound.message.chunks)}"
+            refusal = RequestRefused(Code.TRANSFER_TIMEOUT, problem)
+            if inbound.session is None:
+                self._give_up(inbound, refusal.code)
+            else:
+                self._refuse(inbound.session, inbound, refusal)
+        if len(self._unfinished):
+            self._sweep_later()
+
+
+def _continues(left: Inbound, session: Session, parsed: DataFrame) -> bool:
+    """Whether a head is that of a message that was begun, so that its chunks go together."""
+    plan, begun = parsed.plan, left.message
+    return (
+        plan is not None
+        and left.sequence == parsed.offset
+        and left.codecs == session.connection.codecs
+        and begun.meta == parsed.meta
+        and begun.timestamp_ns == parsed.timestamp_ns
+        and (begun.plan.chunk_bytes, begun.plan.payload_bytes) == (plan.chunk_bytes, plan.payload_bytes)
+    )
+
+
+def _check_chunk(inbound: Inbound, chunk: Chunk) -> None:
+    plan = inbound.message.plan
+    expected = len(inbound.message.chunks)
+    size = plan.chunk_size(expected)
+    if chunk.index != expected or not size:
+        problem = f"chunk {chunk.index} of transfer {chunk.transfer}; of {plan.chunk_count} the next is {expected}"
+        raise RequestRefused(Code.BROKEN_TRANSFER, problem)
+    if chunk.encoding is not None:
+        check_encoding(chunk.encoding, chunk.data, size, inbound.codecs, Code.BROKEN_TRANSFER)
+    elif len(chunk.data) != size:
+        problem = f"chunk {chunk.index} of transfer {chunk.transfer} has {len(chunk.data)} bytes, not {size}"
+        raise RequestRefused(Code.BROKEN_TRANSFER, problem)

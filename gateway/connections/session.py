@@ -6,12 +6,16 @@ from collections.abc import Callable
 
 from gateway.connections.connection import Connection
 from gateway.connections.fanout import Fanout
-from gateway.errors import RequestRefused
-from gateway.ids import PeerId
+from gateway.errors import Code, RequestRefused
+from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, inbox_of
 from gateway.streams.large import LargeMessage
+from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
+
+_NO_PAYLOAD = 2**32
+"""No frame is as long: the next message goes through all checks."""
 
 
 class Route:
@@ -22,7 +26,8 @@ class Route:
         stream: the stream; ``None`` for an address, or if the OPEN was refused.
         fanout: the stream's receivers.
         refusal: why the OPEN was refused.
-        next_sequence: the sequence that the next message must have.
+        next_sequence: the sequence that the next message must have, or of a producer's the lowest that it may have.
+        window: what the producer that OPEN named has published before; ``None`` if it named none.
         transfer: the large message that is under way to this alias, by the client's number.
         meta: the last meta block without headers that was found good, and of its messages
         payload_bytes: the size of the payload,
@@ -39,6 +44,7 @@ class Route:
         "refusal",
         "stream",
         "transfer",
+        "window",
     )
 
     def __init__(self, name: str) -> None:
@@ -47,37 +53,77 @@ class Route:
         self.fanout: Fanout | None = None
         self.refusal: RequestRefused | None = None
         self.next_sequence = 1
+        self.window: Window | None = None
         self.transfer: int | None = None
         self.meta = b""
-        # No frame is as long: the first message of every alias goes through all checks.
-        self.payload_bytes = 2**32
+        self.payload_bytes = _NO_PAYLOAD
         self.itemsize = 1
+
+    def superseded(self) -> None:
+        """Part of :class:`~gateway.streams.producers.Holder`: what still comes to the alias is refused."""
+        problem = f"its producer has opened {self.name} again since: only the newer alias may publish"
+        self.refusal = RequestRefused(Code.BAD_SEQUENCE, problem)
+        self.payload_bytes = _NO_PAYLOAD
 
 
 class Inbound:
-    """A large message on its way from a connection.
+    """A large message on its way in.
 
     Attributes:
+        session: that it comes from; ``None`` while it waits for its producer to come back.
+        transfer: the client's number for it.
+        client_id: whose it is.
+        codecs: that its chunks may use.
         alias: where it is published; ``None`` for a request or a reply.
         correlation: of a request or a reply.
         fanout: who receives it.
         itemsize: bytes of an element, for the codecs.
         sequence: what an acknowledgement names.
         ack: whether the publisher wants one.
+        window: of the producer that publishes it, if it has said which.
         undo: of a request or a reply, takes back what its head has changed, should it not be completed.
+        moved_s: when something came of it last.
     """
 
-    __slots__ = ("ack", "alias", "correlation", "fanout", "itemsize", "message", "sequence", "undo")
+    __slots__ = (
+        "ack",
+        "alias",
+        "client_id",
+        "codecs",
+        "correlation",
+        "fanout",
+        "itemsize",
+        "message",
+        "moved_s",
+        "sequence",
+        "session",
+        "transfer",
+        "undo",
+        "window",
+    )
 
-    def __init__(self, message: LargeMessage, fanout: Fanout, itemsize: int, correlation: int | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        transfer: int,
+        message: LargeMessage,
+        fanout: Fanout,
+        itemsize: int,
+    ) -> None:
+        self.session: Session | None = session
+        self.transfer = transfer
         self.message = message
         self.fanout = fanout
         self.itemsize = itemsize
-        self.correlation = correlation
+        self.client_id: ClientId = session.connection.client_id
+        self.codecs = session.connection.codecs
         self.alias: int | None = None
+        self.correlation: int | None = None
         self.sequence = 0
         self.ack = False
+        self.window: Window | None = None
         self.undo: Callable[[], object] | None = None
+        self.moved_s = 0.0
 
 
 class Inbox:

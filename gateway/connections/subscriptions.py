@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateway.connections.hub import Hub
+from gateway.connections.intake import Intake
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer
 from gateway.connections.session import Route, Session
@@ -20,6 +21,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address
 from gateway.protocol.state import State
+from gateway.streams.producers import Producers
 
 
 class Subscriptions:
@@ -32,13 +34,19 @@ class Subscriptions:
         hub: streams and their receivers.
         pool: inboxes.
         authorizer: says who may do what.
+        producers: what they have published before.
+        intake: what they have not finished.
     """
 
-    def __init__(self, limits: Limits, hub: Hub, pool: Pool, authorizer: Authorizer) -> None:
+    def __init__(
+        self, limits: Limits, hub: Hub, pool: Pool, authorizer: Authorizer, producers: Producers, intake: Intake
+    ) -> None:
         self._limits = limits
         self._hub = hub
         self._pool = pool
         self._authorizer = authorizer
+        self._producers = producers
+        self._intake = intake
 
     def open(self, session: Session, request: Open) -> None:
         """Declare an alias; a refused one is remembered, so that its messages are refused with the same error."""
@@ -91,6 +99,12 @@ class Subscriptions:
         expires_s = self._authorizer.authenticate(connection.client_id, connection.client_type, request.token)
         connection.send(Authenticated(request.request, expires_s))
 
+    def drop(self, session: Session) -> None:
+        """The connection is gone: its producers are without one."""
+        for route in session.routes.values():
+            if route.stream is not None and route.window is not None:
+                self._producers.detach(route.stream, route.window, route)
+
     def _lead(self, session: Session, request: Open, route: Route) -> None:
         self._check_not_draining(session)
         connection = session.connection
@@ -104,6 +118,10 @@ class Subscriptions:
             raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
         route.stream, route.fanout = self._hub.open(name, request.kind)
         stream = route.stream
+        route.next_sequence = request.sequence or 1
+        if request.producer is not None:
+            route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
+            self._intake.take_over(route.window, route.next_sequence)
         connection.send(StreamInfo(stream.id, name, stream.kind, stream.epoch, stream.next_offset, alias=request.alias))
 
     def _check_not_draining(self, session: Session) -> None:

@@ -21,6 +21,8 @@ class Limits:
     """Subscriptions of one connection."""
     max_transfers: int = 64
     """Large messages that one connection may have under way towards us."""
+    max_unfinished_bytes: int = 1024 * 1024 * 1024
+    """Payloads of the large messages that one client has begun and not finished; one alone may be larger."""
     max_requests: int = 4096
     """Requests that one connection may have outstanding."""
     max_streams: int = 100_000

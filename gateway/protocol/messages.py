@@ -69,11 +69,13 @@ class WelcomeLimits:
     max_frame_bytes: int
     max_message_bytes: int
     chunk_bytes: int
+    max_unfinished_bytes: int | None = None
+    """Payloads of the large messages that a client has begun and not finished; absent: not told."""
 
     @classmethod
     def of(cls, limits: Limits) -> WelcomeLimits:
         """The part of ``limits`` that is told to clients."""
-        return cls(limits.max_frame_bytes, limits.max_message_bytes, limits.chunk_bytes)
+        return cls(limits.max_frame_bytes, limits.max_message_bytes, limits.chunk_bytes, limits.max_unfinished_bytes)
 
 
 @dataclass(frozen=True, slots=True)

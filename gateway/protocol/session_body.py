@@ -54,7 +54,15 @@ def fields_of(message: SessionMessage) -> dict[str, Any]:
     """The JSON body of a message, as a dict that ``orjson`` writes."""
     cls = type(message)
     values = ((name, getattr(message, name)) for name in cls.__slots__)
-    return {name: value for name, value in values if value is not None or (cls, name) in _NULLABLE}
+    fields = {name: value for name, value in values if value is not None or (cls, name) in _NULLABLE}
+    if isinstance(message, Welcome):
+        fields["limits"] = _limits_of(message.limits)
+    return fields
+
+
+def _limits_of(limits: WelcomeLimits) -> dict[str, int]:
+    values = ((name, getattr(limits, name)) for name in WelcomeLimits.__slots__)
+    return {name: value for name, value in values if value is not None}
 
 
 def write_session(message: SessionMessage) -> bytes:
@@ -129,6 +137,7 @@ def _read_welcome(body: JsonBody) -> Welcome:
             max_frame_bytes=limits.integer("max_frame_bytes"),
             max_message_bytes=limits.integer("max_message_bytes"),
             chunk_bytes=limits.integer("chunk_bytes"),
+            max_unfinished_bytes=limits.integer_or_none("max_unfinished_bytes"),
         ),
         heartbeat_interval_s=body.number("heartbeat_interval_s"),
         time_ns=body.integer("time_ns"),

@@ -32,11 +32,13 @@ class LargeMessage:
         plan: transfer number of the gateway, chunk and payload size.
         offset: the offset, ``None`` until END; of a request or reply the correlation, from the start.
         end_timestamp_ns: the publisher's, from END.
+        checksum: CRC-32 of the decoded payload, from END; ``None``: its sender has computed none.
         chunks: as received, index by index.
         variants: the same chunks encoded by another chain, for receivers that get them so.
     """
 
     __slots__ = (
+        "checksum",
         "chunks",
         "end_timestamp_ns",
         "flags",
@@ -62,6 +64,7 @@ class LargeMessage:
         self.plan = plan
         self.offset: int | None = None
         self.end_timestamp_ns = 0
+        self.checksum: int | None = None
         self.chunks: list[StoredChunk] = []
         self.variants: dict[Chain, list[StoredChunk]] = {}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -17,6 +18,7 @@ from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import PLAIN, Chain
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Since, Subscribe
 from gateway.protocol.meta import write_meta
@@ -175,6 +177,11 @@ class Peer:
         self.say(Open(alias, stream, kind))
         self.sequences.setdefault(alias, 0)
 
+    def produce(self, alias: int, stream: str, sequence: int = 1, producer: int = 7, kind: Kind = Kind.EVENT) -> None:
+        """Open an alias as a producer; ``sequence`` is that of the next message."""
+        self.say(Open(alias, stream, kind, producer=producer, sequence=sequence))
+        self.sequences[alias] = sequence - 1
+
     def subscribe(self, pattern: str, subscription: int | None = None, since: Since | None = None) -> int:
         """Subscribe; the number of the subscription."""
         self._last_request += 1
@@ -210,12 +217,19 @@ class Peer:
         self.send(self.message(alias, payload, ack=ack, chain=chain))
 
     def large(
-        self, alias: int, payload: bytes, transfer: int = 1, *, ack: bool = False, chain: Chain = PLAIN
+        self,
+        alias: int,
+        payload: bytes,
+        transfer: int = 1,
+        *,
+        ack: bool = False,
+        chain: Chain = PLAIN,
+        resuming: bool = False,
     ) -> LargePublish:
         """Begin a large message; its chunks go out one by one."""
         self.sequences[alias] += 1
         publish = LargePublish(self, transfer, payload, ack=ack, chain=chain)
-        publish.begin(Opcode.MESSAGE, alias, self.sequences[alias])
+        publish.begin(Opcode.MESSAGE, alias, self.sequences[alias], Extensions(resuming=True) if resuming else None)
         return publish
 
     def drop(self) -> None:
@@ -234,12 +248,19 @@ class LargePublish:
         self._chain = chain
         self._chunks = enumerate(split_payload([payload], CHUNK_BYTES))
 
-    def begin(self, opcode: int, stream: int, offset: int) -> None:
+    def begin(self, opcode: int, stream: int, offset: int, extensions: Extensions | None = None) -> None:
         """Send the head."""
         meta = write_meta([TensorSpec("", BYTE, (len(self._payload),))], None)
         flags = FLAG_ACK if self._ack else 0
         head = write_data(
-            opcode, stream=stream, offset=offset, timestamp_ns=START_NS, flags=flags, meta=meta, plan=self.plan
+            opcode,
+            stream=stream,
+            offset=offset,
+            timestamp_ns=START_NS,
+            flags=flags,
+            meta=meta,
+            plan=self.plan,
+            extensions=extensions,
         )
         self._peer.send(head)
 
@@ -252,11 +273,16 @@ class LargePublish:
         self._peer.send(write_chunk(self.plan.transfer, index, (chunk,), encoding))
         return True
 
+    def skip(self, count: int) -> None:
+        """Leave out the next chunks, which the gateway has."""
+        for _ in range(count):
+            next(self._chunks)
+
     def end(self) -> None:
         """Send what is left, and END."""
         while self.chunk():
             pass
-        self._peer.send(End(self.plan.transfer, 0, START_NS).write())
+        self._peer.send(End(self.plan.transfer, 0, START_NS, zlib.crc32(self._payload)).write())
 
 
 class TextPeer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 from gateway.connections.recode import codec_names
@@ -127,6 +128,11 @@ class Reader:
         return [entry for entry in self.log if isinstance(entry, Abort)]
 
     @property
+    def resumes(self) -> list[Resume]:
+        """The large messages that are to be gone on with."""
+        return [entry for entry in self.log if isinstance(entry, Resume)]
+
+    @property
     def leaving(self) -> bool:
         """Whether the server said that it goes."""
         return any(isinstance(entry, GoAway) for entry in self.log)
@@ -162,6 +168,8 @@ class Reader:
             transfer = self.transfers.pop(signal.transfer)
             assert transfer.assembler.complete or transfer.corrupt, "END before the last chunk"
             payload = b"" if transfer.corrupt else bytes(transfer.assembler.payload())
+            if signal.checksum is not None and not transfer.corrupt:
+                assert signal.checksum == zlib.crc32(payload), "the checksum is not that of the payload"
             self._arrived(transfer.head, signal.offset, payload, transfer.encoded)
             return
         if isinstance(signal, Abort):

@@ -155,11 +155,18 @@ def test_too_many_transfers() -> None:
 
 
 def test_transfers_that_are_too_large_together() -> None:
-    _, publisher, _ = pair(Limits(max_message_bytes=2 * len(PAYLOAD) - 1))
+    _, publisher, _ = pair(Limits(max_unfinished_bytes=2 * len(PAYLOAD) - 1))
     publisher.large(0, PAYLOAD, transfer=1).end()
     publisher.large(0, PAYLOAD, transfer=2)
     publisher.large(1, PAYLOAD, transfer=3)
     assert publisher.read().codes == [Code.LIMIT_EXCEEDED]
+
+
+def test_one_that_is_too_large_by_itself_passes_when_it_is_alone() -> None:
+    _, publisher, _ = pair(Limits(max_unfinished_bytes=len(PAYLOAD) - 1))
+    publisher.large(0, PAYLOAD, transfer=1).end()
+    publisher.large(0, PAYLOAD, transfer=1).end()
+    assert not publisher.read().codes
 
 
 def encoded_chunk(payload: bytes) -> tuple[Encoding, bytes]:

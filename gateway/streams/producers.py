@@ -1,0 +1,203 @@
+"""What producers have published to streams, so that a publish which is sent again is not published again.
+
+Knows sequences and the offsets that they got (spec section 4.6); not who is connected.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Final, Protocol
+
+from gateway.errors import Code, RequestRefused
+from gateway.streams.stream import Stream
+
+WINDOW_RANGES: Final = 1024
+"""Ranges of sequences that are remembered of one producer on one stream (spec section 13)."""
+KEPT_S: Final = 600.0
+"""How long they are remembered after the producer's connection is gone (spec section 13)."""
+MAX_ABSENT: Final = 65_536
+"""Windows of producers without a connection that a gateway keeps; past it the oldest is forgotten (spec section 13)."""
+
+
+class Holder(Protocol):
+    """Who publishes for a producer to a stream at present: an alias of a connection."""
+
+    def superseded(self) -> None:
+        """Another connection of the producer has taken over."""
+
+
+class _Range:
+    """Sequences ``first`` to ``end - 1``, of which the same became.
+
+    Attributes:
+        shift: offset less sequence; of no meaning if they were refused.
+        code: why they were refused; 0: they were accepted.
+    """
+
+    __slots__ = ("code", "end", "first", "shift")
+
+    def __init__(self, first: int, end: int, shift: int, code: int) -> None:
+        self.first = first
+        self.end = end
+        self.shift = shift
+        self.code = code
+
+
+_FIRST: Final = attrgetter("first")
+
+
+class Window:
+    """What became of the last messages of one producer to one stream.
+
+    Args:
+        producer: its number.
+        first: the lowest sequence that can be known.
+
+    Attributes:
+        next_sequence: above every sequence of which something is known.
+        holder: who publishes for it; ``None`` while it has no connection.
+    """
+
+    __slots__ = ("_ranges", "holder", "next_sequence", "producer")
+
+    def __init__(self, producer: int, first: int) -> None:
+        self.producer = producer
+        self.next_sequence = first
+        self.holder: Holder | None = None
+        self._ranges: list[_Range] = []
+
+    def accept(self, first: int, count: int, offset: int) -> None:
+        """``count`` messages from sequence ``first`` on, at least ``next_sequence``, got offsets from ``offset`` on.
+
+        Costs the same whatever their number; on a stream with one publisher a single range grows.
+        """
+        self._add(first, first + count, offset - first, 0)
+
+    def refuse(self, first: int, count: int, code: int) -> None:
+        """``count`` messages from sequence ``first`` on were refused; nothing new of what is known already."""
+        if first >= self.next_sequence:
+            self._add(first, first + count, 0, code)
+
+    def offset_of(self, first: int, count: int) -> int | None:
+        """The offset that the message with sequence ``first`` got; ``None`` if it is new.
+
+        Args:
+            first: its sequence, or the first of a batch.
+            count: how many sequences it takes.
+
+        Raises:
+            RequestRefused: with the code of then, it was refused; ``OUT_OF_WINDOW``, nothing is known of it any more;
+                ``BAD_SEQUENCE``, it is no repetition: only a part of it was sent before, or not as one.
+        """
+        if first >= self.next_sequence:
+            return None
+        at = bisect_right(self._ranges, first, key=_FIRST) - 1
+        found = self._ranges[at] if at >= 0 else None
+        if found is None or first >= found.end:
+            raise RequestRefused(
+                Code.OUT_OF_WINDOW,
+                f"sequence {first} of producer {self.producer} is not new (the next is {self.next_sequence}), and what "
+                f"became of it is not known any more: publish it as a new message if it may come twice",
+            )
+        if first + count > found.end:
+            problem = (
+                f"sequences {first} to {first + count - 1} of producer {self.producer} were not sent as one before"
+            )
+            raise RequestRefused(Code.BAD_SEQUENCE, problem)
+        if found.code:
+            problem = f"sequence {first} of producer {self.producer} was refused when it was first sent"
+            raise RequestRefused(found.code, problem)
+        return first + found.shift
+
+    def _add(self, first: int, end: int, shift: int, code: int) -> None:
+        self.next_sequence = end
+        ranges = self._ranges
+        if ranges:
+            last = ranges[-1]
+            if last.end == first and last.shift == shift and last.code == code:
+                last.end = end
+                return
+            if len(ranges) >= 2 * WINDOW_RANGES:
+                del ranges[:WINDOW_RANGES]
+        ranges.append(_Range(first, end, shift, code))
+
+
+class Producers:
+    """The windows of all producers on all streams.
+
+    A window is kept as long as its producer has a connection that publishes to the stream, and :data:`KEPT_S` longer.
+
+    Args:
+        now_s: seconds from some fixed moment.
+    """
+
+    def __init__(self, now_s: Callable[[], float]) -> None:
+        self._now_s = now_s
+        self._windows: dict[tuple[Stream, int], Window] = {}
+        self._absent: OrderedDict[tuple[Stream, int], float] = OrderedDict()
+        """When each that has no holder lost it, the longest ago first."""
+
+    def __len__(self) -> int:
+        return len(self._windows)
+
+    def attach(self, stream: Stream, producer: int, sequence: int, holder: Holder) -> Window:
+        """The window of a producer that begins, or goes on, to publish to a stream.
+
+        Args:
+            sequence: the next that it will send.
+            holder: who publishes from now on; one that did before is told that it is superseded.
+        """
+        self._forget_old()
+        key = stream, producer
+        window = self._windows.get(key)
+        if window is None:
+            window = self._windows[key] = Window(producer, sequence)
+        self._absent.pop(key, None)
+        before, window.holder = window.holder, holder
+        if before is not None:
+            before.superseded()
+        return window
+
+    def detach(self, stream: Stream, window: Window, holder: Holder) -> None:
+        """A holder's connection is gone; nothing happens if another one has taken over."""
+        if window.holder is holder:
+            window.holder = None
+            self._leave(stream, window)
+
+    def restore(self, stream: Stream, producer: int, first: int, count: int, offset: int) -> None:
+        """What a store remembers: messages were accepted before this gateway started. In the order of the offsets.
+
+        Args:
+            first: sequence of the first message.
+            count: how many messages.
+            offset: of the first.
+        """
+        window = self._windows.get((stream, producer))
+        if window is None:
+            window = self._windows[stream, producer] = Window(producer, first)
+        if first >= window.next_sequence:
+            window.accept(first, count, offset)
+        if window.holder is None:
+            self._leave(stream, window)
+
+    def _leave(self, stream: Stream, window: Window) -> None:
+        self._forget_old()
+        key = stream, window.producer
+        self._absent[key] = self._now_s()
+        self._absent.move_to_end(key)
+        if len(self._absent) > MAX_ABSENT:
+            self._drop_oldest()
+
+    def _forget_old(self) -> None:
+        """Forget the windows whose time has passed."""
+        while self._absent:
+            if next(iter(self._absent.values())) + KEPT_S > self._now_s():
+                return
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        key, _ = self._absent.popitem(last=False)
+        del self._windows[key]
