@@ -189,6 +189,14 @@ class Connection:
         self._behind().commit(message, form)
         self.drain()
 
+    def leave_out(self, source: Source, gap: Gap) -> None:
+        """Announce messages that do not come, behind those of their stream that wait."""
+        if self.lagging:
+            self._behind().put_gap(source, gap)
+            self.drain()
+        else:
+            self.send(gap)
+
     def miss(self, source: Source, first: int, last: int) -> None:
         """Deliver messages from history, before everything of their stream that comes from now on."""
         self._behind().put_missed(source, first, last)

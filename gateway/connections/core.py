@@ -26,6 +26,7 @@ from gateway.protocol.messages import GoAway
 from gateway.protocol.negotiation import Capabilities
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Buffer, Opcode
+from gateway.streams.large import TransferNumbers
 from gateway.streams.memory_store import MemoryStreamStore
 from gateway.streams.producers import Producers
 from gateway.streams.registry import HISTORY_TOTAL_BYTES, StreamRegistry
@@ -85,13 +86,14 @@ class Core:
         self.clock = clock
         self.pool = Pool(settings.max_connections)
         self.streams = StreamRegistry(limits.max_streams, settings.rules, settings.history_total_bytes)
-        self.hub = Hub(self.streams, clock, workers, policy, store or MemoryStreamStore())
+        transfers = TransferNumbers(secrets.randbelow(2**32))
+        self.hub = Hub(self.streams, clock, workers, policy, store or MemoryStreamStore(), limits, transfers)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
         self.producers = Producers(clock.monotonic_s)
-        self._intake = Intake(limits, clock, settings.transfer_timeout_s, secrets.randbelow(2**32))
+        self._intake = Intake(limits, clock, settings.transfer_timeout_s, transfers)
         self._requests = Requests(limits, self.pool, self.hub, self._intake)
         self._subscriptions = Subscriptions(limits, self.hub, self.pool, authorizer, self.producers, self._intake)
         self.dispatcher = Dispatcher(

@@ -102,6 +102,11 @@ class DeliveryClass:
         return list(self._members)
 
     @property
+    def all_lagging(self) -> bool:
+        """Whether no member keeps up."""
+        return all(member.lagging for member in self._members)
+
+    @property
     def queue_full(self) -> bool:
         """Whether a member has no room for what must not be lost."""
         if self.stale:

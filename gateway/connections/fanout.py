@@ -8,6 +8,7 @@ thread when it is large, and everything behind it waits its turn. Large messages
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 
 from gateway.connections.broadcast import Broadcast
@@ -47,6 +48,7 @@ class Fanout:
 
     Attributes:
         source: the stream or inbox.
+        taps: called with what has been delivered, in order: views of the stream are made from it.
         delivered: the offset behind the last message of a stream that has been delivered.
     """
 
@@ -63,12 +65,14 @@ class Fanout:
         "_policy",
         "delivered",
         "source",
+        "taps",
     )
 
     def __init__(
         self, source: Source, flusher: Flusher, workers: Workers, policy: DeliveryPolicy, history: HistoryReader
     ) -> None:
         self.source = source
+        self.taps: list[Callable[[Run | LargeMessage], object]] = []
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
         self._policy = policy
@@ -97,6 +101,16 @@ class Fanout:
     def idle(self) -> bool:
         """Whether nothing is being encoded."""
         return not self._lane.busy
+
+    @property
+    def newest(self) -> Run | LargeMessage | None:
+        """Of a ``state`` stream the newest message that has been delivered."""
+        return self._newest
+
+    @property
+    def all_lagging(self) -> bool:
+        """Whether there are receivers, and none keeps up."""
+        return bool(self._classes) and all(delivery.all_lagging for delivery in self._classes.values())
 
     @property
     def queue_full(self) -> bool:
@@ -149,6 +163,18 @@ class Fanout:
                 del self._classes[key]
                 self._past_deliveries += delivery.delivered_messages
 
+    def leave_out(self, gap: Gap) -> None:
+        """Tell all receivers that messages will not come, in their place among those that do."""
+
+        def tell() -> None:
+            self.delivered = gap.last + 1
+            for delivery in self.classes:
+                delivery.flush()
+                for member in delivery.members:
+                    member.leave_out(self.source, gap)
+
+        self._lane.follow(tell)
+
     # Small messages.
 
     def deliver(self, run: Run) -> None:
@@ -198,6 +224,8 @@ class Fanout:
                     delivery.add(result[PLAIN])
                 else:
                     self._decode_for(delivery, run, patched)
+            for tap in self.taps:
+                tap(run)
 
         if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
             self._lane.submit(work, deliver)
@@ -251,6 +279,8 @@ class Fanout:
         self.delivered = run.first + run.count
         for delivery in self._classes.values():
             delivery.add(run)
+        for tap in self.taps:
+            tap(run)
 
     # Large messages.
 
@@ -295,6 +325,8 @@ class Fanout:
             for member in delivery.members:
                 if member not in served:
                     self._latecomers.send_large(message, delivery, member)
+        for tap in self.taps:
+            tap(message)
 
     # What encoding a class gets.
 

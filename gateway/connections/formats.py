@@ -106,6 +106,7 @@ class BinaryFormat:
                 flags=message.flags,
                 meta=message.meta,
                 plan=message.plan,
+                extensions=message.extensions,
             )
         )
         return self._header(len(frame)) + frame

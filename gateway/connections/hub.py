@@ -6,13 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from gateway.connections.delivery import Flusher
+from gateway.connections.derivation import ViewSurroundings
 from gateway.connections.fanout import Fanout
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
+from gateway.connections.viewed_store import ViewedStore
+from gateway.connections.views import Views
 from gateway.ids import StreamName
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Since, StreamInfo
 from gateway.protocol.names import Pattern
+from gateway.streams.large import TransferNumbers
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
@@ -27,14 +32,28 @@ class Hub:
         workers: threads for encoding.
         policy: chooses encodings.
         store: keeps the past of streams.
+        limits: bounds on views.
+        transfers: numbers for large messages.
+
+    Attributes:
+        views: what is received of streams instead of the whole.
     """
 
     def __init__(
-        self, streams: StreamRegistry, clock: Clock, workers: Workers, policy: DeliveryPolicy, store: StreamStore
+        self,
+        streams: StreamRegistry,
+        clock: Clock,
+        workers: Workers,
+        policy: DeliveryPolicy,
+        store: StreamStore,
+        limits: Limits,
+        transfers: TransferNumbers,
     ) -> None:
         self.streams = streams
         self.store = store
-        self._history = HistoryReader(store, workers)
+        surroundings = ViewSurroundings(clock, workers, limits, transfers)
+        self.views = Views(streams, surroundings, self.fanout_of, self.new_fanout)
+        self._history = HistoryReader(ViewedStore(store, surroundings), workers)
         self._clock = clock
         self._workers = workers
         self._policy = policy
@@ -53,7 +72,7 @@ class Hub:
     @property
     def idle(self) -> bool:
         """Whether nothing is being encoded, and nothing waits for the end of the turn."""
-        return self._flusher.idle and all(fanout.idle for fanout in self._fanouts.values())
+        return self._flusher.idle and self.views.idle and all(fanout.idle for fanout in self._fanouts.values())
 
     def new_fanout(self, source: Source) -> Fanout:
         """A fan-out for a source that is no stream of the registry."""
@@ -75,6 +94,7 @@ class Hub:
                 sessions[session] = None
         for session in sessions:
             self._join(session, stream, fanout, None)
+        self.views.opened(stream)
         return stream, fanout
 
     def subscribe(self, session: Session, subscription: int, pattern: Pattern, since: Since | None = None) -> None:
@@ -88,7 +108,7 @@ class Hub:
             self._literal.setdefault(pattern.text, {})[session] = None
         else:
             self._wildcard[session] = None
-        for stream in self._matching(pattern):
+        for stream in self.streams.matching(pattern):
             self._join(session, stream, self._fanouts[stream.name], since)
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
@@ -99,12 +119,13 @@ class Hub:
             self._forget_literal(session, pattern.text)
         if all(other.is_literal for other in rest):
             self._wildcard.pop(session, None)
-        for stream in self._matching(pattern):
+        for stream in self.streams.matching(pattern):
             if not any(other.matches(stream.name) for other in rest):
                 self._fanouts[stream.name].leave(session.connection)
 
     def drop(self, session: Session) -> None:
         """Remove a session from everything."""
+        self.views.drop(session)
         for source in list(session.connection.memberships):
             if isinstance(source, Stream):
                 self._fanouts[source.name].leave(session.connection)
@@ -116,12 +137,6 @@ class Hub:
     def fanout_of(self, stream: Stream) -> Fanout:
         """The receivers of a stream."""
         return self._fanouts[stream.name]
-
-    def _matching(self, pattern: Pattern) -> list[Stream]:
-        if pattern.is_literal:
-            stream = self.streams.get(StreamName(pattern.text))
-            return [] if stream is None else [stream]
-        return [stream for stream in self.streams if pattern.matches(stream.name)]
 
     def _join(self, session: Session, stream: Stream, fanout: Fanout, since: Since | None) -> None:
         start = fanout.start(session.connection, since)

@@ -17,11 +17,9 @@ from gateway.protocol.meta import Meta
 from gateway.protocol.signals import Abort, Ack, End, Resume
 from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED
-from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
-
-_TRANSFERS = 2**32
 
 
 class Intake:
@@ -31,17 +29,16 @@ class Intake:
         limits: what the gateway accepts.
         clock: for the time-out.
         timeout_s: how long nothing may come of one, whether its connection stands or is lost.
-        first_transfer: the gateway's number for the first. Drawn at random, so that a client that comes back to a
-            gateway which was restarted meanwhile does not take another message for the one that it knows.
+        transfers: numbers for what goes out.
     """
 
-    def __init__(self, limits: Limits, clock: Clock, timeout_s: float, first_transfer: int = 1) -> None:
+    def __init__(self, limits: Limits, clock: Clock, timeout_s: float, transfers: TransferNumbers) -> None:
         self._limits = limits
         self._clock = clock
         self._sweep_interval_s = timeout_s / 4
         self._sweeping = False
         self._unfinished = Unfinished(clock, limits.max_unfinished_bytes, timeout_s)
-        self._next_transfer = first_transfer
+        self._transfers = transfers
 
     def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, route: Route) -> None:
         """The head of a large MESSAGE; with RESUMING the chunks that it lacks are asked for.
@@ -169,7 +166,6 @@ class Intake:
         self._check_transfer(session, plan)
         for given_up in self._unfinished.make_room(session.connection.client_id, plan.payload_bytes):
             self._give_up(given_up, Code.LIMIT_EXCEEDED)
-        number, self._next_transfer = self._next_transfer, (self._next_transfer + 1) % _TRANSFERS
         message = LargeMessage(
             fanout.source,
             parsed.opcode,
@@ -177,7 +173,7 @@ class Intake:
             parsed.timestamp_ns,
             parsed.flags & FLAG_FAILED,
             bytes(parsed.meta),
-            ChunkPlan(number, plan.chunk_bytes, plan.payload_bytes),
+            ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
         )
         message.offset = correlation
         inbound = Inbound(session, plan.transfer, message, fanout, element_bytes(meta))

@@ -260,6 +260,10 @@ class Outbox:
         lane.waiting_bytes += run.size
         self._keep_bound(run.source)
 
+    def put_gap(self, source: Source, gap: Gap) -> None:
+        """Queue the announcement of messages that do not come."""
+        self._lane(source).entries.append(gap)
+
     def put_missed(self, source: Source, first: int, last: int) -> None:
         """Queue messages that the receiver asked for, to be read from history; not if the same are queued already."""
         lane = self._lane(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from gateway.connections.connection import Connection
 from gateway.connections.fanout import Fanout
@@ -10,6 +11,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, inbox_of
+from gateway.protocol.views import View
 from gateway.streams.large import LargeMessage
 from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
@@ -138,24 +140,33 @@ class Inbox:
         self.name = inbox_of(client_id)
 
 
+class ViewSubscription(NamedTuple):
+    """What a session asked for: a view of all streams that match."""
+
+    pattern: Pattern
+    view: View
+
+
 class Session:
     """A connection and what it has under way.
 
     Attributes:
         routes: by alias, where it publishes.
         subscriptions: by the client's number, what it asked for.
+        views: the same of subscriptions with a view.
         transfers: large messages on their way from it, by its own number.
         asked: its outstanding requests: correlation, and the peer that has to reply.
         owed: requests that it has to reply to: (asker's peer, correlation).
         mailbox: brings requests and replies to it; made when the first one comes.
     """
 
-    __slots__ = ("asked", "connection", "mailbox", "owed", "routes", "subscriptions", "transfers")
+    __slots__ = ("asked", "connection", "mailbox", "owed", "routes", "subscriptions", "transfers", "views")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.routes: dict[int, Route] = {}
         self.subscriptions: dict[int, Pattern] = {}
+        self.views: dict[int, ViewSubscription] = {}
         self.transfers: dict[int, Inbound] = {}
         self.asked: dict[int, PeerId] = {}
         self.owed: dict[tuple[int, int], None] = {}

@@ -15,13 +15,10 @@ from gateway.connections.core import Core
 from gateway.connections.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.messages import ClientType, Kind
-from gateway.protocol.meta import parse_meta
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.wire import ALIGNMENT, BATCH_BLOCK, DATA_HEADER, Buffer, Opcode
-from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run
 from gateway.streams.stream import Stream
+from gateway.streams.view import specs_of
 
 STEP = 512
 """Connections or streams between two chances for the loop: about a millisecond."""
@@ -60,6 +57,9 @@ class StreamSnapshot:
     epoch: Epoch
     next_offset: int
     subscribers: int
+    """Connections that receive it as it is."""
+    viewers: int
+    """Connections that receive views of it, each view counted."""
     published_bytes: int
     newest: tuple[TensorSpec, ...] | None
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
@@ -106,7 +106,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         agent=connection.agent,
         format=connection.format.name,
         state=connection.state,
-        subscriptions=len(session.subscriptions),
+        subscriptions=len(session.subscriptions) + len(session.views),
         aliases=len(session.routes),
         transfers=len(session.transfers),
         lagging=connection.lagging,
@@ -125,8 +125,9 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         epoch=stream.epoch,
         next_offset=stream.next_offset,
         subscribers=sum([len(delivery) for delivery in core.hub.fanout_of(stream).classes]),
+        viewers=core.hub.views.receivers_of(stream),
         published_bytes=stream.published_bytes,
-        newest=None if stream.newest is None else parse_meta(_meta_of(stream.newest)).specs,
+        newest=None if stream.newest is None else specs_of(stream.newest),
     )
 
 
@@ -169,7 +170,7 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         sums["greeting"] += 1
     else:
         clients[connection.client_type] += 1
-    sums["subscriptions"] += len(session.subscriptions)
+    sums["subscriptions"] += len(session.subscriptions) + len(session.views)
     sums["transfers"] += len(session.transfers)
     sums["lagging"] += connection.lagging
     sums["transport_bytes"] += connection.transport.waiting_bytes()
@@ -177,13 +178,3 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         sums["outbox_bytes"] += connection.outbox.waiting_bytes
         sums["conflated"] += connection.outbox.conflated
         sums["dropped"] += connection.outbox.dropped
-
-
-def _meta_of(newest: Run | LargeMessage) -> Buffer:
-    """The meta block of a stream's newest message (spec section 5); that of a batch describes one record."""
-    if isinstance(newest, LargeMessage):
-        return newest.meta
-    head = memoryview(newest.buffers[0])[newest.last_at :]
-    _, opcode, _, meta_units, *_ = DATA_HEADER.unpack_from(head)
-    at = DATA_HEADER.size + (BATCH_BLOCK.size if opcode == Opcode.BATCH else 0)
-    return head[at : at + ALIGNMENT * meta_units]

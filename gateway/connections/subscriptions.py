@@ -6,7 +6,7 @@ from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer
-from gateway.connections.session import Route, Session
+from gateway.connections.session import Route, Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
@@ -21,6 +21,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address
 from gateway.protocol.state import State
+from gateway.protocol.views import View
 from gateway.streams.producers import Producers
 
 
@@ -66,11 +67,14 @@ class Subscriptions:
         self._check_not_draining(session)
         client_id = session.connection.client_id
         pattern = compile_pattern(request.pattern)
-        if request.subscription in session.subscriptions:
+        if request.subscription in session.subscriptions or request.subscription in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"subscription {request.subscription} exists already")
-        if len(session.subscriptions) >= self._limits.max_subscriptions:
+        if len(session.subscriptions) + len(session.views) >= self._limits.max_subscriptions:
             raise self._too_many("max_subscriptions", self._limits.max_subscriptions)
+        view = None if request.view is None else View.from_json(request.view)
         if is_address(request.pattern):
+            if view is not None:
+                raise RequestRefused(Code.INVALID_VIEW, f"view {view} of the inbox {request.pattern}: it has no views")
             if request.pattern != inbox_of(client_id):
                 problem = f"{request.pattern} is not the inbox of {client_id}: only {inbox_of(client_id)} can be opened"
                 raise RequestRefused(Code.FORBIDDEN, problem)
@@ -80,17 +84,26 @@ class Subscriptions:
             return
         if not self._authorizer.may_subscribe(client_id, request.pattern):
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
+        if view is not None:
+            self._hub.views.check(pattern, view)
         session.connection.send(Subscribed(request.request, request.subscription))
-        self._hub.subscribe(session, request.subscription, pattern, request.since)
+        if view is None:
+            self._hub.subscribe(session, request.subscription, pattern, request.since)
+        else:
+            wanted = ViewSubscription(pattern, view)
+            self._hub.views.subscribe(session, request.subscription, wanted, request.since)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
         """Remove a subscription, or close the client's inbox."""
         pattern = session.subscriptions.get(request.subscription)
-        if pattern is None:
+        if pattern is not None:
+            self._hub.unsubscribe(session, request.subscription)
+            if is_address(pattern.text) and pattern not in session.subscriptions.values():
+                self._pool.close_inbox(session)
+        elif request.subscription in session.views:
+            self._hub.views.unsubscribe(session, request.subscription)
+        else:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
-        self._hub.unsubscribe(session, request.subscription)
-        if is_address(pattern.text) and pattern not in session.subscriptions.values():
-            self._pool.close_inbox(session)
         session.connection.send(Unsubscribed(request.request, request.subscription))
 
     def authenticate(self, session: Session, request: Authenticate) -> None:

@@ -27,3 +27,5 @@ class Limits:
     """Requests that one connection may have outstanding."""
     max_streams: int = 100_000
     """Streams of one gateway."""
+    max_views: int = 10_000
+    """Distinct views of one gateway that somebody receives."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.protocol.encoding import Chain, Encoding
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Source
@@ -15,6 +16,25 @@ class StoredChunk(NamedTuple):
 
     encoding: Encoding | None
     data: Buffer
+
+
+class TransferNumbers:
+    """Numbers for large messages towards receivers, the same on all connections (spec section 6.1).
+
+    Args:
+        first: the first one; drawn at random, so that a client that comes back to a gateway which was restarted
+            meanwhile does not take another message for the one that it knows.
+    """
+
+    __slots__ = ("_next",)
+
+    def __init__(self, first: int = 1) -> None:
+        self._next = first
+
+    def next(self) -> int:
+        """A number that comes again only after four billion others."""
+        number, self._next = self._next, (self._next + 1) % 2**32
+        return number
 
 
 class LargeMessage:
@@ -35,12 +55,14 @@ class LargeMessage:
         checksum: CRC-32 of the decoded payload, from END; ``None``: its sender has computed none.
         chunks: as received, index by index.
         variants: the same chunks encoded by another chain, for receivers that get them so.
+        extensions: what goes out beside tensors and headers.
     """
 
     __slots__ = (
         "checksum",
         "chunks",
         "end_timestamp_ns",
+        "extensions",
         "flags",
         "meta",
         "offset",
@@ -67,6 +89,7 @@ class LargeMessage:
         self.checksum: int | None = None
         self.chunks: list[StoredChunk] = []
         self.variants: dict[Chain, list[StoredChunk]] = {}
+        self.extensions: Extensions | None = None
 
     @property
     def whole(self) -> bool:

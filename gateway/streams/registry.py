@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
+from gateway.protocol.names import Pattern
 from gateway.streams.history import History, HistoryBudget
 from gateway.streams.rules import StreamRules
 from gateway.streams.stream import Stream
@@ -74,6 +75,13 @@ class StreamRegistry:
         stream = Stream(self.next_id(), name, kind, epoch, config, history)
         self._by_name[name] = stream
         return stream, True
+
+    def matching(self, pattern: Pattern) -> list[Stream]:
+        """The streams whose names match."""
+        if pattern.is_literal:
+            stream = self._by_name.get(StreamName(pattern.text))
+            return [] if stream is None else [stream]
+        return [stream for name, stream in self._by_name.items() if pattern.matches(name)]
 
     def next_id(self) -> StreamId:
         """A number that nothing has on the wire, nor will have again."""

@@ -143,6 +143,7 @@ def test_limits() -> None:
         "seconds that they are remembered without a connection": int(KEPT_S),
         "producers without a connection, by stream": MAX_ABSENT,
         "transfer_timeout_s": int(CoreSettings().transfer_timeout_s),
+        "views of a gateway": limits.max_views,
     }
     units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
     found = {}

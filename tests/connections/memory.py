@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy.typing as npt
 
 from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import Core, CoreSettings
@@ -20,13 +22,14 @@ from gateway.protocol.data import write_data
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Since, Subscribe
+from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Since, Subscribe, Unsubscribe
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import End, Pong
-from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.tensors import TensorSpec, payload_buffers, spec_of
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
+from gateway.protocol.views import View
 from gateway.protocol.wire import FLAG_ACK, SUBPROTOCOL_BINARY, Buffer, Opcode
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig, StreamRules
@@ -182,12 +185,24 @@ class Peer:
         self.say(Open(alias, stream, kind, producer=producer, sequence=sequence))
         self.sequences[alias] = sequence - 1
 
-    def subscribe(self, pattern: str, subscription: int | None = None, since: Since | None = None) -> int:
+    def subscribe(
+        self,
+        pattern: str,
+        subscription: int | None = None,
+        since: Since | None = None,
+        view: View | Mapping[str, object] | None = None,
+    ) -> int:
         """Subscribe; the number of the subscription."""
         self._last_request += 1
         number = self._last_request if subscription is None else subscription
-        self.say(Subscribe(self._last_request, number, pattern, since))
+        fields = view.to_json() if isinstance(view, View) else view
+        self.say(Subscribe(self._last_request, number, pattern, since, fields))
         return number
+
+    def unsubscribe(self, subscription: int) -> None:
+        """Take a subscription back."""
+        self._last_request += 1
+        self.say(Unsubscribe(self._last_request, subscription))
 
     def message(self, alias: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> list[Buffer]:
         """The next MESSAGE to an alias, with a uint8 tensor."""
@@ -211,6 +226,23 @@ class Peer:
             encoding=encoding,
             payload=(payload,),
         )
+
+    def publish_array(
+        self, alias: int, *arrays: npt.NDArray[Any], headers: dict[str, Any] | None = None, ack: bool = False
+    ) -> None:
+        """Send one MESSAGE with this tensor, or with several that are named 0, 1, …"""
+        self.sequences[alias] += 1
+        names = map(str, range(len(arrays))) if len(arrays) > 1 else [""]
+        frame = write_data(
+            Opcode.MESSAGE,
+            stream=alias,
+            offset=self.sequences[alias],
+            timestamp_ns=START_NS,
+            flags=FLAG_ACK if ack else 0,
+            meta=write_meta([spec_of(array, name) for array, name in zip(arrays, names, strict=True)], headers),
+            payload=payload_buffers(arrays),
+        )
+        self.send(frame)
 
     def publish(self, alias: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> None:
         """Send one MESSAGE."""

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
 
 from gateway.connections.recode import codec_names
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import Encoding, decode
+from gateway.protocol.extensions import Quantization
 from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
+from gateway.protocol.tensors import TensorSpec, view_tensors
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
 
@@ -45,6 +50,8 @@ class Arrival:
         encoded: its payload, or a chunk of it, was.
         flags: of the data frame.
         headers: of the message.
+        specs: of its tensors, of a record those of the record.
+        quantized: how a view's integers stand for numbers.
     """
 
     opcode: int
@@ -56,6 +63,13 @@ class Arrival:
     encoded: bool = False
     flags: int = 0
     headers: tuple[tuple[str, object], ...] | None = None
+    specs: tuple[TensorSpec, ...] = ()
+    quantized: Quantization | None = None
+
+    @property
+    def array(self) -> npt.NDArray[Any]:
+        """Its only tensor."""
+        return view_tensors(self.specs, self.payload)[0]
 
 
 class _Transfer:
@@ -207,7 +221,8 @@ class Reader:
             transfer.corrupt = True
 
     def _arrived(self, frame: DataFrame, offset: int, payload: bytes, encoded: bool) -> None:
-        headers = parse_meta(frame.meta).headers
+        meta = parse_meta(frame.meta)
+        headers = meta.headers
         self.log.append(
             Arrival(
                 frame.opcode,
@@ -219,6 +234,8 @@ class Reader:
                 encoded=encoded,
                 flags=frame.flags,
                 headers=None if headers is None else tuple(headers.items()),
+                specs=meta.specs,
+                quantized=None if frame.extensions is None else frame.extensions.quantized,
             )
         )
 

@@ -1,0 +1,308 @@
+"""One view of one stream while somebody receives it: takes the stream's messages, gives those of the view to a fan-out.
+
+Every message is computed once, in a thread, one after the other. A ``state`` that comes faster than that, or than the
+view's rate, is conflated before it is computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from gateway.connections.fanout import Fanout
+from gateway.connections.ports import Clock, Workers
+from gateway.connections.recode import last_record
+from gateway.connections.session import Session
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.protocol.transfers import ChunkPlan, split_payload
+from gateway.streams.derived import DerivedStream
+from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
+from gateway.streams.run import Run
+from gateway.streams.span import held_bytes_of, offsets_of
+from gateway.streams.view import Misfit, Part, Shown, ShownLarge, show
+
+logger = logging.getLogger(__name__)
+
+LAGGING_INTERVAL_S: Final = 0.25
+"""How often a ``state`` is computed while all receivers are behind: what they do not get is not worth a thread."""
+
+QUEUE_BYTES: Final = 64 * 1024 * 1024
+"""What may wait of an ``event`` stream for threads that do not keep up; past it the oldest are dropped, told by GAP."""
+
+JOB_BYTES: Final = 1024 * 1024
+"""What is computed at a time of an ``event`` stream, if there is more."""
+
+Entry = Run | LargeMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ViewSurroundings:
+    """What all views of a gateway share.
+
+    Attributes:
+        clock: for rates.
+        workers: threads.
+        limits: bounds on results.
+        transfers: numbers for large ones.
+    """
+
+    clock: Clock
+    workers: Workers
+    limits: Limits
+    transfers: TransferNumbers
+
+
+class _Waiting(NamedTuple):
+    entry: Entry
+    last_only: bool
+    """Only the newest message in it is wanted."""
+
+
+class Derivation:
+    """Computes a view.
+
+    Args:
+        source: the view.
+        fanout: its receivers.
+        surroundings: shared by all views.
+
+    Attributes:
+        receivers: the subscriptions that get it: session, and the client's number.
+        computed_entries: runs and large messages that were computed: once, however many receive them.
+        conflated_messages: versions that a newer one replaced before they were computed, or that the view does not fit.
+        misfit: why it does not fit the last message that was computed; ``None``: it fits.
+    """
+
+    __slots__ = (
+        "_busy",
+        "_closed",
+        "_due_s",
+        "_is_state",
+        "_queue",
+        "_queue_bytes",
+        "_surroundings",
+        "_timer",
+        "computed_entries",
+        "conflated_messages",
+        "fanout",
+        "misfit",
+        "receivers",
+        "source",
+    )
+
+    def __init__(
+        self,
+        source: DerivedStream,
+        fanout: Fanout,
+        surroundings: ViewSurroundings,
+    ) -> None:
+        self.source = source
+        self.fanout = fanout
+        self.receivers: dict[tuple[Session, int], None] = {}
+        self.computed_entries = 0
+        self.conflated_messages = 0
+        self._surroundings = surroundings
+        self._is_state = source.kind is Kind.STATE
+        self._queue: deque[_Waiting | Gap] = deque()
+        self._queue_bytes = 0
+        self._busy = False
+        self._timer = False
+        self.misfit: RequestRefused | None = None
+        self._closed = False
+        self._due_s = surroundings.clock.monotonic_s()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being computed or encoded, and nothing waits for it."""
+        return not self._busy and not self._queue and self.fanout.idle
+
+    def take_newest(self, entry: Entry) -> None:
+        """Begin with the newest version that there is."""
+        self._put(_Waiting(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
+
+    def take(self, entry: Entry) -> None:
+        """Messages of the stream have been delivered to its own receivers."""
+        if not self._is_state:
+            self._put(_Waiting(entry.unpinned() if isinstance(entry, Run) else entry, last_only=False))
+            return
+        last_only = self.source.view.max_rate_hz is not None
+        if last_only and isinstance(entry, Run):
+            newest = entry.newest()
+            # Of a record batch the last one only, which is cut out when it is computed.
+            self.conflated_messages += entry.count - 1
+            entry = newest
+        self._put(_Waiting(entry, last_only))
+
+    def close(self) -> None:
+        """Nobody receives it any more; what is being computed is dropped."""
+        self._closed = True
+        self._queue.clear()
+
+    def _put(self, waiting: _Waiting) -> None:
+        if self._is_state:
+            for older in self._queue:
+                assert isinstance(older, _Waiting)
+                self.conflated_messages += 1 if older.last_only else _count_of(older.entry)
+            self._queue.clear()
+            self._queue.append(waiting)
+        else:
+            self._queue.append(waiting)
+            self._queue_bytes += held_bytes_of(waiting.entry)
+            self._keep_bound()
+        self._go_on()
+
+    def _keep_bound(self) -> None:
+        """Drop the oldest events, but for the newest, and leave a gap in their place."""
+        queue = self._queue
+        while self._queue_bytes > QUEUE_BYTES and len(queue) > 1:
+            head = queue.popleft()
+            gap = head if isinstance(head, Gap) else None
+            if gap is not None:
+                if len(queue) == 1:
+                    queue.appendleft(gap)
+                    return
+                head = queue.popleft()
+            assert isinstance(head, _Waiting)
+            self._queue_bytes -= held_bytes_of(head.entry)
+            first, last = offsets_of(head.entry)
+            queue.appendleft(Gap(self.source.id, Code.QUEUE_FULL, first if gap is None else gap.first, last))
+
+    # Computing.
+
+    def _go_on(self) -> None:
+        if self._busy or not self._queue or self._closed:
+            return
+        clock = self._surroundings.clock
+        now_s = clock.monotonic_s()
+        if self._is_state and now_s < self._due_s:
+            if not self._timer:
+                self._timer = True
+                clock.call_later(self._due_s - now_s, self._ring)
+            return
+        self._due_s = now_s + self._interval_s()
+        job = self._next_job()
+        self._busy = True
+        self._surroundings.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
+
+    def _ring(self) -> None:
+        self._timer = False
+        # A timer may come a little early by another clock than it was asked by.
+        self._due_s = min(self._due_s, self._surroundings.clock.monotonic_s())
+        self._go_on()
+
+    def _interval_s(self) -> float:
+        """The time before the next version is computed."""
+        rate_hz = self.source.view.max_rate_hz
+        interval_s = 0.0 if rate_hz is None else 1 / rate_hz
+        if self.fanout.all_lagging:
+            return max(interval_s, LAGGING_INTERVAL_S)
+        return interval_s
+
+    def _next_job(self) -> list[_Waiting | Gap]:
+        job: list[_Waiting | Gap] = []
+        size = 0
+        while self._queue and size < JOB_BYTES:
+            waiting = self._queue.popleft()
+            job.append(waiting)
+            size += held_bytes_of(waiting.entry) if isinstance(waiting, _Waiting) else 0
+        self._queue_bytes = max(0, self._queue_bytes - size)
+        return job
+
+    def _compute(self, job: list[_Waiting | Gap]) -> list[Part | Gap]:
+        """Runs in a thread."""
+        parts: list[Part | Gap] = []
+        for waiting in job:
+            if isinstance(waiting, Gap):
+                parts.append(waiting)
+                continue
+            entry = waiting.entry
+            if waiting.last_only and isinstance(entry, Run):
+                entry = last_record(entry)
+            parts += show(self.source.view, entry, self.source, self._surroundings.limits)
+        return parts
+
+    def _computed(self, job: list[_Waiting | Gap], result: list[Part | Gap] | BaseException) -> None:
+        self._busy = False
+        if self._closed:
+            return
+        if isinstance(result, BaseException):
+            result = self._failed(job, result)
+        self.computed_entries += sum([isinstance(waiting, _Waiting) for waiting in job])
+        for part in result:
+            self._deliver(part)
+        self._go_on()
+
+    def _failed(self, job: list[_Waiting | Gap], error: BaseException) -> list[Part | Gap]:
+        ranges = [
+            (waiting.first, waiting.last) if isinstance(waiting, Gap) else offsets_of(waiting.entry) for waiting in job
+        ]
+        first, last = ranges[0][0], ranges[-1][1]
+        if not isinstance(error, RequestRefused):
+            logger.error("offsets %d to %d of %s cannot be viewed", first, last, self.source.name, exc_info=error)
+            error = RequestRefused(Code.INTERNAL, f"view {self.source.view} failed; the gateway's log says more")
+        return [Misfit(first, last, error)]
+
+    # Delivering.
+
+    def _deliver(self, part: Part | Gap) -> None:
+        match part:
+            case Shown(run, frame, itemsize):
+                self.misfit = None
+                self.source.append_run(run)
+                if frame is None:
+                    self.fanout.deliver(run)
+                else:
+                    self.fanout.deliver_frame(run, frame, frame.publisher, itemsize)
+            case ShownLarge():
+                self.misfit = None
+                self._deliver_large(part)
+            case Misfit(first, last, refusal):
+                self._tell(refusal)
+                if self._is_state:
+                    self.conflated_messages += last - first + 1
+                else:
+                    self._leave_out(Gap(self.source.id, refusal.code, first, last))
+            case Gap():
+                self._leave_out(part)
+
+    def _tell(self, refusal: RequestRefused) -> None:
+        """The view does not fit: once, until it fits again."""
+        if self.misfit is None:
+            self.misfit = refusal
+            for session, subscription in self.receivers:
+                session.connection.refuse(refusal, subscription=subscription, stream=self.source.name)
+
+    def _leave_out(self, gap: Gap) -> None:
+        self.source.next_offset = gap.last + 1
+        self.fanout.leave_out(gap)
+
+    def _deliver_large(self, part: ShownLarge) -> None:
+        message = large_of(self.source, part, self._surroundings)
+        # As it comes from a publisher: the fan-out adds the chunks one by one.
+        chunks, message.chunks = message.chunks, []
+        self.fanout.begin(message, frozenset(), part.itemsize)
+        for chunk in chunks:
+            self.fanout.chunk(message, chunk, part.itemsize)
+        self.source.append_large(message)
+        self.fanout.commit(message)
+
+
+def large_of(source: DerivedStream, part: ShownLarge, surroundings: ViewSurroundings) -> LargeMessage:
+    """A message of a view in chunks, whole, with its offset."""
+    frame = part.frame
+    plan = ChunkPlan(surroundings.transfers.next(), surroundings.limits.chunk_bytes, len(frame.payload))
+    message = LargeMessage(source, frame.opcode, frame.publisher, frame.timestamp_ns, 0, bytes(frame.meta), plan)
+    message.extensions = frame.extensions
+    message.offset = frame.offset
+    message.end_timestamp_ns = frame.timestamp_ns
+    message.chunks = [StoredChunk(None, piece) for (piece,) in split_payload([frame.payload], plan.chunk_bytes)]
+    return message
+
+
+def _count_of(entry: Entry) -> int:
+    return entry.count if isinstance(entry, Run) else 1

@@ -1,0 +1,163 @@
+"""Who receives which view of which stream (spec section 4.5). Equal views of a stream are one, for all who ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from gateway.connections.derivation import Derivation, ViewSurroundings
+from gateway.connections.fanout import Fanout
+from gateway.connections.session import Session, ViewSubscription
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.messages import Kind, Since, StreamInfo
+from gateway.protocol.names import Pattern
+from gateway.protocol.views import View
+from gateway.streams.derived import DerivedStream
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Source
+from gateway.streams.stream import Stream
+from gateway.streams.view import specs_of
+
+_VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
+
+
+class Views:
+    """The views of all streams, and the subscriptions that wait for streams to come.
+
+    Args:
+        streams: all streams.
+        surroundings: what computing a view needs.
+        fanout_of: gives the receivers of a stream.
+        new_fanout: makes one for a view.
+    """
+
+    def __init__(
+        self,
+        streams: StreamRegistry,
+        surroundings: ViewSurroundings,
+        fanout_of: Callable[[Stream], Fanout],
+        new_fanout: Callable[[Source], Fanout],
+    ) -> None:
+        self._streams = streams
+        self._surroundings = surroundings
+        self._fanout_of = fanout_of
+        self._new_fanout = new_fanout
+        self._derivations: dict[tuple[Stream, View], Derivation] = {}
+        self._sessions: dict[Session, None] = {}
+        """Those that have a view of anything."""
+
+    def __len__(self) -> int:
+        return len(self._derivations)
+
+    def __iter__(self) -> Iterator[Derivation]:
+        return iter(self._derivations.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being computed or encoded."""
+        return all(derivation.idle for derivation in self._derivations.values())
+
+    def check(self, pattern: Pattern, view: View) -> None:
+        """Refuse a subscription that names one stream whose newest state the view does not fit.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``; ``LIMIT_EXCEEDED``, there are too many views.
+        """
+        if pattern.is_literal:
+            for stream in self._streams.matching(pattern):
+                self._check_stream(stream, view)
+                self._check_newest(stream, view)
+
+    def subscribe(
+        self, session: Session, subscription: int, wanted: ViewSubscription, since: Since | None = None
+    ) -> None:
+        """Add a subscription that :meth:`check` lets pass; its streams are announced, each by the id of its view."""
+        session.views[subscription] = wanted
+        self._sessions[session] = None
+        for stream in self._streams.matching(wanted.pattern):
+            self._join(session, subscription, stream, wanted.view, since)
+
+    def unsubscribe(self, session: Session, subscription: int) -> None:
+        """Remove a subscription; a view that nobody else has is computed no more."""
+        wanted = session.views.pop(subscription)
+        if not session.views:
+            del self._sessions[session]
+        for stream in self._streams.matching(wanted.pattern):
+            derivation = self._derivations.get((stream, wanted.view))
+            if derivation is not None:
+                self._leave(derivation, session, subscription)
+
+    def drop(self, session: Session) -> None:
+        """Remove a session from everything."""
+        for subscription in list(session.views):
+            self.unsubscribe(session, subscription)
+
+    def opened(self, stream: Stream) -> None:
+        """A stream is new: announce its views to those who wait for it."""
+        for session in list(self._sessions):
+            for subscription, wanted in list(session.views.items()):
+                if wanted.pattern.matches(stream.name):
+                    self._join(session, subscription, stream, wanted.view, None)
+
+    def receivers_of(self, stream: Stream) -> int:
+        """How many connections receive views of a stream, each view counted."""
+        views = (derivation for derivation in self._derivations.values() if derivation.source.parent is stream)
+        return sum([len(delivery) for derivation in views for delivery in derivation.fanout.classes])
+
+    def _join(self, session: Session, subscription: int, stream: Stream, view: View, since: Since | None) -> None:
+        connection = session.connection
+        try:
+            self._check_stream(stream, view)
+        except RequestRefused as refusal:
+            connection.refuse(refusal, subscription=subscription, stream=stream.name)
+            return
+        derivation = self._derivations.get((stream, view))
+        if derivation is None:
+            derivation = self._derive(stream, view)
+        derivation.receivers[session, subscription] = None
+        fanout = derivation.fanout
+        start = fanout.start(connection, since)
+        source = derivation.source
+        info = StreamInfo(source.id, stream.name, stream.kind, stream.epoch, stream.next_offset)
+        connection.send(replace(info, subscription=subscription, since=start.offset, recovered=start.recovered))
+        if derivation.misfit is not None:
+            connection.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
+        fanout.join(connection, start)
+
+    def _derive(self, stream: Stream, view: View) -> Derivation:
+        parent = self._fanout_of(stream)
+        source = DerivedStream(self._streams.next_id(), stream, view, parent.delivered)
+        derivation = Derivation(source, self._new_fanout(source), self._surroundings)
+        self._derivations[stream, view] = derivation
+        parent.taps.append(derivation.take)
+        if parent.newest is not None:
+            derivation.take_newest(parent.newest)
+        return derivation
+
+    def _leave(self, derivation: Derivation, session: Session, subscription: int) -> None:
+        if (session, subscription) not in derivation.receivers:
+            return
+        del derivation.receivers[session, subscription]
+        if not any(other is session for other, _ in derivation.receivers):
+            derivation.fanout.leave(session.connection)
+        if not derivation.receivers:
+            source = derivation.source
+            del self._derivations[source.parent, source.view]
+            self._fanout_of(source.parent).taps.remove(derivation.take)
+            derivation.close()
+
+    def _check_stream(self, stream: Stream, view: View) -> None:
+        """Whether there can be this view of a stream at all, whatever it holds."""
+        what = f"view {view} of {stream.name}, a stream of kind {stream.kind.value}"
+        if stream.kind not in _VIEWABLE:
+            raise RequestRefused(Code.INVALID_VIEW, f"{what}: its messages are taken whole or not at all")
+        if view.max_rate_hz is not None and stream.kind is not Kind.STATE:
+            raise RequestRefused(Code.INVALID_VIEW, f"{what}: only of a state messages may be left out for a rate")
+        limit = self._surroundings.limits.max_views
+        if len(self._derivations) >= limit and (stream, view) not in self._derivations:
+            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{what}: the gateway has max_views={limit} already")
+
+    def _check_newest(self, stream: Stream, view: View) -> None:
+        newest = self._fanout_of(stream).newest
+        if newest is not None:
+            view.check_all(specs_of(newest))
