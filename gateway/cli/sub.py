@@ -36,6 +36,13 @@ def sub(
             help="A stream, or a pattern: * stands for one segment, ** for the rest, e.g. 'wf-42/**'.",
         ),
     ],
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WHERE",
+            help="Where to start: 'beginning', all that the gateway still has, or an offset. Kind event only.",
+        ),
+    ] = None,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many messages.")] = None,
     save_to: Annotated[
         Path | None,
@@ -60,6 +67,7 @@ def sub(
 
         frys sub 'wf-42/**'
         frys sub wf-42/weights --count 1 --save snapshots
+        frys sub wf-42/events --since beginning
         frys sub 'digits/*' --json | jq .latency_s
     """
     connecting = connect(url, token=token, client_id=client_id, on_error=lambda error: _tell(str(error)))
@@ -67,9 +75,10 @@ def sub(
     on_terminal = console.is_terminal and not as_json
     printer = TerminalPrinter(console) if on_terminal else LinePrinter(as_json=as_json)
     watch = Watch(printer, count, save_to)
+    start = int(since) if since is not None and since.isdecimal() else since
     interrupted = True
     try:
-        uvloop.run(watch.run(connecting, pattern))
+        uvloop.run(watch.run(connecting, pattern, start))
         interrupted = False
     finally:
         printer.close()
@@ -94,7 +103,7 @@ class Watch:
         self._tally = Tally()
         self._subscription: Subscription | None = None
 
-    async def run(self, connecting: Connecting, pattern: str) -> None:
+    async def run(self, connecting: Connecting, pattern: str, since: str | int | None) -> None:
         """Subscribe, and show what comes.
 
         Raises:
@@ -102,7 +111,7 @@ class Watch:
             OSError: a message cannot be saved.
         """
         async with connecting as client:
-            subscription = client.subscribe(pattern, on_gap=_tell_gap, progress=self._printer.progress)
+            subscription = client.subscribe(pattern, since=since, on_gap=_tell_gap, progress=self._printer.progress)
             async with subscription:
                 self._subscription = subscription
                 self._tally.start(time.monotonic())

@@ -8,7 +8,8 @@ from gateway.client.message import Message, RecordBatch
 from gateway.client.options import Backoff, Options
 from gateway.client.requests import RequestFailed
 from gateway.client.result import TransmissionResult
-from gateway.client.subscription import BatchIterator, Gap, Subscription, SubscriptionStats
+from gateway.client.standing import Gap
+from gateway.client.subscription import BatchIterator, Subscription, SubscriptionStats
 
 __all__ = [
     "Backoff",

@@ -15,7 +15,8 @@ from gateway.client.inbox import Inbox
 from gateway.client.message import Message
 from gateway.client.options import Options, Progress, Report, Settings
 from gateway.client.result import TransmissionResult
-from gateway.client.subscription import Gap, StreamProgress, Subscription
+from gateway.client.standing import Gap
+from gateway.client.subscription import Start, StreamProgress, Subscription
 
 TIMEOUT_S: Final = 30.0
 """How long an answer may take before ``RequestTimeout``, unless the caller says otherwise."""
@@ -159,6 +160,7 @@ class Client:
         self,
         pattern: str,
         *,
+        since: Start | None = None,
         buffer_bytes: int = BUFFER_BYTES,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
@@ -169,6 +171,10 @@ class Client:
         Args:
             pattern: a stream's name, in which a segment may be ``*`` (any one segment), or the last one ``**`` (the
                 rest).
+            since: of ``event`` streams, where to start: ``"beginning"``, everything that the gateway still has; an
+                offset; or (epoch, offset) of a message that was received, plus 1. What the gateway does not have any
+                more is told to ``on_gap``. None: what is published from now on. After a reconnect a subscription goes
+                on where it was by itself.
             buffer_bytes: what may wait for the application. When it is full, of ``state`` streams only the newest
                 message is kept, and for the other kinds the connection is not read further.
             on_error: told of messages that could not be decoded; None: the client's ``on_error``.
@@ -177,11 +183,11 @@ class Client:
 
         Raises:
             RequestRefused: ``INVALID_NAME``.
-            InvalidArgument: ``buffer_bytes`` below 1.
+            InvalidArgument: ``buffer_bytes`` below 1; a ``since`` that names nothing.
             ConnectionFailed: the connection is gone for good.
         """
         return self._core.subscribe(
-            pattern, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
+            pattern, since=since, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
         )
 
     # Requests.

@@ -25,7 +25,8 @@ from gateway.client.report import Reporter
 from gateway.client.requests import Requests
 from gateway.client.session import Handler, Session
 from gateway.client.socket import Lost
-from gateway.client.subscription import Gap, StreamProgress, Subscription
+from gateway.client.standing import Gap
+from gateway.client.subscription import Start, StreamProgress, Subscription
 from gateway.client.subscriptions import Subscriptions
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import Authenticate, Authenticated, Error
@@ -145,6 +146,7 @@ class Core:
         on_error: Report | None,
         on_gap: Callable[[Gap], None] | None,
         progress: StreamProgress | None,
+        since: Start | None = None,
     ) -> Subscription:
         """See :meth:`gateway.client.client.Client.subscribe`."""
         self.outlet.check()
@@ -157,6 +159,7 @@ class Core:
             on_error=self.report if on_error is None else on_error,
             on_gap=on_gap,
             progress=progress,
+            since=since,
         )
 
     # What a session tells.

@@ -61,6 +61,7 @@ class Incoming:
             Opcode.ABORT: self._decoding.abort_received,
             Opcode.ACK: self._publisher.acked,
             Opcode.GAP: self._subscriptions.gap_received,
+            Opcode.REPLAY: self._subscriptions.replay_received,
             Opcode.STREAM: self._stream_received,
         }
 

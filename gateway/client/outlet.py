@@ -83,11 +83,16 @@ class Outlet:
         if self._error is not None:
             raise self._error
 
-    async def ask(self, session: Session, request: Callable[[int], SessionMessage]) -> Answer:
+    async def ask(
+        self,
+        session: Session,
+        request: Callable[[int], SessionMessage],
+        answered: Callable[[Answer], object] | None = None,
+    ) -> Answer:
         """See :meth:`gateway.client.session.Session.ask`; the socket is read until the answer comes."""
         self.intake.expect_answer()
         try:
-            return await session.ask(request)
+            return await session.ask(request, answered)
         finally:
             self.intake.end_answer()
 

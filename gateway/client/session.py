@@ -96,6 +96,7 @@ class Session:
         self._handlers: Mapping[int, Handler] = {}
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._answered: dict[int, Callable[[Answer], object]] = {}
         self._next_request = 1
         self._corked: list[Buffer] | None = None
         self._corked_bytes = 0
@@ -197,11 +198,14 @@ class Session:
         if not self.open:
             raise ConnectionFailed("the connection was lost")
 
-    async def ask(self, request: Callable[[int], SessionMessage]) -> Answer:
+    async def ask(
+        self, request: Callable[[int], SessionMessage], answered: Callable[[Answer], object] | None = None
+    ) -> Answer:
         """Send a request and wait for its answer.
 
         Args:
             request: makes the message from the number that the answer will repeat.
+            answered: called with the answer before the next frame is taken.
 
         Raises:
             RequestRefused: the gateway refused it.
@@ -210,6 +214,8 @@ class Session:
         number, self._next_request = self._next_request, self._next_request + 1
         answer: asyncio.Future[Answer] = self._loop.create_future()
         self._answers[number] = answer
+        if answered is not None:
+            self._answered[number] = answered
         try:
             if not self.open:
                 raise ConnectionFailed("the connection was lost")
@@ -217,6 +223,7 @@ class Session:
             return await answer
         finally:
             self._answers.pop(number, None)
+            self._answered.pop(number, None)
 
     def read(self, reading: bool, /) -> None:
         """Whether to take what comes in, or to leave it to the operating system."""
@@ -294,6 +301,8 @@ class Session:
         elif isinstance(message, Answer):
             answer = self._answers.get(message.request)
             if answer is not None and not answer.done():
+                if message.request in self._answered:
+                    self._answered[message.request](message)
                 answer.set_result(message)
         elif isinstance(message, Welcome):
             self._welcomed(message)

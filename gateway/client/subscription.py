@@ -5,32 +5,23 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
-from gateway.client.cursor import Cursor
 from gateway.client.feed import Feed
 from gateway.client.intake import Intake
 from gateway.client.message import Message, RecordBatch
 from gateway.client.options import Report
 from gateway.client.report import call_back
+from gateway.client.standing import Gap, Standing
 from gateway.errors import Code, InvalidArgument
-from gateway.protocol.messages import Kind
-from gateway.protocol.names import compile_pattern
+from gateway.protocol.messages import BEGINNING, Since
+from gateway.protocol.names import Pattern, compile_pattern
+
+Start = str | int | tuple[int, int]
+"""Where a subscription starts: ``"beginning"``, an offset, or an epoch and an offset."""
 
 StreamProgress = Callable[[str, int, int], None]
 """Called with (stream, bytes received, bytes in all) while a large message comes in."""
-
-
-class Gap(NamedTuple):
-    """Messages that a subscription will not get."""
-
-    stream: str
-    code: int
-    """Why; a number of :class:`gateway.errors.Code`."""
-    first: int
-    """First offset that is left out."""
-    last: int
-    """Last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +38,8 @@ class SubscriptionStats:
     """Came again, after a reconnect or for another subscription, and were left out."""
     failed: int
     """Could not be decoded, or are no records where batches are iterated."""
+    replayed: int
+    """Of those received, from history: published earlier, or while the connection was lost, or left out of a queue."""
     buffered_bytes: int
     """Wait for the application now."""
 
@@ -70,28 +63,30 @@ class Subscription:
         on_error: Report,
         on_gap: Callable[[Gap], None] | None,
         progress: StreamProgress | None,
+        since: Start | None = None,
     ) -> None:
         self.pattern = compile_pattern(pattern)
+        self.standing = Standing(_since_of(since, self.pattern), on_gap)
         self.feed: Feed[Message | RecordBatch] = Feed(buffer_bytes, intake)
         self.progress = progress
         self._start = start
         self._stop = stop
         self._on_error = on_error
-        self._on_gap = on_gap
         self._records: Iterator[Message] | None = None
-        self._cursors: dict[str, Cursor] = {}
         self._started = False
-        self._received = self._conflated = self._dropped = self._duplicates = self._failed = 0
+        self._failed = 0
 
     @property
     def stats(self) -> SubscriptionStats:
         """The counts so far."""
+        streams = list(self.standing)
         return SubscriptionStats(
-            received=self._received,
-            conflated=self._conflated + self.feed.backlog.conflated,
-            dropped=self._dropped,
-            duplicates=self._duplicates,
+            received=sum([stream.received for stream in streams]),
+            conflated=sum([stream.conflated for stream in streams]) + self.feed.backlog.conflated,
+            dropped=sum([stream.dropped + stream.overflowed for stream in streams]),
+            duplicates=sum([stream.duplicates for stream in streams]),
             failed=self._failed,
+            replayed=sum([stream.replayed for stream in streams]),
             buffered_bytes=self.feed.backlog.bytes,
         )
 
@@ -174,32 +169,13 @@ class Subscription:
 
     def deliver(self, item: Message | RecordBatch) -> None:
         """Something arrived for this subscription."""
-        stream = item.stream
-        cursor = self._cursors.get(stream)
-        if cursor is None:
-            cursor = self._cursors[stream] = Cursor()
-        first = cursor.next
-        step = cursor.advance(item.epoch, item.offset, item.count)
-        if step.repeated:
-            self._duplicates += step.repeated
-            if isinstance(item, Message) or step.repeated == item.count:
+        known = self.standing.pass_by(item.stream, item.kind, item.epoch, item.offset, item.count)
+        if known:
+            if isinstance(item, Message) or known == item.count:
                 return
-            item = item.after(step.repeated)
-        if step.skipped:
-            if item.kind is Kind.STATE:
-                self._conflated += step.skipped
-            else:
-                self._tell_gap(Gap(stream, Code.QUEUE_FULL, first or 0, item.offset - 1))
-        self._received += item.count
+            item = item.after(known)
         if not self.feed.put(item) and not self.feed.over:
-            self._tell_gap(Gap(stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
-
-    def skip(self, gap: Gap, epoch: int) -> None:
-        """The gateway announced a gap (spec section 7.2)."""
-        cursor = self._cursors.setdefault(gap.stream, Cursor())
-        first = gap.first + cursor.advance(epoch, gap.first, gap.last - gap.first + 1).repeated
-        if first <= gap.last:
-            self._tell_gap(gap._replace(first=first))
+            self.standing.lose(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
 
     def fail(self, error: Exception, count: int = 1) -> None:
         """Something that arrived cannot be delivered."""
@@ -208,15 +184,25 @@ class Subscription:
 
     def fail_at(self, error: Exception, stream: str, epoch: int, offset: int, count: int) -> None:
         """Messages whose place in the stream is known cannot be delivered: they are no gap."""
-        cursor = self._cursors.setdefault(stream, Cursor())
-        fresh = count - cursor.advance(epoch, offset, count).repeated
+        fresh = self.standing.pass_failed(stream, epoch, offset, count)
         if fresh:
             self.fail(error, fresh)
 
-    def _tell_gap(self, gap: Gap) -> None:
-        self._dropped += gap.last - gap.first + 1
-        if self._on_gap is not None:
-            call_back(self._on_gap, gap)
+
+def _since_of(since: Start | None, pattern: Pattern) -> Since | None:
+    """``since`` as SUBSCRIBE names it (spec section 4.3)."""
+    match since:
+        case None | int():
+            return since
+        case str() if since == BEGINNING:
+            return since
+        case (int() as epoch, int() as offset) if pattern.is_literal:
+            return {pattern.text: (epoch, offset)}
+        case (int(), int()):
+            raise InvalidArgument(
+                f"since={since!r} is a position in one stream, and {pattern.text!r} may match several"
+            )
+    raise InvalidArgument(f"since={since!r} is neither {BEGINNING!r} nor an offset nor (epoch, offset)")
 
 
 class BatchIterator:

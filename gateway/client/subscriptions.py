@@ -15,7 +15,8 @@ from gateway.client.message import Message, RecordBatch
 from gateway.client.outlet import Outlet
 from gateway.client.report import call_back
 from gateway.client.session import Session
-from gateway.client.subscription import Gap, Subscription
+from gateway.client.standing import Gap
+from gateway.client.subscription import Subscription
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused
 from gateway.protocol import signals
 from gateway.protocol.frames import Frame
@@ -73,6 +74,8 @@ class Subscriptions:
         self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
         self._routes: dict[int, Route] = {}
+        self._past_routes: list[Route] = []
+        """Of the last session: what is still being decoded of it is delivered until the next one stands."""
 
     async def start(self, subscription: Subscription) -> None:
         """Ask the gateway for a new subscription, and on every later session again.
@@ -105,11 +108,16 @@ class Subscriptions:
 
     def attached(self, session: Session) -> None:
         """A new session: ask for everything again."""
+        for route in self._past_routes:
+            route.subscriptions = []
+        self._past_routes.clear()
         for subscription, number in list(self._numbers.items()):
+            subscription.standing.leave()
             self._outlet.start(self._resume(session, subscription, number))
 
     def detached(self) -> None:
         """The session is over; the numbers of its streams mean nothing any more."""
+        self._past_routes += self._routes.values()
         self._routes.clear()
 
     def close(self, error: FrysError | None) -> None:
@@ -128,7 +136,10 @@ class Subscriptions:
         if info.id is not None:
             route = self._routes.get(info.id)
             if route is None or route.epoch != info.epoch:
-                self._routes[info.id] = Route(info, self._wanting(info.stream))
+                route = self._routes[info.id] = Route(info, self._wanting(info.stream))
+            # Only those whose SUBSCRIBED has come: it is their STREAM, or one for all.
+            joined = [subscription for subscription in route.present() if subscription.standing.joined]
+            route.order.add_ready(lambda: _announce(joined, info))
 
     def gap_received(self, message: memoryview, frame: Frame) -> None:
         """GAP (spec section 7.2): told after everything that came before it."""
@@ -138,12 +149,25 @@ class Subscriptions:
             told = Gap(route.stream, gap.code, gap.first, gap.last)
             route.order.add_ready(lambda: self._tell_gap(route, told))
 
+    def replay_received(self, message: memoryview, frame: Frame) -> None:
+        """REPLAY (spec section 7.3)."""
+        replay = signals.Replay.parse(message, frame)
+        route = self.route(replay.stream)
+        if route is not None:
+            route.order.add_ready(lambda: _announce_replay(route, replay.last))
+
     def _tell_gap(self, route: Route, gap: Gap) -> None:
         for subscription in route.present():
-            subscription.skip(gap, route.epoch)
+            subscription.standing.skip(gap, route.epoch)
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
-        await self._outlet.ask(session, lambda request: Subscribe(request, number, subscription.pattern.text))
+        pattern, standing = subscription.pattern.text, subscription.standing
+        await self._outlet.ask(
+            session,
+            lambda request: Subscribe(request, number, pattern, standing.wanted),
+            # At once: streams may be announced in the same WebSocket message.
+            lambda _: standing.join(),
+        )
 
     async def _take_back(self, number: int) -> None:
         session = self._outlet.session
@@ -183,6 +207,16 @@ class Subscriptions:
         return [
             weakref.ref(subscription) for subscription in list(self._numbers) if subscription.pattern.matches(stream)
         ]
+
+
+def _announce(subscriptions: list[Subscription], info: StreamInfo) -> None:
+    for subscription in subscriptions:
+        subscription.standing.announce(info)
+
+
+def _announce_replay(route: Route, last: int) -> None:
+    for subscription in route.present():
+        subscription.standing.replay(route.stream, last)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -23,7 +23,8 @@ from gateway.client.loop_thread import LoopThread
 from gateway.client.message import Message, RecordBatch
 from gateway.client.options import Options, Progress, Report, Settings
 from gateway.client.result import TransmissionResult
-from gateway.client.subscription import Gap, StreamProgress, SubscriptionStats
+from gateway.client.standing import Gap
+from gateway.client.subscription import Start, StreamProgress, SubscriptionStats
 
 TAKE: Final = 1024
 """Items that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
@@ -239,6 +240,7 @@ class Client:
         self,
         pattern: str,
         *,
+        since: Start | None = None,
         buffer_bytes: int = BUFFER_BYTES,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
@@ -246,7 +248,7 @@ class Client:
     ) -> Subscription:
         """Receive the streams that match a pattern; see :meth:`gateway.client.Client.subscribe`."""
         source = self._core.subscribe(
-            pattern, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
+            pattern, since=since, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
         )
         return Subscription(self._thread, source)
 

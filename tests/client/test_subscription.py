@@ -7,7 +7,8 @@ import pytest
 
 from gateway.client.intake import Intake
 from gateway.client.message import Message, RecordBatch
-from gateway.client.subscription import Gap, Subscription
+from gateway.client.standing import Gap
+from gateway.client.subscription import Subscription
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import TensorSpec
@@ -33,7 +34,7 @@ class Noted:
         self.stopped += 1
 
     def make(self, buffer_bytes: int = 1 << 20) -> Subscription:
-        return Subscription(
+        subscription = Subscription(
             "wf/*",
             intake=self.intake,
             start=self.start,
@@ -43,6 +44,8 @@ class Noted:
             on_gap=self.gaps.append,
             progress=None,
         )
+        subscription.standing.join()
+        return subscription
 
 
 def message(offset: int, kind: Kind = Kind.EVENT, epoch: int = 1, specs: tuple[TensorSpec, ...] = (SPEC,)) -> Message:
@@ -145,8 +148,8 @@ def test_an_announced_gap_is_told_once() -> None:
     noted = Noted()
     subscription = noted.make()
     subscription.deliver(message(5))
-    subscription.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
-    subscription.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
+    subscription.standing.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
+    subscription.standing.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
     subscription.deliver(message(10))
     assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
     assert (subscription.stats.dropped, subscription.stats.received) == (4, 2)
@@ -156,7 +159,7 @@ def test_of_a_gap_that_overlaps_what_was_seen_the_rest_is_told() -> None:
     noted = Noted()
     subscription = noted.make()
     subscription.deliver(message(5))
-    subscription.skip(Gap("wf/x", Code.QUEUE_FULL, 4, 9), epoch=1)
+    subscription.standing.skip(Gap("wf/x", Code.QUEUE_FULL, 4, 9), epoch=1)
     subscription.fail_at(RequestRefused(Code.CORRUPT_PAYLOAD, "bad"), "wf/x", 1, 8, 4)
     assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
     assert (subscription.stats.dropped, subscription.stats.failed) == (4, 2)
@@ -212,6 +215,7 @@ def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogC
         on_gap=fail,
         progress=None,
     )
+    subscription.standing.join()
     subscription.deliver(message(0))
     subscription.deliver(message(2))
     assert subscription.stats.received == 2

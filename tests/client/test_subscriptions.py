@@ -81,7 +81,7 @@ async def test_a_subscription_made_later_gets_streams_that_are_known(scripted: S
         peer.send(info(1, "wf/a"), message(0, 1, stream=1))
         await anext(first)
         async with client.subscribe("wf/a") as second:
-            peer.send(message(1, 2, stream=1))
+            peer.send(info(1, "wf/a"), message(1, 2, stream=1))
             assert (await anext(second)).tensor == (await anext(first)).tensor == 2
         peer.send(message(2, 3, stream=1))
         assert (await anext(first)).tensor == 3
@@ -155,9 +155,12 @@ async def test_a_full_subscription_does_not_keep_others_from_their_answers(scrip
 
 async def test_a_subscription_that_is_dropped_without_being_closed_is_taken_back(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer), client.subscribe("wf/*") as kept:
+        dropped = client.subscribe("wf/a", buffer_bytes=1)
+        await dropped.start()
         peer.send(info(1, "wf/a"), message(0, 0, stream=1))
-        async for _ in client.subscribe("wf/a", buffer_bytes=1):
+        async for _ in dropped:
             break
+        del dropped
         taken_back = (await peer.next(Opcode.UNSUBSCRIBE)).session()
         assert isinstance(taken_back, Unsubscribe)
         peer.send(*[message(offset, offset, stream=1) for offset in range(1, 10)])
