@@ -13,6 +13,7 @@ from gateway.connections.greeting import Greeter
 from gateway.connections.heartbeat import Heartbeat
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
+from gateway.connections.outstanding import RequestSettings
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
 from gateway.connections.requests import Requests
@@ -41,6 +42,8 @@ class CoreSettings:
     """What is accepted from clients."""
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
     """What is held for receivers that do not keep up."""
+    requests: RequestSettings = field(default_factory=RequestSettings)
+    """What is kept of requests to groups."""
     max_connections: int = 50_000
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
     heartbeat_interval_s: float = 20.0
@@ -94,8 +97,10 @@ class Core:
         self.dropped_messages = 0
         self.producers = Producers(clock.monotonic_s)
         self._intake = Intake(limits, clock, settings.transfer_timeout_s, transfers)
-        self._requests = Requests(limits, self.pool, self.hub, self._intake)
-        self._subscriptions = Subscriptions(limits, self.hub, self.pool, authorizer, self.producers, self._intake)
+        self._requests = Requests(limits, settings.requests, self.pool, self.hub, self._intake, clock)
+        self._subscriptions = Subscriptions(
+            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._intake
+        )
         self.dispatcher = Dispatcher(
             Router(limits, self._intake),
             self._intake,

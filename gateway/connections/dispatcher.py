@@ -20,7 +20,7 @@ from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, frame_at
 from gateway.protocol.messages import Authenticate, Error, Hello, Open, SessionMessage, Subscribe, Unsubscribe
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, End, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, End, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
@@ -85,15 +85,19 @@ class Dispatcher:
             logger.exception("message of %d bytes from %s failed", len(data), connection.client_id or "a new client")
             close_for(connection, RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
 
-    def receive_session(self, session: Session, message: SessionMessage | Ping) -> None:
+    def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
         """Handle one message that came as text (spec section 14)."""
         connection = session.connection
         connection.heard = True
         try:
-            advance(Role.CLIENT, connection.state, Opcode.PING if isinstance(message, Ping) else message.opcode)
             if isinstance(message, Ping):
+                advance(Role.CLIENT, connection.state, Opcode.PING)
                 self._pong(connection, message)
+            elif isinstance(message, Cancel):
+                advance(Role.CLIENT, connection.state, Opcode.CANCEL)
+                self._requests.cancel(session, message)
             else:
+                advance(Role.CLIENT, connection.state, message.opcode)
                 self._answer(session, message)
         except ProtocolViolation as violation:
             close_for(connection, violation)
@@ -124,6 +128,8 @@ class Dispatcher:
                 self._intake.end(session, End.parse(incoming.data, frame))
             case Opcode.ABORT:
                 self._intake.abort(session, Abort.parse(incoming.data, frame))
+            case Opcode.CANCEL:
+                self._requests.cancel(session, Cancel.parse(incoming.data, frame))
             case Opcode.PING:
                 self._pong(connection, Ping.parse(incoming.data, frame))
             case Opcode.PONG:
@@ -136,7 +142,7 @@ class Dispatcher:
                     return
                 self._answer(session, message)
             case opcode:
-                # Until their parts are there: CREDIT, DONE, CANCEL.
+                # Until their parts are there: CREDIT, DONE.
                 problem = f"{Opcode(opcode).name} is not served"
                 connection.refuse(RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, problem))
 
@@ -182,5 +188,5 @@ def close_for(connection: Connection, error: PeerError) -> None:
 def drained(session: Session) -> bool:
     """Whether nothing waits for a connection: here, in its mailbox or in its transport."""
     connection = session.connection
-    mailbox_idle = session.mailbox is None or session.mailbox.idle
-    return mailbox_idle and not connection.lagging and not connection.transport.waiting_bytes()
+    mailboxes_idle = all(mailbox.idle for mailbox in session.desk.mailboxes.values())
+    return mailboxes_idle and not connection.lagging and not connection.transport.waiting_bytes()

@@ -175,6 +175,16 @@ class Fanout:
 
         self._lane.follow(tell)
 
+    def when_delivered(self, callback: Callable[[], object]) -> None:
+        """Call back when all that came before is written to the receivers, or waits in their outboxes."""
+
+        def flushed() -> None:
+            for delivery in self._classes.values():
+                delivery.flush()
+            callback()
+
+        self._lane.follow(flushed)
+
     # Small messages.
 
     def deliver(self, run: Run) -> None:

@@ -16,7 +16,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta
 from gateway.protocol.signals import Abort, Ack, End, Resume
 from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
-from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED
+from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
@@ -68,14 +68,56 @@ class Intake:
             session.connection.send(Resume(inbound.transfer, len(inbound.message.chunks)))
 
     def begin_direct(
-        self, session: Session, parsed: DataFrame, meta: Meta, mailbox: Fanout, undo: Callable[[], object]
-    ) -> None:
-        """The head of a large REQUEST or REPLY; ``undo`` is called if it is not completed.
+        self,
+        session: Session,
+        parsed: DataFrame,
+        meta: Meta,
+        mailbox: Fanout,
+        *,
+        done: Callable[[], object],
+        undo: Callable[[], object],
+    ) -> LargeMessage:
+        """The head of a large REQUEST or REPLY: ``done`` is called when it is complete, ``undo`` if it will not be.
 
         Raises:
             RequestRefused: it will not be taken.
         """
-        self._begin(session, parsed, meta, mailbox, correlation=parsed.offset).undo = undo
+        inbound = self._begin(session, parsed, meta, mailbox, correlation=parsed.offset)
+        inbound.done, inbound.undo = done, undo
+        inbound.asker_peer = parsed.stream if parsed.opcode == Opcode.REPLY else None
+        return inbound.message
+
+    def redirect(self, session: Session, transfer: int, mailbox: Fanout) -> LargeMessage:
+        """A large REQUEST under way goes to another mailbox, from its first chunk on."""
+        inbound = session.transfers[transfer]
+        inbound.fanout.abort(inbound.message, Code.TRANSFER_ABORTED)
+        inbound.message = self.repeat(session, inbound.message, mailbox, inbound.itemsize)
+        inbound.fanout = mailbox
+        return inbound.message
+
+    def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int = 1) -> LargeMessage:
+        """Begin a large REQUEST of a session once more, with what there is of it; END is left to the caller."""
+        plan = message.plan
+        again = LargeMessage(
+            mailbox.source,
+            message.opcode,
+            message.publisher,
+            message.timestamp_ns,
+            message.flags,
+            message.meta,
+            ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
+        )
+        again.offset, again.end_timestamp_ns = message.offset, message.end_timestamp_ns
+        mailbox.begin(again, session.connection.codecs, itemsize)
+        for chunk in message.chunks:
+            mailbox.chunk(again, chunk, itemsize)
+        return again
+
+    def stop(self, session: Session, transfer: int, code: int) -> None:
+        """Take no more of a large REQUEST or REPLY, of which its receiver is told by ABORT."""
+        inbound = session.transfers[transfer]
+        self._close(inbound)
+        inbound.fanout.abort(inbound.message, code)
 
     def chunk(self, session: Session, message: memoryview, frame: Frame) -> None:
         """A CHUNK. One of a transfer that is not open is skipped."""
@@ -111,6 +153,8 @@ class Intake:
             if inbound.window is not None:
                 inbound.window.accept(inbound.sequence, 1, message.offset or 0)
         inbound.fanout.commit(message)
+        if inbound.done is not None:
+            inbound.done()
         if inbound.ack and inbound.alias is not None:
             session.connection.send(Ack(inbound.alias, 1, inbound.sequence, message.offset or 0))
 
@@ -171,7 +215,7 @@ class Intake:
             parsed.opcode,
             session.connection.peer,
             parsed.timestamp_ns,
-            parsed.flags & FLAG_FAILED,
+            parsed.flags & (FLAG_FAILED | FLAG_MORE),
             bytes(parsed.meta),
             ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
         )
@@ -201,6 +245,7 @@ class Intake:
             sequence=inbound.sequence or None,
             count=1 if inbound.alias is not None else None,
             correlation=inbound.correlation,
+            peer=inbound.asker_peer,
         )
 
     def _give_up(self, inbound: Inbound, code: int) -> None:

@@ -246,6 +246,10 @@ class Outbox:
         lane = self._lanes.get(source)
         return 0 if lane is None else lane.waiting_bytes
 
+    def lane_of(self, source: Source) -> Lane | None:
+        """What waits or is under way of this source; ``None``: nothing."""
+        return self._lanes.get(source)
+
     def put_run(self, run: Run) -> None:
         """Queue small messages, as the kind of their stream says."""
         lane = self._lane(run.source)

@@ -114,3 +114,10 @@ def cut_as_run(
     DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, offset)
     buffers: tuple[Buffer, ...] = (head,) if cut == padded_end else (head, view[cut:padded_end])
     return Run(source, offset, count, buffers, padded_end - start, 0, count)
+
+
+def readdressed(run: Run, source: Source, publisher: int) -> Run:
+    """A run of one frame as it goes to another source; its payload is shared."""
+    head = bytearray(run.buffers[0])
+    DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, run.first)
+    return Run(source, run.first, run.count, (head, *run.buffers[1:]), run.size, 0, run.last_count)

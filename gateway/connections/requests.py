@@ -1,24 +1,32 @@
-"""Requests to clients' inboxes and the replies to them (spec section 8)."""
+"""Requests to clients' inboxes and to groups, and the replies to them (spec section 8)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
 
 from gateway.connections.fanout import Fanout
+from gateway.connections.groups import Groups, Member
+from gateway.connections.handover import Handover
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
+from gateway.connections.mailbox import close_unused, group_mailbox, own_mailbox
+from gateway.connections.outstanding import Desk, Outstanding, OutstandingRequest, RequestSettings
 from gateway.connections.payload import check_payload, frame_as_run
 from gateway.connections.pool import Pool
-from gateway.connections.session import Inbox, Session
+from gateway.connections.ports import Clock
+from gateway.connections.session import Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import parse_meta
-from gateway.protocol.names import AGENT_SCHEME, split_address
+from gateway.protocol.names import GROUP_SCHEME, split_address
+from gateway.protocol.signals import Cancel
 from gateway.protocol.state import State
-from gateway.protocol.wire import DATA_HEADER, Buffer, Opcode
+from gateway.protocol.wire import DATA_HEADER, FLAG_FAILED, FLAG_MORE, Buffer, Opcode
+
+SWEEP_INTERVAL_S = 0.1
+"""How late a deadline may be found to have passed, while there are requests at all."""
 
 
 class Requests:
@@ -26,16 +34,25 @@ class Requests:
 
     Args:
         limits: what the gateway accepts.
+        settings: how requests to groups are kept.
         pool: who is there.
-        hub: makes the fan-out of a client's mailbox.
+        hub: makes the fan-outs of mailboxes.
         intake: takes large requests and replies.
+        clock: for deadlines.
     """
 
-    def __init__(self, limits: Limits, pool: Pool, hub: Hub, intake: Intake) -> None:
+    def __init__(
+        self, limits: Limits, settings: RequestSettings, pool: Pool, hub: Hub, intake: Intake, clock: Clock
+    ) -> None:
         self._limits = limits
         self._pool = pool
         self._hub = hub
         self._intake = intake
+        self._clock = clock
+        self._groups = Groups()
+        self._outstanding = Outstanding(settings)
+        self._handover = Handover(pool, self._groups, self._outstanding, intake)
+        self._sweeping = False
 
     def receive(self, session: Session, data: Buffer, frame: Frame) -> None:
         """A REQUEST or REPLY.
@@ -50,24 +67,105 @@ class Requests:
             else:
                 self._reply(session, data, frame, parsed)
         except RequestRefused as refusal:
-            correlation = DATA_HEADER.unpack_from(data, frame.start)[6]
-            session.connection.refuse(refusal, correlation=correlation)
+            _, opcode, _, _, peer, _, correlation, _ = DATA_HEADER.unpack_from(data, frame.start)
+            asker_peer = peer if opcode == Opcode.REPLY else None
+            session.connection.refuse(refusal, correlation=correlation, peer=asker_peer)
+
+    def cancel(self, session: Session, cancel: Cancel) -> None:
+        """CANCEL, from the asker. One of a request that is not outstanding is ignored: its last reply is on its way."""
+        request = session.desk.asked.get(cancel.correlation)
+        if request is not None:
+            self._handover.call_off(request, Code.CANCELLED)
+
+    # Groups.
+
+    def join(self, session: Session, address: str, subscription: int) -> None:
+        """A connection becomes a member of ``group:<name>``; its requests will name the subscription.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``, it is one already.
+        """
+        if address in session.desk.groups:
+            raise RequestRefused(Code.INVALID_REQUEST, f"the connection is a member of {address} already")
+        close_unused(session.desk)
+        mailbox = group_mailbox(self._hub, session.desk, address, subscription)
+        self._groups.join(address, Member(session.desk, mailbox))
+
+    def leave(self, session: Session, address: str) -> None:
+        """A member leaves: others get what it has not replied to; it goes on with it if there are none."""
+        self._groups.leave(address, session.desk)
+        self._handover.left(session.desk, address)
+        close_unused(session.desk)
+
+    # What time and the end of a connection bring.
+
+    def _add(self, request: OutstandingRequest) -> None:
+        self._outstanding.add(request)
+        self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._clock.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """End what is past its deadline, and take from those who are closed what they owe."""
+        self._sweeping = False
+        now_ns = self._clock.time_ns()
+        for request in self._outstanding.take_expired(now_ns):
+            late_s = (now_ns - (request.deadline_ns or 0)) / 1e9
+            problem = f"no reply of {request.address} by the deadline, {late_s:.3f} s ago"
+            self._handover.call_off(request, Code.EXPIRED)
+            request.refuse(RequestRefused(Code.EXPIRED, problem))
+        for desk in list(self._outstanding.owing):
+            if desk.connection.closed:
+                # Its transport may take seconds to find out that the peer does not answer.
+                self._handover.lost(desk)
+        if self._outstanding.owing:
+            self._sweep_later()
 
     def drop(self, session: Session) -> None:
-        """The connection is gone: tell those who wait for its replies, and forget what it asked."""
-        for asker_peer, correlation in session.owed:
-            asker = self._pool.get(asker_peer)
-            if asker is not None and asker.asked.pop(correlation, None) is not None:
-                problem = f"{session.connection.client_id} left before it replied to request {correlation}"
-                asker.connection.refuse(RequestRefused(Code.PEER_GONE, problem), correlation=correlation)
-        session.owed.clear()
-        for correlation, replier_peer in session.asked.items():
-            replier = self._pool.get(replier_peer)
-            if replier is not None:
-                replier.owed.pop((session.connection.peer, correlation), None)
-        session.asked.clear()
+        """The connection is gone: others get what it was to reply to, and what it asked is not wanted any more."""
+        desk = session.desk
+        for address in list(desk.groups):
+            self._groups.leave(address, desk)
+        self._handover.lost(desk)
+        for request in list(desk.asked.values()):
+            self._handover.call_off(request, Code.PEER_GONE)
+
+    # Frames.
 
     def _request(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
+        address, desk, correlation = self._address(session, parsed), session.desk, parsed.offset
+        deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
+        if deadline_ns is not None and deadline_ns <= self._clock.time_ns():
+            raise RequestRefused(Code.EXPIRED, f"the deadline of request {correlation} had passed when it came")
+        scheme, holder = split_address(address)
+        for_group = scheme == GROUP_SCHEME
+        replier, mailbox = self._member(address, desk) if for_group else self._inbox(address, holder)
+        if mailbox.queue_full:
+            raise RequestRefused(Code.QUEUE_FULL, f"{address} has no room in its queue: try again later")
+        meta = parse_meta(parsed.meta)
+        size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
+        if for_group:
+            self._outstanding.check_room(desk, size)
+        request = OutstandingRequest(self._outstanding, desk, correlation, address, size, replier, mailbox)
+        request.deadline_ns = deadline_ns
+        if parsed.plan is not None:
+            done, undo = partial(_whole, request), request.settle
+            large = self._intake.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            request.incoming = parsed.plan.transfer
+            request.kept = large if for_group else None
+            self._add(request)
+            return
+        itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        peer = session.connection.peer
+        run = frame_as_run(data, frame, parsed, mailbox.source, peer, correlation)
+        request.kept = run.unpinned() if for_group else None
+        self._add(request)
+        mailbox.deliver_frame(run, parsed, peer, itemsize)
+
+    def _address(self, session: Session, parsed: DataFrame) -> str:
         route = session.routes.get(parsed.stream)
         if route is None:
             raise RequestRefused(Code.UNKNOWN_STREAM, f"alias {parsed.stream} was never opened: send OPEN first")
@@ -77,65 +175,66 @@ class Requests:
             raise RequestRefused(Code.INVALID_NAME, f"{route.name} is a stream: requests go to an address")
         if session.connection.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping and takes no new requests")
-        correlation = parsed.offset
-        if correlation in session.asked:
+        asked, correlation = session.desk.asked, parsed.offset
+        if correlation in asked:
             raise RequestRefused(Code.INVALID_REQUEST, f"correlation {correlation} is of an outstanding request")
-        if len(session.asked) >= self._limits.max_requests:
+        if len(asked) >= self._limits.max_requests:
             problem = f"the connection has max_requests={self._limits.max_requests} outstanding"
             raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
-        scheme, holder = split_address(route.name)
-        replier = self._pool.inbox_of(holder) if scheme == AGENT_SCHEME else None
+        return route.name
+
+    def _inbox(self, address: str, client_id: str) -> tuple[Desk, Fanout]:
+        replier = self._pool.inbox_of(client_id)
         if replier is None:
-            raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {route.name} now")
-        undo = partial(_settle, session, replier, correlation)
-        self._pass_on(session, data, frame, parsed, self._mailbox(replier), undo)
-        _owe(session, replier, correlation)
+            raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {address} now")
+        return replier.desk, own_mailbox(self._hub, replier.desk)
+
+    def _member(self, address: str, asker: Desk) -> Member:
+        member = self._groups.choose(address, asker)
+        if member is None:
+            raise RequestRefused(Code.NO_SUCH_PEER, f"{address} has no members now")
+        return member
 
     def _reply(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
+        last = parsed.flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE
         key = (parsed.stream, parsed.offset)
-        asker = self._pool.get(parsed.stream)
-        if key not in session.owed or asker is None:
+        request = session.desk.owed.get(key)
+        if request is None:
+            if key in session.desk.released:
+                if last:
+                    del session.desk.released[key]
+                return
             problem = f"peer {parsed.stream} waits for no reply to request {parsed.offset} from this connection"
             raise RequestRefused(Code.NOT_REQUESTED, problem)
-        self._pass_on(session, data, frame, parsed, self._mailbox(asker), partial(_owe, asker, session, parsed.offset))
-        _settle(asker, session, parsed.offset)
-
-    def _pass_on(
-        self,
-        session: Session,
-        data: Buffer,
-        frame: Frame,
-        parsed: DataFrame,
-        mailbox: Fanout,
-        undo: Callable[[], object],
-    ) -> None:
+        if request.replying is not None:
+            problem = f"reply to request {parsed.offset} while transfer {request.replying} with another is under way"
+            raise RequestRefused(Code.BROKEN_TRANSFER, problem)
+        mailbox = own_mailbox(self._hub, request.asker)
         if mailbox.queue_full:
             raise RequestRefused(Code.QUEUE_FULL, f"{mailbox.source.name} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         if parsed.plan is not None:
-            self._intake.begin_direct(session, parsed, meta, mailbox, undo)
+            done, undo = partial(_replied, request, last), partial(_not_replied, request)
+            self._intake.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            request.replying = parsed.plan.transfer
             return
         itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
-        source, peer = mailbox.source, session.connection.peer
-        run = frame_as_run(data, frame, parsed, source, peer, parsed.offset)
+        peer = session.connection.peer
+        run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
+        _replied(request, last)
         mailbox.deliver_frame(run, parsed, peer, itemsize)
 
-    def _mailbox(self, session: Session) -> Fanout:
-        if session.mailbox is None:
-            session.mailbox = self._hub.new_fanout(Inbox(session.connection.client_id))
-            mailbox = session.mailbox
-            mailbox.join(session.connection, mailbox.start(session.connection, None))
-        return session.mailbox
+
+def _whole(request: OutstandingRequest) -> None:
+    request.incoming = None
 
 
-def _owe(asker: Session, replier: Session, correlation: int) -> None:
-    """A request waits for its reply."""
-    if correlation not in asker.asked and not asker.connection.closed:
-        asker.asked[correlation] = replier.connection.peer
-        replier.owed[(asker.connection.peer, correlation)] = None
+def _replied(request: OutstandingRequest, last: bool) -> None:
+    request.replying = None
+    request.streamed = True
+    if last:
+        request.settle()
 
 
-def _settle(asker: Session, replier: Session, correlation: int) -> None:
-    """It waits no longer."""
-    asker.asked.pop(correlation, None)
-    replier.owed.pop((asker.connection.peer, correlation), None)
+def _not_replied(request: OutstandingRequest) -> None:
+    request.replying = None

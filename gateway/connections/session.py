@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from gateway.connections.connection import Connection
 from gateway.connections.fanout import Fanout
+from gateway.connections.outstanding import Desk
 from gateway.errors import Code, RequestRefused
-from gateway.ids import ClientId, PeerId
-from gateway.protocol.messages import Kind
-from gateway.protocol.names import Pattern, inbox_of
+from gateway.ids import ClientId
+from gateway.protocol.names import Pattern
 from gateway.protocol.views import View
 from gateway.streams.large import LargeMessage
 from gateway.streams.producers import Window
@@ -82,17 +82,21 @@ class Inbound:
         itemsize: bytes of an element, for the codecs.
         sequence: what an acknowledgement names.
         ack: whether the publisher wants one.
+        asker_peer: of a reply, whom it is for.
         window: of the producer that publishes it, if it has said which.
-        undo: of a request or a reply, takes back what its head has changed, should it not be completed.
+        done: of a request or a reply, called when it is complete.
+        undo: of a request or a reply, called if it will not be.
         moved_s: when something came of it last.
     """
 
     __slots__ = (
         "ack",
         "alias",
+        "asker_peer",
         "client_id",
         "codecs",
         "correlation",
+        "done",
         "fanout",
         "itemsize",
         "message",
@@ -123,21 +127,11 @@ class Inbound:
         self.correlation: int | None = None
         self.sequence = 0
         self.ack = False
+        self.asker_peer: int | None = None
         self.window: Window | None = None
+        self.done: Callable[[], object] | None = None
         self.undo: Callable[[], object] | None = None
         self.moved_s = 0.0
-
-
-class Inbox:
-    """The :class:`~gateway.streams.run.Source` of what is sent to one connection: requests and replies."""
-
-    __slots__ = ("name",)
-
-    kind = Kind.COLLABORATION
-    id = 0
-
-    def __init__(self, client_id: str) -> None:
-        self.name = inbox_of(client_id)
 
 
 class ViewSubscription(NamedTuple):
@@ -155,12 +149,10 @@ class Session:
         subscriptions: by the client's number, what it asked for.
         views: the same of subscriptions with a view.
         transfers: large messages on their way from it, by its own number.
-        asked: its outstanding requests: correlation, and the peer that has to reply.
-        owed: requests that it has to reply to: (asker's peer, correlation).
-        mailbox: brings requests and replies to it; made when the first one comes.
+        desk: requests that it has asked, and that it has to reply to.
     """
 
-    __slots__ = ("asked", "connection", "mailbox", "owed", "routes", "subscriptions", "transfers", "views")
+    __slots__ = ("connection", "desk", "routes", "subscriptions", "transfers", "views")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -168,6 +160,4 @@ class Session:
         self.subscriptions: dict[int, Pattern] = {}
         self.views: dict[int, ViewSubscription] = {}
         self.transfers: dict[int, Inbound] = {}
-        self.asked: dict[int, PeerId] = {}
-        self.owed: dict[tuple[int, int], None] = {}
-        self.mailbox: Fanout | None = None
+        self.desk = Desk(connection)

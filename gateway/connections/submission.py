@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from gateway.connections.dispatcher import Dispatcher
 from gateway.connections.session import Session
 from gateway.protocol.data import write_data
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.signals import End
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
@@ -25,6 +26,7 @@ def submit(
     meta: bytes,
     payload: Sequence[Buffer],
     chunk_bytes: int,
+    extensions: Extensions | None = None,
 ) -> None:
     """Hand a whole message to the dispatcher, in chunks if it is large.
 
@@ -32,6 +34,7 @@ def submit(
         stream: the alias; of a reply the asker's peer.
         offset: the sequence; of a request or reply the correlation.
         payload: its buffers, copied.
+        extensions: the extension block.
     """
     payload_bytes = bytes_of(payload)
 
@@ -45,6 +48,7 @@ def submit(
             meta=meta,
             plan=plan,
             payload=payload,
+            extensions=extensions,
         )
         dispatcher.receive(session, b"".join(frame))
 

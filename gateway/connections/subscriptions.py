@@ -6,6 +6,7 @@ from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer
+from gateway.connections.requests import Requests
 from gateway.connections.session import Route, Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
@@ -19,7 +20,7 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
 )
-from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address
+from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address, is_group
 from gateway.protocol.state import State
 from gateway.protocol.views import View
 from gateway.streams.producers import Producers
@@ -34,17 +35,26 @@ class Subscriptions:
         limits: bounds on what one session may have.
         hub: streams and their receivers.
         pool: inboxes.
+        requests: groups.
         authorizer: says who may do what.
         producers: what they have published before.
         intake: what they have not finished.
     """
 
     def __init__(
-        self, limits: Limits, hub: Hub, pool: Pool, authorizer: Authorizer, producers: Producers, intake: Intake
+        self,
+        limits: Limits,
+        hub: Hub,
+        pool: Pool,
+        requests: Requests,
+        authorizer: Authorizer,
+        producers: Producers,
+        intake: Intake,
     ) -> None:
         self._limits = limits
         self._hub = hub
         self._pool = pool
+        self._requests = requests
         self._authorizer = authorizer
         self._producers = producers
         self._intake = intake
@@ -63,7 +73,7 @@ class Subscriptions:
             raise
 
     def subscribe(self, session: Session, request: Subscribe) -> None:
-        """Add a subscription, or open the client's inbox."""
+        """Add a subscription, open the client's inbox, or become a member of a group."""
         self._check_not_draining(session)
         client_id = session.connection.client_id
         pattern = compile_pattern(request.pattern)
@@ -75,11 +85,8 @@ class Subscriptions:
         if is_address(request.pattern):
             if view is not None:
                 raise RequestRefused(Code.INVALID_VIEW, f"view {view} of the inbox {request.pattern}: it has no views")
-            if request.pattern != inbox_of(client_id):
-                problem = f"{request.pattern} is not the inbox of {client_id}: only {inbox_of(client_id)} can be opened"
-                raise RequestRefused(Code.FORBIDDEN, problem)
+            self._open_inbox(session, request)
             session.subscriptions[request.subscription] = pattern
-            self._pool.open_inbox(session)
             session.connection.send(Subscribed(request.request, request.subscription))
             return
         if not self._authorizer.may_subscribe(client_id, request.pattern):
@@ -94,11 +101,13 @@ class Subscriptions:
             self._hub.views.subscribe(session, request.subscription, wanted, request.since)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
-        """Remove a subscription, or close the client's inbox."""
+        """Remove a subscription, close the client's inbox, or leave a group."""
         pattern = session.subscriptions.get(request.subscription)
         if pattern is not None:
             self._hub.unsubscribe(session, request.subscription)
-            if is_address(pattern.text) and pattern not in session.subscriptions.values():
+            if is_group(pattern.text):
+                self._requests.leave(session, pattern.text)
+            elif is_address(pattern.text) and pattern not in session.subscriptions.values():
                 self._pool.close_inbox(session)
         elif request.subscription in session.views:
             self._hub.views.unsubscribe(session, request.subscription)
@@ -117,6 +126,18 @@ class Subscriptions:
         for route in session.routes.values():
             if route.stream is not None and route.window is not None:
                 self._producers.detach(route.stream, route.window, route)
+
+    def _open_inbox(self, session: Session, request: Subscribe) -> None:
+        client_id = session.connection.client_id
+        if is_group(request.pattern):
+            if not self._authorizer.may_subscribe(client_id, request.pattern):
+                raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not be a member of {request.pattern}")
+            self._requests.join(session, request.pattern, request.subscription)
+            return
+        if request.pattern != inbox_of(client_id):
+            problem = f"{request.pattern} is not the inbox of {client_id}: only {inbox_of(client_id)} can be opened"
+            raise RequestRefused(Code.FORBIDDEN, problem)
+        self._pool.open_inbox(session)
 
     def _lead(self, session: Session, request: Open, route: Route) -> None:
         self._check_not_draining(session)

@@ -11,6 +11,7 @@ from gateway.connections.session import Session
 from gateway.connections.submission import submit
 from gateway.connections.text_format import TextFormat
 from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.json_message import JsonMessage
 from gateway.protocol.json_text import JsonAck, JsonGap, JsonReplay, parse_text
 from gateway.protocol.messages import Kind, Open
@@ -19,7 +20,7 @@ from gateway.protocol.names import check_address, check_stream_name
 from gateway.protocol.signals import Pong
 from gateway.protocol.state import Role, advance
 from gateway.protocol.tensors import payload_buffers, spec_of
-from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, Opcode
+from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class TextBridge:
         flags = 0
         if message.message_type == "reply":
             stream, offset = message.peer or 0, message.correlation or 0
-            flags = FLAG_FAILED if message.failed else 0
+            flags = (FLAG_FAILED if message.failed else 0) | (FLAG_MORE if message.more else 0)
         else:
             name = message.stream or ""
             check = check_address if message.message_type == "request" else check_stream_name
@@ -88,7 +89,7 @@ class TextBridge:
             offset = session.routes[stream].next_sequence
             form.expected[(stream, offset)] = (message.id, message.stream or "")
             flags = FLAG_ACK if message.ack else 0
-        timestamp_ns = message.timestamp_ns
+        timestamp_ns, deadline_ns = message.timestamp_ns, message.deadline_ns
         submit(
             self._dispatcher,
             session,
@@ -100,6 +101,7 @@ class TextBridge:
             meta=meta,
             payload=payload_buffers([array for _, array in message.tensors]),
             chunk_bytes=self._chunk_bytes,
+            extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
         )
         if message.message_type == "message" and not message.ack:
             form.expected.pop((stream, offset), None)

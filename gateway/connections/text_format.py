@@ -19,6 +19,7 @@ from gateway.protocol.json_text import (
     JsonGap,
     JsonReplay,
     write_ack,
+    write_cancel,
     write_gap,
     write_pong,
     write_replay,
@@ -27,7 +28,7 @@ from gateway.protocol.json_text import (
 from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
-from gateway.protocol.wire import FLAG_FAILED, SUBPROTOCOL_JSON, Buffer, Opcode
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, SUBPROTOCOL_JSON, Buffer, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
@@ -87,6 +88,8 @@ class TextFormat:
                 text = write_replay(JsonReplay(stream, message.code, message.first, message.last), timestamp=now)
             case Pong():
                 text = write_pong(message, timestamp=now)
+            case Cancel():
+                text = write_cancel(message, timestamp=now)
             case StreamInfo() if self.opening and message.alias is not None:
                 return b""
             case StreamInfo():
@@ -95,7 +98,7 @@ class TextFormat:
                 text = write_session_text(message, timestamp=now)
             case Error():
                 text = write_session_text(self._own_words(message), timestamp=now)
-            case End() | Abort() | Resume() | Cancel() | Ping():
+            case End() | Abort() | Resume() | Ping():
                 return b""
             case _:
                 text = write_session_text(message, timestamp=now)
@@ -167,13 +170,10 @@ class TextFormat:
     def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
         """See :class:`~gateway.connections.formats.Format`."""
         asker = self._pool.get(asker_peer)
-        replier_peer = None if asker is None else asker.asked.pop(correlation, None)
-        if asker is None or replier_peer is None:
-            return
-        replier = self._pool.get(replier_peer)
-        if replier is not None:
-            replier.owed.pop((asker_peer, correlation), None)
-        asker.connection.refuse(refusal, correlation=correlation)
+        request = None if asker is None else asker.desk.asked.get(correlation)
+        # Another member of the group may have it meanwhile, and be able to read it.
+        if request is not None and request.replier.connection.format is self:
+            request.refuse(refusal)
 
     def _render(self, source: Source, parsed: DataFrame) -> list[bytes]:
         envelope = self._envelope(source, parsed)
@@ -196,6 +196,7 @@ class TextFormat:
             kind=source.kind if isinstance(source, Stream) else None,
             correlation=parsed.offset if direct else None,
             failed=bool(parsed.flags & FLAG_FAILED),
+            more=bool(parsed.flags & FLAG_MORE),
             peer=parsed.publisher,
             timestamp=parsed.timestamp_ns / 1e9,
             offset=None if direct else parsed.offset,

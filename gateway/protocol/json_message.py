@@ -44,6 +44,9 @@ class JsonMessage:
     headers: dict[str, Any] | None = None
     correlation: int | None = None
     failed: bool = False
+    more: bool = False
+    deadline: float | None = None
+    """Unix time in seconds."""
     peer: int | None = None
     timestamp: float | None = None
     """Unix time in seconds."""
@@ -56,6 +59,11 @@ class JsonMessage:
     def timestamp_ns(self) -> int | None:
         """The timestamp as data frames carry it."""
         return None if self.timestamp is None else round(self.timestamp * 1e9)
+
+    @property
+    def deadline_ns(self) -> int | None:
+        """The deadline as the extension block carries it."""
+        return None if self.deadline is None else round(self.deadline * 1e9)
 
 
 def read_message(body: JsonBody) -> JsonMessage:
@@ -92,13 +100,10 @@ def read_reply(body: JsonBody) -> JsonMessage:
 
 def _read_common(body: JsonBody) -> dict[str, Any]:
     """The fields that the three data messages share."""
-    timestamp = body.number_or_none("timestamp")
-    if timestamp is not None and timestamp > _MAX_TIMESTAMP_S:
-        raise RequestRefused(Code.INVALID_REQUEST, f"timestamp {timestamp} s is past {_MAX_TIMESTAMP_S} s")
     headers = body.mapping_or_none("headers")
     if headers is not None:
         _check_headers(headers)
-    ack, failed = body.boolean_or_none("ack"), body.boolean_or_none("failed")
+    ack, failed, more = [body.boolean_or_none(name) for name in ("ack", "failed", "more")]
     return {
         "id": body.integer_or_none("id"),
         "kind": body.choice_or_none("kind", Kind),
@@ -107,13 +112,22 @@ def _read_common(body: JsonBody) -> dict[str, Any]:
         "headers": headers,
         "correlation": body.integer_or_none("correlation"),
         "failed": failed is True,
+        "more": more is True,
+        "deadline": _read_time(body, "deadline"),
         "peer": body.integer_or_none("peer", U32_MAX),
-        "timestamp": timestamp,
+        "timestamp": _read_time(body, "timestamp"),
         "offset": body.integer_or_none("offset"),
         "epoch": body.integer_or_none("epoch", EXACT_MAX),
         "client_id": body.text_or_none("client_id"),
         "client_type": body.text_or_none("client_type"),
     }
+
+
+def _read_time(body: JsonBody, name: str) -> float | None:
+    time_s = body.number_or_none(name)
+    if time_s is not None and time_s > _MAX_TIMESTAMP_S:
+        raise RequestRefused(Code.INVALID_REQUEST, f"{name} {time_s} s is past {_MAX_TIMESTAMP_S} s")
+    return time_s
 
 
 def _check_headers(headers: dict[str, Any]) -> None:
@@ -209,6 +223,8 @@ def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> byte
         "ack": None if message.ack else False,
         "correlation": message.correlation,
         "failed": True if message.failed else None,
+        "more": True if message.more else None,
+        "deadline": message.deadline,
         "peer": message.peer,
         "offset": message.offset,
         "epoch": message.epoch,

@@ -17,7 +17,7 @@ from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, Bod
 from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request, write_envelope
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import fields_of, read_session
-from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
 _SESSION_OPCODES: Final = {opcode.name.lower(): opcode for opcode in JSON_OPCODES}
@@ -60,7 +60,7 @@ class JsonReplay:
     last: int
 
 
-TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | JsonReplay | Ping | Pong
+TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | JsonReplay | Ping | Pong | Cancel
 
 
 def parse_text(text: Buffer | str) -> TextMessage:
@@ -129,6 +129,10 @@ def _read_pong(body: JsonBody) -> Pong:
     return Pong(_clock(payload, "t0"), _clock(payload, "t1"), _clock(payload, "t2"))
 
 
+def _read_cancel(body: JsonBody) -> Cancel:
+    return Cancel(body.integer_or_none("peer", U32_MAX) or 0, body.integer("correlation"))
+
+
 def _clock(payload: JsonBody, name: str) -> int:
     return payload.integer(name, I64_MAX, -I64_MAX - 1)
 
@@ -142,6 +146,7 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
     "replay": _read_replay,
     "ping": _read_ping,
     "pong": _read_pong,
+    "cancel": _read_cancel,
 }
 
 
@@ -181,6 +186,12 @@ def write_ping(ping: Ping, *, id: int | None = None, timestamp: float | None = N
 def write_pong(pong: Pong, *, timestamp: float | None = None) -> bytes:
     """The text of a PONG."""
     return _write("pong", {"t0": pong.t0, "t1": pong.t1, "t2": pong.t2}, timestamp=timestamp)
+
+
+def write_cancel(cancel: Cancel, *, timestamp: float | None = None) -> bytes:
+    """The text that tells a replier, or the gateway, that an answer is not wanted any more."""
+    further = {"correlation": cancel.correlation, **({"peer": cancel.peer} if cancel.peer else {})}
+    return write_envelope("cancel", [b"null"], timestamp=timestamp, further=further)
 
 
 def _write(

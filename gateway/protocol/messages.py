@@ -244,6 +244,7 @@ class Error:
     stream: str | None = None
     transfer: int | None = None
     subscription: int | None = None
+    peer: int | None = None
 
     @classmethod
     def of(cls, refusal: PeerError, **answers: Any) -> Error:

@@ -82,6 +82,11 @@ def is_address(name: str) -> bool:
     return ":" in name
 
 
+def is_group(address: str) -> bool:
+    """Whether a checked pattern or address is that of a group."""
+    return address.startswith(f"{GROUP_SCHEME}:")
+
+
 def split_address(address: str) -> tuple[str, str]:
     """The scheme (:data:`AGENT_SCHEME` or :data:`GROUP_SCHEME`) and the name of an address.
 

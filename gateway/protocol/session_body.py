@@ -254,6 +254,7 @@ def _read_error(body: JsonBody) -> Error:
         stream=body.text_or_none("stream"),
         transfer=body.integer_or_none("transfer", U32_MAX),
         subscription=body.integer_or_none("subscription", U32_MAX),
+        peer=body.integer_or_none("peer", U32_MAX),
     )
 
 

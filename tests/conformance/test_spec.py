@@ -12,6 +12,7 @@ import orjson
 import pytest
 
 from gateway.connections.core import CoreSettings
+from gateway.connections.outstanding import MAX_RELEASED, REQUEST_BYTES, RequestSettings
 from gateway.errors import Code, action_of
 from gateway.protocol import wire
 from gateway.protocol.codecs import COMPRESSORS, FILTERS, NONE
@@ -126,7 +127,7 @@ def test_every_code_that_the_page_names_exists() -> None:
 
 
 def test_limits() -> None:
-    limits = Limits()
+    limits, requests = Limits(), RequestSettings()
     expected = {
         "max_frame_bytes": limits.max_frame_bytes,
         "max_message_bytes": limits.max_message_bytes,
@@ -137,6 +138,8 @@ def test_limits() -> None:
         "subscriptions of a connection": limits.max_subscriptions,
         "open transfers of a connection": limits.max_transfers,
         "outstanding requests of a connection": limits.max_requests,
+        "unanswered group requests of a connection, their bytes": requests.kept_bytes_per_asker,
+        "unanswered group requests of a gateway, their bytes": requests.kept_bytes,
         "streams of a gateway": limits.max_streams,
         "max_unfinished_bytes": limits.max_unfinished_bytes,
         "ranges of sequences of a producer and stream": WINDOW_RANGES,
@@ -158,6 +161,12 @@ def test_limits() -> None:
         "max_requests",
         "max_streams",
     }
+
+
+def test_numbers_of_groups() -> None:
+    assert f"each counted as {REQUEST_BYTES >> 10} KiB" in SECTIONS["8.2"]
+    assert f"`max_handovers` ({RequestSettings().max_handovers})" in SECTIONS["8.2"]
+    assert f"remembers the last {MAX_RELEASED} of them" in SECTIONS["8"]
 
 
 def test_bounds_in_tables() -> None:
@@ -261,7 +270,7 @@ def test_words() -> None:
 def test_message_types_of_the_json_subprotocol() -> None:
     (row,) = [row for row in table("14", "field") if row["field"] == "message_type"]
     in_binary_only = {Opcode.BATCH, Opcode.CHUNK, Opcode.END, Opcode.ABORT, Opcode.RESUME}
-    in_binary_only |= {Opcode.CREDIT, Opcode.DONE, Opcode.CANCEL}  # not yet
+    in_binary_only |= {Opcode.CREDIT, Opcode.DONE}  # not yet
     expected = [opcode.name.lower() for opcode in Opcode if opcode not in in_binary_only]
     assert re.findall(r"`([a-z_]+)`", row["meaning"]) == expected
 

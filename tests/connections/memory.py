@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.formats import BinaryFormat
+from gateway.connections.outstanding import RequestSettings
 from gateway.connections.ports import AllowAll, DeliveryPolicy
 from gateway.connections.text_bridge import TextBridge
 from gateway.connections.text_format import TextFormat
@@ -280,10 +281,12 @@ class LargePublish:
         self._chain = chain
         self._chunks = enumerate(split_payload([payload], CHUNK_BYTES))
 
-    def begin(self, opcode: int, stream: int, offset: int, extensions: Extensions | None = None) -> None:
+    def begin(
+        self, opcode: int, stream: int, offset: int, extensions: Extensions | None = None, flags: int = 0
+    ) -> None:
         """Send the head."""
         meta = write_meta([TensorSpec("", BYTE, (len(self._payload),))], None)
-        flags = FLAG_ACK if self._ack else 0
+        flags |= FLAG_ACK if self._ack else 0
         head = write_data(
             opcode,
             stream=stream,
@@ -347,6 +350,7 @@ class World:
         limits: of the gateway.
         delivery: bounds of a connection.
         history: what streams keep; the defaults of their kinds if absent.
+        requests: what is kept of requests to groups.
     """
 
     def __init__(
@@ -356,6 +360,7 @@ class World:
         delivery: DeliverySettings | None = None,
         max_connections: int = 100,
         history: HistoryLimits | None = None,
+        requests: RequestSettings | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
@@ -363,6 +368,7 @@ class World:
         settings = CoreSettings(
             limits=limits or Limits(),
             delivery=delivery or DeliverySettings(),
+            requests=requests or RequestSettings(),
             max_connections=max_connections,
             rules=rules,
         )

@@ -147,6 +147,11 @@ class Reader:
         return [entry for entry in self.log if isinstance(entry, Resume)]
 
     @property
+    def cancels(self) -> list[Cancel]:
+        """Requests that are not wanted any more."""
+        return [entry for entry in self.log if isinstance(entry, Cancel)]
+
+    @property
     def leaving(self) -> bool:
         """Whether the server said that it goes."""
         return any(isinstance(entry, GoAway) for entry in self.log)

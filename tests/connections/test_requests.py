@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
 from gateway.connections.connection import DeliverySettings
 from gateway.errors import Code
-from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import GoAway, Unsubscribe
-from gateway.protocol.signals import Abort
+from gateway.protocol.signals import Abort, Cancel
 from gateway.protocol.transfers import write_chunk
 from gateway.protocol.wire import FLAG_FAILED, Opcode
-from tests.connections.frames import START_NS, tensor_meta
+from tests.connections.asking import ask, data_frame, reply
 from tests.connections.memory import EVERY_CODEC, LargePublish, Peer, World
-
-
-def data_frame(opcode: int, stream: int, correlation: int, payload: bytes = b"", flags: int = 0) -> bytes:
-    meta = tensor_meta(np.frombuffer(payload, np.uint8)) if payload else b""
-    return b"".join(
-        write_data(
-            opcode, stream=stream, offset=correlation, timestamp_ns=START_NS, flags=flags, meta=meta, payload=(payload,)
-        )
-    )
-
-
-def ask(asker: Peer, correlation: int, payload: bytes = b"question", alias: int = 0) -> None:
-    asker.send(data_frame(Opcode.REQUEST, alias, correlation, payload))
-
-
-def reply(replier: Peer, asker: Peer, correlation: int, payload: bytes = b"answer", flags: int = 0) -> None:
-    replier.send(data_frame(Opcode.REPLY, asker.session.connection.peer, correlation, payload, flags))
 
 
 def pair(limits: Limits | None = None, **codecs: tuple[str, ...]) -> tuple[World, Peer, Peer]:
@@ -59,8 +40,8 @@ def test_a_request_and_its_reply() -> None:
     assert (answer.opcode, answer.stream, answer.offset) == (Opcode.REPLY, 0, 77)
     assert answer.publisher == replier.session.connection.peer
     assert answer.payload == b"answer"
-    assert not asker.session.asked
-    assert not replier.session.owed
+    assert not asker.session.desk.asked
+    assert not replier.session.desk.owed
 
 
 def test_a_failed_reply_says_so() -> None:
@@ -129,10 +110,14 @@ def test_the_asker_leaves_before_it_is_answered() -> None:
     world, asker, replier = pair()
     ask(asker, 1)
     asker.drop()
-    reply(replier, asker, 1)
     world.settle()
+    assert replier.read().cancels == [Cancel(asker.session.connection.peer, 1)]
+    reply(replier, asker, 1)
+    assert not replier.read().errors
+    reply(replier, asker, 1)
     (error,) = replier.read().errors
     assert (error.code, error.correlation) == (Code.NOT_REQUESTED, 1)
+    assert error.peer == asker.session.connection.peer
 
 
 def test_a_client_that_asks_itself_and_leaves() -> None:
@@ -252,8 +237,8 @@ def test_a_large_request_that_is_aborted_is_not_outstanding() -> None:
     asker.send(Abort(1, Code.TRANSFER_ABORTED).write())
     world.settle()
     assert len(replier.read().aborts) == 1
-    assert not asker.session.asked
-    assert not replier.session.owed
+    assert not asker.session.desk.asked
+    assert not replier.session.desk.owed
 
 
 def test_a_large_request_that_is_broken_is_not_outstanding() -> None:
@@ -264,7 +249,7 @@ def test_a_large_request_that_is_broken_is_not_outstanding() -> None:
     world.settle()
     (error,) = asker.read().errors
     assert (error.code, error.correlation) == (Code.BROKEN_TRANSFER, 5)
-    assert not asker.session.asked
+    assert not asker.session.desk.asked
     ask(asker, 5)
     world.settle()
     assert replier.read().offsets == [5]

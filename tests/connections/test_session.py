@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.connections.session import Inbox, Route
-from gateway.protocol.messages import Kind
+from gateway.connections.session import Route
 from gateway.protocol.wire import DATA_HEADER
 from tests.connections.memory import World
 
@@ -15,12 +14,7 @@ def test_no_frame_is_like_the_last_one_before_there_was_one() -> None:
     assert route.next_sequence == 1
 
 
-def test_an_inbox_loses_nothing_and_has_no_stream_id() -> None:
-    inbox = Inbox("planner")
-    assert (inbox.name, inbox.kind, inbox.id) == ("agent:planner", Kind.COLLABORATION, 0)
-
-
 def test_a_connection_begins_with_nothing_under_way() -> None:
     session = World().stranger().session
-    assert not any((session.routes, session.subscriptions, session.transfers, session.asked, session.owed))
-    assert session.mailbox is None
+    assert not any((session.routes, session.subscriptions, session.transfers))
+    assert session.desk.connection is session.connection

@@ -120,7 +120,6 @@ def test_too_many_aliases_and_subscriptions() -> None:
         ("a//b", Code.INVALID_NAME),
         ("**/a", Code.INVALID_NAME),
         ("agent:somebody-else", Code.FORBIDDEN),
-        ("group:workers", Code.FORBIDDEN),
     ],
 )
 def test_a_subscription_that_is_refused_names_its_request(pattern: str, code: Code) -> None:
@@ -139,6 +138,16 @@ def test_a_number_of_a_subscription_is_used_once() -> None:
     assert [entry.request for entry in peer.reader.log if isinstance(entry, Subscribed)] == [1, 4]
 
 
+def test_a_connection_is_a_member_of_a_group_once() -> None:
+    peer = World().peer()
+    peer.say(Subscribe(1, 1, "group:a"), Subscribe(2, 2, "group:a"), Subscribe(3, 2, "group:b"))
+    (error,) = peer.read().errors
+    assert (error.code, error.request) == (Code.INVALID_REQUEST, 2)
+    peer.say(Unsubscribe(4, 1), Subscribe(5, 1, "group:a"))
+    assert peer.read().codes == [Code.INVALID_REQUEST]
+    assert peer.session.desk.groups == {"group:a", "group:b"}
+
+
 def test_nothing_to_unsubscribe() -> None:
     peer = World().peer()
     peer.say(Unsubscribe(9, 1))
@@ -155,9 +164,11 @@ def test_what_is_not_permitted(strict: World) -> None:
     peer.open(2, "agent:public")
     peer.open(3, "agent:secret")
     peer.subscribe("agent:me")
+    peer.subscribe("group:workers")
     errors = peer.read().errors
-    assert [error.code for error in errors] == [Code.FORBIDDEN] * 3
-    assert [error.alias for error in errors] == [1, None, 3]
+    assert [error.code for error in errors] == [Code.FORBIDDEN] * 4
+    assert [error.alias for error in errors] == [1, None, 3, None]
+    assert not peer.session.desk.groups
 
 
 def test_a_new_token(strict: World) -> None:

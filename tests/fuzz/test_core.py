@@ -26,7 +26,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, End, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, End, Ping, Pong
 from gateway.protocol.tensors import spec_of
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Opcode, padded
@@ -55,7 +55,7 @@ def valid_frames(draw: st.DrawFn) -> bytes:
             )
             return session(Open(alias, name, draw(st.none() | st.sampled_from(Kind))))
         case 1:
-            pattern = draw(st.sampled_from(["wf/*", "**", "wf/a", "agent:fuzz", "agent:other", "*", "a//b"]))
+            pattern = draw(st.sampled_from(["wf/*", "**", "wf/a", "agent:fuzz", "agent:other", "group:g", "*", "a//b"]))
             return session(Subscribe(number, draw(SMALL), pattern))
         case 2:
             return session(Unsubscribe(number, draw(SMALL)))
@@ -103,7 +103,7 @@ def valid_frames(draw: st.DrawFn) -> bytes:
                 write_data(opcode, stream=alias, offset=draw(U64), timestamp_ns=0, meta=META, payload=(bytes(8),))
             )
         case 12:
-            return Ping(5).write() if draw(st.booleans()) else Pong(5, 6, 7).write()
+            return draw(st.sampled_from([Ping(5).write(), Pong(5, 6, 7).write(), Cancel(0, number).write()]))
         case _:
             body = draw(st.binary(max_size=40))
             frame = (8 + len(body)).to_bytes(4, "little") + draw(st.binary(min_size=4, max_size=4)) + body
@@ -174,7 +174,7 @@ def test_anything_from_a_client(messages: list[bytes], greeted: bool, opened: bo
     world.settle()
     assert not watcher.read().transfers
     assert len(world.core.pool) == 2
-    assert all(not session.asked and not session.owed and not session.transfers for session in world.core.pool)
+    assert not any(session.transfers or session.desk.asked or session.desk.owed for session in world.core.pool)
     assert world.core.drained
 
 
