@@ -20,8 +20,11 @@ from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import decode
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import check_stream_name
+from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
+from gateway.streams.state import patch_of
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -50,9 +53,7 @@ class Download:
                 states the newest is kept), ``INVALID_TENSOR``, ``INVALID_REQUEST``, ``CORRUPT_PAYLOAD``.
         """
         stream = self._stream_of(request.path_params["name"])
-        newest = stream.newest
-        if newest is None:
-            raise RequestRefused(Code.UNKNOWN_STREAM, f"nothing was published to {stream.name} yet")
+        newest = await _newest_of(stream)
         if isinstance(newest, Run) and newest.size > THREAD_BYTES:
             message = await asyncio.to_thread(NewestMessage.of, newest)
         else:
@@ -90,6 +91,22 @@ class Download:
             problem = f"stream {name} is of kind {stream.kind.value}: only of state streams the newest message is kept"
             raise RequestRefused(Code.KIND_MISMATCH, problem)
         return stream
+
+
+async def _newest_of(stream: Stream) -> Run | LargeMessage:
+    """The newest state, whole."""
+    newest = stream.newest
+    if newest is None:
+        raise RequestRefused(Code.UNKNOWN_STREAM, f"nothing was published to {stream.name} yet")
+    patch = patch_of(newest)
+    if patch is None:
+        return newest
+    merged = asyncio.Event()
+    while (whole := patch.whole_for(None, merged.set)) is None:
+        await merged.wait()
+    if isinstance(whole, Gap):
+        raise RequestRefused(Code.CORRUPT_PAYLOAD, f"message {patch.offset} of {stream.name} does not decode")
+    return whole
 
 
 async def _pieces(message: NewestMessage, index: int) -> AsyncIterator[Buffer]:

@@ -9,13 +9,12 @@ from functools import partial
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass
 from gateway.connections.encode_lane import EncodeLane
-from gateway.connections.formats import Format
 from gateway.connections.recode import recode_chunk
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.signals import Abort, Gap
+from gateway.protocol.signals import Abort
 from gateway.streams.large import LargeMessage, StoredChunk
-from gateway.streams.run import Run
+from gateway.streams.state import LargePatch
 
 logger = logging.getLogger(__name__)
 
@@ -63,11 +62,15 @@ class Part:
         """Send END to the audience, in order."""
         self.delivery.delivered_messages += len(self.audience)
         end = self.delivery.format.end(message)
-        for member in self.audience:
-            if member.lagging:
-                member.commit(message, self.form)
-            else:
+        for member in list(self.audience):
+            if not member.lagging:
                 member.transport.write(end)
+            elif isinstance(message, LargePatch) and not member.in_step(message.source):
+                # The version that it changes will not reach this one: it gets the newest state instead.
+                self.leave(message, member)
+                member.enqueue_large(message, self.form)
+            else:
+                member.commit(message, self.form)
 
     def send_abort(self, message: LargeMessage, code: int) -> None:
         """Tell the audience that the message will not come."""
@@ -183,18 +186,3 @@ class _Encoding:
         form.append(result)
         for part in self._parts:
             part.send_chunk(self._message, len(form) - 1)
-
-
-def whole_as_run(message: LargeMessage, form: Format) -> Callable[[], Run | Gap]:
-    """Work for a thread: the message in one piece, for a format that does not take chunks."""
-
-    def work() -> Run | Gap:
-        offset = message.offset or 0
-        text = form.whole(message)
-        if not text:
-            return Gap(message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
-        run = Run(message.source, offset, 1, (text,), len(text), 0, 1)
-        run.text = text
-        return run
-
-    return work

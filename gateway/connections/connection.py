@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from gateway.connections.formats import Format, Sendable
+from gateway.connections.formats import Format, Sendable, in_one_piece
 from gateway.connections.link import Link
 from gateway.connections.missed import Found, LargeForm, Taken
 from gateway.connections.outbox import Outbox
@@ -19,6 +20,7 @@ from gateway.protocol.state import State
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.state import Newest, Patch
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +218,10 @@ class Connection:
             return Gap(part.message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
         return part
 
+    def in_step(self, source: Source) -> bool:
+        """Whether it has the newest version of a state, or gets it by what is under way to it."""
+        return self.outbox is None or self.outbox.in_step(source)
+
     @property
     def queue_full(self) -> bool:
         """Whether publishes that must not be lost have to be refused."""
@@ -252,6 +258,14 @@ class Connection:
     def transport_full(self) -> bool:
         """Whether the transport holds more than high water: writing to it changes :attr:`paused` behind our back."""
         return self.paused
+
+    def whole_of(self, patch: Patch) -> Newest | Gap | None:
+        """Part of :class:`~gateway.connections.version.WholeReader`."""
+        write = None if self.format.takes_chunks else partial(in_one_piece, self.format)
+        whole = patch.whole_for(write, self.drain)
+        if isinstance(whole, LargeMessage) and whole.plan.payload_bytes > self.max_message_bytes:
+            return Gap(patch.source.id, Code.MESSAGE_TOO_BIG, patch.offset, patch.offset)
+        return whole
 
     def write_runs(self, runs: list[Run]) -> None:
         """Part of :class:`~gateway.connections.outbox.Receiver`."""

@@ -14,6 +14,7 @@ from gateway.connections.heartbeat import Heartbeat
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
 from gateway.connections.outstanding import RequestSettings
+from gateway.connections.patching import Patching
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
 from gateway.connections.requests import Requests
@@ -24,7 +25,7 @@ from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import GoAway
-from gateway.protocol.negotiation import Capabilities
+from gateway.protocol.negotiation import PATCH, Capabilities
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import TransferNumbers
@@ -96,18 +97,19 @@ class Core:
         self.conflated_messages = 0
         self.dropped_messages = 0
         self.producers = Producers(clock.monotonic_s)
-        self._intake = Intake(limits, clock, settings.transfer_timeout_s, transfers)
+        patching = Patching(workers, transfers)
+        self._intake = Intake(limits, clock, settings.transfer_timeout_s, transfers, patching)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub, self._intake, clock)
         self._subscriptions = Subscriptions(
             limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._intake
         )
         self.dispatcher = Dispatcher(
-            Router(limits, self._intake),
+            Router(limits, self._intake, patching),
             self._intake,
             self._requests,
             self._subscriptions,
             Greeter(
-                Capabilities(codecs=CODEC_NAMES, filters=FILTER_NAMES, limits=limits),
+                Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
                 authorizer,
                 clock,
                 settings.heartbeat_interval_s,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.connections.fanout import Fanout
@@ -24,6 +25,7 @@ from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of, offsets_of
+from gateway.streams.state import patch_of
 from gateway.streams.view import Misfit, Part, Shown, ShownLarge, show
 
 logger = logging.getLogger(__name__)
@@ -187,6 +189,18 @@ class Derivation:
         self._due_s = now_s + self._interval_s()
         job = self._next_job()
         self._busy = True
+        self._submit(job)
+
+    def _submit(self, job: list[_Waiting | Gap]) -> None:
+        """Compute, when versions that came as patches are whole."""
+        for place, waiting in enumerate(job):
+            patch = patch_of(waiting.entry) if isinstance(waiting, _Waiting) else None
+            if patch is None:
+                continue
+            whole = patch.whole_for(None, partial(self._submit, job))
+            if whole is None:
+                return
+            job[place] = whole if isinstance(whole, Gap) else _Waiting(whole, last_only=True)
         self._surroundings.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
 
     def _ring(self) -> None:

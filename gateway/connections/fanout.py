@@ -18,6 +18,7 @@ from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.formats import Format
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.latecomers import Latecomers
+from gateway.connections.patching import keep_short, takes_patches
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.recode import (
     codec_names,
@@ -32,6 +33,7 @@ from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -292,6 +294,30 @@ class Fanout:
         for tap in self.taps:
             tap(run)
 
+    # Patches (spec section 5.4): as they came to those who hold the version before them, and whole to all others.
+
+    def deliver_patch(self, run: PatchRun, names: frozenset[str]) -> None:
+        """Deliver a small patch.
+
+        Args:
+            run: holds it.
+            names: of the codecs that it is encoded by.
+        """
+
+        def deliver() -> None:
+            self._newest = run
+            self.delivered = run.last + 1
+            for delivery in self.classes:
+                if takes_patches(delivery) and names <= delivery.codecs:
+                    delivery.add(run)
+                else:
+                    self._latecomers.send_version(run, delivery, delivery.members)
+            keep_short(run.patch)
+            for tap in self.taps:
+                tap(run)
+
+        self._lane.follow(deliver)
+
     # Large messages.
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
@@ -299,7 +325,7 @@ class Fanout:
         chains = [
             (delivery, self._chain_for_chunks(delivery, publisher_codecs))
             for delivery in self.classes
-            if delivery.format.takes_chunks
+            if delivery.format.takes_chunks and (not isinstance(message, LargePatch) or takes_patches(delivery))
         ]
         self._broadcasts[message.plan.transfer] = Broadcast(message, self._lane, itemsize, chains)
 
@@ -327,14 +353,13 @@ class Fanout:
         if self._is_state:
             self._newest = message
         served = {member for part in broadcast.parts for member in part.audience}
-        for delivery in self.classes:
-            delivery.flush()
-            if not delivery.format.takes_chunks:
-                self._latecomers.send_whole(message, delivery, delivery.members)
-                continue
-            for member in delivery.members:
-                if member not in served:
-                    self._latecomers.send_large(message, delivery, member)
+        if isinstance(message, LargePatch) and message.patch is not None:
+            for delivery in self.classes:
+                others = [member for member in delivery.members if member not in served]
+                self._latecomers.send_version(message, delivery, others)
+            keep_short(message.patch)
+        else:
+            self._latecomers.serve(message, self.classes, served)
         for tap in self.taps:
             tap(message)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from gateway.errors import RequestRefused
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import write_session
@@ -128,3 +128,21 @@ class BinaryFormat:
     def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
         """Not used: what was taken can be written."""
         raise AssertionError(f"request {correlation} cannot be written: {refusal}")
+
+
+def in_one_piece(form: Format, message: Run | LargeMessage) -> Run | Gap:
+    """A message as a format that takes no chunks writes it. Slow where it is large: work for a thread.
+
+    Raises:
+        RequestRefused: see :meth:`Format.whole`.
+    """
+    if isinstance(message, Run):
+        form.runs((message,))  # which keeps the text
+        return message
+    offset = message.offset or 0
+    text = form.whole(message)
+    if not text:
+        return Gap(message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
+    run = Run(message.source, offset, 1, (text,), len(text), 0, 1)
+    run.text = text
+    return run

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.connections.broadcast import whole_as_run
-from gateway.connections.formats import Format
+from gateway.connections.formats import Format, in_one_piece
 from gateway.connections.missed import Found, LargeForm, Taken
 from gateway.connections.ports import StreamStore, Workers
 from gateway.connections.recode import chunk_codecs, decode_run, recode_chunk, run_codecs
@@ -97,13 +96,10 @@ def _as_it_is(entry: Entry, form: Format, codecs: frozenset[str]) -> bool:
 def _taken_by(entry: Entry, form: Format, codecs: frozenset[str]) -> Sequence[Found]:
     """In a form that the receivers take. Runs in a thread."""
     if isinstance(entry, Run):
-        if form.takes_chunks:
-            return decode_run(entry, codecs)
-        form.runs((entry,))
-        return (entry,)
+        return decode_run(entry, codecs) if form.takes_chunks else (in_one_piece(form, entry),)
     try:
         if not form.takes_chunks:
-            return (whole_as_run(entry, form)(),)
+            return (in_one_piece(form, entry),)
         known = chunk_codecs(entry.chunks) <= codecs
         chunks = entry.chunks if known else [recode_chunk(chunk, PLAIN, 1) for chunk in entry.chunks]
         return (LargeForm(entry, chunks),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.connections.fanout import Fanout
+from gateway.connections.patching import Patching
 from gateway.connections.payload import check_encoding, check_size, element_bytes
 from gateway.connections.ports import Clock
 from gateway.connections.session import Inbound, Route, Session
@@ -14,11 +15,13 @@ from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta
+from gateway.protocol.regions import Region
 from gateway.protocol.signals import Abort, Ack, End, Resume
 from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
+from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 
@@ -30,15 +33,19 @@ class Intake:
         clock: for the time-out.
         timeout_s: how long nothing may come of one, whether its connection stands or is lost.
         transfers: numbers for what goes out.
+        patching: takes patches.
     """
 
-    def __init__(self, limits: Limits, clock: Clock, timeout_s: float, transfers: TransferNumbers) -> None:
+    def __init__(
+        self, limits: Limits, clock: Clock, timeout_s: float, transfers: TransferNumbers, patching: Patching
+    ) -> None:
         self._limits = limits
         self._clock = clock
         self._sweep_interval_s = timeout_s / 4
         self._sweeping = False
         self._unfinished = Unfinished(clock, limits.max_unfinished_bytes, timeout_s)
         self._transfers = transfers
+        self._patching = patching
 
     def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, route: Route) -> None:
         """The head of a large MESSAGE; with RESUMING the chunks that it lacks are asked for.
@@ -145,6 +152,12 @@ class Intake:
             problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
             self._refuse(session, inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
             return
+        if isinstance(message, LargePatch) and isinstance(message.source, Stream):
+            try:
+                self._patching.take_large(message.source, message)
+            except RequestRefused as refusal:
+                self._refuse(session, inbound, refusal)
+                return
         self._close(inbound)
         message.end_timestamp_ns = end.timestamp_ns
         message.checksum = end.checksum
@@ -220,6 +233,8 @@ class Intake:
             ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
         )
         message.offset = correlation
+        if correlation is None and parsed.extensions is not None and parsed.extensions.region is not None:
+            message = LargePatch.of(message, Region(parsed.extensions.region))
         inbound = Inbound(session, plan.transfer, message, fanout, element_bytes(meta))
         inbound.correlation = correlation
         inbound.window = window

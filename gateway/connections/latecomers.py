@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Container, Sequence
+from functools import partial
 
-from gateway.connections.broadcast import whole_as_run
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass
 from gateway.connections.encode_lane import EncodeLane
+from gateway.connections.formats import in_one_piece
 from gateway.connections.recode import chunk_codecs, codecs_of, frame_of, last_record, recode_chunk, recode_run
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.encoding import PLAIN
 from gateway.protocol.signals import Gap
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -35,6 +38,9 @@ class Latecomers:
 
     def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
         """Bring the newest message of a ``state`` stream to a receiver that has come."""
+        if isinstance(newest, PatchRun | LargePatch):
+            self.send_version(newest, delivery, [connection])
+            return
         if isinstance(newest, LargeMessage):
             if delivery.format.takes_chunks:
                 self.send_large(newest, delivery, connection)
@@ -58,6 +64,27 @@ class Latecomers:
                 connection.enqueue((result,))
 
         self._lane.submit_next(single, deliver)
+
+    def send_version(self, newest: PatchRun | LargePatch, delivery: DeliveryClass, members: list[Connection]) -> None:
+        """Bring a version that came as a patch to receivers that need it whole; they lag until it is."""
+        delivery.flush()
+        delivery.delivered_messages += len(members)
+        for member in members:
+            if isinstance(newest, PatchRun):
+                member.enqueue((newest,))
+            else:
+                member.enqueue_large(newest, newest.chunks)
+
+    def serve(self, message: LargeMessage, classes: Sequence[DeliveryClass], served: Container[Connection]) -> None:
+        """Bring a large message that has just got its offset to all who were in none of its audiences."""
+        for delivery in classes:
+            delivery.flush()
+            if not delivery.format.takes_chunks:
+                self.send_whole(message, delivery, delivery.members)
+                continue
+            for member in delivery.members:
+                if member not in served:
+                    self.send_large(message, delivery, member)
 
     def send_large(self, message: LargeMessage, delivery: DeliveryClass, member: Connection) -> None:
         """Bring a large message that has its offset to a receiver that takes chunks."""
@@ -109,4 +136,4 @@ class Latecomers:
 
         if members:
             delivery.delivered_messages += len(members)
-            self._lane.submit_next(whole_as_run(message, delivery.format), deliver)
+            self._lane.submit_next(partial(in_one_piece, delivery.format, message), deliver)

@@ -11,25 +11,23 @@ from collections import deque
 from typing import Protocol
 
 from gateway.connections.missed import LargeForm, Missed, Reader
+from gateway.connections.version import Version, WholeReader
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.state import LargePatch, Patch, PatchRun
 
 JOIN_BYTES = 64 * 1024
 """Small messages are sent to a catching-up receiver in WebSocket messages of about this size."""
 
 
-class Receiver(Reader, Protocol):
+class Receiver(Reader, WholeReader, Protocol):
     """What an outbox needs of its connection."""
 
     paused: bool
     """More than high water is waiting in the transport."""
-
-    @property
-    def bulk_open(self) -> bool:
-        """Whether the link takes another chunk (:mod:`gateway.connections.link`)."""
 
     def write_runs(self, runs: list[Run]) -> None:
         """Send runs as one WebSocket message."""
@@ -79,6 +77,9 @@ class Cursor:
         return True
 
 
+Entry = Run | Cursor | Version | Gap | Replay | Missed
+
+
 class Lane:
     """The queue of one stream (or inbox) towards this receiver.
 
@@ -94,7 +95,7 @@ class Lane:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.entries: deque[Run | Cursor | Gap | Replay | Missed] = deque()
+        self.entries: deque[Entry] = deque()
         self.open: list[Cursor] = []
         self.waiting_bytes = 0
         self.replayed = 0
@@ -110,6 +111,13 @@ class Lane:
         entries = self.entries
         if entries:
             head = entries[0]
+            if isinstance(head, Version):
+                whole = head.take(receiver)
+                if whole is None:
+                    return any(cursor.advance(receiver) for cursor in self.open)
+                head = Cursor(whole, whole.chunks, 0, started=False) if isinstance(whole, LargeMessage) else whole
+                entries[0] = head
+                self.waiting_bytes = sum(map(_size_of, entries))
             if isinstance(head, Run):
                 receiver.write_runs(self._take_runs())
                 return True
@@ -155,18 +163,10 @@ class Lane:
 
     def conflate(self) -> int:
         """Forget every message that is not under way, for a newer one; how many there were."""
-        kept: list[Cursor] = []
-        conflated = 0
-        for entry in self.entries:
-            if isinstance(entry, Run):
-                conflated += entry.count
-            elif isinstance(entry, Cursor):
-                if entry.started:
-                    kept.append(entry)
-                else:
-                    conflated += 1
+        kept = [entry for entry in self.entries if _is_under_way(entry)]
+        conflated = sum([entry.count if isinstance(entry, Run) else 1 for entry in self.entries]) - len(kept)
         self.entries = deque(kept)
-        self.waiting_bytes = sum(cursor.message.plan.payload_bytes for cursor in kept)
+        self.waiting_bytes = sum(map(_size_of, kept))
         return conflated
 
     def _fill(self, missed: Missed, receiver: Receiver) -> bool:
@@ -200,6 +200,18 @@ class Lane:
             size += run.size
         self.waiting_bytes -= size
         return runs
+
+
+def _is_under_way(entry: Entry) -> bool:
+    return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, Version) and entry.asked)
+
+
+def _size_of(entry: Entry) -> int:
+    if isinstance(entry, Run):
+        return entry.size
+    if isinstance(entry, Cursor):
+        return entry.message.plan.payload_bytes
+    return entry.patch.payload_bytes if isinstance(entry, Version) else 0
 
 
 class Outbox:
@@ -252,6 +264,9 @@ class Outbox:
 
     def put_run(self, run: Run) -> None:
         """Queue small messages, as the kind of their stream says."""
+        if isinstance(run, PatchRun):
+            self._put_patch(run.patch)
+            return
         lane = self._lane(run.source)
         if run.source.kind is Kind.STATE:
             newest = run.newest()
@@ -278,12 +293,30 @@ class Outbox:
 
     def put_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """Queue a large message that has its offset and of which this receiver has nothing yet."""
+        if isinstance(message, LargePatch) and message.patch is not None:
+            self._put_patch(message.patch)
+            return
         lane = self._lane(message.source)
         if message.source.kind is Kind.STATE:
             self.conflated += lane.conflate()
         lane.entries.append(Cursor(message, form, 0, started=False))
         lane.waiting_bytes += message.plan.payload_bytes
         self._keep_bound(message.source)
+
+    def _put_patch(self, patch: Patch) -> None:
+        """Queue a version that came as a patch: whole, since this receiver may not hold the one before it."""
+        lane = self._lane(patch.source)
+        last = lane.entries[-1] if lane.entries else None
+        if isinstance(last, Version) and last.patch is patch:
+            return
+        self.conflated += lane.conflate()
+        lane.entries.append(Version(patch))
+        lane.waiting_bytes += patch.payload_bytes
+
+    def in_step(self, source: Source) -> bool:
+        """Whether nothing of this source waits but what is under way."""
+        lane = self._lanes.get(source)
+        return lane is None or all(map(_is_under_way, lane.entries))
 
     def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
         """Go on with a large message under way, of which the first ``sent`` chunks were written directly."""
@@ -315,6 +348,7 @@ class Outbox:
         lane = self._lanes.get(source)
         if lane is not None:
             lane.conflate()
+            lane.entries = deque([entry for entry in lane.entries if not isinstance(entry, Version)])
 
     def drain(self, receiver: Receiver) -> None:
         """Send until the transport is full or nothing is left that can be sent."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from gateway.connections.fanout import RECODE_BYTES
 from gateway.connections.intake import Intake
+from gateway.connections.patching import Patching
 from gateway.connections.payload import check_payload, cut_as_run, frame_as_run
+from gateway.connections.recode import codec_names
 from gateway.connections.session import Route, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
-from gateway.protocol.meta import parse_meta
+from gateway.protocol.meta import Meta, parse_meta
+from gateway.protocol.regions import Region
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import (
     ALIGNMENT,
@@ -70,11 +73,13 @@ class Router:
     Args:
         limits: what the gateway accepts.
         intake: takes large messages.
+        patching: takes patches.
     """
 
-    def __init__(self, limits: Limits, intake: Intake) -> None:
+    def __init__(self, limits: Limits, intake: Intake, patching: Patching) -> None:
         self._limits = limits
         self._intake = intake
+        self._patching = patching
 
     def publish_run(self, session: Session, incoming: Incoming, at: int) -> int:
         """Publish the messages from ``at`` on that are like the last one to their stream; where the next frame starts.
@@ -241,6 +246,9 @@ class Router:
             message = f"a receiver of {stream.name} has no room in its queue: try again later"
             raise RequestRefused(Code.QUEUE_FULL, message)
         meta = parse_meta(parsed.meta)
+        region = None if parsed.extensions is None else parsed.extensions.region
+        if region is not None:
+            self._patching.check(stream, Region(region), parsed.opcode, meta)
         if parsed.plan is not None:
             self._intake.begin_publish(session, parsed, meta, route)
             return
@@ -248,6 +256,21 @@ class Router:
             self._intake.pass_over(route.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
         run = frame_as_run(incoming.data, frame, parsed, stream, connection.peer, stream.next_offset)
+        if region is not None:
+            patch = self._patching.take_run(stream, run, parsed, connection.peer, Region(region))
+            stream.append_run(patch)
+            fanout.deliver_patch(patch, _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids))
+        else:
+            self._publish_whole(run, meta, parsed, route, itemsize, connection.peer)
+        if parsed.flags & FLAG_ACK:
+            connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
+
+    def _publish_whole(
+        self, run: Run, meta: Meta, parsed: DataFrame, route: Route, itemsize: int, publisher: int
+    ) -> None:
+        stream, fanout = route.stream, route.fanout
+        assert stream is not None
+        assert fanout is not None
         stream.append_run(run)
         if route.window is not None:
             route.window.accept(parsed.offset, parsed.count, run.first)
@@ -256,9 +279,7 @@ class Router:
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             fanout.deliver(run)
         else:
-            fanout.deliver_frame(run, parsed, connection.peer, itemsize)
-        if parsed.flags & FLAG_ACK:
-            connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
+            fanout.deliver_frame(run, parsed, publisher, itemsize)
 
 
 def _parse(incoming: Incoming, frame: Frame) -> DataFrame | RequestRefused:

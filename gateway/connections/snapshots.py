@@ -17,8 +17,8 @@ from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
+from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
-from gateway.streams.view import specs_of
 
 STEP = 512
 """Connections or streams between two chances for the loop: about a millisecond."""

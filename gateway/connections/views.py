@@ -15,8 +15,8 @@ from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Source
+from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
-from gateway.streams.view import specs_of
 
 _VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
 

@@ -171,6 +171,16 @@ def parse_meta(meta: Buffer) -> Meta:
     return parsed if headers is None else Meta(parsed.specs, headers, parsed.payload_bytes)
 
 
+def headers_of(meta: Buffer) -> bytes:
+    """The headers of a meta block as they stand there, with their padding; empty if it has none.
+
+    Raises:
+        RequestRefused: ``INVALID_TENSOR``, a broken descriptor.
+    """
+    block = bytes(meta)
+    return block[_descriptors_end(block) :] if block else block
+
+
 def _descriptors_end(block: bytes) -> int:
     """Where the chain of descriptors ends, from their lengths alone; never past the end of the block."""
     end = 0

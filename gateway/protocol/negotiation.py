@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Hello
 from gateway.protocol.wire import VERSION
+
+PATCH: Final = "patch"
+"""The name among the filters of a peer that applies patches to its copy of a state (spec section 5.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a ``state`` stream is declared to hold: names, dtypes and shapes (spec section 4.3)."""
+"""What a ``state`` stream is declared to hold: names, dtypes and shapes (spec section 4.7)."""
 
 from __future__ import annotations
 

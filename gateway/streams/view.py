@@ -17,7 +17,7 @@ from gateway.protocol.meta import parse_meta, with_specs
 from gateway.protocol.quantization import cast
 from gateway.protocol.tensors import Array, TensorSpec, payload_buffers, payload_layout, view_tensors
 from gateway.protocol.views import MANY_QUANTIZED, View
-from gateway.protocol.wire import ALIGNMENT, BATCH_BLOCK, DATA_HEADER, Buffer, Opcode
+from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 
@@ -59,16 +59,6 @@ class ShownLarge(NamedTuple):
 
 
 Part = Shown | ShownLarge | Misfit
-
-
-def specs_of(newest: Run | LargeMessage) -> tuple[TensorSpec, ...]:
-    """The tensors of the newest message in an entry; of a record batch those of one record. Looks at its head only."""
-    if isinstance(newest, LargeMessage):
-        return parse_meta(newest.meta).specs
-    head = memoryview(newest.buffers[0])[newest.last_at :]
-    _, opcode, _, meta_units, *_ = DATA_HEADER.unpack_from(head)
-    at = DATA_HEADER.size + (BATCH_BLOCK.size if opcode == Opcode.BATCH else 0)
-    return parse_meta(head[at : at + ALIGNMENT * meta_units]).specs
 
 
 def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) -> list[Part]:

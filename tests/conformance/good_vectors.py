@@ -528,6 +528,28 @@ DELIVERY: Final = (
             flags=EXTENDED,
         ),
     ),
+    Definition(
+        "message-patch-delivered",
+        "5.4",
+        "From the server: the second row of a state of two columns becomes (7, 8)",
+        data(
+            MESSAGE,
+            descriptor(3, (1, 2)) + headers('{"step":9}'),
+            extensions(extension(1, 2, struct.pack("<6Q", 1, 1, 1, 0, 2, 1))) + np.array([7, 8], "<i2").tobytes(),
+            flags=EXTENDED,
+            route=(7, 17, 13),
+        ),
+    ),
+    Definition(
+        "stream-schema",
+        "4.7",
+        "A state of 64 rows and any number of columns",
+        text(
+            0x06,
+            f'{{"id":7,"stream":"wf/field","kind":"state","epoch":{T0 // 10**6},"offset":12,'
+            '"schema":{"dtype":"float32","shape":[64,null]}}',
+        ),
+    ),
 )
 
 GOOD: Final = (*SESSION, *MESSAGES, *LARGE, *SIGNALS, *(_dtype(*row) for row in DTYPES), *CHAINS, *DELIVERY)

@@ -26,6 +26,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Since, Subscribe, Unsubscribe
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import compile_pattern
+from gateway.protocol.negotiation import PATCH
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import End, Pong
 from gateway.protocol.tensors import TensorSpec, payload_buffers, spec_of
@@ -173,7 +174,7 @@ class Peer:
     def hello(self) -> None:
         """Greet."""
         codecs = tuple(name for name in self._codecs if name in CODEC_NAMES)
-        filters = tuple(name for name in self._codecs if name in FILTER_NAMES)
+        filters = tuple(name for name in self._codecs if name in (*FILTER_NAMES, PATCH))
         self.say(Hello((1,), ClientType.AGENT, ClientId(self.client_id), codecs=codecs, filters=filters))
 
     def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:

@@ -16,6 +16,7 @@ from gateway.protocol.extensions import Quantization
 from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo
 from gateway.protocol.meta import parse_meta
+from gateway.protocol.regions import Region
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.tensors import TensorSpec, view_tensors
@@ -52,6 +53,7 @@ class Arrival:
         headers: of the message.
         specs: of its tensors, of a record those of the record.
         quantized: how a view's integers stand for numbers.
+        region: what it changes, if it is a patch.
     """
 
     opcode: int
@@ -65,6 +67,7 @@ class Arrival:
     headers: tuple[tuple[str, object], ...] | None = None
     specs: tuple[TensorSpec, ...] = ()
     quantized: Quantization | None = None
+    region: Region | None = None
 
     @property
     def array(self) -> npt.NDArray[Any]:
@@ -228,6 +231,8 @@ class Reader:
     def _arrived(self, frame: DataFrame, offset: int, payload: bytes, encoded: bool) -> None:
         meta = parse_meta(frame.meta)
         headers = meta.headers
+        region = None if frame.extensions is None else frame.extensions.region
+        assert region is None or "patch" in self.codecs, "a patch to a peer that did not ask for any"
         self.log.append(
             Arrival(
                 frame.opcode,
@@ -241,6 +246,7 @@ class Reader:
                 headers=None if headers is None else tuple(headers.items()),
                 specs=meta.specs,
                 quantized=None if frame.extensions is None else frame.extensions.quantized,
+                region=None if region is None else Region(region),
             )
         )
 

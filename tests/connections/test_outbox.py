@@ -16,6 +16,7 @@ from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.state import Newest, Patch
 from gateway.streams.stream import Stream
 
 SIZE = 64
@@ -47,6 +48,9 @@ class Recorder:
     @paused.setter
     def paused(self, full: bool) -> None:
         raise AssertionError("only the transport says so")
+
+    def whole_of(self, patch: Patch) -> Newest | Gap | None:
+        return patch.whole_for(None, list)
 
     def write_runs(self, runs: list[Run]) -> None:
         self.steps += [("run", run.source.id, offset) for run in runs for offset in range(run.first, run.last + 1)]
