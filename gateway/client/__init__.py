@@ -10,6 +10,7 @@ from gateway.client.requests import RequestFailed
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import BatchIterator, Subscription, SubscriptionStats
+from gateway.protocol.views import View
 
 __all__ = [
     "Backoff",
@@ -27,6 +28,7 @@ __all__ = [
     "Subscription",
     "SubscriptionStats",
     "TransmissionResult",
+    "View",
     "connect",
     "sync",
 ]

@@ -65,6 +65,12 @@ class Arrival:
         Args:
             payload: decoded, of ``payload_bytes`` bytes.
         """
+        item = self._item(stream, kind, epoch, payload)
+        if self.frame.extensions is not None:
+            item.quantization = self.frame.extensions.quantized
+        return item
+
+    def _item(self, stream: str, kind: Kind | None, epoch: int, payload: Buffer) -> Message | RecordBatch:
         frame, meta = self.frame, self.meta
         if frame.opcode == Opcode.BATCH:
             return RecordBatch(

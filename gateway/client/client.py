@@ -17,6 +17,7 @@ from gateway.client.options import Options, Progress, Report, Settings
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, Subscription
+from gateway.protocol.views import View
 
 TIMEOUT_S: Final = 30.0
 """How long an answer may take before ``RequestTimeout``, unless the caller says otherwise."""
@@ -161,6 +162,7 @@ class Client:
         pattern: str,
         *,
         since: Start | None = None,
+        view: View | None = None,
         buffer_bytes: int = BUFFER_BYTES,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
@@ -175,6 +177,9 @@ class Client:
                 offset; or (epoch, offset) of a message that was received, plus 1. What the gateway does not have any
                 more is told to ``on_gap``. None: what is published from now on. After a reconnect a subscription goes
                 on where it was by itself.
+            view: what is wanted of each message instead of the whole: ``View(slice=np.s_[::4, ::4], dtype="float16",
+                max_rate_hz=10)``. The gateway computes it once for all who ask for the same. Of ``state`` and ``event``
+                streams; a message that it does not fit is told to ``on_error``, once until one fits again.
             buffer_bytes: what may wait for the application. When it is full, of ``state`` streams only the newest
                 message is kept, and for the other kinds the connection is not read further.
             on_error: told of messages that could not be decoded; None: the client's ``on_error``.
@@ -182,12 +187,18 @@ class Client:
             progress: called with (stream, bytes received, bytes in all) while a large message comes in.
 
         Raises:
-            RequestRefused: ``INVALID_NAME``.
+            RequestRefused: ``INVALID_NAME``. When it starts: ``INVALID_VIEW``, with the dtype and shape that it met.
             InvalidArgument: ``buffer_bytes`` below 1; a ``since`` that names nothing.
             ConnectionFailed: the connection is gone for good.
         """
         return self._core.subscribe(
-            pattern, since=since, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
+            pattern,
+            since=since,
+            view=view,
+            buffer_bytes=buffer_bytes,
+            on_error=on_error,
+            on_gap=on_gap,
+            progress=progress,
         )
 
     # Requests.

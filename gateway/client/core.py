@@ -30,6 +30,7 @@ from gateway.client.subscription import Start, StreamProgress, Subscription
 from gateway.client.subscriptions import Subscriptions
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import Authenticate, Authenticated, Error
+from gateway.protocol.views import View
 
 
 class ClientState(enum.StrEnum):
@@ -147,6 +148,7 @@ class Core:
         on_gap: Callable[[Gap], None] | None,
         progress: StreamProgress | None,
         since: Start | None = None,
+        view: View | None = None,
     ) -> Subscription:
         """See :meth:`gateway.client.client.Client.subscribe`."""
         self.outlet.check()
@@ -160,6 +162,7 @@ class Core:
             on_gap=on_gap,
             progress=progress,
             since=since,
+            view=view,
         )
 
     # What a session tells.

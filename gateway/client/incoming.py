@@ -72,7 +72,7 @@ class Incoming:
     def refused(self, error: Error) -> None:
         """ERROR: tell whoever it answers (spec section 12.2)."""
         alias = self._outlet.aliases.get(error.alias)
-        if self._requests.refused(error):
+        if self._requests.refused(error) or self._subscriptions.refused(error):
             return
         if alias is None:
             self._outlet.report(RequestRefused(error.code, error.message))

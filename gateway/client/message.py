@@ -7,7 +7,9 @@ from typing import Any, Final
 
 from gateway.errors import InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
+from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
+from gateway.protocol.quantization import dequantize
 from gateway.protocol.tensors import Array, TensorSpec, view_tensors
 from gateway.protocol.wire import Buffer
 
@@ -25,6 +27,8 @@ class Message:
         publisher: the sender's connection, as the gateway numbers them.
         timestamp_ns: when it was published, Unix time in ns by the gateway's clock.
         received_ns: when it arrived here, by the same clock.
+        quantization: of a view whose integers stand for other numbers: ``scale``, ``zero_point`` and the ``dtype`` of
+            the stream's tensor. None: the tensors hold what they hold.
     """
 
     __slots__ = (
@@ -36,6 +40,7 @@ class Message:
         "kind",
         "offset",
         "publisher",
+        "quantization",
         "received_ns",
         "stream",
         "timestamp_ns",
@@ -64,6 +69,7 @@ class Message:
         self.publisher = PeerId(publisher)
         self.timestamp_ns = timestamp_ns
         self.received_ns = received_ns
+        self.quantization: Quantization | None = None
         self._headers = headers
         self._specs = specs
         self._payload = payload
@@ -96,6 +102,17 @@ class Message:
             names = ", ".join(map(repr, tensors)) or "none"
             raise InvalidArgument(f"message of {self.stream} has not one tensor but: {names}; use .tensors")
         return next(iter(tensors.values()))
+
+    def dequantized(self) -> Array:
+        """The message's only tensor as the numbers that it stands for: quantized ones are off by ``scale / 2`` at most.
+
+        Returns:
+            An array of the stream's dtype, of its own memory; of a message that is not quantized :attr:`tensor`.
+
+        Raises:
+            InvalidArgument: it has no tensor, or several.
+        """
+        return self.tensor if self.quantization is None else dequantize(self.tensor, self.quantization)
 
     @property
     def specs(self) -> Specs:
@@ -144,6 +161,7 @@ class RecordBatch:
         publisher: the sender's connection, as the gateway numbers them.
         timestamp_ns: when the first record was published, Unix time in ns by the gateway's clock.
         received_ns: when the batch arrived here, by the same clock.
+        quantization: as of a message; one for all records.
     """
 
     __slots__ = (
@@ -155,6 +173,7 @@ class RecordBatch:
         "kind",
         "offset",
         "publisher",
+        "quantization",
         "received_ns",
         "stream",
         "timestamp_ns",
@@ -181,6 +200,7 @@ class RecordBatch:
         self.publisher = PeerId(publisher)
         self.timestamp_ns = timestamp_ns
         self.received_ns = received_ns
+        self.quantization: Quantization | None = None
         self._spec = spec
         self._payload = payload
         self._array: Array | None = None
@@ -194,7 +214,7 @@ class RecordBatch:
         """
         if len(message.specs) != 1:
             raise InvalidArgument(f"{message!r} is no record: iterate over messages, not batches")
-        return cls(
+        batch = cls(
             message.stream,
             message.kind,
             message.epoch,
@@ -206,6 +226,8 @@ class RecordBatch:
             message.specs[0],
             message._payload,
         )
+        batch.quantization = message.quantization
+        return batch
 
     @property
     def array(self) -> Array:
@@ -213,6 +235,10 @@ class RecordBatch:
         if self._array is None:
             (self._array,) = view_tensors((self._spec,), self._payload, count=self.count)
         return self._array
+
+    def dequantized(self) -> Array:
+        """All records as the numbers that they stand for; see :meth:`Message.dequantized`."""
+        return self.array if self.quantization is None else dequantize(self.array, self.quantization)
 
     @property
     def nbytes(self) -> int:
@@ -226,7 +252,7 @@ class RecordBatch:
 
     def after(self, count: int) -> RecordBatch:
         """The batch without its first ``count`` records, fewer than there are; a view of the same buffer."""
-        return RecordBatch(
+        rest = RecordBatch(
             self.stream,
             self.kind,
             self.epoch,
@@ -238,6 +264,8 @@ class RecordBatch:
             self._spec,
             memoryview(self._payload)[count * self._spec.nbytes :],
         )
+        rest.quantization = self.quantization
+        return rest
 
     def messages(self) -> Iterator[Message]:
         """Each record as a message of its own."""
@@ -245,7 +273,7 @@ class RecordBatch:
         specs = (self._spec,)
         payload = memoryview(self._payload)
         for index in range(self.count):
-            yield Message(
+            record = Message(
                 self.stream,
                 self.kind,
                 self.epoch,
@@ -257,6 +285,8 @@ class RecordBatch:
                 specs,
                 payload[index * size : index * size + size],
             )
+            record.quantization = self.quantization
+            yield record
 
     def __repr__(self) -> str:
         return (

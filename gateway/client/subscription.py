@@ -16,6 +16,7 @@ from gateway.client.standing import Gap, Standing
 from gateway.errors import Code, InvalidArgument
 from gateway.protocol.messages import BEGINNING, Since
 from gateway.protocol.names import Pattern, compile_pattern
+from gateway.protocol.views import View
 
 Start = str | int | tuple[int, int]
 """Where a subscription starts: ``"beginning"``, an offset, or an epoch and an offset."""
@@ -64,8 +65,10 @@ class Subscription:
         on_gap: Callable[[Gap], None] | None,
         progress: StreamProgress | None,
         since: Start | None = None,
+        view: View | None = None,
     ) -> None:
         self.pattern = compile_pattern(pattern)
+        self.view = view
         self.standing = Standing(_since_of(since, self.pattern), on_gap)
         self.feed: Feed[Message | RecordBatch] = Feed(buffer_bytes, intake)
         self.progress = progress
@@ -180,6 +183,10 @@ class Subscription:
     def fail(self, error: Exception, count: int = 1) -> None:
         """Something that arrived cannot be delivered."""
         self._failed += count
+        self.tell(error)
+
+    def tell(self, error: Exception) -> None:
+        """Something is wrong with the subscription, and nobody waits for an answer."""
         call_back(self._on_error, error)
 
     def fail_at(self, error: Exception, stream: str, epoch: int, offset: int, count: int) -> None:

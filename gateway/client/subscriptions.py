@@ -20,7 +20,7 @@ from gateway.client.subscription import Subscription
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused
 from gateway.protocol import signals
 from gateway.protocol.frames import Frame
-from gateway.protocol.messages import Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.messages import Error, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.wire import Buffer
 
 Reference = weakref.ref[Subscription]
@@ -29,14 +29,16 @@ Reference = weakref.ref[Subscription]
 class Route:
     """A stream of the present session, and the subscriptions that it goes to."""
 
-    __slots__ = ("epoch", "kind", "order", "stream", "subscriptions")
+    __slots__ = ("epoch", "kind", "numbers", "order", "stream", "subscriptions")
 
-    def __init__(self, info: StreamInfo, subscriptions: list[Reference]) -> None:
+    def __init__(self, info: StreamInfo) -> None:
         self.stream = info.stream
         self.kind: Kind | None = info.kind
         self.epoch = info.epoch or 0
         self.order: InOrder[Buffer] = InOrder()
-        self.subscriptions = subscriptions
+        self.numbers: set[int] | None = None if info.subscription is None else set()
+        """Of a view: the subscriptions that asked for it (spec section 4.5). Others go by their patterns."""
+        self.subscriptions: list[Reference] = []
 
     def deliver(self, arrival: Arrival, payload: Buffer) -> None:
         """A message of the stream, decoded: made once, given to all."""
@@ -136,10 +138,24 @@ class Subscriptions:
         if info.id is not None:
             route = self._routes.get(info.id)
             if route is None or route.epoch != info.epoch:
-                route = self._routes[info.id] = Route(info, self._wanting(info.stream))
+                route = self._routes[info.id] = Route(info)
+            if route.numbers is not None and info.subscription is not None:
+                route.numbers.add(info.subscription)
+            route.subscriptions = self._wanting(route)
             # Only those whose SUBSCRIBED has come: it is their STREAM, or one for all.
-            joined = [subscription for subscription in route.present() if subscription.standing.joined]
+            joined = [
+                subscription
+                for subscription in route.present()
+                if subscription.standing.joined and info.subscription in (None, self._numbers.get(subscription))
+            ]
             route.order.add_ready(lambda: _announce(joined, info))
+
+    def refused(self, error: Error) -> bool:
+        """ERROR for a subscription that stands: a view that does not fit (spec section 4.5). Whether it was for one."""
+        for subscription, number in list(self._numbers.items()):
+            if number == error.subscription:
+                subscription.tell(RequestRefused(error.code, error.message))
+        return error.subscription is not None
 
     def gap_received(self, message: memoryview, frame: Frame) -> None:
         """GAP (spec section 7.2): told after everything that came before it."""
@@ -162,9 +178,10 @@ class Subscriptions:
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
         pattern, standing = subscription.pattern.text, subscription.standing
+        view = None if subscription.view is None else subscription.view.to_json()
         await self._outlet.ask(
             session,
-            lambda request: Subscribe(request, number, pattern, standing.wanted),
+            lambda request: Subscribe(request, number, pattern, standing.wanted, view),
             # At once: streams may be announced in the same WebSocket message.
             lambda _: standing.join(),
         )
@@ -201,11 +218,17 @@ class Subscriptions:
     def _match(self) -> None:
         """Subscriptions have changed: see anew which stream goes where."""
         for route in self._routes.values():
-            route.subscriptions = self._wanting(route.stream)
+            route.subscriptions = self._wanting(route)
 
-    def _wanting(self, stream: str) -> list[Reference]:
+    def _wanting(self, route: Route) -> list[Reference]:
         return [
-            weakref.ref(subscription) for subscription in list(self._numbers) if subscription.pattern.matches(stream)
+            weakref.ref(subscription)
+            for subscription, number in list(self._numbers.items())
+            if (
+                subscription.view is None and subscription.pattern.matches(route.stream)
+                if route.numbers is None
+                else number in route.numbers
+            )
         ]
 
 

@@ -25,6 +25,7 @@ from gateway.client.options import Options, Progress, Report, Settings
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, SubscriptionStats
+from gateway.protocol.views import View
 
 TAKE: Final = 1024
 """Items that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
@@ -241,6 +242,7 @@ class Client:
         pattern: str,
         *,
         since: Start | None = None,
+        view: View | None = None,
         buffer_bytes: int = BUFFER_BYTES,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
@@ -248,7 +250,13 @@ class Client:
     ) -> Subscription:
         """Receive the streams that match a pattern; see :meth:`gateway.client.Client.subscribe`."""
         source = self._core.subscribe(
-            pattern, since=since, buffer_bytes=buffer_bytes, on_error=on_error, on_gap=on_gap, progress=progress
+            pattern,
+            since=since,
+            view=view,
+            buffer_bytes=buffer_bytes,
+            on_error=on_error,
+            on_gap=on_gap,
+            progress=progress,
         )
         return Subscription(self._thread, source)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from gateway.errors import Code, InvalidArgument, ProtocolViolation, RequestRefused
+from gateway.protocol.dtypes import DTypeLike, dtype_of
 from gateway.protocol.wire import ALIGNMENT, EXTENSION_BLOCK, EXTENSION_FIELD, EXTENT, MAX_NDIM, Buffer
 
 REGION: Final = 1
@@ -47,6 +48,15 @@ class Quantization(NamedTuple):
     """Of the stream's tensor (spec section 11)."""
     scale: float
     zero_point: float
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """The dtype of the stream's tensor.
+
+        Raises:
+            RequestRefused: ``INVALID_TENSOR``, nothing has this code.
+        """
+        return dtype_of(self.dtype_code)
 
 
 @dataclass(frozen=True, slots=True)

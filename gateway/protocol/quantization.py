@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from gateway.protocol.dtypes import DTypeLike, code_of, dtype_of
+from gateway.protocol.dtypes import DTypeLike, code_of
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.tensors import Array
 
@@ -110,7 +110,7 @@ def quantize(array: Array, target: DTypeLike) -> tuple[Array, Quantization]:
 
 def dequantize(array: Array, quantization: Quantization) -> Array:
     """The numbers that quantized ones stand for, in the dtype that they had."""
-    original = dtype_of(quantization.dtype_code)
+    original = quantization.dtype
     with np.errstate(over="ignore"):
         numbers = (array.astype(np.float64) - quantization.zero_point) * quantization.scale
     numbers = np.clip(numbers, -_LARGEST, _LARGEST)  # the largest float64 may have come out as infinite

@@ -8,6 +8,7 @@ from gateway.client.message import Message, RecordBatch
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, encode
+from gateway.protocol.extensions import Extensions, Quantization
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
@@ -46,6 +47,27 @@ def test_a_batch() -> None:
     batch = arrived.item("wf/x", Kind.EVENT, 11, arrived.frame.payload)
     assert isinstance(batch, RecordBatch)
     assert (batch.offset, batch.count, batch.array.shape) == (5, 3, (3, 2))
+
+
+@pytest.mark.parametrize("count", [None, 3])
+def test_a_view_says_how_its_integers_stand_for_numbers(count: int | None) -> None:
+    how = Quantization(12, 0.5, 128.0)
+    frame = write_data(
+        Opcode.MESSAGE if count is None else Opcode.BATCH,
+        stream=3,
+        offset=5,
+        timestamp_ns=7,
+        meta=write_meta([TensorSpec("", np.dtype(np.uint8), ())]),
+        count=count,
+        payload=[bytes(range(128, 128 + (count or 1)))],
+        extensions=Extensions(quantized=how),
+    )
+    arrived = arrival(frame)
+    arrived.check()
+    item = arrived.item("wf/x", Kind.EVENT, 11, arrived.frame.payload)
+    assert item.quantization == how
+    assert item.dequantized().dtype == np.float32
+    assert item.dequantized().tolist() == (0.0 if count is None else [0.0, 0.5, 1.0])
 
 
 def test_an_encoded_payload_is_checked_by_what_it_declares() -> None:

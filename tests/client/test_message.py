@@ -5,6 +5,7 @@ import pytest
 
 from gateway.client.message import Message, RecordBatch
 from gateway.errors import InvalidArgument
+from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import TensorSpec
 
@@ -102,3 +103,18 @@ def test_a_single_message_is_a_batch_of_one() -> None:
 def test_a_message_that_is_no_record_is_refused(specs: tuple[TensorSpec, ...]) -> None:
     with pytest.raises(InvalidArgument, match="no record"):
         RecordBatch.of(message(specs, bytes(16)))
+
+
+def test_what_is_cut_from_a_quantized_batch_is_quantized_alike() -> None:
+    how = Quantization(12, 0.5, 0.0)
+    spec = TensorSpec("", np.dtype(np.uint8), (2,))
+    batch = RecordBatch("wf/x", Kind.EVENT, 5, 10, 3, 3, 0, 0, spec, bytes([0, 1, 2, 3, 4, 5]))
+    np.testing.assert_array_equal(batch.dequantized(), batch.array)  # nothing was quantized
+    batch.quantization = how
+    assert batch.dequantized().tolist() == [[0.0, 0.5], [1.0, 1.5], [2.0, 2.5]]
+    assert batch.after(1).dequantized().tolist() == [[1.0, 1.5], [2.0, 2.5]]
+    *_, record = batch.messages()
+    assert record.dequantized().tolist() == [2.0, 2.5]
+    assert RecordBatch.of(record).dequantized().tolist() == [[2.0, 2.5]]
+    record.quantization = None
+    assert record.dequantized() is record.tensor

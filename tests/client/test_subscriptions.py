@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from gateway.client import Client, Gap, connect
+from gateway.client import Client, Gap, View, connect
 from gateway.errors import Code, RequestRefused
 from gateway.protocol import signals
 from gateway.protocol.data import write_data
@@ -184,3 +185,31 @@ async def test_an_ended_message_takes_no_offset_of_a_later_one(scripted: Scripte
         assert messages.stats.failed == 1
     (error,) = errors
     assert isinstance(error, RequestRefused)
+
+
+async def test_views_go_to_the_subscriptions_that_asked_for_them(scripted: ScriptedGateway) -> None:
+    errors: list[Exception] = []
+    async with (
+        connected(scripted) as (client, peer),
+        client.subscribe("wf/*") as plain,
+        client.subscribe("wf/*", view=View(0)) as row,
+        client.subscribe("wf/a", view=View(0)) as same,
+        client.subscribe("wf/a", view=View(1), on_error=errors.append) as other,
+    ):
+        asked = [(await peer.next(Opcode.SUBSCRIBE)).session() for _ in range(4)]
+        numbers = [request.subscription for request in asked if isinstance(request, Subscribe)]
+        views = [request.view for request in asked if isinstance(request, Subscribe)]
+        assert views == [None, {"slice": [0]}, {"slice": [0]}, {"slice": [1]}]
+        peer.send(info(1, "wf/a"))
+        for number, subscription in ((8, numbers[1]), (8, numbers[2]), (9, numbers[3])):
+            peer.send(replace(info(number, "wf/a"), subscription=subscription))
+        peer.send(message(0, 10, stream=1), message(0, 20, stream=8), message(0, 30, stream=9))
+        peer.send(Error(Code.INVALID_VIEW, "INVALID_VIEW", "no", stream="wf/a", subscription=numbers[3]))
+        assert [int((await anext(each)).tensor) for each in (plain, row, same, other)] == [10, 20, 20, 30]
+        await row.close()
+        peer.send(message(1, 21, stream=8), signals.Gap(9, Code.INVALID_VIEW, 1, 1).write(), message(2, 32, stream=9))
+        assert int((await anext(same)).tensor) == 21
+        assert int((await anext(other)).tensor) == 32
+        assert [subscription.stats.received for subscription in (plain, row, same, other)] == [1, 1, 2, 2]
+        assert other.stats.dropped == 1
+        assert [str(error) for error in errors] == ["no (INVALID_VIEW, code 5217)"]
