@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
+from pathlib import Path
+from typing import Final
 
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.connections.core import Core
-from gateway.connections.ports import AllowAll
+from gateway.connections.ports import AllowAll, Clock, StreamStore
 from gateway.connections.sampled_policy import SampledPolicy
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
+from gateway.streams.memory_store import MemoryStreamStore
+from gateway.streams.sqlite.store import SqliteStreamStore
+
+BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Where Linux tells one start of the machine from another."""
+
+
+def boot_id() -> str:
+    """A text that differs after every start of the machine; where nobody can tell, at every call."""
+    try:
+        return BOOT_ID.read_text("ascii").strip()
+    except OSError:
+        return str(uuid.uuid4())
 
 
 class Gateway:
@@ -18,6 +34,9 @@ class Gateway:
 
     Args:
         settings: what it is told.
+
+    Raises:
+        StoreFailed: the file that streams are to be kept in cannot be used.
 
     Attributes:
         core: connections and streams.
@@ -27,8 +46,10 @@ class Gateway:
     def __init__(self, settings: Settings) -> None:
         loop = asyncio.get_running_loop()
         self.settings = settings
+        clock = LoopClock(loop)
         self._workers = ThreadWorkers(loop, settings.worker_threads)
-        self.core = Core(settings.core, LoopClock(loop), self._workers, SampledPolicy(self._workers), AllowAll())
+        self._store = self._open_store(settings.store_path, clock, loop)
+        self.core = Core(settings.core, clock, self._workers, SampledPolicy(self._workers), AllowAll(), self._store)
         self._listener = Listener(self.core)
         self._admin: AdminPort | None = None
         self.port = 0
@@ -70,6 +91,12 @@ class Gateway:
         # Last, so that its /readyz says all the while that the gateway is stopping.
         await self._stop_admin()
         self._workers.close()
+        self._store.close()
+
+    def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> StreamStore:
+        if path is None:
+            return MemoryStreamStore()
+        return SqliteStreamStore(path, boot_id(), clock.time_ns, loop.call_soon_threadsafe, self._workers.submit)
 
     async def _stop_admin(self) -> None:
         if self._admin is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from gateway.connections.core import CoreSettings
 
@@ -21,5 +22,7 @@ class Settings:
     """Threads that encode large payloads."""
     drain_deadline_s: float = 10.0
     """How long a stopping gateway delivers what is queued."""
+    store_path: Path | None = None
+    """File for streams that outlive the process; ``None``: streams live in memory."""
     core: CoreSettings = field(default_factory=CoreSettings)
     """Limits and times of connections."""

@@ -10,6 +10,7 @@
     │   ├── UnsupportedDtype
     │   └── InvalidArgument
     ├── CapacityError             a bound was reached: slow down or try later
+    ├── StoreFailed               what streams are kept in cannot be used, or could not keep something
     └── ConnectionFailed          no connection, or it was lost
         ├── ConnectionClosed      closed with a code that says not to reconnect
         └── RequestTimeout        no answer in time
@@ -152,6 +153,10 @@ class UnsupportedDtype(UsageError, TypeError):
 
 class CapacityError(FrysError):
     """A bound in bytes or in number was reached; nothing was sent. Slow down, or try again later."""
+
+
+class StoreFailed(FrysError):
+    """The store of streams cannot be opened, written or read; the message names the file and what to do."""
 
 
 class ConnectionFailed(FrysError, ConnectionError):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gateway.app import Gateway
+from gateway.app import Gateway, boot_id
 from gateway.client import connect
 from gateway.config import Settings
-from gateway.errors import ConnectionFailed
+from gateway.errors import ConnectionFailed, StoreFailed
+from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Kind
+from gateway.streams.stream import Stream
 
 SETTINGS = Settings(port=0, admin_port=0, drain_deadline_s=2.0)
 
@@ -49,3 +54,36 @@ async def test_a_port_in_use_leaves_nothing_open() -> None:
     assert admin_port is not None
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", admin_port)).close()
+
+
+async def test_durable_streams_are_there_again(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, admin_port=None, store_path=tmp_path / "streams.db")
+    name = StreamName("wf/loss")
+    opened: list[Stream] = []
+    for _ in range(2):
+        gateway = Gateway(settings)
+        await gateway.start()
+        stream, _ = gateway.core.hub.open(name, Kind.STATE, Durability.FSYNC)
+        opened.append(stream)
+        async with connect(gateway.url, backoff=None) as client:
+            await client.publish(name, np.float32(0.5))
+        await gateway.stop()
+    first, second = opened
+    assert (first.epoch, first.next_offset, second.next_offset) == (second.epoch, 1, 2)
+
+
+async def test_a_store_in_use_is_told(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, admin_port=None, store_path=tmp_path / "streams.db")
+    gateway = Gateway(settings)
+    with pytest.raises(StoreFailed, match="in use"):
+        Gateway(settings)
+    await gateway.stop()
+
+
+def test_a_boot_id_is_that_of_this_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    known = tmp_path / "boot_id"
+    known.write_text("f0\n")
+    monkeypatch.setattr("gateway.app.BOOT_ID", known)
+    assert boot_id() == "f0"
+    known.unlink()
+    assert boot_id() != boot_id()

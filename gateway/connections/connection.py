@@ -60,6 +60,7 @@ class Connection:
 
     __slots__ = (
         "_clock",
+        "_holders",
         "_urgent_bytes",
         "agent",
         "client_id",
@@ -74,7 +75,6 @@ class Connection:
         "outbox",
         "paused",
         "peer",
-        "reading_paused",
         "session",
         "settings",
         "silent_sweeps",
@@ -102,7 +102,8 @@ class Connection:
         self.outbox: Outbox | None = None
         self.paused = False
         self.lagging = False
-        self.reading_paused = False
+        self._holders: frozenset[object] = frozenset()
+        """Who wants that nothing more is read from the peer for now."""
         self._urgent_bytes = 0
         self.heard = True
         self.silent_sweeps = 0
@@ -134,10 +135,9 @@ class Connection:
         if self._urgent_bytes > limit:
             waiting = f"{self._urgent_bytes} bytes of answers and control messages are waiting"
             self.close(Code.SLOW_CONSUMER, f"{waiting}, more than urgent_limit_bytes={limit}: read faster")
-        elif self._urgent_bytes > limit // 4 and not self.reading_paused:
+        elif self._urgent_bytes > limit // 4:
             # Whoever does not read its answers may not ask for more of them.
-            self.reading_paused = True
-            self.transport.pause_reading()
+            self.hold_reading(self)
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection; a second call does nothing."""
@@ -148,14 +148,34 @@ class Connection:
     def detach(self) -> None:
         """From now on nothing goes to the peer, whoever still has something for it."""
         self.state = State.CLOSED
-        if self.reading_paused:
-            self.reading_paused = False
-            self.transport.resume_reading()
+        for holder in self._holders:
+            self.release_reading(holder)
         self.transport = _NOWHERE
         self.paused = self.lagging = False
         if self.outbox is not None:
             self.outbox.clear()
         self._tell_classes()
+
+    # How fast the peer may send.
+
+    @property
+    def reading_paused(self) -> bool:
+        """Whether nothing is read from the peer for now."""
+        return bool(self._holders)
+
+    def hold_reading(self, holder: object) -> None:
+        """Read nothing more from the peer until ``holder``, and every other one, lets go."""
+        if not self._holders and not self.closed:
+            self.transport.pause_reading()
+        if not self.closed:
+            self._holders |= {holder}
+
+    def release_reading(self, holder: object) -> None:
+        """``holder`` lets go; does nothing if it does not hold."""
+        if holder in self._holders:
+            self._holders -= {holder}
+            if not self._holders:
+                self.transport.resume_reading()
 
     # What its subscriptions bring.
 
@@ -239,9 +259,7 @@ class Connection:
         """The transport has drained."""
         self.paused = False
         self._urgent_bytes = 0
-        if self.reading_paused:
-            self.reading_paused = False
-            self.transport.resume_reading()
+        self.release_reading(self)
         self.drain()
 
     def drain(self) -> None:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from gateway.connections.commit_gate import CommitGate
 from gateway.connections.connection import Connection, DeliverySettings
 from gateway.connections.dispatcher import Dispatcher, close_for, drained
 from gateway.connections.formats import Format
@@ -89,22 +90,27 @@ class Core:
         self.settings = settings
         self.clock = clock
         self.pool = Pool(settings.max_connections)
-        self.streams = StreamRegistry(limits.max_streams, settings.rules, settings.history_total_bytes)
+        store = store or MemoryStreamStore()
         transfers = TransferNumbers(secrets.randbelow(2**32))
-        self.hub = Hub(self.streams, clock, workers, policy, store or MemoryStreamStore(), limits, transfers)
+        self.streams = StreamRegistry(
+            limits.max_streams, settings.rules, settings.history_total_bytes, durable=store.durable
+        )
+        self.producers = Producers(clock.monotonic_s)
+        store.restore(self.streams, transfers, self.producers)
+        self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers)
+        self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
-        self.producers = Producers(clock.monotonic_s)
         patching = Patching(workers, transfers)
-        self._intake = Intake(limits, clock, settings.transfer_timeout_s, transfers, patching)
+        self._intake = Intake(limits, clock, settings.transfer_timeout_s, self.gate, transfers, patching)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub, self._intake, clock)
         self._subscriptions = Subscriptions(
             limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._intake
         )
         self.dispatcher = Dispatcher(
-            Router(limits, self._intake, patching),
+            Router(limits, self._intake, self.gate, patching),
             self._intake,
             self._requests,
             self._subscriptions,
@@ -164,8 +170,12 @@ class Core:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is under way: no transfer, nothing being encoded, and nothing that waits for a receiver."""
-        return self.hub.idle and all(not session.transfers and drained(session) for session in self.pool)
+        """Whether nothing is under way: no transfer, nothing to be stored or encoded, nothing that a receiver lacks."""
+        return (
+            self.gate.idle
+            and self.hub.idle
+            and all(not session.transfers and drained(session) for session in self.pool)
+        )
 
     def close_all(self, code: int, reason: str) -> None:
         """Close every connection."""

@@ -86,7 +86,7 @@ class Fanout:
         self._past_deliveries = 0
         """Of classes that have lost their last member."""
         self._is_state = source.kind is Kind.STATE
-        self._newest: Run | LargeMessage | None = None
+        self._newest = source.newest if isinstance(source, Stream) else None
         """The newest message that has been delivered; a stream's own may still be on its way through the lane."""
 
     @property

@@ -8,7 +8,7 @@ from functools import partial
 
 from gateway.connections.formats import Format, in_one_piece
 from gateway.connections.missed import Found, LargeForm, Taken
-from gateway.connections.ports import StreamStore, Workers
+from gateway.connections.ports import PastReader, Workers
 from gateway.connections.recode import chunk_codecs, decode_run, recode_chunk, run_codecs
 from gateway.errors import RequestRefused
 from gateway.protocol.codecs import CODEC_NAMES, SHUFFLE
@@ -36,7 +36,7 @@ class HistoryReader:
         workers: threads for decoding.
     """
 
-    def __init__(self, store: StreamStore, workers: Workers) -> None:
+    def __init__(self, store: PastReader, workers: Workers) -> None:
         self._store = store
         self._workers = workers
 

@@ -14,6 +14,7 @@ from gateway.connections.session import Session
 from gateway.connections.viewed_store import ViewedStore
 from gateway.connections.views import Views
 from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Since, StreamInfo
 from gateway.protocol.names import Pattern
@@ -58,7 +59,7 @@ class Hub:
         self._workers = workers
         self._policy = policy
         self._flusher = Flusher(clock)
-        self._fanouts: dict[StreamName, Fanout] = {}
+        self._fanouts = {stream.name: self.new_fanout(stream) for stream in streams}
         self._literal: dict[str, dict[Session, None]] = {}
         """Sessions that subscribe to a stream by its very name."""
         self._wildcard: dict[Session, None] = {}
@@ -78,13 +79,13 @@ class Hub:
         """A fan-out for a source that is no stream of the registry."""
         return Fanout(source, self._flusher, self._workers, self._policy, self._history)
 
-    def open(self, name: StreamName, kind: Kind | None) -> tuple[Stream, Fanout]:
+    def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
         """The stream of that name and its receivers; a new one is announced to those who subscribe to it.
 
         Raises:
-            RequestRefused: ``KIND_MISMATCH`` or ``LIMIT_EXCEEDED``.
+            RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``LIMIT_EXCEEDED``.
         """
-        stream, created = self.streams.open(name, kind, self._clock.time_ns())
+        stream, created = self.streams.open(name, kind, self._clock.time_ns(), durability)
         if not created:
             return stream, self._fanouts[name]
         fanout = self._fanouts[name] = self.new_fanout(stream)
@@ -140,7 +141,9 @@ class Hub:
 
     def _join(self, session: Session, stream: Stream, fanout: Fanout, since: Since | None) -> None:
         start = fanout.start(session.connection, since)
-        info = StreamInfo(stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset)
+        info = StreamInfo(
+            stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset, durability=stream.durability
+        )
         session.connection.send(replace(info, since=start.offset, recovered=start.recovered))
         fanout.join(session.connection, start)
 

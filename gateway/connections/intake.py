@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
+from gateway.connections.commit_gate import CommitGate
 from gateway.connections.fanout import Fanout
 from gateway.connections.patching import Patching
 from gateway.connections.payload import check_encoding, check_size, element_bytes
@@ -21,6 +23,7 @@ from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
+from gateway.streams.run import Origin
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
@@ -32,18 +35,26 @@ class Intake:
         limits: what the gateway accepts.
         clock: for the time-out.
         timeout_s: how long nothing may come of one, whether its connection stands or is lost.
-        transfers: numbers for what goes out.
+        gate: where what is published to durable streams goes.
+        transfers: the gateway's numbers for large messages.
         patching: takes patches.
     """
 
     def __init__(
-        self, limits: Limits, clock: Clock, timeout_s: float, transfers: TransferNumbers, patching: Patching
+        self,
+        limits: Limits,
+        clock: Clock,
+        timeout_s: float,
+        gate: CommitGate,
+        transfers: TransferNumbers,
+        patching: Patching,
     ) -> None:
         self._limits = limits
         self._clock = clock
         self._sweep_interval_s = timeout_s / 4
         self._sweeping = False
         self._unfinished = Unfinished(clock, limits.max_unfinished_bytes, timeout_s)
+        self._gate = gate
         self._transfers = transfers
         self._patching = patching
 
@@ -140,7 +151,10 @@ class Intake:
             self._refuse(session, inbound, refusal)
             return
         self._unfinished.touch(inbound)
+        index = len(inbound.message.chunks)
         inbound.fanout.chunk(inbound.message, StoredChunk(chunk.encoding, chunk.data), inbound.itemsize)
+        if _is_durable(inbound.message):
+            self._gate.stage(session.connection, inbound.message, index)
 
     def end(self, session: Session, end: End) -> None:
         """END: the message gets its offset."""
@@ -161,15 +175,18 @@ class Intake:
         self._close(inbound)
         message.end_timestamp_ns = end.timestamp_ns
         message.checksum = end.checksum
-        if isinstance(message.source, Stream):
-            message.source.append_large(message)
+        stream = message.source
+        if not isinstance(stream, Stream):
+            inbound.fanout.commit(message)
+        elif stream.durable:
+            self._store(session, inbound, stream)
+        else:
+            stream.append_large(message)
             if inbound.window is not None:
                 inbound.window.accept(inbound.sequence, 1, message.offset or 0)
-        inbound.fanout.commit(message)
+            self._deliver(session, inbound, stream)
         if inbound.done is not None:
             inbound.done()
-        if inbound.ack and inbound.alias is not None:
-            session.connection.send(Ack(inbound.alias, 1, inbound.sequence, message.offset or 0))
 
     def abort(self, session: Session, abort: Abort) -> None:
         """ABORT: the message will not come."""
@@ -203,6 +220,30 @@ class Intake:
         inbound = self._unfinished.of(window)
         if inbound is not None and inbound.session is None:
             self._give_up(inbound, Code.TRANSFER_ABORTED)
+
+    def _store(self, session: Session, inbound: Inbound, stream: Stream) -> None:
+        message, window, sequence = inbound.message, inbound.window, inbound.sequence
+        offset = message.offset = stream.reserve(1)
+        origin = None
+        if window is not None:
+            window.accept(sequence, 1, offset)
+            origin = Origin(offset, 1, window.producer, sequence)
+
+        def refuse(refusal: RequestRefused) -> None:
+            message.offset = None
+            if window is not None:
+                window.withdraw(sequence, 1, refusal.code)
+            inbound.fanout.abort(message, refusal.code)
+            session.connection.refuse(refusal, alias=inbound.alias, sequence=sequence, count=1)
+
+        deliver = partial(self._deliver, session, inbound, stream)
+        self._gate.publish(session.connection, stream, message, deliver, refuse, origin)
+
+    def _deliver(self, session: Session, inbound: Inbound, stream: Stream) -> None:
+        inbound.fanout.commit(inbound.message)
+        if inbound.ack and inbound.alias is not None:
+            offset = inbound.message.offset or 0
+            session.connection.send(Ack(inbound.alias, 1, inbound.sequence, offset, stream.durability))
 
     def _begin(
         self,
@@ -268,6 +309,8 @@ class Intake:
         if inbound.window is not None and inbound.session is not None:
             inbound.window.refuse(inbound.sequence, 1, code)
         inbound.fanout.abort(inbound.message, code)
+        if _is_durable(inbound.message):
+            self._gate.discard(inbound.message)
         if inbound.undo is not None:
             inbound.undo()
 
@@ -333,3 +376,7 @@ def _check_chunk(inbound: Inbound, chunk: Chunk) -> None:
     elif len(chunk.data) != size:
         problem = f"chunk {chunk.index} of transfer {chunk.transfer} has {len(chunk.data)} bytes, not {size}"
         raise RequestRefused(Code.BROKEN_TRANSFER, problem)
+
+
+def _is_durable(message: LargeMessage) -> bool:
+    return isinstance(message.source, Stream) and message.source.durable

@@ -69,6 +69,8 @@ class Patching:
         if opcode != Opcode.MESSAGE or len(meta.specs) != 1:
             met = "a record batch" if opcode != Opcode.MESSAGE else f"a message of {len(meta.specs)} tensors"
             raise _refused(f"{where} in {met}: a patch is a message of one tensor")
+        if stream.durable:
+            raise _refused(f"{where}, which outlives the gateway (durability {stream.durability}): publish it whole")
         newest = stream.newest
         if newest is None:
             raise _refused(f"{where}, which holds no state yet: publish it whole first")

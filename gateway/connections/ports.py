@@ -10,6 +10,10 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import ClientType
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
+from gateway.streams.large import LargeMessage, TransferNumbers
+from gateway.streams.producers import Producers
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
 
 T = TypeVar("T")
@@ -68,8 +72,8 @@ class Workers(Protocol):
         """Run ``work`` in a thread; then call ``done`` with its result or exception on the loop's thread."""
 
 
-class StreamStore(Protocol):
-    """Where the past of streams is kept. Called on the loop's thread; never blocks."""
+class PastReader(Protocol):
+    """Gives the past of streams. Called on the loop's thread; never blocks."""
 
     def read(
         self,
@@ -89,6 +93,51 @@ class StreamStore(Protocol):
             done: called with the entries, or with why they cannot be read: on the loop's thread, before this returns
                 if they are in memory.
         """
+
+
+class StreamStore(PastReader, Protocol):
+    """Where the past of streams is kept. Called on the loop's thread; only :meth:`restore` and :meth:`close` block.
+
+    Streams of durability ``memory`` have their history alone, and never come here but to be read.
+    """
+
+    @property
+    def durable(self) -> bool:
+        """Whether there may be streams that outlive the process."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What was appended and is not stored yet."""
+
+    def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
+        """Put the streams that are kept into the registry, each with its newest state; called once, first of all.
+
+        Args:
+            transfers: numbers for large messages that are read.
+            producers: told who published what is kept, where producers count.
+        """
+
+    def append(
+        self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None
+    ) -> None:
+        """Store the next messages of a durable stream, which have their offsets.
+
+        Args:
+            entry: a run, or a large message whose chunks have all been staged. Must not change any more.
+            done: called on the loop's thread, later than this returns and in the order of the calls: with ``None`` when
+                the messages are as safe as the stream's durability says; else with what went wrong, and everything of
+                the stream that was appended behind them and before this call fails too.
+            origin: who published them, where producers count.
+        """
+
+    def stage(self, message: LargeMessage, index: int) -> None:
+        """Store a chunk of a large message to a durable stream; nobody sees it before the message is appended."""
+
+    def discard(self, message: LargeMessage) -> None:
+        """A large message of which chunks were staged will not be appended."""
+
+    def close(self) -> None:
+        """Store what waits, and let go of whatever is held open."""
 
 
 class DeliveryPolicy(Protocol):

@@ -6,6 +6,10 @@ and goes on as one :class:`~gateway.streams.run.Run`. Everything else takes the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
+from gateway.connections.commit_gate import CommitGate
 from gateway.connections.fanout import RECODE_BYTES
 from gateway.connections.intake import Intake
 from gateway.connections.patching import Patching
@@ -34,7 +38,7 @@ from gateway.protocol.wire import (
     Opcode,
     padded,
 )
-from gateway.streams.run import Run
+from gateway.streams.run import Origin, Run
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
@@ -73,11 +77,13 @@ class Router:
     Args:
         limits: what the gateway accepts.
         intake: takes large messages.
+        gate: where what is published to durable streams goes.
         patching: takes patches.
     """
 
-    def __init__(self, limits: Limits, intake: Intake, patching: Patching) -> None:
+    def __init__(self, limits: Limits, intake: Intake, gate: CommitGate, patching: Patching) -> None:
         self._limits = limits
+        self._gate = gate
         self._intake = intake
         self._patching = patching
 
@@ -98,6 +104,8 @@ class Router:
             return 0
         stream = route.stream
         if stream.kind is Kind.COLLABORATION and route.fanout.queue_full:
+            return 0
+        if stream.durable and self._gate.full:
             return 0
         meta = route.meta
         meta_bytes = len(meta)
@@ -142,6 +150,9 @@ class Router:
         route.next_sequence = expected
         whole = memoryview(patched)[start:at] if at - start != size else patched
         run = Run(stream, first, count, (whole,), at - start, last_at - start, 1)
+        if stream.durable:
+            self._store(session, route, run, partial(route.fanout.deliver, run), alias, ack=bool(wants_ack & FLAG_ACK))
+            return at
         stream.append_run(run)
         if route.window is not None:
             route.window.accept(run_sequence, count, first)
@@ -169,6 +180,9 @@ class Router:
         peer = session.connection.peer
         run = cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
         route.next_sequence += 1
+        if stream.durable:
+            self._store(session, route, run, partial(fanout.deliver, run), alias, ack=bool(flags & FLAG_ACK))
+            return after
         stream.append_run(run)
         if route.window is not None:
             route.window.accept(sequence, 1, run.first)
@@ -221,9 +235,19 @@ class Router:
         offset = route.window.offset_of(sequence, count)
         if offset is None:
             return False
-        if flags & FLAG_ACK:
-            last = sequence + count - 1
-            session.connection.send(Ack(alias, count, last, offset + count - 1, repeated=True))
+        assert route.stream is not None
+        connection, last = session.connection, sequence + count - 1
+        ack = Ack(alias, count, last, offset + count - 1, route.stream.durability, repeated=True)
+
+        def answer() -> None:
+            if flags & FLAG_ACK:
+                connection.send(ack)
+
+        def refuse(refusal: RequestRefused) -> None:
+            connection.refuse(refusal, alias=alias, sequence=last, count=count)
+
+        # What was published before may still be on its way to the store.
+        self._gate.follow(route.stream, answer, refuse)
         return True
 
     def _route(self, session: Session, alias: int) -> Route:
@@ -245,6 +269,8 @@ class Router:
         if stream.kind is Kind.COLLABORATION and fanout.queue_full:
             message = f"a receiver of {stream.name} has no room in its queue: try again later"
             raise RequestRefused(Code.QUEUE_FULL, message)
+        if stream.durable:
+            self._gate.check_room()
         meta = parse_meta(parsed.meta)
         region = None if parsed.extensions is None else parsed.extensions.region
         if region is not None:
@@ -257,29 +283,58 @@ class Router:
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
         run = frame_as_run(incoming.data, frame, parsed, stream, connection.peer, stream.next_offset)
         if region is not None:
-            patch = self._patching.take_run(stream, run, parsed, connection.peer, Region(region))
-            stream.append_run(patch)
-            fanout.deliver_patch(patch, _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids))
+            run = patch = self._patching.take_run(stream, run, parsed, connection.peer, Region(region))
+            names = _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids)
+            deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
-            self._publish_whole(run, meta, parsed, route, itemsize, connection.peer)
-        if parsed.flags & FLAG_ACK:
-            connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
-
-    def _publish_whole(
-        self, run: Run, meta: Meta, parsed: DataFrame, route: Route, itemsize: int, publisher: int
-    ) -> None:
-        stream, fanout = route.stream, route.fanout
-        assert stream is not None
-        assert fanout is not None
+            deliver = self._whole_delivery(run, meta, parsed, route, itemsize, connection.peer)
+        if stream.durable:
+            self._store(session, route, run, deliver, parsed.stream, ack=bool(parsed.flags & FLAG_ACK))
+            return
         stream.append_run(run)
         if route.window is not None:
             route.window.accept(parsed.offset, parsed.count, run.first)
+        deliver()
+        if parsed.flags & FLAG_ACK:
+            connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
+
+    def _whole_delivery(
+        self, run: Run, meta: Meta, parsed: DataFrame, route: Route, itemsize: int, publisher: int
+    ) -> Callable[[], object]:
+        """What delivers a message that is no patch; the next ones that are like it take the short way."""
+        fanout = route.fanout
+        assert fanout is not None
         if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
             route.meta, route.payload_bytes, route.itemsize = bytes(parsed.meta), len(parsed.payload), itemsize
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
-            fanout.deliver(run)
-        else:
-            fanout.deliver_frame(run, parsed, publisher, itemsize)
+            return partial(fanout.deliver, run)
+        return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)
+
+    def _store(
+        self, session: Session, route: Route, run: Run, deliver: Callable[[], object], alias: int, *, ack: bool
+    ) -> None:
+        """Have a run stored, then delivered, then acknowledged; its sequences are the last ones of the route."""
+        stream, connection, window = route.stream, session.connection, route.window
+        assert stream is not None
+        sequence = route.next_sequence - 1
+        first_sequence = route.next_sequence - run.count
+        stream.reserve(run.count)
+        origin = None
+        if window is not None:
+            window.accept(first_sequence, run.count, run.first)
+            origin = Origin(run.first, run.count, window.producer, first_sequence)
+
+        def stored() -> None:
+            deliver()
+            if ack:
+                connection.send(Ack(alias, run.count, sequence, run.last, stream.durability))
+
+        def refuse(refusal: RequestRefused) -> None:
+            if window is not None:
+                window.withdraw(first_sequence, run.count, refusal.code)
+            connection.refuse(refusal, alias=alias, sequence=sequence, count=run.count)
+
+        self._gate.publish(connection, stream, run, stored, refuse, origin)
 
 
 def _parse(incoming: Incoming, frame: Frame) -> DataFrame | RequestRefused:

@@ -150,13 +150,22 @@ class Subscriptions:
         name = check_stream_name(request.stream)
         if not self._authorizer.may_publish(connection.client_id, name):
             raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
-        route.stream, route.fanout = self._hub.open(name, request.kind)
+        route.stream, route.fanout = self._hub.open(name, request.kind, request.durability)
         stream = route.stream
         route.next_sequence = request.sequence or 1
         if request.producer is not None:
             route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
             self._intake.take_over(route.window, route.next_sequence)
-        connection.send(StreamInfo(stream.id, name, stream.kind, stream.epoch, stream.next_offset, alias=request.alias))
+        info = StreamInfo(
+            stream.id,
+            name,
+            stream.kind,
+            stream.epoch,
+            stream.next_offset,
+            alias=request.alias,
+            durability=stream.durability,
+        )
+        connection.send(info)
 
     def _check_not_draining(self, session: Session) -> None:
         if session.connection.state is State.DRAINING:

@@ -11,6 +11,7 @@ from gateway.connections.session import Session
 from gateway.connections.submission import submit
 from gateway.connections.text_format import TextFormat
 from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused
+from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.json_message import JsonMessage
 from gateway.protocol.json_text import JsonAck, JsonGap, JsonReplay, parse_text
@@ -83,7 +84,7 @@ class TextBridge:
         else:
             name = message.stream or ""
             check = check_address if message.message_type == "request" else check_stream_name
-            stream = self._alias(session, form, check(name), message.kind)
+            stream = self._alias(session, form, check(name), message.kind, message.durability)
             offset = message.correlation or 0
         if message.message_type == "message":
             offset = session.routes[stream].next_sequence
@@ -106,18 +107,19 @@ class TextBridge:
         if message.message_type == "message" and not message.ack:
             form.expected.pop((stream, offset), None)
 
-    def _alias(self, session: Session, form: TextFormat, name: str, kind: Kind | None) -> int:
-        """The alias of a stream or address, opened if need be; it is known by its name alone, and so is its kind."""
+    def _alias(
+        self, session: Session, form: TextFormat, name: str, kind: Kind | None, durability: Durability | None
+    ) -> int:
+        """The alias of a stream or address, opened if need be; it is known by its name alone."""
         for alias, route in session.routes.items():
             if route.name == name and route.refusal is None:
-                if route.stream is not None and kind is not None and route.stream.kind is not kind:
-                    problem = f"stream {name} is of kind {route.stream.kind.value}, not {kind.value}"
-                    raise RequestRefused(Code.KIND_MISMATCH, problem)
+                if route.stream is not None:
+                    route.stream.check(kind, durability)
                 return alias
         alias = next(alias for alias in count(len(session.routes)) if alias not in session.routes)
         form.opening = True
         try:
-            self._dispatcher.open(session, Open(alias, name, kind))
+            self._dispatcher.open(session, Open(alias, name, kind, durability))
         except RequestRefused:
             session.routes.pop(alias, None)
             raise

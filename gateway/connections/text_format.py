@@ -79,7 +79,7 @@ class TextFormat:
         match message:
             case Ack():
                 request, stream = self.expected.pop((message.alias, message.sequence), (None, ""))
-                text = write_ack(JsonAck(request, stream, message.offset), timestamp=now)
+                text = write_ack(JsonAck(request, stream, message.offset, message.durability), timestamp=now)
             case Gap():
                 stream = self._streams.get(message.stream, "")
                 text = write_gap(JsonGap(stream, message.code, message.first, message.last), timestamp=now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.connections.derivation import ViewSurroundings, large_of
-from gateway.connections.ports import StreamStore
+from gateway.connections.ports import PastReader
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
@@ -15,7 +15,7 @@ Done = Callable[[Sequence[Entry] | Exception], object]
 
 
 class ViewedStore:
-    """The :class:`~gateway.connections.ports.StreamStore` that knows the past of views as well.
+    """The :class:`~gateway.connections.ports.PastReader` that knows the past of views as well.
 
     Messages that a view does not fit are left out.
 
@@ -24,7 +24,7 @@ class ViewedStore:
         surroundings: what computing a view needs.
     """
 
-    def __init__(self, store: StreamStore, surroundings: ViewSurroundings) -> None:
+    def __init__(self, store: PastReader, surroundings: ViewSurroundings) -> None:
         self._store = store
         self._surroundings = surroundings
 

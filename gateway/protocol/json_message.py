@@ -15,6 +15,7 @@ import orjson
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.dtypes import dtype_name, dtype_named
+from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, JsonBody
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta
@@ -39,6 +40,7 @@ class JsonMessage:
     id: int | None = None
     stream: str | None = None
     kind: Kind | None = None
+    durability: Durability | None = None
     ack: bool = True
     tensors: tuple[tuple[str, Array], ...] = ()
     headers: dict[str, Any] | None = None
@@ -107,6 +109,7 @@ def _read_common(body: JsonBody) -> dict[str, Any]:
     return {
         "id": body.integer_or_none("id"),
         "kind": body.choice_or_none("kind", Kind),
+        "durability": body.choice_or_none("durability", Durability),
         "ack": ack is not False,
         "tensors": _read_tensors(body),
         "headers": headers,
@@ -220,6 +223,7 @@ def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> byte
     optional = {
         "stream": message.stream,
         "kind": message.kind,
+        "durability": message.durability,
         "ack": None if message.ack else False,
         "correlation": message.correlation,
         "failed": True if message.failed else None,

@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
 from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request, write_envelope
 from gateway.protocol.messages import SessionMessage
@@ -38,6 +39,7 @@ class JsonAck:
     request: int | None
     stream: str
     offset: int
+    durability: Durability = Durability.MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,8 @@ def _read_session_text(opcode: Opcode, body: JsonBody) -> SessionMessage:
 
 def _read_ack(body: JsonBody) -> JsonAck:
     payload = body.nested("payload")
-    return JsonAck(payload.integer_or_none("request"), payload.text("stream"), payload.integer("offset"))
+    durability = payload.choice_or_none("durability", Durability) or Durability.MEMORY
+    return JsonAck(payload.integer_or_none("request"), payload.text("stream"), payload.integer("offset"), durability)
 
 
 def _read_gap(body: JsonBody) -> JsonGap:
@@ -161,8 +164,13 @@ def write_session_text(message: SessionMessage, *, id: int | None = None, timest
 
 
 def write_ack(ack: JsonAck, *, timestamp: float | None = None) -> bytes:
-    """The text that tells a publisher the offset of its message."""
-    payload = {"request": ack.request, "stream": ack.stream, "offset": ack.offset}
+    """The text that tells a publisher the offset of its message, and how safe it is."""
+    payload = {
+        "request": ack.request,
+        "stream": ack.stream,
+        "offset": ack.offset,
+        "durability": ack.durability,
+    }
     return _write("ack", payload, timestamp=timestamp)
 
 

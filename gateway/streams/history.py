@@ -12,17 +12,12 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run, Source
+from gateway.streams.page import PAGE_BYTES, Page, joins
+from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of, offsets_of
 
 Entry = Run | LargeMessage
 """Consecutive messages of a stream: a run, or one large message that is whole."""
-
-PAGE_BYTES = 64 * 1024
-"""Runs are joined up to this size; what is written to a receiver at a time is about as much."""
-
-JOIN_BYTES = 8 * 1024
-"""Larger runs stay as they are: keeping them costs less than copying them (2 us, CPython 3.11, November 2026)."""
 
 AGE_STEPS = 16
 """Ages are known to this part of ``max_age_s``, so that no message has to carry a time."""
@@ -92,7 +87,7 @@ class History:
         self._firsts: list[int] = []
         self._start = 0
         """Entries before this index have gone; they are cut off now and then, so that appending stays cheap."""
-        self._page: _Page | None = None
+        self._page: Page | None = None
         """Small runs that are still being joined; newer than all entries."""
         self._marks: deque[tuple[int, int]] | None = None
         """(Unix time in ns, the next offset then), oldest first."""
@@ -112,7 +107,7 @@ class History:
         budget = self._budget
         if not self.held_bytes:
             budget.holders[self] = None
-        if isinstance(entry, Run) and entry.size <= JOIN_BYTES and len(entry.buffers) == 1:
+        if isinstance(entry, Run) and joins(entry):
             size = entry.size
             self._join(entry)
         else:
@@ -189,8 +184,9 @@ class History:
     def _join(self, run: Run) -> None:
         page = self._page
         if page is None:
-            page = self._page = _Page(run.source, run.first)
-        page.add(run)
+            page = self._page = Page(run)
+        else:
+            page.add(run)
         self.next_offset += run.count
         # A page goes as one, so it is a small part of what may be held.
         if page.size >= PAGE_BYTES or page.size * 8 >= self._max_bytes or page.count >= self._max_messages:
@@ -240,32 +236,6 @@ class History:
             self._start = 0
         if not self.held_bytes:
             self._budget.holders.pop(self, None)
-
-
-class _Page:
-    """Small runs of one stream being joined into one."""
-
-    __slots__ = ("_data", "_last_at", "_last_count", "_source", "count", "first", "size")
-
-    def __init__(self, source: Source, first: int) -> None:
-        self._source = source
-        self._data = bytearray()
-        self._last_at = 0
-        self._last_count = 0
-        self.first = first
-        self.count = 0
-        self.size = 0
-
-    def add(self, run: Run) -> None:
-        self._last_at = self.size + run.last_at
-        self._last_count = run.last_count
-        self._data += run.buffers[0]
-        self.count += run.count
-        self.size += run.size
-
-    def sealed(self) -> Run:
-        buffers = (self._data,)
-        return Run(self._source, self.first, self.count, buffers, self.size, self._last_at, self._last_count)
 
 
 class HistoryBudget:

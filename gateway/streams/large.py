@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import NamedTuple
 
 from gateway.protocol.encoding import Chain, Encoding
@@ -9,6 +10,8 @@ from gateway.protocol.extensions import Extensions
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Source
+
+_TRANSFERS = 2**32
 
 
 class StoredChunk(NamedTuple):
@@ -19,22 +22,19 @@ class StoredChunk(NamedTuple):
 
 
 class TransferNumbers:
-    """Numbers for large messages towards receivers, the same on all connections (spec section 6.1).
+    """The gateway's own numbers for large messages (spec section 6.1). May be used from any thread.
 
     Args:
-        first: the first one; drawn at random, so that a client that comes back to a gateway which was restarted
-            meanwhile does not take another message for the one that it knows.
+        first: drawn at random, so that a client that comes back to a gateway which was restarted meanwhile does not
+            take another message for the one that it knows.
     """
 
-    __slots__ = ("_next",)
-
     def __init__(self, first: int = 1) -> None:
-        self._next = first
+        self._numbers = count(first)
 
     def next(self) -> int:
-        """A number that comes again only after four billion others."""
-        number, self._next = self._next, (self._next + 1) % 2**32
-        return number
+        """A number that no other large message has had for a long time."""
+        return next(self._numbers) % _TRANSFERS
 
 
 class LargeMessage:

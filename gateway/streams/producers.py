@@ -81,6 +81,17 @@ class Window:
         if first >= self.next_sequence:
             self._add(first, first + count, 0, code)
 
+    def withdraw(self, first: int, count: int, code: int) -> None:
+        """Messages that were accepted could not be stored: they are refused after all."""
+        ranges, self._ranges = self._ranges, []
+        for known in ranges:
+            start, end = max(known.first, first), min(known.end, first + count)
+            if start >= end:
+                self._ranges.append(known)
+                continue
+            parts = (known.first, start, known.code), (start, end, code), (end, known.end, known.code)
+            self._ranges += [_Range(low, high, known.shift, of) for low, high, of in parts if low < high]
+
     def offset_of(self, first: int, count: int) -> int | None:
         """The offset that the message with sequence ``first`` got; ``None`` if it is new.
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
 from gateway.streams.history import History, HistoryBudget
 from gateway.streams.rules import StreamRules
 from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 HISTORY_TOTAL_BYTES = 1024 * 1024 * 1024
 """What the histories of all streams hold together unless it is said otherwise."""
@@ -23,15 +27,22 @@ class StreamRegistry:
         max_streams: bound on their number.
         rules: what is configured for them.
         history_total_bytes: what their histories may hold together.
+        durable: whether there is a store for streams that outlive the process.
 
     Attributes:
         budget: what their histories hold.
     """
 
     def __init__(
-        self, max_streams: int, rules: StreamRules | None = None, history_total_bytes: int = HISTORY_TOTAL_BYTES
+        self,
+        max_streams: int,
+        rules: StreamRules | None = None,
+        history_total_bytes: int = HISTORY_TOTAL_BYTES,
+        *,
+        durable: bool = False,
     ) -> None:
         self._max_streams = max_streams
+        self._durable = durable
         self._rules = rules or StreamRules()
         self.budget = HistoryBudget(history_total_bytes)
         self._by_name: dict[StreamName, Stream] = {}
@@ -47,22 +58,24 @@ class StreamRegistry:
         """The stream of that name, if it exists."""
         return self._by_name.get(name)
 
-    def open(self, name: StreamName, kind: Kind | None, now_ns: int) -> tuple[Stream, bool]:
+    def open(
+        self, name: StreamName, kind: Kind | None, now_ns: int, durability: Durability | None = None
+    ) -> tuple[Stream, bool]:
         """The stream of that name, and whether it was created for this call.
 
         Args:
             name: a checked stream name.
             kind: what the caller takes it to be; ``None`` for whatever it is, or is configured to be, or ``state``.
             now_ns: Unix time; a new stream's epoch is taken from it.
+            durability: what its acknowledged messages are to outlive; ``None`` for what it has, or is configured to
+                have, or ``memory``.
 
         Raises:
-            RequestRefused: ``KIND_MISMATCH``, or ``LIMIT_EXCEEDED`` for one stream too many.
+            RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH``, or ``LIMIT_EXCEEDED`` for one stream too many.
         """
         stream = self._by_name.get(name)
         if stream is not None:
-            if kind is not None and kind is not stream.kind:
-                message = f"stream {name} is of kind {stream.kind.value}, not {kind.value}"
-                raise RequestRefused(Code.KIND_MISMATCH, message)
+            stream.check(kind, durability)
             return stream, False
         if len(self._by_name) >= self._max_streams:
             message = f"cannot create stream {name}: the gateway has max_streams={self._max_streams} already"
@@ -71,8 +84,9 @@ class StreamRegistry:
         epoch = Epoch(now_ns // 1_000_000)
         config = self._rules.of(name)
         kind = self._kind_of(name, kind, config.kind)
+        durability = self._durability_of(name, durability, config.durability)
         history = History(config.history_of(kind), self.budget)
-        stream = Stream(self.next_id(), name, kind, epoch, config, history)
+        stream = Stream(self.next_id(), name, kind, epoch, config, history, durability)
         self._by_name[name] = stream
         return stream, True
 
@@ -82,6 +96,27 @@ class StreamRegistry:
             stream = self._by_name.get(StreamName(pattern.text))
             return [] if stream is None else [stream]
         return [stream for name, stream in self._by_name.items() if pattern.matches(name)]
+
+    def restore(
+        self,
+        stream_id: StreamId,
+        name: StreamName,
+        kind: Kind,
+        durability: Durability,
+        epoch: Epoch,
+        next_offset: int,
+    ) -> Stream:
+        """A stream that a store has kept; to be called before any other is opened.
+
+        It is what it was, whatever is configured now, but for how much of its past is kept.
+        """
+        config = self._rules.of(name)
+        if config.kind not in (None, kind) or config.durability not in (None, durability):
+            logger.warning("stream %s is kept as %s, %s: its configuration is of no use", name, kind, durability)
+        history = History(config.history_of(kind), self.budget, next_offset)
+        stream = self._by_name[name] = Stream(stream_id, name, kind, epoch, config, history, durability)
+        self._last_id = max(self._last_id, stream_id)
+        return stream
 
     def next_id(self) -> StreamId:
         """A number that nothing has on the wire, nor will have again."""
@@ -93,3 +128,13 @@ class StreamRegistry:
             message = f"stream {name} is configured as kind {configured.value}, not {asked.value}"
             raise RequestRefused(Code.KIND_MISMATCH, message)
         return configured or asked or Kind.STATE
+
+    def _durability_of(self, name: StreamName, asked: Durability | None, configured: Durability | None) -> Durability:
+        if configured is not None and asked is not None and asked is not configured:
+            message = f"stream {name} is configured with durability {configured.value}, not {asked.value}"
+            raise RequestRefused(Code.DURABILITY_MISMATCH, message)
+        durability = configured or asked or Durability.MEMORY
+        if durability is not Durability.MEMORY and not self._durable:
+            message = f"stream {name} cannot have durability {durability.value}: the gateway keeps streams in memory"
+            raise RequestRefused(Code.DURABILITY_MISMATCH, f"{message}; start it with --store sqlite:PATH")
+        return durability

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
 from gateway.streams.history import KEEP_NOTHING, HistoryLimits
@@ -17,6 +18,8 @@ class StreamConfig:
 
     kind: Kind | None = None
     """The only kind that the stream may be opened as."""
+    durability: Durability | None = None
+    """What its acknowledged messages outlive; more than ``memory`` needs a store."""
     history: HistoryLimits | None = None
     """How much of its past is kept; ``None``: the defaults for ``event``, nothing for the other kinds."""
 

@@ -7,7 +7,7 @@ writing cost once per run, not once per message.
 from __future__ import annotations
 
 from operator import is_
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, FRAME_START, Buffer, Opcode
@@ -30,6 +30,17 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """For people and for the JSON subprotocol."""
+
+
+class Origin(NamedTuple):
+    """Who published messages, for those who may publish them again (spec section 7.1)."""
+
+    first: int
+    """Offset of the first."""
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    producer: int
+    sequence: int
+    """Of the first."""
 
 
 class Run:

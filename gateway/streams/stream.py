@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
-from gateway.streams.history import KEEP_NOTHING, History, HistoryBudget
+from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
-from gateway.streams.rules import StreamConfig
+from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig
 from gateway.streams.run import Run
+from gateway.streams.span import held_bytes_of, offsets_of
 
 _NO_BUDGET = HistoryBudget(0)
 
@@ -15,21 +18,41 @@ _NO_BUDGET = HistoryBudget(0)
 class Stream:
     """What the gateway remembers of a stream.
 
+    A message of a stream whose durability is ``memory`` is appended at once. Of the others it first gets its offset
+    (:meth:`reserve`), and is remembered when the store has it: nobody sees what could still be lost.
+
     Args:
         config: what is configured for it.
         history: what it keeps of its past; ``None``: nothing.
+        durability: what its acknowledged messages outlive.
 
     Attributes:
         id: the number that names it on the wire, on all connections.
         kind: its delivery contract.
+        durability: what its acknowledged messages outlive.
+        durable: whether a store keeps its messages.
         epoch: its incarnation; with the offset it names a message for ever.
         next_offset: the offset that the next message gets.
         newest: of a ``state`` stream the newest message, for late joiners.
         history: the past that is held in memory.
+        stored_first: the oldest message that the store keeps for readers; ``None``: it keeps none for them.
         published_bytes: payload and frames taken in, as received.
     """
 
-    __slots__ = ("config", "epoch", "history", "id", "kind", "name", "newest", "next_offset", "published_bytes")
+    __slots__ = (
+        "config",
+        "durability",
+        "durable",
+        "epoch",
+        "history",
+        "id",
+        "kind",
+        "name",
+        "newest",
+        "next_offset",
+        "published_bytes",
+        "stored_first",
+    )
 
     def __init__(
         self,
@@ -39,22 +62,49 @@ class Stream:
         epoch: Epoch,
         config: StreamConfig | None = None,
         history: History | None = None,
+        durability: Durability = Durability.MEMORY,
     ) -> None:
         self.id = stream_id
         self.name = name
         self.kind = kind
         self.epoch = epoch
+        self.durability = durability
+        self.durable = durability is not Durability.MEMORY
         self.config = config or StreamConfig()
         # Not `or`: an empty history is false.
         self.history = History(KEEP_NOTHING, _NO_BUDGET) if history is None else history
         self.next_offset = self.history.next_offset
         self.newest: Run | LargeMessage | None = None
+        self.stored_first = self.next_offset if self.durable and not self.keeps_newest_only else None
         self.published_bytes = 0
+
+    @property
+    def keeps_newest_only(self) -> bool:
+        """Whether nobody asks for more than the newest message."""
+        return self.kind is Kind.STATE and not self.config.history_of(self.kind).keeps
+
+    @property
+    def stored_limits(self) -> HistoryLimits:
+        """How much of its past a store keeps; of a ``state`` stream that keeps its newest message only, no more."""
+        return self.config.history or DEFAULT_HISTORY
 
     @property
     def first_offset(self) -> int:
         """The oldest message that can be read again; ``next_offset`` if there is none."""
-        return self.history.first
+        return self.history.first if self.stored_first is None else min(self.stored_first, self.history.first)
+
+    def check(self, kind: Kind | None, durability: Durability | None) -> None:
+        """Refuse whoever takes it for something else (spec section 4.1); ``None`` takes it as it is.
+
+        Raises:
+            RequestRefused: ``KIND_MISMATCH`` or ``DURABILITY_MISMATCH``.
+        """
+        if kind is not None and kind is not self.kind:
+            problem = f"stream {self.name} is of kind {self.kind.value}, not {kind.value}"
+            raise RequestRefused(Code.KIND_MISMATCH, problem)
+        if durability is not None and durability is not self.durability:
+            problem = f"stream {self.name} has durability {self.durability.value}, not {durability.value}"
+            raise RequestRefused(Code.DURABILITY_MISMATCH, problem)
 
     def append_run(self, run: Run) -> None:
         """Count in a run whose offsets, from ``next_offset`` on, its frames already carry."""
@@ -66,9 +116,22 @@ class Stream:
 
     def append_large(self, message: LargeMessage) -> None:
         """Give a whole large message its offset."""
-        message.offset = self.next_offset
-        self.next_offset += 1
-        self.published_bytes += message.received_bytes
+        message.offset = self.reserve(1)
+        self.remember(message)
+
+    def reserve(self, count: int) -> int:
+        """The offset of the first of the next ``count`` messages; :meth:`remember` or :meth:`take_back` follows."""
+        first = self.next_offset
+        self.next_offset += count
+        return first
+
+    def remember(self, entry: Entry) -> None:
+        """What has its offsets is there for readers and late joiners."""
+        self.published_bytes += held_bytes_of(entry)
         if self.kind is Kind.STATE:
-            self.newest = message
-        self.history.append(message)
+            self.newest = entry.newest() if isinstance(entry, Run) else entry
+        self.history.append(entry)
+
+    def take_back(self, entry: Entry) -> None:
+        """What was reserved from this entry on is not there: its offsets are given out again."""
+        self.next_offset = offsets_of(entry)[0]

@@ -14,12 +14,13 @@ from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.formats import BinaryFormat
 from gateway.connections.outstanding import RequestSettings
-from gateway.connections.ports import AllowAll, DeliveryPolicy
+from gateway.connections.ports import AllowAll, DeliveryPolicy, StreamStore
 from gateway.connections.text_bridge import TextBridge
 from gateway.connections.text_format import TextFormat
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.limits import Limits
@@ -352,6 +353,8 @@ class World:
         delivery: bounds of a connection.
         history: what streams keep; the defaults of their kinds if absent.
         requests: what is kept of requests to groups.
+        store: what keeps durable streams; none if absent.
+        durability: what all streams are configured to have.
     """
 
     def __init__(
@@ -362,10 +365,12 @@ class World:
         max_connections: int = 100,
         history: HistoryLimits | None = None,
         requests: RequestSettings | None = None,
+        store: StreamStore | None = None,
+        durability: Durability | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
-        rules = StreamRules([(compile_pattern("**"), StreamConfig(history=history))])
+        rules = StreamRules([(compile_pattern("**"), StreamConfig(history=history, durability=durability))])
         settings = CoreSettings(
             limits=limits or Limits(),
             delivery=delivery or DeliverySettings(),
@@ -373,7 +378,7 @@ class World:
             max_connections=max_connections,
             rules=rules,
         )
-        self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll())
+        self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll(), store)
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
         self.bridge = TextBridge(self.core.dispatcher, self.clock, self.core.settings.limits.chunk_bytes)
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.data import write_data
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.messages import Kind, Unsubscribe
@@ -25,6 +26,7 @@ from gateway.streams.state import patch_of
 from tests.connections.frames import START_NS
 from tests.connections.memory import World
 from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver, TextReceiver
+from tests.connections.step_store import StepStore
 from tests.protocol.test_regions import keys
 
 SMALL = (8, 12)
@@ -244,9 +246,16 @@ def test_a_tensor_that_the_state_does_not_have() -> None:
     assert "the state has no tensor 'w', its tensors are: ''" in publisher.peer.read().errors[0].message
 
 
-@pytest.mark.parametrize(("kind", "problem"), [(Kind.EVENT, "kind event"), (Kind.STATE, "holds no state yet")])
-def test_only_a_state_that_is_there_takes_patches(kind: Kind, problem: str) -> None:
-    world = World()
+@pytest.mark.parametrize(
+    ("kind", "durability", "problem"),
+    [
+        (Kind.EVENT, Durability.MEMORY, "kind event"),
+        (Kind.STATE, Durability.MEMORY, "holds no state yet"),
+        (Kind.STATE, Durability.OS, "outlives the gateway (durability os)"),
+    ],
+)
+def test_only_a_state_that_is_there_in_memory_takes_patches(kind: Kind, durability: Durability, problem: str) -> None:
+    world = World(store=StepStore(), durability=durability)
     peer = world.publisher("wf/a", kind=kind)
     extensions = Extensions(region=Region.of(np.s_[0:1]).extents)
     meta = write_meta([spec_of(np.zeros(1, np.uint8))])

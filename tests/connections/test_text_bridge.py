@@ -27,7 +27,7 @@ def test_the_whole_session_of_the_spec() -> None:
     assert welcome["payload"]["client_id"] == "person"
     assert subscribed["payload"] == {"request": 1, "subscription": 1}
     assert (stream["payload"]["stream"], stream["payload"]["kind"]) == ("wf-42/loss", "state")
-    assert ack["payload"] == {"request": 2, "stream": "wf-42/loss", "offset": 0}
+    assert ack["payload"] == {"request": 2, "stream": "wf-42/loss", "offset": 0, "durability": "memory"}
     assert arrived["payload"] == {"dtype": "float32", "shape": [2], "data": "AACAPwAAAEA="}
     assert (arrived["id"], arrived["offset"], arrived["stream"]) == (0, 0, "wf-42/loss")
     assert (arrived["client_id"], arrived["client_type"]) == ("person", "agent")
@@ -65,7 +65,12 @@ def test_an_alias_at_the_end_of_its_range_does_not_stop_the_bridge() -> None:
     peer.send('{"id":5,"message_type":"open","payload":{"alias":4294967295,"stream":"wf-42/a"}}')
     news(peer, world)
     peer.send(message("wf-42/b", id=6))
-    assert only(peer, world, "ack")["payload"] == {"request": 6, "stream": "wf-42/b", "offset": 0}
+    assert only(peer, world, "ack")["payload"] == {
+        "request": 6,
+        "stream": "wf-42/b",
+        "offset": 0,
+        "durability": "memory",
+    }
 
 
 ERRORS: list[tuple[str, Code, int | None]] = [

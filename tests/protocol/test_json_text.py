@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Code, PeerError, ProtocolViolation
 from gateway.ids import ClientId
+from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.json_message import JsonMessage, write_message
 from gateway.protocol.json_text import (
@@ -91,11 +92,12 @@ def test_every_session_message_is_there() -> None:
     [
         (write_ack(JsonAck(4, "a/b", 2**64 - 1)), JsonAck(4, "a/b", 2**64 - 1)),
         (write_ack(JsonAck(None, "a/b", 0), timestamp=1.0), JsonAck(None, "a/b", 0)),
+        (write_ack(JsonAck(1, "a/b", 0, Durability.OS)), JsonAck(1, "a/b", 0, Durability.OS)),
         (write_gap(JsonGap("a/b", 5208, 7, 9)), JsonGap("a/b", 5208, 7, 9)),
         (write_ping(Ping(-(2**63)), id=1), Ping(-(2**63))),
         (write_pong(Pong(1, 2, 2**63 - 1)), Pong(1, 2, 2**63 - 1)),
     ],
-    ids=["ack", "ack without id", "gap", "ping", "pong"],
+    ids=["ack", "ack without id", "ack with durability", "gap", "ping", "pong"],
 )
 def test_signals(written: bytes, message: TextMessage) -> None:
     assert parse_text(written) == message

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.streams.history import KEEP_NOTHING, PAGE_BYTES, Entry, History, HistoryBudget, HistoryLimits
+from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
+from gateway.streams.page import PAGE_BYTES
 from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of
 from tests.streams.frames import SOURCE, large_of, offsets_in, run_of

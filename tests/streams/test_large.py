@@ -7,7 +7,7 @@ from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Kind
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
-from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.stream import Stream
 
 
@@ -29,3 +29,8 @@ def test_the_form_without_a_chain_is_what_came_and_each_chain_has_its_own() -> N
     lz4 = message.form(Chain(codec="lz4"))
     assert lz4 is message.form(Chain(codec="lz4"))
     assert lz4 is not message.form(PLAIN)
+
+
+def test_numbers_of_transfers_differ_and_fit_the_wire() -> None:
+    numbers = TransferNumbers(2**32 - 2)
+    assert [numbers.next() for _ in range(4)] == [2**32 - 2, 2**32 - 1, 0, 1]

@@ -236,3 +236,17 @@ def test_what_was_restored_is_forgotten_as_if_its_producer_had_just_left() -> No
     seconds.now_s = 50.0 + KEPT_S
     come_by(producers)
     assert len(producers) == 0 + 1
+
+
+@given(st.integers(1, 9), st.integers(0, 9))
+def test_what_is_withdrawn_is_refused_and_nothing_else(first: int, count: int) -> None:
+    window = Window(7, 1)
+    window.accept(1, 3, 10)
+    window.accept(4, 3, 20)
+    window.accept(7, 3, 23)
+    before = {sequence: window.offset_of(sequence, 1) for sequence in range(1, 10)}
+    withdrawn = range(first, min(first + count, 10))
+    window.withdraw(first, len(withdrawn), Code.QUEUE_FULL)
+    assert all(code_of(window, sequence) == Code.QUEUE_FULL for sequence in withdrawn)
+    assert all(window.offset_of(n, 1) == offset for n, offset in before.items() if n not in withdrawn)
+    assert window.next_sequence == 10

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import Code, RequestRefused
-from gateway.ids import StreamName
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
 from gateway.streams.registry import StreamRegistry
@@ -55,6 +56,26 @@ def test_a_configured_kind_is_the_default_and_the_only_one() -> None:
     assert refused.value.code == Code.KIND_MISMATCH
     assert registry.get(A) is None
     assert registry.open(A, None, NOW_NS)[0].kind is Kind.EVENT
+
+
+def test_a_configured_durability_is_the_default_and_the_only_one() -> None:
+    rules = StreamRules([(compile_pattern("wf/*"), StreamConfig(durability=Durability.FSYNC))])
+    registry = StreamRegistry(10, rules, durable=True)
+    with pytest.raises(RequestRefused) as refused:
+        registry.open(A, Kind.EVENT, NOW_NS, Durability.OS)
+    assert refused.value.code == Code.DURABILITY_MISMATCH
+    assert registry.open(A, Kind.EVENT, NOW_NS)[0].durability is Durability.FSYNC
+
+
+def test_a_restored_stream_is_what_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    rules = StreamRules([(compile_pattern("wf/a"), StreamConfig(kind=Kind.STATE))])
+    registry = StreamRegistry(10, rules, durable=True)
+    stream = registry.restore(StreamId(7), A, Kind.EVENT, Durability.OS, Epoch(3), 40)
+    assert "wf/a" in caplog.text
+    assert registry.open(A, None, NOW_NS) == (stream, False)
+    assert (stream.id, stream.kind, stream.durability, stream.epoch) == (7, Kind.EVENT, Durability.OS, 3)
+    assert (stream.first_offset, stream.next_offset) == (40, 40)
+    assert registry.open(B, None, NOW_NS)[0].id == 8
 
 
 def test_all_histories_share_one_budget() -> None:

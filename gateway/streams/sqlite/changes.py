@@ -1,0 +1,64 @@
+"""What a store is asked to change in its file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.streams.history import Entry
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Origin, Run
+from gateway.streams.span import held_bytes_of, offsets_of
+from gateway.streams.sqlite.rows import MessageRow, rows_of
+from gateway.streams.stream import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Keep the next messages of a stream."""
+
+    stream: Stream
+    entry: Entry
+    origin: Origin | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StageChunk:
+    """Keep a chunk of a large message whose :class:`Append` will follow."""
+
+    message: LargeMessage
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """A large message will not be appended: let go of its chunks."""
+
+    message: LargeMessage
+
+
+Change = Append | StageChunk | Discard
+
+
+def rows_for(appends: Sequence[Append]) -> list[MessageRow]:
+    """The rows that appends become; of streams that keep their newest message only, that one."""
+    newest: dict[Stream, MessageRow] = {}
+    rows: list[MessageRow] = []
+    runs: list[tuple[Stream, Run, Origin | None]] = []
+    for stream, entry, origin in [(append.stream, append.entry, append.origin) for append in appends]:
+        origins = [] if origin is None else [origin]
+        if stream.keeps_newest_only:
+            content = entry.newest() if isinstance(entry, Run) else entry
+            first, last = offsets_of(content)
+            known = newest[stream].origins if stream in newest else []
+            newest[stream] = MessageRow(
+                stream, first, last - first + 1, held_bytes_of(content), known + origins, content
+            )
+        elif isinstance(entry, Run):
+            runs.append((stream, entry, origin))
+        else:
+            # What was joined before it must not go on behind it.
+            rows += rows_of(runs)
+            runs = []
+            rows.append(MessageRow(stream, offsets_of(entry)[0], 1, held_bytes_of(entry), origins, entry))
+    return [*rows, *rows_of(runs), *newest.values()]

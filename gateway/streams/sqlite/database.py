@@ -1,0 +1,335 @@
+"""The writing side of a store's file: groups of changes, one transaction each, and letting go of what is too old."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.errors import StoreFailed
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Kind
+from gateway.streams.history import HistoryLimits
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
+from gateway.streams.sqlite.changes import Append, Change, Discard, StageChunk, rows_for
+from gateway.streams.sqlite.rows import (
+    INSERT_CHUNK,
+    INSERT_LARGE,
+    INSERT_MESSAGE,
+    MessageRow,
+    chunk_values,
+    large_values,
+)
+from gateway.streams.sqlite.schema import connect
+from gateway.streams.stream import Stream
+
+TRIM_ROWS: Final = 128
+"""Rows that are let go of at a time: more than one transaction brings, and gone in milliseconds."""
+
+CHECKPOINT_PAGES: Final = 4096
+"""How far the write-ahead log grows, 16 MiB, before it is worked into the file."""
+
+
+class StoredStream(NamedTuple):
+    """A stream as the file knows it."""
+
+    id: StreamId
+    name: StreamName
+    kind: Kind
+    durability: Durability
+    epoch: Epoch
+    first_offset: int
+    next_offset: int
+
+
+class _Extent:
+    """What is stored of a stream."""
+
+    __slots__ = ("first", "held_bytes", "next_offset")
+
+    def __init__(self, first: int, next_offset: int, held_bytes: int) -> None:
+        self.first = first
+        self.next_offset = next_offset
+        self.held_bytes = held_bytes
+
+
+class Database:
+    """One connection that writes. Used by one thread at a time; blocks for as long as the disk takes.
+
+    Args:
+        path: the file; made if there is none.
+        boot_id: differs after every start of the machine.
+        now_ns: Unix time; the epoch of streams that cannot go on is taken from it.
+
+    Raises:
+        StoreFailed: the file cannot be used.
+    """
+
+    def __init__(self, path: Path, boot_id: str, now_ns: int) -> None:
+        self._path = path
+        self._connection = connect(path)
+        self._synchronous = ""
+        self._extents: dict[int, _Extent] = {}
+        self._large: dict[LargeMessage, int] = {}
+        """Ids of large messages whose chunks are being stored."""
+        self._broken: set[LargeMessage] = set()
+        """Large messages of which a chunk could not be stored."""
+        self._let_go: list[int] = []
+        """Ids of large messages whose chunks are still to be deleted."""
+        self.streams: list[StoredStream] = []
+        """What was there when the file was opened."""
+        try:
+            self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
+            self._take_over(boot_id, now_ns)
+            self._load()
+        except sqlite3.Error as error:
+            self._connection.close()
+            raise StoreFailed(f"store {path} cannot be used: {error}; restore a copy, or name another file") from error
+
+    # Opening.
+
+    def _take_over(self, boot_id: str, now_ns: int) -> None:
+        with self._transaction(Durability.FSYNC):
+            row = self._connection.execute("SELECT boot_id, closed FROM gateway").fetchone()
+            if row is None:
+                self._connection.execute("INSERT INTO gateway VALUES (?, 0)", (boot_id,))
+                return
+            if not row[1] and row[0] != boot_id:
+                # The machine went down with it: what had reached the system alone may be missing, so that an offset
+                # may have been given to another message before.
+                epoch = now_ns // 1_000_000
+                self._connection.execute("UPDATE streams SET epoch = ? WHERE durability = ?", (epoch, Durability.OS))
+            self._connection.execute("UPDATE gateway SET boot_id = ?, closed = 0", (boot_id,))
+
+    def _load(self) -> None:
+        connection = self._connection
+        sizes = {
+            stream: (first, held_bytes)
+            for stream, first, held_bytes in connection.execute(
+                "SELECT stream, min(first), sum(size) FROM messages GROUP BY stream"
+            )
+        }
+        rows = connection.execute(
+            "SELECT id, name, kind, durability, epoch, max(next_offset, coalesce((SELECT first + count FROM messages "
+            "WHERE stream = id ORDER BY first DESC LIMIT 1), 0)) FROM streams ORDER BY id"
+        )
+        for stream, name, kind, durability, epoch, next_offset in rows:
+            first, held_bytes = sizes.get(stream, (next_offset, 0))
+            self._extents[stream] = _Extent(first, next_offset, held_bytes)
+            self.streams.append(
+                StoredStream(
+                    stream, name, Kind(kind), Durability(durability), epoch, first_offset=first, next_offset=next_offset
+                )
+            )
+        self._next_large = 1 + max(
+            connection.execute("SELECT coalesce(max(id), 0) FROM large_messages").fetchone()[0],
+            connection.execute("SELECT coalesce(max(large), 0) FROM chunks").fetchone()[0],
+        )
+        # Of large messages that were never ended, or were let go of when the gateway stopped.
+        left = "SELECT DISTINCT large FROM chunks WHERE large NOT IN (SELECT large FROM messages WHERE large NOT NULL)"
+        self._let_go = [large for (large,) in connection.execute(left)]
+
+    # Writing.
+
+    def commit(self, changes: Sequence[Change], now_ns: int) -> list[Exception | None]:
+        """Make the changes in one transaction.
+
+        Messages that do not follow what is stored of their stream, because some before them could not be stored, are
+        left out.
+
+        Returns:
+            for each change what went wrong, or ``None``: it is as safe as the durability of its stream says.
+        """
+        outcomes: list[Exception | None] = [None] * len(changes)
+        ends: dict[int, int] = {}
+        appends: list[Append] = []
+        for index, change in enumerate(changes):
+            if isinstance(change, Append):
+                outcomes[index] = self._misplaced(change, ends)
+                if outcomes[index] is None:
+                    appends.append(change)
+        level = max((append.stream.durability.level for append in appends), default=Durability.OS.level)
+        rows = rows_for(appends)
+        gone: list[int] = []
+        try:
+            with self._transaction(Durability.of_level(level)):
+                self._write(changes, appends, rows, now_ns, gone)
+        except sqlite3.Error as error:
+            failure = StoreFailed(f"store {self._path} cannot be written: {error}")
+            self._broken.update([change.message for change in changes if isinstance(change, StageChunk)])
+            outcomes = [outcome or failure for outcome in outcomes]
+        else:
+            self._count(rows)
+            self._let_go += gone
+        self._forget_large(changes, outcomes)
+        return outcomes
+
+    def _forget_large(self, changes: Sequence[Change], outcomes: Sequence[Exception | None]) -> None:
+        """Large messages that were stored, or will not be, are done with."""
+        for change, outcome in zip(changes, outcomes, strict=True):
+            if isinstance(change, Append) and isinstance(change.entry, LargeMessage):
+                message = change.entry
+            elif isinstance(change, Discard):
+                message = change.message
+            else:
+                continue
+            large_id = self._large.pop(message, None)
+            self._broken.discard(message)
+            if large_id is not None and (outcome is not None or isinstance(change, Discard)):
+                self._let_go.append(large_id)
+
+    def _misplaced(self, append: Append, ends: dict[int, int]) -> Exception | None:
+        first, last = offsets_of(append.entry)
+        extent = self._extents.get(append.stream.id)
+        expected = ends.get(append.stream.id, 0 if extent is None else extent.next_offset)
+        if first != expected:
+            problem = f"message {first} of {append.stream.name} follows one that could not be stored"
+            return StoreFailed(f"{problem}: {expected} is the next")
+        if append.entry in self._broken:
+            return StoreFailed(f"chunks of message {first} of {append.stream.name} could not be stored")
+        ends[append.stream.id] = last + 1
+        return None
+
+    def _write(
+        self, changes: Sequence[Change], appends: list[Append], rows: list[MessageRow], now_ns: int, gone: list[int]
+    ) -> None:
+        connection = self._connection
+        new = {append.stream.id: append.stream for append in appends if append.stream.id not in self._extents}
+        connection.executemany(
+            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, 0)",
+            [(stream.id, stream.name, stream.kind, stream.durability, stream.epoch) for stream in new.values()],
+        )
+        staged = [change for change in changes if isinstance(change, StageChunk)]
+        connection.executemany(
+            INSERT_CHUNK,
+            [
+                chunk_values(self._large_id(change.message), change.index, change.message.chunks[change.index])
+                for change in staged
+            ],
+        )
+        for row in rows:
+            if row.stream.keeps_newest_only:
+                gone += self._delete(row.stream.id, row.first)
+            if isinstance(row.content, LargeMessage):
+                large_id = self._large_id(row.content)
+                connection.execute(INSERT_LARGE, large_values(large_id, row.content))
+                connection.execute(INSERT_MESSAGE, row.values(now_ns, large_id))
+        connection.executemany(INSERT_MESSAGE, [row.values(now_ns) for row in rows if isinstance(row.content, Run)])
+
+    def _large_id(self, message: LargeMessage) -> int:
+        large_id = self._large.get(message)
+        if large_id is None:
+            large_id = self._large[message] = self._next_large
+            self._next_large += 1
+        return large_id
+
+    def _count(self, rows: list[MessageRow]) -> None:
+        for row in rows:
+            extent = self._extents.setdefault(row.stream.id, _Extent(row.first, row.first, 0))
+            if row.stream.keeps_newest_only:
+                extent.first, extent.held_bytes = row.first, 0
+            extent.next_offset = row.next_offset
+            extent.held_bytes += row.size
+
+    # Letting go.
+
+    def trim(self, stream: Stream, limits: HistoryLimits, now_ns: int) -> int:
+        """Let go of the oldest rows of a stream that no limit covers, at most :data:`TRIM_ROWS`; how many went.
+
+        Raises:
+            StoreFailed: the file cannot be written.
+        """
+        extent = self._extents.get(stream.id)
+        if extent is None:
+            return 0
+        oldest_ns = now_ns - int(limits.max_age_s * 1e9)
+        rows = self._connection.execute(
+            "SELECT first, count, size, stored_ns FROM messages WHERE stream = ? ORDER BY first LIMIT ?",
+            (stream.id, TRIM_ROWS),
+        ).fetchall()
+        cut, held_bytes, rows_gone = extent.first, extent.held_bytes, 0
+        for first, count, size, stored_ns in rows:
+            covered = extent.next_offset - first - count < limits.max_messages and held_bytes <= limits.max_bytes
+            # The newest is there whatever its size and age: whoever published it was told so.
+            if first + count == extent.next_offset or (covered and stored_ns >= oldest_ns):
+                break
+            cut, held_bytes, rows_gone = first + count, held_bytes - size, rows_gone + 1
+        if not rows_gone:
+            return 0
+        try:
+            with self._transaction(Durability.OS):
+                gone = self._delete(stream.id, cut)
+                self._connection.execute(
+                    "UPDATE streams SET next_offset = ? WHERE id = ?", (extent.next_offset, stream.id)
+                )
+        except sqlite3.Error as error:
+            raise StoreFailed(f"store {self._path} cannot be written: {error}") from error
+        extent.first, extent.held_bytes = cut, held_bytes
+        self._let_go += gone
+        return rows_gone
+
+    def sweep(self) -> bool:
+        """Delete some chunks of large messages that nobody can read any more; whether there may be more.
+
+        Raises:
+            StoreFailed: the file cannot be written.
+        """
+        if not self._let_go:
+            return False
+        large_id = self._let_go[-1]
+        try:
+            with self._transaction(Durability.OS):
+                found = self._connection.execute(
+                    "DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks WHERE large = ? LIMIT ?)",
+                    (large_id, TRIM_ROWS),
+                ).rowcount
+        except sqlite3.Error as error:
+            raise StoreFailed(f"store {self._path} cannot be written: {error}") from error
+        if not found:
+            self._let_go.pop()
+        return bool(self._let_go)
+
+    def first_of(self, stream: Stream) -> int:
+        """The first offset that is stored of a stream; the next one if there is none."""
+        extent = self._extents.get(stream.id)
+        return 0 if extent is None else extent.first
+
+    def _delete(self, stream_id: int, before: int) -> list[int]:
+        """Delete the rows of a stream before an offset; the ids of large messages whose chunks are to go later."""
+        where = "FROM messages WHERE stream = ? AND first < ?"
+        large = self._connection.execute(f"SELECT large {where} AND large NOT NULL", (stream_id, before)).fetchall()
+        if large:
+            self._connection.executemany("DELETE FROM large_messages WHERE id = ?", large)
+        self._connection.execute(f"DELETE {where}", (stream_id, before))
+        return [large_id for (large_id,) in large]
+
+    # The file.
+
+    def close(self) -> None:
+        """Everything is on the disk; the file may be copied."""
+        with self._transaction(Durability.FSYNC):
+            self._connection.execute("UPDATE gateway SET closed = 1")
+        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._connection.close()
+
+    @contextmanager
+    def _transaction(self, durability: Durability) -> Iterator[None]:
+        connection = self._connection
+        # With NORMAL a commit is with the system when it returns, with FULL on the disk.
+        synchronous = "FULL" if durability is Durability.FSYNC else "NORMAL"
+        if synchronous != self._synchronous:
+            connection.execute(f"PRAGMA synchronous={synchronous}")
+            self._synchronous = synchronous
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise

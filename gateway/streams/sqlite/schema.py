@@ -1,0 +1,121 @@
+"""The tables of a store's file, and the checks before it is used."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+
+from gateway.errors import StoreFailed
+
+APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
+"""In the header of the file, so that no other program's file is taken for a store."""
+
+VERSION: Final = 1
+"""Of the tables; a file with another one is not touched."""
+
+BUSY_TIMEOUT_S: Final = 5.0
+"""How long to wait for somebody who copies the file."""
+
+TABLES: Final = """
+CREATE TABLE gateway (
+    -- One row: who has the file open, or had it.
+    boot_id TEXT NOT NULL,
+    closed INTEGER NOT NULL
+);
+CREATE TABLE streams (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    durability TEXT NOT NULL,
+    epoch INTEGER NOT NULL,
+    -- At least this; more if there are messages behind it.
+    next_offset INTEGER NOT NULL
+);
+CREATE TABLE messages (
+    stream INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    -- Bytes, of a large message those of its chunks.
+    size INTEGER NOT NULL,
+    stored_ns INTEGER NOT NULL,
+    -- (first offset, count, producer, first sequence) of each publish, where producers count: four u64 each.
+    origins BLOB,
+    -- Where the last frame starts, and how many messages it holds.
+    last_at INTEGER NOT NULL,
+    last_count INTEGER NOT NULL,
+    -- Whole frames as they are delivered, or the id of a large message.
+    frames BLOB,
+    large INTEGER,
+    PRIMARY KEY (stream, first)
+);
+CREATE TABLE large_messages (
+    id INTEGER PRIMARY KEY,
+    publisher INTEGER NOT NULL,
+    timestamp_ns INTEGER NOT NULL,
+    end_timestamp_ns INTEGER NOT NULL,
+    flags INTEGER NOT NULL,
+    chunk_bytes INTEGER NOT NULL,
+    payload_bytes INTEGER NOT NULL,
+    checksum INTEGER,
+    meta BLOB NOT NULL,
+    -- An extension block.
+    extensions BLOB
+);
+CREATE TABLE chunks (
+    large INTEGER NOT NULL,
+    chunk INTEGER NOT NULL,
+    -- An encoding block; NULL: plain.
+    encoding BLOB,
+    data BLOB NOT NULL,
+    PRIMARY KEY (large, chunk)
+);
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file for writing; a new one gets its tables.
+
+    Raises:
+        StoreFailed: it cannot be opened, or is not a store of this version.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise StoreFailed(f"store {path} cannot be opened: {error}") from error
+    try:
+        _check(connection, path)
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise StoreFailed(f"store {path} cannot be used: {error}; it is damaged, or not a store") from error
+    except StoreFailed:
+        connection.close()
+        raise
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A second connection to a file that is open, which only reads; for one thread at a time."""
+    return sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=BUSY_TIMEOUT_S,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not tables and not application_id and not version:
+        pragmas = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
+        connection.executescript(f"BEGIN; {TABLES} {pragmas} COMMIT;")
+        return
+    if application_id != APPLICATION_ID:
+        raise StoreFailed(f"{path} is the database of another program: name a file of its own for the store")
+    if version != VERSION:
+        problem = f"store {path} is of version {version}, this gateway reads version {VERSION}"
+        raise StoreFailed(f"{problem}: use the gateway that wrote it, or name another file")

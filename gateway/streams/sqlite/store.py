@@ -1,0 +1,138 @@
+"""The :class:`~gateway.connections.ports.StreamStore` whose streams outlive the process, in one file."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from gateway.protocol.messages import Kind
+from gateway.streams.history import Entry
+from gateway.streams.large import LargeMessage, TransferNumbers
+from gateway.streams.producers import Producers
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Origin, Run
+from gateway.streams.sqlite.changes import Append, Discard, StageChunk
+from gateway.streams.sqlite.database import Database
+from gateway.streams.sqlite.lock import FileLock
+from gateway.streams.sqlite.rows import read_entries, read_newest, read_origins
+from gateway.streams.sqlite.schema import connect_reader
+from gateway.streams.sqlite.writer import Writer
+from gateway.streams.stream import Stream
+
+Submit = Callable[[Callable[[], Sequence[Entry]], Callable[[Sequence[Entry] | BaseException], None]], None]
+"""As :meth:`gateway.connections.ports.Workers.submit`."""
+
+
+class SqliteStreamStore:
+    """Streams in a file. Everything is called on the loop's thread; only opening and closing wait for the disk.
+
+    Args:
+        path: the file; made if there is none.
+        boot_id: differs after every start of the machine.
+        time_ns: Unix time.
+        call_soon: has a function called on the loop's thread; may be called from any thread.
+        submit: runs work in a thread.
+
+    Raises:
+        StoreFailed: the file cannot be used, or another gateway uses it.
+    """
+
+    durable = True
+
+    def __init__(
+        self,
+        path: Path,
+        boot_id: str,
+        time_ns: Callable[[], int],
+        call_soon: Callable[[Callable[[], object]], object],
+        submit: Submit,
+    ) -> None:
+        self._lock = FileLock(path)
+        try:
+            self._database = Database(path, boot_id, time_ns())
+        except BaseException:
+            self._lock.release()
+            raise
+        self._reader = connect_reader(path)
+        self._reading = threading.Lock()
+        self._submit = submit
+        self._transfers = TransferNumbers()
+        self._writer = Writer(self._database, time_ns, call_soon, _trimmed)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """See the port."""
+        return self._writer.waiting_bytes
+
+    def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
+        """See the port."""
+        self._transfers = transfers
+        restored = []
+        for stored in self._database.streams:
+            stream = streams.restore(
+                stored.id, stored.name, stored.kind, stored.durability, stored.epoch, stored.next_offset
+            )
+            if stream.stored_first is not None:
+                stream.stored_first = stored.first_offset
+            if stream.kind is Kind.STATE:
+                newest = read_newest(self._reader, stream, transfers)
+                stream.newest = newest.newest() if isinstance(newest, Run) else newest
+            for origin in read_origins(self._reader, stream):
+                producers.restore(stream, origin.producer, origin.sequence, origin.count, origin.first)
+            restored.append(stream)
+        self._writer.start(restored)
+
+    def append(
+        self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None
+    ) -> None:
+        """See the port."""
+        self._writer.put(Append(stream, entry, origin), done)
+
+    def stage(self, message: LargeMessage, index: int) -> None:
+        """See the port."""
+        self._writer.put(StageChunk(message, index), None)
+
+    def discard(self, message: LargeMessage) -> None:
+        """See the port."""
+        self._writer.put(Discard(message), None)
+
+    def read(
+        self,
+        stream: Stream,
+        first: int,
+        last: int,
+        max_bytes: int,
+        done: Callable[[Sequence[Entry] | Exception], object],
+    ) -> None:
+        """See the port."""
+        history = stream.history
+        if first >= history.first or stream.stored_first is None:
+            done(history.read(first, last, max_bytes))
+            return
+        # What is in memory too is read from there when its turn comes.
+        last = min(last, history.first - 1)
+        self._submit(partial(self._read, stream, first, last, max_bytes), partial(_answer, done))
+
+    def close(self) -> None:
+        """See the port."""
+        self._writer.close()
+        with self._reading:
+            self._reader.close()
+        self._lock.release()
+
+    def _read(self, stream: Stream, first: int, last: int, max_bytes: int) -> Sequence[Entry]:
+        """In a worker thread."""
+        with self._reading:
+            return read_entries(self._reader, stream, first, last, max_bytes, self._transfers)
+
+
+def _trimmed(stream: Stream, first: int) -> None:
+    stream.stored_first = first
+
+
+def _answer(done: Callable[[Sequence[Entry] | Exception], object], result: Sequence[Entry] | BaseException) -> None:
+    if isinstance(result, BaseException) and not isinstance(result, Exception):
+        raise result
+    done(result)

@@ -1,0 +1,93 @@
+"""A store that keeps what is appended when the test says so."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from gateway.errors import StoreFailed
+from gateway.streams.history import Entry
+from gateway.streams.large import LargeMessage, TransferNumbers
+from gateway.streams.producers import Producers
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Origin
+from gateway.streams.span import held_bytes_of
+from gateway.streams.stream import Stream
+
+
+class Appended(NamedTuple):
+    """Messages that wait to be stored, or are."""
+
+    stream: Stream
+    entry: Entry
+    done: Callable[[Exception | None], object]
+    origin: Origin | None
+
+
+class StepStore:
+    """A :class:`~gateway.connections.ports.StreamStore` that is a list.
+
+    Attributes:
+        waiting: appended and not stored yet.
+        stored: stored, in order.
+        staged: the chunks of large messages that were staged.
+        discarded: large messages that will not come.
+    """
+
+    durable = True
+
+    def __init__(self) -> None:
+        self.waiting: deque[Appended] = deque()
+        self.stored: list[Appended] = []
+        self.staged: list[tuple[LargeMessage, int]] = []
+        self.discarded: list[LargeMessage] = []
+        self.closed = False
+        self.extra_bytes = 0
+        """Pretend that so much more waits."""
+
+    @property
+    def waiting_bytes(self) -> int:
+        return sum(held_bytes_of(appended.entry) for appended in self.waiting) + self.extra_bytes
+
+    def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
+        """Nothing was stored before."""
+
+    def append(
+        self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None
+    ) -> None:
+        self.waiting.append(Appended(stream, entry, done, origin))
+
+    def stage(self, message: LargeMessage, index: int) -> None:
+        self.staged.append((message, index))
+
+    def discard(self, message: LargeMessage) -> None:
+        self.discarded.append(message)
+
+    def read(
+        self,
+        stream: Stream,
+        first: int,
+        last: int,
+        max_bytes: int,
+        done: Callable[[Sequence[Entry] | Exception], object],
+    ) -> None:
+        done(stream.history.read(first, last, max_bytes))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def commit(self, count: int = 1) -> None:
+        """Store what was appended first."""
+        for _ in range(count):
+            appended = self.waiting.popleft()
+            self.stored.append(appended)
+            appended.done(None)
+
+    def fail(self) -> None:
+        """What was appended first cannot be stored, nor anything of its stream that follows."""
+        failed = self.waiting[0].stream
+        behind = [appended for appended in self.waiting if appended.stream is failed]
+        self.waiting = deque(appended for appended in self.waiting if appended.stream is not failed)
+        for appended in behind:
+            appended.done(StoreFailed("the disk is full"))

@@ -1,0 +1,268 @@
+"""Database: what is committed is there when the file is opened again, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StoreFailed
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Kind
+from gateway.streams.history import HistoryLimits
+from gateway.streams.large import TransferNumbers
+from gateway.streams.sqlite.changes import Append, Change, Discard
+from gateway.streams.sqlite.database import TRIM_ROWS, Database
+from gateway.streams.sqlite.rows import read_entries
+from gateway.streams.sqlite.schema import connect
+from gateway.streams.stream import Stream
+from tests.streams.frames import large_of
+from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, staged, stream_of
+
+PLENTY = 2**40
+HOUR_NS = 3600 * 10**9
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "streams.db"
+
+
+@contextmanager
+def opened(path: Path, boot_id: str = BOOT) -> Iterator[Database]:
+    """The file, and at the end as a gateway leaves it that is killed."""
+    database = Database(path, boot_id, NOW_NS)
+    yield database
+    database._connection.close()
+
+
+def read(path: Path, stream: Stream) -> list[int]:
+    connection = connect(path)
+    found = offsets(read_entries(connection, stream, 0, PLENTY, PLENTY, TransferNumbers()))
+    connection.close()
+    return found
+
+
+def counted(path: Path, table: str) -> int:
+    connection = connect(path)
+    (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    connection.close()
+    return int(count)
+
+
+def done(database: Database, *changes: Change) -> None:
+    assert database.commit(changes, NOW_NS) == [None] * len(changes)
+
+
+def test_what_is_committed_is_there_after_the_process_is_killed(path: Path) -> None:
+    event, state = stream_of(3), stream_of(8, Kind.STATE, Durability.FSYNC)
+    with opened(path) as database:
+        done(database, append_run(event, [None, 4]), append_run(state, [None]), *append_large(event))
+        done(database, append_run(event, [None]), append_run(state, [None, None]))
+    with opened(path) as database:
+        assert [tuple(stream) for stream in database.streams] == [
+            (3, "wf/3", Kind.EVENT, Durability.OS, 7, 0, 7),
+            (8, "wf/8", Kind.STATE, Durability.FSYNC, 7, 2, 3),
+        ]
+    assert read(path, event) == list(range(7))
+    assert read(path, state) == [2]
+
+
+def test_messages_go_on_where_they_ended(path: Path) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        done(database, append_run(stream, [None, None]))
+    with opened(path) as database:
+        done(database, append_run(stream, [None]))
+    assert read(path, stream) == [0, 1, 2]
+
+
+def test_of_a_state_only_the_newest_is_kept(path: Path) -> None:
+    stream = stream_of(kind=Kind.STATE)
+    with opened(path) as database:
+        for _ in range(3):
+            done(database, *append_large(stream))
+        done(database, append_run(stream, [None]))
+        while database.sweep():
+            pass
+    assert read(path, stream) == [3]
+    assert (counted(path, "messages"), counted(path, "large_messages"), counted(path, "chunks")) == (1, 0, 0)
+
+
+def test_a_large_message_is_not_there_before_its_end(path: Path) -> None:
+    stream = stream_of()
+    message = large_of(0, 9000, stream)
+    with opened(path) as database:
+        done(database, append_run(stream_of(9), [None]), *staged(message)[:2])
+    assert counted(path, "chunks") == 2
+    with opened(path) as database:
+        assert [stored.id for stored in database.streams] == [9]
+        while database.sweep():
+            pass
+    assert counted(path, "chunks") == 0
+
+
+def test_a_large_message_that_is_discarded_goes(path: Path) -> None:
+    message = large_of(0, 9000, stream_of())
+    with opened(path) as database:
+        done(database, *staged(message), Discard(message))
+        done(database, Discard(large_of(0)))
+        while database.sweep():
+            pass
+    assert counted(path, "chunks") == 0
+
+
+# What cannot be stored.
+
+
+@contextmanager
+def full_disk(database: Database) -> Iterator[None]:
+    """No page more fits the file."""
+    connection = database._connection
+    (before,) = connection.execute("PRAGMA max_page_count").fetchone()
+    connection.execute("PRAGMA max_page_count=1")
+    yield
+    connection.execute(f"PRAGMA max_page_count={before}")
+
+
+def test_a_full_disk_costs_nothing_that_was_stored(path: Path) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        done(database, append_run(stream, [None]))
+        with full_disk(database):
+            large, behind = append_run(stream, [60_000]), append_run(stream, [None])
+            failed, followed = database.commit([large, behind], NOW_NS)
+            assert isinstance(failed, StoreFailed)
+            assert "full" in str(failed)
+            assert isinstance(followed, StoreFailed)
+            # What was given offsets behind them fails too, whatever room there is now.
+        [misplaced] = database.commit([append_run(stream, [None])], NOW_NS)
+        assert isinstance(misplaced, StoreFailed)
+        assert "1 is the next" in str(misplaced)
+        stream.take_back(large.entry)
+        done(database, append_run(stream, [None, None]))
+    assert read(path, stream) == [0, 1, 2]
+
+
+def test_a_new_stream_that_did_not_fit_is_made_by_the_next_append(path: Path) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        with full_disk(database):
+            append = append_run(stream, [60_000])
+            assert database.commit([append], NOW_NS) != [None]
+        stream.take_back(append.entry)
+        done(database, append_run(stream, [None]))
+    assert read(path, stream) == [0]
+
+
+def test_a_large_message_that_lost_a_chunk_is_not_appended(path: Path) -> None:
+    stream = stream_of()
+    message = large_of(stream.reserve(1), 300_000, stream)
+    chunks = staged(message)
+    with opened(path) as database:
+        done(database, *chunks[:10])
+        with full_disk(database):
+            assert None not in database.commit(chunks[10:], NOW_NS)
+        [outcome] = database.commit([Append(stream, message)], NOW_NS)
+        assert isinstance(outcome, StoreFailed)
+        while database.sweep():
+            pass
+        stream.take_back(message)
+        done(database, append_run(stream, [None]))
+    assert read(path, stream) == [0]
+    assert counted(path, "chunks") == 0
+
+
+# Letting go.
+
+
+def trimmed(database: Database, stream: Stream, limits: HistoryLimits, now_ns: int = NOW_NS) -> int:
+    while database.trim(stream, limits, now_ns) == TRIM_ROWS:
+        pass
+    return database.first_of(stream)
+
+
+@pytest.mark.parametrize(
+    ("limits", "first"),
+    [
+        (HistoryLimits(), 0),
+        (HistoryLimits(max_messages=40), 60),
+        (HistoryLimits(max_messages=35), 60),
+        (HistoryLimits(max_bytes=1), 90),
+        (HistoryLimits(max_age_s=1), 90),
+    ],
+)
+def test_what_no_limit_covers_goes_row_by_row_but_for_the_newest(path: Path, limits: HistoryLimits, first: int) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        for _ in range(10):
+            done(database, append_run(stream, [None] * 10))
+        assert trimmed(database, stream, limits, NOW_NS + HOUR_NS // 12) == first
+        assert database.trim(stream, limits, NOW_NS + HOUR_NS // 12) == 0
+    assert read(path, stream) == list(range(first, 100))
+
+
+def test_many_rows_go_in_steps(path: Path) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        for _ in range(TRIM_ROWS + 20):
+            done(database, append_run(stream, [None]))
+        assert database.trim(stream, HistoryLimits(max_messages=5), NOW_NS) == TRIM_ROWS
+        assert database.trim(stream, HistoryLimits(max_messages=5), NOW_NS) == 15
+        assert database.trim(stream_of(99), HistoryLimits(), NOW_NS) == 0
+    assert len(read(path, stream)) == 5
+
+
+def test_chunks_of_what_was_let_go_of_go_too(path: Path) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        done(database, *append_large(stream, 600_000), *append_large(stream, 600_000), append_run(stream, [None]))
+        trimmed(database, stream, HistoryLimits(max_messages=1))
+        steps = 0
+        while database.sweep():
+            steps += 1
+        assert steps > 1
+    assert (counted(path, "chunks"), read(path, stream)) == (0, [2])
+
+
+# The machine.
+
+
+def epochs(path: Path, boot_id: str) -> dict[int, int]:
+    with opened(path, boot_id) as database:
+        return {stream.id: stream.epoch for stream in database.streams}
+
+
+def prepared(path: Path) -> None:
+    with opened(path) as database:
+        streams = [stream_of(1), stream_of(2, durability=Durability.FSYNC)]
+        done(database, *(append_run(stream, [None]) for stream in streams))
+
+
+def test_after_a_crash_of_the_machine_streams_that_trusted_it_start_anew(path: Path) -> None:
+    prepared(path)
+    assert epochs(path, BOOT) == {1: 7, 2: 7}
+    assert epochs(path, "another") == {1: NOW_NS // 1_000_000, 2: 7}
+
+
+def test_after_an_orderly_stop_they_go_on(path: Path) -> None:
+    prepared(path)
+    Database(path, BOOT, NOW_NS).close()
+    assert not path.with_name("streams.db-wal").exists()
+    assert epochs(path, "another") == {1: 7, 2: 7}
+
+
+# Damage.
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: data[:4096] + bytes(len(data))])
+def test_a_damaged_file_is_told(path: Path, damage: Callable[[bytes], bytes]) -> None:
+    with opened(path) as database:
+        for number in range(1, 30):
+            done(database, append_run(stream_of(number), [5000]))
+    Database(path, BOOT, NOW_NS).close()
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(StoreFailed, match="cannot be used"):
+        Database(path, BOOT, NOW_NS)

@@ -1,0 +1,164 @@
+"""SqliteStreamStore: streams go into a registry, and come out of it after any end of the process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from gateway.errors import StoreFailed
+from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Kind
+from gateway.streams.history import Entry
+from gateway.streams.large import LargeMessage, TransferNumbers
+from gateway.streams.producers import Producers
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Run
+from gateway.streams.sqlite.store import SqliteStreamStore
+from gateway.streams.stream import Stream
+from tests.streams.frames import large_of, offsets_in, run_of
+from tests.streams.sqlite.streams import BOOT, NOW_NS, offsets
+
+TIMEOUT_S = 60
+PLENTY = 2**40
+EVENTS, STATE = StreamName("wf/events"), StreamName("wf/state")
+
+
+class Bench:
+    """A store with its registry; its loop is a queue, run by hand, and its workers work at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self.streams = StreamRegistry(100, durable=True)
+        self.transfers = TransferNumbers()
+        self.store = SqliteStreamStore(path, BOOT, lambda: NOW_NS, self.calls.put, self._submit)
+        self.producers = Producers(lambda: 0.0)
+        self.store.restore(self.streams, self.transfers, self.producers)
+
+    def _submit(
+        self, work: Callable[[], Sequence[Entry]], done: Callable[[Sequence[Entry] | BaseException], None]
+    ) -> None:
+        try:
+            result: Sequence[Entry] | BaseException = work()
+        except Exception as error:  # noqa: BLE001 - the caller gets it as the result
+            result = error
+        self.calls.put(lambda: done(result))
+
+    def open(self, name: StreamName, kind: Kind, durability: Durability = Durability.OS) -> Stream:
+        return self.streams.open(name, kind, NOW_NS, durability)[0]
+
+    def append(self, stream: Stream, entry: Entry) -> None:
+        """Append, wait until it is stored, remember it."""
+        outcomes: list[Exception | None] = []
+        stream.reserve(entry.count if isinstance(entry, Run) else 1)
+        self.store.append(stream, entry, outcomes.append)
+        while not outcomes:
+            self.calls.get(timeout=TIMEOUT_S)()
+        assert outcomes == [None]
+        stream.remember(entry)
+
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int = PLENTY) -> list[Entry]:
+        results: list[Sequence[Entry] | Exception] = []
+        self.store.read(stream, first, last, max_bytes, results.append)
+        while not results:
+            self.calls.get(timeout=TIMEOUT_S)()
+        [entries] = results
+        assert not isinstance(entries, Exception), entries
+        return list(entries)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "streams.db"
+
+
+@pytest.fixture
+def bench(path: Path) -> Iterator[Bench]:
+    bench = Bench(path)
+    yield bench
+    bench.store.close()
+
+
+def fill(bench: Bench) -> tuple[Stream, Stream]:
+    """Events of every form, and a state."""
+    events, state = bench.open(EVENTS, Kind.EVENT), bench.open(STATE, Kind.STATE, Durability.FSYNC)
+    bench.append(events, run_of(0, [None, 5], events))
+    message = large_of(6, 9000, events)
+    for index in range(3):
+        bench.store.stage(message, index)
+    bench.append(events, message)
+    bench.append(events, run_of(7, [None], events))
+    bench.append(state, run_of(0, [None, None], state))
+    return events, state
+
+
+def test_streams_are_there_again_with_their_newest_states(path: Path) -> None:
+    first = Bench(path)
+    events, state = fill(first)
+    first.store.close()
+    second = Bench(path)
+    for stream in (events, state):
+        again = second.streams.get(stream.name)
+        assert again is not None
+        fields = ("id", "name", "kind", "durability", "epoch", "next_offset")
+        assert [getattr(again, name) for name in fields] == [getattr(stream, name) for name in fields]
+    again = second.open(STATE, Kind.STATE, Durability.FSYNC)
+    assert isinstance(again.newest, Run)
+    assert offsets_in(again.newest) == [1]
+    assert second.open(StreamName("wf/new"), Kind.EVENT).id > max(events.id, state.id)
+    second.store.close()
+
+
+def test_the_past_is_read_across_file_and_memory(path: Path) -> None:
+    first = Bench(path)
+    fill(first)
+    first.store.close()
+    second = Bench(path)
+    events = second.open(EVENTS, Kind.EVENT)
+    assert (events.first_offset, events.next_offset) == (0, 8)
+    second.append(events, run_of(8, [None, None], events))
+    found: list[int] = []
+    while len(found) < 10:
+        found += offsets(second.read(events, len(found), 9))
+    assert found == list(range(10))
+    # The batch is whole.
+    assert offsets(second.read(events, 4, 5)) == [1, 2, 3, 4, 5]
+    [large] = second.read(events, 6, 6)
+    assert isinstance(large, LargeMessage)
+    assert large.plan.transfer < second.transfers.next()
+    second.store.close()
+
+
+def test_what_is_in_memory_is_read_from_there(bench: Bench) -> None:
+    events, _ = fill(bench)
+    results: list[Sequence[Entry] | Exception] = []
+    bench.store.read(events, 0, 7, PLENTY, results.append)
+    assert len(results) == 1
+
+
+def test_a_second_gateway_is_refused(path: Path, bench: Bench) -> None:
+    with pytest.raises(StoreFailed, match="in use by another gateway"):
+        Bench(path)
+
+
+def test_a_file_that_cannot_be_used_is_not_locked(path: Path) -> None:
+    path.write_bytes(b"something else" * 1000)
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match="damaged, or not a store"):
+            Bench(path)
+
+
+def test_a_read_that_fails_is_told(path: Path) -> None:
+    first = Bench(path)
+    fill(first)
+    first.store.close()
+    second = Bench(path)
+    second.store._reader.close()
+    results: list[Sequence[Entry] | Exception] = []
+    second.store.read(second.open(EVENTS, Kind.EVENT), 0, 5, PLENTY, results.append)
+    second.calls.get(timeout=TIMEOUT_S)()
+    assert isinstance(results[0], Exception)
+    second.store.close()

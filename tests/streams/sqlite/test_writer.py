@@ -1,0 +1,148 @@
+"""Writer: groups what waits, tells in order, lets go of the past meanwhile, and ends with everything written."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from gateway.errors import StoreFailed
+from gateway.streams.history import HistoryLimits
+from gateway.streams.sqlite.changes import Change
+from gateway.streams.sqlite.database import Database
+from gateway.streams.sqlite.writer import GROUP_BYTES, Writer
+from gateway.streams.stream import Stream
+from tests.streams.frames import large_of
+from tests.streams.sqlite.streams import BOOT, NOW_NS, append_run, staged, stream_of
+
+TIMEOUT_S = 60
+
+
+class SlowDatabase(Database):
+    """Commits when it is let."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, BOOT, NOW_NS)
+        self.groups: list[int] = []
+        self.may_commit = threading.Semaphore(0)
+        self.committing = threading.Semaphore(0)
+
+    def commit(self, changes: Sequence[Change], now_ns: int) -> list[Exception | None]:
+        self.groups.append(len(changes))
+        self.committing.release()
+        assert self.may_commit.acquire(timeout=TIMEOUT_S)
+        return super().commit(changes, now_ns)
+
+
+class Bench:
+    """A writer whose loop is a queue, run by hand."""
+
+    def __init__(self, path: Path) -> None:
+        self.database = SlowDatabase(path)
+        self.calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self.trimmed: list[tuple[Stream, int]] = []
+        self.outcomes: list[tuple[int, Exception | None]] = []
+        self.writer = Writer(
+            self.database, lambda: NOW_NS, self.calls.put, lambda stream, first: self.trimmed.append((stream, first))
+        )
+        self.writer.start([])
+
+    def put(self, number: int, change: Change) -> None:
+        self.writer.put(change, lambda outcome: self.outcomes.append((number, outcome)))
+
+    def turn(self) -> None:
+        """What the writer's thread wants done on the loop's, once."""
+        self.calls.get(timeout=TIMEOUT_S)()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path / "streams.db")
+    yield bench
+    for _ in range(100):
+        bench.database.may_commit.release()
+    bench.writer.close()
+
+
+def test_what_waits_is_committed_at_once_and_told_in_order(bench: Bench) -> None:
+    stream = stream_of()
+    bench.put(0, append_run(stream, [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    for number in range(1, 6):
+        bench.put(number, append_run(stream, [None]))
+    assert bench.writer.waiting_bytes > 0
+    for _ in range(2):
+        bench.database.may_commit.release()
+        bench.turn()
+    assert bench.database.groups == [1, 5]
+    assert bench.outcomes == [(number, None) for number in range(6)]
+    assert bench.writer.waiting_bytes == 0
+
+
+def test_a_group_is_bounded_in_bytes(bench: Bench) -> None:
+    bench.put(0, append_run(stream_of(9), [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    message = large_of(0, 3 * GROUP_BYTES)
+    chunks = staged(message)
+    for number, chunk in enumerate(chunks, start=1):
+        bench.put(number, chunk)
+    for _ in range(4):
+        bench.database.may_commit.release()
+        bench.turn()
+    assert bench.database.groups == [1, *[len(chunks) // 3] * 3]
+
+
+def test_a_failure_is_told_and_the_writer_goes_on(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    stream = stream_of()
+    first = append_run(stream, [None])
+    bench.database._connection.execute("PRAGMA max_page_count=1")
+    bench.put(0, append_run(stream_of(2), [60_000]))
+    bench.database.may_commit.release()
+    bench.turn()
+    assert isinstance(bench.outcomes[0][1], StoreFailed)
+    bench.database._connection.execute("PRAGMA max_page_count=1000000")
+    bench.put(1, first)
+    bench.database.may_commit.release()
+    bench.turn()
+    assert bench.outcomes[1] == (1, None)
+
+
+def test_a_defect_is_a_failure_too(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Database, changes: Sequence[Change], now_ns: int) -> list[Exception | None]:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SlowDatabase, "commit", broken)
+        bench.put(0, append_run(stream_of(), [None]))
+        bench.turn()
+    assert isinstance(bench.outcomes[0][1], StoreFailed)
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_past_is_trimmed_when_there_is_time(bench: Bench) -> None:
+    stream = stream_of(history=HistoryLimits(max_messages=10))
+    for number in range(5):
+        bench.put(number, append_run(stream, [None] * 10))
+        bench.database.may_commit.release()
+        # A turn may bring what was trimmed meanwhile.
+        while len(bench.outcomes) <= number:
+            bench.turn()
+    while not bench.trimmed or bench.trimmed[-1] != (stream, 40):
+        bench.turn()
+
+
+def test_closing_writes_what_waits(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "streams.db")
+    stream = stream_of()
+    for number in range(10):
+        bench.put(number, append_run(stream, [None]))
+        bench.database.may_commit.release()
+    bench.writer.close()
+    reopened = Database(tmp_path / "streams.db", "after a restart of the machine", NOW_NS)
+    assert [(stored.next_offset, stored.epoch) for stored in reopened.streams] == [(10, 7)]
+    reopened.close()
