@@ -17,28 +17,40 @@ class Alias:
 
     Attributes:
         number: what stands in frames.
+        producer: who counts the sequences; None for an address.
         name: the stream or address.
         declared: the kind in OPEN.
-        sequence: of the last message sent to it.
+        sequence: of the first message sent to it.
         awaiting: publishes whose acknowledgement is awaited, by sequence.
         info: the gateway's answer, once it came.
     """
 
-    __slots__ = ("_answered", "awaiting", "declared", "info", "name", "number", "sequence", "session")
+    __slots__ = ("_answered", "awaiting", "declared", "info", "name", "number", "producer", "sequence", "session")
 
-    def __init__(self, session: Session, number: int, name: str, declared: Kind | None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        number: int,
+        name: str,
+        declared: Kind | None,
+        producer: int | None = None,
+        sequence: int | None = None,
+    ) -> None:
         self.session = session
         self.number = number
         self.name = name
         self.declared = declared
-        self.sequence = 0
+        self.producer = producer
+        self.sequence = sequence
         self.awaiting: dict[int, Job] = {}
         self.info: StreamInfo | None = None
         self._answered: asyncio.Future[StreamInfo] | None = None
 
     def opening(self) -> bytes:
         """The OPEN frame, to be sent before the first message."""
-        return write_session(Open(self.number, self.name, self.declared))
+        return write_session(
+            Open(self.number, self.name, self.declared, producer=self.producer, sequence=self.sequence)
+        )
 
     async def answered(self) -> StreamInfo:
         """Wait for the answer to OPEN.
@@ -82,9 +94,16 @@ class Aliases:
     def __init__(self) -> None:
         self._by_number: dict[int, Alias] = {}
 
-    def open(self, session: Session, name: str, declared: Kind | None) -> Alias:
+    def open(
+        self,
+        session: Session,
+        name: str,
+        declared: Kind | None,
+        producer: int | None = None,
+        sequence: int | None = None,
+    ) -> Alias:
         """A new alias. The caller sends its opening."""
-        alias = Alias(session, len(self._by_number), name, declared)
+        alias = Alias(session, len(self._by_number), name, declared, producer, sequence)
         self._by_number[alias.number] = alias
         return alias
 
@@ -92,13 +111,16 @@ class Aliases:
         """The alias of a number from the gateway; None if there is none."""
         return None if number is None else self._by_number.get(number)
 
-    def clear(self, error: Exception) -> list[Job]:
+    def clear(self, error: Exception) -> dict[str, list[Job]]:
         """The session is over: forget all.
 
         Returns:
-            The publishes whose acknowledgement was awaited.
+            By stream, the publishes whose acknowledgement was awaited.
         """
-        waiting = [job for alias in self._by_number.values() for job in alias.awaiting.values()]
+        waiting: dict[str, list[Job]] = {}
+        for alias in self._by_number.values():
+            if alias.awaiting:
+                waiting.setdefault(alias.name, []).extend(alias.awaiting.values())
         for alias in self._by_number.values():
             alias.refuse(error)
         self._by_number.clear()

@@ -60,6 +60,7 @@ class Incoming:
             Opcode.END: self._decoding.end_received,
             Opcode.ABORT: self._decoding.abort_received,
             Opcode.ACK: self._publisher.acked,
+            Opcode.RESUME: self._outlet.resumptions.received,
             Opcode.GAP: self._subscriptions.gap_received,
             Opcode.REPLAY: self._subscriptions.replay_received,
             Opcode.STREAM: self._stream_received,

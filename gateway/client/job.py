@@ -28,7 +28,10 @@ class Job:
         correlation: of a REQUEST or REPLY.
         chain: how to encode; None: automatic.
         done: result or error for whoever waits; None if nobody does.
+        sequence: of a publish, given when it is first written; 0 before.
+        begun: the head of a large one was written, so that the gateway may have a part of it.
         ended: its last frame was written, so that the gateway may have it.
+        lost_s: when the connection was lost on which it had ended, by the loop's clock; None if none was.
         frame_bytes: what was written of it, as frames.
         payload_sent_bytes: what was written of its payload, as encoded.
     """
@@ -36,6 +39,7 @@ class Job:
     __slots__ = (
         "_deadline",
         "_timeout_s",
+        "begun",
         "chain",
         "content",
         "correlation",
@@ -45,9 +49,11 @@ class Job:
         "flags",
         "frame_bytes",
         "kind",
+        "lost_s",
         "opcode",
         "payload_sent_bytes",
         "progress",
+        "sequence",
         "started_s",
         "timestamp_ns",
     )
@@ -78,7 +84,10 @@ class Job:
         self.progress = progress
         self.done = done
         self.started_s = started_s
+        self.sequence = 0
+        self.begun = False
         self.ended = False
+        self.lost_s: float | None = None
         self.frame_bytes = 0
         self.payload_sent_bytes = 0
         self._deadline: asyncio.Timeout | None = None
@@ -90,8 +99,13 @@ class Job:
         return self.done is not None and self.done.done()
 
     def restart(self) -> None:
-        """Forget what was sent of it: it will be sent again, from the start."""
+        """It will be sent again; of a large one the part that is missing."""
         self.ended = False
+        if not self.begun:
+            self.forget_sent()
+
+    def forget_sent(self) -> None:
+        """Nothing that was sent of it counts."""
         self.frame_bytes = self.payload_sent_bytes = 0
 
     def advanced(self, sent_bytes: int) -> None:

@@ -11,8 +11,10 @@ from gateway.client.alias import Aliases
 from gateway.client.intake import Intake
 from gateway.client.options import Report
 from gateway.client.result import LinkQuality
+from gateway.client.resumptions import Resumptions
 from gateway.client.session import Answer, Session
-from gateway.errors import FrysError
+from gateway.client.transfer_room import TransferRoom
+from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import SessionMessage
 
 MAX_TRANSFERS: Final = 32
@@ -28,7 +30,8 @@ class Outlet:
         quality: the best of the present session.
         intake: knows who awaits answers.
         report: for errors that nobody waits for.
-        transfer_slots: taken while a large message is under way.
+        transfer_room: taken while a large message is under way.
+        resumptions: what the gateway says of large messages that were cut.
     """
 
     def __init__(self, intake: Intake, report: Report) -> None:
@@ -37,7 +40,8 @@ class Outlet:
         self.quality = LinkQuality()
         self.intake = intake
         self.report = report
-        self.transfer_slots = asyncio.Semaphore(MAX_TRANSFERS)
+        self.transfer_room = TransferRoom(MAX_TRANSFERS)
+        self.resumptions = Resumptions()
         self._transfers = itertools.count(1)
         self._changed = asyncio.Event()
         self._error: FrysError | None = None
@@ -66,12 +70,14 @@ class Outlet:
     def attach(self, session: Session) -> None:
         """A new session stands."""
         self.session = session
+        self.transfer_room.max_bytes = session.welcome.limits.max_unfinished_bytes
         self.quality = LinkQuality()
         self._changed.set()
 
     def detach(self) -> None:
         """The session is over; another may follow."""
         self.session = None
+        self.resumptions.fail(ConnectionFailed("the connection was lost"))
 
     def close(self, error: FrysError) -> None:
         """No session will follow: whoever waits for one gets ``error``."""

@@ -3,76 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from gateway.client.alias import Alias
 from gateway.client.batcher import Batcher, Parcel
 from gateway.client.codec_choice import parse_codec
 from gateway.client.content import Headers, content_of, kind_of
-from gateway.client.job import Job, lost_on_the_way
-from gateway.client.lane import Lane
+from gateway.client.job import Job
 from gateway.client.options import Progress
 from gateway.client.outlet import Outlet
 from gateway.client.result import TransmissionResult
 from gateway.client.session import CORKED_BYTES, Session
-from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused
+from gateway.client.stream_lane import StreamLane
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused
 from gateway.ids import Epoch, Offset
 from gateway.protocol.frames import Frame
-from gateway.protocol.messages import Error, Kind
+from gateway.protocol.messages import Error
 from gateway.protocol.names import check_stream_name
 from gateway.protocol.signals import Ack
-from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
+from gateway.protocol.wire import FLAG_ACK, Opcode
 
-
-class StreamLane(Lane):
-    """The messages of one stream, under the alias that it has on the present session."""
-
-    def __init__(self, outlet: Outlet, name: str, drained: Callable[[str], None]) -> None:
-        super().__init__(outlet, name)
-        self._alias: Alias | None = None
-        self._declared: Kind | None = None
-        self._when_drained = drained
-
-    def forget(self, alias: Alias) -> None:
-        """The gateway refused to open the stream: the next message asks again."""
-        if self._alias is alias:
-            self._alias = self._declared = None
-
-    def _addressable(self, session: Session, job: Job) -> bool:
-        alias = self._alias
-        if job.kind is None or alias is None or alias.session is not session or alias.declared is job.kind:
-            return True
-        return alias.info is not None and alias.info.kind is job.kind
-
-    async def _wait_addressable(self, session: Session, job: Job) -> None:
-        if self._addressable(session, job) or self._alias is None:
-            return
-        info = await self._alias.answered()
-        if info.kind is not job.kind:
-            raise RequestRefused(Code.KIND_MISMATCH, f"stream {self.name} is {info.kind}, not {job.kind}")
-
-    def _begin(self, session: Session, job: Job) -> tuple[int, int, list[Buffer]]:
-        before: list[Buffer] = []
-        alias = self._alias
-        if alias is None or alias.session is not session:
-            self._declared = job.kind or self._declared
-            alias = self._alias = self._outlet.aliases.open(session, self.name, self._declared)
-            before.append(alias.opening())
-        first = alias.sequence + 1
-        alias.sequence += job.count
-        if job.done is not None:
-            alias.awaiting[first] = job
-        return alias.number, first, before
-
-    def _drained(self) -> None:
-        self._when_drained(self.name)
+MAX_PRODUCER: Final = 2**53
+"""Producers are below: every number up to it is exact in JSON."""
 
 
 class Publisher:
-    """What a client publishes, over as many sessions as there are."""
+    """What a client publishes, over as many sessions as there are.
+
+    Attributes:
+        producer: the number by which gateways know this client's messages again (spec section 4.6).
+    """
 
     def __init__(self, outlet: Outlet, now_ns: Callable[[], int]) -> None:
+        self.producer = secrets.randbelow(MAX_PRODUCER)
         self._outlet = outlet
         self._now_ns = now_ns
         self._lanes: dict[str, StreamLane] = {}
@@ -163,7 +129,9 @@ class Publisher:
     def _lane(self, stream: str) -> StreamLane:
         lane = self._lanes.get(stream)
         if lane is None:
-            lane = self._lanes[check_stream_name(stream)] = StreamLane(self._outlet, stream, self._lane_drained)
+            lane = self._lanes[check_stream_name(stream)] = StreamLane(
+                self._outlet, stream, self.producer, self._lane_drained
+            )
         return lane
 
     def _lane_drained(self, stream: str) -> None:
@@ -198,11 +166,16 @@ class Publisher:
         if told < count:
             self._outlet.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
 
-    def detached(self, waiting: list[Job]) -> None:
-        """The session is over. What it had not finished to send is sent again; for the rest nobody knows."""
-        for job in waiting:
-            if job.ended:
-                job.fail(lost_on_the_way("a publish"))
+    def detached(self, waiting: Mapping[str, list[Job]]) -> None:
+        """The session is over. What it was to be told of is sent again on the next, as the messages that they were.
+
+        Args:
+            waiting: by stream, the publishes whose acknowledgement was awaited.
+        """
+        for stream, jobs in waiting.items():
+            lane = self._lanes.get(stream)
+            if lane is not None:
+                lane.send_again(jobs)
 
     def close(self, error: FrysError) -> None:
         """Nothing will be sent any more."""

@@ -155,6 +155,8 @@ MIN_CHUNK_BYTES: Final = 4096
 MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
 CHUNK_BYTES_MULTIPLE: Final = 64
 MAX_STEPS: Final = 4
+PRODUCER_KEPT_S: Final = 600.0
+"""How long it is remembered what a producer has published, after its connection is gone."""
 
 PADDING: Final = tuple(bytes(n) for n in range(ALIGNMENT))
 """``PADDING[-n % ALIGNMENT]`` are the zero bytes that follow ``n`` bytes."""

@@ -12,12 +12,11 @@ from operator import attrgetter
 from typing import Final, Protocol
 
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.wire import PRODUCER_KEPT_S
 from gateway.streams.stream import Stream
 
 WINDOW_RANGES: Final = 1024
 """Ranges of sequences that are remembered of one producer on one stream (spec section 13)."""
-KEPT_S: Final = 600.0
-"""How long they are remembered after the producer's connection is gone (spec section 13)."""
 MAX_ABSENT: Final = 65_536
 """Windows of producers without a connection that a gateway keeps; past it the oldest is forgotten (spec section 13)."""
 
@@ -139,7 +138,8 @@ class Window:
 class Producers:
     """The windows of all producers on all streams.
 
-    A window is kept as long as its producer has a connection that publishes to the stream, and :data:`KEPT_S` longer.
+    A window is kept as long as its producer has a connection that publishes to the stream, and
+    :data:`~gateway.protocol.wire.PRODUCER_KEPT_S` longer.
 
     Args:
         now_s: seconds from some fixed moment.
@@ -205,7 +205,7 @@ class Producers:
     def _forget_old(self) -> None:
         """Forget the windows whose time has passed."""
         while self._absent:
-            if next(iter(self._absent.values())) + KEPT_S > self._now_s():
+            if next(iter(self._absent.values())) + PRODUCER_KEPT_S > self._now_s():
                 return
             self._drop_oldest()
 

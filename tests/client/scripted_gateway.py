@@ -60,9 +60,9 @@ class Peer(asyncio.Protocol):
         self._frames: asyncio.Queue[Received] = asyncio.Queue()
         self.gone = asyncio.get_running_loop().create_future()
 
-    async def next(self, opcode: int) -> Received:
-        """The next frame of this kind; those before it are passed over."""
-        while (received := await self._frames.get()).opcode != opcode:
+    async def next(self, *opcodes: int) -> Received:
+        """The next frame of these kinds; those before it are passed over."""
+        while (received := await self._frames.get()).opcode not in opcodes:
             pass
         return received
 

@@ -79,7 +79,7 @@ async def test_clearing_gives_back_what_was_awaited_and_fails_who_waits() -> Non
     alias.awaiting[1] = job
     waiting = asyncio.ensure_future(alias.answered())
     await asyncio.sleep(0)
-    assert aliases.clear(ConnectionFailed("lost")) == [job]
+    assert aliases.clear(ConnectionFailed("lost")) == {"wf/x": [job]}
     assert aliases.get(0) is None
     with pytest.raises(ConnectionFailed, match="lost"):
         await waiting

@@ -14,7 +14,7 @@ from gateway.client.options import Token
 from gateway.config import Settings
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
 from gateway.protocol.data import parse_data, write_data
-from gateway.protocol.messages import Error, GoAway, Kind, Open, StreamInfo, Subscribe
+from gateway.protocol.messages import Error, GoAway, Kind, StreamInfo, Subscribe
 from gateway.protocol.meta import write_meta
 from gateway.protocol.signals import Ack
 from gateway.protocol.tensors import TensorSpec
@@ -65,15 +65,6 @@ async def test_a_lost_connection_is_opened_again_as_the_same_client(scripted: Sc
         assert client.state is ClientState.CONNECTED
 
 
-async def test_a_publish_that_was_sent_fails_with_the_connection(scripted: ScriptedGateway) -> None:
-    async with connected(scripted) as (client, peer):
-        publishing = asyncio.ensure_future(client.publish("wf/x", 1.0))
-        await peer.next(Opcode.MESSAGE)
-        peer.drop()
-        with pytest.raises(ConnectionFailed, match="may have got it or not"):
-            await publishing
-
-
 async def test_a_publish_while_there_is_no_connection_waits_for_the_next(scripted: ScriptedGateway) -> None:
     scripted.answers[Opcode.MESSAGE] = acknowledge
     async with connected(scripted) as (client, peer):
@@ -91,33 +82,6 @@ async def test_a_publish_while_there_is_no_connection_waits_for_the_next(scripte
             sequences.append(parse_data(received.message, received.frame).offset)
         assert sequences == [1, 2]
         assert (result.offset, result.epoch) == (99, 5)
-
-
-async def test_a_large_message_that_was_cut_off_is_sent_again_from_the_start(scripted: ScriptedGateway) -> None:
-    array = np.arange(400_000, dtype=np.float64)
-
-    def cut(peer: Peer, received: Received) -> None:
-        if len(scripted.peers) and peer is first:
-            peer.drop()
-
-    async with connected(scripted) as (client, first):
-        scripted.answers[Opcode.CHUNK] = cut
-        publishing = asyncio.ensure_future(client.publish("wf/x", array, codec="none", kind="event"))
-        await first.gone
-        second = await scripted.accept()
-        opened = (await second.next(Opcode.OPEN)).session()
-        assert opened == Open(0, "wf/x", Kind.EVENT)
-        data = parse_data(*(await second.next(Opcode.MESSAGE))[1:])
-        assert data.plan is not None
-        assert data.offset == 1
-        for index in range(data.plan.chunk_count):
-            received = await second.next(Opcode.CHUNK)
-            assert int.from_bytes(received.message[received.frame.start + 12 :][:4], "little") == index
-        await second.next(Opcode.END)
-        second.send(StreamInfo(7, "wf/x", Kind.EVENT, 5, 0, alias=0), Ack(0, 1, 1, 3).write())
-        result = await publishing
-        assert result.offset == 3
-        assert result.bytes_transmitted < 1.1 * array.nbytes
 
 
 async def test_subscriptions_are_asked_for_again_and_their_iterators_go_on(scripted: ScriptedGateway) -> None:

@@ -8,6 +8,10 @@ from gateway.client.intake import Intake
 from gateway.client.outlet import Outlet
 from gateway.client.session import Session
 from gateway.errors import ConnectionClosed
+from gateway.ids import ClientId
+from gateway.protocol.messages import Welcome, WelcomeLimits
+
+WELCOME = Welcome(1, ClientId("me"), "s", 1, (), (), WelcomeLimits(1 << 20, 1 << 30, 1 << 16, 5000), 20.0, 0)
 
 
 class FakeSession(Session):
@@ -16,6 +20,10 @@ class FakeSession(Session):
     def __init__(self, *, draining: bool = False) -> None:
         self.draining = draining
         self.is_open = True
+
+    @property
+    def welcome(self) -> Welcome:
+        return WELCOME
 
     @property
     def open(self) -> bool:
@@ -97,3 +105,10 @@ async def test_idle_waits_for_work_and_cancel_ends_it() -> None:
 def test_transfers_have_numbers_of_their_own() -> None:
     out = outlet()
     assert len({out.next_transfer() for _ in range(100)}) == 100
+
+
+async def test_what_the_gateway_takes_of_large_messages_is_that_of_the_present_session() -> None:
+    out = outlet()
+    assert out.transfer_room.max_bytes is None
+    out.attach(FakeSession())
+    assert out.transfer_room.max_bytes == 5000

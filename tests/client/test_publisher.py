@@ -90,15 +90,17 @@ async def test_a_refused_record_batch_is_told_once(scripted: ScriptedGateway) ->
 async def test_a_refused_open_is_asked_again_by_the_next_message(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer, _):
         first = asyncio.ensure_future(client.publish("wf/x", 1, kind="event"))
-        assert (await peer.next(Opcode.OPEN)).session() == Open(0, "wf/x", Kind.EVENT)
+        opened = (await peer.next(Opcode.OPEN)).session()
+        assert isinstance(opened, Open)
+        assert (opened.alias, opened.stream, opened.kind, opened.sequence) == (0, "wf/x", Kind.EVENT, 1)
         await next_data(peer)
         peer.send(refusal(Code.KIND_MISMATCH, alias=0), refusal(Code.KIND_MISMATCH, alias=0, sequence=1, count=1))
         with pytest.raises(RequestRefused):
             await first
         second = asyncio.ensure_future(client.publish("wf/x", 1))
-        assert (await peer.next(Opcode.OPEN)).session() == Open(1, "wf/x")
-        assert (await next_data(peer)).offset == 1
-        peer.send(info(1), Ack(1, 1, 1, 0).write())
+        assert (await peer.next(Opcode.OPEN)).session() == Open(1, "wf/x", producer=opened.producer, sequence=2)
+        assert (await next_data(peer)).offset == 2
+        peer.send(info(1), Ack(1, 1, 2, 0).write())
         assert (await second).offset == 0
 
 

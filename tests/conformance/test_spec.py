@@ -23,7 +23,7 @@ from gateway.protocol.session_body import fields_of, parse_session
 from gateway.protocol.state import SENT_BY, Role
 from gateway.protocol.transfers import Chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
-from gateway.streams.producers import KEPT_S, MAX_ABSENT, WINDOW_RANGES
+from gateway.streams.producers import MAX_ABSENT, WINDOW_RANGES
 from tests.conformance.specification import (
     ROOT,
     SECTIONS,
@@ -143,7 +143,7 @@ def test_limits() -> None:
         "streams of a gateway": limits.max_streams,
         "max_unfinished_bytes": limits.max_unfinished_bytes,
         "ranges of sequences of a producer and stream": WINDOW_RANGES,
-        "seconds that they are remembered without a connection": int(KEPT_S),
+        "seconds that they are remembered without a connection": int(wire.PRODUCER_KEPT_S),
         "producers without a connection, by stream": MAX_ABSENT,
         "transfer_timeout_s": int(CoreSettings().transfer_timeout_s),
         "views of a gateway": limits.max_views,

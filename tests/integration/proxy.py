@@ -62,6 +62,7 @@ class CuttingProxy:
         self.connected = 0
         self.passed_bytes = dict.fromkeys(Way, 0)
         self.accepting = True
+        self._connection = asyncio.Event()
         for event in self._open.values():
             event.set()
 
@@ -69,6 +70,10 @@ class CuttingProxy:
     def url(self) -> str:
         """Where clients connect."""
         return f"ws://127.0.0.1:{self.port}"
+
+    async def next_connection(self) -> None:
+        """Wait until another client, or the same one again, has connected."""
+        await self._connection.wait()
 
     def cut(self) -> None:
         """Cut every connection that stands. Later ones are served, and nothing is held or swallowed any more."""
@@ -107,6 +112,8 @@ class CuttingProxy:
         link = Link(writer, to_gateway[1])
         self.links.append(link)
         self.connected += 1
+        waited_for, self._connection = self._connection, asyncio.Event()
+        waited_for.set()
         try:
             async with asyncio.TaskGroup() as pumps:
                 pumps.create_task(self._pump(link, Way.TO_GATEWAY, reader))

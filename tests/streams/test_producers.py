@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
-from gateway.streams.producers import KEPT_S, MAX_ABSENT, WINDOW_RANGES, Producers, Window
+from gateway.protocol.wire import PRODUCER_KEPT_S as KEPT_S
+from gateway.streams.producers import MAX_ABSENT, WINDOW_RANGES, Producers, Window
 from gateway.streams.stream import Stream
 
 

@@ -1,0 +1,108 @@
+"""The messages of one stream, in the order of the calls, over as many sessions as it takes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.client.alias import Alias
+from gateway.client.job import Job
+from gateway.client.lane import Lane
+from gateway.client.outlet import Outlet
+from gateway.client.session import Session
+from gateway.errors import Code, ConnectionFailed, RequestRefused
+from gateway.protocol.messages import Kind
+from gateway.protocol.wire import PRODUCER_KEPT_S, Buffer
+
+
+class StreamLane(Lane):
+    """The messages of one stream, under the alias that it has on the present session.
+
+    Args:
+        outlet: the way out.
+        name: of the stream.
+        producer: the client's number; its sequences of the stream count on over all sessions.
+        drained: called with the name when the lane has become idle.
+    """
+
+    def __init__(self, outlet: Outlet, name: str, producer: int, drained: Callable[[str], None]) -> None:
+        super().__init__(outlet, name)
+        self._producer = producer
+        self._next_sequence = 1
+        self._alias: Alias | None = None
+        self._declared: Kind | None = None
+        self._when_drained = drained
+
+    def forget(self, alias: Alias) -> None:
+        """The gateway refused to open the stream: the next message asks again."""
+        if self._alias is alias:
+            self._alias = self._declared = None
+
+    def send_again(self, jobs: list[Job]) -> None:
+        """Send publishes again, before all others, of which the lost session has not told what became of them."""
+        lost_s = asyncio.get_running_loop().time()
+        again = sorted((job for job in jobs if job.ended and not job.abandoned), key=lambda job: job.sequence)
+        for job in again:
+            job.restart()
+            if job.lost_s is None:
+                job.lost_s = lost_s
+        self._send_again(again)
+
+    def _addressable(self, session: Session, job: Job) -> bool:
+        alias = self._alias
+        if job.kind is None or alias is None or alias.session is not session or alias.declared is job.kind:
+            return True
+        return alias.info is not None and alias.info.kind is job.kind
+
+    async def _wait_addressable(self, session: Session, job: Job) -> None:
+        if self._addressable(session, job) or self._alias is None:
+            return
+        info = await self._alias.answered()
+        if info.kind is not job.kind:
+            raise RequestRefused(Code.KIND_MISMATCH, f"stream {self.name} is {info.kind}, not {job.kind}")
+
+    def _begin(self, session: Session, job: Job) -> tuple[int, int, list[Buffer]]:
+        if not job.sequence:
+            job.sequence = self._next_sequence
+            self._next_sequence += job.count
+        before: list[Buffer] = []
+        alias = self._alias
+        if alias is None or alias.session is not session:
+            self._declared = job.kind or self._declared
+            alias = self._alias = self._outlet.aliases.open(
+                session, self.name, self._declared, self._producer, job.sequence
+            )
+            before.append(alias.opening())
+        if job.done is not None:
+            alias.awaiting[job.sequence] = job
+        return alias.number, job.sequence, before
+
+    async def _send(self, session: Session, job: Job) -> None:
+        lost_s = job.lost_s
+        if lost_s is not None and asyncio.get_running_loop().time() - lost_s > PRODUCER_KEPT_S:
+            raise ConnectionFailed("the gateway has forgotten by now what was published before")
+        await super()._send(session, job)
+
+    def _resuming(self, job: Job) -> bool:
+        if job.begun and job.done is None:
+            # Nobody waits for it. But it may be complete, which only an acknowledgement tells.
+            job.done = asyncio.get_running_loop().create_future()
+            job.done.add_done_callback(self._report)
+        return job.begun
+
+    async def _resumed(self, session: Session, job: Job, transfer: int) -> int | None:
+        assert job.done is not None
+        index = await self._outlet.resumptions.index_of(transfer, job.done)
+        if index == 0:
+            job.forget_sent()
+        if index is None and job.done.cancelled():
+            raise ConnectionFailed(f"gave up sending to {self.name}")
+        return index
+
+    def _report(self, done: asyncio.Future[object]) -> None:
+        if not done.cancelled() and (error := done.exception()) is not None:
+            assert isinstance(error, Exception)
+            self._outlet.report(error)
+
+    def _drained(self) -> None:
+        self._when_drained(self.name)
