@@ -15,27 +15,29 @@ TIMEOUT_S: Final = 60.0
 _runs: Final = itertools.count()
 
 
-def hold_load(mode: str, server: Server, protocol: str, **options: float) -> AbstractContextManager[dict[str, float]]:
+def hold_load(
+    mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float
+) -> AbstractContextManager[dict[str, float]]:
     """One run of the load generator, whose connections stay open until the block ends.
 
     Args:
-        mode: ``fanout``, ``latency``, ``tensors`` or ``idle``.
+        mode: ``fanout``, ``latency``, ``tensors``, ``idle``, ``publish`` or ``recovery``.
         protocol: ``frys``, ``frys-single``, ``frys-batch``, ``nats``, ``websocket`` or ``raw``.
+        workflow: where the stream stands; made up if absent, so that its offsets start at 0.
         options: of the program, see ``loadgen/load.h``.
 
     Raises:
         VerificationFailed: what came was not exactly what had been sent.
     """
-    # A stream of its own for each run: its offsets start at 0.
     fixed = {"port": server.port, "server-pid": server.pid, "protocol": protocol}
-    fixed["workflow"] = f"bench-{os.getpid()}-{next(_runs)}"
+    fixed["workflow"] = workflow or f"bench-{os.getpid()}-{next(_runs)}"
     arguments = [str(LOADGEN), mode]
     for name, value in (fixed | options).items():
         arguments += [f"--{name}", f"{value:.6f}" if isinstance(value, float) else str(value)]
     return loading(arguments, LOAD_CORE, TIMEOUT_S)
 
 
-def load(mode: str, server: Server, protocol: str, **options: float) -> dict[str, float]:
+def load(mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float) -> dict[str, float]:
     """One run of the load generator from beginning to end."""
-    with hold_load(mode, server, protocol, **options) as result:
+    with hold_load(mode, server, protocol, workflow, **options) as result:
         return result

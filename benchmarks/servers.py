@@ -40,6 +40,11 @@ def gateway(command: Sequence[str] = GATEWAY) -> AbstractContextManager[Server]:
     return serving("frys", command, _LISTENING, SERVER_CORE)
 
 
+def keeper() -> AbstractContextManager[Server]:
+    """The gateway with a history that holds what a benchmark publishes."""
+    return serving("frys", [sys.executable, "-m", "benchmarks.peers.keeper"], _LISTENING, SERVER_CORE)
+
+
 def nats() -> AbstractContextManager[Server]:
     """nats-server with its defaults; Go sees the one core that it is bound to."""
     return serving("nats-server", [nats_program(), "--addr", "127.0.0.1", "--port", "-1"], _NATS_LISTENING, SERVER_CORE)

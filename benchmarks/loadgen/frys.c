@@ -70,20 +70,45 @@ static void await_frame(struct connection *connection, int opcode)
     }
 }
 
+void frys_greet(struct connection *connection, const struct options *options)
+{
+    uint8_t message[1024];
+    upgrade(connection, options->port, "frys.v1");
+    send_all(connection->fd, message, hello_message(message, connection->mask));
+    await_frame(connection, WELCOME);
+}
+
+void frys_subscribe(const struct connection *connection, const struct options *options, const char *fields)
+{
+    uint8_t message[1024];
+    char body[512];
+    snprintf(body, sizeof body, "{\"request\":1,\"subscription\":1,\"pattern\":\"%s/*\"%s}", options->workflow, fields);
+    send_all(connection->fd, message, json_message(message, SUBSCRIBE, body, connection->mask));
+}
+
+void frys_settle(struct connection *connection)
+{
+    uint8_t message[64];
+    uint8_t *ping = message + write_header(message, PING_BYTES, connection->mask);
+    memset(ping, 0, PING_BYTES);
+    store32(ping, PING_BYTES);
+    ping[4] = PING;
+    mask_bytes(ping, PING_BYTES, connection->mask);
+    send_all(connection->fd, message, (size_t)(ping - message) + PING_BYTES);
+    await_frame(connection, PONG);
+}
+
 void frys_join(struct connection *connection, const struct options *options)
 {
     uint8_t message[1024];
     char body[512];
-    upgrade(connection, options->port, "frys.v1");
-    send_all(connection->fd, message, hello_message(message, connection->mask));
-    await_frame(connection, WELCOME);
+    frys_greet(connection, options);
     if (connection->publisher) {
         snprintf(body, sizeof body, "{\"alias\":1,\"stream\":\"%s/load\",\"kind\":\"event\"}", options->workflow);
         send_all(connection->fd, message, json_message(message, OPEN, body, connection->mask));
         await_frame(connection, STREAM);
     } else {
-        snprintf(body, sizeof body, "{\"request\":1,\"subscription\":1,\"pattern\":\"%s/*\"}", options->workflow);
-        send_all(connection->fd, message, json_message(message, SUBSCRIBE, body, connection->mask));
+        frys_subscribe(connection, options, "");
         await_frame(connection, SUBSCRIBED);
     }
 }
@@ -180,11 +205,27 @@ static void skip_body(struct connection *connection, const uint8_t *bytes, size_
     (void)connection, (void)bytes, (void)size;
 }
 
+/* 1: a frame that is no message and belongs here. What is recovered is announced once, all of it (spec section 7.3). */
+static inline int is_beside(struct connection *connection, int opcode, const uint8_t *frame)
+{
+    if (opcode == STREAM)
+        return 1;
+    if (!connection->replay_end || (opcode != REPLAY && opcode != SUBSCRIBED))
+        return 0;
+    if (opcode == REPLAY && (load32(frame + REPLAY_CODE_AT) || load64(frame + REPLAY_FIRST_AT) != connection->next
+                             || load64(frame + REPLAY_LAST_AT) + 1 != connection->replay_end))
+        fail("REPLAY of %llu to %llu, code %u, where %llu to %llu was expected",
+             (unsigned long long)load64(frame + REPLAY_FIRST_AT), (unsigned long long)load64(frame + REPLAY_LAST_AT),
+             load32(frame + REPLAY_CODE_AT), (unsigned long long)connection->next,
+             (unsigned long long)connection->replay_end - 1);
+    return 1;
+}
+
 static inline void on_message(struct connection *connection, int opcode, const uint8_t *frame, uint32_t seen,
                               uint32_t frame_bytes, const uint8_t *end)
 {
     (void)seen;
-    if (opcode == STREAM)
+    if (is_beside(connection, opcode, frame))
         return;
     if (opcode != MESSAGE || frame[5])
         refuse_frame(opcode, frame, end);
@@ -224,7 +265,7 @@ static inline void on_batch(struct connection *connection, int opcode, const uin
                             uint32_t frame_bytes, const uint8_t *end)
 {
     (void)seen;
-    if (opcode == STREAM)
+    if (is_beside(connection, opcode, frame))
         return;
     if (opcode != BATCH || frame[5])
         refuse_frame(opcode, frame, end);

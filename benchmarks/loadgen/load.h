@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct options {
-    const char *mode;     /* fanout, latency, tensors, idle */
+    const char *mode;     /* fanout, latency, tensors, idle, publish, recovery */
     const char *protocol; /* frys, frys-single, frys-batch, nats, websocket, raw */
     const char *workflow; /* first segment of the stream's name, so that each run has a stream of its own */
     int port;
@@ -22,7 +22,7 @@ struct options {
     double seconds; /* how long it publishes after the warm-up */
     double warmup;
     double rate;    /* latency: messages a second; 0: one in flight */
-    long count;     /* latency: samples; tensors: how many; idle: connections */
+    long count;     /* latency: samples; tensors: how many; idle: connections; publish and recovery: messages */
     long bytes;     /* tensors: of one payload */
     double patience; /* seconds without progress before giving up */
 };
@@ -35,6 +35,7 @@ struct connection {
     uint64_t skip;     /* bytes left of the frame under way that are not looked at */
     int opcode;        /* of that frame */
     uint64_t next;     /* number of the message that has to come next */
+    uint64_t replay_end; /* messages below this one have to be announced by REPLAY; 0: none */
     uint32_t carried;  /* bytes of an incomplete header, kept for the next read */
     uint8_t carry[64];
     int publisher;
@@ -91,7 +92,11 @@ void mask_bytes(uint8_t *bytes, size_t size, uint64_t mask);
 
 /* frys.c: frames of spec/protocol.md, the client's side */
 size_t hello_message(uint8_t *out, uint64_t mask);
+void frys_greet(struct connection *connection, const struct options *options);
+void frys_subscribe(const struct connection *connection, const struct options *options, const char *fields);
 void frys_join(struct connection *connection, const struct options *options);
+/* Waits until the server has taken everything that was sent on the connection. */
+void frys_settle(struct connection *connection);
 size_t data_header(uint8_t *out, uint32_t frame_bytes, int opcode, int flags, int dtype, uint32_t length);
 void answer_ping(const struct connection *connection, const uint8_t *frame);
 __attribute__((noreturn)) void refuse_frame(int opcode, const uint8_t *frame, const uint8_t *end);
@@ -105,6 +110,8 @@ void run_fanout(const struct options *options);
 void run_latency(const struct options *options);
 void run_tensors(const struct options *options);
 void run_idle(const struct options *options);
+void run_publish(const struct options *options);
+void run_recovery(const struct options *options);
 
 static inline uint16_t load16(const uint8_t *at) { uint16_t v; memcpy(&v, at, 2); return v; }
 static inline uint32_t load32(const uint8_t *at) { uint32_t v; memcpy(&v, at, 4); return v; }

@@ -64,11 +64,12 @@ int main(int count, char **arguments)
     signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing outlives the harness */
     static const struct { const char *mode; void (*run)(const struct options *); } modes[] = {
-        {"fanout", run_fanout}, {"latency", run_latency}, {"tensors", run_tensors}, {"idle", run_idle}};
+        {"fanout", run_fanout}, {"latency", run_latency}, {"tensors", run_tensors}, {"idle", run_idle},
+        {"publish", run_publish}, {"recovery", run_recovery}};
     for (size_t i = 0; i < sizeof modes / sizeof *modes; i++)
         if (!strcmp(modes[i].mode, options.mode)) {
             modes[i].run(&options);
             return 0;
         }
-    fail("unknown mode \"%s\": fanout, latency, tensors or idle", options.mode);
+    fail("unknown mode \"%s\": fanout, latency, tensors, idle, publish or recovery", options.mode);
 }

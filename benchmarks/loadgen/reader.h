@@ -18,6 +18,7 @@ static inline uint32_t wanted(int opcode, uint32_t frame_bytes)
                   : opcode == BATCH ? DATA_HEADER + BATCH_BLOCK + DESCRIPTOR + 8
                   : opcode == CHUNK ? CHUNK_HEADER + 8
                   : opcode == END ? END_BYTES
+                  : opcode == REPLAY ? REPLAY_BYTES
                   : opcode == PING ? PING_BYTES : 8;
     return want < frame_bytes ? want : frame_bytes;
 }

@@ -1,0 +1,89 @@
+"""Benchmark 7: a subscriber that missed 100,000 messages of an ``event`` stream asks for them.
+
+From SUBSCRIBE with ``since`` to the last message that was missed; then live messages, without a gap at the seam. The
+raw socket's are published while the missed ones are on their way.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from functools import partial
+from typing import Final
+
+from benchmarks import recovery_clients, sdk_clients, servers
+from benchmarks.load import load
+from benchmarks.machine import LOAD_CORE
+from benchmarks.processes import Server
+from benchmarks.report import Bar, Section, grid, spread
+from benchmarks.samples import Result, Samples
+from benchmarks.sdk import SPAWN, child, result_of
+from benchmarks.settings import Settings
+
+MISSED: Final = 100_000
+PAYLOAD_BYTES: Final = sdk_clients.RECORD_BYTES
+PACK: Final = 64
+"""Messages in a WebSocket message, or in a record batch."""
+LIMIT: Final = 1.0
+"""Millions of messages a second."""
+
+MESSAGES: Final = "published in frames of their own"
+BATCHES: Final = f"published in record batches of {PACK}"
+RAW: Final = "raw socket"
+SDK_MESSAGES: Final = "SDK, one by one"
+SDK_BATCHES: Final = "SDK, `batches()`"
+PUBLISHED: Final = ((MESSAGES, "frys"), (BATCHES, "frys-batch"))
+
+_runs: Final = itertools.count()
+
+
+def _recover_raw(server: Server, protocol: str, missed: int) -> Result:
+    return load("recovery", server, protocol, count=missed, payload=PAYLOAD_BYTES, pack=PACK)
+
+
+def _recover_by_sdk(server: Server, protocol: str, missed: int, *, in_batches: bool, every_byte: bool) -> Result:
+    workflow = f"recovery-{os.getpid()}-{next(_runs)}"
+    published = load("publish", server, protocol, workflow=workflow, count=missed, payload=PAYLOAD_BYTES, pack=PACK)
+    results: sdk_clients.Results = SPAWN.Queue()
+    plan = sdk_clients.Plan(f"ws://127.0.0.1:{server.port}", f"{workflow}/load")
+    arguments = plan, LOAD_CORE, results, int(published["messages"]), in_batches, every_byte
+    with child(recovery_clients.recover, *arguments) as subscriber:
+        return result_of(results, subscriber)
+
+
+def run(settings: Settings) -> Section:
+    """Measures; returns the section of the report."""
+    samples = Samples()
+    missed = settings.count(MISSED)
+    with servers.keeper() as server:
+        server.settle()
+        for round_number in range(settings.repeats):
+            for what, protocol in PUBLISHED:
+                samples.take(what, RAW, partial(_recover_raw, server, protocol, missed), "per_second")
+                for whom, in_batches in ((SDK_MESSAGES, False), (SDK_BATCHES, True)):
+                    # Looking into every payload costs more than receiving it: once, before the rounds that count.
+                    if not round_number:
+                        _recover_by_sdk(server, protocol, missed, in_batches=in_batches, every_byte=True)
+                    measure = partial(
+                        _recover_by_sdk, server, protocol, missed, in_batches=in_batches, every_byte=False
+                    )
+                    samples.take(what, whom, measure, "per_second")
+
+    whats = [what for what, _ in PUBLISHED]
+    whoms = (RAW, SDK_MESSAGES, SDK_BATCHES)
+    bars = tuple(
+        Bar(f"{whom}, {what}", samples.median(what, whom, "per_second") / 1e6, LIMIT, "M/s")
+        for what in whats
+        for whom in whoms
+    )
+    text = (
+        f"{missed:,} missed messages of {PAYLOAD_BYTES} bytes, from SUBSCRIBE with `since` to the last of them: "
+        f"messages a second, median of {settings.repeats} (lowest–highest). Every offset is verified, and that about "
+        "1,000 live messages follow without a gap."
+    )
+    tables = (grid(samples, "messages/s", whats, whoms, partial(_cell, samples)),)
+    return Section("Recovery", text, tables, bars, tuple(samples.failures))
+
+
+def _cell(samples: Samples, what: str, whom: str) -> str:
+    return spread(samples, what, whom, "per_second")

@@ -1,0 +1,76 @@
+"""The subscriber of ``recovery.py`` that uses the SDK: the whole program of a process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.processes import VerificationFailed
+from benchmarks.sdk_clients import RECORD_BYTES, Plan, Results, run_client
+from gateway.client import Client, Subscription, connect
+
+LIVE: Final = 1000
+"""Messages that are published when the missed ones are there."""
+
+
+def recover(plan: Plan, core: int, results: Results, missed: int, in_batches: bool, every_byte: bool) -> None:
+    """Recovers ``missed`` messages, then takes some live ones; verifies every offset.
+
+    Args:
+        in_batches: take record batches, not messages one by one.
+        every_byte: verify each message's number in its payload as well, which costs more than receiving it.
+    """
+    run_client(core, _recover(plan, results, missed, in_batches=in_batches, every_byte=every_byte))
+
+
+async def _recover(plan: Plan, results: Results, missed: int, *, in_batches: bool, every_byte: bool) -> None:
+    async with connect(plan.url, client_type="agent", client_id="latecomer") as client:
+        subscription = client.subscribe(plan.stream, since=0)
+        begin = time.monotonic()
+        offsets = _batches(subscription, every_byte) if in_batches else _messages(subscription, every_byte)
+        expected = 0
+        seconds = 0.0
+        async for first, count in offsets:
+            if first != expected:
+                raise VerificationFailed(f"offset {first} where {expected} was expected")
+            expected += count
+            if expected == missed:
+                seconds = time.monotonic() - begin
+                _publish_live(client, plan.stream, missed)
+            elif expected == missed + LIVE:
+                break
+        stats = subscription.stats
+        await subscription.close()
+    if stats.replayed != missed or stats.received != missed + LIVE or stats.dropped or stats.duplicates:
+        raise VerificationFailed(f"{missed} messages were missed, and the subscription counts {stats}")
+    results.put({"per_second": missed / seconds, "messages": missed})
+
+
+async def _messages(subscription: Subscription, every_byte: bool) -> AsyncIterator[tuple[int, int]]:
+    async for message in subscription:
+        if every_byte:
+            _check_numbers(message.tensor.reshape(1, -1), message.offset)
+        yield message.offset, 1
+
+
+async def _batches(subscription: Subscription, every_byte: bool) -> AsyncIterator[tuple[int, int]]:
+    async for batch in subscription.batches():
+        if every_byte:
+            _check_numbers(batch.array, batch.offset)
+        yield batch.offset, batch.count
+
+
+def _check_numbers(records: np.ndarray[Any, Any], offset: int) -> None:
+    met = np.ascontiguousarray(records[:, :8]).view("<u8").ravel()
+    if records.shape[1] != RECORD_BYTES or not np.array_equal(met, np.arange(offset, offset + len(met), dtype="<u8")):
+        raise VerificationFailed(f"records {met} of {records.shape[1]} bytes at offset {offset}")
+
+
+def _publish_live(client: Client, stream: str, first: int) -> None:
+    record = np.zeros(RECORD_BYTES, np.uint8)
+    for number in range(first, first + LIVE):
+        record[:8] = np.array([number], "<u8").view(np.uint8)
+        client.publish_nowait(stream, record)
