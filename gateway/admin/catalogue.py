@@ -102,6 +102,7 @@ def _stream(stream: StreamSnapshot) -> dict[str, Any]:
         "epoch": stream.epoch,
         "next_offset": stream.next_offset,
         "subscribers": stream.subscribers,
+        "viewers": stream.viewers,
         "published_bytes": stream.published_bytes,
         "newest": newest,
     }

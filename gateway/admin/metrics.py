@@ -62,6 +62,11 @@ class CoreCollector(Collector):
         yield CounterMetricFamily(
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
+        computed, conflated = snapshot.view_counts
+        yield CounterMetricFamily("frys_computed_views", "Entries that were computed for views.", computed)
+        yield CounterMetricFamily(
+            "frys_conflated_views", "Versions of states that were not computed for a view: a newer one came.", conflated
+        )
 
 
 def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
@@ -72,6 +77,7 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("frys_greeting_connections", "Connections that have not said HELLO.", snapshot.greeting)
     yield GaugeMetricFamily("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
     yield GaugeMetricFamily("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
+    yield GaugeMetricFamily("frys_views", "Distinct views that somebody receives.", snapshot.views)
     yield GaugeMetricFamily("frys_outbox_bytes", "Bytes waiting in outboxes, shared ones counted by each.",
                             snapshot.outbox_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",

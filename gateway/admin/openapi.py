@@ -119,6 +119,7 @@ _SCHEMAS: Final[Node] = {
         epoch=_INTEGER,
         next_offset=_INTEGER,
         subscribers=_INTEGER,
+        viewers={**_INTEGER, "description": "Connections that receive views of it, each view counted."},
         published_bytes=_INTEGER,
         newest={
             "type": ["array", "null"],

@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from gateway.connections.core import Core
 from gateway.connections.session import Session
+from gateway.connections.views import ViewCounts
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -93,6 +94,9 @@ class CoreSnapshot:
     """Written to connections and not yet taken by the operating system."""
     conflated_messages: int
     dropped_messages: int
+    views: int
+    """Distinct views that somebody receives."""
+    view_counts: ViewCounts
 
 
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
@@ -149,6 +153,9 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         kinds[stream.kind] = [so_far + more for so_far, more in zip(kinds[stream.kind], (1, *counts), strict=True)]
         if not index % STEP:
             yield
+    views = core.hub.views
+    for kind in kinds:
+        kinds[kind][3] += views.delivered_messages(kind)
     return CoreSnapshot(
         draining=core.draining,
         greeting=sums["greeting"],
@@ -161,6 +168,8 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         transport_bytes=sums["transport_bytes"],
         conflated_messages=sums["conflated"],
         dropped_messages=sums["dropped"],
+        views=len(views),
+        view_counts=views.counts,
     )
 
 

@@ -29,6 +29,7 @@ from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, SUBPROTOCOL_JSON, Buffer, Opcode
+from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
@@ -65,7 +66,8 @@ class TextFormat:
         self._pool = pool
         self._clock = clock
         self._max_bytes = max_bytes
-        self._streams: dict[int, str] = {}
+        self._streams: dict[int, tuple[str, int | None]] = {}
+        """By id the name; and the id again, if it is a view's."""
         self.expected: dict[tuple[int, int], tuple[int | None, str]] = {}
         """Publishes on their way in: by (alias, sequence) the ``id`` and the stream."""
         self.answering: int | None = None
@@ -81,11 +83,12 @@ class TextFormat:
                 request, stream = self.expected.pop((message.alias, message.sequence), (None, ""))
                 text = write_ack(JsonAck(request, stream, message.offset, message.durability), timestamp=now)
             case Gap():
-                stream = self._streams.get(message.stream, "")
-                text = write_gap(JsonGap(stream, message.code, message.first, message.last), timestamp=now)
+                stream, view = self._streams.get(message.stream, ("", None))
+                text = write_gap(JsonGap(stream, message.code, message.first, message.last, view), timestamp=now)
             case Replay():
-                stream = self._streams.get(message.stream, "")
-                text = write_replay(JsonReplay(stream, message.code, message.first, message.last), timestamp=now)
+                stream, view = self._streams.get(message.stream, ("", None))
+                replay = JsonReplay(stream, message.code, message.first, message.last, view)
+                text = write_replay(replay, timestamp=now)
             case Pong():
                 text = write_pong(message, timestamp=now)
             case Cancel():
@@ -94,7 +97,7 @@ class TextFormat:
                 return b""
             case StreamInfo():
                 if message.id is not None:
-                    self._streams[message.id] = message.stream
+                    self._streams[message.id] = message.stream, None if message.subscription is None else message.id
                 text = write_session_text(message, timestamp=now)
             case Error():
                 text = write_session_text(self._own_words(message), timestamp=now)
@@ -138,7 +141,7 @@ class TextFormat:
             None,
             None,
             memoryview(b""),
-            None,
+            message.extensions,
         )
         try:
             self._check_size(message.plan.payload_bytes)
@@ -201,6 +204,8 @@ class TextFormat:
             timestamp=parsed.timestamp_ns / 1e9,
             offset=None if direct else parsed.offset,
             epoch=source.epoch if isinstance(source, Stream) else None,
+            view=source.id if isinstance(source, DerivedStream) else None,
+            quantized=None if parsed.extensions is None else parsed.extensions.quantized,
             client_id=None if publisher is None else publisher.connection.client_id,
             client_type=None if publisher is None else publisher.connection.client_type.value,
         )
@@ -218,7 +223,8 @@ class TextFormat:
             )
             return write_message(reply)
         last = parsed.offset + parsed.count - 1
-        return write_gap(JsonGap(source.name, refusal.code, parsed.offset, last))
+        view = source.id if isinstance(source, DerivedStream) else None
+        return write_gap(JsonGap(source.name, refusal.code, parsed.offset, last, view))
 
     def _check_size(self, payload_bytes: int) -> None:
         """Before a payload is decoded: it may be a thousand times larger than what came."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import NamedTuple
 
 from gateway.connections.derivation import Derivation, ViewSurroundings
 from gateway.connections.fanout import Fanout
@@ -19,6 +20,15 @@ from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
 
 _VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
+
+
+class ViewCounts(NamedTuple):
+    """What views have cost, and spared."""
+
+    computed_entries: int = 0
+    """Runs and large messages that were computed."""
+    conflated_messages: int = 0
+    """Versions that were not: a newer one came before, or the view did not fit them."""
 
 
 class Views:
@@ -42,20 +52,38 @@ class Views:
         self._surroundings = surroundings
         self._fanout_of = fanout_of
         self._new_fanout = new_fanout
-        self._derivations: dict[tuple[Stream, View], Derivation] = {}
+        self._of_streams: dict[Stream, dict[View, Derivation]] = {}
         self._sessions: dict[Session, None] = {}
         """Those that have a view of anything."""
+        self._past = ViewCounts()
+        self._past_deliveries = dict.fromkeys(_VIEWABLE, 0)
+
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._derivations)
+        return self._count
 
     def __iter__(self) -> Iterator[Derivation]:
-        return iter(self._derivations.values())
+        for derivations in self._of_streams.values():
+            yield from derivations.values()
 
     @property
     def idle(self) -> bool:
         """Whether nothing is being computed or encoded."""
-        return all(derivation.idle for derivation in self._derivations.values())
+        return all(derivation.idle for derivation in self)
+
+    @property
+    def counts(self) -> ViewCounts:
+        """What was computed since the start, also for views that nobody has any more."""
+        return ViewCounts(
+            self._past.computed_entries + sum([derivation.computed_entries for derivation in self]),
+            self._past.conflated_messages + sum([derivation.conflated_messages for derivation in self]),
+        )
+
+    def delivered_messages(self, kind: Kind) -> int:
+        """Messages of views of streams of this kind that were written to receivers or queued for them, each counted."""
+        live = sum([view.fanout.delivered_messages for view in self if view.source.kind is kind])
+        return self._past_deliveries.get(kind, 0) + live
 
     def check(self, pattern: Pattern, view: View) -> None:
         """Refuse a subscription that names one stream whose newest state the view does not fit.
@@ -83,7 +111,7 @@ class Views:
         if not session.views:
             del self._sessions[session]
         for stream in self._streams.matching(wanted.pattern):
-            derivation = self._derivations.get((stream, wanted.view))
+            derivation = self._derivation(stream, wanted.view)
             if derivation is not None:
                 self._leave(derivation, session, subscription)
 
@@ -101,8 +129,11 @@ class Views:
 
     def receivers_of(self, stream: Stream) -> int:
         """How many connections receive views of a stream, each view counted."""
-        views = (derivation for derivation in self._derivations.values() if derivation.source.parent is stream)
-        return sum([len(delivery) for derivation in views for delivery in derivation.fanout.classes])
+        derivations = self._of_streams.get(stream, {}).values()
+        return sum([len(delivery) for derivation in derivations for delivery in derivation.fanout.classes])
+
+    def _derivation(self, stream: Stream, view: View) -> Derivation | None:
+        return self._of_streams.get(stream, {}).get(view)
 
     def _join(self, session: Session, subscription: int, stream: Stream, view: View, since: Since | None) -> None:
         connection = session.connection
@@ -111,7 +142,7 @@ class Views:
         except RequestRefused as refusal:
             connection.refuse(refusal, subscription=subscription, stream=stream.name)
             return
-        derivation = self._derivations.get((stream, view))
+        derivation = self._derivation(stream, view)
         if derivation is None:
             derivation = self._derive(stream, view)
         derivation.receivers[session, subscription] = None
@@ -128,7 +159,8 @@ class Views:
         parent = self._fanout_of(stream)
         source = DerivedStream(self._streams.next_id(), stream, view, parent.delivered)
         derivation = Derivation(source, self._new_fanout(source), self._surroundings)
-        self._derivations[stream, view] = derivation
+        self._of_streams.setdefault(stream, {})[view] = derivation
+        self._count += 1
         parent.taps.append(derivation.take)
         if parent.newest is not None:
             derivation.take_newest(parent.newest)
@@ -141,10 +173,23 @@ class Views:
         if not any(other is session for other, _ in derivation.receivers):
             derivation.fanout.leave(session.connection)
         if not derivation.receivers:
-            source = derivation.source
-            del self._derivations[source.parent, source.view]
-            self._fanout_of(source.parent).taps.remove(derivation.take)
-            derivation.close()
+            self._end(derivation)
+
+    def _end(self, derivation: Derivation) -> None:
+        """Nobody has it any more."""
+        self._past = ViewCounts(
+            self._past.computed_entries + derivation.computed_entries,
+            self._past.conflated_messages + derivation.conflated_messages,
+        )
+        source = derivation.source
+        self._past_deliveries[source.kind] += derivation.fanout.delivered_messages
+        siblings = self._of_streams[source.parent]
+        del siblings[source.view]
+        if not siblings:
+            del self._of_streams[source.parent]
+        self._count -= 1
+        self._fanout_of(source.parent).taps.remove(derivation.take)
+        derivation.close()
 
     def _check_stream(self, stream: Stream, view: View) -> None:
         """Whether there can be this view of a stream at all, whatever it holds."""
@@ -154,7 +199,7 @@ class Views:
         if view.max_rate_hz is not None and stream.kind is not Kind.STATE:
             raise RequestRefused(Code.INVALID_VIEW, f"{what}: only of a state messages may be left out for a rate")
         limit = self._surroundings.limits.max_views
-        if len(self._derivations) >= limit and (stream, view) not in self._derivations:
+        if self._count >= limit and self._derivation(stream, view) is None:
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"{what}: the gateway has max_views={limit} already")
 
     def _check_newest(self, stream: Stream, view: View) -> None:

@@ -16,6 +16,7 @@ import orjson
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.dtypes import dtype_name, dtype_named
 from gateway.protocol.durability import Durability
+from gateway.protocol.extensions import Quantization
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, JsonBody
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta
@@ -56,6 +57,9 @@ class JsonMessage:
     epoch: int | None = None
     client_id: str | None = None
     client_type: str | None = None
+    view: int | None = None
+    """The id of the view that it belongs to; None: of the stream itself."""
+    quantized: Quantization | None = None
 
     @property
     def timestamp_ns(self) -> int | None:
@@ -232,6 +236,8 @@ def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> byte
         "peer": message.peer,
         "offset": message.offset,
         "epoch": message.epoch,
+        "view": message.view,
+        "quantized": None if message.quantized is None else _quantized(message.quantized),
     }
     text = write_envelope(
         message.message_type,
@@ -245,6 +251,14 @@ def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> byte
     )
     _check_size(len(text), max_bytes)
     return text
+
+
+def _quantized(quantized: Quantization) -> dict[str, Any]:
+    return {
+        "dtype": dtype_name(quantized.dtype),
+        "scale": quantized.scale,
+        "zero_point": quantized.zero_point,
+    }
 
 
 def write_envelope(

@@ -50,6 +50,8 @@ class JsonGap:
     code: int
     first: int
     last: int
+    view: int | None = None
+    """The id of the view that they are of; None: of the stream itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class JsonReplay:
     code: int
     first: int
     last: int
+    view: int | None = None
 
 
 TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | JsonReplay | Ping | Pong | Cancel
@@ -114,12 +117,13 @@ def _read_ack(body: JsonBody) -> JsonAck:
 def _read_gap(body: JsonBody) -> JsonGap:
     payload = body.nested("payload")
     first, last = payload.integer("first"), payload.integer("last")
-    return JsonGap(payload.text("stream"), payload.integer("code", U32_MAX), first, last)
+    view = payload.integer_or_none("view", U32_MAX)
+    return JsonGap(payload.text("stream"), payload.integer("code", U32_MAX), first, last, view)
 
 
 def _read_replay(body: JsonBody) -> JsonReplay:
     gap = _read_gap(body)
-    return JsonReplay(gap.stream, gap.code, gap.first, gap.last)
+    return JsonReplay(gap.stream, gap.code, gap.first, gap.last, gap.view)
 
 
 def _read_ping(body: JsonBody) -> Ping:
@@ -176,14 +180,17 @@ def write_ack(ack: JsonAck, *, timestamp: float | None = None) -> bytes:
 
 def write_gap(gap: JsonGap, *, timestamp: float | None = None) -> bytes:
     """The text that announces messages that will not come."""
-    payload = {"stream": gap.stream, "code": gap.code, "first": gap.first, "last": gap.last}
-    return _write("gap", payload, timestamp=timestamp)
+    return _write("gap", _range(gap), timestamp=timestamp)
 
 
 def write_replay(replay: JsonReplay, *, timestamp: float | None = None) -> bytes:
     """The text that announces messages from history."""
-    payload = {"stream": replay.stream, "code": replay.code, "first": replay.first, "last": replay.last}
-    return _write("replay", payload, timestamp=timestamp)
+    return _write("replay", _range(replay), timestamp=timestamp)
+
+
+def _range(of: JsonGap | JsonReplay) -> dict[str, Any]:
+    fields = {"stream": of.stream, "code": of.code, "first": of.first, "last": of.last}
+    return fields if of.view is None else {**fields, "view": of.view}
 
 
 def write_ping(ping: Ping, *, id: int | None = None, timestamp: float | None = None) -> bytes:

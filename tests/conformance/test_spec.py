@@ -160,6 +160,7 @@ def test_limits() -> None:
         "max_transfers",
         "max_requests",
         "max_streams",
+        "max_views",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 
 import numpy as np
+import orjson
 import pytest
 
 from gateway.connections.connection import DeliverySettings
@@ -218,3 +219,40 @@ def test_a_large_message_is_written_in_a_thread_and_keeps_its_place() -> None:
     assert len(world.workers) == 1
     assert not peer.texts()
     assert [text["offset"] for text in news(peer, world)] == [0, 1]
+
+
+def test_views_are_told_apart_by_their_ids_and_say_what_their_integers_stand_for() -> None:
+    world = World()
+    peer = person(world)
+    publisher = world.publisher("wf-42/loss")
+    asked = {1: {"slice": [0]}, 2: {"dtype": "uint8"}, 3: None}
+    for number, view in asked.items():
+        payload = {"pattern": "wf-42/*", "view": view}
+        peer.send(orjson.dumps({"id": number, "message_type": "subscribe", "payload": payload}))
+    announced = [text["payload"] for text in news(peer, world) if text["message_type"] == "stream"]
+    ids = {stream.get("subscription"): stream["id"] for stream in announced}
+    publisher.publish_array(0, np.array([0.0, 127.5]))
+    messages = {text.get("view"): text for text in news(peer, world)}
+    row, quantized, whole = messages[ids[1]], messages[ids[2]], messages[None]
+    assert row["payload"] == {"dtype": "float64", "shape": [], "data": base64.b64encode(bytes(8)).decode()}
+    assert quantized["quantized"] == {"dtype": "float64", "scale": 0.5, "zero_point": 0.0}
+    assert quantized["payload"] == {"dtype": "uint8", "shape": [2], "data": "AP8="}
+    assert whole["payload"]["shape"] == [2]
+    assert not {"view", "quantized"} & set(whole)
+    publisher.publish_array(0, np.array(1.0))
+    told = news(peer, world)
+    (gap,) = [text["payload"] for text in told if text["message_type"] == "gap"]
+    assert gap == {"stream": "wf-42/loss", "code": Code.INVALID_VIEW, "first": 1, "last": 1, "view": ids[1]}
+    (error,) = [text["payload"] for text in told if text["message_type"] == "error"]
+    assert (error["code"], error["stream"], error["subscription"]) == (Code.INVALID_VIEW, "wf-42/loss", 1)
+
+
+def test_a_large_result_of_a_view_arrives_in_one_piece() -> None:
+    world = World(limits=Limits(chunk_bytes=CHUNK_BYTES))
+    peer = person(world)
+    publisher = world.publisher("wf-42/loss")
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf-42/*","view":{"dtype":"uint8"}}}')
+    publisher.publish_array(0, np.linspace(0, 255, 10_000))
+    arrived = only(peer, world, "message")
+    assert arrived["quantized"] == {"dtype": "float64", "scale": 1.0, "zero_point": 0.0}
+    assert len(base64.b64decode(arrived["payload"]["data"])) == 10_000

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gateway.connections.snapshots import stream_snapshot
+from gateway.connections.views import ViewCounts
 from gateway.errors import Code
+from gateway.ids import StreamName
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind, StreamInfo
@@ -41,7 +44,7 @@ def test_a_late_joiner_gets_the_view_of_the_newest_state_by_an_id_of_its_own() -
     publisher.publish_array(0, FIELD, headers={"step": 7})
     peer = viewer(world, "wf/field", View(np.s_[::4, ::4], "float16"))
     (info,) = streams_of(peer)
-    parent = world.core.streams.get(info.stream)  # type: ignore[arg-type]  # it is a stream's name
+    parent = world.core.streams.get(StreamName(info.stream))
     assert parent is not None
     assert (info.stream, info.kind, info.epoch, info.offset) == ("wf/field", Kind.STATE, parent.epoch, 2)
     assert (info.subscription, info.since) == (1, 1)
@@ -303,3 +306,25 @@ def test_several_tensors_and_messages_without_one() -> None:
     (arrival,) = all_of_it.read().arrivals
     assert [(spec.name, spec.shape) for spec in arrival.specs] == [("0", (2, 8)), ("1", (2,))]
     assert arrays_of(one) == [FIELD[0].tolist()]
+
+
+def test_what_views_cost_and_deliver_is_counted_also_when_nobody_has_them_any_more() -> None:
+    world = World()
+    publisher = world.publisher("wf/field", kind=Kind.STATE)
+    peer = viewer(world, "wf/field", COARSE)
+    second = viewer(world, "wf/*", COARSE, "second")
+    stream = world.core.streams.get(StreamName("wf/field"))
+    assert stream is not None
+    views = world.core.hub.views
+    assert (views.receivers_of(stream), stream_snapshot(world.core, stream).viewers) == (2, 2)
+    for step in range(3):
+        publisher.publish_array(0, FIELD + step)  # the second waits for the first, and gives way to the third
+    world.settle()
+    assert views.counts == ViewCounts(computed_entries=2, conflated_messages=1)
+    assert views.delivered_messages(Kind.STATE) == 4
+    peer.drop()
+    assert views.receivers_of(stream) == 1
+    before = views.counts, views.delivered_messages(Kind.STATE), views.delivered_messages(Kind.EVENT)
+    second.drop()
+    assert len(views) == 0
+    assert (views.counts, views.delivered_messages(Kind.STATE), views.delivered_messages(Kind.EVENT)) == before

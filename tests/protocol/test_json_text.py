@@ -20,12 +20,14 @@ from gateway.protocol.json_message import JsonMessage, write_message
 from gateway.protocol.json_text import (
     JsonAck,
     JsonGap,
+    JsonReplay,
     TextMessage,
     parse_text,
     write_ack,
     write_gap,
     write_ping,
     write_pong,
+    write_replay,
     write_session_text,
 )
 from gateway.protocol.messages import (
@@ -94,10 +96,12 @@ def test_every_session_message_is_there() -> None:
         (write_ack(JsonAck(None, "a/b", 0), timestamp=1.0), JsonAck(None, "a/b", 0)),
         (write_ack(JsonAck(1, "a/b", 0, Durability.OS)), JsonAck(1, "a/b", 0, Durability.OS)),
         (write_gap(JsonGap("a/b", 5208, 7, 9)), JsonGap("a/b", 5208, 7, 9)),
+        (write_gap(JsonGap("a/b", 5217, 7, 9, 8)), JsonGap("a/b", 5217, 7, 9, 8)),
+        (write_replay(JsonReplay("a/b", 0, 7, 9, 8)), JsonReplay("a/b", 0, 7, 9, 8)),
         (write_ping(Ping(-(2**63)), id=1), Ping(-(2**63))),
         (write_pong(Pong(1, 2, 2**63 - 1)), Pong(1, 2, 2**63 - 1)),
     ],
-    ids=["ack", "ack without id", "ack with durability", "gap", "ping", "pong"],
+    ids=["ack", "ack without id", "ack with durability", "gap", "gap of a view", "replay of a view", "ping", "pong"],
 )
 def test_signals(written: bytes, message: TextMessage) -> None:
     assert parse_text(written) == message
