@@ -106,6 +106,7 @@ class CommitGate:
             refuse: called instead if they cannot be stored; then they are not there, nor is anything behind them.
             origin: who published them, where producers count.
         """
+        stream.expect(entry)
         waiting = _Waiting(entry, deliver, refuse)
         self._waiting.setdefault(stream, deque()).append(waiting)
         self._store.append(stream, entry, lambda error: self._stored(stream, waiting, error), origin)

@@ -142,7 +142,13 @@ class Hub:
     def _join(self, session: Session, stream: Stream, fanout: Fanout, since: Since | None) -> None:
         start = fanout.start(session.connection, since)
         info = StreamInfo(
-            stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset, durability=stream.durability
+            stream.id,
+            stream.name,
+            stream.kind,
+            stream.epoch,
+            stream.next_offset,
+            durability=stream.durability,
+            schema=stream.declared,
         )
         session.connection.send(replace(info, since=start.offset, recovered=start.recovered))
         fanout.join(session.connection, start)

@@ -16,7 +16,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
-from gateway.protocol.meta import Meta
+from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Abort, Ack, End, Resume
 from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
@@ -166,9 +166,9 @@ class Intake:
             problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
             self._refuse(session, inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
             return
-        if isinstance(message, LargePatch) and isinstance(message.source, Stream):
+        if isinstance(message.source, Stream):
             try:
-                self._patching.take_large(message.source, message)
+                self._check_again(message.source, message)
             except RequestRefused as refusal:
                 self._refuse(session, inbound, refusal)
                 return
@@ -284,6 +284,13 @@ class Intake:
         self._sweep_later()
         fanout.begin(message, session.connection.codecs, inbound.itemsize)
         return inbound
+
+    def _check_again(self, stream: Stream, message: LargeMessage) -> None:
+        """What the state was, or was declared to be, may have changed since the head came."""
+        if isinstance(message, LargePatch):
+            self._patching.take_large(stream, message)
+        elif stream.schema is not None:
+            stream.schema.check(parse_meta(message.meta).specs, stream.name)
 
     def _check_transfer(self, session: Session, plan: ChunkPlan) -> None:
         if plan.transfer in session.transfers:

@@ -71,7 +71,7 @@ class Patching:
             raise _refused(f"{where} in {met}: a patch is a message of one tensor")
         if stream.durable:
             raise _refused(f"{where}, which outlives the gateway (durability {stream.durability}): publish it whole")
-        newest = stream.newest
+        newest = stream.latest
         if newest is None:
             raise _refused(f"{where}, which holds no state yet: publish it whole first")
         patch = patch_of(newest)
@@ -133,9 +133,9 @@ class Patching:
         timestamp_ns: int,
     ) -> Patch:
         change = Change(self.check(stream, region, Opcode.MESSAGE, meta), region, pieces)
-        assert stream.newest is not None
+        assert stream.latest is not None
         return Patch(
-            stream.newest,
+            stream.latest,
             stream.next_offset,
             change,
             headers=headers,

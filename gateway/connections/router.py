@@ -103,7 +103,7 @@ class Router:
         if route is None or route.stream is None or route.fanout is None or route.transfer is not None:
             return 0
         stream = route.stream
-        if stream.kind is Kind.COLLABORATION and route.fanout.queue_full:
+        if stream.schema is not route.schema or (stream.kind is Kind.COLLABORATION and route.fanout.queue_full):
             return 0
         if stream.durable and self._gate.full:
             return 0
@@ -275,6 +275,8 @@ class Router:
         region = None if parsed.extensions is None else parsed.extensions.region
         if region is not None:
             self._patching.check(stream, Region(region), parsed.opcode, meta)
+        elif stream.schema is not None:
+            stream.schema.check(meta.specs, stream.name)
         if parsed.plan is not None:
             self._intake.begin_publish(session, parsed, meta, route)
             return
@@ -306,6 +308,7 @@ class Router:
         assert fanout is not None
         if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
             route.meta, route.payload_bytes, route.itemsize = bytes(parsed.meta), len(parsed.payload), itemsize
+            route.schema = None if route.stream is None else route.stream.schema
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
         return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)

@@ -11,6 +11,7 @@ from gateway.connections.outstanding import Desk
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.names import Pattern
+from gateway.protocol.schema import Schema
 from gateway.protocol.views import View
 from gateway.streams.large import LargeMessage
 from gateway.streams.producers import Window
@@ -33,7 +34,8 @@ class Route:
         transfer: the large message that is under way to this alias, by the client's number.
         meta: the last meta block without headers that was found good, and of its messages
         payload_bytes: the size of the payload,
-        itemsize: the size of an element.
+        itemsize: the size of an element,
+        schema: what the stream was declared to hold.
     """
 
     __slots__ = (
@@ -44,6 +46,7 @@ class Route:
         "next_sequence",
         "payload_bytes",
         "refusal",
+        "schema",
         "stream",
         "transfer",
         "window",
@@ -60,6 +63,7 @@ class Route:
         self.meta = b""
         self.payload_bytes = _NO_PAYLOAD
         self.itemsize = 1
+        self.schema: Schema | None = None
 
     def superseded(self) -> None:
         """Part of :class:`~gateway.streams.producers.Holder`: what still comes to the alias is refused."""

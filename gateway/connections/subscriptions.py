@@ -21,6 +21,7 @@ from gateway.protocol.messages import (
     Unsubscribed,
 )
 from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address, is_group
+from gateway.protocol.schema import Schema
 from gateway.protocol.state import State
 from gateway.protocol.views import View
 from gateway.streams.producers import Producers
@@ -148,10 +149,13 @@ class Subscriptions:
             connection.send(StreamInfo(None, request.stream, alias=request.alias))
             return
         name = check_stream_name(request.stream)
+        schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
         if not self._authorizer.may_publish(connection.client_id, name):
             raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
         route.stream, route.fanout = self._hub.open(name, request.kind, request.durability)
         stream = route.stream
+        if schema is not None:
+            stream.declare(schema)
         route.next_sequence = request.sequence or 1
         if request.producer is not None:
             route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
@@ -164,6 +168,7 @@ class Subscriptions:
             stream.next_offset,
             alias=request.alias,
             durability=stream.durability,
+            schema=stream.declared,
         )
         connection.send(info)
 

@@ -9,6 +9,7 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
+from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_NOTHING, HistoryLimits
 
 
@@ -22,6 +23,9 @@ class StreamConfig:
     """What its acknowledged messages outlive; more than ``memory`` needs a store."""
     history: HistoryLimits | None = None
     """How much of its past is kept; ``None``: the defaults for ``event``, nothing for the other kinds."""
+
+    schema: Schema | None = None
+    """What the messages of a ``state`` stream hold (spec section 4.7)."""
 
     def history_of(self, kind: Kind) -> HistoryLimits:
         """How much a stream of this kind keeps."""

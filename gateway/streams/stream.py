@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
+from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig
 from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of, offsets_of
+from gateway.streams.state import specs_of
 
 _NO_BUDGET = HistoryBudget(0)
 
@@ -37,9 +41,11 @@ class Stream:
         history: the past that is held in memory.
         stored_first: the oldest message that the store keeps for readers; ``None``: it keeps none for them.
         published_bytes: payload and frames taken in, as received.
+        schema: what the messages of a ``state`` stream hold; ``None``: anything.
     """
 
     __slots__ = (
+        "_expected",
         "config",
         "durability",
         "durable",
@@ -51,6 +57,7 @@ class Stream:
         "newest",
         "next_offset",
         "published_bytes",
+        "schema",
         "stored_first",
     )
 
@@ -75,8 +82,10 @@ class Stream:
         self.history = History(KEEP_NOTHING, _NO_BUDGET) if history is None else history
         self.next_offset = self.history.next_offset
         self.newest: Run | LargeMessage | None = None
+        self._expected: Run | LargeMessage | None = None
         self.stored_first = self.next_offset if self.durable and not self.keeps_newest_only else None
         self.published_bytes = 0
+        self.schema = self.config.schema if kind is Kind.STATE else None
 
     @property
     def keeps_newest_only(self) -> bool:
@@ -106,6 +115,28 @@ class Stream:
             problem = f"stream {self.name} has durability {self.durability.value}, not {durability.value}"
             raise RequestRefused(Code.DURABILITY_MISMATCH, problem)
 
+    @property
+    def declared(self) -> dict[str, Any] | None:
+        """The schema as STREAM tells it."""
+        return None if self.schema is None else self.schema.fields()
+
+    def declare(self, schema: Schema) -> None:
+        """Say what the messages hold, for as long as there is the stream (spec section 4.7).
+
+        Raises:
+            RequestRefused: ``SCHEMA_MISMATCH``, something else was declared, or the newest message is not so;
+                ``INVALID_REQUEST``, the stream is of another kind.
+        """
+        if self.kind is not Kind.STATE:
+            message = f"schema {schema} for {self.name}, a stream of kind {self.kind.value}: only a state has one"
+            raise RequestRefused(Code.INVALID_REQUEST, message)
+        if self.schema is not None and self.schema != schema:
+            message = f"stream {self.name} is declared to hold {self.schema}, not {schema}"
+            raise RequestRefused(Code.SCHEMA_MISMATCH, message)
+        if self.schema is None and self.latest is not None:
+            schema.check(specs_of(self.latest), self.name)
+        self.schema = schema
+
     def append_run(self, run: Run) -> None:
         """Count in a run whose offsets, from ``next_offset`` on, its frames already carry."""
         self.next_offset += run.count
@@ -125,13 +156,26 @@ class Stream:
         self.next_offset += count
         return first
 
+    @property
+    def latest(self) -> Entry | None:
+        """Of a ``state`` stream the newest message that has its offset, although it may still have to be stored."""
+        return self.newest if self._expected is None else self._expected
+
+    def expect(self, entry: Entry) -> None:
+        """What has its offsets is on its way to the store; :meth:`remember` or :meth:`take_back` follows."""
+        if self.kind is Kind.STATE:
+            self._expected = entry.newest() if isinstance(entry, Run) else entry
+
     def remember(self, entry: Entry) -> None:
         """What has its offsets is there for readers and late joiners."""
         self.published_bytes += held_bytes_of(entry)
         if self.kind is Kind.STATE:
             self.newest = entry.newest() if isinstance(entry, Run) else entry
+            if self._expected is self.newest:
+                self._expected = None
         self.history.append(entry)
 
     def take_back(self, entry: Entry) -> None:
         """What was reserved from this entry on is not there: its offsets are given out again."""
         self.next_offset = offsets_of(entry)[0]
+        self._expected = None

@@ -16,12 +16,12 @@ from gateway.protocol.data import write_data
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.extensions import Extensions
-from gateway.protocol.messages import Kind, Unsubscribe
+from gateway.protocol.messages import Kind, Open, Unsubscribe
 from gateway.protocol.meta import write_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.tensors import Array, payload_buffers, spec_of, view_tensors
 from gateway.protocol.views import View
-from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, Opcode
+from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, DATA_ROUTE, ROUTE_AT, Opcode
 from gateway.streams.state import patch_of
 from tests.connections.frames import START_NS
 from tests.connections.memory import World
@@ -395,6 +395,26 @@ def test_who_unsubscribes_while_a_version_is_made_whole_gets_nothing_more() -> N
     plain.say(Unsubscribe(9, number))
     world.settle()
     assert plain.read().arrivals == []
+
+
+def test_a_patch_that_a_producer_sends_again_is_applied_once() -> None:
+    world = World()
+    publisher = Publisher(world)
+    publisher.peer.say(Open(1, STREAM, producer=7, sequence=1))
+    publisher.whole(filled(SMALL, 0))
+    publisher.peer.sequences[0] = 0
+    (frame,) = publisher.patch_frames(np.s_[0, :], 1, chunked=False)
+    again = bytearray(b"".join(frame))
+    DATA_ROUTE.pack_into(again, ROUTE_AT, 1, 0, 1)
+    publisher.peer.send(again)
+    publisher.peer.say(Open(2, STREAM, producer=7, sequence=1))
+    DATA_ROUTE.pack_into(again, ROUTE_AT, 2, 0, 1)
+    publisher.peer.send(again)
+    assert [(ack.alias, ack.offset, ack.repeated) for ack in publisher.peer.read().acks] == [
+        (0, 0, False),
+        (1, 1, False),
+        (2, 1, True),
+    ]
 
 
 @pytest.mark.parametrize("shape", [SMALL, LARGE], ids=["small", "large"])
