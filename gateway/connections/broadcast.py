@@ -8,12 +8,15 @@ from functools import partial
 
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass
+from gateway.connections.delta import delta_chunk
 from gateway.connections.encode_lane import EncodeLane
-from gateway.connections.recode import recode_chunk
+from gateway.connections.recode import codec_names, recode_chunk
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.signals import Abort
+from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.plain_payload import PlainPayload
 from gateway.streams.state import LargePatch
 
 logger = logging.getLogger(__name__)
@@ -25,8 +28,8 @@ class Part:
     Attributes:
         chain: how the chunks are encoded for them; ``None``: as they came.
         form: the chunks so encoded.
-        audience: who kept up when the message began, and so gets every chunk: directly, or from its outbox if it falls
-            behind.
+        audience: who kept up when the first chunk went out, and so gets every chunk: directly, or from its outbox if it
+            falls behind.
         begun: the audience has got the head.
     """
 
@@ -37,19 +40,14 @@ class Part:
         self.chain = chain
         self.form = message.form(chain)
         self.begun = False
-        size = message.plan.payload_bytes
-        members = (member for member in delivery.members if not member.lagging and size <= member.max_message_bytes)
-        self.audience: dict[Connection, None] = dict.fromkeys(members)
+        self.audience: dict[Connection, None] = {}
 
     def send_chunk(self, message: LargeMessage, index: int) -> None:
         """Send chunk ``index`` of the form, its newest, to the audience; the head goes with the first one."""
-        head = None if self.begun else self.delivery.format.head(message)
-        self.begun = True
-        buffers = None
+        buffers: list[Buffer] | None = None
+        head = None if self.begun else self._begin(message)
         for member in self.audience:
             if member.lagging:
-                if head is not None:
-                    member.transport.write(head)
                 member.follow(message, self.form, index)
                 continue
             if buffers is None:
@@ -58,24 +56,39 @@ class Part:
                     buffers.insert(0, head)
             member.write_bulk(buffers, len(self.form[index].data))
 
+    def _begin(self, message: LargeMessage) -> bytes:
+        holding = isinstance(message, LargePatch) or (self.chain is not None and bool(self.chain.delta))
+        if holding:
+            # What the chunks refer to has to be on the wire before the head.
+            self.delivery.flush()
+        self.begun = True
+        size = message.plan.payload_bytes
+        members = self.delivery.keeping_up(holding=holding)
+        self.audience = dict.fromkeys([member for member in members if size <= member.max_message_bytes])
+        return self.delivery.format.head(message)
+
     def send_end(self, message: LargeMessage) -> None:
         """Send END to the audience, in order."""
         self.delivery.delivered_messages += len(self.audience)
         end = self.delivery.format.end(message)
         for member in list(self.audience):
-            if not member.lagging:
-                member.transport.write(end)
-            elif isinstance(message, LargePatch) and not member.in_step(message.source):
+            if isinstance(message, LargePatch) and not self._has_base(member, message):
                 # The version that it changes will not reach this one: it gets the newest state instead.
                 self.leave(message, member)
                 member.enqueue_large(message, self.form)
-            else:
+            elif member.lagging:
                 member.commit(message, self.form)
+            else:
+                member.transport.write(end)
+
+    def _has_base(self, member: Connection, patch: LargePatch) -> bool:
+        return not self.delivery.needs_whole(member) and (not member.lagging or member.in_step(patch.source))
 
     def send_abort(self, message: LargeMessage, code: int) -> None:
         """Tell the audience that the message will not come."""
         for member in list(self.audience):
             self.leave(message, member, code)
+        self.begun = True  # without an audience, which it shall not find any more
 
     def leave(self, message: LargeMessage, member: Connection, code: int = Code.TRANSFER_ABORTED) -> None:
         """Tell one of the audience, if it is, that the message will not come to it."""
@@ -98,22 +111,34 @@ class Broadcast:
         message: its head has come.
         lane: of the stream; keeps the order while chunks are encoded.
         itemsize: bytes of an element, for the codecs.
-        chains: for each class that takes chunks, how its members get them.
+        publisher_codecs: names of the codecs that its chunks may come encoded by.
+
+    Attributes:
+        parts: the receivers that take chunks; made when the first one has come.
     """
 
-    __slots__ = ("_itemsize", "_lane", "message", "parts")
+    __slots__ = ("_base", "_itemsize", "_lane", "message", "parts", "publisher_codecs")
 
     def __init__(
-        self,
-        message: LargeMessage,
-        lane: EncodeLane,
-        itemsize: int,
-        chains: Iterable[tuple[DeliveryClass, Chain | None]],
+        self, message: LargeMessage, lane: EncodeLane, itemsize: int, publisher_codecs: frozenset[str]
     ) -> None:
         self.message = message
+        self.publisher_codecs = publisher_codecs
         self._lane = lane
         self._itemsize = itemsize
-        self.parts = [Part(delivery, message, chain) for delivery, chain in chains]
+        self._base: PlainPayload | None = None
+        self.parts: list[Part] = []
+
+    def begin(self, chains: Iterable[tuple[DeliveryClass, Chain | None]], base: PlainPayload | None = None) -> None:
+        """The first chunk is there.
+
+        Args:
+            chains: for each class that takes chunks, how its members get them.
+            base: of the same size, for chains that make deltas; what is published last before this message.
+        """
+        self.parts = [Part(delivery, self.message, chain) for delivery, chain in chains]
+        self._base = base
+        self.message.base_offset = None if base is None else base.offset
 
     def chunk(self, chunk: StoredChunk) -> None:
         """The next chunk has come."""
@@ -124,8 +149,9 @@ class Broadcast:
             if part.chain is None:
                 part.send_chunk(message, index)
         for chain in {part.chain for part in self.parts if part.chain is not None}:
-            encode = _Encoding(message, chain, chunk, self._itemsize, self.parts)
-            as_it_came = chunk.encoding is None if chain == PLAIN else self._lane.backed_up
+            parts = [part for part in self.parts if part.chain == chain]
+            encode = _Encoding(message, chain, chunk, index, self._itemsize, parts, self._base)
+            as_it_came = chunk.encoding is None if chain == PLAIN else self._lane.backed_up and encode.readable
             if as_it_came:
                 self._lane.follow(partial(encode.deliver, chunk))
             else:
@@ -160,24 +186,43 @@ class Broadcast:
 class _Encoding:
     """One chunk being encoded for the parts of one chain."""
 
-    __slots__ = ("_chain", "_chunk", "_itemsize", "_message", "_parts")
+    __slots__ = ("_base", "_chain", "_chunk", "_index", "_itemsize", "_known", "_message", "_parts")
 
     def __init__(
-        self, message: LargeMessage, chain: Chain, chunk: StoredChunk, itemsize: int, parts: list[Part]
+        self,
+        message: LargeMessage,
+        chain: Chain,
+        chunk: StoredChunk,
+        index: int,
+        itemsize: int,
+        parts: list[Part],
+        base: PlainPayload | None,
     ) -> None:
         self._message = message
         self._chain = chain
         self._chunk = chunk
+        self._index = index
         self._itemsize = itemsize
-        self._parts = [part for part in parts if part.chain == chain]
+        self._parts = parts
+        self._base = base if chain.delta else None
+        self._known = frozenset.intersection(*[part.delivery.codecs for part in parts])
+
+    @property
+    def readable(self) -> bool:
+        """Whether all receivers can read the chunk as it came."""
+        encoding = self._chunk.encoding
+        return encoding is None or codec_names(encoding.ids) <= self._known
 
     def work(self) -> StoredChunk:
-        return recode_chunk(self._chunk, self._chain, self._itemsize)
+        if self._base is None:
+            return recode_chunk(self._chunk, self._chain, self._itemsize)
+        at = self._index * self._message.plan.chunk_bytes
+        return delta_chunk(self._chunk, self._chain, self._itemsize, self._base, at, self._known)
 
     def deliver(self, result: StoredChunk | BaseException) -> None:
         if isinstance(result, BaseException):
             logger.warning("chunk of %s cannot be recoded: %s", self._message.source.name, result)
-            if self._chain == PLAIN:
+            if not self.readable or self._chain == PLAIN:
                 for part in self._parts:
                     part.send_abort(self._message, Code.CORRUPT_PAYLOAD)
                 return

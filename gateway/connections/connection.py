@@ -179,12 +179,12 @@ class Connection:
 
     # What its subscriptions bring.
 
-    def enqueue(self, runs: Sequence[Run]) -> None:
-        """Deliver runs to a connection that is lagging."""
+    def enqueue(self, runs: Sequence[Run], *, again: bool = False) -> None:
+        """Deliver runs to a connection that is lagging; ``again``: it has got the newest of them before."""
         outbox = self._behind()
         for run in runs:
             if run.source.kind is not Kind.CONTROL:
-                outbox.put_run(run)
+                outbox.put_run(run, again=again)
                 continue
             waiting_bytes = outbox.waiting_bytes_of(run.source)
             if not waiting_bytes:
@@ -196,10 +196,20 @@ class Connection:
                 self.close(Code.SLOW_CONSUMER, f"{waiting_bytes} bytes of {run.source.name} are waiting: read faster")
         self.drain()
 
-    def enqueue_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:
-        """Deliver a large message that has its offset, from its first chunk on."""
-        self._behind().put_large(message, form)
+    def enqueue_large(self, message: LargeMessage, form: list[StoredChunk], *, again: bool = False) -> None:
+        """Deliver a large message that has its offset, from its first chunk on; ``again``: it has got it before."""
+        self._behind().put_large(message, form, again=again)
         self.drain()
+
+    def enqueue_delta(self, message: LargeMessage, form: list[StoredChunk]) -> bool:
+        """Deliver a large message as a delta to what is on its way to the connection.
+
+        Returns:
+            False if so much waits that it is to get the message whole instead.
+        """
+        taken = self._behind().put_delta(message, form)
+        self.drain()
+        return taken
 
     def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
         """A lagging connection goes on with a large message under way from chunk ``sent``."""

@@ -113,6 +113,26 @@ class DeliveryClass:
             self._sort_members()
         return any(member.queue_full for member in self._slow)
 
+    def leave_out(self, member: Connection, gap: Gap) -> None:
+        """Tell a member that it cannot be given some messages."""
+        member.send(gap)
+
+    def got_whole(self, member: Connection) -> bool:
+        """The newest message is on its way to a member, whole; whether it had got it before, if it is a state."""
+        return False
+
+    def needs_whole(self, member: Connection) -> bool:
+        """Whether the next message must reach a member whole, for it may not hold the one before."""
+        return False
+
+    def keeping_up(self, *, holding: bool) -> list[Connection]:
+        """The members that a large message begins to go to now, chunk by chunk.
+
+        Args:
+            holding: it refers to the version before: only those who hold that.
+        """
+        return [member for member in self._members if not member.lagging]
+
     def join(self, connection: Connection) -> None:
         """Serve one more receiver, from the next message on."""
         self.flush()

@@ -18,22 +18,18 @@ from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.formats import Format
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.latecomers import Latecomers
-from gateway.connections.patching import keep_short, takes_patches
-from gateway.connections.ports import DeliveryPolicy, Workers
-from gateway.connections.recode import (
-    codec_names,
-    recode_run,
-)
+from gateway.connections.ports import DeliveryPolicy, Sample, Workers
+from gateway.connections.recode import codec_names, recode_run
 from gateway.connections.start import Start, start_of
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.codecs import DELTAS
 from gateway.protocol.data import DataFrame
-from gateway.protocol.encoding import PLAIN, Chain
+from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.messages import Kind, Since
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
-from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -62,6 +58,7 @@ class Fanout:
         "_is_state",
         "_lane",
         "_latecomers",
+        "_latest",
         "_newest",
         "_past_deliveries",
         "_policy",
@@ -88,6 +85,8 @@ class Fanout:
         self._is_state = source.kind is Kind.STATE
         self._newest = source.newest if isinstance(source, Stream) else None
         """The newest message that has been delivered; a stream's own may still be on its way through the lane."""
+        self._latest: Run | LargeMessage | None = None
+        """Of a state the message that was published last; what comes next may wait for it in the lane."""
 
     @property
     def classes(self) -> list[DeliveryClass]:
@@ -139,8 +138,7 @@ class Fanout:
         key = (connection.format.name, connection.codecs)
         delivery = self._classes.get(key)
         if delivery is None:
-            history = self._history.of(self.source, connection.format, connection.codecs)
-            delivery = self._classes[key] = DeliveryClass(connection.format, connection.codecs, self._flusher, history)
+            delivery = self._classes[key] = self._new_class(connection)
         if self.source not in connection.memberships:
             delivery.join(connection)
             connection.memberships[self.source] = delivery
@@ -149,6 +147,10 @@ class Fanout:
                 self._latecomers.send_newest(connection, delivery, self._newest)
         elif start.offset < self.delivered:
             connection.miss(self.source, start.offset, self.delivered - 1)
+
+    def _new_class(self, connection: Connection) -> DeliveryClass:
+        history = self._history.of(self.source, connection.format, connection.codecs)
+        return DeliveryClass(connection.format, connection.codecs, self._flusher, history)
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
@@ -191,7 +193,7 @@ class Fanout:
 
     def deliver(self, run: Run) -> None:
         """Deliver a run as it came."""
-        newest = run.newest() if self._is_state else None
+        newest = self._latest = run.newest() if self._is_state else None
         text = self._text_format() if run.size > THREAD_BYTES else None
         if text is not None:
             self._lane.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
@@ -210,17 +212,16 @@ class Fanout:
             itemsize: bytes of an element.
         """
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
-        chains = self.chains_for(names, frame.payload, itemsize)
+        chains = self.chains_for(names, frame.payload, itemsize, frame.meta, frame.encoding)
         if not chains and not (names and self._lane.busy):
             self.deliver(run)
             return
         patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
         decoded_bytes = 0 if frame.encoding is None else frame.encoding.decoded_bytes
 
-        def work() -> dict[Chain, Run]:
-            return {chain: recode_run(run, patched, chain, itemsize) for chain in set(chains.values())}
+        work = self._recoding(run, patched, chains, itemsize)
 
-        def deliver(result: dict[Chain, Run] | BaseException) -> None:
+        def deliver(result: dict[DeliveryClass, Run] | BaseException) -> None:
             if isinstance(result, BaseException):
                 logger.warning("message %d of %s cannot be recoded: %s", run.first, self.source.name, result)
                 result = {}
@@ -229,11 +230,9 @@ class Fanout:
                 self._newest = run.newest()
             for delivery in self.classes:
                 # A class that has come meanwhile gets it as it came, or decoded.
-                chain = chains.get(delivery) or self._chain_for(delivery, names, 0)
-                if chain != PLAIN:
-                    delivery.add(run if chain is None else result.get(chain, run))
-                elif PLAIN in result:
-                    delivery.add(result[PLAIN])
+                recoded = result.get(delivery)
+                if recoded is not None or self._chain_for(delivery, names, 0) is None:
+                    delivery.add(recoded or run)
                 else:
                     self._decode_for(delivery, run, patched)
             for tap in self.taps:
@@ -242,29 +241,50 @@ class Fanout:
         if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
             self._lane.submit(work, deliver)
             return
-        result: dict[Chain, Run] | RequestRefused
+        result: dict[DeliveryClass, Run] | RequestRefused
         try:
             result = work()
         except RequestRefused as refusal:
             result = refusal
         self._lane.follow(lambda: deliver(result))
 
-    def chains_for(self, names: frozenset[str], payload: Buffer, itemsize: int) -> dict[DeliveryClass, Chain]:
+    def chains_for(
+        self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
+    ) -> dict[DeliveryClass, Chain]:
         """How a payload of :data:`RECODE_BYTES` or more is recoded for the classes that do not get it as it came.
 
         Args:
             names: of the codecs that it is encoded by.
             payload: the policy may take a sample of it.
             itemsize: bytes of an element.
+            meta: its meta block.
+            encoding: how it is encoded.
         """
-        if not names and len(payload) >= RECODE_BYTES and isinstance(self.source, Stream):
-            self._policy.observe(self.source, payload, itemsize)
+        if len(payload) >= RECODE_BYTES or encoding is not None:
+            self._observe(payload, itemsize, meta, encoding)
         chains: dict[DeliveryClass, Chain] = {}
         for delivery in self._classes.values():
             chain = self._chain_for(delivery, names, len(payload))
             if chain is not None:
                 chains[delivery] = chain
         return chains
+
+    def _observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
+        """Let the policy learn from a payload, or the first chunk of one."""
+        source = self.source
+        if encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
+            self._policy.observe(source, Sample(payload, itemsize))
+
+    def _recoding(
+        self, run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int
+    ) -> Callable[[], dict[DeliveryClass, Run]]:
+        """Work, for a thread if it is much: the message as each of the classes gets it."""
+
+        def work() -> dict[DeliveryClass, Run]:
+            made = {chain: recode_run(run, frame, chain, itemsize) for chain in set(chains.values())}
+            return {delivery: made[chain] for delivery, chain in chains.items()}
+
+        return work
 
     def _decode_for(self, delivery: DeliveryClass, run: Run, frame: DataFrame) -> None:
         """Deliver a message to a class that has come while it waited, or a gap if nobody can decode it."""
@@ -275,7 +295,7 @@ class Fanout:
                 return
             delivery.flush()
             for member in delivery.members:
-                member.send(Gap(self.source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
+                delivery.leave_out(member, Gap(self.source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
 
         self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
 
@@ -294,46 +314,28 @@ class Fanout:
         for tap in self.taps:
             tap(run)
 
-    # Patches (spec section 5.4): as they came to those who hold the version before them, and whole to all others.
-
-    def deliver_patch(self, run: PatchRun, names: frozenset[str]) -> None:
-        """Deliver a small patch.
-
-        Args:
-            run: holds it.
-            names: of the codecs that it is encoded by.
-        """
-
-        def deliver() -> None:
-            self._newest = run
-            self.delivered = run.last + 1
-            for delivery in self.classes:
-                if takes_patches(delivery) and names <= delivery.codecs:
-                    delivery.add(run)
-                else:
-                    self._latecomers.send_version(run, delivery, delivery.members)
-            keep_short(run.patch)
-            for tap in self.taps:
-                tap(run)
-
-        self._lane.follow(deliver)
-
     # Large messages.
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
         """The head of a large message has come."""
-        chains = [
-            (delivery, self._chain_for_chunks(delivery, publisher_codecs))
-            for delivery in self.classes
-            if delivery.format.takes_chunks and (not isinstance(message, LargePatch) or takes_patches(delivery))
-        ]
-        self._broadcasts[message.plan.transfer] = Broadcast(message, self._lane, itemsize, chains)
+        self._broadcasts[message.plan.transfer] = Broadcast(message, self._lane, itemsize, publisher_codecs)
 
     def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
         """Its next chunk has come."""
-        if chunk.encoding is None and not message.chunks and isinstance(self.source, Stream):
-            self._policy.observe(self.source, chunk.data, itemsize)
-        self._broadcasts[message.plan.transfer].chunk(chunk)
+        broadcast = self._broadcasts[message.plan.transfer]
+        if not message.chunks:
+            self._observe(chunk.data, itemsize, message.meta, chunk.encoding)
+            self._begin(broadcast)
+        broadcast.chunk(chunk)
+
+    def _begin(self, broadcast: Broadcast) -> None:
+        """Decide how each class gets the chunks."""
+        codecs = broadcast.publisher_codecs
+        broadcast.begin([(each, self._chain_for_chunks(each, codecs)) for each in self._chunk_classes()])
+
+    def _chunk_classes(self) -> list[DeliveryClass]:
+        """The classes that take large messages chunk by chunk."""
+        return [delivery for delivery in self._classes.values() if delivery.format.takes_chunks]
 
     def commit(self, message: LargeMessage) -> None:
         """It is whole and has its offset."""
@@ -352,16 +354,17 @@ class Fanout:
             self.delivered = message.offset + 1
         if self._is_state:
             self._newest = message
-        served = {member for part in broadcast.parts for member in part.audience}
-        if isinstance(message, LargePatch) and message.patch is not None:
-            for delivery in self.classes:
-                others = [member for member in delivery.members if member not in served]
-                self._latecomers.send_version(message, delivery, others)
-            keep_short(message.patch)
-        else:
-            self._latecomers.serve(message, self.classes, served)
+        self._send_to_others(broadcast, {member for part in broadcast.parts for member in part.audience})
         for tap in self.taps:
             tap(message)
+
+    def _send_to_others(self, broadcast: Broadcast, served: set[Connection]) -> None:
+        """Bring a message that is whole to all who were not served chunk by chunk."""
+        self._latecomers.serve(broadcast.message, self.classes, served, partial(self._send_late, broadcast))
+
+    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, member: Connection) -> None:
+        """Send a message that is whole to a member that did not get it chunk by chunk."""
+        self._latecomers.send_large(broadcast.message, delivery, member)
 
     # What encoding a class gets.
 
@@ -376,6 +379,6 @@ class Fanout:
         return None if chain == PLAIN else chain
 
     def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
-        if not publisher_codecs <= delivery.codecs:
+        if not publisher_codecs.difference(DELTAS) <= delivery.codecs:  # deltas are not published
             return PLAIN
         return self._chain_for(delivery, frozenset(), RECODE_BYTES)

@@ -101,7 +101,8 @@ class BinaryFormat:
                 message.opcode,
                 stream=message.source.id,
                 publisher=message.publisher,
-                offset=message.offset or 0,
+                # Deltas count their distance from here; otherwise it says nothing until END (spec sections 6.1 and 10).
+                offset=(message.offset or 0) if message.base_offset is None else message.base_offset + 1,
                 timestamp_ns=message.timestamp_ns,
                 flags=message.flags,
                 meta=message.meta,

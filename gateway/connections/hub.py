@@ -11,8 +11,10 @@ from gateway.connections.fanout import Fanout
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
+from gateway.connections.state_fanout import StateFanout
 from gateway.connections.viewed_store import ViewedStore
 from gateway.connections.views import Views
+from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
@@ -76,7 +78,9 @@ class Hub:
         return self._flusher.idle and self.views.idle and all(fanout.idle for fanout in self._fanouts.values())
 
     def new_fanout(self, source: Source) -> Fanout:
-        """A fan-out for a source that is no stream of the registry."""
+        """A fan-out for a source, as its kind wants it."""
+        if isinstance(source, Stream) and source.kind is Kind.STATE:
+            return StateFanout(source, self._flusher, self._workers, self._policy, self._history)
         return Fanout(source, self._flusher, self._workers, self._policy, self._history)
 
     def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
@@ -134,6 +138,20 @@ class Hub:
             self._forget_literal(session, pattern.text)
         self._wildcard.pop(session, None)
         session.subscriptions.clear()
+
+    def refresh(self, session: Session, stream_id: int) -> None:
+        """Send a session the newest state of a stream that it receives, whole.
+
+        Raises:
+            RequestRefused: ``UNKNOWN_STREAM``, it does not receive such a stream.
+        """
+        for source in session.connection.memberships:
+            if source.id == stream_id and isinstance(source, Stream):
+                fanout = self._fanouts[source.name]
+                if isinstance(fanout, StateFanout):
+                    fanout.refresh(session.connection)
+                    return
+        raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no subscription to a state stream with the id {stream_id}")
 
     def fanout_of(self, stream: Stream) -> Fanout:
         """The receivers of a stream."""

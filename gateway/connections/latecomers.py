@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import partial
 
 from gateway.connections.connection import Connection
@@ -37,19 +37,19 @@ class Latecomers:
         self._lane = lane
 
     def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
-        """Bring the newest message of a ``state`` stream to a receiver that has come."""
+        """Bring the newest message of a ``state`` stream to a receiver that has come, or once more to one that asks."""
         if isinstance(newest, PatchRun | LargePatch):
-            self.send_version(newest, delivery, [connection])
+            self.send_version(newest, delivery, [connection], repeated=True)
             return
         if isinstance(newest, LargeMessage):
             if delivery.format.takes_chunks:
-                self.send_large(newest, delivery, connection)
+                self.send_large(newest, delivery, connection, repeated=True)
             else:
-                self.send_whole(newest, delivery, [connection])
+                self.send_whole(newest, delivery, [connection], repeated=True)
             return
         delivery.delivered_messages += 1
         if newest.count == 1 and (not delivery.format.takes_chunks or codecs_of(newest) <= delivery.codecs):
-            connection.enqueue((newest,))
+            connection.enqueue((newest,), again=delivery.got_whole(connection))
             return
 
         def single() -> Run:
@@ -59,24 +59,47 @@ class Latecomers:
         def deliver(result: Run | BaseException) -> None:
             if isinstance(result, BaseException):
                 logger.warning("newest message of %s cannot be decoded: %s", self._source.name, result)
+                delivery.leave_out(connection, Gap(self._source.id, Code.CORRUPT_PAYLOAD, newest.first, newest.last))
             elif self._source in connection.memberships:
                 delivery.flush()
-                connection.enqueue((result,))
+                connection.enqueue((result,), again=delivery.got_whole(connection))
 
         self._lane.submit_next(single, deliver)
 
-    def send_version(self, newest: PatchRun | LargePatch, delivery: DeliveryClass, members: list[Connection]) -> None:
-        """Bring a version that came as a patch to receivers that need it whole; they lag until it is."""
+    def send_version(
+        self,
+        newest: PatchRun | LargePatch,
+        delivery: DeliveryClass,
+        members: list[Connection],
+        *,
+        repeated: bool = False,
+    ) -> None:
+        """Bring a version that came as a patch to receivers that need it whole; they lag until it is.
+
+        Args:
+            repeated: it was delivered before, and they may have got it.
+        """
         delivery.flush()
         delivery.delivered_messages += len(members)
         for member in members:
+            held = delivery.got_whole(member)
             if isinstance(newest, PatchRun):
-                member.enqueue((newest,))
+                member.enqueue((newest,), again=repeated and held)
             else:
-                member.enqueue_large(newest, newest.chunks)
+                member.enqueue_large(newest, newest.chunks, again=repeated and held)
 
-    def serve(self, message: LargeMessage, classes: Sequence[DeliveryClass], served: Container[Connection]) -> None:
-        """Bring a large message that has just got its offset to all who were in none of its audiences."""
+    def serve(
+        self,
+        message: LargeMessage,
+        classes: Sequence[DeliveryClass],
+        served: Container[Connection],
+        send: Callable[[DeliveryClass, Connection], object],
+    ) -> None:
+        """Bring a large message that has just got its offset to all who were in none of its audiences.
+
+        Args:
+            send: brings it to one that takes chunks.
+        """
         for delivery in classes:
             delivery.flush()
             if not delivery.format.takes_chunks:
@@ -84,21 +107,32 @@ class Latecomers:
                 continue
             for member in delivery.members:
                 if member not in served:
-                    self.send_large(message, delivery, member)
+                    send(delivery, member)
 
-    def send_large(self, message: LargeMessage, delivery: DeliveryClass, member: Connection) -> None:
-        """Bring a large message that has its offset to a receiver that takes chunks."""
+    def send_large(
+        self, message: LargeMessage, delivery: DeliveryClass, member: Connection, *, repeated: bool = False
+    ) -> None:
+        """Bring a large message that has its offset to a receiver that takes chunks.
+
+        Args:
+            repeated: it was delivered before, and the receiver may have got it.
+        """
+
+        def enqueue(form: list[StoredChunk]) -> None:
+            held = delivery.got_whole(member)
+            member.enqueue_large(message, form, again=repeated and held)
+
         if message.plan.payload_bytes > member.max_message_bytes:
             offset = message.offset or 0
-            member.send(Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
+            delivery.leave_out(member, Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
             return
         delivery.delivered_messages += 1
         if chunk_codecs(message.chunks) <= delivery.codecs:
-            member.enqueue_large(message, message.chunks)
+            enqueue(message.chunks)
             return
         form = message.form(PLAIN)
         if len(form) == len(message.chunks):
-            member.enqueue_large(message, form)
+            enqueue(form)
             return
 
         def decode() -> list[StoredChunk]:
@@ -108,16 +142,19 @@ class Latecomers:
             if isinstance(result, BaseException):
                 logger.warning("message %s of %s cannot be decoded: %s", message.offset, self._source.name, result)
                 if isinstance(self._source, Stream) and message.offset is not None:
-                    member.send(Gap(self._source.id, Code.CORRUPT_PAYLOAD, message.offset, message.offset))
+                    gap = Gap(self._source.id, Code.CORRUPT_PAYLOAD, message.offset, message.offset)
+                    delivery.leave_out(member, gap)
                 return
             message.variants[PLAIN] = result
             if self._source in member.memberships:
-                member.enqueue_large(message, result)
+                enqueue(result)
 
         self._lane.submit_next(decode, deliver)
 
-    def send_whole(self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection]) -> None:
-        """Bring a large message that has its offset to receivers that take no chunks."""
+    def send_whole(
+        self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection], *, repeated: bool = False
+    ) -> None:
+        """Bring a large message that has its offset to receivers that take no chunks; ``repeated`` as above."""
 
         def deliver(result: Run | Gap | BaseException) -> None:
             delivery.flush()
@@ -128,7 +165,8 @@ class Latecomers:
                 if self._source not in member.memberships:
                     continue
                 if isinstance(result, Run):
-                    member.enqueue((result,))
+                    held = delivery.got_whole(member)
+                    member.enqueue((result,), again=repeated and held)
                 elif isinstance(result, Gap):
                     member.send(result)
                 else:

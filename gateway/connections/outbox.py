@@ -8,210 +8,15 @@ all other receivers: the outbox holds references, and counts their bytes.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
 
-from gateway.connections.missed import LargeForm, Missed, Reader
-from gateway.connections.version import Version, WholeReader
-from gateway.errors import Code
+from gateway.connections.missed import Missed
+from gateway.connections.outbox_lane import Cursor, Lane, Receiver, is_under_way
+from gateway.connections.version import Version
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.signals import Gap
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch, Patch, PatchRun
-
-JOIN_BYTES = 64 * 1024
-"""Small messages are sent to a catching-up receiver in WebSocket messages of about this size."""
-
-
-class Receiver(Reader, WholeReader, Protocol):
-    """What an outbox needs of its connection."""
-
-    paused: bool
-    """More than high water is waiting in the transport."""
-
-    def write_runs(self, runs: list[Run]) -> None:
-        """Send runs as one WebSocket message."""
-
-    def write_head(self, message: LargeMessage) -> None:
-        """Send the data frame of a large message."""
-
-    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
-        """Send one chunk."""
-
-    def write_end(self, message: LargeMessage) -> None:
-        """Send END."""
-
-    def send(self, message: Gap | Replay) -> None:
-        """Send a signal."""
-
-
-class Cursor:
-    """How far a large message has come on its way to this receiver."""
-
-    __slots__ = ("form", "message", "sent", "started")
-
-    def __init__(self, message: LargeMessage, form: list[StoredChunk], sent: int, started: bool) -> None:
-        self.message = message
-        self.form = form
-        self.sent = sent
-        self.started = started
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether every chunk that there is has been sent."""
-        return self.started and self.sent == len(self.form)
-
-    def advance(self, receiver: Receiver) -> bool:
-        """Send the head or the next chunk; ``False`` if there is none yet, or the link takes none."""
-        if not receiver.bulk_open:
-            return False
-        if not self.started:
-            self.started = True
-            receiver.write_head(self.message)
-            return True
-        if self.sent == len(self.form):
-            return False
-        index = self.sent
-        self.sent += 1
-        receiver.write_chunk(self.message, self.form[index], index)
-        return True
-
-
-Entry = Run | Cursor | Version | Gap | Replay | Missed
-
-
-class Lane:
-    """The queue of one stream (or inbox) towards this receiver.
-
-    Attributes:
-        entries: in order of offsets. A cursor among them is a large message that has its offset; those behind it wait
-            for its END. Where messages were left out stands what is to be read from history.
-        open: large messages under way that have no offset yet: their chunks flow as they come.
-        replayed: messages that were sent from history.
-        lost: messages that history had lost.
-    """
-
-    __slots__ = ("entries", "lost", "open", "replayed", "source", "waiting_bytes")
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.entries: deque[Entry] = deque()
-        self.open: list[Cursor] = []
-        self.waiting_bytes = 0
-        self.replayed = 0
-        self.lost = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether there is nothing to send that exists."""
-        return not self.entries and all(cursor.caught_up for cursor in self.open)
-
-    def send_some(self, receiver: Receiver) -> bool:
-        """Send one turn's worth: some runs, or one chunk. ``False`` if nothing can be sent now."""
-        entries = self.entries
-        if entries:
-            head = entries[0]
-            if isinstance(head, Version):
-                whole = head.take(receiver)
-                if whole is None:
-                    return any(cursor.advance(receiver) for cursor in self.open)
-                head = Cursor(whole, whole.chunks, 0, started=False) if isinstance(whole, LargeMessage) else whole
-                entries[0] = head
-                self.waiting_bytes = sum(map(_size_of, entries))
-            if isinstance(head, Run):
-                receiver.write_runs(self._take_runs())
-                return True
-            if isinstance(head, Gap | Replay):
-                entries.popleft()
-                receiver.send(head)
-                return True
-            if isinstance(head, Missed):
-                return self._fill(head, receiver) or any(cursor.advance(receiver) for cursor in self.open)
-            if head.advance(receiver):
-                return True
-            if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
-                entries.popleft()
-                self.waiting_bytes -= head.message.plan.payload_bytes
-                receiver.write_end(head.message)
-                return True
-        return any(cursor.advance(receiver) for cursor in self.open)
-
-    def drop_oldest(self) -> int:
-        """Leave the oldest entry that is not under way to history; its size, 0 if there is none.
-
-        The newest entry stays, so that a message larger than the bound gets through.
-        """
-        entries = self.entries
-        for at in range(len(entries) - 1):
-            entry = entries[at]
-            if isinstance(entry, Run):
-                first, last, size = entry.first, entry.last, entry.size
-            elif isinstance(entry, Cursor) and not entry.started:
-                first = last = entry.message.offset or 0
-                size = entry.message.plan.payload_bytes
-            else:
-                continue
-            before = entries[at - 1] if at else None
-            if isinstance(before, Missed) and before.code == Code.QUEUE_FULL and before.last == first - 1:
-                before.last = last
-                del entries[at]
-            else:
-                entries[at] = Missed(self.source, first, last, Code.QUEUE_FULL)
-            self.waiting_bytes -= size
-            return size
-        return 0
-
-    def conflate(self) -> int:
-        """Forget every message that is not under way, for a newer one; how many there were."""
-        kept = [entry for entry in self.entries if _is_under_way(entry)]
-        conflated = sum([entry.count if isinstance(entry, Run) else 1 for entry in self.entries]) - len(kept)
-        self.entries = deque(kept)
-        self.waiting_bytes = sum(map(_size_of, kept))
-        return conflated
-
-    def _fill(self, missed: Missed, receiver: Receiver) -> bool:
-        """Put what history has in place of a hole at the head; whether there was anything yet."""
-        parts = missed.take(receiver)
-        entries = self.entries
-        # Reading may have been so quick that the lane was emptied meanwhile.
-        if parts is None or not entries or entries[0] is not missed:
-            return False
-        self.replayed, missed.replayed = self.replayed + missed.replayed, 0
-        self.lost, missed.lost = self.lost + missed.lost, 0
-        if missed.over:
-            entries.popleft()
-        for part in reversed(parts):
-            if isinstance(part, LargeForm):
-                entries.appendleft(Cursor(part.message, part.form, 0, started=False))
-                self.waiting_bytes += part.message.plan.payload_bytes
-            else:
-                entries.appendleft(part)
-                self.waiting_bytes += part.size if isinstance(part, Run) else 0
-        return True
-
-    def _take_runs(self) -> list[Run]:
-        entries = self.entries
-        runs: list[Run] = []
-        size = 0
-        while entries and size < JOIN_BYTES and isinstance(entries[0], Run):
-            run = entries.popleft()
-            assert isinstance(run, Run)
-            runs.append(run)
-            size += run.size
-        self.waiting_bytes -= size
-        return runs
-
-
-def _is_under_way(entry: Entry) -> bool:
-    return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, Version) and entry.asked)
-
-
-def _size_of(entry: Entry) -> int:
-    if isinstance(entry, Run):
-        return entry.size
-    if isinstance(entry, Cursor):
-        return entry.message.plan.payload_bytes
-    return entry.patch.payload_bytes if isinstance(entry, Version) else 0
 
 
 class Outbox:
@@ -219,8 +24,8 @@ class Outbox:
 
     Args:
         limit_bytes: bound on what waits of a kind. Past it, the oldest messages of ``event`` streams are left to
-            history, and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: it
-            holds one message a stream.
+            history, and publishes to ``collaboration`` streams are refused (:attr:`full`). ``state`` needs no bound: of
+            a stream it holds one message, or deltas of at most twice its size.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
@@ -262,18 +67,28 @@ class Outbox:
         """What waits or is under way of this source; ``None``: nothing."""
         return self._lanes.get(source)
 
-    def put_run(self, run: Run) -> None:
-        """Queue small messages, as the kind of their stream says."""
+    def put_run(self, run: Run, *, again: bool = False) -> None:
+        """Queue small messages, as the kind of their stream says.
+
+        Args:
+            again: the receiver has got the newest of them before, and it is sent once more.
+        """
         if isinstance(run, PatchRun):
-            self._put_patch(run.patch)
+            self._put_patch(run.patch, again=again)
             return
         lane = self._lane(run.source)
         if run.source.kind is Kind.STATE:
+            if run.whole is not None:
+                if lane.has_room_for_delta(run.size, run.whole.size):
+                    lane.entries.append(run.alone())
+                    lane.waiting_bytes += run.size
+                    return
+                run = run.whole
             newest = run.newest()
             last = lane.entries[-1] if lane.entries else None
-            if isinstance(last, Run) and last.last == newest.last:
+            if isinstance(last, Run) and last.last == newest.last and not last.is_delta:
                 return
-            self.conflated += lane.conflate() + run.count - newest.count
+            self.conflated += lane.conflate(newest.last, again=again) + run.count - newest.count
             run = newest
         lane.entries.append(run.unpinned())
         lane.waiting_bytes += run.size
@@ -291,32 +106,42 @@ class Outbox:
             # In front: what is queued already would look like a gap to the subscription that asked.
             lane.entries.appendleft(Missed(source, first, last, 0))
 
-    def put_large(self, message: LargeMessage, form: list[StoredChunk]) -> None:
-        """Queue a large message that has its offset and of which this receiver has nothing yet."""
+    def put_large(self, message: LargeMessage, form: list[StoredChunk], *, again: bool = False) -> None:
+        """Queue a large message that has its offset, from its first chunk on; ``again`` as for :meth:`put_run`."""
         if isinstance(message, LargePatch) and message.patch is not None:
-            self._put_patch(message.patch)
+            self._put_patch(message.patch, again=again)
             return
         lane = self._lane(message.source)
         if message.source.kind is Kind.STATE:
-            self.conflated += lane.conflate()
+            self.conflated += lane.conflate(message.offset, again=again)
         lane.entries.append(Cursor(message, form, 0, started=False))
         lane.waiting_bytes += message.plan.payload_bytes
         self._keep_bound(message.source)
 
-    def _put_patch(self, patch: Patch) -> None:
+    def put_delta(self, message: LargeMessage, form: list[StoredChunk]) -> bool:
+        """Queue a large message of a ``state`` stream as a delta to the one before; ``False`` if too much waits."""
+        lane = self._lane(message.source)
+        size = sum([len(chunk.data) for chunk in form])
+        if not lane.has_room_for_delta(size, message.plan.payload_bytes):
+            return False
+        lane.entries.append(Cursor(message.as_delta(), form, 0, started=False, size=size))
+        lane.waiting_bytes += size
+        return True
+
+    def _put_patch(self, patch: Patch, *, again: bool) -> None:
         """Queue a version that came as a patch: whole, since this receiver may not hold the one before it."""
         lane = self._lane(patch.source)
         last = lane.entries[-1] if lane.entries else None
         if isinstance(last, Version) and last.patch is patch:
             return
-        self.conflated += lane.conflate()
+        self.conflated += lane.conflate(patch.offset, again=again)
         lane.entries.append(Version(patch))
         lane.waiting_bytes += patch.payload_bytes
 
     def in_step(self, source: Source) -> bool:
         """Whether nothing of this source waits but what is under way."""
         lane = self._lanes.get(source)
-        return lane is None or all(map(_is_under_way, lane.entries))
+        return lane is None or all(map(is_under_way, lane.entries))
 
     def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
         """Go on with a large message under way, of which the first ``sent`` chunks were written directly."""

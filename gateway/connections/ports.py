@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from gateway.ids import StreamName
-from gateway.protocol.encoding import Chain
+from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import ClientType
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
@@ -140,6 +141,26 @@ class StreamStore(PastReader, Protocol):
         """Store what waits, and let go of whatever is held open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A payload, or the first chunk of one, from which a policy learns. Its buffers do not change.
+
+    Attributes:
+        payload: as it came.
+        itemsize: bytes of an element.
+        encoding: how it was encoded; ``None``: it is plain.
+        integers: whether all elements are integers of ``itemsize`` bytes.
+        base: gives the same bytes of the version before, decoded, of a stream of kind ``state``; ``None`` if there is
+            none of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread.
+    """
+
+    payload: Buffer
+    itemsize: int
+    encoding: Encoding | None = None
+    integers: bool = False
+    base: Callable[[], Buffer] | None = None
+
+
 class DeliveryPolicy(Protocol):
     """Decides how the payloads of a stream are encoded for a set of receivers."""
 
@@ -149,8 +170,18 @@ class DeliveryPolicy(Protocol):
         Called for every large enough message: a look-up, no work.
         """
 
-    def observe(self, stream: Stream, payload: Buffer, itemsize: int) -> None:
-        """Learn from a plain payload. May keep a reference to the buffer for a while; must return at once."""
+    def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+        """The chain for deltas to the version before, with distance 1; plain if they do not pay. A look-up, too."""
+
+    def wants_sample(self, stream: Stream, *, based: bool) -> bool:
+        """Whether the next payload of a stream is to be given to :meth:`observe`; called once for each.
+
+        Args:
+            based: there is a version before it to compare it with.
+        """
+
+    def observe(self, stream: Stream, sample: Sample) -> None:
+        """Learn from a payload. May keep a reference to its buffers for a while; must return at once."""
 
 
 class Authorizer(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.behind import follow
 from gateway.connections.connection import Connection
-from gateway.connections.outbox import Cursor, Lane
+from gateway.connections.outbox_lane import Cursor, Lane
 from gateway.errors import Code
 from gateway.protocol.signals import Abort, Cancel
 from gateway.protocol.wire import DATA_HEADER, Opcode

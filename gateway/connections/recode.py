@@ -40,11 +40,11 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
         if encoded is None:
             return run
         encoding, payload = encoded
-    buffers = _rewritten(frame, encoding, payload)
+    buffers = rewritten(frame, encoding, payload)
     return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
 
 
-def _rewritten(frame: DataFrame, encoding: Encoding | None, payload: Buffer) -> list[Buffer]:
+def rewritten(frame: DataFrame, encoding: Encoding | None, payload: Buffer) -> list[Buffer]:
     """The same message with its payload encoded in another way."""
     return write_data(
         frame.opcode,
@@ -107,7 +107,7 @@ def decode_run(run: Run, codecs: frozenset[str]) -> list[Run | Gap]:
             if data.encoding is None or codec_names(data.encoding.ids) <= codecs:
                 written: list[Buffer] = [message[frame.start : frame.start + padded(frame.end - frame.start)]]
             else:
-                written = _rewritten(data, None, decode(data.encoding, data.payload))
+                written = rewritten(data, None, decode(data.encoding, data.payload))
             decoded.append(b"".join(written))
         except RequestRefused as refusal:
             if decoded:

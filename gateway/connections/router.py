@@ -16,6 +16,7 @@ from gateway.connections.patching import Patching
 from gateway.connections.payload import check_payload, cut_as_run, frame_as_run
 from gateway.connections.recode import codec_names
 from gateway.connections.session import Route, Session
+from gateway.connections.state_fanout import StateFanout
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.frames import Frame
@@ -173,7 +174,7 @@ class Router:
             or at + frame_bytes > incoming.size
             or data[at + _HEADER_BYTES : payload_at] != route.meta
             or meta_units * ALIGNMENT != len(route.meta)
-            or fanout.chains_for(_NO_CODECS, incoming.view[payload_at : at + frame_bytes], route.itemsize)
+            or fanout.chains_for(_NO_CODECS, incoming.view[payload_at : at + frame_bytes], route.itemsize, route.meta)
         ):
             return 0
         after = at + padded(frame_bytes)
@@ -287,6 +288,7 @@ class Router:
         if region is not None:
             run = patch = self._patching.take_run(stream, run, parsed, connection.peer, Region(region))
             names = _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids)
+            assert isinstance(fanout, StateFanout)
             deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
             deliver = self._whole_delivery(run, meta, parsed, route, itemsize, connection.peer)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 
-from gateway.connections.ports import Workers
-from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.sampling import choose_chain
+from gateway.connections.ports import Sample, Workers
+from gateway.errors import RequestRefused
+from gateway.protocol.encoding import PLAIN, Chain, decode
+from gateway.protocol.sampling import choose_chain, choose_delta
 from gateway.protocol.wire import Buffer
 from gateway.streams.stream import Stream
 
@@ -19,17 +20,33 @@ LAST_RESAMPLE_MESSAGES = 4096
 """The interval doubles up to this while samples keep saying the same: looking costs 0.1 ms of a thread."""
 
 
+Chosen = tuple[Chain, Chain]
+"""How a payload is encoded, and how a delta."""
+
+
 class _Choice:
-    __slots__ = ("chains", "countdown", "interval")
+    """What is known of one stream.
+
+    Attributes:
+        chains: by what receivers know, how they get a payload.
+        deltas: the same for deltas to the version before.
+        countdown: messages until the next sample.
+        interval: from one sample to the next.
+        compared: a sample with a base has been taken.
+    """
+
+    __slots__ = ("chains", "compared", "countdown", "deltas", "interval")
 
     def __init__(self) -> None:
         self.chains: dict[frozenset[str], Chain] = {}
+        self.deltas: dict[frozenset[str], Chain] = {}
         self.countdown = 0
         self.interval = FIRST_RESAMPLE_MESSAGES
+        self.compared = False
 
 
 class SampledPolicy:
-    """Remembers for each stream what :func:`~gateway.protocol.sampling.choose_chain` said of a recent payload.
+    """Remembers for each stream what :mod:`gateway.protocol.sampling` said of a recent payload.
 
     The sample is looked at in a thread, so what it says holds from one of the next messages on. The first message of
     a stream is delivered as it came.
@@ -44,28 +61,58 @@ class SampledPolicy:
         choice = self._choices.get(stream.id)
         if choice is None:
             choice = self._choices[stream.id] = _Choice()
-        return choice.chains.setdefault(codecs, PLAIN)
+        chain = choice.chains.get(codecs)
+        if chain is None:
+            chain = choice.chains[codecs] = PLAIN
+            choice.countdown = 0
+        return chain
 
-    def observe(self, stream: Stream, payload: Buffer, itemsize: int) -> None:
+    def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+        """See the port."""
+        choice = self._choices.get(stream.id)
+        return PLAIN if choice is None else choice.deltas.get(codecs, PLAIN)
+
+    def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """See the port."""
         choice = self._choices.get(stream.id)
         if choice is None:
-            return
-        if choice.countdown:
+            return False
+        if choice.countdown and (choice.compared or not based):
             choice.countdown -= 1
-            return
+            return False
         choice.countdown = choice.interval
-        known = list(choice.chains)
+        choice.compared = based
+        return True
 
-        def sample() -> dict[frozenset[str], Chain]:
-            return {codecs: choose_chain(payload, itemsize, codecs, codecs) for codecs in known}
+    def observe(self, stream: Stream, sample: Sample) -> None:
+        """See the port."""
+        choice = self._choices[stream.id]
+        known = {codecs: choice.deltas.get(codecs, PLAIN) for codecs in choice.chains}
+        if sample.base is None:
+            choice.compared = False
 
-        def learn(result: dict[frozenset[str], Chain] | BaseException) -> None:
+        def look() -> dict[frozenset[str], Chosen]:
+            payload = sample.payload if sample.encoding is None else decode(sample.encoding, sample.payload)
+            base = None if sample.base is None else sample.base()
+            return {codecs: _choose(sample, payload, base, codecs, delta) for codecs, delta in known.items()}
+
+        def learn(result: dict[frozenset[str], Chosen] | BaseException) -> None:
+            if isinstance(result, RequestRefused):  # what was published cannot be decoded, by nobody
+                return
             if isinstance(result, BaseException):
                 logger.error("sampling %s failed", stream.name, exc_info=result)
                 return
-            same = all(choice.chains.get(codecs) == chain for codecs, chain in result.items())
+            same = all((choice.chains.get(key), choice.deltas.get(key)) == chosen for key, chosen in result.items())
             choice.interval = min(2 * choice.interval, LAST_RESAMPLE_MESSAGES) if same else FIRST_RESAMPLE_MESSAGES
-            choice.chains.update(result)
+            for codecs, (chain, delta) in result.items():
+                choice.chains[codecs] = chain
+                choice.deltas[codecs] = delta
 
-        self._workers.submit(sample, learn)
+        self._workers.submit(look, learn)
+
+
+def _choose(sample: Sample, payload: Buffer, base: Buffer | None, codecs: frozenset[str], delta: Chain) -> Chosen:
+    """The chain for receivers that know ``codecs``, and that for deltas; without a base that stays ``delta``."""
+    if base is not None:
+        delta = choose_delta(payload, base, sample.itemsize, codecs, codecs, integers=sample.integers)
+    return choose_chain(payload, sample.itemsize, codecs, codecs), delta

@@ -14,6 +14,7 @@ from gateway.protocol.messages import (
     Authenticate,
     Authenticated,
     Open,
+    Refresh,
     StreamInfo,
     Subscribe,
     Subscribed,
@@ -115,6 +116,10 @@ class Subscriptions:
         else:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
         session.connection.send(Unsubscribed(request.request, request.subscription))
+
+    def refresh(self, session: Session, request: Refresh) -> None:
+        """Send the newest message of a state stream whole."""
+        self._hub.refresh(session, request.stream)
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the session's token."""

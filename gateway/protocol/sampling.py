@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
-from gateway.protocol.codecs import SHUFFLE
+from gateway.protocol.codecs import SHUFFLE, XOR
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.wire import Buffer
 
 MIN_BYTES: Final = 16 * 1024
-"""Below this, decoding and the encoding block cost more than the bytes that they save."""
+"""Below this, decoding and the encoding block cost more than the bytes that they save; no delta is made (spec
+section 10)."""
 
 _SLICES: Final = 5
 _SLICE_BYTES: Final = 8 * 1024
@@ -47,18 +48,59 @@ def choose_chain(payload: Buffer, itemsize: int, codecs: Collection[str], filter
     """
     if len(payload) < MIN_BYTES:
         return PLAIN
-    sample = _sample(memoryview(payload))
+    best, ratio = _best(_sample(memoryview(payload)), None, itemsize, codecs, filters, "")
+    return best if ratio <= _WORTH_IT else PLAIN
+
+
+def choose_delta(
+    payload: Buffer, base: Buffer, itemsize: int, codecs: Collection[str], filters: Collection[str], *, integers: bool
+) -> Chain:
+    """The chain for a delta to the version before, from a sample as that of :func:`choose_chain`; under 2 ms.
+
+    The delta is a difference for integers (``diff8`` to ``diff64``), and for everything else, or if the receivers do
+    not know that, ``xor``. It is used if its ratio is at most 0.7, and at most 0.75 of that of the best other chain:
+    it costs a copy of the version before, at both ends.
+
+    Args:
+        payload: flat bytes.
+        base: the version before, of the same size.
+        itemsize: bytes per element.
+        codecs: names of the codecs that all receivers know.
+        filters: names of the filters that all receivers know.
+        integers: whether all elements are integers of ``itemsize`` bytes.
+
+    Returns:
+        The chain, with distance 1; plain if no delta pays.
+    """
+    difference = f"diff{8 * itemsize}"
+    delta = difference if integers and difference in filters else XOR.name
+    if len(payload) < MIN_BYTES or len(base) != len(payload) or delta not in filters:
+        return PLAIN
+    sample, old = _sample(memoryview(payload)), _sample(memoryview(base))
+    best, ratio = _best(sample, old, itemsize, codecs, filters, delta)
+    if ratio > _WORTH_IT:
+        return PLAIN
+    _, whole = _best(sample, None, itemsize, codecs, filters, "")
+    return best if ratio <= _MUCH_BETTER * whole else PLAIN
+
+
+def _best(
+    sample: Buffer, base: Buffer | None, itemsize: int, codecs: Collection[str], filters: Collection[str], delta: str
+) -> tuple[Chain, float]:
+    """The chain for a sample, by the steps of :func:`choose_chain`, and its ratio; plain and 1.0 without a codec."""
     shuffles = [False, True] if SHUFFLE.name in filters and itemsize in SHUFFLE.parameters else [False]
+    distance = 1 if delta else 0
     best, best_ratio = PLAIN, 1.0
     fast = next((name for name in _FAST_CODECS if name in codecs), None)
     if fast is not None:
-        best, best_ratio = _smallest([Chain(shuffle, fast) for shuffle in shuffles], sample, itemsize)
+        chains = [Chain(shuffle, fast, None, delta, distance) for shuffle in shuffles]
+        best, best_ratio = _smallest(chains, sample, base, itemsize)
     if _THOROUGH_CODEC in codecs:
-        chains = [Chain(shuffle, _THOROUGH_CODEC, _THOROUGH_LEVEL) for shuffle in shuffles]
-        thorough, ratio = _smallest(chains, sample, itemsize)
+        chains = [Chain(shuffle, _THOROUGH_CODEC, _THOROUGH_LEVEL, delta, distance) for shuffle in shuffles]
+        thorough, ratio = _smallest(chains, sample, base, itemsize)
         if ratio <= _MUCH_BETTER * best_ratio:
             best, best_ratio = thorough, ratio
-    return best if best_ratio <= _WORTH_IT else PLAIN
+    return best, best_ratio
 
 
 def _sample(payload: memoryview) -> Buffer:
@@ -69,11 +111,11 @@ def _sample(payload: memoryview) -> Buffer:
     return b"".join([payload[start : start + _SLICE_BYTES] for start in starts])
 
 
-def _smallest(chains: list[Chain], sample: Buffer, itemsize: int) -> tuple[Chain, float]:
+def _smallest(chains: list[Chain], sample: Buffer, base: Buffer | None, itemsize: int) -> tuple[Chain, float]:
     """The chain that makes the sample smallest, the first of equals, and its ratio; 1.0 if it does not get smaller."""
     ratios = []
     for chain in chains:
-        encoded = encode(chain, sample, itemsize)
+        encoded = encode(chain, sample, itemsize, base=base)
         ratios.append(1.0 if encoded is None else len(encoded[1]) / len(sample))
     best = min(ratios)
     return chains[ratios.index(best)], best

@@ -56,9 +56,11 @@ class LargeMessage:
         chunks: as received, index by index.
         variants: the same chunks encoded by another chain, for receivers that get them so.
         extensions: what goes out beside tensors and headers.
+        base_offset: of the version that some variants are deltas to; ``None`` if there are none.
     """
 
     __slots__ = (
+        "base_offset",
         "checksum",
         "chunks",
         "end_timestamp_ns",
@@ -90,6 +92,7 @@ class LargeMessage:
         self.chunks: list[StoredChunk] = []
         self.variants: dict[Chain, list[StoredChunk]] = {}
         self.extensions: Extensions | None = None
+        self.base_offset: int | None = None
 
     @property
     def whole(self) -> bool:
@@ -100,6 +103,18 @@ class LargeMessage:
     def received_bytes(self) -> int:
         """Bytes of the chunks that are held, as received."""
         return sum(len(chunk.data) for chunk in self.chunks)
+
+    def as_delta(self) -> LargeMessage:
+        """What a receiver of its deltas needs of it: everything but the chunks as they came, which would stay alive."""
+        delta = LargeMessage(
+            self.source, self.opcode, self.publisher, self.timestamp_ns, self.flags, self.meta, self.plan
+        )
+        delta.offset = self.offset
+        delta.base_offset = self.base_offset
+        delta.end_timestamp_ns = self.end_timestamp_ns
+        delta.checksum = self.checksum
+        delta.extensions = self.extensions
+        return delta
 
     def form(self, chain: Chain | None) -> list[StoredChunk]:
         """The chunks as ``chain`` encodes them; ``None``: as received. Grows while the message is under way."""

@@ -23,6 +23,8 @@ class StreamConfig:
     """What its acknowledged messages outlive; more than ``memory`` needs a store."""
     history: HistoryLimits | None = None
     """How much of its past is kept; ``None``: the defaults for ``event``, nothing for the other kinds."""
+    keyframe_every: int = 64
+    """A receiver of a ``state`` stream that gets deltas gets at least every so many versions one that is whole."""
 
     schema: Schema | None = None
     """What the messages of a ``state`` stream hold (spec section 4.7)."""

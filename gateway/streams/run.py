@@ -55,9 +55,24 @@ class Run:
         last_at: where the last frame starts in ``buffers[0]``; 0 if there is only one frame.
         last_count: how many messages the last frame holds.
         text: what the JSON subprotocol made of it, once somebody asked; ``None`` before.
+        is_delta: it refers to the message before (spec section 10).
+        whole: of a delta, the same message for those who do not hold what it refers to.
     """
 
-    __slots__ = ("_newest", "_unpinned", "buffers", "count", "first", "last_at", "last_count", "size", "source", "text")
+    __slots__ = (
+        "_newest",
+        "_unpinned",
+        "buffers",
+        "count",
+        "first",
+        "is_delta",
+        "last_at",
+        "last_count",
+        "size",
+        "source",
+        "text",
+        "whole",
+    )
 
     def __init__(
         self,
@@ -77,6 +92,8 @@ class Run:
         self.last_at = last_at
         self.last_count = last_count
         self.text: bytes | None = None
+        self.is_delta = False
+        self.whole: Run | None = None
         self._newest: Run | None = None
         self._unpinned: Run | None = None
 
@@ -97,6 +114,12 @@ class Run:
         first = self.first + self.count - self.last_count
         self._newest = Run(self.source, first, self.last_count, kept, self.size - self.last_at, 0, self.last_count)
         return self._newest
+
+    def alone(self) -> Run:
+        """A delta without the whole message, which it would keep alive: for whoever holds it for a while."""
+        delta = Run(self.source, self.first, self.count, self.buffers, self.size, self.last_at, self.last_count)
+        delta.is_delta = self.is_delta
+        return delta
 
     def unpinned(self) -> Run:
         """The run itself, or a copy where it would keep much larger buffers alive: for whoever holds it for a while."""

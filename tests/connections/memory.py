@@ -14,7 +14,7 @@ from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.formats import BinaryFormat
 from gateway.connections.outstanding import RequestSettings
-from gateway.connections.ports import AllowAll, DeliveryPolicy, StreamStore
+from gateway.connections.ports import AllowAll, DeliveryPolicy, Sample, StreamStore
 from gateway.connections.text_bridge import TextBridge
 from gateway.connections.text_format import TextFormat
 from gateway.ids import ClientId
@@ -118,14 +118,21 @@ class StepWorkers:
 class FixedPolicy:
     """A :class:`~gateway.connections.ports.DeliveryPolicy` with one chain for all who can decode it."""
 
-    def __init__(self, chain: Chain = PLAIN) -> None:
+    def __init__(self, chain: Chain = PLAIN, delta: Chain = PLAIN) -> None:
         self.chain = chain
+        self.delta = delta
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         return self.chain if self.chain.names <= codecs else PLAIN
 
-    def observe(self, stream: Stream, payload: Buffer, itemsize: int) -> None:
-        pass
+    def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
+        return self.delta if self.delta.names <= codecs else PLAIN
+
+    def wants_sample(self, stream: Stream, *, based: bool) -> bool:
+        return False
+
+    def observe(self, stream: Stream, sample: Sample) -> None:
+        raise AssertionError("it wants none")
 
 
 class Peer:
@@ -282,6 +289,8 @@ class LargePublish:
         self._ack = ack
         self._chain = chain
         self._chunks = enumerate(split_payload([payload], CHUNK_BYTES))
+        self.spoiled = False
+        """Whether encoded chunks are sent so that they do not decode."""
 
     def begin(
         self, opcode: int, stream: int, offset: int, extensions: Extensions | None = None, flags: int = 0
@@ -307,6 +316,8 @@ class LargePublish:
         if data is None:
             return False
         encoding, chunk = encoded(self._chain, b"".join(data))
+        if self.spoiled:
+            chunk = bytes(chunk[:-200]) + b"\xff" * 200
         self._peer.send(write_chunk(self.plan.transfer, index, (chunk,), encoding))
         return True
 
@@ -355,6 +366,7 @@ class World:
         requests: what is kept of requests to groups.
         store: what keeps durable streams; none if absent.
         durability: what all streams are configured to have.
+        keyframe_every: of states.
     """
 
     def __init__(
@@ -367,10 +379,12 @@ class World:
         requests: RequestSettings | None = None,
         store: StreamStore | None = None,
         durability: Durability | None = None,
+        keyframe_every: int = 64,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
-        rules = StreamRules([(compile_pattern("**"), StreamConfig(history=history, durability=durability))])
+        config = StreamConfig(history=history, durability=durability, keyframe_every=keyframe_every)
+        rules = StreamRules([(compile_pattern("**"), config)])
         settings = CoreSettings(
             limits=limits or Limits(),
             delivery=delivery or DeliverySettings(),

@@ -49,6 +49,7 @@ class Arrival:
         payload: decoded.
         large: it came in chunks.
         encoded: its payload, or a chunk of it, was.
+        delta: and that as a delta.
         flags: of the data frame.
         headers: of the message.
         specs: of its tensors, of a record those of the record.
@@ -63,6 +64,7 @@ class Arrival:
     payload: bytes
     large: bool = False
     encoded: bool = False
+    delta: bool = False
     flags: int = 0
     headers: tuple[tuple[str, object], ...] | None = None
     specs: tuple[TensorSpec, ...] = ()
@@ -76,9 +78,11 @@ class Arrival:
 
 
 class _Transfer:
-    def __init__(self, head: DataFrame) -> None:
+    def __init__(self, head: DataFrame, base: Arrival | None) -> None:
         assert head.plan is not None
         self.head = head
+        self.base = base
+        self.delta = False
         self.assembler = Assembler(head.plan)
         self.encoded = False
         self.corrupt = False
@@ -93,6 +97,7 @@ class Reader:
     Attributes:
         log: everything that has arrived, in order: session messages, signals and :class:`Arrival`.
         transfers: large messages under way.
+        newest: by stream, what arrived last: what deltas refer to.
         strict: whether data that does not decode is a breach: the gateway passes on what it need not decode.
     """
 
@@ -101,6 +106,7 @@ class Reader:
         self.log: list[SessionMessage | Signal | Arrival] = []
         self.transfers: dict[int, _Transfer] = {}
         self.streams: dict[int, StreamInfo] = {}
+        self.newest: dict[int, Arrival] = {}
         self.received_chunks = 0
         self.strict = True
 
@@ -192,7 +198,7 @@ class Reader:
             payload = b"" if transfer.corrupt else bytes(transfer.assembler.payload())
             if signal.checksum is not None and not transfer.corrupt:
                 assert signal.checksum == zlib.crc32(payload), "the checksum is not that of the payload"
-            self._arrived(transfer.head, signal.offset, payload, transfer.encoded)
+            self._arrived(transfer.head, signal.offset, payload, transfer.encoded, transfer.delta)
             return
         if isinstance(signal, Abort):
             assert self.transfers.pop(signal.transfer, None) is not None, "ABORT of a transfer that is not under way"
@@ -202,10 +208,11 @@ class Reader:
         assert frame.stream in self.streams or frame.opcode in (Opcode.REQUEST, Opcode.REPLY), "no STREAM before"
         if frame.plan is not None:
             assert frame.plan.transfer not in self.transfers, "a transfer begins twice"
-            self.transfers[frame.plan.transfer] = _Transfer(frame)
+            self.transfers[frame.plan.transfer] = _Transfer(frame, self.newest.get(frame.stream))
             return
+        delta = frame.encoding is not None and frame.encoding.distance > 0
         try:
-            payload = self._decoded(frame.encoding, frame.payload)
+            payload = self._decoded(frame)
         except RequestRefused:
             assert not self.strict
             self._arrived(frame, frame.offset, b"", encoded=True)
@@ -214,7 +221,7 @@ class Reader:
         assert len(payload) == record_bytes * frame.count, "the payload is not what the descriptors say"
         for index in range(frame.count):
             record = payload[index * record_bytes : (index + 1) * record_bytes]
-            self._arrived(frame, frame.offset + index, record, frame.encoding is not None)
+            self._arrived(frame, frame.offset + index, record, frame.encoding is not None, delta)
 
     def _chunk(self, chunk: Chunk) -> None:
         transfer = self.transfers[chunk.transfer]
@@ -222,39 +229,51 @@ class Reader:
         if chunk.encoding is not None:
             self._check_agreed(chunk.encoding)
             transfer.encoded = True
+            transfer.delta = transfer.delta or chunk.encoding.distance > 0
         try:
-            transfer.assembler.receive(chunk)
+            transfer.assembler.receive(chunk, base=_base(transfer.head, chunk.encoding, transfer.base))
         except RequestRefused:
             assert not self.strict
             transfer.corrupt = True
 
-    def _arrived(self, frame: DataFrame, offset: int, payload: bytes, encoded: bool) -> None:
+    def _arrived(self, frame: DataFrame, offset: int, payload: bytes, encoded: bool, delta: bool = False) -> None:
         meta = parse_meta(frame.meta)
         headers = meta.headers
         region = None if frame.extensions is None else frame.extensions.region
         assert region is None or "patch" in self.codecs, "a patch to a peer that did not ask for any"
-        self.log.append(
-            Arrival(
-                frame.opcode,
-                frame.stream,
-                frame.publisher,
-                offset,
-                payload,
-                large=frame.plan is not None,
-                encoded=encoded,
-                flags=frame.flags,
-                headers=None if headers is None else tuple(headers.items()),
-                specs=meta.specs,
-                quantized=None if frame.extensions is None else frame.extensions.quantized,
-                region=None if region is None else Region(region),
-            )
+        arrival = Arrival(
+            frame.opcode,
+            frame.stream,
+            frame.publisher,
+            offset,
+            payload,
+            large=frame.plan is not None,
+            encoded=encoded,
+            delta=delta,
+            flags=frame.flags,
+            headers=None if headers is None else tuple(headers.items()),
+            specs=meta.specs,
+            quantized=None if frame.extensions is None else frame.extensions.quantized,
+            region=None if region is None else Region(region),
         )
+        self.log.append(arrival)
+        self.newest[frame.stream] = arrival
 
-    def _decoded(self, encoding: Encoding | None, data: memoryview) -> bytes:
-        if encoding is None:
-            return bytes(data)
-        self._check_agreed(encoding)
-        return bytes(decode(encoding, data))
+    def _decoded(self, frame: DataFrame) -> bytes:
+        if frame.encoding is None:
+            return bytes(frame.payload)
+        self._check_agreed(frame.encoding)
+        base = _base(frame, frame.encoding, self.newest.get(frame.stream))
+        return bytes(decode(frame.encoding, frame.payload, base=base))
 
     def _check_agreed(self, encoding: Encoding) -> None:
         assert codec_names(encoding.ids) <= self.codecs, "an encoding that was not agreed on"
+
+
+def _base(frame: DataFrame, encoding: Encoding | None, newest: Arrival | None) -> bytes | None:
+    """What a delta refers to: the message that was the newest before the data frame (spec section 10)."""
+    if encoding is None or not encoding.distance:
+        return None
+    assert newest is not None, "a delta to nothing"
+    assert newest.offset == frame.offset - encoding.distance, "a delta to another message than the newest"
+    return newest.payload

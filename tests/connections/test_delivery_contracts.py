@@ -5,6 +5,7 @@ as the spec says (the reader asserts that). Once everybody reads on:
 
 - event: offsets follow one another but for the announced gaps;
 - state: offsets grow, the last one is the newest, what is missing was counted as conflated;
+  deltas refer to what was the newest (which the reader asserts);
 - collaboration and control: every message since the subscription, in order.
 """
 
@@ -29,8 +30,9 @@ from hypothesis.stateful import (
 )
 
 from gateway.connections.connection import DeliverySettings
+from gateway.ids import StreamName
 from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.messages import Kind, Unsubscribe
+from gateway.protocol.messages import Kind, Refresh, Unsubscribe
 from gateway.protocol.signals import Gap
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, LargePublish, Peer, World
@@ -38,6 +40,9 @@ from tests.connections.reader import Arrival
 
 LIMIT_BYTES = 64 * 1024
 STREAMS = {kind: f"wf/{kind.value}" for kind in Kind}
+XOR = Chain(codec="zstd", delta="xor", distance=1)
+LARGE_BYTES = 5 * CHUNK_BYTES - 50
+"""Of which deltas are made, in one piece or in chunks."""
 CODECS = st.sampled_from([(), ("lz4",), EVERY_CODEC])
 NOISE = np.random.default_rng(1).bytes(200_000)
 
@@ -71,15 +76,22 @@ class Contracts(RuleBasedStateMachine):
     subscribers: Bundle[Subscriber] = Bundle("subscribers")
     transfers: Bundle[Transfer] = Bundle("transfers")
 
-    @initialize(policy=st.sampled_from([PLAIN, Chain(codec="lz4"), Chain(shuffle=True, codec="zstd")]))
-    def begin(self, policy: Chain) -> None:
+    @initialize(
+        policy=st.sampled_from([PLAIN, Chain(codec="lz4"), Chain(shuffle=True, codec="zstd")]),
+        delta=st.sampled_from([PLAIN, XOR, XOR]),
+        keyframe_every=st.sampled_from([1, 3, 64]),
+        states=st.booleans(),
+    )
+    def begin(self, policy: Chain, delta: Chain, keyframe_every: int, states: bool) -> None:
         # Control may fill a transport as much as it likes here: how it closes has a test of its own.
         delivery = DeliverySettings(outbox_limit_bytes=LIMIT_BYTES, urgent_limit_bytes=1 << 30)
-        self.world = World(FixedPolicy(policy), delivery=delivery)
+        self.world = World(FixedPolicy(policy, delta), delivery=delivery, keyframe_every=keyframe_every)
         self.published: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
         self.alive: list[Subscriber] = []
         self.busy: dict[Peer, set[int]] = {}
         self.count = 0
+        self.states = states
+        """Everything is a state of one size, so that most of it may go out as deltas."""
 
     def payload(self, size: int) -> bytes:
         """A payload of about this size, unlike every other; the first half of a larger one does not compress."""
@@ -98,6 +110,8 @@ class Contracts(RuleBasedStateMachine):
     @precondition(lambda self: len(self.alive) < 4)
     @rule(target=subscribers, codecs=CODECS, kinds=st.frozensets(st.sampled_from(Kind), min_size=1), wide=st.booleans())
     def subscriber(self, codecs: tuple[str, ...], kinds: frozenset[Kind], wide: bool) -> Subscriber:
+        if self.states:
+            codecs, kinds = codecs or EVERY_CODEC, kinds | {Kind.STATE}
         peer = self.world.peer("subscriber", codecs)
         kinds = frozenset(Kind) if wide else kinds
         subscriber = Subscriber(peer, kinds, exact=not len(self.world.workers))
@@ -108,6 +122,13 @@ class Contracts(RuleBasedStateMachine):
             subscriber.since[kind] = len(self.published[kind])
         self.alive.append(subscriber)
         return subscriber
+
+    @rule(subscriber=subscribers)
+    def refresh(self, subscriber: Subscriber) -> None:
+        """Ask for the newest state whole, whether something waits or not."""
+        stream = self.world.core.streams.get(StreamName(STREAMS[Kind.STATE]))
+        if Kind.STATE in subscriber.kinds and stream is not None:
+            subscriber.peer.say(Refresh(stream.id))
 
     @rule(subscriber=consumes(subscribers))
     def leave(self, subscriber: Subscriber) -> None:
@@ -131,7 +152,7 @@ class Contracts(RuleBasedStateMachine):
         sends=st.lists(
             st.tuples(
                 st.sampled_from(Kind),
-                st.sampled_from([1, 8, 300, 2000, 17_000, 90_000]),
+                st.sampled_from([1, 8, 300, 2000, 17_000, 90_000, LARGE_BYTES]),
                 st.sampled_from(["message", "message", "batch", "encoded"]),
             ),
             min_size=1,
@@ -144,6 +165,8 @@ class Contracts(RuleBasedStateMachine):
         aliases = list(STREAMS)
         full = self.full()
         for kind, size, form in sends:
+            if self.states:
+                kind, size = Kind.STATE, LARGE_BYTES
             alias = aliases.index(kind)
             if alias in self.busy[peer] or (kind is Kind.COLLABORATION and full):
                 continue
@@ -164,9 +187,15 @@ class Contracts(RuleBasedStateMachine):
         return any(subscriber.peer.session.connection.lagging for subscriber in self.alive)
 
     @rule(
-        target=transfers, peer=publishers, kind=st.sampled_from(Kind), chunks=st.integers(1, 5), encoded=st.booleans()
+        target=transfers,
+        peer=publishers,
+        kind=st.sampled_from([*Kind, Kind.STATE]),
+        chunks=st.integers(1, 6),
+        encoded=st.booleans(),
     )
     def begin_large(self, peer: Peer, kind: Kind, chunks: int, encoded: bool) -> MultipleResults[Transfer]:
+        if self.states:
+            kind, chunks = Kind.STATE, 5
         alias = list(STREAMS).index(kind)
         if alias in self.busy[peer] or (kind is Kind.COLLABORATION and self.full()):
             return multiple()

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from gateway.connections.missed import Found, LargeForm, Taken
-from gateway.connections.outbox import JOIN_BYTES, Outbox
+from gateway.connections.outbox import Outbox
+from gateway.connections.outbox_lane import JOIN_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind

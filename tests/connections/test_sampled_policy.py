@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
+from gateway.connections.ports import Sample
 from gateway.connections.sampled_policy import FIRST_RESAMPLE_MESSAGES, SampledPolicy
 from gateway.ids import Epoch, StreamId, StreamName
-from gateway.protocol.encoding import PLAIN
+from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.messages import Kind
 from gateway.streams.stream import Stream
 from tests.connections.memory import StepWorkers
 
 CODECS = frozenset({"lz4", "zstd", "shuffle"})
+DELTAS = CODECS | {"xor", "diff64"}
 TOKENS = np.arange(50_000, dtype=np.int64).tobytes()
 NOISE = np.random.default_rng(5).bytes(400_000)
 
@@ -20,9 +22,15 @@ def stream(number: int = 1) -> Stream:
     return Stream(StreamId(number), StreamName(f"wf/{number}"), Kind.EVENT, Epoch(1))
 
 
+def show(policy: SampledPolicy, source: Stream, sample: Sample) -> None:
+    """Give it a payload as a fan-out does."""
+    if policy.wants_sample(source, based=sample.base is not None):
+        policy.observe(source, sample)
+
+
 def learned(policy: SampledPolicy, workers: StepWorkers, source: Stream, payload: bytes, itemsize: int) -> None:
     policy.chain_for(source, CODECS)
-    policy.observe(source, payload, itemsize)
+    show(policy, source, Sample(payload, itemsize))
     while len(workers):
         workers.step()
 
@@ -57,9 +65,9 @@ def test_it_looks_again_after_a_while() -> None:
     source = stream()
     learned(policy, workers, source, TOKENS, 8)
     for _ in range(FIRST_RESAMPLE_MESSAGES):
-        policy.observe(source, NOISE, 1)
+        show(policy, source, Sample(NOISE, 1))
         assert not len(workers)
-    policy.observe(source, NOISE, 1)
+    show(policy, source, Sample(NOISE, 1))
     workers.step()
     assert policy.chain_for(source, CODECS) == PLAIN
 
@@ -71,7 +79,7 @@ def test_it_looks_less_often_while_nothing_changes() -> None:
     policy.chain_for(source, CODECS)
     samples = 0
     for _ in range(20 * FIRST_RESAMPLE_MESSAGES):
-        policy.observe(source, NOISE, 1)
+        show(policy, source, Sample(NOISE, 1))
         if len(workers):
             samples += 1
             workers.step()
@@ -85,6 +93,67 @@ def test_a_sample_that_fails_changes_nothing() -> None:
     learned(policy, workers, source, TOKENS, 8)
     chain = policy.chain_for(source, CODECS)
     policy._choices[source.id].countdown = 0
-    policy.observe(source, None, 8)  # type: ignore[arg-type]
+    show(policy, source, Sample(None, 8))  # type: ignore[arg-type]
     workers.step()
     assert policy.chain_for(source, CODECS) == chain
+
+
+def changed(payload: bytes) -> bytes:
+    """The same with a few bytes changed."""
+    return payload[:1000] + b"changed" + payload[1007:]
+
+
+def test_it_makes_deltas_of_what_changes_little_for_those_who_can_undo_them() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, CODECS)
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    workers.step()
+    assert policy.delta_for(source, CODECS) == PLAIN
+    assert policy.delta_for(source, DELTAS).delta == "xor"
+    assert policy.chain_for(source, DELTAS) == PLAIN
+
+
+def test_it_compares_with_the_version_before_as_soon_as_there_is_one() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    learned(policy, workers, source, TOKENS, 8)
+    assert policy.delta_for(source, CODECS) == PLAIN
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(TOKENS, 8, integers=True, base=lambda: changed(TOKENS)))
+    workers.step()
+    assert policy.delta_for(source, DELTAS).delta == "diff64"
+
+
+def test_without_a_version_before_it_keeps_what_it_knows_of_deltas() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    workers.step()
+    policy.chain_for(source, CODECS)  # somebody else comes: it looks again
+    show(policy, source, Sample(NOISE, 8))
+    workers.step()
+    assert policy.delta_for(source, DELTAS).delta == "xor"
+
+
+def test_an_encoded_sample_is_decoded_and_a_broken_one_skipped() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, DELTAS)
+    encoded = encode(Chain(codec="lz4"), TOKENS, 8)
+    assert encoded is not None
+    encoding, data = encoded
+    show(policy, source, Sample(data, 8, encoding, integers=True, base=lambda: TOKENS))
+    workers.step()
+    chosen = policy.delta_for(source, DELTAS)
+    assert chosen.delta == "diff64"
+    policy.chain_for(source, CODECS)
+    show(policy, source, Sample(data[:-9], 8, encoding, integers=True, base=lambda: TOKENS))
+    workers.step()
+    assert policy.delta_for(source, DELTAS) == chosen

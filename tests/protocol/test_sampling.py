@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.encoding import PLAIN, Chain, encode
-from gateway.protocol.sampling import MIN_BYTES, choose_chain
+from gateway.protocol.sampling import MIN_BYTES, choose_chain, choose_delta
 from tests.protocol.strategies import Array
 
 RNG = np.random.default_rng(11)
@@ -76,3 +76,42 @@ def test_the_choice_is_legal_and_repeatable(payload: bytes, itemsize: int, codec
     chain = choose_chain(payload, itemsize, codecs, filters)
     assert chain.names <= codecs | filters
     assert choose_chain(memoryview(payload), itemsize, sorted(codecs), sorted(filters)) == chain
+
+
+def delta_of(old: Array, new: Array, filters: tuple[str, ...] = FILTER_NAMES, *, integers: bool = False) -> Chain:
+    one, other = old.data.cast("B"), new.data.cast("B")
+    return choose_delta(other, one, new.itemsize, CODEC_NAMES, filters, integers=integers)
+
+
+def some_changed(array: Array, share: float) -> Array:
+    """The same with a share of its elements stepped up by one."""
+    return np.where(RNG.random(array.shape) < share, array + 1, array).astype(array.dtype)
+
+
+def test_a_delta_of_what_changes_little() -> None:
+    field = NOISE.astype(np.float32)
+    new = some_changed(field, 0.01)
+    chain = delta_of(field, new)
+    assert (chain.delta, chain.distance) == ("xor", 1)
+    encoded = encode(chain, new.tobytes(), 4, base=field.tobytes())
+    assert encoded is not None
+    assert len(encoded[1]) < 0.05 * new.nbytes
+
+
+def test_integers_are_subtracted_where_the_receiver_knows_how() -> None:
+    new = some_changed(TOKENS, 0.5)
+    assert delta_of(TOKENS, new, integers=True).delta == "diff64"
+    assert delta_of(TOKENS, new, ("shuffle", "xor", "diff32"), integers=True).delta == "xor"
+    assert delta_of(TOKENS, new).delta == "xor"
+    assert delta_of(TOKENS, new, ("shuffle",), integers=True) == PLAIN
+
+
+def test_no_delta_where_the_payload_alone_is_as_small() -> None:
+    assert delta_of(NOISE, RNG.normal(size=NOISE.size)) == PLAIN
+    assert delta_of(NOISE.astype(np.float32), np.zeros(NOISE.size, np.float32)) == PLAIN
+    assert delta_of(SPARSE, np.roll(SPARSE, 1000)) == PLAIN
+
+
+def test_no_delta_of_what_is_small_or_has_another_size() -> None:
+    assert delta_of(NOISE[:100], NOISE[:100]) == PLAIN
+    assert delta_of(NOISE, NOISE[:-1]) == PLAIN
