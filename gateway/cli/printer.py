@@ -43,6 +43,7 @@ def line_of(message: Message, saved: Path | None) -> str:
         message.stream,
         f"offset {message.offset}",
         text.tensors(message.specs),
+        "" if message.quantization is None else f"scale {message.quantization.scale:.3g}",
         text.size(message.nbytes),
         f"latency {text.duration(message.latency_s)}",
         headers,
@@ -66,6 +67,13 @@ def json_of(message: Message, saved: Path | None) -> str:
         ],
         "headers": message.headers,
     }
+    if message.quantization is not None:
+        quantized = message.quantization
+        fields["quantized"] = {
+            "dtype": dtype_name(quantized.dtype),
+            "scale": quantized.scale,
+            "zero_point": quantized.zero_point,
+        }
     if saved is not None:
         fields["saved"] = str(saved)
     return orjson.dumps(fields).decode()

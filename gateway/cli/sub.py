@@ -19,7 +19,8 @@ from gateway.cli.array_file import save
 from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.tally import Tally, losses
-from gateway.client import Client, ClientState, Connecting, Gap, Subscription, connect
+from gateway.cli.view_option import Dtype, MaxRateHz, Slice, Tensor, view_of
+from gateway.client import Client, ClientState, Connecting, Gap, Subscription, View, connect
 from gateway.errors import name_of
 
 TICK_S: Final = 0.2
@@ -43,6 +44,10 @@ def sub(
             help="Where to start: 'beginning', all that the gateway still has, or an offset. Kind event only.",
         ),
     ] = None,
+    view: Slice = None,
+    dtype: Dtype = None,
+    max_rate_hz: MaxRateHz = None,
+    tensor: Tensor = None,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many messages.")] = None,
     save_to: Annotated[
         Path | None,
@@ -68,8 +73,10 @@ def sub(
         frys sub 'wf-42/**'
         frys sub wf-42/weights --count 1 --save snapshots
         frys sub wf-42/events --since beginning
+        frys sub wf-42/field --view '::4, ::4' --dtype float16 --max-rate-hz 10
         frys sub 'digits/*' --json | jq .latency_s
     """
+    wanted = view_of(view, dtype, max_rate_hz, tensor)
     connecting = connect(url, token=token, client_id=client_id, on_error=lambda error: _tell(str(error)))
     console = Console()
     on_terminal = console.is_terminal and not as_json
@@ -78,7 +85,7 @@ def sub(
     start = int(since) if since is not None and since.isdecimal() else since
     interrupted = True
     try:
-        uvloop.run(watch.run(connecting, pattern, start))
+        uvloop.run(watch.run(connecting, pattern, start, wanted))
         interrupted = False
     finally:
         printer.close()
@@ -103,7 +110,7 @@ class Watch:
         self._tally = Tally()
         self._subscription: Subscription | None = None
 
-    async def run(self, connecting: Connecting, pattern: str, since: str | int | None) -> None:
+    async def run(self, connecting: Connecting, pattern: str, since: str | int | None, view: View | None) -> None:
         """Subscribe, and show what comes.
 
         Raises:
@@ -111,7 +118,9 @@ class Watch:
             OSError: a message cannot be saved.
         """
         async with connecting as client:
-            subscription = client.subscribe(pattern, since=since, on_gap=_tell_gap, progress=self._printer.progress)
+            subscription = client.subscribe(
+                pattern, since=since, view=view, on_gap=_tell_gap, progress=self._printer.progress
+            )
             async with subscription:
                 self._subscription = subscription
                 self._tally.start(time.monotonic())

@@ -49,14 +49,39 @@ def test_json_and_files(url: str, pattern: str, tmp_path: Path, capsys: pytest.C
     np.testing.assert_array_equal(np.load(shown["saved"]), np.arange(6, dtype=np.float32).reshape(2, 3))
 
 
+def test_a_view(url: str, pattern: str, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = [
+        "sub",
+        "sub/a",
+        "--view",
+        ":, ::2",
+        "--dtype",
+        "uint8",
+        "--max-rate-hz",
+        "10",
+        "--count",
+        "1",
+        "--url",
+        url,
+    ]
+    assert run([*asked, "--json"]) == ExitCode.OK
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["tensors"] == [{"name": "", "dtype": "uint8", "shape": [2, 2]}]
+    assert shown["quantized"] == {"dtype": "float32", "scale": 5 / 255, "zero_point": 0.0}
+    assert run(asked) == ExitCode.OK
+    assert capsys.readouterr().out.startswith("sub/a  offset 0  uint8[2, 2]  scale 0.0196  4 bytes")
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
         (["w**"], ExitCode.USAGE),
         (["sub/a", "--url", "ws://127.0.0.1:1"], ExitCode.CANNOT_CONNECT),
         (["sub/a", "--count", "0"], ExitCode.USAGE),
+        (["sub/a", "--view", "a:b"], ExitCode.USAGE),
+        (["sub/a", "--view", "0, 0, 0"], ExitCode.REFUSED),
     ],
-    ids=["pattern", "nobody there", "count"],
+    ids=["pattern", "nobody there", "count", "slice", "view that does not fit"],
 )
 def test_an_error_is_one_line(
     url: str, arguments: list[str], code: ExitCode, capsys: pytest.CaptureFixture[str]
