@@ -1,6 +1,7 @@
 """An agent offers a service to others: python examples/request_reply.py [URL]
 
-A client's inbox is the address `agent:<client_id>`. Requests and replies carry tensors of any size.
+A client's inbox is the address `agent:<client_id>`; `client.inbox(group="planners")` makes it one of several behind
+`group:planners`. Requests and replies carry tensors of any size.
 """
 
 import asyncio

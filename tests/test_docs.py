@@ -113,16 +113,17 @@ def anchors(page: Path) -> set[str]:
 # What is shown runs.
 
 
-@pytest.mark.parametrize("code", blocks("python"), ids=["async", "blocking"])
+@pytest.mark.parametrize("code", blocks("python"))
 async def test_the_readme_s_python_runs(code: str, tmp_path: Path) -> None:
     assert URL in code
     async with running_gateway() as gateway:
         script = tmp_path / "example.py"
         script.write_text(code.replace(URL, gateway.url), "utf-8")
-        await run(str(script), cwd=tmp_path)
+        out = await run(str(script), cwd=tmp_path)
         weights = gateway.core.streams.get(StreamName("wf-42/weights"))
-        assert weights is not None
-        assert weights.next_offset == 1
+        published = 0 if weights is None else weights.next_offset
+        assert (published, "wf-42/weights" in code) in ((1, True), (0, False))
+        assert published or out
 
 
 async def test_the_readme_s_async_example_prints_what_it_receives(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from gateway.client.core import ClientState
 from gateway.client.inbox import Inbox, Request
 from gateway.client.message import Message, RecordBatch
 from gateway.client.options import Backoff, Options
-from gateway.client.requests import RequestFailed
+from gateway.client.question import RequestFailed
+from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import BatchIterator, Subscription, SubscriptionStats
@@ -23,6 +24,7 @@ __all__ = [
     "Message",
     "Options",
     "RecordBatch",
+    "ReplyStream",
     "Request",
     "RequestFailed",
     "Subscription",

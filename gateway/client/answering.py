@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import Callable
 from typing import Final
 
@@ -16,14 +17,18 @@ from gateway.client.job import Job
 from gateway.client.lane import Lane
 from gateway.client.message import Message
 from gateway.client.outlet import Outlet
+from gateway.client.question import ENDED_EARLY
 from gateway.client.session import Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Subscribe, Unsubscribe
-from gateway.protocol.names import inbox_of
-from gateway.protocol.wire import FLAG_FAILED, Buffer, Opcode
+from gateway.protocol.names import GROUP_SCHEME, check_address, inbox_of
+from gateway.protocol.signals import Cancel
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 
 INBOX_NUMBER: Final = 0
-"""The inbox's subscription number; those of streams start at 1."""
+FIRST_GROUP_NUMBER: Final = 2**31
+"""Subscription numbers of inboxes; those of streams start at 1."""
 
 
 class ReplyLane(Lane):
@@ -57,51 +62,82 @@ class RequestDestination:
         self.order: InOrder[Buffer] = InOrder()
         self._answering = answering
         self._session = session
-        self._address = inbox_of(session.welcome.client_id)
 
     def deliver(self, arrival: Arrival, payload: Buffer) -> None:
-        """Into the inbox."""
-        message = arrival.item(self._address, None, 0, payload)
+        """Into the inbox that it was sent to."""
+        message = arrival.item(self._address_of(arrival), None, 0, payload)
         assert isinstance(message, Message)
-        self._answering.requested(message, self._session)
+        self._answering.requested(message, arrival.frame.stream, self._session)
 
     def fail(self, error: Exception, arrival: Arrival | None) -> None:
-        """A request that cannot be read: the asker hears so."""
+        """A request that cannot be read: the asker hears so. One that was cut off is not wanted any more."""
+        if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
+            return
         if arrival is None:
             self._answering.broken(error, None, self._session)
         else:
             frame = arrival.frame
-            empty = Message(
-                self._address, None, 0, arrival.offset, frame.publisher, frame.timestamp_ns, 0, None, (), b""
-            )
+            address = self._address_of(arrival)
+            empty = Message(address, None, 0, arrival.offset, frame.publisher, frame.timestamp_ns, 0, None, (), b"")
             self._answering.broken(error, empty, self._session)
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
         """A large request grows; nobody is told."""
 
+    def _address_of(self, arrival: Arrival) -> str:
+        inbox = self._answering.inboxes.get(arrival.frame.stream)
+        return inbox_of(self._session.welcome.client_id) if inbox is None else inbox.address
+
 
 class Answering:
-    """The inbox and the replies, over as many sessions as there are."""
+    """The inboxes and the replies, over as many sessions as there are.
+
+    Attributes:
+        inboxes: those that are open, by the numbers of their subscriptions.
+    """
 
     def __init__(self, outlet: Outlet, now_ns: Callable[[], int]) -> None:
         self._outlet = outlet
         self._now_ns = now_ns
         self._lanes: dict[int, ReplyLane] = {}
-        self._inbox: Inbox | None = None
+        self._next_group_number = FIRST_GROUP_NUMBER
+        self.inboxes: dict[int, Inbox] = {}
+        # Weak: of a request that the application has forgotten nobody needs to hear that it was cancelled.
+        self._open: weakref.WeakValueDictionary[tuple[int, int], Request] = weakref.WeakValueDictionary()
+        self._replying: dict[tuple[int, int], Job] = {}
 
-    def open_inbox(self, buffer_bytes: int) -> Inbox:
+    def open_inbox(self, group: str | None, buffer_bytes: int) -> Inbox:
         """See :meth:`gateway.client.client.Client.inbox`."""
-        if self._inbox is not None and not self._inbox.feed.over:
-            raise UsageError("this client's inbox is open already")
-        self._inbox = Inbox(intake=self._outlet.intake, start=self._start, stop=self._stop, buffer_bytes=buffer_bytes)
-        return self._inbox
+        address, number = "", INBOX_NUMBER
+        if group is not None:
+            address = check_address(f"{GROUP_SCHEME}:{group}")
+            number, self._next_group_number = self._next_group_number, self._next_group_number + 1
+        for other in self.inboxes.values():
+            if not other.feed.over and (other.number == number or other.address == address):
+                raise UsageError(f"this client's inbox{f' of {address}' * bool(address)} is open already")
+        inbox = self.inboxes[number] = Inbox(
+            address=address,
+            number=number,
+            intake=self._outlet.intake,
+            start=self._start,
+            stop=self._stop,
+            buffer_bytes=buffer_bytes,
+        )
+        return inbox
 
-    def requested(self, message: Message, session: Session) -> None:
-        """A request arrived."""
-        if self._inbox is None or self._inbox.feed.over:
+    # What arrives.
+
+    def requested(self, message: Message, number: int, session: Session) -> None:
+        """A request arrived by the subscription ``number``."""
+        inbox = self.inboxes.get(number)
+        if inbox is None:
             self.broken(RequestRefused(Code.NO_SUCH_PEER, "the inbox is closed"), message, session)
+            return
+        request = self._open[message.publisher, message.offset] = Request(message, session, self._reply)
+        if inbox.feed.over:
+            inbox.late.append(request)
         else:
-            self._inbox.feed.put(Request(message, session, self._reply))
+            inbox.feed.put(request)
 
     def broken(self, error: Exception, message: Message | None, session: Session) -> None:
         """A request arrived that cannot be given to the application."""
@@ -109,26 +145,45 @@ class Answering:
         if message is not None:
             self._outlet.start(Request(message, session, self._reply).fail(f"the request was not taken: {error}"))
 
+    def cancelled(self, message: memoryview, frame: Frame) -> None:
+        """CANCEL: nobody wants the answer any more."""
+        cancel = Cancel.parse(message, frame)
+        key = cancel.peer, cancel.correlation
+        request = self._open.pop(key, None)
+        if request is not None:
+            request.cancel()
+        if (job := self._replying.get(key)) is not None:
+            job.finish(None)
+
+    # What the session and the client do.
+
     def attached(self, session: Session) -> None:
-        """A new session: open the inbox again."""
-        if self._inbox is not None and self._inbox.started and not self._inbox.feed.over:
-            self._outlet.start(self._resume(session, self._inbox))
+        """A new session: open the inboxes again."""
+        for inbox in self.inboxes.values():
+            if inbox.started and not inbox.feed.over:
+                self._outlet.start(self._resume(session, inbox))
 
     def detached(self) -> None:
         """The session is over, and with it whoever asked on it."""
         self._lanes.clear()
+        requests = list(self._open.values())
+        self._open.clear()
+        for request in requests:
+            request.cancel()
 
     def close(self, error: FrysError | None) -> None:
         """The client is closed."""
-        if self._inbox is not None:
-            self._inbox.feed.end(error)
+        for inbox in self.inboxes.values():
+            inbox.feed.end(error)
 
-    async def _reply(self, request: Request, value: object, headers: Headers, codec: str, failed: bool) -> None:
+    # Replies.
+
+    async def _reply(self, request: Request, value: object, headers: Headers, codec: str, flags: int) -> None:
         job = Job(
             Opcode.REPLY,
             content_of(value, headers),
             self._now_ns(),
-            flags=FLAG_FAILED if failed else 0,
+            flags=flags,
             correlation=request.offset,
             chain=parse_codec(codec),
             done=asyncio.get_running_loop().create_future(),
@@ -137,41 +192,62 @@ class Answering:
         if not isinstance(session, Session) or session is not self._outlet.session:
             self._outlet.report(ConnectionFailed(f"the reply to {request!r} was dropped: its connection is gone"))
             return
+        if request.cancelled:
+            return
+        key = request.publisher, request.offset
         lane = self._lanes.get(request.publisher)
         if lane is None:
             lane = self._lanes[request.publisher] = ReplyLane(self._outlet, request.publisher, session)
+        self._replying[key] = job
         lane.submit(job)
         try:
             await job.result(None, "")
         except ConnectionFailed as error:
             self._outlet.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
+        finally:
+            if self._replying.get(key) is job:
+                del self._replying[key]
+        if flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE:
+            self._open.pop(key, None)
         if lane.idle and self._lanes.get(request.publisher) is lane:
             del self._lanes[request.publisher]
+
+    # Opening and closing.
 
     async def _start(self, inbox: Inbox) -> None:
         session = await self._outlet.wait_ready()
         try:
-            await self._ask(session)
+            await self._ask(session, inbox)
         except ConnectionFailed:
             await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
+        except RequestRefused as error:
+            inbox.feed.end(error)
+            raise
 
     async def _stop(self, inbox: Inbox) -> None:
         session = self._outlet.session
         if session is not None:
             # Lost or refused, the gateway has no inbox of ours any more.
             with contextlib.suppress(ConnectionFailed, RequestRefused):
-                await self._outlet.ask(session, lambda request: Unsubscribe(request, INBOX_NUMBER))
+                await self._outlet.ask(session, lambda request: Unsubscribe(request, inbox.number))
+        if self.inboxes.get(inbox.number) is inbox:
+            del self.inboxes[inbox.number]
+        # What was under way: by now the gateway has taken back what another member of the group can have.
+        for request in inbox.late:
+            if not request.cancelled:
+                await request.fail("the request was not taken: the inbox is closed")
 
     async def _resume(self, session: Session, inbox: Inbox) -> None:
         if inbox.feed.over:  # closed meanwhile
             return
         try:
-            await self._ask(session)
+            await self._ask(session, inbox)
         except RequestRefused as error:
             inbox.feed.end(error)
         except ConnectionFailed:
             pass  # this session is over as well; the next one asks again
 
-    async def _ask(self, session: Session) -> None:
-        pattern = inbox_of(session.welcome.client_id)
-        await self._outlet.ask(session, lambda request: Subscribe(request, INBOX_NUMBER, pattern))
+    async def _ask(self, session: Session, inbox: Inbox) -> None:
+        if inbox.number == INBOX_NUMBER:
+            inbox.address = inbox_of(session.welcome.client_id)
+        await self._outlet.ask(session, lambda request: Subscribe(request, inbox.number, inbox.address))

@@ -14,6 +14,7 @@ from gateway.client.core import ClientState, Core
 from gateway.client.inbox import Inbox
 from gateway.client.message import Message
 from gateway.client.options import Options, Progress, Report, Settings
+from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, Subscription
@@ -211,36 +212,89 @@ class Client:
         headers: Headers = None,
         codec: str = AUTO,
         timeout_s: float | None = TIMEOUT_S,
+        expires_in_s: float | None = None,
     ) -> Message:
         """Send a request to another client and wait for its reply.
 
+        If this is cancelled, or the time passes, whoever works on the request is told to stop. Of a reply that comes in
+        parts it is the last one that is returned: :meth:`request_stream` gives all.
+
         Args:
-            address: ``agent:<client_id>``.
+            address: ``agent:<client_id>``, or ``group:<name>`` for the least loaded member of a group; ``publisher`` of
+                the reply tells which connection answered.
             value: as in :meth:`publish`.
             headers: as in :meth:`publish`.
             codec: as in :meth:`publish`.
-            timeout_s: the longest time without progress of a large request or reply. None: forever.
+            timeout_s: the longest time without progress of a large request or reply, or between the parts of a reply.
+                None: forever.
+            expires_in_s: when nobody needs the reply any more: the gateway does not deliver the request after that, or
+                calls it off. None: never.
 
         Raises:
-            UsageError: the value, headers or codec cannot be used.
+            UsageError: the value, headers, codec or ``expires_in_s`` cannot be used.
             RequestFailed: the other client answered that it failed.
             RequestRefused: ``NO_SUCH_PEER`` if nobody holds the address's inbox, ``PEER_GONE`` if the other client left
-                before it had replied; or what else the gateway refuses.
+                before it had replied and nobody else could take over, ``EXPIRED`` after ``expires_in_s``; or what else
+                the gateway refuses.
             RequestTimeout: no reply in time.
             ConnectionFailed: the connection was lost after the request was sent; it may have been done or not.
         """
-        return await self._core.requests.request(address, value, headers=headers, codec=codec, timeout_s=timeout_s)
+        return await self._core.requests.request(
+            address, value, headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s
+        )
 
-    def inbox(self, *, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
+    def request_stream(
+        self,
+        address: str,
+        value: object = None,
+        *,
+        headers: Headers = None,
+        codec: str = AUTO,
+        timeout_s: float | None = TIMEOUT_S,
+        expires_in_s: float | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> ReplyStream:
+        """Send a request and get its replies as they come: ``async for part in client.request_stream(...)``.
+
+        The request is sent when the iteration begins, which ends behind the last reply. Ending it before that, by
+        ``break`` or :meth:`ReplyStream.close`, tells whoever works on the request to stop. Iterating raises what
+        :meth:`request` does, behind the parts that came.
+
+        Args:
+            address: as in :meth:`request`.
+            value: as in :meth:`publish`; do not change it before the first part.
+            headers: as in :meth:`publish`.
+            codec: as in :meth:`publish`.
+            timeout_s: as in :meth:`request`.
+            expires_in_s: as in :meth:`request`, for the last reply.
+            buffer_bytes: what may wait for the application before the connection is not read further.
+
+        Raises:
+            InvalidArgument: ``buffer_bytes`` below 1.
+        """
+        return self._core.requests.stream(
+            address,
+            value,
+            headers=headers,
+            codec=codec,
+            timeout_s=timeout_s,
+            expires_in_s=expires_in_s,
+            buffer_bytes=buffer_bytes,
+        )
+
+    def inbox(self, *, group: str | None = None, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
         """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.
 
         Args:
+            group: take those to ``group:<group>`` instead, of which each goes to one member. The client's own inbox and
+                those of several groups may be open at a time.
             buffer_bytes: what may wait for the application before the connection is not read further.
 
         Raises:
             UsageError: it is open already.
+            RequestRefused: ``INVALID_NAME``.
         """
-        return self._core.answering.open_inbox(buffer_bytes)
+        return self._core.answering.open_inbox(group, buffer_bytes)
 
     # Access.
 

@@ -40,6 +40,7 @@ class Incoming:
         self._publisher = publisher
         self._subscriptions = subscriptions
         self._requests = requests
+        self._answering = answering
         self._inbox = RequestDestination(answering, session)
         self._decoding = Decoding(
             session.welcome,
@@ -61,6 +62,7 @@ class Incoming:
             Opcode.ABORT: self._decoding.abort_received,
             Opcode.ACK: self._publisher.acked,
             Opcode.RESUME: self._outlet.resumptions.received,
+            Opcode.CANCEL: self._answering.cancelled,
             Opcode.GAP: self._subscriptions.gap_received,
             Opcode.REPLAY: self._subscriptions.replay_received,
             Opcode.STREAM: self._stream_received,

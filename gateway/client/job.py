@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from typing import TypeVar
 
 from gateway.client.content import Content
 from gateway.client.options import Progress
 from gateway.errors import ConnectionFailed, FrysError, RequestTimeout
 from gateway.protocol.encoding import Chain
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.messages import Kind
 
 T = TypeVar("T")
@@ -22,7 +24,8 @@ class Job:
         opcode: MESSAGE, BATCH, REQUEST or REPLY.
         content: what to send.
         timestamp_ns: when it was published, by the gateway's clock.
-        flags: ACK, FAILED.
+        extensions: of the data frame; None: it has none.
+        flags: ACK, FAILED, MORE.
         kind: what the publisher says that the stream's kind is.
         count: records, of a BATCH.
         correlation: of a REQUEST or REPLY.
@@ -46,6 +49,7 @@ class Job:
         "count",
         "done",
         "ended",
+        "extensions",
         "flags",
         "frame_bytes",
         "kind",
@@ -72,6 +76,7 @@ class Job:
         progress: Progress | None = None,
         done: asyncio.Future[object] | None = None,
         started_s: float = 0.0,
+        extensions: Extensions | None = None,
     ) -> None:
         self.opcode = opcode
         self.content = content
@@ -84,6 +89,7 @@ class Job:
         self.progress = progress
         self.done = done
         self.started_s = started_s
+        self.extensions = extensions
         self.sequence = 0
         self.begun = False
         self.ended = False
@@ -130,9 +136,15 @@ class Job:
             self.done.set_exception(error)
 
     async def result(self, timeout_s: float | None, waited_for: str) -> object:
-        """Wait for the result.
+        """Wait for the result; as :meth:`wait`."""
+        assert self.done is not None
+        return await self.wait(self.done, timeout_s, waited_for)
+
+    async def wait(self, what: Awaitable[T], timeout_s: float | None, waited_for: str) -> T:
+        """Wait for something that comes of this message.
 
         Args:
+            what: e.g. its result.
             timeout_s: the longest time without any progress.
             waited_for: for the error, e.g. ``"the acknowledgement of wf/loss"``.
 
@@ -140,11 +152,10 @@ class Job:
             RequestTimeout: there was no progress for so long; what is not sent of it will not be.
             FrysError: what went wrong.
         """
-        assert self.done is not None
         try:
             async with asyncio.timeout(timeout_s) as self._deadline:
                 self._timeout_s = timeout_s
-                return await self.done
+                return await what
         except TimeoutError as error:
             if isinstance(error, FrysError):
                 raise

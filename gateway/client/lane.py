@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from itertools import islice
 from typing import Final
 
@@ -122,6 +123,7 @@ class Lane(ABC):
             count=job.count if job.opcode == Opcode.BATCH else None,
             encoding=encoding,
             payload=payload,
+            extensions=job.extensions,
         )
         job.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
         job.payload_sent_bytes = bytes_of(payload)
@@ -234,7 +236,7 @@ class Lane(ABC):
             flags=job.flags | FLAG_ACK if resuming else job.flags,
             meta=content.meta,
             plan=plan,
-            extensions=Extensions(resuming=True) if resuming else None,
+            extensions=replace(job.extensions or Extensions(), resuming=True) if resuming else job.extensions,
         )
         job.begun = True
         job.frame_bytes += session.send([*before, *frame]) - bytes_of(before)

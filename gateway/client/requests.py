@@ -6,32 +6,25 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
+from functools import partial
 
 from gateway.client.alias import Alias
-from gateway.client.arrival import Arrival
 from gateway.client.codec_choice import parse_codec
 from gateway.client.content import Headers, content_of
-from gateway.client.in_order import InOrder
+from gateway.client.feed import Feed
 from gateway.client.job import Job, lost_on_the_way
 from gateway.client.lane import Lane
 from gateway.client.message import Message
 from gateway.client.outlet import Outlet
+from gateway.client.question import Question
+from gateway.client.reply_stream import ReplyStream
 from gateway.client.session import Session
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.messages import Error
 from gateway.protocol.names import check_address
-from gateway.protocol.wire import FLAG_FAILED, Buffer, Opcode
-
-
-class RequestFailed(RequestRefused):
-    """The addressee got the request and answered that it failed; ``message`` is what it said."""
-
-    def __init__(self, address: str, error: str) -> None:
-        super().__init__(Code.INTERNAL, error)
-        self.address = address
-
-    def __str__(self) -> str:
-        return f"{self.address} failed the request: {self.message}"
+from gateway.protocol.signals import Cancel
+from gateway.protocol.wire import Buffer, Opcode
 
 
 class AddressLane(Lane):
@@ -52,31 +45,9 @@ class AddressLane(Lane):
             before.append(alias.opening())
         return alias.number, job.correlation, before
 
-
-class ReplyDestination:
-    """Where one REPLY goes when it is decoded."""
-
-    def __init__(self, job: Job, address: str) -> None:
-        self.order: InOrder[Buffer] = InOrder()
-        self._job = job
-        self._address = address
-
-    def deliver(self, arrival: Arrival, payload: Buffer) -> None:
-        """To the asker."""
-        message = arrival.item(self._address, None, 0, payload)
-        assert isinstance(message, Message)
-        if arrival.frame.flags & FLAG_FAILED:
-            self._job.fail(RequestFailed(self._address, str(message.headers.get("error", "it did not say why"))))
-        else:
-            self._job.finish(message)
-
-    def fail(self, error: Exception, arrival: Arrival | None) -> None:
-        """The reply came and cannot be read."""
-        self._job.fail(error)
-
-    def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        """A large reply grows: the asker's time limit starts again."""
-        self._job.touch()
+    def _written(self, job: Job) -> None:
+        if job.abandoned and self._alias is not None:  # while its END was under way
+            self._alias.session.send((Cancel(0, job.correlation).write(),))
 
 
 class Requests:
@@ -87,49 +58,65 @@ class Requests:
         self._now_ns = now_ns
         self._lanes: dict[str, AddressLane] = {}
         self._correlations = itertools.count(1)
-        self._asked: dict[int, tuple[Job, str]] = {}
+        self._asked: dict[int, Question] = {}
 
     async def request(
-        self, address: str, value: object, *, headers: Headers, codec: str, timeout_s: float | None
+        self,
+        address: str,
+        value: object,
+        *,
+        headers: Headers,
+        codec: str,
+        timeout_s: float | None,
+        expires_in_s: float | None,
     ) -> Message:
         """See :meth:`gateway.client.client.Client.request`."""
-        started_s = time.perf_counter()
-        self._outlet.check()
-        lane = self._lanes.get(address)
-        if lane is None:
-            lane = self._lanes[check_address(address)] = AddressLane(self._outlet, address)
-        job = Job(
-            Opcode.REQUEST,
-            content_of(value, headers),
-            self._now_ns(),
-            correlation=next(self._correlations),
-            chain=parse_codec(codec),
-            done=asyncio.get_running_loop().create_future(),
-            started_s=started_s,
-        )
-        self._asked[job.correlation] = job, address
-        lane.submit(job)
+        question = self._ask(address, value, None, headers=headers, codec=codec, expires_in_s=expires_in_s)
         self._outlet.intake.expect_answer()
         try:
-            reply = await job.result(timeout_s, f"the reply of {address}")
+            reply = await question.job.result(timeout_s, f"the reply of {address}")
         finally:
             self._outlet.intake.end_answer()
-            self._asked.pop(job.correlation, None)
+            self._call_off(question)
         assert isinstance(reply, Message)
         return reply
 
-    def reply_destination(self, correlation: int) -> ReplyDestination | None:
+    def stream(
+        self,
+        address: str,
+        value: object,
+        *,
+        headers: Headers,
+        codec: str,
+        timeout_s: float | None,
+        expires_in_s: float | None,
+        buffer_bytes: int,
+    ) -> ReplyStream:
+        """See :meth:`gateway.client.client.Client.request_stream`."""
+
+        def ask(parts: Feed[Message]) -> Question:
+            return self._ask(address, value, parts, headers=headers, codec=codec, expires_in_s=expires_in_s)
+
+        return ReplyStream(
+            ask, self._call_off, intake=self._outlet.intake, buffer_bytes=buffer_bytes, timeout_s=timeout_s
+        )
+
+    def reply_destination(self, correlation: int) -> Question | None:
         """Where a REPLY goes; None if nobody waits for it any more."""
-        asked = self._asked.get(correlation)
-        return None if asked is None else ReplyDestination(*asked)
+        return self._asked.get(correlation)
 
     def refused(self, error: Error) -> bool:
-        """An ERROR that names a correlation. Returns whether it was one of ours."""
-        asked = None if error.correlation is None else self._asked.get(error.correlation)
-        if asked is not None:
-            job, address = asked
-            job.fail(RequestRefused(error.code, f"request to {address}: {error.message}"))
-        return asked is not None
+        """An ERROR that names a correlation. Returns whether it did; one that nobody waits for any more is dropped."""
+        if error.correlation is None:
+            return False
+        if error.peer is not None:
+            problem = f"the reply to request {error.correlation} of peer {error.peer}: {error.message}"
+            self._outlet.report(RequestRefused(error.code, problem))
+            return True
+        question = self._asked.get(error.correlation)
+        if question is not None:
+            question.refuse(RequestRefused(error.code, f"request to {question.address}: {error.message}"))
+        return True
 
     def address_refused(self, error: Error, alias: Alias) -> None:
         """An ERROR about an address that was opened: its requests are refused one by one, later ones ask again."""
@@ -139,6 +126,62 @@ class Requests:
 
     def detached(self) -> None:
         """The session is over. Requests that were sent will not be answered; the others go out on the next one."""
-        for job, address in self._asked.values():
-            if job.ended:
-                job.fail(lost_on_the_way(f"a request to {address}"))
+        for question in self._asked.values():
+            if question.job.ended:
+                question.refuse(lost_on_the_way(f"a request to {question.address}"))
+
+    def _ask(
+        self,
+        address: str,
+        value: object,
+        parts: Feed[Message] | None,
+        *,
+        headers: Headers,
+        codec: str,
+        expires_in_s: float | None,
+    ) -> Question:
+        started_s = time.perf_counter()
+        self._outlet.check()
+        if expires_in_s is not None and not expires_in_s > 0:
+            raise InvalidArgument(f"expires_in_s={expires_in_s}: it must be above 0")
+        lane = self._lanes.get(address)
+        if lane is None:
+            lane = self._lanes[check_address(address)] = AddressLane(self._outlet, address)
+        loop = asyncio.get_running_loop()
+        now_ns = self._now_ns()
+        extensions = None if expires_in_s is None else Extensions(deadline_ns=now_ns + int(expires_in_s * 1e9))
+        job = Job(
+            Opcode.REQUEST,
+            content_of(value, headers),
+            now_ns,
+            correlation=next(self._correlations),
+            chain=parse_codec(codec),
+            done=loop.create_future(),
+            started_s=started_s,
+            extensions=extensions,
+        )
+        question = self._asked[job.correlation] = Question(address, job, parts)
+        if expires_in_s is not None:
+            question.expiry = loop.call_later(expires_in_s, partial(_expire, question, expires_in_s))
+        lane.submit(job)
+        return question
+
+    def _call_off(self, question: Question) -> None:
+        """Nobody waits for the answer any more: if it has not come, whoever works on it is told."""
+        job = question.job
+        if self._asked.pop(job.correlation, None) is None:
+            return
+        assert job.done is not None
+        job.done.cancel()
+        if question.expiry is not None:
+            question.expiry.cancel()
+        session = self._outlet.session
+        if job.ended and not question.over and session is not None and session.open:
+            session.send((Cancel(0, job.correlation).write(),))
+
+
+def _expire(question: Question, expires_in_s: float) -> None:
+    """The gateway says so of a request that it has; nobody else does of one that it could not be given."""
+    if not question.job.ended:
+        problem = f"request to {question.address}: it could not be sent within {expires_in_s} s"
+        question.job.fail(RequestRefused(Code.EXPIRED, problem))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Final, Self, Unpack
 
-from gateway.client import inbox, subscription
+from gateway.client import subscription
 from gateway.client.batcher import LockedBatcher
 from gateway.client.client import BUFFER_BYTES, TIMEOUT_S
 from gateway.client.codec_choice import AUTO
@@ -25,7 +25,10 @@ from gateway.client.options import Options, Progress, Report, Settings
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, SubscriptionStats
+from gateway.client.sync_requests import Inbox, ReplyStream, Request
 from gateway.protocol.views import View
+
+__all__ = ["Client", "Inbox", "ReplyStream", "Request", "Subscription", "connect"]
 
 TAKE: Final = 1024
 """Items that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
@@ -99,63 +102,6 @@ class Subscription:
     async def _fetch(self) -> list[Message | RecordBatch]:
         await self._source.start()
         return await self._source.feed.several(TAKE)
-
-
-class Request(Message):
-    """A message that somebody waits for an answer to. It takes one :meth:`reply` or :meth:`fail`."""
-
-    __slots__ = ("_source", "_thread")
-
-    def __init__(self, thread: LoopThread, source: inbox.Request) -> None:
-        super().__init__(*source.parts())
-        self._thread = thread
-        self._source = source
-
-    def reply(self, value: object = None, *, headers: Headers = None, codec: str = AUTO) -> None:
-        """Answer; see :meth:`gateway.client.inbox.Request.reply`."""
-        self._thread.run(self._source.reply(value, headers=headers, codec=codec))
-
-    def fail(self, error: str) -> None:
-        """Answer that the request failed."""
-        self._thread.run(self._source.fail(error))
-
-
-class Inbox:
-    """The requests to this client, to be iterated in a ``for`` loop; ``with`` opens and closes it."""
-
-    def __init__(self, thread: LoopThread, source: inbox.Inbox) -> None:
-        self._thread = thread
-        self._source = source
-
-    def start(self) -> None:
-        """Let requests in, unless that was done already. ``with`` and iterating do it by themselves."""
-        self._thread.run(self._source.start())
-
-    def close(self) -> None:
-        """Take no more requests. May be called twice, and from another thread than that which iterates."""
-        self._thread.run(self._source.close())
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Request:
-        requests = self._thread.run(self._fetch()) if self._thread.alive else []
-        if not requests:
-            raise StopIteration
-        return Request(self._thread, requests[0])
-
-    async def _fetch(self) -> list[inbox.Request]:
-        await self._source.start()
-        return await self._source.feed.several(1)
 
 
 class Client:
@@ -268,15 +214,41 @@ class Client:
         headers: Headers = None,
         codec: str = AUTO,
         timeout_s: float | None = TIMEOUT_S,
+        expires_in_s: float | None = None,
     ) -> Message:
         """Send a request and wait for its reply; see :meth:`gateway.client.Client.request`."""
         return self._thread.run(
-            self._core.requests.request(address, value, headers=headers, codec=codec, timeout_s=timeout_s)
+            self._core.requests.request(
+                address, value, headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s
+            )
         )
 
-    def inbox(self, *, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
-        """Take the requests that others send to this client; see :meth:`gateway.client.Client.inbox`."""
-        return Inbox(self._thread, self._core.answering.open_inbox(buffer_bytes))
+    def request_stream(
+        self,
+        address: str,
+        value: object = None,
+        *,
+        headers: Headers = None,
+        codec: str = AUTO,
+        timeout_s: float | None = TIMEOUT_S,
+        expires_in_s: float | None = None,
+        buffer_bytes: int = BUFFER_BYTES,
+    ) -> ReplyStream:
+        """Send a request and get its replies as they come; see :meth:`gateway.client.Client.request_stream`."""
+        source = self._core.requests.stream(
+            address,
+            value,
+            headers=headers,
+            codec=codec,
+            timeout_s=timeout_s,
+            expires_in_s=expires_in_s,
+            buffer_bytes=buffer_bytes,
+        )
+        return ReplyStream(self._thread, source)
+
+    def inbox(self, *, group: str | None = None, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
+        """Take the requests that others send to this client, or to a group; see :meth:`gateway.client.Client.inbox`."""
+        return Inbox(self._thread, self._core.answering.open_inbox(group, buffer_bytes))
 
     def authenticate(self, token: str) -> float | None:
         """Replace the token; see :meth:`gateway.client.Client.authenticate`."""

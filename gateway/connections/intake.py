@@ -126,6 +126,7 @@ class Intake:
             ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
         )
         again.offset, again.end_timestamp_ns = message.offset, message.end_timestamp_ns
+        again.checksum = message.checksum
         mailbox.begin(again, session.connection.codecs, itemsize)
         for chunk in message.chunks:
             mailbox.chunk(again, chunk, itemsize)

@@ -66,6 +66,10 @@ class Peer(asyncio.Protocol):
             pass
         return received
 
+    def waiting(self) -> list[Received]:
+        """The frames that have come and were not asked for; they are taken out."""
+        return [self._frames.get_nowait() for _ in range(self._frames.qsize())]
+
     def send(self, *frames: SessionMessage | Buffer | list[Buffer]) -> None:
         """Frames, in one WebSocket message."""
         parts: list[bytes] = []

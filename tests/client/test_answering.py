@@ -5,14 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import numpy as np
+import pytest
 
 from gateway.client import Backoff, Client, connect
+from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol.data import DataFrame, parse_data, write_data
-from gateway.protocol.messages import GoAway, Subscribe, Unsubscribe
+from gateway.protocol.messages import GoAway, Subscribe, Unsubscribe, Unsubscribed
 from gateway.protocol.meta import parse_meta, write_meta
-from gateway.protocol.signals import End
+from gateway.protocol.signals import Abort, Cancel, End
 from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.wire import FLAG_FAILED, Opcode
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
@@ -134,3 +137,102 @@ async def test_a_reply_that_a_loss_cuts_off_is_told(scripted: ScriptedGateway) -
         peer.drop()
         await replying
         assert "dropped" in str(await told.get())
+
+
+async def test_inboxes_of_groups_are_told_apart_by_their_numbers(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        async with client.inbox() as mine, client.inbox(group="planners") as planning, client.inbox(group="b") as other:
+            subscribed = [(await peer.next(Opcode.SUBSCRIBE)).session() for _ in range(3)]
+            assert all(isinstance(each, Subscribe) for each in subscribed)
+            numbers = {each.pattern: each.subscription for each in subscribed if isinstance(each, Subscribe)}
+            assert set(numbers) == {"agent:made-up", "group:planners", "group:b"}
+            assert numbers["agent:made-up"] == 0
+            for value, address in enumerate(numbers):
+                peer.send(data_frame(Opcode.REQUEST, value, value, stream=numbers[address], publisher=4))
+            for value, inbox in enumerate((mine, planning, other)):
+                asked = await anext(inbox)
+                assert (int(asked.tensor), asked.stream) == (value, list(numbers)[value])
+            with pytest.raises(UsageError, match="inbox of group:planners is open already"):
+                client.inbox(group="planners")
+            with pytest.raises(RequestRefused, match="group:a/b"):
+                client.inbox(group="a/b")
+        async with client.inbox(group="planners"):
+            again = (await peer.next(Opcode.SUBSCRIBE)).session()
+            assert isinstance(again, Subscribe)
+            assert again.subscription not in numbers.values()
+
+
+async def test_a_group_is_joined_again_after_a_loss(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, first, _), client.inbox(group="planners") as requests:
+        first.drop()
+        second = await scripted.accept()
+        subscribed = (await second.next(Opcode.SUBSCRIBE)).session()
+        assert isinstance(subscribed, Subscribe)
+        assert subscribed.pattern == "group:planners"
+        second.send(data_frame(Opcode.REQUEST, 1, 5, stream=subscribed.subscription, publisher=4))
+        assert (await anext(requests)).tensor == 5
+
+
+async def test_a_request_hears_that_it_is_cancelled_and_its_replies_go_nowhere(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _), client.inbox() as requests:
+        peer.send(request(11, 3), request(12, 4))
+        first, second = await anext(requests), await anext(requests)
+        await first.reply_partial(1)
+        assert (await next_reply(peer)).flags & FLAG_MORE
+        peer.send(Cancel(9, 11).write(), Cancel(4, 11).write())
+        await first.wait_cancelled()
+        assert not second.cancelled
+        await first.reply_partial(2)
+        await first.reply(3)
+        await second.reply(4)
+        assert (await next_reply(peer)).offset == 12
+
+
+async def test_a_large_reply_that_nobody_wants_any_more_is_ended(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told), client.inbox() as requests:
+        peer.send(request(11, 3))
+        asked = await anext(requests)
+        peer.pause_reading()
+        replying = asyncio.ensure_future(asked.reply(np.zeros(64 << 20, np.uint8), codec="none"))
+        await asyncio.sleep(0.1)
+        peer.send(Cancel(4, 11).write())
+        await asked.wait_cancelled()
+        peer.resume_reading()
+        await replying
+        await peer.next(Opcode.ABORT)
+        assert told.empty()
+
+
+async def test_a_loss_cancels_the_requests_that_came_on_the_connection(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _), client.inbox() as requests:
+        peer.send(request(11, 3))
+        asked = await anext(requests)
+        peer.drop()
+        await asked.wait_cancelled()
+
+
+async def test_a_large_request_that_is_cut_off_is_no_error(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told), client.inbox() as requests:
+        meta = write_meta([TensorSpec("", np.dtype(np.uint8), (8192,))])
+        plan = ChunkPlan(1, 4096, 8192)
+        head = write_data(Opcode.REQUEST, stream=0, offset=11, timestamp_ns=0, publisher=4, meta=meta, plan=plan)
+        peer.send(head, Abort(1, Code.CANCELLED).write(), request(12, 4))
+        assert (await anext(requests)).offset == 12
+        assert told.empty()
+
+
+async def test_a_request_that_crosses_the_end_of_the_inbox_is_left_to_others(scripted: ScriptedGateway) -> None:
+    """The gateway takes back what another member can have before it answers UNSUBSCRIBE; the rest is refused."""
+    scripted.answers.pop(Opcode.UNSUBSCRIBE)
+    async with connected(scripted) as (client, peer, _):
+        inbox = client.inbox(group="planners")
+        await inbox.start()
+        closing = asyncio.ensure_future(inbox.close())
+        leaving = (await peer.next(Opcode.UNSUBSCRIBE)).session()
+        assert isinstance(leaving, Unsubscribe)
+        for correlation in (11, 12):
+            peer.send(data_frame(Opcode.REQUEST, correlation, 1, stream=leaving.subscription, publisher=4))
+        peer.send(Cancel(4, 11).write(), Unsubscribed(leaving.request, leaving.subscription))
+        await closing
+        refused = await next_reply(peer)
+        assert (refused.offset, refused.flags & FLAG_FAILED) == (12, FLAG_FAILED)

@@ -9,14 +9,14 @@ import pytest
 
 from gateway.client import Client, RequestFailed, connect
 from gateway.client.options import Backoff
-from gateway.errors import Code, ConnectionFailed, RequestRefused, RequestTimeout
+from gateway.errors import Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.messages import Error, Open, StreamInfo
 from gateway.protocol.meta import write_meta
-from gateway.protocol.signals import End
+from gateway.protocol.signals import Cancel, End
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, write_chunk
-from gateway.protocol.wire import FLAG_FAILED, Opcode
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
@@ -153,3 +153,79 @@ async def test_an_address_that_is_none_is_refused(scripted: ScriptedGateway) -> 
     async with connected(scripted) as (client, _):
         with pytest.raises(RequestRefused, match="address"):
             await client.request("bob")
+
+
+async def next_cancel(peer: Peer) -> Cancel:
+    received = await peer.next(Opcode.CANCEL)
+    return Cancel.parse(received.message, received.frame)
+
+
+async def test_who_gives_up_calls_the_request_off(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", 1))
+        correlation = (await next_request(peer)).offset
+        asking.cancel()
+        assert await next_cancel(peer) == Cancel(0, correlation)
+        with pytest.raises(RequestTimeout):
+            await client.request("agent:bob", 1, timeout_s=0.01)
+        assert await next_cancel(peer) == Cancel(0, correlation + 1)
+
+
+async def test_a_large_request_that_is_given_up_half_way_is_aborted(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        peer.pause_reading()
+        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(64 << 20, np.uint8), codec="none"))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        peer.resume_reading()
+        await peer.next(Opcode.ABORT)
+        assert not any(received.opcode == Opcode.CANCEL for received in peer.waiting())
+
+
+async def test_a_deadline_travels_by_the_clock_of_the_gateway(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("group:planners", 1, expires_in_s=60))
+        request = await next_request(peer)
+        assert request.extensions is not None
+        assert request.extensions.deadline_ns == request.timestamp_ns + 60 * 10**9
+        peer.send(Error(Code.EXPIRED, "EXPIRED", "too late", correlation=request.offset))
+        with pytest.raises(RequestRefused, match="request to group:planners: too late") as caught:
+            await asking
+        assert caught.value.code == Code.EXPIRED
+        with pytest.raises(InvalidArgument, match="expires_in_s=-1"):
+            await client.request("agent:bob", expires_in_s=-1)
+
+
+async def test_a_request_expires_without_a_connection_too(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        scripted.welcome = None
+        peer.drop()
+        await scripted.accept()
+        with pytest.raises(RequestRefused, match=r"could not be sent within 0\.05 s") as caught:
+            await client.request("agent:bob", 1, expires_in_s=0.05)
+        assert caught.value.code == Code.EXPIRED
+
+
+async def test_parts_start_the_time_limit_again_and_the_last_reply_counts(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", 1, timeout_s=0.2))
+        correlation = (await next_request(peer)).offset
+        for _ in range(4):
+            await asyncio.sleep(0.1)
+            peer.send(data_frame(Opcode.REPLY, correlation, 1, flags=FLAG_MORE))
+        peer.send(data_frame(Opcode.REPLY, correlation, 2))
+        assert (await asking).tensor == 2
+
+
+async def test_a_refused_reply_of_ours_is_not_taken_for_the_answer_to_a_request_of_ours(
+    scripted: ScriptedGateway,
+) -> None:
+    told: asyncio.Queue[Exception] = asyncio.Queue()
+    async with connect(scripted.url, on_error=told.put_nowait) as client:
+        peer = await scripted.accept()
+        asking = asyncio.ensure_future(client.request("agent:bob", 1))
+        correlation = (await next_request(peer)).offset
+        peer.send(Error(Code.NOT_REQUESTED, "NOT_REQUESTED", "nobody", correlation=correlation, peer=9))
+        assert "the reply to request 1 of peer 9: nobody" in str(await told.get())
+        peer.send(data_frame(Opcode.REPLY, correlation, 2))
+        assert (await asking).tensor == 2
