@@ -36,6 +36,7 @@ class Gateway:
         settings: what it is told.
 
     Raises:
+        InvalidArgument: settings that do not go together.
         StoreFailed: the file that streams are to be kept in cannot be used.
 
     Attributes:
@@ -44,6 +45,7 @@ class Gateway:
     """
 
     def __init__(self, settings: Settings) -> None:
+        settings.check()
         loop = asyncio.get_running_loop()
         self.settings = settings
         clock = LoopClock(loop)

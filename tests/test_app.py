@@ -57,7 +57,7 @@ async def test_a_port_in_use_leaves_nothing_open() -> None:
 
 
 async def test_durable_streams_are_there_again(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, admin_port=None, store_path=tmp_path / "streams.db")
+    settings = replace(SETTINGS, admin_port=None, store=f"sqlite:{tmp_path}/streams.db")
     name = StreamName("wf/loss")
     opened: list[Stream] = []
     for _ in range(2):
@@ -73,7 +73,7 @@ async def test_durable_streams_are_there_again(tmp_path: Path) -> None:
 
 
 async def test_a_store_in_use_is_told(tmp_path: Path) -> None:
-    settings = replace(SETTINGS, admin_port=None, store_path=tmp_path / "streams.db")
+    settings = replace(SETTINGS, admin_port=None, store=f"sqlite:{tmp_path}/streams.db")
     gateway = Gateway(settings)
     with pytest.raises(StoreFailed, match="in use"):
         Gateway(settings)

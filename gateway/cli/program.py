@@ -16,8 +16,8 @@ from typer.core import TyperGroup
 from gateway import __version__
 from gateway.cli.exit_code import MEANINGS, ExitCode, exit_code_of, line_of
 
-COMMANDS: Final = ("serve", "demo", "pub", "sub")
-"""Each is the module of its name in this package, and a function of that name in it."""
+COMMANDS: Final = ("serve", "demo", "pub", "sub", "config")
+"""Each is the module of its name in this package, and in it a function of that name, or a group of commands."""
 
 
 class LazyGroup(TyperGroup):
@@ -31,9 +31,11 @@ class LazyGroup(TyperGroup):
         """The command of this name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"gateway.cli.{cmd_name}")
+        command = getattr(importlib.import_module(f"gateway.cli.{cmd_name}"), cmd_name)
+        if isinstance(command, typer.Typer):
+            return typer.main.get_command(command)
         single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
-        single.command(cmd_name)(getattr(module, cmd_name))
+        single.command(cmd_name)(command)
         return typer.main.get_command(single)
 
 

@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 from dataclasses import replace
-from typing import Annotated, Final
+from pathlib import Path
+from typing import Annotated, Any, Final
 
 import typer
 import uvloop
@@ -21,6 +22,7 @@ import uvloop
 from gateway.app import Gateway
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.config import Settings
+from gateway.config.file import read_settings
 from gateway.server.allocator import keep_freed_memory
 
 logger = logging.getLogger(__name__)
@@ -39,33 +41,89 @@ class LogLevel(enum.StrEnum):
 
 def serve(
     host: Annotated[
-        str, typer.Option(metavar="HOST", help="Address of both ports; 0.0.0.0 for all networks.")
-    ] = DEFAULTS.host,
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, metavar="PORT", help="Port for WebSockets; 0 picks a free one.")
-    ] = DEFAULTS.port,
-    admin_port: Annotated[
-        int,
+        str | None,
         typer.Option(
-            min=0, max=65535, metavar="PORT", help="Port for health, metrics and the HTTP API; 0 picks a free one."
+            metavar="HOST", help="Address of both ports; 0.0.0.0 for all networks.", show_default=DEFAULTS.host
         ),
-    ] = DEFAULTS.admin_port or 0,
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port for WebSockets; 0 picks a free one.",
+            show_default=str(DEFAULTS.port),
+        ),
+    ] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            max=65535,
+            metavar="PORT",
+            help="Port for health, metrics and the HTTP API; 0 picks a free one.",
+            show_default=str(DEFAULTS.admin_port),
+        ),
+    ] = None,
     no_admin: Annotated[bool, typer.Option("--no-admin", help="Leave the admin port out.")] = False,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            metavar="STORE",
+            help="Where streams are kept: memory, or sqlite:PATH for those that outlive the gateway.",
+            show_default=DEFAULTS.store,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A file with everything else (frys config show); options go before it."),
+    ] = None,
     drain_deadline: Annotated[
-        float, typer.Option(min=0, metavar="SECONDS", help="How long a stopping gateway delivers what is queued.")
-    ] = DEFAULTS.drain_deadline_s,
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="How long a stopping gateway delivers what is queued.",
+            show_default=str(DEFAULTS.drain_deadline_s),
+        ),
+    ] = None,
     max_connections: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Connections at once; one more is turned away.")
-    ] = DEFAULTS.core.max_connections,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Connections at once; one more is turned away.",
+            show_default=str(DEFAULTS.core.max_connections),
+        ),
+    ] = None,
     max_message_bytes: Annotated[
-        int, typer.Option(min=1, metavar="BYTES", help="The largest message that is accepted.")
-    ] = DEFAULTS.core.limits.max_message_bytes,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="BYTES",
+            help="The largest message that is accepted.",
+            show_default=str(DEFAULTS.core.limits.max_message_bytes),
+        ),
+    ] = None,
     outbox_bytes: Annotated[
-        int, typer.Option(min=1, metavar="BYTES", help="What is held for one receiver that does not keep up.")
-    ] = DEFAULTS.core.delivery.outbox_limit_bytes,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="BYTES",
+            help="What is held for one receiver that does not keep up.",
+            show_default=str(DEFAULTS.core.delivery.outbox_limit_bytes),
+        ),
+    ] = None,
     worker_threads: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Threads that compress large messages.")
-    ] = DEFAULTS.worker_threads,
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Threads that compress large messages.",
+            show_default=str(DEFAULTS.worker_threads),
+        ),
+    ] = None,
     log_level: Annotated[
         LogLevel,
         typer.Option(
@@ -82,25 +140,39 @@ def serve(
 
         frys serve
         frys serve --host 0.0.0.0 --port 9000 --no-admin
+        frys serve --store sqlite:/var/lib/frys/streams.db --config frys.toml
     """
-    core = DEFAULTS.core
-    settings = Settings(
-        host=host,
-        port=port,
-        admin_port=None if no_admin else admin_port,
-        worker_threads=worker_threads,
-        drain_deadline_s=drain_deadline,
-        core=replace(
-            core,
-            max_connections=max_connections,
-            limits=replace(core.limits, max_message_bytes=max_message_bytes),
-            delivery=replace(core.delivery, outbox_limit_bytes=outbox_bytes),
+    settings = DEFAULTS if config is None else read_settings(config)
+    core = settings.core
+    core = replace(
+        core,
+        **_given(max_connections=max_connections),
+        limits=replace(core.limits, **_given(max_message_bytes=max_message_bytes)),
+        delivery=replace(core.delivery, **_given(outbox_limit_bytes=outbox_bytes)),
+    )
+    settings = replace(
+        settings,
+        core=core,
+        **_given(
+            host=host,
+            port=port,
+            admin_port=admin_port,
+            store=store,
+            worker_threads=worker_threads,
+            drain_deadline_s=drain_deadline,
         ),
     )
+    if no_admin:
+        settings = replace(settings, admin_port=None)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
     uvloop.run(_serve(settings))
     return ExitCode.OK
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """The options that are on the command line."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 async def _serve(settings: Settings) -> None:

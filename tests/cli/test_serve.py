@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -64,3 +65,16 @@ def test_it_imports_nothing_heavy() -> None:
     program = f"import sys, gateway.cli.serve; print([name for name in {HEAVY} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert result.stdout == "[]\n"
+
+
+def test_a_file_says_what_options_do_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "frys.toml"
+    config.write_text(f'port = 1\nstore = "sqlite:{tmp_path}/a.db"\n[[streams]]\npattern = "wf/*"\ndurability = "os"\n')
+    with running_gateway_process("--config", str(config)) as gateway:
+        assert not gateway.url.endswith(":1")
+        assert (tmp_path / "a.db").exists()
+        # Another gateway on the same file is refused.
+        assert run(["serve", "--port", "0", "--no-admin", "--config", str(config)]) == ExitCode.FAILURE
+        assert f"in use by another gateway (process {gateway.process.pid})" in capsys.readouterr().err
+    assert run(["serve", "--config", str(config), "--store", "memory"]) == ExitCode.USAGE
+    assert "set store to sqlite:PATH" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from gateway.errors import StoreFailed
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
+from gateway.protocol.schema import Schema
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
@@ -45,6 +47,7 @@ class StoredStream(NamedTuple):
     epoch: Epoch
     first_offset: int
     next_offset: int
+    schema: Schema | None
 
 
 class _Extent:
@@ -77,6 +80,7 @@ class Database:
         self._extents: dict[int, _Extent] = {}
         self._large: dict[LargeMessage, int] = {}
         """Ids of large messages whose chunks are being stored."""
+        self._schemas: dict[int, Schema | None] = {}
         self._broken: set[LargeMessage] = set()
         """Large messages of which a chunk could not be stored."""
         self._let_go: list[int] = []
@@ -116,15 +120,14 @@ class Database:
         }
         rows = connection.execute(
             "SELECT id, name, kind, durability, epoch, max(next_offset, coalesce((SELECT first + count FROM messages "
-            "WHERE stream = id ORDER BY first DESC LIMIT 1), 0)) FROM streams ORDER BY id"
+            "WHERE stream = id ORDER BY first DESC LIMIT 1), 0)), schema FROM streams ORDER BY id"
         )
-        for stream, name, kind, durability, epoch, next_offset in rows:
+        for stream, name, kind, durability, epoch, next_offset, text in rows:
             first, held_bytes = sizes.get(stream, (next_offset, 0))
             self._extents[stream] = _Extent(first, next_offset, held_bytes)
+            schema = self._schemas[stream] = None if text is None else Schema.parse(json.loads(text))
             self.streams.append(
-                StoredStream(
-                    stream, name, Kind(kind), Durability(durability), epoch, first_offset=first, next_offset=next_offset
-                )
+                StoredStream(stream, name, Kind(kind), Durability(durability), epoch, first, next_offset, schema)
             )
         self._next_large = 1 + max(
             connection.execute("SELECT coalesce(max(id), 0) FROM large_messages").fetchone()[0],
@@ -201,8 +204,13 @@ class Database:
         connection = self._connection
         new = {append.stream.id: append.stream for append in appends if append.stream.id not in self._extents}
         connection.executemany(
-            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, 0)",
+            "INSERT INTO streams VALUES (?, ?, ?, ?, ?, 0, NULL)",
             [(stream.id, stream.name, stream.kind, stream.durability, stream.epoch) for stream in new.values()],
+        )
+        declared = [row.stream for row in rows if row.stream.schema is not self._schemas.get(row.stream.id)]
+        connection.executemany(
+            "UPDATE streams SET schema = ? WHERE id = ?",
+            [(json.dumps(stream.declared), stream.id) for stream in declared],
         )
         staged = [change for change in changes if isinstance(change, StageChunk)]
         connection.executemany(
@@ -233,6 +241,7 @@ class Database:
             extent = self._extents.setdefault(row.stream.id, _Extent(row.first, row.first, 0))
             if row.stream.keeps_newest_only:
                 extent.first, extent.held_bytes = row.first, 0
+            self._schemas[row.stream.id] = row.stream.schema
             extent.next_offset = row.next_offset
             extent.held_bytes += row.size
 

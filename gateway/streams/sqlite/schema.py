@@ -30,7 +30,9 @@ CREATE TABLE streams (
     durability TEXT NOT NULL,
     epoch INTEGER NOT NULL,
     -- At least this; more if there are messages behind it.
-    next_offset INTEGER NOT NULL
+    next_offset INTEGER NOT NULL,
+    -- What its messages are declared to hold, as JSON; NULL: anything.
+    schema TEXT
 );
 CREATE TABLE messages (
     stream INTEGER NOT NULL,

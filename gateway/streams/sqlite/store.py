@@ -76,6 +76,8 @@ class SqliteStreamStore:
             )
             if stream.stored_first is not None:
                 stream.stored_first = stored.first_offset
+            if stored.schema is not None:
+                stream.schema = stored.schema
             if stream.kind is Kind.STATE:
                 newest = read_newest(self._reader, stream, transfers)
                 stream.newest = newest.newest() if isinstance(newest, Run) else newest

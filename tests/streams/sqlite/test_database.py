@@ -11,6 +11,7 @@ import pytest
 from gateway.errors import StoreFailed
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
+from gateway.protocol.schema import Schema
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import TransferNumbers
 from gateway.streams.sqlite.changes import Append, Change, Discard
@@ -63,8 +64,8 @@ def test_what_is_committed_is_there_after_the_process_is_killed(path: Path) -> N
         done(database, append_run(event, [None]), append_run(state, [None, None]))
     with opened(path) as database:
         assert [tuple(stream) for stream in database.streams] == [
-            (3, "wf/3", Kind.EVENT, Durability.OS, 7, 0, 7),
-            (8, "wf/8", Kind.STATE, Durability.FSYNC, 7, 2, 3),
+            (3, "wf/3", Kind.EVENT, Durability.OS, 7, 0, 7, None),
+            (8, "wf/8", Kind.STATE, Durability.FSYNC, 7, 2, 3, None),
         ]
     assert read(path, event) == list(range(7))
     assert read(path, state) == [2]
@@ -77,6 +78,17 @@ def test_messages_go_on_where_they_ended(path: Path) -> None:
     with opened(path) as database:
         done(database, append_run(stream, [None]))
     assert read(path, stream) == [0, 1, 2]
+
+
+def test_what_a_state_is_declared_to_hold_is_kept(path: Path) -> None:
+    stream = stream_of(kind=Kind.STATE)
+    schema = Schema.parse({"dtype": "uint8", "shape": [None]})
+    with opened(path) as database:
+        done(database, append_run(stream, [None]))
+        stream.declare(schema)
+        done(database, append_run(stream, [None]))
+    with opened(path) as database:
+        assert [stored.schema for stored in database.streams] == [schema]
 
 
 def test_of_a_state_only_the_newest_is_kept(path: Path) -> None:

@@ -1,0 +1,54 @@
+"""``frys config``: checks a configuration file, and shows what a gateway would be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gateway.cli.exit_code import ExitCode
+from gateway.config import Settings
+from gateway.config.file import read_settings, write_settings
+
+FILE = typer.Argument(metavar="FILE", help="A configuration file, such as frys.toml.")
+
+HELP = """Check a configuration file, or show what a gateway would be told.
+
+Examples:
+
+```
+frys config check frys.toml
+frys config show
+```
+"""
+
+config = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="markdown", no_args_is_help=True)
+
+
+@config.command()
+def check(file: Annotated[Path, FILE]) -> int:
+    """Say whether a gateway can be started with a configuration file, or what is wrong with it.
+
+    Example:
+
+        frys config check frys.toml
+    """
+    settings = read_settings(file)
+    settings.check()
+    rules = len(settings.core.rules.rules)
+    print(f"{file}: good, with {rules} {'rule' if rules == 1 else 'rules'} for streams; store {settings.store}")
+    return ExitCode.OK
+
+
+@config.command()
+def show(file: Annotated[Path | None, FILE] = None) -> int:
+    """Print everything that a gateway would be told, as a configuration file: what FILE says, and every default.
+
+    Examples:
+
+        frys config show
+        frys config show frys.toml
+    """
+    print(write_settings(Settings() if file is None else read_settings(file)))
+    return ExitCode.OK

@@ -1,0 +1,117 @@
+"""Frozen dataclasses from tables of a TOML file, and back: every field is a key, and nothing else is."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import types
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from gateway.errors import InvalidArgument, RequestRefused
+from gateway.protocol.schema import Schema
+
+T = TypeVar("T")
+
+ANY_SIZE: Final = "*"
+"""In the shape of a schema: TOML has no null."""
+
+
+def read_table(cls: type[T], table: Mapping[str, Any], where: str, base: T | None = None) -> T:
+    """A dataclass from a table; keys that are absent keep their defaults.
+
+    Args:
+        cls: a frozen dataclass whose fields have defaults.
+        table: as TOML gave it.
+        where: what it is called in errors, such as ``frys.toml: [limits]``.
+        base: where defaults come from, if not from the class.
+
+    Raises:
+        InvalidArgument: a key that is not known, or a value that its field cannot have.
+    """
+    hints = hints_of(cls)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in hints:
+            raise InvalidArgument(f"{where}: there is no key {key!r}; known are {', '.join(sorted(hints))}")
+        before = None if base is None else getattr(base, key)
+        values[key] = _read(hints[key], value, f"{where}: {key}", before)
+    try:
+        return cls(**values) if base is None else dataclasses.replace(base, **values)  # type: ignore[type-var]
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{where}: {error}") from None
+
+
+def write_table(value: Any) -> dict[str, Any]:
+    """The table that :func:`read_table` makes the dataclass of; what is ``None`` is left out."""
+    fields = ((name, getattr(value, name)) for name in hints_of(type(value)))
+    return {name: _written(field) for name, field in fields if field is not None}
+
+
+def hints_of(cls: type[Any]) -> dict[str, Any]:
+    """The types of a dataclass's fields, by their names."""
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, Schema):
+        return _replaced(value.fields(), None, ANY_SIZE)
+    return write_table(value) if dataclasses.is_dataclass(value) else value
+
+
+def _read_schema(value: Any, where: str) -> Schema:
+    if not isinstance(value, Mapping):
+        raise _wrong(where, value, "a table")
+    try:
+        return Schema.parse(_replaced(dict(value), ANY_SIZE, None))
+    except RequestRefused as refusal:
+        raise InvalidArgument(f"{where}: {refusal.message}") from None
+
+
+def _replaced(value: Any, old: object, new: object) -> Any:
+    """A JSON value in which sizes are written otherwise."""
+    if isinstance(value, dict):
+        return {key: _replaced(inner, old, new) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_replaced(inner, old, new) for inner in value]
+    return new if value == old else value
+
+
+def _read(hint: Any, value: Any, where: str, before: Any) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        options = [option for option in get_args(hint) if option is not type(None)]
+        if value is False and len(options) < len(get_args(hint)) and bool not in options:
+            # TOML has no null.
+            return None
+        hint = options[0]
+    if hint is Schema:
+        return _read_schema(value, where)
+    if dataclasses.is_dataclass(hint):
+        if not isinstance(value, Mapping):
+            raise _wrong(where, value, "a table")
+        assert isinstance(hint, type)
+        return read_table(hint, value, where, before)
+    if isinstance(hint, type) and issubclass(hint, enum.StrEnum):
+        if not isinstance(value, str) or value not in set(hint):
+            raise _wrong(where, value, f"one of {', '.join(hint)}")
+        return hint(value)
+    return _read_plain(hint, value, where)
+
+
+def _read_plain(hint: Any, value: Any, where: str) -> Any:
+    if hint is str and isinstance(value, str):
+        return value
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):
+        if value < 0:
+            raise _wrong(where, value, "0 or more")
+        if hint is float or isinstance(value, int):
+            return hint(value)
+    names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}
+    raise _wrong(where, value, names[hint])
+
+
+def _wrong(where: str, value: Any, wanted: str) -> InvalidArgument:
+    return InvalidArgument(f"{where} is {value!r}: it takes {wanted}")

@@ -1,0 +1,49 @@
+"""``frys config``: one line about a file, or everything in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.exit_code import ExitCode
+from gateway.cli.program import run
+
+RULE = '[[streams]]\npattern = "wf/*"\ndurability = "os"\n'
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "frys.toml"
+
+
+def test_a_good_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_text('store = "sqlite:a.db"\n' + RULE)
+    assert run(["config", "check", str(path)]) == ExitCode.OK
+    assert capsys.readouterr().out == f"{path}: good, with 1 rule for streams; store sqlite:a.db\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("prot = 1", "there is no key 'prot'"), (RULE, "set store to sqlite:PATH")]
+)
+def test_a_bad_file_is_one_line(path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str) -> None:
+    path.write_text(text)
+    assert run(["config", "check", str(path)]) == ExitCode.USAGE
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert problem in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_what_is_shown_can_be_checked(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "show"]) == ExitCode.OK
+    path.write_text(capsys.readouterr().out + "\n" + RULE.replace("os", "memory"))
+    assert run(["config", "check", str(path)]) == ExitCode.OK
+    capsys.readouterr()
+    assert run(["config", "show", str(path)]) == ExitCode.OK
+    assert 'pattern = "wf/*"\ndurability = "memory"' in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["config", "check", str(path)]) == ExitCode.FAILURE
+    assert "No such file" in capsys.readouterr().err

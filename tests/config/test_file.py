@@ -1,0 +1,113 @@
+"""``frys.toml``: read, written, and every mistake told with its place."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.config import Settings
+from gateway.config.file import read_settings, settings_of, write_settings
+from gateway.errors import InvalidArgument
+from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Kind
+from gateway.protocol.schema import Schema
+from gateway.streams.history import HistoryLimits
+from gateway.streams.rules import StreamConfig
+
+FILE = """
+port = 9000
+admin_port = false
+store = "sqlite:streams.db"
+max_connections = 10
+
+[limits]
+max_message_bytes = 1000
+
+[[streams]]
+pattern = "wf-42/metrics/**"
+kind = "event"
+durability = "fsync"
+history = { max_messages = 100, max_age_s = 60 }
+
+[[streams]]
+pattern = "wf-42/**"
+kind = "state"
+schema = { dtype = "float32", shape = ["*", 64] }
+"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "frys.toml"
+
+
+def read(path: Path, text: str) -> Settings:
+    path.write_text(text, "utf-8")
+    return read_settings(path)
+
+
+def test_what_it_says_stands_and_the_rest_has_its_default(path: Path) -> None:
+    settings = read(path, FILE)
+    settings.check()
+    assert (settings.port, settings.admin_port, settings.store_path) == (9000, None, Path("streams.db"))
+    assert settings.core.max_connections == 10
+    assert settings.core.limits == replace(Settings().core.limits, max_message_bytes=1000)
+    rules = settings.core.rules
+    assert rules.of(StreamName("wf-42/metrics/loss")) == StreamConfig(
+        kind=Kind.EVENT, durability=Durability.FSYNC, history=HistoryLimits(max_messages=100, max_age_s=60)
+    )
+    state = rules.of(StreamName("wf-42/weights"))
+    assert state.kind is Kind.STATE
+    assert state.schema == Schema.parse({"dtype": "float32", "shape": [None, 64]})
+    assert rules.of(StreamName("other/weights")) == StreamConfig()
+
+
+def test_nothing_is_the_defaults(path: Path) -> None:
+    assert write_settings(read(path, "")) == write_settings(Settings())
+
+
+@pytest.mark.parametrize("text", ["", FILE])
+def test_what_is_written_is_read_again(path: Path, text: str) -> None:
+    settings = read(path, text)
+    again = settings_of(tomllib.loads(write_settings(settings)), "written")
+    assert again.core.rules.rules == settings.core.rules.rules
+    assert replace(again, core=replace(again.core, rules=settings.core.rules)) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("port = ", "is no TOML: Invalid value (at end of document)"),
+        ("prot = 1", "there is no key 'prot'; known are admin_port, "),
+        ("core = 1", "there is no key 'core'"),
+        ("port = 99999", "port 99999 is not from 0 to 65535"),
+        ("[limits]\nmax_strems = 1", "limits: there is no key 'max_strems'"),
+        ("[streams]\npattern = 'a/b'", "write [[streams]] above each"),
+        ("[[streams]]\nkind = 'event'", "[[streams]] number 1 has no pattern"),
+        ("[[streams]]\npattern = 'a/b'\n[[streams]]\npattern = 'a'", "[[streams]] number 2: pattern 'a' is not"),
+        ("[[streams]]\npattern = 'a/b'\ndurabilty = 'os'", "[[streams]] number 1 (a/b): there is no key 'durabilty'"),
+        ("[[streams]]\npattern = 'a/b'\nschema = {dtype = 'f32', shape = []}", "(a/b): schema: tensor '' of a schema"),
+        ("[[streams]]\npattern = 'a/b'\nschema = 1", "(a/b): schema is 1: it takes a table"),
+        ("[[streams]]\npattern = 'a/b'\nhistory = {bytes = 1}", "number 1 (a/b): history: there is no key 'bytes'"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(path: Path, text: str, problem: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read(path, text)
+    assert str(refused.value).startswith(str(path))
+    assert problem in str(refused.value)
+
+
+def test_a_file_that_is_not_there(path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_settings(path)
+
+
+def test_bytes_that_are_no_text(path: Path) -> None:
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidArgument, match="is no TOML"):
+        read_settings(path)

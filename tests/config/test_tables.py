@@ -1,0 +1,83 @@
+"""Dataclasses from tables: every field is a key, and everything else is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from gateway.config.tables import read_table, write_table
+from gateway.errors import InvalidArgument
+from gateway.protocol.messages import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Inner:
+    count: int = 1
+    delay_s: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Outer:
+    name: str = "a"
+    on: bool = False
+    kind: Kind | None = None
+    port: int | None = 5
+    inner: Inner = field(default_factory=Inner)
+    maybe: Inner | None = None
+
+
+def test_what_is_absent_has_its_default() -> None:
+    assert read_table(Outer, {}, "x") == Outer()
+    assert read_table(Outer, {}, "x", Outer(name="b")) == Outer(name="b")
+
+
+def test_every_type_is_read_and_written() -> None:
+    table: dict[str, Any] = {
+        "name": "b",
+        "on": True,
+        "kind": "event",
+        "port": 7,
+        "inner": {"count": 2, "delay_s": 3.0},
+        "maybe": {"count": 4, "delay_s": 0.5},
+    }
+    read = read_table(Outer, table, "x")
+    assert read == Outer("b", True, Kind.EVENT, 7, Inner(2, 3.0), Inner(4))
+    assert write_table(read) == table
+    assert write_table(Outer(port=None)) == {"name": "a", "on": False, "inner": {"count": 1, "delay_s": 0.5}}
+
+
+def test_an_inner_table_keeps_what_its_base_has() -> None:
+    base = Outer(inner=Inner(8, 9.0))
+    assert read_table(Outer, {"inner": {"count": 2}}, "x", base).inner == Inner(2, 9.0)
+
+
+def test_false_stands_for_none() -> None:
+    assert read_table(Outer, {"port": False}, "x").port is None
+
+
+def test_a_whole_number_is_a_number() -> None:
+    delay_s = read_table(Inner, {"delay_s": 3}, "x").delay_s
+    assert (delay_s, type(delay_s)) == (3.0, float)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ({"nmae": "b"}, "x: there is no key 'nmae'; known are inner, kind, maybe, name, on, port"),
+        ({"inner": {"cuont": 1}}, "x: inner: there is no key 'cuont'; known are count, delay_s"),
+        ({"inner": 5}, "x: inner is 5: it takes a table"),
+        ({"name": 5}, "x: name is 5: it takes a text"),
+        ({"on": 1}, "x: on is 1: it takes true or false"),
+        ({"port": True}, "x: port is True: it takes a whole number"),
+        ({"port": 1.5}, "x: port is 1.5: it takes a whole number"),
+        ({"inner": {"delay_s": -1}}, "x: inner: delay_s is -1: it takes 0 or more"),
+        ({"inner": {"delay_s": "1s"}}, "x: inner: delay_s is '1s': it takes a number"),
+        ({"kind": "evnt"}, "x: kind is 'evnt': it takes one of state, event, collaboration, control"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(table: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read_table(Outer, table, "x")
+    assert str(refused.value) == problem
