@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.connections.fanout import Fanout
-from gateway.connections.ports import Clock, Workers
+from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.recode import last_record
 from gateway.connections.session import Session
 from gateway.errors import Code, RequestRefused
@@ -51,12 +51,14 @@ class ViewSurroundings:
         workers: threads.
         limits: bounds on results.
         transfers: numbers for large ones.
+        policy: knows views as streams, until they are forgotten.
     """
 
     clock: Clock
     workers: Workers
     limits: Limits
     transfers: TransferNumbers
+    policy: DeliveryPolicy
 
 
 class _Waiting(NamedTuple):
@@ -74,7 +76,7 @@ class Derivation:
         surroundings: shared by all views.
 
     Attributes:
-        receivers: the subscriptions that get it: session, and the client's number.
+        receivers: who gets it: by session, its subscriptions by the client's numbers.
         computed_entries: runs and large messages that were computed: once, however many receive them.
         conflated_messages: versions that a newer one replaced before they were computed, or that the view does not fit.
         misfit: why it does not fit the last message that was computed; ``None``: it fits.
@@ -105,7 +107,7 @@ class Derivation:
     ) -> None:
         self.source = source
         self.fanout = fanout
-        self.receivers: dict[tuple[Session, int], None] = {}
+        self.receivers: dict[Session, set[int]] = {}
         self.computed_entries = 0
         self.conflated_messages = 0
         self._surroundings = surroundings
@@ -144,6 +146,7 @@ class Derivation:
         """Nobody receives it any more; what is being computed is dropped."""
         self._closed = True
         self._queue.clear()
+        self._surroundings.policy.forget(self.source)
 
     def _put(self, waiting: _Waiting) -> None:
         if self._is_state:
@@ -288,8 +291,9 @@ class Derivation:
         """The view does not fit: once, until it fits again."""
         if self.misfit is None:
             self.misfit = refusal
-            for session, subscription in self.receivers:
-                session.connection.refuse(refusal, subscription=subscription, stream=self.source.name)
+            for session, numbers in self.receivers.items():
+                for number in sorted(numbers):
+                    session.connection.refuse(refusal, subscription=number, stream=self.source.name)
 
     def _leave_out(self, gap: Gap) -> None:
         self.source.next_offset = gap.last + 1

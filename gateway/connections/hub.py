@@ -54,7 +54,7 @@ class Hub:
     ) -> None:
         self.streams = streams
         self.store = store
-        surroundings = ViewSurroundings(clock, workers, limits, transfers)
+        surroundings = ViewSurroundings(clock, workers, limits, transfers, policy)
         self.views = Views(streams, surroundings, self.fanout_of, self.new_fanout)
         self._history = HistoryReader(ViewedStore(store, surroundings), workers)
         self._clock = clock

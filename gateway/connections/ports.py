@@ -183,6 +183,9 @@ class DeliveryPolicy(Protocol):
     def observe(self, stream: Stream, sample: Sample) -> None:
         """Learn from a payload. May keep a reference to its buffers for a while; must return at once."""
 
+    def forget(self, stream: Stream) -> None:
+        """There is nothing more of a stream, whose id is not used again."""
+
 
 class Authorizer(Protocol):
     """Says who a client is and what it may do."""

@@ -110,6 +110,10 @@ class SampledPolicy:
 
         self._workers.submit(look, learn)
 
+    def forget(self, stream: Stream) -> None:
+        """See the port."""
+        self._choices.pop(stream.id, None)
+
 
 def _choose(sample: Sample, payload: Buffer, base: Buffer | None, codecs: frozenset[str], delta: Chain) -> Chosen:
     """The chain for receivers that know ``codecs``, and that for deltas; without a base that stays ``delta``."""

@@ -18,6 +18,7 @@ from gateway.connections.recode import codec_names
 from gateway.connections.start import Start
 from gateway.connections.state_class import StateClass
 from gateway.errors import RequestRefused
+from gateway.protocol.codecs import XOR
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.wire import Buffer, Opcode
@@ -98,6 +99,8 @@ class StateFanout(Fanout):
     ) -> Callable[[], dict[DeliveryClass, Run]]:
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
         base = self._base_of(specs_of(frame.meta)) if frame.opcode == Opcode.MESSAGE else None
+        if base is not None and run.first - base.offset not in XOR.parameters:
+            base = None  # of a view, whose offsets may jump further than a delta can name
         self._latest = run.newest()
         deltas = {delivery: chain for delivery, chain in chains.items() if chain.delta}
         wholes = {delivery: chain for delivery, chain in chains.items() if not chain.delta}

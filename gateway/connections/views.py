@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import NamedTuple
 
 from gateway.connections.derivation import Derivation, ViewSurroundings
@@ -12,6 +11,7 @@ from gateway.connections.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind, Since, StreamInfo
 from gateway.protocol.names import Pattern
+from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
 from gateway.streams.registry import StreamRegistry
@@ -55,6 +55,8 @@ class Views:
         self._of_streams: dict[Stream, dict[View, Derivation]] = {}
         self._sessions: dict[Session, None] = {}
         """Those that have a view of anything."""
+        self._held: dict[tuple[Session, int], list[Derivation]] = {}
+        """By session and the client's number, what a subscription receives."""
         self._past = ViewCounts()
         self._past_deliveries = dict.fromkeys(_VIEWABLE, 0)
 
@@ -93,7 +95,7 @@ class Views:
         """
         if pattern.is_literal:
             for stream in self._streams.matching(pattern):
-                self._check_stream(stream, view)
+                self._check_stream(stream, _as_declared(view, stream))
                 self._check_newest(stream, view)
 
     def subscribe(
@@ -107,13 +109,11 @@ class Views:
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
         """Remove a subscription; a view that nobody else has is computed no more."""
-        wanted = session.views.pop(subscription)
+        del session.views[subscription]
         if not session.views:
             del self._sessions[session]
-        for stream in self._streams.matching(wanted.pattern):
-            derivation = self._derivation(stream, wanted.view)
-            if derivation is not None:
-                self._leave(derivation, session, subscription)
+        for derivation in self._held.pop((session, subscription), ()):
+            self._leave(derivation, session, subscription)
 
     def drop(self, session: Session) -> None:
         """Remove a session from everything."""
@@ -137,6 +137,7 @@ class Views:
 
     def _join(self, session: Session, subscription: int, stream: Stream, view: View, since: Since | None) -> None:
         connection = session.connection
+        view = _as_declared(view, stream)
         try:
             self._check_stream(stream, view)
         except RequestRefused as refusal:
@@ -145,12 +146,23 @@ class Views:
         derivation = self._derivation(stream, view)
         if derivation is None:
             derivation = self._derive(stream, view)
-        derivation.receivers[session, subscription] = None
+        derivation.receivers.setdefault(session, set()).add(subscription)
+        self._held.setdefault((session, subscription), []).append(derivation)
         fanout = derivation.fanout
         start = fanout.start(connection, since)
         source = derivation.source
-        info = StreamInfo(source.id, stream.name, stream.kind, stream.epoch, stream.next_offset)
-        connection.send(replace(info, subscription=subscription, since=start.offset, recovered=start.recovered))
+        info = StreamInfo(
+            source.id,
+            stream.name,
+            stream.kind,
+            stream.epoch,
+            stream.next_offset,
+            durability=stream.durability,
+            subscription=subscription,
+            since=start.offset,
+            recovered=start.recovered,
+        )
+        connection.send(info)
         if derivation.misfit is not None:
             connection.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
         fanout.join(connection, start)
@@ -167,10 +179,10 @@ class Views:
         return derivation
 
     def _leave(self, derivation: Derivation, session: Session, subscription: int) -> None:
-        if (session, subscription) not in derivation.receivers:
-            return
-        del derivation.receivers[session, subscription]
-        if not any(other is session for other, _ in derivation.receivers):
+        numbers = derivation.receivers[session]
+        numbers.remove(subscription)
+        if not numbers:
+            del derivation.receivers[session]
             derivation.fanout.leave(session.connection)
         if not derivation.receivers:
             self._end(derivation)
@@ -206,3 +218,17 @@ class Views:
         newest = self._fanout_of(stream).newest
         if newest is not None:
             view.check_all(specs_of(newest))
+
+
+def _as_declared(view: View, stream: Stream) -> View:
+    """The view; where one tensor of one shape is declared, the one for all spellings that take the same of it."""
+    if stream.schema is None or len(stream.schema.tensors) != 1:
+        return view
+    (tensor,) = stream.schema.tensors
+    shape = tuple([size for size in tensor.shape if size is not None])
+    if len(shape) < len(tensor.shape):
+        return view
+    try:
+        return view.canonical(TensorSpec(tensor.name, tensor.dtype, shape))
+    except RequestRefused:
+        return view  # which will not fit

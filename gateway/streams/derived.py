@@ -22,7 +22,9 @@ class DerivedStream(Stream):
     __slots__ = ("parent", "view")
 
     def __init__(self, stream_id: StreamId, parent: Stream, view: View, next_offset: int) -> None:
-        super().__init__(stream_id, parent.name, parent.kind, parent.epoch)
+        super().__init__(stream_id, parent.name, parent.kind, parent.epoch, parent.config)
+        # What is declared of the parent is not what the view shows.
+        self.schema = None
         self.parent = parent
         self.view = view
         self.next_offset = next_offset

@@ -121,6 +121,7 @@ class FixedPolicy:
     def __init__(self, chain: Chain = PLAIN, delta: Chain = PLAIN) -> None:
         self.chain = chain
         self.delta = delta
+        self.forgotten: list[int] = []
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         return self.chain if self.chain.names <= codecs else PLAIN
@@ -133,6 +134,9 @@ class FixedPolicy:
 
     def observe(self, stream: Stream, sample: Sample) -> None:
         raise AssertionError("it wants none")
+
+    def forget(self, stream: Stream) -> None:
+        self.forgotten.append(stream.id)
 
 
 class Peer:

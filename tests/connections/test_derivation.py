@@ -284,3 +284,34 @@ def test_what_is_being_computed_for_nobody_is_dropped() -> None:
     assert viewer.read().arrivals == []
     assert derivation.computed_entries == 0
     assert world.core.hub.idle
+
+
+# With what states have of their own: deltas, patches (tests/connections/test_patching.py), keyframes.
+
+
+def test_versions_of_a_view_are_deltas_to_each_other_however_far_their_offsets_jump() -> None:
+    world = World(FixedPolicy(delta=Chain(codec="zstd", delta="xor", distance=1)))
+    publisher, viewer, _ = begin(world, View(max_rate_hz=10), codecs=EVERY_CODEC)
+    noise = np.random.default_rng(3).integers(0, 256, 20_000, np.uint8)
+
+    def publish(step: int) -> None:
+        publisher.publish_array(0, np.append(noise, np.uint8(step % 256)))
+
+    for pause in (1, 3, 200, 255, 256, 1000):
+        for _ in range(pause):
+            publish(publisher.sequences[0])
+        world.clock.advance(1)
+        world.settle()
+    arrivals = viewer.read().arrivals
+    assert [arrival.array[-1] for arrival in arrivals] == [arrival.offset % 256 for arrival in arrivals]
+    jumps = [after.offset - before.offset for before, after in itertools.pairwise(arrivals)]
+    assert max(jumps) > 255
+    assert [arrival.delta for arrival in arrivals[1:]] == [jump <= 255 for jump in jumps]
+
+
+def test_the_policy_forgets_a_view_that_nobody_has_any_more() -> None:
+    policy = FixedPolicy()
+    _, viewer, derivation = begin(World(policy), HALF)
+    assert not policy.forgotten
+    viewer.unsubscribe(1)
+    assert policy.forgotten == [derivation.source.id]

@@ -157,3 +157,14 @@ def test_an_encoded_sample_is_decoded_and_a_broken_one_skipped() -> None:
     show(policy, source, Sample(data[:-9], 8, encoding, integers=True, base=lambda: TOKENS))
     workers.step()
     assert policy.delta_for(source, DELTAS) == chosen
+
+
+def test_what_is_forgotten_is_as_if_it_had_never_been() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.forget(source)  # which it does not know
+    learned(policy, workers, source, TOKENS, 8)
+    policy.forget(source)
+    assert not policy.wants_sample(source, based=False)
+    assert policy.chain_for(source, CODECS) == PLAIN

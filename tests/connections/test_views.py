@@ -11,7 +11,7 @@ from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Error, Kind, StreamInfo
+from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Gap
 from gateway.protocol.views import View
 from tests.connections.memory import Peer, World
@@ -328,3 +328,41 @@ def test_what_views_cost_and_deliver_is_counted_also_when_nobody_has_them_any_mo
     second.drop()
     assert len(views) == 0
     assert (views.counts, views.delivered_messages(Kind.STATE), views.delivered_messages(Kind.EVENT)) == before
+
+
+def test_all_spellings_of_a_view_are_one_where_the_shape_is_declared() -> None:
+    world = World()
+    publisher = world.peer("publisher")
+    publisher.say(Open(0, "wf/field", Kind.STATE, schema={"dtype": "float32", "shape": [8, 8]}))
+    publisher.sequences[0] = 0
+    spellings = [
+        View(np.s_[::4, ::4]),
+        View(np.s_[0:8:4, :5:4], "float32"),
+        View(np.s_[-8::4, ..., ::4]),
+        View(np.s_[0:5:4, 0:-3:4]),
+    ]
+    peer = world.peer("viewer")
+    for view in spellings:
+        peer.subscribe("wf/field", view=view)
+    peer.subscribe("wf/field", view=View(np.s_[::4, ::4], max_rate_hz=5))
+    assert len({info.id for info in streams_of(peer)}) == 2
+    publisher.publish_array(0, FIELD)
+    world.settle()
+    assert arrays_of(peer) == [FIELD[::4, ::4].tolist()] * 2
+    assert [entry.schema for entry in streams_of(peer)] == [None] * 5  # a view does not hold what is declared
+    for number in range(1, 6):
+        peer.unsubscribe(number)
+    assert len(world.core.hub.views) == 0
+
+
+@pytest.mark.parametrize("schema", [{"dtype": "float32", "shape": [None, 8]}, {"tensors": {}}])
+def test_where_it_is_not_declared_each_spelling_stands_for_itself(schema: dict[str, object]) -> None:
+    world = World()
+    publisher = world.peer("publisher")
+    if "tensors" in schema:
+        schema = {"tensors": {name: {"dtype": "float32", "shape": [8, 8]} for name in "ab"}}
+    publisher.say(Open(0, "wf/field", Kind.STATE, schema=schema))
+    peer = world.peer("viewer")
+    for view in (View(np.s_[::4, ::4]), View(np.s_[0:8:4, ::4])):
+        peer.subscribe("wf/field", view=view)
+    assert len({info.id for info in streams_of(peer)}) == 2
