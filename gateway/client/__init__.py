@@ -11,6 +11,7 @@ from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import BatchIterator, Subscription, SubscriptionStats
+from gateway.protocol.messages import Counts
 from gateway.protocol.views import View
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "Client",
     "ClientState",
     "Connecting",
+    "Counts",
     "Gap",
     "Inbox",
     "Message",

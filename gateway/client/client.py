@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any, Final, Self, Unpack
 
@@ -18,6 +18,7 @@ from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, Subscription
+from gateway.protocol.messages import Counts
 from gateway.protocol.views import View
 
 TIMEOUT_S: Final = 30.0
@@ -201,6 +202,17 @@ class Client:
             on_gap=on_gap,
             progress=progress,
         )
+
+    async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
+        """What the gateway says became of a subscription's messages, by stream: delivered, conflated, dropped …
+
+        :attr:`Subscription.account` is what this side has counted. When nothing is under way both say the same.
+
+        Raises:
+            UsageError: it has not been started, or is closed.
+            ConnectionFailed: the connection was lost.
+        """
+        return await self._core.subscriptions.account(subscription)
 
     # Requests.
 

@@ -27,6 +27,7 @@ from gateway.errors import (
 from gateway.protocol.clock import ClockEstimate
 from gateway.protocol.frames import Frame, body_of, iter_frames
 from gateway.protocol.messages import (
+    Account,
     Authenticated,
     Error,
     GoAway,
@@ -50,7 +51,7 @@ from gateway.protocol.wire import (
 
 logger: Final = logging.getLogger("gateway.client")
 
-Answer = Authenticated | Subscribed | Unsubscribed
+Answer = Authenticated | Subscribed | Unsubscribed | Account
 Handler = Callable[[memoryview, Frame], None]
 """Takes one frame of a WebSocket message. ``RequestRefused`` skips it, ``ProtocolViolation`` ends the session."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,7 +14,7 @@ from gateway.client.options import Report
 from gateway.client.report import call_back
 from gateway.client.standing import Gap, Standing
 from gateway.errors import Code, InvalidArgument
-from gateway.protocol.messages import BEGINNING, Since
+from gateway.protocol.messages import BEGINNING, Counts, Since
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
 
@@ -84,7 +84,7 @@ class Subscription:
         """The counts so far."""
         streams = list(self.standing)
         return SubscriptionStats(
-            received=sum([stream.received for stream in streams]),
+            received=sum([stream.delivered - stream.failed for stream in streams]),
             conflated=sum([stream.conflated for stream in streams]) + self.feed.backlog.conflated,
             dropped=sum([stream.dropped + stream.overflowed for stream in streams]),
             duplicates=sum([stream.duplicates for stream in streams]),
@@ -92,6 +92,15 @@ class Subscription:
             replayed=sum([stream.replayed for stream in streams]),
             buffered_bytes=self.feed.backlog.bytes,
         )
+
+    @property
+    def account(self) -> Mapping[str, Counts]:
+        """By stream, what became of its messages: arrived, conflated by the gateway, never to come, and so on.
+
+        The gateway keeps the same account (:meth:`gateway.client.Client.account`), over reconnects too. What this side
+        conflates or drops because the program does not keep up is in :attr:`stats` only.
+        """
+        return self.standing.counts
 
     # What the application does.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.client.arrival import Arrival
@@ -15,12 +15,12 @@ from gateway.client.message import Message, RecordBatch
 from gateway.client.outlet import Outlet
 from gateway.client.report import call_back
 from gateway.client.session import Session
-from gateway.client.standing import Gap
+from gateway.client.standing import Gap, Standing
 from gateway.client.subscription import Subscription
-from gateway.errors import ConnectionFailed, FrysError, RequestRefused
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol import signals
 from gateway.protocol.frames import Frame
-from gateway.protocol.messages import Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.wire import Buffer
 
 Reference = weakref.ref[Subscription]
@@ -76,6 +76,8 @@ class Subscriptions:
         self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
         self._routes: dict[int, Route] = {}
+        self._joined = asyncio.Event()
+        """Set whenever a subscription stands again."""
         self._past_routes: list[Route] = []
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
 
@@ -102,6 +104,20 @@ class Subscriptions:
             self._forget(subscription)
             raise
 
+    async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
+        """See :meth:`gateway.client.client.Client.account`."""
+        while (number := self._numbers.get(subscription)) is not None:
+            session = await self._outlet.wait_ready()
+            if subscription.standing.joined:
+                break
+            self._joined.clear()
+            await self._joined.wait()
+        if number is None:
+            raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
+        answer = await self._outlet.ask(session, lambda request: Account(request, number))
+        assert isinstance(answer, Account)
+        return answer.streams or {}
+
     async def stop(self, subscription: Subscription) -> None:
         """End a subscription. A gateway that cannot be told any more has forgotten it anyway."""
         number = self._forget(subscription)
@@ -127,6 +143,7 @@ class Subscriptions:
         for subscription in list(self._numbers):
             subscription.feed.end(error)
         self._numbers.clear()
+        self._joined.set()
 
     def route(self, stream: int) -> Route | None:
         """Where messages of a stream go; None if nobody here wants them (any more)."""
@@ -179,12 +196,17 @@ class Subscriptions:
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
         pattern, standing = subscription.pattern.text, subscription.standing
         view = None if subscription.view is None else subscription.view.to_json()
+        since, account = standing.ask()
         await self._outlet.ask(
             session,
-            lambda request: Subscribe(request, number, pattern, standing.wanted, view),
+            lambda request: Subscribe(request, number, pattern, since, view, account=account),
             # At once: streams may be announced in the same WebSocket message.
-            lambda _: standing.join(),
+            lambda _: self._join(standing),
         )
+
+    def _join(self, standing: Standing) -> None:
+        standing.join()
+        self._joined.set()
 
     async def _take_back(self, number: int) -> None:
         session = self._outlet.session

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Final, Self, Unpack
 
@@ -26,6 +26,7 @@ from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, SubscriptionStats
 from gateway.client.sync_requests import Inbox, ReplyStream, Request
+from gateway.protocol.messages import Counts
 from gateway.protocol.views import View
 
 __all__ = ["Client", "Inbox", "ReplyStream", "Request", "Subscription", "connect"]
@@ -39,22 +40,27 @@ class Subscription:
 
     def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
         self._thread = thread
-        self._source = source
+        self.source = source
         self._items: deque[Message | RecordBatch] = deque()
         self._records: Iterator[Message] | None = None
 
     @property
     def stats(self) -> SubscriptionStats:
         """The counts so far."""
-        return self._source.stats
+        return self.source.stats
+
+    @property
+    def account(self) -> Mapping[str, Counts]:
+        """By stream what became of its messages; see :attr:`gateway.client.subscription.Subscription.account`."""
+        return self.source.account
 
     def start(self) -> None:
         """Subscribe, unless that was done already. ``with`` and iterating do it by themselves."""
-        self._thread.run(self._source.start())
+        self._thread.run(self.source.start())
 
     def close(self) -> None:
         """Unsubscribe. May be called twice, and from another thread than that which iterates."""
-        self._thread.run(self._source.close())
+        self._thread.run(self.source.close())
 
     def __enter__(self) -> Self:
         self.start()
@@ -87,21 +93,21 @@ class Subscription:
                 item = self._next_item()
             except StopIteration:
                 return
-            batch = self._source.as_batch(item)
+            batch = self.source.as_batch(item)
             if batch is not None:
                 yield batch
 
     def _next_item(self) -> Message | RecordBatch:
         if not self._items:
             alive = self._thread.alive
-            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.feed.rest(TAKE))
+            self._items.extend(self._thread.run(self._fetch()) if alive else self.source.feed.rest(TAKE))
         if not self._items:
             raise StopIteration
         return self._items.popleft()
 
     async def _fetch(self) -> list[Message | RecordBatch]:
-        await self._source.start()
-        return await self._source.feed.several(TAKE)
+        await self.source.start()
+        return await self.source.feed.several(TAKE)
 
 
 class Client:
@@ -205,6 +211,10 @@ class Client:
             progress=progress,
         )
         return Subscription(self._thread, source)
+
+    def account(self, subscription: Subscription) -> Mapping[str, Counts]:
+        """What the gateway says became of a subscription's messages; see :meth:`gateway.client.Client.account`."""
+        return self._thread.run(self._core.subscriptions.account(subscription.source))
 
     def request(
         self,

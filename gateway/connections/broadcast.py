@@ -79,7 +79,10 @@ class Part:
             elif member.lagging:
                 member.commit(message, self.form)
             else:
+                self.delivery.settle(member)
+                member.ledger.messages(message.source.id, message.offset or 0, 1)
                 member.transport.write(end)
+        self.delivery.passed((message.offset or 0) + 1)
 
     def _has_base(self, member: Connection, patch: LargePatch) -> bool:
         return not self.delivery.needs_whole(member) and (not member.lagging or member.in_step(patch.source))

@@ -8,14 +8,16 @@ from functools import partial
 from typing import Protocol
 
 from gateway.connections.formats import Format, Sendable, in_one_piece
+from gateway.connections.ledger import Ledger
 from gateway.connections.link import Link
 from gateway.connections.missed import Found, LargeForm, Taken
+from gateway.connections.nowhere import NOWHERE
 from gateway.connections.outbox import Outbox
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code, PeerError
 from gateway.ids import ClientId, PeerId
 from gateway.protocol.messages import ClientType, Error, Kind
-from gateway.protocol.signals import Gap, Ping, Pong
+from gateway.protocol.signals import Gap, Ping, Pong, Replay
 from gateway.protocol.state import State
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -42,6 +44,9 @@ class Membership(Protocol):
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read from history what its members can take."""
 
+    def settle(self, connection: Connection) -> None:
+        """Bring into a member's ledger what was written to all."""
+
 
 class Connection:
     """What every part of the core knows of a connection. All of it happens on the loop's thread.
@@ -52,6 +57,7 @@ class Connection:
         codecs: names of the codecs and filters that it can decode.
         state: where its session stands (spec section 3).
         memberships: by source, the delivery class that serves it.
+        ledger: what it was sent, by stream and subscription.
         link: how much bulk it takes; made when the first chunk is sent.
         paused: the transport holds more than high water.
         lagging: it is served from its outbox.
@@ -69,6 +75,7 @@ class Connection:
         "format",
         "heard",
         "lagging",
+        "ledger",
         "link",
         "max_message_bytes",
         "memberships",
@@ -89,6 +96,7 @@ class Connection:
         self.transport = transport
         self.format = form
         self.settings = settings
+        self.ledger = Ledger()
         self.link: Link | None = None
         self._clock = clock
         self.client_id = ClientId("")
@@ -117,6 +125,8 @@ class Connection:
 
     def send(self, message: Sendable) -> None:
         """Send an answer or a signal; it passes what waits in the outbox."""
+        if isinstance(message, Gap | Replay):
+            self._book(message)
         data = self.format.signal(message)
         if data:
             self.send_urgent(data)
@@ -150,7 +160,7 @@ class Connection:
         self.state = State.CLOSED
         for holder in self._holders:
             self.release_reading(holder)
-        self.transport = _NOWHERE
+        self.transport = NOWHERE
         self.paused = self.lagging = False
         if self.outbox is not None:
             self.outbox.clear()
@@ -188,6 +198,8 @@ class Connection:
                 continue
             waiting_bytes = outbox.waiting_bytes_of(run.source)
             if not waiting_bytes:
+                self.settle()
+                self.ledger.messages(run.source.id, run.first, run.count)
                 self.send_urgent(b"".join(self.format.runs((run,))))
             elif waiting_bytes < self.settings.outbox_limit_bytes + self.settings.urgent_limit_bytes:
                 # Behind a large control message, which it may not pass.
@@ -297,6 +309,8 @@ class Connection:
 
     def write_runs(self, runs: list[Run]) -> None:
         """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        for run in runs:
+            self.ledger.messages(run.source.id, run.first, run.count)
         self.transport.writelines(self.format.runs(runs))
 
     def write_head(self, message: LargeMessage) -> None:
@@ -309,6 +323,8 @@ class Connection:
 
     def write_end(self, message: LargeMessage) -> None:
         """Part of :class:`~gateway.connections.outbox.Receiver`."""
+        if message.offset is not None:
+            self.ledger.messages(message.source.id, message.offset, 1)
         self.transport.write(self.format.end(message))
 
     # Bulk: chunks of large messages, of which no more are sent than the peer keeps up with.
@@ -347,37 +363,19 @@ class Connection:
             self._tell_classes()
         return self.outbox
 
+    def settle(self) -> None:
+        """Bring into the ledger what delivery classes have written so far."""
+        for membership in self.memberships.values():
+            membership.settle(self)
+
+    def _book(self, signal: Gap | Replay) -> None:
+        self.settle()
+        if isinstance(signal, Gap):
+            self.ledger.gap(signal)
+        else:
+            self.ledger.replay(signal)
+
     def _tell_classes(self) -> None:
         for membership in self.memberships.values():
+            membership.settle(self)
             membership.stale = True
-
-
-class _Nowhere:
-    """The :class:`~gateway.connections.ports.Transport` of a connection that is over."""
-
-    __slots__ = ()
-
-    def write(self, data: Buffer) -> None:
-        """Nothing."""
-
-    def writelines(self, buffers: Sequence[Buffer]) -> None:
-        """Nothing."""
-
-    def ping(self) -> None:
-        """Nothing."""
-
-    def pause_reading(self) -> None:
-        """Nothing."""
-
-    def resume_reading(self) -> None:
-        """Nothing."""
-
-    def close(self, code: int, reason: str) -> None:
-        """Nothing."""
-
-    def waiting_bytes(self) -> int:
-        """Nothing waits."""
-        return 0
-
-
-_NOWHERE: Transport = _Nowhere()

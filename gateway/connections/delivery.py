@@ -15,7 +15,7 @@ from gateway.connections.missed import Found, LargeForm, Read, Taken
 from gateway.connections.ports import Clock, Transport
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
-from gateway.streams.run import Run
+from gateway.streams.run import Run, Source
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,9 @@ class Flusher:
 class DeliveryClass:
     """Receivers of one stream with one format and the same codecs.
 
+    What is written to all members that keep up is counted once, and brought into a member's ledger when it falls behind
+    or somebody asks: an account costs nothing on the way of a message.
+
     Attributes:
         format: how messages become bytes for them.
         codecs: what they all can decode.
@@ -69,19 +72,30 @@ class DeliveryClass:
     __slots__ = (
         "_fast",
         "_history",
+        "_marks",
         "_members",
+        "_next",
         "_pending",
         "_pending_bytes",
         "_schedule",
+        "_sent",
         "_slow",
+        "_stream",
         "codecs",
         "delivered_messages",
         "format",
         "stale",
     )
 
-    def __init__(self, form: Format, codecs: frozenset[str], flusher: Flusher, history: Read) -> None:
+    def __init__(
+        self, source: Source, form: Format, codecs: frozenset[str], flusher: Flusher, history: Read, delivered: int = 0
+    ) -> None:
         self.format = form
+        self._stream = source.id
+        self._sent = 0
+        self._next = delivered
+        self._marks: dict[Connection, int] = {}
+        """Of the members that keep up: what of ``_sent`` is in their ledgers."""
         self.codecs = codecs
         self.stale = False
         self.delivered_messages = 0
@@ -142,8 +156,23 @@ class DeliveryClass:
     def leave(self, connection: Connection) -> None:
         """Serve a receiver no more."""
         self.flush()
+        self.settle(connection)
+        self._marks.pop(connection, None)
         self._members.pop(connection, None)
         self.stale = True
+
+    def settle(self, connection: Connection) -> None:
+        """Bring into a member's ledger what was written to all since it was last done."""
+        mark = self._marks.get(connection)
+        if mark is not None:
+            connection.ledger.sent(self._stream, self._sent - mark, self._next)
+            self._marks[connection] = self._sent
+
+    def passed(self, following: int) -> None:
+        """What comes before the offset ``following`` went to members in another way, or will not come."""
+        for member in self._marks:
+            self.settle(member)
+        self._next = max(self._next, following)
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read from history what a member missed; it counts as delivered."""
@@ -175,11 +204,15 @@ class DeliveryClass:
         self._pending_bytes = 0
         if self.stale:
             self._sort_members()
+        count = sum([run.count for run in pending])
+        # Before it is written: who falls behind in the middle of it has still got it.
+        self._sent += count
+        self._next = pending[-1].last + 1
         if self._fast:
             self._write(self._framed(pending))
         for connection in self._slow:
             connection.enqueue(pending)
-        self.delivered_messages += len(self._members) * sum([run.count for run in pending])
+        self.delivered_messages += len(self._members) * count
 
     def _write(self, buffers: list[Buffer]) -> None:
         """One call, and so one system call, a member."""
@@ -213,5 +246,12 @@ class DeliveryClass:
 
     def _sort_members(self) -> None:
         self.stale = False
-        self._fast = [member.transport for member in self._members if not member.lagging]
+        self._write_to([member for member in self._members if not member.lagging])
         self._slow = [member for member in self._members if member.lagging]
+
+    def _write_to(self, members: list[Connection]) -> None:
+        """From now on what is written is written to these; all others are counted by themselves."""
+        for member in self._marks.keys() - set(members):
+            self.settle(member)
+        self._fast = [member.transport for member in members]
+        self._marks = {member: self._marks.get(member, self._sent) for member in members}

@@ -18,7 +18,17 @@ from gateway.connections.session import Session
 from gateway.connections.subscriptions import Subscriptions
 from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, frame_at
-from gateway.protocol.messages import Authenticate, Error, Hello, Open, Refresh, SessionMessage, Subscribe, Unsubscribe
+from gateway.protocol.messages import (
+    Account,
+    Authenticate,
+    Error,
+    Hello,
+    Open,
+    Refresh,
+    SessionMessage,
+    Subscribe,
+    Unsubscribe,
+)
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Cancel, End, Ping, Pong
 from gateway.protocol.state import Role, State, advance
@@ -167,9 +177,11 @@ class Dispatcher:
                     self._subscriptions.authenticate(session, message)
                 case Refresh():
                     self._subscriptions.refresh(session, message)
+                case Account():
+                    answers = {"request": message.request}
+                    self._subscriptions.account(session, message)
                 case _:
-                    # Until its part is there: ACCOUNT.
-                    raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"{message.opcode.name} is not served")
+                    raise AssertionError(f"{message.opcode.name} passed the state table and nobody handles it")
         except RequestRefused as refusal:
             session.connection.refuse(refusal, **answers)
 

@@ -125,6 +125,7 @@ class Fanout:
         delivery = self._classes.get((connection.format.name, connection.codecs))
         if delivery is not None:
             delivery.flush()
+            delivery.settle(connection)
         if not isinstance(self.source, Stream):
             return Start(self.delivered, None, newest=False)
         return start_of(self.source, since, self.delivered)
@@ -150,7 +151,7 @@ class Fanout:
 
     def _new_class(self, connection: Connection) -> DeliveryClass:
         history = self._history.of(self.source, connection.format, connection.codecs)
-        return DeliveryClass(connection.format, connection.codecs, self._flusher, history)
+        return DeliveryClass(self.source, connection.format, connection.codecs, self._flusher, history, self.delivered)
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
@@ -296,6 +297,7 @@ class Fanout:
             delivery.flush()
             for member in delivery.members:
                 delivery.leave_out(member, Gap(self.source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
+            delivery.passed(run.last + 1)
 
         self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
 

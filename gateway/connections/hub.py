@@ -9,6 +9,7 @@ from gateway.connections.delivery import Flusher
 from gateway.connections.derivation import ViewSurroundings
 from gateway.connections.fanout import Fanout
 from gateway.connections.history_reader import HistoryReader
+from gateway.connections.ledger import NO_WISH, Wish
 from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
 from gateway.connections.state_fanout import StateFanout
@@ -18,7 +19,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind, Since, StreamInfo
+from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.names import Pattern
 from gateway.streams.large import TransferNumbers
 from gateway.streams.registry import StreamRegistry
@@ -98,15 +99,16 @@ class Hub:
             if any(pattern.matches(name) for pattern in session.subscriptions.values()):
                 sessions[session] = None
         for session in sessions:
-            self._join(session, stream, fanout, None)
+            matching = [number for number, pattern in session.subscriptions.items() if pattern.matches(name)]
+            self._join(session, matching, stream, fanout, NO_WISH)
         self.views.opened(stream)
         return stream, fanout
 
-    def subscribe(self, session: Session, subscription: int, pattern: Pattern, since: Since | None = None) -> None:
-        """Add a subscription: its streams are announced, and give what is due from ``since`` on.
+    def subscribe(self, session: Session, subscription: int, pattern: Pattern, wish: Wish = NO_WISH) -> None:
+        """Add a subscription: its streams are announced, and give what is due from its start on.
 
         Args:
-            since: where to start; ``None``: what the kind gives a late joiner (spec section 4.2).
+            wish: where to start; by default with what the kind gives a late joiner (spec section 4.2).
         """
         session.subscriptions[subscription] = pattern
         if pattern.is_literal:
@@ -114,7 +116,7 @@ class Hub:
         else:
             self._wildcard[session] = None
         for stream in self.streams.matching(pattern):
-            self._join(session, stream, self._fanouts[stream.name], since)
+            self._join(session, [subscription], stream, self._fanouts[stream.name], wish)
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
         """Remove a subscription; streams that another one of the session still matches go on."""
@@ -157,8 +159,10 @@ class Hub:
         """The receivers of a stream."""
         return self._fanouts[stream.name]
 
-    def _join(self, session: Session, stream: Stream, fanout: Fanout, since: Since | None) -> None:
-        start = fanout.start(session.connection, since)
+    def _join(self, session: Session, subscriptions: list[int], stream: Stream, fanout: Fanout, wish: Wish) -> None:
+        start = fanout.start(session.connection, wish.since)
+        for subscription in subscriptions:
+            session.connection.ledger.open(stream, subscription, wish, start.offset)
         info = StreamInfo(
             stream.id,
             stream.name,

@@ -125,14 +125,13 @@ class Latecomers:
         if message.plan.payload_bytes > member.max_message_bytes:
             offset = message.offset or 0
             delivery.leave_out(member, Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
+            delivery.passed(offset + 1)
             return
         delivery.delivered_messages += 1
-        if chunk_codecs(message.chunks) <= delivery.codecs:
-            enqueue(message.chunks)
-            return
-        form = message.form(PLAIN)
+        form = message.chunks if chunk_codecs(message.chunks) <= delivery.codecs else message.form(PLAIN)
         if len(form) == len(message.chunks):
             enqueue(form)
+            delivery.passed((message.offset or 0) + 1)
             return
 
         def decode() -> list[StoredChunk]:
@@ -144,10 +143,11 @@ class Latecomers:
                 if isinstance(self._source, Stream) and message.offset is not None:
                     gap = Gap(self._source.id, Code.CORRUPT_PAYLOAD, message.offset, message.offset)
                     delivery.leave_out(member, gap)
-                return
-            message.variants[PLAIN] = result
-            if self._source in member.memberships:
-                enqueue(result)
+            else:
+                message.variants[PLAIN] = result
+                if self._source in member.memberships:
+                    enqueue(result)
+            delivery.passed((message.offset or 0) + 1)
 
         self._lane.submit_next(decode, deliver)
 
@@ -171,6 +171,7 @@ class Latecomers:
                     member.send(result)
                 else:
                     logger.warning("message %s of %s cannot be written: %s", message.offset, self._source.name, result)
+            delivery.passed((message.offset or 0) + 1)
 
         if members:
             delivery.delivered_messages += len(members)

@@ -11,7 +11,7 @@ from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.formats import Format
 from gateway.connections.missed import Read
 from gateway.protocol.signals import Gap
-from gateway.streams.run import Run
+from gateway.streams.run import Run, Source
 
 
 class StateClass(DeliveryClass):
@@ -25,9 +25,16 @@ class StateClass(DeliveryClass):
     __slots__ = ("_deltas", "_keyframe_every", "_needing")
 
     def __init__(
-        self, form: Format, codecs: frozenset[str], flusher: Flusher, history: Read, keyframe_every: int
+        self,
+        source: Source,
+        form: Format,
+        codecs: frozenset[str],
+        flusher: Flusher,
+        history: Read,
+        delivered: int,
+        keyframe_every: int,
     ) -> None:
-        super().__init__(form, codecs, flusher, history)
+        super().__init__(source, form, codecs, flusher, history, delivered)
         self._keyframe_every = keyframe_every
         self._deltas = 0
         self._needing: dict[Connection, bool] = {}
@@ -101,5 +108,5 @@ class StateClass(DeliveryClass):
             return
         self.stale = False
         holding = [member for member in self._members if member not in self._needing]
-        self._fast = [member.transport for member in holding if not member.lagging]
+        self._write_to([member for member in holding if not member.lagging])
         self._slow = [member for member in holding if member.lagging]

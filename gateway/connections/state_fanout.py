@@ -67,7 +67,9 @@ class StateFanout(Fanout):
     def _new_class(self, connection: Connection) -> DeliveryClass:
         history = self._history.of(self.source, connection.format, connection.codecs)
         every = self._stream.config.keyframe_every
-        return StateClass(connection.format, connection.codecs, self._flusher, history, every)
+        return StateClass(
+            self.source, connection.format, connection.codecs, self._flusher, history, self.delivered, every
+        )
 
     def _state_class(self, connection: Connection) -> StateClass:
         return _as_state(self._classes[(connection.format.name, connection.codecs)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
+from gateway.connections.ledger import Wish
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer
 from gateway.connections.requests import Requests
@@ -11,6 +12,7 @@ from gateway.connections.session import Route, Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
+    Account,
     Authenticate,
     Authenticated,
     Open,
@@ -96,11 +98,11 @@ class Subscriptions:
         if view is not None:
             self._hub.views.check(pattern, view)
         session.connection.send(Subscribed(request.request, request.subscription))
+        wish = Wish(request.since, request.account or {})
         if view is None:
-            self._hub.subscribe(session, request.subscription, pattern, request.since)
+            self._hub.subscribe(session, request.subscription, pattern, wish)
         else:
-            wanted = ViewSubscription(pattern, view)
-            self._hub.views.subscribe(session, request.subscription, wanted, request.since)
+            self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), wish)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
         """Remove a subscription, close the client's inbox, or leave a group."""
@@ -115,11 +117,21 @@ class Subscriptions:
             self._hub.views.unsubscribe(session, request.subscription)
         else:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
+        session.connection.ledger.close(request.subscription)
         session.connection.send(Unsubscribed(request.request, request.subscription))
 
     def refresh(self, session: Session, request: Refresh) -> None:
         """Send the newest message of a state stream whole."""
         self._hub.refresh(session, request.stream)
+
+    def account(self, session: Session, request: Account) -> None:
+        """Tell what became of the messages of a subscription."""
+        if request.subscription not in session.subscriptions and request.subscription not in session.views:
+            raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
+        connection = session.connection
+        connection.settle()
+        streams = dict(connection.ledger.of(request.subscription))
+        connection.send(Account(request.request, request.subscription, streams))
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the session's token."""

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 from gateway.connections.derivation import Derivation, ViewSurroundings
 from gateway.connections.fanout import Fanout
+from gateway.connections.ledger import NO_WISH, Wish
 from gateway.connections.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
-from gateway.protocol.messages import Kind, Since, StreamInfo
+from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.names import Pattern
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.views import View
@@ -98,14 +99,12 @@ class Views:
                 self._check_stream(stream, _as_declared(view, stream))
                 self._check_newest(stream, view)
 
-    def subscribe(
-        self, session: Session, subscription: int, wanted: ViewSubscription, since: Since | None = None
-    ) -> None:
+    def subscribe(self, session: Session, subscription: int, wanted: ViewSubscription, wish: Wish = NO_WISH) -> None:
         """Add a subscription that :meth:`check` lets pass; its streams are announced, each by the id of its view."""
         session.views[subscription] = wanted
         self._sessions[session] = None
         for stream in self._streams.matching(wanted.pattern):
-            self._join(session, subscription, stream, wanted.view, since)
+            self._join(session, subscription, stream, wanted.view, wish)
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
         """Remove a subscription; a view that nobody else has is computed no more."""
@@ -125,7 +124,7 @@ class Views:
         for session in list(self._sessions):
             for subscription, wanted in list(session.views.items()):
                 if wanted.pattern.matches(stream.name):
-                    self._join(session, subscription, stream, wanted.view, None)
+                    self._join(session, subscription, stream, wanted.view, NO_WISH)
 
     def receivers_of(self, stream: Stream) -> int:
         """How many connections receive views of a stream, each view counted."""
@@ -135,7 +134,7 @@ class Views:
     def _derivation(self, stream: Stream, view: View) -> Derivation | None:
         return self._of_streams.get(stream, {}).get(view)
 
-    def _join(self, session: Session, subscription: int, stream: Stream, view: View, since: Since | None) -> None:
+    def _join(self, session: Session, subscription: int, stream: Stream, view: View, wish: Wish) -> None:
         connection = session.connection
         view = _as_declared(view, stream)
         try:
@@ -149,8 +148,9 @@ class Views:
         derivation.receivers.setdefault(session, set()).add(subscription)
         self._held.setdefault((session, subscription), []).append(derivation)
         fanout = derivation.fanout
-        start = fanout.start(connection, since)
+        start = fanout.start(connection, wish.since)
         source = derivation.source
+        connection.ledger.open(source, subscription, wish, start.offset)
         info = StreamInfo(
             source.id,
             stream.name,

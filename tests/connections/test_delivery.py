@@ -33,7 +33,7 @@ class Room:
         self.world = World()
         self.clock = ManualClock()
         form = BinaryFormat("frys.v1", lambda size: b"")
-        self.delivery = DeliveryClass(form, frozenset(), Flusher(self.clock), no_history)
+        self.delivery = DeliveryClass(SOURCE, form, frozenset(), Flusher(self.clock), no_history)
 
     def member(self) -> Peer:
         peer = self.world.peer()

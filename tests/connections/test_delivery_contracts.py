@@ -31,9 +31,11 @@ from hypothesis.stateful import (
 
 from gateway.connections.connection import DeliverySettings
 from gateway.ids import StreamName
+from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import PLAIN, Chain
-from gateway.protocol.messages import Kind, Refresh, Unsubscribe
-from gateway.protocol.signals import Gap
+from gateway.protocol.messages import Account, Counts, Kind, Refresh, StreamInfo, Subscribed, Unsubscribe
+from gateway.protocol.names import Pattern
+from gateway.protocol.signals import Gap, Replay
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, LargePublish, Peer, World
 from tests.connections.reader import Arrival
@@ -296,9 +298,45 @@ class Contracts(RuleBasedStateMachine):
             got = covered(reader.log, stream) if kind is Kind.EVENT else offsets
             first = since if subscriber.exact else min([since, *got])
             assert got == list(range(first, len(published)))
+        self.check_accounts(subscriber)
         outbox = subscriber.peer.session.connection.outbox
         if subscriber.exact:
             assert (0 if outbox is None else outbox.conflated) == conflated
+
+    def check_accounts(self, subscriber: Subscriber) -> None:
+        """What the gateway says became of the messages of each subscription is what its frames say."""
+        peer = subscriber.peer
+        log = peer.read().log
+        for request, number in enumerate(list(peer.session.subscriptions), start=1000):
+            begun = next(
+                at for at, entry in enumerate(log) if isinstance(entry, Subscribed) and entry.subscription == number
+            )
+            kept = accounts(log[begun:], peer.session.subscriptions[number])
+            peer.say(Account(request, number))
+            answer = next(entry for entry in peer.read().log if isinstance(entry, Account) and entry.request == request)
+            assert answer.streams == kept
+
+
+def accounts(log: Sequence[object], pattern: Pattern) -> dict[str, Counts]:
+    """The accounts that a subscriber keeps by what it gets after SUBSCRIBED."""
+    streams: dict[int, tuple[str, StreamAccount]] = {}
+    for entry in log:
+        if isinstance(entry, StreamInfo) and pattern.matches(entry.stream) and entry.id not in streams:
+            assert entry.id is not None
+            assert entry.epoch is not None
+            assert entry.since is not None
+            account = StreamAccount(is_state=entry.kind is Kind.STATE)
+            account.start(entry.epoch, None, entry.since)
+            streams[entry.id] = entry.stream, account
+        elif isinstance(entry, Arrival | Gap | Replay) and entry.stream in streams:
+            account = streams[entry.stream][1]
+            if isinstance(entry, Arrival):
+                account.messages(account.epoch, entry.offset, 1)
+            elif isinstance(entry, Gap):
+                account.gap(account.epoch, entry.code, entry.first, entry.last)
+            else:
+                account.replay(entry.last)
+    return {name: account.counts for name, account in streams.values()}
 
 
 def covered(log: Sequence[object], stream: int) -> list[int]:

@@ -17,7 +17,7 @@ SOURCE = Stream(StreamId(1), StreamName("wf/s"), Kind.STATE, Epoch(1))
 
 def state_class(world: World, members: int, keyframe_every: int = 1000) -> tuple[StateClass, list[Peer]]:
     """A class whose members hold what there is."""
-    delivery = StateClass(world.binary, frozenset(), Flusher(world.clock), lambda *_: None, keyframe_every)
+    delivery = StateClass(SOURCE, world.binary, frozenset(), Flusher(world.clock), lambda *_: None, 0, keyframe_every)
     peers = [world.peer(f"peer-{number}") for number in range(members)]
     for peer in peers:
         delivery.join(peer.session.connection)

@@ -1,0 +1,147 @@
+"""The account of one stream of a subscription: what became of each of its messages (spec section 7.7).
+
+Both ends keep it, by the same rules from the same frames, so that they agree on every number. Knows offsets; no
+messages and no connections.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.errors import Code
+from gateway.protocol.messages import Counts, Since
+
+
+class Step(NamedTuple):
+    """What messages were to a subscription."""
+
+    skipped: int
+    """Messages before them that were never sent: of a ``state`` stream conflated."""
+    repeated: int
+    """How many of them, from the first on, it had before."""
+
+
+def first_wanted(since: Since | None, stream: str, epoch: int) -> int | None:
+    """The first offset of a stream that a SUBSCRIBE asked for (spec section 4.3).
+
+    Args:
+        since: what it named.
+        stream: name of the stream.
+        epoch: its incarnation; of another one than was named everything is wanted.
+
+    Returns:
+        ``None`` if it left that to the gateway.
+    """
+    if since is None or isinstance(since, str):
+        return None
+    if isinstance(since, int):
+        return since
+    named, offset = since.get(stream, (epoch, 0))
+    return offset if named == epoch else 0
+
+
+class StreamAccount:
+    """One stream, from the offset on at which the subscription started.
+
+    Args:
+        is_state: what is jumped over is conflated; of other kinds it is dropped.
+        counts: what was counted on earlier connections.
+
+    Attributes:
+        epoch: the stream's incarnation; offsets of another one say nothing.
+        next: the offset behind the last one that was sent; ``None`` before the start is known.
+        duplicates: messages that were sent again.
+    """
+
+    __slots__ = (
+        "_replay_end",
+        "conflated",
+        "delivered",
+        "dropped",
+        "duplicates",
+        "epoch",
+        "expired",
+        "is_state",
+        "next",
+        "replayed",
+    )
+
+    def __init__(self, *, is_state: bool, counts: Counts | None = None) -> None:
+        counts = counts or Counts()
+        self.is_state = is_state
+        self.epoch = 0
+        self.next: int | None = None
+        self._replay_end = 0
+        self.delivered = counts.delivered
+        self.conflated = counts.conflated
+        self.dropped = counts.dropped
+        self.replayed = counts.replayed
+        self.expired = counts.expired
+        self.duplicates = 0
+
+    @property
+    def counts(self) -> Counts:
+        """What it says."""
+        return Counts(self.delivered, self.conflated, self.dropped, self.replayed, self.expired)
+
+    def start(self, epoch: int, wanted: int | None, since: int) -> int:
+        """STREAM: what comes from ``since`` on is for the subscription, which had wanted it from ``wanted`` on.
+
+        Args:
+            wanted: from :func:`first_wanted`.
+
+        Returns:
+            How many messages before ``since`` are lost: of kinds other than ``state``.
+        """
+        self.epoch = epoch
+        self._replay_end = 0
+        self.next = since if wanted is None else min(wanted, since)
+        # Of a state the newest message is yet to come, and tells how many were conflated.
+        lost = 0 if self.is_state else max(0, since - self.next)
+        self.dropped += lost
+        self.next += lost
+        return lost
+
+    def replay(self, last: int) -> None:
+        """REPLAY: what comes up to offset ``last`` comes from history."""
+        self._replay_end = last + 1
+
+    def messages(self, epoch: int, first: int, count: int) -> Step:
+        """Messages ``first .. first + count - 1``, which may overlap what came before."""
+        end = first + count
+        if self.next is None or epoch != self.epoch:
+            self.epoch = epoch
+            self.next = first
+        skipped = max(0, first - self.next)
+        repeated = min(max(0, self.next - first), count)
+        if self.is_state:
+            self.conflated += skipped
+        else:
+            self.dropped += skipped
+        fresh = first + repeated
+        self.delivered += count - repeated
+        self.duplicates += repeated
+        self.replayed += max(0, min(end, self._replay_end) - fresh)
+        self.next = max(self.next, end)
+        return Step(skipped, repeated)
+
+    def gap(self, epoch: int, code: int, first: int, last: int) -> int:
+        """GAP: the messages ``first .. last`` will not come; how many of them are news."""
+        if self.next is None or epoch != self.epoch:
+            self.epoch = epoch
+            self.next = first
+        fresh = max(0, last + 1 - max(first, self.next))
+        if code == Code.EXPIRED:
+            self.expired += fresh
+        else:
+            self.dropped += fresh
+        self.next = max(self.next, last + 1)
+        return fresh
+
+    def sent(self, count: int, following: int) -> None:
+        """Bring in ``count`` messages that were sent together with others to many, up to the offset ``following``."""
+        if count:
+            if self.is_state:
+                self.conflated += following - (self.next or 0) - count
+            self.delivered += count
+            self.next = following

@@ -1,0 +1,61 @@
+"""Invariant: whatever is sent, two sides that see the same frames keep the same account, and it adds up."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from gateway.errors import Code
+from gateway.protocol.account import StreamAccount, first_wanted
+from gateway.protocol.messages import BEGINNING, Counts, Since
+
+
+@pytest.mark.parametrize(
+    ("since", "wanted"),
+    [(None, None), (BEGINNING, None), (7, 7), ({"wf/a": (3, 9)}, 9), ({"wf/a": (2, 9)}, 0), ({"wf/b": (3, 9)}, 0)],
+)
+def test_what_a_subscription_asked_for(since: Since | None, wanted: int | None) -> None:
+    assert first_wanted(since, "wf/a", 3) == wanted
+
+
+@pytest.mark.parametrize(("wanted", "lost"), [(None, 0), (4, 6), (10, 0), (12, 0)])
+def test_what_was_lost_before_the_start_is_dropped(wanted: int | None, lost: int) -> None:
+    account = StreamAccount(is_state=False)
+    assert account.start(1, wanted, 10) == lost
+    account.messages(1, 10, 1)
+    assert account.counts == Counts(delivered=1, dropped=lost)
+
+
+def test_of_a_state_it_was_conflated() -> None:
+    account = StreamAccount(is_state=True)
+    assert account.start(1, 4, 10) == 0
+    account.messages(1, 10, 1)
+    assert account.counts == Counts(delivered=1, conflated=6)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["messages", "gap", "expired", "replay"]), st.integers(0, 40), st.integers(1, 6)),
+    max_size=30,
+)
+
+
+@given(STEPS, st.booleans(), st.integers(0, 10))
+def test_every_offset_is_counted_once(steps: list[tuple[str, int, int]], is_state: bool, first: int) -> None:
+    account = StreamAccount(is_state=is_state)
+    account.start(1, None, first)
+    highest = first
+    for what, offset, count in steps:
+        if what == "replay":
+            account.replay(offset + count - 1)
+            continue
+        if what == "messages":
+            account.messages(1, offset, count)
+        else:
+            # A gateway tells of a gap where it is, so nothing is jumped over.
+            offset = min(offset, highest)
+            account.gap(1, Code.EXPIRED if what == "expired" else Code.QUEUE_FULL, offset, offset + count - 1)
+        highest = max(highest, offset + count)
+    counts = account.counts
+    assert counts.delivered + counts.conflated + counts.dropped + counts.expired == highest - first
+    assert counts.replayed <= counts.delivered
