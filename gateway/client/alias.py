@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
+from gateway.client.declaration import Declaration
 from gateway.client.job import Job
 from gateway.client.session import Session
 from gateway.errors import RequestRefused
-from gateway.protocol.messages import Kind, Open, StreamInfo
+from gateway.protocol.messages import Open, StreamInfo
 from gateway.protocol.session_body import write_session
 
 
@@ -19,7 +20,7 @@ class Alias:
         number: what stands in frames.
         producer: who counts the sequences; None for an address.
         name: the stream or address.
-        declared: the kind in OPEN.
+        declared: what OPEN says of the stream.
         sequence: of the first message sent to it.
         awaiting: publishes whose acknowledgement is awaited, by sequence.
         info: the gateway's answer, once it came.
@@ -32,7 +33,7 @@ class Alias:
         session: Session,
         number: int,
         name: str,
-        declared: Kind | None,
+        declared: Declaration,
         producer: int | None = None,
         sequence: int | None = None,
     ) -> None:
@@ -49,7 +50,14 @@ class Alias:
     def opening(self) -> bytes:
         """The OPEN frame, to be sent before the first message."""
         return write_session(
-            Open(self.number, self.name, self.declared, producer=self.producer, sequence=self.sequence)
+            Open(
+                self.number,
+                self.name,
+                self.declared.kind,
+                self.declared.durability,
+                producer=self.producer,
+                sequence=self.sequence,
+            )
         )
 
     async def answered(self) -> StreamInfo:
@@ -98,7 +106,7 @@ class Aliases:
         self,
         session: Session,
         name: str,
-        declared: Kind | None,
+        declared: Declaration,
         producer: int | None = None,
         sequence: int | None = None,
     ) -> Alias:

@@ -90,6 +90,7 @@ class Client:
         value: object,
         *,
         kind: str | None = None,
+        durability: str | None = None,
         headers: Headers = None,
         codec: str = AUTO,
         progress: Progress | None = None,
@@ -107,6 +108,9 @@ class Client:
                 array is not copied: do not change it before this returns.
             kind: ``state``, ``event``, ``collaboration`` or ``control``. None: what the stream is, or ``state`` for a
                 new one.
+            durability: what the message is to outlive, once it is acknowledged: ``memory`` nothing, ``os`` the gateway,
+                ``fsync`` the machine. None: what the stream has, or ``memory`` for a new one. It belongs to the stream,
+                and needs a gateway with a store.
             headers: JSON values by name, up to 64 KiB.
             codec: ``auto`` samples what pays; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
             progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
@@ -116,14 +120,21 @@ class Client:
             Where the message stands in its stream, and how the transmission went.
 
         Raises:
-            UsageError: the value, headers, kind or codec cannot be used.
+            UsageError: the value, headers, kind, durability or codec cannot be used.
             RequestRefused: the gateway refused the message; ``code`` says why.
             RequestTimeout: see ``timeout_s``. The message may have been taken or not.
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
                 is gone for good.
         """
         return await self._core.publisher.publish(
-            stream, value, kind=kind, headers=headers, codec=codec, progress=progress, timeout_s=timeout_s
+            stream,
+            value,
+            kind=kind,
+            durability=durability,
+            headers=headers,
+            codec=codec,
+            progress=progress,
+            timeout_s=timeout_s,
         )
 
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from gateway.client.content import Content
+from gateway.client.declaration import ANYTHING, Declaration
 from gateway.client.options import Progress
 from gateway.errors import ConnectionFailed, FrysError, RequestTimeout
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
-from gateway.protocol.messages import Kind
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ class Job:
         timestamp_ns: when it was published, by the gateway's clock.
         extensions: of the data frame; None: it has none.
         flags: ACK, FAILED, MORE.
-        kind: what the publisher says that the stream's kind is.
+        declared: what the publisher says that the stream is.
         count: records, of a BATCH.
         correlation: of a REQUEST or REPLY.
         chain: how to encode; None: automatic.
@@ -47,12 +47,12 @@ class Job:
         "content",
         "correlation",
         "count",
+        "declared",
         "done",
         "ended",
         "extensions",
         "flags",
         "frame_bytes",
-        "kind",
         "lost_s",
         "opcode",
         "payload_sent_bytes",
@@ -69,7 +69,7 @@ class Job:
         timestamp_ns: int,
         *,
         flags: int = 0,
-        kind: Kind | None = None,
+        declared: Declaration = ANYTHING,
         count: int = 1,
         correlation: int = 0,
         chain: Chain | None = None,
@@ -82,7 +82,7 @@ class Job:
         self.content = content
         self.timestamp_ns = timestamp_ns
         self.flags = flags
-        self.kind = kind
+        self.declared = declared
         self.count = count
         self.correlation = correlation
         self.chain = chain
@@ -161,6 +161,9 @@ class Job:
                 raise
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
+        finally:
+            # Nobody waits: what comes now, such as another part of a reply, moves no time limit.
+            self._deadline = None
 
     def latency_s(self) -> float:
         """Time since the call."""

@@ -11,7 +11,8 @@ from typing import Final
 from gateway.client.alias import Alias
 from gateway.client.batcher import Batcher, Parcel
 from gateway.client.codec_choice import parse_codec
-from gateway.client.content import Headers, content_of, kind_of
+from gateway.client.content import Headers, content_of
+from gateway.client.declaration import Declaration
 from gateway.client.job import Job
 from gateway.client.options import Progress
 from gateway.client.outlet import Outlet
@@ -20,6 +21,7 @@ from gateway.client.session import CORKED_BYTES, Session
 from gateway.client.stream_lane import StreamLane
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused
 from gateway.ids import Epoch, Offset
+from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Error
 from gateway.protocol.names import check_stream_name
@@ -54,6 +56,7 @@ class Publisher:
         value: object,
         *,
         kind: str | None,
+        durability: str | None,
         headers: Headers,
         codec: str,
         progress: Progress | None,
@@ -68,7 +71,7 @@ class Publisher:
             content_of(value, headers),
             self._now_ns(),
             flags=FLAG_ACK,
-            kind=kind_of(kind),
+            declared=Declaration.of(kind, durability),
             chain=parse_codec(codec),
             progress=progress,
             done=asyncio.get_running_loop().create_future(),
@@ -147,7 +150,7 @@ class Publisher:
             return
         for sequence, job in alias.settle(ack.sequence, ack.count):
             if not job.abandoned:
-                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence)))
+                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence), ack.durability))
 
     def refused(self, error: Error, alias: Alias) -> None:
         """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
@@ -182,7 +185,7 @@ class Publisher:
         if self._batcher is not None and (dropped := self._batcher.fail(error)):
             self._outlet.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
 
-    def _result(self, job: Job, alias: Alias, offset: int) -> TransmissionResult:
+    def _result(self, job: Job, alias: Alias, offset: int, durability: Durability) -> TransmissionResult:
         latency_s = job.latency_s()
         rtt_ns = alias.session.clock.rtt_ns or 0
         return TransmissionResult(
@@ -192,8 +195,11 @@ class Publisher:
             compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
             latency_s=latency_s,
             quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
+            durability=durability,
         )
 
 
 def _job_of(parcel: Parcel) -> Job:
-    return Job(parcel.opcode, parcel.content, parcel.timestamp_ns, kind=parcel.kind, count=parcel.records)
+    return Job(
+        parcel.opcode, parcel.content, parcel.timestamp_ns, declared=Declaration(parcel.kind), count=parcel.records
+    )

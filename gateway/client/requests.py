@@ -11,6 +11,7 @@ from functools import partial
 from gateway.client.alias import Alias
 from gateway.client.codec_choice import parse_codec
 from gateway.client.content import Headers, content_of
+from gateway.client.declaration import ANYTHING
 from gateway.client.feed import Feed
 from gateway.client.job import Job, lost_on_the_way
 from gateway.client.lane import Lane
@@ -41,7 +42,7 @@ class AddressLane(Lane):
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            alias = self._alias = self._outlet.aliases.open(session, self.name, None)
+            alias = self._alias = self._outlet.aliases.open(session, self.name, ANYTHING)
             before.append(alias.opening())
         return alias.number, job.correlation, before
 

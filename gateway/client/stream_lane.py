@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.client.alias import Alias
+from gateway.client.declaration import ANYTHING
 from gateway.client.job import Job
 from gateway.client.lane import Lane
 from gateway.client.outlet import Outlet
 from gateway.client.session import Session
-from gateway.errors import Code, ConnectionFailed, RequestRefused
-from gateway.protocol.messages import Kind
+from gateway.errors import ConnectionFailed
 from gateway.protocol.wire import PRODUCER_KEPT_S, Buffer
 
 
@@ -30,13 +30,13 @@ class StreamLane(Lane):
         self._producer = producer
         self._next_sequence = 1
         self._alias: Alias | None = None
-        self._declared: Kind | None = None
+        self._declared = ANYTHING
         self._when_drained = drained
 
     def forget(self, alias: Alias) -> None:
         """The gateway refused to open the stream: the next message asks again."""
         if self._alias is alias:
-            self._alias = self._declared = None
+            self._alias, self._declared = None, ANYTHING
 
     def send_again(self, jobs: list[Job]) -> None:
         """Send publishes again, before all others, of which the lost session has not told what became of them."""
@@ -50,16 +50,14 @@ class StreamLane(Lane):
 
     def _addressable(self, session: Session, job: Job) -> bool:
         alias = self._alias
-        if job.kind is None or alias is None or alias.session is not session or alias.declared is job.kind:
+        if alias is None or alias.session is not session or job.declared.holds_for(alias.declared):
             return True
-        return alias.info is not None and alias.info.kind is job.kind
+        return alias.info is not None and job.declared.holds_of(alias.info)
 
     async def _wait_addressable(self, session: Session, job: Job) -> None:
         if self._addressable(session, job) or self._alias is None:
             return
-        info = await self._alias.answered()
-        if info.kind is not job.kind:
-            raise RequestRefused(Code.KIND_MISMATCH, f"stream {self.name} is {info.kind}, not {job.kind}")
+        job.declared.check(await self._alias.answered())
 
     def _begin(self, session: Session, job: Job) -> tuple[int, int, list[Buffer]]:
         if not job.sequence:
@@ -68,7 +66,7 @@ class StreamLane(Lane):
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            self._declared = job.kind or self._declared
+            self._declared = job.declared.completed(self._declared)
             alias = self._alias = self._outlet.aliases.open(
                 session, self.name, self._declared, self._producer, job.sequence
             )

@@ -169,6 +169,7 @@ class Client:
         value: object,
         *,
         kind: str | None = None,
+        durability: str | None = None,
         headers: Headers = None,
         codec: str = AUTO,
         progress: Progress | None = None,
@@ -177,7 +178,14 @@ class Client:
         """Publish one message and wait until the gateway has taken it; see :meth:`gateway.client.Client.publish`."""
         return self._thread.run(
             self._core.publisher.publish(
-                stream, value, kind=kind, headers=headers, codec=codec, progress=progress, timeout_s=timeout_s
+                stream,
+                value,
+                kind=kind,
+                durability=durability,
+                headers=headers,
+                codec=codec,
+                progress=progress,
+                timeout_s=timeout_s,
             )
         )
 
