@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-from gateway.client.declaration import Declaration
+from gateway.client.declaration import ANYTHING, Declaration
 from gateway.client.job import Job
 from gateway.client.session import Session
 from gateway.errors import RequestRefused
@@ -20,7 +20,7 @@ class Alias:
         number: what stands in frames.
         producer: who counts the sequences; None for an address.
         name: the stream or address.
-        declared: what OPEN says of the stream.
+        declared: what OPEN said.
         sequence: of the first message sent to it.
         awaiting: publishes whose acknowledgement is awaited, by sequence.
         info: the gateway's answer, once it came.
@@ -49,15 +49,10 @@ class Alias:
 
     def opening(self) -> bytes:
         """The OPEN frame, to be sent before the first message."""
+        kind, schema = self.declared
+        fields = None if schema is None else schema.fields()
         return write_session(
-            Open(
-                self.number,
-                self.name,
-                self.declared.kind,
-                self.declared.durability,
-                producer=self.producer,
-                sequence=self.sequence,
-            )
+            Open(self.number, self.name, kind, schema=fields, producer=self.producer, sequence=self.sequence)
         )
 
     async def answered(self) -> StreamInfo:
@@ -106,7 +101,7 @@ class Aliases:
         self,
         session: Session,
         name: str,
-        declared: Declaration,
+        declared: Declaration = ANYTHING,
         producer: int | None = None,
         sequence: int | None = None,
     ) -> Alias:

@@ -11,6 +11,7 @@ from gateway.client.batcher import Batcher
 from gateway.client.codec_choice import AUTO
 from gateway.client.content import Headers
 from gateway.client.core import ClientState, Core
+from gateway.client.declaration import SchemaLike
 from gateway.client.inbox import Inbox
 from gateway.client.message import Message
 from gateway.client.options import Options, Progress, Report, Settings
@@ -90,11 +91,13 @@ class Client:
         value: object,
         *,
         kind: str | None = None,
-        durability: str | None = None,
         headers: Headers = None,
         codec: str = AUTO,
         progress: Progress | None = None,
         timeout_s: float | None = TIMEOUT_S,
+        region: object = None,
+        tensor: str | None = None,
+        schema: SchemaLike = None,
     ) -> TransmissionResult:
         """Publish one message and wait until the gateway has taken it.
 
@@ -108,19 +111,23 @@ class Client:
                 array is not copied: do not change it before this returns.
             kind: ``state``, ``event``, ``collaboration`` or ``control``. None: what the stream is, or ``state`` for a
                 new one.
-            durability: what the message is to outlive, once it is acknowledged: ``memory`` nothing, ``os`` the gateway,
-                ``fsync`` the machine. None: what the stream has, or ``memory`` for a new one. It belongs to the stream,
-                and needs a gateway with a store.
             headers: JSON values by name, up to 64 KiB.
             codec: ``auto`` samples what pays; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
             progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
             timeout_s: the longest time without progress, waiting for a connection included. None: forever.
+            region: of a ``state``: ``value`` replaces this part of it, a key such as ``np.s_[0:64, :]`` of integers,
+                slices and ``...``. Negative and open bounds are counted in what this client last published whole to
+                the stream, or else in its schema; without either, name them. ``value`` has the shape of the part, and
+                the state's dtype.
+            tensor: with ``region``, which of a state's named tensors.
+            schema: what the state holds, ``{"dtype": "float32", "shape": [64, None]}`` or ``{"tensors": {name: ...}}``,
+                None for a dimension of any size. Declared once, it is kept to by everybody's publishes.
 
         Returns:
             Where the message stands in its stream, and how the transmission went.
 
         Raises:
-            UsageError: the value, headers, kind, durability or codec cannot be used.
+            UsageError: the value, headers, kind, codec, region or schema cannot be used.
             RequestRefused: the gateway refused the message; ``code`` says why.
             RequestTimeout: see ``timeout_s``. The message may have been taken or not.
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
@@ -130,11 +137,13 @@ class Client:
             stream,
             value,
             kind=kind,
-            durability=durability,
             headers=headers,
             codec=codec,
             progress=progress,
             timeout_s=timeout_s,
+            region=region,
+            tensor=tensor,
+            schema=schema,
         )
 
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:

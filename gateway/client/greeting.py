@@ -13,10 +13,11 @@ from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.negotiation import PATCH
 from gateway.protocol.wire import VERSION
 
-FILTERS = ("shuffle",)
-"""Filters that this client decodes. Not ``xor``, for which it would have to keep the payloads that deltas refer to."""
+FILTERS = ("shuffle", PATCH)
+"""Filters that this client undoes, and that it applies patches. Not ``xor`` and its like."""
 
 
 async def open_session(options: Options, client_id: str | None, events: SessionEvents) -> Session:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class InOrder(Generic[T]):
@@ -19,7 +20,7 @@ class InOrder(Generic[T]):
     __slots__ = ("_queue",)
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[asyncio.Future[T] | None, Callable[[], None]]] = deque()
+        self._queue: deque[tuple[asyncio.Future[Any] | None, Callable[[], None]]] = deque()
 
     @property
     def idle(self) -> bool:
@@ -36,6 +37,11 @@ class InOrder(Generic[T]):
     def add(self, work: asyncio.Future[T], finish: Callable[[asyncio.Future[T]], None]) -> None:
         """Finish with ``work``, when that and everything before it is done."""
         self._queue.append((work, lambda: finish(work)))
+        work.add_done_callback(lambda _: self._advance())
+
+    def hold(self, work: asyncio.Future[R], finish: Callable[[asyncio.Future[R]], None]) -> None:
+        """Finish with ``work`` before everything that waits: for what has its turn and needs longer than thought."""
+        self._queue.appendleft((work, lambda: finish(work)))
         work.add_done_callback(lambda _: self._advance())
 
     def _advance(self) -> None:

@@ -24,9 +24,9 @@ class Job:
         opcode: MESSAGE, BATCH, REQUEST or REPLY.
         content: what to send.
         timestamp_ns: when it was published, by the gateway's clock.
-        extensions: of the data frame; None: it has none.
         flags: ACK, FAILED, MORE.
-        declared: what the publisher says that the stream is.
+        declaration: what the publisher says that the stream is.
+        extensions: of the data frame; None: it has none.
         count: records, of a BATCH.
         correlation: of a REQUEST or REPLY.
         chain: how to encode; None: automatic.
@@ -47,7 +47,7 @@ class Job:
         "content",
         "correlation",
         "count",
-        "declared",
+        "declaration",
         "done",
         "ended",
         "extensions",
@@ -69,27 +69,27 @@ class Job:
         timestamp_ns: int,
         *,
         flags: int = 0,
-        declared: Declaration = ANYTHING,
+        declaration: Declaration = ANYTHING,
+        extensions: Extensions | None = None,
         count: int = 1,
         correlation: int = 0,
         chain: Chain | None = None,
         progress: Progress | None = None,
         done: asyncio.Future[object] | None = None,
         started_s: float = 0.0,
-        extensions: Extensions | None = None,
     ) -> None:
         self.opcode = opcode
         self.content = content
         self.timestamp_ns = timestamp_ns
         self.flags = flags
-        self.declared = declared
+        self.declaration = declaration
+        self.extensions = extensions
         self.count = count
         self.correlation = correlation
         self.chain = chain
         self.progress = progress
         self.done = done
         self.started_s = started_s
-        self.extensions = extensions
         self.sequence = 0
         self.begun = False
         self.ended = False
@@ -161,9 +161,6 @@ class Job:
                 raise
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
-        finally:
-            # Nobody waits: what comes now, such as another part of a reply, moves no time limit.
-            self._deadline = None
 
     def latency_s(self) -> float:
         """Time since the call."""

@@ -10,6 +10,7 @@ from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
 from gateway.protocol.quantization import dequantize
+from gateway.protocol.regions import Region
 from gateway.protocol.tensors import Array, TensorSpec, view_tensors
 from gateway.protocol.wire import Buffer
 
@@ -29,6 +30,10 @@ class Message:
         received_ns: when it arrived here, by the same clock.
         quantization: of a view whose integers stand for other numbers: ``scale``, ``zero_point`` and the ``dtype`` of
             the stream's tensor. None: the tensors hold what they hold.
+        region: of a message that was published as a patch, what it has changed: ``message.tensor[message.region]`` is
+            ``message.patch``. None: it was published whole, or came whole.
+        patch: what was published, read-only; None of all others.
+        patched: the name of the tensor that was changed; None of all others.
     """
 
     __slots__ = (
@@ -39,9 +44,12 @@ class Message:
         "epoch",
         "kind",
         "offset",
+        "patch",
+        "patched",
         "publisher",
         "quantization",
         "received_ns",
+        "region",
         "stream",
         "timestamp_ns",
     )
@@ -70,6 +78,9 @@ class Message:
         self.timestamp_ns = timestamp_ns
         self.received_ns = received_ns
         self.quantization: Quantization | None = None
+        self.region: tuple[slice, ...] | None = None
+        self.patch: Array | None = None
+        self.patched: str | None = None
         self._headers = headers
         self._specs = specs
         self._payload = payload
@@ -118,6 +129,18 @@ class Message:
     def specs(self) -> Specs:
         """Name, dtype and shape of each tensor, without making the arrays."""
         return self._specs
+
+    def patched_by(self, region: Region, spec: TensorSpec, payload: Buffer) -> None:
+        """The message is what a patch made of the version before it.
+
+        Args:
+            region: that was changed.
+            spec: of the patch.
+            payload: of the patch.
+        """
+        self.region = region.slices
+        self.patched = spec.name
+        (self.patch,) = view_tensors((spec,), payload)
 
     def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, dict[str, Any] | None, Specs, Buffer]:
         """The arguments that make a message like this one; for the classes that add something to it."""

@@ -11,17 +11,18 @@ from typing import Final
 from gateway.client.alias import Alias
 from gateway.client.batcher import Batcher, Parcel
 from gateway.client.codec_choice import parse_codec
-from gateway.client.content import Headers, content_of
-from gateway.client.declaration import Declaration
+from gateway.client.content import Content, Headers, content_of, kind_of
+from gateway.client.declaration import Declaration, SchemaLike, schema_of
 from gateway.client.job import Job
 from gateway.client.options import Progress
 from gateway.client.outlet import Outlet
+from gateway.client.patching import patch_of
 from gateway.client.result import TransmissionResult
 from gateway.client.session import CORKED_BYTES, Session
 from gateway.client.stream_lane import StreamLane
-from gateway.errors import ConnectionFailed, FrysError, RequestRefused
+from gateway.errors import ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
-from gateway.protocol.durability import Durability
+from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Error
 from gateway.protocol.names import check_stream_name
@@ -56,28 +57,33 @@ class Publisher:
         value: object,
         *,
         kind: str | None,
-        durability: str | None,
         headers: Headers,
         codec: str,
         progress: Progress | None,
         timeout_s: float | None,
+        region: object = None,
+        tensor: str | None = None,
+        schema: SchemaLike = None,
     ) -> TransmissionResult:
         """See :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
         self._outlet.check()
         lane = self._lane(stream)
+        declaration = Declaration(kind_of(kind), schema_of(schema))
+        self._flush_stream(stream)
+        content, extensions = _laid_out(lane, value, headers, declaration, region, tensor)
         job = Job(
             Opcode.MESSAGE,
-            content_of(value, headers),
+            content,
             self._now_ns(),
             flags=FLAG_ACK,
-            declared=Declaration.of(kind, durability),
+            declaration=declaration,
+            extensions=extensions,
             chain=parse_codec(codec),
             progress=progress,
             done=asyncio.get_running_loop().create_future(),
             started_s=started_s,
         )
-        self._flush_stream(stream)
         lane.submit(job)
         intake = self._outlet.intake
         intake.expect_answer()
@@ -150,7 +156,7 @@ class Publisher:
             return
         for sequence, job in alias.settle(ack.sequence, ack.count):
             if not job.abandoned:
-                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence), ack.durability))
+                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence)))
 
     def refused(self, error: Error, alias: Alias) -> None:
         """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
@@ -185,7 +191,7 @@ class Publisher:
         if self._batcher is not None and (dropped := self._batcher.fail(error)):
             self._outlet.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
 
-    def _result(self, job: Job, alias: Alias, offset: int, durability: Durability) -> TransmissionResult:
+    def _result(self, job: Job, alias: Alias, offset: int) -> TransmissionResult:
         latency_s = job.latency_s()
         rtt_ns = alias.session.clock.rtt_ns or 0
         return TransmissionResult(
@@ -195,11 +201,22 @@ class Publisher:
             compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
             latency_s=latency_s,
             quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
-            durability=durability,
         )
 
 
 def _job_of(parcel: Parcel) -> Job:
-    return Job(
-        parcel.opcode, parcel.content, parcel.timestamp_ns, declared=Declaration(parcel.kind), count=parcel.records
-    )
+    declaration = Declaration(parcel.kind)
+    return Job(parcel.opcode, parcel.content, parcel.timestamp_ns, declaration=declaration, count=parcel.records)
+
+
+def _laid_out(
+    lane: StreamLane, value: object, headers: Headers, declaration: Declaration, region: object, tensor: str | None
+) -> tuple[Content, Extensions | None]:
+    if region is None:
+        if tensor is not None:
+            raise InvalidArgument(f"tensor={tensor!r} says which tensor region= changes: name the region as well")
+        return content_of(value, headers), None
+    kind, schema = declaration
+    shape = lane.shape_of(tensor or "", schema)
+    content, place = patch_of(value, region, tensor, shape, kind, headers)
+    return content, Extensions(region=place.extents)

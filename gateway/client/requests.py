@@ -11,7 +11,6 @@ from functools import partial
 from gateway.client.alias import Alias
 from gateway.client.codec_choice import parse_codec
 from gateway.client.content import Headers, content_of
-from gateway.client.declaration import ANYTHING
 from gateway.client.feed import Feed
 from gateway.client.job import Job, lost_on_the_way
 from gateway.client.lane import Lane
@@ -42,7 +41,7 @@ class AddressLane(Lane):
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            alias = self._alias = self._outlet.aliases.open(session, self.name, ANYTHING)
+            alias = self._alias = self._outlet.aliases.open(session, self.name)
             before.append(alias.opening())
         return alias.number, job.correlation, before
 

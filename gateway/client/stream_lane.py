@@ -10,8 +10,11 @@ from gateway.client.declaration import ANYTHING
 from gateway.client.job import Job
 from gateway.client.lane import Lane
 from gateway.client.outlet import Outlet
+from gateway.client.patching import schema_in, shape_of
 from gateway.client.session import Session
-from gateway.errors import ConnectionFailed
+from gateway.errors import ConnectionFailed, RequestRefused
+from gateway.protocol.regions import Sizes
+from gateway.protocol.schema import Schema
 from gateway.protocol.wire import PRODUCER_KEPT_S, Buffer
 
 
@@ -31,12 +34,29 @@ class StreamLane(Lane):
         self._next_sequence = 1
         self._alias: Alias | None = None
         self._declared = ANYTHING
+        self._whole: bytes | None = None
+        """The meta block of what was last published whole."""
         self._when_drained = drained
 
     def forget(self, alias: Alias) -> None:
         """The gateway refused to open the stream: the next message asks again."""
         if self._alias is alias:
             self._alias, self._declared = None, ANYTHING
+
+    def submit(self, job: Job) -> None:
+        """See :class:`~gateway.client.lane.Lane`."""
+        if job.extensions is None:
+            self._whole = job.content.meta
+        super().submit(job)
+
+    def shape_of(self, tensor: str, schema: Schema | None) -> Sizes | None:
+        """The shape of a tensor of the state: as it was last published whole here, or else as it is declared.
+
+        Args:
+            schema: what the caller declares.
+        """
+        told = None if self._alias is None else schema_in(self._alias.info)
+        return shape_of(self._whole, [schema, self._declared.schema, told], tensor)
 
     def send_again(self, jobs: list[Job]) -> None:
         """Send publishes again, before all others, of which the lost session has not told what became of them."""
@@ -50,14 +70,19 @@ class StreamLane(Lane):
 
     def _addressable(self, session: Session, job: Job) -> bool:
         alias = self._alias
-        if alias is None or alias.session is not session or job.declared.holds_for(alias.declared):
+        if alias is None or alias.session is not session or job.declaration.within(alias.declared):
             return True
-        return alias.info is not None and job.declared.holds_of(alias.info)
+        try:
+            return alias.info is not None and job.declaration.holds(alias.info)
+        except RequestRefused:
+            return False
 
     async def _wait_addressable(self, session: Session, job: Job) -> None:
         if self._addressable(session, job) or self._alias is None:
             return
-        job.declared.check(await self._alias.answered())
+        if not job.declaration.holds(await self._alias.answered()):
+            # It has to be said by an OPEN of its own.
+            self._alias = None
 
     def _begin(self, session: Session, job: Job) -> tuple[int, int, list[Buffer]]:
         if not job.sequence:
@@ -66,7 +91,7 @@ class StreamLane(Lane):
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            self._declared = job.declared.completed(self._declared)
+            self._declared = job.declaration.over(self._declared)
             alias = self._alias = self._outlet.aliases.open(
                 session, self.name, self._declared, self._producer, job.sequence
             )

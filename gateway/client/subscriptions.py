@@ -8,63 +8,19 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from gateway.client.arrival import Arrival
 from gateway.client.feed import Feed
-from gateway.client.in_order import InOrder
 from gateway.client.message import Message, RecordBatch
 from gateway.client.outlet import Outlet
-from gateway.client.report import call_back
+from gateway.client.route import Reference, Route
 from gateway.client.session import Session
 from gateway.client.standing import Gap, Standing
+from gateway.client.state_route import StateRoute
 from gateway.client.subscription import Subscription
+from gateway.client.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol import signals
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
-from gateway.protocol.wire import Buffer
-
-Reference = weakref.ref[Subscription]
-
-
-class Route:
-    """A stream of the present session, and the subscriptions that it goes to."""
-
-    __slots__ = ("epoch", "kind", "numbers", "order", "stream", "subscriptions")
-
-    def __init__(self, info: StreamInfo) -> None:
-        self.stream = info.stream
-        self.kind: Kind | None = info.kind
-        self.epoch = info.epoch or 0
-        self.order: InOrder[Buffer] = InOrder()
-        self.numbers: set[int] | None = None if info.subscription is None else set()
-        """Of a view: the subscriptions that asked for it (spec section 4.5). Others go by their patterns."""
-        self.subscriptions: list[Reference] = []
-
-    def deliver(self, arrival: Arrival, payload: Buffer) -> None:
-        """A message of the stream, decoded: made once, given to all."""
-        item = arrival.item(self.stream, self.kind, self.epoch, payload)
-        for reference in self.subscriptions:
-            subscription = reference()
-            if subscription is not None:
-                subscription.deliver(item)
-
-    def present(self) -> list[Subscription]:
-        """The subscriptions that are still held by the application."""
-        return [subscription for reference in self.subscriptions if (subscription := reference()) is not None]
-
-    def fail(self, error: Exception, arrival: Arrival | None) -> None:
-        """A message of the stream that cannot be decoded, or was ended early."""
-        for subscription in self.present():
-            if arrival is None or not arrival.placed:
-                subscription.fail(error)
-            else:
-                subscription.fail_at(error, self.stream, self.epoch, arrival.offset, arrival.frame.count)
-
-    def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        """A large message grows."""
-        for subscription in self.present():
-            if subscription.progress is not None:
-                call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
 
 
 class Subscriptions:
@@ -78,6 +34,7 @@ class Subscriptions:
         self._routes: dict[int, Route] = {}
         self._joined = asyncio.Event()
         """Set whenever a subscription stands again."""
+        self._versions = Versions()
         self._past_routes: list[Route] = []
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
 
@@ -155,7 +112,7 @@ class Subscriptions:
         if info.id is not None:
             route = self._routes.get(info.id)
             if route is None or route.epoch != info.epoch:
-                route = self._routes[info.id] = Route(info)
+                route = self._routes[info.id] = self._new_route(info)
             if route.numbers is not None and info.subscription is not None:
                 route.numbers.add(info.subscription)
             route.subscriptions = self._wanting(route)
@@ -166,6 +123,13 @@ class Subscriptions:
                 if subscription.standing.joined and info.subscription in (None, self._numbers.get(subscription))
             ]
             route.order.add_ready(lambda: _announce(joined, info))
+
+    def _new_route(self, info: StreamInfo) -> Route:
+        session = self._outlet.session
+        # Of a view every version comes whole.
+        if info.kind is Kind.STATE and info.subscription is None and session is not None:
+            return StateRoute(info, session, self._versions)
+        return Route(info)
 
     def refused(self, error: Error) -> bool:
         """ERROR for a subscription that stands: a view that does not fit (spec section 4.5). Whether it was for one."""
@@ -241,6 +205,8 @@ class Subscriptions:
         """Subscriptions have changed: see anew which stream goes where."""
         for route in self._routes.values():
             route.subscriptions = self._wanting(route)
+        patterns = [subscription.pattern for subscription in list(self._numbers) if subscription.view is None]
+        self._versions.keep(lambda stream: any(pattern.matches(stream) for pattern in patterns))
 
     def _wanting(self, route: Route) -> list[Reference]:
         return [

@@ -19,6 +19,7 @@ from gateway.client.client import BUFFER_BYTES, TIMEOUT_S
 from gateway.client.codec_choice import AUTO
 from gateway.client.content import Headers
 from gateway.client.core import ClientState, Core
+from gateway.client.declaration import SchemaLike
 from gateway.client.loop_thread import LoopThread
 from gateway.client.message import Message, RecordBatch
 from gateway.client.options import Options, Progress, Report, Settings
@@ -169,11 +170,13 @@ class Client:
         value: object,
         *,
         kind: str | None = None,
-        durability: str | None = None,
         headers: Headers = None,
         codec: str = AUTO,
         progress: Progress | None = None,
         timeout_s: float | None = TIMEOUT_S,
+        region: object = None,
+        tensor: str | None = None,
+        schema: SchemaLike = None,
     ) -> TransmissionResult:
         """Publish one message and wait until the gateway has taken it; see :meth:`gateway.client.Client.publish`."""
         return self._thread.run(
@@ -181,11 +184,13 @@ class Client:
                 stream,
                 value,
                 kind=kind,
-                durability=durability,
                 headers=headers,
                 codec=codec,
                 progress=progress,
                 timeout_s=timeout_s,
+                region=region,
+                tensor=tensor,
+                schema=schema,
             )
         )
 

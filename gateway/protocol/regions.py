@@ -56,6 +56,11 @@ class Region:
         """How many indices it takes of each dimension: the shape of what replaces it."""
         return tuple([extent.count for extent in self.extents])
 
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        """The key by which numpy selects it, one slice for each dimension."""
+        return tuple([slice(extent.start, _end(extent), extent.step) for extent in self.extents])
+
     def check(self, shape: Sequence[int]) -> None:
         """Check that the region lies within a tensor of this shape.
 
@@ -78,7 +83,7 @@ class Region:
             array: of a shape that :meth:`check` has passed.
         """
         # With `...` in the key numpy gives a view of a scalar as well, not its value.
-        key: tuple[Any, ...] = (..., *[slice(extent.start, _end(extent), extent.step) for extent in self.extents])
+        key: tuple[Any, ...] = (..., *self.slices)
         part: Array = array[key]
         return part
 

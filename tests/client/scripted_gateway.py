@@ -183,7 +183,7 @@ class ScriptedGateway:
             session="s",
             peer=1,
             codecs=tuple(CODEC_NAMES),
-            filters=("shuffle",),
+            filters=("shuffle", "patch"),
             limits=WelcomeLimits.of(Limits()),
             heartbeat_interval_s=60.0,
             time_ns=0,

@@ -10,7 +10,6 @@ from gateway.client.declaration import ANYTHING, Declaration
 from gateway.client.job import Job
 from gateway.client.session import Session
 from gateway.errors import Code, ConnectionFailed, RequestRefused
-from gateway.protocol.durability import Durability
 from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.messages import Kind, Open, StreamInfo
 from gateway.protocol.session_body import parse_session
@@ -33,7 +32,7 @@ def alias_awaiting(*sequences: int) -> Alias:
 
 def test_numbers_count_up_and_find_their_alias() -> None:
     aliases, here = Aliases(), session()
-    first, second = aliases.open(here, "wf/a", ANYTHING), aliases.open(here, "wf/b", ANYTHING)
+    first, second = aliases.open(here, "wf/a"), aliases.open(here, "wf/b", Declaration(Kind.EVENT))
     assert (first.number, second.number) == (0, 1)
     assert aliases.get(1) is second
     assert aliases.get(2) is None
@@ -41,9 +40,9 @@ def test_numbers_count_up_and_find_their_alias() -> None:
 
 
 def test_the_opening_declares_it() -> None:
-    message = memoryview(Aliases().open(session(), "wf/b", Declaration(Kind.EVENT, Durability.OS)).opening())
+    message = memoryview(Aliases().open(session(), "wf/b", Declaration(Kind.EVENT)).opening())
     frame = next(iter_frames(message))
-    assert parse_session(frame.opcode, body_of(message, frame)) == Open(0, "wf/b", Kind.EVENT, Durability.OS)
+    assert parse_session(frame.opcode, body_of(message, frame)) == Open(0, "wf/b", Kind.EVENT)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +75,7 @@ async def test_a_refusal_is_an_answer() -> None:
 
 async def test_clearing_gives_back_what_was_awaited_and_fails_who_waits() -> None:
     aliases = Aliases()
-    alias = aliases.open(session(), "wf/x", ANYTHING)
+    alias = aliases.open(session(), "wf/x")
     job = Job(Opcode.MESSAGE, content_of(1, None), 0)
     alias.awaiting[1] = job
     waiting = asyncio.ensure_future(alias.answered())

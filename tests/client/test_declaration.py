@@ -1,46 +1,54 @@
-"""Tests what a publisher may say of a stream, and whether it holds."""
+"""Tests what a publisher says of a stream."""
+
+from __future__ import annotations
 
 import pytest
 
-from gateway.client.declaration import ANYTHING, Declaration
+from gateway.client.declaration import ANYTHING, Declaration, schema_of
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.schema import Schema
 
-EVENT_OS = Declaration(Kind.EVENT, Durability.OS)
-INFO = StreamInfo(7, "wf/x", Kind.EVENT, 1, 0, durability=Durability.OS)
-
-
-def test_it_is_named_by_texts() -> None:
-    assert Declaration.of("event", "os") == EVENT_OS
-    assert Declaration.of(None, None) == ANYTHING
+FIELD = Schema.parse({"dtype": "float32", "shape": [64, None]})
+OTHER = Schema.parse({"dtype": "float32", "shape": [64]})
 
 
-@pytest.mark.parametrize(("kind", "durability", "problem"), [("evnt", None, "kind 'evnt'"), (None, "disk", "'disk'")])
-def test_an_unknown_name_is_refused(kind: str | None, durability: str | None, problem: str) -> None:
-    with pytest.raises(InvalidArgument, match=f"unknown .*{problem}; known are"):
-        Declaration.of(kind, durability)
+def info(kind: Kind, schema: Schema | None = None) -> StreamInfo:
+    return StreamInfo(7, "wf/a", kind, 1, 0, schema=None if schema is None else schema.fields())
 
 
-def test_what_is_left_open_is_as_before() -> None:
-    assert Declaration(kind=Kind.EVENT).completed(Declaration(Kind.STATE, Durability.OS)) == EVENT_OS
-    assert ANYTHING.completed(EVENT_OS) == EVENT_OS
+def test_what_is_left_open_stays_as_it_was_said() -> None:
+    said = Declaration(Kind.STATE).over(Declaration(None, FIELD))
+    assert said == Declaration(Kind.STATE, FIELD)
+    assert ANYTHING.over(said) == said
+    assert Declaration(None, OTHER).over(said).schema == OTHER
 
 
-def test_what_is_left_open_holds() -> None:
-    assert ANYTHING.holds_for(EVENT_OS)
-    assert ANYTHING.holds_of(INFO)
-    assert EVENT_OS.holds_of(INFO)
-    assert not EVENT_OS.holds_for(ANYTHING)
-    assert not Declaration(durability=Durability.FSYNC).holds_of(INFO)
+def test_what_was_said_need_not_be_said_again() -> None:
+    said = Declaration(Kind.STATE, FIELD)
+    assert ANYTHING.within(said)
+    assert Declaration(None, FIELD).within(said)
+    assert not Declaration(Kind.EVENT).within(said)
+    assert not Declaration(None, OTHER).within(said)
 
 
-def test_another_stream_is_refused_as_the_gateway_would() -> None:
-    EVENT_OS.check(INFO)
-    for wrong, code in (
-        (Declaration(kind=Kind.STATE), Code.KIND_MISMATCH),
-        (Declaration(durability=Durability.FSYNC), Code.DURABILITY_MISMATCH),
-    ):
-        with pytest.raises(RequestRefused) as refused:
-            wrong.check(INFO)
-        assert refused.value.code == code
+def test_the_answer_says_whether_it_is_so() -> None:
+    assert ANYTHING.holds(info(Kind.EVENT))
+    assert Declaration(Kind.STATE, FIELD).holds(info(Kind.STATE, FIELD))
+    assert not Declaration(None, FIELD).holds(info(Kind.STATE))
+    with pytest.raises(RequestRefused, match="is event, not state") as refusal:
+        Declaration(Kind.STATE).holds(info(Kind.EVENT))
+    assert refusal.value.code == Code.KIND_MISMATCH
+    with pytest.raises(RequestRefused, match=r"hold float32\[64\], not float32\[64, \*\]") as refusal:
+        Declaration(None, FIELD).holds(info(Kind.STATE, OTHER))
+    assert refusal.value.code == Code.SCHEMA_MISMATCH
+
+
+def test_schemas_as_callers_give_them() -> None:
+    assert schema_of(None) is None
+    assert schema_of(FIELD) is FIELD
+    assert schema_of({"dtype": "float32", "shape": (64, None)}) == FIELD
+    with pytest.raises(InvalidArgument, match="unknown dtype 'f4'"):
+        schema_of({"dtype": "f4", "shape": []})
+    with pytest.raises(InvalidArgument, match="a schema is a mapping"):
+        schema_of([64, None])  # type: ignore[arg-type]

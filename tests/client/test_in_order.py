@@ -41,3 +41,36 @@ async def test_an_exception_is_handed_on() -> None:
     work.set_exception(error)
     await asyncio.sleep(0)
     assert failed == [error]
+
+
+async def test_what_turns_out_to_take_longer_is_waited_for_by_all_behind_it() -> None:
+    loop = asyncio.get_running_loop()
+    order: InOrder[str] = InOrder()
+    done: list[str] = []
+    first, longer = loop.create_future(), loop.create_future()
+
+    def needs_more(work: asyncio.Future[str]) -> None:
+        done.append(work.result())
+        order.hold(longer, lambda more: done.append(more.result()))
+
+    order.add(first, needs_more)
+    order.add_ready(lambda: done.append("behind"))
+    first.set_result("first")
+    await asyncio.sleep(0)
+    assert done == ["first"]
+    longer.set_result("longer")
+    await asyncio.sleep(0)
+    assert done == ["first", "longer", "behind"]
+
+
+async def test_so_is_what_needed_no_waiting_itself() -> None:
+    order: InOrder[str] = InOrder()
+    done: list[str] = []
+    longer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    order.add_ready(lambda: order.hold(longer, lambda work: done.append(work.result())))
+    order.add_ready(lambda: done.append("behind"))
+    assert not order.idle
+    longer.set_result("longer")
+    await asyncio.sleep(0)
+    assert done == ["longer", "behind"]
+    assert order.idle

@@ -1,0 +1,59 @@
+"""Where the messages of a stream go: to the subscriptions that match it."""
+
+from __future__ import annotations
+
+import weakref
+
+from gateway.client.arrival import Arrival
+from gateway.client.in_order import InOrder
+from gateway.client.message import Message, RecordBatch
+from gateway.client.report import call_back
+from gateway.client.subscription import Subscription
+from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.wire import Buffer
+
+Reference = weakref.ref[Subscription]
+
+
+class Route:
+    """A stream of the present session, and the subscriptions that it goes to."""
+
+    __slots__ = ("epoch", "kind", "numbers", "order", "stream", "subscriptions")
+
+    def __init__(self, info: StreamInfo) -> None:
+        self.stream = info.stream
+        self.kind: Kind | None = info.kind
+        self.epoch = info.epoch or 0
+        self.order: InOrder[Buffer] = InOrder()
+        self.numbers: set[int] | None = None if info.subscription is None else set()
+        """Of a view: the subscriptions that asked for it (spec section 4.5). Others go by their patterns."""
+        self.subscriptions: list[Reference] = []
+
+    def deliver(self, arrival: Arrival, payload: Buffer) -> None:
+        """A message of the stream, decoded: made once, given to all."""
+        self.give(arrival.item(self.stream, self.kind, self.epoch, payload))
+
+    def give(self, item: Message | RecordBatch) -> None:
+        """Give an item to all subscriptions."""
+        for reference in self.subscriptions:
+            subscription = reference()
+            if subscription is not None:
+                subscription.deliver(item)
+
+    def present(self) -> list[Subscription]:
+        """The subscriptions that are still held by the application."""
+        return [subscription for reference in self.subscriptions if (subscription := reference()) is not None]
+
+    def fail(self, error: Exception, arrival: Arrival | None) -> None:
+        """A message of the stream that cannot be decoded, or was ended early."""
+        for subscription in self.present():
+            if arrival is None or not arrival.placed:
+                subscription.fail(error)
+            else:
+                subscription.fail_at(error, self.stream, self.epoch, arrival.offset, arrival.frame.count)
+
+    def advanced(self, received_bytes: int, payload_bytes: int) -> None:
+        """A large message grows."""
+        for subscription in self.present():
+            if subscription.progress is not None:
+                call_back(subscription.progress, self.stream, received_bytes, payload_bytes)

@@ -1,0 +1,97 @@
+"""The newest version of each state stream, as this client has it: what patches change (spec section 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.regions import Region
+from gateway.protocol.tensors import Array, TensorSpec, payload_layout, view_tensors
+from gateway.protocol.wire import Buffer
+
+COPY_BYTES: Final = 16 * 1024
+"""Smaller payloads are copied: they may be slices of a WebSocket message that is much larger."""
+
+
+class Version(NamedTuple):
+    """One version of a state. Its payload belongs to the messages that were made of it: nobody changes it."""
+
+    epoch: int
+    offset: int
+    specs: tuple[TensorSpec, ...]
+    payload: Buffer
+
+    def check(self, epoch: int, offset: int, patch: TensorSpec, region: Region) -> int:
+        """Check that a patch makes the next version of this one.
+
+        Args:
+            epoch: of the stream now.
+            offset: of the patch.
+            patch: what the message holds.
+            region: what it changes.
+
+        Returns:
+            Which of the tensors it changes.
+
+        Raises:
+            RequestRefused: ``INVALID_REGION``.
+        """
+        if (epoch, offset) != (self.epoch, self.offset + 1):
+            raise refused(f"patch {offset} changes version {offset - 1}, the newest here is {self.offset}")
+        tensor = next((index for index, spec in enumerate(self.specs) if spec.name == patch.name), None)
+        if tensor is None or self.specs[tensor].dtype != patch.dtype:
+            raise refused(f"patch {offset} is a {patch.dtype} tensor {patch.name!r}: the state has none such")
+        region.check(self.specs[tensor].shape)
+        if region.shape != patch.shape:
+            raise refused(f"patch {offset} has shape {patch.shape}, its region {region}")
+        return tensor
+
+    def patched(self, tensor: int, region: Region, payload: Buffer) -> memoryview:
+        """The payload with a region replaced: a new buffer, read-only. The state must have passed :meth:`check`.
+
+        Slow where the state is large: 0.07 ms for 256 KiB, 0.8 ms for 4 MiB, 20 ms for 256 MiB (CPython 3.11, EPYC
+        9005, November 2026). To change the buffer in place would be cheaper, but a program that iterates still holds
+        the last message when the next patch comes.
+        """
+        merged: Array = np.empty(len(self.payload), np.uint8)
+        merged.data[:] = self.payload
+        spec = self.specs[tensor]
+        state: Array = np.ndarray(spec.shape, spec.dtype, merged.data, payload_layout(self.specs)[0][tensor])
+        (patch,) = view_tensors((TensorSpec("", spec.dtype, region.shape),), payload)
+        region.selects(state)[...] = patch
+        return merged.data.toreadonly()
+
+
+class Versions:
+    """One version a stream, over as many sessions as there are."""
+
+    def __init__(self) -> None:
+        self._newest: dict[str, Version] = {}
+
+    def get(self, stream: str) -> Version | None:
+        """The newest version; None if there is none."""
+        return self._newest.get(stream)
+
+    def put(self, stream: str, epoch: int, offset: int, specs: tuple[TensorSpec, ...], payload: Buffer) -> None:
+        """A version came; one that is older than what is there (of a session that is over) changes nothing."""
+        known = self._newest.get(stream)
+        if known is None or (epoch, offset) >= (known.epoch, known.offset):
+            kept = bytes(payload) if len(payload) <= COPY_BYTES else payload
+            self._newest[stream] = Version(epoch, offset, specs, kept)
+
+    def lose(self, stream: str) -> None:
+        """What the newest version is, is not known any more."""
+        self._newest.pop(stream, None)
+
+    def keep(self, wanted: Callable[[str], bool]) -> None:
+        """Let go of all streams that are not wanted any more."""
+        for stream in [stream for stream in self._newest if not wanted(stream)]:
+            del self._newest[stream]
+
+
+def refused(problem: str) -> RequestRefused:
+    """The error for a patch that cannot be applied here."""
+    return RequestRefused(Code.INVALID_REGION, problem)
