@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol
 
 from gateway.client.arrival import Arrival
 from gateway.client.in_order import InOrder
 from gateway.client.intake import Intake
+from gateway.client.running_checksum import RunningChecksum
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import COMPRESSORS, FILTERS
 from gateway.protocol.encoding import Encoding, decode
@@ -49,11 +51,23 @@ class Destination(Protocol):
 class Transfer:
     """A large message under way."""
 
-    __slots__ = ("arrival", "assembler", "chunks", "destination", "error", "finished", "working")
+    __slots__ = (
+        "arrival",
+        "assembler",
+        "checksum",
+        "chunks",
+        "destination",
+        "error",
+        "expected_checksum",
+        "finished",
+        "working",
+    )
 
     def __init__(self, arrival: Arrival, assembler: Assembler, destination: Destination) -> None:
         self.arrival = arrival
         self.assembler = assembler
+        self.checksum = RunningChecksum(assembler)
+        self.expected_checksum: int | None = None
         self.destination = destination
         self.chunks: deque[Chunk] = deque()
         self.working = False
@@ -127,6 +141,7 @@ class Decoding:
         arrival, destination = transfer.arrival, transfer.destination
         arrival.offset, arrival.placed = end.offset, True
         arrival.received_ns = self._now_ns()
+        transfer.expected_checksum = end.checksum
         transfer.finished = self._loop.create_future()
         destination.order.add(transfer.finished, lambda work: self._finish(destination, arrival, work))
         if not transfer.working:
@@ -204,6 +219,21 @@ class Decoding:
 
     def _complete(self, transfer: Transfer) -> None:
         """END was received and every chunk decoded."""
+        if transfer.error is not None or transfer.expected_checksum is None or not transfer.assembler.complete:
+            self._settle(transfer)
+        else:
+            transfer.checksum.finish(partial(self._check, transfer))
+
+    def _check(self, transfer: Transfer, checksum: int) -> None:
+        """The checksum of the whole payload is known."""
+        if checksum != transfer.expected_checksum:
+            problem = (
+                f"{transfer.arrival.payload_bytes} bytes with checksum {checksum:#010x}, their sender has computed"
+            )
+            transfer.error = RequestRefused(Code.CORRUPT_PAYLOAD, f"{problem} {transfer.expected_checksum:#010x}")
+        self._settle(transfer)
+
+    def _settle(self, transfer: Transfer) -> None:
         assert transfer.finished is not None
         try:
             if transfer.error is not None:
@@ -213,6 +243,7 @@ class Decoding:
             transfer.finished.set_exception(error)
 
     def _tell_progress(self, transfer: Transfer) -> None:
+        transfer.checksum.advance()
         transfer.destination.advanced(transfer.assembler.received_bytes, transfer.arrival.payload_bytes)
 
     # Checks and bounds.

@@ -5,6 +5,7 @@ Knows the frames of spec sections 5 and 6 and nothing of who takes them.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,6 +90,7 @@ class Publication:
 
     __slots__ = (
         "_alias",
+        "_checksum",
         "_done",
         "_index",
         "_meta",
@@ -110,6 +112,7 @@ class Publication:
         self._done = done
         self._pieces: list[Buffer] = []
         self._index = 0
+        self._checksum = 0
         chunked = payload_bytes > outlet.chunk_bytes
         self._room = outlet.chunk_bytes if chunked else payload_bytes
         self._transfer = outlet.next_transfer() if chunked else 0
@@ -157,7 +160,7 @@ class Publication:
         if self._pieces:
             self._send_chunk()
         if self.outcome is None:
-            self._outlet.send(End(self._transfer, 0, self._outlet.time_ns()).write())
+            self._outlet.send(End(self._transfer, 0, self._outlet.time_ns(), self._checksum).write())
 
     def abort(self, code: int = Code.TRANSFER_ABORTED) -> None:
         """The rest will not come: whoever has a part of it is told. Nobody is called back."""
@@ -200,6 +203,8 @@ class Publication:
 
     def _send_chunk(self) -> None:
         frame = b"".join(write_chunk(self._transfer, self._index, self._pieces))
+        for piece in self._pieces:
+            self._checksum = zlib.crc32(piece, self._checksum)
         self._index += 1
         self._pieces = []
         self._room = self._outlet.chunk_bytes

@@ -239,6 +239,10 @@ class Assembler:
         self.received_bytes += size
         self._next_index = index + 1
 
+    def received(self) -> memoryview:
+        """What has come so far, read-only: the beginning of the buffer, which does not change any more."""
+        return self._out[: self.received_bytes].toreadonly()
+
     def payload(self) -> memoryview:
         """The whole payload, read-only: the buffer itself, no copy.
 

@@ -1,6 +1,7 @@
 """Invariant: what arrives is delivered whole, in the order of arrival, however long its decoding takes."""
 
 import asyncio
+import zlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,8 +116,8 @@ class Wire:
         for index, parts in enumerate(split_payload([payload], CHUNK_BYTES)):
             self.chunk(transfer, index, b"".join(parts), chain)
 
-    def end(self, transfer: int, offset: int) -> None:
-        message = memoryview(End(transfer, offset, 0).write())
+    def end(self, transfer: int, offset: int, checksum: int | None = None) -> None:
+        message = memoryview(End(transfer, offset, 0, checksum).write())
         self.decoding.end_received(message, next(iter_frames(message)))
 
     def abort(self, transfer: int, code: int) -> None:
@@ -303,3 +304,19 @@ async def test_after_the_session_nothing_is_under_way() -> None:
     wire.decoding.close()
     wire.end(1, 0)
     assert (noted.delivered, noted.errors) == ([], [])
+
+
+@pytest.mark.parametrize("size", [100, 3 * CHUNK_BYTES, 9 * 1024 * 1024])
+@pytest.mark.parametrize("chain", ["none", "lz4"])
+async def test_a_payload_with_another_checksum_than_its_sender_computed_is_corrupt(size: int, chain: str) -> None:
+    wire, noted = Wire(), Noted()
+    payload = counting(size)
+    for transfer, checksum in ((1, zlib.crc32(payload)), (2, zlib.crc32(payload) ^ 1)):
+        wire.begin(noted, transfer, size)
+        wire.chunks(transfer, payload, chain)
+        wire.end(transfer, transfer, checksum)
+    await noted.wait(2)
+    assert noted.delivered == [(1, payload)]
+    (error,) = noted.errors
+    assert isinstance(error, RequestRefused)
+    assert error.code == Code.CORRUPT_PAYLOAD
