@@ -83,6 +83,9 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",
                             snapshot.transport_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_transfers", "Large messages on their way in.", snapshot.transfers)
+    yield GaugeMetricFamily("frys_requests", "Requests that wait for a reply.", snapshot.requests)
+    yield GaugeMetricFamily("frys_kept_request_bytes", "Bytes kept of requests to groups, for another member.",
+                            snapshot.kept_request_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
 
 

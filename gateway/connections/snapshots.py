@@ -41,6 +41,12 @@ class ConnectionSnapshot:
     """Streams and addresses that it has opened."""
     transfers: int
     """Large messages on their way from it."""
+    asked: int
+    """Requests of its own that wait for a reply."""
+    owed: int
+    """Requests that it has to reply to."""
+    groups: tuple[str, ...]
+    """Addresses of those that it is a member of."""
     lagging: bool
     waiting_bytes: int
     """In its outbox and its transport."""
@@ -88,6 +94,10 @@ class CoreSnapshot:
     kinds: Mapping[Kind, KindSnapshot]
     subscriptions: int
     transfers: int
+    requests: int
+    """That wait for a reply."""
+    kept_request_bytes: int
+    """Of those to groups, for another member should one be lost."""
     lagging: int
     outbox_bytes: int
     transport_bytes: int
@@ -113,6 +123,9 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         subscriptions=len(session.subscriptions) + len(session.views),
         aliases=len(session.routes),
         transfers=len(session.transfers),
+        asked=len(session.desk.asked),
+        owed=len(session.desk.owed),
+        groups=tuple(sorted(session.desk.groups)),
         lagging=connection.lagging,
         waiting_bytes=connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes),
         conflated=0 if outbox is None else outbox.conflated,
@@ -163,6 +176,8 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         kinds=MappingProxyType({kind: KindSnapshot(*counts) for kind, counts in kinds.items()}),
         subscriptions=sums["subscriptions"],
         transfers=sums["transfers"],
+        requests=sums["requests"],
+        kept_request_bytes=sums["kept_request_bytes"],
         lagging=sums["lagging"],
         outbox_bytes=sums["outbox_bytes"],
         transport_bytes=sums["transport_bytes"],
@@ -181,6 +196,8 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         clients[connection.client_type] += 1
     sums["subscriptions"] += len(session.subscriptions) + len(session.views)
     sums["transfers"] += len(session.transfers)
+    sums["requests"] += len(session.desk.asked)
+    sums["kept_request_bytes"] += session.desk.kept_bytes
     sums["lagging"] += connection.lagging
     sums["transport_bytes"] += connection.transport.waiting_bytes()
     if connection.outbox is not None:

@@ -49,6 +49,7 @@ async def test_what_happened_is_counted(gateway: Gateway, http: httpx.AsyncClien
         assert samples["frys_delivered_messages_total", "state"] == 2
         assert samples["frys_delivered_messages_total", "event"] == 1
         assert samples["frys_subscriptions", ""] == 1
+        assert samples["frys_requests", ""] == samples["frys_kept_request_bytes", ""] == 0
         assert samples["frys_transfers", ""] == samples["frys_lagging_connections", ""] == 0
         assert samples["frys_draining", ""] == 0
     samples = await scrape(http)

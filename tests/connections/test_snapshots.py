@@ -21,6 +21,7 @@ from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
 from gateway.streams.history import KEEP_NOTHING
+from tests.connections.asking import ask, asker_of, member
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import World
 
@@ -181,3 +182,16 @@ def test_the_loop_has_a_chance_in_between() -> None:
         world.peer(f"peer-{number}")
     steps = core_snapshot(world.core)
     assert sum(1 for _ in steps) == 2
+
+
+def test_requests_are_counted_at_both_ends() -> None:
+    world = World()
+    worker, asker = member(world, "worker"), asker_of(world)
+    for correlation in (1, 2):
+        ask(asker, correlation, bytes(100))
+    assert connection_snapshot(asker.session).asked == 2
+    snapshot = connection_snapshot(worker.session)
+    assert (snapshot.asked, snapshot.owed, snapshot.groups) == (0, 2, ("group:workers",))
+    whole = count(core_snapshot(world.core))
+    assert whole.requests == 2
+    assert whole.kept_request_bytes == asker.session.desk.kept_bytes > 200
