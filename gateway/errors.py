@@ -73,6 +73,7 @@ class Code(enum.IntEnum):
     OUT_OF_WINDOW = 5221
     CANCELLED = 5222
     INVALID_REGION = 5223
+    NOT_PROCESSED = 5224
     FORBIDDEN = 5300
 
 

@@ -24,7 +24,9 @@ WITHOUT_TESTS = {
     "gateway/protocol/limits.py": "default values, exercised by whoever checks a length",
     "gateway/protocol/wire.py": "numbers of the wire, pinned byte by byte by the golden vectors",
     "gateway/protocol/codecs/abc.py": "interfaces only",
+    "gateway/connections/distributor.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
+    "gateway/connections/steward.py": "interfaces only",
 }
 """Modules that need no test module of their own, and why."""
 

@@ -5,13 +5,14 @@ from gateway.client.client import Client, Connecting, connect
 from gateway.client.core import ClientState
 from gateway.client.inbox import Inbox, Request
 from gateway.client.message import Message, RecordBatch
+from gateway.client.notice import Notice
 from gateway.client.options import Backoff, Options
 from gateway.client.question import RequestFailed
 from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import BatchIterator, Subscription, SubscriptionStats
-from gateway.protocol.messages import Counts
+from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
 __all__ = [
@@ -21,9 +22,11 @@ __all__ = [
     "ClientState",
     "Connecting",
     "Counts",
+    "Credits",
     "Gap",
     "Inbox",
     "Message",
+    "Notice",
     "Options",
     "RecordBatch",
     "ReplyStream",

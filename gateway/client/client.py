@@ -19,7 +19,7 @@ from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, Subscription
-from gateway.protocol.messages import Counts
+from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
 TIMEOUT_S: Final = 30.0
@@ -98,6 +98,7 @@ class Client:
         region: object = None,
         tensor: str | None = None,
         schema: SchemaLike = None,
+        expires_in_s: float | None = None,
     ) -> TransmissionResult:
         """Publish one message and wait until the gateway has taken it.
 
@@ -122,6 +123,9 @@ class Client:
             tensor: with ``region``, which of a state's named tensors.
             schema: what the state holds, ``{"dtype": "float32", "shape": [64, None]}`` or ``{"tensors": {name: ...}}``,
                 None for a dimension of any size. Declared once, it is kept to by everybody's publishes.
+            expires_in_s: of streams of kind ``collaboration`` and ``control``: a receiver that could not be given the
+                message within this time does not get it any more, and ``on_notice`` is told. None: it waits as long as
+                it takes.
 
         Returns:
             Where the message stands in its stream, and how the transmission went.
@@ -144,6 +148,7 @@ class Client:
             region=region,
             tensor=tensor,
             schema=schema,
+            expires_in_s=expires_in_s,
         )
 
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
@@ -186,6 +191,8 @@ class Client:
         since: Start | None = None,
         view: View | None = None,
         buffer_bytes: int = BUFFER_BYTES,
+        auto_ack: bool = True,
+        credits: Credits | None = None,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
         progress: StreamProgress | None = None,
@@ -204,13 +211,18 @@ class Client:
                 streams; a message that it does not fit is told to ``on_error``, once until one fits again.
             buffer_bytes: what may wait for the application. When it is full, of ``state`` streams only the newest
                 message is kept, and for the other kinds the connection is not read further.
+            auto_ack: of streams of kind ``collaboration`` and ``control``, a message is processed when the program asks
+                for the next one, or leaves ``async with`` without an exception. False: when it awaits ``message.ack()``
+                or ``message.nack()``.
+            credits: how much of ``collaboration`` streams may be under way and in hand, unprocessed. None: what the
+                gateway allows.
             on_error: told of messages that could not be decoded; None: the client's ``on_error``.
             on_gap: told of messages that will not come.
             progress: called with (stream, bytes received, bytes in all) while a large message comes in.
 
         Raises:
             RequestRefused: ``INVALID_NAME``. When it starts: ``INVALID_VIEW``, with the dtype and shape that it met.
-            InvalidArgument: ``buffer_bytes`` below 1; a ``since`` that names nothing.
+            InvalidArgument: ``buffer_bytes`` or credits below 1; a ``since`` that names nothing.
             ConnectionFailed: the connection is gone for good.
         """
         return self._core.subscribe(
@@ -218,6 +230,8 @@ class Client:
             since=since,
             view=view,
             buffer_bytes=buffer_bytes,
+            auto_ack=auto_ack,
+            credits=credits,
             on_error=on_error,
             on_gap=on_gap,
             progress=progress,

@@ -17,6 +17,7 @@ from gateway.client.batcher import Batcher
 from gateway.client.greeting import open_session
 from gateway.client.incoming import Incoming
 from gateway.client.intake import Intake
+from gateway.client.notice_board import NoticeBoard
 from gateway.client.options import Options, Report
 from gateway.client.outlet import Outlet
 from gateway.client.publisher import Publisher
@@ -29,7 +30,7 @@ from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, Subscription
 from gateway.client.subscriptions import Subscriptions
 from gateway.errors import ConnectionFailed, FrysError
-from gateway.protocol.messages import Authenticate, Authenticated, Error
+from gateway.protocol.messages import Authenticate, Authenticated, Credits, Error
 from gateway.protocol.views import View
 
 
@@ -52,6 +53,7 @@ class Core:
         subscriptions: what it receives.
         requests: what it asks.
         answering: what it is asked.
+        notices: what became of what it published.
         report: for errors that nobody waits for.
     """
 
@@ -64,6 +66,7 @@ class Core:
         self.subscriptions = Subscriptions(self.outlet)
         self.requests = Requests(self.outlet, self.now_ns)
         self.answering = Answering(self.outlet, self.now_ns)
+        self.notices = NoticeBoard(options.on_notice, self.report)
         self._client_id = options.client_id
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
@@ -144,6 +147,8 @@ class Core:
         pattern: str,
         *,
         buffer_bytes: int,
+        auto_ack: bool,
+        credits: Credits | None,
         on_error: Report | None,
         on_gap: Callable[[Gap], None] | None,
         progress: StreamProgress | None,
@@ -158,6 +163,8 @@ class Core:
             start=self.subscriptions.start,
             stop=self.subscriptions.stop,
             buffer_bytes=buffer_bytes,
+            auto_ack=auto_ack,
+            credits=credits,
             on_error=self.report if on_error is None else on_error,
             on_gap=on_gap,
             progress=progress,
@@ -172,7 +179,14 @@ class Core:
         self._client_id = session.welcome.client_id
         self._attached_s = time.monotonic()
         self._incoming = Incoming(
-            session, self.outlet, self.publisher, self.subscriptions, self.requests, self.answering, self.options.limits
+            session,
+            self.outlet,
+            self.publisher,
+            self.subscriptions,
+            self.requests,
+            self.answering,
+            self.notices,
+            self.options.limits,
         )
         self.state = ClientState.CONNECTED
         self.outlet.attach(session)
@@ -249,6 +263,7 @@ class Core:
             await asyncio.wait([self._reopening])
         session = self.outlet.session
         if session is not None:
+            self.subscriptions.flush()
             session.close()
             await session.wait_closed(self.options.close_timeout_s)
         await self.outlet.cancel()

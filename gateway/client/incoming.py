@@ -7,12 +7,15 @@ from collections.abc import Mapping
 from gateway.client.answering import Answering, RequestDestination
 from gateway.client.arrival import Arrival
 from gateway.client.decoding import Decoding, Destination
+from gateway.client.notice import Notice
+from gateway.client.notice_board import NoticeBoard
 from gateway.client.outlet import Outlet
 from gateway.client.publisher import Publisher
 from gateway.client.requests import Requests
 from gateway.client.session import Handler, Session
 from gateway.client.subscriptions import Subscriptions
 from gateway.errors import RequestRefused
+from gateway.protocol import messages
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame, body_of
 from gateway.protocol.limits import Limits
@@ -33,6 +36,7 @@ class Incoming:
         subscriptions: Subscriptions,
         requests: Requests,
         answering: Answering,
+        notices: NoticeBoard,
         limits: Limits,
     ) -> None:
         self._session = session
@@ -41,6 +45,7 @@ class Incoming:
         self._subscriptions = subscriptions
         self._requests = requests
         self._answering = answering
+        self._notices = notices
         self._inbox = RequestDestination(answering, session)
         self._decoding = Decoding(
             session.welcome,
@@ -66,6 +71,7 @@ class Incoming:
             Opcode.GAP: self._subscriptions.gap_received,
             Opcode.REPLAY: self._subscriptions.replay_received,
             Opcode.STREAM: self._stream_received,
+            Opcode.NOTICE: self._notice_received,
         }
 
     def close(self) -> None:
@@ -122,3 +128,8 @@ class Incoming:
         alias = self._outlet.aliases.get(info.alias)
         if alias is not None:
             alias.answer(info)
+
+    def _notice_received(self, message: memoryview, frame: Frame) -> None:
+        notice = parse_session(frame.opcode, body_of(message, frame))
+        assert isinstance(notice, messages.Notice)
+        self._notices.received(Notice.of(notice))

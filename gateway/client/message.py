@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from gateway.errors import InvalidArgument
+from gateway.client.receipt import Receipt, RecordReceipt
+from gateway.errors import Code, InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
@@ -17,7 +18,34 @@ from gateway.protocol.wire import Buffer
 Specs = tuple[TensorSpec, ...]
 
 
-class Message:
+class Acknowledged:
+    """What streams of kind ``collaboration`` and ``control`` deliver: the program says when it is through with it.
+
+    Attributes:
+        receipt: for the answer; ``None`` of what is not acknowledged, so that answers mean nothing.
+    """
+
+    __slots__ = ("receipt",)
+
+    def __init__(self) -> None:
+        self.receipt: Receipt | RecordReceipt | None = None
+
+    async def ack(self) -> None:
+        """Say that it is processed: it will not come again. Sent with others, at the end of the turn of the loop."""
+        if self.receipt is not None:
+            self.receipt.done()
+
+    async def nack(self, code: int = Code.NOT_PROCESSED) -> None:
+        """Say that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
+
+        Args:
+            code: why, for the publisher.
+        """
+        if self.receipt is not None:
+            self.receipt.refuse(code)
+
+
+class Message(Acknowledged):
     """One message. Its arrays are read-only views of the received buffer and live as long as they are used.
 
     Attributes:
@@ -70,6 +98,7 @@ class Message:
         specs: Specs,
         payload: Buffer,
     ) -> None:
+        self.receipt = None
         self.stream = stream
         self.kind = kind
         self.epoch = Epoch(epoch)
@@ -172,8 +201,10 @@ class Message:
         return f"<{type(self).__name__} {self.stream} offset {self.offset} ({tensors or 'no tensor'})>"
 
 
-class RecordBatch:
+class RecordBatch(Acknowledged):
     """Many small messages of one stream that were packed together: one array (spec section 5.2).
+
+    It is acknowledged as one: by its own :meth:`ack`, or by those of all its records.
 
     Attributes:
         stream: the stream's name.
@@ -215,6 +246,7 @@ class RecordBatch:
         spec: TensorSpec,
         payload: Buffer,
     ) -> None:
+        self.receipt = None
         self.stream = stream
         self.kind = kind
         self.epoch = Epoch(epoch)
@@ -250,6 +282,7 @@ class RecordBatch:
             message._payload,
         )
         batch.quantization = message.quantization
+        batch.receipt = message.receipt
         return batch
 
     @property
@@ -262,6 +295,21 @@ class RecordBatch:
     def dequantized(self) -> Array:
         """All records as the numbers that they stand for; see :meth:`Message.dequantized`."""
         return self.array if self.quantization is None else dequantize(self.array, self.quantization)
+
+    def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, int, TensorSpec, Buffer]:
+        """The arguments that make a batch like this one; for the classes that add something to it."""
+        return (
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset,
+            self.count,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            self._spec,
+            self._payload,
+        )
 
     @property
     def nbytes(self) -> int:
@@ -295,6 +343,7 @@ class RecordBatch:
         size = self._spec.nbytes
         specs = (self._spec,)
         payload = memoryview(self._payload)
+        batch = self.receipt
         for index in range(self.count):
             record = Message(
                 self.stream,
@@ -309,6 +358,8 @@ class RecordBatch:
                 payload[index * size : index * size + size],
             )
             record.quantization = self.quantization
+            if isinstance(batch, Receipt):
+                record.receipt = RecordReceipt(batch)
             yield record
 
     def __repr__(self) -> str:

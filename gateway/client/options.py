@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from gateway.client.notice import Notice
 from gateway.errors import InvalidArgument
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType
@@ -66,6 +67,8 @@ class Options:
     """For ``wss://``; None: the system's certificates."""
     on_error: Report | None = None
     """None: such errors are logged as warnings of the logger ``gateway.client``."""
+    on_notice: Callable[[Notice], None] | None = None
+    """Told of messages of this client that a receiver did not get or process; None: told as errors."""
 
     def __post_init__(self) -> None:
         if self.client_type not in tuple(ClientType):
@@ -88,3 +91,4 @@ class Settings(TypedDict, total=False):
     limits: Limits
     tls: ssl.SSLContext | None
     on_error: Report | None
+    on_notice: Callable[[Notice], None] | None

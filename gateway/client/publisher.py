@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 from gateway.client.alias import Alias
@@ -31,6 +32,9 @@ from gateway.protocol.wire import FLAG_ACK, Opcode
 
 MAX_PRODUCER: Final = 2**53
 """Producers are below: every number up to it is exact in JSON."""
+
+MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
+"""Deadlines further away are mistakes of the unit, and would not fit the wire for ever."""
 
 
 class Publisher:
@@ -61,6 +65,7 @@ class Publisher:
         codec: str,
         progress: Progress | None,
         timeout_s: float | None,
+        expires_in_s: float | None = None,
         region: object = None,
         tensor: str | None = None,
         schema: SchemaLike = None,
@@ -72,13 +77,14 @@ class Publisher:
         declaration = Declaration(kind_of(kind), schema_of(schema))
         self._flush_stream(stream)
         content, extensions = _laid_out(lane, value, headers, declaration, region, tensor)
+        now_ns = self._now_ns()
         job = Job(
             Opcode.MESSAGE,
             content,
-            self._now_ns(),
+            now_ns,
             flags=FLAG_ACK,
             declaration=declaration,
-            extensions=extensions,
+            extensions=_expiring(expires_in_s, now_ns, extensions),
             chain=parse_codec(codec),
             progress=progress,
             done=asyncio.get_running_loop().create_future(),
@@ -202,6 +208,14 @@ class Publisher:
             latency_s=latency_s,
             quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
         )
+
+
+def _expiring(expires_in_s: float | None, now_ns: int, extensions: Extensions | None) -> Extensions | None:
+    if expires_in_s is None:
+        return extensions
+    if not 0 <= expires_in_s <= MAX_EXPIRY_S:
+        raise InvalidArgument(f"expires_in_s={expires_in_s}: not between 0 and {MAX_EXPIRY_S:g}")
+    return replace(extensions or Extensions(), deadline_ns=now_ns + round(expires_in_s * 1e9))
 
 
 def _job_of(parcel: Parcel) -> Job:

@@ -8,6 +8,7 @@ from gateway.client.arrival import Arrival
 from gateway.client.in_order import InOrder
 from gateway.client.message import Message, RecordBatch
 from gateway.client.report import call_back
+from gateway.client.standing import Gap
 from gateway.client.subscription import Subscription
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.wire import Buffer
@@ -57,3 +58,18 @@ class Route:
         for subscription in self.present():
             if subscription.progress is not None:
                 call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
+
+    def announce(self, subscriptions: list[Subscription], info: StreamInfo) -> None:
+        """STREAM, to these subscriptions: from which offset on messages come (spec section 4.3)."""
+        for subscription in subscriptions:
+            subscription.standing.announce(info)
+
+    def replay(self, first: int, last: int) -> None:
+        """The gateway announced that these offsets come from history, or once more (spec section 7.3)."""
+        for subscription in self.present():
+            subscription.standing.replay(self.stream, first, last)
+
+    def skip(self, gap: Gap) -> None:
+        """The gateway announced a gap (spec section 7.2)."""
+        for subscription in self.present():
+            subscription.standing.skip(gap, self.epoch)

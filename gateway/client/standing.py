@@ -33,15 +33,17 @@ class StreamStanding(StreamAccount):
         settled: the gateway has said where it starts on this connection; what comes before that is for others.
         overflowed: arrived, and the program had left no room for them.
         failed: arrived, and could not be decoded.
+        repeated: arrived once more, and are in hand or processed: of streams that are acknowledged.
     """
 
-    __slots__ = ("failed", "overflowed", "settled")
+    __slots__ = ("failed", "overflowed", "repeated", "settled")
 
-    def __init__(self, *, is_state: bool) -> None:
-        super().__init__(is_state=is_state)
+    def __init__(self, kind: Kind) -> None:
+        super().__init__(kind)
         self.settled = True
         self.overflowed = 0
         self.failed = 0
+        self.repeated = 0
 
 
 class Standing:
@@ -98,7 +100,7 @@ class Standing:
         """STREAM: from which offset on the messages of a stream come (spec section 4.3)."""
         stream = self._streams.get(info.stream)
         if stream is None:
-            stream = self._streams[info.stream] = StreamStanding(is_state=info.kind is Kind.STATE)
+            stream = self._streams[info.stream] = StreamStanding(info.kind or Kind.EVENT)
         elif stream.settled:
             return  # it answers another subscription
         stream.settled = True
@@ -107,11 +109,11 @@ class Standing:
             if lost:
                 self._tell(Gap(info.stream, Code.HISTORY_LOST, info.since - lost, info.since - 1))
 
-    def replay(self, name: str, last: int) -> None:
-        """REPLAY: what comes up to offset ``last`` comes from history."""
+    def replay(self, name: str, first: int, last: int) -> None:
+        """REPLAY: these offsets come from history, or once more."""
         stream = self._streams.get(name)
         if stream is not None and stream.settled:
-            stream.replay(last)
+            stream.replay(first, last)
 
     def skip(self, gap: Gap, epoch: int) -> None:
         """GAP (spec section 7.2)."""
@@ -145,6 +147,12 @@ class Standing:
         stream.failed += fresh
         return fresh
 
+    def repeat(self, name: str, count: int) -> None:
+        """Messages arrived once more that the program has in hand, or is through with."""
+        stream = self._of(name)
+        if stream is not None:
+            stream.repeated += count
+
     def lose(self, gap: Gap) -> None:
         """Messages arrived for which the program left no room."""
         self._streams[gap.stream].overflowed += gap.last - gap.first + 1
@@ -156,7 +164,7 @@ class Standing:
         if stream is None:
             if self._named is not None or not self.joined:
                 return None
-            stream = self._streams[name] = StreamStanding(is_state=kind is Kind.STATE)
+            stream = self._streams[name] = StreamStanding(kind or Kind.EVENT)
         return stream if stream.settled else None
 
     def _tell(self, gap: Gap) -> None:

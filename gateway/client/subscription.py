@@ -8,13 +8,15 @@ from types import TracebackType
 from typing import Self
 
 from gateway.client.feed import Feed
+from gateway.client.grants import Grants
 from gateway.client.intake import Intake
 from gateway.client.message import Message, RecordBatch
 from gateway.client.options import Report
+from gateway.client.receipt import Owner, Receipt, RecordReceipt
 from gateway.client.report import call_back
 from gateway.client.standing import Gap, Standing
 from gateway.errors import Code, InvalidArgument
-from gateway.protocol.messages import BEGINNING, Counts, Since
+from gateway.protocol.messages import BEGINNING, Counts, Credits, Since
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
 
@@ -37,6 +39,8 @@ class SubscriptionStats:
     """Announced as gaps: the application or the link did not keep up, or the link was down."""
     duplicates: int
     """Came again, after a reconnect or for another subscription, and were left out."""
+    expired: int
+    """Their deadline passed before the gateway could deliver them."""
     failed: int
     """Could not be decoded, or are no records where batches are iterated."""
     replayed: int
@@ -59,8 +63,10 @@ class Subscription:
         *,
         intake: Intake,
         start: Callable[[Subscription], Awaitable[None]],
-        stop: Callable[[Subscription], Awaitable[None]],
+        stop: Callable[[Subscription, bool], Awaitable[None]],
         buffer_bytes: int,
+        auto_ack: bool,
+        credits: Credits | None,
         on_error: Report,
         on_gap: Callable[[Gap], None] | None,
         progress: StreamProgress | None,
@@ -76,6 +82,10 @@ class Subscription:
         self._stop = stop
         self._on_error = on_error
         self._records: Iterator[Message] | None = None
+        self.owner = Owner(Grants(credits))
+        self.auto_ack = auto_ack
+        self._in_hand: Receipt | RecordReceipt | None = None
+        """Of what the iterator has given out last, if asking for the next says that it is processed."""
         self._started = False
         self._failed = 0
 
@@ -84,10 +94,11 @@ class Subscription:
         """The counts so far."""
         streams = list(self.standing)
         return SubscriptionStats(
-            received=sum([stream.delivered - stream.failed for stream in streams]),
+            received=sum([stream.delivered - stream.failed - stream.repeated for stream in streams]),
             conflated=sum([stream.conflated for stream in streams]) + self.feed.backlog.conflated,
             dropped=sum([stream.dropped + stream.overflowed for stream in streams]),
-            duplicates=sum([stream.duplicates for stream in streams]),
+            duplicates=sum([stream.duplicates + stream.repeated for stream in streams]),
+            expired=sum([stream.expired for stream in streams]),
             failed=self._failed,
             replayed=sum([stream.replayed for stream in streams]),
             buffered_bytes=self.feed.backlog.bytes,
@@ -115,12 +126,23 @@ class Subscription:
             self._started = True
             await self._start(self)
 
-    async def close(self) -> None:
-        """Unsubscribe. The iterator ends after what has arrived already. May be called twice."""
+    async def close(self, *, keep: bool = False) -> None:
+        """Unsubscribe. The iterator ends after what has arrived already. May be called twice.
+
+        Args:
+            keep: the gateway keeps what is not acknowledged for this client, as after a lost connection, until it
+                subscribes again; otherwise it is given up.
+        """
         if not self.feed.over:
             self.feed.end()
             if self._started:
-                await self._stop(self)
+                await self._stop(self, keep)
+
+    async def leave(self, error: type[BaseException] | None) -> None:
+        """The end of ``async with``. What was being processed when an ``error`` came up is not processed."""
+        if error is None:
+            self.settle_in_hand()
+        await self.close(keep=error is not None)
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -129,7 +151,7 @@ class Subscription:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        await self.leave(kind)
 
     def __aiter__(self) -> Self:
         return self
@@ -143,9 +165,13 @@ class Subscription:
                 if record is not None:
                     return record
                 self._records = None
+            if self._in_hand is not None:
+                self.settle_in_hand()
             item = self.feed.backlog.take()
             if item is None:
                 item = await self.feed.next()
+            if self.auto_ack:
+                self._in_hand = item.receipt
             if isinstance(item, Message):
                 return item
             self._records = item.messages()
@@ -162,10 +188,22 @@ class Subscription:
         """The next record batch; see :meth:`batches`."""
         if not self._started:
             await self.start()
+        self.settle_in_hand()
         while True:
-            batch = self.as_batch(await self.feed.next())
+            item = await self.feed.next()
+            batch = self.as_batch(item)
             if batch is not None:
+                if self.auto_ack:
+                    self._in_hand = batch.receipt
                 return batch
+            if item.receipt is not None:
+                item.receipt.done()
+
+    def settle_in_hand(self) -> None:
+        """What the iterator has given out last is processed, unless the program has said something else."""
+        receipt, self._in_hand = self._in_hand, None
+        if receipt is not None:
+            receipt.done()
 
     def as_batch(self, item: Message | RecordBatch) -> RecordBatch | None:
         """An item as a record batch; None, counted and reported, if it is no record."""
@@ -188,6 +226,12 @@ class Subscription:
             item = item.after(known)
         if not self.feed.put(item) and not self.feed.over:
             self.standing.lose(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
+
+    def take(self, item: Message | RecordBatch, receipt: Receipt) -> None:
+        """Something that is acknowledged arrived for this subscription, for the first time."""
+        item.receipt = receipt
+        if not self.feed.put(item):
+            receipt.withdraw()
 
     def fail(self, error: Exception, count: int = 1) -> None:
         """Something that arrived cannot be delivered."""
@@ -234,7 +278,7 @@ class BatchIterator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.subscription.close()
+        await self.subscription.leave(kind)
 
     def __aiter__(self) -> Self:
         return self

@@ -8,9 +8,13 @@ import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 
+from gateway.client.acknowledged_route import AcknowledgedRoute
+from gateway.client.acknowledger import Acknowledger, Place
 from gateway.client.feed import Feed
+from gateway.client.ledger import Ledger
 from gateway.client.message import Message, RecordBatch
 from gateway.client.outlet import Outlet
+from gateway.client.receipt import Owner
 from gateway.client.route import Reference, Route
 from gateway.client.session import Session
 from gateway.client.standing import Gap, Standing
@@ -37,6 +41,9 @@ class Subscriptions:
         self._versions = Versions()
         self._past_routes: list[Route] = []
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
+        self._ledgers: dict[str, Ledger] = {}
+        """Of the streams that are acknowledged, by name: what is processed is known over sessions."""
+        self._acknowledger = Acknowledger(outlet, self._number_of)
 
     async def start(self, subscription: Subscription) -> None:
         """Ask the gateway for a new subscription, and on every later session again.
@@ -50,7 +57,10 @@ class Subscriptions:
         session = await self._outlet.wait_ready()
         self._numbers[subscription] = number
         weakref.finalize(
-            subscription, _call_soon, asyncio.get_running_loop(), partial(self._dropped, number, subscription.feed)
+            subscription,
+            _call_soon,
+            asyncio.get_running_loop(),
+            partial(self._dropped, number, subscription.feed, subscription.owner),
         )
         self._match()
         try:
@@ -75,11 +85,21 @@ class Subscriptions:
         assert isinstance(answer, Account)
         return answer.streams or {}
 
-    async def stop(self, subscription: Subscription) -> None:
-        """End a subscription. A gateway that cannot be told any more has forgotten it anyway."""
+    async def stop(self, subscription: Subscription, keep: bool) -> None:
+        """End a subscription. A gateway that cannot be told any more has noticed itself that nobody is there.
+
+        Args:
+            keep: what is not acknowledged is to be kept for this client.
+        """
         number = self._forget(subscription)
+        subscription.owner.withdraw()
+        self._acknowledger.flush()
         if number is not None:
-            await self._take_back(number)
+            await self._take_back(number, keep)
+
+    def flush(self) -> None:
+        """Tell the gateway now what is processed."""
+        self._acknowledger.flush()
 
     def attached(self, session: Session) -> None:
         """A new session: ask for everything again."""
@@ -122,14 +142,27 @@ class Subscriptions:
                 for subscription in route.present()
                 if subscription.standing.joined and info.subscription in (None, self._numbers.get(subscription))
             ]
-            route.order.add_ready(lambda: _announce(joined, info))
+            route.order.add_ready(lambda: route.announce(joined, info))
 
     def _new_route(self, info: StreamInfo) -> Route:
         session = self._outlet.session
+        if session is None or info.kind is None:
+            return Route(info)
         # Of a view every version comes whole.
-        if info.kind is Kind.STATE and info.subscription is None and session is not None:
+        if info.kind is Kind.STATE and info.subscription is None:
             return StateRoute(info, session, self._versions)
-        return Route(info)
+        if not info.kind.acknowledged:
+            return Route(info)
+        ledger = self._ledgers.get(info.stream)
+        if ledger is None:
+            ledger = self._ledgers[info.stream] = Ledger(info.stream, self._acknowledger)
+        return AcknowledgedRoute(info, ledger, session)
+
+    def _number_of(self, place: Place) -> int | None:
+        for number, route in self._routes.items():
+            if (route.stream, route.epoch) == place:
+                return number
+        return None
 
     def refused(self, error: Error) -> bool:
         """ERROR for a subscription that stands: a view that does not fit (spec section 4.5). Whether it was for one."""
@@ -144,26 +177,23 @@ class Subscriptions:
         route = self.route(gap.stream)
         if route is not None:
             told = Gap(route.stream, gap.code, gap.first, gap.last)
-            route.order.add_ready(lambda: self._tell_gap(route, told))
+            route.order.add_ready(lambda: route.skip(told))
 
     def replay_received(self, message: memoryview, frame: Frame) -> None:
         """REPLAY (spec section 7.3)."""
         replay = signals.Replay.parse(message, frame)
         route = self.route(replay.stream)
         if route is not None:
-            route.order.add_ready(lambda: _announce_replay(route, replay.last))
-
-    def _tell_gap(self, route: Route, gap: Gap) -> None:
-        for subscription in route.present():
-            subscription.standing.skip(gap, route.epoch)
+            route.order.add_ready(lambda: route.replay(replay.first, replay.last))
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
-        pattern, standing = subscription.pattern.text, subscription.standing
+        pattern, standing, grants = subscription.pattern.text, subscription.standing, subscription.owner.grants
         view = None if subscription.view is None else subscription.view.to_json()
+        grants.begin(session, number)
         since, account = standing.ask()
         await self._outlet.ask(
             session,
-            lambda request: Subscribe(request, number, pattern, since, view, account=account),
+            lambda request: Subscribe(request, number, pattern, since, view, grants.window, account=account),
             # At once: streams may be announced in the same WebSocket message.
             lambda _: self._join(standing),
         )
@@ -172,16 +202,17 @@ class Subscriptions:
         standing.join()
         self._joined.set()
 
-    async def _take_back(self, number: int) -> None:
+    async def _take_back(self, number: int, keep: bool = False) -> None:
         session = self._outlet.session
         if session is not None:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
-                await self._outlet.ask(session, lambda request: Unsubscribe(request, number))
+                await self._outlet.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
-    def _dropped(self, number: int, feed: Feed[Message | RecordBatch]) -> None:
+    def _dropped(self, number: int, feed: Feed[Message | RecordBatch], owner: Owner) -> None:
         """A subscription was garbage collected: as if it had been closed."""
         if not feed.over:
             feed.end()
+            owner.withdraw()
             self._match()
             self._outlet.start(self._take_back(number))
 
@@ -218,16 +249,6 @@ class Subscriptions:
                 else number in route.numbers
             )
         ]
-
-
-def _announce(subscriptions: list[Subscription], info: StreamInfo) -> None:
-    for subscription in subscriptions:
-        subscription.standing.announce(info)
-
-
-def _announce_replay(route: Route, last: int) -> None:
-    for subscription in route.present():
-        subscription.standing.replay(route.stream, last)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

@@ -8,12 +8,10 @@ by several threads.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import Self, Unpack
 
-from gateway.client import subscription
 from gateway.client.batcher import LockedBatcher
 from gateway.client.client import BUFFER_BYTES, TIMEOUT_S
 from gateway.client.codec_choice import AUTO
@@ -21,94 +19,17 @@ from gateway.client.content import Headers
 from gateway.client.core import ClientState, Core
 from gateway.client.declaration import SchemaLike
 from gateway.client.loop_thread import LoopThread
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
 from gateway.client.options import Options, Progress, Report, Settings
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
-from gateway.client.subscription import Start, StreamProgress, SubscriptionStats
+from gateway.client.subscription import Start, StreamProgress
 from gateway.client.sync_requests import Inbox, ReplyStream, Request
-from gateway.protocol.messages import Counts
+from gateway.client.sync_subscription import Subscription
+from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
 __all__ = ["Client", "Inbox", "ReplyStream", "Request", "Subscription", "connect"]
-
-TAKE: Final = 1024
-"""Items that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
-
-
-class Subscription:
-    """A subscription to be iterated in a ``for`` loop; see :class:`gateway.client.subscription.Subscription`."""
-
-    def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
-        self._thread = thread
-        self.source = source
-        self._items: deque[Message | RecordBatch] = deque()
-        self._records: Iterator[Message] | None = None
-
-    @property
-    def stats(self) -> SubscriptionStats:
-        """The counts so far."""
-        return self.source.stats
-
-    @property
-    def account(self) -> Mapping[str, Counts]:
-        """By stream what became of its messages; see :attr:`gateway.client.subscription.Subscription.account`."""
-        return self.source.account
-
-    def start(self) -> None:
-        """Subscribe, unless that was done already. ``with`` and iterating do it by themselves."""
-        self._thread.run(self.source.start())
-
-    def close(self) -> None:
-        """Unsubscribe. May be called twice, and from another thread than that which iterates."""
-        self._thread.run(self.source.close())
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Message:
-        while True:
-            if self._records is not None:
-                record = next(self._records, None)
-                if record is not None:
-                    return record
-                self._records = None
-            item = self._next_item()
-            if isinstance(item, Message):
-                return item
-            self._records = item.messages()
-
-    def batches(self) -> Iterator[RecordBatch]:
-        """Iterate over whole record batches: one array of shape ``(count, *shape)`` each."""
-        while True:
-            try:
-                item = self._next_item()
-            except StopIteration:
-                return
-            batch = self.source.as_batch(item)
-            if batch is not None:
-                yield batch
-
-    def _next_item(self) -> Message | RecordBatch:
-        if not self._items:
-            alive = self._thread.alive
-            self._items.extend(self._thread.run(self._fetch()) if alive else self.source.feed.rest(TAKE))
-        if not self._items:
-            raise StopIteration
-        return self._items.popleft()
-
-    async def _fetch(self) -> list[Message | RecordBatch]:
-        await self.source.start()
-        return await self.source.feed.several(TAKE)
 
 
 class Client:
@@ -177,6 +98,7 @@ class Client:
         region: object = None,
         tensor: str | None = None,
         schema: SchemaLike = None,
+        expires_in_s: float | None = None,
     ) -> TransmissionResult:
         """Publish one message and wait until the gateway has taken it; see :meth:`gateway.client.Client.publish`."""
         return self._thread.run(
@@ -191,6 +113,7 @@ class Client:
                 region=region,
                 tensor=tensor,
                 schema=schema,
+                expires_in_s=expires_in_s,
             )
         )
 
@@ -209,6 +132,8 @@ class Client:
         since: Start | None = None,
         view: View | None = None,
         buffer_bytes: int = BUFFER_BYTES,
+        auto_ack: bool = True,
+        credits: Credits | None = None,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
         progress: StreamProgress | None = None,
@@ -219,6 +144,8 @@ class Client:
             since=since,
             view=view,
             buffer_bytes=buffer_bytes,
+            auto_ack=auto_ack,
+            credits=credits,
             on_error=on_error,
             on_gap=on_gap,
             progress=progress,

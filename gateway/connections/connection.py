@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
-from gateway.connections.formats import Format, Sendable, in_one_piece
+from gateway.connections.formats import Format, Sendable, framed, in_one_piece
 from gateway.connections.ledger import Ledger
 from gateway.connections.link import Link
 from gateway.connections.missed import Found, LargeForm, Taken
@@ -207,6 +207,24 @@ class Connection:
             else:
                 self.close(Code.SLOW_CONSUMER, f"{waiting_bytes} bytes of {run.source.name} are waiting: read faster")
         self.drain()
+
+    def deliver(self, runs: Sequence[Run]) -> None:
+        """Deliver runs of one source that nobody else gets with them."""
+        if self.lagging:
+            self.enqueue(runs)
+            return
+        for run in runs:
+            self.ledger.messages(run.source.id, run.first, run.count)
+        buffers = framed(self.format, runs)
+        if len(buffers) == 1:
+            self.transport.write(buffers[0])
+        else:
+            self.transport.writelines(buffers)
+
+    def send_in_order(self, source: Source, signal: Gap | Replay) -> None:
+        """Send what has its place among the messages of a source, behind those of them that wait."""
+        if self.outbox is None or not self.outbox.put_signal(source, signal):
+            self.send(signal)
 
     def enqueue_large(self, message: LargeMessage, form: list[StoredChunk], *, again: bool = False) -> None:
         """Deliver a large message that has its offset, from its first chunk on; ``again``: it has got it before."""

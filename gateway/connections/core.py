@@ -8,12 +8,16 @@ from dataclasses import dataclass, field
 
 from gateway.connections.commit_gate import CommitGate
 from gateway.connections.connection import Connection, DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumers import Surroundings
+from gateway.connections.dead_letters import DeadLetters
 from gateway.connections.dispatcher import Dispatcher, close_for, drained
 from gateway.connections.formats import Format
 from gateway.connections.greeting import Greeter
 from gateway.connections.heartbeat import Heartbeat
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
+from gateway.connections.notices import Notices
 from gateway.connections.outstanding import RequestSettings
 from gateway.connections.patching import Patching
 from gateway.connections.pool import Pool
@@ -46,6 +50,8 @@ class CoreSettings:
     """What is held for receivers that do not keep up."""
     requests: RequestSettings = field(default_factory=RequestSettings)
     """What is kept of requests to groups."""
+    consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
+    """How receivers that acknowledge are served."""
     max_connections: int = 50_000
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
     heartbeat_interval_s: float = 20.0
@@ -97,7 +103,9 @@ class Core:
         )
         self.producers = Producers(clock.monotonic_s)
         store.restore(self.streams, transfers, self.producers)
-        self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers)
+        self._dead_letters = DeadLetters(self, workers)
+        surroundings = Surroundings(settings.consumers, clock, workers, Notices(self.pool, clock), self._dead_letters)
+        self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers, surroundings)
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
@@ -119,6 +127,7 @@ class Core:
                 authorizer,
                 clock,
                 settings.heartbeat_interval_s,
+                self.pool,
             ),
             clock,
         )
@@ -157,6 +166,13 @@ class Core:
         """Let go of what is too old; to be called about once a second. Yields now and then, for the loop."""
         return self.streams.budget.trim(self.clock.time_ns())
 
+    def sweep_consumers(self) -> Generator[None, None, None]:
+        """Look at deadlines and time-outs; to be called every ``sweep_interval_s`` of the consumers' settings.
+
+        Yields now and then, for the loop.
+        """
+        return self.hub.sweep()
+
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
         self.draining = True
@@ -174,6 +190,7 @@ class Core:
         return (
             self.gate.idle
             and self.hub.idle
+            and self._dead_letters.idle
             and all(not session.transfers and drained(session) for session in self.pool)
         )
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 
 from gateway.connections.connection import Connection
-from gateway.connections.formats import Format
+from gateway.connections.formats import JOIN_BYTES, Format, framed
 from gateway.connections.missed import Found, LargeForm, Read, Taken
 from gateway.connections.ports import Clock, Transport
 from gateway.protocol.signals import Gap
@@ -18,12 +18,6 @@ from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run, Source
 
 logger = logging.getLogger(__name__)
-
-JOIN_BYTES = 256 * 1024
-"""Small runs are joined into one buffer and WebSocket message of this size at most."""
-
-ALONE_BYTES = 64 * 1024
-"""Larger runs go out alone, and their buffers are not copied: handing several to each member is cheaper by then."""
 
 
 class Flusher:
@@ -209,7 +203,7 @@ class DeliveryClass:
         self._sent += count
         self._next = pending[-1].last + 1
         if self._fast:
-            self._write(self._framed(pending))
+            self._write(framed(self.format, pending))
         for connection in self._slow:
             connection.enqueue(pending)
         self.delivered_messages += len(self._members) * count
@@ -223,26 +217,6 @@ class DeliveryClass:
         else:
             for transport in self._fast:
                 transport.writelines(buffers)
-
-    def _framed(self, runs: list[Run]) -> list[Buffer]:
-        framed: list[Buffer] = []
-        group: list[Run] = []
-        size = 0
-        for run in runs:
-            if run.size > ALONE_BYTES:
-                if group:
-                    framed.append(b"".join(self.format.runs(group)))
-                    group, size = [], 0
-                framed += self.format.runs((run,))
-                continue
-            if size + run.size > JOIN_BYTES:
-                framed.append(b"".join(self.format.runs(group)))
-                group, size = [], 0
-            group.append(run)
-            size += run.size
-        if group:
-            framed.append(b"".join(self.format.runs(group)))
-        return framed
 
     def _sort_members(self) -> None:
         self.stale = False

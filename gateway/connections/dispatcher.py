@@ -30,7 +30,7 @@ from gateway.protocol.messages import (
     Unsubscribe,
 )
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, Cancel, End, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, Credit, Done, End, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
@@ -144,6 +144,10 @@ class Dispatcher:
                 self._pong(connection, Ping.parse(incoming.data, frame))
             case Opcode.PONG:
                 connection.answered(Pong.parse(incoming.data, frame))
+            case Opcode.DONE:
+                self._subscriptions.done(session, Done.parse(incoming.data, frame))
+            case Opcode.CREDIT:
+                self._subscriptions.grant(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:
                 try:
                     message = parse_session(opcode, body_of(incoming.view, frame))
@@ -152,7 +156,6 @@ class Dispatcher:
                     return
                 self._answer(session, message)
             case opcode:
-                # Until their parts are there: CREDIT, DONE.
                 problem = f"{Opcode(opcode).name} is not served"
                 connection.refuse(RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, problem))
 

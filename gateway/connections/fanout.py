@@ -26,7 +26,7 @@ from gateway.protocol.codecs import DELTAS
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.messages import Kind, Since
-from gateway.protocol.signals import Gap
+from gateway.protocol.signals import Ack, Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
@@ -114,6 +114,11 @@ class Fanout:
         return bool(self._classes) and all(delivery.all_lagging for delivery in self._classes.values())
 
     @property
+    def receivers(self) -> int:
+        """How many there are."""
+        return sum([len(delivery) for delivery in self._classes.values()])
+
+    @property
     def queue_full(self) -> bool:
         """Whether a receiver has no room for what must not be lost."""
         return any(delivery.queue_full for delivery in self._classes.values())
@@ -189,6 +194,14 @@ class Fanout:
             callback()
 
         self._lane.follow(flushed)
+
+    def lose(self, connection: Connection) -> None:
+        """A receiver's connection is lost: as if it had left."""
+        self.leave(connection)
+
+    def acknowledge(self, connection: Connection, ack: Ack) -> None:
+        """Tell a publisher that its messages are taken."""
+        connection.send(ack)
 
     # Small messages.
 

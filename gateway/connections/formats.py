@@ -21,6 +21,12 @@ from gateway.streams.run import Run
 Signal = Ack | Gap | Replay | End | Abort | Resume | Cancel | Ping | Pong
 Sendable = SessionMessage | Signal
 
+JOIN_BYTES = 256 * 1024
+"""Small runs are joined into one buffer and WebSocket message of this size at most."""
+
+ALONE_BYTES = 64 * 1024
+"""Larger runs go out alone, and their buffers are not copied: handing several to each member is cheaper by then."""
+
 
 class Format(Protocol):
     """Turns messages into the framed bytes that a transport writes."""
@@ -36,6 +42,10 @@ class Format(Protocol):
     @property
     def answers_pings(self) -> bool:
         """Whether PINGs measure how fast bulk is read."""
+
+    @property
+    def acknowledges(self) -> bool:
+        """Whether receivers say what they have processed (DONE); for others that is what was written to them."""
 
     def signal(self, message: Sendable) -> bytes:
         """One session message or signal."""
@@ -73,6 +83,7 @@ class BinaryFormat:
     """
 
     takes_chunks = True
+    acknowledges = True
 
     def __init__(self, name: str, message_header: Callable[[int], bytes], *, answers_pings: bool = True) -> None:
         self.name = name
@@ -147,3 +158,25 @@ def in_one_piece(form: Format, message: Run | LargeMessage) -> Run | Gap:
     run = Run(message.source, offset, 1, (text,), len(text), 0, 1)
     run.text = text
     return run
+
+
+def framed(form: Format, runs: Sequence[Run]) -> list[Buffer]:
+    """Runs as a transport writes them, small ones joined."""
+    buffers: list[Buffer] = []
+    group: list[Run] = []
+    size = 0
+    for run in runs:
+        if run.size > ALONE_BYTES:
+            if group:
+                buffers.append(b"".join(form.runs(group)))
+                group, size = [], 0
+            buffers += form.runs((run,))
+            continue
+        if size + run.size > JOIN_BYTES:
+            buffers.append(b"".join(form.runs(group)))
+            group, size = [], 0
+        group.append(run)
+        size += run.size
+    if group:
+        buffers.append(b"".join(form.runs(group)))
+    return buffers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from gateway import __version__
+from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer, Clock
 from gateway.connections.session import Session
 from gateway.errors import Code, ProtocolViolation, RequestRefused
@@ -21,15 +22,17 @@ class Greeter:
         authorizer: says who may come.
         clock: for WELCOME.
         heartbeat_interval_s: how often clients ping.
+        pool: where clients are found.
     """
 
     def __init__(
-        self, capabilities: Capabilities, authorizer: Authorizer, clock: Clock, heartbeat_interval_s: float
+        self, capabilities: Capabilities, authorizer: Authorizer, clock: Clock, heartbeat_interval_s: float, pool: Pool
     ) -> None:
         self._capabilities = capabilities
         self._authorizer = authorizer
         self._clock = clock
         self._heartbeat_interval_s = heartbeat_interval_s
+        self._pool = pool
 
     def greet(self, session: Session, hello: Hello) -> None:
         """Answer HELLO.
@@ -50,6 +53,7 @@ class Greeter:
         connection.session = secrets.token_hex(8)
         connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
         connection.max_message_bytes = agreement.max_message_bytes
+        self._pool.introduce(session)
         connection.send(
             Welcome(
                 version=agreement.version,

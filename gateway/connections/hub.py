@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
+from gateway.connections.absence import Absences
+from gateway.connections.consumers import ConsumerFanout, Surroundings
+from gateway.connections.credit import Credit
 from gateway.connections.delivery import Flusher
 from gateway.connections.derivation import ViewSurroundings
+from gateway.connections.distributor import Distributor
 from gateway.connections.fanout import Fanout
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.ledger import NO_WISH, Wish
 from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
+from gateway.connections.start import Start
 from gateway.connections.state_fanout import StateFanout
 from gateway.connections.viewed_store import ViewedStore
 from gateway.connections.views import Views
@@ -21,10 +26,14 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.names import Pattern
+from gateway.protocol.signals import Done
 from gateway.streams.large import TransferNumbers
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
+
+STEP = 512
+"""Streams between two chances for the loop."""
 
 
 class Hub:
@@ -38,6 +47,7 @@ class Hub:
         store: keeps the past of streams.
         limits: bounds on views.
         transfers: numbers for large messages.
+        surroundings: what the consumers of streams share.
 
     Attributes:
         views: what is received of streams instead of the whole.
@@ -52,24 +62,29 @@ class Hub:
         store: StreamStore,
         limits: Limits,
         transfers: TransferNumbers,
+        surroundings: Surroundings,
     ) -> None:
         self.streams = streams
         self.store = store
-        surroundings = ViewSurroundings(clock, workers, limits, transfers, policy)
-        self.views = Views(streams, surroundings, self.fanout_of, self.new_fanout)
-        self._history = HistoryReader(ViewedStore(store, surroundings), workers)
+        view_surroundings = ViewSurroundings(clock, workers, limits, transfers, policy)
+        self.views = Views(streams, view_surroundings, self._viewable, self.new_fanout)
+        self._history = HistoryReader(ViewedStore(store, view_surroundings), workers)
         self._clock = clock
         self._workers = workers
         self._policy = policy
         self._flusher = Flusher(clock)
-        self._fanouts = {stream.name: self.new_fanout(stream) for stream in streams}
+        self._surroundings = surroundings
+        self._consumers: dict[int, ConsumerFanout] = {}
+        """By id, the streams whose receivers acknowledge."""
+        self._absences = Absences()
+        self._fanouts = {stream.name: self._fanout_for(stream) for stream in streams}
         self._literal: dict[str, dict[Session, None]] = {}
         """Sessions that subscribe to a stream by its very name."""
         self._wildcard: dict[Session, None] = {}
         """Sessions that have a subscription with a wildcard."""
 
     @property
-    def fanouts(self) -> Iterator[Fanout]:
+    def fanouts(self) -> Iterator[Distributor]:
         """The fan-outs of all streams."""
         return iter(self._fanouts.values())
 
@@ -84,7 +99,9 @@ class Hub:
             return StateFanout(source, self._flusher, self._workers, self._policy, self._history)
         return Fanout(source, self._flusher, self._workers, self._policy, self._history)
 
-    def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
+    def open(
+        self, name: StreamName, kind: Kind | None, durability: Durability | None = None
+    ) -> tuple[Stream, Distributor]:
         """The stream of that name and its receivers; a new one is announced to those who subscribe to it.
 
         Raises:
@@ -93,7 +110,7 @@ class Hub:
         stream, created = self.streams.open(name, kind, self._clock.time_ns(), durability)
         if not created:
             return stream, self._fanouts[name]
-        fanout = self._fanouts[name] = self.new_fanout(stream)
+        fanout = self._fanouts[name] = self._fanout_for(stream)
         sessions = dict(self._literal.get(name, ()))
         for session in self._wildcard:
             if any(pattern.matches(name) for pattern in session.subscriptions.values()):
@@ -104,13 +121,23 @@ class Hub:
         self.views.opened(stream)
         return stream, fanout
 
-    def subscribe(self, session: Session, subscription: int, pattern: Pattern, wish: Wish = NO_WISH) -> None:
+    def subscribe(
+        self,
+        session: Session,
+        subscription: int,
+        pattern: Pattern,
+        wish: Wish = NO_WISH,
+        credit: Credit | None = None,
+    ) -> None:
         """Add a subscription: its streams are announced, and give what is due from its start on.
 
         Args:
             wish: where to start; by default with what the kind gives a late joiner (spec section 4.2).
+            credit: what the receiver takes of streams that it acknowledges.
         """
+        self._absences.end(session.connection.client_id)
         session.subscriptions[subscription] = pattern
+        session.credits[subscription] = credit or Credit.window()
         if pattern.is_literal:
             self._literal.setdefault(pattern.text, {})[session] = None
         else:
@@ -118,28 +145,40 @@ class Hub:
         for stream in self.streams.matching(pattern):
             self._join(session, [subscription], stream, self._fanouts[stream.name], wish)
 
-    def unsubscribe(self, session: Session, subscription: int) -> None:
-        """Remove a subscription; streams that another one of the session still matches go on."""
+    def unsubscribe(self, session: Session, subscription: int, *, keep: bool = False) -> None:
+        """Remove a subscription; streams that another one of the session still matches go on.
+
+        Args:
+            keep: what is not acknowledged is kept for the client, as if its connection were lost.
+        """
         pattern = session.subscriptions.pop(subscription)
+        session.credits.pop(subscription, None)
         rest = session.subscriptions.values()
         if pattern.is_literal and all(other.text != pattern.text for other in rest):
             self._forget_literal(session, pattern.text)
         if all(other.is_literal for other in rest):
             self._wildcard.pop(session, None)
+        if keep:
+            self._await(session, [pattern])
         for stream in self.streams.matching(pattern):
             if not any(other.matches(stream.name) for other in rest):
-                self._fanouts[stream.name].leave(session.connection)
+                fanout = self._fanouts[stream.name]
+                (fanout.lose if keep else fanout.leave)(session.connection)
+            elif stream.id in self._consumers:
+                self._consumers[stream.id].join(session.connection, _credits_for(session, stream))
 
     def drop(self, session: Session) -> None:
-        """Remove a session from everything."""
+        """Remove a session from everything: its connection is lost."""
         self.views.drop(session)
         for source in list(session.connection.memberships):
             if isinstance(source, Stream):
-                self._fanouts[source.name].leave(session.connection)
+                self._fanouts[source.name].lose(session.connection)
+        self._await(session, session.subscriptions.values())
         for pattern in session.subscriptions.values():
             self._forget_literal(session, pattern.text)
         self._wildcard.pop(session, None)
         session.subscriptions.clear()
+        session.credits.clear()
 
     def refresh(self, session: Session, stream_id: int) -> None:
         """Send a session the newest state of a stream that it receives, whole.
@@ -155,14 +194,41 @@ class Hub:
                     return
         raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no subscription to a state stream with the id {stream_id}")
 
-    def fanout_of(self, stream: Stream) -> Fanout:
+    def done(self, session: Session, done: Done) -> None:
+        """A receiver is through with messages of a stream (spec section 7.4); late for one that it has left."""
+        consumers = self._consumers.get(done.stream)
+        if consumers is not None:
+            consumers.done(session.connection.client_id, done)
+
+    def sweep(self) -> Generator[None, None, None]:
+        """Look at deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
+        self._absences.sweep(self._clock.monotonic_s())
+        for index, consumers in enumerate(list(self._consumers.values()), start=1):
+            consumers.sweep()
+            if not index % STEP:
+                yield
+
+    def fanout_of(self, stream: Stream) -> Distributor:
         """The receivers of a stream."""
         return self._fanouts[stream.name]
 
-    def _join(self, session: Session, subscriptions: list[int], stream: Stream, fanout: Fanout, wish: Wish) -> None:
-        start = fanout.start(session.connection, wish.since)
-        for subscription in subscriptions:
-            session.connection.ledger.open(stream, subscription, wish, start.offset)
+    def _viewable(self, stream: Stream) -> Fanout:
+        fanout = self._fanouts[stream.name]
+        assert isinstance(fanout, Fanout), f"{stream.name}: there is no view of what is acknowledged (spec section 4.5)"
+        return fanout
+
+    def _fanout_for(self, stream: Stream) -> Distributor:
+        if not stream.kind.acknowledged:
+            return self.new_fanout(stream)
+        consumers = self._consumers[stream.id] = ConsumerFanout(stream, self._surroundings)
+        for client_id in self._absences.waiting_for(stream.name):
+            consumers.expect(client_id)
+        return consumers
+
+    def _join(
+        self, session: Session, subscriptions: list[int], stream: Stream, fanout: Distributor, wish: Wish
+    ) -> None:
+        connection = session.connection
         info = StreamInfo(
             stream.id,
             stream.name,
@@ -172,8 +238,24 @@ class Hub:
             durability=stream.durability,
             schema=stream.declared,
         )
-        session.connection.send(replace(info, since=start.offset, recovered=start.recovered))
-        fanout.join(session.connection, start)
+        if isinstance(fanout, Fanout):
+            start = fanout.start(connection, wish.since)
+        else:
+            # Where it starts does not depend on what it asks for, but on what it has acknowledged.
+            assert isinstance(fanout, ConsumerFanout)
+            start = Start(fanout.next_of(connection.client_id), None, newest=False)
+        for subscription in subscriptions:
+            connection.ledger.open(stream, subscription, wish, start.offset)
+        connection.send(replace(info, since=start.offset, recovered=start.recovered))
+        if isinstance(fanout, Fanout):
+            fanout.join(connection, start)
+        else:
+            fanout.join(connection, _credits_for(session, stream))
+
+    def _await(self, session: Session, patterns: Iterable[Pattern]) -> None:
+        """The client may come back to what it subscribes to."""
+        until_s = self._clock.monotonic_s() + self._surroundings.settings.consumer_ttl_s
+        self._absences.begin(session.connection.client_id, patterns, until_s)
 
     def _forget_literal(self, session: Session, name: str) -> None:
         holders = self._literal.get(name)
@@ -181,3 +263,10 @@ class Hub:
             holders.pop(session, None)
             if not holders:
                 del self._literal[name]
+
+
+def _credits_for(session: Session, stream: Stream) -> list[Credit]:
+    """Of the session's subscriptions that match a stream."""
+    return [
+        session.credits[number] for number, pattern in session.subscriptions.items() if pattern.matches(stream.name)
+    ]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.connections.commit_gate import CommitGate
-from gateway.connections.fanout import Fanout
+from gateway.connections.distributor import Distributor
 from gateway.connections.patching import Patching
 from gateway.connections.payload import check_encoding, check_size, element_bytes
 from gateway.connections.ports import Clock
@@ -14,6 +14,7 @@ from gateway.connections.session import Inbound, Route, Session
 from gateway.connections.unfinished import Unfinished
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
+from gateway.protocol.extensions import Extensions, Identity
 from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
@@ -90,7 +91,7 @@ class Intake:
         session: Session,
         parsed: DataFrame,
         meta: Meta,
-        mailbox: Fanout,
+        mailbox: Distributor,
         *,
         done: Callable[[], object],
         undo: Callable[[], object],
@@ -105,7 +106,7 @@ class Intake:
         inbound.asker_peer = parsed.stream if parsed.opcode == Opcode.REPLY else None
         return inbound.message
 
-    def redirect(self, session: Session, transfer: int, mailbox: Fanout) -> LargeMessage:
+    def redirect(self, session: Session, transfer: int, mailbox: Distributor) -> LargeMessage:
         """A large REQUEST under way goes to another mailbox, from its first chunk on."""
         inbound = session.transfers[transfer]
         inbound.fanout.abort(inbound.message, Code.TRANSFER_ABORTED)
@@ -113,7 +114,7 @@ class Intake:
         inbound.fanout = mailbox
         return inbound.message
 
-    def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int = 1) -> LargeMessage:
+    def repeat(self, session: Session, message: LargeMessage, mailbox: Distributor, itemsize: int = 1) -> LargeMessage:
         """Begin a large REQUEST of a session once more, with what there is of it; END is left to the caller."""
         plan = message.plan
         again = LargeMessage(
@@ -244,14 +245,15 @@ class Intake:
         inbound.fanout.commit(inbound.message)
         if inbound.ack and inbound.alias is not None:
             offset = inbound.message.offset or 0
-            session.connection.send(Ack(inbound.alias, 1, inbound.sequence, offset, stream.durability))
+            ack = Ack(inbound.alias, 1, inbound.sequence, offset, stream.durability)
+            inbound.fanout.acknowledge(session.connection, ack)
 
     def _begin(
         self,
         session: Session,
         parsed: DataFrame,
         meta: Meta,
-        fanout: Fanout,
+        fanout: Distributor,
         *,
         correlation: int | None = None,
         window: Window | None = None,
@@ -277,6 +279,10 @@ class Intake:
         message.offset = correlation
         if correlation is None and parsed.extensions is not None and parsed.extensions.region is not None:
             message = LargePatch.of(message, Region(parsed.extensions.region))
+        if isinstance(fanout.source, Stream) and fanout.source.kind.acknowledged:
+            message.deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
+            if window is not None:
+                message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
         inbound = Inbound(session, plan.transfer, message, fanout, element_bytes(meta))
         inbound.correlation = correlation
         inbound.window = window

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.protocol.account import StreamAccount, first_wanted
-from gateway.protocol.messages import Counts, Kind, Since
+from gateway.protocol.messages import Counts, Since
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.stream import Stream
 
@@ -45,7 +45,7 @@ class Ledger:
             wish: what it asked for, and counted on earlier connections.
             first: offset of the first message that it gets.
         """
-        account = StreamAccount(is_state=stream.kind is Kind.STATE, counts=wish.account.get(stream.name))
+        account = StreamAccount(stream.kind, wish.account.get(stream.name))
         account.start(stream.epoch, first_wanted(wish.since, stream.name, stream.epoch), first)
         self._accounts.setdefault(stream.id, {})[subscription] = (stream.name, account)
 
@@ -76,7 +76,7 @@ class Ledger:
     def replay(self, replay: Replay) -> None:
         """A replay was announced to it."""
         for _, account in self._accounts.get(replay.stream, {}).values():
-            account.replay(replay.last)
+            account.replay(replay.first, replay.last)
 
     def sent(self, stream: int, count: int, following: int) -> None:
         """Bring in what a delivery class has written: see :meth:`StreamAccount.sent`."""

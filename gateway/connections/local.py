@@ -7,11 +7,12 @@ stream. Publishes only. Knows no event loop: what becomes of a message is told b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
-from gateway.connections.core import Core
-from gateway.connections.formats import BinaryFormat
+from gateway.connections.formats import BinaryFormat, Format
+from gateway.connections.ports import Clock, Transport
 from gateway.connections.publication import OpenAlias, Outcome, Publication, Receipt
+from gateway.connections.session import Session
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId, Epoch, Offset, PeerId, StreamName
 from gateway.protocol.frames import body_of, iter_frames
@@ -24,6 +25,23 @@ from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import JSON_OPCODES, VERSION, Buffer, Opcode
 
 _FORMAT = BinaryFormat("local", lambda size: b"", answers_pings=False)
+
+
+class Door(Protocol):
+    """Where connections come in; the gateway's core."""
+
+    @property
+    def clock(self) -> Clock:
+        """Time, and the end of the turn."""
+
+    def connect(self, transport: Transport, form: Format) -> Session:
+        """Take in a connection; what it sends goes to :meth:`receive`."""
+
+    def receive(self, session: Session, data: Buffer) -> None:
+        """Handle one binary message of a connection; ``data`` must not change afterwards."""
+
+    def disconnect(self, session: Session) -> None:
+        """The transport is gone."""
 
 
 class LocalConnection:
@@ -48,7 +66,7 @@ class LocalConnection:
 
     def __init__(
         self,
-        core: Core,
+        core: Door,
         *,
         client_type: ClientType,
         client_id: ClientId | None = None,

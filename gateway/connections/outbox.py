@@ -13,7 +13,7 @@ from gateway.connections.missed import Missed
 from gateway.connections.outbox_lane import Cursor, Lane, Receiver, is_under_way
 from gateway.connections.version import Version
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Gap
+from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch, Patch, PatchRun
@@ -142,6 +142,14 @@ class Outbox:
         """Whether nothing of this source waits but what is under way."""
         lane = self._lanes.get(source)
         return lane is None or all(map(is_under_way, lane.entries))
+
+    def put_signal(self, source: Source, signal: Gap | Replay) -> bool:
+        """Queue a signal behind the messages of its source; ``False`` if none of them wait."""
+        lane = self._lanes.get(source)
+        if lane is None or not lane.entries:
+            return False
+        lane.entries.append(signal)
+        return True
 
     def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
         """Go on with a large message under way, of which the first ``sent`` chunks were written directly."""

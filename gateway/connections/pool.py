@@ -19,6 +19,7 @@ class Pool:
         self.max_connections = max_connections
         self._sessions: dict[PeerId, Session] = {}
         self._inboxes: dict[ClientId, dict[PeerId, None]] = {}
+        self._by_client: dict[ClientId, dict[PeerId, None]] = {}
         self._last_peer = 0
 
     def __len__(self) -> int:
@@ -45,12 +46,27 @@ class Pool:
 
     def remove(self, session: Session) -> None:
         """Forget a connection."""
-        self._sessions.pop(session.connection.peer, None)
+        peer, client_id = session.connection.peer, session.connection.client_id
+        self._sessions.pop(peer, None)
         self.close_inbox(session)
+        peers = self._by_client.get(client_id)
+        if peers is not None:
+            peers.pop(peer, None)
+            if not peers:
+                del self._by_client[client_id]
 
     def get(self, peer: int) -> Session | None:
         """The connection with that number."""
         return self._sessions.get(PeerId(peer))
+
+    def introduce(self, session: Session) -> None:
+        """The connection has said whose it is."""
+        self._by_client.setdefault(session.connection.client_id, {})[session.connection.peer] = None
+
+    def newest_of(self, client_id: str) -> Session | None:
+        """Of a client's connections the one that came last."""
+        peers = self._by_client.get(ClientId(client_id))
+        return self._sessions[next(reversed(peers))] if peers else None
 
     def open_inbox(self, session: Session) -> None:
         """The connection takes the requests to its client from now on."""

@@ -19,9 +19,9 @@ from gateway.connections.session import Route, Session
 from gateway.connections.state_fanout import StateFanout
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.extensions import Identity
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Ack
@@ -39,6 +39,7 @@ from gateway.protocol.wire import (
     Opcode,
     padded,
 )
+from gateway.streams.producers import Window
 from gateway.streams.run import Origin, Run
 
 _MESSAGE = int(Opcode.MESSAGE)
@@ -104,7 +105,7 @@ class Router:
         if route is None or route.stream is None or route.fanout is None or route.transfer is not None:
             return 0
         stream = route.stream
-        if stream.schema is not route.schema or (stream.kind is Kind.COLLABORATION and route.fanout.queue_full):
+        if stream.schema is not route.schema or (stream.kind.acknowledged and route.fanout.queue_full):
             return 0
         if stream.durable and self._gate.full:
             return 0
@@ -156,10 +157,10 @@ class Router:
             return at
         stream.append_run(run)
         if route.window is not None:
-            route.window.accept(run_sequence, count, first)
+            _accept(route.window, run, run_sequence)
         route.fanout.deliver(run)
         if wants_ack & FLAG_ACK:
-            session.connection.send(Ack(alias, count, expected - 1, offset - 1))
+            route.fanout.acknowledge(session.connection, Ack(alias, count, expected - 1, offset - 1))
         return at
 
     def _publish_alike(self, session: Session, incoming: Incoming, at: int, route: Route) -> int:
@@ -186,10 +187,10 @@ class Router:
             return after
         stream.append_run(run)
         if route.window is not None:
-            route.window.accept(sequence, 1, run.first)
+            _accept(route.window, run, sequence)
         fanout.deliver(run)
         if flags & FLAG_ACK:
-            session.connection.send(Ack(alias, 1, sequence, run.first))
+            fanout.acknowledge(session.connection, Ack(alias, 1, sequence, run.first))
         return after
 
     def publish_frame(self, session: Session, incoming: Incoming, frame: Frame) -> None:
@@ -267,8 +268,8 @@ class Router:
         stream, fanout, connection = route.stream, route.fanout, session.connection
         assert stream is not None
         assert fanout is not None
-        if stream.kind is Kind.COLLABORATION and fanout.queue_full:
-            message = f"a receiver of {stream.name} has no room in its queue: try again later"
+        if stream.kind.acknowledged and fanout.queue_full:
+            message = f"the receivers of {stream.name} have too much to acknowledge: try again later"
             raise RequestRefused(Code.QUEUE_FULL, message)
         if stream.durable:
             self._gate.check_room()
@@ -297,10 +298,10 @@ class Router:
             return
         stream.append_run(run)
         if route.window is not None:
-            route.window.accept(parsed.offset, parsed.count, run.first)
+            _accept(route.window, run, parsed.offset)
         deliver()
         if parsed.flags & FLAG_ACK:
-            connection.send(Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
+            fanout.acknowledge(connection, Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
 
     def _whole_delivery(
         self, run: Run, meta: Meta, parsed: DataFrame, route: Route, itemsize: int, publisher: int
@@ -319,20 +320,21 @@ class Router:
         self, session: Session, route: Route, run: Run, deliver: Callable[[], object], alias: int, *, ack: bool
     ) -> None:
         """Have a run stored, then delivered, then acknowledged; its sequences are the last ones of the route."""
-        stream, connection, window = route.stream, session.connection, route.window
+        stream, fanout, connection, window = route.stream, route.fanout, session.connection, route.window
         assert stream is not None
+        assert fanout is not None
         sequence = route.next_sequence - 1
         first_sequence = route.next_sequence - run.count
         stream.reserve(run.count)
         origin = None
         if window is not None:
-            window.accept(first_sequence, run.count, run.first)
+            _accept(window, run, first_sequence)
             origin = Origin(run.first, run.count, window.producer, first_sequence)
 
         def stored() -> None:
             deliver()
             if ack:
-                connection.send(Ack(alias, run.count, sequence, run.last, stream.durability))
+                fanout.acknowledge(connection, Ack(alias, run.count, sequence, run.last, stream.durability))
 
         def refuse(refusal: RequestRefused) -> None:
             if window is not None:
@@ -340,6 +342,13 @@ class Router:
             connection.refuse(refusal, alias=alias, sequence=sequence, count=run.count)
 
         self._gate.publish(connection, stream, run, stored, refuse, origin)
+
+
+def _accept(window: Window, run: Run, sequence: int) -> None:
+    """A producer's messages, from this sequence on, have got their offsets."""
+    window.accept(sequence, run.count, run.first)
+    if run.source.kind.acknowledged:
+        run.identity = Identity(window.producer, sequence)
 
 
 def _parse(incoming: Incoming, frame: Frame) -> DataFrame | RequestRefused:

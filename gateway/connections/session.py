@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.connections.connection import Connection
-from gateway.connections.fanout import Fanout
+from gateway.connections.credit import Credit
+from gateway.connections.distributor import Distributor
 from gateway.connections.outstanding import Desk
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId
@@ -55,7 +56,7 @@ class Route:
     def __init__(self, name: str) -> None:
         self.name = name
         self.stream: Stream | None = None
-        self.fanout: Fanout | None = None
+        self.fanout: Distributor | None = None
         self.refusal: RequestRefused | None = None
         self.next_sequence = 1
         self.window: Window | None = None
@@ -117,7 +118,7 @@ class Inbound:
         session: Session,
         transfer: int,
         message: LargeMessage,
-        fanout: Fanout,
+        fanout: Distributor,
         itemsize: int,
     ) -> None:
         self.session: Session | None = session
@@ -150,18 +151,20 @@ class Session:
 
     Attributes:
         routes: by alias, where it publishes.
-        subscriptions: by the client's number, what it asked for.
-        views: the same of subscriptions with a view.
+        subscriptions: by the client's number, what it asked for, and
+        credits: what it still takes for it.
+        views: what it asked for with a view.
         transfers: large messages on their way from it, by its own number.
         desk: requests that it has asked, and that it has to reply to.
     """
 
-    __slots__ = ("connection", "desk", "routes", "subscriptions", "transfers", "views")
+    __slots__ = ("connection", "credits", "desk", "routes", "subscriptions", "transfers", "views")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.routes: dict[int, Route] = {}
         self.subscriptions: dict[int, Pattern] = {}
         self.views: dict[int, ViewSubscription] = {}
+        self.credits: dict[int, Credit] = {}
         self.transfers: dict[int, Inbound] = {}
         self.desk = Desk(connection)

@@ -141,7 +141,7 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         kind=stream.kind,
         epoch=stream.epoch,
         next_offset=stream.next_offset,
-        subscribers=sum([len(delivery) for delivery in core.hub.fanout_of(stream).classes]),
+        subscribers=core.hub.fanout_of(stream).receivers,
         viewers=core.hub.views.receivers_of(stream),
         published_bytes=stream.published_bytes,
         newest=None if stream.newest is None else specs_of(stream.newest),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.connections.credit import Credit
 from gateway.connections.hub import Hub
 from gateway.connections.intake import Intake
 from gateway.connections.ledger import Wish
@@ -10,6 +11,7 @@ from gateway.connections.ports import Authorizer
 from gateway.connections.requests import Requests
 from gateway.connections.session import Route, Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
+from gateway.protocol import signals
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
     Account,
@@ -100,7 +102,9 @@ class Subscriptions:
         session.connection.send(Subscribed(request.request, request.subscription))
         wish = Wish(request.since, request.account or {})
         if view is None:
-            self._hub.subscribe(session, request.subscription, pattern, wish)
+            grant = request.credits
+            credit = None if grant is None else Credit(grant.messages, grant.bytes, replenished=False)
+            self._hub.subscribe(session, request.subscription, pattern, wish, credit)
         else:
             self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), wish)
 
@@ -108,7 +112,7 @@ class Subscriptions:
         """Remove a subscription, close the client's inbox, or leave a group."""
         pattern = session.subscriptions.get(request.subscription)
         if pattern is not None:
-            self._hub.unsubscribe(session, request.subscription)
+            self._hub.unsubscribe(session, request.subscription, keep=bool(request.keep))
             if is_group(pattern.text):
                 self._requests.leave(session, pattern.text)
             elif is_address(pattern.text) and pattern not in session.subscriptions.values():
@@ -132,6 +136,16 @@ class Subscriptions:
         connection.settle()
         streams = dict(connection.ledger.of(request.subscription))
         connection.send(Account(request.request, request.subscription, streams))
+
+    def grant(self, session: Session, grant: signals.Credit) -> None:
+        """The receiver takes more for a subscription (spec section 7.5); late for one that it has left."""
+        credit = session.credits.get(grant.subscription)
+        if credit is not None:
+            credit.grant(grant.messages, grant.nbytes)
+
+    def done(self, session: Session, done: signals.Done) -> None:
+        """The receiver is through with messages (spec section 7.4)."""
+        self._hub.done(session, done)
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the session's token."""

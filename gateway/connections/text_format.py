@@ -59,6 +59,7 @@ class TextFormat:
 
     name = SUBPROTOCOL_JSON
     takes_chunks = False
+    acknowledges = False
     answers_pings = False
 
     def __init__(self, message_header: Callable[[int], bytes], pool: Pool, clock: Clock, max_bytes: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.errors import Code
-from gateway.protocol.messages import Counts, Since
+from gateway.protocol.messages import Counts, Kind, Since
 
 
 class Step(NamedTuple):
@@ -44,7 +44,8 @@ class StreamAccount:
     """One stream, from the offset on at which the subscription started.
 
     Args:
-        is_state: what is jumped over is conflated; of other kinds it is dropped.
+        kind: what is jumped over is conflated in a ``state``, dropped in an ``event`` stream. Where messages are
+            acknowledged nothing is: they come in any order, and as often as it takes.
         counts: what was counted on earlier connections.
 
     Attributes:
@@ -55,29 +56,35 @@ class StreamAccount:
 
     __slots__ = (
         "_replay_end",
+        "_replay_first",
         "conflated",
         "delivered",
         "dropped",
         "duplicates",
         "epoch",
         "expired",
-        "is_state",
+        "kind",
         "next",
         "replayed",
     )
 
-    def __init__(self, *, is_state: bool, counts: Counts | None = None) -> None:
+    def __init__(self, kind: Kind, counts: Counts | None = None) -> None:
         counts = counts or Counts()
-        self.is_state = is_state
+        self.kind = kind
         self.epoch = 0
         self.next: int | None = None
-        self._replay_end = 0
+        self._replay_first = self._replay_end = 0
         self.delivered = counts.delivered
         self.conflated = counts.conflated
         self.dropped = counts.dropped
         self.replayed = counts.replayed
         self.expired = counts.expired
         self.duplicates = 0
+
+    @property
+    def is_state(self) -> bool:
+        """Whether only the newest message matters."""
+        return self.kind is Kind.STATE
 
     @property
     def counts(self) -> Counts:
@@ -94,7 +101,10 @@ class StreamAccount:
             How many messages before ``since`` are lost: of kinds other than ``state``.
         """
         self.epoch = epoch
-        self._replay_end = 0
+        self._replay_first = self._replay_end = 0
+        if self.kind.acknowledged:
+            self.next = since
+            return 0
         self.next = since if wanted is None else min(wanted, since)
         # Of a state the newest message is yet to come, and tells how many were conflated.
         lost = 0 if self.is_state else max(0, since - self.next)
@@ -102,9 +112,9 @@ class StreamAccount:
         self.next += lost
         return lost
 
-    def replay(self, last: int) -> None:
-        """REPLAY: what comes up to offset ``last`` comes from history."""
-        self._replay_end = last + 1
+    def replay(self, first: int, last: int) -> None:
+        """REPLAY: the messages ``first .. last`` come from history, or once more."""
+        self._replay_first, self._replay_end = first, last + 1
 
     def messages(self, epoch: int, first: int, count: int) -> Step:
         """Messages ``first .. first + count - 1``, which may overlap what came before."""
@@ -112,6 +122,11 @@ class StreamAccount:
         if self.next is None or epoch != self.epoch:
             self.epoch = epoch
             self.next = first
+        if self.kind.acknowledged:
+            self.delivered += count
+            self.replayed += count if self._replay_first <= first < self._replay_end else 0
+            self.next = max(self.next, end)
+            return Step(0, 0)
         skipped = max(0, first - self.next)
         repeated = min(max(0, self.next - first), count)
         if self.is_state:
@@ -130,7 +145,7 @@ class StreamAccount:
         if self.next is None or epoch != self.epoch:
             self.epoch = epoch
             self.next = first
-        fresh = max(0, last + 1 - max(first, self.next))
+        fresh = max(0, last + 1 - (first if self.kind.acknowledged else max(first, self.next)))
         if code == Code.EXPIRED:
             self.expired += fresh
         else:

@@ -38,12 +38,21 @@ class ClientType(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """The delivery contract of a stream (spec section 4)."""
+    """The delivery contract of a stream (spec section 4).
+
+    Attributes:
+        acknowledged: receivers say what they have processed, and get again what they have not (spec section 7.4).
+    """
+
+    acknowledged: bool
 
     STATE = "state"
     EVENT = "event"
     COLLABORATION = "collaboration"
     CONTROL = "control"
+
+    def __init__(self, value: str) -> None:
+        self.acknowledged = value in ("collaboration", "control")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +221,8 @@ class Unsubscribe:
 
     request: int
     subscription: int
+    keep: bool | None = None
+    """What is not acknowledged is kept for the client, as if its connection were lost; otherwise it is given up."""
 
 
 @dataclass(frozen=True, slots=True)

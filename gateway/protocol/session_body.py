@@ -275,7 +275,7 @@ _READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
     Opcode.STREAM: _read_stream,
     Opcode.SUBSCRIBE: _read_subscribe,
     Opcode.SUBSCRIBED: lambda body: Subscribed(_request(body), _subscription(body)),
-    Opcode.UNSUBSCRIBE: lambda body: Unsubscribe(_request(body), _subscription(body)),
+    Opcode.UNSUBSCRIBE: lambda body: Unsubscribe(_request(body), _subscription(body), body.boolean_or_none("keep")),
     Opcode.UNSUBSCRIBED: lambda body: Unsubscribed(_request(body), _subscription(body)),
     Opcode.ERROR: _read_error,
     Opcode.GO_AWAY: lambda body: GoAway(body.integer("code", U32_MAX), body.text("reason"), body.number("deadline_s")),

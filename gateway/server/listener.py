@@ -35,7 +35,7 @@ class Listener:
         self._bridge = TextBridge(core.dispatcher, core.clock, core.settings.limits.chunk_bytes)
         self._binary: Format = BinaryFormat(SUBPROTOCOL_BINARY, binary_header)
         self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._sweepers: list[asyncio.Task[None]] = []
         self._open: set[WebSocketConnection] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
@@ -54,7 +54,7 @@ class Listener:
         self._server = await loop.create_server(
             lambda: WebSocketConnection(self, loop), host, port, backlog=BACKLOG, reuse_address=True
         )
-        self._sweeper = loop.create_task(self._sweep())
+        self._sweepers = [loop.create_task(self._sweep()), loop.create_task(self._sweep_consumers())]
         sockets: list[socket.socket] = list(self._server.sockets)
         return int(sockets[0].getsockname()[1])
 
@@ -80,9 +80,9 @@ class Listener:
         except TimeoutError:
             for websocket in list(self._open):
                 websocket.abort()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        for sweeper in self._sweepers:
+            sweeper.cancel()
+        await asyncio.gather(*self._sweepers, return_exceptions=True)
 
     # The Endpoint of the WebSockets.
 
@@ -132,6 +132,13 @@ class Listener:
             heartbeat.sweep()
             self._drop_late_handshakes()
             for _ in self._core.trim_histories():
+                await asyncio.sleep(0)
+
+    async def _sweep_consumers(self) -> None:
+        interval_s = self._core.settings.consumers.sweep_interval_s
+        while True:
+            await asyncio.sleep(interval_s)
+            for _ in self._core.sweep_consumers():
                 await asyncio.sleep(0)
 
     def _drop_late_handshakes(self) -> None:

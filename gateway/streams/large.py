@@ -57,12 +57,14 @@ class LargeMessage:
         variants: the same chunks encoded by another chain, for receivers that get them so.
         extensions: what goes out beside tensors and headers.
         base_offset: of the version that some variants are deltas to; ``None`` if there are none.
+        deadline_ns: not to be delivered after that, Unix time in ns; ``None``: whenever.
     """
 
     __slots__ = (
         "base_offset",
         "checksum",
         "chunks",
+        "deadline_ns",
         "end_timestamp_ns",
         "extensions",
         "flags",
@@ -93,6 +95,7 @@ class LargeMessage:
         self.variants: dict[Chain, list[StoredChunk]] = {}
         self.extensions: Extensions | None = None
         self.base_offset: int | None = None
+        self.deadline_ns: int | None = None
 
     @property
     def whole(self) -> bool:

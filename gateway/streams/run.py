@@ -9,6 +9,7 @@ from __future__ import annotations
 from operator import is_
 from typing import NamedTuple, Protocol, cast
 
+from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, FRAME_START, Buffer, Opcode
 
@@ -54,6 +55,8 @@ class Run:
         size: sum of the lengths of ``buffers``, a multiple of 8.
         last_at: where the last frame starts in ``buffers[0]``; 0 if there is only one frame.
         last_count: how many messages the last frame holds.
+        identity: of the first message, by which receivers know it again, whatever its offset; the next have the next
+            sequences.
         text: what the JSON subprotocol made of it, once somebody asked; ``None`` before.
         is_delta: it refers to the message before (spec section 10).
         whole: of a delta, the same message for those who do not hold what it refers to.
@@ -65,6 +68,7 @@ class Run:
         "buffers",
         "count",
         "first",
+        "identity",
         "is_delta",
         "last_at",
         "last_count",
@@ -94,6 +98,7 @@ class Run:
         self.text: bytes | None = None
         self.is_delta = False
         self.whole: Run | None = None
+        self.identity: Identity | None = None
         self._newest: Run | None = None
         self._unpinned: Run | None = None
 

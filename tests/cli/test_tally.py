@@ -7,7 +7,14 @@ from tests.cli.messages import message
 
 def stats(conflated: int = 0, dropped: int = 0, failed: int = 0) -> SubscriptionStats:
     return SubscriptionStats(
-        received=0, conflated=conflated, dropped=dropped, duplicates=0, failed=failed, replayed=0, buffered_bytes=0
+        received=0,
+        conflated=conflated,
+        dropped=dropped,
+        duplicates=0,
+        expired=0,
+        failed=failed,
+        replayed=0,
+        buffered_bytes=0,
     )
 
 

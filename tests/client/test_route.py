@@ -16,7 +16,7 @@ from gateway.protocol.messages import Kind, StreamInfo
 from tests.client.frames import message
 
 
-async def nothing(_: Subscription) -> None:
+async def nothing(_: Subscription, keep: bool = False) -> None:
     """Neither subscribes nor unsubscribes."""
 
 
@@ -27,6 +27,8 @@ def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> 
         start=nothing,
         stop=nothing,
         buffer_bytes=1000,
+        auto_ack=True,
+        credits=None,
         on_error=errors.append,
         on_gap=None,
         progress=lambda *size: sizes.append(size),

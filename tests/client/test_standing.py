@@ -140,7 +140,7 @@ def test_nothing_is_taken_before_its_own_start_is_known() -> None:
 def test_what_comes_from_history_is_counted() -> None:
     stand = Stand(BEGINNING)
     stand.standing.announce(info(0, recovered=True))
-    stand.standing.replay("wf/x", 4)
+    stand.standing.replay("wf/x", 0, 4)
     assert stand.come(0, 3) == 3
     assert stand.come(2, 5) == 4
     assert stand.come(7) == 1

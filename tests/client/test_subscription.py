@@ -30,7 +30,7 @@ class Noted:
     async def start(self, subscription: Subscription) -> None:
         self.started += 1
 
-    async def stop(self, subscription: Subscription) -> None:
+    async def stop(self, subscription: Subscription, keep: bool) -> None:
         self.stopped += 1
 
     def make(self, buffer_bytes: int = 1 << 20) -> Subscription:
@@ -40,6 +40,8 @@ class Noted:
             start=self.start,
             stop=self.stop,
             buffer_bytes=buffer_bytes,
+            auto_ack=True,
+            credits=None,
             on_error=self.errors.append,
             on_gap=self.gaps.append,
             progress=None,
@@ -211,6 +213,8 @@ def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogC
         start=noted.start,
         stop=noted.stop,
         buffer_bytes=1 << 20,
+        auto_ack=True,
+        credits=None,
         on_error=noted.errors.append,
         on_gap=fail,
         progress=None,
@@ -230,6 +234,8 @@ def test_a_pattern_that_is_none_is_refused() -> None:
             start=Noted().start,
             stop=Noted().stop,
             buffer_bytes=1,
+            auto_ack=True,
+            credits=None,
             on_error=print,
             on_gap=None,
             progress=None,

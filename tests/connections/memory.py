@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from gateway.connections.connection import DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.formats import BinaryFormat
 from gateway.connections.outstanding import RequestSettings
@@ -24,12 +25,22 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import ClientType, Hello, Kind, Open, SessionMessage, Since, Subscribe, Unsubscribe
+from gateway.protocol.messages import (
+    ClientType,
+    Credits,
+    Hello,
+    Kind,
+    Open,
+    SessionMessage,
+    Since,
+    Subscribe,
+    Unsubscribe,
+)
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.negotiation import PATCH
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import End, Pong
+from gateway.protocol.signals import Credit, Done, End, Pong
 from gateway.protocol.tensors import TensorSpec, payload_buffers, spec_of
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 from gateway.protocol.views import View
@@ -205,18 +216,27 @@ class Peer:
         subscription: int | None = None,
         since: Since | None = None,
         view: View | Mapping[str, object] | None = None,
+        credits: Credits | None = None,
     ) -> int:
         """Subscribe; the number of the subscription."""
         self._last_request += 1
         number = self._last_request if subscription is None else subscription
         fields = view.to_json() if isinstance(view, View) else view
-        self.say(Subscribe(self._last_request, number, pattern, since, fields))
+        self.say(Subscribe(self._last_request, number, pattern, since, fields, credits))
         return number
 
-    def unsubscribe(self, subscription: int) -> None:
+    def unsubscribe(self, subscription: int, *, keep: bool | None = None) -> None:
         """Take a subscription back."""
         self._last_request += 1
-        self.say(Unsubscribe(self._last_request, subscription))
+        self.say(Unsubscribe(self._last_request, subscription, keep))
+
+    def done(self, stream: str, first: int, last: int | None = None, code: int = 0) -> None:
+        """Be through with messages of a stream that was announced."""
+        self.send(Done(self.read().stream_id(stream), code, first, first if last is None else last).write())
+
+    def grant(self, subscription: int, messages: int, nbytes: int) -> None:
+        """Take more for a subscription."""
+        self.send(Credit(subscription, messages, nbytes).write())
 
     def message(self, alias: int, payload: bytes, *, ack: bool = False, chain: Chain = PLAIN) -> list[Buffer]:
         """The next MESSAGE to an alias, with a uint8 tensor."""
@@ -371,6 +391,7 @@ class World:
         store: what keeps durable streams; none if absent.
         durability: what all streams are configured to have.
         keyframe_every: of states.
+        consumers: how receivers that acknowledge are served.
     """
 
     def __init__(
@@ -384,6 +405,7 @@ class World:
         store: StreamStore | None = None,
         durability: Durability | None = None,
         keyframe_every: int = 64,
+        consumers: ConsumerSettings | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
@@ -395,6 +417,7 @@ class World:
             requests=requests or RequestSettings(),
             max_connections=max_connections,
             rules=rules,
+            consumers=consumers or ConsumerSettings(),
         )
         self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll(), store)
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
@@ -426,6 +449,16 @@ class World:
         peer = self.peer(client_id, codecs)
         peer.subscribe(pattern, since=since)
         return peer
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass, and look at deadlines and time-outs as often as a gateway does."""
+        interval_s = self.core.settings.consumers.sweep_interval_s
+        while seconds > 0:
+            self.clock.advance(min(interval_s, seconds))
+            seconds -= interval_s
+            for _ in self.core.sweep_consumers():
+                pass
+            self.turn()
 
     def turn(self) -> None:
         """End the turn, and those that follow from it."""

@@ -14,7 +14,7 @@ from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import Encoding, decode
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import Error, GoAway, SessionMessage, StreamInfo
+from gateway.protocol.messages import Error, GoAway, Notice, SessionMessage, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.session_body import parse_session
@@ -127,8 +127,13 @@ class Reader:
 
     @property
     def replays(self) -> list[Replay]:
-        """What was announced to follow from history."""
+        """The announced replays."""
         return [entry for entry in self.log if isinstance(entry, Replay)]
+
+    @property
+    def notices(self) -> list[Notice]:
+        """What became of messages that were published."""
+        return [entry for entry in self.log if isinstance(entry, Notice)]
 
     @property
     def errors(self) -> list[Error]:

@@ -30,6 +30,7 @@ from hypothesis.stateful import (
 )
 
 from gateway.connections.connection import DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
 from gateway.ids import StreamName
 from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import PLAIN, Chain
@@ -87,7 +88,11 @@ class Contracts(RuleBasedStateMachine):
     def begin(self, policy: Chain, delta: Chain, keyframe_every: int, states: bool) -> None:
         # Control may fill a transport as much as it likes here: how it closes has a test of its own.
         delivery = DeliverySettings(outbox_limit_bytes=LIMIT_BYTES, urgent_limit_bytes=1 << 30)
-        self.world = World(FixedPolicy(policy, delta), delivery=delivery, keyframe_every=keyframe_every)
+        # Nobody acknowledges, which has a model of its own.
+        consumers = ConsumerSettings(max_pending_commands=1 << 30, limit_bytes=1 << 30)
+        self.world = World(
+            FixedPolicy(policy, delta), delivery=delivery, keyframe_every=keyframe_every, consumers=consumers
+        )
         self.published: dict[Kind, list[bytes]] = {kind: [] for kind in Kind}
         self.alive: list[Subscriber] = []
         self.busy: dict[Peer, set[int]] = {}
@@ -114,7 +119,8 @@ class Contracts(RuleBasedStateMachine):
     def subscriber(self, codecs: tuple[str, ...], kinds: frozenset[Kind], wide: bool) -> Subscriber:
         if self.states:
             codecs, kinds = codecs or EVERY_CODEC, kinds | {Kind.STATE}
-        peer = self.world.peer("subscriber", codecs)
+        self.count += 1
+        peer = self.world.peer(f"subscriber-{self.count}", codecs)
         kinds = frozenset(Kind) if wide else kinds
         subscriber = Subscriber(peer, kinds, exact=not len(self.world.workers))
         if wide:
@@ -185,7 +191,7 @@ class Contracts(RuleBasedStateMachine):
         assert not peer.news().errors
 
     def full(self) -> bool:
-        """Whether collaboration might be refused, were more of it published: that it is refused is tested elsewhere."""
+        """Whether collaboration would pile up in an outbox: it does so up to the receiver's credit."""
         return any(subscriber.peer.session.connection.lagging for subscriber in self.alive)
 
     @rule(
@@ -325,7 +331,8 @@ def accounts(log: Sequence[object], pattern: Pattern) -> dict[str, Counts]:
             assert entry.id is not None
             assert entry.epoch is not None
             assert entry.since is not None
-            account = StreamAccount(is_state=entry.kind is Kind.STATE)
+            assert entry.kind is not None
+            account = StreamAccount(entry.kind)
             account.start(entry.epoch, None, entry.since)
             streams[entry.id] = entry.stream, account
         elif isinstance(entry, Arrival | Gap | Replay) and entry.stream in streams:
@@ -335,7 +342,7 @@ def accounts(log: Sequence[object], pattern: Pattern) -> dict[str, Counts]:
             elif isinstance(entry, Gap):
                 account.gap(account.epoch, entry.code, entry.first, entry.last)
             else:
-                account.replay(entry.last)
+                account.replay(entry.first, entry.last)
     return {name: account.counts for name, account in streams.values()}
 
 

@@ -106,7 +106,7 @@ def test_whoever_leaves_is_forgotten() -> None:
     publisher.publish(0, b"x")
     publisher.publish(1, b"x")
     world.settle()
-    assert not any(fanout.classes for fanout in world.core.hub.fanouts)
+    assert not any(fanout.receivers for fanout in world.core.hub.fanouts)
 
 
 def test_a_subscriber_that_goes_in_the_turn_of_a_message_is_written_nothing_more() -> None:

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from gateway.connections.connection import DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
 from gateway.connections.local import LocalConnection
 from gateway.connections.publication import Outcome, Receipt
 from gateway.errors import Code, ConnectionClosed, InvalidArgument, RequestRefused
@@ -144,18 +144,16 @@ def test_a_message_above_the_limit_is_refused_at_its_head() -> None:
     assert outcomes == [publication.outcome]
 
 
-def test_a_collaboration_stream_with_a_full_receiver_refuses() -> None:
-    world = world_of_small_chunks(delivery=DeliverySettings(outbox_limit_bytes=100))
+def test_a_collaboration_stream_whose_receivers_are_far_behind_refuses() -> None:
+    world = world_of_small_chunks(consumers=ConsumerSettings(limit_bytes=1000))
     subscriber = world.subscriber("wf/a")
     local = join(world)
-    publish(local, b"first", kind=Kind.COLLABORATION)
-    world.settle()
-    subscriber.transport.fill_up()
-    publish(local, bytes(200), kind=Kind.COLLABORATION)
+    for payload in (b"first", bytes(200)):
+        publish(local, payload, kind=Kind.COLLABORATION)
     world.settle()
     for payload in (b"small", LARGE):
         assert code_of(publish(local, payload, kind=Kind.COLLABORATION)) == Code.QUEUE_FULL
-    subscriber.transport.read_on()
+    subscriber.done("wf/a", 0)
     assert isinstance(publish(local, LARGE, kind=Kind.COLLABORATION), Receipt)
 
 

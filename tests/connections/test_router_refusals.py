@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.connections.connection import DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
 from gateway.errors import Code
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, encode
@@ -30,7 +30,7 @@ def patched(frame: list[bytes | bytearray | memoryview], at: int, value: bytes) 
     return bytes(data)
 
 
-def pair(kind: Kind = Kind.EVENT, **options: Limits | DeliverySettings) -> tuple[World, Peer, Peer]:
+def pair(kind: Kind = Kind.EVENT, **options: Limits | ConsumerSettings) -> tuple[World, Peer, Peer]:
     world = World(**options)  # type: ignore[arg-type]
     return world, world.publisher("wf/a", "wf/b", kind=kind), world.subscriber("wf/*")
 
@@ -227,16 +227,16 @@ def test_a_frame_that_lies_about_its_length_closes_and_what_came_before_it_count
     assert subscriber.read().offsets == [0, 1]
 
 
-def test_publishes_to_a_collaboration_are_refused_while_a_receiver_has_no_room() -> None:
-    world, publisher, subscriber = pair(Kind.COLLABORATION, delivery=DeliverySettings(outbox_limit_bytes=1000))
-    subscriber.transport.fill_up()
+@pytest.mark.parametrize("kind", [Kind.COLLABORATION, Kind.CONTROL])
+def test_publishes_are_refused_while_receivers_have_too_much_to_acknowledge(kind: Kind) -> None:
+    world, publisher, subscriber = pair(kind, consumers=ConsumerSettings(limit_bytes=1000))
     publisher.publish(0, bytes(1000))
     world.settle()
     publisher.publish(0, PAYLOAD)
     publisher.send(publisher.batch(0, [b"r1"]))
     publisher.large(0, bytes(9000))
     assert publisher.read().codes == [Code.QUEUE_FULL] * 3
-    subscriber.transport.read_on()
+    subscriber.done("wf/a", 0)
     publisher.publish(0, PAYLOAD, ack=True)
     world.settle()
     assert len(publisher.read().acks) == 1

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.connections import text_bridge
-from gateway.connections.connection import DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.protocol.wire import Opcode
@@ -200,11 +200,10 @@ def test_a_request_and_a_reply_in_text() -> None:
 
 
 def test_a_publish_that_is_refused_later_on_names_its_id_and_stream() -> None:
-    world = World(delivery=DeliverySettings(outbox_limit_bytes=10))
-    stuck = world.subscriber("wf/full")
+    world = World(consumers=ConsumerSettings(limit_bytes=1000))
+    world.subscriber("wf/full")
     peer = person(world)
     peer.send(message("wf/full", id=1, kind="collaboration"))
-    stuck.transport.fill_up()
     peer.send(message("wf/full", id=2))
     only_acks = [text["payload"]["request"] for text in news(peer, world)]
     assert only_acks == [1, 2]

@@ -265,5 +265,5 @@ async def test_the_last_subscriber_that_leaves_leaves_nothing_behind(gateway: Ga
                 await publisher.publish(0, b"x")
                 await subscriber.until(lambda reader: reader.arrivals)
         await until(lambda: len(gateway.core.pool) == 1)
-        assert not any(fanout.classes for fanout in gateway.core.hub.fanouts)
+        assert not any(fanout.receivers for fanout in gateway.core.hub.fanouts)
         assert gateway.core.drained

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from gateway.errors import Code
 from gateway.protocol.account import StreamAccount, first_wanted
-from gateway.protocol.messages import BEGINNING, Counts, Since
+from gateway.protocol.messages import BEGINNING, Counts, Kind, Since
 
 
 @pytest.mark.parametrize(
@@ -21,14 +21,14 @@ def test_what_a_subscription_asked_for(since: Since | None, wanted: int | None) 
 
 @pytest.mark.parametrize(("wanted", "lost"), [(None, 0), (4, 6), (10, 0), (12, 0)])
 def test_what_was_lost_before_the_start_is_dropped(wanted: int | None, lost: int) -> None:
-    account = StreamAccount(is_state=False)
+    account = StreamAccount(Kind.EVENT)
     assert account.start(1, wanted, 10) == lost
     account.messages(1, 10, 1)
     assert account.counts == Counts(delivered=1, dropped=lost)
 
 
 def test_of_a_state_it_was_conflated() -> None:
-    account = StreamAccount(is_state=True)
+    account = StreamAccount(Kind.STATE)
     assert account.start(1, 4, 10) == 0
     account.messages(1, 10, 1)
     assert account.counts == Counts(delivered=1, conflated=6)
@@ -40,14 +40,14 @@ STEPS = st.lists(
 )
 
 
-@given(STEPS, st.booleans(), st.integers(0, 10))
-def test_every_offset_is_counted_once(steps: list[tuple[str, int, int]], is_state: bool, first: int) -> None:
-    account = StreamAccount(is_state=is_state)
+@given(STEPS, st.sampled_from([Kind.STATE, Kind.EVENT]), st.integers(0, 10))
+def test_every_offset_is_counted_once(steps: list[tuple[str, int, int]], kind: Kind, first: int) -> None:
+    account = StreamAccount(kind)
     account.start(1, None, first)
     highest = first
     for what, offset, count in steps:
         if what == "replay":
-            account.replay(offset + count - 1)
+            account.replay(offset, offset + count - 1)
             continue
         if what == "messages":
             account.messages(1, offset, count)
@@ -59,3 +59,16 @@ def test_every_offset_is_counted_once(steps: list[tuple[str, int, int]], is_stat
     counts = account.counts
     assert counts.delivered + counts.conflated + counts.dropped + counts.expired == highest - first
     assert counts.replayed <= counts.delivered
+
+
+def test_where_messages_are_acknowledged_they_count_as_often_as_they_come() -> None:
+    account = StreamAccount(Kind.COLLABORATION)
+    assert account.start(1, 0, 3) == 0
+    account.messages(1, 3, 2)
+    account.messages(1, 7, 1)
+    account.gap(1, Code.EXPIRED, 8, 9)
+    account.replay(3, 4)
+    account.messages(1, 3, 2)
+    account.gap(1, Code.MESSAGE_TOO_BIG, 7, 7)
+    account.messages(1, 10, 1)
+    assert account.counts == Counts(delivered=6, replayed=2, expired=2, dropped=1)

@@ -255,7 +255,7 @@ def test_a_lost_connection_leaves_nothing_behind() -> None:
     core = server.world.core
     assert len(core.pool) == 0
     assert core.drained
-    assert not any(fanout.classes for fanout in core.hub.fanouts)
+    assert not any(fanout.receivers for fanout in core.hub.fanouts)
 
 
 def test_the_last_bytes_of_a_client_are_taken_before_its_end_of_file() -> None:

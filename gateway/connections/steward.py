@@ -1,0 +1,45 @@
+"""What a consumer needs of whoever keeps the units of its stream."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from gateway.connections.connection import Connection
+from gateway.connections.missed import LargeForm
+from gateway.connections.unit import Unit
+from gateway.ids import ClientId
+from gateway.protocol.signals import Gap
+from gateway.streams.run import Run
+
+Form = Run | LargeForm | Gap
+"""A unit as one receiver gets it; a gap, if it cannot be brought to it."""
+
+
+class Place(Protocol):
+    """A client's place in the stream: a consumer."""
+
+    @property
+    def client_id(self) -> ClientId:
+        """Whose it is."""
+
+    def pump(self, now_ns: int) -> None:
+        """Send what may be sent now."""
+
+
+class Steward(Protocol):
+    """Keeps the units of a stream, and acts on what becomes of them."""
+
+    def form_of(self, unit: Unit, connection: Connection) -> Form | None:
+        """What the connection gets; ``None`` if that has to be made first: the consumer is woken then."""
+
+    def wake(self, consumer: Place) -> None:
+        """Call :meth:`Place.pump` at the end of the turn."""
+
+    def release(self, unit: Unit) -> None:
+        """A consumer is done with a unit."""
+
+    def expired(self, consumer: Place, unit: Unit) -> None:
+        """A unit's deadline passed before the consumer got it. It is released as well."""
+
+    def bury(self, consumer: Place, unit: Unit, tries: int, reason: str) -> None:
+        """A unit is given up: a dead letter. It is released as well."""
