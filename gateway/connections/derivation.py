@@ -122,8 +122,8 @@ class Derivation:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being computed or encoded, and nothing waits for it."""
-        return not self._busy and not self._queue and self.fanout.idle
+        """Whether nothing is being computed or encoded, or is about to be. What waits for its time does not count."""
+        return not self._busy and (not self._queue or self._timer) and self.fanout.idle
 
     def take_newest(self, entry: Entry) -> None:
         """Begin with the newest version that there is."""

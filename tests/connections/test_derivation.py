@@ -91,6 +91,7 @@ def test_a_rate_gives_so_many_a_second_and_the_newest_in_the_end() -> None:
     assert publish(0) == [0]  # nothing came before: at once
     assert [publish(step) for step in range(1, 50)] == [[]] * 49
     assert world.clock.timers == 1  # not one for each message
+    assert derivation.idle  # a gateway that stops does not wait for it
     world.clock.advance(0.099)
     world.settle()
     assert viewer.news().offsets == []
