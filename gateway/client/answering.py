@@ -60,6 +60,7 @@ class RequestDestination:
 
     def __init__(self, answering: Answering, session: Session) -> None:
         self.order: InOrder[Buffer] = InOrder()
+        self.bases = None
         self._answering = answering
         self._session = session
 

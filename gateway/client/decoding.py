@@ -13,6 +13,7 @@ from functools import partial
 from typing import Final, Protocol
 
 from gateway.client.arrival import Arrival
+from gateway.client.bases import Base, Bases, base_of
 from gateway.client.in_order import InOrder
 from gateway.client.intake import Intake
 from gateway.client.running_checksum import RunningChecksum
@@ -38,6 +39,10 @@ class Destination(Protocol):
     def order(self) -> InOrder[Buffer]:
         """What its messages wait in when some of them take longer."""
 
+    @property
+    def bases(self) -> Bases | None:
+        """What deltas refer to; None: nothing of it comes as one."""
+
     def deliver(self, arrival: Arrival, payload: Buffer) -> None:
         """The message, decoded."""
 
@@ -54,6 +59,7 @@ class Transfer:
     __slots__ = (
         "arrival",
         "assembler",
+        "base",
         "checksum",
         "chunks",
         "destination",
@@ -69,6 +75,7 @@ class Transfer:
         self.checksum = RunningChecksum(assembler)
         self.expected_checksum: int | None = None
         self.destination = destination
+        self.base = _newest(destination)
         self.chunks: deque[Chunk] = deque()
         self.working = False
         self.finished: asyncio.Future[Buffer] | None = None
@@ -102,17 +109,19 @@ class Decoding:
         """Take a data frame.
 
         Raises:
-            RequestRefused: ``UNKNOWN_CODEC``, ``MESSAGE_TOO_BIG``, ``LIMIT_EXCEEDED``.
+            RequestRefused: ``UNKNOWN_CODEC``, ``MESSAGE_TOO_BIG``, ``LIMIT_EXCEEDED``; ``CORRUPT_PAYLOAD``.
         """
         frame = arrival.frame
         if frame.plan is not None:
             self._begin(arrival, destination)
         elif frame.encoding is not None:
             self._decode(arrival, frame.encoding, destination)
-        elif destination.order.idle:
-            destination.deliver(arrival, frame.payload)
         else:
-            destination.order.add_ready(lambda: destination.deliver(arrival, frame.payload))
+            _hold(destination, arrival, frame.payload)
+            if destination.order.idle:
+                destination.deliver(arrival, frame.payload)
+            else:
+                destination.order.add_ready(lambda: destination.deliver(arrival, frame.payload))
 
     def chunk_received(self, message: memoryview, frame: Frame) -> None:
         """CHUNK (spec section 6.2). One of a transfer that is not open is skipped."""
@@ -143,6 +152,7 @@ class Decoding:
         arrival.received_ns = self._now_ns()
         transfer.expected_checksum = end.checksum
         transfer.finished = self._loop.create_future()
+        _hold(destination, arrival, transfer.finished)
         destination.order.add(transfer.finished, lambda work: self._finish(destination, arrival, work))
         if not transfer.working:
             self._complete(transfer)
@@ -168,13 +178,34 @@ class Decoding:
             raise _not_agreed(encoding)
         self._check_size(arrival)
         data = arrival.frame.payload
-        if arrival.payload_bytes <= INLINE_BYTES and destination.order.idle:
-            destination.deliver(arrival, decode(encoding, data))
+        base = self._base_of(arrival, encoding, _newest(destination))
+        if arrival.payload_bytes <= INLINE_BYTES and destination.order.idle and (base is None or not base.pending):
+            payload = decode(encoding, data, base=None if base is None else base.payload())
+            _hold(destination, arrival, payload)
+            destination.deliver(arrival, payload)
             return
         self._wait(len(data))
-        work = self._loop.run_in_executor(None, decode, encoding, data)
+        work: asyncio.Future[Buffer]
+        if base is None or not base.pending:
+            decoding = partial(decode, encoding, data, base=None if base is None else base.payload())
+            work = self._loop.run_in_executor(None, decoding)
+        else:
+            work = self._loop.create_task(self._decode_behind(base, encoding, data))
         work.add_done_callback(lambda _: self._wait(-len(data)))
+        _hold(destination, arrival, work)
         destination.order.add(work, lambda work: self._finish(destination, arrival, work))
+
+    async def _decode_behind(self, base: Base, encoding: Encoding, data: Buffer) -> Buffer:
+        """Decode a delta when what it refers to is decoded."""
+        if base.pending is not None:
+            await asyncio.wait([base.pending])
+        return await self._loop.run_in_executor(None, partial(decode, encoding, data, base=base.payload()))
+
+    def _base_of(self, arrival: Arrival, encoding: Encoding | None, newest: Base | None) -> Base | None:
+        """What a payload or a chunk refers to; None if it is no delta."""
+        if encoding is None or not encoding.distance:
+            return None
+        return base_of(newest, arrival.frame.offset - encoding.distance, arrival.payload_bytes)
 
     # Large messages.
 
@@ -204,7 +235,19 @@ class Decoding:
                 self._complete(transfer)
             return
         chunk = transfer.chunks.popleft()
-        work = self._loop.run_in_executor(None, transfer.assembler.receive, chunk)
+        try:
+            base = self._base_of(transfer.arrival, chunk.encoding, transfer.base)
+            if base is not None and base.pending is not None:
+                transfer.chunks.appendleft(chunk)
+                base.pending.add_done_callback(lambda _: self._decode_next(transfer))
+                return
+            payload = None if base is None else base.payload()
+        except RequestRefused as error:
+            transfer.error = error
+            self._wait(-len(chunk.data))
+            self._decode_next(transfer)
+            return
+        work = self._loop.run_in_executor(None, partial(transfer.assembler.receive, chunk, base=payload))
         work.add_done_callback(lambda _: self._decoded(transfer, chunk, work))
 
     def _decoded(self, transfer: Transfer, chunk: Chunk, work: asyncio.Future[None]) -> None:
@@ -269,6 +312,20 @@ class Decoding:
             self._intake.fill(self, stuffed=True)
         elif self._waiting_bytes <= WAITING_BYTES < before:
             self._intake.drain(self)
+
+
+def _newest(destination: Destination) -> Base | None:
+    return None if destination.bases is None else destination.bases.newest
+
+
+def _hold(destination: Destination, arrival: Arrival, payload: Buffer | asyncio.Future[Buffer]) -> None:
+    bases, frame = destination.bases, arrival.frame
+    if bases is None:
+        return
+    if frame.extensions is not None and frame.extensions.region is not None:
+        bases.newest = None  # a patch: what it makes of the version before is nothing that deltas refer to
+    else:
+        bases.hold(arrival.offset, frame.count, arrival.payload_bytes, payload)
 
 
 def _not_agreed(encoding: Encoding) -> RequestRefused:

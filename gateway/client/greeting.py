@@ -11,13 +11,10 @@ from gateway.client.session import Session, SessionEvents, SessionRefused
 from gateway.client.socket import Socket, open_socket, parse_url
 from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId
-from gateway.protocol.codecs import CODEC_NAMES
+from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.messages import ClientType, Hello
 from gateway.protocol.negotiation import PATCH
 from gateway.protocol.wire import VERSION
-
-FILTERS = ("shuffle", PATCH)
-"""Filters that this client undoes, and that it applies patches. Not ``xor`` and its like."""
 
 
 async def open_session(options: Options, client_id: str | None, events: SessionEvents) -> Session:
@@ -41,7 +38,7 @@ async def open_session(options: Options, client_id: str | None, events: SessionE
         token=await _fetch(options.token),
         agent=f"frys-python/{__version__}",
         codecs=tuple(CODEC_NAMES),
-        filters=FILTERS,
+        filters=(*FILTER_NAMES, PATCH),
         max_message_bytes=options.limits.max_message_bytes,
     )
     session = Session(events)

@@ -46,6 +46,9 @@ class Question:
 
     __slots__ = ("_parts", "address", "expiry", "job", "order", "over")
 
+    bases = None
+    """Nothing of a reply comes as a delta."""
+
     def __init__(self, address: str, job: Job, parts: Feed[Message] | None) -> None:
         self.address = address
         self.job = job

@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 
 from gateway.client.arrival import Arrival
+from gateway.client.bases import Bases
 from gateway.client.in_order import InOrder
 from gateway.client.message import Message, RecordBatch
 from gateway.client.report import call_back
@@ -19,13 +20,15 @@ Reference = weakref.ref[Subscription]
 class Route:
     """A stream of the present session, and the subscriptions that it goes to."""
 
-    __slots__ = ("epoch", "kind", "numbers", "order", "stream", "subscriptions")
+    __slots__ = ("bases", "epoch", "kind", "numbers", "order", "stream", "subscriptions")
 
     def __init__(self, info: StreamInfo) -> None:
         self.stream = info.stream
         self.kind: Kind | None = info.kind
         self.epoch = info.epoch or 0
         self.order: InOrder[Buffer] = InOrder()
+        self.bases: Bases | None = None
+        """Of a state: what deltas refer to."""
         self.numbers: set[int] | None = None if info.subscription is None else set()
         """Of a view: the subscriptions that asked for it (spec section 4.5). Others go by their patterns."""
         self.subscriptions: list[Reference] = []

@@ -34,13 +34,15 @@ class StreamStanding(StreamAccount):
         overflowed: arrived, and the program had left no room for them.
         failed: arrived, and could not be decoded.
         repeated: arrived once more, and are in hand or processed: of streams that are acknowledged.
+        awaited: the offset of a state that could not be decoded and was asked for once more.
     """
 
-    __slots__ = ("failed", "overflowed", "repeated", "settled")
+    __slots__ = ("awaited", "failed", "overflowed", "repeated", "settled")
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
         self.settled = True
+        self.awaited: int | None = None
         self.overflowed = 0
         self.failed = 0
         self.repeated = 0
@@ -134,15 +136,26 @@ class Standing:
         if stream is None:
             return count
         step = stream.messages(epoch, offset, count)
+        awaited, stream.awaited = stream.awaited, None
+        if step.repeated and offset == awaited:
+            stream.failed -= count
+            stream.duplicates -= step.repeated
+            return 0
         if step.skipped and not stream.is_state:
             self._tell(Gap(name, Code.QUEUE_FULL, offset - step.skipped, offset - 1))
         return step.repeated
 
-    def pass_failed(self, name: str, epoch: int, offset: int, count: int) -> int:
-        """Messages arrived that cannot be decoded; how many of them are new."""
+    def pass_failed(self, name: str, epoch: int, offset: int, count: int, *, again: bool = False) -> int:
+        """Messages arrived that cannot be decoded; how many of them are new.
+
+        Args:
+            again: they were asked for once more.
+        """
         stream = self._of(name)
         if stream is None:
             return 0
+        if again:
+            stream.awaited = offset
         fresh = count - stream.messages(epoch, offset, count).repeated
         stream.failed += fresh
         return fresh

@@ -7,6 +7,7 @@ import contextlib
 from typing import Final
 
 from gateway.client.arrival import Arrival
+from gateway.client.bases import BaseMissing, Bases
 from gateway.client.message import Message
 from gateway.client.route import Route
 from gateway.client.session import Session
@@ -35,6 +36,7 @@ class StateRoute(Route):
     def __init__(self, info: StreamInfo, session: Session, versions: Versions) -> None:
         super().__init__(info)
         assert info.id is not None
+        self.bases = Bases()
         self._id = info.id
         self._session = session
         self._versions = versions
@@ -58,6 +60,8 @@ class StateRoute(Route):
     def fail(self, error: Exception, arrival: Arrival | None) -> None:
         """See :class:`~gateway.client.route.Route`. A patch that does not decode changes nothing for anybody."""
         super().fail(error, arrival)
+        if isinstance(error, BaseMissing):
+            self._ask_for_newest()
         if arrival is None or not arrival.placed:
             return
         held = self._versions.get(self.stream)

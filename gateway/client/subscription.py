@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from gateway.client.bases import BaseMissing
 from gateway.client.feed import Feed
 from gateway.client.grants import Grants
 from gateway.client.intake import Intake
@@ -244,7 +245,8 @@ class Subscription:
 
     def fail_at(self, error: Exception, stream: str, epoch: int, offset: int, count: int) -> None:
         """Messages whose place in the stream is known cannot be delivered: they are no gap."""
-        fresh = self.standing.pass_failed(stream, epoch, offset, count)
+        # A delta that cannot be undone comes again, whole.
+        fresh = self.standing.pass_failed(stream, epoch, offset, count, again=isinstance(error, BaseMissing))
         if fresh:
             self.fail(error, fresh)
 

@@ -19,10 +19,9 @@ from gateway.connections.formats import Format
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.latecomers import Latecomers
 from gateway.connections.ports import DeliveryPolicy, Sample, Workers
-from gateway.connections.recode import codec_names, recode_run
+from gateway.connections.recode import NOT_PUBLISHED, codec_names, recode_run
 from gateway.connections.start import Start, start_of
 from gateway.errors import Code, RequestRefused
-from gateway.protocol.codecs import DELTAS
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.messages import Kind, Since
@@ -394,6 +393,6 @@ class Fanout:
         return None if chain == PLAIN else chain
 
     def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
-        if not publisher_codecs.difference(DELTAS) <= delivery.codecs:  # deltas are not published
+        if not publisher_codecs - NOT_PUBLISHED <= delivery.codecs:
             return PLAIN
         return self._chain_for(delivery, frozenset(), RECODE_BYTES)

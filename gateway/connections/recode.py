@@ -6,15 +6,19 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from gateway.errors import RequestRefused
-from gateway.protocol.codecs import compressor_of, filter_of, is_compressor
+from gateway.protocol.codecs import DELTAS, compressor_of, filter_of, is_compressor
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
 from gateway.protocol.frames import bytes_of, iter_frames
 from gateway.protocol.meta import parse_meta
+from gateway.protocol.negotiation import PATCH
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT, Buffer, Opcode, padded
 from gateway.streams.large import StoredChunk
 from gateway.streams.run import Run, Source
+
+NOT_PUBLISHED = frozenset((*DELTAS, PATCH))
+"""What clients name beside the codecs and filters by which they may encode what they publish."""
 
 
 def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:

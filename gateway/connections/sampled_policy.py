@@ -58,19 +58,11 @@ class SampledPolicy:
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         """See the port."""
-        choice = self._choices.get(stream.id)
-        if choice is None:
-            choice = self._choices[stream.id] = _Choice()
-        chain = choice.chains.get(codecs)
-        if chain is None:
-            chain = choice.chains[codecs] = PLAIN
-            choice.countdown = 0
-        return chain
+        return self._known(stream, codecs).chains[codecs]
 
     def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         """See the port."""
-        choice = self._choices.get(stream.id)
-        return PLAIN if choice is None else choice.deltas.get(codecs, PLAIN)
+        return self._known(stream, codecs).deltas.get(codecs, PLAIN)
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
         """See the port."""
@@ -83,6 +75,16 @@ class SampledPolicy:
         choice.countdown = choice.interval
         choice.compared = based
         return True
+
+    def _known(self, stream: Stream, codecs: frozenset[str]) -> _Choice:
+        """What is known of a stream; who has just come is looked at with the next sample, which is the next payload."""
+        choice = self._choices.get(stream.id)
+        if choice is None:
+            choice = self._choices[stream.id] = _Choice()
+        if codecs not in choice.chains:
+            choice.chains[codecs] = PLAIN
+            choice.countdown = 0
+        return choice
 
     def observe(self, stream: Stream, sample: Sample) -> None:
         """See the port."""

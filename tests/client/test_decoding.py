@@ -1,139 +1,14 @@
 """Invariant: what arrives is delivered whole, in the order of arrival, however long its decoding takes."""
 
-import asyncio
 import zlib
-from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
-from gateway.client.arrival import Arrival
-from gateway.client.decoding import WAITING_BYTES, Decoding
-from gateway.client.in_order import InOrder
-from gateway.client.intake import Intake
+from gateway.client.decoding import WAITING_BYTES
 from gateway.errors import Code, RequestRefused
-from gateway.ids import ClientId
-from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, Encoding, Step, encode
-from gateway.protocol.frames import iter_frames
-from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Welcome, WelcomeLimits
-from gateway.protocol.meta import write_meta
-from gateway.protocol.signals import Abort, End
-from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
-from gateway.protocol.wire import Buffer, Opcode
-
-U1 = np.dtype(np.uint8)
-CHUNK_BYTES = 64 * 1024
-WELCOME = Welcome(
-    version=1,
-    client_id=ClientId("a"),
-    session="s",
-    peer=1,
-    codecs=("lz4", "zstd"),
-    filters=("shuffle",),
-    limits=WelcomeLimits.of(Limits()),
-    heartbeat_interval_s=20.0,
-    time_ns=0,
-)
-
-
-@dataclass
-class Noted:
-    """A destination that notes what it gets."""
-
-    order: InOrder[Buffer] = field(default_factory=InOrder)
-    delivered: list[tuple[int, bytes]] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
-    progress: list[tuple[int, int]] = field(default_factory=list)
-    changed: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def deliver(self, arrival: Arrival, payload: Buffer) -> None:
-        self.delivered.append((arrival.offset, bytes(payload)))
-        self.changed.set()
-
-    def fail(self, error: Exception, arrival: Arrival | None) -> None:
-        self.errors.append(error)
-        self.changed.set()
-
-    def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        self.progress.append((received_bytes, payload_bytes))
-
-    async def wait(self, count: int) -> None:
-        """Until so many were delivered or have failed."""
-        while len(self.delivered) + len(self.errors) < count:
-            self.changed.clear()
-            await self.changed.wait()
-
-
-class Wire:
-    """Frames into a decoder."""
-
-    def __init__(self, max_message_bytes: int = 1 << 30, max_transfers: int = 4) -> None:
-        self.reading: list[bool] = []
-        self.resumed = asyncio.Event()
-        self.intake = Intake(self.read)
-        self.decoding = Decoding(
-            WELCOME, self.intake, lambda: 99, max_message_bytes=max_message_bytes, max_transfers=max_transfers
-        )
-
-    def read(self, reading: bool) -> None:
-        """What the intake decides."""
-        self.reading.append(reading)
-        if reading:
-            self.resumed.set()
-
-    def message(self, to: Noted, offset: int, payload: bytes, chain: str = "none") -> None:
-        """A message in one frame."""
-        encoded = encode(Chain.parse(chain), payload, 1)
-        encoding, data = encoded or (None, payload)
-        self.frame(to, offset, len(payload), encoding, data)
-
-    def frame(self, to: Noted, offset: int, payload_bytes: int, encoding: Encoding | None, data: Buffer) -> None:
-        meta = write_meta([TensorSpec("", U1, (payload_bytes,))])
-        frame = write_data(
-            Opcode.MESSAGE, stream=1, offset=offset, timestamp_ns=0, meta=meta, encoding=encoding, payload=[data]
-        )
-        self._receive(to, frame)
-
-    def begin(self, to: Noted, transfer: int, payload_bytes: int) -> None:
-        """The data frame of a large message."""
-        meta = write_meta([TensorSpec("", U1, (payload_bytes,))])
-        plan = ChunkPlan(transfer, CHUNK_BYTES, payload_bytes)
-        self._receive(to, write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, plan=plan))
-
-    def chunk(self, transfer: int, index: int, data: Buffer, chain: str = "none") -> None:
-        encoded = encode(Chain.parse(chain), bytes(data), 1)
-        encoding, data = encoded or (None, data)
-        self.raw_chunk(transfer, index, encoding, data)
-
-    def raw_chunk(self, transfer: int, index: int, encoding: Encoding | None, data: Buffer) -> None:
-        message = memoryview(b"".join(write_chunk(transfer, index, [data], encoding)))
-        self.decoding.chunk_received(message, next(iter_frames(message)))
-
-    def chunks(self, transfer: int, payload: bytes, chain: str = "none") -> None:
-        for index, parts in enumerate(split_payload([payload], CHUNK_BYTES)):
-            self.chunk(transfer, index, b"".join(parts), chain)
-
-    def end(self, transfer: int, offset: int, checksum: int | None = None) -> None:
-        message = memoryview(End(transfer, offset, 0, checksum).write())
-        self.decoding.end_received(message, next(iter_frames(message)))
-
-    def abort(self, transfer: int, code: int) -> None:
-        message = memoryview(Abort(transfer, code).write())
-        self.decoding.abort_received(message, next(iter_frames(message)))
-
-    def _receive(self, to: Noted, frame: list[Buffer]) -> None:
-        message = memoryview(b"".join(frame))
-        arrival = Arrival(parse_data(message, next(iter_frames(message))), 1)
-        arrival.check()
-        self.decoding.receive(arrival, to)
-
-
-def counting(size: int) -> bytes:
-    """A payload that compresses, and no part of which is like another."""
-    return (np.arange(size // 4 + 1, dtype=np.uint32) // 3).tobytes()[:size]
+from tests.client.decoding_wire import CHUNK_BYTES, Noted, Wire, counting
 
 
 async def test_plain_and_small_messages_are_delivered_at_once() -> None:
@@ -265,7 +140,7 @@ async def test_a_codec_that_was_not_agreed_on_is_refused() -> None:
         wire.frame(noted, 0, 10_000, *snappy)
     assert caught.value.code == Code.UNKNOWN_CODEC
     wire.begin(noted, 1, CHUNK_BYTES)
-    wire.raw_chunk(1, 0, Encoding(CHUNK_BYTES, (Step(17, 1),)), bytes(CHUNK_BYTES))
+    wire.raw_chunk(1, 0, Encoding(CHUNK_BYTES, (Step(18, 1),)), bytes(CHUNK_BYTES))
     wire.end(1, 0)
     await noted.wait(1)
     assert getattr(noted.errors[0], "code", None) == Code.UNKNOWN_CODEC

@@ -45,7 +45,7 @@ async def test_hello_tells_what_the_client_can_do(scripted: ScriptedGateway) -> 
     hello = await hello_of(scripted, Options(scripted.url, client_type="workflow", token="secret"), "me")
     assert (hello.client_type, hello.client_id, hello.token, hello.versions) == ("workflow", "me", "secret", (1,))
     assert {"lz4", "zstd", "snappy"} <= set(hello.codecs)
-    assert hello.filters == ("shuffle", "patch")
+    assert hello.filters == ("shuffle", "xor", "diff8", "diff16", "diff32", "diff64", "patch")
     assert hello.agent.startswith("frys-python/")
     assert hello.max_message_bytes == Options(scripted.url).limits.max_message_bytes
 

@@ -168,3 +168,14 @@ def test_what_is_forgotten_is_as_if_it_had_never_been() -> None:
     policy.forget(source)
     assert not policy.wants_sample(source, based=False)
     assert policy.chain_for(source, CODECS) == PLAIN
+
+
+def test_who_gets_everything_as_it_came_may_still_get_deltas() -> None:
+    """Of what is published encoded nobody asks for a chain."""
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    assert policy.delta_for(source, DELTAS) == PLAIN
+    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    workers.step()
+    assert policy.delta_for(source, DELTAS) != PLAIN
