@@ -40,6 +40,19 @@ LARGE = bytes(10_000)
 LARGE_META = write_meta([spec_of(np.frombuffer(LARGE, np.uint8))], {"step": 1})
 
 
+VIEWS = st.fixed_dictionaries(
+    {},
+    optional={
+        "slice": st.lists(st.sampled_from([0, -9, "...", None, True, [None, None, -3], [2, 1, None], [0, 4, 0], [1]])),
+        "dtype": st.sampled_from(["float64", "uint8", "int32", "complex64", "text", 4]),
+        "max_rate_hz": st.sampled_from([1000, 0.001, 0, -1, "10"]),
+        "tensor": st.sampled_from(["a", "", "b", 1]),
+        "colour": st.just("red"),
+    },
+)
+"""Views that fit some of what is published, and some that fit nothing."""
+
+
 def session(message: SessionMessage) -> bytes:
     return write_session(message)
 
@@ -56,7 +69,7 @@ def valid_frames(draw: st.DrawFn) -> bytes:
             return session(Open(alias, name, draw(st.none() | st.sampled_from(Kind))))
         case 1:
             pattern = draw(st.sampled_from(["wf/*", "**", "wf/a", "agent:fuzz", "agent:other", "group:g", "*", "a//b"]))
-            return session(Subscribe(number, draw(SMALL), pattern))
+            return session(Subscribe(number, draw(SMALL), pattern, view=draw(st.none() | VIEWS)))
         case 2:
             return session(Unsubscribe(number, draw(SMALL)))
         case 3:
@@ -175,6 +188,7 @@ def test_anything_from_a_client(messages: list[bytes], greeted: bool, opened: bo
     assert not watcher.read().transfers
     assert len(world.core.pool) == 2
     assert not any(session.transfers or session.desk.asked or session.desk.owed for session in world.core.pool)
+    assert not len(world.core.hub.views)
     assert world.core.drained
 
 
