@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench lock image clean
+.PHONY: help run test chaos lint format bench lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
@@ -21,6 +21,9 @@ run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents th
 
 test: lint  ## install what the tests need, then run the linters, the type checker and all tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(ARGS)
+
+chaos: $(VENV)/test.stamp  ## kill the gateway 1,000 times at random moments: nothing acknowledged is lost; CHAOS_ROUNDS, CHAOS_SEED
+	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-1000} $(BIN)/python -m pytest -s tests/integration/test_acknowledged.py $(ARGS)
 
 lint: $(VENV)/test.stamp  ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .

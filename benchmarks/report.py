@@ -45,7 +45,8 @@ class Section:
     def markdown(self) -> str:
         """The section of the report."""
         failed = [f"Not verified: {failure}" for failure in self.failures]
-        return "\n\n".join((f"## {self.title}", self.text, *self.tables, bars_table(self.bars), *failed))
+        bars = [bars_table(self.bars)] if self.bars else []
+        return "\n\n".join((f"## {self.title}", self.text, *self.tables, *bars, *failed))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
