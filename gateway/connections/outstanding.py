@@ -170,6 +170,9 @@ class Outstanding:
             ("kept_bytes_per_asker", asker.kept_bytes, settings.kept_bytes_per_asker),
             ("kept_bytes", self.kept_bytes, settings.kept_bytes),
         ):
+            if size > limit:
+                problem = f"a group request of {size} bytes exceeds {what}={limit}: ask an agent by its name"
+                raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
             if kept + size > limit:
                 problem = f"{kept} bytes of unanswered group requests are kept; with {size} more they exceed"
                 raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem} {what}={limit}: wait for replies")

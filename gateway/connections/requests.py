@@ -68,8 +68,15 @@ class Requests:
                 self._reply(session, data, frame, parsed)
         except RequestRefused as refusal:
             _, opcode, _, _, peer, _, correlation, _ = DATA_HEADER.unpack_from(data, frame.start)
-            asker_peer = peer if opcode == Opcode.REPLY else None
-            session.connection.refuse(refusal, correlation=correlation, peer=asker_peer)
+            if opcode == Opcode.REQUEST:
+                session.connection.refuse(refusal, correlation=correlation)
+                return
+            session.connection.refuse(refusal, correlation=correlation, peer=peer)
+            request = session.desk.owed.get((peer, correlation))
+            if request is not None and request.replying is None:
+                # Rather none than one without a part that the asker does not know of.
+                request.refuse(refusal)
+                session.desk.forgive(request.key)
 
     def cancel(self, session: Session, cancel: Cancel) -> None:
         """CANCEL, from the asker. One of a request that is not outstanding is ignored: its last reply is on its way."""
@@ -110,19 +117,21 @@ class Requests:
 
     def _sweep(self) -> None:
         """End what is past its deadline, and take from those who are closed what they owe."""
-        self._sweeping = False
         now_ns = self._clock.time_ns()
-        for request in self._outstanding.take_expired(now_ns):
-            late_s = (now_ns - (request.deadline_ns or 0)) / 1e9
-            problem = f"no reply of {request.address} by the deadline, {late_s:.3f} s ago"
-            self._handover.call_off(request, Code.EXPIRED)
-            request.refuse(RequestRefused(Code.EXPIRED, problem))
-        for desk in list(self._outstanding.owing):
-            if desk.connection.closed:
-                # Its transport may take seconds to find out that the peer does not answer.
-                self._handover.lost(desk)
-        if self._outstanding.owing:
-            self._sweep_later()
+        try:
+            for request in self._outstanding.take_expired(now_ns):
+                late_s = (now_ns - (request.deadline_ns or 0)) / 1e9
+                problem = f"no reply of {request.address} by the deadline, {late_s:.3f} s ago"
+                self._handover.call_off(request, Code.EXPIRED)
+                request.refuse(RequestRefused(Code.EXPIRED, problem))
+            for desk in list(self._outstanding.owing):
+                if desk.connection.closed:
+                    # Its transport may take seconds to find out that the peer does not answer.
+                    self._handover.lost(desk)
+        finally:
+            self._sweeping = False
+            if self._outstanding.owing:
+                self._sweep_later()
 
     def drop(self, session: Session) -> None:
         """The connection is gone: others get what it was to reply to, and what it asked is not wanted any more."""

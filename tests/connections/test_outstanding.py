@@ -107,6 +107,8 @@ def test_only_so_much_is_kept(settings: RequestSettings, name: str) -> None:
     assert caught.value.code == Code.LIMIT_EXCEEDED
     request.settle()
     office.table.check_room(office.asker.session.desk, 51)
+    with pytest.raises(RequestRefused, match=f"of 151 bytes exceeds {name}: ask an agent by its name"):
+        office.table.check_room(office.asker.session.desk, 151)
 
 
 def test_what_expires_is_found_once_and_not_when_it_was_answered() -> None:

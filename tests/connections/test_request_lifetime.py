@@ -135,6 +135,37 @@ def test_one_reply_after_the_other() -> None:
     assert len(asker.read().arrivals) == 2
 
 
+def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
+    """A later part must not follow as if nothing had been between."""
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=3000))
+    worker, asker = member(world, "worker"), asker_of(world)
+    ask(asker, 1)
+    asker.transport.fill_up()
+    for part in range(4):
+        reply(worker, asker, 1, bytes([part]) * 2000, FLAG_MORE)
+        world.settle()
+    (error,) = worker.read().errors
+    assert (error.code, error.correlation, error.peer) == (Code.QUEUE_FULL, 1, peer_of(asker))
+    asker.transport.read_on()
+    reply(worker, asker, 1, b"the rest")
+    world.settle()
+    assert [answer.payload[0] for answer in asker.read().arrivals] == [0, 1]
+    assert [(error.code, error.correlation) for error in asker.reader.errors] == [(Code.QUEUE_FULL, 1)]
+    assert not worker.news().errors
+    assert nothing_is_left(world)
+
+
+def test_a_reply_that_is_wrong_ends_the_request() -> None:
+    world, asker, replier = pair()
+    ask(asker, 1)
+    frame = bytearray(data_frame(Opcode.REPLY, peer_of(asker), 1, bytes(8)))
+    frame[36] = 9  # the descriptor says nine bytes
+    replier.send(bytes(frame))
+    for peer in (asker, replier):
+        assert [(error.code, error.correlation) for error in peer.read().errors] == [(Code.SIZE_MISMATCH, 1)]
+    assert nothing_is_left(world)
+
+
 def test_a_request_that_came_too_late_goes_to_nobody() -> None:
     world, asker, replier = pair()
     ask(asker, 1, deadline_ns=START_NS - 1)
