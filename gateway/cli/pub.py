@@ -16,6 +16,7 @@ from gateway.cli import text
 from gateway.cli.array_file import read_arrays
 from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
 from gateway.client import TransmissionResult, connect
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import Array
 
@@ -35,6 +36,14 @@ def pub(
             metavar="KIND",
             case_sensitive=False,
             help="state, event, collaboration or control. Without it: the stream's own, or state for a new one.",
+        ),
+    ] = None,
+    durability: Annotated[
+        Durability | None,
+        typer.Option(
+            metavar="LEVEL",
+            case_sensitive=False,
+            help="memory, os or fsync: what the message outlives. Without it: as the stream, or memory for a new one.",
         ),
     ] = None,
     codec: Annotated[
@@ -72,6 +81,7 @@ def pub(
                     stream,
                     arrays,
                     kind=kind,
+                    durability=durability,
                     headers=headers,
                     codec=codec,
                     progress=lambda sent, total: progress.update(task, completed=sent, total=total),
@@ -114,7 +124,7 @@ def summary(result: TransmissionResult, nbytes: int) -> str:
     return (
         f"offset {result.offset}: {text.size(nbytes)} sent as {text.size(result.bytes_transmitted)}"
         f" (ratio {result.compression_ratio:.2f}), {text.rate(nbytes, result.latency_s) / 1e6:.1f} MB/s,"
-        f" latency {text.duration(result.latency_s)}, quality {result.quality_score:.2f}"
+        f" latency {text.duration(result.latency_s)}, quality {result.quality_score:.2f}, {result.durability}"
     )
 
 

@@ -1,7 +1,8 @@
 """The Python SDK: ``connect`` for asyncio, ``sync.connect`` for programs without a loop."""
 
 from gateway.client import sync
-from gateway.client.client import Client, Connecting, connect
+from gateway.client.client import Client
+from gateway.client.connecting import Connecting, connect
 from gateway.client.core import ClientState
 from gateway.client.inbox import Inbox, Request
 from gateway.client.message import Message, RecordBatch

@@ -49,10 +49,10 @@ class Alias:
 
     def opening(self) -> bytes:
         """The OPEN frame, to be sent before the first message."""
-        kind, schema = self.declared
+        kind, schema, durability = self.declared
         fields = None if schema is None else schema.fields()
         return write_session(
-            Open(self.number, self.name, kind, schema=fields, producer=self.producer, sequence=self.sequence)
+            Open(self.number, self.name, kind, durability, fields, producer=self.producer, sequence=self.sequence)
         )
 
     async def answered(self) -> StreamInfo:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Final, Self
 
 from gateway.client.batcher import Batcher
 from gateway.client.codec_choice import AUTO
@@ -14,7 +14,7 @@ from gateway.client.core import ClientState, Core
 from gateway.client.declaration import SchemaLike
 from gateway.client.inbox import Inbox
 from gateway.client.message import Message
-from gateway.client.options import Options, Progress, Report, Settings
+from gateway.client.options import Options, Progress, Report
 from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap
@@ -29,7 +29,7 @@ BUFFER_BYTES: Final = 64 * 1024 * 1024
 
 
 class Client:
-    """A connection to a gateway, kept up over losses. Made by :func:`connect`; to be used on the loop that made it."""
+    """A connection to a gateway, kept up over losses. Made by ``connect``; to be used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:
         loop = asyncio.get_running_loop()
@@ -42,7 +42,12 @@ class Client:
             full=publisher.flush,
         )
 
-    async def _open(self) -> Self:
+    async def open(self) -> Self:
+        """Connect, once; called by :class:`~gateway.client.connecting.Connecting`.
+
+        Raises:
+            ConnectionFailed: there is no connection.
+        """
         await self._core.open(self._batcher)
         return self
 
@@ -91,6 +96,7 @@ class Client:
         value: object,
         *,
         kind: str | None = None,
+        durability: str | None = None,
         headers: Headers = None,
         codec: str = AUTO,
         progress: Progress | None = None,
@@ -112,6 +118,9 @@ class Client:
                 array is not copied: do not change it before this returns.
             kind: ``state``, ``event``, ``collaboration`` or ``control``. None: what the stream is, or ``state`` for a
                 new one.
+            durability: what the message is to outlive, once it is acknowledged: ``memory`` nothing, ``os`` the gateway,
+                ``fsync`` the machine. None: what the stream has, or ``memory`` for a new one. It belongs to the stream,
+                and needs a gateway with a store.
             headers: JSON values by name, up to 64 KiB.
             codec: ``auto`` samples what pays; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
             progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
@@ -131,7 +140,7 @@ class Client:
             Where the message stands in its stream, and how the transmission went.
 
         Raises:
-            UsageError: the value, headers, kind, codec, region or schema cannot be used.
+            UsageError: the value, headers, kind, durability, codec, region or schema cannot be used.
             RequestRefused: the gateway refused the message; ``code`` says why.
             RequestTimeout: see ``timeout_s``. The message may have been taken or not.
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
@@ -141,6 +150,7 @@ class Client:
             stream,
             value,
             kind=kind,
+            durability=durability,
             headers=headers,
             codec=codec,
             progress=progress,
@@ -355,44 +365,3 @@ class Client:
             ConnectionFailed: the connection was lost.
         """
         return await self._core.authenticate(token)
-
-
-class Connecting:
-    """What :func:`connect` returns: await it for a client, or use it with ``async with``."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._client: Client | None = None
-
-    def __await__(self) -> Generator[Any, None, Client]:
-        return self._connect().__await__()
-
-    async def __aenter__(self) -> Client:
-        self._client = await self._connect()
-        return self._client
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._client is not None:
-            await self._client.close()
-
-    async def _connect(self) -> Client:
-        return await Client(self._options)._open()
-
-
-def connect(url: str, **settings: Unpack[Settings]) -> Connecting:
-    """Connect to a gateway: ``async with connect("ws://127.0.0.1:8765") as client``, or ``await connect(...)``.
-
-    One attempt is made; a connection that is lost later is opened again by itself (``spec/client.md`` section 3).
-
-    Args:
-        url: ``ws://host:port``, or ``wss://`` for TLS.
-        settings: see :class:`gateway.client.options.Options`, which has the defaults.
-
-    Raises, on awaiting or entering:
-        InvalidArgument: a URL or setting that cannot be used.
-        ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
-        ConnectionFailed: nobody answers, or no gateway; says what to check.
-    """
-    return Connecting(Options(url, **settings))

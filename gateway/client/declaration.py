@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.schema import Schema
 
@@ -18,23 +19,29 @@ class Declaration(NamedTuple):
 
     kind: Kind | None = None
     schema: Schema | None = None
+    durability: Durability | None = None
 
     def over(self, earlier: Declaration) -> Declaration:
         """This, and what it leaves open as it was said earlier."""
-        return Declaration(self.kind or earlier.kind, self.schema or earlier.schema)
+        return Declaration(
+            self.kind or earlier.kind, self.schema or earlier.schema, self.durability or earlier.durability
+        )
 
     def within(self, said: Declaration) -> bool:
         """Whether all of it has been said."""
-        return self.kind in (None, said.kind) and self.schema in (None, said.schema)
+        return all(own in (None, other) for own, other in zip(self, said, strict=True))
 
     def holds(self, info: StreamInfo) -> bool:
         """Whether the stream is so; False if something has yet to be declared.
 
         Raises:
-            RequestRefused: ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``, it is something else.
+            RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``SCHEMA_MISMATCH``, it is something else.
         """
         if self.kind not in (None, info.kind):
             raise RequestRefused(Code.KIND_MISMATCH, f"stream {info.stream} is {info.kind}, not {self.kind}")
+        if self.durability not in (None, info.durability):
+            problem = f"stream {info.stream} has durability {info.durability}, not {self.durability}"
+            raise RequestRefused(Code.DURABILITY_MISMATCH, problem)
         if self.schema is None or info.schema is None:
             return self.schema is None
         known = Schema.parse(info.schema)
@@ -46,6 +53,20 @@ class Declaration(NamedTuple):
 
 ANYTHING: Final = Declaration()
 """What says nothing."""
+
+
+def durability_of(durability: str | None) -> Durability | None:
+    """The durability that a caller names.
+
+    Raises:
+        InvalidArgument: there is no such durability.
+    """
+    if durability is None:
+        return None
+    try:
+        return Durability(durability)
+    except ValueError:
+        raise InvalidArgument(f"unknown durability {durability!r}; known are {', '.join(Durability)}") from None
 
 
 def schema_of(schema: SchemaLike) -> Schema | None:

@@ -161,6 +161,9 @@ class Job:
                 raise
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
+        finally:
+            # Nobody waits: what comes now, such as another part of a reply, moves no time limit.
+            self._deadline = None
 
     def latency_s(self) -> float:
         """Time since the call."""

@@ -13,7 +13,7 @@ from gateway.client.alias import Alias
 from gateway.client.batcher import Batcher, Parcel
 from gateway.client.codec_choice import parse_codec
 from gateway.client.content import Content, Headers, content_of, kind_of
-from gateway.client.declaration import Declaration, SchemaLike, schema_of
+from gateway.client.declaration import Declaration, SchemaLike, durability_of, schema_of
 from gateway.client.job import Job
 from gateway.client.options import Progress
 from gateway.client.outlet import Outlet
@@ -23,6 +23,7 @@ from gateway.client.session import CORKED_BYTES, Session
 from gateway.client.stream_lane import StreamLane
 from gateway.errors import ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
+from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Error
@@ -61,6 +62,7 @@ class Publisher:
         value: object,
         *,
         kind: str | None,
+        durability: str | None,
         headers: Headers,
         codec: str,
         progress: Progress | None,
@@ -74,7 +76,7 @@ class Publisher:
         started_s = time.perf_counter()
         self._outlet.check()
         lane = self._lane(stream)
-        declaration = Declaration(kind_of(kind), schema_of(schema))
+        declaration = Declaration(kind_of(kind), schema_of(schema), durability_of(durability))
         self._flush_stream(stream)
         content, extensions = _laid_out(lane, value, headers, declaration, region, tensor)
         now_ns = self._now_ns()
@@ -162,7 +164,7 @@ class Publisher:
             return
         for sequence, job in alias.settle(ack.sequence, ack.count):
             if not job.abandoned:
-                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence)))
+                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence), ack.durability))
 
     def refused(self, error: Error, alias: Alias) -> None:
         """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
@@ -197,7 +199,7 @@ class Publisher:
         if self._batcher is not None and (dropped := self._batcher.fail(error)):
             self._outlet.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
 
-    def _result(self, job: Job, alias: Alias, offset: int) -> TransmissionResult:
+    def _result(self, job: Job, alias: Alias, offset: int, durability: Durability) -> TransmissionResult:
         latency_s = job.latency_s()
         rtt_ns = alias.session.clock.rtt_ns or 0
         return TransmissionResult(
@@ -207,6 +209,7 @@ class Publisher:
             compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
             latency_s=latency_s,
             quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
+            durability=durability,
         )
 
 
@@ -230,7 +233,7 @@ def _laid_out(
         if tensor is not None:
             raise InvalidArgument(f"tensor={tensor!r} says which tensor region= changes: name the region as well")
         return content_of(value, headers), None
-    kind, schema = declaration
+    kind, schema, _ = declaration
     shape = lane.shape_of(tensor or "", schema)
     content, place = patch_of(value, region, tensor, shape, kind, headers)
     return content, Extensions(region=place.extents)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from gateway.ids import Epoch, Offset
+from gateway.protocol.durability import Durability
 
 GOODPUT_FROM_BYTES: Final = 64 * 1024
 """Publishes below this say something of the round trip, not of the goodput (spec section 15)."""
@@ -27,6 +28,8 @@ class TransmissionResult:
     """From the call of ``publish`` to the acknowledgement."""
     quality_score: float
     """0 to 1: the time this would have taken on the link at its best, over the time it took (spec section 15)."""
+    durability: Durability
+    """What the message outlives: ``memory`` nothing, ``os`` the gateway, ``fsync`` the machine."""
 
 
 class LinkQuality:

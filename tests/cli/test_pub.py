@@ -16,6 +16,7 @@ from gateway.cli.pub import nbytes_of, parse_headers, summary
 from gateway.client import TransmissionResult
 from gateway.client.sync import connect
 from gateway.ids import Epoch, Offset
+from gateway.protocol.durability import Durability
 
 
 @pytest.fixture
@@ -30,7 +31,8 @@ def test_it_publishes_a_file(url: str, file: str, capsys: pytest.CaptureFixture[
     assert run(["pub", "pub/weights", file, "--url", url, *options]) == ExitCode.OK
     captured = capsys.readouterr()
     assert re.fullmatch(
-        r"pub/weights offset 0: 1\.6 MB sent as \S+ kB \(ratio \d+\.\d\d\), \S+ MB/s, latency .*, quality \d\.\d\d\n",
+        r"pub/weights offset 0: 1\.6 MB sent as \S+ kB \(ratio \d+\.\d\d\), \S+ MB/s, latency .*, quality \d\.\d\d,"
+        r" memory\n",
         captured.out,
     )
     assert captured.err == ""
@@ -99,8 +101,8 @@ def test_headers() -> None:
 
 
 def test_summary() -> None:
-    result = TransmissionResult(Offset(3), Epoch(1), 1_000_000, 2.0, 0.01, 0.5)
+    result = TransmissionResult(Offset(3), Epoch(1), 1_000_000, 2.0, 0.01, 0.5, Durability.OS)
     assert summary(result, 2_000_000) == (
-        "offset 3: 2.0 MB sent as 1.0 MB (ratio 2.00), 200.0 MB/s, latency 10.00 ms, quality 0.50"
+        "offset 3: 2.0 MB sent as 1.0 MB (ratio 2.00), 200.0 MB/s, latency 10.00 ms, quality 0.50, os"
     )
     assert nbytes_of({"w": np.zeros(3), "b": np.zeros(1)}) == nbytes_of(np.zeros(4)) == 32

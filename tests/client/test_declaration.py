@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.client.declaration import ANYTHING, Declaration, schema_of
+from gateway.client.declaration import ANYTHING, Declaration, durability_of, schema_of
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.schema import Schema
 
@@ -52,3 +53,18 @@ def test_schemas_as_callers_give_them() -> None:
         schema_of({"dtype": "f4", "shape": []})
     with pytest.raises(InvalidArgument, match="a schema is a mapping"):
         schema_of([64, None])  # type: ignore[arg-type]
+
+
+def test_what_messages_are_to_outlive() -> None:
+    stored = Declaration(durability=Durability.FSYNC)
+    told = StreamInfo(7, "wf/a", Kind.EVENT, 1, 0, durability=Durability.FSYNC)
+    assert ANYTHING.over(stored) == stored
+    assert stored.within(stored)
+    assert not stored.within(ANYTHING)
+    assert stored.holds(told)
+    with pytest.raises(RequestRefused, match="has durability fsync, not os") as refusal:
+        Declaration(durability=Durability.OS).holds(told)
+    assert refusal.value.code == Code.DURABILITY_MISMATCH
+    assert (durability_of(None), durability_of("os")) == (None, Durability.OS)
+    with pytest.raises(InvalidArgument, match="unknown durability 'disk'; known are memory, os, fsync"):
+        durability_of("disk")

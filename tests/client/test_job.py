@@ -71,3 +71,13 @@ async def test_restarting_forgets_what_was_sent() -> None:
     again.frame_bytes, again.payload_sent_bytes, again.ended = 10, 8, True
     again.restart()
     assert (again.frame_bytes, again.payload_sent_bytes, again.ended) == (0, 0, False)
+
+
+async def test_what_moves_between_two_waits_moves_no_time_limit() -> None:
+    streamed = job()
+    part = asyncio.get_running_loop().create_future()
+    part.set_result("part")
+    assert await streamed.wait(part, 1, "a part") == "part"
+    streamed.touch()
+    streamed.finish("last")
+    assert await streamed.result(1, "it") == "last"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from gateway.client import Client, connect
 from gateway.errors import Code, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.durability import Durability
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Ack
@@ -51,6 +53,19 @@ async def test_one_run_acknowledges_many(scripted: ScriptedGateway) -> None:
         peer.send(Ack(alias=0, count=1, sequence=4, offset=20).write())
         result = await publishing[3]
         assert (result.offset, result.epoch) == (20, 5)
+
+
+async def test_what_a_message_is_to_outlive_is_declared_and_told(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, _):
+        publishing = asyncio.ensure_future(client.publish("wf/x", 1, kind="event", durability="fsync"))
+        opening = (await peer.next(Opcode.OPEN)).session()
+        assert isinstance(opening, Open)
+        assert (opening.kind, opening.durability) == (Kind.EVENT, Durability.FSYNC)
+        peer.send(replace(info(0, Kind.EVENT), durability=Durability.FSYNC), Ack(0, 1, 1, 0, Durability.FSYNC).write())
+        assert (await publishing).durability == "fsync"
+        with pytest.raises(RequestRefused) as refused:
+            await client.publish("wf/x", 2, durability="os")
+        assert refused.value.code == Code.DURABILITY_MISMATCH
 
 
 async def test_acknowledgements_of_nothing_are_skipped(scripted: ScriptedGateway) -> None:

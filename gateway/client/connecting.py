@@ -1,0 +1,51 @@
+"""How a program comes to its client (``spec/client.md`` section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Unpack
+
+from gateway.client.client import Client
+from gateway.client.options import Options, Settings
+
+
+class Connecting:
+    """What :func:`connect` returns: await it for a client, or use it with ``async with``."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._client: Client | None = None
+
+    def __await__(self) -> Generator[Any, None, Client]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Client:
+        self._client = await self._connect()
+        return self._client
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def _connect(self) -> Client:
+        return await Client(self._options).open()
+
+
+def connect(url: str, **settings: Unpack[Settings]) -> Connecting:
+    """Connect to a gateway: ``async with connect("ws://127.0.0.1:8765") as client``, or ``await connect(...)``.
+
+    One attempt is made; a connection that is lost later is opened again by itself (``spec/client.md`` section 3).
+
+    Args:
+        url: ``ws://host:port``, or ``wss://`` for TLS.
+        settings: see :class:`gateway.client.options.Options`, which has the defaults.
+
+    Raises, on awaiting or entering:
+        InvalidArgument: a URL or setting that cannot be used.
+        ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
+        ConnectionFailed: nobody answers, or no gateway; says what to check.
+    """
+    return Connecting(Options(url, **settings))
