@@ -155,7 +155,7 @@ class Intake:
         self._unfinished.touch(inbound)
         index = len(inbound.message.chunks)
         inbound.fanout.chunk(inbound.message, StoredChunk(chunk.encoding, chunk.data), inbound.itemsize)
-        if _is_durable(inbound.message):
+        if _is_staged(inbound.message):
             self._gate.stage(session.connection, inbound.message, index)
 
     def end(self, session: Session, end: End) -> None:
@@ -323,7 +323,7 @@ class Intake:
         if inbound.window is not None and inbound.session is not None:
             inbound.window.refuse(inbound.sequence, 1, code)
         inbound.fanout.abort(inbound.message, code)
-        if _is_durable(inbound.message):
+        if _is_staged(inbound.message):
             self._gate.discard(inbound.message)
         if inbound.undo is not None:
             inbound.undo()
@@ -392,5 +392,7 @@ def _check_chunk(inbound: Inbound, chunk: Chunk) -> None:
         raise RequestRefused(Code.BROKEN_TRANSFER, problem)
 
 
-def _is_durable(message: LargeMessage) -> bool:
-    return isinstance(message.source, Stream) and message.source.durable
+def _is_staged(message: LargeMessage) -> bool:
+    """Whether its chunks are stored as they come. Of a patch they are not: what is stored is the state."""
+    durable = isinstance(message.source, Stream) and message.source.durable
+    return durable and not isinstance(message, LargePatch)

@@ -69,8 +69,6 @@ class Patching:
         if opcode != Opcode.MESSAGE or len(meta.specs) != 1:
             met = "a record batch" if opcode != Opcode.MESSAGE else f"a message of {len(meta.specs)} tensors"
             raise _refused(f"{where} in {met}: a patch is a message of one tensor")
-        if stream.durable:
-            raise _refused(f"{where}, which outlives the gateway (durability {stream.durability}): publish it whole")
         newest = stream.latest
         if newest is None:
             raise _refused(f"{where}, which holds no state yet: publish it whole first")
@@ -180,6 +178,7 @@ class Patching:
             waiting[then] = None
             return
         self._waiting[patch] = {then: None}
+        patch.expect()
 
         def finish(result: T | BaseException) -> None:
             done(result)

@@ -180,8 +180,7 @@ class Patch:
             What gives the payload, read-only, in a buffer of its own. It raises ``RequestRefused(CORRUPT_PAYLOAD)`` if
             the last whole version does not decode; a patch that does not changes nothing.
         """
-        # What is published from now on waits for this one. Collected on the loop's thread, where versions are settled.
-        self.waiting_bytes = self.waiting_changes = 0
+        # Collected here, on the loop's thread, where versions are settled.
         changes = [self.change]
         before = self._before
         while (earlier := patch_of(before)) is not None and earlier._payload is None:
@@ -189,6 +188,28 @@ class Patch:
             before = earlier._before
         start = before if earlier is None else earlier._payload
         return partial(_merged, start, self.specs, tuple(reversed(changes)), f"{self.source.name} to {self.offset}")
+
+    def expect(self) -> None:
+        """The version is being made whole: what is published from now on waits for this one."""
+        self.waiting_bytes = self.waiting_changes = 0
+
+    def making(self) -> Callable[[], Newest]:
+        """The work of making the version whole for whoever keeps it elsewhere, for any thread.
+
+        Returns:
+            What gives the version, without a number for its transfer. If the last whole version does not decode it has
+            no tensors.
+        """
+        merging = self.merging()
+
+        def work() -> Newest:
+            try:
+                return self._whole(merging(), 0)
+            except RequestRefused as refusal:
+                logger.warning("version %d of %s cannot be made whole: %s", self.offset, self.source.name, refusal)
+                return self._as_run(write_meta(()), memoryview(b""))
+
+        return work
 
     def settle(self, result: memoryview | BaseException, transfer: int) -> None:
         """The version's payload is there, or will not be.
@@ -205,13 +226,16 @@ class Patch:
             self.whole = Gap(self.source.id, Code.CORRUPT_PAYLOAD, self.offset, self.offset)
             return
         self._payload = result
-        meta = write_meta(self.specs) + self._headers
-        self.whole = self._as_run(meta, result) if self._chunk_bytes is None else self._as_large(meta, result, transfer)
+        self.whole = self._whole(result, transfer)
 
     @property
     def chunked(self) -> bool:
         """Whether the whole state goes out in chunks: it does if it was published so."""
         return self._chunk_bytes is not None
+
+    def _whole(self, payload: memoryview, transfer: int) -> Newest:
+        meta = write_meta(self.specs) + self._headers
+        return self._as_run(meta, payload) if self._chunk_bytes is None else self._as_large(meta, payload, transfer)
 
     def _as_run(self, meta: bytes, payload: memoryview) -> Run:
         buffers = write_data(

@@ -22,7 +22,7 @@ from gateway.protocol.regions import Region
 from gateway.protocol.tensors import Array, payload_buffers, spec_of, view_tensors
 from gateway.protocol.views import View
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, DATA_ROUTE, ROUTE_AT, Opcode
-from gateway.streams.state import patch_of
+from gateway.streams.state import LargePatch, patch_of
 from tests.connections.frames import START_NS
 from tests.connections.memory import World
 from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver, TextReceiver
@@ -34,6 +34,9 @@ SMALL = (8, 12)
 LARGE = (160, 120)
 """Made whole in a thread."""
 LZ4 = Chain(codec="lz4")
+
+
+STEPS = ["whole", "stall", "read on", "turn", "work", "work", "store", "join"]
 
 
 def filled(shape: tuple[int, ...], value: int) -> Array:
@@ -246,16 +249,9 @@ def test_a_tensor_that_the_state_does_not_have() -> None:
     assert "the state has no tensor 'w', its tensors are: ''" in publisher.peer.read().errors[0].message
 
 
-@pytest.mark.parametrize(
-    ("kind", "durability", "problem"),
-    [
-        (Kind.EVENT, Durability.MEMORY, "kind event"),
-        (Kind.STATE, Durability.MEMORY, "holds no state yet"),
-        (Kind.STATE, Durability.OS, "outlives the gateway (durability os)"),
-    ],
-)
-def test_only_a_state_that_is_there_in_memory_takes_patches(kind: Kind, durability: Durability, problem: str) -> None:
-    world = World(store=StepStore(), durability=durability)
+@pytest.mark.parametrize(("kind", "problem"), [(Kind.EVENT, "kind event"), (Kind.STATE, "holds no state yet")])
+def test_only_a_state_that_is_there_takes_patches(kind: Kind, problem: str) -> None:
+    world = World()
     peer = world.publisher("wf/a", kind=kind)
     extensions = Extensions(region=Region.of(np.s_[0:1]).extents)
     meta = write_meta([spec_of(np.zeros(1, np.uint8))])
@@ -397,6 +393,34 @@ def test_who_unsubscribes_while_a_version_is_made_whole_gets_nothing_more() -> N
     assert plain.read().arrivals == []
 
 
+@pytest.mark.parametrize("chunked", [False, True], ids=["in one frame", "in chunks"])
+def test_a_patch_to_a_durable_state_is_stored_first_and_changes_what_is_still_being_stored(chunked: bool) -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.OS)
+    publisher = Publisher(world)
+    receiver = Receiver(world.subscriber(STREAM, codecs=PATCH_CODECS))
+    publisher.whole(filled(LARGE, 0), chunked=chunked)
+    for row in range(3):
+        publisher.patch(np.s_[row : row + 40, :], row + 1, chunked=chunked)
+    world.settle()
+    receiver.read()
+    assert receiver.versions == {}
+    # Of a patch the chunks are not stored as they come: what is stored is the state.
+    assert all(not isinstance(message, LargePatch) for message, _ in store.staged)
+    store.commit(2)
+    world.settle()
+    receiver.read()
+    assert sorted(receiver.versions) == [0, 1]
+    store.fail()
+    assert publisher.peer.read().codes == [Code.QUEUE_FULL] * 2
+    del publisher.versions[2:]
+    publisher.patch(np.s_[0, :], 9)
+    store.commit()
+    world.settle()
+    check(publisher, receiver)
+    assert receiver.patches == 2
+
+
 def test_a_patch_that_a_producer_sends_again_is_applied_once() -> None:
     world = World()
     publisher = Publisher(world)
@@ -436,7 +460,8 @@ def test_views_are_made_of_the_whole_state(shape: tuple[int, ...]) -> None:
 @given(st.data(), st.sampled_from([SMALL, LARGE, (4100,), (), (0, 3)]))
 @settings(max_examples=100, deadline=None)
 def test_any_sequence_gives_everybody_what_numpy_makes_of_it(data: st.DataObject, shape: tuple[int, ...]) -> None:
-    world = World()
+    store = StepStore() if data.draw(st.booleans()) else None
+    world = World(store=store, durability=Durability.MEMORY if store is None else Durability.OS)
     publisher = Publisher(world)
     another = Publisher(world, publisher)
     publisher.whole(filled(shape, 0), chunked=data.draw(st.booleans()))
@@ -451,7 +476,7 @@ def test_any_sequence_gives_everybody_what_numpy_makes_of_it(data: st.DataObject
     for value in range(1, data.draw(st.integers(1, 25))):
         who = data.draw(st.sampled_from([publisher, another]))
         chunked, chain = data.draw(st.booleans()), data.draw(st.sampled_from([PLAIN, LZ4]))
-        match data.draw(st.sampled_from(["patch"] * 4 + ["whole", "stall", "read on", "turn", "work", "work", "join"])):
+        match data.draw(st.sampled_from(["patch"] * 4 + STEPS)):
             case "patch":
                 who.patch(data.draw(keys(publisher.versions[-1].shape)), value, chunked=chunked, chain=chain)
             case "whole":
@@ -464,12 +489,16 @@ def test_any_sequence_gives_everybody_what_numpy_makes_of_it(data: st.DataObject
                 world.turn()
             case "work" if len(world.workers):
                 world.workers.step(data.draw(st.integers(0, len(world.workers) - 1)))
+            case "store" if store is not None and store.waiting:
+                store.commit(data.draw(st.integers(1, len(store.waiting))))
             case "join":
                 codecs = data.draw(st.sampled_from([(), ("patch",), PATCH_CODECS]))
                 receivers.append(Receiver(world.subscriber(STREAM, f"late-{value}", codecs=codecs)))
         for receiver in receivers:
             if data.draw(st.booleans()):
                 receiver.read()
+    if store is not None:
+        store.commit(len(store.waiting))
     for transport in stallers:
         transport.read_on()
     world.settle()
@@ -478,6 +507,6 @@ def test_any_sequence_gives_everybody_what_numpy_makes_of_it(data: st.DataObject
         receiver.read()
     world.settle()
     check(publisher, *receivers)
-    for receiver in receivers:
+    for receiver in receivers[:5]:  # who was there from the start
         conflated = 0 if (outbox := receiver.peer.session.connection.outbox) is None else outbox.conflated
-        assert conflated == receiver.offset - min(receiver.versions) + 1 - len(receiver.versions)
+        assert conflated == len(publisher.versions) - len(receiver.versions)

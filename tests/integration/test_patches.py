@@ -6,6 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,7 +18,11 @@ from gateway.app import Gateway
 from gateway.client import Client, Message, connect
 from gateway.client.sync import connect as connect_blocking
 from gateway.config import Settings
+from gateway.connections.core import CoreSettings
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.durability import Durability
+from gateway.protocol.names import compile_pattern
+from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.testing import running_gateway
 from tests.protocol.strategies import Array
 
@@ -192,3 +197,34 @@ async def test_messages_that_are_kept_do_not_change(pair: tuple[Client, Client])
     for message in kept:
         assert message.tensor[:, 0].tolist() == [row + 1 if row < message.offset else 0 for row in range(16)]
     assert kept[-1].tensor is also[-1].tensor
+
+
+@pytest.mark.parametrize("shape", [SMALL, LARGE], ids=["small", "large"])
+async def test_a_durable_state_is_whole_after_a_restart(tmp_path: Path, shape: tuple[int, int]) -> None:
+    rules = StreamRules([(compile_pattern("wf/*"), StreamConfig(durability=Durability.FSYNC))])
+    core = CoreSettings(rules=rules)
+    settings = Settings(admin_port=None, drain_deadline_s=2.0, store=f"sqlite:{tmp_path / 'streams.db'}", core=core)
+    state = np.zeros(shape, np.float32)
+    async with running_gateway(settings) as first, connect(first.url) as client:
+        await client.publish(STREAM, state)
+        # All at once: each is checked against the one before it, which may not be stored yet.
+        rows = [np.full(shape[1], row, np.float32) for row in range(1, 9)]
+        results = await asyncio.gather(
+            *[client.publish(STREAM, row, region=np.s_[at, :]) for at, row in enumerate(rows, start=1)]
+        )
+        assert [result.offset for result in results] == list(range(1, 9))
+        state[1:9] = np.stack(rows)
+        async with client.subscribe(STREAM) as messages:
+            np.testing.assert_array_equal((await anext(messages)).tensor, state)
+    async with (
+        running_gateway(settings) as second,
+        connect(second.url) as client,
+        client.subscribe(STREAM) as messages,
+    ):
+        restored = await anext(messages)
+        assert restored.offset == 8
+        np.testing.assert_array_equal(restored.tensor, state)
+        result = await client.publish(STREAM, np.full(shape[1], 5, np.float32), region=np.s_[0:1, 0 : shape[1]])
+        assert result.offset == 9
+        state[0] = 5
+        np.testing.assert_array_equal((await anext(messages)).tensor, state)

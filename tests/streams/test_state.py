@@ -146,6 +146,14 @@ def test_work_that_was_begun_is_not_disturbed_by_versions_that_become_whole() ->
     assert second.patch.whole is kept
 
 
+def test_who_keeps_a_version_elsewhere_makes_it_for_himself() -> None:
+    version = patched(whole_run(stream()), 1, np.s_[0])
+    work = version.patch.making()
+    np.testing.assert_array_equal(array_of(work())[0], [1] * 60)
+    assert version.patch.whole is None
+    assert version.patch.waiting_changes == 1
+
+
 def test_the_whole_version_has_the_headers_and_the_place_of_the_patch() -> None:
     version = patched(whole_run(stream()), 1, headers=write_meta([], {"step": 3})[8:])
     version.patch.settle(version.patch.merging()(), 0)
@@ -181,6 +189,7 @@ def test_a_state_that_does_not_decode_makes_all_versions_gaps() -> None:
         version.patch.settle(refusal.value, 0)
         assert version.patch.broken
         assert isinstance(version.patch.whole, Gap)
+        assert specs_of(patched(broken, 1).patch.making()()) == ()
         assert version.patch.whole.first == version.patch.offset
 
 
@@ -194,7 +203,7 @@ def test_it_is_time_to_make_a_state_whole_when_as_much_is_kept_as_it_is_large() 
     assert count == 4
     patch = patch_of(newest)
     assert patch is not None
-    patch.merging()
+    patch.expect()
     assert not patched(newest, 0).patch.due
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.streams.history import Entry
@@ -20,6 +20,13 @@ class Append:
     stream: Stream
     entry: Entry
     origin: Origin | None = None
+    whole: Callable[[], Entry] | None = None
+    """Makes what is kept of an entry that is a patch: the state."""
+
+    @property
+    def content(self) -> Entry:
+        """What is kept. Slow for a patch."""
+        return self.entry if self.whole is None else self.whole()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +49,23 @@ Change = Append | StageChunk | Discard
 
 def rows_for(appends: Sequence[Append]) -> list[MessageRow]:
     """The rows that appends become; of streams that keep their newest message only, that one."""
-    newest: dict[Stream, MessageRow] = {}
+    last_of = {append.stream: append for append in appends if append.stream.keeps_newest_only}
+    all_origins: dict[Stream, list[Origin]] = {stream: [] for stream in last_of}
+    newest: list[MessageRow] = []
     rows: list[MessageRow] = []
     runs: list[tuple[Stream, Run, Origin | None]] = []
-    for stream, entry, origin in [(append.stream, append.entry, append.origin) for append in appends]:
-        origins = [] if origin is None else [origin]
-        if stream.keeps_newest_only:
+    for append in appends:
+        stream, origin = append.stream, append.origin
+        origins = all_origins.get(stream, [])
+        if origin is not None:
+            origins.append(origin)
+        if stream in last_of and append is not last_of[stream]:
+            continue
+        entry = append.content
+        if stream in last_of:
             content = entry.newest() if isinstance(entry, Run) else entry
             first, last = offsets_of(content)
-            known = newest[stream].origins if stream in newest else []
-            newest[stream] = MessageRow(
-                stream, first, last - first + 1, held_bytes_of(content), known + origins, content
-            )
+            newest.append(MessageRow(stream, first, last - first + 1, held_bytes_of(content), origins, content))
         elif isinstance(entry, Run):
             runs.append((stream, entry, origin))
         else:
@@ -61,4 +73,4 @@ def rows_for(appends: Sequence[Append]) -> list[MessageRow]:
             rows += rows_of(runs)
             runs = []
             rows.append(MessageRow(stream, offsets_of(entry)[0], 1, held_bytes_of(entry), origins, entry))
-    return [*rows, *rows_of(runs), *newest.values()]
+    return [*rows, *rows_of(runs), *newest]

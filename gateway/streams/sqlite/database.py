@@ -224,10 +224,22 @@ class Database:
             if row.stream.keeps_newest_only:
                 gone += self._delete(row.stream.id, row.first)
             if isinstance(row.content, LargeMessage):
-                large_id = self._large_id(row.content)
+                large_id = self._stored_large(row.content)
                 connection.execute(INSERT_LARGE, large_values(large_id, row.content))
                 connection.execute(INSERT_MESSAGE, row.values(now_ns, large_id))
         connection.executemany(INSERT_MESSAGE, [row.values(now_ns) for row in rows if isinstance(row.content, Run)])
+
+    def _stored_large(self, message: LargeMessage) -> int:
+        """The id of a large message whose chunks are stored: now, if it was made here of a patch."""
+        staged = self._large.get(message)
+        if staged is not None:
+            return staged
+        large_id: int = self._next_large
+        self._next_large += 1
+        self._connection.executemany(
+            INSERT_CHUNK, [chunk_values(large_id, index, chunk) for index, chunk in enumerate(message.chunks)]
+        )
+        return large_id
 
     def _large_id(self, message: LargeMessage) -> int:
         large_id = self._large.get(message)

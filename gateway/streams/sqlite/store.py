@@ -19,6 +19,7 @@ from gateway.streams.sqlite.lock import FileLock
 from gateway.streams.sqlite.rows import read_entries, read_newest, read_origins
 from gateway.streams.sqlite.schema import connect_reader
 from gateway.streams.sqlite.writer import Writer
+from gateway.streams.state import patch_of
 from gateway.streams.stream import Stream
 
 Submit = Callable[[Callable[[], Sequence[Entry]], Callable[[Sequence[Entry] | BaseException], None]], None]
@@ -90,7 +91,8 @@ class SqliteStreamStore:
         self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None
     ) -> None:
         """See the port."""
-        self._writer.put(Append(stream, entry, origin), done)
+        patch = patch_of(entry)
+        self._writer.put(Append(stream, entry, origin, None if patch is None else patch.making()), done)
 
     def stage(self, message: LargeMessage, index: int) -> None:
         """See the port."""

@@ -14,6 +14,7 @@ from gateway.errors import StoreFailed
 from gateway.streams.run import Run
 from gateway.streams.sqlite.changes import Append, Change, StageChunk
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
+from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -159,6 +160,8 @@ def _size_of(change: Change) -> int:
     match change:
         case Append(entry=Run() as run):
             return run.size
+        case Append(entry=LargePatch() as patch):
+            return patch.received_bytes
         case StageChunk(message=message, index=index):
             return len(message.chunks[index].data)
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from queue import SimpleQueue
 
+import numpy as np
 import pytest
 
 from gateway.errors import StoreFailed
@@ -17,10 +18,13 @@ from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.store import SqliteStreamStore
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of, offsets_in, run_of
 from tests.streams.sqlite.streams import BOOT, NOW_NS, offsets
+from tests.streams.test_state import STATE as STATE_ARRAY
+from tests.streams.test_state import array_of, patched, whole_large, whole_run
 
 TIMEOUT_S = 60
 PLENTY = 2**40
@@ -162,3 +166,29 @@ def test_a_read_that_fails_is_told(path: Path) -> None:
     second.calls.get(timeout=TIMEOUT_S)()
     assert isinstance(results[0], Exception)
     second.store.close()
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["in one frame", "in chunks"])
+def test_a_state_that_was_patched_comes_back_whole(path: Path, large: bool) -> None:
+    bench = Bench(path)
+    stream = bench.open(STATE, Kind.STATE)
+    whole: Entry = whole_large(stream) if large else whole_run(stream)
+    if isinstance(whole, LargeMessage):
+        for index in range(len(whole.chunks)):
+            bench.store.stage(whole, index)
+    bench.append(stream, whole)
+    expected = STATE_ARRAY.copy()
+    for row in range(3):
+        assert stream.newest is not None
+        bench.append(stream, patched(stream.newest, row, np.s_[row]))
+        expected[row] = row
+    bench.store.close()
+    again = Bench(path)
+    restored = again.streams.get(STATE)
+    assert restored is not None
+    assert restored.next_offset == 4
+    assert restored.newest is not None
+    assert offsets_of(restored.newest) == (3, 3)
+    assert isinstance(restored.newest, LargeMessage) == large
+    np.testing.assert_array_equal(array_of(restored.newest), expected)
+    again.store.close()
