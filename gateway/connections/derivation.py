@@ -7,15 +7,15 @@ view's rate, is conflated before it is computed.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.connections.fanout import Fanout
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.recode import last_record
 from gateway.connections.session import Session
+from gateway.connections.view_queue import ViewQueue, Waiting
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
@@ -24,7 +24,7 @@ from gateway.protocol.transfers import ChunkPlan, split_payload
 from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.run import Run
-from gateway.streams.span import held_bytes_of, offsets_of
+from gateway.streams.span import offsets_of
 from gateway.streams.state import patch_of
 from gateway.streams.view import Misfit, Part, Shown, ShownLarge, show
 
@@ -32,12 +32,6 @@ logger = logging.getLogger(__name__)
 
 LAGGING_INTERVAL_S: Final = 0.25
 """How often a ``state`` is computed while all receivers are behind: what they do not get is not worth a thread."""
-
-QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""What may wait of an ``event`` stream for threads that do not keep up; past it the oldest are dropped, told by GAP."""
-
-JOB_BYTES: Final = 1024 * 1024
-"""What is computed at a time of an ``event`` stream, if there is more."""
 
 Entry = Run | LargeMessage
 
@@ -61,12 +55,6 @@ class ViewSurroundings:
     policy: DeliveryPolicy
 
 
-class _Waiting(NamedTuple):
-    entry: Entry
-    last_only: bool
-    """Only the newest message in it is wanted."""
-
-
 class Derivation:
     """Computes a view.
 
@@ -78,7 +66,6 @@ class Derivation:
     Attributes:
         receivers: who gets it: by session, its subscriptions by the client's numbers.
         computed_entries: runs and large messages that were computed: once, however many receive them.
-        conflated_messages: versions that a newer one replaced before they were computed, or that the view does not fit.
         misfit: why it does not fit the last message that was computed; ``None``: it fits.
     """
 
@@ -87,12 +74,11 @@ class Derivation:
         "_closed",
         "_due_s",
         "_is_state",
+        "_left_out",
         "_queue",
-        "_queue_bytes",
         "_surroundings",
         "_timer",
         "computed_entries",
-        "conflated_messages",
         "fanout",
         "misfit",
         "receivers",
@@ -109,16 +95,21 @@ class Derivation:
         self.fanout = fanout
         self.receivers: dict[Session, set[int]] = {}
         self.computed_entries = 0
-        self.conflated_messages = 0
         self._surroundings = surroundings
         self._is_state = source.kind is Kind.STATE
-        self._queue: deque[_Waiting | Gap] = deque()
-        self._queue_bytes = 0
+        self._queue = ViewQueue(source.id, conflates=self._is_state)
+        self._left_out = 0
+        """Versions of a state that did not get into the queue, or that the view did not fit."""
         self._busy = False
         self._timer = False
         self.misfit: RequestRefused | None = None
         self._closed = False
         self._due_s = surroundings.clock.monotonic_s()
+
+    @property
+    def conflated_messages(self) -> int:
+        """Versions that a newer one replaced before they were computed, or that the view does not fit."""
+        return self._queue.conflated_messages + self._left_out
 
     @property
     def idle(self) -> bool:
@@ -127,20 +118,20 @@ class Derivation:
 
     def take_newest(self, entry: Entry) -> None:
         """Begin with the newest version that there is."""
-        self._put(_Waiting(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
+        self._put(Waiting(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
 
     def take(self, entry: Entry) -> None:
         """Messages of the stream have been delivered to its own receivers."""
         if not self._is_state:
-            self._put(_Waiting(entry.unpinned() if isinstance(entry, Run) else entry, last_only=False))
+            self._put(Waiting(entry.unpinned() if isinstance(entry, Run) else entry, last_only=False))
             return
         last_only = self.source.view.max_rate_hz is not None
         if last_only and isinstance(entry, Run):
             newest = entry.newest()
             # Of a record batch the last one only, which is cut out when it is computed.
-            self.conflated_messages += entry.count - 1
+            self._left_out += entry.count - 1
             entry = newest
-        self._put(_Waiting(entry, last_only))
+        self._put(Waiting(entry, last_only))
 
     def close(self) -> None:
         """Nobody receives it any more; what is being computed is dropped."""
@@ -148,34 +139,9 @@ class Derivation:
         self._queue.clear()
         self._surroundings.policy.forget(self.source)
 
-    def _put(self, waiting: _Waiting) -> None:
-        if self._is_state:
-            for older in self._queue:
-                assert isinstance(older, _Waiting)
-                self.conflated_messages += 1 if older.last_only else _count_of(older.entry)
-            self._queue.clear()
-            self._queue.append(waiting)
-        else:
-            self._queue.append(waiting)
-            self._queue_bytes += held_bytes_of(waiting.entry)
-            self._keep_bound()
+    def _put(self, waiting: Waiting) -> None:
+        self._queue.put(waiting)
         self._go_on()
-
-    def _keep_bound(self) -> None:
-        """Drop the oldest events, but for the newest, and leave a gap in their place."""
-        queue = self._queue
-        while self._queue_bytes > QUEUE_BYTES and len(queue) > 1:
-            head = queue.popleft()
-            gap = head if isinstance(head, Gap) else None
-            if gap is not None:
-                if len(queue) == 1:
-                    queue.appendleft(gap)
-                    return
-                head = queue.popleft()
-            assert isinstance(head, _Waiting)
-            self._queue_bytes -= held_bytes_of(head.entry)
-            first, last = offsets_of(head.entry)
-            queue.appendleft(Gap(self.source.id, Code.QUEUE_FULL, first if gap is None else gap.first, last))
 
     # Computing.
 
@@ -190,20 +156,20 @@ class Derivation:
                 clock.call_later(self._due_s - now_s, self._ring)
             return
         self._due_s = now_s + self._interval_s()
-        job = self._next_job()
+        job = self._queue.take()
         self._busy = True
         self._submit(job)
 
-    def _submit(self, job: list[_Waiting | Gap]) -> None:
+    def _submit(self, job: list[Waiting | Gap]) -> None:
         """Compute, when versions that came as patches are whole."""
         for place, waiting in enumerate(job):
-            patch = patch_of(waiting.entry) if isinstance(waiting, _Waiting) else None
+            patch = patch_of(waiting.entry) if isinstance(waiting, Waiting) else None
             if patch is None:
                 continue
             whole = patch.whole_for(None, partial(self._submit, job))
             if whole is None:
                 return
-            job[place] = whole if isinstance(whole, Gap) else _Waiting(whole, last_only=True)
+            job[place] = whole if isinstance(whole, Gap) else Waiting(whole, last_only=True)
         self._surroundings.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
 
     def _ring(self) -> None:
@@ -220,17 +186,7 @@ class Derivation:
             return max(interval_s, LAGGING_INTERVAL_S)
         return interval_s
 
-    def _next_job(self) -> list[_Waiting | Gap]:
-        job: list[_Waiting | Gap] = []
-        size = 0
-        while self._queue and size < JOB_BYTES:
-            waiting = self._queue.popleft()
-            job.append(waiting)
-            size += held_bytes_of(waiting.entry) if isinstance(waiting, _Waiting) else 0
-        self._queue_bytes = max(0, self._queue_bytes - size)
-        return job
-
-    def _compute(self, job: list[_Waiting | Gap]) -> list[Part | Gap]:
+    def _compute(self, job: list[Waiting | Gap]) -> list[Part | Gap]:
         """Runs in a thread."""
         parts: list[Part | Gap] = []
         for waiting in job:
@@ -243,18 +199,18 @@ class Derivation:
             parts += show(self.source.view, entry, self.source, self._surroundings.limits)
         return parts
 
-    def _computed(self, job: list[_Waiting | Gap], result: list[Part | Gap] | BaseException) -> None:
+    def _computed(self, job: list[Waiting | Gap], result: list[Part | Gap] | BaseException) -> None:
         self._busy = False
         if self._closed:
             return
         if isinstance(result, BaseException):
             result = self._failed(job, result)
-        self.computed_entries += sum([isinstance(waiting, _Waiting) for waiting in job])
+        self.computed_entries += sum([isinstance(waiting, Waiting) for waiting in job])
         for part in result:
             self._deliver(part)
         self._go_on()
 
-    def _failed(self, job: list[_Waiting | Gap], error: BaseException) -> list[Part | Gap]:
+    def _failed(self, job: list[Waiting | Gap], error: BaseException) -> list[Part | Gap]:
         ranges = [
             (waiting.first, waiting.last) if isinstance(waiting, Gap) else offsets_of(waiting.entry) for waiting in job
         ]
@@ -281,7 +237,7 @@ class Derivation:
             case Misfit(first, last, refusal):
                 self._tell(refusal)
                 if self._is_state:
-                    self.conflated_messages += last - first + 1
+                    self._left_out += last - first + 1
                 else:
                     self._leave_out(Gap(self.source.id, refusal.code, first, last))
             case Gap():
@@ -320,7 +276,3 @@ def large_of(source: DerivedStream, part: ShownLarge, surroundings: ViewSurround
     message.end_timestamp_ns = frame.timestamp_ns
     message.chunks = [StoredChunk(None, piece) for (piece,) in split_payload([frame.payload], plan.chunk_bytes)]
     return message
-
-
-def _count_of(entry: Entry) -> int:
-    return entry.count if isinstance(entry, Run) else 1

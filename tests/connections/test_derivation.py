@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.connections import derivation as derivation_module
+from gateway.connections import view_queue
 from gateway.connections.derivation import LAGGING_INTERVAL_S, Derivation
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
@@ -195,7 +196,7 @@ def test_gaps_wait_for_their_turn_in_the_queue_of_a_slow_receiver() -> None:
 
 
 def test_events_that_threads_cannot_keep_up_with_are_dropped_and_announced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(derivation_module, "QUEUE_BYTES", 4000)
+    monkeypatch.setattr(view_queue, "QUEUE_BYTES", 4000)
     world = World()
     publisher, viewer, derivation = begin(world, View(), Kind.EVENT)
     for step in range(20):
