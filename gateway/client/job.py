@@ -122,8 +122,9 @@ class Job:
 
     def touch(self) -> None:
         """Something moves: the time limit of whoever waits starts again."""
-        if self._deadline is not None and self._timeout_s is not None and not self.abandoned:
-            self._deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+        deadline = self._deadline
+        if deadline is not None and self._timeout_s is not None and not deadline.expired() and not self.abandoned:
+            deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
 
     def finish(self, result: object) -> None:
         """Give the result to whoever waits."""

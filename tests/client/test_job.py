@@ -59,6 +59,21 @@ async def test_progress_is_told_and_gives_more_time() -> None:
     assert told == [(40, 100), (100, 100), (100, 100)]
 
 
+async def test_progress_between_two_waits_and_too_late_changes_nothing() -> None:
+    waited = job()
+    loop = asyncio.get_running_loop()
+    first = loop.create_future()
+    first.set_result(1)
+    assert await waited.wait(first, 60, "the first part") == 1
+    waited.touch()
+    second = loop.create_future()
+    # Called in the very turn in which the time runs out, before whoever waits has noticed.
+    loop.call_later(0.01, waited.touch)
+    with pytest.raises(RequestTimeout, match="the second part"):
+        await waited.wait(second, 0.01, "the second part")
+    waited.touch()
+
+
 async def test_a_job_that_nobody_waits_for_is_never_abandoned() -> None:
     unwatched = Job(Opcode.MESSAGE, content_of(1, None), 0)
     unwatched.finish(None)

@@ -40,6 +40,19 @@ async def test_parts_come_as_they_are_and_then_it_ends(scripted: ScriptedGateway
         assert not any(received.opcode == Opcode.CANCEL for received in peer.waiting())
 
 
+async def test_parts_may_come_while_nobody_waits_for_them(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.request_stream("agent:bob", 5) as stream:
+        correlation = (await next_request(peer)).offset
+        peer.send(part(correlation, 1))
+        assert (await anext(stream)).tensor == 1
+        peer.send(part(correlation, 2), part(correlation, 3))
+        other = asyncio.ensure_future(client.request("agent:bob"))
+        peer.send(part((await next_request(peer)).offset, 0, 0))
+        await other  # what was sent before it has arrived
+        peer.send(part(correlation, 4, 0))
+        assert [int(reply.tensor) async for reply in stream] == [2, 3, 4]
+
+
 async def test_nothing_is_sent_before_the_iteration_begins(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer):
         unused = client.request_stream("agent:bob", 1)
