@@ -71,9 +71,9 @@ class ViewQueue:
             oldest = self._waiting.popleft()
             self._bytes -= held_bytes_of(oldest.entry)
             first, last = offsets_of(oldest.entry)
-            self._dropped = Gap(
-                self._id, Code.QUEUE_FULL, first if self._dropped is None else self._dropped.first, last
-            )
+            if self._dropped is not None:
+                first = self._dropped.first
+            self._dropped = Gap(self._id, Code.QUEUE_FULL, first, last)
 
     def take(self) -> list[Waiting | Gap]:
         """What is to be computed next, and a gap for what was dropped before it; not empty if anything waits."""
@@ -91,3 +91,4 @@ class ViewQueue:
         """Forget everything."""
         self._waiting.clear()
         self._bytes = 0
+        self._dropped = None

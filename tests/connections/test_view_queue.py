@@ -1,4 +1,4 @@
-"""ViewQueue: nothing of events is lost but what is announced; of a state the newest is left, and the rest is counted."""
+"""ViewQueue: nothing of events is lost but what is announced; of a state the newest is left, the rest is counted."""
 
 from __future__ import annotations
 
