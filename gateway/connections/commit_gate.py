@@ -1,4 +1,4 @@
-"""What is published to durable streams: stored, then delivered, then acknowledged.
+"""What is published to durable streams: stored, then delivered, then acknowledged (spec section 4.8).
 
 Nobody sees a message that could still be lost, so a receiver never knows more than a gateway that was killed and
 started again.

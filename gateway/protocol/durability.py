@@ -1,4 +1,4 @@
-"""How safe a message is when its publish is acknowledged (spec section 4.1)."""
+"""How safe a message is when its publish is acknowledged (spec section 4.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The :class:`~gateway.connections.ports.StreamStore` whose streams outlive the process, in one file."""
+"""The :class:`~gateway.connections.ports.StreamStore` whose streams outlive the process, in one file (spec 4.8)."""
 
 from __future__ import annotations
 
