@@ -11,10 +11,10 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint format bench lock image clean
+.PHONY: help run test chaos lint format bench slow-readers lock image clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## */  make \1\t/' | expand -t 18
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
 
 run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents that train a model, a live view
 	$(BIN)/frys demo
@@ -37,6 +37,9 @@ format: $(VENV)/test.stamp  ## let ruff format the code and mend what it can
 
 bench: $(VENV)/test.stamp  ## the benchmarks, against peers in the same run; ARGS="--help" for a choice
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks $(ARGS)
+
+slow-readers: $(VENV)/test.stamp  ## readers that do not keep up, of every kind and size: memory and others' latency; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow_readers $(ARGS)
 
 lock: $(BIN)/python  ## write both lock files anew, with the newest versions that pyproject.toml allows
 	$(PIP) install uv==0.13.8

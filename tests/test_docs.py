@@ -210,8 +210,8 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
 
 
 def test_every_make_target_that_a_page_names_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
-    named = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z]+)", page.read_text("utf-8"), re.M)}
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
+    named = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text("utf-8"), re.M)}
     assert {"run", "test", "bench"} <= named <= targets
 
 

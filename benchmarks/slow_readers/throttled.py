@@ -1,0 +1,197 @@
+"""The slow readers: sockets of which no more is read than a rate allows. All of them in one process and thread."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from typing import Final, NamedTuple
+from urllib.parse import urlsplit
+
+from websockets.client import ClientProtocol
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode as WebSocketOpcode
+from websockets.protocol import State
+from websockets.typing import Subprotocol
+from websockets.uri import parse_uri
+
+from benchmarks.processes import VerificationFailed, bind_to
+from gateway.ids import ClientId
+from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.data import parse_data
+from gateway.protocol.frames import Frame, iter_frames
+from gateway.protocol.messages import ClientType, Hello, SessionMessage, Subscribe
+from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Done, End, Ping, Pong
+from gateway.protocol.wire import SUBPROTOCOL_BINARY, Opcode
+
+RECEIVE_BYTES: Final = 256 * 1024
+"""Of the socket's buffer, too: what waits there is not the gateway's."""
+TICK_S: Final = 0.005
+PATIENCE_S: Final = 10.0
+_numbers: Final = itertools.count()
+
+
+class Slowness(NamedTuple):
+    """What the process is asked to do, until it is told to stop."""
+
+    pattern: str
+    readers: int
+    speed: float
+    """How much each may read of what is published."""
+    acknowledges: bool
+    """Whether they say DONE when they have read a message."""
+
+
+class ThrottledReader:
+    """One subscriber.
+
+    Args:
+        acknowledges: say DONE when a message was read.
+    """
+
+    def __init__(self, url: str, client_id: str, *, acknowledges: bool) -> None:
+        address = urlsplit(url)
+        self._protocol = ClientProtocol(parse_uri(url), subprotocols=[Subprotocol(SUBPROTOCOL_BINARY)], max_size=None)
+        self._seen: list[int] = []
+        self._acknowledges = acknowledges
+        self._streams: dict[int, int] = {}
+        """Of large messages under way, by transfer."""
+        self.received_bytes = 0
+        self.closed = False
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+        self.socket.settimeout(PATIENCE_S)
+        self.socket.connect((address.hostname, address.port))
+        self._protocol.send_request(self._protocol.connect())
+        self._flush()
+        self._wait_until(lambda: self._protocol.state is State.OPEN)
+        self._say(Hello((1,), ClientType.AGENT, ClientId(client_id), codecs=CODEC_NAMES, filters=FILTER_NAMES))
+        self._wait_until(lambda: Opcode.WELCOME in self._seen)
+
+    def subscribe(self, pattern: str) -> None:
+        """Ask, and wait for the answer; what follows is read as the rate allows."""
+        self._say(Subscribe(1, 1, pattern))
+        self._wait_until(lambda: Opcode.SUBSCRIBED in self._seen)
+        self.socket.setblocking(False)
+        self.received_bytes = 0
+
+    def read(self, room: int) -> bool:
+        """Read what there is, ``room`` bytes at most, and answer PINGs; whether there was anything."""
+        try:
+            data = self.socket.recv(min(room, RECEIVE_BYTES))
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            data = b""
+        self.received_bytes += len(data)
+        self.closed = not data
+        self._take(data)
+        return not self.closed
+
+    def _take(self, data: bytes) -> None:
+        self._protocol.receive_data(data)
+        for event in self._protocol.events_received():
+            if isinstance(event, WebSocketFrame):
+                if event.opcode is WebSocketOpcode.BINARY:
+                    self._message_received(memoryview(event.data))
+                elif event.opcode is WebSocketOpcode.CLOSE:
+                    self.closed = True
+        self._flush()
+
+    def _message_received(self, message: memoryview) -> None:
+        for frame in iter_frames(message):
+            self._seen.append(frame.opcode)
+            self._frame_received(message, frame)
+        del self._seen[:-8]
+
+    def _frame_received(self, message: memoryview, frame: Frame) -> None:
+        if frame.opcode == Opcode.PING:
+            now_ns = time.time_ns()
+            self._send(Pong(Ping.parse(message, frame).t0, now_ns, now_ns).write())
+        elif not self._acknowledges:
+            return
+        elif frame.opcode in (Opcode.MESSAGE, Opcode.BATCH):
+            data = parse_data(message, frame)
+            if data.plan is not None:
+                self._streams[data.plan.transfer] = data.stream
+            else:
+                self._send(Done(data.stream, 0, data.offset, data.offset + data.count - 1).write())
+        elif frame.opcode == Opcode.END:
+            end = End.parse(message, frame)
+            self._send(Done(self._streams.pop(end.transfer), 0, end.offset, end.offset).write())
+
+    def _wait_until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
+            data = self.socket.recv(RECEIVE_BYTES)
+            if not data:
+                raise VerificationFailed("the gateway closed a slow reader that has not begun yet")
+            self._take(data)
+
+    def _say(self, message: SessionMessage) -> None:
+        self._send(write_session(message))
+
+    def _send(self, frame: bytes) -> None:
+        self._protocol.send_binary(frame)
+        self._flush()
+
+    def _flush(self) -> None:
+        for data in self._protocol.data_to_send():
+            # An answer that does not go out is that of a slow reader, too.
+            with suppress(BlockingIOError, ConnectionError):
+                self.socket.send(data)
+
+
+@contextmanager
+def _reading(url: str, wanted: Slowness) -> Iterator[list[ThrottledReader]]:
+    readers: list[ThrottledReader] = []
+    try:
+        for _ in range(wanted.readers):
+            # A name of its own: what the ones before have not acknowledged is not for this one.
+            reader = ThrottledReader(url, f"slow-{next(_numbers)}", acknowledges=wanted.acknowledges)
+            readers.append(reader)
+            reader.subscribe(wanted.pattern)
+        yield readers
+    finally:
+        for reader in readers:
+            reader.socket.close()
+
+
+def run_readers(url: str, core: int, published_bytes: ctypes.c_uint64, commands: Connection) -> None:
+    """The whole program of a process: a :class:`Slowness`, until anything else comes; ``None`` ends it.
+
+    Args:
+        published_bytes: counts on while others publish.
+    """
+    bind_to(core)
+    # In life they have machines of their own: here they get what is left of a core.
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    while (wanted := commands.recv()) is not None:
+        with _reading(url, wanted) as readers:
+            commands.send(None)
+            _read_slowly(readers, wanted.speed, published_bytes, commands)
+            commands.recv()
+            commands.send([(reader.received_bytes, reader.closed) for reader in readers])
+
+
+def _read_slowly(
+    readers: Sequence[ThrottledReader], speed: float, published_bytes: ctypes.c_uint64, commands: Connection
+) -> None:
+    begin = published_bytes.value
+    with selectors.DefaultSelector() as selector:
+        for each in readers if speed else ():
+            selector.register(each.socket, selectors.EVENT_READ, each)
+        while not commands.poll(TICK_S):
+            allowed = int((published_bytes.value - begin) * speed)
+            for key, _ in selector.select(0):
+                reader: ThrottledReader = key.data
+                while allowed > reader.received_bytes and reader.read(allowed - reader.received_bytes):
+                    pass
+                if reader.closed:
+                    selector.unregister(reader.socket)
