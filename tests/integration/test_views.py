@@ -103,6 +103,22 @@ async def test_a_large_tensor_is_viewed_in_chunks_too(client: Client) -> None:
         np.testing.assert_array_equal(message.tensor, large[:, ::2].astype(np.float64))
 
 
+async def test_a_patch_is_viewed_as_part_of_the_state_that_it_makes(gateway: Gateway, client: Client) -> None:
+    field = FIELD.copy()
+    await client.publish("wf/field", field, kind="state")
+    async with (
+        connect(gateway.url) as other,
+        other.subscribe("wf/field", view=View(np.s_[::2, 3])) as column,
+        other.subscribe("wf/field") as whole,
+    ):
+        np.testing.assert_array_equal((await anext(column)).tensor, field[::2, 3])
+        await anext(whole)
+        field[0:8] = 7
+        await client.publish("wf/field", field[0:8], region=np.s_[0:8, :])
+        np.testing.assert_array_equal((await anext(column)).tensor, field[::2, 3])
+        np.testing.assert_array_equal((await anext(whole)).tensor, field)
+
+
 async def test_a_view_that_does_not_fit_is_refused_with_the_shape_it_met(client: Client) -> None:
     await client.publish("wf/field", FIELD, kind="state")
     with pytest.raises(RequestRefused, match=r"float32 and shape \[64, 64\]") as refused:
