@@ -89,6 +89,11 @@ class Hub:
         return iter(self._fanouts.values())
 
     @property
+    def consumer_fanouts(self) -> Iterator[ConsumerFanout]:
+        """Those of the streams whose receivers acknowledge."""
+        return iter(self._consumers.values())
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is being encoded, and nothing waits for the end of the turn."""
         return self._flusher.idle and self.views.idle and all(fanout.idle for fanout in self._fanouts.values())
