@@ -239,6 +239,8 @@ class Consumer:
                 self._steward.release(flight.unit)
             else:
                 self._try_again(flight, f"not processed: {name_of(code)}")
+        if not code and self._waiting and self._waiting[0].sent:
+            self._spare(first, last)
         if self._catching_up and self.pending <= self._settings.max_pending_commands:
             self._catching_up = False
         self._steward.wake(self)
@@ -321,6 +323,18 @@ class Consumer:
             found = [flying[offset] for offset in range(first, last + 1) if offset in flying]
             return [flight for flight in found if flight.unit.last <= last]
         return [flight for flight in flying.values() if first <= flight.unit.first and flight.unit.last <= last]
+
+    def _spare(self, first: int, last: int) -> None:
+        """What is processed after all need not be sent again: the answer came late, or on another connection."""
+        again: list[Flight] = []
+        while self._waiting and self._waiting[0].sent:
+            flight = self._waiting.popleft()
+            if first <= flight.unit.first and flight.unit.last <= last:
+                self._timed -= flight.unit.timed
+                self._steward.release(flight.unit)
+            else:
+                again.append(flight)
+        self._waiting.extendleft(reversed(again))
 
     def _try_again(self, flight: Flight, reason: str) -> None:
         if flight.tries >= self._settings.max_tries:

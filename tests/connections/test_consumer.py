@@ -142,6 +142,18 @@ def test_what_the_receiver_is_at_for_too_long_comes_again() -> None:
     assert sequence_of(worker)[4:] == ["replay 1-1", "message 1"]
 
 
+def test_what_is_processed_late_is_not_sent_again() -> None:
+    world, publisher, worker = pair(credits=Credits(2, 1000), ack_timeout_s=10.0)
+    publish(world, publisher, b"a", b"b")
+    # Too long at it, and without credit for it to be sent again.
+    world.pass_time(14.0)
+    worker.done(STREAM, 0)
+    worker.grant(1, 10, 1000)
+    world.settle()
+    assert sequence_of(worker) == ["message 0", "message 1"]
+    assert consumer_of(world).pending == 1
+
+
 def test_a_slow_worker_that_goes_on_is_left_in_peace() -> None:
     world, publisher, worker = pair(ack_timeout_s=10.0)
     publish(world, publisher, *[bytes([n]) for n in range(20)])
