@@ -124,7 +124,7 @@ class Consumers(RuleBasedStateMachine):
             elif form == "timed":
                 frames.append(self.timed(payload))
             else:
-                frames.append(self.publisher.message(0, payload, ack=True))
+                frames.append(b"".join(self.publisher.message(0, payload, ack=True)))
         if frames:
             self.publisher.send(*frames)
         self.settle()
