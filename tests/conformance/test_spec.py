@@ -11,7 +11,9 @@ from typing import Any, get_args
 import orjson
 import pytest
 
+from gateway.connections.consumer import ConsumerSettings
 from gateway.connections.core import CoreSettings
+from gateway.connections.credit import WINDOW_BYTES, WINDOW_MESSAGES
 from gateway.connections.outstanding import MAX_RELEASED, REQUEST_BYTES, RequestSettings
 from gateway.errors import Code, action_of
 from gateway.protocol import wire
@@ -127,7 +129,7 @@ def test_every_code_that_the_page_names_exists() -> None:
 
 
 def test_limits() -> None:
-    limits, requests = Limits(), RequestSettings()
+    limits, requests, consumers = Limits(), RequestSettings(), ConsumerSettings()
     expected = {
         "max_frame_bytes": limits.max_frame_bytes,
         "max_message_bytes": limits.max_message_bytes,
@@ -147,6 +149,13 @@ def test_limits() -> None:
         "producers without a connection, by stream": MAX_ABSENT,
         "transfer_timeout_s": int(CoreSettings().transfer_timeout_s),
         "views of a gateway": limits.max_views,
+        "consumer_ttl_s": int(consumers.consumer_ttl_s),
+        "ack_timeout_s": int(consumers.ack_timeout_s),
+        "max_tries": consumers.max_tries,
+        "max_pending_commands": consumers.max_pending_commands,
+        "hold_bytes": consumers.hold_bytes,
+        "max_hold_s": int(consumers.max_hold_s),
+        "limit_bytes": consumers.limit_bytes,
     }
     units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
     found = {}
@@ -162,6 +171,11 @@ def test_limits() -> None:
         "max_streams",
         "max_views",
     }
+
+
+def test_numbers_of_credits() -> None:
+    window = f"a window of {WINDOW_MESSAGES} messages and {WINDOW_BYTES >> 20} MiB"
+    assert window in SECTIONS["7.5"]
 
 
 def test_numbers_of_groups() -> None:
