@@ -24,7 +24,7 @@ from gateway.protocol.views import View
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, DATA_ROUTE, ROUTE_AT, Opcode
 from gateway.streams.state import LargePatch, patch_of
 from tests.connections.frames import START_NS
-from tests.connections.memory import World
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, World
 from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver, TextReceiver
 from tests.connections.step_store import StepStore
 from tests.protocol.test_regions import keys
@@ -36,6 +36,7 @@ LARGE = (160, 120)
 LZ4 = Chain(codec="lz4")
 
 
+POLICIES = [FixedPolicy(), FixedPolicy(LZ4), FixedPolicy(LZ4, Chain(codec="zstd", delta="xor", distance=1))]
 STEPS = ["whole", "stall", "read on", "turn", "work", "work", "store", "join"]
 
 
@@ -461,14 +462,15 @@ def test_views_are_made_of_the_whole_state(shape: tuple[int, ...]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_any_sequence_gives_everybody_what_numpy_makes_of_it(data: st.DataObject, shape: tuple[int, ...]) -> None:
     store = StepStore() if data.draw(st.booleans()) else None
-    world = World(store=store, durability=Durability.MEMORY if store is None else Durability.OS)
+    durability = Durability.MEMORY if store is None else Durability.OS
+    world = World(data.draw(st.sampled_from(POLICIES)), store=store, durability=durability, keyframe_every=5)
     publisher = Publisher(world)
     another = Publisher(world, publisher)
     publisher.whole(filled(shape, 0), chunked=data.draw(st.booleans()))
     receivers: list[Receiver | TextReceiver] = [
         Receiver(world.subscriber(STREAM, "fast", codecs=PATCH_CODECS)),
-        Receiver(world.subscriber(STREAM, "slow", codecs=PATCH_CODECS)),
-        Receiver(world.subscriber(STREAM, "plain")),
+        Receiver(world.subscriber(STREAM, "slow", codecs=(*EVERY_CODEC, "patch"))),
+        Receiver(world.subscriber(STREAM, "plain", codecs=data.draw(st.sampled_from([(), EVERY_CODEC])))),
         Receiver(world.subscriber(STREAM, "plain-slow", codecs=("zstd",))),
         TextReceiver(world),
     ]
