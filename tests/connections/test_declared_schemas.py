@@ -79,7 +79,7 @@ def test_another_declaration_is_refused() -> None:
 
 
 def test_a_declaration_that_comes_later_holds_for_those_who_publish_already() -> None:
-    """What is like the last message goes through without being looked at: not when there is a schema since."""
+
     world = World()
     early, late = world.peer("early"), world.peer("late")
     declare(early, None)
@@ -92,6 +92,22 @@ def test_a_declaration_that_comes_later_holds_for_those_who_publish_already() ->
     early.publish_array(0, field(3, rows=9))
     assert early.read().codes == [Code.SCHEMA_MISMATCH]
     assert [info.schema for info in infos(late)] == [FIELD]
+
+
+@pytest.mark.parametrize("columns", [3, 3000], ids=["small", "larger"])
+def test_what_was_good_before_the_declaration_is_looked_at_again(columns: int) -> None:
+    """What is like the last message of its alias takes a short way, without a look at its descriptors."""
+    world = World()
+    early, late = world.peer("early"), world.peer("late")
+    declare(early, None)
+    early.publish_array(0, field(columns))
+    early.publish_array(0, field(columns))
+    declare(late, None)
+    late.publish_array(0, field(columns, rows=5))
+    declare(late, {"dtype": "float32", "shape": [5, None]}, alias=1)
+    early.publish_array(0, field(columns))
+    assert early.read().codes == [Code.SCHEMA_MISMATCH]
+    assert late.read().errors == []
 
 
 def test_a_record_batch_fits_by_its_records() -> None:
