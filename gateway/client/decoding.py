@@ -17,6 +17,7 @@ from gateway.client.bases import Base, Bases, base_of
 from gateway.client.in_order import InOrder
 from gateway.client.intake import Intake
 from gateway.client.running_checksum import RunningChecksum
+from gateway.client.unfinished import Unfinished
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import COMPRESSORS, FILTERS
 from gateway.protocol.encoding import Encoding, decode
@@ -66,10 +67,14 @@ class Transfer:
         "error",
         "expected_checksum",
         "finished",
+        "next_index",
+        "owner",
         "working",
     )
 
-    def __init__(self, arrival: Arrival, assembler: Assembler, destination: Destination) -> None:
+    def __init__(self, owner: Decoding, arrival: Arrival, assembler: Assembler, destination: Destination) -> None:
+        self.owner = owner
+        self.next_index = 0
         self.arrival = arrival
         self.assembler = assembler
         self.checksum = RunningChecksum(assembler)
@@ -93,7 +98,9 @@ class Decoding:
         *,
         max_message_bytes: int,
         max_transfers: int,
+        unfinished: Unfinished,
     ) -> None:
+        self._unfinished = unfinished
         self._loop = asyncio.get_running_loop()
         self._intake = intake
         self._now_ns = now_ns
@@ -129,6 +136,7 @@ class Decoding:
         transfer = self._transfers.get(chunk.transfer)
         if transfer is None or transfer.error is not None:
             return
+        transfer.next_index = chunk.index + 1
         if chunk.encoding is None and not transfer.working:
             self._assemble(transfer, chunk)
             return
@@ -165,11 +173,20 @@ class Decoding:
             transfer.error = RequestRefused(abort.code, "the large message was ended by its sender")
             transfer.destination.fail(transfer.error, transfer.arrival)
 
-    def close(self) -> None:
-        """The session is over: what is under way will not come. What is whole is still delivered."""
+    def close(self) -> list[Transfer]:
+        """The session is over. What is whole is still delivered.
+
+        Returns:
+            What is under way and may go on on another session.
+        """
+        left = [transfer for transfer in self._transfers.values() if transfer.error is None]
+        for transfer in left:
+            transfer.next_index -= len(transfer.chunks)
+            transfer.chunks.clear()
         self._transfers.clear()
         self._waiting_bytes = 0
         self._intake.drain(self)
+        return left
 
     # Encoded payloads in one frame.
 
@@ -214,8 +231,14 @@ class Decoding:
         assert plan is not None
         if len(self._transfers) >= self._max_transfers:
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"more than {self._max_transfers} large messages under way")
-        assembler = Assembler(plan, max_message_bytes=self._max_message_bytes)
-        self._transfers[plan.transfer] = Transfer(arrival, assembler, destination)
+        if arrival.frame.extensions is not None and arrival.frame.extensions.resuming:
+            transfer = self._unfinished.take(arrival)
+            assert isinstance(transfer, Transfer)
+            transfer.owner, transfer.arrival, transfer.destination = self, arrival, destination
+        else:
+            assembler = Assembler(plan, max_message_bytes=self._max_message_bytes)
+            transfer = Transfer(self, arrival, assembler, destination)
+        self._transfers[plan.transfer] = transfer
 
     def _assemble(self, transfer: Transfer, chunk: Chunk) -> None:
         try:
@@ -228,7 +251,7 @@ class Decoding:
     def _decode_next(self, transfer: Transfer) -> None:
         """Decode chunk after chunk of one transfer in threads; transfers do so side by side."""
         if not transfer.chunks or transfer.error is not None:
-            self._wait(-sum(len(chunk.data) for chunk in transfer.chunks))
+            transfer.owner._wait(-sum(len(chunk.data) for chunk in transfer.chunks))
             transfer.chunks.clear()
             transfer.working = False
             if transfer.finished is not None:
@@ -251,7 +274,7 @@ class Decoding:
         work.add_done_callback(lambda _: self._decoded(transfer, chunk, work))
 
     def _decoded(self, transfer: Transfer, chunk: Chunk, work: asyncio.Future[None]) -> None:
-        self._wait(-len(chunk.data))
+        transfer.owner._wait(-len(chunk.data))
         try:
             work.result()
         except Exception as error:  # noqa: BLE001 - handed to whoever the message is for

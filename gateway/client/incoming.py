@@ -53,6 +53,7 @@ class Incoming:
             session.now_ns,
             max_message_bytes=limits.max_message_bytes,
             max_transfers=limits.max_transfers,
+            unfinished=subscriptions.unfinished,
         )
 
     def handlers(self) -> Mapping[int, Handler]:
@@ -76,7 +77,7 @@ class Incoming:
 
     def close(self) -> None:
         """The session is over."""
-        self._decoding.close()
+        self._subscriptions.cut(self._decoding.close())
 
     def refused(self, error: Error) -> None:
         """ERROR: tell whoever it answers (spec section 12.2)."""
@@ -103,6 +104,8 @@ class Incoming:
             return
         destination = self._subscriptions.route(data.stream)
         if destination is not None:
+            if len(self._subscriptions.unfinished):
+                self._subscriptions.goes_on(destination, data)
             self._receive(Arrival(data, self._session.now_ns()), destination)
 
     def _request_received(self, message: memoryview, frame: Frame) -> None:

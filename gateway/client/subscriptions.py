@@ -10,6 +10,7 @@ from functools import partial
 
 from gateway.client.acknowledged_route import AcknowledgedRoute
 from gateway.client.acknowledger import Acknowledger, Place
+from gateway.client.decoding import Transfer
 from gateway.client.feed import Feed
 from gateway.client.ledger import Ledger
 from gateway.client.message import Message, RecordBatch
@@ -20,9 +21,11 @@ from gateway.client.session import Session
 from gateway.client.standing import Gap, Standing
 from gateway.client.state_route import StateRoute
 from gateway.client.subscription import Subscription
+from gateway.client.unfinished import Unfinished
 from gateway.client.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol import signals
+from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
 
@@ -39,6 +42,8 @@ class Subscriptions:
         self._joined = asyncio.Event()
         """Set whenever a subscription stands again."""
         self._versions = Versions()
+        self.unfinished = Unfinished()
+        """Large messages that the last session has left unfinished."""
         self._past_routes: list[Route] = []
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
         self._ledgers: dict[str, Ledger] = {}
@@ -171,6 +176,22 @@ class Subscriptions:
                 subscription.tell(RequestRefused(error.code, error.message))
         return error.subscription is not None
 
+    def cut(self, transfers: list[Transfer]) -> None:
+        """The session is over, in the middle of large messages."""
+        kept = []
+        for transfer in transfers:
+            route, extensions = transfer.destination, transfer.arrival.frame.extensions
+            is_patch = extensions is not None and extensions.region is not None
+            # A view is another stream on the next session; a patch may refer to a version that is not there then.
+            if isinstance(route, Route) and route.numbers is None and not is_patch:
+                kept.append((route.stream, transfer))
+        self.unfinished.keep(kept)
+
+    def goes_on(self, route: Route, frame: DataFrame) -> None:
+        """A message of a stream has come while there are some that were cut."""
+        if route.kind is Kind.STATE and not (frame.extensions is not None and frame.extensions.resuming):
+            self.unfinished.forget(route.stream)
+
     def gap_received(self, message: memoryview, frame: Frame) -> None:
         """GAP (spec section 7.2): told after everything that came before it."""
         gap = signals.Gap.parse(message, frame)
@@ -191,9 +212,10 @@ class Subscriptions:
         view = None if subscription.view is None else subscription.view.to_json()
         grants.begin(session, number)
         since, account = standing.ask()
+        resume = self.unfinished.offer(subscription.pattern.matches) if view is None else None
         await self._outlet.ask(
             session,
-            lambda request: Subscribe(request, number, pattern, since, view, grants.window, account=account),
+            lambda request: Subscribe(request, number, pattern, since, view, grants.window, resume, account),
             # At once: streams may be announced in the same WebSocket message.
             lambda _: self._join(standing),
         )

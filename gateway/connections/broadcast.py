@@ -160,6 +160,20 @@ class Broadcast:
             else:
                 self._lane.submit(encode.work, encode.deliver)
 
+    def resume(self, connection: Connection, delivery: DeliveryClass) -> None:
+        """A receiver that has the beginning goes on behind it, if its class takes chunks as they came."""
+        known = any(connection in part.audience for part in self.parts)
+        if known or isinstance(self.message, LargePatch) or not self.publisher_codecs <= delivery.codecs:
+            return
+        part = next((part for part in self.parts if part.delivery is delivery and part.chain is None), None)
+        if part is None:
+            part = Part(delivery, self.message, None)
+            part.begun = bool(self.message.chunks)
+            self.parts.append(part)
+        if part.begun:
+            part.audience[connection] = None
+            connection.resume(self.message, part.form)
+
     def commit(self, latecomers: Callable[[Broadcast], object]) -> None:
         """The message is whole and has its offset; ``latecomers`` brings it to those who are in no audience."""
 

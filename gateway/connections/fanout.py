@@ -342,6 +342,11 @@ class Fanout:
             self._begin(broadcast)
         broadcast.chunk(chunk)
 
+    def resume(self, connection: Connection, transfer: int) -> None:
+        """A receiver has the beginning of a large message from an earlier connection: it goes on if it is under way."""
+        if (broadcast := self._broadcasts.get(transfer)) is not None:
+            broadcast.resume(connection, self._classes[(connection.format.name, connection.codecs)])
+
     def _begin(self, broadcast: Broadcast) -> None:
         """Decide how each class gets the chunks."""
         codecs = broadcast.publisher_codecs

@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 
 from gateway.connections.absence import Absences
+from gateway.connections.connection import Connection
 from gateway.connections.consumers import ConsumerFanout, Surroundings
 from gateway.connections.credit import Credit
 from gateway.connections.delivery import Flusher
@@ -253,7 +254,7 @@ class Hub:
             connection.ledger.open(stream, subscription, wish, start.offset)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
         if isinstance(fanout, Fanout):
-            fanout.join(connection, start)
+            _join_from(fanout, connection, start, wish.resume.get(stream.name))
         else:
             fanout.join(connection, _credits_for(session, stream))
 
@@ -275,3 +276,17 @@ def _credits_for(session: Session, stream: Stream) -> list[Credit]:
     return [
         session.credits[number] for number, pattern in session.subscriptions.items() if pattern.matches(stream.name)
     ]
+
+
+def _join_from(fanout: Fanout, connection: Connection, start: Start, beginning: tuple[int, int] | None) -> None:
+    """Join, and go on with a large message that the receiver has the beginning of: its transfer, and how many chunks."""
+    if beginning is None:
+        fanout.join(connection, start)
+        return
+    transfer, chunks = beginning
+    resumes = connection.outbox_made.resumes
+    resumes[transfer] = chunks
+    fanout.join(connection, start)
+    fanout.resume(connection, transfer)
+    if fanout.source.kind is Kind.STATE:
+        resumes.pop(transfer, None)  # what is sent of it later is sent whole

@@ -18,6 +18,8 @@ class Wish(NamedTuple):
     since: Since | None = None
     account: Mapping[str, Counts] = MappingProxyType({})
     """By stream, what the subscription counted on earlier connections."""
+    resume: Mapping[str, tuple[int, int]] = MappingProxyType({})
+    """By stream, a large message of which it has the first chunks, by its transfer, and how many."""
 
 
 NO_WISH = Wish()

@@ -31,9 +31,10 @@ class Outbox:
         conflated: messages of ``state`` streams that were replaced by newer ones.
         dropped: messages of ``event`` streams that history had lost when their turn came.
         replayed: messages that were sent from history.
+        resumes: by transfer, how many chunks the receiver has of large messages from an earlier connection.
     """
 
-    __slots__ = ("_lanes", "_limit_bytes", "_turn", "conflated", "dropped", "replayed")
+    __slots__ = ("_lanes", "_limit_bytes", "_turn", "conflated", "dropped", "replayed", "resumes")
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -42,6 +43,7 @@ class Outbox:
         self.conflated = 0
         self.dropped = 0
         self.replayed = 0
+        self.resumes: dict[int, int] = {}
 
     @property
     def waiting_bytes(self) -> int:
@@ -114,7 +116,7 @@ class Outbox:
         lane = self._lane(message.source)
         if message.source.kind is Kind.STATE:
             self.conflated += lane.conflate(message.offset, again=again)
-        lane.entries.append(Cursor(message, form, 0, started=False))
+        lane.entries.append(lane.cursor(message, form))
         lane.waiting_bytes += message.plan.payload_bytes
         self._keep_bound(message.source)
 
@@ -156,6 +158,11 @@ class Outbox:
         lane = self._lane(message.source)
         if not any(cursor.message is message for cursor in lane.open):
             lane.open.append(Cursor(message, form, sent, started=True))
+
+    def resume(self, message: LargeMessage, form: list[StoredChunk]) -> None:
+        """Go on with a large message under way behind the chunks that the receiver has from an earlier connection."""
+        lane = self._lane(message.source)
+        lane.open.append(lane.cursor(message, form))
 
     def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """A large message under way has got its offset: queue its END in order."""
@@ -208,7 +215,7 @@ class Outbox:
     def _lane(self, source: Source) -> Lane:
         lane = self._lanes.get(source)
         if lane is None:
-            lane = self._lanes[source] = Lane(source)
+            lane = self._lanes[source] = Lane(source, self.resumes)
             self._turn.append(lane)
         return lane
 

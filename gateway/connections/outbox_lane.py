@@ -63,7 +63,7 @@ class Cursor:
             return False
         if not self.started:
             self.started = True
-            receiver.write_head(self.message)
+            receiver.write_head(self.message.as_resumed() if self.sent else self.message)
             return True
         if self.sent == len(self.form):
             return False
@@ -83,15 +83,17 @@ class Lane:
         entries: in order of offsets. A cursor among them is a large message that has its offset; those behind it wait
             for its END. Where messages were left out stands what is to be read from history.
         open: large messages under way that have no offset yet: their chunks flow as they come.
+        resumes: by transfer, how many chunks the receiver has of large messages from an earlier connection.
         again: the offset of a message that the receiver has got before and asked for once more.
         replayed: messages that were sent from history.
         lost: messages that history had lost.
     """
 
-    __slots__ = ("again", "entries", "lost", "open", "replayed", "source", "waiting_bytes")
+    __slots__ = ("again", "entries", "lost", "open", "replayed", "resumes", "source", "waiting_bytes")
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, resumes: dict[int, int] | None = None) -> None:
         self.source = source
+        self.resumes = {} if resumes is None else resumes
         self.entries: deque[Entry] = deque()
         self.open: list[Cursor] = []
         self.waiting_bytes = 0
@@ -184,6 +186,10 @@ class Lane:
         self.waiting_bytes = sum(map(_size_of, kept))
         return conflated
 
+    def cursor(self, message: LargeMessage, form: list[StoredChunk]) -> Cursor:
+        """At the first chunk of a large message that the receiver has not got."""
+        return Cursor(message, form, min(self.resumes.pop(message.plan.transfer, 0), len(form)), started=False)
+
     def _fill(self, missed: Missed, receiver: Receiver) -> bool:
         """Put what history has in place of a hole at the head; whether there was anything yet."""
         parts = missed.take(receiver)
@@ -197,7 +203,7 @@ class Lane:
             entries.popleft()
         for part in reversed(parts):
             if isinstance(part, LargeForm):
-                entries.appendleft(Cursor(part.message, part.form, 0, started=False))
+                entries.appendleft(self.cursor(part.message, part.form))
                 self.waiting_bytes += part.message.plan.payload_bytes
             else:
                 entries.appendleft(part)

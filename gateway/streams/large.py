@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import count
 from typing import NamedTuple
 
@@ -106,6 +107,15 @@ class LargeMessage:
     def received_bytes(self) -> int:
         """Bytes of the chunks that are held, as received."""
         return sum(len(chunk.data) for chunk in self.chunks)
+
+    def as_resumed(self) -> LargeMessage:
+        """What its head says to a receiver that has the beginning from an earlier connection (spec section 6.7)."""
+        head = LargeMessage(
+            self.source, self.opcode, self.publisher, self.timestamp_ns, self.flags, self.meta, self.plan
+        )
+        head.offset = self.offset
+        head.extensions = replace(self.extensions or Extensions(), resuming=True)
+        return head
 
     def as_delta(self) -> LargeMessage:
         """What a receiver of its deltas needs of it: everything but the chunks as they came, which would stay alive."""

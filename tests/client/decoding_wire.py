@@ -12,6 +12,7 @@ from gateway.client.bases import Bases
 from gateway.client.decoding import Decoding
 from gateway.client.in_order import InOrder
 from gateway.client.intake import Intake
+from gateway.client.unfinished import Unfinished
 from gateway.ids import ClientId
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
@@ -76,7 +77,12 @@ class Wire:
         self.resumed = asyncio.Event()
         self.intake = Intake(self.read)
         self.decoding = Decoding(
-            WELCOME, self.intake, lambda: 99, max_message_bytes=max_message_bytes, max_transfers=max_transfers
+            WELCOME,
+            self.intake,
+            lambda: 99,
+            max_message_bytes=max_message_bytes,
+            max_transfers=max_transfers,
+            unfinished=Unfinished(),
         )
 
     def read(self, reading: bool) -> None:

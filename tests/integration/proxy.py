@@ -52,8 +52,8 @@ class CuttingProxy:
         passed_bytes: by direction, what was handed on in all connections, those that are gone too.
     """
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = host, port
+    def __init__(self, gateway_url: str) -> None:
+        self.lead_to(gateway_url)
         self._open = {way: asyncio.Event() for way in Way}
         self._swallowing: set[Way] = set()
         self._cut_at: dict[Way, int] = {}
@@ -70,6 +70,13 @@ class CuttingProxy:
     def url(self) -> str:
         """Where clients connect."""
         return f"ws://127.0.0.1:{self.port}"
+
+    def lead_to(self, gateway_url: str) -> None:
+        """Where later connections lead."""
+        parts = urlsplit(gateway_url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        self._target = parts.hostname, parts.port
 
     async def next_connection(self) -> None:
         """Wait until another client, or the same one again, has connected."""
@@ -152,10 +159,7 @@ class CuttingProxy:
 @asynccontextmanager
 async def cutting_proxy(gateway_url: str) -> AsyncIterator[CuttingProxy]:
     """A proxy on a free port before the gateway at ``gateway_url``."""
-    parts = urlsplit(gateway_url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    proxy = CuttingProxy(parts.hostname, parts.port)
+    proxy = CuttingProxy(gateway_url)
     serving: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
