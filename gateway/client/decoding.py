@@ -267,7 +267,7 @@ class Decoding:
             payload = None if base is None else base.payload()
         except RequestRefused as error:
             transfer.error = error
-            self._wait(-len(chunk.data))
+            transfer.owner._wait(-len(chunk.data))
             self._decode_next(transfer)
             return
         work = self._loop.run_in_executor(None, partial(transfer.assembler.receive, chunk, base=payload))

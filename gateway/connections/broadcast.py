@@ -172,7 +172,7 @@ class Broadcast:
             self.parts.append(part)
         if part.begun:
             part.audience[connection] = None
-            connection.resume(self.message, part.form)
+            connection.follow(self.message, part.form, 0)
 
     def commit(self, latecomers: Callable[[Broadcast], object]) -> None:
         """The message is whole and has its offset; ``latecomers`` brings it to those who are in no audience."""

@@ -246,11 +246,6 @@ class Connection:
         self._behind().follow(message, form, sent)
         self.drain()
 
-    def resume(self, message: LargeMessage, form: list[StoredChunk]) -> None:
-        """Go on with a large message under way behind the chunks that the peer has from an earlier connection."""
-        self._behind().resume(message, form)
-        self.drain()
-
     def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """A large message that this lagging connection follows has got its offset."""
         self._behind().commit(message, form)
@@ -378,19 +373,13 @@ class Connection:
             self.link.answered(pong, self._clock.time_ns())
             self.drain()
 
-    @property
-    def outbox_made(self) -> Outbox:
-        """The outbox, made if there was none."""
+    def _behind(self) -> Outbox:
         if self.outbox is None:
             self.outbox = Outbox(self.settings.outbox_limit_bytes)
-        return self.outbox
-
-    def _behind(self) -> Outbox:
-        outbox = self.outbox_made
         if not self.lagging:
             self.lagging = True
             self._tell_classes()
-        return outbox
+        return self.outbox
 
     def settle(self) -> None:
         """Bring into the ledger what delivery classes have written so far."""

@@ -141,17 +141,19 @@ class Fanout:
             start: from :meth:`start`, in the same turn.
         """
         key = (connection.format.name, connection.codecs)
-        delivery = self._classes.get(key)
-        if delivery is None:
-            delivery = self._classes[key] = self._new_class(connection)
+        if key not in self._classes:
+            self._classes[key] = self._new_class(connection)
+        delivery = self._classes[key]
         if self.source not in connection.memberships:
             delivery.join(connection)
             connection.memberships[self.source] = delivery
-        if self._is_state:
-            if start.newest and self._newest is not None:
-                self._latecomers.send_newest(connection, delivery, self._newest)
-        elif start.offset < self.delivered:
+        if self._is_state and start.newest and self._newest is not None:
+            self._latecomers.send_newest(connection, delivery, self._newest)
+        elif not self._is_state and start.offset < self.delivered:
             connection.miss(self.source, start.offset, self.delivered - 1)
+        begun = {} if connection.outbox is None else connection.outbox.resumes
+        for transfer in begun.keys() & self._broadcasts.keys():
+            self._broadcasts[transfer].resume(connection, delivery)
 
     def _new_class(self, connection: Connection) -> DeliveryClass:
         history = self._history.of(self.source, connection.format, connection.codecs)
@@ -341,11 +343,6 @@ class Fanout:
             self._observe(chunk.data, itemsize, message.meta, chunk.encoding)
             self._begin(broadcast)
         broadcast.chunk(chunk)
-
-    def resume(self, connection: Connection, transfer: int) -> None:
-        """A receiver has the beginning of a large message from an earlier connection: it goes on if it is under way."""
-        if (broadcast := self._broadcasts.get(transfer)) is not None:
-            broadcast.resume(connection, self._classes[(connection.format.name, connection.codecs)])
 
     def _begin(self, broadcast: Broadcast) -> None:
         """Decide how each class gets the chunks."""

@@ -15,6 +15,7 @@ from gateway.connections.distributor import Distributor
 from gateway.connections.fanout import Fanout
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.ledger import NO_WISH, Wish
+from gateway.connections.outbox import Outbox
 from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
 from gateway.connections.session import Session
 from gateway.connections.start import Start
@@ -279,14 +280,13 @@ def _credits_for(session: Session, stream: Stream) -> list[Credit]:
 
 
 def _join_from(fanout: Fanout, connection: Connection, start: Start, beginning: tuple[int, int] | None) -> None:
-    """Join, and go on with a large message that the receiver has the beginning of: its transfer, and how many chunks."""
+    """Join; ``beginning``: the transfer of a large message that the receiver has the first chunks of, and how many."""
     if beginning is None:
         fanout.join(connection, start)
         return
     transfer, chunks = beginning
-    resumes = connection.outbox_made.resumes
-    resumes[transfer] = chunks
+    outbox = connection.outbox = connection.outbox or Outbox(connection.settings.outbox_limit_bytes)
+    outbox.resumes[transfer] = chunks
     fanout.join(connection, start)
-    fanout.resume(connection, transfer)
     if fanout.source.kind is Kind.STATE:
-        resumes.pop(transfer, None)  # what is sent of it later is sent whole
+        outbox.resumes.pop(transfer, None)  # what is sent of it later is sent whole

@@ -154,15 +154,15 @@ class Outbox:
         return True
 
     def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
-        """Go on with a large message under way, of which the first ``sent`` chunks were written directly."""
-        lane = self._lane(message.source)
-        if not any(cursor.message is message for cursor in lane.open):
-            lane.open.append(Cursor(message, form, sent, started=True))
+        """Go on with a large message under way, of which the first ``sent`` chunks were written directly.
 
-    def resume(self, message: LargeMessage, form: list[StoredChunk]) -> None:
-        """Go on with a large message under way behind the chunks that the receiver has from an earlier connection."""
+        Or behind the chunks that the receiver has from an earlier connection, if it has: then it gets the head first.
+        """
         lane = self._lane(message.source)
-        lane.open.append(lane.cursor(message, form))
+        if message.plan.transfer in self.resumes:
+            lane.open.append(lane.cursor(message, form))
+        elif not any(cursor.message is message for cursor in lane.open):
+            lane.open.append(Cursor(message, form, sent, started=True))
 
     def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """A large message under way has got its offset: queue its END in order."""

@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
-from gateway.client.client import Connecting
+from gateway.client.connecting import Connecting
 from gateway.client.subscription import Subscription
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
