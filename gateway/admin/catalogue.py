@@ -100,6 +100,8 @@ def _stream(stream: StreamSnapshot) -> dict[str, Any]:
         "name": stream.name,
         "kind": stream.kind.value,
         "epoch": stream.epoch,
+        "durability": stream.durability.value,
+        "first_offset": stream.first_offset,
         "next_offset": stream.next_offset,
         "subscribers": stream.subscribers,
         "viewers": stream.viewers,

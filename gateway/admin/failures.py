@@ -48,6 +48,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.EXPIRED: 410,
     Code.DEAD_LETTER: 410,
     Code.HISTORY_LOST: 410,
+    Code.NOT_PROCESSED: 409,
     Code.OUT_OF_WINDOW: 409,
     Code.CANCELLED: 409,
     Code.INVALID_REGION: 422,

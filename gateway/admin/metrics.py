@@ -82,6 +82,10 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
                             snapshot.outbox_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",
                             snapshot.transport_bytes)  # fmt: skip
+    yield GaugeMetricFamily("frys_history_bytes", "Bytes of the past of all streams, in memory.",
+                            snapshot.history_bytes)  # fmt: skip
+    yield GaugeMetricFamily("frys_store_waiting_bytes", "Bytes published to durable streams and not stored yet.",
+                            snapshot.store_waiting_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_transfers", "Large messages on their way in.", snapshot.transfers)
     yield GaugeMetricFamily("frys_requests", "Requests that wait for a reply.", snapshot.requests)
     yield GaugeMetricFamily("frys_kept_request_bytes", "Bytes kept of requests to groups, for another member.",

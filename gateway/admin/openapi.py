@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse
 
 from gateway import __version__
 from gateway.admin.catalogue import MAX_PAGE, PAGE
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 
@@ -117,6 +118,8 @@ _SCHEMAS: Final[Node] = {
         name=_TEXT,
         kind=_ref("Kind"),
         epoch=_INTEGER,
+        durability={"type": "string", "enum": [durability.value for durability in Durability]},
+        first_offset={**_INTEGER, "description": "Of the oldest message that can be read again."},
         next_offset=_INTEGER,
         subscribers=_INTEGER,
         viewers={**_INTEGER, "description": "Connections that receive views of it, each view counted."},

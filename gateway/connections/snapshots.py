@@ -15,6 +15,7 @@ from gateway.connections.core import Core
 from gateway.connections.session import Session
 from gateway.connections.views import ViewCounts
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
@@ -62,6 +63,9 @@ class StreamSnapshot:
     name: StreamName
     kind: Kind
     epoch: Epoch
+    durability: Durability
+    first_offset: int
+    """Of the oldest message that can be read again; the next one if there is none."""
     next_offset: int
     subscribers: int
     """Connections that receive it as it is."""
@@ -102,6 +106,10 @@ class CoreSnapshot:
     outbox_bytes: int
     transport_bytes: int
     """Written to connections and not yet taken by the operating system."""
+    history_bytes: int
+    """The past of all streams that is held in memory."""
+    store_waiting_bytes: int
+    """Published to durable streams and not stored yet."""
     conflated_messages: int
     dropped_messages: int
     views: int
@@ -140,6 +148,8 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         name=stream.name,
         kind=stream.kind,
         epoch=stream.epoch,
+        durability=stream.durability,
+        first_offset=stream.first_offset,
         next_offset=stream.next_offset,
         subscribers=core.hub.fanout_of(stream).receivers,
         viewers=core.hub.views.receivers_of(stream),
@@ -181,6 +191,8 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         lagging=sums["lagging"],
         outbox_bytes=sums["outbox_bytes"],
         transport_bytes=sums["transport_bytes"],
+        history_bytes=core.streams.budget.held_bytes,
+        store_waiting_bytes=core.hub.store.waiting_bytes,
         conflated_messages=sums["conflated"],
         dropped_messages=sums["dropped"],
         views=len(views),

@@ -30,6 +30,8 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
         "name": "wf/a",
         "kind": "state",
         "epoch": receipt.epoch,
+        "durability": "memory",
+        "first_offset": 1,
         "next_offset": 1,
         "subscribers": 1,
         "viewers": 0,

@@ -51,7 +51,8 @@ async def test_what_happened_is_counted(gateway: Gateway, http: httpx.AsyncClien
         assert samples["frys_subscriptions", ""] == 1
         assert samples["frys_requests", ""] == samples["frys_kept_request_bytes", ""] == 0
         assert samples["frys_transfers", ""] == samples["frys_lagging_connections", ""] == 0
-        assert samples["frys_draining", ""] == 0
+        assert samples["frys_draining", ""] == samples["frys_store_waiting_bytes", ""] == 0
+        assert samples["frys_history_bytes", ""] > 0
     samples = await scrape(http)
     assert samples["frys_delivered_messages_total", "state"] == 2
 

@@ -16,6 +16,7 @@ from gateway.connections.snapshots import (
     core_snapshot,
     stream_snapshot,
 )
+from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
@@ -24,6 +25,7 @@ from gateway.streams.history import KEEP_NOTHING
 from tests.connections.asking import ask, asker_of, member
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import World
+from tests.connections.step_store import StepStore
 
 LARGE = bytes(3 * CHUNK_BYTES)
 
@@ -126,6 +128,21 @@ def test_the_whole_gateway() -> None:
     assert event.published_bytes >= len(LARGE) + 3
     assert snapshot.kinds[Kind.STATE].streams == 0
     assert (snapshot.subscriptions, snapshot.transfers, snapshot.lagging) == (2, 1, 0)
+
+
+def test_what_waits_to_be_stored_and_what_is_kept_is_seen() -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.OS)
+    publisher = world.publisher("wf/event")
+    publisher.publish(0, b"x" * 100)
+    before = count(core_snapshot(world.core))
+    store.commit()
+    after = count(core_snapshot(world.core))
+    assert before.store_waiting_bytes == after.history_bytes > 100
+    assert before.history_bytes == after.store_waiting_bytes == 0
+    (stream,) = world.core.streams
+    snapshot = stream_snapshot(world.core, stream)
+    assert (snapshot.durability, snapshot.first_offset, snapshot.next_offset) == (Durability.OS, 0, 1)
 
 
 def test_counters_outlive_connections() -> None:

@@ -19,7 +19,7 @@ import pytest
 
 from gateway.client import Backoff, Client, connect
 from gateway.client.message import Message
-from gateway.errors import ConnectionFailed
+from gateway.errors import ConnectionClosed, ConnectionFailed
 from tests.integration.killed_gateway import KilledGateway
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "50"))
@@ -78,6 +78,8 @@ class Record:
         while True:
             try:
                 await self.publish(client, LARGE_ITEMS if chance.random() < 0.02 else 1)
+            except ConnectionClosed:
+                raise  # for good: that may not be
             except ConnectionFailed:
                 # Nobody knows what became of it; then it may be there, but not twice.
                 continue
@@ -151,7 +153,9 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
                 ]
         watcher = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
         tasks.append(asyncio.create_task(watch(watcher, "wf/os", seen)))
-        for _ in range(ROUNDS):
+        for number in range(ROUNDS):
+            if number % 100 == 99:
+                print(f"round {number + 1}", flush=True)
             await asyncio.sleep(chance.random() * 0.3)
             await gateway.kill()
             await gateway.start()
