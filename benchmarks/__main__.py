@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import fanout, idle, latency, priority, recovery, sdk, store, tensors
+from benchmarks import fanout, idle, latency, priority, recovery, sdk, state, store, tensors
 from benchmarks.build import build
 from benchmarks.machine import allow_connections, describe
 from benchmarks.processes import VerificationFailed
@@ -27,6 +27,7 @@ BENCHMARKS: Final[dict[str, Callable[[Settings], Section]]] = {
     "priority": priority.run,
     "idle": idle.run,
     "recovery": recovery.run,
+    "state": state.run,
     "store": store.run,
 }
 
