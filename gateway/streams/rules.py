@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.errors import InvalidArgument
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
@@ -25,9 +26,12 @@ class StreamConfig:
     """How much of its past is kept; ``None``: the defaults for ``event``, nothing for the other kinds."""
     keyframe_every: int = 64
     """A receiver of a ``state`` stream that gets deltas gets at least every so many versions one that is whole."""
-
     schema: Schema | None = None
     """What the messages of a ``state`` stream hold (spec section 4.7)."""
+
+    def __post_init__(self) -> None:
+        if self.keyframe_every < 1:
+            raise InvalidArgument(f"keyframe_every={self.keyframe_every}: at least 1 is needed, every version whole")
 
     def history_of(self, kind: Kind) -> HistoryLimits:
         """How much a stream of this kind keeps."""

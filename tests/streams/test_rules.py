@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.errors import InvalidArgument
 from gateway.ids import StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
@@ -29,3 +30,9 @@ def test_only_events_have_a_past_by_default(kind: Kind) -> None:
     assert StreamConfig().history_of(kind) == (DEFAULT_HISTORY if kind is Kind.EVENT else KEEP_NOTHING)
     configured = HistoryLimits(max_messages=5)
     assert StreamConfig(history=configured).history_of(kind) == configured
+
+
+def test_keyframes_come_at_some_time() -> None:
+    assert StreamConfig().keyframe_every == 64
+    with pytest.raises(InvalidArgument, match="keyframe_every=0"):
+        StreamConfig(keyframe_every=0)
