@@ -52,6 +52,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.OUT_OF_WINDOW: 409,
     Code.CANCELLED: 409,
     Code.INVALID_REGION: 422,
+    Code.NOT_PROCESSED: 409,
     Code.FORBIDDEN: 403,
 }
 """The HTTP status of a code. One that is missing here is the gateway's own fault: 500."""

@@ -213,8 +213,7 @@ class Connection:
         if self.lagging:
             self.enqueue(runs)
             return
-        for run in runs:
-            self.ledger.messages(run.source.id, run.first, run.count)
+        self.ledger.runs(runs)
         buffers = framed(self.format, runs)
         if len(buffers) == 1:
             self.transport.write(buffers[0])

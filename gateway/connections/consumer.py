@@ -74,6 +74,7 @@ class Consumer:
         "_credits",
         "_flying",
         "_gaps",
+        "_is_control",
         "_patience",
         "_settings",
         "_steward",
@@ -95,6 +96,7 @@ class Consumer:
     ) -> None:
         self.client_id = client_id
         self.stream = stream
+        self._is_control = stream.kind is Kind.CONTROL
         self._settings = settings
         self._steward = steward
         self._waiting: deque[Flight] = deque()
@@ -204,7 +206,7 @@ class Consumer:
         while waiting:
             flight = waiting[0]
             unit = flight.unit
-            if self._expire(unit, now_ns):
+            if unit.timed and self._expire(unit, now_ns):
                 waiting.popleft()
                 continue
             form = self._form_now(unit, connection, len(resent))
@@ -282,10 +284,6 @@ class Consumer:
         return True
 
     # How it is sent.
-
-    @property
-    def _is_control(self) -> bool:
-        return self.stream.kind is Kind.CONTROL
 
     @property
     def _head(self) -> Flight | None:

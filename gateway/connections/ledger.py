@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Since
 from gateway.protocol.signals import Gap, Replay
+from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 
@@ -69,6 +70,17 @@ class Ledger:
         """Messages were written to the connection."""
         for _, account in self._accounts.get(stream, {}).values():
             account.messages(account.epoch, first, count)
+
+    def runs(self, runs: Sequence[Run]) -> None:
+        """Runs of one source were written: those that follow one another are booked as one."""
+        source, first = runs[0].source.id, runs[0].first
+        following = first
+        for run in runs:
+            if run.first != following:
+                self.messages(source, first, following - first)
+                first = run.first
+            following = run.first + run.count
+        self.messages(source, first, following - first)
 
     def gap(self, gap: Gap) -> None:
         """A gap was announced to it."""

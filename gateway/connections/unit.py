@@ -38,10 +38,11 @@ class Unit:
         publisher: the sender's peer.
         author: who that is; set by whoever keeps the unit.
         deadline_ns: not to be delivered after that, Unix time in ns; ``None``: whenever.
+        timed: it has a deadline.
         holders: consumers that are not done with it.
     """
 
-    __slots__ = ("author", "content", "deadline_ns", "first", "holders", "last", "nbytes", "publisher", "size")
+    __slots__ = ("author", "content", "deadline_ns", "first", "holders", "last", "nbytes", "publisher", "size", "timed")
 
     def __init__(
         self, content: Run | LargeMessage, first: int, count: int, nbytes: int, publisher: int, deadline_ns: int | None
@@ -53,13 +54,9 @@ class Unit:
         self.size = OVERHEAD_BYTES + held_bytes_of(content)
         self.publisher = publisher
         self.deadline_ns = deadline_ns
+        self.timed = deadline_ns is not None
         self.holders = 0
         self.author: Author | None = None
-
-    @property
-    def timed(self) -> bool:
-        """Whether it has a deadline."""
-        return self.deadline_ns is not None
 
     @property
     def count(self) -> int:

@@ -124,7 +124,7 @@ class StreamAccount:
             self.next = first
         if self.kind.acknowledged:
             self.delivered += count
-            self.replayed += count if self._replay_first <= first < self._replay_end else 0
+            self.replayed += max(0, min(end, self._replay_end) - max(first, self._replay_first))
             self.next = max(self.next, end)
             return Step(0, 0)
         skipped = max(0, first - self.next)

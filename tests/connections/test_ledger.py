@@ -7,6 +7,7 @@ from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Counts, Kind
 from gateway.protocol.signals import Gap, Replay
+from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 
@@ -25,6 +26,14 @@ def test_subscriptions_start_where_they_wish() -> None:
     ledger.gap(Gap(1, Code.EXPIRED, 15, 15))
     assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=2, dropped=3, expired=1)}
     assert dict(ledger.of(2)) == {"wf/1": Counts(delivered=6, dropped=5, replayed=4, expired=1)}
+
+
+def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
+    ledger, tasks = Ledger(), stream(1, Kind.COLLABORATION)
+    ledger.open(tasks, 1, Wish(), 3)
+    ledger.replay(Replay(1, Code.NOT_PROCESSED, 3, 4))
+    ledger.runs([Run(tasks, first, count, (), 0, 0, 1) for first, count in ((3, 1), (4, 1), (5, 3), (9, 1))])
+    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=6, replayed=2)}
 
 
 def test_accounts_go_on_from_earlier_connections() -> None:
