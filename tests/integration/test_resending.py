@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.connecting import Connecting
 from gateway.client.subscription import Subscription
-from gateway.testing import running_gateway
+from gateway.testing import running_gateway, running_gateway_process
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 
 MIB = 1024 * 1024
@@ -110,6 +111,31 @@ async def test_publishers_whose_connections_break_all_the_time_lose_and_repeat_n
         for mark in (0, 1):
             assert [at[mark * count + step] for step in range(count)] == offsets[mark] == sorted(offsets[mark])
         assert sorted(at.values()) == list(range(2 * count))
+
+
+async def test_a_message_that_was_stored_is_not_stored_again_when_the_gateway_was_killed_before_it_said_so(
+    tmp_path: Path,
+) -> None:
+    store = "--store", f"sqlite:{tmp_path / 'streams.db'}"
+    with running_gateway_process(*store) as first:
+        async with cutting_proxy(first.url) as proxy, client_of(proxy.url, "trainer") as trainer:
+            await trainer.publish("wf/a", 0.0, kind="event", durability="os")
+            async with client_of(first.url, "reader") as reader, reader.subscribe("wf/a") as messages:
+                proxy.swallow(Way.TO_CLIENT)
+                publishing = asyncio.ensure_future(trainer.publish("wf/a", 1.0))
+                assert (await anext(messages)).offset == 1  # who sees it sees that it is stored
+            first.process.kill()
+            first.process.wait()
+            with running_gateway_process(*store) as second:
+                proxy.lead_to(second.url)
+                proxy.cut()
+                assert (await publishing).offset == 1
+                assert (await trainer.publish("wf/a", 2.0)).offset == 2
+                async with (
+                    client_of(second.url, "reader") as reader,
+                    reader.subscribe("wf/a", since="beginning") as messages,
+                ):
+                    assert [float((await anext(messages)).tensor) for _ in range(3)] == [0.0, 1.0, 2.0]
 
 
 async def test_a_tensor_of_256_mb_that_is_cut_at_60_percent_goes_on_at_the_first_missing_chunk(
