@@ -72,6 +72,7 @@ class ConsumerFanout:
         "_holders",
         "_past_deliveries",
         "_preparing",
+        "_stopping",
         "_surroundings",
         "_units",
         "_woken",
@@ -92,6 +93,7 @@ class ConsumerFanout:
         self._woken: dict[Place, None] = {}
         self._held_acks: deque[tuple[float, Connection, Ack]] = deque()
         self._preparing = 0
+        self._stopping = False
         self._past_deliveries = 0
         self.held_bytes = 0
 
@@ -250,7 +252,7 @@ class ConsumerFanout:
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """See :class:`~gateway.connections.distributor.Distributor`: held back while receivers are behind."""
-        if self._held_acks or self._pressed():
+        if not self._stopping and (self._held_acks or self._pressed()):
             self._held_acks.append((self._surroundings.clock.monotonic_s(), connection, ack))
         else:
             connection.send(ack)
@@ -263,6 +265,13 @@ class ConsumerFanout:
             return False
         half = settings.max_pending_commands // 2
         return any(consumer.connection is not None and consumer.pending > half for consumer in self._consumers.values())
+
+    def release_acks(self) -> None:
+        """Acknowledge all that was taken: the gateway is stopping, and nobody will wait for receivers any more."""
+        self._stopping = True
+        held, self._held_acks = self._held_acks, deque()
+        for _, connection, ack in held:
+            connection.send(ack)
 
     def _send_held_acks(self) -> None:
         held = self._held_acks

@@ -176,6 +176,8 @@ class Core:
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
         self.draining = True
+        for consumers in self.hub.consumer_fanouts:
+            consumers.release_acks()
         for session in self.pool:
             connection = session.connection
             if connection.state is State.GREETING:
