@@ -228,3 +228,30 @@ async def test_a_durable_state_is_whole_after_a_restart(tmp_path: Path, shape: t
         assert result.offset == 9
         state[0] = 5
         np.testing.assert_array_equal((await anext(messages)).tensor, state)
+
+
+@pytest.mark.parametrize("shape", [(256, 128), (1000, 500)], ids=["in one frame", "in chunks"])
+async def test_whole_versions_deltas_and_patches_side_by_side(
+    pair: tuple[Client, Client], shape: tuple[int, int]
+) -> None:
+    """Versions that change little go out as deltas to those before them; what is between may be patches."""
+    alice, bob = pair
+    rng = np.random.default_rng(11)
+    states = [rng.integers(0, 1000, shape, np.int32)]
+    errors: list[Exception] = []
+    async with bob.subscribe(STREAM, on_error=errors.append) as messages:
+        await alice.publish(STREAM, states[0])
+        for step in range(1, 60):
+            state = states[-1].copy()
+            row = int(rng.integers(shape[0] - 4))
+            state[row : row + 4] += step
+            states.append(state)
+            if step % 3:
+                await alice.publish(STREAM, state)
+            else:
+                await alice.publish(STREAM, state[row : row + 4], region=np.s_[row : row + 4, :])
+        got = await received(messages, len(states) - 1)
+    assert errors == []
+    for message in got:
+        np.testing.assert_array_equal(message.tensor, states[message.offset])
+    assert any(message.region is not None for message in got)
