@@ -41,8 +41,8 @@ def _texts(measured: Measured, cell: Cell, without: Cell) -> tuple[str, ...]:
         f"{refused}" if refused else "–",
         f"{cell.closed} of {READERS}" if cell.closed else "–",
         f"{cell.peak_bytes / 1e6:.0f} of {measured.bound_bytes / 1e6:.0f} MB",
-        f"{without.p99_ms:.2f} to {cell.p99_ms:.2f} ms",
-        f"{measured.ratio(cell):.2f} x",
+        f"{without.p99_ms:.2f} to {cell.p99_ms:.2f} ms" if cell.rounds else "–",
+        f"{measured.ratio(cell):.2f} x" if cell.rounds else "–",
     )
 
 

@@ -25,7 +25,7 @@ WITHOUT: Final = None
 """The speed of no slow readers at all."""
 FLOOD_S: Final = 20.0
 """The longest time for a flood: a publisher may be slowed until nothing comes through."""
-PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 120.0
 GATEWAY: Final = (*servers.GATEWAY, "--config", str(Path(__file__).with_name("gateway.toml")))
 
 _SPAWN: Final = multiprocessing.get_context("spawn")

@@ -79,10 +79,15 @@ class Group:
         newest = message if self.kind == "state" else 0
         # On its way in, and whole but not yet with those who keep up.
         under_way = 2 * message
-        # What is queued, and beyond its bound a message: of the others one that was begun and the newest one.
-        queue = QUEUE_BYTES + (message if self.acknowledged else 2 * message)
-        queues = queue if self.acknowledged else READERS * queue
-        transports = READERS * (TRANSPORT_BYTES + CHUNK_BYTES)
+        # The fast one, too, lags for a moment when much comes at once, such as the dead letters of a slow one.
+        receivers = READERS + 1
+        # What is queued for each, one that was begun and the newest one; or what a stream's consumers have not
+        # acknowledged, and one beyond the bound; the dead letters of all that leave at once, and one who reads them.
+        outboxes = receivers * (QUEUE_BYTES + 2 * message)
+        unacknowledged = QUEUE_BYTES + message
+        dead_letters = READERS * unacknowledged + QUEUE_BYTES
+        queues = unacknowledged + dead_letters if self.acknowledged else outboxes
+        transports = receivers * (TRANSPORT_BYTES + CHUNK_BYTES)
         return int(HEAP * (history + newest + under_way + queues + transports))
 
     @property

@@ -23,9 +23,13 @@ BULK: Final = f"{WORKFLOW}/bulk"
 PROBE: Final = f"{WORKFLOW}/probe"
 NOWAIT_BYTES: Final = 64 * 1024
 """Larger messages are published one after the other, each acknowledged."""
+DIFFERENT_BYTES: Final = 4 * 1024 * 1024
+"""Of small messages, before the same one comes again."""
 WINDOW_BYTES: Final = 512 * 1024
 """What the fast reader may lack in a flood, and at least one message, so that it is no slow one."""
 WINDOW_S: Final = 1.0
+STUCK: Final = 200
+"""After so many refusals in a row a flood is over: the stream holds what it may hold."""
 TICK_S: Final = 0.002
 SETTLE_S: Final = 20.0
 WARM_UP: Final = 0.1
@@ -102,8 +106,8 @@ class _Traffic:
         self._round = self._published = self._late = self._newest_bulk = 0
         self._latencies_s: list[float] = []
         self._probe = np.zeros(PROBE_BYTES // 8, np.int64)
-        # Random, and each unlike the one before, so that neither codecs nor deltas make less of them.
-        shape = 2, group.size.message_bytes // 8
+        # Random, and none like those before it, so that neither codecs nor deltas make less of them.
+        shape = max(2, DIFFERENT_BYTES // group.size.message_bytes), group.size.message_bytes // 8
         self._contents = np.random.default_rng(1).integers(0, 2**62, shape, np.int64)
         self._newest_probe = 0
         self._probes = itertools.count(1)
@@ -111,6 +115,8 @@ class _Traffic:
     async def watch(self) -> None:
         """The fast reader."""
         async for message in self._messages:
+            if message.stream not in (BULK, PROBE):
+                continue  # dead letters, of slow readers that have left
             in_round, sent_ns, number = (int(field) for field in message.tensor[:3])
             if in_round != self._round:
                 continue
@@ -124,9 +130,11 @@ class _Traffic:
     async def play(self, wanted: Flood | Paced) -> Outcome:
         """One round: publish, wait for the last probe, and sum up."""
         self._round += 1
-        self._latencies_s = []
+        # Before and after: what is published meanwhile may arrive later, and its number must not look newer.
+        self._published = 0
         await self._wait_for_room()
         self._problems.clear()
+        self._latencies_s = []
         self._published = self._late = self._newest_bulk = 0
         if isinstance(wanted, Flood):
             await self._flood(wanted)
@@ -159,14 +167,16 @@ class _Traffic:
     async def _flood(self, flood: Flood) -> None:
         size = self._group.size.message_bytes
         end = time.monotonic() + flood.seconds
-        while self._published * size < flood.nbytes and (left_s := end - time.monotonic()) > 0:
-            refused = self._refused
+        stuck = 0
+        while self._published * size < flood.nbytes and (left_s := end - time.monotonic()) > 0 and stuck < STUCK:
+            refused, arrived = self._refused, self._newest_bulk
             if size > NOWAIT_BYTES:
                 await self._publish_acknowledged(left_s)
             else:
                 self._publish_small()
             await self._keep_window(WINDOW_BYTES // size, refused)
-            if self._refused > refused:
+            stuck = stuck + 1 if self._refused > refused and self._newest_bulk == arrived else 0
+            if stuck:
                 await asyncio.sleep(TICK_S)
 
     async def _keep_window(self, window: int, refused: int) -> None:
@@ -209,7 +219,7 @@ class _Traffic:
     def _next_content(self) -> np.ndarray[Any, Any]:
         self._published += 1
         self._published_bytes.value += self._group.size.message_bytes
-        content: np.ndarray[Any, Any] = self._contents[self._published % 2]
+        content: np.ndarray[Any, Any] = self._contents[self._published % len(self._contents)]
         content[2] = self._published
         return content
 
