@@ -142,9 +142,9 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
         StateRecord("wf/state", "state", "fsync"),
     ]
     seen: dict[int, int] = {}
+    tasks: list[asyncio.Task[None]] = []
     async with KilledGateway(config) as gateway, AsyncExitStack() as clients:
         await gateway.start()
-        tasks: list[asyncio.Task[None]] = []
         for record in records:
             for _ in range(2):
                 client = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
@@ -153,6 +153,8 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
                 ]
         watcher = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
         tasks.append(asyncio.create_task(watch(watcher, "wf/os", seen)))
+        # Before the clients are closed, whatever has failed.
+        clients.push_async_callback(cancel, tasks)
         for number in range(ROUNDS):
             if number % 100 == 99:
                 print(f"round {number + 1}", flush=True)
@@ -160,9 +162,6 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
             await gateway.kill()
             await gateway.start()
             await verify(gateway, records, tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
     assert {token: offset for offset, token in seen.items()}.items() <= records[1].found.items() | {
         (token, offset) for token, offset in records[1].acked.items()
     }
@@ -193,3 +192,10 @@ async def verify(gateway: KilledGateway, records: list[Record], tasks: list[asyn
     for task in tasks:
         if task.done():
             task.result()
+
+
+async def cancel(tasks: list[asyncio.Task[None]]) -> None:
+    """End all tasks."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
