@@ -73,8 +73,11 @@ class Link:
 
     @property
     def open(self) -> bool:
-        """Whether another chunk may be sent."""
-        return self._sent - self._answered < self.window_bytes
+        """Whether another chunk may be sent; always if no answer is awaited, for then nothing else would say so.
+
+        What was sent behind the last PING may be more than a window that shrank with its answer.
+        """
+        return not self._marks or self._sent - self._answered < self.window_bytes
 
     def sent(self, size: int, now_ns: int) -> bool:
         """Count ``size`` bytes of bulk; whether a PING with ``now_ns`` is to follow them."""

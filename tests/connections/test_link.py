@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from gateway.connections.link import (
     FIRST_WINDOW_BYTES,
+    GOODPUT_SAMPLES,
     MAX_PING_EVERY_BYTES,
     MAX_WINDOW_BYTES,
     MIN_WINDOW_BYTES,
@@ -120,3 +121,50 @@ def test_an_answer_that_waits_for_us_does_not_narrow_the_window() -> None:
             arrived = now + (n + 1) * MS // 2
             link.answered(Pong(t0, arrived, arrived), now + 500 * MS)
     assert link.window_bytes > FIRST_WINDOW_BYTES
+
+
+def test_a_window_that_shrinks_below_what_no_ping_follows_does_not_close_for_good() -> None:
+    """The reader was fast and becomes slow; behind the last PING lies less than would have been followed by another."""
+    link = Link()
+    now_ns = MS
+
+    def answer_after(delay_ns: int, asked_ns: int) -> None:
+        nonlocal now_ns
+        now_ns += delay_ns
+        link.answered(Pong(asked_ns, now_ns, now_ns), now_ns)
+
+    asked_ns = now_ns
+    assert link.sent(MAX_PING_EVERY_BYTES, asked_ns)
+    for delay_ns in [MS // 10] * 100 + [100 * MS] * (GOODPUT_SAMPLES // 2):
+        now_ns += 1
+        # Another PING is under way before this one is answered, so that the goodput can be told.
+        next_ns = now_ns
+        assert link.sent(MAX_PING_EVERY_BYTES, next_ns)
+        answer_after(delay_ns, asked_ns)
+        asked_ns = next_ns
+    assert link.window_bytes > PINGS_A_WINDOW * MAX_PING_EVERY_BYTES
+    assert not link.sent(MAX_PING_EVERY_BYTES - 8, now_ns)
+    answer_after(100 * MS, asked_ns)  # and the median of the goodputs is a slow one
+    assert link.window_bytes < MAX_PING_EVERY_BYTES - 8
+    assert link.open
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([8_000, 128_000, 500_000, 1_000_000]), st.sampled_from([0, 0, 1, 1, 20, 1000])),
+        max_size=200,
+    )
+)
+def test_either_it_is_open_or_an_answer_is_awaited(steps: list[tuple[int, int]]) -> None:
+    link = Link()
+    now_ns = MS
+    pings: list[int] = []
+    for size, delay_ms in steps:
+        now_ns += 1
+        if link.open and link.sent(size, now_ns):
+            pings.append(now_ns)
+        if pings and delay_ms:
+            now_ns += delay_ms * MS
+            link.answered(Pong(pings[0], now_ns, now_ns), now_ns)
+            pings.pop(0)
+        assert link.open or pings
