@@ -157,12 +157,9 @@ class _Traffic:
     async def _wait_for_room(self) -> None:
         """Until the gateway has given up the slow readers of the round before, what they lack may fill the stream."""
         end = time.monotonic() + SETTLE_S
-        refused = -1
-        while refused != self._refused:
+        while not await self._publish_acknowledged(SETTLE_S):
             if time.monotonic() > end:
                 raise VerificationFailed(f"{BULK} has not taken a message for {SETTLE_S:.0f} s")
-            refused = self._refused
-            await self._publish_acknowledged(SETTLE_S)
 
     async def _flood(self, flood: Flood) -> None:
         size = self._group.size.message_bytes
@@ -191,7 +188,7 @@ class _Traffic:
         size = self._group.size
         begin = time.monotonic()
         probes = 0
-        large: asyncio.Task[None] | None = None
+        large: asyncio.Task[bool] | None = None
         while (elapsed := time.monotonic() - begin) < seconds:
             for _ in range(int(elapsed * PROBE_HZ) - probes):
                 probes += 1
@@ -208,13 +205,15 @@ class _Traffic:
     def _publish_small(self) -> None:
         self._send(BULK, self._next_content())
 
-    async def _publish_acknowledged(self, timeout_s: float) -> None:
+    async def _publish_acknowledged(self, timeout_s: float) -> bool:
         content = self._next_content()
         self._stamp(content)
         try:
             await self._publisher.publish(BULK, content, kind=self._group.kind, codec="none", timeout_s=timeout_s)
         except FrysError:
             self._late += 1
+            return False
+        return True
 
     def _next_content(self) -> np.ndarray[Any, Any]:
         self._published += 1
