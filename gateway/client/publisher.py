@@ -21,7 +21,7 @@ from gateway.client.patching import patch_of
 from gateway.client.result import TransmissionResult
 from gateway.client.session import CORKED_BYTES, Session
 from gateway.client.stream_lane import StreamLane
-from gateway.errors import ConnectionFailed, FrysError, InvalidArgument, RequestRefused
+from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
@@ -169,6 +169,9 @@ class Publisher:
     def refused(self, error: Error, alias: Alias) -> None:
         """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
         refusal = RequestRefused(error.code, error.message)
+        draining = error.code == Code.DRAINING
+        if error.sequence is None and draining:
+            return  # what waits for the stream to be opened waits for the next connection
         if error.sequence is None:
             lane = self._lanes.get(alias.name)
             if lane is not None:
@@ -177,8 +180,12 @@ class Publisher:
             return
         count = error.count or 1
         told = 0
-        for _, job in alias.settle(error.sequence, count):
-            job.fail(refusal)
+        for sequence, job in list(alias.settle(error.sequence, count)):
+            if draining:
+                # Sent before GO_AWAY came: it goes out on the next connection, like all that was not acknowledged.
+                alias.awaiting[sequence] = job
+            else:
+                job.fail(refusal)
             told += 1
         if told < count:
             self._outlet.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))

@@ -114,7 +114,10 @@ class Requests:
             self._outlet.report(RequestRefused(error.code, problem))
             return True
         question = self._asked.get(error.correlation)
-        if question is not None:
+        if question is not None and error.code == Code.DRAINING and question.address in self._lanes:
+            question.job.restart()
+            self._lanes[question.address].submit(question.job)
+        elif question is not None:
             question.refuse(RequestRefused(error.code, f"request to {question.address}: {error.message}"))
         return True
 

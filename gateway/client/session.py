@@ -318,7 +318,12 @@ class Session:
         answer = None if error.request is None else self._answers.get(error.request)
         if answer is None:
             self._events.refused(error)
-        elif not answer.done():
+        elif answer.done():
+            pass
+        elif error.code == Code.DRAINING:
+            # Nothing is wrong with what was asked: it is asked again on the next connection.
+            answer.set_exception(ConnectionFailed(error.message))
+        else:
             answer.set_exception(RequestRefused(error.code, error.message))
 
     def _welcomed(self, welcome: Welcome) -> None:

@@ -80,15 +80,16 @@ class Subscriptions:
         """See :meth:`gateway.client.client.Client.account`."""
         while (number := self._numbers.get(subscription)) is not None:
             session = await self._outlet.wait_ready()
-            if subscription.standing.joined:
-                break
-            self._joined.clear()
-            await self._joined.wait()
-        if number is None:
-            raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
-        answer = await self._outlet.ask(session, lambda request: Account(request, number))
-        assert isinstance(answer, Account)
-        return answer.streams or {}
+            if not subscription.standing.joined:
+                self._joined.clear()
+                await self._joined.wait()
+                continue
+            # Lost, and asked again: it changes nothing.
+            with contextlib.suppress(ConnectionFailed):
+                answer = await self._outlet.ask(session, partial(Account, subscription=number))
+                assert isinstance(answer, Account)
+                return answer.streams or {}
+        raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
 
     async def stop(self, subscription: Subscription, keep: bool) -> None:
         """End a subscription. A gateway that cannot be told any more has noticed itself that nobody is there.

@@ -84,6 +84,44 @@ async def test_a_publish_while_there_is_no_connection_waits_for_the_next(scripte
         assert (result.offset, result.epoch) == (99, 5)
 
 
+def refuse_as_draining(peer: Peer, **answers: int) -> None:
+    peer.send(GoAway(1001, "stopping", 5.0), Error(Code.DRAINING, "DRAINING", "the gateway is stopping", **answers))
+
+
+async def test_a_publish_that_crossed_a_go_away_goes_out_on_the_next_connection(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, first):
+        publishing = asyncio.ensure_future(client.publish("wf/x", 1.0))
+        await first.next(Opcode.MESSAGE)
+        refuse_as_draining(first, alias=0)
+        refuse_as_draining(first, alias=0, sequence=1, count=1)
+        scripted.answers[Opcode.MESSAGE] = acknowledge
+        first.drop()
+        assert (await publishing).offset == 99
+
+
+async def test_a_request_that_crossed_a_go_away_goes_out_on_the_next_connection(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, first):
+        asking = asyncio.ensure_future(client.request("agent:planner", 2.0))
+        request = await first.next(Opcode.REQUEST)
+        refuse_as_draining(first, correlation=parse_data(request.message, request.frame).offset)
+        await until(lambda: client._core.session is not None and client._core.session.draining)
+        first.drop()
+        await (await scripted.accept()).next(Opcode.REQUEST)
+        asking.cancel()
+
+
+async def test_a_subscription_that_crossed_a_go_away_is_asked_for_again(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, first):
+        answer = scripted.answers.pop(Opcode.SUBSCRIBE)
+        subscribing = asyncio.ensure_future(client.subscribe("wf/*").start())
+        asked = (await first.next(Opcode.SUBSCRIBE)).session()
+        assert isinstance(asked, Subscribe)
+        refuse_as_draining(first, request=asked.request)
+        scripted.answers[Opcode.SUBSCRIBE] = answer
+        first.drop()
+        await subscribing
+
+
 async def test_subscriptions_are_asked_for_again_and_their_iterators_go_on(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, first), client.subscribe("wf/*") as messages:
         first.send(StreamInfo(7, "wf/x", Kind.STATE, 5, 1), message(0, 1.0))
