@@ -17,8 +17,6 @@ class Wish(NamedTuple):
     """What a SUBSCRIBE says of where it starts (spec section 4.2)."""
 
     since: Since | None = None
-    account: Mapping[str, Counts] = MappingProxyType({})
-    """By stream, what the subscription counted on earlier connections."""
     resume: Mapping[str, tuple[int, int]] = MappingProxyType({})
     """By stream, a large message of which it has the first chunks, by its transfer, and how many."""
 
@@ -34,10 +32,16 @@ class Ledger:
     (:meth:`~gateway.connections.delivery.DeliveryClass.settle`).
     """
 
-    __slots__ = ("_accounts",)
+    __slots__ = ("_accounts", "_carried")
 
     def __init__(self) -> None:
         self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
+        self._carried: dict[int, Mapping[str, Counts]] = {}
+
+    def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
+        """What a subscription counted on earlier connections: of streams too that are yet to come on this one."""
+        if counts:
+            self._carried[subscription] = counts
 
     def open(self, stream: Stream, subscription: int, wish: Wish, first: int) -> None:
         """A subscription is about to be sent a stream, for the first time on this connection.
@@ -45,15 +49,16 @@ class Ledger:
         Args:
             stream: or a view of one.
             subscription: the client's number.
-            wish: what it asked for, and counted on earlier connections.
+            wish: what it asked for.
             first: offset of the first message that it gets.
         """
-        account = StreamAccount(stream.kind, wish.account.get(stream.name))
+        account = StreamAccount(stream.kind, self._carried.get(subscription, {}).get(stream.name))
         account.start(stream.epoch, first_wanted(wish.since, stream.name, stream.epoch), first)
         self._accounts.setdefault(stream.id, {})[subscription] = (stream.name, account)
 
     def close(self, subscription: int) -> None:
         """A subscription has ended."""
+        self._carried.pop(subscription, None)
         for stream, accounts in list(self._accounts.items()):
             accounts.pop(subscription, None)
             if not accounts:

@@ -100,7 +100,8 @@ class Subscriptions:
         if view is not None:
             self._hub.views.check(pattern, view)
         session.connection.send(Subscribed(request.request, request.subscription))
-        wish = Wish(request.since, request.account or {}, request.resume or {})
+        session.connection.ledger.carry(request.subscription, request.account or {})
+        wish = Wish(request.since, request.resume or {})
         if view is None:
             grant = request.credits
             credit = None if grant is None else Credit(grant.messages, grant.bytes, replenished=False)

@@ -38,7 +38,8 @@ def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
 
 def test_accounts_go_on_from_earlier_connections() -> None:
     ledger, states = Ledger(), stream(1, Kind.STATE)
-    ledger.open(states, 1, Wish({"wf/1": (5, 3)}, {"wf/1": Counts(3, 1)}), 9)
+    ledger.carry(1, {"wf/1": Counts(3, 1)})
+    ledger.open(states, 1, Wish({"wf/1": (5, 3)}), 9)
     ledger.messages(1, 9, 1)
     assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=4, conflated=7)}
 
