@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -84,7 +85,7 @@ async def test_a_publish_while_there_is_no_connection_waits_for_the_next(scripte
         assert (result.offset, result.epoch) == (99, 5)
 
 
-def refuse_as_draining(peer: Peer, **answers: int) -> None:
+def refuse_as_draining(peer: Peer, **answers: Any) -> None:
     peer.send(GoAway(1001, "stopping", 5.0), Error(Code.DRAINING, "DRAINING", "the gateway is stopping", **answers))
 
 
