@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -50,6 +51,9 @@ class DeadLetter:
 class DeadLetters:
     """Joins the gateway as a client of its own when there is a first dead letter.
 
+    They are opened one after the other: of a receiver that is given up there may be thousands, each of which takes its
+    plain size while it is published.
+
     Args:
         door: of the gateway.
         workers: decode in threads.
@@ -59,20 +63,32 @@ class DeadLetters:
         self._door = door
         self._workers = workers
         self._local: LocalConnection | None = None
-        self._under_way = 0
+        self._waiting: deque[tuple[Unit, DeadLetter]] = deque()
+        """The first one is being opened."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way."""
-        return not self._under_way
+        return not self._waiting
 
     def put(self, unit: Unit, letter: DeadLetter) -> None:
         """Publish a unit as a dead letter. What cannot be published is logged."""
-        self._under_way += 1
-        self._workers.submit(partial(_opened, unit.content), partial(self._publish, letter))
+        self._waiting.append((unit, letter))
+        if len(self._waiting) == 1:
+            self._open()
+
+    def _open(self) -> None:
+        unit, letter = self._waiting[0]
+
+        def opened(result: _Opened | BaseException) -> None:
+            self._publish(letter, result)
+            self._waiting.popleft()
+            if self._waiting:
+                self._open()
+
+        self._workers.submit(partial(_opened, unit.content), opened)
 
     def _publish(self, letter: DeadLetter, opened: _Opened | BaseException) -> None:
-        self._under_way -= 1
         if isinstance(opened, BaseException):
             logger.warning("dead letter %d of %s cannot be decoded: %s", letter.offset, letter.stream, opened)
             return

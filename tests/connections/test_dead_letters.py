@@ -93,3 +93,14 @@ def test_the_gateway_is_not_drained_before_they_are_published() -> None:
     assert not world.core.drained
     world.settle()
     assert world.core.drained
+
+
+def test_of_many_at_once_one_is_opened_after_the_other() -> None:
+    world, publisher, worker, undertaker = world_of_one_try()
+    for number in range(20):
+        publisher.publish(0, bytes([number]) * 5000, chain=Chain(codec="lz4"))
+    world.settle()
+    worker.done(STREAM, 0, 19, code=Code.NOT_PROCESSED)
+    assert len(world.workers) == 1
+    assert [letter.payload[0] for letter in letters(world, undertaker)] == list(range(20))
+    assert world.core.drained
