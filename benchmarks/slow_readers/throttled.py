@@ -138,6 +138,8 @@ class ThrottledReader:
         self._send(write_session(message))
 
     def _send(self, frame: bytes) -> None:
+        if self._protocol.state is not State.OPEN:
+            return  # the gateway has closed it for being slow, which is its right
         self._protocol.send_binary(frame)
         self._flush()
 
