@@ -156,8 +156,7 @@ class Dispatcher:
                     return
                 self._answer(session, message)
             case opcode:
-                problem = f"{Opcode(opcode).name} is not served"
-                connection.refuse(RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, problem))
+                raise AssertionError(f"opcode {opcode:#04x} passed the state table and nobody handles it")
 
     def _answer(self, session: Session, message: SessionMessage) -> None:
         answers = {}

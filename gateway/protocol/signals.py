@@ -8,6 +8,7 @@ length is a multiple of 8 and so needs no padding.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, check_table
@@ -18,13 +19,11 @@ from gateway.protocol.wire import (
     ACK_REPEATED,
     CANCEL_FRAME,
     CREDIT_FRAME,
-    DONE_FRAME,
     END_CHECKSUM,
     END_FRAME,
-    GAP_FRAME,
     PING_FRAME,
     PONG_FRAME,
-    REPLAY_FRAME,
+    RANGE_FRAME,
     RESUME_FRAME,
     Buffer,
     Opcode,
@@ -62,27 +61,56 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
-    """Messages that this receiver will not get (spec section 7.2)."""
+class _Range:
+    """A code, and the messages ``first .. last`` of a stream that it is about."""
+
+    opcode: ClassVar[Opcode]
 
     stream: int
     code: int
-    """Why; a number of :class:`gateway.errors.Code`, or one that this version does not know."""
+    """A number of :class:`gateway.errors.Code`, or one that this version does not know."""
     first: int
-    """First offset that is left out."""
+    """First offset."""
     last: int
     """Last one."""
 
     @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Gap:
+    def parse(cls, message: Buffer, frame: Frame) -> Self:
         """Reads the frame; see the module for errors."""
-        check_table(frame, GAP_FRAME.size)
-        _, _, _, _, stream, code, first, last = GAP_FRAME.unpack_from(message, frame.start)
+        check_table(frame, RANGE_FRAME.size)
+        _, _, _, _, stream, code, first, last = RANGE_FRAME.unpack_from(message, frame.start)
         return cls(stream, code, first, last)
 
     def write(self) -> bytes:
         """The whole frame, 32 bytes."""
-        return GAP_FRAME.pack(GAP_FRAME.size, Opcode.GAP, 0, 0, self.stream, self.code, self.first, self.last)
+        return RANGE_FRAME.pack(RANGE_FRAME.size, self.opcode, 0, 0, self.stream, self.code, self.first, self.last)
+
+
+class Gap(_Range):
+    """Messages that this receiver will not get, and why (spec section 7.2)."""
+
+    __slots__ = ()
+    opcode = Opcode.GAP
+
+
+class Replay(_Range):
+    """Messages that this receiver has not got follow from the stream's history (spec section 7.3).
+
+    The code says why they were not sent when they were published; 0: the receiver asked for them.
+    """
+
+    __slots__ = ()
+    opcode = Opcode.REPLAY
+
+
+class Done(_Range):
+    """The receiver's program is through with messages (spec section 7.4).
+
+    With code 0 they are processed; with another they are not, and are to be delivered again.
+    """
+
+    __slots__ = ()
+    opcode = Opcode.DONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,54 +221,6 @@ class Resume:
     def write(self) -> bytes:
         """The whole frame, 16 bytes."""
         return RESUME_FRAME.pack(RESUME_FRAME.size, Opcode.RESUME, 0, 0, self.transfer, self.index)
-
-
-@dataclass(frozen=True, slots=True)
-class Replay:
-    """Messages that this receiver has not got follow from the stream's history (spec section 7.3)."""
-
-    stream: int
-    code: int
-    """Why they were not sent when they were published; 0: the receiver asked for them."""
-    first: int
-    """First offset."""
-    last: int
-    """Last one."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Replay:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, REPLAY_FRAME.size)
-        _, _, _, _, stream, code, first, last = REPLAY_FRAME.unpack_from(message, frame.start)
-        return cls(stream, code, first, last)
-
-    def write(self) -> bytes:
-        """The whole frame, 32 bytes."""
-        return REPLAY_FRAME.pack(REPLAY_FRAME.size, Opcode.REPLAY, 0, 0, self.stream, self.code, self.first, self.last)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The receiver's program is through with messages (spec section 7.4)."""
-
-    stream: int
-    code: int
-    """0: they are processed; another code: they are not, and are to be delivered again."""
-    first: int
-    """First offset."""
-    last: int
-    """Last one."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Done:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, DONE_FRAME.size)
-        _, _, _, _, stream, code, first, last = DONE_FRAME.unpack_from(message, frame.start)
-        return cls(stream, code, first, last)
-
-    def write(self) -> bytes:
-        """The whole frame, 32 bytes."""
-        return DONE_FRAME.pack(DONE_FRAME.size, Opcode.DONE, 0, 0, self.stream, self.code, self.first, self.last)
 
 
 @dataclass(frozen=True, slots=True)

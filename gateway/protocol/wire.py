@@ -113,14 +113,8 @@ RESUME_FRAME: Final = struct.Struct("<IBBHII")
 ACK_FRAME: Final = struct.Struct("<IBBHIIQQ")
 """frame start, alias, count, sequence, offset (spec section 7.1)."""
 
-GAP_FRAME: Final = struct.Struct("<IBBHIIQQ")
-"""frame start, stream, code, first, last (spec section 7.2)."""
-
-REPLAY_FRAME: Final = struct.Struct("<IBBHIIQQ")
-"""frame start, stream, code, first, last (spec section 7.3)."""
-
-DONE_FRAME: Final = struct.Struct("<IBBHIIQQ")
-"""frame start, stream, code, first, last (spec section 7.4)."""
+RANGE_FRAME: Final = struct.Struct("<IBBHIIQQ")
+"""GAP, REPLAY and DONE: frame start, stream, code, first, last (spec sections 7.2 to 7.4)."""
 
 CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
 """frame start, subscription, messages, bytes (spec section 7.5)."""
