@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from gateway.ids import StreamName
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import ClientType
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
+from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
@@ -97,7 +98,9 @@ class PastReader(Protocol):
 
 
 class StreamStore(PastReader, Protocol):
-    """Where the past of streams is kept. Called on the loop's thread; only :meth:`restore` and :meth:`close` block.
+    """Where the past of streams is kept. Called on the loop's thread.
+
+    Only :meth:`restore`, :meth:`unsettled` and :meth:`close` block.
 
     Streams of durability ``memory`` have their history alone, and never come here but to be read.
     """
@@ -116,6 +119,23 @@ class StreamStore(PastReader, Protocol):
         Args:
             transfers: numbers for large messages that are read.
             producers: told who published what is kept, where producers count.
+        """
+
+    def unsettled(self, stream: Stream) -> Unsettled:
+        """What the receivers of a durable stream that they acknowledge had still to get when the gateway ended.
+
+        Called for each restored one, behind :meth:`restore` and before anything else of the stream. Its entries are
+        read as they are taken.
+        """
+
+    def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
+        """Keep how far a client has got in a durable stream that it acknowledges; what it has open is kept as well.
+
+        Stored a moment later: a gateway that was killed may know of less. But whoever was a consumer of the stream
+        before a message was appended is one when the message is stored.
+
+        Args:
+            mark: ``None``: it receives the stream no more.
         """
 
     def append(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from gateway.ids import ClientId
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
+from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
@@ -20,6 +22,14 @@ class MemoryStreamStore:
 
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         """See the port: there is nothing."""
+
+    def unsettled(self, stream: Stream) -> Unsettled:
+        """See :meth:`append`."""
+        raise AssertionError(f"{stream.name} is not durable here")
+
+    def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
+        """See :meth:`append`."""
+        raise AssertionError(f"{stream.name} is not durable here")
 
     def append(
         self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None

@@ -6,6 +6,7 @@ writing cost once per run, not once per message.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from operator import is_
 from typing import NamedTuple, Protocol, cast
 
@@ -135,6 +136,26 @@ class Run:
             return self
         self._unpinned = Run(self.source, self.first, self.count, kept, self.size, self.last_at, self.last_count)
         return self._unpinned
+
+    def frames(self) -> Iterator[Run]:
+        """Its frames, each as a run of its own; if there are several, copied: one alone must not keep all alive."""
+        if not self.last_at:
+            single = self.unpinned()
+            single.identity = self.identity
+            yield single
+            return
+        data = memoryview(self.buffers[0])
+        offset, at = self.first, 0
+        while at < self.size:
+            frame_bytes, opcode, _, _ = FRAME_START.unpack_from(data, at)
+            count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if opcode == Opcode.BATCH else 1
+            end = (at + frame_bytes + 7) & -8
+            single = Run(self.source, offset, count, (bytes(data[at:end]),), end - at, 0, count)
+            if self.identity is not None:
+                producer, sequence = self.identity
+                single.identity = Identity(producer, sequence + offset - self.first)
+            yield single
+            offset, at = offset + count, end
 
     def part(self, first: int, last: int) -> Run:
         """The frames that hold the offsets ``first .. last``, as a run of its own over the same bytes.

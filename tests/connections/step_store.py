@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from gateway.errors import StoreFailed
+from gateway.ids import ClientId
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
+from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Origin
 from gateway.streams.span import held_bytes_of
@@ -33,6 +35,7 @@ class StepStore:
         stored: stored, in order.
         staged: the chunks of large messages that were staged.
         discarded: large messages that will not come.
+        marks: by stream and client, how far it has got; ``None``: it receives the stream no more.
     """
 
     durable = True
@@ -42,6 +45,7 @@ class StepStore:
         self.stored: list[Appended] = []
         self.staged: list[tuple[LargeMessage, int]] = []
         self.discarded: list[LargeMessage] = []
+        self.marks: dict[tuple[str, str], Mark | None] = {}
         self.closed = False
         self.extra_bytes = 0
         """Pretend that so much more waits."""
@@ -52,6 +56,12 @@ class StepStore:
 
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         """Nothing was stored before."""
+
+    def unsettled(self, stream: Stream) -> Unsettled:
+        return Unsettled({}, ())
+
+    def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
+        self.marks[stream.name, client_id] = mark
 
     def append(
         self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None

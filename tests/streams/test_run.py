@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Kind
 from gateway.streams.run import PIN_FACTOR, Run
 from gateway.streams.stream import Stream
@@ -104,3 +105,21 @@ def test_a_part_holds_the_frames_of_its_offsets(counts: list[int | None], data: 
     assert part.size == sum(map(len, part.buffers))
     assert offsets_in(part.newest())[-1] == expected[-1]
     assert part.last_count == len(offsets_in(part.newest()))
+
+
+@given(st.lists(st.none() | st.integers(1, 9), min_size=1, max_size=8))
+def test_its_frames_are_runs_of_their_own(counts: list[int | None]) -> None:
+    run = run_of(5, counts)
+    run.identity = Identity(7, 100)
+    singles = list(run.frames())
+    assert [offset for single in singles for offset in offsets_in(single)] == offsets_in(run)
+    assert [single.count for single in singles] == [count or 1 for count in counts]
+    for single in singles:
+        assert single.identity == Identity(7, 100 + single.first - 5)
+        assert (single.last_at, single.last_count) == (0, single.count)
+        assert single.size == sum(map(len, single.buffers)) == len(b"".join(single.buffers))
+
+
+def test_one_of_its_frames_does_not_keep_the_others_alive() -> None:
+    single, *_ = run_of(0, [None] * 1000).frames()
+    assert kept_bytes(single) == single.size

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from gateway.ids import ClientId
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage
+from gateway.streams.progress import Mark
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import held_bytes_of, offsets_of
 from gateway.streams.sqlite.rows import MessageRow, rows_of
@@ -42,6 +45,15 @@ class Discard:
     """A large message will not be appended: let go of its chunks."""
 
     message: LargeMessage
+
+
+class Advance(NamedTuple):
+    """A client has got further in a stream that it acknowledges; waits for a transaction that is made anyway."""
+
+    stream: Stream
+    client_id: ClientId
+    mark: Mark | None
+    """``None``: it receives the stream no more."""
 
 
 Change = Append | StageChunk | Discard

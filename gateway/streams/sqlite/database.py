@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import StoreFailed
-from gateway.ids import Epoch, StreamId, StreamName
+from gateway.ids import ClientId, Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
@@ -18,7 +18,8 @@ from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
-from gateway.streams.sqlite.changes import Append, Change, Discard, StageChunk, rows_for
+from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, StageChunk, rows_for
+from gateway.streams.sqlite.consumers import Consumers
 from gateway.streams.sqlite.rows import (
     INSERT_CHUNK,
     INSERT_LARGE,
@@ -83,6 +84,9 @@ class Database:
         self._schemas: dict[int, Schema | None] = {}
         self._broken: set[LargeMessage] = set()
         """Large messages of which a chunk could not be stored."""
+        self._consumers: Consumers
+        self._advances: dict[tuple[int, ClientId], Advance] = {}
+        """What is not stored yet of how far clients have got."""
         self._let_go: list[int] = []
         """Ids of large messages whose chunks are still to be deleted."""
         self.streams: list[StoredStream] = []
@@ -133,11 +137,17 @@ class Database:
             connection.execute("SELECT coalesce(max(id), 0) FROM large_messages").fetchone()[0],
             connection.execute("SELECT coalesce(max(large), 0) FROM chunks").fetchone()[0],
         )
+        self._consumers = Consumers(connection)
         # Of large messages that were never ended, or were let go of when the gateway stopped.
         left = "SELECT DISTINCT large FROM chunks WHERE large NOT IN (SELECT large FROM messages WHERE large NOT NULL)"
         self._let_go = [large for (large,) in connection.execute(left)]
 
     # Writing.
+
+    def advance(self, advances: Iterable[Advance]) -> None:
+        """Take note of how far clients have got; it is stored with the next transaction that succeeds."""
+        for advance in advances:
+            self._advances[advance.stream.id, advance.client_id] = advance
 
     def commit(self, changes: Sequence[Change], now_ns: int) -> list[Exception | None]:
         """Make the changes in one transaction.
@@ -159,9 +169,13 @@ class Database:
         level = max((append.stream.durability.level for append in appends), default=Durability.OS.level)
         rows = rows_for(appends)
         gone: list[int] = []
+        known = self._extents.keys() | {append.stream.id for append in appends}
+        # A stream has a number of its own once it has a message; before, nobody is behind in it.
+        advances = [advance for advance in self._advances.values() if advance.stream.id in known]
         try:
             with self._transaction(Durability.of_level(level)):
                 self._write(changes, appends, rows, now_ns, gone)
+                self._consumers.write(advances)
         except sqlite3.Error as error:
             failure = StoreFailed(f"store {self._path} cannot be written: {error}")
             self._broken.update([change.message for change in changes if isinstance(change, StageChunk)])
@@ -169,6 +183,9 @@ class Database:
         else:
             self._count(rows)
             self._let_go += gone
+            self._consumers.settle(advances)
+            for advance in advances:
+                del self._advances[advance.stream.id, advance.client_id]
         self._forget_large(changes, outcomes)
         return outcomes
 
@@ -262,6 +279,8 @@ class Database:
     def trim(self, stream: Stream, limits: HistoryLimits, now_ns: int) -> int:
         """Let go of the oldest rows of a stream that no limit covers, at most :data:`TRIM_ROWS`; how many went.
 
+        What a consumer is not through with stays.
+
         Raises:
             StoreFailed: the file cannot be written.
         """
@@ -273,11 +292,14 @@ class Database:
             "SELECT first, count, size, stored_ns FROM messages WHERE stream = ? ORDER BY first LIMIT ?",
             (stream.id, TRIM_ROWS),
         ).fetchall()
+        open_from = self._consumers.first_open(stream)
         cut, held_bytes, rows_gone = extent.first, extent.held_bytes, 0
         for first, count, size, stored_ns in rows:
             covered = extent.next_offset - first - count < limits.max_messages and held_bytes <= limits.max_bytes
             # The newest is there whatever its size and age: whoever published it was told so.
             if first + count == extent.next_offset or (covered and stored_ns >= oldest_ns):
+                break
+            if open_from is not None and first + count > open_from:
                 break
             cut, held_bytes, rows_gone = first + count, held_bytes - size, rows_gone + 1
         if not rows_gone:

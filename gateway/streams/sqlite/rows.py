@@ -5,11 +5,11 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.protocol.encoding import parse_encoding
-from gateway.protocol.extensions import parse_extensions
+from gateway.protocol.extensions import Extensions, parse_extensions
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.history import Entry
@@ -94,7 +94,8 @@ def large_values(large_id: int, message: LargeMessage) -> tuple[object, ...]:
     """For :data:`INSERT_LARGE`."""
     plan = message.plan
     times = message.timestamp_ns, message.end_timestamp_ns
-    extensions = None if message.extensions is None else message.extensions.write()
+    told = replace(message.extensions or Extensions(), deadline_ns=message.deadline_ns)
+    extensions = None if told == Extensions() else told.write()
     sizes = plan.chunk_bytes, plan.payload_bytes, message.checksum
     return (large_id, message.publisher, *times, message.flags, *sizes, message.meta, extensions)
 
@@ -167,7 +168,11 @@ def _read_large(
     message.offset = offset
     message.end_timestamp_ns = end_timestamp_ns
     message.checksum = checksum
-    message.extensions = None if extensions is None else parse_extensions(extensions)
+    if extensions is not None:
+        told = parse_extensions(extensions)
+        message.deadline_ns = told.deadline_ns
+        kept = replace(told, deadline_ns=None)
+        message.extensions = None if kept == Extensions() else kept
     chunks = connection.execute("SELECT encoding, data FROM chunks WHERE large = ? ORDER BY chunk", (large,))
     message.chunks += [
         StoredChunk(None if encoding is None else parse_encoding(encoding), data) for encoding, data in chunks

@@ -51,6 +51,15 @@ CREATE TABLE messages (
     large INTEGER,
     PRIMARY KEY (stream, first)
 );
+CREATE TABLE consumers (
+    stream INTEGER NOT NULL,
+    client_id TEXT NOT NULL,
+    -- The first offset that the client is not through with,
+    next_offset INTEGER NOT NULL,
+    -- and what it is through with behind that: (first, last) of each range, two u64.
+    beyond BLOB NOT NULL,
+    PRIMARY KEY (stream, client_id)
+) WITHOUT ROWID;
 CREATE TABLE large_messages (
     id INTEGER PRIMARY KEY,
     publisher INTEGER NOT NULL,

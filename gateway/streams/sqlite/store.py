@@ -7,13 +7,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
+from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Origin, Run
-from gateway.streams.sqlite.changes import Append, Discard, StageChunk
+from gateway.streams.sqlite.changes import Advance, Append, Discard, StageChunk
+from gateway.streams.sqlite.consumers import read_marks, read_units
 from gateway.streams.sqlite.database import Database
 from gateway.streams.sqlite.lock import FileLock
 from gateway.streams.sqlite.rows import read_entries, read_newest, read_origins
@@ -86,6 +89,16 @@ class SqliteStreamStore:
                 producers.restore(stream, origin.producer, origin.sequence, origin.count, origin.first)
             restored.append(stream)
         self._writer.start(restored)
+
+    def unsettled(self, stream: Stream) -> Unsettled:
+        """See the port."""
+        marks = read_marks(self._reader, stream)
+        first = min((mark.next_offset for mark in marks.values()), default=stream.next_offset)
+        return Unsettled(marks, read_units(self._reader, stream, first, self._transfers))
+
+    def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
+        """See the port."""
+        self._writer.advance(Advance(stream, client_id, mark))
 
     def append(
         self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.errors import StoreFailed
 from gateway.streams.run import Run
-from gateway.streams.sqlite.changes import Append, Change, StageChunk
+from gateway.streams.sqlite.changes import Advance, Append, Change, StageChunk
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
@@ -66,6 +66,8 @@ class Writer:
         """Streams whose past has to be trimmed now and then, the next one first."""
         self._known: set[Stream] = set()
         self.waiting_bytes = 0
+        self._advances: list[Advance] = []
+        self._advancing = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="frys-store", daemon=True)
 
     def start(self, streams: list[Stream]) -> None:
@@ -79,6 +81,11 @@ class Writer:
         self.waiting_bytes += _size_of(change)
         self._queue.put(_Wanted(change, done))
 
+    def advance(self, advance: Advance) -> None:
+        """Store how far a client has got with the next transaction, or :data:`IDLE_S` later if there is none."""
+        with self._advancing:
+            self._advances.append(advance)
+
     def close(self) -> None:
         """Write what waits, then close the file. What became of it is told if the loop still runs."""
         self._queue.put(None)
@@ -89,7 +96,11 @@ class Writer:
     def _run(self) -> None:
         while True:
             group, last = self._take()
-            if group:
+            with self._advancing:
+                # After the group: whoever was a consumer when a message was published is known with that message.
+                advances, self._advances = self._advances, []
+            self._database.advance(advances)
+            if group or advances:
                 self._commit(group)
             if last:
                 self._database.close()

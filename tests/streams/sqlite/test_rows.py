@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol.encoding import Chain, encode
-from gateway.protocol.extensions import Extensions
+from gateway.protocol.extensions import Extensions, Identity
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.page import PAGE_BYTES
@@ -116,7 +116,7 @@ def test_a_large_message_comes_back_with_its_encodings(connection: sqlite3.Conne
     assert encoded is not None
     message.chunks[1] = StoredChunk(*encoded)
     message.end_timestamp_ns, message.checksum = 99, 2**32 - 1
-    message.extensions = Extensions(deadline_ns=5)
+    message.extensions, message.deadline_ns = Extensions(identity=Identity(3, 4)), 5
     insert_large(connection, 17, message)
     [found] = read(connection, 0, 9)
     assert isinstance(found, LargeMessage)
@@ -124,7 +124,7 @@ def test_a_large_message_comes_back_with_its_encodings(connection: sqlite3.Conne
         (chunk.encoding, bytes(chunk.data)) for chunk in message.chunks
     ]
     fields = ["opcode", "publisher", "timestamp_ns", "end_timestamp_ns", "flags", "meta", "offset", "source"]
-    fields += ["checksum", "extensions"]
+    fields += ["checksum", "extensions", "deadline_ns"]
     assert [getattr(found, name) for name in fields] == [getattr(message, name) for name in fields]
     assert (found.plan.chunk_bytes, found.plan.payload_bytes, found.whole) == (4096, 10_000, True)
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
 
 from gateway.errors import StoreFailed
+from gateway.ids import ClientId
 from gateway.streams.history import HistoryLimits
-from gateway.streams.sqlite.changes import Change
+from gateway.streams.progress import Mark
+from gateway.streams.sqlite.changes import Advance, Change
 from gateway.streams.sqlite.database import Database
+from gateway.streams.sqlite.schema import connect_reader
 from gateway.streams.sqlite.writer import GROUP_BYTES, Writer
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
@@ -41,6 +45,7 @@ class Bench:
     """A writer whose loop is a queue, run by hand."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.database = SlowDatabase(path)
         self.calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self.trimmed: list[tuple[Stream, int]] = []
@@ -134,6 +139,45 @@ def test_the_past_is_trimmed_when_there_is_time(bench: Bench) -> None:
             bench.turn()
     while not bench.trimmed or bench.trimmed[-1] != (stream, 40):
         bench.turn()
+
+
+def marks(bench: Bench) -> list[tuple[str, int]]:
+    with closing(connect_reader(bench.path)) as connection:
+        return list(connection.execute("SELECT client_id, next_offset FROM consumers"))
+
+
+def test_how_far_a_client_has_got_rides_with_the_next_transaction(bench: Bench) -> None:
+    stream = stream_of()
+    bench.put(0, append_run(stream, [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    bench.writer.advance(Advance(stream, ClientId("worker"), Mark(1)))
+    bench.put(1, append_run(stream, [None]))
+    bench.database.may_commit.release(2)
+    bench.turn()
+    bench.turn()
+    assert bench.database.groups == [1, 1]
+    assert marks(bench) == [("worker", 1)]
+
+
+def test_how_far_a_client_has_got_does_not_wait_for_ever_for_a_transaction(bench: Bench) -> None:
+    stream = stream_of()
+    bench.database.may_commit.release(2)
+    bench.put(0, append_run(stream, [None]))
+    bench.turn()
+    bench.writer.advance(Advance(stream, ClientId("worker"), Mark(1)))
+    bench.turn()
+    assert bench.database.groups == [1, 0]
+    assert marks(bench) == [("worker", 1)]
+
+
+def test_closing_writes_how_far_clients_have_got(bench: Bench) -> None:
+    stream = stream_of()
+    bench.database.may_commit.release(3)
+    bench.put(0, append_run(stream, [None]))
+    bench.turn()
+    bench.writer.advance(Advance(stream, ClientId("worker"), Mark(1)))
+    bench.writer.close()
+    assert marks(bench) == [("worker", 1)]
 
 
 def test_closing_writes_what_waits(tmp_path: Path) -> None:
