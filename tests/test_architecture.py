@@ -27,6 +27,7 @@ WITHOUT_TESTS = {
     "gateway/connections/distributor.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
     "gateway/connections/steward.py": "interfaces only",
+    "gateway/connections/surroundings.py": "what consumers are given, nothing runs",
 }
 """Modules that need no test module of their own, and why."""
 

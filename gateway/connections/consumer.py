@@ -21,6 +21,7 @@ from gateway.errors import Code, name_of
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
+from gateway.streams.progress import Progress
 from gateway.streams.stream import Stream
 
 
@@ -58,8 +59,10 @@ class Consumer:
         settings: bounds and times.
         steward: of the stream.
         now_s: seconds from some fixed moment.
+        progress: how far it has got; kept by the steward.
 
     Attributes:
+        burials: its dead letters that are not published yet; counted by the steward.
         connection: the one of the client's connections that is served; ``None`` while it is away,
         lost_s: since when.
         delivered: messages that it got, each counted once.
@@ -80,22 +83,32 @@ class Consumer:
         "_steward",
         "_timed",
         "_waiting",
+        "burials",
         "client_id",
         "connection",
         "delivered",
         "dropped",
         "expired",
         "lost_s",
+        "progress",
         "replayed",
         "stale",
         "stream",
     )
 
     def __init__(
-        self, client_id: ClientId, stream: Stream, settings: ConsumerSettings, steward: Steward, now_s: float
+        self,
+        client_id: ClientId,
+        stream: Stream,
+        settings: ConsumerSettings,
+        steward: Steward,
+        now_s: float,
+        progress: Progress,
     ) -> None:
         self.client_id = client_id
         self.stream = stream
+        self.progress = progress
+        self.burials = 0
         self._is_control = stream.kind is Kind.CONTROL
         self._settings = settings
         self._steward = steward
@@ -120,12 +133,6 @@ class Consumer:
     def pending(self) -> int:
         """Units that are not acknowledged, sent or not."""
         return len(self._waiting) + len(self._flying)
-
-    @property
-    def next_offset(self) -> int:
-        """The first offset that the client has not acknowledged; that of the next message if there is none."""
-        firsts = [*self._flying, *(flight.unit.first for flight in list(self._waiting)[:1])]
-        return min(firsts, default=self.stream.next_offset)
 
     # Who is served.
 
@@ -238,7 +245,7 @@ class Consumer:
             del self._flying[flight.unit.first]
             flight.settle()
             if not code:
-                self._steward.release(flight.unit)
+                self._steward.release(self, flight.unit)
             else:
                 self._try_again(flight, f"not processed: {name_of(code)}")
         if not code and self._waiting and self._waiting[0].sent:
@@ -307,7 +314,7 @@ class Consumer:
     def _send(self, flight: Flight, connection: Connection, flying: dict[int, Flight]) -> None:
         unit = flight.unit
         if not connection.format.acknowledges:
-            self._steward.release(unit)
+            self._steward.release(self, unit)
             return
         flight.take(() if self._is_control else self._credits)
         flying[unit.first] = flight
@@ -329,7 +336,7 @@ class Consumer:
             flight = self._waiting.popleft()
             if first <= flight.unit.first and flight.unit.last <= last:
                 self._timed -= flight.unit.timed
-                self._steward.release(flight.unit)
+                self._steward.release(self, flight.unit)
             else:
                 again.append(flight)
         self._waiting.extendleft(reversed(again))
@@ -370,7 +377,7 @@ class Consumer:
 
     def _give_up(self, unit: Unit) -> None:
         self.dropped += unit.count
-        self._steward.release(unit)
+        self._steward.release(self, unit)
 
     def _bury(self, flight: Flight, reason: str) -> None:
         self.dropped += flight.unit.count

@@ -7,50 +7,34 @@ what it takes to know what became of each; streams of the other kinds do not pay
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Final
 
 from gateway.connections.connection import Connection
-from gateway.connections.consumer import Consumer, ConsumerSettings
+from gateway.connections.consumer import Consumer
 from gateway.connections.credit import Credit
-from gateway.connections.dead_letters import DeadLetter, DeadLetters
+from gateway.connections.dead_letters import DeadLetter
 from gateway.connections.delivery import DeliveryClass
-from gateway.connections.formats import in_one_piece
-from gateway.connections.missed import LargeForm
-from gateway.connections.notices import Notices
-from gateway.connections.ports import Clock, Workers
-from gateway.connections.recode import chunk_codecs, codecs_of, frame_of, recode_chunk, recode_run
+from gateway.connections.forms import Forms
+from gateway.connections.held_acks import HeldAcks
+from gateway.connections.notices import Author
 from gateway.connections.steward import Form, Place
+from gateway.connections.surroundings import Surroundings
 from gateway.connections.unit import Unit, units_of
 from gateway.errors import Code
 from gateway.ids import ClientId
 from gateway.protocol.data import DataFrame
-from gateway.protocol.encoding import PLAIN, Chain, Encoding
+from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import Kind, Notice
-from gateway.protocol.signals import Ack, Done, Gap
+from gateway.protocol.signals import Ack, Done
 from gateway.protocol.wire import Buffer
+from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.progress import Mark, Progress, Unsettled
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
-
-THREAD_BYTES: Final = 64 * 1024
-"""Larger messages are made into text in a thread."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the consumers of all streams share."""
-
-    settings: ConsumerSettings
-    clock: Clock
-    workers: Workers
-    notices: Notices
-    dead_letters: DeadLetters
 
 
 class ConsumerFanout:
@@ -66,13 +50,12 @@ class ConsumerFanout:
     """
 
     __slots__ = (
+        "_acks",
         "_consumers",
         "_forms",
-        "_held_acks",
         "_holders",
+        "_moved",
         "_past_deliveries",
-        "_preparing",
-        "_stopping",
         "_surroundings",
         "_units",
         "_woken",
@@ -88,19 +71,18 @@ class ConsumerFanout:
         """Of each client the connections that subscribe, the one that is served last."""
         self._units = 0
         """How many are held."""
-        self._forms: dict[tuple[Unit, str], Form | None] = {}
-        """What was made of units for receivers that cannot have them as they came; ``None``: is being made."""
+        self._forms = Forms(source, surroundings.workers, self._wake_all)
         self._woken: dict[Place, None] = {}
-        self._held_acks: deque[tuple[float, Connection, Ack]] = deque()
-        self._preparing = 0
-        self._stopping = False
+        self._moved: dict[Place, None] = {}
+        """Consumers of a durable stream that have got further than the store was told."""
+        self._acks = HeldAcks(self._behind, surroundings.clock.monotonic_s, surroundings.settings.max_hold_s)
         self._past_deliveries = 0
         self.held_bytes = 0
 
     @property
     def idle(self) -> bool:
         """See :class:`~gateway.connections.distributor.Distributor`."""
-        return not self._woken and not self._preparing
+        return not self._woken and self._forms.idle
 
     @property
     def queue_full(self) -> bool:
@@ -125,6 +107,17 @@ class ConsumerFanout:
 
     # Who receives.
 
+    def restore(self, unsettled: Unsettled) -> None:
+        """Take up what the gateway before this one had still to bring to its clients; to be called first of all."""
+        for client_id, mark in unsettled.marks.items():
+            self._expect(client_id, mark)
+        for entry in unsettled.entries:
+            for unit in units_of(entry):
+                unit.author = self._author_of(entry)
+                self._keep(
+                    [unit], [one for one in self._consumers.values() if not one.progress.covers(unit.first, unit.last)]
+                )
+
     def join(self, connection: Connection, credits: Sequence[Credit]) -> None:
         """A connection subscribes, or has subscribed once more or once less.
 
@@ -145,14 +138,14 @@ class ConsumerFanout:
     def next_of(self, client_id: ClientId) -> int:
         """The first offset that a client will get."""
         consumer = self._consumers.get(client_id)
-        return self.source.next_offset if consumer is None else consumer.next_offset
+        return self._end_offset if consumer is None else consumer.progress.next_offset
 
     def expect(self, client_id: ClientId) -> Consumer:
         """The place of a client, who need not be present; from the next message on if it is new."""
         consumer = self._consumers.get(client_id)
         if consumer is None:
-            settings, now_s = self._surroundings.settings, self._surroundings.clock.monotonic_s()
-            consumer = self._consumers[client_id] = Consumer(client_id, self.source, settings, self, now_s)
+            consumer = self._expect(client_id, Mark(self._end_offset))
+            self._advance(consumer)
         return consumer
 
     def leave(self, connection: Connection) -> None:
@@ -172,6 +165,17 @@ class ConsumerFanout:
         consumer = self._consumers.get(client_id)
         if consumer is not None and done.first <= done.last:
             consumer.done(done.first, done.last, done.code)
+
+    @property
+    def _end_offset(self) -> int:
+        """That of the next message that will be delivered; those behind it may be on their way to the store."""
+        return self.source.history.next_offset
+
+    def _expect(self, client_id: ClientId, mark: Mark) -> Consumer:
+        settings, now_s = self._surroundings.settings, self._surroundings.clock.monotonic_s()
+        consumer = Consumer(client_id, self.source, settings, self, now_s, Progress(mark))
+        self._consumers[client_id] = consumer
+        return consumer
 
     def _withdraw(self, connection: Connection) -> Consumer | None:
         """Take a connection out; the consumer goes to another one of the client, if there is one."""
@@ -203,6 +207,8 @@ class ConsumerFanout:
     def _forget(self, consumer: Consumer) -> None:
         del self._consumers[consumer.client_id]
         self._woken.pop(consumer, None)
+        self._moved.pop(consumer, None)
+        self._forget_progress(consumer)
         self._past_deliveries += consumer.delivered + consumer.replayed
 
     # What is published.
@@ -232,32 +238,48 @@ class ConsumerFanout:
     def commit(self, message: LargeMessage) -> None:
         """See :class:`~gateway.connections.distributor.Distributor`."""
         if self._consumers:
-            self._put([Unit.of_large(message)])
+            self._put(units_of(message))
 
     def abort(self, message: LargeMessage, code: int) -> None:
         """Nothing: nobody has got anything of it."""
 
     def _put(self, units: Sequence[Unit]) -> None:
         author = self._surroundings.notices.author_of(units[0].publisher)
+        for unit in units:
+            unit.author = author
+        self._keep(units, self._consumers.values())
+
+    def _keep(self, units: Sequence[Unit], consumers: Collection[Consumer]) -> None:
+        if not consumers:
+            return
         self._units += len(units)
         for unit in units:
-            unit.holders = len(self._consumers)
+            unit.holders = len(consumers)
             self.held_bytes += unit.size
-            unit.author = author
-        for consumer in self._consumers.values():
+        for consumer in consumers:
             consumer.put(units)
             self.wake(consumer)
+
+    def _author_of(self, entry: Entry) -> Author | None:
+        """Who published what was restored, as far as producers count."""
+        if isinstance(entry, Run):
+            identity = entry.identity
+        else:
+            identity = None if entry.extensions is None else entry.extensions.identity
+        window = None if identity is None else self._surroundings.producers.find(self.source, identity.producer)
+        return None if window is None else Author(window=window)
 
     # Publishers that are too fast.
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """See :class:`~gateway.connections.distributor.Distributor`: held back while receivers are behind."""
-        if not self._stopping and (self._held_acks or self._pressed()):
-            self._held_acks.append((self._surroundings.clock.monotonic_s(), connection, ack))
-        else:
-            connection.send(ack)
+        self._acks.send(connection, ack)
 
-    def _pressed(self) -> bool:
+    def release_acks(self) -> None:
+        """Acknowledge all that was taken: the gateway is stopping, and nobody will wait for receivers any more."""
+        self._acks.release()
+
+    def _behind(self) -> bool:
         settings = self._surroundings.settings
         if self.held_bytes > settings.hold_bytes and self._units > 1:
             return True
@@ -265,20 +287,6 @@ class ConsumerFanout:
             return False
         half = settings.max_pending_commands // 2
         return any(consumer.connection is not None and consumer.pending > half for consumer in self._consumers.values())
-
-    def release_acks(self) -> None:
-        """Acknowledge all that was taken: the gateway is stopping, and nobody will wait for receivers any more."""
-        self._stopping = True
-        held, self._held_acks = self._held_acks, deque()
-        for _, connection, ack in held:
-            connection.send(ack)
-
-    def _send_held_acks(self) -> None:
-        held = self._held_acks
-        latest_s = self._surroundings.clock.monotonic_s() - self._surroundings.settings.max_hold_s
-        while held and (held[0][0] <= latest_s or not self._pressed()):
-            _, connection, ack = held.popleft()
-            connection.send(ack)
 
     # The steward of the units.
 
@@ -288,70 +296,62 @@ class ConsumerFanout:
             self._surroundings.clock.call_soon(self._pump)
         self._woken[consumer] = None
 
-    def release(self, unit: Unit) -> None:
+    def release(self, consumer: Place, unit: Unit) -> None:
         """See :class:`~gateway.connections.consumer.Steward`."""
+        consumer.progress.settle(unit.first, unit.last)
+        if self.source.durable and self._consumers.get(consumer.client_id) is consumer:
+            self._moved[consumer] = None
         unit.holders -= 1
         if not unit.holders:
             self.held_bytes -= unit.size
             self._units -= 1
-            if self._forms:
-                for key in [key for key in self._forms if key[0] is unit]:
-                    del self._forms[key]
+            self._forms.forget(unit)
 
     def expired(self, consumer: Place, unit: Unit) -> None:
         """See :class:`~gateway.connections.consumer.Steward`."""
         late_s = (self._surroundings.clock.time_ns() - (unit.deadline_ns or 0)) / 1e9
         self._tell(consumer, unit, Code.EXPIRED, f"its deadline passed {late_s:.1f} s before it could be delivered")
-        self.release(unit)
+        self.release(consumer, unit)
 
     def bury(self, consumer: Place, unit: Unit, tries: int, reason: str) -> None:
         """See :class:`~gateway.connections.consumer.Steward`."""
         letter = DeadLetter(self.source.name, unit.first, consumer.client_id, tries, reason)
-        self._surroundings.dead_letters.put(unit, letter)
+        consumer.burials += 1
+        self._surroundings.dead_letters.put(unit, letter, self.source.durability, partial(self._buried, consumer, unit))
         self._tell(consumer, unit, Code.DEAD_LETTER, reason)
-        self.release(unit)
+
+    def _buried(self, consumer: Place, unit: Unit) -> None:
+        consumer.burials -= 1
+        self.release(consumer, unit)
+        if self._consumers.get(consumer.client_id) is consumer:
+            self._store_progress()
+        else:
+            self._forget_progress(consumer)
+        self._acks.flush()
+
+    # What outlives the gateway.
+
+    def _store_progress(self) -> None:
+        moved, self._moved = self._moved, {}
+        for consumer in moved:
+            self._advance(consumer)
+
+    def _advance(self, consumer: Place) -> None:
+        if self.source.durable:
+            self._surroundings.store.advance(self.source, consumer.client_id, consumer.progress.mark())
+
+    def _forget_progress(self, consumer: Place) -> None:
+        """A client receives the stream no more, and has no dead letter on its way that may still be lost."""
+        if self.source.durable and not consumer.burials and consumer.client_id not in self._consumers:
+            self._surroundings.store.advance(self.source, consumer.client_id, None)
 
     def form_of(self, unit: Unit, connection: Connection) -> Form | None:
         """See :class:`~gateway.connections.consumer.Steward`."""
-        content = unit.content
-        if unit.nbytes > connection.max_message_bytes:
-            return Gap(self.source.id, Code.MESSAGE_TOO_BIG, unit.first, unit.last)
-        form = connection.format
-        if isinstance(content, Run):
-            if not form.takes_chunks:
-                if content.text is not None or content.size <= THREAD_BYTES:
-                    return content
-                return self._made(unit, form.name, partial(in_one_piece, form, content))
-            if codecs_of(content) <= connection.codecs:
-                return content
-            return self._made(unit, "plain", partial(_plain_run, content))
-        if not form.takes_chunks:
-            return self._made(unit, form.name, partial(in_one_piece, form, content))
-        if chunk_codecs(content.chunks) <= connection.codecs:
-            return LargeForm(content, content.chunks)
-        return self._made(unit, "plain", partial(_plain_chunks, content))
+        return self._forms.of(unit, connection)
 
-    def _made(self, unit: Unit, name: str, work: Callable[[], Form]) -> Form | None:
-        """What ``work`` makes of a unit in a thread, once for all who need it."""
-        key = (unit, name)
-        if key in self._forms:
-            return self._forms[key]
-        self._forms[key] = None
-        self._preparing += 1
-
-        def deliver(result: Form | BaseException) -> None:
-            self._preparing -= 1
-            if key not in self._forms:  # nobody waits for it any more
-                return
-            if isinstance(result, BaseException):
-                logger.warning("message %d of %s cannot be decoded: %s", unit.first, self.source.name, result)
-                result = Gap(self.source.id, Code.CORRUPT_PAYLOAD, unit.first, unit.last)
-            self._forms[key] = result
-            for consumer in self._consumers.values():
-                self.wake(consumer)
-
-        self._surroundings.workers.submit(work, deliver)
-        return None
+    def _wake_all(self) -> None:
+        for consumer in self._consumers.values():
+            self.wake(consumer)
 
     def _tell(self, consumer: Place, unit: Unit, code: Code, reason: str) -> None:
         notice = Notice(self.source.name, unit.first, unit.last, code, reason, client_id=consumer.client_id)
@@ -367,7 +367,8 @@ class ConsumerFanout:
             except Exception:
                 # One consumer must not cost the others their turn.
                 logger.exception("the consumer %s of %s failed", consumer.client_id, self.source.name)
-        self._send_held_acks()
+        self._store_progress()
+        self._acks.flush()
 
     # Time.
 
@@ -380,12 +381,5 @@ class ConsumerFanout:
         for consumer in list(self._consumers.values()):
             if not consumer.sweep(now_s, now_ns):
                 self._forget(consumer)
-        self._send_held_acks()
-
-
-def _plain_run(run: Run) -> Run:
-    return recode_run(run, frame_of(run), PLAIN, 1)
-
-
-def _plain_chunks(message: LargeMessage) -> LargeForm:
-    return LargeForm(message, [recode_chunk(chunk, PLAIN, 1) for chunk in message.chunks])
+        self._store_progress()
+        self._acks.flush()

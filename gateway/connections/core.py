@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from gateway.connections.commit_gate import CommitGate
 from gateway.connections.connection import Connection, DeliverySettings
 from gateway.connections.consumer import ConsumerSettings
-from gateway.connections.consumers import Surroundings
 from gateway.connections.dead_letters import DeadLetters
 from gateway.connections.dispatcher import Dispatcher, close_for, drained
 from gateway.connections.formats import Format
@@ -26,6 +25,7 @@ from gateway.connections.requests import Requests
 from gateway.connections.router import Router
 from gateway.connections.session import Session
 from gateway.connections.subscriptions import Subscriptions
+from gateway.connections.surroundings import Surroundings
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.limits import Limits
@@ -104,7 +104,10 @@ class Core:
         self.producers = Producers(clock.monotonic_s)
         store.restore(self.streams, transfers, self.producers)
         self._dead_letters = DeadLetters(self, workers)
-        surroundings = Surroundings(settings.consumers, clock, workers, Notices(self.pool, clock), self._dead_letters)
+        notices = Notices(self.pool, clock)
+        surroundings = Surroundings(
+            settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters
+        )
         self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers, surroundings)
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)

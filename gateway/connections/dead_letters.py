@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from gateway.connections.local import Door, LocalConnection
 from gateway.connections.ports import Workers
 from gateway.connections.publication import Outcome, Receipt
 from gateway.connections.recode import frame_of
 from gateway.connections.unit import Unit
-from gateway.errors import FrysError
+from gateway.errors import Code, FrysError, RequestRefused
 from gateway.ids import ClientId
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import decode
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.meta import parse_meta, write_meta
@@ -48,11 +49,18 @@ class DeadLetter:
     reason: str
 
 
+class _Burial(NamedTuple):
+    unit: Unit
+    letter: DeadLetter
+    durability: Durability | None
+    done: Callable[[], object]
+
+
 class DeadLetters:
     """Joins the gateway as a client of its own when there is a first dead letter.
 
-    They are opened one after the other: of a receiver that is given up there may be thousands, each of which takes its
-    plain size while it is published.
+    They are published one after the other: of a receiver that is given up there may be thousands, each of which takes
+    its plain size meanwhile.
 
     Args:
         door: of the gateway.
@@ -63,34 +71,35 @@ class DeadLetters:
         self._door = door
         self._workers = workers
         self._local: LocalConnection | None = None
-        self._waiting: deque[tuple[Unit, DeadLetter]] = deque()
-        """The first one is being opened."""
+        self._waiting: deque[_Burial] = deque()
+        """The first one is on its way."""
 
     @property
     def idle(self) -> bool:
         """Whether nothing is on its way."""
         return not self._waiting
 
-    def put(self, unit: Unit, letter: DeadLetter) -> None:
-        """Publish a unit as a dead letter. What cannot be published is logged."""
-        self._waiting.append((unit, letter))
+    def put(self, unit: Unit, letter: DeadLetter, durability: Durability, done: Callable[[], object]) -> None:
+        """Publish a unit as a dead letter.
+
+        Args:
+            unit: kept by the caller until it is published.
+            letter: where it comes from.
+            durability: of its stream: its dead letters outlive as much, unless their stream is of another already.
+            done: called later, when it is as safe as that, or could not be published, which is logged.
+        """
+        self._waiting.append(_Burial(unit, letter, durability, done))
         if len(self._waiting) == 1:
             self._open()
 
     def _open(self) -> None:
-        unit, letter = self._waiting[0]
+        burial = self._waiting[0]
+        self._workers.submit(partial(_opened, burial.unit.content), partial(self._publish, burial))
 
-        def opened(result: _Opened | BaseException) -> None:
-            self._publish(letter, result)
-            self._waiting.popleft()
-            if self._waiting:
-                self._open()
-
-        self._workers.submit(partial(_opened, unit.content), opened)
-
-    def _publish(self, letter: DeadLetter, opened: _Opened | BaseException) -> None:
+    def _publish(self, burial: _Burial, opened: _Opened | BaseException) -> None:
+        letter = burial.letter
         if isinstance(opened, BaseException):
-            logger.warning("dead letter %d of %s cannot be decoded: %s", letter.offset, letter.stream, opened)
+            self._done(burial, f"it cannot be decoded: {opened}")
             return
         specs, headers, payload = opened
         header = {HEADER: asdict(letter)}
@@ -98,6 +107,13 @@ class DeadLetters:
             write_meta(specs, {**headers, **header})
         except FrysError:  # together too large
             headers = {}
+
+        def done(outcome: Outcome) -> None:
+            if isinstance(outcome, RequestRefused) and outcome.code == Code.DURABILITY_MISMATCH and burial.durability:
+                self._publish(burial._replace(durability=None), opened)
+            else:
+                self._done(burial, None if isinstance(outcome, Receipt) else str(outcome))
+
         try:
             if self._local is None or self._local.closed:
                 self._local = LocalConnection(self._door, client_type=ClientType.EXTENSION, client_id=CLIENT_ID)
@@ -105,12 +121,23 @@ class DeadLetters:
                 letter.stream + SUFFIX,
                 specs,
                 payload,
-                partial(_done, letter),
+                done,
                 kind=Kind.EVENT,
                 headers={**headers, **header},
+                durability=burial.durability,
             )
         except FrysError as error:
-            logger.warning("dead letter %d of %s is lost: %s", letter.offset, letter.stream, error)
+            self._done(burial, str(error))
+
+    def _done(self, burial: _Burial, problem: str | None) -> None:
+        if problem is not None:
+            logger.warning("dead letter %d of %s is lost: %s", burial.letter.offset, burial.letter.stream, problem)
+        self._waiting.popleft()
+        try:
+            burial.done()
+        finally:
+            if self._waiting:
+                self._open()
 
 
 _Opened = tuple[Sequence[TensorSpec], Mapping[str, Any], Sequence[Buffer]]
@@ -132,8 +159,3 @@ def _opened(content: Run | LargeMessage) -> _Opened:
         specs = [TensorSpec(record.name, record.dtype, (frame.count, *record.shape))]
     payload: Buffer = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
     return specs, meta.headers or {}, [payload]
-
-
-def _done(letter: DeadLetter, outcome: Outcome) -> None:
-    if not isinstance(outcome, Receipt):
-        logger.warning("dead letter %d of %s is lost: %s", letter.offset, letter.stream, outcome)

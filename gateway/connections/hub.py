@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gateway.connections.absence import Absences
 from gateway.connections.connection import Connection
-from gateway.connections.consumers import ConsumerFanout, Surroundings
+from gateway.connections.consumers import ConsumerFanout
 from gateway.connections.credit import Credit
 from gateway.connections.delivery import Flusher
 from gateway.connections.derivation import ViewSurroundings
@@ -20,6 +20,7 @@ from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Worker
 from gateway.connections.session import Session
 from gateway.connections.start import Start
 from gateway.connections.state_fanout import StateFanout
+from gateway.connections.surroundings import Surroundings
 from gateway.connections.viewed_store import ViewedStore
 from gateway.connections.views import Views
 from gateway.errors import Code, RequestRefused
@@ -80,6 +81,8 @@ class Hub:
         """By id, the streams whose receivers acknowledge."""
         self._absences = Absences()
         self._fanouts = {stream.name: self._fanout_for(stream) for stream in streams}
+        for consumers in self._consumers.values():
+            consumers.restore(store.unsettled(consumers.source))
         self._literal: dict[str, dict[Session, None]] = {}
         """Sessions that subscribe to a stream by its very name."""
         self._wildcard: dict[Session, None] = {}

@@ -15,6 +15,7 @@ from gateway.connections.publication import OpenAlias, Outcome, Publication, Rec
 from gateway.connections.session import Session
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId, Epoch, Offset, PeerId, StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.messages import ClientType, Error, Hello, Kind, Open, StreamInfo, Welcome
 from gateway.protocol.meta import write_meta
@@ -78,7 +79,7 @@ class LocalConnection:
         self._last_error: Error | None = None
         self._welcome: Welcome | None = None
         self._aliases: list[OpenAlias] = []
-        self._by_stream: dict[tuple[StreamName, Kind | None], list[OpenAlias]] = {}
+        self._by_stream: dict[tuple[StreamName, Kind | None, Durability | None], list[OpenAlias]] = {}
         self._last_transfer = 0
         self._waiting: list[Callable[[], object]] = []
         self.paused = False
@@ -101,6 +102,7 @@ class LocalConnection:
         *,
         kind: Kind | None = None,
         headers: Mapping[str, Any] | None = None,
+        durability: Durability | None = None,
     ) -> Publication:
         """Begin a message whose payload comes later, in the layout of spec section 5.1.
 
@@ -110,6 +112,7 @@ class LocalConnection:
             done: called once with the outcome, maybe before this returns.
             kind: what the stream is taken to be; ``None``: whatever it is, or ``state`` if it is new.
             headers: JSON values.
+            durability: what the message is to outlive; ``None``: what the stream has, or is configured to have.
 
         Raises:
             ConnectionClosed: the connection is over.
@@ -120,7 +123,7 @@ class LocalConnection:
             raise self._closed
         name = check_stream_name(stream)
         meta = write_meta(specs, headers)
-        opened = self._by_stream.setdefault((name, kind), [])
+        opened = self._by_stream.setdefault((name, kind, durability), [])
         alias = next((alias for alias in opened if alias.publication is None and not alias.refused), None)
         if alias is not None:
             publication = Publication(self, alias, meta, payload_layout(specs)[1], done)
@@ -129,7 +132,7 @@ class LocalConnection:
             self._aliases.append(alias)
             opened.append(alias)
             publication = Publication(self, alias, meta, payload_layout(specs)[1], done)
-            self.send(write_session(Open(alias.number, name, kind)))
+            self.send(write_session(Open(alias.number, name, kind, durability=durability)))
         publication.begin()
         return publication
 
@@ -142,9 +145,10 @@ class LocalConnection:
         *,
         kind: Kind | None = None,
         headers: Mapping[str, Any] | None = None,
+        durability: Durability | None = None,
     ) -> None:
         """Publish a whole message; as :meth:`begin`. The payload is copied, so it may change afterwards."""
-        publication = self.begin(stream, specs, done, kind=kind, headers=headers)
+        publication = self.begin(stream, specs, done, kind=kind, headers=headers, durability=durability)
         for buffer in payload:
             publication.write(buffer)
         publication.end()

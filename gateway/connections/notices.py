@@ -7,15 +7,19 @@ from typing import NamedTuple
 
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Clock
+from gateway.connections.session import Session
 from gateway.ids import ClientId
 from gateway.protocol.messages import Notice
+from gateway.streams.producers import Window
 
 
 class Author(NamedTuple):
-    """Who published: the connection, and the client for when it has come back on another."""
+    """Who published: the connection, and how to find it when it has come back on another."""
 
-    peer: int
-    client_id: ClientId
+    peer: int = 0
+    client_id: ClientId = ClientId("")
+    window: Window | None = None
+    """Of a message that was published to a gateway before this one: that of its producer."""
 
 
 class Notices:
@@ -51,6 +55,12 @@ class Notices:
     def _flush(self) -> None:
         waiting, self._waiting = self._waiting, []
         for author, notice in waiting:
-            session = self._pool.get(author.peer) or self._pool.newest_of(author.client_id)
+            session = self._session_of(author)
             if session is not None:
                 session.connection.send(notice)
+
+    def _session_of(self, author: Author) -> Session | None:
+        if author.window is None:
+            return self._pool.get(author.peer) or self._pool.newest_of(author.client_id)
+        holder = author.window.holder
+        return None if holder is None else self._pool.get(holder.peer)

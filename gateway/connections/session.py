@@ -27,6 +27,7 @@ class Route:
 
     Attributes:
         name: of the stream, or the address.
+        peer: number of the connection.
         stream: the stream; ``None`` for an address, or if the OPEN was refused.
         fanout: the stream's receivers.
         refusal: why the OPEN was refused.
@@ -46,6 +47,7 @@ class Route:
         "name",
         "next_sequence",
         "payload_bytes",
+        "peer",
         "refusal",
         "schema",
         "stream",
@@ -53,8 +55,9 @@ class Route:
         "window",
     )
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, peer: int) -> None:
         self.name = name
+        self.peer = peer
         self.stream: Stream | None = None
         self.fanout: Distributor | None = None
         self.refusal: RequestRefused | None = None

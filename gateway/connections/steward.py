@@ -9,6 +9,7 @@ from gateway.connections.missed import LargeForm
 from gateway.connections.unit import Unit
 from gateway.ids import ClientId
 from gateway.protocol.signals import Gap
+from gateway.streams.progress import Progress
 from gateway.streams.run import Run
 
 Form = Run | LargeForm | Gap
@@ -18,9 +19,12 @@ Form = Run | LargeForm | Gap
 class Place(Protocol):
     """A client's place in the stream: a consumer."""
 
-    @property
-    def client_id(self) -> ClientId:
-        """Whose it is."""
+    client_id: ClientId
+    """Whose it is."""
+    progress: Progress
+    """How far it has got; kept by the steward."""
+    burials: int
+    """Its dead letters that are not published yet; counted by the steward."""
 
     def pump(self, now_ns: int) -> None:
         """Send what may be sent now."""
@@ -35,11 +39,11 @@ class Steward(Protocol):
     def wake(self, consumer: Place) -> None:
         """Call :meth:`Place.pump` at the end of the turn."""
 
-    def release(self, unit: Unit) -> None:
+    def release(self, consumer: Place, unit: Unit) -> None:
         """A consumer is done with a unit."""
 
     def expired(self, consumer: Place, unit: Unit) -> None:
         """A unit's deadline passed before the consumer got it. It is released as well."""
 
     def bury(self, consumer: Place, unit: Unit, tries: int, reason: str) -> None:
-        """A unit is given up: a dead letter. It is released as well."""
+        """A unit is given up: a dead letter. It is released when that is published."""

@@ -71,7 +71,7 @@ class Subscriptions:
             raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
         if len(session.routes) >= self._limits.max_aliases:
             raise self._too_many("max_aliases", self._limits.max_aliases)
-        route = session.routes[request.alias] = Route(request.stream)
+        route = session.routes[request.alias] = Route(request.stream, session.connection.peer)
         try:
             self._lead(session, request, route)
         except RequestRefused as refusal:

@@ -7,8 +7,8 @@ from typing import Final
 from gateway.connections.notices import Author
 from gateway.connections.recode import frame_of
 from gateway.protocol.data import write_data
-from gateway.protocol.extensions import Extensions, Identity
-from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.extensions import Extensions
+from gateway.protocol.frames import bytes_of
 from gateway.protocol.wire import (
     ALIGNMENT,
     BATCH_BLOCK,
@@ -16,7 +16,6 @@ from gateway.protocol.wire import (
     FLAG_ENCODED,
     FLAG_EXTENDED,
     Opcode,
-    padded,
 )
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
@@ -63,33 +62,18 @@ class Unit:
         """How many messages it is."""
         return self.last - self.first + 1
 
-    @classmethod
-    def of_large(cls, message: LargeMessage) -> Unit:
-        """A large message that is whole and has its offset."""
-        assert message.offset is not None
-        return cls(message, message.offset, 1, message.plan.payload_bytes, message.publisher, message.deadline_ns)
+
+def units_of(content: Run | LargeMessage) -> list[Unit]:
+    """The units of a run, one for each frame; a large message that is whole, and has its offset, is one."""
+    if isinstance(content, Run):
+        return [_unit_of(single) for single in content.frames()]
+    assert content.offset is not None
+    nbytes = content.plan.payload_bytes
+    return [Unit(content, content.offset, 1, nbytes, content.publisher, content.deadline_ns)]
 
 
-def units_of(run: Run) -> list[Unit]:
-    """The units of a run, one for each frame."""
-    if not run.last_at:
-        return [_unit_of(run.unpinned(), run.identity)]
-    whole = memoryview(run.buffers[0])
-    units: list[Unit] = []
-    offset = run.first
-    for frame in iter_frames(whole):
-        end = frame.start + padded(frame.end - frame.start)
-        is_batch = frame.opcode == Opcode.BATCH
-        count = BATCH_BLOCK.unpack_from(whole, frame.start + DATA_HEADER.size)[0] if is_batch else 1
-        # Copied: one message that nobody acknowledges would keep the WebSocket message with all the others alive.
-        single = Run(run.source, offset, count, (bytes(whole[frame.start : end]),), end - frame.start, 0, count)
-        identity = run.identity and Identity(run.identity.producer, run.identity.sequence + offset - run.first)
-        units.append(_unit_of(single, identity))
-        offset += count
-    return units
-
-
-def _unit_of(run: Run, identity: Identity | None) -> Unit:
+def _unit_of(run: Run) -> Unit:
+    identity = run.identity
     frame_bytes, opcode, flags, meta_units, _, publisher, _, _ = DATA_HEADER.unpack_from(run.buffers[0])
     if not flags & (FLAG_EXTENDED | FLAG_ENCODED) and identity is None:
         block_bytes = BATCH_BLOCK.size if opcode == Opcode.BATCH else 0

@@ -24,6 +24,9 @@ MAX_ABSENT: Final = 65_536
 class Holder(Protocol):
     """Who publishes for a producer to a stream at present: an alias of a connection."""
 
+    peer: int
+    """Number of the connection."""
+
     def superseded(self) -> None:
         """Another connection of the producer has taken over."""
 
@@ -171,6 +174,10 @@ class Producers:
         if before is not None:
             before.superseded()
         return window
+
+    def find(self, stream: Stream, producer: int) -> Window | None:
+        """What is known of a producer on a stream; ``None``: nothing."""
+        return self._windows.get((stream, producer))
 
     def detach(self, stream: Stream, window: Window, holder: Holder) -> None:
         """A holder's connection is gone; nothing happens if another one has taken over."""

@@ -9,11 +9,16 @@ from gateway.connections.consumer import ConsumerSettings
 from gateway.connections.consumers import ConsumerFanout
 from gateway.connections.unit import OVERHEAD_BYTES
 from gateway.errors import Code
-from gateway.ids import StreamName
+from gateway.ids import ClientId, StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
+from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Kind
+from gateway.streams.progress import Mark, Unsettled
+from gateway.streams.run import Run
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import Peer, World
+from tests.connections.step_store import StepStore
 from tests.connections.text import news, person
 
 STREAM = "wf/tasks"
@@ -250,3 +255,109 @@ def test_a_command_passes_what_waits_but_not_a_large_one_of_its_own_stream() -> 
     streams = {id: info.stream for id, info in worker.read().streams.items()}
     payloads = [bytes(a.payload[:10]) for a in worker.reader.arrivals if streams[a.stream] == STREAM]
     assert payloads == [bytes(10), b"behind"]
+
+
+def durable_world(**settings: float) -> tuple[World, StepStore, Peer]:
+    """A world whose streams are stored at once, the store, and a publisher that counts."""
+    store = StepStore()
+    world = World(store=store, durability=Durability.FSYNC, consumers=ConsumerSettings(**settings))  # type: ignore[arg-type]
+    publisher = world.peer("publisher")
+    publisher.produce(0, STREAM, kind=Kind.COLLABORATION)
+    return world, store, publisher
+
+
+def publish(world: World, store: StepStore, publisher: Peer, count: int) -> None:
+    for _ in range(count):
+        publisher.publish(0, b"task")
+        store.commit()
+    world.settle()
+
+
+def test_of_a_durable_stream_it_is_stored_how_far_each_has_got() -> None:
+    world, store, publisher = durable_world()
+    worker = world.subscriber(STREAM, "worker")
+    assert store.marks == {(STREAM, "worker"): Mark(0)}
+    publish(world, store, publisher, 5)
+    for offset in (0, 3):
+        worker.done(STREAM, offset)
+    world.settle()
+    assert store.marks == {(STREAM, "worker"): Mark(1, ((3, 3),))}
+    worker.drop()
+    assert store.marks == {(STREAM, "worker"): Mark(1, ((3, 3),))}
+
+
+def test_who_unsubscribes_or_stays_away_is_not_waited_for() -> None:
+    world, store, publisher = durable_world(consumer_ttl_s=5.0, max_tries=1)
+    leaver, loser = world.subscriber(STREAM, "leaver"), world.subscriber(STREAM, "loser")
+    publish(world, store, publisher, 1)
+    leaver.unsubscribe(1)
+    assert store.marks[STREAM, "leaver"] is None
+    loser.drop()
+    world.pass_time(6.0)
+    # What it leaves becomes a dead letter, and it is not forgotten before that is safe.
+    world.settle()
+    assert store.marks[STREAM, "loser"] is not None
+    store.commit()
+    world.settle()
+    assert store.marks[STREAM, "loser"] is None
+
+
+def test_one_that_begins_while_messages_are_being_stored_gets_them() -> None:
+    world, store, publisher = durable_world()
+    publish(world, store, publisher, 2)
+    publisher.publish(0, b"on its way")
+    worker = world.subscriber(STREAM, "worker")
+    assert store.marks[STREAM, "worker"] == Mark(2)
+    store.commit()
+    world.settle()
+    assert worker.read().offsets == [2]
+
+
+def test_a_message_is_settled_when_its_dead_letter_is_safe() -> None:
+    world, store, publisher = durable_world(max_tries=1)
+    worker = world.subscriber(STREAM, "worker")
+    publish(world, store, publisher, 2)
+    worker.done(STREAM, 0, 1, code=Code.NOT_PROCESSED)
+    for settled in (1, 2):
+        world.settle()
+        assert store.marks[STREAM, "worker"] == Mark(settled - 1)
+        assert store.waiting[0].stream.name == STREAM + ".dead"
+        assert store.waiting[0].stream.durability is Durability.FSYNC
+        store.commit()
+        world.settle()
+        assert store.marks[STREAM, "worker"] == Mark(settled)
+
+
+def test_what_was_not_settled_is_taken_up_again() -> None:
+    world, store, publisher = durable_world()
+    fanout = fanout_of(world)
+    publish(world, store, publisher, 4)
+    entries = [appended.entry for appended in store.stored]
+    marks = {ClientId("early"): Mark(1, ((2, 2),)), ClientId("late"): Mark(3), ClientId("through"): Mark(4)}
+    fanout.restore(Unsettled(marks, entries[1:]))
+    assert {name: one.pending for name, one in fanout.consumers.items()} == {"early": 2, "late": 1, "through": 0}
+    for name, expected in (("early", [1, 3]), ("late", [3]), ("through", [])):
+        worker = world.subscriber(STREAM, name)
+        world.settle()
+        assert worker.read().offsets == expected
+        for offset in expected:
+            worker.done(STREAM, offset)
+    assert not fanout.held_bytes
+
+
+def test_the_publisher_of_what_was_taken_up_again_is_told_of_it() -> None:
+    world, store, publisher = durable_world()
+    publish(world, store, publisher, 1)
+    (run,) = (appended.entry for appended in store.stored)
+    assert isinstance(run, Run)
+    run.identity = Identity(7, 1)
+    fanout_of(world).restore(Unsettled({ClientId("worker"): Mark(0)}, [run]))
+    worker = world.subscriber(STREAM, "worker")
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    assert not publisher.read().notices
+    for _ in range(ConsumerSettings().max_tries - 1):
+        worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+        world.settle()
+    assert [notice.code for notice in publisher.read().notices] == [Code.DEAD_LETTER]

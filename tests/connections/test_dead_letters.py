@@ -9,11 +9,14 @@ import pytest
 
 from gateway.connections.consumer import ConsumerSettings
 from gateway.errors import Code
+from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, Open
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import Peer, World
 from tests.connections.reader import Arrival
+from tests.connections.step_store import StepStore
 
 STREAM = "wf/tasks"
 
@@ -104,3 +107,29 @@ def test_of_many_at_once_one_is_opened_after_the_other() -> None:
     assert len(world.workers) == 1
     assert [letter.payload[0] for letter in letters(world, undertaker)] == list(range(20))
     assert world.core.drained
+
+
+@pytest.mark.parametrize("there", [Durability.FSYNC, Durability.MEMORY, None])
+def test_they_are_as_durable_as_their_stream_unless_theirs_is_there_already(there: Durability | None) -> None:
+    store = StepStore()
+    world = World(store=store, consumers=ConsumerSettings(max_tries=1))
+    publisher = world.peer("publisher")
+    publisher.say(Open(0, STREAM, Kind.COLLABORATION, Durability.FSYNC))
+    publisher.sequences[0] = 0
+    if there is not None:
+        publisher.say(Open(1, STREAM + ".dead", Kind.EVENT, there))
+    worker = world.subscriber(STREAM, "worker")
+    publisher.publish(0, b"poison")
+    store.commit()
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    dead = world.core.streams.get(StreamName(STREAM + ".dead"))
+    assert dead is not None
+    assert dead.durability is (there or Durability.FSYNC)
+    assert [appended.stream for appended in store.waiting] == ([] if there is Durability.MEMORY else [dead])
+    if store.waiting:
+        assert not world.core.drained
+        store.commit()
+    world.settle()
+    assert (dead.next_offset, world.core.drained) == (1, True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateway.connections.notices import Author, Notices
 from gateway.errors import Code
-from gateway.ids import ClientId
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.messages import Notice
 from tests.connections.memory import Peer, World
 
@@ -56,3 +56,24 @@ def test_an_author_that_is_gone_is_told_nothing() -> None:
     notices.tell(told, expired(1))
     world.turn()
     assert not other.read().notices
+
+
+def test_the_author_of_a_message_of_the_gateway_before_is_who_publishes_for_its_producer() -> None:
+    world = World()
+    notices = notices_of(world)
+    first = world.peer("author")
+    first.produce(0, "wf/tasks")
+    stream = world.core.streams.get(StreamName("wf/tasks"))
+    assert stream is not None
+    told = Author(window=world.core.producers.find(stream, 7))
+    notices.tell(told, expired(1))
+    world.turn()
+    assert first.read().notices == [expired(1)]
+    first.drop()
+    notices.tell(told, expired(2))
+    world.turn()
+    second = world.peer("author")
+    second.produce(0, "wf/tasks")
+    notices.tell(told, expired(3))
+    world.turn()
+    assert second.read().notices == [expired(3)]

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.recode import frame_of
-from gateway.connections.unit import OVERHEAD_BYTES, Unit, units_of
+from gateway.connections.unit import OVERHEAD_BYTES, units_of
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions, Identity
@@ -99,6 +99,6 @@ def test_a_large_message_is_one_unit() -> None:
     message = LargeMessage(STREAM, Opcode.MESSAGE, 9, START_NS, 0, b"", ChunkPlan(1, 4096, 5000))
     message.chunks = [StoredChunk(None, bytes(4096)), StoredChunk(None, bytes(904))]
     message.offset, message.deadline_ns = 7, 70
-    unit = Unit.of_large(message)
+    [unit] = units_of(message)
     assert (unit.first, unit.last, unit.nbytes, unit.deadline_ns) == (7, 7, 5000, 70)
     assert unit.size == OVERHEAD_BYTES + 5000

@@ -18,6 +18,7 @@ class Route:
     """A holder that remembers what it was told."""
 
     def __init__(self) -> None:
+        self.peer = 1
         self.over = False
 
     def superseded(self) -> None:
