@@ -10,24 +10,24 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gateway.client import Backoff, Client, connect
+from gateway.client import Backoff, Client, Subscription, connect
 from gateway.client.message import Message
 from gateway.errors import ConnectionClosed, ConnectionFailed
 from tests.integration.killed_gateway import KilledGateway
+from tests.integration.peer import until
 
 ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "50"))
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 ROUND_TIMEOUT_S = 60
 
 QUICK = Backoff(base_s=0.01, cap_s=0.05)
-PUBLISHES_AT_ONCE = 6
 LARGE_ITEMS = 100_000
 """Of int64: more than one chunk."""
 
@@ -51,6 +51,9 @@ class Record:
         epochs: that were told; there must be one.
         found: by token, the offset at which it was read.
     """
+
+    publishes_at_once = 6
+    """Of each publisher."""
 
     def __init__(self, name: str, kind: str, durability: str) -> None:
         self.name = name
@@ -123,6 +126,62 @@ class StateRecord(Record):
         assert len(self.epochs) <= 1
 
 
+class TaskRecord(Record):
+    """As :class:`Record`, of a stream whose receivers acknowledge: each of them gets everything.
+
+    Attributes:
+        done: by a receiver that lives through all rounds: everything, once, in order.
+        done_in_turns: by one whose process is another one every other moment: nothing is left out.
+    """
+
+    publishes_at_once = 1
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "collaboration", "fsync")
+        self.done: list[int] = []
+        self.done_in_turns: list[int] = []
+
+    async def begin(self, client: Client, url: str) -> Subscription:
+        """Make both receivers known before there is a message; what the first one gets."""
+        messages = client.subscribe(self.name)
+        await messages.start()
+        async with connect(url, client_id="turns") as passing:
+            waiting = passing.subscribe(self.name)
+            await waiting.start()
+        await self.publish(client)
+        return messages
+
+    async def work(self, messages: Subscription) -> None:
+        """Process everything that comes."""
+        async for message in messages:
+            assert message.offset == len(self.done)
+            self.done.append(int(message.tensor[0]))
+
+    async def work_in_turns(self, url: str, chance: random.Random) -> None:
+        """Take some messages, acknowledge all but the last one, and begin again as another process."""
+        while True:
+            with suppress(ConnectionFailed):
+                async with connect(url, client_id="turns", backoff=None) as client:
+                    messages = client.subscribe(self.name)
+                    for _ in range(chance.randrange(2, 1000)):
+                        message = await anext(messages)
+                        # An acknowledgement may be lost with the gateway, a message may not.
+                        assert message.offset <= len(self.done_in_turns)
+                        if message.offset == len(self.done_in_turns):
+                            self.done_in_turns.append(int(message.tensor[0]))
+            await asyncio.sleep(0.01)
+
+    async def verify(self, client: Client) -> None:
+        """Wait until both are through with all that was acknowledged by now."""
+        last = await self.publish(client)
+        for done in (self.done, self.done_in_turns):
+            await until(lambda done=done: len(done) > last)  # type: ignore[misc]
+            assert len(set(done)) == len(done)
+            missing = {token: offset for token, offset in self.acked.items() if done[offset : offset + 1] != [token]}
+            assert not {token: offset for token, offset in missing.items() if offset <= last}
+        assert len(self.epochs) == 1
+
+
 async def watch(client: Client, name: str, seen: dict[int, int]) -> None:
     """A subscriber that lives through all rounds: what it is given stays so, and nothing is left out."""
     async for message in client.subscribe(name, since="beginning"):
@@ -136,20 +195,26 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
     chance = random.Random(SEED)
     config = tmp_path / "frys.toml"
     config.write_text(CONFIG)
+    work = TaskRecord("wf/tasks")
     records = [
         Record("wf/fsync", "event", "fsync"),
         Record("wf/os", "event", "os"),
         StateRecord("wf/state", "state", "fsync"),
+        work,
     ]
     seen: dict[int, int] = {}
     tasks: list[asyncio.Task[None]] = []
     async with KilledGateway(config) as gateway, AsyncExitStack() as clients:
         await gateway.start()
+        worker = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
+        tasks.append(asyncio.create_task(work.work(await work.begin(worker, gateway.url))))
+        tasks.append(asyncio.create_task(work.work_in_turns(gateway.url, chance)))
         for record in records:
             for _ in range(2):
                 client = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
                 tasks += [
-                    asyncio.create_task(record.publish_for_ever(client, chance)) for _ in range(PUBLISHES_AT_ONCE)
+                    asyncio.create_task(record.publish_for_ever(client, chance))
+                    for _ in range(record.publishes_at_once)
                 ]
         watcher = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
         tasks.append(asyncio.create_task(watch(watcher, "wf/os", seen)))

@@ -6,6 +6,10 @@ A stream is its acknowledged messages in order of offsets, each incarnation by i
 - event, durable: everything since it subscribed, over all cuts and restarts;
 - event in memory: everything of an incarnation that lived on; what a restart took is all that may be missing;
 - state: versions in order, and in the end the newest;
+- collaboration and control, durable: everything since it subscribed, though it was away, cut off or asleep meanwhile;
+  of a stream that began later and after a restart, everything since it was back;
+- collaboration in memory: the same as long as the gateway lives, and nothing between what it gets of one incarnation;
+- all that is acknowledged is acknowledged in the end;
 - and the accounts of both ends agree on every number.
 """
 
@@ -17,6 +21,7 @@ import tempfile
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +34,10 @@ from gateway.app import Gateway
 from gateway.client import Backoff, Client, Gap, Message, Subscription, connect
 from gateway.client.result import TransmissionResult
 from gateway.config import Settings
+from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.core import CoreSettings
+from gateway.ids import ClientId
+from tests.integration.peer import until
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 
 T = TypeVar("T")
@@ -41,7 +50,15 @@ STREAMS = {
     "wf/trace": ("event", "memory"),
     "wf/model": ("state", "os"),
     "wf/pose": ("state", "memory"),
+    "wf/tasks": ("collaboration", "fsync"),
+    "wf/errands": ("collaboration", "memory"),
+    "wf/orders": ("control", "os"),
 }
+ACKNOWLEDGED = ("collaboration", "control")
+PATIENT = ConsumerSettings(
+    max_tries=1000, max_pending_commands=1000, hold_bytes=1_000_000_000, limit_bytes=2_000_000_000
+)
+"""Cuts make no dead letters, and nobody is closed for being asleep."""
 
 
 @dataclass
@@ -62,7 +79,7 @@ class Reader:
     proxy: CuttingProxy
     gaps: list[Gap]
     since: dict[str, tuple[int, int]]
-    """Where the streams stood when it subscribed: epoch and offset of the next message."""
+    """Where the streams stood when it subscribed, or before it knew them: epoch and offset of the next message."""
     seen: list[tuple[str, int, int, int]] = field(default_factory=list)
     """Stream, epoch, offset and what the payload says."""
     awake: asyncio.Event = field(default_factory=asyncio.Event)
@@ -111,7 +128,8 @@ class Promises(RuleBasedStateMachine):
 
     async def open(self) -> None:
         path = self.folder / "streams.db"
-        self.settings = Settings(admin_port=None, port=0, drain_deadline_s=0.05, store=f"sqlite:{path}")
+        core = CoreSettings(consumers=PATIENT)
+        self.settings = Settings(admin_port=None, port=0, drain_deadline_s=0.05, store=f"sqlite:{path}", core=core)
         self.gateway = Gateway(self.settings)
         await self.gateway.start()
         self.settings = replace(self.settings, port=self.gateway.port)
@@ -208,11 +226,19 @@ class Promises(RuleBasedStateMachine):
         self.restarts += 1
 
         async def again() -> None:
+            self.note_consumers()
             await self.gateway.stop()
             self.gateway = Gateway(self.settings)
             await self.gateway.start()
 
         self.run(again())
+
+    def note_consumers(self) -> None:
+        """Streams that began since readers subscribed are theirs from the first message on, whatever is restarted."""
+        for fanout in self.gateway.core.hub.consumer_fanouts:
+            for reader in self.readers:
+                if reader.client.client_id in fanout.consumers:
+                    reader.since.setdefault(fanout.source.name, (fanout.source.epoch, 0))
 
     # What is promised.
 
@@ -232,14 +258,21 @@ class Promises(RuleBasedStateMachine):
             reader.proxy.release(Way.TO_CLIENT)
         await self.settled()
         model = self.model()
+        if not self.restarts:
+            self.note_consumers()
         newest = {str(stream.name): (int(stream.epoch), stream.next_offset) for stream in self.gateway.core.streams}
         for reader in self.readers:
             await self.caught_up(reader, newest)
             for stream, (kind, durability) in STREAMS.items():
                 seen = reader.of(stream)
                 self.check_order(stream, seen, model)
-                if kind == "event":
-                    self.check_events(reader, stream, seen, durability, newest)
+                if stream not in newest:
+                    # A restart took it, and nobody has published to it since.
+                    assert durability == "memory" or not seen
+                elif kind == "event" or (stream in reader.since and durability != "memory" and kind != "state"):
+                    self.check_all(reader, stream, seen, durability, newest[stream])
+                elif kind in ACKNOWLEDGED:
+                    self.check_unbroken(reader, stream, seen, newest[stream], model)
             gateways = await reader.client.account(reader.subscription)
             own = {name: reader.subscription.account[name] for name in gateways}
             assert own == dict(gateways), (own, gateways)
@@ -257,10 +290,19 @@ class Promises(RuleBasedStateMachine):
     async def caught_up(self, reader: Reader, newest: dict[str, tuple[int, int]]) -> None:
         """Wait until a reader has everything that is there for it."""
         for stream, (epoch, following) in newest.items():
+            if STREAMS[stream][0] in ACKNOWLEDGED:
+                await until(partial(self.is_through, reader, stream))
+                continue
             came = reader.since.get(stream) != (epoch, following) or STREAMS[stream][0] == "state"
             while following and came and (epoch, following - 1) not in [place[:2] for place in reader.of(stream)]:
                 reader.came.clear()
                 await reader.came.wait()
+
+    def is_through(self, reader: Reader, stream: str) -> bool:
+        """Whether a reader is there and has acknowledged everything."""
+        (fanout,) = (fanout for fanout in self.gateway.core.hub.consumer_fanouts if fanout.source.name == stream)
+        consumer = fanout.consumers.get(ClientId(reader.client.client_id))
+        return consumer is not None and consumer.connection is not None and not consumer.pending
 
     def check_order(
         self, stream: str, seen: list[tuple[int, int, int]], model: dict[tuple[str, int, int], int]
@@ -272,24 +314,34 @@ class Promises(RuleBasedStateMachine):
             # A publish that was repeated in a new incarnation was acknowledged there only.
             assert model.get((stream, epoch, offset), number) == number
 
-    def check_events(
-        self,
-        reader: Reader,
-        stream: str,
-        seen: list[tuple[int, int, int]],
-        durability: str,
-        newest: dict[str, tuple[int, int]],
+    def check_all(
+        self, reader: Reader, stream: str, seen: list[tuple[int, int, int]], durability: str, newest: tuple[int, int]
     ) -> None:
-        if stream not in newest:
-            # A restart took it, and nobody has published to it since.
-            assert durability == "memory" or not seen
-            return
-        epoch, following = newest[stream]
+        epoch, following = newest
         since_epoch, since = reader.since.get(stream, (epoch, 0))
         if durability != "memory":
             assert since_epoch == epoch, "a durable stream keeps its incarnation"
         first = since if since_epoch == epoch else 0
         assert [offset for at, offset, _ in seen if at == epoch] == list(range(first, following))
+        assert not [gap for gap in reader.gaps if gap.stream == stream]
+
+    def check_unbroken(
+        self,
+        reader: Reader,
+        stream: str,
+        seen: list[tuple[int, int, int]],
+        newest: tuple[int, int],
+        model: dict[tuple[str, int, int], int],
+    ) -> None:
+        """From the moment at which an incarnation had this receiver it got everything, and each message once."""
+        epoch, following = newest
+        offsets = [offset for at, offset, _ in seen if at == epoch]
+        since_epoch, since = reader.since.get(stream, (0, 0))
+        first = since if since_epoch == epoch else min(offsets, default=following)
+        before = {number for at, _, number in seen if at != epoch}
+        for offset in set(range(first, following)) - set(offsets):
+            # It was sent again to the next incarnation, whose receiver knows it.
+            assert model[stream, epoch, offset] in before
         assert not [gap for gap in reader.gaps if gap.stream == stream]
 
 
