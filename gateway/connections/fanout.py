@@ -1,43 +1,33 @@
 """Brings what is published to one stream (or sent to one inbox) to its delivery classes, in order.
 
-Small messages go straight to the classes. What has to be encoded for some of them is encoded once per chain, in a
-thread when it is large, and everything behind it waits its turn. Large messages are passed on by a
-:class:`~gateway.connections.broadcast.Broadcast`.
+Small messages go straight to the classes. What has to be encoded for some of them is given to the
+:class:`~gateway.connections.transcoder.Transcoder` first, and everything behind it waits its turn. Large messages are
+passed on by a :class:`~gateway.connections.broadcast.Broadcast`.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from gateway.connections.broadcast import Broadcast
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass, Flusher
 from gateway.connections.encode_lane import EncodeLane
-from gateway.connections.formats import Format
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.latecomers import Latecomers
-from gateway.connections.ports import DeliveryPolicy, Sample, Workers
-from gateway.connections.recode import NOT_PUBLISHED, codec_names, recode_run
+from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.connections.recode import codec_names
 from gateway.connections.start import Start, start_of
-from gateway.errors import Code, RequestRefused
+from gateway.connections.transcoder import THREAD_BYTES, Transcoder
 from gateway.protocol.data import DataFrame
-from gateway.protocol.encoding import PLAIN, Chain, Encoding
+from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import Kind, Since
 from gateway.protocol.signals import Ack, Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
-
-logger = logging.getLogger(__name__)
-
-RECODE_BYTES = 16 * 1024
-"""Smaller payloads are delivered as they came."""
-
-THREAD_BYTES = 64 * 1024
-"""Larger ones are encoded in a thread: by then it takes longer than the hop there and back (design, section 4)."""
 
 
 class Fanout:
@@ -57,10 +47,9 @@ class Fanout:
         "_is_state",
         "_lane",
         "_latecomers",
-        "_latest",
         "_newest",
         "_past_deliveries",
-        "_policy",
+        "_transcoder",
         "delivered",
         "source",
         "taps",
@@ -73,9 +62,9 @@ class Fanout:
         self.taps: list[Callable[[Run | LargeMessage], object]] = []
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
-        self._policy = policy
         self._history = history
         self._lane = EncodeLane(workers)
+        self._transcoder = self._new_transcoder(policy)
         self._latecomers = Latecomers(source, self._lane)
         self._classes: dict[tuple[str, frozenset[str]], DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
@@ -84,8 +73,6 @@ class Fanout:
         self._is_state = source.kind is Kind.STATE
         self._newest = source.newest if isinstance(source, Stream) else None
         """The newest message that has been delivered; a stream's own may still be on its way through the lane."""
-        self._latest: Run | LargeMessage | None = None
-        """Of a state the message that was published last; what comes next may wait for it in the lane."""
 
     @property
     def classes(self) -> list[DeliveryClass]:
@@ -121,6 +108,9 @@ class Fanout:
     def queue_full(self) -> bool:
         """Whether a receiver has no room for what must not be lost."""
         return any(delivery.queue_full for delivery in self._classes.values())
+
+    def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
+        return Transcoder(self.source, policy, self._lane)
 
     # Who receives.
 
@@ -208,8 +198,10 @@ class Fanout:
 
     def deliver(self, run: Run) -> None:
         """Deliver a run as it came."""
-        newest = self._latest = run.newest() if self._is_state else None
-        text = self._text_format() if run.size > THREAD_BYTES else None
+        newest = None
+        if self._is_state:
+            newest = self._transcoder.latest = run.newest()
+        text = self._transcoder.text_format(self._classes.values()) if run.size > THREAD_BYTES else None
         if text is not None:
             self._lane.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
         elif self._lane.busy:
@@ -232,95 +224,28 @@ class Fanout:
             self.deliver(run)
             return
         patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
-        decoded_bytes = 0 if frame.encoding is None else frame.encoding.decoded_bytes
 
-        work = self._recoding(run, patched, chains, itemsize)
-
-        def deliver(result: dict[DeliveryClass, Run] | BaseException) -> None:
-            if isinstance(result, BaseException):
-                logger.warning("message %d of %s cannot be recoded: %s", run.first, self.source.name, result)
-                result = {}
+        def deliver(made: Mapping[DeliveryClass, Run]) -> None:
             self.delivered = run.first + run.count
             if self._is_state:
                 self._newest = run.newest()
             for delivery in self.classes:
                 # A class that has come meanwhile gets it as it came, or decoded.
-                recoded = result.get(delivery)
-                if recoded is not None or self._chain_for(delivery, names, 0) is None:
+                recoded = made.get(delivery)
+                if recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
                     delivery.add(recoded or run)
                 else:
-                    self._decode_for(delivery, run, patched)
+                    self._latecomers.send_decoded(run, patched, delivery)
             for tap in self.taps:
                 tap(run)
 
-        if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
-            self._lane.submit(work, deliver)
-            return
-        result: dict[DeliveryClass, Run] | RequestRefused
-        try:
-            result = work()
-        except RequestRefused as refusal:
-            result = refusal
-        self._lane.follow(lambda: deliver(result))
+        self._transcoder.submit(run, patched, chains, itemsize, deliver)
 
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
-        """How a payload of :data:`RECODE_BYTES` or more is recoded for the classes that do not get it as it came.
-
-        Args:
-            names: of the codecs that it is encoded by.
-            payload: the policy may take a sample of it.
-            itemsize: bytes of an element.
-            meta: its meta block.
-            encoding: how it is encoded.
-        """
-        if len(payload) >= RECODE_BYTES or encoding is not None:
-            self._observe(payload, itemsize, meta, encoding)
-        chains: dict[DeliveryClass, Chain] = {}
-        for delivery in self._classes.values():
-            chain = self._chain_for(delivery, names, len(payload))
-            if chain is not None:
-                chains[delivery] = chain
-        return chains
-
-    def _observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
-        """Let the policy learn from a payload, or the first chunk of one."""
-        source = self.source
-        if encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
-            self._policy.observe(source, Sample(payload, itemsize))
-
-    def _recoding(
-        self, run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int
-    ) -> Callable[[], dict[DeliveryClass, Run]]:
-        """Work, for a thread if it is much: the message as each of the classes gets it."""
-
-        def work() -> dict[DeliveryClass, Run]:
-            made = {chain: recode_run(run, frame, chain, itemsize) for chain in set(chains.values())}
-            return {delivery: made[chain] for delivery, chain in chains.items()}
-
-        return work
-
-    def _decode_for(self, delivery: DeliveryClass, run: Run, frame: DataFrame) -> None:
-        """Deliver a message to a class that has come while it waited, or a gap if nobody can decode it."""
-
-        def deliver(result: Run | BaseException) -> None:
-            if isinstance(result, Run) or not isinstance(self.source, Stream):
-                delivery.add(result if isinstance(result, Run) else run)
-                return
-            delivery.flush()
-            for member in delivery.members:
-                delivery.leave_out(member, Gap(self.source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
-            delivery.passed(run.last + 1)
-
-        self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
-
-    def _text_format(self) -> Format | None:
-        """What a large run is written by in a thread before it is delivered: the run keeps the text."""
-        if not isinstance(self.source, Stream):
-            return None
-        formats = (delivery.format for delivery in self._classes.values())
-        return next((form for form in formats if not form.takes_chunks), None)
+        """See :meth:`Transcoder.chains_for <gateway.connections.transcoder.Transcoder.chains_for>`."""
+        return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
 
     def _add(self, run: Run, newest: Run | None) -> None:
         self._newest = newest
@@ -340,18 +265,9 @@ class Fanout:
         """Its next chunk has come."""
         broadcast = self._broadcasts[message.plan.transfer]
         if not message.chunks:
-            self._observe(chunk.data, itemsize, message.meta, chunk.encoding)
-            self._begin(broadcast)
+            self._transcoder.observe(chunk.data, itemsize, message.meta, chunk.encoding)
+            self._transcoder.begin(broadcast, self._classes.values())
         broadcast.chunk(chunk)
-
-    def _begin(self, broadcast: Broadcast) -> None:
-        """Decide how each class gets the chunks."""
-        codecs = broadcast.publisher_codecs
-        broadcast.begin([(each, self._chain_for_chunks(each, codecs)) for each in self._chunk_classes()])
-
-    def _chunk_classes(self) -> list[DeliveryClass]:
-        """The classes that take large messages chunk by chunk."""
-        return [delivery for delivery in self._classes.values() if delivery.format.takes_chunks]
 
     def commit(self, message: LargeMessage) -> None:
         """It is whole and has its offset."""
@@ -381,20 +297,3 @@ class Fanout:
     def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, member: Connection) -> None:
         """Send a message that is whole to a member that did not get it chunk by chunk."""
         self._latecomers.send_large(broadcast.message, delivery, member)
-
-    # What encoding a class gets.
-
-    def _chain_for(self, delivery: DeliveryClass, names: frozenset[str], payload_bytes: int) -> Chain | None:
-        if not delivery.format.takes_chunks:
-            return None
-        if names:
-            return None if names <= delivery.codecs else PLAIN
-        if payload_bytes < RECODE_BYTES or self._lane.backed_up or not isinstance(self.source, Stream):
-            return None
-        chain = self._policy.chain_for(self.source, delivery.codecs)
-        return None if chain == PLAIN else chain
-
-    def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
-        if not publisher_codecs - NOT_PUBLISHED <= delivery.codecs:
-            return PLAIN
-        return self._chain_for(delivery, frozenset(), RECODE_BYTES)

@@ -12,6 +12,7 @@ from gateway.connections.encode_lane import EncodeLane
 from gateway.connections.formats import in_one_piece
 from gateway.connections.recode import chunk_codecs, codecs_of, frame_of, last_record, recode_chunk, recode_run
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN
 from gateway.protocol.signals import Gap
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -87,6 +88,27 @@ class Latecomers:
                 member.enqueue((newest,), again=repeated and held)
             else:
                 member.enqueue_large(newest, newest.chunks, again=repeated and held)
+
+    def send_decoded(self, run: Run, frame: DataFrame, delivery: DeliveryClass) -> None:
+        """Bring a message to a class that has come while it was being encoded, and does not know its codec.
+
+        What cannot be decoded is told by GAP.
+
+        Args:
+            run: holds the message.
+            frame: the one frame that the run holds, cut into its blocks.
+        """
+
+        def deliver(result: Run | BaseException) -> None:
+            if isinstance(result, Run) or not isinstance(self._source, Stream):
+                delivery.add(result if isinstance(result, Run) else run)
+                return
+            delivery.flush()
+            for member in delivery.members:
+                delivery.leave_out(member, Gap(self._source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
+            delivery.passed(run.last + 1)
+
+        self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
 
     def serve(
         self,

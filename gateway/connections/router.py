@@ -10,13 +10,13 @@ from collections.abc import Callable
 from functools import partial
 
 from gateway.connections.commit_gate import CommitGate
-from gateway.connections.fanout import RECODE_BYTES
 from gateway.connections.intake import Intake
 from gateway.connections.patching import Patching
 from gateway.connections.payload import check_payload, cut_as_run, frame_as_run
 from gateway.connections.recode import codec_names
 from gateway.connections.session import Route, Session
 from gateway.connections.state_fanout import StateFanout
+from gateway.connections.transcoder import RECODE_BYTES
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.extensions import Identity

@@ -110,3 +110,9 @@ class StateClass(DeliveryClass):
         holding = [member for member in self._members if member not in self._needing]
         self._write_to([member for member in holding if not member.lagging])
         self._slow = [member for member in holding if member.lagging]
+
+
+def as_state(delivery: DeliveryClass) -> StateClass:
+    """A class of a state stream as what it is."""
+    assert isinstance(delivery, StateClass)
+    return delivery

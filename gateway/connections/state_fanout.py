@@ -1,42 +1,28 @@
-"""The fan-out of a state stream: versions go out as deltas to those who hold the version before (spec section 10)."""
+"""The fan-out of a state stream: deltas and patches go to those who hold the version before, all others get it whole.
+
+What becomes a delta is decided by :class:`~gateway.connections.state_transcoder.StateTranscoder`.
+"""
 
 from __future__ import annotations
-
-import logging
-from collections.abc import Callable
-from functools import partial
 
 from gateway.connections.broadcast import Broadcast
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass, Flusher
-from gateway.connections.delta import all_integers, delta_run, payload_of, specs_of
-from gateway.connections.fanout import RECODE_BYTES, Fanout
+from gateway.connections.fanout import Fanout
 from gateway.connections.history_reader import HistoryReader
 from gateway.connections.patching import keep_short, takes_patches
-from gateway.connections.ports import DeliveryPolicy, Sample, Workers
-from gateway.connections.recode import codec_names
+from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.connections.start import Start
-from gateway.connections.state_class import StateClass
-from gateway.errors import RequestRefused
-from gateway.protocol.codecs import XOR
-from gateway.protocol.data import DataFrame
-from gateway.protocol.encoding import PLAIN, Chain, Encoding
-from gateway.protocol.wire import Buffer, Opcode
+from gateway.connections.state_class import StateClass, as_state
+from gateway.connections.state_transcoder import StateTranscoder
+from gateway.connections.transcoder import Transcoder
 from gateway.streams.large import LargeMessage
-from gateway.streams.plain_payload import PlainPayload
-from gateway.streams.run import Run
 from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
 
-logger = logging.getLogger(__name__)
-
 
 class StateFanout(Fanout):
-    """The receivers of one state stream.
-
-    A version is encoded against the one that is published, and so delivered, right before it. Whether that pays, the
-    policy says; whether a receiver may get it, its :class:`~gateway.connections.state_class.StateClass`.
-    """
+    """The receivers of one state stream; see :class:`~gateway.connections.fanout.Fanout`."""
 
     __slots__ = ("_before", "_stream")
 
@@ -64,6 +50,10 @@ class StateFanout(Fanout):
         else:
             self._latecomers.send_newest(connection, delivery, self._newest)
 
+    def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
+        assert isinstance(self.source, Stream)
+        return StateTranscoder(self.source, policy, self._lane)
+
     def _new_class(self, connection: Connection) -> DeliveryClass:
         history = self._history.of(self.source, connection.format, connection.codecs)
         every = self._stream.config.keyframe_every
@@ -72,56 +62,7 @@ class StateFanout(Fanout):
         )
 
     def _state_class(self, connection: Connection) -> StateClass:
-        return _as_state(self._classes[(connection.format.name, connection.codecs)])
-
-    # Small messages.
-
-    def chains_for(
-        self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
-    ) -> dict[DeliveryClass, Chain]:
-        """See :class:`~gateway.connections.fanout.Fanout`; with a delta filter where deltas pay."""
-        chains = super().chains_for(names, payload, itemsize, meta, encoding)
-        if _size(payload, encoding) >= RECODE_BYTES and not self._lane.backed_up:
-            for delivery in self._chunk_classes():
-                delta = self._policy.delta_for(self._stream, delivery.codecs)
-                if delta != PLAIN:
-                    chains[delivery] = delta
-        return chains
-
-    def _observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
-        if not self._policy.wants_sample(self._stream, based=self._latest is not None):
-            return
-        specs = specs_of(meta)
-        base = self._base_of(specs)
-        part = None if base is None else partial(base.part, 0, _size(payload, encoding))
-        self._policy.observe(self._stream, Sample(payload, itemsize, encoding, all_integers(specs), part))
-
-    def _recoding(
-        self, run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int
-    ) -> Callable[[], dict[DeliveryClass, Run]]:
-        names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
-        base = self._base_of(specs_of(frame.meta)) if frame.opcode == Opcode.MESSAGE else None
-        if base is not None and run.first - base.offset not in XOR.parameters:
-            base = None  # of a view, whose offsets may jump further than a delta can name
-        self._latest = run.newest()
-        deltas = {delivery: chain for delivery, chain in chains.items() if chain.delta}
-        wholes = {delivery: chain for delivery, chain in chains.items() if not chain.delta}
-        for delivery in deltas:
-            # Deltas beside it make a payload that is encoded once more for the few who need it whole not worth it.
-            chain = self._chain_for(delivery, names, len(frame.payload) if base is None else 0)
-            if chain is not None:
-                wholes[delivery] = chain
-        recode_wholes = super()._recoding(run, frame, wholes, itemsize)
-
-        def work() -> dict[DeliveryClass, Run]:
-            made = recode_wholes()
-            if base is not None:
-                for delivery, delta in _deltas(run, frame, deltas, itemsize, base).items():
-                    delta.whole = made.get(delivery, run)
-                    made[delivery] = delta
-            return made
-
-        return work
+        return as_state(self._classes[(connection.format.name, connection.codecs)])
 
     # Patches (spec section 5.4): as they came to those who hold the version before them, and whole to all others.
 
@@ -133,7 +74,7 @@ class StateFanout(Fanout):
             names: of the codecs that it is encoded by.
         """
 
-        self._latest = run
+        self._transcoder.latest = run
 
         def deliver() -> None:
             self._newest = run
@@ -153,26 +94,8 @@ class StateFanout(Fanout):
 
     def commit(self, message: LargeMessage) -> None:
         """See :class:`~gateway.connections.fanout.Fanout`."""
-        self._latest = message
+        self._transcoder.latest = message
         super().commit(message)
-
-    def _begin(self, broadcast: Broadcast) -> None:
-        codecs, message = broadcast.publisher_codecs, broadcast.message
-        classes = self._chunk_classes()
-        if isinstance(message, LargePatch):
-            broadcast.begin([(each, self._chain_for_chunks(each, codecs)) for each in classes if takes_patches(each)])
-            return
-        chains = {delivery: self._chain_for_chunks(delivery, codecs) for delivery in classes}
-        base = self._base_of(specs_of(message.meta)) if message.opcode == Opcode.MESSAGE else None
-        if base is not None and not self._lane.backed_up:
-            deltas = {each: self._policy.delta_for(self._stream, each.codecs) for each in chains}
-            for delivery, delta in deltas.items():
-                if delta != PLAIN:
-                    chains[delivery] = delta
-                    _as_state(delivery).count_delta()
-        if not any(chain is not None and chain.delta for chain in chains.values()):
-            base = None
-        broadcast.begin(chains.items(), base)
 
     def _serve_latecomers(self, broadcast: Broadcast) -> None:
         before = self._newest
@@ -204,32 +127,3 @@ class StateFanout(Fanout):
                 delivery.delivered_messages += 1
                 return
         super()._send_late(broadcast, delivery, member)
-
-    def _base_of(self, specs: tuple[object, ...]) -> PlainPayload | None:
-        """The version that was published last, if one with these tensors can be a delta to it."""
-        version = None if self._latest is None else payload_of(self._latest)
-        return version if version is not None and version.specs == specs else None
-
-
-def _as_state(delivery: DeliveryClass) -> StateClass:
-    assert isinstance(delivery, StateClass)
-    return delivery
-
-
-def _size(payload: Buffer, encoding: Encoding | None) -> int:
-    return len(payload) if encoding is None else encoding.decoded_bytes
-
-
-def _deltas(
-    run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int, base: PlainPayload
-) -> dict[DeliveryClass, Run]:
-    """The message as a delta, once for each chain; of those for whom it is smaller."""
-    made: dict[Chain, Run | None] = {}
-    for chain in set(chains.values()):
-        try:
-            made[chain] = delta_run(run, frame, chain, itemsize, base)
-        except RequestRefused as refusal:
-            logger.warning("message %d of %s is not made a delta: %s", run.first, run.source.name, refusal)
-    deltas = ((delivery, made.get(chain)) for delivery, chain in chains.items())
-    # A run of its own for each class: what they get instead, whole, may differ.
-    return {delivery: delta.alone() for delivery, delta in deltas if delta is not None}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.errors import Code
 from gateway.protocol.encoding import Chain
-from gateway.protocol.messages import Kind, Unsubscribe
+from gateway.protocol.messages import Kind
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 
@@ -123,59 +122,6 @@ def test_what_waits_in_the_lane_does_not_pass_the_newest_message() -> None:
 # Encodings.
 
 
-def test_each_receiver_gets_what_it_can_decode() -> None:
-    world = World()
-    publisher = world.publisher("wf/a")
-    plain = world.subscriber("wf/a", "plain")
-    knowing = world.subscriber("wf/a", "knowing", EVERY_CODEC)
-    other = world.subscriber("wf/a", "other", ("lz4",))
-    for payload in (BIG, MIDDLE, bytes(200)):
-        publisher.publish(0, payload, chain=ZSTD)
-    world.settle()
-    for peer in (plain, knowing, other):
-        assert payloads(peer) == [BIG, MIDDLE, bytes(200)]
-    assert all(arrival.encoded for arrival in knowing.reader.arrivals)
-    assert not any(arrival.encoded for arrival in plain.reader.arrivals)
-
-
-def test_who_joins_while_a_message_is_decoded_gets_what_it_can_decode() -> None:
-    world = World()
-    publisher = world.publisher("wf/a")
-    other = world.subscriber("wf/a", "other", ("lz4",))
-    publisher.publish(0, BIG, chain=ZSTD)
-    late = world.subscriber("wf/a", "late")
-    world.settle()
-    assert payloads(other) == [BIG]
-    assert payloads(late) in ([BIG], [])
-
-
-def test_who_joins_while_the_lane_is_busy_gets_what_it_can_decode() -> None:
-    world = World()
-    publisher = world.publisher("wf/a", "wf/b")
-    other = world.subscriber("wf/a", "other", ("lz4",))
-    publisher.publish(0, BIG, chain=ZSTD)
-    publisher.publish(0, MIDDLE, chain=LZ4)
-    late = world.subscriber("wf/a", "late")
-    world.settle()
-    assert payloads(other) == [BIG, MIDDLE]
-    assert payloads(late) in ([BIG, MIDDLE], [MIDDLE], [])
-
-
-def test_the_policy_encodes_once_for_all_who_can_decode() -> None:
-    world = World(FixedPolicy(LZ4))
-    publisher = world.publisher("wf/a", codecs=())
-    knowing = [world.subscriber("wf/a", f"knowing-{n}", EVERY_CODEC) for n in range(3)]
-    plain = world.subscriber("wf/a", "plain")
-    publisher.publish(0, BIG)
-    assert len(world.workers) == 1
-    world.settle()
-    for peer in knowing:
-        assert payloads(peer) == [BIG]
-        assert peer.reader.arrivals[0].encoded
-    assert payloads(plain) == [BIG]
-    assert not plain.reader.arrivals[0].encoded
-
-
 def test_order_is_kept_while_messages_are_encoded_in_threads_that_finish_in_any_order() -> None:
     world = World(FixedPolicy(LZ4))
     publisher = world.publisher("wf/a", "wf/b")
@@ -195,21 +141,3 @@ def test_order_is_kept_while_messages_are_encoded_in_threads_that_finish_in_any_
         arrivals = [arrival for arrival in peer.read().arrivals if arrival.stream == 1]
         assert [arrival.offset for arrival in arrivals] == list(range(9))
         assert [arrival.payload for arrival in arrivals] == [BIG, SMALL, MIDDLE] * 3
-
-
-def test_a_payload_that_cannot_be_decoded_reaches_only_those_who_asked_for_its_codec() -> None:
-    world = World()
-    publisher = world.publisher("wf/a")
-    plain = world.subscriber("wf/a", "plain")
-    frame = bytearray(b"".join(publisher.message(0, bytes(50 * 1024), chain=LZ4)))
-    frame[56:64] = b"\xff" * 8
-    publisher.send(bytes(frame))
-    publisher.publish(0, SMALL)
-    world.settle()
-    assert payloads(plain) == [SMALL]
-    assert [(gap.first, gap.last) for gap in plain.reader.gaps] == [(0, 0)]
-    assert plain.reader.gaps[0].code == Code.CORRUPT_PAYLOAD
-
-
-def unsubscribe(subscription: int) -> Unsubscribe:
-    return Unsubscribe(99, subscription)

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind
-from tests.connections.memory import EVERY_CODEC, World
+from tests.connections.memory import EVERY_CODEC, Peer, World
+
+LZ4 = Chain(codec="lz4")
+ZSTD = Chain(codec="zstd")
+NOISE = np.random.default_rng(7).bytes(80 * 1024)
+MIDDLE = NOISE[: 10 * 1024] + bytes(10 * 1024)
+"""Decoded at once."""
+BIG = NOISE + bytes(80 * 1024)
+"""Decoded in a thread."""
+
+
+def payloads(peer: Peer) -> list[bytes]:
+    return [arrival.payload for arrival in peer.read().arrivals]
 
 
 @pytest.mark.parametrize("codecs", [(), ("lz4",), EVERY_CODEC])
@@ -16,7 +29,7 @@ def test_the_newest_state(codecs: tuple[str, ...], size: int, chunked: bool) -> 
     world = World()
     publisher = world.publisher("wf/a", kind=Kind.STATE)
     payload = bytes(size - 1) + b"!"
-    chain = Chain(codec="lz4")
+    chain = LZ4
     if chunked:
         publisher.large(0, payload, chain=chain).end()
     else:
@@ -46,3 +59,26 @@ def test_a_large_message_under_way_comes_when_it_is_whole() -> None:
     large.end()
     world.settle()
     assert [arrival.payload for arrival in subscriber.read().arrivals] == [bytes(20_000)]
+
+
+def test_who_joins_while_a_message_is_decoded_gets_what_it_can_decode() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    other = world.subscriber("wf/a", "other", ("lz4",))
+    publisher.publish(0, BIG, chain=ZSTD)
+    late = world.subscriber("wf/a", "late")
+    world.settle()
+    assert payloads(other) == [BIG]
+    assert payloads(late) in ([BIG], [])
+
+
+def test_who_joins_while_the_lane_is_busy_gets_what_it_can_decode() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", "wf/b")
+    other = world.subscriber("wf/a", "other", ("lz4",))
+    publisher.publish(0, BIG, chain=ZSTD)
+    publisher.publish(0, MIDDLE, chain=LZ4)
+    late = world.subscriber("wf/a", "late")
+    world.settle()
+    assert payloads(other) == [BIG, MIDDLE]
+    assert payloads(late) in ([BIG, MIDDLE], [MIDDLE], [])
