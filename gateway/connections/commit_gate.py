@@ -17,6 +17,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Origin
+from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -81,12 +82,14 @@ class CommitGate:
 
     def stage(self, connection: Connection, message: LargeMessage, index: int) -> None:
         """A chunk of a large message has come from a connection: it is stored while the others are on their way."""
-        self._store.stage(message, index)
-        self._hold(connection)
+        if _is_staged(message):
+            self._store.stage(message, index)
+            self._hold(connection)
 
     def discard(self, message: LargeMessage) -> None:
-        """A large message of which chunks were staged will not be published."""
-        self._store.discard(message)
+        """A large message of which chunks have come will not be published."""
+        if _is_staged(message):
+            self._store.discard(message)
 
     def publish(
         self,
@@ -164,3 +167,9 @@ class CommitGate:
             held, self._held = self._held, {}
             for connection in held:
                 connection.release_reading(self)
+
+
+def _is_staged(message: LargeMessage) -> bool:
+    """Whether its chunks are stored as they come. Of a patch they are not: what is stored is the state."""
+    durable = isinstance(message.source, Stream) and message.source.durable
+    return durable and not isinstance(message, LargePatch)

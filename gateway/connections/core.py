@@ -26,6 +26,7 @@ from gateway.connections.router import Router
 from gateway.connections.session import Session
 from gateway.connections.subscriptions import Subscriptions
 from gateway.connections.surroundings import Surroundings
+from gateway.connections.unfinished import Unfinished
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.limits import Limits
@@ -115,13 +116,14 @@ class Core:
         self.conflated_messages = 0
         self.dropped_messages = 0
         patching = Patching(workers, transfers)
-        self._intake = Intake(limits, clock, settings.transfer_timeout_s, self.gate, transfers, patching)
+        self._unfinished = Unfinished(limits, clock, settings.transfer_timeout_s, self.gate)
+        self._intake = Intake(limits, self._unfinished, self.gate, transfers, patching)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub, self._intake, clock)
         self._subscriptions = Subscriptions(
-            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._intake
+            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._unfinished
         )
         self.dispatcher = Dispatcher(
-            Router(limits, self._intake, self.gate, patching),
+            Router(limits, self._intake, self._unfinished, self.gate, patching),
             self._intake,
             self._requests,
             self._subscriptions,
@@ -159,7 +161,7 @@ class Core:
         if outbox is not None:
             self.conflated_messages += outbox.conflated
             self.dropped_messages += outbox.dropped
-        self._intake.drop(session)
+        self._unfinished.drop(session)
         self._subscriptions.drop(session)
         self._requests.drop(session)
         self.hub.drop(session)

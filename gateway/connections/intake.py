@@ -1,4 +1,7 @@
-"""Takes in large messages, chunk by chunk, and passes each chunk on at once (spec section 6)."""
+"""Takes in large messages, chunk by chunk, and passes each chunk on at once (spec section 6).
+
+How those end that will not be whole is the business of :class:`~gateway.connections.unfinished.Unfinished`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,6 @@ from gateway.connections.commit_gate import CommitGate
 from gateway.connections.distributor import Distributor
 from gateway.connections.patching import Patching
 from gateway.connections.payload import check_encoding, check_size, element_bytes
-from gateway.connections.ports import Clock
 from gateway.connections.session import Inbound, Route, Session
 from gateway.connections.unfinished import Unfinished
 from gateway.errors import Code, RequestRefused
@@ -34,27 +36,17 @@ class Intake:
 
     Args:
         limits: what the gateway accepts.
-        clock: for the time-out.
-        timeout_s: how long nothing may come of one, whether its connection stands or is lost.
+        unfinished: keeps those that are not whole.
         gate: where what is published to durable streams goes.
         transfers: the gateway's numbers for large messages.
         patching: takes patches.
     """
 
     def __init__(
-        self,
-        limits: Limits,
-        clock: Clock,
-        timeout_s: float,
-        gate: CommitGate,
-        transfers: TransferNumbers,
-        patching: Patching,
+        self, limits: Limits, unfinished: Unfinished, gate: CommitGate, transfers: TransferNumbers, patching: Patching
     ) -> None:
         self._limits = limits
-        self._clock = clock
-        self._sweep_interval_s = timeout_s / 4
-        self._sweeping = False
-        self._unfinished = Unfinished(clock, limits.max_unfinished_bytes, timeout_s)
+        self._unfinished = unfinished
         self._gate = gate
         self._transfers = transfers
         self._patching = patching
@@ -67,23 +59,14 @@ class Intake:
         """
         assert route.fanout is not None
         assert parsed.plan is not None
-        resuming = parsed.extensions is not None and parsed.extensions.resuming
-        left = None if route.window is None else self._unfinished.of(route.window)
-        if left is not None and resuming and _continues(left, session, parsed):
-            self._check_transfer(session, parsed.plan)
-            inbound = left
-            inbound.session, inbound.transfer = session, parsed.plan.transfer
-            session.transfers[inbound.transfer] = inbound
-            self._unfinished.touch(inbound)
-        else:
-            if left is not None:
-                self._give_up(left, Code.TRANSFER_ABORTED)
+        inbound = None if route.window is None else self._unfinished.resume(session, route.window, parsed)
+        if inbound is None:
             inbound = self._begin(session, parsed, meta, route.fanout, window=route.window)
         inbound.alias = parsed.stream
         inbound.sequence = parsed.offset
         inbound.ack = bool(parsed.flags & FLAG_ACK)
         route.transfer = parsed.plan.transfer
-        if resuming:
+        if parsed.resuming:
             session.connection.send(Resume(inbound.transfer, len(inbound.message.chunks)))
 
     def begin_direct(
@@ -136,7 +119,7 @@ class Intake:
     def stop(self, session: Session, transfer: int, code: int) -> None:
         """Take no more of a large REQUEST or REPLY, of which its receiver is told by ABORT."""
         inbound = session.transfers[transfer]
-        self._close(inbound)
+        self._unfinished.close(inbound)
         inbound.fanout.abort(inbound.message, code)
 
     def chunk(self, session: Session, message: memoryview, frame: Frame) -> None:
@@ -150,13 +133,12 @@ class Intake:
             chunk = parse_chunk(message, frame)
             _check_chunk(inbound, chunk)
         except RequestRefused as refusal:
-            self._refuse(session, inbound, refusal)
+            self._unfinished.refuse(inbound, refusal)
             return
         self._unfinished.touch(inbound)
         index = len(inbound.message.chunks)
         inbound.fanout.chunk(inbound.message, StoredChunk(chunk.encoding, chunk.data), inbound.itemsize)
-        if _is_staged(inbound.message):
-            self._gate.stage(session.connection, inbound.message, index)
+        self._gate.stage(session.connection, inbound.message, index)
 
     def end(self, session: Session, end: End) -> None:
         """END: the message gets its offset."""
@@ -166,15 +148,15 @@ class Intake:
         message = inbound.message
         if not message.whole:
             problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
-            self._refuse(session, inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
+            self._unfinished.refuse(inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
             return
         if isinstance(message.source, Stream):
             try:
                 self._check_again(message.source, message)
             except RequestRefused as refusal:
-                self._refuse(session, inbound, refusal)
+                self._unfinished.refuse(inbound, refusal)
                 return
-        self._close(inbound)
+        self._unfinished.close(inbound)
         message.end_timestamp_ns = end.timestamp_ns
         message.checksum = end.checksum
         stream = message.source
@@ -194,34 +176,7 @@ class Intake:
         """ABORT: the message will not come."""
         inbound = session.transfers.get(abort.transfer)
         if inbound is not None:
-            self._give_up(inbound, abort.code)
-
-    def drop(self, session: Session) -> None:
-        """The connection is gone: what a producer has not finished waits for it, everything else is over."""
-        for inbound in list(session.transfers.values()):
-            if inbound.window is None:
-                self._give_up(inbound, Code.TRANSFER_ABORTED)
-            else:
-                self._leave(inbound)
-
-    def take_over(self, window: Window, sequence: int) -> None:
-        """A producer has come (back) to a stream: what it has under way there waits for it, or is over.
-
-        Args:
-            sequence: the next that it will send.
-        """
-        inbound = self._unfinished.of(window)
-        if inbound is None:
-            return
-        self._leave(inbound)
-        if inbound.sequence < sequence:
-            self._give_up(inbound, Code.TRANSFER_ABORTED)
-
-    def pass_over(self, window: Window) -> None:
-        """A producer sends another message than the one that waits for it: that one will not come."""
-        inbound = self._unfinished.of(window)
-        if inbound is not None and inbound.session is None:
-            self._give_up(inbound, Code.TRANSFER_ABORTED)
+            self._unfinished.give_up(inbound, abort.code)
 
     def _store(self, session: Session, inbound: Inbound, stream: Stream) -> None:
         message, window, sequence = inbound.message, inbound.window, inbound.sequence
@@ -264,9 +219,7 @@ class Intake:
             problem = f"chunk plan of {plan.payload_bytes} bytes, dtype and shape say {meta.payload_bytes}"
             raise RequestRefused(Code.SIZE_MISMATCH, problem)
         check_size(plan.payload_bytes, self._limits)
-        self._check_transfer(session, plan)
-        for given_up in self._unfinished.make_room(session.connection.client_id, plan.payload_bytes):
-            self._give_up(given_up, Code.LIMIT_EXCEEDED)
+        self._unfinished.make_room(session, plan)
         message = LargeMessage(
             fanout.source,
             parsed.opcode,
@@ -286,9 +239,7 @@ class Intake:
         inbound = Inbound(session, plan.transfer, message, fanout, element_bytes(meta))
         inbound.correlation = correlation
         inbound.window = window
-        session.transfers[plan.transfer] = inbound
-        self._unfinished.add(inbound)
-        self._sweep_later()
+        self._unfinished.add(session, inbound)
         fanout.begin(message, session.connection.codecs, inbound.itemsize)
         return inbound
 
@@ -298,84 +249,6 @@ class Intake:
             self._patching.take_large(stream, message)
         elif stream.schema is not None:
             stream.schema.check(parse_meta(message.meta).specs, stream.name)
-
-    def _check_transfer(self, session: Session, plan: ChunkPlan) -> None:
-        if plan.transfer in session.transfers:
-            raise RequestRefused(Code.BROKEN_TRANSFER, f"transfer {plan.transfer} is under way already")
-        if len(session.transfers) >= self._limits.max_transfers:
-            problem = f"the connection has max_transfers={self._limits.max_transfers} under way"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
-
-    def _refuse(self, session: Session, inbound: Inbound, refusal: RequestRefused) -> None:
-        self._give_up(inbound, refusal.code)
-        session.connection.refuse(
-            refusal,
-            transfer=inbound.transfer,
-            alias=inbound.alias,
-            sequence=inbound.sequence or None,
-            count=1 if inbound.alias is not None else None,
-            correlation=inbound.correlation,
-            peer=inbound.asker_peer,
-        )
-
-    def _give_up(self, inbound: Inbound, code: int) -> None:
-        self._close(inbound)
-        if inbound.window is not None and inbound.session is not None:
-            inbound.window.refuse(inbound.sequence, 1, code)
-        inbound.fanout.abort(inbound.message, code)
-        if _is_staged(inbound.message):
-            self._gate.discard(inbound.message)
-        if inbound.undo is not None:
-            inbound.undo()
-
-    def _close(self, inbound: Inbound) -> None:
-        self._unfinished.remove(inbound)
-        if inbound.session is not None:
-            self._detach(inbound.session, inbound)
-
-    def _leave(self, inbound: Inbound) -> None:
-        """Its connection is gone, or has nothing to say about it any more."""
-        if inbound.session is not None:
-            self._detach(inbound.session, inbound)
-            inbound.session = None
-            self._unfinished.touch(inbound)
-
-    def _detach(self, session: Session, inbound: Inbound) -> None:
-        del session.transfers[inbound.transfer]
-        if inbound.alias is not None:
-            session.routes[inbound.alias].transfer = None
-
-    # What stands still.
-
-    def _sweep_later(self) -> None:
-        if not self._sweeping:
-            self._sweeping = True
-            self._clock.call_later(self._sweep_interval_s, self._sweep)
-
-    def _sweep(self) -> None:
-        self._sweeping = False
-        for inbound in self._unfinished.overdue():
-            problem = f"nothing came of transfer {inbound.transfer} after chunk {len(inbound.message.chunks)}"
-            refusal = RequestRefused(Code.TRANSFER_TIMEOUT, problem)
-            if inbound.session is None:
-                self._give_up(inbound, refusal.code)
-            else:
-                self._refuse(inbound.session, inbound, refusal)
-        if len(self._unfinished):
-            self._sweep_later()
-
-
-def _continues(left: Inbound, session: Session, parsed: DataFrame) -> bool:
-    """Whether a head is that of a message that was begun, so that its chunks go together."""
-    plan, begun = parsed.plan, left.message
-    return (
-        plan is not None
-        and left.sequence == parsed.offset
-        and left.codecs == session.connection.codecs
-        and begun.meta == parsed.meta
-        and begun.timestamp_ns == parsed.timestamp_ns
-        and (begun.plan.chunk_bytes, begun.plan.payload_bytes) == (plan.chunk_bytes, plan.payload_bytes)
-    )
 
 
 def _check_chunk(inbound: Inbound, chunk: Chunk) -> None:
@@ -390,9 +263,3 @@ def _check_chunk(inbound: Inbound, chunk: Chunk) -> None:
     elif len(chunk.data) != size:
         problem = f"chunk {chunk.index} of transfer {chunk.transfer} has {len(chunk.data)} bytes, not {size}"
         raise RequestRefused(Code.BROKEN_TRANSFER, problem)
-
-
-def _is_staged(message: LargeMessage) -> bool:
-    """Whether its chunks are stored as they come. Of a patch they are not: what is stored is the state."""
-    durable = isinstance(message.source, Stream) and message.source.durable
-    return durable and not isinstance(message, LargePatch)

@@ -17,6 +17,7 @@ from gateway.connections.recode import codec_names
 from gateway.connections.session import Route, Session
 from gateway.connections.state_fanout import StateFanout
 from gateway.connections.transcoder import RECODE_BYTES
+from gateway.connections.unfinished import Unfinished
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.extensions import Identity
@@ -79,14 +80,18 @@ class Router:
     Args:
         limits: what the gateway accepts.
         intake: takes large messages.
+        unfinished: keeps those that are not whole.
         gate: where what is published to durable streams goes.
         patching: takes patches.
     """
 
-    def __init__(self, limits: Limits, intake: Intake, gate: CommitGate, patching: Patching) -> None:
+    def __init__(
+        self, limits: Limits, intake: Intake, unfinished: Unfinished, gate: CommitGate, patching: Patching
+    ) -> None:
         self._limits = limits
         self._gate = gate
         self._intake = intake
+        self._unfinished = unfinished
         self._patching = patching
 
     def publish_run(self, session: Session, incoming: Incoming, at: int) -> int:
@@ -283,7 +288,7 @@ class Router:
             self._intake.begin_publish(session, parsed, meta, route)
             return
         if route.window is not None:
-            self._intake.pass_over(route.window)
+            self._unfinished.pass_over(route.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
         run = frame_as_run(incoming.data, frame, parsed, stream, connection.peer, stream.next_offset)
         if region is not None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from gateway.connections.credit import Credit
 from gateway.connections.hub import Hub
-from gateway.connections.intake import Intake
 from gateway.connections.ledger import Wish
 from gateway.connections.pool import Pool
 from gateway.connections.ports import Authorizer
 from gateway.connections.requests import Requests
 from gateway.connections.session import Route, Session, ViewSubscription
+from gateway.connections.unfinished import Unfinished
 from gateway.errors import Code, RequestRefused
 from gateway.protocol import signals
 from gateway.protocol.limits import Limits
@@ -44,7 +44,7 @@ class Subscriptions:
         requests: groups.
         authorizer: says who may do what.
         producers: what they have published before.
-        intake: what they have not finished.
+        unfinished: what they have not finished.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Subscriptions:
         requests: Requests,
         authorizer: Authorizer,
         producers: Producers,
-        intake: Intake,
+        unfinished: Unfinished,
     ) -> None:
         self._limits = limits
         self._hub = hub
@@ -63,7 +63,7 @@ class Subscriptions:
         self._requests = requests
         self._authorizer = authorizer
         self._producers = producers
-        self._intake = intake
+        self._unfinished = unfinished
 
     def open(self, session: Session, request: Open) -> None:
         """Declare an alias; a refused one is remembered, so that its messages are refused with the same error."""
@@ -191,7 +191,7 @@ class Subscriptions:
         route.next_sequence = request.sequence or 1
         if request.producer is not None:
             route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
-            self._intake.take_over(route.window, route.next_sequence)
+            self._unfinished.take_over(route.window, route.next_sequence)
         info = StreamInfo(
             stream.id,
             name,

@@ -58,6 +58,11 @@ class DataFrame(NamedTuple):
     """Encoded if ``encoding`` is there."""
     extensions: Extensions | None
 
+    @property
+    def resuming(self) -> bool:
+        """Whether its large message was begun on an earlier connection; only the chunks that are missing come."""
+        return self.extensions is not None and self.extensions.resuming
+
 
 def parse_data(message: memoryview, frame: Frame) -> DataFrame:
     """Cuts a data frame into its blocks; nothing is copied or decoded (spec section 5).

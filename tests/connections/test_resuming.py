@@ -70,7 +70,7 @@ class Receiver:
     def _begin(self, head: DataFrame) -> None:
         if head.plan is None:
             return
-        if head.extensions is not None and head.extensions.resuming:
+        if head.resuming:
             assert self.head is not None
             assert (head.plan, head.timestamp_ns, head.publisher) == (
                 self.head.plan,
