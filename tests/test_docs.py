@@ -8,6 +8,7 @@ import os
 import re
 import shlex
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ import numpy as np
 import pytest
 
 from gateway.config import Settings
+from gateway.config.file import settings_of
+from gateway.config.tables import write_table
 from gateway.ids import StreamName
 from gateway.testing import running_gateway
 
@@ -38,6 +41,8 @@ BLOCK: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 REFERENCE: Final = re.compile(r"`([\w./-]+\.py)(?::([\w.]+))?`")
 PATH: Final = re.compile(r"`((?:gateway|tests|spec|docs|examples|benchmarks)/[\w./-]*)`")
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+OPERATIONS: Final = (ROOT / "docs" / "operations.md").read_text("utf-8")
+TOML_BLOCKS: Final = [body for found, body in BLOCK.findall(OPERATIONS) if found == "toml"]
 
 
 def relative(path: Path) -> str:
@@ -111,6 +116,17 @@ def anchors(page: Path) -> set[str]:
 
 
 # What is shown runs.
+
+
+@pytest.mark.parametrize("text", TOML_BLOCKS)
+def test_the_configurations_of_the_operations_page_are_taken(text: str) -> None:
+    settings_of(tomllib.loads(text), "operations.md").check()
+
+
+@pytest.mark.parametrize("table", ["consumers", "requests"])
+def test_the_operations_page_names_every_key_with_its_default(table: str) -> None:
+    (shown,) = [tables[table] for tables in map(tomllib.loads, TOML_BLOCKS) if table in tables]
+    assert shown == write_table(getattr(Settings().core, table))
 
 
 @pytest.mark.parametrize("code", blocks("python"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import math
 import types
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -105,6 +106,9 @@ def _read_plain(hint: Any, value: Any, where: str) -> Any:
     if hint is bool and isinstance(value, bool):
         return value
     if hint in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):
+        if not math.isfinite(value):
+            # TOML has inf and nan.
+            raise _wrong(where, value, "a finite number")
         if value < 0:
             raise _wrong(where, value, "0 or more")
         if hint is float or isinstance(value, int):

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from gateway.connections.bounds import check_positive
 from gateway.connections.connection import Connection
 from gateway.connections.credit import Credit
 from gateway.connections.flight import Flight, Sending
@@ -27,7 +28,11 @@ from gateway.streams.stream import Stream
 
 @dataclass(frozen=True, slots=True)
 class ConsumerSettings:
-    """How long receivers may take, and what is held for them meanwhile."""
+    """How long receivers may take, and what is held for them meanwhile.
+
+    Raises:
+        InvalidArgument: a value that cannot be.
+    """
 
     consumer_ttl_s: float = 300.0
     """How long a client that has lost its connection is waited for."""
@@ -44,10 +49,14 @@ class ConsumerSettings:
     limit_bytes: int = 64 * 1024 * 1024
     """Past it publishes to the stream are refused with ``QUEUE_FULL``."""
 
+    def __post_init__(self) -> None:
+        check_positive(self, "consumer_ttl_s", "ack_timeout_s", "max_tries", "max_pending_commands")
+        check_positive(self, "max_hold_s", "limit_bytes")
+
     @property
     def sweep_interval_s(self) -> float:
         """How often deadlines and times are looked at."""
-        return min(1.0, self.consumer_ttl_s / 4, self.ack_timeout_s / 4, self.max_hold_s / 4)
+        return max(0.01, min(1.0, self.consumer_ttl_s / 4, self.ack_timeout_s / 4, self.max_hold_s / 4))
 
 
 class Consumer:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from gateway.connections.bounds import check_positive
 from gateway.connections.commit_gate import CommitGate
 from gateway.connections.connection import Connection, DeliverySettings
 from gateway.connections.consumer import ConsumerSettings
@@ -43,7 +44,11 @@ from gateway.streams.rules import StreamRules
 
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
-    """What the core can be told."""
+    """What the core can be told.
+
+    Raises:
+        InvalidArgument: a value that cannot be.
+    """
 
     limits: Limits = field(default_factory=Limits)
     """What is accepted from clients."""
@@ -65,6 +70,9 @@ class CoreSettings:
     """What the histories of all streams may hold together; past it the largest give."""
     rules: StreamRules = field(default_factory=StreamRules)
     """What is configured for streams."""
+
+    def __post_init__(self) -> None:
+        check_positive(self, "heartbeat_interval_s", "hello_timeout_s", "transfer_timeout_s")
 
 
 class Core:

@@ -10,6 +10,8 @@ import pytest
 
 from gateway.config import Settings
 from gateway.config.file import read_settings, settings_of, write_settings
+from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.outstanding import RequestSettings
 from gateway.errors import InvalidArgument
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
@@ -26,6 +28,13 @@ max_connections = 10
 
 [limits]
 max_message_bytes = 1000
+
+[consumers]
+ack_timeout_s = 30
+max_tries = 2
+
+[requests]
+max_handovers = 0
 
 [[streams]]
 pattern = "wf-42/metrics/**"
@@ -56,6 +65,8 @@ def test_what_it_says_stands_and_the_rest_has_its_default(path: Path) -> None:
     assert (settings.port, settings.admin_port, settings.store_path) == (9000, None, Path("streams.db"))
     assert settings.core.max_connections == 10
     assert settings.core.limits == replace(Settings().core.limits, max_message_bytes=1000)
+    assert settings.core.consumers == ConsumerSettings(ack_timeout_s=30.0, max_tries=2)
+    assert settings.core.requests == RequestSettings(max_handovers=0)
     rules = settings.core.rules
     assert rules.of(StreamName("wf-42/metrics/loss")) == StreamConfig(
         kind=Kind.EVENT, durability=Durability.FSYNC, history=HistoryLimits(max_messages=100, max_age_s=60)
@@ -86,6 +97,13 @@ def test_what_is_written_is_read_again(path: Path, text: str) -> None:
         ("core = 1", "there is no key 'core'"),
         ("port = 99999", "port 99999 is not from 0 to 65535"),
         ("[limits]\nmax_strems = 1", "limits: there is no key 'max_strems'"),
+        ("heartbeat_interval_s = 0", "heartbeat_interval_s is 0.0: it takes more than 0"),
+        ("[consumers]\nack_timeout_s = 0", "consumers: ack_timeout_s is 0.0: it takes more than 0"),
+        ("[consumers]\nmax_tries = 0", "consumers: max_tries is 0: it takes more than 0"),
+        ("[consumers]\nmax_tries = 1.5", "consumers: max_tries is 1.5: it takes a whole number"),
+        ("[consumers]\nack_timeout = 30", "consumers: there is no key 'ack_timeout'; known are ack_timeout_s, "),
+        ("[requests]\nmax_handovers = -1", "requests: max_handovers is -1: it takes 0 or more"),
+        ("[requests]\nkept_bytes = '1 GiB'", "requests: kept_bytes is '1 GiB': it takes a whole number"),
         ("[streams]\npattern = 'a/b'", "write [[streams]] above each"),
         ("[[streams]]\nkind = 'event'", "[[streams]] number 1 has no pattern"),
         ("[[streams]]\npattern = 'a/b'\n[[streams]]\npattern = 'a'", "[[streams]] number 2: pattern 'a' is not"),

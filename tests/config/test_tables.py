@@ -73,6 +73,8 @@ def test_a_whole_number_is_a_number() -> None:
         ({"port": True}, "x: port is True: it takes a whole number"),
         ({"port": 1.5}, "x: port is 1.5: it takes a whole number"),
         ({"inner": {"delay_s": -1}}, "x: inner: delay_s is -1: it takes 0 or more"),
+        ({"inner": {"delay_s": float("inf")}}, "x: inner: delay_s is inf: it takes a finite number"),
+        ({"inner": {"delay_s": float("nan")}}, "x: inner: delay_s is nan: it takes a finite number"),
         ({"inner": {"delay_s": "1s"}}, "x: inner: delay_s is '1s': it takes a number"),
         ({"kind": "evnt"}, "x: kind is 'evnt': it takes one of state, event, collaboration, control"),
     ],
