@@ -105,6 +105,8 @@ def _stream(stream: StreamSnapshot) -> dict[str, Any]:
         "next_offset": stream.next_offset,
         "subscribers": stream.subscribers,
         "viewers": stream.viewers,
+        "consumers": stream.consumers,
+        "pending": stream.pending,
         "published_bytes": stream.published_bytes,
         "newest": newest,
     }

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from gateway import __version__
 from gateway.connections.core import Core
-from gateway.connections.snapshots import CoreSnapshot, core_snapshot
+from gateway.connections.snapshots import ConsumersSnapshot, CoreSnapshot, core_snapshot
 
 T = TypeVar("T")
 
@@ -54,6 +54,7 @@ class CoreCollector(Collector):
         yield InfoMetricFamily("frys_gateway", "The gateway.", {"version": __version__})
         yield from _gauges(snapshot)
         yield from _per_kind(snapshot)
+        yield from _consumers(snapshot.consumers)
         yield CounterMetricFamily(
             "frys_conflated_messages",
             "Messages of state streams replaced by newer ones in an outbox.",
@@ -107,6 +108,34 @@ def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:
         size.add_metric(labels, counts.published_bytes)
         delivered.add_metric(labels, counts.delivered_messages)
     yield from (streams, messages, size, delivered)
+
+
+def _consumers(consumers: ConsumersSnapshot) -> Iterator[Metric]:
+    places = GaugeMetricFamily(
+        "frys_consumers", "Places of clients in streams that are acknowledged.", labels=["presence"]
+    )
+    places.add_metric(["present"], consumers.present)
+    places.add_metric(["absent"], consumers.absent)
+    yield places
+    yield GaugeMetricFamily(
+        "frys_pending_deliveries",
+        "Messages and record batches that consumers have not acknowledged, each consumer counted.",
+        consumers.pending,
+    )
+    yield GaugeMetricFamily(
+        "frys_unacknowledged_bytes", "Bytes of messages that some consumer has not acknowledged.", consumers.held_bytes
+    )
+    yield CounterMetricFamily(
+        "frys_redelivered_messages", "Messages delivered to consumers once more.", consumers.redelivered_messages
+    )
+    yield CounterMetricFamily(
+        "frys_expired_messages",
+        "Messages whose deadline passed before a consumer got them.",
+        consumers.expired_messages,
+    )
+    yield CounterMetricFamily(
+        "frys_dead_lettered_messages", "Messages that became dead letters.", consumers.dead_lettered_messages
+    )
 
 
 class Metrics:

@@ -121,8 +121,19 @@ _SCHEMAS: Final[Node] = {
         durability={"type": "string", "enum": [durability.value for durability in Durability]},
         first_offset={**_INTEGER, "description": "Of the oldest message that can be read again."},
         next_offset=_INTEGER,
-        subscribers=_INTEGER,
+        subscribers={
+            **_INTEGER,
+            "description": "Connections that receive it as it is; clients that are there, if its kind is acknowledged.",
+        },
         viewers={**_INTEGER, "description": "Connections that receive views of it, each view counted."},
+        consumers={
+            **_INTEGER,
+            "description": "Clients that it is kept for until they acknowledge, there or waited for.",
+        },
+        pending={
+            **_INTEGER,
+            "description": "Messages and record batches that these have not acknowledged, each consumer counted.",
+        },
         published_bytes=_INTEGER,
         newest={
             "type": ["array", "null"],

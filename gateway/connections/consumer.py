@@ -78,6 +78,7 @@ class Consumer:
         replayed: messages that it got once more.
         expired: messages whose deadline passed before it got them.
         dropped: messages that it did not get or process, and never will.
+        dead_lettered: those of them that became dead letters.
         stale: see :class:`~gateway.connections.connection.Membership`; what is sent does not depend on it.
     """
 
@@ -95,6 +96,7 @@ class Consumer:
         "burials",
         "client_id",
         "connection",
+        "dead_lettered",
         "delivered",
         "dropped",
         "expired",
@@ -135,7 +137,7 @@ class Consumer:
         """More commands waited when the connection came than may be pending: so it is not its fault."""
         self.connection: Connection | None = None
         self.lost_s: float | None = now_s
-        self.delivered = self.replayed = self.expired = self.dropped = 0
+        self.delivered = self.replayed = self.expired = self.dropped = self.dead_lettered = 0
         self.stale = False
 
     @property
@@ -390,4 +392,5 @@ class Consumer:
 
     def _bury(self, flight: Flight, reason: str) -> None:
         self.dropped += flight.unit.count
+        self.dead_lettered += flight.unit.count
         self._steward.bury(self, flight.unit, flight.tries, reason)

@@ -20,6 +20,7 @@ from gateway.connections.held_acks import HeldAcks
 from gateway.connections.notices import Author
 from gateway.connections.steward import Form, Place
 from gateway.connections.surroundings import Surroundings
+from gateway.connections.tally import Tally
 from gateway.connections.unit import Unit, units_of
 from gateway.errors import Code
 from gateway.ids import ClientId
@@ -55,7 +56,7 @@ class ConsumerFanout:
         "_forms",
         "_holders",
         "_moved",
-        "_past_deliveries",
+        "_past",
         "_surroundings",
         "_units",
         "_woken",
@@ -76,7 +77,7 @@ class ConsumerFanout:
         self._moved: dict[Place, None] = {}
         """Consumers of a durable stream that have got further than the store was told."""
         self._acks = HeldAcks(self._behind, surroundings.clock.monotonic_s, surroundings.settings.max_hold_s)
-        self._past_deliveries = 0
+        self._past = Tally()
         self.held_bytes = 0
 
     @property
@@ -97,8 +98,13 @@ class ConsumerFanout:
     @property
     def delivered_messages(self) -> int:
         """See :class:`~gateway.connections.distributor.Distributor`."""
-        present = [consumer.delivered + consumer.replayed for consumer in self._consumers.values()]
-        return self._past_deliveries + sum(present)
+        tally = self.tally
+        return tally.delivered + tally.redelivered
+
+    @property
+    def tally(self) -> Tally:
+        """What all consumers have counted, also those that are gone."""
+        return self._past.plus(self._consumers.values())
 
     @property
     def consumers(self) -> Mapping[ClientId, Consumer]:
@@ -209,7 +215,7 @@ class ConsumerFanout:
         self._woken.pop(consumer, None)
         self._moved.pop(consumer, None)
         self._forget_progress(consumer)
-        self._past_deliveries += consumer.delivered + consumer.replayed
+        self._past = self._past.plus([consumer])
 
     # What is published.
 

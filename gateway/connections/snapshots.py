@@ -11,6 +11,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.connections.consumers import ConsumerFanout
 from gateway.connections.core import Core
 from gateway.connections.session import Session
 from gateway.connections.views import ViewCounts
@@ -23,7 +24,7 @@ from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
 
 STEP = 512
-"""Connections or streams between two chances for the loop: about a millisecond."""
+"""Connections, streams or consumers between two chances for the loop: about a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,13 @@ class StreamSnapshot:
     """Of the oldest message that can be read again; the next one if there is none."""
     next_offset: int
     subscribers: int
-    """Connections that receive it as it is."""
+    """Connections that receive it as it is; clients that are there, if its kind is acknowledged."""
     viewers: int
     """Connections that receive views of it, each view counted."""
+    consumers: int
+    """Clients that it is kept for until they acknowledge, there or waited for; other kinds have none."""
+    pending: int
+    """Messages and record batches that they have not acknowledged, each consumer counted."""
     published_bytes: int
     newest: tuple[TensorSpec, ...] | None
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
@@ -88,6 +93,22 @@ class KindSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumersSnapshot:
+    """The consumers of all streams whose receivers acknowledge."""
+
+    present: int
+    absent: int
+    """Whose client is gone and waited for."""
+    pending: int
+    """Messages and record batches that they have not acknowledged, each consumer counted."""
+    held_bytes: int
+    """Of these messages, each counted once."""
+    redelivered_messages: int
+    expired_messages: int
+    dead_lettered_messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class CoreSnapshot:
     """The whole gateway."""
 
@@ -96,6 +117,7 @@ class CoreSnapshot:
     """Connections that have not said HELLO."""
     connections: Mapping[ClientType, int]
     kinds: Mapping[Kind, KindSnapshot]
+    consumers: ConsumersSnapshot
     subscriptions: int
     transfers: int
     requests: int
@@ -143,6 +165,11 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
 
 def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
     """What there is to know of a stream; looks at the head of its newest message, never at the payload."""
+    fanout = core.hub.fanout_of(stream)
+    subscribers, consumers, pending = fanout.receivers, 0, 0
+    if isinstance(fanout, ConsumerFanout):
+        subscribers, absent, pending = _standing(fanout)
+        consumers = subscribers + absent
     return StreamSnapshot(
         id=stream.id,
         name=stream.name,
@@ -151,8 +178,10 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         durability=stream.durability,
         first_offset=stream.first_offset,
         next_offset=stream.next_offset,
-        subscribers=core.hub.fanout_of(stream).receivers,
+        subscribers=subscribers,
         viewers=core.hub.views.receivers_of(stream),
+        consumers=consumers,
+        pending=pending,
         published_bytes=stream.published_bytes,
         newest=None if stream.newest is None else specs_of(stream.newest),
     )
@@ -171,10 +200,17 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         if not index % STEP:
             yield
     kinds = {kind: [0, 0, 0, 0] for kind in Kind}
-    for index, stream in enumerate(list(core.streams), start=1):
-        counts = stream.next_offset, stream.published_bytes, core.hub.fanout_of(stream).delivered_messages
+    work = 0
+    for stream in list(core.streams):
+        fanout = core.hub.fanout_of(stream)
+        counts = stream.next_offset, stream.published_bytes, fanout.delivered_messages
         kinds[stream.kind] = [so_far + more for so_far, more in zip(kinds[stream.kind], (1, *counts), strict=True)]
-        if not index % STEP:
+        work += 1
+        if isinstance(fanout, ConsumerFanout):
+            _count_consumers(fanout, sums)
+            work += fanout.receivers
+        if work >= STEP:
+            work = 0
             yield
     views = core.hub.views
     for kind in kinds:
@@ -184,6 +220,15 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         greeting=sums["greeting"],
         connections=MappingProxyType(clients),
         kinds=MappingProxyType({kind: KindSnapshot(*counts) for kind, counts in kinds.items()}),
+        consumers=ConsumersSnapshot(
+            present=sums["present"],
+            absent=sums["absent"],
+            pending=sums["pending"],
+            held_bytes=sums["held_bytes"],
+            redelivered_messages=sums["redelivered"],
+            expired_messages=sums["expired"],
+            dead_lettered_messages=sums["dead_lettered"],
+        ),
         subscriptions=sums["subscriptions"],
         transfers=sums["transfers"],
         requests=sums["requests"],
@@ -216,3 +261,22 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         sums["outbox_bytes"] += connection.outbox.waiting_bytes
         sums["conflated"] += connection.outbox.conflated
         sums["dropped"] += connection.outbox.dropped
+
+
+def _count_consumers(fanout: ConsumerFanout, sums: Counter[str]) -> None:
+    present, absent, pending = _standing(fanout)
+    tally = fanout.tally
+    sums["present"] += present
+    sums["absent"] += absent
+    sums["pending"] += pending
+    sums["held_bytes"] += fanout.held_bytes
+    sums["redelivered"] += tally.redelivered
+    sums["expired"] += tally.expired
+    sums["dead_lettered"] += tally.dead_lettered
+
+
+def _standing(fanout: ConsumerFanout) -> tuple[int, int, int]:
+    """Of the consumers of a stream, how many are there and how many are not, and what they have not acknowledged."""
+    consumers = fanout.consumers.values()
+    present = sum([consumer.connection is not None for consumer in consumers])
+    return present, len(consumers) - present, sum([consumer.pending for consumer in consumers])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import httpx
 import numpy as np
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
@@ -57,6 +60,26 @@ async def test_what_happened_is_counted(gateway: Gateway, http: httpx.AsyncClien
     assert samples["frys_delivered_messages_total", "state"] == 2
 
 
+async def test_what_becomes_of_messages_that_are_acknowledged(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    async with (
+        connect(gateway.url, client_type="agent", client_id="worker") as client,
+        client.subscribe("wf/tasks", auto_ack=False) as messages,
+    ):
+        for _ in range(3):
+            publish(gateway, "wf/tasks", {"": np.zeros(3)}, Kind.COLLABORATION)
+        await (await anext(messages)).nack()
+        while not (samples := await scrape(http))["frys_redelivered_messages_total", ""]:
+            pass
+        assert (samples["frys_consumers", "present"], samples["frys_consumers", "absent"]) == (1, 0)
+        assert samples["frys_pending_deliveries", ""] == 3
+        assert samples["frys_unacknowledged_bytes", ""] > 3 * 24
+        assert samples["frys_expired_messages_total", ""] == samples["frys_dead_lettered_messages_total", ""] == 0
+        (stream,) = (await http.get("/api/v1/streams")).json()["streams"]
+        assert (stream["subscribers"], stream["consumers"], stream["pending"]) == (1, 1, 3)
+    samples = await scrape(http)
+    assert samples["frys_redelivered_messages_total", ""] == 1
+
+
 async def test_the_process_and_the_loop(gateway: Gateway, http: httpx.AsyncClient) -> None:
     samples = await scrape(http)
     assert samples["process_resident_memory_bytes", ""] > 0
@@ -71,6 +94,14 @@ async def test_openmetrics_for_who_asks(http: httpx.AsyncClient) -> None:
     assert response.headers["content-type"].startswith("application/openmetrics-text")
     families = list(parse_openmetrics(response.text))  # type: ignore[no-untyped-call]
     assert "frys_streams" in {family.name for family in families}
+
+
+async def test_the_metrics_that_the_operations_page_names_are_there(http: httpx.AsyncClient) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text("utf-8")
+    named = set(re.findall(r"`(frys_\w+)`", page))
+    there = {name for name, _ in await scrape(http)} | {"frys_loop_lag_seconds"}  # a histogram, of which the parts are
+    assert "frys_consumers" in named
+    assert named <= there
 
 
 async def test_streams_add_no_series(gateway: Gateway, http: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.connections.consumer import ConsumerSettings
 from gateway.connections.consumers import ConsumerFanout
+from gateway.connections.tally import Tally
 from gateway.connections.unit import OVERHEAD_BYTES
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName
@@ -179,6 +180,7 @@ def test_what_cannot_be_decoded_is_a_gap() -> None:
     world.settle()
     plain = next(peer for peer in world.core.pool if peer.connection.client_id == "plain")
     assert fanout_of(world).consumers[plain.connection.client_id].dropped == 1
+    assert not fanout_of(world).tally.dead_lettered
 
 
 def test_what_is_too_large_for_a_receiver_is_a_gap() -> None:
@@ -219,6 +221,7 @@ def test_what_was_delivered_is_counted_over_consumers_that_are_gone() -> None:
     assert fanout_of(world).delivered_messages == 2
     worker.unsubscribe(1)
     assert (fanout_of(world).delivered_messages, fanout_of(world).receivers) == (2, 0)
+    assert fanout_of(world).tally == Tally(delivered=1, redelivered=1)
 
 
 def test_a_receiver_that_lags_gets_everything_in_order() -> None:

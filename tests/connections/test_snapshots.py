@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 
 from gateway.connections.connection import DeliverySettings
+from gateway.connections.consumer import ConsumerSettings
 from gateway.connections.snapshots import (
     STEP,
+    ConsumersSnapshot,
     CoreSnapshot,
     connection_snapshot,
     core_snapshot,
     stream_snapshot,
 )
+from gateway.errors import Code
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
@@ -212,3 +215,51 @@ def test_requests_are_counted_at_both_ends() -> None:
     whole = count(core_snapshot(world.core))
     assert whole.requests == 2
     assert whole.kept_request_bytes == asker.session.desk.kept_bytes > 200
+
+
+def test_consumers_that_are_there_and_those_that_are_waited_for() -> None:
+    world = World(consumers=ConsumerSettings(max_tries=2))
+    publisher = world.publisher("wf/tasks", kind=Kind.COLLABORATION)
+    world.publisher("wf/metrics")
+    here, away = world.subscriber("wf/*", "here"), world.subscriber("wf/tasks", "away")
+    away.drop()
+    for payload in (b"a", b"b", b"c"):
+        publisher.publish(0, payload)
+    world.settle()
+    here.done("wf/tasks", 0)
+    for _ in range(2):
+        here.done("wf/tasks", 1, code=Code.NOT_PROCESSED)
+        world.settle()
+    tasks, metrics = list(world.core.streams)[:2]
+    snapshot = stream_snapshot(world.core, tasks)
+    assert (snapshot.subscribers, snapshot.consumers, snapshot.pending) == (1, 2, 1 + 3)
+    snapshot = stream_snapshot(world.core, metrics)
+    assert (snapshot.subscribers, snapshot.consumers, snapshot.pending) == (1, 0, 0)
+    consumers = count(core_snapshot(world.core)).consumers
+    assert (consumers.present, consumers.absent, consumers.pending) == (1, 1, 4)
+    assert consumers.held_bytes == sum(fanout.held_bytes for fanout in world.core.hub.consumer_fanouts) > 0
+    assert (consumers.redelivered_messages, consumers.dead_lettered_messages) == (1, 1)
+
+
+def test_counters_outlive_consumers() -> None:
+    world = World(consumers=ConsumerSettings(consumer_ttl_s=100.0))
+    publisher = world.publisher("wf/tasks", kind=Kind.COLLABORATION)
+    worker = world.subscriber("wf/tasks", "worker")
+    publisher.publish(0, b"a")
+    world.settle()
+    worker.done("wf/tasks", 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    worker.drop()
+    world.pass_time(101.0)
+    world.settle()
+    consumers = count(core_snapshot(world.core)).consumers
+    assert consumers == ConsumersSnapshot(0, 0, 0, 0, 1, 0, 1)
+
+
+def test_the_loop_has_a_chance_between_streams_of_many_consumers() -> None:
+    world = World(max_connections=STEP)
+    for number in range(4):
+        world.publisher(f"wf/{number}", kind=Kind.COLLABORATION)
+    for number in range(STEP // 2):
+        world.subscriber("wf/*", f"worker-{number}")
+    assert sum(1 for _ in core_snapshot(world.core)) == 2
