@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.connections.formats import Format, Sendable, framed, in_one_piece
 from gateway.connections.ledger import Ledger
 from gateway.connections.link import Link
-from gateway.connections.missed import Found, LargeForm, Taken
+from gateway.connections.missed import Taken
 from gateway.connections.nowhere import NOWHERE
 from gateway.connections.outbox import Outbox
 from gateway.connections.ports import Clock, Transport
@@ -269,13 +269,7 @@ class Connection:
         if membership is None:
             taken(())
         else:
-            membership.read(first, last, max_bytes, lambda found: taken([self._small_enough(part) for part in found]))
-
-    def _small_enough(self, part: Found) -> Found:
-        if isinstance(part, LargeForm) and part.message.plan.payload_bytes > self.max_message_bytes:
-            offset = part.message.offset or 0
-            return Gap(part.message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
-        return part
+            membership.read(first, last, max_bytes, taken)
 
     def in_step(self, source: Source) -> bool:
         """Whether it has the newest version of a state, or gets it by what is under way to it."""
@@ -319,10 +313,7 @@ class Connection:
     def whole_of(self, patch: Patch) -> Newest | Gap | None:
         """Part of :class:`~gateway.connections.version.WholeReader`."""
         write = None if self.format.takes_chunks else partial(in_one_piece, self.format)
-        whole = patch.whole_for(write, self.drain)
-        if isinstance(whole, LargeMessage) and whole.plan.payload_bytes > self.max_message_bytes:
-            return Gap(patch.source.id, Code.MESSAGE_TOO_BIG, patch.offset, patch.offset)
-        return whole
+        return patch.whole_for(write, self.drain)
 
     def write_runs(self, runs: list[Run]) -> None:
         """Part of :class:`~gateway.connections.outbox.Receiver`."""

@@ -35,6 +35,9 @@ Read = Callable[[int, int, int, Taken], object]
 class Reader(Protocol):
     """What a hole needs of the connection that it is a hole for."""
 
+    max_message_bytes: int
+    """The payload of the largest message that it takes."""
+
     def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read from the history of a source what the connection can take."""
 
@@ -76,7 +79,7 @@ class Missed:
         if self._found is None and not self._reading:
             self._read(reader)
         found, self._found = self._found, None
-        return None if found is None else self._in_order(found)
+        return None if found is None else self._in_order(found, reader.max_message_bytes)
 
     def _read(self, reader: Reader) -> None:
         at_once = self._reading = True
@@ -90,12 +93,14 @@ class Missed:
         reader.read_missed(self.source, self.first, self.last, STEP_BYTES, taken)
         at_once = False
 
-    def _in_order(self, found: Sequence[Found]) -> list[Found | Replay]:
+    def _in_order(self, found: Sequence[Found], max_message_bytes: int) -> list[Found | Replay]:
         parts: list[Found | Replay] = []
         for entry in found:
             first, last = _offsets_of(entry)
             if first > self.first:
                 parts.append(self._lose(first - 1))
+            if isinstance(entry, LargeForm) and entry.message.plan.payload_bytes > max_message_bytes:
+                entry = Gap(self.source.id, Code.MESSAGE_TOO_BIG, first, last)
             if isinstance(entry, Gap):
                 self.lost += last - first + 1
             else:

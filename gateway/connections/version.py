@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from gateway.errors import Code
 from gateway.protocol.signals import Gap
+from gateway.streams.large import LargeMessage
 from gateway.streams.state import Newest, Patch
 
 
 class WholeReader(Protocol):
     """What a version needs of the connection that it waits for."""
+
+    max_message_bytes: int
+    """The payload of the largest message that it takes."""
 
     @property
     def bulk_open(self) -> bool:
@@ -41,4 +46,8 @@ class Version:
         if not receiver.bulk_open:
             return None
         self.asked = True
-        return receiver.whole_of(self.patch)
+        patch = self.patch
+        whole = receiver.whole_of(patch)
+        if isinstance(whole, LargeMessage) and whole.plan.payload_bytes > receiver.max_message_bytes:
+            return Gap(patch.source.id, Code.MESSAGE_TOO_BIG, patch.offset, patch.offset)
+        return whole

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import hypothesis.strategies as st
 from hypothesis import given
 
-from gateway.connections.missed import Found, Missed, Taken
+from gateway.connections.missed import Found, LargeForm, Missed, Taken
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
 
@@ -26,6 +29,7 @@ class Past:
         self.step = step
         self.waiting: list[tuple[Taken, Sequence[Found]]] = []
         self.at_once = True
+        self.max_message_bytes = 1 << 30
         self.drains = 0
 
     def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
@@ -87,3 +91,20 @@ def test_a_batch_that_reaches_over_both_ends_counts_what_was_missed() -> None:
 
     assert missed.take(Whole(set(), 1)) == [Replay(7, 0, 4, 6), batch]
     assert (missed.replayed, missed.lost, missed.over) == (3, 0, True)
+
+
+def test_what_is_larger_than_the_receiver_takes_is_a_gap() -> None:
+    missed = Missed(SOURCE, 4, 5, 0)
+    large = [LargeMessage(SOURCE, Opcode.MESSAGE, 1, 0, 0, b"", ChunkPlan(1, 4096, size)) for size in (5000, 5001)]
+    for offset, message in enumerate(large, start=4):
+        message.offset = offset
+
+    class Large(Past):
+        def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+            taken([LargeForm(message, []) for message in large])
+
+    past = Large(set(), 1)
+    past.max_message_bytes = 5000
+    parts = [Replay(7, 0, 4, 5), LargeForm(large[0], []), Gap(7, Code.MESSAGE_TOO_BIG, 5, 5)]
+    assert missed.take(past) == parts
+    assert (missed.replayed, missed.lost, missed.over) == (1, 1, True)

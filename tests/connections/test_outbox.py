@@ -40,6 +40,7 @@ class Recorder:
         self.reading: list[tuple[Taken, list[Found]]] = []
         self.drains = 0
         self.bulk_open = True
+        self.max_message_bytes = 1 << 30
         self.steps: list[Step] = []
 
     @property

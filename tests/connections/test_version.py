@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.connections.version import Version
+from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.signals import Gap
 from gateway.streams.large import LargeMessage
@@ -19,6 +20,7 @@ class Receiver:
 
     def __init__(self, bulk_open: bool) -> None:
         self.bulk_open = bulk_open
+        self.max_message_bytes = 1 << 30
         self.drained = 0
 
     def whole_of(self, patch: Patch) -> Newest | Gap | None:
@@ -59,6 +61,16 @@ def test_a_large_one_is_made_in_a_thread_once_for_all_who_wait() -> None:
     whole = version.take(first)
     assert isinstance(whole, LargeMessage)
     assert Version(version.patch).take(second) is whole
+
+
+def test_one_that_the_receiver_does_not_take_is_a_gap() -> None:
+    world = World()
+    version = version_of(world, (200, 200), chunked=True)
+    receiver = Receiver(bulk_open=True)
+    receiver.max_message_bytes = 200 * 200 * 4 - 1
+    assert version.take(receiver) is None
+    world.workers.step()
+    assert version.take(receiver) == Gap(version.patch.source.id, Code.MESSAGE_TOO_BIG, 1, 1)
 
 
 def test_nothing_is_made_for_a_link_that_takes_nothing() -> None:
