@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from gateway.connections.bounds import check_positive
 from gateway.connections.commit_gate import CommitGate
 from gateway.connections.connection import Connection, DeliverySettings
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.dead_letters import DeadLetters
 from gateway.connections.dispatcher import Dispatcher, close_for, drained
 from gateway.connections.formats import Format

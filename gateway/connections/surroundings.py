@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.dead_letters import DeadLetters
 from gateway.connections.notices import Notices
 from gateway.connections.ports import Clock, StreamStore, Workers

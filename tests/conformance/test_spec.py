@@ -11,7 +11,7 @@ from typing import Any, get_args
 import orjson
 import pytest
 
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.connections.credit import WINDOW_BYTES, WINDOW_MESSAGES
 from gateway.connections.outstanding import MAX_RELEASED, REQUEST_BYTES, RequestSettings

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy.typing as npt
 
 from gateway.connections.connection import DeliverySettings
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.formats import BinaryFormat
 from gateway.connections.outstanding import RequestSettings

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.consumer import Consumer, ConsumerSettings
+from gateway.connections.consumer import Consumer
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.consumers import ConsumerFanout
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName

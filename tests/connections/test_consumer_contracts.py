@@ -21,7 +21,8 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.connections.consumer import Consumer, ConsumerSettings
+from gateway.connections.consumer import Consumer
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.consumers import ConsumerFanout
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.consumers import ConsumerFanout
 from gateway.connections.tally import Tally
 from gateway.connections.unit import OVERHEAD_BYTES

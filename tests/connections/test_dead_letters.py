@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability

@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 )
 
 from gateway.connections.connection import DeliverySettings
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.ids import StreamName
 from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import PLAIN, Chain

@@ -8,7 +8,7 @@ import weakref
 import numpy as np
 import pytest
 
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.local import LocalConnection
 from gateway.connections.publication import Outcome, Receipt
 from gateway.errors import Code, ConnectionClosed, InvalidArgument, RequestRefused

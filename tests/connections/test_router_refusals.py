@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.errors import Code
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, encode

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.connections.connection import DeliverySettings
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.connections.snapshots import (
     STEP,
     ConsumersSnapshot,

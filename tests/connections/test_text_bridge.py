@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.connections import text_bridge
-from gateway.connections.consumer import ConsumerSettings
+from gateway.connections.consumer_settings import ConsumerSettings
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.protocol.wire import Opcode
