@@ -5,10 +5,11 @@ from gateway.client.client import Client
 from gateway.client.connecting import Connecting, connect
 from gateway.client.core import ClientState
 from gateway.client.inbox import Inbox, Request
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
 from gateway.client.notice import Notice
 from gateway.client.options import Backoff, Options
 from gateway.client.question import RequestFailed
+from gateway.client.record_batch import RecordBatch
 from gateway.client.reply_stream import ReplyStream
 from gateway.client.result import TransmissionResult
 from gateway.client.standing import Gap

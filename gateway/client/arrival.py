@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
+from gateway.client.record_batch import RecordBatch
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.messages import Kind

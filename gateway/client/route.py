@@ -7,7 +7,8 @@ import weakref
 from gateway.client.arrival import Arrival
 from gateway.client.bases import Bases
 from gateway.client.in_order import InOrder
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
+from gateway.client.record_batch import RecordBatch
 from gateway.client.report import call_back
 from gateway.client.standing import Gap
 from gateway.client.subscription import Subscription

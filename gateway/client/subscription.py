@@ -11,9 +11,10 @@ from gateway.client.bases import BaseMissing
 from gateway.client.feed import Feed
 from gateway.client.grants import Grants
 from gateway.client.intake import Intake
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
 from gateway.client.options import Report
 from gateway.client.receipt import Owner, Receipt, RecordReceipt
+from gateway.client.record_batch import RecordBatch
 from gateway.client.report import call_back
 from gateway.client.standing import Gap, Standing
 from gateway.errors import Code, InvalidArgument

@@ -13,9 +13,10 @@ from gateway.client.acknowledger import Acknowledger, Place
 from gateway.client.decoding import Transfer
 from gateway.client.feed import Feed
 from gateway.client.ledger import Ledger
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
 from gateway.client.outlet import Outlet
 from gateway.client.receipt import Owner
+from gateway.client.record_batch import RecordBatch
 from gateway.client.route import Reference, Route
 from gateway.client.session import Session
 from gateway.client.standing import Gap, Standing

@@ -10,8 +10,9 @@ from typing import Final, Self
 
 from gateway.client import subscription
 from gateway.client.loop_thread import LoopThread
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
 from gateway.client.receipt import Receipt, RecordReceipt
+from gateway.client.record_batch import RecordBatch
 from gateway.client.subscription import SubscriptionStats
 from gateway.errors import Code
 from gateway.protocol.messages import Counts

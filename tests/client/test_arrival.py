@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from gateway.client.arrival import Arrival
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
+from gateway.client.record_batch import RecordBatch
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, encode

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.client.intake import Intake
-from gateway.client.message import Message, RecordBatch
+from gateway.client.message import Message
+from gateway.client.record_batch import RecordBatch
 from gateway.client.standing import Gap
 from gateway.client.subscription import Subscription
 from gateway.errors import Code, InvalidArgument, RequestRefused
