@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 
-from gateway.client.message import Acknowledged, Message
+from gateway.client.message import Acknowledged, Message, messages_like
 from gateway.client.receipt import Receipt, RecordReceipt
 from gateway.errors import InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
@@ -155,29 +156,32 @@ class RecordBatch(Acknowledged):
     def messages(self) -> Iterator[Message]:
         """Each record as a message of its own."""
         size = self._spec.nbytes
-        specs = (self._spec,)
         payload = memoryview(self._payload)
+        model = Message(
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            None,
+            (self._spec,),
+            payload[:size],
+        )
+        model.quantization = self.quantization
+        records = messages_like(model, repeat(self.timestamp_ns, self.count), payload, size, size)
         batch = self.receipt
-        for index in range(self.count):
-            record = Message(
-                self.stream,
-                self.kind,
-                self.epoch,
-                self.offset + index,
-                self.publisher,
-                self.timestamp_ns,
-                self.received_ns,
-                None,
-                specs,
-                payload[index * size : index * size + size],
-            )
-            record.quantization = self.quantization
-            if isinstance(batch, Receipt):
-                record.receipt = RecordReceipt(batch)
-            yield record
+        return _with_receipts(records, batch) if isinstance(batch, Receipt) else records
 
     def __repr__(self) -> str:
         return (
             f"<RecordBatch {self.stream} offsets {self.offset} to {self.offset + self.count - 1} "
             f"({self._spec.dtype}{list(self._spec.shape)} each)>"
         )
+
+
+def _with_receipts(records: Iterator[Message], batch: Receipt) -> Iterator[Message]:
+    for record in records:
+        record.receipt = RecordReceipt(batch)
+        yield record

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from gateway.client.message import Message
+from gateway.client.message import Message, messages_like
 from gateway.errors import InvalidArgument
+from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import TensorSpec
 
@@ -56,3 +57,24 @@ def test_latency_is_the_time_between_publishing_and_arrival_and_not_negative() -
 def test_a_message_shows_what_it_is() -> None:
     assert repr(message((TensorSpec("", F4, (2, 3)),), bytes(24))) == "<Message wf/x offset 10 (tensor: float32[2, 3])>"
     assert repr(message((), b"")) == "<Message wf/x offset 10 (no tensor)>"
+
+
+def test_messages_like_another_differ_in_offset_timestamp_and_payload_only() -> None:
+    payloads = np.arange(8, dtype=F4).tobytes()
+    model = message((TensorSpec("", F4, (1,)),), payloads[:4], {"step": 1})
+    model.quantization = Quantization(12, 0.5, 0.0)
+    received = list(messages_like(model, [7, 8, 9], memoryview(payloads), 4, 8))
+    assert [each.offset for each in received] == [10, 11, 12]
+    assert [each.timestamp_ns for each in received] == [7, 8, 9]
+    assert [each.tensor.tolist() for each in received] == [[0], [2], [4]]
+    assert all(each.headers == {} for each in received)
+    assert received[0].headers is not received[1].headers
+    as_the_model = ("stream", "kind", "epoch", "publisher", "received_ns", "quantization", "specs")
+    assert all(getattr(each, name) == getattr(model, name) for each in received for name in as_the_model)
+
+
+def test_no_field_of_a_message_is_forgotten_when_it_is_made_like_another() -> None:
+    model = message((TensorSpec("", F4, (1,)),), bytes(4))
+    (made,) = messages_like(model, [model.timestamp_ns], memoryview(bytes(4)), 4, 4)
+    fields = [name for kind in Message.__mro__ for name in getattr(kind, "__slots__", ())]
+    assert {name: getattr(made, name) for name in fields} == {name: getattr(model, name) for name in fields}
