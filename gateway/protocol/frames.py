@@ -40,7 +40,7 @@ def iter_frames(message: Buffer) -> Iterator[Frame]:
     """
     size = len(message)
     if size % ALIGNMENT or not size:
-        raise _malformed(f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}")
+        raise bad_size(size)
     unpack_from = FRAME_START.unpack_from
     new = tuple.__new__
     at = 0
@@ -49,7 +49,7 @@ def iter_frames(message: Buffer) -> Iterator[Frame]:
         frame_bytes, opcode, flags, meta_units = unpack_from(message, at)
         end = at + frame_bytes
         if frame_bytes < START_BYTES or end > size:
-            raise _bad_length(frame_bytes, at, size)
+            raise bad_length(frame_bytes, at, size)
         yield new(Frame, (opcode, flags, meta_units, at, end))
         at = (end + 7) & -8
 
@@ -67,7 +67,7 @@ def frame_at(message: Buffer, at: int) -> Frame:
     frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(message, at)
     end = at + frame_bytes
     if frame_bytes < START_BYTES or end > len(message):
-        raise _bad_length(frame_bytes, at, len(message))
+        raise bad_length(frame_bytes, at, len(message))
     return Frame(opcode, flags, meta_units, at, end)
 
 
@@ -109,7 +109,13 @@ def check_frame_bytes(frame_bytes: int) -> None:
         raise InvalidArgument(f"a frame of {frame_bytes} bytes exceeds {_MAX_FRAME_BYTES}: send the payload in chunks")
 
 
-def _bad_length(frame_bytes: int, at: int, size: int) -> ProtocolViolation:
+def bad_size(size: int) -> ProtocolViolation:
+    """The error for a WebSocket message that no frames can fill."""
+    return _malformed(f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}")
+
+
+def bad_length(frame_bytes: int, at: int, size: int) -> ProtocolViolation:
+    """The error for a frame that does not lie within its WebSocket message."""
     return _malformed(f"frame_bytes {frame_bytes} at offset {at} of a WebSocket message of {size} bytes")
 
 

@@ -80,6 +80,12 @@ DATA_ROUTE: Final = struct.Struct("<IIQ")
 """stream, publisher, offset: what the server overwrites, at :data:`ROUTE_AT` (spec section 5)."""
 ROUTE_AT: Final = 8
 
+OFFSET_AT: Final = 16
+"""Where the offset of a data frame stands (spec section 5)."""
+
+TIMESTAMP_AT: Final = 24
+"""Where its timestamp stands."""
+
 FLAGS_AT: Final = 5
 """Where the flags of a frame stand (spec section 2)."""
 

@@ -1,0 +1,199 @@
+"""Finds the runs in a WebSocket message: frames one behind the other that are alike (spec sections 2 and 5).
+
+Receiving a frame costs some forty Python calls, so what many small messages have in common is looked at once. Knows
+frames and the data header; must not know what is in the meta block or the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from gateway.protocol.frames import START_BYTES, Frame, bad_length, bad_size
+from gateway.protocol.wire import (
+    ALIGNMENT,
+    DATA_HEADER,
+    DATA_ROUTE,
+    FLAG_CHUNKED,
+    FLAG_ENCODED,
+    FLAG_EXTENDED,
+    FRAME_START,
+    OFFSET_AT,
+    ROUTE_AT,
+    TIMESTAMP_AT,
+    Opcode,
+    padded,
+)
+
+LEAST_FRAMES: Final = 4
+"""Fewer frames are no run: to find one takes 6 us, as long as to receive one frame (CPython 3.11, 2026-11)."""
+
+_FIRST_BLOCK: Final = 64
+_BLOCK_GROWTH: Final = 8
+"""Frames that are compared at once, first; and so many times as many then."""
+_MESSAGE: Final = int(Opcode.MESSAGE)
+_SPECIAL: Final = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
+_HEADER_BYTES: Final = DATA_HEADER.size
+_OFFSET_WORD: Final = OFFSET_AT // ALIGNMENT
+_TIMESTAMP_WORD: Final = TIMESTAMP_AT // ALIGNMENT
+_OFFSETS: Final = 1 << 64
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRun:
+    """MESSAGE frames of one stream that differ in offset, timestamp and payload only; each offset is 1 more.
+
+    They are plain and whole: no extensions, no encoding, no chunk plan. All views are slices of the WebSocket message.
+
+    Attributes:
+        message: the WebSocket message that they are in.
+        start: index of the first frame.
+        count: how many there are, at least 1.
+        frame_bytes: of each, padding not counted.
+        flags: of each.
+        stream: as in the header of each.
+        publisher: likewise.
+        first: offset of the first.
+        meta_bytes: size of the meta block, which is the same in each.
+    """
+
+    message: memoryview
+    start: int
+    count: int
+    frame_bytes: int
+    flags: int
+    stream: int
+    publisher: int
+    first: int
+    meta_bytes: int
+
+    @property
+    def stride(self) -> int:
+        """From the start of a frame to that of the next, in bytes."""
+        return padded(self.frame_bytes)
+
+    @property
+    def end(self) -> int:
+        """Index behind the last frame and its padding."""
+        return self.start + self.count * self.stride
+
+    @property
+    def last(self) -> int:
+        """Offset of the last one."""
+        return self.first + self.count - 1
+
+    @property
+    def meta(self) -> memoryview:
+        """The meta block of each."""
+        return self.message[self.start + _HEADER_BYTES : self.payload_at]
+
+    @property
+    def payload_at(self) -> int:
+        """Index of the first payload; each next one stands a stride behind."""
+        return self.start + _HEADER_BYTES + self.meta_bytes
+
+    @property
+    def payload_bytes(self) -> int:
+        """Size of each payload."""
+        return self.frame_bytes - _HEADER_BYTES - self.meta_bytes
+
+    def payload(self, index: int) -> memoryview:
+        """The payload of the frame with this index, from 0 on."""
+        at = self.payload_at + index * self.stride
+        return self.message[at : at + self.payload_bytes]
+
+    def timestamps_ns(self) -> list[int]:
+        """The timestamp of each."""
+        at, stride = self.start + TIMESTAMP_AT, self.stride
+        stamps: list[int] = np.ndarray((self.count,), "<i8", self.message, at, (stride,)).tolist()
+        return stamps
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames one by one, as ``iter_frames`` gives them."""
+        meta_units = self.meta_bytes // ALIGNMENT
+        for start in range(self.start, self.end, self.stride):
+            yield Frame(_MESSAGE, self.flags, meta_units, start, start + self.frame_bytes)
+
+    def part(self, first: int, count: int) -> FrameRun:
+        """``count`` of the frames, at least 1, from the one with index ``first`` on."""
+        return replace(self, start=self.start + first * self.stride, count=count, first=self.first + first)
+
+
+def iter_runs(message: memoryview) -> Iterator[Frame | FrameRun]:
+    """The frames of one WebSocket message, in order; runs of them as one (spec section 2).
+
+    Raises:
+        ProtocolViolation: ``MALFORMED_FRAME``, as ``iter_frames`` does, when the iteration reaches the place.
+    """
+    size = len(message)
+    if size % ALIGNMENT or not size:
+        raise bad_size(size)
+    unpack_from = FRAME_START.unpack_from
+    new = tuple.__new__
+    at = 0
+    while at < size:
+        # As in iter_frames, which would cost every frame that arrives alone 0.15 us more (CPython 3.11, 2026-11).
+        frame_bytes, opcode, flags, meta_units = unpack_from(message, at)
+        end = at + frame_bytes
+        if frame_bytes < START_BYTES or end > size:
+            raise bad_length(frame_bytes, at, size)
+        frame = new(Frame, (opcode, flags, meta_units, at, end))
+        if opcode == _MESSAGE and LEAST_FRAMES * frame_bytes <= size - at:
+            run = run_at(message, frame)
+            if run is not None:
+                yield run
+                at = run.end
+                continue
+        yield frame
+        at = (end + 7) & -8
+
+
+def run_at(message: memoryview, frame: Frame) -> FrameRun | None:
+    """The run that begins with this frame, as long as it is; None if there is none of ``LEAST_FRAMES`` or more.
+
+    Args:
+        message: the WebSocket message, flat bytes.
+        frame: one of its frames.
+    """
+    opcode, flags, meta_units, start, end = frame
+    stride = (end - start + 7) & -8
+    # Streams that take turns are told from a run at the cost of one look: 0.6 us (CPython 3.11, 2026-11).
+    probe_at = start + ROUTE_AT + (LEAST_FRAMES - 1) * stride
+    if probe_at + DATA_ROUTE.size > len(message):
+        return None
+    stream, publisher, first = DATA_ROUTE.unpack_from(message, start + ROUTE_AT)
+    if DATA_ROUTE.unpack_from(message, probe_at) != (stream, publisher, first + LEAST_FRAMES - 1):
+        return None
+    most = (len(message) - start) // stride
+    meta_bytes = meta_units * ALIGNMENT
+    head_bytes = _HEADER_BYTES + meta_bytes
+    if opcode != _MESSAGE or flags & _SPECIAL or most < LEAST_FRAMES or head_bytes > end - start:
+        return None
+    count = _count_alike(message, start, stride, most, head_bytes)
+    if count < LEAST_FRAMES or first + count > _OFFSETS:
+        return None
+    return FrameRun(message, start, count, end - start, flags, stream, publisher, first, meta_bytes)
+
+
+def _count_alike(message: memoryview, start: int, stride: int, most: int, head_bytes: int) -> int:
+    """How many of ``most`` frames have the first one's header and meta block, and the next offset each.
+
+    Each is compared where it stands if all before it are as long as the first. In blocks that grow, so that what is
+    compared in vain is in proportion to what is found, however many runs a message has.
+    """
+    heads: np.ndarray[Any, np.dtype[np.uint64]]
+    heads = np.ndarray((most, head_bytes // ALIGNMENT), "<u8", message, start, (stride, ALIGNMENT))
+    count, block = 0, _FIRST_BLOCK
+    while count < most:
+        differences = heads[count : count + block] - heads[0]
+        differences[:, _OFFSET_WORD] -= np.arange(count, count + len(differences), dtype=np.uint64)
+        differences[:, _TIMESTAMP_WORD] = 0
+        odd = differences.any(axis=1)
+        if odd.any():
+            return count + int(odd.argmax())
+        count += len(differences)
+        block *= _BLOCK_GROWTH
+    return most
