@@ -7,7 +7,8 @@ import inspect
 
 from gateway import __version__
 from gateway.client.options import Options, Token
-from gateway.client.session import Session, SessionEvents, SessionRefused
+from gateway.client.refusal import SessionRefused
+from gateway.client.session import Session, SessionEvents
 from gateway.client.socket import Socket, open_socket, parse_url
 from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId

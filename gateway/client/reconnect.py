@@ -9,7 +9,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.client.options import Backoff
-from gateway.client.session import Session, SessionRefused
+from gateway.client.refusal import SessionRefused
+from gateway.client.session import Session
 from gateway.client.socket import Lost
 from gateway.errors import Action, ConnectionClosed, ConnectionFailed, FrysError, action_of
 

@@ -13,17 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from gateway.client.heartbeat import Heartbeat
-from gateway.client.socket import ABNORMAL, Lost, Socket
-from gateway.errors import (
-    Action,
-    Code,
-    ConnectionClosed,
-    ConnectionFailed,
-    ProtocolViolation,
-    RequestRefused,
-    action_of,
-    name_of,
-)
+from gateway.client.refusal import refusal
+from gateway.client.socket import Lost, Socket
+from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
 from gateway.protocol.clock import ClockEstimate
 from gateway.protocol.frames import Frame, body_of, iter_frames
 from gateway.protocol.messages import (
@@ -367,22 +359,3 @@ class Session:
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
         self._drained = None
-
-
-class SessionRefused(ConnectionFailed):
-    """The gateway refused a session for now.
-
-    Attributes:
-        code: the close code; its range says when to try again.
-    """
-
-    def __init__(self, code: int, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
-def refusal(lost: Lost) -> ConnectionFailed:
-    """The error for a session that ended before it began."""
-    if lost.code != ABNORMAL and action_of(lost.code) in (Action.DO_NOT_RECONNECT, Action.REFRESH_TOKEN):
-        return ConnectionClosed(lost.code, lost.reason)
-    return SessionRefused(lost.code, f"the gateway closed it: {lost.reason} ({name_of(lost.code)}, code {lost.code})")

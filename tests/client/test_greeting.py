@@ -8,7 +8,8 @@ import pytest
 from gateway.app import Gateway
 from gateway.client.greeting import open_session
 from gateway.client.options import Options, Token
-from gateway.client.session import Handler, Session, SessionRefused
+from gateway.client.refusal import SessionRefused
+from gateway.client.session import Handler, Session
 from gateway.client.socket import Lost
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, InvalidArgument, RequestTimeout
 from gateway.protocol.messages import Error, Hello

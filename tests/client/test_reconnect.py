@@ -6,7 +6,8 @@ import pytest
 
 from gateway.client.options import Backoff
 from gateway.client.reconnect import Reconnector, may_reconnect, pause_s
-from gateway.client.session import Session, SessionRefused
+from gateway.client.refusal import SessionRefused
+from gateway.client.session import Session
 from gateway.client.socket import Lost
 from gateway.errors import Action, Code, ConnectionClosed, ConnectionFailed
 

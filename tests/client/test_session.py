@@ -9,7 +9,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.client.heartbeat import FIRST_PINGS
-from gateway.client.session import CORKED_BYTES, Handler, Session, SessionRefused
+from gateway.client.refusal import SessionRefused
+from gateway.client.session import CORKED_BYTES, Handler, Session
 from gateway.client.socket import Lost, open_socket, parse_url
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
 from gateway.protocol.frames import Frame
