@@ -18,7 +18,7 @@ STUFFED: Final = 2
 
 
 class Item(Protocol):
-    """A message or a record batch."""
+    """A message, a record batch, or a run of messages."""
 
     @property
     def stream(self) -> str:
@@ -34,7 +34,7 @@ class Item(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """Size of its payload."""
+        """What it holds of the received bytes, its payload at least."""
 
 
 T = TypeVar("T", bound=Item)
@@ -58,6 +58,10 @@ class Backlog(Generic[T]):
         self._pressing = False
         self.bytes = 0
         self.conflated = 0
+
+    def has_room(self, item: T) -> bool:
+        """Whether it is not full with this item either, so that its bound decides about no part of it."""
+        return self.bytes + item.nbytes + ITEM_OVERHEAD_BYTES < self._bound
 
     def put(self, item: T) -> bool:
         """Take one item.

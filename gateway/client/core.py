@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import enum
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.client.answering import Answering
@@ -24,7 +24,7 @@ from gateway.client.publisher import Publisher
 from gateway.client.reconnect import Reconnector
 from gateway.client.report import Reporter
 from gateway.client.requests import Requests
-from gateway.client.session import Handler, Session
+from gateway.client.session import Handlers, Session
 from gateway.client.socket import Lost
 from gateway.client.standing import Gap
 from gateway.client.subscription import Start, StreamProgress, Subscription
@@ -174,7 +174,7 @@ class Core:
 
     # What a session tells.
 
-    def welcomed(self, session: Session) -> Mapping[int, Handler]:
+    def welcomed(self, session: Session) -> Handlers:
         """See :class:`gateway.client.session.SessionEvents`."""
         self._client_id = session.welcome.client_id
         self._attached_s = time.monotonic()

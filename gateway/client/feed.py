@@ -60,7 +60,7 @@ class Feed(Generic[T]):
         return item
 
     async def several(self, limit: int) -> list[T]:
-        """At least one item, and up to ``limit`` of those that are there; empty if there are no more.
+        """At least one item, and of those that are there enough for ``limit`` messages; empty if there are no more.
 
         Raises:
             FrysError: what :meth:`end` was given.
@@ -69,10 +69,10 @@ class Feed(Generic[T]):
             first = await self.next()
         except StopAsyncIteration:
             return []
-        return [first, *self._take(limit - 1)]
+        return [first, *self._take(limit - first.count)]
 
     def rest(self, limit: int) -> list[T]:
-        """Up to ``limit`` of the items that are left after the loop has ended; empty if there are no more.
+        """Of the items that are left after the loop has ended enough for ``limit`` messages; empty: there are no more.
 
         Raises:
             FrysError: what :meth:`end` was given.
@@ -84,8 +84,9 @@ class Feed(Generic[T]):
 
     def _take(self, limit: int) -> list[T]:
         items: list[T] = []
-        while len(items) < limit and (item := self.backlog.take()) is not None:
+        while limit > 0 and (item := self.backlog.take()) is not None:
             items.append(item)
+            limit -= item.count
         return items
 
     async def _wait(self) -> None:

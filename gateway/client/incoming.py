@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from gateway.client.answering import Answering, RequestDestination
 from gateway.client.arrival import Arrival
 from gateway.client.decoding import Decoding, Destination
+from gateway.client.message_run import MessageRun
 from gateway.client.notice import Notice
 from gateway.client.notice_board import NoticeBoard
 from gateway.client.outlet import Outlet
 from gateway.client.publisher import Publisher
 from gateway.client.requests import Requests
-from gateway.client.session import Handler, Session
+from gateway.client.session import Handler, Handlers, Session
 from gateway.client.subscriptions import Subscriptions
 from gateway.errors import RequestRefused
 from gateway.protocol import messages
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame, body_of
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Error, StreamInfo
+from gateway.protocol.messages import Error, Kind, StreamInfo
+from gateway.protocol.meta import parse_meta
 from gateway.protocol.names import is_address
+from gateway.protocol.runs import FrameRun
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Opcode
 
@@ -56,9 +57,9 @@ class Incoming:
             unfinished=subscriptions.unfinished,
         )
 
-    def handlers(self) -> Mapping[int, Handler]:
-        """The handlers by opcode; what is not in it belongs to the session itself."""
-        return {
+    def handlers(self) -> Handlers:
+        """Who takes what."""
+        frames: dict[int, Handler] = {
             Opcode.MESSAGE: self._message_received,
             Opcode.BATCH: self._message_received,
             Opcode.REQUEST: self._request_received,
@@ -74,6 +75,7 @@ class Incoming:
             Opcode.STREAM: self._stream_received,
             Opcode.NOTICE: self._notice_received,
         }
+        return Handlers(frames, self._run_received)
 
     def close(self) -> None:
         """The session is over."""
@@ -107,6 +109,26 @@ class Incoming:
             if len(self._subscriptions.unfinished):
                 self._subscriptions.goes_on(destination, data)
             self._receive(Arrival(data, self._session.now_ns()), destination)
+
+    def _run_received(self, run: FrameRun) -> None:
+        """Messages of an ``event`` stream are taken at once.
+
+        Those of other kinds are not: their deltas refer to one of them, or a newer one takes its place, or each is
+        acknowledged.
+        """
+        route = self._subscriptions.route(run.stream)
+        if route is None:
+            return
+        try:
+            meta = parse_meta(run.meta) if route.kind is Kind.EVENT else None
+        except RequestRefused:
+            meta = None  # told of each
+        if meta is None or meta.payload_bytes != run.payload_bytes:
+            for frame in run.frames():
+                self._message_received(run.message, frame)
+            return
+        item = MessageRun(route.stream, route.kind, route.epoch, self._session.now_ns(), run, meta)
+        route.order.add_ready(lambda: route.deliver_run(item))
 
     def _request_received(self, message: memoryview, frame: Frame) -> None:
         self._receive(Arrival(parse_data(message, frame), self._session.now_ns()), self._inbox)

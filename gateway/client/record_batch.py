@@ -17,7 +17,7 @@ from gateway.protocol.wire import Buffer
 
 
 class RecordBatch(Acknowledged):
-    """Many small messages of one stream that were packed together: one array (spec section 5.2).
+    """Many small messages of one stream that were packed or arrived together: one array (spec section 5.2).
 
     It is acknowledged as one: by its own :meth:`ack`, or by those of all its records.
 

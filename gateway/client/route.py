@@ -8,6 +8,7 @@ from gateway.client.arrival import Arrival
 from gateway.client.bases import Bases
 from gateway.client.in_order import InOrder
 from gateway.client.message import Message
+from gateway.client.message_run import MessageRun
 from gateway.client.record_batch import RecordBatch
 from gateway.client.report import call_back
 from gateway.client.standing import Gap
@@ -44,6 +45,11 @@ class Route:
             subscription = reference()
             if subscription is not None:
                 subscription.deliver(item)
+
+    def deliver_run(self, run: MessageRun) -> None:
+        """Messages of the stream that came together, to all subscriptions."""
+        for subscription in self.present():
+            subscription.deliver_run(run)
 
     def present(self) -> list[Subscription]:
         """The subscriptions that are still held by the application."""

@@ -10,14 +10,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.client.heartbeat import Heartbeat
 from gateway.client.refusal import refusal
 from gateway.client.socket import Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
 from gateway.protocol.clock import ClockEstimate
-from gateway.protocol.frames import Frame, body_of, iter_frames
+from gateway.protocol.frames import Frame, body_of
 from gateway.protocol.messages import (
     Account,
     Authenticated,
@@ -29,6 +29,7 @@ from gateway.protocol.messages import (
     Unsubscribed,
     Welcome,
 )
+from gateway.protocol.runs import FrameRun, iter_runs
 from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import Event, Role, State, advance
@@ -46,6 +47,8 @@ logger: Final = logging.getLogger("gateway.client")
 Answer = Authenticated | Subscribed | Unsubscribed | Account
 Handler = Callable[[memoryview, Frame], None]
 """Takes one frame of a WebSocket message. ``RequestRefused`` skips it, ``ProtocolViolation`` ends the session."""
+RunHandler = Callable[[FrameRun], None]
+"""Takes MESSAGE frames that are alike all at once. It raises nothing."""
 
 FRAME_ROOM_BYTES: Final = 1024
 """What a WebSocket message has to hold beside a payload and its meta block: headers, an OPEN, padding."""
@@ -53,11 +56,20 @@ CORKED_BYTES: Final = 256 * 1024
 """Frames that are sent together are split into WebSocket messages of about this size."""
 
 
+class Handlers(NamedTuple):
+    """Who takes what arrives."""
+
+    frames: Mapping[int, Handler]
+    """By opcode; what is not in it belongs to the session itself."""
+    run: RunHandler | None
+    """None: what it would take belongs to the session as well."""
+
+
 class SessionEvents(Protocol):
     """What a session tells the client, on the loop."""
 
-    def welcomed(self, session: Session) -> Mapping[int, Handler]:
-        """The session stands. Says who takes which opcode from now on."""
+    def welcomed(self, session: Session) -> Handlers:
+        """The session stands. Says who takes what from now on."""
 
     def refused(self, error: Error) -> None:
         """An ERROR that answers none of the session's own requests."""
@@ -87,6 +99,7 @@ class Session:
         self._socket: Socket | None = None
         self._state = State.GREETING
         self._handlers: Mapping[int, Handler] = {}
+        self._run_handler: RunHandler | None = None
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._answered: dict[int, Callable[[Answer], object]] = {}
@@ -264,18 +277,25 @@ class Session:
         if self._state is State.CLOSED:  # by a violation: what stands behind it is not looked at
             return
         try:
-            for frame in iter_frames(message):
-                handler = self._handlers.get(frame.opcode)
+            for part in iter_runs(message):
                 try:
-                    if handler is not None:
-                        handler(message, frame)
+                    if isinstance(part, FrameRun):
+                        self._run_received(part)
+                    elif (handler := self._handlers.get(part.opcode)) is not None:
+                        handler(message, part)
                     else:
-                        self._frame_received(message, frame)
+                        self._frame_received(message, part)
                 except RequestRefused as error:
                     self._events.reported(error)
         except ProtocolViolation as error:
             self.close(error.code, error.message)
             self._state = advance(Role.CLIENT, self._state, Event.CLOSE)
+
+    def _run_received(self, run: FrameRun) -> None:
+        if self._run_handler is not None:
+            self._run_handler(run)
+        else:
+            self._frame_received(run.message, next(run.frames()))
 
     def _frame_received(self, message: memoryview, frame: Frame) -> None:
         """Frames of the session itself, and those that have no handler."""
@@ -327,7 +347,7 @@ class Session:
         room = self.frame_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
         self.chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, room, MAX_CHUNK_BYTES))
         self._welcome.set_result(welcome)
-        self._handlers = self._events.welcomed(self)
+        self._handlers, self._run_handler = self._events.welcomed(self)
         self._heartbeat.start(welcome, self._hello_ns, arrived_ns)
 
     def _send_frame(self, frame: bytes) -> None:

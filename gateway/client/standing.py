@@ -138,7 +138,7 @@ class Standing:
         step = stream.messages(epoch, offset, count)
         awaited, stream.awaited = stream.awaited, None
         if step.repeated and offset == awaited:
-            stream.failed -= count
+            stream.failed -= step.repeated
             stream.duplicates -= step.repeated
             return 0
         if step.skipped and not stream.is_state:

@@ -12,6 +12,7 @@ from gateway.client.feed import Feed
 from gateway.client.grants import Grants
 from gateway.client.intake import Intake
 from gateway.client.message import Message
+from gateway.client.message_run import MessageRun, Received
 from gateway.client.options import Report
 from gateway.client.receipt import Owner, Receipt, RecordReceipt
 from gateway.client.record_batch import RecordBatch
@@ -78,7 +79,7 @@ class Subscription:
         self.pattern = compile_pattern(pattern)
         self.view = view
         self.standing = Standing(_since_of(since, self.pattern), on_gap)
-        self.feed: Feed[Message | RecordBatch] = Feed(buffer_bytes, intake)
+        self.feed: Feed[Received] = Feed(buffer_bytes, intake)
         self.progress = progress
         self._start = start
         self._stop = stop
@@ -181,8 +182,9 @@ class Subscription:
     def batches(self) -> BatchIterator:
         """Iterate over whole record batches: one array of shape ``(count, *shape)`` each.
 
-        A message that was sent alone is a batch of one record. Messages without a tensor or with several are no
-        records: they are left out, counted as failed, and told to ``on_error``.
+        A message that was sent alone is a batch of one record; alike ones that arrive one behind the other may come as
+        one batch. Messages without a tensor or with several are no records: they are left out, counted as failed, and
+        told to ``on_error``.
         """
         return BatchIterator(self)
 
@@ -190,6 +192,12 @@ class Subscription:
         """The next record batch; see :meth:`batches`."""
         if not self._started:
             await self.start()
+        while self._records is not None:  # the program iterated over messages until now: the rest comes first
+            record = next(self._records, None)
+            if record is None:
+                self._records = None
+            elif (batch := self.as_batch(record)) is not None:
+                return batch
         self.settle_in_hand()
         while True:
             item = await self.feed.next()
@@ -207,19 +215,19 @@ class Subscription:
         if receipt is not None:
             receipt.done()
 
-    def as_batch(self, item: Message | RecordBatch) -> RecordBatch | None:
+    def as_batch(self, item: Received) -> RecordBatch | None:
         """An item as a record batch; None, counted and reported, if it is no record."""
         if isinstance(item, RecordBatch):
             return item
         try:
-            return RecordBatch.of(item)
+            return item.batch() if isinstance(item, MessageRun) else RecordBatch.of(item)
         except InvalidArgument as error:
-            self.fail(error)
+            self.fail(error, item.count)
             return None
 
     # What the client does.
 
-    def deliver(self, item: Message | RecordBatch) -> None:
+    def deliver(self, item: Received) -> None:
         """Something arrived for this subscription."""
         known = self.standing.pass_by(item.stream, item.kind, item.epoch, item.offset, item.count)
         if known:
@@ -228,6 +236,14 @@ class Subscription:
             item = item.after(known)
         if not self.feed.put(item) and not self.feed.over:
             self.standing.lose(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
+
+    def deliver_run(self, run: MessageRun) -> None:
+        """Messages arrived together for this subscription; where there is no room for all each has its own fate."""
+        if self.feed.backlog.has_room(run):
+            self.deliver(run)
+        else:
+            for message in run.messages():
+                self.deliver(message)
 
     def take(self, item: Message | RecordBatch, receipt: Receipt) -> None:
         """Something that is acknowledged arrived for this subscription, for the first time."""

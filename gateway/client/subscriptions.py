@@ -13,10 +13,9 @@ from gateway.client.acknowledger import Acknowledger, Place
 from gateway.client.decoding import Transfer
 from gateway.client.feed import Feed
 from gateway.client.ledger import Ledger
-from gateway.client.message import Message
+from gateway.client.message_run import Received
 from gateway.client.outlet import Outlet
 from gateway.client.receipt import Owner
-from gateway.client.record_batch import RecordBatch
 from gateway.client.route import Reference, Route
 from gateway.client.session import Session
 from gateway.client.standing import Gap, Standing
@@ -232,7 +231,7 @@ class Subscriptions:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._outlet.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
-    def _dropped(self, number: int, feed: Feed[Message | RecordBatch], owner: Owner) -> None:
+    def _dropped(self, number: int, feed: Feed[Received], owner: Owner) -> None:
         """A subscription was garbage collected: as if it had been closed."""
         if not feed.over:
             feed.end()

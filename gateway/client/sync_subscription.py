@@ -11,6 +11,7 @@ from typing import Final, Self
 from gateway.client import subscription
 from gateway.client.loop_thread import LoopThread
 from gateway.client.message import Message
+from gateway.client.message_run import Received
 from gateway.client.receipt import Receipt, RecordReceipt
 from gateway.client.record_batch import RecordBatch
 from gateway.client.subscription import SubscriptionStats
@@ -18,7 +19,7 @@ from gateway.errors import Code
 from gateway.protocol.messages import Counts
 
 TAKE: Final = 1024
-"""Items that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
+"""Messages that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
 
 
 class AcknowledgedMessage(Message):
@@ -69,7 +70,7 @@ class Subscription:
     def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
         self._thread = thread
         self.source = source
-        self._items: deque[Message | RecordBatch] = deque()
+        self._items: deque[Received] = deque()
         self._records: Iterator[Message] | None = None
         self._in_hand: Receipt | RecordReceipt | None = None
 
@@ -125,7 +126,8 @@ class Subscription:
         """Iterate over whole record batches: one array of shape ``(count, *shape)`` each."""
         while True:
             try:
-                item = self._next_item()
+                # What is left of an item that the program has begun to take message by message comes first.
+                item = (None if self._records is None else next(self._records, None)) or self._next_item()
             except StopIteration:
                 return
             batch = self.source.as_batch(item)
@@ -142,7 +144,7 @@ class Subscription:
         if receipt is not None:
             self._thread.call_soon(receipt.done)
 
-    def _next_item(self) -> Message | RecordBatch:
+    def _next_item(self) -> Received:
         self._settle_in_hand()
         if not self._items:
             alive = self._thread.alive
@@ -154,6 +156,6 @@ class Subscription:
             self._in_hand = item.receipt
         return item
 
-    async def _fetch(self) -> list[Message | RecordBatch]:
+    async def _fetch(self) -> list[Received]:
         await self.source.start()
         return await self.source.feed.several(TAKE)

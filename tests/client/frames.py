@@ -1,9 +1,12 @@
-"""Frames as a gateway sends them."""
+"""Frames as a gateway sends them, and runs of them as they arrive."""
 
 import numpy as np
 
+from gateway.client.message_run import MessageRun
 from gateway.protocol.data import write_data
-from gateway.protocol.meta import write_meta
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import parse_meta, write_meta
+from gateway.protocol.runs import FrameRun, iter_runs
 from gateway.protocol.tensors import spec_of
 from gateway.protocol.wire import Buffer, Opcode
 
@@ -35,3 +38,12 @@ def data_frame(
 def message(offset: int, value: object, *, stream: int = 7) -> list[Buffer]:
     """A MESSAGE."""
     return data_frame(Opcode.MESSAGE, offset, value, stream=stream)
+
+
+def message_run(first: int, count: int, size: int = 2) -> MessageRun:
+    """Messages of ``wf/x``, at least 4, of so many float32 each: twice the offset, and what follows."""
+    values = np.arange(size, dtype="<f4")
+    parts = [b"".join(message(offset, values + 2 * offset)) for offset in range(first, first + count)]
+    (frames,) = iter_runs(memoryview(b"".join(parts)))
+    assert isinstance(frames, FrameRun)
+    return MessageRun("wf/x", Kind.EVENT, 1, 0, frames, parse_meta(frames.meta))

@@ -114,6 +114,13 @@ def test_collaboration_and_control_stop_the_socket_then_and_are_never_dropped() 
         assert calls == [False, True]
 
 
+def test_there_is_room_for_what_does_not_reach_the_bound() -> None:
+    backlog: Backlog[Item] = Backlog(3 * SIZE, intake())
+    backlog.put(Item("s", Kind.EVENT, 0))
+    assert backlog.has_room(Item("s", Kind.EVENT, 1))
+    assert not backlog.has_room(Item("s", Kind.EVENT, 1, nbytes=1000 + SIZE))
+
+
 def test_releasing_lets_the_socket_be_read() -> None:
     calls: list[bool] = []
     backlog: Backlog[Item] = Backlog(1, Intake(calls.append))

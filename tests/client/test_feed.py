@@ -76,6 +76,15 @@ async def test_several_takes_what_is_there_up_to_a_limit() -> None:
     assert await fed.several(3) == []
 
 
+async def test_several_counts_messages_not_items() -> None:
+    fed = feed()
+    for offset in range(0, 50, 10):
+        fed.put(Item(offset, count=10))
+    assert [item.offset for item in await fed.several(11)] == [0, 10]
+    assert [item.offset for item in fed.rest(10)] == [20]
+    assert [item.offset for item in await fed.several(1)] == [30]
+
+
 async def test_what_is_left_can_be_taken_without_a_loop() -> None:
     fed = feed()
     for offset in range(3):

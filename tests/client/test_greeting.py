@@ -1,7 +1,6 @@
 """Tests opening a session: what HELLO says, and that errors say what to check."""
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
@@ -9,7 +8,7 @@ from gateway.app import Gateway
 from gateway.client.greeting import open_session
 from gateway.client.options import Options, Token
 from gateway.client.refusal import SessionRefused
-from gateway.client.session import Handler, Session
+from gateway.client.session import Handlers, Session
 from gateway.client.socket import Lost
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, InvalidArgument, RequestTimeout
 from gateway.protocol.messages import Error, Hello
@@ -20,8 +19,8 @@ from tests.client.scripted_gateway import ScriptedGateway
 class Owner:
     """Takes what a session tells and does nothing with it."""
 
-    def welcomed(self, session: Session) -> Mapping[int, Handler]:
-        return {}
+    def welcomed(self, session: Session) -> Handlers:
+        return Handlers({}, None)
 
     def refused(self, error: Error) -> None: ...
 

@@ -1,8 +1,10 @@
-"""Tests that bad frames from a gateway hurt nobody but the message that they are."""
+"""Tests that bad frames from a gateway hurt nobody but the message that they are, and that runs are their frames."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +15,8 @@ from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, Encoding, Step, encode
 from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import write_meta
-from gateway.protocol.signals import End
+from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import End, Gap, Replay
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import Buffer, Opcode
@@ -21,6 +24,7 @@ from tests.client.frames import data_frame, message
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
 U1 = np.dtype(np.uint8)
+SEED = 7
 
 
 @asynccontextmanager
@@ -130,3 +134,102 @@ async def test_replies_that_nobody_waits_for_are_skipped(scripted: ScriptedGatew
         peer.send(data_frame(Opcode.REPLY, 12345, 1), message(0, 5))
         assert (await anext(messages)).tensor == 5
         assert told.empty()
+
+
+def some_frames(dice: random.Random, stream: int) -> list[list[Buffer]]:
+    """What a gateway may send of a stream, and some of what it may not: runs, repeated, with gaps and odd ones."""
+    frames: list[list[Buffer]] = []
+    at = 0
+    for _ in range(dice.randint(1, 8)):
+        at = max(0, at + dice.choice([0, 0, 0, -3, 2]))
+        count = dice.choice([1, 3, 4, 5, 30])
+        payload_bytes = dice.choice([0, 5, 8])
+        meta = write_meta([TensorSpec("", U1, (payload_bytes,))], dice.choice([None, None, {"step": at}]))
+        broken = dice.random() < 0.1
+        match dice.randint(0, 9):
+            case 0:
+                frames.append([Replay(stream, Code.HISTORY_LOST, at, at + count // 2).write()])
+            case 1:
+                frames.append([Gap(stream, Code.QUEUE_FULL, at, at + count - 1).write()])
+                at += count
+                continue
+            case 2 if payload_bytes:
+                meta = b"\xff" * 8
+        frames += [
+            write_data(
+                Opcode.MESSAGE,
+                stream=stream,
+                offset=offset,
+                timestamp_ns=offset,
+                publisher=3,
+                meta=meta,
+                payload=[bytes([offset % 256]) * (payload_bytes + broken)],
+            )
+            for offset in range(at, at + count)
+        ]
+        at += count
+    return frames
+
+
+async def what_became(client: Client, peer: Peer, told: asyncio.Queue[Exception], parts: list[list[Buffer]]) -> object:
+    """All that a program sees of the stream ``wf/x`` if these WebSocket messages arrive; the first one announces it."""
+    gaps: list[object] = []
+    async with client.subscribe("wf/x", on_gap=gaps.append) as messages:
+        for part in parts:
+            peer.send(*part)
+        peer.send(Error(Code.INTERNAL, "INTERNAL", "that was all"))
+        errors = []
+        while "that was all" not in (error := str(await told.get())):
+            errors.append(error)
+        stats, account = messages.stats, messages.account
+        await messages.close()
+        contents = [
+            (each.offset, each.timestamp_ns, each.publisher, each.headers, each.tensor.tolist())
+            async for each in messages
+        ]
+    return contents, gaps, errors, replace(stats, buffered_bytes=0), account
+
+
+async def test_frames_that_come_together_are_to_a_program_what_they_are_one_by_one(scripted: ScriptedGateway) -> None:
+    dice = random.Random(SEED)
+    joined: asyncio.Queue[Exception] = asyncio.Queue()
+    single: asyncio.Queue[Exception] = asyncio.Queue()
+    async with (
+        connect(scripted.url, on_error=joined.put_nowait) as one,
+        connect(scripted.url, on_error=single.put_nowait) as other,
+    ):
+        peers = [await scripted.accept() for _ in range(2)]
+        for number in range(1, 200):
+            kind = dice.choice([Kind.EVENT, Kind.EVENT, Kind.EVENT, Kind.STATE, Kind.COLLABORATION])
+            known: list[Buffer] = [write_session(StreamInfo(number, "wf/x", kind, number, 0))]
+            frames = some_frames(dice, number)
+            together = await what_became(one, peers[0], joined, [known, [part for each in frames for part in each]])
+            one_by_one = await what_became(other, peers[1], single, [known, *frames])
+            assert together == one_by_one, f"stream {number} of seed {SEED}"
+
+
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.COLLABORATION, Kind.CONTROL])
+async def test_other_kinds_have_their_own_way(scripted: ScriptedGateway, kind: Kind) -> None:
+    async with connect(scripted.url) as client, client.subscribe("wf/*") as messages:
+        peer = await scripted.accept()
+        peer.send(StreamInfo(7, "wf/x", kind, 5, 0), *[message(offset, offset) for offset in range(6)])
+        received = [await anext(messages) for _ in range(6)]
+        assert [int(each.tensor) for each in received] == list(range(6))
+        assert {each.receipt is not None for each in received} == {kind.acknowledged}
+
+
+async def test_a_run_that_nobody_wants_is_skipped(scripted: ScriptedGateway) -> None:
+    async with subscribed(scripted) as (_, peer, messages, told):
+        peer.send(*[message(offset, 1, stream=8) for offset in range(6)], message(0, 5))
+        assert (await anext(messages)).tensor == 5
+        assert told.empty()
+
+
+async def test_a_run_waits_for_what_is_being_decoded_before_it(scripted: ScriptedGateway) -> None:
+    encoded = encode(Chain.parse("zstd"), bytes(1_000_000), 1)
+    assert encoded is not None
+    async with subscribed(scripted) as (_, peer, messages, _told):
+        large = frame(1_000_000, encoding=encoded[0], payload=[encoded[1]])
+        peer.send(large, *[message(offset, offset) for offset in range(1, 7)], Gap(7, Code.QUEUE_FULL, 7, 8).write())
+        assert [(await anext(messages)).offset for _ in range(7)] == list(range(7))
+        assert messages.stats.dropped == 2

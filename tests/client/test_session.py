@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -10,9 +10,10 @@ import pytest
 
 from gateway.client.heartbeat import FIRST_PINGS
 from gateway.client.refusal import SessionRefused
-from gateway.client.session import CORKED_BYTES, Handler, Session
+from gateway.client.session import CORKED_BYTES, Handlers, Session
 from gateway.client.socket import Lost, open_socket, parse_url
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
+from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import (
     ClientType,
@@ -23,8 +24,10 @@ from gateway.protocol.messages import (
     Subscribed,
     WelcomeLimits,
 )
+from gateway.protocol.runs import FrameRun
 from gateway.protocol.signals import Ack, Gap, Ping, Pong
 from gateway.protocol.wire import FRAME_START, Opcode
+from tests.client.frames import message
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
 
 HELLO = Hello(versions=(1,), client_type=ClientType.AGENT)
@@ -39,9 +42,20 @@ class Owner:
         self.reports: asyncio.Queue[Exception] = asyncio.Queue()
         self.lost: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
         self.resumed = asyncio.Event()
+        self.runs: list[tuple[int, int]] = []
+        self.offsets: list[int] = []
 
-    def welcomed(self, session: Session) -> Mapping[int, Handler]:
-        return {Opcode.ACK: self.acked}
+    def welcomed(self, session: Session) -> Handlers:
+        return Handlers({Opcode.ACK: self.acked, Opcode.MESSAGE: self.message}, self.run)
+
+    def message(self, message: memoryview, frame: Frame) -> None:
+        offset = parse_data(message, frame).offset
+        if offset == 13:
+            raise RequestRefused(Code.INVALID_TENSOR, "unlucky")
+        self.offsets.append(offset)
+
+    def run(self, run: FrameRun) -> None:
+        self.runs.append((run.first, run.count))
 
     def acked(self, message: memoryview, frame: Frame) -> None:
         ack = Ack.parse(message, frame)
@@ -135,6 +149,24 @@ async def test_frames_go_to_their_handlers(scripted: ScriptedGateway) -> None:
         assert [await owner.acks.get() for _ in range(3)] == [1, 2, 3]
 
 
+async def test_a_run_goes_to_its_handler(scripted: ScriptedGateway) -> None:
+    async with running(scripted) as (_, owner, peer):
+        run = [message(offset, 1) for offset in range(10, 16)]
+        peer.send(ack(1), message(5, 1), *run, message(20, 1), message(13, 1), ack(2))
+        assert [await owner.acks.get() for _ in range(2)] == [1, 2]
+        assert owner.runs == [(10, 6)]
+        assert owner.offsets == [5, 20]
+        assert "unlucky" in str(await owner.reports.get())
+
+
+async def test_a_run_before_welcome_is_a_violation(scripted: ScriptedGateway) -> None:
+    run = [message(offset, 1) for offset in range(5)]
+    scripted.answers[Opcode.HELLO] = lambda peer, received: peer.send(*run)
+    with pytest.raises(ConnectionClosed) as caught:
+        await greeted(scripted, Owner())
+    assert caught.value.code == Code.UNEXPECTED_MESSAGE
+
+
 async def test_a_refused_frame_is_reported_and_the_next_is_read(scripted: ScriptedGateway) -> None:
     async with running(scripted) as (_, owner, peer):
         peer.send(ack(13), ack(2))
@@ -150,11 +182,11 @@ async def test_an_unknown_opcode_is_reported_and_skipped(scripted: ScriptedGatew
 
 
 @pytest.mark.parametrize(
-    "message", [b"short", FRAME_START.pack(4, Opcode.ACK, 0, 0), FRAME_START.pack(8, Opcode.ACK, 0, 0)]
+    "malformed", [b"short", FRAME_START.pack(4, Opcode.ACK, 0, 0), FRAME_START.pack(8, Opcode.ACK, 0, 0)]
 )
-async def test_a_malformed_message_ends_the_session(scripted: ScriptedGateway, message: bytes) -> None:
+async def test_a_malformed_message_ends_the_session(scripted: ScriptedGateway, malformed: bytes) -> None:
     async with running(scripted) as (session, owner, peer):
-        peer.send_binary(message)
+        peer.send_binary(malformed)
         assert (await owner.lost).code == Code.MALFORMED_FRAME
         assert not session.open
 

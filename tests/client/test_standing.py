@@ -158,3 +158,13 @@ def test_every_offset_is_given_once_or_lost_once(items: list[tuple[int, int]]) -
     lost = [offset for gap in stand.gaps for offset in range(gap.first, gap.last + 1)]
     assert sorted(given_offsets + lost) == list(range(max([offset + count for offset, count in items], default=0)))
     assert given_offsets == sorted(given_offsets)
+
+
+def test_of_messages_that_come_with_one_that_was_asked_for_again_only_that_one_had_failed() -> None:
+    stand = Stand()
+    stand.come(4)
+    stand.standing.pass_failed("wf/x", 1, 5, 1, again=True)
+    (stream,) = stand.standing
+    assert (stream.failed, stream.delivered) == (1, 2)
+    assert stand.come(5, 4) == 4
+    assert (stream.failed, stream.delivered, stream.duplicates) == (0, 5, 0)

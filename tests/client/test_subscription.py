@@ -4,15 +4,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.client.intake import Intake
 from gateway.client.message import Message
+from gateway.client.message_run import MessageRun
 from gateway.client.record_batch import RecordBatch
 from gateway.client.standing import Gap
 from gateway.client.subscription import Subscription
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.messages import Kind
+from gateway.protocol.meta import Meta
 from gateway.protocol.tensors import TensorSpec
+from tests.client.frames import message_run
 
 F4 = np.dtype("<f4")
 SPEC = TensorSpec("", F4, (2,))
@@ -58,6 +63,14 @@ def message(offset: int, kind: Kind = Kind.EVENT, epoch: int = 1, specs: tuple[T
 def batch(offset: int, count: int, kind: Kind = Kind.EVENT) -> RecordBatch:
     payload = np.arange(offset * 2, (offset + count) * 2, dtype=F4).tobytes()
     return RecordBatch("wf/x", kind, 1, offset, count, 1, 0, 0, SPEC, payload)
+
+
+def left(subscription: Subscription) -> list[Message]:
+    """The messages of everything that waits."""
+    messages: list[Message] = []
+    while (item := subscription.feed.backlog.take()) is not None:
+        messages += [item] if isinstance(item, Message) else item.messages()
+    return messages
 
 
 async def test_it_starts_and_stops_once() -> None:
@@ -127,6 +140,103 @@ async def test_a_batch_that_overlaps_what_was_seen_gives_its_new_records() -> No
     assert [record.tensor.tolist() for record in records[1:]] == [[2 * n, 2 * n + 1] for n in range(1, 6)]
     assert (subscription.stats.received, subscription.stats.duplicates) == (6, 4)
     assert noted.gaps == []
+
+
+def test_a_run_that_overlaps_what_was_seen_gives_its_new_messages() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    subscription.deliver(message(0))
+    for run in (message_run(0, 5), message_run(1, 4), message_run(7, 4)):
+        subscription.deliver_run(run)
+    assert (subscription.stats.received, subscription.stats.duplicates, subscription.stats.dropped) == (9, 5, 2)
+    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 5, 6)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(4, 12)), max_size=12), st.integers(0, 40))
+def test_a_run_is_counted_as_its_messages_are(runs: list[tuple[int, int]], replayed: int) -> None:
+    stats, gaps, seen = [], [], []
+    for one_by_one in (False, True):
+        noted = Noted()
+        subscription = noted.make()
+        subscription.deliver(message(0))
+        subscription.standing.replay("wf/x", 0, replayed)
+        for first, count in runs:
+            run = message_run(first, count)
+            if one_by_one:
+                for each in run.messages():
+                    subscription.deliver(each)
+            else:
+                subscription.deliver_run(run)
+        taken = left(subscription)
+        assert [record.tensor.tolist() for record in taken[1:]] == [
+            [2 * record.offset, 2 * record.offset + 1] for record in taken[1:]
+        ]
+        stats.append(subscription.stats)
+        gaps.append(noted.gaps)
+        seen.append([record.offset for record in taken])
+    assert stats[0] == stats[1]
+    assert gaps[0] == gaps[1]
+    assert seen[0] == seen[1]
+
+
+@given(st.lists(st.integers(4, 40), max_size=12), st.integers(1, 20_000), st.booleans())
+def test_of_a_run_at_the_bound_each_message_is_kept_or_told_as_a_gap(
+    counts: list[int], bound: int, awaiting: bool
+) -> None:
+    noted = Noted()
+    if awaiting:  # so that the gateway cannot be stopped
+        noted.intake.expect_answer()
+    subscription = noted.make(buffer_bytes=bound)
+    first = 0
+    for count in counts:
+        subscription.deliver_run(message_run(first, count))
+        first += count
+        if not awaiting:
+            assert noted.intake.reading == (subscription.stats.buffered_bytes < bound)
+        # At most one message beyond twice the bound.
+        assert not awaiting or subscription.stats.buffered_bytes <= 2 * bound + 600
+    kept = [record.offset for record in left(subscription)]
+    lost = [offset for gap in noted.gaps for offset in range(gap.first, gap.last + 1)]
+    assert sorted(kept + lost) == list(range(first))
+    assert kept == sorted(kept)
+    assert (subscription.stats.received, subscription.stats.dropped) == (first, len(lost))
+    assert awaiting or not lost
+
+
+async def test_a_run_comes_message_by_message_or_as_a_batch() -> None:
+    subscription = Noted().make()
+    subscription.deliver_run(message_run(0, 5))
+    subscription.deliver(message(5))
+    await subscription.close()
+    assert [record.offset async for record in subscription] == [0, 1, 2, 3, 4, 5]
+    whole = Noted().make()
+    whole.deliver_run(message_run(0, 5))
+    whole.deliver(message(5))
+    await whole.close()
+    assert [(each.offset, each.array.shape) async for each in whole.batches()] == [(0, (5, 2)), (5, (1, 2))]
+
+
+@pytest.mark.parametrize("item", [message_run(0, 4), batch(0, 4)], ids=["run", "batch"])
+async def test_who_goes_over_to_batches_gets_the_rest_first(item: MessageRun | RecordBatch) -> None:
+    subscription = Noted().make()
+    subscription.deliver(item)
+    subscription.deliver(batch(4, 2))
+    await subscription.close()
+    assert [(await anext(subscription)).offset for _ in range(2)] == [0, 1]
+    assert [(each.offset, each.count) async for each in subscription.batches()] == [(2, 1), (3, 1), (4, 2)]
+
+
+async def test_a_run_that_holds_no_records_is_left_out_of_batches_and_told() -> None:
+    noted = Noted()
+    subscription = noted.make()
+    run = message_run(0, 4)
+    specs = (SPEC, TensorSpec("b", F4, (0,)))
+    subscription.deliver(MessageRun("wf/x", Kind.EVENT, 1, 0, run._frames, Meta(specs, None, 8)))
+    subscription.deliver(message(4))
+    await subscription.close()
+    assert [each.offset async for each in subscription.batches()] == [4]
+    assert "no records" in str(noted.errors[0])
+    assert subscription.stats.failed == 4
 
 
 def test_jumps_of_a_state_stream_were_conflated_by_the_gateway() -> None:

@@ -98,3 +98,26 @@ def test_batches_are_acknowledged_whole(gateway: GatewayProcess, stream: str) ->
             taken += batch.count
             if taken == 4:
                 break
+
+
+def test_events_that_are_caught_up_on(gateway: GatewayProcess, stream: str) -> None:
+    count = 3000
+    with sync.connect(gateway.url) as client:
+        for value in range(count):  # headers keep them out of record batches
+            client.publish_nowait(stream, np.int64(value), kind="event", headers={"unit": "m"})
+        client.drain()
+        with client.subscribe(stream, since=0) as messages:
+            received = [next(messages) for _ in range(count)]
+            assert [int(message.tensor) for message in received] == list(range(count))
+            assert {message.offset - int(message.tensor) for message in received} == {0}
+            assert {message.headers["unit"] for message in received} == {"m"}
+        with client.subscribe(stream, since=0) as messages:
+            assert values(messages, 10) == list(range(10))
+            taken = 10
+            for batch in messages.batches():  # goes on where the messages ended
+                assert batch.offset == taken
+                assert np.array_equal(batch.array, np.arange(taken, taken + batch.count))
+                taken += batch.count
+                if taken == count:
+                    break
+            assert (messages.stats.received, messages.stats.replayed) == (count, count)
