@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Subscription, View, connect
+from gateway.client.message_run import MessageRun
 from gateway.config import Settings
 from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import CoreSettings
@@ -104,3 +105,58 @@ async def test_a_view_counts_what_its_rate_left_out(gateway: Gateway) -> None:
             await client.publish("wf/state", np.full(4, number, np.float32), kind="state")
         await agree(client, view, {"wf/state": 40})
         assert view.account["wf/state"].conflated > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_who_catches_up_on_many_messages_agrees_as_well(
+    gateway: Gateway, proxy: CuttingProxy, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cut off again and again while messages in frames of their own come from history, and others are published."""
+    dice = random.Random(seed)
+    missed, live = 10_000, 1000
+    runs = []
+    deliver_run = Subscription.deliver_run
+
+    def noted(self: Subscription, run: MessageRun) -> None:
+        runs.append(run.count)
+        deliver_run(self, run)
+
+    monkeypatch.setattr(Subscription, "deliver_run", noted)
+
+    async def publish(first: int, count: int) -> None:
+        for number in range(first, first + count):  # headers keep them out of record batches
+            publisher.publish_nowait("wf/log", np.full(2, number), kind="event", headers={"unit": "m"})
+            if number % 100 == 0:
+                await asyncio.sleep(0.002)
+        await publisher.drain()
+
+    async def read_messages(messages: Subscription) -> None:
+        for expected in range(missed + live):
+            message = await anext(messages)
+            assert (message.offset, message.tensor.tolist()) == (expected, [expected] * 2)
+            if expected % 100 == 0:
+                await asyncio.sleep(0)
+                if dice.random() < 0.1:
+                    proxy.cut()
+
+    async def read_batches(messages: Subscription) -> None:
+        expected = 0
+        while expected < missed + live:
+            batch = await messages.next_batch()
+            assert batch.offset == expected
+            expected += batch.count
+            assert np.array_equal(batch.array[:, 1], np.arange(batch.offset, expected))
+
+    async with (
+        connect(gateway.url) as publisher,
+        connect(proxy.url, backoff=QUICK) as one,
+        connect(proxy.url, backoff=QUICK) as other,
+    ):
+        await publish(0, missed)
+        async with one.subscribe("wf/*", since="beginning") as messages, other.subscribe("wf/log", since=0) as batches:
+            await asyncio.gather(publish(missed, live), read_messages(messages), read_batches(batches))
+            for client, subscription in ((one, messages), (other, batches)):
+                await agree(client, subscription, {"wf/log": missed + live})
+                assert (subscription.stats.received, subscription.stats.dropped) == (missed + live, 0)
+    assert max(runs) > 100
+    assert proxy.connected > 3
