@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from gateway.connections.connection import Connection
 from gateway.connections.fanout import Fanout
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.recode import last_record
 from gateway.connections.session import Session
+from gateway.connections.start import Start
+from gateway.connections.state_fanout import StateFanout
 from gateway.connections.view_queue import ViewQueue, Waiting
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.limits import Limits
@@ -70,14 +73,17 @@ class Derivation:
     """
 
     __slots__ = (
+        "_begins_at",
         "_busy",
         "_closed",
         "_due_s",
         "_is_state",
         "_left_out",
         "_queue",
+        "_some_have_newest",
         "_surroundings",
         "_timer",
+        "_wanting_newest",
         "computed_entries",
         "fanout",
         "misfit",
@@ -97,6 +103,9 @@ class Derivation:
         self.computed_entries = 0
         self._surroundings = surroundings
         self._is_state = source.kind is Kind.STATE
+        self._begins_at = source.next_offset
+        self._wanting_newest: set[Connection] = set()
+        self._some_have_newest = False
         self._queue = ViewQueue(source.id, conflates=self._is_state)
         self._left_out = 0
         """Versions of a state that did not get into the queue, or that the view did not fit."""
@@ -119,6 +128,15 @@ class Derivation:
     def take_newest(self, entry: Entry) -> None:
         """Begin with the newest version that there is."""
         self._put(Waiting(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
+
+    def joins(self, connection: Connection, start: Start) -> None:
+        """A receiver joins. Of the version with which the view begins it says whether it has that from before."""
+        if self._is_state and self.fanout.newest is None:
+            if start.newest:
+                self._wanting_newest.add(connection)
+            else:
+                self._some_have_newest = True
+        self.fanout.join(connection, start)
 
     def take(self, entry: Entry) -> None:
         """Messages of the stream have been delivered to its own receivers."""
@@ -227,7 +245,9 @@ class Derivation:
             case Shown(run, frame, itemsize):
                 self.misfit = None
                 self.source.append_run(run)
-                if frame is None:
+                if self._is_known(run.first):
+                    self._begin_with(run)
+                elif frame is None:
                     self.fanout.deliver(run)
                 else:
                     self.fanout.deliver_frame(run, frame, frame.publisher, itemsize)
@@ -243,6 +263,14 @@ class Derivation:
             case Gap():
                 self._leave_out(part)
 
+    def _is_known(self, offset: int) -> bool:
+        """Whether a version was there before the view, and some receivers have it."""
+        return self._some_have_newest and offset < self._begins_at
+
+    def _begin_with(self, newest: Entry) -> None:
+        assert isinstance(self.fanout, StateFanout)
+        self.fanout.begin_with(newest, self._wanting_newest)
+
     def _tell(self, refusal: RequestRefused) -> None:
         """The view does not fit: once, until it fits again."""
         if self.misfit is None:
@@ -257,6 +285,10 @@ class Derivation:
 
     def _deliver_large(self, part: ShownLarge) -> None:
         message = large_of(self.source, part, self._surroundings)
+        if self._is_known(part.frame.offset):
+            self.source.append_large(message)
+            self._begin_with(message)
+            return
         # As it comes from a publisher: the fan-out adds the chunks one by one.
         chunks, message.chunks = message.chunks, []
         self.fanout.begin(message, frozenset(), part.itemsize)

@@ -5,6 +5,8 @@ What becomes a delta is decided by :class:`~gateway.connections.state_transcoder
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from gateway.connections.broadcast import Broadcast
 from gateway.connections.connection import Connection
 from gateway.connections.delivery import DeliveryClass, Flusher
@@ -17,6 +19,7 @@ from gateway.connections.state_class import StateClass, as_state
 from gateway.connections.state_transcoder import StateTranscoder
 from gateway.connections.transcoder import Transcoder
 from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
 from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
 
@@ -40,6 +43,21 @@ class StateFanout(Fanout):
         if self._newest is None:
             # The first version refers to nothing.
             self._state_class(connection).got_whole(connection)
+
+    def begin_with(self, newest: Run | LargeMessage, receivers: Container[Connection]) -> None:
+        """Take the version that was there before everybody came: before any other is delivered.
+
+        Args:
+            newest: it, whole.
+            receivers: who is to get it; the others have it already.
+        """
+        self._newest = self._transcoder.latest = newest
+        for delivery in self.classes:
+            for member in delivery.members:
+                if member in receivers:
+                    self._latecomers.send_newest(member, delivery, newest)
+                else:
+                    as_state(delivery).need_whole(member)
 
     def refresh(self, connection: Connection) -> None:
         """Send the newest version whole to a receiver that asks for it (spec section 4.4)."""

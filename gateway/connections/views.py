@@ -165,7 +165,7 @@ class Views:
         connection.send(info)
         if derivation.misfit is not None:
             connection.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
-        fanout.join(connection, start)
+        derivation.joins(connection, start)
 
     def _derive(self, stream: Stream, view: View) -> Derivation:
         parent = self._fanout_of(stream)

@@ -9,12 +9,14 @@ from gateway.connections.snapshots import stream_snapshot
 from gateway.connections.views import ViewCounts
 from gateway.errors import Code
 from gateway.ids import StreamName
+from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Error, Kind, Open, StreamInfo
+from gateway.protocol.messages import Counts, Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Gap
 from gateway.protocol.views import View
-from tests.connections.memory import Peer, World
+from tests.connections.frames import CHUNK_BYTES
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 from tests.connections.reader import Arrival
 from tests.protocol.strategies import Array
 
@@ -54,6 +56,40 @@ def test_a_late_joiner_gets_the_view_of_the_newest_state_by_an_id_of_its_own() -
     assert arrival.publisher == publisher.session.connection.peer
     assert arrival.array.dtype == np.float16
     assert arrival.array.tolist() == FIELD[::4, ::4].tolist()
+
+
+def account_of(peer: Peer, subscription: int) -> Counts:
+    peer.session.connection.settle()
+    ((_, counts),) = peer.session.connection.ledger.of(subscription)
+    return counts
+
+
+@pytest.mark.parametrize("elements", [4, 2 * CHUNK_BYTES])
+def test_who_comes_back_and_has_the_newest_version_does_not_get_it_again(elements: int) -> None:
+    world = World(FixedPolicy(delta=Chain(codec="zstd", delta="xor", distance=1)))
+    publisher = world.publisher("wf/field", kind=Kind.STATE)
+    for step in range(3):
+        publisher.publish_array(0, np.full(elements, step, np.int32))
+    stream = world.core.streams.get(StreamName("wf/field"))
+    assert stream is not None
+    view = View(np.s_[:-1])
+    back, new, again = (world.peer(name, EVERY_CODEC) for name in ("back", "new", "again"))
+    back.subscribe("wf/field", since={"wf/field": (stream.epoch, 3)}, view=view)
+    new.subscribe("wf/field", view=view)
+    # One connection that has it, and asks for it by another subscription.
+    again.subscribe("wf/field", since={"wf/field": (stream.epoch, 3)}, view=view)
+    again.subscribe("wf/field", view=view)
+    world.settle()
+    assert [peer.read().offsets for peer in (back, new, again)] == [[], [2], [2]]
+    publisher.publish_array(0, np.full(elements, 3, np.int32))
+    world.settle()
+    arrivals = [peer.read().arrivals for peer in (back, new, again)]
+    assert [[arrival.offset for arrival in peer] for peer in arrivals] == [[3], [2, 3], [2, 3]]
+    for peer in arrivals:
+        assert [arrival.array.tolist() for arrival in peer[-1:]] == [[3] * (elements - 1)]
+    assert account_of(back, 1) == Counts(delivered=1)
+    assert account_of(new, 1) == Counts(delivered=2)
+    assert (account_of(again, 1), account_of(again, 2)) == (Counts(delivered=1), Counts(delivered=2))
 
 
 def test_equal_views_are_computed_once_and_do_not_disturb_others() -> None:
