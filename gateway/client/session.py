@@ -269,6 +269,7 @@ class Session:
             self._events.session_lost(self, lost)
         else:
             self._welcome.set_exception(refusal(lost))
+            self._welcome.exception()  # whoever opened the session may have given up: then nobody misses it
 
     # Receiving.
 

@@ -1,6 +1,7 @@
 """Tests one session against a real server, which does what the test tells it to."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -134,6 +135,18 @@ async def test_a_loss_before_welcome(scripted: ScriptedGateway) -> None:
     scripted.answers[Opcode.HELLO] = lambda peer, received: peer.drop()
     with pytest.raises(ConnectionFailed):
         await greeted(scripted, Owner())
+
+
+async def test_whoever_gives_up_before_the_greeting_leaves_nothing_in_the_log(scripted: ScriptedGateway) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    session = Session(Owner())
+    socket = await open_socket(parse_url(scripted.url), session, max_frame_bytes=1 << 20, tls=None)
+    socket.abort(Lost(1006, "gave up"))
+    await socket.wait_closed(5)
+    del session, socket
+    gc.collect()
+    assert told == []
 
 
 async def test_a_frame_before_welcome_is_a_violation(scripted: ScriptedGateway) -> None:
