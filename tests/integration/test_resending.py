@@ -138,6 +138,31 @@ async def test_a_message_that_was_stored_is_not_stored_again_when_the_gateway_wa
                     assert [float((await anext(messages)).tensor) for _ in range(3)] == [0.0, 1.0, 2.0]
 
 
+async def test_a_version_that_another_one_has_replaced_is_known_after_a_restart(tmp_path: Path) -> None:
+    """The store holds the newest alone; what became of those before it was not told yet."""
+    store = "--store", f"sqlite:{tmp_path / 'streams.db'}"
+    with running_gateway_process(*store) as first:
+        async with (
+            cutting_proxy(first.url) as proxy,
+            client_of(proxy.url, "trainer") as trainer,
+            client_of(first.url, "other") as other,
+        ):
+            await trainer.publish("wf/model", 0.0, kind="state", durability="os")
+            proxy.swallow(Way.TO_CLIENT)
+            publishing = [asyncio.ensure_future(trainer.publish("wf/model", float(step))) for step in (1, 2)]
+            async with other.subscribe("wf/model") as messages:
+                while (await anext(messages)).offset < 2:
+                    pass
+            assert (await other.publish("wf/model", 3.0)).offset == 3
+            first.process.kill()
+            first.process.wait()
+            with running_gateway_process(*store) as second:
+                proxy.lead_to(second.url)
+                proxy.cut()
+                assert [(await each).offset for each in publishing] == [1, 2]
+                assert (await trainer.publish("wf/model", 4.0)).offset == 4
+
+
 async def test_a_tensor_of_256_mb_that_is_cut_at_60_percent_goes_on_at_the_first_missing_chunk(
     gateway: Gateway, proxy: CuttingProxy
 ) -> None:

@@ -15,7 +15,8 @@ from gateway.streams.progress import Mark
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance
-from gateway.streams.sqlite.rows import read_entries, read_origins
+from gateway.streams.sqlite.origins import read_origins
+from gateway.streams.sqlite.rows import read_entries
 from gateway.streams.stream import Stream
 
 READ_BYTES: Final = 4 * 1024 * 1024

@@ -16,10 +16,11 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run
+from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, StageChunk, rows_for
 from gateway.streams.sqlite.consumers import Consumers
+from gateway.streams.sqlite.origins import continued, read_origins
 from gateway.streams.sqlite.rows import (
     INSERT_CHUNK,
     INSERT_LARGE,
@@ -87,6 +88,8 @@ class Database:
         self._consumers: Consumers
         self._advances: dict[tuple[int, ClientId], Advance] = {}
         """What is not stored yet of how far clients have got."""
+        self._pasts: dict[int, list[Origin]] = {}
+        """Of streams that keep their newest message only, who published that and those before it."""
         self._let_go: list[int] = []
         """Ids of large messages whose chunks are still to be deleted."""
         self.streams: list[StoredStream] = []
@@ -167,7 +170,7 @@ class Database:
                 if outcomes[index] is None:
                     appends.append(change)
         level = max((append.stream.durability.level for append in appends), default=Durability.OS.level)
-        rows = rows_for(appends)
+        rows = self._with_pasts(rows_for(appends))
         gone: list[int] = []
         known = self._extents.keys() | {append.stream.id for append in appends}
         # A stream has a number of its own once it has a message; before, nobody is behind in it.
@@ -188,6 +191,15 @@ class Database:
                 del self._advances[advance.stream.id, advance.client_id]
         self._forget_large(changes, outcomes)
         return outcomes
+
+    def _with_pasts(self, rows: list[MessageRow]) -> list[MessageRow]:
+        for row in rows:
+            if row.stream.keeps_newest_only:
+                past = self._pasts.get(row.stream.id)
+                if past is None:
+                    past = list(read_origins(self._connection, row.stream))
+                row.origins = continued(past, row.origins)
+        return rows
 
     def _forget_large(self, changes: Sequence[Change], outcomes: Sequence[Exception | None]) -> None:
         """Large messages that were stored, or will not be, are done with."""
@@ -270,6 +282,7 @@ class Database:
             extent = self._extents.setdefault(row.stream.id, _Extent(row.first, row.first, 0))
             if row.stream.keeps_newest_only:
                 extent.first, extent.held_bytes = row.first, 0
+                self._pasts[row.stream.id] = row.origins
             self._schemas[row.stream.id] = row.stream.schema
             extent.next_offset = row.next_offset
             extent.held_bytes += row.size

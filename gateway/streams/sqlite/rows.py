@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,9 +15,9 @@ from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.page import PAGE_BYTES, Page, joins
 from gateway.streams.run import Origin, Run
+from gateway.streams.sqlite.origins import pack
 from gateway.streams.stream import Stream
 
-_ORIGIN: Final = struct.Struct("<QQQQ")
 _LAST_OFFSET: Final = 2**63 - 1
 
 INSERT_MESSAGE: Final = (
@@ -55,8 +54,7 @@ class MessageRow:
 
     def values(self, stored_ns: int, large_id: int | None = None) -> tuple[object, ...]:
         """For :data:`INSERT_MESSAGE`; a large message is named by its id in ``large_messages``."""
-        origins = b"".join([_ORIGIN.pack(*origin) for origin in self.origins]) or None
-        head = (self.stream.id, self.first, self.count, self.size, stored_ns, origins)
+        head = (self.stream.id, self.first, self.count, self.size, stored_ns, pack(self.origins))
         run = self.content
         if isinstance(run, LargeMessage):
             return (*head, 0, 1, None, large_id)
@@ -146,16 +144,6 @@ def read_newest(connection: sqlite3.Connection, stream: Stream, transfers: Trans
         return None
     [entry] = read_entries(connection, stream, first, _LAST_OFFSET, 0, transfers)
     return entry
-
-
-def read_origins(connection: sqlite3.Connection, stream: Stream) -> Iterator[Origin]:
-    """Who published what is held of a stream, oldest first."""
-    rows: Sequence[tuple[bytes]] = connection.execute(
-        "SELECT origins FROM messages WHERE stream = ? AND origins IS NOT NULL ORDER BY first", (stream.id,)
-    ).fetchall()
-    for (packed,) in rows:
-        for values in _ORIGIN.iter_unpack(packed):
-            yield Origin(*values)
 
 
 def _read_large(

@@ -19,7 +19,8 @@ from gateway.streams.sqlite.changes import Advance, Append, Discard, StageChunk
 from gateway.streams.sqlite.consumers import read_marks, read_units
 from gateway.streams.sqlite.database import Database
 from gateway.streams.sqlite.lock import FileLock
-from gateway.streams.sqlite.rows import read_entries, read_newest, read_origins
+from gateway.streams.sqlite.origins import read_origins
+from gateway.streams.sqlite.rows import read_entries, read_newest
 from gateway.streams.sqlite.schema import connect_reader
 from gateway.streams.sqlite.writer import Writer
 from gateway.streams.state import patch_of

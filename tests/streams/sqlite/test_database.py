@@ -14,8 +14,10 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import TransferNumbers
+from gateway.streams.run import Origin
 from gateway.streams.sqlite.changes import Append, Change, Discard
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
+from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries
 from gateway.streams.sqlite.schema import connect
 from gateway.streams.stream import Stream
@@ -101,6 +103,31 @@ def test_of_a_state_only_the_newest_is_kept(path: Path) -> None:
             pass
     assert read(path, stream) == [3]
     assert (counted(path, "messages"), counted(path, "large_messages"), counted(path, "chunks")) == (1, 0, 0)
+
+
+def test_of_a_state_it_is_known_who_published_the_versions_before(path: Path) -> None:
+    """A publisher may still ask, also after the file was opened again, and whatever failed meanwhile."""
+    stream = stream_of(kind=Kind.STATE)
+
+    def publish(producer: int, sequence: int) -> Change:
+        return append_run(stream, [None], Origin(stream.next_offset, 1, producer, sequence))
+
+    with opened(path) as database:
+        done(database, publish(7, 1))
+        done(database, publish(7, 2), publish(8, 1))
+    with opened(path) as database:
+        with full_disk(database):
+            run = append_run(stream, [60_000], Origin(stream.next_offset, 60_000, 8, 2))
+            [failed] = database.commit([run], NOW_NS)
+            assert isinstance(failed, StoreFailed)
+        stream.take_back(run.entry)
+        done(database, publish(8, 2))
+        done(database, append_run(stream, [None]))
+        done(database, publish(7, 3))
+    connection = connect(path)
+    assert list(read_origins(connection, stream)) == [Origin(0, 2, 7, 1), Origin(2, 2, 8, 1), Origin(5, 1, 7, 3)]
+    connection.close()
+    assert read(path, stream) == [5]
 
 
 def test_a_large_message_is_not_there_before_its_end(path: Path) -> None:

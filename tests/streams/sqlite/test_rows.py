@@ -16,6 +16,7 @@ from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.page import PAGE_BYTES
 from gateway.streams.run import Origin, Run
+from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import (
     INSERT_CHUNK,
     INSERT_LARGE,
@@ -25,7 +26,6 @@ from gateway.streams.sqlite.rows import (
     large_values,
     read_entries,
     read_newest,
-    read_origins,
     rows_of,
 )
 from gateway.streams.sqlite.schema import TABLES, connect
