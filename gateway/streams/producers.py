@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from operator import attrgetter
 from typing import Final, Protocol
 
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.wire import PRODUCER_KEPT_S
+from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
 
 WINDOW_RANGES: Final = 1024
@@ -185,21 +186,22 @@ class Producers:
             window.holder = None
             self._leave(stream, window)
 
-    def restore(self, stream: Stream, producer: int, first: int, count: int, offset: int) -> None:
-        """What a store remembers: messages were accepted before this gateway started. In the order of the offsets.
+    def restore(self, stream: Stream, origins: Iterable[Origin]) -> None:
+        """What a store remembers: messages were accepted before this gateway started.
 
         Args:
-            first: sequence of the first message.
-            count: how many messages.
-            offset: of the first.
+            origins: of one stream, in the order of the offsets. There may be as many as messages.
         """
-        window = self._windows.get((stream, producer))
-        if window is None:
-            window = self._windows[stream, producer] = Window(producer, first)
-        if first >= window.next_sequence:
-            window.accept(first, count, offset)
-        if window.holder is None:
-            self._leave(stream, window)
+        windows: dict[int, Window] = {}
+        for first, count, producer, sequence in origins:
+            window = windows.get(producer)
+            if window is None:
+                window = windows[producer] = self._windows.setdefault((stream, producer), Window(producer, sequence))
+            if sequence >= window.next_sequence:
+                window.accept(sequence, count, first)
+        for window in windows.values():
+            if window.holder is None:
+                self._leave(stream, window)
 
     def _leave(self, stream: Stream, window: Window) -> None:
         self._forget_old()

@@ -11,6 +11,7 @@ from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import PRODUCER_KEPT_S as KEPT_S
 from gateway.streams.producers import MAX_ABSENT, WINDOW_RANGES, Producers, Window
+from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
 
 
@@ -218,9 +219,9 @@ def test_of_those_that_are_away_the_oldest_is_forgotten_past_the_bound() -> None
 
 def test_what_a_store_remembers_is_known_after_a_restart() -> None:
     producers, events = Producers(Seconds()), stream()
-    producers.restore(events, 7, 5, 3, 100)
-    producers.restore(events, 7, 8, 1, 110)
-    producers.restore(events, 7, 8, 1, 110)  # a store may say it twice
+    later = Origin(110, 1, 7, 8)
+    producers.restore(events, [Origin(100, 3, 7, 5), Origin(103, 1, 9, 1), later, later])  # a store may say it twice
+    assert producers.attach(events, 9, 2, Route()).offset_of(1, 1) == 103
     window = producers.attach(events, 7, 7, Route())
     assert (window.offset_of(5, 1), window.offset_of(7, 1), window.offset_of(8, 1)) == (100, 102, 110)
     assert window.offset_of(9, 1) is None
@@ -231,7 +232,7 @@ def test_what_was_restored_is_forgotten_as_if_its_producer_had_just_left() -> No
     seconds = Seconds()
     producers = Producers(seconds)
     seconds.now_s = 50.0
-    producers.restore(stream(), 7, 5, 3, 100)
+    producers.restore(stream(), [Origin(100, 3, 7, 5)])
     seconds.now_s = 50.0 + KEPT_S - 1
     come_by(producers)
     assert len(producers) == 1 + 1

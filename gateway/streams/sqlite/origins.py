@@ -25,9 +25,9 @@ def pack(origins: Iterable[Origin]) -> bytes | None:
     return b"".join([_ORIGIN.pack(*origin) for origin in origins]) or None
 
 
-def unpack(packed: bytes | None) -> list[Origin]:
-    """What :func:`pack` was given."""
-    return [Origin(*values) for values in _ORIGIN.iter_unpack(packed or b"")]
+def unpack(packed: bytes) -> Iterator[Origin]:
+    """What :func:`pack` was given; several of its results may stand one behind the other."""
+    return map(Origin._make, _ORIGIN.iter_unpack(packed))
 
 
 def read_origins(connection: sqlite3.Connection, stream: Stream) -> Iterator[Origin]:
@@ -35,8 +35,7 @@ def read_origins(connection: sqlite3.Connection, stream: Stream) -> Iterator[Ori
     rows: Sequence[tuple[bytes]] = connection.execute(
         "SELECT origins FROM messages WHERE stream = ? AND origins IS NOT NULL ORDER BY first", (stream.id,)
     ).fetchall()
-    for (packed,) in rows:
-        yield from unpack(packed)
+    return unpack(b"".join([packed for (packed,) in rows]))
 
 
 def continued(past: Sequence[Origin], origins: Iterable[Origin]) -> list[Origin]:

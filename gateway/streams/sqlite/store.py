@@ -86,8 +86,7 @@ class SqliteStreamStore:
             if stream.kind is Kind.STATE:
                 newest = read_newest(self._reader, stream, transfers)
                 stream.newest = newest.newest() if isinstance(newest, Run) else newest
-            for origin in read_origins(self._reader, stream):
-                producers.restore(stream, origin.producer, origin.sequence, origin.count, origin.first)
+            producers.restore(stream, read_origins(self._reader, stream))
             restored.append(stream)
         self._writer.start(restored)
 
