@@ -231,7 +231,7 @@ class Decoding:
         assert plan is not None
         if len(self._transfers) >= self._max_transfers:
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"more than {self._max_transfers} large messages under way")
-        if arrival.frame.extensions is not None and arrival.frame.extensions.resuming:
+        if arrival.frame.resuming:
             transfer = self._unfinished.take(arrival)
             assert isinstance(transfer, Transfer)
             transfer.owner, transfer.arrival, transfer.destination = self, arrival, destination

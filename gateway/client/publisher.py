@@ -170,9 +170,9 @@ class Publisher:
         """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
         refusal = RequestRefused(error.code, error.message)
         draining = error.code == Code.DRAINING
-        if error.sequence is None and draining:
-            return  # what waits for the stream to be opened waits for the next connection
         if error.sequence is None:
+            if draining:
+                return  # what waits for the stream to be opened waits for the next connection
             lane = self._lanes.get(alias.name)
             if lane is not None:
                 lane.forget(alias)

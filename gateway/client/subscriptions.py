@@ -190,7 +190,7 @@ class Subscriptions:
 
     def goes_on(self, route: Route, frame: DataFrame) -> None:
         """A message of a stream has come while there are some that were cut."""
-        if route.kind is Kind.STATE and not (frame.extensions is not None and frame.extensions.resuming):
+        if route.kind is Kind.STATE and not frame.resuming:
             self.unfinished.forget(route.stream)
 
     def gap_received(self, message: memoryview, frame: Frame) -> None:

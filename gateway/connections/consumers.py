@@ -98,8 +98,7 @@ class ConsumerFanout:
     @property
     def delivered_messages(self) -> int:
         """See :class:`~gateway.connections.distributor.Distributor`."""
-        tally = self.tally
-        return tally.delivered + tally.redelivered
+        return self.tally.deliveries
 
     @property
     def tally(self) -> Tally:

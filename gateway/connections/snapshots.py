@@ -203,12 +203,14 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     work = 0
     for stream in list(core.streams):
         fanout = core.hub.fanout_of(stream)
-        counts = stream.next_offset, stream.published_bytes, fanout.delivered_messages
-        kinds[stream.kind] = [so_far + more for so_far, more in zip(kinds[stream.kind], (1, *counts), strict=True)]
         work += 1
         if isinstance(fanout, ConsumerFanout):
-            _count_consumers(fanout, sums)
+            deliveries = _count_consumers(fanout, sums)
             work += fanout.receivers
+        else:
+            deliveries = fanout.delivered_messages
+        counts = stream.next_offset, stream.published_bytes, deliveries
+        kinds[stream.kind] = [so_far + more for so_far, more in zip(kinds[stream.kind], (1, *counts), strict=True)]
         if work >= STEP:
             work = 0
             yield
@@ -263,7 +265,8 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         sums["dropped"] += connection.outbox.dropped
 
 
-def _count_consumers(fanout: ConsumerFanout, sums: Counter[str]) -> None:
+def _count_consumers(fanout: ConsumerFanout, sums: Counter[str]) -> int:
+    """Adds up the consumers of a stream; what was delivered to them."""
     present, absent, pending = _standing(fanout)
     tally = fanout.tally
     sums["present"] += present
@@ -273,6 +276,7 @@ def _count_consumers(fanout: ConsumerFanout, sums: Counter[str]) -> None:
     sums["redelivered"] += tally.redelivered
     sums["expired"] += tally.expired
     sums["dead_lettered"] += tally.dead_lettered
+    return tally.deliveries
 
 
 def _standing(fanout: ConsumerFanout) -> tuple[int, int, int]:

@@ -27,6 +27,11 @@ class Tally(NamedTuple):
     dead_lettered: int = 0
     """Delivered, or kept, in vain."""
 
+    @property
+    def deliveries(self) -> int:
+        """All of them."""
+        return self.delivered + self.redelivered
+
     def plus(self, consumers: Collection[Counting]) -> Tally:
         """With what these have counted. Column by column: there may be thousands, and a scrape asks all of them."""
         return Tally(

@@ -145,17 +145,14 @@ class Run:
             yield single
             return
         data = memoryview(self.buffers[0])
-        offset, at = self.first, 0
-        while at < self.size:
-            frame_bytes, opcode, _, _ = FRAME_START.unpack_from(data, at)
-            count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if opcode == Opcode.BATCH else 1
-            end = (at + frame_bytes + 7) & -8
+        offset = self.first
+        for at, end, count in self._places():
             single = Run(self.source, offset, count, (bytes(data[at:end]),), end - at, 0, count)
             if self.identity is not None:
                 producer, sequence = self.identity
                 single.identity = Identity(producer, sequence + offset - self.first)
             yield single
-            offset, at = offset + count, end
+            offset += count
 
     def part(self, first: int, last: int) -> Run:
         """The frames that hold the offsets ``first .. last``, as a run of its own over the same bytes.
@@ -168,19 +165,27 @@ class Run:
         """
         if not self.last_at or (first <= self.first and last >= self.last):
             return Run(self.source, self.first, self.count, self.buffers, self.size, self.last_at, self.last_count)
-        data = self.buffers[0]
-        offset, at = self.first, 0
+        offset = self.first
         start, start_offset = -1, 0
-        while at < self.size and offset <= last:
-            frame_bytes, opcode, _, _ = FRAME_START.unpack_from(data, at)
-            count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if opcode == Opcode.BATCH else 1
+        for at, end, count in self._places():  # noqa: B007 - where it ends is needed behind the loop
             offset += count
             if start < 0 and offset > first:
                 start, start_offset = at, offset - count
-            last_at, last_count = at, count
-            at = (at + frame_bytes + 7) & -8
-        cut = (memoryview(data)[start:at],)
-        return Run(self.source, start_offset, offset - start_offset, cut, at - start, last_at - start, last_count)
+            if offset > last:
+                break
+        cut = (memoryview(self.buffers[0])[start:end],)
+        return Run(self.source, start_offset, offset - start_offset, cut, end - start, at - start, count)
+
+    def _places(self) -> Iterator[tuple[int, int, int]]:
+        """Of each frame in the one buffer its start, its end with its padding, and how many messages it holds."""
+        data = self.buffers[0]
+        at = 0
+        while at < self.size:
+            frame_bytes, opcode, _, _ = FRAME_START.unpack_from(data, at)
+            count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if opcode == Opcode.BATCH else 1
+            end = (at + frame_bytes + 7) & -8
+            yield at, end, count
+            at = end
 
 
 def _unpin(buffer: Buffer) -> Buffer:

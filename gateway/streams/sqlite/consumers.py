@@ -86,7 +86,9 @@ def read_units(
     Args:
         transfers: numbers for large messages.
     """
-    origins = _Origins(read_origins(connection, stream))
+    if first >= stream.next_offset:
+        return
+    origins = _Origins(read_origins(connection, stream, first))
     while first < stream.next_offset:
         entries = read_entries(connection, stream, first, stream.next_offset - 1, READ_BYTES, transfers)
         if not entries:

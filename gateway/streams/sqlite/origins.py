@@ -30,10 +30,15 @@ def unpack(packed: bytes) -> Iterator[Origin]:
     return map(Origin._make, _ORIGIN.iter_unpack(packed))
 
 
-def read_origins(connection: sqlite3.Connection, stream: Stream) -> Iterator[Origin]:
-    """Who published what is held of a stream, and what of a state was held before; oldest first."""
+def read_origins(connection: sqlite3.Connection, stream: Stream, since: int = 0) -> Iterator[Origin]:
+    """Who published what is held of a stream, and what of a state was held before; oldest first.
+
+    Args:
+        since: the first offset of which it has to be known; a row that holds it may begin before.
+    """
     rows: Sequence[tuple[bytes]] = connection.execute(
-        "SELECT origins FROM messages WHERE stream = ? AND origins IS NOT NULL ORDER BY first", (stream.id,)
+        "SELECT origins FROM messages WHERE stream = ? AND first + count > ? AND origins IS NOT NULL ORDER BY first",
+        (stream.id, since),
     ).fetchall()
     return unpack(b"".join([packed for (packed,) in rows]))
 

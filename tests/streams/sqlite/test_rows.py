@@ -141,7 +141,15 @@ def test_the_newest_is_the_last_row(connection: sqlite3.Connection) -> None:
 
 def test_who_published_is_kept(connection: sqlite3.Connection) -> None:
     later = Origin(4, 1, 5, 6)
-    runs = [(0, ORIGIN), (3, None), (4, later)]
-    insert(connection, list(rows_of([(STREAM, run_of(n, [None], STREAM), origin) for n, origin in runs])))
+    runs: list[tuple[int, list[int | None], Origin | None]] = [
+        (0, [None] * 3, ORIGIN),
+        (3, [None], None),
+        (4, [None], later),
+    ]
+    insert(connection, list(rows_of([(STREAM, run_of(n, said, STREAM), origin) for n, said, origin in runs])))
     assert list(read_origins(connection, STREAM)) == [ORIGIN, later]
     assert list(read_origins(connection, OTHER)) == []
+    newest = Origin(5, 1, 5, 7)
+    insert(connection, list(rows_of([(STREAM, run_of(5, [None], STREAM), newest)])))
+    assert list(read_origins(connection, STREAM, since=4)) == [ORIGIN, later, newest], "the row with 4 begins at 0"
+    assert list(read_origins(connection, STREAM, since=5)) == [newest]
