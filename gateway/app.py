@@ -11,7 +11,7 @@ from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.connections.core import Core
 from gateway.connections.ports import AllowAll, Clock, StreamStore
-from gateway.connections.sampled_policy import SampledPolicy
+from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.streams.memory_store import MemoryStreamStore

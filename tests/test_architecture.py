@@ -24,10 +24,10 @@ WITHOUT_TESTS = {
     "gateway/protocol/limits.py": "default values, exercised by whoever checks a length",
     "gateway/protocol/wire.py": "numbers of the wire, pinned byte by byte by the golden vectors",
     "gateway/protocol/codecs/abc.py": "interfaces only",
-    "gateway/connections/distributor.py": "interfaces only",
+    "gateway/connections/fanout/fanout.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
-    "gateway/connections/steward.py": "interfaces only",
-    "gateway/connections/surroundings.py": "what consumers are given, nothing runs",
+    "gateway/connections/consumers/steward.py": "interfaces only",
+    "gateway/connections/consumers/context.py": "what consumers are given, nothing runs",
 }
 """Modules that need no test module of their own, and why."""
 

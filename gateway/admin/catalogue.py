@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 
 from gateway.admin.query import integer_of
 from gateway.connections.core import Core
-from gateway.connections.session import Session
+from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
     STEP,
     ConnectionSnapshot,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gateway.connections.recode import frame_of, last_record
+from gateway.connections.fanout.recode import frame_of, last_record
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.encoding import PLAIN
 from gateway.protocol.meta import parse_meta

@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 from gateway.admin.npy import NpyHeader, parse_header
 from gateway.admin.query import kind_of
 from gateway.connections.core import Core
-from gateway.connections.local import LocalConnection
-from gateway.connections.publication import Outcome, Publication, Receipt
+from gateway.connections.sessions.local import LocalConnection
+from gateway.connections.sessions.publication import Outcome, Publication, PublishReceipt
 from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.names import check_stream_name
@@ -56,7 +56,7 @@ class Upload:
         except ClientDisconnect:
             # Nobody is there to read it.
             return Response(status_code=400)
-        if not isinstance(outcome, Receipt):
+        if not isinstance(outcome, PublishReceipt):
             raise outcome
         return JSONResponse(
             {

@@ -4,16 +4,16 @@ from gateway.client import sync
 from gateway.client.client import Client
 from gateway.client.connecting import Connecting, connect
 from gateway.client.core import ClientState
-from gateway.client.inbox import Inbox, Request
-from gateway.client.message import Message
+from gateway.client.messages.message import Message
+from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.notice import Notice
 from gateway.client.options import Backoff, Options
-from gateway.client.question import RequestFailed
-from gateway.client.record_batch import RecordBatch
-from gateway.client.reply_stream import ReplyStream
-from gateway.client.result import TransmissionResult
-from gateway.client.standing import Gap
-from gateway.client.subscription import BatchIterator, Subscription, SubscriptionStats
+from gateway.client.requests.inbox import Inbox, Request
+from gateway.client.requests.pending_request import RequestFailed
+from gateway.client.requests.reply_stream import ReplyStream
+from gateway.client.sending.result import TransmissionResult
+from gateway.client.subscribing.subscription import BatchIterator, Subscription, SubscriptionStats
+from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 

@@ -7,18 +7,18 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.client.batcher import Batcher
-from gateway.client.codec_choice import AUTO
-from gateway.client.content import Headers
 from gateway.client.core import ClientState, Core
-from gateway.client.declaration import SchemaLike
-from gateway.client.inbox import Inbox
-from gateway.client.message import Message
+from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress, Report
-from gateway.client.reply_stream import ReplyStream
-from gateway.client.result import TransmissionResult
-from gateway.client.standing import Gap
-from gateway.client.subscription import Start, StreamProgress, Subscription
+from gateway.client.requests.inbox import Inbox
+from gateway.client.requests.reply_stream import ReplyStream
+from gateway.client.sending.batcher import Batcher
+from gateway.client.sending.codec_choice import AUTO
+from gateway.client.sending.content import Headers
+from gateway.client.sending.declaration import SchemaLike
+from gateway.client.sending.result import TransmissionResult
+from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription
+from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 

@@ -12,23 +12,23 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from gateway.client.answering import Answering
-from gateway.client.batcher import Batcher
-from gateway.client.greeting import open_session
-from gateway.client.incoming import Incoming
-from gateway.client.intake import Intake
-from gateway.client.notice_board import NoticeBoard
+from gateway.client.inbound_dispatcher import InboundDispatcher
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.notice_callback import NoticeCallback
 from gateway.client.options import Options, Report
-from gateway.client.outlet import Outlet
-from gateway.client.publisher import Publisher
-from gateway.client.reconnect import Reconnector
 from gateway.client.report import Reporter
-from gateway.client.requests import Requests
-from gateway.client.session import Handlers, Session
-from gateway.client.socket import Lost
-from gateway.client.standing import Gap
-from gateway.client.subscription import Start, StreamProgress, Subscription
-from gateway.client.subscriptions import Subscriptions
+from gateway.client.requests.requester import Requester
+from gateway.client.requests.responder import Responder
+from gateway.client.sending.batcher import Batcher
+from gateway.client.sending.publisher import Publisher
+from gateway.client.sending.send_context import SendContext
+from gateway.client.session.greeting import open_session
+from gateway.client.session.reconnect import Reconnector
+from gateway.client.session.session import Handlers, Session
+from gateway.client.session.socket import Lost
+from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription
+from gateway.client.subscribing.subscription_position import Gap
+from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import Authenticate, Authenticated, Credits, Error
 from gateway.protocol.views import View
@@ -61,17 +61,17 @@ class Core:
         self.options = options
         self.state = ClientState.CONNECTING
         self.report = Reporter(options.on_error)
-        self.outlet = Outlet(Intake(self._read), self.report)
+        self.outlet = SendContext(ReadFlowControl(self._read), self.report)
         self.publisher = Publisher(self.outlet, self.now_ns)
         self.subscriptions = Subscriptions(self.outlet)
-        self.requests = Requests(self.outlet, self.now_ns)
-        self.answering = Answering(self.outlet, self.now_ns)
-        self.notices = NoticeBoard(options.on_notice, self.report)
+        self.requests = Requester(self.outlet, self.now_ns)
+        self.answering = Responder(self.outlet, self.now_ns)
+        self.notices = NoticeCallback(options.on_notice, self.report)
         self._client_id = options.client_id
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
         )
-        self._incoming: Incoming | None = None
+        self._incoming: InboundDispatcher | None = None
         self._attached_s = 0.0
         self._clock_offset_ns = 0
         self._reopening: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class Core:
             batcher: where ``publish_nowait`` collects.
 
         Raises:
-            See :func:`gateway.client.greeting.open_session`.
+            See :func:`gateway.client.session.greeting.open_session`.
         """
         self.publisher.collect_from(batcher)
         try:
@@ -175,10 +175,10 @@ class Core:
     # What a session tells.
 
     def welcomed(self, session: Session) -> Handlers:
-        """See :class:`gateway.client.session.SessionEvents`."""
+        """See :class:`gateway.client.session.session.SessionEvents`."""
         self._client_id = session.welcome.client_id
         self._attached_s = time.monotonic()
-        self._incoming = Incoming(
+        self._incoming = InboundDispatcher(
             session,
             self.outlet,
             self.publisher,
@@ -197,20 +197,20 @@ class Core:
         return self._incoming.handlers()
 
     def refused(self, error: Error) -> None:
-        """See :class:`gateway.client.session.SessionEvents`."""
+        """See :class:`gateway.client.session.session.SessionEvents`."""
         if self._incoming is not None:
             self._incoming.refused(error)
 
     def reported(self, error: Exception) -> None:
-        """See :class:`gateway.client.session.SessionEvents`."""
+        """See :class:`gateway.client.session.session.SessionEvents`."""
         self.report(error)
 
     def writing_resumed(self) -> None:
-        """See :class:`gateway.client.session.SessionEvents`."""
+        """See :class:`gateway.client.session.session.SessionEvents`."""
         self.publisher.flush()
 
     def session_lost(self, session: Session, lost: Lost) -> None:
-        """See :class:`gateway.client.session.SessionEvents`."""
+        """See :class:`gateway.client.session.session.SessionEvents`."""
         if session is not self.outlet.session:
             return
         self.now_ns()  # keeps this session's clock

@@ -6,28 +6,28 @@ import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from gateway.connections.bounds import check_positive
-from gateway.connections.commit_gate import CommitGate
-from gateway.connections.connection import Connection, DeliverySettings
-from gateway.connections.consumer_settings import ConsumerSettings
-from gateway.connections.dead_letters import DeadLetters
-from gateway.connections.dispatcher import Dispatcher, close_for, drained
-from gateway.connections.formats import Format
-from gateway.connections.greeting import Greeter
-from gateway.connections.heartbeat import Heartbeat
-from gateway.connections.hub import Hub
-from gateway.connections.intake import Intake
-from gateway.connections.notices import Notices
-from gateway.connections.outstanding import RequestSettings
-from gateway.connections.patching import Patching
-from gateway.connections.pool import Pool
+from gateway.connections.consumers.context import ConsumerContext
+from gateway.connections.consumers.dead_letters import DeadLetters
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.dispatcher import Dispatcher, drained
+from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.hub.hub import Hub
+from gateway.connections.inbound.chunked_uploads import ChunkedUploads
+from gateway.connections.inbound.commit_gate import CommitGate
+from gateway.connections.inbound.partial_uploads import PartialUploads
+from gateway.connections.inbound.router import Router
+from gateway.connections.outbound.connection import Connection, DeliverySettings
+from gateway.connections.outbound.formats import Format
 from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
-from gateway.connections.requests import Requests
-from gateway.connections.router import Router
-from gateway.connections.session import Session
-from gateway.connections.subscriptions import Subscriptions
-from gateway.connections.surroundings import Surroundings
-from gateway.connections.unfinished import Unfinished
+from gateway.connections.requests.requests import Requests
+from gateway.connections.sessions.greeting import Greeter
+from gateway.connections.sessions.heartbeat import Heartbeat
+from gateway.connections.sessions.notices import Notices
+from gateway.connections.sessions.outstanding_requests import RequestSettings
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.connections.subscribe_handler import SubscribeHandler
+from gateway.connections.validation import check_positive
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.limits import Limits
@@ -114,7 +114,7 @@ class Core:
         store.restore(self.streams, transfers, self.producers)
         self._dead_letters = DeadLetters(self, workers)
         notices = Notices(self.pool, clock)
-        surroundings = Surroundings(
+        surroundings = ConsumerContext(
             settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters
         )
         self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers, surroundings)
@@ -123,11 +123,11 @@ class Core:
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
-        patching = Patching(workers, transfers)
-        self._unfinished = Unfinished(limits, clock, settings.transfer_timeout_s, self.gate)
-        self._intake = Intake(limits, self._unfinished, self.gate, transfers, patching)
+        patching = PatchMerger(workers, transfers)
+        self._unfinished = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
+        self._intake = ChunkedUploads(limits, self._unfinished, self.gate, transfers, patching)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub, self._intake, clock)
-        self._subscriptions = Subscriptions(
+        self._subscriptions = SubscribeHandler(
             limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._unfinished
         )
         self.dispatcher = Dispatcher(
@@ -153,7 +153,7 @@ class Core:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
         elif self.pool.full:
             problem = f"the gateway has max_connections={self.pool.max_connections} already; try again later"
-            close_for(connection, ProtocolViolation(Code.TOO_MANY_CONNECTIONS, problem))
+            connection.fail(ProtocolViolation(Code.TOO_MANY_CONNECTIONS, problem))
         else:
             self.pool.add(session)
         return session

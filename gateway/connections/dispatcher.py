@@ -8,20 +8,19 @@ from __future__ import annotations
 
 import logging
 
-from gateway.connections.connection import Connection
-from gateway.connections.greeting import Greeter
-from gateway.connections.intake import Intake
+from gateway.connections.inbound.chunked_uploads import ChunkedUploads
+from gateway.connections.inbound.router import InboundMessage, Router
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
-from gateway.connections.requests import Requests
-from gateway.connections.router import Incoming, Router
-from gateway.connections.session import Session
-from gateway.connections.subscriptions import Subscriptions
-from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
+from gateway.connections.requests.requests import Requests
+from gateway.connections.sessions.greeting import Greeter
+from gateway.connections.sessions.session import Session
+from gateway.connections.subscribe_handler import SubscribeHandler
+from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, frame_at
 from gateway.protocol.messages import (
     Account,
     Authenticate,
-    Error,
     Hello,
     Open,
     Refresh,
@@ -37,8 +36,6 @@ from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 logger = logging.getLogger(__name__)
 
 _MESSAGE = int(Opcode.MESSAGE)
-_MAX_REASON_BYTES = 120
-"""A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
 
 
 class Dispatcher:
@@ -56,9 +53,9 @@ class Dispatcher:
     def __init__(
         self,
         router: Router,
-        intake: Intake,
+        intake: ChunkedUploads,
         requests: Requests,
-        subscriptions: Subscriptions,
+        subscriptions: SubscribeHandler,
         greeter: Greeter,
         clock: Clock,
     ) -> None:
@@ -74,7 +71,7 @@ class Dispatcher:
         connection = session.connection
         connection.heard = True
         try:
-            incoming = Incoming(data)
+            incoming = InboundMessage(data)
             size = incoming.size
             if size % ALIGNMENT or not size:
                 problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
@@ -90,10 +87,10 @@ class Dispatcher:
                 self._receive_frame(session, incoming, frame)
                 at = (frame.end + 7) & -8
         except ProtocolViolation as violation:
-            close_for(connection, violation)
+            connection.fail(violation)
         except Exception:
             logger.exception("message of %d bytes from %s failed", len(data), connection.client_id or "a new client")
-            close_for(connection, RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+            connection.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
 
     def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
         """Handle one message that came as text (spec section 14)."""
@@ -110,17 +107,17 @@ class Dispatcher:
                 advance(Role.CLIENT, connection.state, message.opcode)
                 self._answer(session, message)
         except ProtocolViolation as violation:
-            close_for(connection, violation)
+            connection.fail(violation)
 
     def open(self, session: Session, request: Open) -> None:
         """Open an alias for a connection that does not send OPEN itself.
 
         Raises:
-            RequestRefused: see :meth:`Subscriptions.open`.
+            RequestRefused: see :meth:`SubscribeHandler.open`.
         """
         self._subscriptions.open(session, request)
 
-    def _receive_frame(self, session: Session, incoming: Incoming, frame: Frame) -> None:
+    def _receive_frame(self, session: Session, incoming: InboundMessage, frame: Frame) -> None:
         connection = session.connection
         try:
             advance(Role.CLIENT, connection.state, frame.opcode)
@@ -190,15 +187,6 @@ class Dispatcher:
     def _pong(self, connection: Connection, ping: Ping) -> None:
         now_ns = self._clock.time_ns()
         connection.send(Pong(ping.t0, now_ns, self._clock.time_ns()))
-
-
-def close_for(connection: Connection, error: PeerError) -> None:
-    """Close a connection for what its peer did: ERROR for the client's program, the close code for its transport."""
-    if connection.closed:
-        return
-    connection.send(Error.of(error))
-    code = Code.INTERNAL_ERROR if error.code == Code.INTERNAL else error.code
-    connection.close(code, error.message.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
 
 
 def drained(session: Session) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.connections.consumers import ConsumerFanout
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.core import Core
-from gateway.connections.session import Session
-from gateway.connections.views import ViewCounts
+from gateway.connections.hub.views import ViewCounts
+from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind

@@ -7,10 +7,10 @@ import logging
 import socket
 
 from gateway.connections.core import Core
-from gateway.connections.formats import BinaryFormat, Format
-from gateway.connections.session import Session
-from gateway.connections.text_bridge import TextBridge
-from gateway.connections.text_format import TextFormat
+from gateway.connections.outbound.formats import BinaryFormat, Format
+from gateway.connections.sessions.session import Session
+from gateway.connections.text.bridge import TextBridge
+from gateway.connections.text.format import TextFormat
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.frame_reader import BUFFER_BYTES

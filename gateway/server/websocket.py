@@ -18,7 +18,7 @@ from websockets.protocol import State as WebSocketState
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from gateway.connections.session import Session
+from gateway.connections.sessions.session import Session
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer, padded
 from gateway.server.frame_reader import Binary, Foreign, FrameReader
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from gateway.app import Gateway
-from gateway.connections.local import LocalConnection
-from gateway.connections.publication import Outcome, Receipt
+from gateway.connections.sessions.local import LocalConnection
+from gateway.connections.sessions.publication import Outcome, PublishReceipt
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.tensors import payload_buffers, spec_of
@@ -35,7 +35,7 @@ def loaded(data: bytes) -> Array:
     return array
 
 
-def publish(gateway: Gateway, stream: str, tensors: dict[str, Array], kind: Kind | None = None) -> Receipt:
+def publish(gateway: Gateway, stream: str, tensors: dict[str, Array], kind: Kind | None = None) -> PublishReceipt:
     """Publish from within the process."""
     outcomes: list[Outcome] = []
     connection = LocalConnection(gateway.core, client_type=ClientType.AGENT)
@@ -45,7 +45,7 @@ def publish(gateway: Gateway, stream: str, tensors: dict[str, Array], kind: Kind
     finally:
         connection.close()
     (receipt,) = outcomes
-    assert isinstance(receipt, Receipt), receipt
+    assert isinstance(receipt, PublishReceipt), receipt
     return receipt
 
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from gateway.client.arrival import Arrival
-from gateway.client.bases import Bases
-from gateway.client.decoding import Decoding
-from gateway.client.in_order import InOrder
-from gateway.client.intake import Intake
-from gateway.client.unfinished import Unfinished
+from gateway.client.decoding.decoding import Decoding
+from gateway.client.decoding.delta_bases import DeltaBases
+from gateway.client.decoding.in_order import InOrder
+from gateway.client.decoding.inbound_frame import InboundFrame
+from gateway.client.decoding.partial_transfers import PartialTransfers
+from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.ids import ClientId
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
@@ -45,17 +45,17 @@ class Noted:
     """A destination that notes what it gets."""
 
     order: InOrder[Buffer] = field(default_factory=InOrder)
-    bases: Bases | None = None
+    bases: DeltaBases | None = None
     delivered: list[tuple[int, bytes]] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
     progress: list[tuple[int, int]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def deliver(self, arrival: Arrival, payload: Buffer) -> None:
+    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
         self.delivered.append((arrival.offset, bytes(payload)))
         self.changed.set()
 
-    def fail(self, error: Exception, arrival: Arrival | None) -> None:
+    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
         self.errors.append(error)
         self.changed.set()
 
@@ -75,14 +75,14 @@ class Wire:
     def __init__(self, max_message_bytes: int = 1 << 30, max_transfers: int = 4) -> None:
         self.reading: list[bool] = []
         self.resumed = asyncio.Event()
-        self.intake = Intake(self.read)
+        self.intake = ReadFlowControl(self.read)
         self.decoding = Decoding(
             WELCOME,
             self.intake,
             lambda: 99,
             max_message_bytes=max_message_bytes,
             max_transfers=max_transfers,
-            unfinished=Unfinished(),
+            unfinished=PartialTransfers(),
         )
 
     def read(self, reading: bool) -> None:
@@ -135,7 +135,7 @@ class Wire:
 
     def _receive(self, to: Noted, frame: list[Buffer]) -> None:
         message = memoryview(b"".join(frame))
-        arrival = Arrival(parse_data(message, next(iter_frames(message))), 1)
+        arrival = InboundFrame(parse_data(message, next(iter_frames(message))), 1)
         arrival.check()
         self.decoding.receive(arrival, to)
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from gateway.client.message_run import MessageRun
+from gateway.client.messages.message_run import MessageRun
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta, write_meta

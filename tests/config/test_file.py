@@ -10,8 +10,8 @@ import pytest
 
 from gateway.config import Settings
 from gateway.config.file import read_settings, settings_of, write_settings
-from gateway.connections.consumer_settings import ConsumerSettings
-from gateway.connections.outstanding import RequestSettings
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.errors import InvalidArgument
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability

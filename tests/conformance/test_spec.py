@@ -11,10 +11,10 @@ from typing import Any, get_args
 import orjson
 import pytest
 
-from gateway.connections.consumer_settings import ConsumerSettings
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
-from gateway.connections.credit import WINDOW_BYTES, WINDOW_MESSAGES
-from gateway.connections.outstanding import MAX_RELEASED, REQUEST_BYTES, RequestSettings
+from gateway.connections.sessions.credit_window import WINDOW_BYTES, WINDOW_MESSAGES
+from gateway.connections.sessions.outstanding_requests import MAX_RELEASED, REQUEST_BYTES, RequestSettings
 from gateway.errors import Code, action_of
 from gateway.protocol import wire
 from gateway.protocol.codecs import COMPRESSORS, FILTERS, NONE

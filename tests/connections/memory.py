@@ -10,14 +10,14 @@ from typing import Any, TypeVar
 
 import numpy.typing as npt
 
-from gateway.connections.connection import DeliverySettings
-from gateway.connections.consumer_settings import ConsumerSettings
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
-from gateway.connections.formats import BinaryFormat
-from gateway.connections.outstanding import RequestSettings
+from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.ports import AllowAll, DeliveryPolicy, Sample, StreamStore
-from gateway.connections.text_bridge import TextBridge
-from gateway.connections.text_format import TextFormat
+from gateway.connections.sessions.outstanding_requests import RequestSettings
+from gateway.connections.text.bridge import TextBridge
+from gateway.connections.text.format import TextFormat
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from gateway.connections.recode import codec_names
+from gateway.connections.fanout.recode import codec_names
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import Encoding, decode

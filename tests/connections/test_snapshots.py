@@ -8,8 +8,8 @@ from collections.abc import Generator
 import numpy as np
 import pytest
 
-from gateway.connections.connection import DeliverySettings
-from gateway.connections.consumer_settings import ConsumerSettings
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.outbound.connection import DeliverySettings
 from gateway.connections.snapshots import (
     STEP,
     ConsumersSnapshot,

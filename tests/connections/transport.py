@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.connections.session import Session
+from gateway.connections.sessions.session import Session
 from gateway.protocol.wire import Buffer
 
 

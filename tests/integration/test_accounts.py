@@ -12,10 +12,10 @@ import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Subscription, View, connect
-from gateway.client.message_run import MessageRun
+from gateway.client.messages.message_run import MessageRun
 from gateway.config import Settings
-from gateway.connections.connection import DeliverySettings
 from gateway.connections.core import CoreSettings
+from gateway.connections.outbound.connection import DeliverySettings
 from gateway.protocol.names import compile_pattern
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig, StreamRules

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from gateway.client import Backoff, Client, Subscription, connect
-from gateway.client.message import Message
+from gateway.client.messages.message import Message
 from gateway.errors import ConnectionClosed, ConnectionFailed
 from tests.integration.killed_gateway import KilledGateway
 from tests.integration.peer import until

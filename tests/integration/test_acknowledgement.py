@@ -13,7 +13,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Credits, Gap, Message, Notice, connect
 from gateway.config import Settings
-from gateway.connections.consumer_settings import ConsumerSettings
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.errors import Code
 from gateway.protocol.messages import Kind, Subscribe

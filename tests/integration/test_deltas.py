@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Subscription, connect
-from gateway.client.route import Route
+from gateway.client.subscribing.stream_sink import StreamSink
 from gateway.testing import running_gateway
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 
@@ -123,7 +123,7 @@ async def test_a_delta_whose_base_is_missing_is_reported_and_the_newest_asked_fo
     ):
         state, count = await warmed_up(publisher, messages, state, proxy)
         (route,) = subscriber._core.subscriptions._routes.values()
-        assert isinstance(route, Route)
+        assert isinstance(route, StreamSink)
         assert route.bases is not None
         route.bases.newest = None
         state, offset = await exchange(publisher, messages, state, 1)

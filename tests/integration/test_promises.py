@@ -32,9 +32,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Gap, Message, Subscription, connect
-from gateway.client.result import TransmissionResult
+from gateway.client.sending.result import TransmissionResult
 from gateway.config import Settings
-from gateway.connections.consumer_settings import ConsumerSettings
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.ids import ClientId
 from tests.integration.peer import until

@@ -15,7 +15,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.connecting import Connecting
-from gateway.client.subscription import Subscription
+from gateway.client.subscribing.subscription import Subscription
 from gateway.testing import running_gateway, running_gateway_process
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 

@@ -13,7 +13,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Message, Notice, Subscription, connect
 from gateway.config import Settings
-from gateway.connections.consumer_settings import ConsumerSettings
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.errors import Code
 from gateway.testing import running_gateway

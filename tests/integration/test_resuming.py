@@ -14,7 +14,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.connecting import Connecting
-from gateway.client.subscription import Subscription
+from gateway.client.subscribing.subscription import Subscription
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
 from gateway.protocol.names import compile_pattern

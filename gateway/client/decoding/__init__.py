@@ -1,0 +1,1 @@
+"""Payloads taken out of frames, in order."""

@@ -1,0 +1,160 @@
+"""Which part of the client takes which frame of a session (spec section 2)."""
+
+from __future__ import annotations
+
+from gateway.client.decoding.decoding import Decoding, Destination
+from gateway.client.decoding.inbound_frame import InboundFrame
+from gateway.client.messages.message_run import MessageRun
+from gateway.client.notice import Notice
+from gateway.client.notice_callback import NoticeCallback
+from gateway.client.requests.requester import Requester
+from gateway.client.requests.responder import RequestDestination, Responder
+from gateway.client.sending.publisher import Publisher
+from gateway.client.sending.send_context import SendContext
+from gateway.client.session.session import Handler, Handlers, Session
+from gateway.client.subscribing.subscriptions import Subscriptions
+from gateway.errors import RequestRefused
+from gateway.protocol import messages
+from gateway.protocol.data import parse_data
+from gateway.protocol.frames import Frame, body_of
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Error, Kind, StreamInfo
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.names import is_address
+from gateway.protocol.runs import FrameRun
+from gateway.protocol.session_body import parse_session
+from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Opcode
+
+
+class InboundDispatcher:
+    """What arrives on one session."""
+
+    def __init__(
+        self,
+        session: Session,
+        outlet: SendContext,
+        publisher: Publisher,
+        subscriptions: Subscriptions,
+        requests: Requester,
+        answering: Responder,
+        notices: NoticeCallback,
+        limits: Limits,
+    ) -> None:
+        self._session = session
+        self._outlet = outlet
+        self._publisher = publisher
+        self._subscriptions = subscriptions
+        self._requests = requests
+        self._answering = answering
+        self._notices = notices
+        self._inbox = RequestDestination(answering, session)
+        self._decoding = Decoding(
+            session.welcome,
+            outlet.intake,
+            session.now_ns,
+            max_message_bytes=limits.max_message_bytes,
+            max_transfers=limits.max_transfers,
+            unfinished=subscriptions.unfinished,
+        )
+
+    def handlers(self) -> Handlers:
+        """Who takes what."""
+        frames: dict[int, Handler] = {
+            Opcode.MESSAGE: self._message_received,
+            Opcode.BATCH: self._message_received,
+            Opcode.REQUEST: self._request_received,
+            Opcode.REPLY: self._reply_received,
+            Opcode.CHUNK: self._decoding.chunk_received,
+            Opcode.END: self._decoding.end_received,
+            Opcode.ABORT: self._decoding.abort_received,
+            Opcode.ACK: self._publisher.acked,
+            Opcode.RESUME: self._outlet.resumptions.received,
+            Opcode.CANCEL: self._answering.cancelled,
+            Opcode.GAP: self._subscriptions.gap_received,
+            Opcode.REPLAY: self._subscriptions.replay_received,
+            Opcode.STREAM: self._stream_received,
+            Opcode.NOTICE: self._notice_received,
+        }
+        return Handlers(frames, self._run_received)
+
+    def close(self) -> None:
+        """The session is over."""
+        self._subscriptions.cut(self._decoding.close())
+
+    def refused(self, error: Error) -> None:
+        """ERROR: tell whoever it answers (spec section 12.2)."""
+        alias = self._outlet.aliases.get(error.alias)
+        if self._requests.refused(error) or self._subscriptions.refused(error):
+            return
+        if alias is None:
+            self._outlet.report(RequestRefused(error.code, error.message))
+        elif is_address(alias.name):
+            self._requests.address_refused(error, alias)
+        else:
+            self._publisher.refused(error, alias)
+
+    def _message_received(self, message: memoryview, frame: Frame) -> None:
+        try:
+            data = parse_data(message, frame)
+        except RequestRefused as error:
+            # It named a stream before it went wrong, or parse_data would have raised ProtocolViolation.
+            stream, _, _ = DATA_ROUTE.unpack_from(message, frame.start + ROUTE_AT)
+            route = self._subscriptions.route(stream)
+            if route is None:
+                raise
+            route.fail(error, None)
+            return
+        destination = self._subscriptions.route(data.stream)
+        if destination is not None:
+            if len(self._subscriptions.unfinished):
+                self._subscriptions.goes_on(destination, data)
+            self._receive(InboundFrame(data, self._session.now_ns()), destination)
+
+    def _run_received(self, run: FrameRun) -> None:
+        """Messages of an ``event`` stream are taken at once.
+
+        Those of other kinds are not: their deltas refer to one of them, or a newer one takes its place, or each is
+        acknowledged.
+        """
+        route = self._subscriptions.route(run.stream)
+        if route is None:
+            return
+        try:
+            meta = parse_meta(run.meta) if route.kind is Kind.EVENT else None
+        except RequestRefused:
+            meta = None  # told of each
+        if meta is None or meta.payload_bytes != run.payload_bytes:
+            for frame in run.frames():
+                self._message_received(run.message, frame)
+            return
+        item = MessageRun(route.stream, route.kind, route.epoch, self._session.now_ns(), run, meta)
+        route.order.add_ready(lambda: route.deliver_run(item))
+
+    def _request_received(self, message: memoryview, frame: Frame) -> None:
+        self._receive(InboundFrame(parse_data(message, frame), self._session.now_ns()), self._inbox)
+
+    def _reply_received(self, message: memoryview, frame: Frame) -> None:
+        data = parse_data(message, frame)
+        destination = self._requests.reply_destination(data.offset)
+        if destination is not None:
+            self._receive(InboundFrame(data, self._session.now_ns()), destination)
+
+    def _receive(self, arrival: InboundFrame, destination: Destination) -> None:
+        try:
+            arrival.check()
+            self._decoding.receive(arrival, destination)
+        except RequestRefused as error:
+            destination.fail(error, arrival)
+
+    def _stream_received(self, message: memoryview, frame: Frame) -> None:
+        info = parse_session(frame.opcode, body_of(message, frame))
+        assert isinstance(info, StreamInfo)
+        self._subscriptions.stream_known(info)
+        alias = self._outlet.aliases.get(info.alias)
+        if alias is not None:
+            alias.answer(info)
+
+    def _notice_received(self, message: memoryview, frame: Frame) -> None:
+        notice = parse_session(frame.opcode, body_of(message, frame))
+        assert isinstance(notice, messages.Notice)
+        self._notices.received(Notice.of(notice))

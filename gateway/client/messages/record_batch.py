@@ -1,0 +1,187 @@
+"""What a subscriber receives many at a time: record batches, as views of the received bytes (spec section 5.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+
+from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle
+from gateway.client.messages.message import Acknowledged, Message, messages_like
+from gateway.errors import InvalidArgument
+from gateway.ids import Epoch, Offset, PeerId
+from gateway.protocol.extensions import Quantization
+from gateway.protocol.messages import Kind
+from gateway.protocol.quantization import dequantize
+from gateway.protocol.tensors import Array, TensorSpec, view_tensors
+from gateway.protocol.wire import Buffer
+
+
+class RecordBatch(Acknowledged):
+    """Many small messages of one stream that were packed or arrived together: one array (spec section 5.2).
+
+    It is acknowledged as one: by its own :meth:`ack`, or by those of all its records.
+
+    Attributes:
+        stream: the stream's name.
+        kind: the stream's delivery contract.
+        epoch: the stream's incarnation.
+        offset: of the first record; each next record has 1 more.
+        count: how many records there are, at least 1.
+        publisher: the sender's connection, as the gateway numbers them.
+        timestamp_ns: when the first record was published, Unix time in ns by the gateway's clock.
+        received_ns: when the batch arrived here, by the same clock.
+        quantization: as of a message; one for all records.
+    """
+
+    __slots__ = (
+        "_array",
+        "_payload",
+        "_spec",
+        "count",
+        "epoch",
+        "kind",
+        "offset",
+        "publisher",
+        "quantization",
+        "received_ns",
+        "stream",
+        "timestamp_ns",
+    )
+
+    def __init__(
+        self,
+        stream: str,
+        kind: Kind | None,
+        epoch: int,
+        offset: int,
+        count: int,
+        publisher: int,
+        timestamp_ns: int,
+        received_ns: int,
+        spec: TensorSpec,
+        payload: Buffer,
+    ) -> None:
+        self.receipt = None
+        self.stream = stream
+        self.kind = kind
+        self.epoch = Epoch(epoch)
+        self.offset = Offset(offset)
+        self.count = count
+        self.publisher = PeerId(publisher)
+        self.timestamp_ns = timestamp_ns
+        self.received_ns = received_ns
+        self.quantization: Quantization | None = None
+        self._spec = spec
+        self._payload = payload
+        self._array: Array | None = None
+
+    @classmethod
+    def of(cls, message: Message) -> RecordBatch:
+        """A message of one tensor as a batch of one record.
+
+        Raises:
+            InvalidArgument: it has no tensor, or several.
+        """
+        if len(message.specs) != 1:
+            raise InvalidArgument(f"{message!r} is no record: iterate over messages, not batches")
+        batch = cls(
+            message.stream,
+            message.kind,
+            message.epoch,
+            message.offset,
+            1,
+            message.publisher,
+            message.timestamp_ns,
+            message.received_ns,
+            message.specs[0],
+            message._payload,
+        )
+        batch.quantization = message.quantization
+        batch.receipt = message.receipt
+        return batch
+
+    @property
+    def array(self) -> Array:
+        """All records: shape ``(count, *shape)``, read-only, a view of the received buffer."""
+        if self._array is None:
+            (self._array,) = view_tensors((self._spec,), self._payload, count=self.count)
+        return self._array
+
+    def dequantized(self) -> Array:
+        """All records as the numbers that they stand for; see :meth:`Message.dequantized`."""
+        return self.array if self.quantization is None else dequantize(self.array, self.quantization)
+
+    def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, int, TensorSpec, Buffer]:
+        """The arguments that make a batch like this one; for the classes that add something to it."""
+        return (
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset,
+            self.count,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            self._spec,
+            self._payload,
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Size of all records together."""
+        return len(self._payload)
+
+    @property
+    def latency_s(self) -> float:
+        """From publishing the first record to arrival here, both by the gateway's clock; at least 0."""
+        return max(0, self.received_ns - self.timestamp_ns) / 1e9
+
+    def after(self, count: int) -> RecordBatch:
+        """The batch without its first ``count`` records, fewer than there are; a view of the same buffer."""
+        rest = RecordBatch(
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset + count,
+            self.count - count,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            self._spec,
+            memoryview(self._payload)[count * self._spec.nbytes :],
+        )
+        rest.quantization = self.quantization
+        return rest
+
+    def messages(self) -> Iterator[Message]:
+        """Each record as a message of its own."""
+        size = self._spec.nbytes
+        payload = memoryview(self._payload)
+        model = Message(
+            self.stream,
+            self.kind,
+            self.epoch,
+            self.offset,
+            self.publisher,
+            self.timestamp_ns,
+            self.received_ns,
+            None,
+            (self._spec,),
+            payload[:size],
+        )
+        model.quantization = self.quantization
+        records = messages_like(model, repeat(self.timestamp_ns, self.count), payload, size, size)
+        batch = self.receipt
+        return _with_receipts(records, batch) if isinstance(batch, AckHandle) else records
+
+    def __repr__(self) -> str:
+        return (
+            f"<RecordBatch {self.stream} offsets {self.offset} to {self.offset + self.count - 1} "
+            f"({self._spec.dtype}{list(self._spec.shape)} each)>"
+        )
+
+
+def _with_receipts(records: Iterator[Message], batch: AckHandle) -> Iterator[Message]:
+    for record in records:
+        record.receipt = RecordAckHandle(batch)
+        yield record

@@ -1,0 +1,155 @@
+"""The client's inboxes: requests of other clients, to be replied to (spec section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from types import TracebackType
+from typing import Self
+
+from gateway.client.messages.feed import Feed
+from gateway.client.messages.message import Message
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.report import call_back
+from gateway.client.sending.content import Headers
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
+
+Reply = Callable[["Request", object, Headers, str, int], Awaitable[None]]
+"""Sends (request, value, headers, codec, flags)."""
+
+
+class Request(Message):
+    """A message that somebody waits for an answer to.
+
+    It takes any number of :meth:`reply_partial`, and then one :meth:`reply` or :meth:`fail`.
+    """
+
+    __slots__ = ("__weakref__", "_cancelled", "_on_cancel", "_reply", "session")
+
+    def __init__(self, message: Message, session: object, reply: Reply) -> None:
+        super().__init__(*message.parts())
+        self.session = session
+        """The session that it came on, which is the only one that can carry the reply."""
+        self._reply = reply
+        self._cancelled = asyncio.Event()
+        self._on_cancel: list[Callable[[], object]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody wants the answer any more: whatever is replied is dropped."""
+        return self._cancelled.is_set()
+
+    async def wait_cancelled(self) -> None:
+        """Return when nobody wants the answer any more, or the connection is lost on which the request came."""
+        await self._cancelled.wait()
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called, on the client's loop, when nobody wants the answer any more: at once if so now."""
+        if self.cancelled:
+            call_back(callback)
+        else:
+            self._on_cancel.append(callback)
+
+    def cancel(self) -> None:
+        """The asker does not want the answer any more, or cannot get it. Called by the client."""
+        if not self.cancelled:
+            self._cancelled.set()
+            callbacks, self._on_cancel = self._on_cancel, []
+            for callback in callbacks:
+                call_back(callback)
+
+    async def reply_partial(self, value: object = None, *, headers: Headers = None, codec: str = "auto") -> None:
+        """Answer in part: the asker's ``request_stream`` gives it out, and waits for more. As :meth:`reply`."""
+        await self._reply(self, value, headers, codec, FLAG_MORE)
+
+    async def reply(self, value: object = None, *, headers: Headers = None, codec: str = "auto") -> None:
+        """Answer. Returns when the reply is written; the protocol has no acknowledgement for it.
+
+        A reply that nobody wants any more (:attr:`cancelled`) is dropped. One that cannot reach the asker, because the
+        connection on which the request came is gone, is dropped and told to the client's ``on_error``: the gateway has
+        told the asker already, or has given the request to another member of the group.
+
+        Args:
+            value: an array-like, a mapping of names to array-likes, or None.
+            headers: JSON values by name.
+            codec: see :meth:`gateway.client.Client.publish`.
+
+        Raises:
+            UsageError: what is to be sent cannot travel.
+        """
+        await self._reply(self, value, headers, codec, 0)
+
+    async def fail(self, error: str) -> None:
+        """Answer that the request failed; ``client.request`` raises ``RequestFailed`` with this text."""
+        await self._reply(self, None, {"error": error}, "none", FLAG_FAILED)
+
+
+class Inbox:
+    """The requests to this client, or to a group of which it is a member.
+
+    Made by ``client.inbox``; ``async with`` opens and closes it.
+
+    Attributes:
+        address: ``agent:<client_id>`` or ``group:<name>``; empty for the client's own before it is connected.
+        number: of the subscription.
+        late: requests that arrived after it was closed.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str,
+        number: int,
+        intake: ReadFlowControl,
+        start: Callable[[Inbox], Awaitable[None]],
+        stop: Callable[[Inbox], Awaitable[None]],
+        buffer_bytes: int,
+    ) -> None:
+        self.address = address
+        self.number = number
+        self.feed: Feed[Request] = Feed(buffer_bytes, intake)
+        self._start = start
+        self._stop = stop
+        self.late: list[Request] = []
+        self.started = False
+
+    async def start(self) -> None:
+        """Let requests in, unless that was done already. ``async with`` and iterating do it by themselves."""
+        if not self.started:
+            self.started = True
+            await self._start(self)
+
+    async def close(self) -> None:
+        """Take no more requests. May be called twice."""
+        if not self.feed.over:
+            self.feed.end()
+            if self.started:
+                await self._stop(self)
+
+    async def next(self) -> Request:
+        """The next request that somebody still wants an answer to.
+
+        Raises:
+            StopAsyncIteration: there are no more.
+            FrysError: the inbox cannot be opened any more.
+        """
+        while (request := await self.feed.next()).cancelled:
+            pass
+        return request
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Request:
+        if not self.started:
+            await self.start()
+        return await self.next()

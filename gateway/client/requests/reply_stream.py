@@ -1,0 +1,101 @@
+"""The replies to one request as they come: the parts, and then the last one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from gateway.client.messages.feed import Feed
+from gateway.client.messages.message import Message
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.requests.pending_request import PendingRequest
+
+Ask = Callable[[Feed[Message]], PendingRequest]
+
+
+class ReplyStream:
+    """Made by ``client.request_stream``. The request is sent when the iteration begins.
+
+    It is called off when the stream is closed, or dropped, before the last reply has come.
+    """
+
+    def __init__(
+        self,
+        ask: Ask,
+        call_off: Callable[[PendingRequest], None],
+        *,
+        intake: ReadFlowControl,
+        buffer_bytes: int,
+        timeout_s: float | None,
+    ) -> None:
+        self._feed: Feed[Message] = Feed(buffer_bytes, intake)
+        self._ask = ask
+        self._call_off = call_off
+        self._intake = intake
+        self._timeout_s = timeout_s
+        self._question: PendingRequest | None = None
+
+    def start(self) -> None:
+        """Send the request, unless that was done already. ``async with`` and iterating do it by themselves."""
+        if self._question is not None:
+            return
+        question = self._question = self._ask(self._feed)
+        assert question.job.done is not None
+        question.job.done.add_done_callback(partial(_end, self._feed))
+        loop = asyncio.get_running_loop()
+        weakref.finalize(self, _call_soon, loop, partial(self._call_off, question))
+
+    def close(self) -> None:
+        """Want no more of it. May be called twice."""
+        if self._question is not None:
+            self._call_off(self._question)
+        self._feed.end()
+
+    async def aclose(self) -> None:
+        """As :meth:`close`, for ``contextlib.aclosing``."""
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        self.start()
+        assert self._question is not None
+        self._intake.expect_answer()
+        try:
+            return await self._question.job.wait(
+                self._feed.next(), self._timeout_s, f"the next reply of {self._question.address}"
+            )
+        except StopAsyncIteration:
+            raise
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self._intake.end_answer()
+
+
+def _end(feed: Feed[Message], done: asyncio.Future[object]) -> None:
+    """The request is over: nothing follows what is there."""
+    error = None if done.cancelled() else done.exception()
+    feed.end(error if isinstance(error, Exception) else None)
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call back on the loop, from whatever thread collects garbage."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
+        loop.call_soon_threadsafe(callback)

@@ -1,0 +1,190 @@
+"""Requests to other clients (spec section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Callable
+from functools import partial
+
+from gateway.client.messages.feed import Feed
+from gateway.client.messages.message import Message
+from gateway.client.requests.pending_request import PendingRequest
+from gateway.client.requests.reply_stream import ReplyStream
+from gateway.client.sending.alias import Alias
+from gateway.client.sending.codec_choice import parse_codec
+from gateway.client.sending.content import Headers, content_of
+from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
+from gateway.client.sending.send_context import SendContext
+from gateway.client.sending.send_queue import SendQueue
+from gateway.client.session.session import Session
+from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.extensions import Extensions
+from gateway.protocol.messages import Error
+from gateway.protocol.names import check_address
+from gateway.protocol.signals import Cancel
+from gateway.protocol.wire import Buffer, Opcode
+
+
+class AddressSendQueue(SendQueue):
+    """The requests to one address, under the alias that it has on the present session."""
+
+    _alias: Alias | None = None
+
+    def forget(self, alias: Alias) -> None:
+        """The gateway refused to open the address: the next request asks again."""
+        if self._alias is alias:
+            self._alias = None
+
+    def _begin(self, session: Session, job: OutboundMessage) -> tuple[int, int, list[Buffer]]:
+        before: list[Buffer] = []
+        alias = self._alias
+        if alias is None or alias.session is not session:
+            alias = self._alias = self._outlet.aliases.open(session, self.name)
+            before.append(alias.opening())
+        return alias.number, job.correlation, before
+
+    def _written(self, job: OutboundMessage) -> None:
+        if job.abandoned and self._alias is not None:  # while its END was under way
+            self._alias.session.send((Cancel(0, job.correlation).write(),))
+
+
+class Requester:
+    """What a client asks others, over as many sessions as there are."""
+
+    def __init__(self, outlet: SendContext, now_ns: Callable[[], int]) -> None:
+        self._outlet = outlet
+        self._now_ns = now_ns
+        self._lanes: dict[str, AddressSendQueue] = {}
+        self._correlations = itertools.count(1)
+        self._asked: dict[int, PendingRequest] = {}
+
+    async def request(
+        self,
+        address: str,
+        value: object,
+        *,
+        headers: Headers,
+        codec: str,
+        timeout_s: float | None,
+        expires_in_s: float | None,
+    ) -> Message:
+        """See :meth:`gateway.client.client.Client.request`."""
+        question = self._ask(address, value, None, headers=headers, codec=codec, expires_in_s=expires_in_s)
+        self._outlet.intake.expect_answer()
+        try:
+            reply = await question.job.result(timeout_s, f"the reply of {address}")
+        finally:
+            self._outlet.intake.end_answer()
+            self._call_off(question)
+        assert isinstance(reply, Message)
+        return reply
+
+    def stream(
+        self,
+        address: str,
+        value: object,
+        *,
+        headers: Headers,
+        codec: str,
+        timeout_s: float | None,
+        expires_in_s: float | None,
+        buffer_bytes: int,
+    ) -> ReplyStream:
+        """See :meth:`gateway.client.client.Client.request_stream`."""
+
+        def ask(parts: Feed[Message]) -> PendingRequest:
+            return self._ask(address, value, parts, headers=headers, codec=codec, expires_in_s=expires_in_s)
+
+        return ReplyStream(
+            ask, self._call_off, intake=self._outlet.intake, buffer_bytes=buffer_bytes, timeout_s=timeout_s
+        )
+
+    def reply_destination(self, correlation: int) -> PendingRequest | None:
+        """Where a REPLY goes; None if nobody waits for it any more."""
+        return self._asked.get(correlation)
+
+    def refused(self, error: Error) -> bool:
+        """An ERROR that names a correlation. Returns whether it did; one that nobody waits for any more is dropped."""
+        if error.correlation is None:
+            return False
+        if error.peer is not None:
+            problem = f"the reply to request {error.correlation} of peer {error.peer}: {error.message}"
+            self._outlet.report(RequestRefused(error.code, problem))
+            return True
+        question = self._asked.get(error.correlation)
+        if question is not None and error.code == Code.DRAINING and question.address in self._lanes:
+            question.job.restart()
+            self._lanes[question.address].submit(question.job)
+        elif question is not None:
+            question.refuse(RequestRefused(error.code, f"request to {question.address}: {error.message}"))
+        return True
+
+    def address_refused(self, error: Error, alias: Alias) -> None:
+        """An ERROR about an address that was opened: its requests are refused one by one, later ones ask again."""
+        lane = self._lanes.get(alias.name)
+        if lane is not None:
+            lane.forget(alias)
+
+    def detached(self) -> None:
+        """The session is over. Requests that were sent will not be answered; the others go out on the next one."""
+        for question in self._asked.values():
+            if question.job.ended:
+                question.refuse(lost_on_the_way(f"a request to {question.address}"))
+
+    def _ask(
+        self,
+        address: str,
+        value: object,
+        parts: Feed[Message] | None,
+        *,
+        headers: Headers,
+        codec: str,
+        expires_in_s: float | None,
+    ) -> PendingRequest:
+        started_s = time.perf_counter()
+        self._outlet.check()
+        if expires_in_s is not None and not expires_in_s > 0:
+            raise InvalidArgument(f"expires_in_s={expires_in_s}: it must be above 0")
+        lane = self._lanes.get(address)
+        if lane is None:
+            lane = self._lanes[check_address(address)] = AddressSendQueue(self._outlet, address)
+        loop = asyncio.get_running_loop()
+        now_ns = self._now_ns()
+        extensions = None if expires_in_s is None else Extensions(deadline_ns=now_ns + int(expires_in_s * 1e9))
+        job = OutboundMessage(
+            Opcode.REQUEST,
+            content_of(value, headers),
+            now_ns,
+            correlation=next(self._correlations),
+            chain=parse_codec(codec),
+            done=loop.create_future(),
+            started_s=started_s,
+            extensions=extensions,
+        )
+        question = self._asked[job.correlation] = PendingRequest(address, job, parts)
+        if expires_in_s is not None:
+            question.expiry = loop.call_later(expires_in_s, partial(_expire, question, expires_in_s))
+        lane.submit(job)
+        return question
+
+    def _call_off(self, question: PendingRequest) -> None:
+        """Nobody waits for the answer any more: if it has not come, whoever works on it is told."""
+        job = question.job
+        if self._asked.pop(job.correlation, None) is None:
+            return
+        assert job.done is not None
+        job.done.cancel()
+        if question.expiry is not None:
+            question.expiry.cancel()
+        session = self._outlet.session
+        if job.ended and not question.over and session is not None and session.open:
+            session.send((Cancel(0, job.correlation).write(),))
+
+
+def _expire(question: PendingRequest, expires_in_s: float) -> None:
+    """The gateway says so of a request that it has; nobody else does of one that it could not be given."""
+    if not question.job.ended:
+        problem = f"request to {question.address}: it could not be sent within {expires_in_s} s"
+        question.job.fail(RequestRefused(Code.EXPIRED, problem))

@@ -1,0 +1,254 @@
+"""Answers the requests of other clients (spec section 8): fills the inbox, sends the replies."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable
+from typing import Final
+
+from gateway.client.decoding.in_order import InOrder
+from gateway.client.decoding.inbound_frame import InboundFrame
+from gateway.client.messages.message import Message
+from gateway.client.requests.inbox import Inbox, Request
+from gateway.client.requests.pending_request import ENDED_EARLY
+from gateway.client.sending.codec_choice import parse_codec
+from gateway.client.sending.content import Headers, content_of
+from gateway.client.sending.outbound_message import OutboundMessage
+from gateway.client.sending.send_context import SendContext
+from gateway.client.sending.send_queue import SendQueue
+from gateway.client.session.session import Session
+from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.protocol.frames import Frame
+from gateway.protocol.messages import Subscribe, Unsubscribe
+from gateway.protocol.names import GROUP_SCHEME, check_address, inbox_of
+from gateway.protocol.signals import Cancel
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
+
+INBOX_NUMBER: Final = 0
+FIRST_GROUP_NUMBER: Final = 2**31
+"""Subscription numbers of inboxes; those of streams start at 1."""
+
+
+class ReplySendQueue(SendQueue):
+    """The replies to one peer, on the session on which it asked."""
+
+    def __init__(self, outlet: SendContext, peer: int, session: Session) -> None:
+        super().__init__(outlet, f"peer {peer}")
+        self._peer = peer
+        self._session = session
+
+    def _ready(self) -> Session | None:
+        # Also after GO_AWAY, which ends no request that is under way.
+        return self._session if self._session.open else None
+
+    async def _wait_ready(self) -> Session:
+        if not self._session.open:
+            raise ConnectionFailed("the connection on which the request came is gone")
+        return self._session
+
+    def _begin(self, session: Session, job: OutboundMessage) -> tuple[int, int, list[Buffer]]:
+        return self._peer, job.correlation, []
+
+    def _written(self, job: OutboundMessage) -> None:
+        job.finish(None)
+
+
+class RequestDestination:
+    """Where the REQUEST frames of one session go when they are decoded."""
+
+    def __init__(self, answering: Responder, session: Session) -> None:
+        self.order: InOrder[Buffer] = InOrder()
+        self.bases = None
+        self._answering = answering
+        self._session = session
+
+    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
+        """Into the inbox that it was sent to."""
+        message = arrival.item(self._address_of(arrival), None, 0, payload)
+        assert isinstance(message, Message)
+        self._answering.requested(message, arrival.frame.stream, self._session)
+
+    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
+        """A request that cannot be read: the asker hears so. One that was cut off is not wanted any more."""
+        if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
+            return
+        if arrival is None:
+            self._answering.broken(error, None, self._session)
+        else:
+            frame = arrival.frame
+            address = self._address_of(arrival)
+            empty = Message(address, None, 0, arrival.offset, frame.publisher, frame.timestamp_ns, 0, None, (), b"")
+            self._answering.broken(error, empty, self._session)
+
+    def advanced(self, received_bytes: int, payload_bytes: int) -> None:
+        """A large request grows; nobody is told."""
+
+    def _address_of(self, arrival: InboundFrame) -> str:
+        inbox = self._answering.inboxes.get(arrival.frame.stream)
+        return inbox_of(self._session.welcome.client_id) if inbox is None else inbox.address
+
+
+class Responder:
+    """The inboxes and the replies, over as many sessions as there are.
+
+    Attributes:
+        inboxes: those that are open, by the numbers of their subscriptions.
+    """
+
+    def __init__(self, outlet: SendContext, now_ns: Callable[[], int]) -> None:
+        self._outlet = outlet
+        self._now_ns = now_ns
+        self._lanes: dict[int, ReplySendQueue] = {}
+        self._next_group_number = FIRST_GROUP_NUMBER
+        self.inboxes: dict[int, Inbox] = {}
+        # Weak: of a request that the application has forgotten nobody needs to hear that it was cancelled.
+        self._open: weakref.WeakValueDictionary[tuple[int, int], Request] = weakref.WeakValueDictionary()
+        self._replying: dict[tuple[int, int], OutboundMessage] = {}
+
+    def open_inbox(self, group: str | None, buffer_bytes: int) -> Inbox:
+        """See :meth:`gateway.client.client.Client.inbox`."""
+        address, number = "", INBOX_NUMBER
+        if group is not None:
+            address = check_address(f"{GROUP_SCHEME}:{group}")
+            number, self._next_group_number = self._next_group_number, self._next_group_number + 1
+        for other in self.inboxes.values():
+            if not other.feed.over and (other.number == number or other.address == address):
+                raise UsageError(f"this client's inbox{f' of {address}' * bool(address)} is open already")
+        inbox = self.inboxes[number] = Inbox(
+            address=address,
+            number=number,
+            intake=self._outlet.intake,
+            start=self._start,
+            stop=self._stop,
+            buffer_bytes=buffer_bytes,
+        )
+        return inbox
+
+    # What arrives.
+
+    def requested(self, message: Message, number: int, session: Session) -> None:
+        """A request arrived by the subscription ``number``."""
+        inbox = self.inboxes.get(number)
+        if inbox is None:
+            self.broken(RequestRefused(Code.NO_SUCH_PEER, "the inbox is closed"), message, session)
+            return
+        request = self._open[message.publisher, message.offset] = Request(message, session, self._reply)
+        if inbox.feed.over:
+            inbox.late.append(request)
+        else:
+            inbox.feed.put(request)
+
+    def broken(self, error: Exception, message: Message | None, session: Session) -> None:
+        """A request arrived that cannot be given to the application."""
+        self._outlet.report(error)
+        if message is not None:
+            self._outlet.start(Request(message, session, self._reply).fail(f"the request was not taken: {error}"))
+
+    def cancelled(self, message: memoryview, frame: Frame) -> None:
+        """CANCEL: nobody wants the answer any more."""
+        cancel = Cancel.parse(message, frame)
+        key = cancel.peer, cancel.correlation
+        request = self._open.pop(key, None)
+        if request is not None:
+            request.cancel()
+        if (job := self._replying.get(key)) is not None:
+            job.finish(None)
+
+    # What the session and the client do.
+
+    def attached(self, session: Session) -> None:
+        """A new session: open the inboxes again."""
+        for inbox in self.inboxes.values():
+            if inbox.started and not inbox.feed.over:
+                self._outlet.start(self._resume(session, inbox))
+
+    def detached(self) -> None:
+        """The session is over, and with it whoever asked on it."""
+        self._lanes.clear()
+        requests = list(self._open.values())
+        self._open.clear()
+        for request in requests:
+            request.cancel()
+
+    def close(self, error: FrysError | None) -> None:
+        """The client is closed."""
+        for inbox in self.inboxes.values():
+            inbox.feed.end(error)
+
+    # Replies.
+
+    async def _reply(self, request: Request, value: object, headers: Headers, codec: str, flags: int) -> None:
+        job = OutboundMessage(
+            Opcode.REPLY,
+            content_of(value, headers),
+            self._now_ns(),
+            flags=flags,
+            correlation=request.offset,
+            chain=parse_codec(codec),
+            done=asyncio.get_running_loop().create_future(),
+        )
+        session = request.session
+        if not isinstance(session, Session) or session is not self._outlet.session:
+            self._outlet.report(ConnectionFailed(f"the reply to {request!r} was dropped: its connection is gone"))
+            return
+        if request.cancelled:
+            return
+        key = request.publisher, request.offset
+        lane = self._lanes.get(request.publisher)
+        if lane is None:
+            lane = self._lanes[request.publisher] = ReplySendQueue(self._outlet, request.publisher, session)
+        self._replying[key] = job
+        lane.submit(job)
+        try:
+            await job.result(None, "")
+        except ConnectionFailed as error:
+            self._outlet.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
+        finally:
+            if self._replying.get(key) is job:
+                del self._replying[key]
+        if flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE:
+            self._open.pop(key, None)
+        if lane.idle and self._lanes.get(request.publisher) is lane:
+            del self._lanes[request.publisher]
+
+    # Opening and closing.
+
+    async def _start(self, inbox: Inbox) -> None:
+        session = await self._outlet.wait_ready()
+        try:
+            await self._ask(session, inbox)
+        except ConnectionFailed:
+            await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
+        except RequestRefused as error:
+            inbox.feed.end(error)
+            raise
+
+    async def _stop(self, inbox: Inbox) -> None:
+        session = self._outlet.session
+        if session is not None:
+            # Lost or refused, the gateway has no inbox of ours any more.
+            with contextlib.suppress(ConnectionFailed, RequestRefused):
+                await self._outlet.ask(session, lambda request: Unsubscribe(request, inbox.number))
+        if self.inboxes.get(inbox.number) is inbox:
+            del self.inboxes[inbox.number]
+        # What was under way: by now the gateway has taken back what another member of the group can have.
+        for request in inbox.late:
+            if not request.cancelled:
+                await request.fail("the request was not taken: the inbox is closed")
+
+    async def _resume(self, session: Session, inbox: Inbox) -> None:
+        if inbox.feed.over:  # closed meanwhile
+            return
+        try:
+            await self._ask(session, inbox)
+        except RequestRefused as error:
+            inbox.feed.end(error)
+        except ConnectionFailed:
+            pass  # this session is over as well; the next one asks again
+
+    async def _ask(self, session: Session, inbox: Inbox) -> None:
+        if inbox.number == INBOX_NUMBER:
+            inbox.address = inbox_of(session.welcome.client_id)
+        await self._outlet.ask(session, lambda request: Subscribe(request, inbox.number, inbox.address))

@@ -1,0 +1,1 @@
+"""Publishes: batches, codecs, chunks, retries."""

@@ -1,0 +1,63 @@
+"""What a caller wants to replace of a state, as the parts of a data frame (spec section 5.4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.client.sending.content import Content, Headers, content_of
+from gateway.errors import InvalidArgument, RequestRefused
+from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.regions import Region, Sizes
+from gateway.protocol.schema import Schema
+from gateway.protocol.tensors import as_wire_array
+
+
+def patch_of(
+    value: object, region: object, tensor: str | None, shape: Sizes | None, kind: Kind | None, headers: Headers
+) -> tuple[Content, Region]:
+    """Check and lay out a patch.
+
+    Args:
+        value: one array-like, of the region's shape but for dimensions of length 1. Not copied if it is C-contiguous.
+        region: a key of numpy's basic indexing.
+        tensor: the name of the tensor that it changes; None: the unnamed one.
+        shape: of that tensor, as far as it is known here.
+        kind: what the caller takes the stream to be.
+        headers: JSON values by name.
+
+    Raises:
+        UnsupportedDtype: a dtype cannot travel.
+        InvalidArgument: not a patch, or not a region; or the region has bounds that need a shape which is not known.
+    """
+    if kind not in (None, Kind.STATE):
+        raise InvalidArgument(f"region= changes a part of a state, not of a stream of kind {kind}")
+    if value is None or isinstance(value, Mapping):
+        raise InvalidArgument("region= takes one array; name the tensor that it changes by tensor=")
+    place = Region.of(region, shape)
+    patch = place.fit(as_wire_array(value))
+    return content_of({tensor: patch} if tensor else patch, headers), place
+
+
+def shape_of(meta: bytes | None, schemas: list[Schema | None], tensor: str) -> Sizes | None:
+    """The shape of a state's tensor, as far as it is known here.
+
+    Args:
+        meta: of what was last published whole; None: nothing was.
+        schemas: what is declared.
+        tensor: its name.
+    """
+    if meta is not None:
+        return next((spec.shape for spec in parse_meta(meta).specs if spec.name == tensor), None)
+    shapes = (schema.shape_of(tensor) for schema in schemas if schema is not None)
+    return next((shape for shape in shapes if shape is not None), None)
+
+
+def schema_in(info: StreamInfo | None) -> Schema | None:
+    """The schema that STREAM told, if it did."""
+    if info is None or info.schema is None:
+        return None
+    try:
+        return Schema.parse(info.schema)
+    except RequestRefused:  # of a later version of the protocol: it says nothing here
+        return None

@@ -1,0 +1,250 @@
+"""Publishing: streams, acknowledgements, and the record batches that :mod:`gateway.client.sending.batcher` has
+collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Final
+
+from gateway.client.options import Progress
+from gateway.client.sending.alias import Alias
+from gateway.client.sending.batcher import Batcher, ReadyBatch
+from gateway.client.sending.codec_choice import parse_codec
+from gateway.client.sending.content import Content, Headers, content_of, kind_of
+from gateway.client.sending.declaration import Declaration, SchemaLike, durability_of, schema_of
+from gateway.client.sending.outbound_message import OutboundMessage
+from gateway.client.sending.patch_content import patch_of
+from gateway.client.sending.result import TransmissionResult
+from gateway.client.sending.send_context import SendContext
+from gateway.client.sending.stream_send_queue import StreamSendQueue
+from gateway.client.session.session import CORKED_BYTES, Session
+from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
+from gateway.ids import Epoch, Offset
+from gateway.protocol.durability import Durability
+from gateway.protocol.extensions import Extensions
+from gateway.protocol.frames import Frame
+from gateway.protocol.messages import Error
+from gateway.protocol.names import check_stream_name
+from gateway.protocol.signals import Ack
+from gateway.protocol.wire import FLAG_ACK, Opcode
+
+MAX_PRODUCER: Final = 2**53
+"""Producers are below: every number up to it is exact in JSON."""
+
+MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
+"""Deadlines further away are mistakes of the unit, and would not fit the wire for ever."""
+
+
+class Publisher:
+    """What a client publishes, over as many sessions as there are.
+
+    Attributes:
+        producer: the number by which gateways know this client's messages again (spec section 4.6).
+    """
+
+    def __init__(self, outlet: SendContext, now_ns: Callable[[], int]) -> None:
+        self.producer = secrets.randbelow(MAX_PRODUCER)
+        self._outlet = outlet
+        self._now_ns = now_ns
+        self._lanes: dict[str, StreamSendQueue] = {}
+        self._batcher: Batcher | None = None
+
+    def collect_from(self, batcher: Batcher) -> None:
+        """Where :meth:`flush` finds what ``publish_nowait`` was given."""
+        self._batcher = batcher
+
+    async def publish(
+        self,
+        stream: str,
+        value: object,
+        *,
+        kind: str | None,
+        durability: str | None,
+        headers: Headers,
+        codec: str,
+        progress: Progress | None,
+        timeout_s: float | None,
+        expires_in_s: float | None = None,
+        region: object = None,
+        tensor: str | None = None,
+        schema: SchemaLike = None,
+    ) -> TransmissionResult:
+        """See :meth:`gateway.client.client.Client.publish`."""
+        started_s = time.perf_counter()
+        self._outlet.check()
+        lane = self._lane(stream)
+        declaration = Declaration(kind_of(kind), schema_of(schema), durability_of(durability))
+        self._flush_stream(stream)
+        content, extensions = _laid_out(lane, value, headers, declaration, region, tensor)
+        now_ns = self._now_ns()
+        job = OutboundMessage(
+            Opcode.MESSAGE,
+            content,
+            now_ns,
+            flags=FLAG_ACK,
+            declaration=declaration,
+            extensions=_expiring(expires_in_s, now_ns, extensions),
+            chain=parse_codec(codec),
+            progress=progress,
+            done=asyncio.get_running_loop().create_future(),
+            started_s=started_s,
+        )
+        lane.submit(job)
+        intake = self._outlet.intake
+        intake.expect_answer()
+        try:
+            result = await job.result(timeout_s, f"the acknowledgement of {stream}")
+        finally:
+            intake.end_answer()
+        assert isinstance(result, TransmissionResult)
+        return result
+
+    def flush(self) -> None:
+        """Send what ``publish_nowait`` has collected, as far as there is room; the rest follows when there is."""
+        session = self._outlet.ready
+        batcher = self._batcher
+        if session is None or session.congested() or batcher is None or batcher.empty:
+            return
+        session.cork()
+        try:
+            self._flush_round(session, batcher, self._sendable(batcher.streams()))
+            while not session.congested() and (rest := self._sendable(batcher.complete_streams())):
+                self._flush_round(session, batcher, rest)
+        finally:
+            session.uncork()
+        if not session.congested() and self._sendable(batcher.streams()):
+            # Another thread has added meanwhile. It fills its batches while the loop does what else there is to do.
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def _sendable(self, streams: list[str]) -> list[str]:
+        # What is held up by a large message of its stream stays in the batcher, where it is counted.
+        return [stream for stream in streams if self._lane(stream).idle]
+
+    def _flush_round(self, session: Session, batcher: Batcher, streams: list[str]) -> None:
+        """Send a part of what each stream has, as long as there is room."""
+        for stream in streams:
+            if session.congested():
+                return
+            for parcel in batcher.take(stream, CORKED_BYTES):
+                self._lane(stream).submit(_job_of(parcel))
+
+    @property
+    def flushed(self) -> bool:
+        """Whether nothing is collected any more."""
+        return self._batcher is None or self._batcher.empty
+
+    def _flush_stream(self, stream: str) -> None:
+        if self._batcher is None or self._batcher.empty:
+            return
+        lane = self._lane(stream)
+        for parcel in self._batcher.take(stream):
+            lane.submit(_job_of(parcel))
+
+    def _lane(self, stream: str) -> StreamSendQueue:
+        lane = self._lanes.get(stream)
+        if lane is None:
+            lane = self._lanes[check_stream_name(stream)] = StreamSendQueue(
+                self._outlet, stream, self.producer, self._lane_drained
+            )
+        return lane
+
+    def _lane_drained(self, stream: str) -> None:
+        self.flush()
+
+    # What the gateway says.
+
+    def acked(self, message: memoryview, frame: Frame) -> None:
+        """ACK (spec section 7.1)."""
+        ack = Ack.parse(message, frame)
+        alias = self._outlet.aliases.get(ack.alias)
+        if alias is None:
+            return
+        for sequence, job in alias.settle(ack.sequence, ack.count):
+            if not job.abandoned:
+                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence), ack.durability))
+
+    def refused(self, error: Error, alias: Alias) -> None:
+        """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
+        refusal = RequestRefused(error.code, error.message)
+        draining = error.code == Code.DRAINING
+        if error.sequence is None:
+            if draining:
+                return  # what waits for the stream to be opened waits for the next connection
+            lane = self._lanes.get(alias.name)
+            if lane is not None:
+                lane.forget(alias)
+            alias.refuse(refusal)
+            return
+        count = error.count or 1
+        told = 0
+        for sequence, job in list(alias.settle(error.sequence, count)):
+            if draining:
+                # Sent before GO_AWAY came: it goes out on the next connection, like all that was not acknowledged.
+                alias.awaiting[sequence] = job
+            else:
+                job.fail(refusal)
+            told += 1
+        if told < count:
+            self._outlet.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
+
+    def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:
+        """The session is over. What it was to be told of is sent again on the next, as the messages that they were.
+
+        Args:
+            waiting: by stream, the publishes whose acknowledgement was awaited.
+        """
+        for stream, jobs in waiting.items():
+            lane = self._lanes.get(stream)
+            if lane is not None:
+                lane.send_again(jobs)
+
+    def close(self, error: FrysError) -> None:
+        """Nothing will be sent any more."""
+        if self._batcher is not None and (dropped := self._batcher.fail(error)):
+            self._outlet.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
+
+    def _result(self, job: OutboundMessage, alias: Alias, offset: int, durability: Durability) -> TransmissionResult:
+        latency_s = job.latency_s()
+        rtt_ns = alias.session.clock.rtt_ns or 0
+        return TransmissionResult(
+            offset=Offset(offset),
+            epoch=Epoch((alias.info.epoch if alias.info is not None else None) or 0),
+            bytes_transmitted=job.frame_bytes,
+            compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
+            latency_s=latency_s,
+            quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
+            durability=durability,
+        )
+
+
+def _expiring(expires_in_s: float | None, now_ns: int, extensions: Extensions | None) -> Extensions | None:
+    if expires_in_s is None:
+        return extensions
+    if not 0 <= expires_in_s <= MAX_EXPIRY_S:
+        raise InvalidArgument(f"expires_in_s={expires_in_s}: not between 0 and {MAX_EXPIRY_S:g}")
+    return replace(extensions or Extensions(), deadline_ns=now_ns + round(expires_in_s * 1e9))
+
+
+def _job_of(parcel: ReadyBatch) -> OutboundMessage:
+    declaration = Declaration(parcel.kind)
+    return OutboundMessage(
+        parcel.opcode, parcel.content, parcel.timestamp_ns, declaration=declaration, count=parcel.records
+    )
+
+
+def _laid_out(
+    lane: StreamSendQueue, value: object, headers: Headers, declaration: Declaration, region: object, tensor: str | None
+) -> tuple[Content, Extensions | None]:
+    if region is None:
+        if tensor is not None:
+            raise InvalidArgument(f"tensor={tensor!r} says which tensor region= changes: name the region as well")
+        return content_of(value, headers), None
+    kind, schema, _ = declaration
+    shape = lane.shape_of(tensor or "", schema)
+    content, place = patch_of(value, region, tensor, shape, kind, headers)
+    return content, Extensions(region=place.extents)

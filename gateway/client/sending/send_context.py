@@ -1,0 +1,127 @@
+"""The way out: the present session or the wait for the next one, and what all senders share. It outlives sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.options import Report
+from gateway.client.sending.alias import Aliases
+from gateway.client.sending.result import LinkQuality
+from gateway.client.sending.resumptions import Resumptions
+from gateway.client.sending.transfer_room import TransferRoom
+from gateway.client.session.session import Answer, Session
+from gateway.errors import ConnectionFailed, FrysError
+from gateway.protocol.messages import SessionMessage
+
+MAX_TRANSFERS: Final = 32
+"""Large messages under way at a time: half of what a gateway allows by default (spec section 13)."""
+
+
+class SendContext:
+    """Where messages leave.
+
+    Attributes:
+        session: the present one, or None.
+        aliases: of the present session.
+        quality: the best of the present session.
+        intake: knows who awaits answers.
+        report: for errors that nobody waits for.
+        transfer_room: taken while a large message is under way.
+        resumptions: what the gateway says of large messages that were cut.
+    """
+
+    def __init__(self, intake: ReadFlowControl, report: Report) -> None:
+        self.session: Session | None = None
+        self.aliases = Aliases()
+        self.quality = LinkQuality()
+        self.intake = intake
+        self.report = report
+        self.transfer_room = TransferRoom(MAX_TRANSFERS)
+        self.resumptions = Resumptions()
+        self._transfers = itertools.count(1)
+        self._changed = asyncio.Event()
+        self._error: FrysError | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def ready(self) -> Session | None:
+        """The session, if new messages may be written to it now."""
+        session = self.session
+        return session if session is not None and session.open and not session.draining else None
+
+    async def wait_ready(self) -> Session:
+        """Wait for a session that takes new messages.
+
+        Raises:
+            FrysError: there will be none any more.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            if (session := self.ready) is not None:
+                return session
+            self._changed.clear()
+            await self._changed.wait()
+
+    def attach(self, session: Session) -> None:
+        """A new session stands."""
+        self.session = session
+        self.transfer_room.max_bytes = session.welcome.limits.max_unfinished_bytes
+        self.quality = LinkQuality()
+        self._changed.set()
+
+    def detach(self) -> None:
+        """The session is over; another may follow."""
+        self.session = None
+        self.resumptions.fail(ConnectionFailed("the connection was lost"))
+
+    def close(self, error: FrysError) -> None:
+        """No session will follow: whoever waits for one gets ``error``."""
+        self._error = error
+        self._changed.set()
+
+    def check(self) -> None:
+        """Raises the error that :meth:`close` was given, if it was called."""
+        if self._error is not None:
+            raise self._error
+
+    async def ask(
+        self,
+        session: Session,
+        request: Callable[[int], SessionMessage],
+        answered: Callable[[Answer], object] | None = None,
+    ) -> Answer:
+        """See :meth:`gateway.client.session.session.Session.ask`; the socket is read until the answer comes."""
+        self.intake.expect_answer()
+        try:
+            return await session.ask(request, answered)
+        finally:
+            self.intake.end_answer()
+
+    def next_transfer(self) -> int:
+        """A number for a large message (u32)."""
+        return next(self._transfers) & 0xFFFF_FFFF
+
+    def start(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run sending work as a task of its own."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def idle(self) -> None:
+        """Wait until no sending work runs and there is room to write."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        if self.session is not None:
+            await self.session.drained()
+
+    async def cancel(self) -> None:
+        """End all sending work."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)

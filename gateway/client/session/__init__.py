@@ -1,0 +1,1 @@
+"""One connection of the SDK: socket, handshake, heartbeat, reconnecting."""

@@ -1,0 +1,82 @@
+"""Opens a session: connects, says HELLO, and words the errors so that they say what to check."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+
+from gateway import __version__
+from gateway.client.options import Options, Token
+from gateway.client.session.refusal import SessionRefused
+from gateway.client.session.session import Session, SessionEvents
+from gateway.client.session.socket import Socket, open_socket, parse_url
+from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
+from gateway.ids import ClientId
+from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
+from gateway.protocol.messages import ClientType, Hello
+from gateway.protocol.negotiation import PATCH
+from gateway.protocol.wire import VERSION
+
+
+async def open_session(options: Options, client_id: str | None, events: SessionEvents) -> Session:
+    """Connect once.
+
+    Args:
+        client_id: who to be; None: let the gateway make up a name.
+        events: called by the session from now on.
+
+    Raises:
+        InvalidArgument: the URL is none.
+        ConnectionClosed: the gateway refused, and would again: wrong token, no common version, a bad name.
+        ConnectionFailed: nobody answers, no gateway answers, or it refuses for now. The message names the URL and says
+            what to check.
+    """
+    uri = parse_url(options.url)
+    hello = Hello(
+        versions=(VERSION,),
+        client_type=ClientType(options.client_type),
+        client_id=None if client_id is None else ClientId(client_id),
+        token=await _fetch(options.token),
+        agent=f"frys-python/{__version__}",
+        codecs=tuple(CODEC_NAMES),
+        filters=(*FILTER_NAMES, PATCH),
+        max_message_bytes=options.limits.max_message_bytes,
+    )
+    session = Session(events)
+    socket: Socket | None = None
+    try:
+        async with asyncio.timeout(options.connect_timeout_s):
+            socket = await open_socket(uri, session, max_frame_bytes=options.limits.max_frame_bytes, tls=options.tls)
+            await session.greet(socket, hello)
+    except TimeoutError:
+        await _give_up(socket)
+        raise RequestTimeout(
+            f"no answer from {options.url} within {options.connect_timeout_s} s: is a gateway running there?"
+        ) from None
+    except ConnectionClosed:
+        raise
+    except SessionRefused as error:
+        raise SessionRefused(error.code, f"cannot connect to {options.url}: {error}") from error
+    except ConnectionFailed as error:
+        await _give_up(socket)
+        raise ConnectionFailed(f"cannot connect to {options.url}: {error}") from error
+    except asyncio.CancelledError:
+        await _give_up(socket)
+        raise
+    return session
+
+
+async def _give_up(socket: Socket | None) -> None:
+    if socket is not None:
+        await socket.wait_closed(0)
+
+
+async def _fetch(token: Token) -> str | None:
+    """The token for this attempt, from its source if it has one."""
+    if not callable(token):
+        return token
+    try:
+        fetched = token()
+        return await fetched if inspect.isawaitable(fetched) else fetched
+    except Exception as error:  # whatever the application's function raises is a failed attempt
+        raise ConnectionFailed(f"the token could not be fetched: {error}") from error

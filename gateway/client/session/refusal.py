@@ -1,0 +1,25 @@
+"""What becomes of a session that the gateway refused, or lost before it began (``spec/client.md`` section 3)."""
+
+from __future__ import annotations
+
+from gateway.client.session.socket import ABNORMAL, Lost
+from gateway.errors import Action, ConnectionClosed, ConnectionFailed, action_of, name_of
+
+
+class SessionRefused(ConnectionFailed):
+    """The gateway refused a session for now.
+
+    Attributes:
+        code: the close code; its range says when to try again.
+    """
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def refusal(lost: Lost) -> ConnectionFailed:
+    """The error for a session that ended before it began."""
+    if lost.code != ABNORMAL and action_of(lost.code) in (Action.DO_NOT_RECONNECT, Action.REFRESH_TOKEN):
+        return ConnectionClosed(lost.code, lost.reason)
+    return SessionRefused(lost.code, f"the gateway closed it: {lost.reason} ({name_of(lost.code)}, code {lost.code})")

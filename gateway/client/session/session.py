@@ -1,0 +1,382 @@
+"""One session with a gateway, from HELLO to the close (spec sections 3 and 9).
+
+Knows the session's states, its answers and its clock. Hands data frames to the handlers it was given and must not know
+what they do with them. A session does not come back: after a loss the client opens another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
+
+from gateway.client.session.heartbeat import Heartbeat
+from gateway.client.session.refusal import refusal
+from gateway.client.session.socket import Lost, Socket
+from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
+from gateway.protocol.clock import ClockEstimate
+from gateway.protocol.frames import Frame, body_of
+from gateway.protocol.messages import (
+    Account,
+    Authenticated,
+    Error,
+    GoAway,
+    Hello,
+    SessionMessage,
+    Subscribed,
+    Unsubscribed,
+    Welcome,
+)
+from gateway.protocol.runs import FrameRun, iter_runs
+from gateway.protocol.session_body import parse_session, write_session
+from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.state import Event, Role, State, advance
+from gateway.protocol.wire import (
+    CHUNK_BYTES_MULTIPLE,
+    JSON_OPCODES,
+    MAX_CHUNK_BYTES,
+    MIN_CHUNK_BYTES,
+    Buffer,
+    Opcode,
+)
+
+logger: Final = logging.getLogger("gateway.client")
+
+Answer = Authenticated | Subscribed | Unsubscribed | Account
+Handler = Callable[[memoryview, Frame], None]
+"""Takes one frame of a WebSocket message. ``RequestRefused`` skips it, ``ProtocolViolation`` ends the session."""
+RunHandler = Callable[[FrameRun], None]
+"""Takes MESSAGE frames that are alike all at once. It raises nothing."""
+
+FRAME_ROOM_BYTES: Final = 1024
+"""What a WebSocket message has to hold beside a payload and its meta block: headers, an OPEN, padding."""
+CORKED_BYTES: Final = 256 * 1024
+"""Frames that are sent together are split into WebSocket messages of about this size."""
+
+
+class Handlers(NamedTuple):
+    """Who takes what arrives."""
+
+    frames: Mapping[int, Handler]
+    """By opcode; what is not in it belongs to the session itself."""
+    run: RunHandler | None
+    """None: what it would take belongs to the session as well."""
+
+
+class SessionEvents(Protocol):
+    """What a session tells the client, on the loop."""
+
+    def welcomed(self, session: Session) -> Handlers:
+        """The session stands. Says who takes what from now on."""
+
+    def refused(self, error: Error) -> None:
+        """An ERROR that answers none of the session's own requests."""
+
+    def reported(self, error: Exception) -> None:
+        """Something went wrong that nobody waits for."""
+
+    def writing_resumed(self) -> None:
+        """There is room to write again."""
+
+    def session_lost(self, session: Session, lost: Lost) -> None:
+        """The session is over. Not called for one that was never welcomed."""
+
+
+class Session:
+    """Everything of one connection. Make it with :func:`gateway.client.session.greeting.open_session`.
+
+    Attributes:
+        draining: GO_AWAY was received: nothing new may be started.
+        chunk_bytes: how to cut payloads; known from WELCOME, as is
+        frame_bytes: the largest payload and meta block that one frame may carry.
+    """
+
+    def __init__(self, events: SessionEvents) -> None:
+        self._events = events
+        self._loop = asyncio.get_running_loop()
+        self._socket: Socket | None = None
+        self._state = State.GREETING
+        self._handlers: Mapping[int, Handler] = {}
+        self._run_handler: RunHandler | None = None
+        self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
+        self._answered: dict[int, Callable[[Answer], object]] = {}
+        self._next_request = 1
+        self._corked: list[Buffer] | None = None
+        self._corked_bytes = 0
+        self._drained: asyncio.Future[None] | None = None
+        self._heartbeat = Heartbeat(self._loop.call_later, self._send_frame, self._heard, self._give_up)
+        self._reading = True
+        self._last_error: Error | None = None
+        self._hello_ns = 0
+        self.draining = False
+        self.chunk_bytes = MIN_CHUNK_BYTES
+        self.frame_bytes = MIN_CHUNK_BYTES
+
+    # Opening.
+
+    async def greet(self, socket: Socket, hello: Hello) -> None:
+        """Send HELLO and wait for WELCOME.
+
+        Raises:
+            ConnectionClosed: the gateway refused, and would again.
+            ConnectionFailed: it refused for now, or the connection was lost.
+        """
+        self._socket = socket
+        self._hello_ns = time.time_ns()
+        self.send_session(hello)
+        await self._welcome
+
+    @property
+    def welcome(self) -> Welcome:
+        """The gateway's answer to HELLO; there from the moment :meth:`greet` returned."""
+        return self._welcome.result()
+
+    @property
+    def open(self) -> bool:
+        """Whether frames can be sent: no side has closed yet."""
+        return self._state is not State.CLOSED and self._socket is not None and self._socket.open
+
+    @property
+    def clock(self) -> ClockEstimate:
+        """The gateway's clock against ours."""
+        return self._heartbeat.clock
+
+    def now_ns(self) -> int:
+        """Unix time by the gateway's clock, in ns (spec section 9)."""
+        return time.time_ns() + self.clock.offset_ns
+
+    # Sending.
+
+    def congested(self) -> bool:
+        """Whether more is unsent than the high water mark."""
+        return self._socket is not None and self._socket.write_paused
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        """Send whole frames as one WebSocket message; dropped when the session is over.
+
+        Args:
+            buffers: flat views of bytes, padded; may be reused when this returns, unless corked.
+
+        Returns:
+            How many bytes they are.
+        """
+        size = sum(map(len, buffers))
+        if self._corked is not None:
+            if self._corked_bytes + size > CORKED_BYTES:
+                self._send_corked()
+            self._corked += buffers
+            self._corked_bytes += size
+        elif self._socket is not None:
+            self._socket.send(buffers, size)
+        return size
+
+    def send_session(self, message: SessionMessage) -> None:
+        """Send a message with a JSON body."""
+        self.send((write_session(message),))
+
+    def cork(self) -> None:
+        """Collect what is sent from now on, until :meth:`uncork`, which must come before the loop runs on."""
+        self._corked = []
+
+    def uncork(self) -> None:
+        """Send what was collected, as few WebSocket messages."""
+        self._send_corked()
+        self._corked = None
+
+    def _send_corked(self) -> None:
+        if self._corked and self._socket is not None:
+            self._socket.send(self._corked, self._corked_bytes)
+        self._corked, self._corked_bytes = [], 0
+
+    async def drained(self) -> None:
+        """Wait until there is room to write.
+
+        Raises:
+            ConnectionFailed: the session is over.
+        """
+        while self.open and self.congested():
+            if self._drained is None:
+                self._drained = self._loop.create_future()
+            await asyncio.shield(self._drained)
+        if not self.open:
+            raise ConnectionFailed("the connection was lost")
+
+    async def ask(
+        self, request: Callable[[int], SessionMessage], answered: Callable[[Answer], object] | None = None
+    ) -> Answer:
+        """Send a request and wait for its answer.
+
+        Args:
+            request: makes the message from the number that the answer will repeat.
+            answered: called with the answer before the next frame is taken.
+
+        Raises:
+            RequestRefused: the gateway refused it.
+            ConnectionFailed: the session ended first.
+        """
+        number, self._next_request = self._next_request, self._next_request + 1
+        answer: asyncio.Future[Answer] = self._loop.create_future()
+        self._answers[number] = answer
+        if answered is not None:
+            self._answered[number] = answered
+        try:
+            if not self.open:
+                raise ConnectionFailed("the connection was lost")
+            self.send_session(request(number))
+            return await answer
+        finally:
+            self._answers.pop(number, None)
+            self._answered.pop(number, None)
+
+    def read(self, reading: bool, /) -> None:
+        """Whether to take what comes in, or to leave it to the operating system."""
+        self._reading = reading
+        if self._socket is None:
+            return
+        if reading:
+            self._socket.received = True  # the silence until now was of our making
+            self._socket.resume_reading()
+        else:
+            self._socket.pause_reading()
+
+    # Ending.
+
+    def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
+        """Send what is waiting and a close frame."""
+        if self._socket is not None:
+            self._socket.close(code, reason)
+
+    async def wait_closed(self, timeout_s: float) -> None:
+        """Wait until the connection is gone; cut it off after ``timeout_s``."""
+        if self._socket is not None:
+            await self._socket.wait_closed(timeout_s)
+
+    def socket_lost(self, lost: Lost) -> None:
+        """See :class:`gateway.client.session.socket.SocketEvents`."""
+        self._state = advance(Role.SERVER, self._state, Event.CLOSE)
+        self._heartbeat.stop()
+        if self._last_error is not None and self._last_error.code == lost.code:
+            lost = Lost(lost.code, self._last_error.message)  # says more than a close frame has room for
+        unanswered = ConnectionFailed(f"the connection was lost before the answer came ({lost.reason})")
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(unanswered)
+        self._release_writers()
+        if self._welcome.done():
+            self._events.session_lost(self, lost)
+        else:
+            self._welcome.set_exception(refusal(lost))
+            self._welcome.exception()  # whoever opened the session may have given up: then nobody misses it
+
+    # Receiving.
+
+    def message_received(self, message: memoryview) -> None:
+        """See :class:`gateway.client.session.socket.SocketEvents`."""
+        if self._state is State.CLOSED:  # by a violation: what stands behind it is not looked at
+            return
+        try:
+            for part in iter_runs(message):
+                try:
+                    if isinstance(part, FrameRun):
+                        self._run_received(part)
+                    elif (handler := self._handlers.get(part.opcode)) is not None:
+                        handler(message, part)
+                    else:
+                        self._frame_received(message, part)
+                except RequestRefused as error:
+                    self._events.reported(error)
+        except ProtocolViolation as error:
+            self.close(error.code, error.message)
+            self._state = advance(Role.CLIENT, self._state, Event.CLOSE)
+
+    def _run_received(self, run: FrameRun) -> None:
+        if self._run_handler is not None:
+            self._run_handler(run)
+        else:
+            self._frame_received(run.message, next(run.frames()))
+
+    def _frame_received(self, message: memoryview, frame: Frame) -> None:
+        """Frames of the session itself, and those that have no handler."""
+        self._state = advance(Role.SERVER, self._state, frame.opcode)
+        if frame.opcode in JSON_OPCODES:
+            self._session_received(parse_session(frame.opcode, body_of(message, frame)))
+        elif frame.opcode == Opcode.PING:
+            arrived_ns = time.time_ns()
+            self.send((Pong(Ping.parse(message, frame).t0, arrived_ns, time.time_ns()).write(),))
+        elif frame.opcode == Opcode.PONG:
+            self._heartbeat.pong_received(Pong.parse(message, frame), time.time_ns())
+
+    def _session_received(self, message: SessionMessage) -> None:
+        if isinstance(message, Error):
+            self._error_received(message)
+        elif isinstance(message, Answer):
+            answer = self._answers.get(message.request)
+            if answer is not None and not answer.done():
+                if message.request in self._answered:
+                    self._answered[message.request](message)
+                answer.set_result(message)
+        elif isinstance(message, Welcome):
+            self._welcomed(message)
+        elif isinstance(message, GoAway):
+            self.draining = True
+            logger.info("the gateway goes away within %.0f s: %s", message.deadline_s, message.reason)
+
+    def _error_received(self, error: Error) -> None:
+        if error.code < 5000:
+            self._last_error = error  # the close frame follows
+            return
+        answer = None if error.request is None else self._answers.get(error.request)
+        if answer is None:
+            self._events.refused(error)
+        elif answer.done():
+            pass
+        elif error.code == Code.DRAINING:
+            # Nothing is wrong with what was asked: it is asked again on the next connection.
+            answer.set_exception(ConnectionFailed(error.message))
+        else:
+            answer.set_exception(RequestRefused(error.code, error.message))
+
+    def _welcomed(self, welcome: Welcome) -> None:
+        if self._welcome.cancelled():  # whoever opened the session has given up
+            return
+        arrived_ns = time.time_ns()
+        self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
+        # The gateway's advice, unless one chunk would not fit its largest WebSocket message.
+        room = self.frame_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
+        self.chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, room, MAX_CHUNK_BYTES))
+        self._welcome.set_result(welcome)
+        self._handlers, self._run_handler = self._events.welcomed(self)
+        self._heartbeat.start(welcome, self._hello_ns, arrived_ns)
+
+    def _send_frame(self, frame: bytes) -> None:
+        self.send((frame,))
+
+    def _heard(self) -> bool:
+        """Whether anything arrived since the last call; silence of our own making does not count."""
+        socket = self._socket
+        if socket is None or not self._reading:
+            return True
+        heard, socket.received = socket.received, False
+        return heard
+
+    def _give_up(self, silent_s: float) -> None:
+        if self._socket is not None:
+            self._socket.abort(Lost(Code.HEARTBEAT_TIMEOUT, f"nothing was received for {silent_s:.0f} s"))
+
+    # Backpressure.
+
+    def writing_paused(self) -> None:
+        """See :class:`gateway.client.session.socket.SocketEvents`."""
+
+    def writing_resumed(self) -> None:
+        """See :class:`gateway.client.session.socket.SocketEvents`."""
+        self._release_writers()
+        self._events.writing_resumed()
+
+    def _release_writers(self) -> None:
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)
+        self._drained = None

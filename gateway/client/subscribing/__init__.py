@@ -1,0 +1,1 @@
+"""Subscriptions that live through reconnects."""

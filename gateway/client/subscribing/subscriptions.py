@@ -1,0 +1,280 @@
+"""All subscriptions of a client: who gets what, and asking for it again on every new session (spec section 4.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import weakref
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from gateway.client.decoding.decoding import Transfer
+from gateway.client.decoding.partial_transfers import PartialTransfers
+from gateway.client.messages.ack_handle import AckScope
+from gateway.client.messages.feed import Feed
+from gateway.client.messages.message_run import Received
+from gateway.client.sending.send_context import SendContext
+from gateway.client.session.session import Session
+from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
+from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
+from gateway.client.subscribing.duplicate_filter import DuplicateFilter
+from gateway.client.subscribing.state_sink import StateSink
+from gateway.client.subscribing.stream_sink import Reference, StreamSink
+from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
+from gateway.client.subscribing.versions import Versions
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.protocol import signals
+from gateway.protocol.data import DataFrame
+from gateway.protocol.frames import Frame
+from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
+
+
+class Subscriptions:
+    """The subscriptions, over as many sessions as there are."""
+
+    def __init__(self, outlet: SendContext) -> None:
+        self._outlet = outlet
+        # Weak: one that the application dropped without closing it must not fill up and stop the socket for all.
+        self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
+        self._next_number = 1
+        self._routes: dict[int, StreamSink] = {}
+        self._joined = asyncio.Event()
+        """Set whenever a subscription stands again."""
+        self._versions = Versions()
+        self.unfinished = PartialTransfers()
+        """Large messages that the last session has left unfinished."""
+        self._past_routes: list[StreamSink] = []
+        """Of the last session: what is still being decoded of it is delivered until the next one stands."""
+        self._ledgers: dict[str, DuplicateFilter] = {}
+        """Of the streams that are acknowledged, by name: what is processed is known over sessions."""
+        self._acknowledger = Acknowledger(outlet, self._number_of)
+
+    async def start(self, subscription: Subscription) -> None:
+        """Ask the gateway for a new subscription, and on every later session again.
+
+        Raises:
+            RequestRefused: the gateway refused.
+            ConnectionFailed: there will be no connection any more.
+        """
+        number = self._next_number
+        self._next_number += 1
+        session = await self._outlet.wait_ready()
+        self._numbers[subscription] = number
+        weakref.finalize(
+            subscription,
+            _call_soon,
+            asyncio.get_running_loop(),
+            partial(self._dropped, number, subscription.feed, subscription.owner),
+        )
+        self._match()
+        try:
+            await self._ask(session, subscription, number)
+        except ConnectionFailed:
+            await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
+        except BaseException:
+            self._forget(subscription)
+            raise
+
+    async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
+        """See :meth:`gateway.client.client.Client.account`."""
+        while (number := self._numbers.get(subscription)) is not None:
+            session = await self._outlet.wait_ready()
+            if not subscription.standing.joined:
+                self._joined.clear()
+                await self._joined.wait()
+                continue
+            # Lost, and asked again: it changes nothing.
+            with contextlib.suppress(ConnectionFailed):
+                answer = await self._outlet.ask(session, partial(Account, subscription=number))
+                assert isinstance(answer, Account)
+                return answer.streams or {}
+        raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
+
+    async def stop(self, subscription: Subscription, keep: bool) -> None:
+        """End a subscription. A gateway that cannot be told any more has noticed itself that nobody is there.
+
+        Args:
+            keep: what is not acknowledged is to be kept for this client.
+        """
+        number = self._forget(subscription)
+        subscription.owner.withdraw()
+        self._acknowledger.flush()
+        if number is not None:
+            await self._take_back(number, keep)
+
+    def flush(self) -> None:
+        """Tell the gateway now what is processed."""
+        self._acknowledger.flush()
+
+    def attached(self, session: Session) -> None:
+        """A new session: ask for everything again."""
+        for route in self._past_routes:
+            route.subscriptions = []
+        self._past_routes.clear()
+        for subscription, number in list(self._numbers.items()):
+            subscription.standing.leave()
+            self._outlet.start(self._resume(session, subscription, number))
+
+    def detached(self) -> None:
+        """The session is over; the numbers of its streams mean nothing any more."""
+        self._past_routes += self._routes.values()
+        self._routes.clear()
+
+    def close(self, error: FrysError | None) -> None:
+        """The client is closed: end all iterators, with ``error`` if it was not the application that closed."""
+        for subscription in list(self._numbers):
+            subscription.feed.end(error)
+        self._numbers.clear()
+        self._joined.set()
+
+    def route(self, stream: int) -> StreamSink | None:
+        """Where messages of a stream go; None if nobody here wants them (any more)."""
+        route = self._routes.get(stream)
+        return route if route is not None and route.subscriptions else None
+
+    def stream_known(self, info: StreamInfo) -> None:
+        """STREAM: what a number stands for (spec section 4.1)."""
+        if info.id is not None:
+            route = self._routes.get(info.id)
+            if route is None or route.epoch != info.epoch:
+                route = self._routes[info.id] = self._new_route(info)
+            if route.numbers is not None and info.subscription is not None:
+                route.numbers.add(info.subscription)
+            route.subscriptions = self._wanting(route)
+            # Only those whose SUBSCRIBED has come: it is their STREAM, or one for all.
+            joined = [
+                subscription
+                for subscription in route.present()
+                if subscription.standing.joined and info.subscription in (None, self._numbers.get(subscription))
+            ]
+            route.order.add_ready(lambda: route.announce(joined, info))
+
+    def _new_route(self, info: StreamInfo) -> StreamSink:
+        session = self._outlet.session
+        if session is None or info.kind is None:
+            return StreamSink(info)
+        # Of a view every version comes whole.
+        if info.kind is Kind.STATE and info.subscription is None:
+            return StateSink(info, session, self._versions)
+        if not info.kind.acknowledged:
+            return StreamSink(info)
+        ledger = self._ledgers.get(info.stream)
+        if ledger is None:
+            ledger = self._ledgers[info.stream] = DuplicateFilter(info.stream, self._acknowledger)
+        return AcknowledgedSink(info, ledger, session)
+
+    def _number_of(self, place: AckPosition) -> int | None:
+        for number, route in self._routes.items():
+            if (route.stream, route.epoch) == place:
+                return number
+        return None
+
+    def refused(self, error: Error) -> bool:
+        """ERROR for a subscription that stands: a view that does not fit (spec section 4.5). Whether it was for one."""
+        for subscription, number in list(self._numbers.items()):
+            if number == error.subscription:
+                subscription.tell(RequestRefused(error.code, error.message))
+        return error.subscription is not None
+
+    def cut(self, transfers: list[Transfer]) -> None:
+        """The session is over, in the middle of large messages."""
+        kept = []
+        for transfer in transfers:
+            route, extensions = transfer.destination, transfer.arrival.frame.extensions
+            is_patch = extensions is not None and extensions.region is not None
+            # A view is another stream on the next session; a patch may refer to a version that is not there then.
+            if isinstance(route, StreamSink) and route.numbers is None and not is_patch:
+                kept.append((route.stream, transfer))
+        self.unfinished.keep(kept)
+
+    def goes_on(self, route: StreamSink, frame: DataFrame) -> None:
+        """A message of a stream has come while there are some that were cut."""
+        if route.kind is Kind.STATE and not frame.resuming:
+            self.unfinished.forget(route.stream)
+
+    def gap_received(self, message: memoryview, frame: Frame) -> None:
+        """GAP (spec section 7.2): told after everything that came before it."""
+        gap = signals.Gap.parse(message, frame)
+        route = self.route(gap.stream)
+        if route is not None:
+            told = Gap(route.stream, gap.code, gap.first, gap.last)
+            route.order.add_ready(lambda: route.skip(told))
+
+    def replay_received(self, message: memoryview, frame: Frame) -> None:
+        """REPLAY (spec section 7.3)."""
+        replay = signals.Replay.parse(message, frame)
+        route = self.route(replay.stream)
+        if route is not None:
+            route.order.add_ready(lambda: route.replay(replay.first, replay.last))
+
+    async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
+        pattern, standing, grants = subscription.pattern.text, subscription.standing, subscription.owner.grants
+        view = None if subscription.view is None else subscription.view.to_json()
+        grants.begin(session, number)
+        since, account = standing.ask()
+        resume = self.unfinished.offer(subscription.pattern.matches) if view is None else None
+        await self._outlet.ask(
+            session,
+            lambda request: Subscribe(request, number, pattern, since, view, grants.window, resume, account),
+            # At once: streams may be announced in the same WebSocket message.
+            lambda _: self._join(standing),
+        )
+
+    def _join(self, standing: SubscriptionPosition) -> None:
+        standing.join()
+        self._joined.set()
+
+    async def _take_back(self, number: int, keep: bool = False) -> None:
+        session = self._outlet.session
+        if session is not None:
+            with contextlib.suppress(ConnectionFailed, RequestRefused):
+                await self._outlet.ask(session, lambda request: Unsubscribe(request, number, keep or None))
+
+    def _dropped(self, number: int, feed: Feed[Received], owner: AckScope) -> None:
+        """A subscription was garbage collected: as if it had been closed."""
+        if not feed.over:
+            feed.end()
+            owner.withdraw()
+            self._match()
+            self._outlet.start(self._take_back(number))
+
+    async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
+        if subscription not in self._numbers:  # closed meanwhile
+            return
+        try:
+            await self._ask(session, subscription, number)
+        except RequestRefused as error:
+            self._forget(subscription)
+            subscription.feed.end(error)
+        except ConnectionFailed:
+            pass  # this session is over as well; the next one asks again
+
+    def _forget(self, subscription: Subscription) -> int | None:
+        number = self._numbers.pop(subscription, None)
+        self._match()
+        return number
+
+    def _match(self) -> None:
+        """Subscriptions have changed: see anew which stream goes where."""
+        for route in self._routes.values():
+            route.subscriptions = self._wanting(route)
+        patterns = [subscription.pattern for subscription in list(self._numbers) if subscription.view is None]
+        self._versions.keep(lambda stream: any(pattern.matches(stream) for pattern in patterns))
+
+    def _wanting(self, route: StreamSink) -> list[Reference]:
+        return [
+            weakref.ref(subscription)
+            for subscription, number in list(self._numbers.items())
+            if (
+                subscription.view is None and subscription.pattern.matches(route.stream)
+                if route.numbers is None
+                else number in route.numbers
+            )
+        ]
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
+    """Call back on the loop, from whatever thread collects garbage."""
+    with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
+        loop.call_soon_threadsafe(callback)

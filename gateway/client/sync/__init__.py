@@ -1,0 +1,7 @@
+"""The blocking client, for programs without asyncio."""
+
+from gateway.client.sync.client import Client, connect
+from gateway.client.sync.requests import Inbox, ReplyStream, Request
+from gateway.client.sync.subscription import Subscription
+
+__all__ = ["Client", "Inbox", "ReplyStream", "Request", "Subscription", "connect"]

@@ -1,0 +1,131 @@
+"""Requests and their replies in the blocking client: see :mod:`gateway.client.requests.inbox` and ``reply_stream``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+from gateway.client.messages.message import Message
+from gateway.client.requests import inbox, reply_stream
+from gateway.client.sending.codec_choice import AUTO
+from gateway.client.sending.content import Headers
+from gateway.client.sync.loop_thread import LoopThread
+
+T = TypeVar("T")
+
+
+class Request(Message):
+    """A message that somebody waits for an answer to; see :class:`gateway.client.requests.inbox.Request`."""
+
+    __slots__ = ("_source", "_thread")
+
+    def __init__(self, thread: LoopThread, source: inbox.Request) -> None:
+        super().__init__(*source.parts())
+        self._thread = thread
+        self._source = source
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether nobody wants the answer any more: to be looked at now and then by one that works long on it."""
+        return self._source.cancelled
+
+    def wait_cancelled(self, timeout_s: float | None = None) -> bool:
+        """Wait until nobody wants the answer any more, for ``timeout_s`` at most; whether that is so."""
+        return self._thread.run(self._wait_cancelled(timeout_s))
+
+    def on_cancel(self, callback: Callable[[], object]) -> None:
+        """Have ``callback`` called, on the client's thread, when nobody wants the answer any more."""
+        self._thread.call_soon(lambda: self._source.on_cancel(callback))
+
+    def reply_partial(self, value: object = None, *, headers: Headers = None, codec: str = AUTO) -> None:
+        """Answer in part; see :meth:`gateway.client.requests.inbox.Request.reply_partial`."""
+        self._thread.run(self._source.reply_partial(value, headers=headers, codec=codec))
+
+    def reply(self, value: object = None, *, headers: Headers = None, codec: str = AUTO) -> None:
+        """Answer; see :meth:`gateway.client.requests.inbox.Request.reply`."""
+        self._thread.run(self._source.reply(value, headers=headers, codec=codec))
+
+    def fail(self, error: str) -> None:
+        """Answer that the request failed."""
+        self._thread.run(self._source.fail(error))
+
+    async def _wait_cancelled(self, timeout_s: float | None) -> bool:
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._source.wait_cancelled()
+        except TimeoutError:
+            pass
+        return self._source.cancelled
+
+
+class Inbox:
+    """Requests to this client or a group, to be iterated in a ``for`` loop; ``with`` opens and closes it."""
+
+    def __init__(self, thread: LoopThread, source: inbox.Inbox) -> None:
+        self._thread = thread
+        self._source = source
+
+    def start(self) -> None:
+        """Let requests in, unless that was done already. ``with`` and iterating do it by themselves."""
+        self._thread.run(self._source.start())
+
+    def close(self) -> None:
+        """Take no more requests. May be called twice, and from another thread than that which iterates."""
+        self._thread.run(self._source.close())
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Request:
+        request = self._thread.run(_next(self._source)) if self._thread.alive else None
+        if request is None:
+            raise StopIteration
+        return Request(self._thread, request)
+
+
+class ReplyStream:
+    """The replies to one request as they come, to be iterated in a ``for`` loop.
+
+    See :class:`gateway.client.requests.reply_stream.ReplyStream`.
+    """
+
+    def __init__(self, thread: LoopThread, source: reply_stream.ReplyStream) -> None:
+        self._thread = thread
+        self._source = source
+
+    def close(self) -> None:
+        """Want no more of it. May be called twice."""
+        if self._thread.alive:
+            self._thread.run(self._source.aclose())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        part = self._thread.run(_next(self._source)) if self._thread.alive else None
+        if part is None:
+            raise StopIteration
+        return part
+
+
+async def _next(source: AsyncIterator[T]) -> T | None:
+    return await anext(source, None)

@@ -1,0 +1,165 @@
+"""A subscription of the blocking client, to be iterated in a ``for`` loop."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import TracebackType
+from typing import Final, Self
+
+from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle
+from gateway.client.messages.message import Message
+from gateway.client.messages.message_run import Received
+from gateway.client.messages.record_batch import RecordBatch
+from gateway.client.subscribing import subscription
+from gateway.client.subscribing.subscription import SubscriptionStats
+from gateway.client.sync.loop_thread import LoopThread
+from gateway.errors import Code
+from gateway.protocol.messages import Counts
+
+TAKE: Final = 1024
+"""Messages that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
+
+
+class AcknowledgedMessage(Message):
+    """A message that the program says it is through with; see :class:`gateway.client.Message`."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: LoopThread, source: Message) -> None:
+        super().__init__(*source.parts())
+        self.receipt = source.receipt
+        self._thread = thread
+
+    def ack(self) -> None:  # type: ignore[override]  # the blocking twin
+        """Say that it is processed: it will not come again."""
+        if self.receipt is not None:
+            self._thread.call_soon(self.receipt.done)
+
+    def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
+        """Say that it is not processed: it comes again."""
+        if self.receipt is not None:
+            self._thread.call_soon(partial(self.receipt.refuse, code))
+
+
+class AcknowledgedBatch(RecordBatch):
+    """A record batch that the program says it is through with; see :class:`gateway.client.RecordBatch`."""
+
+    __slots__ = ("_thread",)
+
+    def __init__(self, thread: LoopThread, source: RecordBatch) -> None:
+        super().__init__(*source.parts())
+        self.receipt = source.receipt
+        self._thread = thread
+
+    def ack(self) -> None:  # type: ignore[override]  # the blocking twin
+        """Say that it is processed: it will not come again."""
+        if self.receipt is not None:
+            self._thread.call_soon(self.receipt.done)
+
+    def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
+        """Say that it is not processed: it comes again."""
+        if self.receipt is not None:
+            self._thread.call_soon(partial(self.receipt.refuse, code))
+
+
+class Subscription:
+    """A subscription to be iterated in a ``for`` loop; see
+    :class:`gateway.client.subscribing.subscription.Subscription`.
+    """
+
+    def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
+        self._thread = thread
+        self.source = source
+        self._items: deque[Received] = deque()
+        self._records: Iterator[Message] | None = None
+        self._in_hand: AckHandle | RecordAckHandle | None = None
+
+    @property
+    def stats(self) -> SubscriptionStats:
+        """The counts so far."""
+        return self.source.stats
+
+    @property
+    def account(self) -> Mapping[str, Counts]:
+        """By stream what became of its messages; see
+        :attr:`gateway.client.subscribing.subscription.Subscription.account`.
+        """
+        return self.source.account
+
+    def start(self) -> None:
+        """Subscribe, unless that was done already. ``with`` and iterating do it by themselves."""
+        self._thread.run(self.source.start())
+
+    def close(self, *, keep: bool = False) -> None:
+        """Unsubscribe. May be called twice, and from another thread than that which iterates.
+
+        Args:
+            keep: see :meth:`gateway.client.Subscription.close`.
+        """
+        self._thread.run(self.source.close(keep=keep))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._settle_in_hand()
+        self.close(keep=kind is not None)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        while True:
+            if self._records is not None:
+                record = next(self._records, None)
+                if record is not None:
+                    return self._blocking(record)
+                self._records = None
+            item = self._next_item()
+            if isinstance(item, Message):
+                return self._blocking(item)
+            self._records = item.messages()
+
+    def batches(self) -> Iterator[RecordBatch]:
+        """Iterate over whole record batches: one array of shape ``(count, *shape)`` each."""
+        while True:
+            try:
+                # What is left of an item that the program has begun to take message by message comes first.
+                item = (None if self._records is None else next(self._records, None)) or self._next_item()
+            except StopIteration:
+                return
+            batch = self.source.as_batch(item)
+            if batch is None:
+                continue
+            yield batch if batch.receipt is None else AcknowledgedBatch(self._thread, batch)
+
+    def _blocking(self, message: Message) -> Message:
+        return message if message.receipt is None else AcknowledgedMessage(self._thread, message)
+
+    def _settle_in_hand(self) -> None:
+        """What was given out last is processed, unless the program has said something else."""
+        receipt, self._in_hand = self._in_hand, None
+        if receipt is not None:
+            self._thread.call_soon(receipt.done)
+
+    def _next_item(self) -> Received:
+        self._settle_in_hand()
+        if not self._items:
+            alive = self._thread.alive
+            self._items.extend(self._thread.run(self._fetch()) if alive else self.source.feed.rest(TAKE))
+        if not self._items:
+            raise StopIteration
+        item = self._items.popleft()
+        if self.source.auto_ack:
+            self._in_hand = item.receipt
+        return item
+
+    async def _fetch(self) -> list[Received]:
+        await self.source.start()
+        return await self.source.feed.several(TAKE)

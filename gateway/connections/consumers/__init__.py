@@ -1,0 +1,1 @@
+"""Acknowledged delivery: messages in flight, redelivery, dead letters."""

@@ -1,0 +1,24 @@
+"""What the consumers of all streams share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.connections.consumers.dead_letters import DeadLetters
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.ports import Clock, StreamStore, Workers
+from gateway.connections.sessions.notices import Notices
+from gateway.streams.producers import Producers
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerContext:
+    """Settings, and where consumers turn to."""
+
+    settings: ConsumerSettings
+    clock: Clock
+    workers: Workers
+    store: StreamStore
+    producers: Producers
+    notices: Notices
+    dead_letters: DeadLetters

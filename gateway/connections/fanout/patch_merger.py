@@ -1,0 +1,221 @@
+"""Takes in patches to states, and makes versions whole for those who need them so (spec section 5.4)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.ports import Workers
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import DataFrame
+from gateway.protocol.dtypes import dtype_name
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import Meta, headers_of, parse_meta
+from gateway.protocol.negotiation import PATCH
+from gateway.protocol.regions import Region
+from gateway.protocol.signals import Gap
+from gateway.protocol.wire import FRAME_START, Opcode
+from gateway.streams.large import StoredChunk, TransferNumbers
+from gateway.streams.run import Run
+from gateway.streams.state import Change, LargePatch, Newest, Patch, PatchRun, Write, patch_of, specs_of
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+THREAD_BYTES = 64 * 1024
+"""Larger states are made whole in a thread."""
+
+
+class PatchMerger:
+    """The patches of all streams; the :class:`~gateway.streams.state.Merger` of their versions.
+
+    Every version is made whole once, however many ask for it.
+
+    Args:
+        workers: threads.
+        transfers: numbers for the states that go out in chunks.
+    """
+
+    def __init__(self, workers: Workers, transfers: TransferNumbers) -> None:
+        self._workers = workers
+        self._transfers = transfers
+        self._waiting: dict[Patch, dict[Callable[[], object], None]] = {}
+
+    # In.
+
+    def check(self, stream: Stream, region: Region, opcode: int, meta: Meta) -> int:
+        """Check that a message fits the newest state as a patch.
+
+        Args:
+            stream: where it is published.
+            region: that it names.
+            opcode: of its frame.
+            meta: its descriptors.
+
+        Returns:
+            Which tensor of the state it changes.
+
+        Raises:
+            RequestRefused: ``INVALID_REGION``, with the region and what it met.
+        """
+        where = f"region {region} of {stream.name}"
+        if stream.kind is not Kind.STATE:
+            raise _refused(f"{where}, a stream of kind {stream.kind.value}: only a state takes patches")
+        if opcode != Opcode.MESSAGE or len(meta.specs) != 1:
+            met = "a record batch" if opcode != Opcode.MESSAGE else f"a message of {len(meta.specs)} tensors"
+            raise _refused(f"{where} in {met}: a patch is a message of one tensor")
+        newest = stream.latest
+        if newest is None:
+            raise _refused(f"{where}, which holds no state yet: publish it whole first")
+        patch = patch_of(newest)
+        if patch is not None and patch.broken:
+            raise _refused(f"{where}, whose state does not decode: publish it whole first")
+        change = meta.specs[0]
+        specs = specs_of(newest)
+        tensor = next((index for index, spec in enumerate(specs) if spec.name == change.name), None)
+        if tensor is None:
+            names = ", ".join([repr(spec.name) for spec in specs]) or "none"
+            raise _refused(f"{where}: the state has no tensor {change.name!r}, its tensors are: {names}")
+        spec = specs[tensor]
+        if spec.dtype != change.dtype:
+            raise _refused(f"{where}: the patch is {dtype_name(change.dtype)}, the state {dtype_name(spec.dtype)}")
+        region.check(spec.shape)
+        if region.shape != change.shape:
+            raise _refused(f"{where}: the region has shape {region.shape}, the patch {change.shape}")
+        return tensor
+
+    def take_run(self, stream: Stream, run: Run, frame: DataFrame, publisher: int, region: Region) -> PatchRun:
+        """A patch of one frame, checked, that has its offset: to be appended to its stream.
+
+        Args:
+            stream: where it is published.
+            run: holds the frame.
+            frame: the frame as it came, cut into its blocks.
+            publisher: the sender's peer.
+            region: what it changes.
+        """
+        run = run.newest()
+        data = memoryview(run.buffers[-1])
+        frame_bytes = FRAME_START.unpack_from(run.buffers[0])[0]
+        end = len(data) - (run.size - frame_bytes)
+        pieces = (StoredChunk(frame.encoding, data[end - len(frame.payload) : end]),)
+        meta = parse_meta(frame.meta)
+        patch = self._patch(stream, region, meta, pieces, headers_of(frame.meta), publisher, frame.timestamp_ns)
+        return PatchRun(run, patch)
+
+    def take_large(self, stream: Stream, message: LargePatch) -> None:
+        """A large patch is whole, and about to get its offset; the state may have changed since its head came.
+
+        Raises:
+            RequestRefused: ``INVALID_REGION``, it fits no more.
+        """
+        meta = parse_meta(message.meta)
+        headers = headers_of(message.meta)
+        message.patch = self._patch(
+            stream, message.region, meta, message.chunks, headers, message.publisher, message.timestamp_ns
+        )
+
+    def _patch(
+        self,
+        stream: Stream,
+        region: Region,
+        meta: Meta,
+        pieces: Sequence[StoredChunk],
+        headers: bytes,
+        publisher: int,
+        timestamp_ns: int,
+    ) -> Patch:
+        change = Change(self.check(stream, region, Opcode.MESSAGE, meta), region, pieces)
+        assert stream.latest is not None
+        return Patch(
+            stream.latest,
+            stream.next_offset,
+            change,
+            headers=headers,
+            publisher=publisher,
+            timestamp_ns=timestamp_ns,
+            merger=self,
+        )
+
+    # Out.
+
+    def whole(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
+        """See :class:`~gateway.streams.state.Merger`."""
+        if patch.whole is None:
+            if patch.payload_bytes + patch.waiting_bytes > THREAD_BYTES:
+                self._work(patch, patch.merging, partial(self._settle, patch), then)
+                return None
+            self._settle(patch, _attempt(patch.merging()))
+        whole = patch.whole
+        if write is None or whole is None or isinstance(whole, Gap):
+            return whole
+        if patch.text is None:
+            work = partial(write, whole)
+            if patch.payload_bytes > THREAD_BYTES:
+                self._work(patch, lambda: work, partial(_written, patch), then)
+                return None
+            _written(patch, _attempt(work))
+        return patch.text
+
+    def _settle(self, patch: Patch, result: memoryview | BaseException) -> None:
+        patch.settle(result, self._transfers.next() if patch.chunked else 0)
+
+    def _work(
+        self,
+        patch: Patch,
+        prepare: Callable[[], Callable[[], T]],
+        done: Callable[[T | BaseException], None],
+        then: Callable[[], object],
+    ) -> None:
+        """Have work done in a thread, unless it is being done already, and call back when it is."""
+        waiting = self._waiting.get(patch)
+        if waiting is not None:
+            waiting[then] = None
+            return
+        self._waiting[patch] = {then: None}
+        patch.expect()
+
+        def finish(result: T | BaseException) -> None:
+            done(result)
+            for callback in self._waiting.pop(patch):
+                callback()
+
+        self._workers.submit(prepare(), finish)
+
+
+def takes_patches(delivery: DeliveryClass) -> bool:
+    """Whether the members of a class apply patches themselves."""
+    return PATCH in delivery.codecs and delivery.format.takes_chunks
+
+
+def keep_short(patch: Patch) -> None:
+    """Have a version made whole if too much is kept until somebody asks for it."""
+    if patch.due:
+        patch.whole_for(None, _nothing)
+
+
+def _nothing() -> None:
+    """Nobody waits for it."""
+
+
+def _attempt(work: Callable[[], T]) -> T | BaseException:
+    try:
+        return work()
+    except RequestRefused as refusal:
+        return refusal
+
+
+def _written(patch: Patch, result: Run | Gap | BaseException) -> None:
+    if isinstance(result, BaseException):
+        logger.warning("version %d of %s cannot be written: %s", patch.offset, patch.source.name, result)
+        result = Gap(patch.source.id, Code.CORRUPT_PAYLOAD, patch.offset, patch.offset)
+    patch.text = result
+
+
+def _refused(problem: str) -> RequestRefused:
+    return RequestRefused(Code.INVALID_REGION, problem)

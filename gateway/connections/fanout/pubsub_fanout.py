@@ -1,0 +1,300 @@
+"""Brings what is published to one stream (or sent to one inbox) to its delivery classes, in order.
+
+Small messages go straight to the classes. What has to be encoded for some of them is given to the
+:class:`~gateway.connections.fanout.transcoder.Transcoder` first, and everything behind it waits its turn. Large
+messages are
+passed on by a :class:`~gateway.connections.fanout.broadcast.Broadcast`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from gateway.connections.fanout.broadcast import Broadcast
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
+from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.history_reader import HistoryReader
+from gateway.connections.fanout.late_join import LateJoin
+from gateway.connections.fanout.recode import codec_names
+from gateway.connections.fanout.start_position import StartPosition, start_of
+from gateway.connections.fanout.transcoder import THREAD_BYTES, Transcoder
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.protocol.data import DataFrame
+from gateway.protocol.encoding import Chain, Encoding
+from gateway.protocol.messages import Kind, Since
+from gateway.protocol.signals import Ack, Gap
+from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run, Source
+from gateway.streams.stream import Stream
+
+
+class PubSubFanout:
+    """The receivers of one source.
+
+    Attributes:
+        source: the stream or inbox.
+        taps: called with what has been delivered, in order: views of the stream are made from it.
+        delivered: the offset behind the last message of a stream that has been delivered.
+    """
+
+    __slots__ = (
+        "_broadcasts",
+        "_classes",
+        "_flusher",
+        "_history",
+        "_is_state",
+        "_lane",
+        "_latecomers",
+        "_newest",
+        "_past_deliveries",
+        "_transcoder",
+        "delivered",
+        "source",
+        "taps",
+    )
+
+    def __init__(
+        self, source: Source, flusher: Flusher, workers: Workers, policy: DeliveryPolicy, history: HistoryReader
+    ) -> None:
+        self.source = source
+        self.taps: list[Callable[[Run | LargeMessage], object]] = []
+        self.delivered = source.next_offset if isinstance(source, Stream) else 0
+        self._flusher = flusher
+        self._history = history
+        self._lane = EncodeLane(workers)
+        self._transcoder = self._new_transcoder(policy)
+        self._latecomers = LateJoin(source, self._lane)
+        self._classes: dict[tuple[str, frozenset[str]], DeliveryClass] = {}
+        self._broadcasts: dict[int, Broadcast] = {}
+        self._past_deliveries = 0
+        """Of classes that have lost their last member."""
+        self._is_state = source.kind is Kind.STATE
+        self._newest = source.newest if isinstance(source, Stream) else None
+        """The newest message that has been delivered; a stream's own may still be on its way through the lane."""
+
+    @property
+    def classes(self) -> list[DeliveryClass]:
+        """The delivery classes that have members."""
+        return list(self._classes.values())
+
+    @property
+    def delivered_messages(self) -> int:
+        """Messages written to receivers or queued for them, each receiver counted."""
+        return self._past_deliveries + sum([delivery.delivered_messages for delivery in self._classes.values()])
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being encoded."""
+        return not self._lane.busy
+
+    @property
+    def newest(self) -> Run | LargeMessage | None:
+        """Of a ``state`` stream the newest message that has been delivered."""
+        return self._newest
+
+    @property
+    def all_lagging(self) -> bool:
+        """Whether there are receivers, and none keeps up."""
+        return bool(self._classes) and all(delivery.all_lagging for delivery in self._classes.values())
+
+    @property
+    def receivers(self) -> int:
+        """How many there are."""
+        return sum([len(delivery) for delivery in self._classes.values()])
+
+    @property
+    def queue_full(self) -> bool:
+        """Whether a receiver has no room for what must not be lost."""
+        return any(delivery.queue_full for delivery in self._classes.values())
+
+    def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
+        return Transcoder(self.source, policy, self._lane)
+
+    # Who receives.
+
+    def start(self, connection: Connection, since: Since | None) -> StartPosition:
+        """Where a receiver would start now; what was delivered so far is on its way to it if it is one already."""
+        delivery = self._classes.get((connection.format.name, connection.codecs))
+        if delivery is not None:
+            delivery.flush()
+            delivery.settle(connection)
+        if not isinstance(self.source, Stream):
+            return StartPosition(self.delivered, None, newest=False)
+        return start_of(self.source, since, self.delivered)
+
+    def join(self, connection: Connection, start: StartPosition) -> None:
+        """Add a receiver, or another subscription of one: it gets what is due from its start on, then everything.
+
+        Args:
+            start: from :meth:`start`, in the same turn.
+        """
+        key = (connection.format.name, connection.codecs)
+        if key not in self._classes:
+            self._classes[key] = self._new_class(connection)
+        delivery = self._classes[key]
+        if self.source not in connection.memberships:
+            delivery.join(connection)
+            connection.memberships[self.source] = delivery
+        if self._is_state and start.newest and self._newest is not None:
+            self._latecomers.send_newest(connection, delivery, self._newest)
+        elif not self._is_state and start.offset < self.delivered:
+            connection.miss(self.source, start.offset, self.delivered - 1)
+        begun = {} if connection.outbox is None else connection.outbox.resumes
+        for transfer in begun.keys() & self._broadcasts.keys():
+            self._broadcasts[transfer].resume(connection, delivery)
+
+    def _new_class(self, connection: Connection) -> DeliveryClass:
+        history = self._history.of(self.source, connection.format, connection.codecs)
+        return DeliveryClass(self.source, connection.format, connection.codecs, self._flusher, history, self.delivered)
+
+    def leave(self, connection: Connection) -> None:
+        """Remove a receiver."""
+        for broadcast in self._broadcasts.values():
+            broadcast.leave(connection)
+        connection.memberships.pop(self.source, None)
+        if connection.outbox is not None:
+            connection.outbox.forget(self.source)
+        key = (connection.format.name, connection.codecs)
+        delivery = self._classes.get(key)
+        if delivery is not None:
+            delivery.leave(connection)
+            if not len(delivery):
+                del self._classes[key]
+                self._past_deliveries += delivery.delivered_messages
+
+    def leave_out(self, gap: Gap) -> None:
+        """Tell all receivers that messages will not come, in their place among those that do."""
+
+        def tell() -> None:
+            self.delivered = gap.last + 1
+            for delivery in self.classes:
+                delivery.flush()
+                for member in delivery.members:
+                    member.leave_out(self.source, gap)
+
+        self._lane.follow(tell)
+
+    def when_delivered(self, callback: Callable[[], object]) -> None:
+        """Call back when all that came before is written to the receivers, or waits in their outboxes."""
+
+        def flushed() -> None:
+            for delivery in self._classes.values():
+                delivery.flush()
+            callback()
+
+        self._lane.follow(flushed)
+
+    def lose(self, connection: Connection) -> None:
+        """A receiver's connection is lost: as if it had left."""
+        self.leave(connection)
+
+    def acknowledge(self, connection: Connection, ack: Ack) -> None:
+        """Tell a publisher that its messages are taken."""
+        connection.send(ack)
+
+    # Small messages.
+
+    def deliver(self, run: Run) -> None:
+        """Deliver a run as it came."""
+        newest = None
+        if self._is_state:
+            newest = self._transcoder.latest = run.newest()
+        text = self._transcoder.text_format(self._classes.values()) if run.size > THREAD_BYTES else None
+        if text is not None:
+            self._lane.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
+        elif self._lane.busy:
+            self._lane.follow(partial(self._add, run, newest))
+        else:
+            self._add(run, newest)
+
+    def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
+        """Deliver a run of one frame whose payload is encoded, or large enough to be.
+
+        Args:
+            run: holds the frame.
+            frame: the frame as it came, cut into its blocks.
+            publisher: the sender's peer.
+            itemsize: bytes of an element.
+        """
+        names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
+        chains = self.chains_for(names, frame.payload, itemsize, frame.meta, frame.encoding)
+        if not chains and not (names and self._lane.busy):
+            self.deliver(run)
+            return
+        patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
+
+        def deliver(made: Mapping[DeliveryClass, Run]) -> None:
+            self.delivered = run.first + run.count
+            if self._is_state:
+                self._newest = run.newest()
+            for delivery in self.classes:
+                # A class that has come meanwhile gets it as it came, or decoded.
+                recoded = made.get(delivery)
+                if recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
+                    delivery.add(recoded or run)
+                else:
+                    self._latecomers.send_decoded(run, patched, delivery)
+            for tap in self.taps:
+                tap(run)
+
+        self._transcoder.submit(run, patched, chains, itemsize, deliver)
+
+    def chains_for(
+        self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
+    ) -> dict[DeliveryClass, Chain]:
+        """See :meth:`Transcoder.chains_for <gateway.connections.fanout.transcoder.Transcoder.chains_for>`."""
+        return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
+
+    def _add(self, run: Run, newest: Run | None) -> None:
+        self._newest = newest
+        self.delivered = run.first + run.count
+        for delivery in self._classes.values():
+            delivery.add(run)
+        for tap in self.taps:
+            tap(run)
+
+    # Large messages.
+
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
+        """The head of a large message has come."""
+        self._broadcasts[message.plan.transfer] = Broadcast(message, self._lane, itemsize, publisher_codecs)
+
+    def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
+        """Its next chunk has come."""
+        broadcast = self._broadcasts[message.plan.transfer]
+        if not message.chunks:
+            self._transcoder.observe(chunk.data, itemsize, message.meta, chunk.encoding)
+            self._transcoder.begin(broadcast, self._classes.values())
+        broadcast.chunk(chunk)
+
+    def commit(self, message: LargeMessage) -> None:
+        """It is whole and has its offset."""
+        self._broadcasts[message.plan.transfer].commit(self._serve_latecomers)
+
+    def abort(self, message: LargeMessage, code: int) -> None:
+        """It will not be completed."""
+        broadcast = self._broadcasts.pop(message.plan.transfer, None)
+        if broadcast is not None:
+            broadcast.abort(code)
+
+    def _serve_latecomers(self, broadcast: Broadcast) -> None:
+        message = broadcast.message
+        del self._broadcasts[message.plan.transfer]
+        if message.offset is not None:
+            self.delivered = message.offset + 1
+        if self._is_state:
+            self._newest = message
+        self._send_to_others(broadcast, {member for part in broadcast.parts for member in part.audience})
+        for tap in self.taps:
+            tap(message)
+
+    def _send_to_others(self, broadcast: Broadcast, served: set[Connection]) -> None:
+        """Bring a message that is whole to all who were not served chunk by chunk."""
+        self._latecomers.serve(broadcast.message, self.classes, served, partial(self._send_late, broadcast))
+
+    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, member: Connection) -> None:
+        """Send a message that is whole to a member that did not get it chunk by chunk."""
+        self._latecomers.send_large(broadcast.message, delivery, member)

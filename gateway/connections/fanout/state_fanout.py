@@ -1,0 +1,147 @@
+"""The fan-out of a state stream: deltas and patches go to those who hold the version before, all others get it whole.
+
+What becomes a delta is decided by :class:`~gateway.connections.fanout.state_transcoder.StateTranscoder`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from gateway.connections.fanout.broadcast import Broadcast
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
+from gateway.connections.fanout.history_reader import HistoryReader
+from gateway.connections.fanout.patch_merger import keep_short, takes_patches
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.start_position import StartPosition
+from gateway.connections.fanout.state_class import StateClass, as_state
+from gateway.connections.fanout.state_transcoder import StateTranscoder
+from gateway.connections.fanout.transcoder import Transcoder
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
+from gateway.streams.state import LargePatch, PatchRun
+from gateway.streams.stream import Stream
+
+
+class StateFanout(PubSubFanout):
+    """The receivers of one state stream; see :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout`."""
+
+    __slots__ = ("_before", "_stream")
+
+    def __init__(
+        self, stream: Stream, flusher: Flusher, workers: Workers, policy: DeliveryPolicy, history: HistoryReader
+    ) -> None:
+        super().__init__(stream, flusher, workers, policy, history)
+        self._stream = stream
+        self._before: int | None = None
+        """The offset of the version that was delivered before the one that is being delivered."""
+
+    def join(self, connection: Connection, start: StartPosition) -> None:
+        """See :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout`."""
+        super().join(connection, start)
+        if self._newest is None:
+            # The first version refers to nothing.
+            self._state_class(connection).got_whole(connection)
+
+    def begin_with(self, newest: Run | LargeMessage, receivers: Container[Connection]) -> None:
+        """Take the version that was there before everybody came: before any other is delivered.
+
+        Args:
+            newest: it, whole.
+            receivers: who is to get it; the others have it already.
+        """
+        self._newest = self._transcoder.latest = newest
+        for delivery in self.classes:
+            for member in delivery.members:
+                if member in receivers:
+                    self._latecomers.send_newest(member, delivery, newest)
+                else:
+                    as_state(delivery).need_whole(member)
+
+    def refresh(self, connection: Connection) -> None:
+        """Send the newest version whole to a receiver that asks for it (spec section 4.4)."""
+        delivery = self._state_class(connection)
+        delivery.flush()
+        if self._newest is None:
+            delivery.need_whole(connection)
+        else:
+            self._latecomers.send_newest(connection, delivery, self._newest)
+
+    def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
+        assert isinstance(self.source, Stream)
+        return StateTranscoder(self.source, policy, self._lane)
+
+    def _new_class(self, connection: Connection) -> DeliveryClass:
+        history = self._history.of(self.source, connection.format, connection.codecs)
+        every = self._stream.config.keyframe_every
+        return StateClass(
+            self.source, connection.format, connection.codecs, self._flusher, history, self.delivered, every
+        )
+
+    def _state_class(self, connection: Connection) -> StateClass:
+        return as_state(self._classes[(connection.format.name, connection.codecs)])
+
+    # Patches (spec section 5.4): as they came to those who hold the version before them, and whole to all others.
+
+    def deliver_patch(self, run: PatchRun, names: frozenset[str]) -> None:
+        """Deliver a small patch.
+
+        Args:
+            run: holds it.
+            names: of the codecs that it is encoded by.
+        """
+
+        self._transcoder.latest = run
+
+        def deliver() -> None:
+            self._newest = run
+            self.delivered = run.last + 1
+            for delivery in self.classes:
+                if takes_patches(delivery) and names <= delivery.codecs:
+                    delivery.add(run)
+                else:
+                    self._latecomers.send_version(run, delivery, delivery.members)
+            keep_short(run.patch)
+            for tap in self.taps:
+                tap(run)
+
+        self._lane.follow(deliver)
+
+    # Large messages.
+
+    def commit(self, message: LargeMessage) -> None:
+        """See :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout`."""
+        self._transcoder.latest = message
+        super().commit(message)
+
+    def _serve_latecomers(self, broadcast: Broadcast) -> None:
+        before = self._newest
+        self._before = before.offset if isinstance(before, LargeMessage) else None if before is None else before.last
+        super()._serve_latecomers(broadcast)
+        for part in broadcast.parts:
+            for member in part.audience:
+                part.delivery.got_whole(member)
+            if part.chain is not None and part.chain.delta:
+                # Nobody who comes later can use it.
+                broadcast.message.variants.pop(part.chain, None)
+
+    def _send_to_others(self, broadcast: Broadcast, served: set[Connection]) -> None:
+        message = broadcast.message
+        if isinstance(message, LargePatch) and message.patch is not None:
+            for delivery in self.classes:
+                others = [member for member in delivery.members if member not in served]
+                self._latecomers.send_version(message, delivery, others)
+            keep_short(message.patch)
+        else:
+            super()._send_to_others(broadcast, served)
+
+    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, member: Connection) -> None:
+        message = broadcast.message
+        if message.base_offset is not None and message.base_offset == self._before and not delivery.needs_whole(member):
+            form = next((part.form for part in broadcast.parts if part.delivery is delivery and part.begun), [])
+            whole = len(form) == message.plan.chunk_count and message.plan.payload_bytes <= member.max_message_bytes
+            if whole and member.enqueue_delta(message, form):
+                delivery.delivered_messages += 1
+                return
+        super()._send_late(broadcast, delivery, member)

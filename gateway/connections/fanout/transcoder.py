@@ -1,0 +1,174 @@
+"""Decides in which encoding each delivery class of a source gets what is published, and has it encoded.
+
+Most get it as it came. Who does not know its codec gets it decoded, and where the policy says that it pays, it is
+encoded: once per chain, in a thread when it is large. What becomes of the result is the fan-out's business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from gateway.connections.fanout.broadcast import Broadcast
+from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.recode import NOT_PUBLISHED, recode_run
+from gateway.connections.outbound.formats import Format
+from gateway.connections.ports import DeliveryPolicy, Sample
+from gateway.errors import RequestRefused
+from gateway.protocol.data import DataFrame
+from gateway.protocol.encoding import PLAIN, Chain, Encoding
+from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run, Source
+from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
+
+RECODE_BYTES = 16 * 1024
+"""Smaller payloads are delivered as they came."""
+
+THREAD_BYTES = 64 * 1024
+"""Larger ones are encoded in a thread: by then it takes longer than the hop there and back (design, section 4)."""
+
+
+class Transcoder:
+    """Of one source.
+
+    Args:
+        source: the stream or inbox.
+        policy: says what pays; asked for streams only.
+        lane: keeps the order while something is encoded.
+
+    Attributes:
+        latest: of a state the message that was published last, for what comes next may be encoded against it. It may
+            still be on its way through the lane.
+    """
+
+    __slots__ = ("_lane", "_policy", "_source", "latest")
+
+    def __init__(self, source: Source, policy: DeliveryPolicy, lane: EncodeLane) -> None:
+        self._source = source
+        self._policy = policy
+        self._lane = lane
+        self.latest: Run | LargeMessage | None = None
+
+    # What a class gets.
+
+    def chains_for(
+        self,
+        classes: Iterable[DeliveryClass],
+        names: frozenset[str],
+        payload: Buffer,
+        itemsize: int,
+        meta: Buffer,
+        encoding: Encoding | None = None,
+    ) -> dict[DeliveryClass, Chain]:
+        """How a payload of :data:`RECODE_BYTES` or more is recoded for those classes that do not get it as it came.
+
+        Args:
+            classes: of the source.
+            names: of the codecs that it is encoded by.
+            payload: the policy may take a sample of it.
+            itemsize: bytes of an element.
+            meta: its meta block.
+            encoding: how it is encoded.
+        """
+        if len(payload) >= RECODE_BYTES or encoding is not None:
+            self.observe(payload, itemsize, meta, encoding)
+        chains: dict[DeliveryClass, Chain] = {}
+        for delivery in classes:
+            chain = self.chain_for(delivery, names, len(payload))
+            if chain is not None:
+                chains[delivery] = chain
+        return chains
+
+    def chain_for(self, delivery: DeliveryClass, names: frozenset[str], payload_bytes: int) -> Chain | None:
+        """As :meth:`chains_for`, of one class, and without a sample; ``None``: as it came."""
+        if not delivery.format.takes_chunks:
+            return None
+        if names:
+            return None if names <= delivery.codecs else PLAIN
+        if payload_bytes < RECODE_BYTES or self._lane.backed_up or not isinstance(self._source, Stream):
+            return None
+        chain = self._policy.chain_for(self._source, delivery.codecs)
+        return None if chain == PLAIN else chain
+
+    def begin(self, broadcast: Broadcast, classes: Iterable[DeliveryClass]) -> None:
+        """The first chunk of a large message is there: decide how each of the classes gets its chunks."""
+        codecs = broadcast.publisher_codecs
+        broadcast.begin([(each, self._chain_for_chunks(each, codecs)) for each in taking_chunks(classes)])
+
+    def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
+        if not publisher_codecs - NOT_PUBLISHED <= delivery.codecs:
+            return PLAIN
+        return self.chain_for(delivery, frozenset(), RECODE_BYTES)
+
+    def text_format(self, classes: Iterable[DeliveryClass]) -> Format | None:
+        """What a large run is written by in a thread before it is delivered: the run keeps the text."""
+        if not isinstance(self._source, Stream):
+            return None
+        formats = (delivery.format for delivery in classes)
+        return next((form for form in formats if not form.takes_chunks), None)
+
+    def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
+        """Let the policy learn from a payload, or the first chunk of one; arguments as of :meth:`chains_for`."""
+        source = self._source
+        if encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
+            self._policy.observe(source, Sample(payload, itemsize))
+
+    # Encoding it.
+
+    def submit(
+        self,
+        run: Run,
+        frame: DataFrame,
+        chains: dict[DeliveryClass, Chain],
+        itemsize: int,
+        deliver: Callable[[Mapping[DeliveryClass, Run]], object],
+    ) -> None:
+        """Make of a small message what the classes get, then deliver it, behind all that came before.
+
+        Args:
+            run: holds one frame.
+            frame: that frame, cut into its blocks.
+            chains: from :meth:`chains_for`.
+            itemsize: bytes of an element.
+            deliver: called with the message for each class that does not get it as it came. A class of ``chains`` is
+                missing if the message cannot be made for it.
+        """
+        work = self._recoding(run, frame, chains, itemsize)
+
+        def done(made: dict[DeliveryClass, Run] | BaseException) -> None:
+            if isinstance(made, BaseException):
+                logger.warning("message %d of %s cannot be recoded: %s", run.first, self._source.name, made)
+                made = {}
+            deliver(made)
+
+        decoded_bytes = 0 if frame.encoding is None else frame.encoding.decoded_bytes
+        if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
+            self._lane.submit(work, done)
+            return
+        made: dict[DeliveryClass, Run] | RequestRefused
+        try:
+            made = work()
+        except RequestRefused as refusal:
+            made = refusal
+        self._lane.follow(partial(done, made))
+
+    def _recoding(
+        self, run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int
+    ) -> Callable[[], dict[DeliveryClass, Run]]:
+        """Work, for a thread if it is much: the message as each of the classes gets it."""
+
+        def work() -> dict[DeliveryClass, Run]:
+            made = {chain: recode_run(run, frame, chain, itemsize) for chain in set(chains.values())}
+            return {delivery: made[chain] for delivery, chain in chains.items()}
+
+        return work
+
+
+def taking_chunks(classes: Iterable[DeliveryClass]) -> list[DeliveryClass]:
+    """Those of the classes that get large messages chunk by chunk."""
+    return [delivery for delivery in classes if delivery.format.takes_chunks]

@@ -1,0 +1,1 @@
+"""Subscriptions of the gateway: streams, patterns and views."""

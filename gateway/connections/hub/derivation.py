@@ -1,0 +1,310 @@
+"""One view of one stream while somebody receives it: takes the stream's messages, gives those of the view to a fan-out.
+
+Every message is computed once, in a thread, one after the other. A ``state`` that comes faster than that, or than the
+view's rate, is conflated before it is computed.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.recode import last_record
+from gateway.connections.fanout.start_position import StartPosition
+from gateway.connections.fanout.state_fanout import StateFanout
+from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import Clock, DeliveryPolicy, Workers
+from gateway.connections.sessions.session import Session
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.protocol.transfers import ChunkPlan, split_payload
+from gateway.streams.derived import DerivedStream
+from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
+from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
+from gateway.streams.state import patch_of
+from gateway.streams.view import Misfit, Part, Shown, ShownLarge, show
+
+logger = logging.getLogger(__name__)
+
+LAGGING_INTERVAL_S: Final = 0.25
+"""How often a ``state`` is computed while all receivers are behind: what they do not get is not worth a thread."""
+
+Entry = Run | LargeMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ViewContext:
+    """What all views of a gateway share.
+
+    Attributes:
+        clock: for rates.
+        workers: threads.
+        limits: bounds on results.
+        transfers: numbers for large ones.
+        policy: knows views as streams, until they are forgotten.
+    """
+
+    clock: Clock
+    workers: Workers
+    limits: Limits
+    transfers: TransferNumbers
+    policy: DeliveryPolicy
+
+
+class Derivation:
+    """Computes a view.
+
+    Args:
+        source: the view.
+        fanout: its receivers.
+        surroundings: shared by all views.
+
+    Attributes:
+        receivers: who gets it: by session, its subscriptions by the client's numbers.
+        computed_entries: runs and large messages that were computed: once, however many receive them.
+        misfit: why it does not fit the last message that was computed; ``None``: it fits.
+    """
+
+    __slots__ = (
+        "_begins_at",
+        "_busy",
+        "_closed",
+        "_due_s",
+        "_is_state",
+        "_left_out",
+        "_queue",
+        "_some_have_newest",
+        "_surroundings",
+        "_timer",
+        "_wanting_newest",
+        "computed_entries",
+        "fanout",
+        "misfit",
+        "receivers",
+        "source",
+    )
+
+    def __init__(
+        self,
+        source: DerivedStream,
+        fanout: PubSubFanout,
+        surroundings: ViewContext,
+    ) -> None:
+        self.source = source
+        self.fanout = fanout
+        self.receivers: dict[Session, set[int]] = {}
+        self.computed_entries = 0
+        self._surroundings = surroundings
+        self._is_state = source.kind is Kind.STATE
+        self._begins_at = source.next_offset
+        self._wanting_newest: set[Connection] = set()
+        self._some_have_newest = False
+        self._queue = ViewQueue(source.id, conflates=self._is_state)
+        self._left_out = 0
+        """Versions of a state that did not get into the queue, or that the view did not fit."""
+        self._busy = False
+        self._timer = False
+        self.misfit: RequestRefused | None = None
+        self._closed = False
+        self._due_s = surroundings.clock.monotonic_s()
+
+    @property
+    def conflated_messages(self) -> int:
+        """Versions that a newer one replaced before they were computed, or that the view does not fit."""
+        return self._queue.conflated_messages + self._left_out
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being computed or encoded, or is about to be. What waits for its time does not count."""
+        return not self._busy and (not self._queue or self._timer) and self.fanout.idle
+
+    def take_newest(self, entry: Entry) -> None:
+        """Begin with the newest version that there is."""
+        self._put(PendingEntry(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
+
+    def joins(self, connection: Connection, start: StartPosition) -> None:
+        """A receiver joins. Of the version with which the view begins it says whether it has that from before."""
+        if self._is_state and self.fanout.newest is None:
+            if start.newest:
+                self._wanting_newest.add(connection)
+            else:
+                self._some_have_newest = True
+        self.fanout.join(connection, start)
+
+    def take(self, entry: Entry) -> None:
+        """Messages of the stream have been delivered to its own receivers."""
+        if not self._is_state:
+            self._put(PendingEntry(entry.unpinned() if isinstance(entry, Run) else entry, last_only=False))
+            return
+        last_only = self.source.view.max_rate_hz is not None
+        if last_only and isinstance(entry, Run):
+            newest = entry.newest()
+            # Of a record batch the last one only, which is cut out when it is computed.
+            self._left_out += entry.count - 1
+            entry = newest
+        self._put(PendingEntry(entry, last_only))
+
+    def close(self) -> None:
+        """Nobody receives it any more; what is being computed is dropped."""
+        self._closed = True
+        self._queue.clear()
+        self._surroundings.policy.forget(self.source)
+
+    def _put(self, waiting: PendingEntry) -> None:
+        self._queue.put(waiting)
+        self._go_on()
+
+    # Computing.
+
+    def _go_on(self) -> None:
+        if self._busy or not self._queue or self._closed:
+            return
+        clock = self._surroundings.clock
+        now_s = clock.monotonic_s()
+        if self._is_state and now_s < self._due_s:
+            if not self._timer:
+                self._timer = True
+                clock.call_later(self._due_s - now_s, self._ring)
+            return
+        self._due_s = now_s + self._interval_s()
+        job = self._queue.take()
+        self._busy = True
+        self._submit(job)
+
+    def _submit(self, job: list[PendingEntry | Gap]) -> None:
+        """Compute, when versions that came as patches are whole."""
+        for place, waiting in enumerate(job):
+            patch = patch_of(waiting.entry) if isinstance(waiting, PendingEntry) else None
+            if patch is None:
+                continue
+            whole = patch.whole_for(None, partial(self._submit, job))
+            if whole is None:
+                return
+            job[place] = whole if isinstance(whole, Gap) else PendingEntry(whole, last_only=True)
+        self._surroundings.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
+
+    def _ring(self) -> None:
+        self._timer = False
+        # A timer may come a little early by another clock than it was asked by.
+        self._due_s = min(self._due_s, self._surroundings.clock.monotonic_s())
+        self._go_on()
+
+    def _interval_s(self) -> float:
+        """The time before the next version is computed."""
+        rate_hz = self.source.view.max_rate_hz
+        interval_s = 0.0 if rate_hz is None else 1 / rate_hz
+        if self.fanout.all_lagging:
+            return max(interval_s, LAGGING_INTERVAL_S)
+        return interval_s
+
+    def _compute(self, job: list[PendingEntry | Gap]) -> list[Part | Gap]:
+        """Runs in a thread."""
+        parts: list[Part | Gap] = []
+        for waiting in job:
+            if isinstance(waiting, Gap):
+                parts.append(waiting)
+                continue
+            entry = waiting.entry
+            if waiting.last_only and isinstance(entry, Run):
+                entry = last_record(entry)
+            parts += show(self.source.view, entry, self.source, self._surroundings.limits)
+        return parts
+
+    def _computed(self, job: list[PendingEntry | Gap], result: list[Part | Gap] | BaseException) -> None:
+        self._busy = False
+        if self._closed:
+            return
+        if isinstance(result, BaseException):
+            result = self._failed(job, result)
+        self.computed_entries += sum([isinstance(waiting, PendingEntry) for waiting in job])
+        for part in result:
+            self._deliver(part)
+        self._go_on()
+
+    def _failed(self, job: list[PendingEntry | Gap], error: BaseException) -> list[Part | Gap]:
+        ranges = [
+            (waiting.first, waiting.last) if isinstance(waiting, Gap) else offsets_of(waiting.entry) for waiting in job
+        ]
+        first, last = ranges[0][0], ranges[-1][1]
+        if not isinstance(error, RequestRefused):
+            logger.error("offsets %d to %d of %s cannot be viewed", first, last, self.source.name, exc_info=error)
+            error = RequestRefused(Code.INTERNAL, f"view {self.source.view} failed; the gateway's log says more")
+        return [Misfit(first, last, error)]
+
+    # Delivering.
+
+    def _deliver(self, part: Part | Gap) -> None:
+        match part:
+            case Shown(run, frame, itemsize):
+                self.misfit = None
+                self.source.append_run(run)
+                if self._is_known(run.first):
+                    self._begin_with(run)
+                elif frame is None:
+                    self.fanout.deliver(run)
+                else:
+                    self.fanout.deliver_frame(run, frame, frame.publisher, itemsize)
+            case ShownLarge():
+                self.misfit = None
+                self._deliver_large(part)
+            case Misfit(first, last, refusal):
+                self._tell(refusal)
+                if self._is_state:
+                    self._left_out += last - first + 1
+                else:
+                    self._leave_out(Gap(self.source.id, refusal.code, first, last))
+            case Gap():
+                self._leave_out(part)
+
+    def _is_known(self, offset: int) -> bool:
+        """Whether a version was there before the view, and some receivers have it."""
+        return self._some_have_newest and offset < self._begins_at
+
+    def _begin_with(self, newest: Entry) -> None:
+        assert isinstance(self.fanout, StateFanout)
+        self.fanout.begin_with(newest, self._wanting_newest)
+
+    def _tell(self, refusal: RequestRefused) -> None:
+        """The view does not fit: once, until it fits again."""
+        if self.misfit is None:
+            self.misfit = refusal
+            for session, numbers in self.receivers.items():
+                for number in sorted(numbers):
+                    session.connection.refuse(refusal, subscription=number, stream=self.source.name)
+
+    def _leave_out(self, gap: Gap) -> None:
+        self.source.next_offset = gap.last + 1
+        self.fanout.leave_out(gap)
+
+    def _deliver_large(self, part: ShownLarge) -> None:
+        message = large_of(self.source, part, self._surroundings)
+        if self._is_known(part.frame.offset):
+            self.source.append_large(message)
+            self._begin_with(message)
+            return
+        # As it comes from a publisher: the fan-out adds the chunks one by one.
+        chunks, message.chunks = message.chunks, []
+        self.fanout.begin(message, frozenset(), part.itemsize)
+        for chunk in chunks:
+            self.fanout.chunk(message, chunk, part.itemsize)
+        self.source.append_large(message)
+        self.fanout.commit(message)
+
+
+def large_of(source: DerivedStream, part: ShownLarge, surroundings: ViewContext) -> LargeMessage:
+    """A message of a view in chunks, whole, with its offset."""
+    frame = part.frame
+    plan = ChunkPlan(surroundings.transfers.next(), surroundings.limits.chunk_bytes, len(frame.payload))
+    message = LargeMessage(source, frame.opcode, frame.publisher, frame.timestamp_ns, 0, bytes(frame.meta), plan)
+    message.extensions = frame.extensions
+    message.offset = frame.offset
+    message.end_timestamp_ns = frame.timestamp_ns
+    message.chunks = [StoredChunk(None, piece) for (piece,) in split_payload([frame.payload], plan.chunk_bytes)]
+    return message

@@ -1,0 +1,60 @@
+"""The past of views: read from that of their streams, and computed again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.connections.hub.derivation import ViewContext, large_of
+from gateway.connections.ports import PastReader
+from gateway.streams.derived import DerivedStream
+from gateway.streams.history import Entry
+from gateway.streams.stream import Stream
+from gateway.streams.view import Part, Shown, ShownLarge, show
+
+Done = Callable[[Sequence[Entry] | Exception], object]
+
+
+class ViewedStore:
+    """The :class:`~gateway.connections.ports.PastReader` that knows the past of views as well.
+
+    Messages that a view does not fit are left out.
+
+    Args:
+        store: has the past of streams.
+        surroundings: what computing a view needs.
+    """
+
+    def __init__(self, store: PastReader, surroundings: ViewContext) -> None:
+        self._store = store
+        self._surroundings = surroundings
+
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: Done) -> None:
+        """See the port; of a view ``done`` is called later."""
+        if not isinstance(stream, DerivedStream):
+            self._store.read(stream, first, last, max_bytes, done)
+            return
+
+        def found(entries: Sequence[Entry] | Exception) -> None:
+            if isinstance(entries, Exception) or not entries:
+                done(entries)
+                return
+
+            def work() -> list[Part]:
+                return [
+                    part for entry in entries for part in show(stream.view, entry, stream, self._surroundings.limits)
+                ]
+
+            self._surroundings.workers.submit(work, shown)
+
+        def shown(parts: list[Part] | BaseException) -> None:
+            if isinstance(parts, Exception):
+                done(parts)
+            elif isinstance(parts, list):
+                done([entry for part in parts if (entry := self._entry_of(stream, part)) is not None])
+
+        self._store.read(stream.parent, first, last, max_bytes, found)
+
+    def _entry_of(self, source: DerivedStream, part: Part) -> Entry | None:
+        if isinstance(part, Shown):
+            return part.run
+        return large_of(source, part, self._surroundings) if isinstance(part, ShownLarge) else None

@@ -1,0 +1,271 @@
+"""Takes in large messages, chunk by chunk, and passes each chunk on at once (spec section 6).
+
+How those end that will not be whole is the business of
+:class:`~gateway.connections.inbound.partial_uploads.PartialUploads`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from gateway.connections.fanout.fanout import Fanout
+from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.inbound.commit_gate import CommitGate
+from gateway.connections.inbound.partial_uploads import PartialUploads
+from gateway.connections.inbound.payload import check_encoding, check_size, element_bytes
+from gateway.connections.sessions.session import AliasBinding, Session, Upload
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import DataFrame
+from gateway.protocol.extensions import Extensions, Identity
+from gateway.protocol.frames import Frame, check_table
+from gateway.protocol.limits import Limits
+from gateway.protocol.meta import Meta, parse_meta
+from gateway.protocol.regions import Region
+from gateway.protocol.signals import Abort, Ack, End, Resume
+from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
+from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
+from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
+from gateway.streams.producers import Window
+from gateway.streams.run import Origin
+from gateway.streams.state import LargePatch
+from gateway.streams.stream import Stream
+
+
+class ChunkedUploads:
+    """All large messages on their way into the gateway.
+
+    Args:
+        limits: what the gateway accepts.
+        unfinished: keeps those that are not whole.
+        gate: where what is published to durable streams goes.
+        transfers: the gateway's numbers for large messages.
+        patching: takes patches.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        unfinished: PartialUploads,
+        gate: CommitGate,
+        transfers: TransferNumbers,
+        patching: PatchMerger,
+    ) -> None:
+        self._limits = limits
+        self._unfinished = unfinished
+        self._gate = gate
+        self._transfers = transfers
+        self._patching = patching
+
+    def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, route: AliasBinding) -> None:
+        """The head of a large MESSAGE; with RESUMING the chunks that it lacks are asked for.
+
+        Raises:
+            RequestRefused: it will not be taken; its chunks will be skipped.
+        """
+        assert route.fanout is not None
+        assert parsed.plan is not None
+        inbound = None if route.window is None else self._unfinished.resume(session, route.window, parsed)
+        if inbound is None:
+            inbound = self._begin(session, parsed, meta, route.fanout, window=route.window)
+        inbound.alias = parsed.stream
+        inbound.sequence = parsed.offset
+        inbound.ack = bool(parsed.flags & FLAG_ACK)
+        route.transfer = parsed.plan.transfer
+        if parsed.resuming:
+            session.connection.send(Resume(inbound.transfer, len(inbound.message.chunks)))
+
+    def begin_direct(
+        self,
+        session: Session,
+        parsed: DataFrame,
+        meta: Meta,
+        mailbox: Fanout,
+        *,
+        done: Callable[[], object],
+        undo: Callable[[], object],
+    ) -> LargeMessage:
+        """The head of a large REQUEST or REPLY: ``done`` is called when it is complete, ``undo`` if it will not be.
+
+        Raises:
+            RequestRefused: it will not be taken.
+        """
+        inbound = self._begin(session, parsed, meta, mailbox, correlation=parsed.offset)
+        inbound.done, inbound.undo = done, undo
+        inbound.asker_peer = parsed.stream if parsed.opcode == Opcode.REPLY else None
+        return inbound.message
+
+    def redirect(self, session: Session, transfer: int, mailbox: Fanout) -> LargeMessage:
+        """A large REQUEST under way goes to another mailbox, from its first chunk on."""
+        inbound = session.transfers[transfer]
+        inbound.fanout.abort(inbound.message, Code.TRANSFER_ABORTED)
+        inbound.message = self.repeat(session, inbound.message, mailbox, inbound.itemsize)
+        inbound.fanout = mailbox
+        return inbound.message
+
+    def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int = 1) -> LargeMessage:
+        """Begin a large REQUEST of a session once more, with what there is of it; END is left to the caller."""
+        plan = message.plan
+        again = LargeMessage(
+            mailbox.source,
+            message.opcode,
+            message.publisher,
+            message.timestamp_ns,
+            message.flags,
+            message.meta,
+            ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
+        )
+        again.offset, again.end_timestamp_ns = message.offset, message.end_timestamp_ns
+        again.checksum = message.checksum
+        mailbox.begin(again, session.connection.codecs, itemsize)
+        for chunk in message.chunks:
+            mailbox.chunk(again, chunk, itemsize)
+        return again
+
+    def stop(self, session: Session, transfer: int, code: int) -> None:
+        """Take no more of a large REQUEST or REPLY, of which its receiver is told by ABORT."""
+        inbound = session.transfers[transfer]
+        self._unfinished.close(inbound)
+        inbound.fanout.abort(inbound.message, code)
+
+    def chunk(self, session: Session, message: memoryview, frame: Frame) -> None:
+        """A CHUNK. One of a transfer that is not open is skipped."""
+        check_table(frame, CHUNK_HEADER.size)
+        transfer = CHUNK_HEADER.unpack_from(message, frame.start)[4]
+        inbound = session.transfers.get(transfer)
+        if inbound is None:
+            return
+        try:
+            chunk = parse_chunk(message, frame)
+            _check_chunk(inbound, chunk)
+        except RequestRefused as refusal:
+            self._unfinished.refuse(inbound, refusal)
+            return
+        self._unfinished.touch(inbound)
+        index = len(inbound.message.chunks)
+        inbound.fanout.chunk(inbound.message, StoredChunk(chunk.encoding, chunk.data), inbound.itemsize)
+        self._gate.stage(session.connection, inbound.message, index)
+
+    def end(self, session: Session, end: End) -> None:
+        """END: the message gets its offset."""
+        inbound = session.transfers.get(end.transfer)
+        if inbound is None:
+            return
+        message = inbound.message
+        if not message.whole:
+            problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
+            self._unfinished.refuse(inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
+            return
+        if isinstance(message.source, Stream):
+            try:
+                self._check_again(message.source, message)
+            except RequestRefused as refusal:
+                self._unfinished.refuse(inbound, refusal)
+                return
+        self._unfinished.close(inbound)
+        message.end_timestamp_ns = end.timestamp_ns
+        message.checksum = end.checksum
+        stream = message.source
+        if not isinstance(stream, Stream):
+            inbound.fanout.commit(message)
+        elif stream.durable:
+            self._store(session, inbound, stream)
+        else:
+            stream.append_large(message)
+            if inbound.window is not None:
+                inbound.window.accept(inbound.sequence, 1, message.offset or 0)
+            self._deliver(session, inbound, stream)
+        if inbound.done is not None:
+            inbound.done()
+
+    def abort(self, session: Session, abort: Abort) -> None:
+        """ABORT: the message will not come."""
+        inbound = session.transfers.get(abort.transfer)
+        if inbound is not None:
+            self._unfinished.give_up(inbound, abort.code)
+
+    def _store(self, session: Session, inbound: Upload, stream: Stream) -> None:
+        message, window, sequence = inbound.message, inbound.window, inbound.sequence
+        offset = message.offset = stream.reserve(1)
+        origin = None
+        if window is not None:
+            window.accept(sequence, 1, offset)
+            origin = Origin(offset, 1, window.producer, sequence)
+
+        def refuse(refusal: RequestRefused) -> None:
+            message.offset = None
+            if window is not None:
+                window.withdraw(sequence, 1, refusal.code)
+            inbound.fanout.abort(message, refusal.code)
+            session.connection.refuse(refusal, alias=inbound.alias, sequence=sequence, count=1)
+
+        deliver = partial(self._deliver, session, inbound, stream)
+        self._gate.publish(session.connection, stream, message, deliver, refuse, origin)
+
+    def _deliver(self, session: Session, inbound: Upload, stream: Stream) -> None:
+        inbound.fanout.commit(inbound.message)
+        if inbound.ack and inbound.alias is not None:
+            offset = inbound.message.offset or 0
+            ack = Ack(inbound.alias, 1, inbound.sequence, offset, stream.durability)
+            inbound.fanout.acknowledge(session.connection, ack)
+
+    def _begin(
+        self,
+        session: Session,
+        parsed: DataFrame,
+        meta: Meta,
+        fanout: Fanout,
+        *,
+        correlation: int | None = None,
+        window: Window | None = None,
+    ) -> Upload:
+        plan = parsed.plan
+        assert plan is not None
+        if plan.payload_bytes != meta.payload_bytes:
+            problem = f"chunk plan of {plan.payload_bytes} bytes, dtype and shape say {meta.payload_bytes}"
+            raise RequestRefused(Code.SIZE_MISMATCH, problem)
+        check_size(plan.payload_bytes, self._limits)
+        self._unfinished.make_room(session, plan)
+        message = LargeMessage(
+            fanout.source,
+            parsed.opcode,
+            session.connection.peer,
+            parsed.timestamp_ns,
+            parsed.flags & (FLAG_FAILED | FLAG_MORE),
+            bytes(parsed.meta),
+            ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
+        )
+        message.offset = correlation
+        if correlation is None and parsed.extensions is not None and parsed.extensions.region is not None:
+            message = LargePatch.of(message, Region(parsed.extensions.region))
+        if isinstance(fanout.source, Stream) and fanout.source.kind.acknowledged:
+            message.deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
+            if window is not None:
+                message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
+        inbound = Upload(session, plan.transfer, message, fanout, element_bytes(meta))
+        inbound.correlation = correlation
+        inbound.window = window
+        self._unfinished.add(session, inbound)
+        fanout.begin(message, session.connection.codecs, inbound.itemsize)
+        return inbound
+
+    def _check_again(self, stream: Stream, message: LargeMessage) -> None:
+        """What the state was, or was declared to be, may have changed since the head came."""
+        if isinstance(message, LargePatch):
+            self._patching.take_large(stream, message)
+        elif stream.schema is not None:
+            stream.schema.check(parse_meta(message.meta).specs, stream.name)
+
+
+def _check_chunk(inbound: Upload, chunk: Chunk) -> None:
+    plan = inbound.message.plan
+    expected = len(inbound.message.chunks)
+    size = plan.chunk_size(expected)
+    if chunk.index != expected or not size:
+        problem = f"chunk {chunk.index} of transfer {chunk.transfer}; of {plan.chunk_count} the next is {expected}"
+        raise RequestRefused(Code.BROKEN_TRANSFER, problem)
+    if chunk.encoding is not None:
+        check_encoding(chunk.encoding, chunk.data, size, inbound.codecs, Code.BROKEN_TRANSFER)
+    elif len(chunk.data) != size:
+        problem = f"chunk {chunk.index} of transfer {chunk.transfer} has {len(chunk.data)} bytes, not {size}"
+        raise RequestRefused(Code.BROKEN_TRANSFER, problem)

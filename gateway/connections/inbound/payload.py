@@ -1,0 +1,123 @@
+"""Checks of data frames that every way into the gateway shares, and their form on the way out."""
+
+from __future__ import annotations
+
+from gateway.connections.fanout.recode import codec_names
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.codecs import DELTAS
+from gateway.protocol.data import DataFrame
+from gateway.protocol.encoding import Encoding, check_declared_size
+from gateway.protocol.frames import Frame
+from gateway.protocol.limits import Limits
+from gateway.protocol.meta import Meta
+from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Buffer, Opcode, padded
+from gateway.streams.run import Run, Source
+
+COPY_BYTES = 16 * 1024
+"""Frames up to this size are copied to patch their header; of larger ones only the header is."""
+
+
+def check_encoding(encoding: Encoding, data: Buffer, decoded_bytes: int, codecs: frozenset[str], what: Code) -> None:
+    """Check an encoding block against what was agreed on and what it must decode to.
+
+    Args:
+        encoding: the block.
+        data: what it encodes.
+        decoded_bytes: what the descriptors or the chunk plan say.
+        codecs: names agreed on with the sender.
+        what: the error for another size.
+
+    Raises:
+        RequestRefused: ``UNKNOWN_CODEC``, ``CORRUPT_PAYLOAD`` or ``what``.
+    """
+    names = codec_names(encoding.ids)
+    if not names <= codecs:
+        unknown = ", ".join(sorted(names - codecs))
+        raise RequestRefused(Code.UNKNOWN_CODEC, f"codec {unknown} was not agreed on in HELLO and WELCOME")
+    if encoding.distance:
+        filters = ", ".join(names.intersection(DELTAS))
+        message = f"{filters} cannot be published: the gateway makes deltas for those who hold the base"
+        raise RequestRefused(Code.UNKNOWN_CODEC, message)
+    if encoding.decoded_bytes != decoded_bytes:
+        message = f"encoded payload declares {encoding.decoded_bytes} bytes, dtype and shape say {decoded_bytes}"
+        raise RequestRefused(what, message)
+    check_declared_size(encoding, data)
+
+
+def check_size(payload_bytes: int, limits: Limits) -> None:
+    """Refuse a message whose decoded payload is above ``max_message_bytes``."""
+    if payload_bytes > limits.max_message_bytes:
+        message = f"payload of {payload_bytes} bytes exceeds max_message_bytes={limits.max_message_bytes}"
+        raise RequestRefused(Code.MESSAGE_TOO_BIG, message)
+
+
+def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits: Limits) -> int:
+    """Check that the payload of a frame without chunks is what its descriptors say.
+
+    Args:
+        parsed: the frame.
+        meta: its parsed meta block.
+        codecs: names agreed on with the sender.
+        limits: what the gateway accepts.
+
+    Returns:
+        the size of an element, for codecs.
+
+    Raises:
+        RequestRefused: ``SIZE_MISMATCH``, ``UNKNOWN_CODEC``, ``CORRUPT_PAYLOAD``, ``MESSAGE_TOO_BIG``, or for a
+            record batch of several tensors or with headers ``INVALID_TENSOR``.
+    """
+    payload_bytes = meta.payload_bytes
+    if parsed.opcode == Opcode.BATCH:
+        if len(meta.specs) != 1 or meta.headers is not None:
+            message = f"record batch of {len(meta.specs)} tensors and headers {meta.headers}: it takes one and none"
+            raise RequestRefused(Code.INVALID_TENSOR, message)
+        payload_bytes *= parsed.count
+    check_size(payload_bytes, limits)
+    if payload_bytes > limits.max_frame_bytes:
+        message = f"payload of {payload_bytes} bytes in one frame exceeds max_frame_bytes={limits.max_frame_bytes}: "
+        raise RequestRefused(Code.MESSAGE_TOO_BIG, message + "send it in chunks")
+    if parsed.encoding is not None:
+        check_encoding(parsed.encoding, parsed.payload, payload_bytes, codecs, Code.SIZE_MISMATCH)
+    elif len(parsed.payload) != payload_bytes:
+        message = f"payload of {len(parsed.payload)} bytes, dtype and shape say {payload_bytes}"
+        raise RequestRefused(Code.SIZE_MISMATCH, message)
+    return element_bytes(meta)
+
+
+def element_bytes(meta: Meta) -> int:
+    """The element size that codecs assume of a message's payload: that of its first tensor."""
+    return meta.specs[0].dtype.itemsize if meta.specs else 1
+
+
+def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, publisher: int, offset: int) -> Run:
+    """One frame as it is delivered, with its header patched; the payload of a large one is not copied.
+
+    Args:
+        data: the WebSocket message that holds the frame.
+        frame: where it stands.
+        parsed: its blocks.
+        source: where it goes.
+        publisher: the sender's peer.
+        offset: of the message, or of the first record.
+    """
+    padded_end = frame.start + padded(frame.end - frame.start)
+    cut = padded_end if padded_end - frame.start <= COPY_BYTES else frame.end - len(parsed.payload)
+    return cut_as_run(memoryview(data), frame.start, cut, padded_end, source, publisher, offset, parsed.count)
+
+
+def cut_as_run(
+    view: memoryview, start: int, cut: int, padded_end: int, source: Source, publisher: int, offset: int, count: int
+) -> Run:
+    """As :func:`frame_as_run`, of the frame from ``start`` on; what lies before ``cut`` is copied and patched."""
+    head = bytearray(view[start:cut])
+    DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, offset)
+    buffers: tuple[Buffer, ...] = (head,) if cut == padded_end else (head, view[cut:padded_end])
+    return Run(source, offset, count, buffers, padded_end - start, 0, count)
+
+
+def readdressed(run: Run, source: Source, publisher: int) -> Run:
+    """A run of one frame as it goes to another source; its payload is shared."""
+    head = bytearray(run.buffers[0])
+    DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, run.first)
+    return Run(source, run.first, run.count, (head, *run.buffers[1:]), run.size, 0, run.last_count)

@@ -1,0 +1,1 @@
+"""The way out to one connection: its queue, its flow control, its bytes."""

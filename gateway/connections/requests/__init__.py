@@ -1,0 +1,1 @@
+"""Requests and replies, to inboxes and to groups."""

@@ -1,0 +1,61 @@
+"""What brings requests and replies to one connection: a fan-out with a single receiver (spec section 8)."""
+
+from __future__ import annotations
+
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.hub.hub import Hub
+from gateway.connections.sessions.outstanding_requests import ConnectionRequests
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import inbox_of
+
+
+class InboxSource:
+    """The :class:`~gateway.streams.run.Source` of what is sent to one connection.
+
+    Args:
+        address: ``agent:<client_id>`` for replies and the client's own requests, ``group:<name>`` for a group's.
+        number: the receiver's subscription to the group; 0 of its own inbox.
+    """
+
+    __slots__ = ("id", "name")
+
+    kind = Kind.COLLABORATION
+
+    def __init__(self, address: str, number: int = 0) -> None:
+        self.name = address
+        self.id = number
+
+
+def own_mailbox(hub: Hub, desk: ConnectionRequests) -> PubSubFanout:
+    """What brings a connection the replies to it, and the requests to its client."""
+    address = inbox_of(desk.connection.client_id)
+    return desk.mailboxes.get(address) or _open(hub, desk, InboxSource(address))
+
+
+def group_mailbox(hub: Hub, desk: ConnectionRequests, address: str, number: int) -> PubSubFanout:
+    """What brings a member the requests to its group, by its subscription ``number``."""
+    mailbox = desk.mailboxes.get(address)
+    if mailbox is None:
+        return _open(hub, desk, InboxSource(address, number))
+    # It was a member before, and owes replies from that time.
+    assert isinstance(mailbox.source, InboxSource)
+    mailbox.source.id = number
+    return mailbox
+
+
+def close_unused(desk: ConnectionRequests) -> None:
+    """Close the mailboxes of groups that the connection has left, once it owes nothing any more and nothing waits."""
+    connection = desk.connection
+    used = {request.address for request in desk.owed.values()} | desk.groups | {inbox_of(connection.client_id)}
+    for address in desk.mailboxes.keys() - used:
+        mailbox = desk.mailboxes[address]
+        waiting_bytes = 0 if connection.outbox is None else connection.outbox.waiting_bytes_of(mailbox.source)
+        if mailbox.idle and not waiting_bytes:
+            mailbox.leave(connection)
+            del desk.mailboxes[address]
+
+
+def _open(hub: Hub, desk: ConnectionRequests, source: InboxSource) -> PubSubFanout:
+    mailbox = desk.mailboxes[source.name] = hub.new_fanout(source)
+    mailbox.join(desk.connection, mailbox.start(desk.connection, None))
+    return mailbox

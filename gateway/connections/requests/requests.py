@@ -1,0 +1,254 @@
+"""Requests to clients' inboxes and to groups, and the replies to them (spec section 8)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.hub.hub import Hub
+from gateway.connections.inbound.chunked_uploads import ChunkedUploads
+from gateway.connections.inbound.payload import check_payload, frame_as_run
+from gateway.connections.ports import Clock
+from gateway.connections.requests.failover import Failover
+from gateway.connections.requests.groups import Groups, Member
+from gateway.connections.requests.mailbox import close_unused, group_mailbox, own_mailbox
+from gateway.connections.sessions.outstanding_requests import (
+    ConnectionRequests,
+    OutstandingRequest,
+    OutstandingRequests,
+    RequestSettings,
+)
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.frames import Frame
+from gateway.protocol.limits import Limits
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.names import GROUP_SCHEME, split_address
+from gateway.protocol.signals import Cancel
+from gateway.protocol.state import State
+from gateway.protocol.wire import DATA_HEADER, FLAG_FAILED, FLAG_MORE, Buffer, Opcode
+
+SWEEP_INTERVAL_S = 0.1
+"""How late a deadline may be found to have passed, while there are requests at all."""
+
+
+class Requests:
+    """Brings requests to those who hold the address, and replies back to those who asked.
+
+    Args:
+        limits: what the gateway accepts.
+        settings: how requests to groups are kept.
+        pool: who is there.
+        hub: makes the fan-outs of mailboxes.
+        intake: takes large requests and replies.
+        clock: for deadlines.
+    """
+
+    def __init__(
+        self, limits: Limits, settings: RequestSettings, pool: Pool, hub: Hub, intake: ChunkedUploads, clock: Clock
+    ) -> None:
+        self._limits = limits
+        self._pool = pool
+        self._hub = hub
+        self._intake = intake
+        self._clock = clock
+        self._groups = Groups()
+        self._outstanding = OutstandingRequests(settings)
+        self._handover = Failover(pool, self._groups, self._outstanding, intake)
+        self._sweeping = False
+
+    def receive(self, session: Session, data: Buffer, frame: Frame) -> None:
+        """A REQUEST or REPLY.
+
+        Raises:
+            ProtocolViolation: ``MALFORMED_FRAME``.
+        """
+        try:
+            parsed = parse_data(memoryview(data), frame)
+            if parsed.opcode == Opcode.REQUEST:
+                self._request(session, data, frame, parsed)
+            else:
+                self._reply(session, data, frame, parsed)
+        except RequestRefused as refusal:
+            _, opcode, _, _, peer, _, correlation, _ = DATA_HEADER.unpack_from(data, frame.start)
+            if opcode == Opcode.REQUEST:
+                session.connection.refuse(refusal, correlation=correlation)
+                return
+            session.connection.refuse(refusal, correlation=correlation, peer=peer)
+            request = session.desk.owed.get((peer, correlation))
+            if request is not None and request.replying is None:
+                # Rather none than one without a part that the asker does not know of.
+                request.refuse(refusal)
+                session.desk.forgive(request.key)
+
+    def cancel(self, session: Session, cancel: Cancel) -> None:
+        """CANCEL, from the asker. One of a request that is not outstanding is ignored: its last reply is on its way."""
+        request = session.desk.asked.get(cancel.correlation)
+        if request is not None:
+            self._handover.call_off(request, Code.CANCELLED)
+
+    # Groups.
+
+    def join(self, session: Session, address: str, subscription: int) -> None:
+        """A connection becomes a member of ``group:<name>``; its requests will name the subscription.
+
+        Raises:
+            RequestRefused: ``INVALID_REQUEST``, it is one already.
+        """
+        if address in session.desk.groups:
+            raise RequestRefused(Code.INVALID_REQUEST, f"the connection is a member of {address} already")
+        close_unused(session.desk)
+        mailbox = group_mailbox(self._hub, session.desk, address, subscription)
+        self._groups.join(address, Member(session.desk, mailbox))
+
+    def leave(self, session: Session, address: str) -> None:
+        """A member leaves: others get what it has not replied to; it goes on with it if there are none."""
+        self._groups.leave(address, session.desk)
+        self._handover.left(session.desk, address)
+        close_unused(session.desk)
+
+    # What time and the end of a connection bring.
+
+    def _add(self, request: OutstandingRequest) -> None:
+        self._outstanding.add(request)
+        self._sweep_later()
+
+    def _sweep_later(self) -> None:
+        if not self._sweeping:
+            self._sweeping = True
+            self._clock.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """End what is past its deadline, and take from those who are closed what they owe."""
+        now_ns = self._clock.time_ns()
+        try:
+            for request in self._outstanding.take_expired(now_ns):
+                late_s = (now_ns - (request.deadline_ns or 0)) / 1e9
+                problem = f"no reply of {request.address} by the deadline, {late_s:.3f} s ago"
+                self._handover.call_off(request, Code.EXPIRED)
+                request.refuse(RequestRefused(Code.EXPIRED, problem))
+            for desk in list(self._outstanding.owing):
+                if desk.connection.closed:
+                    # Its transport may take seconds to find out that the peer does not answer.
+                    self._handover.lost(desk)
+        finally:
+            self._sweeping = False
+            if self._outstanding.owing:
+                self._sweep_later()
+
+    def drop(self, session: Session) -> None:
+        """The connection is gone: others get what it was to reply to, and what it asked is not wanted any more."""
+        desk = session.desk
+        for address in list(desk.groups):
+            self._groups.leave(address, desk)
+        self._handover.lost(desk)
+        for request in list(desk.asked.values()):
+            self._handover.call_off(request, Code.PEER_GONE)
+
+    # Frames.
+
+    def _request(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
+        address, desk, correlation = self._address(session, parsed), session.desk, parsed.offset
+        deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
+        if deadline_ns is not None and deadline_ns <= self._clock.time_ns():
+            raise RequestRefused(Code.EXPIRED, f"the deadline of request {correlation} had passed when it came")
+        scheme, holder = split_address(address)
+        for_group = scheme == GROUP_SCHEME
+        replier, mailbox = self._member(address, desk) if for_group else self._inbox(address, holder)
+        if mailbox.queue_full:
+            raise RequestRefused(Code.QUEUE_FULL, f"{address} has no room in its queue: try again later")
+        meta = parse_meta(parsed.meta)
+        size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
+        if for_group:
+            self._outstanding.check_room(desk, size)
+        request = OutstandingRequest(self._outstanding, desk, correlation, address, size, replier, mailbox)
+        request.deadline_ns = deadline_ns
+        if parsed.plan is not None:
+            done, undo = partial(_whole, request), request.settle
+            large = self._intake.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            request.incoming = parsed.plan.transfer
+            request.kept = large if for_group else None
+            self._add(request)
+            return
+        itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        peer = session.connection.peer
+        run = frame_as_run(data, frame, parsed, mailbox.source, peer, correlation)
+        request.kept = run.unpinned() if for_group else None
+        self._add(request)
+        mailbox.deliver_frame(run, parsed, peer, itemsize)
+
+    def _address(self, session: Session, parsed: DataFrame) -> str:
+        route = session.routes.get(parsed.stream)
+        if route is None:
+            raise RequestRefused(Code.UNKNOWN_STREAM, f"alias {parsed.stream} was never opened: send OPEN first")
+        if route.refusal is not None:
+            raise route.refusal
+        if route.stream is not None:
+            raise RequestRefused(Code.INVALID_NAME, f"{route.name} is a stream: requests go to an address")
+        if session.connection.state is State.DRAINING:
+            raise RequestRefused(Code.DRAINING, "the gateway is stopping and takes no new requests")
+        asked, correlation = session.desk.asked, parsed.offset
+        if correlation in asked:
+            raise RequestRefused(Code.INVALID_REQUEST, f"correlation {correlation} is of an outstanding request")
+        if len(asked) >= self._limits.max_requests:
+            problem = f"the connection has max_requests={self._limits.max_requests} outstanding"
+            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
+        return route.name
+
+    def _inbox(self, address: str, client_id: str) -> tuple[ConnectionRequests, PubSubFanout]:
+        replier = self._pool.inbox_of(client_id)
+        if replier is None:
+            raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {address} now")
+        return replier.desk, own_mailbox(self._hub, replier.desk)
+
+    def _member(self, address: str, asker: ConnectionRequests) -> Member:
+        member = self._groups.choose(address, asker)
+        if member is None:
+            raise RequestRefused(Code.NO_SUCH_PEER, f"{address} has no members now")
+        return member
+
+    def _reply(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
+        last = parsed.flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE
+        key = (parsed.stream, parsed.offset)
+        request = session.desk.owed.get(key)
+        if request is None:
+            if key in session.desk.released:
+                if last:
+                    del session.desk.released[key]
+                return
+            problem = f"peer {parsed.stream} waits for no reply to request {parsed.offset} from this connection"
+            raise RequestRefused(Code.NOT_REQUESTED, problem)
+        if request.replying is not None:
+            problem = f"reply to request {parsed.offset} while transfer {request.replying} with another is under way"
+            raise RequestRefused(Code.BROKEN_TRANSFER, problem)
+        mailbox = own_mailbox(self._hub, request.asker)
+        if mailbox.queue_full:
+            raise RequestRefused(Code.QUEUE_FULL, f"{mailbox.source.name} has no room in its queue: try again later")
+        meta = parse_meta(parsed.meta)
+        if parsed.plan is not None:
+            done, undo = partial(_replied, request, last), partial(_not_replied, request)
+            self._intake.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            request.replying = parsed.plan.transfer
+            return
+        itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
+        peer = session.connection.peer
+        run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
+        _replied(request, last)
+        mailbox.deliver_frame(run, parsed, peer, itemsize)
+
+
+def _whole(request: OutstandingRequest) -> None:
+    request.incoming = None
+
+
+def _replied(request: OutstandingRequest, last: bool) -> None:
+    request.replying = None
+    request.streamed = True
+    if last:
+        request.settle()
+
+
+def _not_replied(request: OutstandingRequest) -> None:
+    request.replying = None

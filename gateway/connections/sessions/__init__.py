@@ -1,0 +1,1 @@
+"""Sessions: the peers that are connected, and the work that each has under way."""

@@ -1,0 +1,78 @@
+"""HELLO and WELCOME: how a connection becomes a client's (spec section 3.1)."""
+
+from __future__ import annotations
+
+import secrets
+
+from gateway import __version__
+from gateway.connections.ports import Authorizer, Clock
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.errors import Code, ProtocolViolation, RequestRefused
+from gateway.ids import ClientId
+from gateway.protocol.messages import Hello, Welcome, WelcomeLimits
+from gateway.protocol.negotiation import Capabilities, negotiate
+
+
+class Greeter:
+    """Accepts clients.
+
+    Args:
+        capabilities: what the gateway speaks and accepts.
+        authorizer: says who may come.
+        clock: for WELCOME.
+        heartbeat_interval_s: how often clients ping.
+        pool: where clients are found.
+    """
+
+    def __init__(
+        self, capabilities: Capabilities, authorizer: Authorizer, clock: Clock, heartbeat_interval_s: float, pool: Pool
+    ) -> None:
+        self._capabilities = capabilities
+        self._authorizer = authorizer
+        self._clock = clock
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._pool = pool
+
+    def greet(self, session: Session, hello: Hello) -> None:
+        """Answer HELLO.
+
+        Raises:
+            ProtocolViolation: the client is not taken; the code says why.
+        """
+        agreement = negotiate(hello, self._capabilities)
+        connection = session.connection
+        client_id = hello.client_id or ClientId(f"{hello.client_type.value}-{secrets.token_hex(6)}")
+        try:
+            self._authorizer.authenticate(client_id, hello.client_type, hello.token)
+        except RequestRefused as refusal:
+            raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
+        connection.client_id = client_id
+        connection.client_type = hello.client_type
+        connection.agent = hello.agent
+        connection.session = secrets.token_hex(8)
+        connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
+        connection.max_message_bytes = agreement.max_message_bytes
+        self._pool.introduce(session)
+        connection.send(
+            Welcome(
+                version=agreement.version,
+                client_id=client_id,
+                session=connection.session,
+                peer=connection.peer,
+                codecs=agreement.codecs,
+                filters=agreement.filters,
+                limits=WelcomeLimits.of(self._capabilities.limits),
+                heartbeat_interval_s=self._heartbeat_interval_s,
+                time_ns=self._clock.time_ns(),
+                agent=f"frys/{__version__}",
+            )
+        )
+
+
+_codec_sets: dict[frozenset[str], frozenset[str]] = {}
+
+
+def _shared(codecs: frozenset[str]) -> frozenset[str]:
+    """The same object for equal sets: ten thousand connections share a handful (the names are the gateway's own)."""
+    return _codec_sets.setdefault(codecs, codecs)

@@ -1,0 +1,50 @@
+"""Finds connections whose peer is silent (spec section 9). One sweep for all, no timer a connection."""
+
+from __future__ import annotations
+
+from gateway.connections.sessions.pool import Pool
+from gateway.errors import Code, ProtocolViolation
+from gateway.protocol.state import State
+
+SWEEPS_PER_INTERVAL = 2
+PROBE_AFTER_SWEEPS = 2
+"""A peer that was silent for one interval is probed by its transport, so that a person's plain WebSocket stays up."""
+CLOSE_AFTER_SWEEPS = 5
+"""Two and a half intervals (spec section 9)."""
+
+
+class Heartbeat:
+    """Looks at all connections twice an interval.
+
+    Args:
+        pool: the connections.
+        interval_s: how often clients ping.
+        hello_timeout_s: how long a connection may take to say HELLO.
+    """
+
+    def __init__(self, pool: Pool, interval_s: float, hello_timeout_s: float) -> None:
+        self._pool = pool
+        self.sweep_interval_s = min(interval_s, hello_timeout_s) / SWEEPS_PER_INTERVAL
+        self._greeting_sweeps = max(1, round(hello_timeout_s / self.sweep_interval_s))
+        self._sweeps_per_heartbeat_sweep = max(1, round(interval_s / SWEEPS_PER_INTERVAL / self.sweep_interval_s))
+
+    def sweep(self) -> None:
+        """To be called every :attr:`sweep_interval_s`: closes the silent, probes those that may be gone."""
+        for session in self._pool:
+            connection = session.connection
+            if connection.state is State.GREETING:
+                connection.silent_sweeps += 1
+                if connection.silent_sweeps > self._greeting_sweeps:
+                    connection.fail(ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
+                continue
+            if connection.heard:
+                connection.heard = False
+                connection.silent_sweeps = 0
+                continue
+            connection.silent_sweeps += 1
+            silent, rest = divmod(connection.silent_sweeps, self._sweeps_per_heartbeat_sweep)
+            if silent >= CLOSE_AFTER_SWEEPS:
+                problem = "nothing was received for 2.5 heartbeat intervals"
+                connection.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
+            elif silent >= PROBE_AFTER_SWEEPS and not rest:
+                connection.transport.ping()

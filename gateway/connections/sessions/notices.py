@@ -1,0 +1,66 @@
+"""Tells publishers what became of their messages at a receiver (spec section 7.6)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from gateway.connections.ports import Clock
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from gateway.ids import ClientId
+from gateway.protocol.messages import Notice
+from gateway.streams.producers import Window
+
+
+class Author(NamedTuple):
+    """Who published: the connection, and how to find it when it has come back on another."""
+
+    peer: int = 0
+    client_id: ClientId = ClientId("")
+    window: Window | None = None
+    """Of a message that was published to a gateway before this one: that of its producer."""
+
+
+class Notices:
+    """Collects what is to be told in a turn: one NOTICE for offsets that follow one another.
+
+    Args:
+        pool: who is there.
+        clock: for the end of the turn.
+    """
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._waiting: list[tuple[Author, Notice]] = []
+
+    def author_of(self, peer: int) -> Author:
+        """Who publishes on this connection, which is there."""
+        session = self._pool.get(peer)
+        return Author(peer, ClientId("") if session is None else session.connection.client_id)
+
+    def tell(self, author: Author, notice: Notice) -> None:
+        """Tell a publisher at the end of the turn; one that is gone and has not come back is told nothing."""
+        if not self._waiting:
+            self._clock.call_soon(self._flush)
+        else:
+            last_author, last = self._waiting[-1]
+            joined = replace(last, last=notice.last)
+            if author == last_author and notice == replace(joined, first=last.last + 1):
+                self._waiting[-1] = (author, joined)
+                return
+        self._waiting.append((author, notice))
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for author, notice in waiting:
+            session = self._session_of(author)
+            if session is not None:
+                session.connection.send(notice)
+
+    def _session_of(self, author: Author) -> Session | None:
+        if author.window is None:
+            return self._pool.get(author.peer) or self._pool.newest_of(author.client_id)
+        holder = author.window.holder
+        return None if holder is None else self._pool.get(holder.peer)

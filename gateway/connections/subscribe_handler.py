@@ -1,0 +1,212 @@
+"""What clients ask for by OPEN, SUBSCRIBE, UNSUBSCRIBE and AUTHENTICATE (spec sections 3.2 and 4)."""
+
+from __future__ import annotations
+
+from gateway.connections.hub.hub import Hub
+from gateway.connections.inbound.partial_uploads import PartialUploads
+from gateway.connections.outbound.delivery_accounts import SubscribeOptions
+from gateway.connections.ports import Authorizer
+from gateway.connections.requests.requests import Requests
+from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
+from gateway.errors import Code, RequestRefused
+from gateway.protocol import signals
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import (
+    Account,
+    Authenticate,
+    Authenticated,
+    Open,
+    Refresh,
+    StreamInfo,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
+from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address, is_group
+from gateway.protocol.schema import Schema
+from gateway.protocol.state import State
+from gateway.protocol.views import View
+from gateway.streams.producers import Producers
+
+
+class SubscribeHandler:
+    """Answers the requests that change what a session may publish to or receives.
+
+    Every method raises ``RequestRefused`` for what it does not grant; the caller answers with ERROR.
+
+    Args:
+        limits: bounds on what one session may have.
+        hub: streams and their receivers.
+        pool: inboxes.
+        requests: groups.
+        authorizer: says who may do what.
+        producers: what they have published before.
+        unfinished: what they have not finished.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        hub: Hub,
+        pool: Pool,
+        requests: Requests,
+        authorizer: Authorizer,
+        producers: Producers,
+        unfinished: PartialUploads,
+    ) -> None:
+        self._limits = limits
+        self._hub = hub
+        self._pool = pool
+        self._requests = requests
+        self._authorizer = authorizer
+        self._producers = producers
+        self._unfinished = unfinished
+
+    def open(self, session: Session, request: Open) -> None:
+        """Declare an alias; a refused one is remembered, so that its messages are refused with the same error."""
+        if request.alias in session.routes:
+            raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
+        if len(session.routes) >= self._limits.max_aliases:
+            raise self._too_many("max_aliases", self._limits.max_aliases)
+        route = session.routes[request.alias] = AliasBinding(request.stream, session.connection.peer)
+        try:
+            self._lead(session, request, route)
+        except RequestRefused as refusal:
+            route.refusal = refusal
+            raise
+
+    def subscribe(self, session: Session, request: Subscribe) -> None:
+        """Add a subscription, open the client's inbox, or become a member of a group."""
+        self._check_not_draining(session)
+        client_id = session.connection.client_id
+        pattern = compile_pattern(request.pattern)
+        if request.subscription in session.subscriptions or request.subscription in session.views:
+            raise RequestRefused(Code.INVALID_REQUEST, f"subscription {request.subscription} exists already")
+        if len(session.subscriptions) + len(session.views) >= self._limits.max_subscriptions:
+            raise self._too_many("max_subscriptions", self._limits.max_subscriptions)
+        view = None if request.view is None else View.from_json(request.view)
+        if is_address(request.pattern):
+            if view is not None:
+                raise RequestRefused(Code.INVALID_VIEW, f"view {view} of the inbox {request.pattern}: it has no views")
+            self._open_inbox(session, request)
+            session.subscriptions[request.subscription] = pattern
+            session.connection.send(Subscribed(request.request, request.subscription))
+            return
+        if not self._authorizer.may_subscribe(client_id, request.pattern):
+            raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
+        if view is not None:
+            self._hub.views.check(pattern, view)
+        session.connection.send(Subscribed(request.request, request.subscription))
+        session.connection.ledger.carry(request.subscription, request.account or {})
+        wish = SubscribeOptions(request.since, request.resume or {})
+        if view is None:
+            grant = request.credits
+            credit = None if grant is None else CreditWindow(grant.messages, grant.bytes, replenished=False)
+            self._hub.subscribe(session, request.subscription, pattern, wish, credit)
+        else:
+            self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), wish)
+
+    def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
+        """Remove a subscription, close the client's inbox, or leave a group."""
+        pattern = session.subscriptions.get(request.subscription)
+        if pattern is not None:
+            self._hub.unsubscribe(session, request.subscription, keep=bool(request.keep))
+            if is_group(pattern.text):
+                self._requests.leave(session, pattern.text)
+            elif is_address(pattern.text) and pattern not in session.subscriptions.values():
+                self._pool.close_inbox(session)
+        elif request.subscription in session.views:
+            self._hub.views.unsubscribe(session, request.subscription)
+        else:
+            raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
+        session.connection.ledger.close(request.subscription)
+        session.connection.send(Unsubscribed(request.request, request.subscription))
+
+    def refresh(self, session: Session, request: Refresh) -> None:
+        """Send the newest message of a state stream whole."""
+        self._hub.refresh(session, request.stream)
+
+    def account(self, session: Session, request: Account) -> None:
+        """Tell what became of the messages of a subscription."""
+        if request.subscription not in session.subscriptions and request.subscription not in session.views:
+            raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
+        connection = session.connection
+        connection.settle()
+        streams = dict(connection.ledger.of(request.subscription))
+        connection.send(Account(request.request, request.subscription, streams))
+
+    def grant(self, session: Session, grant: signals.Credit) -> None:
+        """The receiver takes more for a subscription (spec section 7.5); late for one that it has left."""
+        credit = session.credits.get(grant.subscription)
+        if credit is not None:
+            credit.grant(grant.messages, grant.nbytes)
+
+    def done(self, session: Session, done: signals.Done) -> None:
+        """The receiver is through with messages (spec section 7.4)."""
+        self._hub.done(session, done)
+
+    def authenticate(self, session: Session, request: Authenticate) -> None:
+        """Replace the session's token."""
+        connection = session.connection
+        expires_s = self._authorizer.authenticate(connection.client_id, connection.client_type, request.token)
+        connection.send(Authenticated(request.request, expires_s))
+
+    def drop(self, session: Session) -> None:
+        """The connection is gone: its producers are without one."""
+        for route in session.routes.values():
+            if route.stream is not None and route.window is not None:
+                self._producers.detach(route.stream, route.window, route)
+
+    def _open_inbox(self, session: Session, request: Subscribe) -> None:
+        client_id = session.connection.client_id
+        if is_group(request.pattern):
+            if not self._authorizer.may_subscribe(client_id, request.pattern):
+                raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not be a member of {request.pattern}")
+            self._requests.join(session, request.pattern, request.subscription)
+            return
+        if request.pattern != inbox_of(client_id):
+            problem = f"{request.pattern} is not the inbox of {client_id}: only {inbox_of(client_id)} can be opened"
+            raise RequestRefused(Code.FORBIDDEN, problem)
+        self._pool.open_inbox(session)
+
+    def _lead(self, session: Session, request: Open, route: AliasBinding) -> None:
+        self._check_not_draining(session)
+        connection = session.connection
+        if is_address(request.stream):
+            if not self._authorizer.may_request(connection.client_id, check_address(request.stream)):
+                raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not ask {request.stream}")
+            connection.send(StreamInfo(None, request.stream, alias=request.alias))
+            return
+        name = check_stream_name(request.stream)
+        schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
+        if not self._authorizer.may_publish(connection.client_id, name):
+            raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
+        route.stream, route.fanout = self._hub.open(name, request.kind, request.durability)
+        stream = route.stream
+        if schema is not None:
+            stream.declare(schema)
+        route.next_sequence = request.sequence or 1
+        if request.producer is not None:
+            route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
+            self._unfinished.take_over(route.window, route.next_sequence)
+        info = StreamInfo(
+            stream.id,
+            name,
+            stream.kind,
+            stream.epoch,
+            stream.next_offset,
+            alias=request.alias,
+            durability=stream.durability,
+            schema=stream.declared,
+        )
+        connection.send(info)
+
+    def _check_not_draining(self, session: Session) -> None:
+        if session.connection.state is State.DRAINING:
+            raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
+
+    def _too_many(self, name: str, limit: int) -> RequestRefused:
+        return RequestRefused(Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already")

@@ -1,0 +1,1 @@
+"""The subprotocol ``frys.v1.json`` at the edge of the gateway."""

@@ -1,0 +1,1 @@
+"""Choice of codecs and filters for each stream, learned from its traffic."""

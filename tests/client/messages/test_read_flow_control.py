@@ -1,0 +1,43 @@
+"""Tests when the socket is read."""
+
+from gateway.client.messages.read_flow_control import ReadFlowControl
+
+
+def test_it_reads_until_somebody_is_full_and_again_when_he_is_not() -> None:
+    calls: list[bool] = []
+    intake = ReadFlowControl(calls.append)
+    intake.fill("a")
+    intake.fill("b")
+    intake.fill("a")
+    intake.drain("a")
+    assert calls == [False]
+    intake.drain("b")
+    assert calls == [False, True]
+
+
+def test_an_awaited_answer_keeps_a_full_one_from_stopping_the_socket() -> None:
+    calls: list[bool] = []
+    intake = ReadFlowControl(calls.append)
+    intake.expect_answer()
+    intake.fill("a")
+    assert calls == []
+    intake.end_answer()
+    assert calls == [False]
+    intake.expect_answer()
+    assert calls == [False, True]
+
+
+def test_a_stuffed_one_stops_it_always() -> None:
+    calls: list[bool] = []
+    intake = ReadFlowControl(calls.append)
+    intake.expect_answer()
+    intake.fill("a", stuffed=True)
+    assert calls == [False]
+    intake.drain("a")
+    assert calls == [False, True]
+
+
+def test_draining_what_was_never_full_changes_nothing() -> None:
+    calls: list[bool] = []
+    ReadFlowControl(calls.append).drain("a")
+    assert calls == []

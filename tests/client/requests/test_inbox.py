@@ -1,0 +1,124 @@
+"""Tests the inbox and its requests without a connection."""
+
+import asyncio
+
+import pytest
+
+from gateway.client.messages.message import Message
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.requests.inbox import Inbox, Request
+from gateway.client.sending.content import Headers
+from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
+
+Sent = tuple[object, Headers, str, int]
+
+
+class Noted:
+    """An inbox and what it did."""
+
+    def __init__(self) -> None:
+        self.started = 0
+        self.stopped = 0
+        self.sent: list[Sent] = []
+
+    async def start(self, inbox: Inbox) -> None:
+        self.started += 1
+
+    async def stop(self, inbox: Inbox) -> None:
+        self.stopped += 1
+
+    async def reply(self, request: Request, value: object, headers: Headers, codec: str, flags: int) -> None:
+        self.sent.append((value, headers, codec, flags))
+
+    def make(self) -> Inbox:
+        intake = ReadFlowControl(lambda reading: None)
+        return Inbox(
+            address="agent:me", number=0, intake=intake, start=self.start, stop=self.stop, buffer_bytes=1 << 20
+        )
+
+    def request(self, correlation: int) -> Request:
+        message = Message("agent:me", None, 0, correlation, 4, 0, 0, {"n": correlation}, (), b"")
+        return Request(message, "session", self.reply)
+
+
+async def test_it_starts_and_stops_once() -> None:
+    noted = Noted()
+    inbox = noted.make()
+    async with inbox:
+        await inbox.start()
+    await inbox.close()
+    assert (noted.started, noted.stopped) == (1, 1)
+
+
+async def test_requests_come_in_order_until_it_is_closed() -> None:
+    noted = Noted()
+    inbox = noted.make()
+    for correlation in range(3):
+        inbox.feed.put(noted.request(correlation))
+    assert (await anext(inbox)).offset == 0
+    assert noted.started == 1
+    await inbox.close()
+    assert [request.headers async for request in inbox] == [{"n": 1}, {"n": 2}]
+
+
+async def test_a_request_is_replied_to_or_failed() -> None:
+    noted = Noted()
+    request = noted.request(1)
+    await request.reply_partial(4)
+    await request.reply(5, headers={"a": 1}, codec="lz4")
+    await request.reply()
+    await request.fail("no")
+    assert noted.sent == [
+        (4, None, "auto", FLAG_MORE),
+        (5, {"a": 1}, "lz4", 0),
+        (None, None, "auto", 0),
+        (None, {"error": "no"}, "none", FLAG_FAILED),
+    ]
+    assert request.session == "session"
+    assert repr(request) == "<Request agent:me offset 1 (no tensor)>"
+
+
+async def test_one_that_never_started_is_not_stopped() -> None:
+    noted = Noted()
+    await noted.make().close()
+    assert noted.stopped == 0
+    inbox = noted.make()
+    inbox.feed.end()
+    with pytest.raises(StopAsyncIteration):
+        await anext(inbox)
+
+
+async def test_a_request_that_is_cancelled_before_it_is_taken_is_left_out() -> None:
+    noted = Noted()
+    inbox = noted.make()
+    requests = [noted.request(correlation) for correlation in range(3)]
+    for request in requests:
+        inbox.feed.put(request)
+    requests[0].cancel()
+    assert await anext(inbox) is requests[1]
+    assert not requests[1].cancelled
+
+
+async def test_whoever_works_on_a_request_hears_once_that_it_is_cancelled() -> None:
+    request = Noted().request(1)
+    told: list[str] = []
+    request.on_cancel(lambda: told.append("callback"))
+    waiting = asyncio.ensure_future(request.wait_cancelled())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    request.cancel()
+    request.cancel()
+    await waiting
+    assert request.cancelled
+    request.on_cancel(lambda: told.append("late callback"))
+    assert told == ["callback", "late callback"]
+
+
+async def test_a_callback_that_raises_disturbs_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    request = Noted().request(1)
+    told: list[str] = []
+    request.on_cancel(lambda: told[0])
+    request.on_cancel(lambda: told.append("second"))
+    request.cancel()
+    assert told == ["second"]
+    assert "IndexError" in caplog.text

@@ -1,0 +1,241 @@
+"""Invariant: taken together, the parcels of a stream hold every array that was added, once, in order, as it was."""
+
+import threading
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.client.sending.batcher import BATCH_BYTES, BATCH_RECORDS, Batcher, LockedBatcher, ReadyBatch
+from gateway.errors import CapacityError, ConnectionFailed, InvalidArgument, RequestRefused, UnsupportedDtype
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.tensors import Array, view_tensors
+from gateway.protocol.wire import Opcode
+
+
+class Counted:
+    """A batcher whose callbacks are counted."""
+
+    def __init__(self, max_pending_bytes: int = 1 << 30) -> None:
+        self.first = 0
+        self.full = 0
+        self.now_ns = 0
+        self.batcher = Batcher(
+            max_pending_bytes=max_pending_bytes, now_ns=self.tick, first=self.count_first, full=self.count_full
+        )
+
+    def tick(self) -> int:
+        self.now_ns += 1
+        return self.now_ns
+
+    def count_first(self) -> None:
+        self.first += 1
+
+    def count_full(self) -> None:
+        self.full += 1
+
+
+def records(parcels: list[ReadyBatch]) -> list[Array]:
+    """What is in parcels of one tensor each."""
+    found = []
+    for parcel in parcels:
+        count = parcel.records if parcel.opcode == Opcode.BATCH else None
+        (view,) = view_tensors(parse_meta(parcel.content.meta).specs, parcel.content.payload(), count=count)
+        found += list(view) if parcel.opcode == Opcode.BATCH else [view]
+    return found
+
+
+def test_like_arrays_become_one_batch() -> None:
+    counted = Counted()
+    for step in range(5):
+        counted.batcher.add("wf/x", np.full(3, step, np.float32), None, None)
+    (parcel,) = counted.batcher.take("wf/x")
+    assert (parcel.opcode, parcel.records, parcel.timestamp_ns) == (Opcode.BATCH, 5, 1)
+    np.testing.assert_array_equal(np.stack(records([parcel])), np.arange(5)[:, None] * np.ones(3))
+    assert counted.batcher.empty
+    assert counted.batcher.pending_bytes == 0
+
+
+def test_a_single_array_is_a_plain_message() -> None:
+    counted = Counted()
+    counted.batcher.add("wf/x", 2.5, None, None)
+    (parcel,) = counted.batcher.take("wf/x")
+    assert (parcel.opcode, parcel.records) == (Opcode.MESSAGE, 1)
+    assert records([parcel])[0] == 2.5
+
+
+def test_the_array_may_be_reused() -> None:
+    counted = Counted()
+    array = np.zeros(2)
+    for step in range(3):
+        array[:] = step
+        counted.batcher.add("wf/x", array, None, None)
+    counted.batcher.add("wf/x", {"a": array}, None, None)
+    array[:] = -1
+    parcels = counted.batcher.take("wf/x")
+    assert [record[0] for record in records(parcels)] == [0, 1, 2, 2]
+
+
+def test_another_dtype_or_shape_starts_another_batch_in_order() -> None:
+    counted = Counted()
+    arrays = [np.zeros(2), np.ones(2), np.zeros(3), np.zeros(3, np.int8), np.ones(3, np.int8), np.zeros(2)]
+    for array in arrays:
+        counted.batcher.add("wf/x", array, None, None)
+    parcels = counted.batcher.take("wf/x")
+    assert [parcel.records for parcel in parcels] == [2, 1, 2, 1]
+    for record, array in zip(records(parcels), arrays, strict=True):
+        np.testing.assert_array_equal(record, array)
+
+
+def test_headers_keep_their_place_between_batches() -> None:
+    counted = Counted()
+    counted.batcher.add("wf/x", 1.0, None, None)
+    counted.batcher.add("wf/x", 2.0, None, {"step": 2})
+    counted.batcher.add("wf/x", None, None, {"step": 3})
+    counted.batcher.add("wf/x", 4.0, None, None)
+    parcels = counted.batcher.take("wf/x")
+    assert [parse_meta(parcel.content.meta).headers for parcel in parcels] == [None, {"step": 2}, {"step": 3}, None]
+
+
+@given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([(2,), (3,), ()]), st.booleans()), max_size=40))
+def test_nothing_is_lost_or_disordered(calls: list[tuple[str, tuple[int, ...], bool]]) -> None:
+    counted = Counted()
+    added: dict[str, list[Array]] = {}
+    for step, (name, shape, take) in enumerate(calls):
+        array = np.full(shape, step)
+        counted.batcher.add(f"wf/{name}", array, None, {"h": 1} if step % 7 == 3 else None)
+        added.setdefault(name, []).append(array)
+        if take:
+            taken = records(counted.batcher.take(f"wf/{name}"))
+            for expected in added.pop(name):
+                np.testing.assert_array_equal(taken.pop(0), expected)
+            assert not taken
+    for name, arrays in added.items():
+        taken = records(counted.batcher.take(f"wf/{name}"))
+        for expected in arrays:
+            np.testing.assert_array_equal(taken.pop(0), expected)
+    assert counted.batcher.empty
+    assert counted.batcher.pending_bytes == 0
+
+
+def test_a_full_batch_is_due_at_once() -> None:
+    counted = Counted()
+    array = np.zeros(BATCH_BYTES // 8)
+    counted.batcher.add("wf/x", array, None, None)
+    assert (counted.first, counted.full) == (1, 1)
+    counted.batcher.take("wf/x")
+    small = np.zeros(0)
+    for _ in range(BATCH_RECORDS):
+        counted.batcher.add("wf/y", small, None, None)
+    assert counted.full == 2
+    assert [parcel.records for parcel in counted.batcher.take("wf/y")] == [BATCH_RECORDS]
+
+
+def test_small_messages_with_headers_are_collected_until_they_are_many() -> None:
+    counted = Counted()
+    counted.batcher.add("wf/x", 1.0, None, {"step": 1})
+    assert (counted.first, counted.full) == (1, 0)
+    for step in range(BATCH_BYTES // 256):
+        counted.batcher.add("wf/x", 1.0, None, {"step": step})
+    assert counted.first == 1
+    assert counted.full > 0
+
+
+def test_sending_is_due_again_after_everything_was_taken() -> None:
+    counted = Counted()
+    counted.batcher.add("wf/x", 1.0, None, None)
+    counted.batcher.add("wf/y", 1.0, None, None)
+    assert counted.first == 1
+    counted.batcher.take("wf/x")
+    counted.batcher.take("wf/y")
+    counted.batcher.add("wf/x", 1.0, None, None)
+    assert counted.first == 2
+
+
+def test_a_batch_that_still_takes_records_is_not_complete() -> None:
+    batcher = Counted().batcher
+    batcher.add("wf/open", 1.0, None, None)
+    batcher.add("wf/headers", 1.0, None, {"h": 1})
+    assert sorted(batcher.streams()) == ["wf/headers", "wf/open"]
+    assert batcher.complete_streams() == ["wf/headers"]
+
+
+def test_a_limit_leaves_the_rest() -> None:
+    counted = Counted()
+    for step in range(6):
+        counted.batcher.add("wf/x", np.full(1000, step), None, {"step": step})
+    steps = []
+    while parcels := counted.batcher.take("wf/x", 10_000):
+        assert len(parcels) <= 2
+        steps += [int(record[0]) for record in records(parcels)]
+    assert steps == list(range(6))
+
+
+def test_too_much_is_refused_and_nothing_of_it_taken() -> None:
+    counted = Counted(max_pending_bytes=10_000)
+    counted.batcher.add("wf/x", np.zeros(1000), None, {"step": 1})
+    with pytest.raises(CapacityError, match=r"drain\(\)"):
+        counted.batcher.add("wf/x", np.zeros(1000), None, {"step": 2})
+    with pytest.raises(CapacityError):
+        counted.batcher.add("wf/y", np.zeros(1000), None, None)
+    assert len(counted.batcher.take("wf/x")) == 1
+    counted.batcher.add("wf/y", np.zeros(1000), None, None)
+
+
+def test_one_message_beyond_the_bound_passes_when_nothing_waits() -> None:
+    counted = Counted(max_pending_bytes=10_000)
+    counted.batcher.add("wf/x", np.zeros(100_000), None, None)
+    assert counted.batcher.take("wf/x")[0].content.payload_bytes == 800_000
+
+
+def test_the_kind_of_a_batch_is_kept() -> None:
+    counted = Counted()
+    for kind in ("event", Kind.EVENT, None, "event"):
+        counted.batcher.add("wf/x", np.zeros(2), kind, None)
+    (parcel,) = counted.batcher.take("wf/x")
+    assert (parcel.kind, parcel.records) == (Kind.EVENT, 4)
+
+
+def test_bad_arguments_are_refused_at_the_call() -> None:
+    batcher = Counted().batcher
+    with pytest.raises(InvalidArgument, match="evnt"):
+        batcher.add("wf/x", 1.0, "evnt", None)
+    with pytest.raises(RequestRefused, match="stream name"):
+        batcher.add("noworkflow", 1.0, None, None)
+    with pytest.raises(RequestRefused, match="stream name"):
+        batcher.add("noworkflow", None, None, {})
+    with pytest.raises(UnsupportedDtype):
+        batcher.add("wf/x", np.array(["text"]), None, None)
+    assert batcher.empty
+
+
+def test_after_a_failure_everything_is_refused_and_what_waited_is_counted() -> None:
+    batcher = Counted().batcher
+    for _ in range(3):
+        batcher.add("wf/x", 1.0, None, None)
+    batcher.add("wf/y", None, None, {})
+    assert batcher.fail(ConnectionFailed("over")) == 4
+    with pytest.raises(ConnectionFailed, match="over"):
+        batcher.add("wf/x", 1.0, None, None)
+
+
+def test_threads_lose_nothing() -> None:
+    batcher = LockedBatcher(max_pending_bytes=1 << 30, now_ns=lambda: 0, first=lambda: None, full=lambda: None)
+    total = 2000
+    taken: list[ReadyBatch] = []
+
+    def add(name: str) -> None:
+        for step in range(total):
+            batcher.add(name, np.array([step]), None, None)
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in ("wf/a", "wf/b")]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads) or not batcher.empty:
+        for name in batcher.streams():
+            taken += batcher.take(name)
+    for name in ("wf/a", "wf/b"):
+        steps = [int(record[0]) for record in records([parcel for parcel in taken if parcel.stream == name])]
+        assert steps == list(range(total))

@@ -1,0 +1,74 @@
+"""Tests that what a caller gives becomes meta block and payload, without a copy where none is needed."""
+
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+
+from gateway.client.sending.content import content_of, kind_of
+from gateway.errors import InvalidArgument, UnsupportedDtype
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import parse_meta
+from gateway.protocol.tensors import view_tensors
+
+
+def test_one_array_is_an_unnamed_tensor_over_the_same_memory() -> None:
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    content = content_of(array, None)
+    meta = parse_meta(content.meta)
+    (view,) = view_tensors(meta.specs, content.payload())
+    assert [spec.name for spec in meta.specs] == [""]
+    assert meta.headers is None
+    assert np.shares_memory(view, array)
+    np.testing.assert_array_equal(view, array)
+    assert (content.payload_bytes, content.itemsize) == (24, 4)
+
+
+@pytest.mark.parametrize("mapping", [dict, MappingProxyType])
+def test_a_mapping_is_several_named_tensors(mapping: type) -> None:
+    w, b = np.ones((2, 3), np.float64), np.arange(3, dtype=np.int8)
+    content = content_of(mapping({"w": w, "b": b}), {"step": 7})
+    meta = parse_meta(content.meta)
+    views = view_tensors(meta.specs, content.payload())
+    assert [spec.name for spec in meta.specs] == ["w", "b"]
+    assert meta.headers == {"step": 7}
+    np.testing.assert_array_equal(views[0], w)
+    np.testing.assert_array_equal(views[1], b)
+    assert content.itemsize == 1  # mixed: nothing to shuffle by
+    assert content.payload_bytes == len(content.payload())
+
+
+def test_none_is_a_message_of_headers_only() -> None:
+    content = content_of(None, {"a": [1, 2]})
+    assert content.payload_bytes == 0
+    assert parse_meta(content.meta).headers == {"a": [1, 2]}
+
+
+def test_none_without_headers_is_an_empty_message() -> None:
+    content = content_of(None, None)
+    assert (content.meta, content.payload_bytes, content.payload()) == (b"", 0, b"")
+
+
+@pytest.mark.parametrize("value", [3.5, [1, 2, 3], np.float32(1), np.zeros((0, 4)), np.arange(10)[::2]])
+def test_array_likes_are_taken(value: object) -> None:
+    content = content_of(value, None)
+    (view,) = view_tensors(parse_meta(content.meta).specs, content.payload())
+    np.testing.assert_array_equal(view, np.asarray(value))
+
+
+def test_an_unsendable_dtype_is_named() -> None:
+    with pytest.raises(UnsupportedDtype, match="object"):
+        content_of(np.array([object()]), None)
+
+
+def test_names_must_be_strings() -> None:
+    with pytest.raises(InvalidArgument, match="7"):
+        content_of({7: np.zeros(2)}, None)
+
+
+def test_kinds_are_checked() -> None:
+    assert kind_of("event") is Kind.EVENT
+    assert kind_of(Kind.STATE) is Kind.STATE
+    assert kind_of(None) is None
+    with pytest.raises(InvalidArgument, match=r"'evnt'.*event"):
+        kind_of("evnt")

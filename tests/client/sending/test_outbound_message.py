@@ -1,0 +1,98 @@
+"""Tests one message on its way out and who waits for it."""
+
+import asyncio
+
+import pytest
+
+from gateway.client.sending.content import content_of
+from gateway.client.sending.outbound_message import OutboundMessage
+from gateway.errors import ConnectionFailed, RequestTimeout
+from gateway.protocol.wire import Opcode
+
+
+def job() -> OutboundMessage:
+    return OutboundMessage(Opcode.MESSAGE, content_of([1, 2], None), 0, done=asyncio.get_running_loop().create_future())
+
+
+async def test_the_result_goes_to_whoever_waits() -> None:
+    waited = job()
+    assert not waited.abandoned
+    waited.finish("result")
+    waited.fail(ConnectionFailed("too late"))
+    assert await waited.result(1, "it") == "result"
+    assert waited.abandoned
+
+
+async def test_so_does_an_error() -> None:
+    waited = job()
+    waited.fail(ConnectionFailed("no"))
+    waited.finish("too late")
+    with pytest.raises(ConnectionFailed, match="no"):
+        await waited.result(None, "it")
+
+
+@pytest.mark.parametrize(("ended", "hint"), [(True, "was sent"), (False, "could not be sent")])
+async def test_time_runs_out_and_the_job_is_abandoned(ended: bool, hint: str) -> None:
+    waited = job()
+    waited.ended = ended
+    with pytest.raises(RequestTimeout, match=rf"the answer did not come within 0\.001 s .*{hint}"):
+        await waited.result(0.001, "the answer")
+    assert waited.abandoned
+
+
+async def test_progress_is_told_and_gives_more_time() -> None:
+    told: list[tuple[int, int]] = []
+    waited = OutboundMessage(
+        Opcode.MESSAGE,
+        content_of(bytearray(100), None),
+        0,
+        done=asyncio.get_running_loop().create_future(),
+        progress=lambda sent, total: told.append((sent, total)),
+    )
+    result = asyncio.ensure_future(waited.result(60, "it"))
+    await asyncio.sleep(0)
+    waited.advanced(40)
+    waited.advanced(100)
+    waited.finish(None)
+    waited.advanced(100)
+    await result
+    assert told == [(40, 100), (100, 100), (100, 100)]
+
+
+async def test_progress_between_two_waits_and_too_late_changes_nothing() -> None:
+    waited = job()
+    loop = asyncio.get_running_loop()
+    first = loop.create_future()
+    first.set_result(1)
+    assert await waited.wait(first, 60, "the first part") == 1
+    waited.touch()
+    second = loop.create_future()
+    # Called in the very turn in which the time runs out, before whoever waits has noticed.
+    loop.call_later(0.01, waited.touch)
+    with pytest.raises(RequestTimeout, match="the second part"):
+        await waited.wait(second, 0.01, "the second part")
+    waited.touch()
+
+
+async def test_a_job_that_nobody_waits_for_is_never_abandoned() -> None:
+    unwatched = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
+    unwatched.finish(None)
+    unwatched.fail(ConnectionFailed("x"))
+    assert not unwatched.abandoned
+
+
+async def test_restarting_forgets_what_was_sent() -> None:
+    again = job()
+    again.frame_bytes, again.payload_sent_bytes, again.ended = 10, 8, True
+    again.restart()
+    assert (again.frame_bytes, again.payload_sent_bytes, again.ended) == (0, 0, False)
+
+
+async def test_what_moves_between_two_waits_moves_no_time_limit() -> None:
+    streamed = job()
+    part = asyncio.get_running_loop().create_future()
+    part.set_result("part")
+    assert await streamed.wait(part, 1, "a part") == "part"
+    streamed.touch()
+    streamed.finish("last")
+    assert await streamed.result(1, "it") == "last"

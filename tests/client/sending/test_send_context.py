@@ -1,0 +1,114 @@
+"""Tests the wait for a session, and the end of all waiting."""
+
+import asyncio
+
+import pytest
+
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.sending.send_context import SendContext
+from gateway.client.session.session import Session
+from gateway.errors import ConnectionClosed
+from gateway.ids import ClientId
+from gateway.protocol.messages import Welcome, WelcomeLimits
+
+WELCOME = Welcome(1, ClientId("me"), "s", 1, (), (), WelcomeLimits(1 << 20, 1 << 30, 1 << 16, 5000), 20.0, 0)
+
+
+class FakeSession(Session):
+    """A session of which only its state is used."""
+
+    def __init__(self, *, draining: bool = False) -> None:
+        self.draining = draining
+        self.is_open = True
+
+    @property
+    def welcome(self) -> Welcome:
+        return WELCOME
+
+    @property
+    def open(self) -> bool:
+        return self.is_open
+
+    def congested(self) -> bool:
+        return False
+
+
+def outlet() -> SendContext:
+    return SendContext(ReadFlowControl(lambda reading: None), lambda error: None)
+
+
+async def test_it_waits_for_a_session() -> None:
+    out = outlet()
+    waiting = asyncio.ensure_future(out.wait_ready())
+    await asyncio.sleep(0)
+    session = FakeSession()
+    out.attach(session)
+    assert await waiting is session
+    assert await out.wait_ready() is session
+
+
+async def test_a_session_that_drains_or_closes_takes_nothing_new() -> None:
+    out = outlet()
+    session = FakeSession(draining=True)
+    out.attach(session)
+    assert out.ready is None
+    waiting = asyncio.ensure_future(out.wait_ready())
+    await asyncio.sleep(0)
+    out.detach()
+    successor = FakeSession()
+    out.attach(successor)
+    assert await waiting is successor
+    successor.is_open = False
+    assert out.ready is None
+
+
+async def test_the_end_is_told_to_all() -> None:
+    out = outlet()
+    out.check()
+    waiting = asyncio.ensure_future(out.wait_ready())
+    await asyncio.sleep(0)
+    out.close(ConnectionClosed(4200, "over"))
+    with pytest.raises(ConnectionClosed, match="over"):
+        await waiting
+    with pytest.raises(ConnectionClosed, match="over"):
+        out.check()
+
+
+async def test_a_new_session_has_shown_nothing_yet() -> None:
+    out = outlet()
+    out.attach(FakeSession())
+    out.quality.score(1 << 20, 0.1, 0.0)
+    out.attach(FakeSession())
+    assert out.quality.goodput_bytes_per_s == 0
+
+
+async def test_idle_waits_for_work_and_cancel_ends_it() -> None:
+    out = outlet()
+    done: list[str] = []
+    go = asyncio.Event()
+
+    async def work() -> None:
+        await go.wait()
+        done.append("done")
+
+    out.start(work())
+    go.set()
+    await out.idle()
+    assert done == ["done"]
+    go.clear()
+    out.start(work())
+    await out.cancel()
+    await out.cancel()
+    assert done == ["done"]
+
+
+def test_transfers_have_numbers_of_their_own() -> None:
+    out = outlet()
+    assert len({out.next_transfer() for _ in range(100)}) == 100
+
+
+async def test_what_the_gateway_takes_of_large_messages_is_that_of_the_present_session() -> None:
+    out = outlet()
+    assert out.transfer_room.max_bytes is None
+    out.attach(FakeSession())
+    assert out.transfer_room.max_bytes == 5000

@@ -1,0 +1,107 @@
+"""Tests pings and silence with a clock that runs only when the test says so."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from gateway.client.session.heartbeat import FIRST_PINGS, MIN_INTERVAL_S, SILENT_BEATS, Heartbeat
+from gateway.ids import ClientId
+from gateway.protocol.frames import iter_frames
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Welcome, WelcomeLimits
+from gateway.protocol.signals import Ping, Pong
+
+
+class Session:
+    """What a heartbeat needs of a session."""
+
+    def __init__(self) -> None:
+        self.pings: list[int] = []
+        self.given_up: list[float] = []
+        self.silent = False
+        self.due: tuple[float, Callable[[], None]] | None = None
+        self.heartbeat = Heartbeat(self.call_later, self.send, lambda: not self.silent, self.given_up.append)
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> "Session":
+        self.due = delay_s, callback
+        return self
+
+    def cancel(self) -> None:
+        self.due = None
+
+    def send(self, frame: bytes) -> None:
+        self.pings.append(Ping.parse(frame, next(iter_frames(frame))).t0)
+
+    def start(self, interval_s: float = 20.0, time_ns: int = 0) -> None:
+        limits = WelcomeLimits.of(Limits())
+        welcome = Welcome(1, ClientId("a"), "s", 1, (), (), limits, interval_s, time_ns)
+        self.heartbeat.start(welcome, hello_ns=1000, arrived_ns=3000)
+
+    def beat(self, times: int = 1) -> None:
+        for _ in range(times):
+            assert self.due is not None
+            self.due[1]()
+
+    def answer(self) -> None:
+        """The last ping, in no time."""
+        self.heartbeat.pong_received(Pong(self.pings[-1], 0, 0), self.pings[-1] + 10)
+
+
+def test_welcome_is_the_first_exchange() -> None:
+    session = Session()
+    session.start(time_ns=1_000_000)
+    assert session.heartbeat.clock.rtt_ns == 2000
+    assert session.heartbeat.clock.offset_ns == 1_000_000 - 2000
+
+
+def test_the_first_pings_follow_each_other() -> None:
+    session = Session()
+    before_ns = time.time_ns()
+    session.start()
+    for _ in range(10):
+        session.answer()
+    assert len(session.pings) == FIRST_PINGS
+    assert all(before_ns <= t0 <= time.time_ns() for t0 in session.pings)
+    assert session.heartbeat.clock.rtt_ns == 10
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "half_s"), [(20.0, 10.0), (0.0, MIN_INTERVAL_S / 2), (-5.0, MIN_INTERVAL_S / 2)]
+)
+def test_then_it_pings_every_interval_and_not_too_often(interval_s: float, half_s: float) -> None:
+    session = Session()
+    session.start(interval_s)
+    assert session.due is not None
+    assert session.due[0] == half_s
+    session.beat(10)
+    assert len(session.pings) == 1 + 5
+
+
+def test_silence_of_two_intervals_and_a_half_is_the_end() -> None:
+    session = Session()
+    session.start(20.0)
+    session.silent = True
+    session.beat(SILENT_BEATS - 1)
+    assert session.given_up == []
+    session.beat()
+    assert session.given_up == [50.0]
+
+
+def test_a_sign_of_life_starts_the_count_anew() -> None:
+    session = Session()
+    session.start()
+    for _ in range(5):
+        session.silent = True
+        session.beat(SILENT_BEATS - 1)
+        session.silent = False
+        session.beat()
+    assert session.given_up == []
+
+
+def test_it_can_be_stopped_even_before_it_started() -> None:
+    session = Session()
+    session.heartbeat.stop()
+    session.start()
+    session.heartbeat.stop()
+    assert session.due is None

@@ -1,0 +1,111 @@
+"""Tests when a client tries again, how long it waits, and when it gives up, with a clock that never runs."""
+
+import asyncio
+
+import pytest
+
+from gateway.client.options import Backoff
+from gateway.client.session.reconnect import Reconnector, may_reconnect, pause_s
+from gateway.client.session.refusal import SessionRefused
+from gateway.client.session.session import Session
+from gateway.client.session.socket import Lost
+from gateway.errors import Action, Code, ConnectionClosed, ConnectionFailed
+
+BACKOFF = Backoff(base_s=1.0, cap_s=8.0, later_s=5.0)
+NO_PAUSE = Backoff(base_s=0.0, cap_s=0.0, later_s=0.0)
+
+
+def test_the_bound_doubles_up_to_the_cap() -> None:
+    bounds = [pause_s(BACKOFF, Action.RECONNECT, attempt, lambda: 1.0) for attempt in range(6)]
+    assert bounds == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
+
+
+def test_the_jitter_is_full() -> None:
+    assert pause_s(BACKOFF, Action.RECONNECT, 3, lambda: 0.0) == 0.0
+    assert pause_s(BACKOFF, Action.RECONNECT, 3, lambda: 0.25) == 2.0
+
+
+def test_later_adds_a_pause() -> None:
+    assert pause_s(BACKOFF, Action.RECONNECT_LATER, 0, lambda: 0.5) == 5.5
+
+
+def test_years_of_attempts_do_not_overflow() -> None:
+    assert pause_s(BACKOFF, Action.RECONNECT, 10**6, lambda: 1.0) == 8.0
+
+
+@pytest.mark.parametrize(
+    ("action", "fresh_token", "expected"),
+    [
+        (Action.RECONNECT, False, True),
+        (Action.RECONNECT_LATER, False, True),
+        (Action.DO_NOT_RECONNECT, True, False),
+        (Action.REFRESH_TOKEN, False, False),
+        (Action.REFRESH_TOKEN, True, True),
+    ],
+)
+def test_the_action_decides_whether_to_try(action: Action, fresh_token: bool, expected: bool) -> None:
+    assert may_reconnect(action, fresh_token=fresh_token) is expected
+
+
+class Attempts:
+    """Attempts to open a session, with the outcomes that a test gives."""
+
+    def __init__(self, *outcomes: Exception | None) -> None:
+        self.outcomes = list(outcomes)
+        self.session = object.__new__(Session)  # handed through, never used
+
+    async def __call__(self) -> Session:
+        outcome = self.outcomes.pop(0)
+        if outcome is not None:
+            raise outcome
+        return self.session
+
+
+def reconnector(attempts: Attempts, *, backoff: Backoff | None = NO_PAUSE, fresh_token: bool = False) -> Reconnector:
+    """One that does not wait."""
+    return Reconnector(backoff, fresh_token=fresh_token, open_session=attempts)
+
+
+def reopen(reconnector: Reconnector, code: int) -> Session:
+    """What comes of a loss with this code."""
+    return asyncio.run(reconnector.reopen(Lost(code, "because"), lived_s=10.0))
+
+
+def test_it_tries_until_there_is_a_session() -> None:
+    attempts = Attempts(ConnectionFailed("refused"), SessionRefused(Code.TOO_MANY_CONNECTIONS, "full"), None)
+    assert reopen(reconnector(attempts), 1006) is attempts.session
+
+
+def test_it_gives_up_when_a_later_refusal_is_final() -> None:
+    attempts = Attempts(ConnectionFailed("refused"), ConnectionClosed(Code.UNSUPPORTED_VERSION, "old"))
+    with pytest.raises(ConnectionClosed, match="old"):
+        reopen(reconnector(attempts), 1001)
+
+
+@pytest.mark.parametrize("code", [Code.MALFORMED_FRAME, Code.UNAUTHENTICATED, Code.FRAME_TOO_BIG])
+def test_it_does_not_try_at_all_after_a_final_code(code: Code) -> None:
+    with pytest.raises(ConnectionClosed) as caught:
+        reopen(reconnector(Attempts()), code)
+    assert caught.value.code == code
+
+
+def test_with_a_fresh_token_it_tries_again() -> None:
+    attempts = Attempts(ConnectionClosed(Code.UNAUTHENTICATED, "expired"), None)
+    assert reopen(reconnector(attempts, fresh_token=True), Code.UNAUTHENTICATED) is attempts.session
+
+
+def test_without_backoff_it_never_tries() -> None:
+    with pytest.raises(ConnectionFailed, match="because"):
+        reopen(reconnector(Attempts(), backoff=None), 1006)
+
+
+def test_attempts_are_counted_over_short_lived_sessions_and_forgotten_after_a_stable_one() -> None:
+    counting = reconnector(Attempts(None, None, None))
+
+    async def lose(lived_s: float) -> int:
+        await counting.reopen(Lost(1006, ""), lived_s)
+        return counting.attempts
+
+    assert asyncio.run(lose(0.1)) == 1
+    assert asyncio.run(lose(0.1)) == 2
+    assert asyncio.run(lose(6.0)) == 1

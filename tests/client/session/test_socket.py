@@ -1,0 +1,203 @@
+"""Tests the WebSocket under a session against a real server, which does what the test tells it to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.client.session.socket import ABNORMAL, HIGH_WATER_BYTES, Lost, Socket, open_socket, parse_url
+from gateway.errors import Code, ConnectionFailed, InvalidArgument
+from tests.client.scripted_gateway import Peer, ScriptedGateway
+
+
+class Owner:
+    """Notes what a socket tells."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.messages: asyncio.Queue[memoryview] = asyncio.Queue()
+        self.lost: asyncio.Future[Lost] = loop.create_future()
+        self.paused = asyncio.Event()
+        self.resumed = asyncio.Event()
+
+    def message_received(self, message: memoryview) -> None:
+        self.messages.put_nowait(message)
+
+    def writing_paused(self) -> None:
+        self.paused.set()
+
+    def writing_resumed(self) -> None:
+        self.resumed.set()
+
+    def socket_lost(self, lost: Lost) -> None:
+        self.lost.set_result(lost)
+
+
+@asynccontextmanager
+async def opened(
+    scripted: ScriptedGateway, max_frame_bytes: int = 1 << 20
+) -> AsyncIterator[tuple[Socket, Owner, Peer]]:
+    """A socket, its owner and the other side of it."""
+    owner = Owner()
+    socket = await open_socket(parse_url(scripted.url), owner, max_frame_bytes=max_frame_bytes, tls=None)
+    try:
+        yield socket, owner, await scripted.accept()
+    finally:
+        socket.close(1000, "")
+        await socket.wait_closed(5)
+
+
+async def test_messages_come_whole_and_read_only(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (_, owner, peer):
+        peer.send_binary(bytes(range(200)) * 2000)
+        message = await owner.messages.get()
+        assert message.readonly
+        assert bytes(message) == bytes(range(200)) * 2000
+
+
+async def test_fragments_are_put_together(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (_, owner, peer):
+        peer.send_binary(b"abc", fin=False)
+        peer.send_continuation(b"def", fin=False)
+        peer.send_continuation(b"gh", fin=True)
+        peer.send_binary(b"next")
+        assert bytes(await owner.messages.get()) == b"abcdefgh"
+        assert bytes(await owner.messages.get()) == b"next"
+
+
+async def test_what_is_sent_arrives_in_order(scripted: ScriptedGateway) -> None:
+    received: list[bytes] = []
+    scripted.answers[0] = lambda peer, frame: received.append(bytes(frame.message))
+    async with opened(scripted) as (socket, _, peer):
+        frame = (16).to_bytes(4, "little") + bytes(4)
+        socket.send([frame, b"12345678"], 16)
+        socket.send([frame + b"abcdefgh"], 16)
+        assert (await peer.next(0)).frame.end == 16
+        await peer.next(0)
+    assert received == [frame + b"12345678", frame + b"abcdefgh"]
+
+
+async def test_a_close_of_the_other_side_is_told_with_its_code(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (socket, owner, peer):
+        peer.close(4100, "full")
+        assert await owner.lost == (4100, "full")
+        assert not socket.open
+
+
+async def test_our_own_close_is_told_as_such(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (socket, owner, peer):
+        socket.close(Code.MALFORMED_FRAME, "what was that")
+        socket.send([b"dropped"], 7)
+        assert await owner.lost == (4200, "what was that")
+        assert (await peer.gone).code == 4200
+
+
+async def test_a_lost_connection_has_the_code_for_it(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (_, owner, peer):
+        peer.drop()
+        assert (await owner.lost).code == ABNORMAL
+
+
+async def test_a_message_above_the_limit_closes_with_1009(scripted: ScriptedGateway) -> None:
+    async with opened(scripted, max_frame_bytes=1000) as (_, owner, peer):
+        peer.send_binary(bytes(1001))
+        assert (await owner.lost).code == Code.FRAME_TOO_BIG
+
+
+async def test_text_is_refused(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (_, owner, peer):
+        peer.send_text("hello")
+        assert (await owner.lost).code == 1003
+
+
+async def test_broken_framing_is_refused(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (_, owner, peer):
+        peer.write(b"\xff\xff\xff\xff")
+        assert (await owner.lost).code == Code.PROTOCOL_ERROR
+
+
+async def test_writers_are_told_to_pause_and_to_go_on(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (socket, owner, peer):
+        peer.pause_reading()
+        header = HIGH_WATER_BYTES.to_bytes(4, "little") + bytes(4)
+        while not owner.paused.is_set():
+            socket.send([header, bytes(HIGH_WATER_BYTES - 8)], HIGH_WATER_BYTES)
+            await asyncio.sleep(0)
+        assert socket.write_paused
+        peer.resume_reading()
+        await owner.resumed.wait()
+        assert not socket.write_paused
+
+
+async def test_reading_can_be_stopped(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (socket, owner, peer):
+        socket.pause_reading()
+        socket.pause_reading()
+        peer.send_binary(b"one")
+        peer.close(1000)
+        assert owner.messages.empty()
+        socket.resume_reading()
+        socket.resume_reading()
+        assert bytes(await owner.messages.get()) == b"one"
+        assert (await owner.lost).code == 1000
+
+
+async def test_a_side_that_does_not_answer_the_close_is_cut_off(scripted: ScriptedGateway) -> None:
+    async with opened(scripted) as (socket, owner, peer):
+        peer.pause_reading()
+        socket.close(1000, "bye")
+        await socket.wait_closed(0)
+        assert await owner.lost == (1000, "bye")
+
+
+async def test_nobody_listening_is_said_so() -> None:
+    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    await server.wait_closed()
+    with pytest.raises(ConnectionFailed, match="frys serve"):
+        await open_socket(parse_url(f"ws://127.0.0.1:{port}"), Owner(), max_frame_bytes=1, tls=None)
+
+
+async def test_an_http_server_is_told_from_a_gateway(scripted: ScriptedGateway) -> None:
+    scripted.status = 404
+    with pytest.raises(ConnectionFailed, match="HTTP 404"):
+        await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
+
+
+async def test_another_websocket_server_is_told_from_a_gateway(scripted: ScriptedGateway) -> None:
+    scripted.subprotocol = "chat"
+    with pytest.raises(ConnectionFailed, match=r"HTTP 400|frys\.v1"):
+        await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
+
+
+@pytest.mark.parametrize("answer", [b"220 mail ready\r\n", b""])
+async def test_something_else_is_told_from_a_gateway(answer: bytes) -> None:
+    class Other(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            transport.write(answer)  # type: ignore[attr-defined]
+            transport.close()
+
+    server = await asyncio.get_running_loop().create_server(Other, "127.0.0.1", 0)
+    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    with pytest.raises(ConnectionFailed, match="gateway"):
+        await open_socket(parse_url(url), Owner(), max_frame_bytes=1000, tls=None)
+    server.close()
+    await server.wait_closed()
+
+
+async def test_a_name_that_cannot_be_resolved_is_said_so() -> None:
+    with pytest.raises(ConnectionFailed, match="resolved"):
+        await open_socket(parse_url("ws://no-such-host.invalid"), Owner(), max_frame_bytes=1000, tls=None)
+
+
+async def test_no_tls_where_tls_is_expected_is_said_so(scripted: ScriptedGateway) -> None:
+    with pytest.raises(ConnectionFailed, match="TLS"):
+        await open_socket(parse_url(scripted.url.replace("ws:", "wss:")), Owner(), max_frame_bytes=1000, tls=None)
+
+
+@pytest.mark.parametrize("url", ["http://x", "x", "ws://", "ws://h:port", ""])
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(InvalidArgument, match=r"ws://127\.0\.0\.1:8765"):
+        parse_url(url)

@@ -1,0 +1,76 @@
+"""Tests how what is done is told to the gateway."""
+
+import asyncio
+
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.sending.send_context import SendContext
+from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
+from gateway.protocol.frames import frame_at
+from gateway.protocol.signals import Done
+
+TASKS, OTHER = AckPosition("wf/tasks", 5), AckPosition("wf/other", 5)
+
+
+class Line:
+    """Stands for a session: notes what is sent."""
+
+    def __init__(self) -> None:
+        self.open = True
+        self.sent: list[list[Done]] = []
+
+    def send(self, frames: list[bytes]) -> int:
+        self.sent.append([Done.parse(frame, frame_at(frame, 0)) for frame in frames])
+        return 0
+
+
+def acknowledger(line: Line | None) -> Acknowledger:
+    """One that knows the stream ``wf/tasks`` as number 7."""
+    outlet = SendContext(ReadFlowControl(lambda reading: None), print)
+    outlet.session = line  # type: ignore[assignment]
+    return Acknowledger(outlet, {TASKS: 7}.get)
+
+
+async def turn() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_what_is_done_in_a_turn_goes_out_in_few_frames() -> None:
+    line = Line()
+    done = acknowledger(line)
+    for offset in (4, 3, 5, 9):
+        done.add(TASKS, 0, offset, offset)
+    done.add(TASKS, 99, 6, 6)
+    assert line.sent == []
+    await turn()
+    assert line.sent == [[Done(7, 0, 3, 5), Done(7, 0, 9, 9), Done(7, 99, 6, 6)]]
+    done.add(TASKS, 0, 10, 12)
+    await turn()
+    assert line.sent[1:] == [[Done(7, 0, 10, 12)]]
+
+
+async def test_it_can_be_told_at_once_and_is_told_once() -> None:
+    line = Line()
+    done = acknowledger(line)
+    done.add(TASKS, 0, 1, 1)
+    done.flush()
+    await turn()
+    assert line.sent == [[Done(7, 0, 1, 1)]]
+
+
+async def test_a_stream_that_is_not_known_on_this_session_is_left_out() -> None:
+    line = Line()
+    done = acknowledger(line)
+    done.add(OTHER, 0, 1, 1)
+    done.add(TASKS, 0, 2, 2)
+    await turn()
+    assert line.sent == [[Done(7, 0, 2, 2)]]
+
+
+async def test_without_a_session_nothing_is_said() -> None:
+    line = Line()
+    line.open = False
+    for session in (line, None):
+        done = acknowledger(session)
+        done.add(TASKS, 0, 1, 1)
+        await turn()
+    assert line.sent == []

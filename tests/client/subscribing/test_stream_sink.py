@@ -1,0 +1,66 @@
+"""Tests that a message is made once, for all subscriptions that are still there."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+
+from gateway.client.decoding.inbound_frame import InboundFrame
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.subscribing.stream_sink import StreamSink
+from gateway.client.subscribing.subscription import Subscription
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import parse_data
+from gateway.protocol.frames import iter_frames
+from gateway.protocol.messages import Kind, StreamInfo
+from tests.client.frames import message
+
+
+async def nothing(_: Subscription, keep: bool = False) -> None:
+    """Neither subscribes nor unsubscribes."""
+
+
+def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> Subscription:
+    return Subscription(
+        "wf/*",
+        intake=ReadFlowControl(lambda reading: None),
+        start=nothing,
+        stop=nothing,
+        buffer_bytes=1000,
+        auto_ack=True,
+        credits=None,
+        on_error=errors.append,
+        on_gap=None,
+        progress=lambda *size: sizes.append(size),
+    )
+
+
+def arrival(offset: int) -> InboundFrame:
+    data = memoryview(b"".join(message(offset, 1)))
+    arrived = InboundFrame(parse_data(data, next(iter_frames(data))), 9)
+    arrived.check()
+    return arrived
+
+
+async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
+    errors: list[Exception] = []
+    sizes: list[tuple[str, int, int]] = []
+    route = StreamSink(StreamInfo(7, "wf/a", Kind.EVENT, 5, 0))
+    first, second, gone = (subscription(errors, sizes) for _ in range(3))
+    for each in (first, second, gone):
+        each.standing.join()
+    route.subscriptions = [weakref.ref(each) for each in (first, second, gone)]
+    del gone, each
+    gc.collect()
+    assert route.present() == [first, second]
+    came = arrival(3)
+    route.deliver(came, came.frame.payload)
+    item = first.feed.backlog.take()
+    assert item is not None
+    assert second.feed.backlog.take() is item
+    route.advanced(1, 2)
+    assert sizes == [("wf/a", 1, 2)] * 2
+    route.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), arrival(4))
+    route.fail(RequestRefused(Code.INVALID_TENSOR, "not even that"), None)
+    assert len(errors) == 4
+    assert [each.stats.failed for each in (first, second)] == [2, 2]

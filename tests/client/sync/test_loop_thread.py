@@ -1,0 +1,62 @@
+"""Tests the event loop in a thread of its own."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvloop
+
+from gateway.client.sync.loop_thread import LoopThread
+from gateway.errors import ConnectionFailed, UsageError
+
+
+@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def thread(request: pytest.FixtureRequest) -> Iterator[LoopThread]:
+    factory: Callable[[], asyncio.AbstractEventLoop] = request.param
+    running = LoopThread(factory)
+    yield running
+    running.stop()
+    assert not running.alive
+
+
+def test_it_runs_coroutines_in_its_thread(thread: LoopThread) -> None:
+    async def where() -> int:
+        return threading.get_ident()
+
+    assert thread.run(where()) != threading.get_ident()
+    assert thread.run(where()) == thread.run(where())
+
+
+def test_it_hands_on_exceptions(thread: LoopThread) -> None:
+    async def fail() -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        thread.run(fail())
+
+
+def test_it_calls_back(thread: LoopThread) -> None:
+    called = threading.Event()
+    thread.call_soon(called.set)
+    assert called.wait(10)
+
+
+def test_waiting_for_itself_is_refused(thread: LoopThread) -> None:
+    async def inner() -> None: ...
+
+    async def outer() -> None:
+        thread.run(inner())
+
+    with pytest.raises(UsageError, match="wait for itself"):
+        thread.run(outer())
+
+
+def test_after_the_end_it_refuses_work(thread: LoopThread) -> None:
+    async def work() -> None: ...
+
+    thread.stop()
+    thread.stop()
+    thread.call_soon(lambda: None)
+    with pytest.raises(ConnectionFailed, match="closed"):
+        thread.run(work())

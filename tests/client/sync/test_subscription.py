@@ -1,0 +1,123 @@
+"""Tests how the blocking client acknowledges, with a real gateway in a process of its own."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from gateway.client import Credits, sync
+from gateway.client.sync.subscription import AcknowledgedBatch, AcknowledgedMessage, Subscription
+from gateway.testing import GatewayProcess, running_gateway_process
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[GatewayProcess]:
+    """One gateway for all tests here; each uses a workflow of its own."""
+    with running_gateway_process() as running:
+        yield running
+
+
+@pytest.fixture
+def stream(request: pytest.FixtureRequest) -> str:
+    return f"{request.node.originalname}/tasks"
+
+
+def publish(gateway: GatewayProcess, stream: str, count: int) -> None:
+    with sync.connect(gateway.url) as publisher:
+        for value in range(count):
+            publisher.publish(stream, np.int64(value), kind="collaboration")
+
+
+def values(messages: Subscription, count: int) -> list[int]:
+    return [int(next(messages).tensor) for _ in range(count)]
+
+
+def fail_at(value: int, messages: Subscription) -> None:
+    with messages:
+        for message in messages:
+            if int(message.tensor) == value:
+                raise ValueError(f"while at {value}")
+
+
+def test_what_was_asked_past_is_processed(gateway: GatewayProcess, stream: str) -> None:
+    with sync.connect(gateway.url, client_id="asked-past") as worker:
+        messages = worker.subscribe(stream, credits=Credits(2, 1 << 20))
+        messages.start()
+        publish(gateway, stream, 5)
+        assert values(messages, 3) == [0, 1, 2]
+    with sync.connect(gateway.url, client_id="asked-past") as worker, worker.subscribe(stream) as messages:
+        # The third was in hand when the client was closed.
+        assert values(messages, 3) == [2, 3, 4]
+
+
+def test_leaving_in_good_order_says_that_the_last_one_is_processed(gateway: GatewayProcess, stream: str) -> None:
+    with sync.connect(gateway.url, client_id="leaving") as worker:
+        publishing = worker.subscribe(stream)
+        publishing.start()
+        publish(gateway, stream, 3)
+        with pytest.raises(ValueError, match="while at 1"):
+            fail_at(1, publishing)
+        with worker.subscribe(stream) as messages:
+            assert values(messages, 2) == [1, 2]
+
+
+def test_the_program_may_answer_itself(gateway: GatewayProcess, stream: str) -> None:
+    with (
+        sync.connect(gateway.url, client_id="answering") as worker,
+        worker.subscribe(stream, auto_ack=False) as messages,
+    ):
+        publish(gateway, stream, 3)
+        first, second, third = (next(messages) for _ in range(3))
+        assert isinstance(second, AcknowledgedMessage)
+        second.nack()
+        for message in (first, third):
+            assert isinstance(message, AcknowledgedMessage)
+            message.ack()
+        again = next(messages)
+        assert (again.offset, messages.stats.replayed) == (1, 1)
+
+
+def test_batches_are_acknowledged_whole(gateway: GatewayProcess, stream: str) -> None:
+    with (
+        sync.connect(gateway.url, client_id="batches") as worker,
+        sync.connect(gateway.url) as publisher,
+        worker.subscribe(stream, auto_ack=False) as messages,
+    ):
+        for value in range(4):
+            publisher.publish_nowait(stream, np.int64(value), kind="collaboration")
+        publisher.drain()
+        taken = 0
+        refused = False
+        for batch in messages.batches():
+            assert isinstance(batch, AcknowledgedBatch)
+            if not refused:
+                refused = True
+                batch.nack()
+                continue
+            batch.ack()
+            taken += batch.count
+            if taken == 4:
+                break
+
+
+def test_events_that_are_caught_up_on(gateway: GatewayProcess, stream: str) -> None:
+    count = 3000
+    with sync.connect(gateway.url) as client:
+        for value in range(count):  # headers keep them out of record batches
+            client.publish_nowait(stream, np.int64(value), kind="event", headers={"unit": "m"})
+        client.drain()
+        with client.subscribe(stream, since=0) as messages:
+            received = [next(messages) for _ in range(count)]
+            assert [int(message.tensor) for message in received] == list(range(count))
+            assert {message.offset - int(message.tensor) for message in received} == {0}
+            assert {message.headers["unit"] for message in received} == {"m"}
+        with client.subscribe(stream, since=0) as messages:
+            assert values(messages, 10) == list(range(10))
+            taken = 10
+            for batch in messages.batches():  # goes on where the messages ended
+                assert batch.offset == taken
+                assert np.array_equal(batch.array, np.arange(taken, taken + batch.count))
+                taken += batch.count
+                if taken == count:
+                    break
+            assert (messages.stats.received, messages.stats.replayed) == (count, count)

@@ -1,0 +1,366 @@
+"""One stream and its consumers: what they share, who gets it, and what publishers notice."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.counters import ConsumerCounters
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.errors import Code
+from gateway.ids import ClientId, StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.encoding import Chain
+from gateway.protocol.extensions import Identity
+from gateway.protocol.messages import Kind
+from gateway.streams.progress import Mark, Unsettled
+from gateway.streams.run import Run
+from tests.connections.frames import CHUNK_BYTES
+from tests.connections.memory import Peer, World
+from tests.connections.step_store import StepStore
+from tests.connections.text_messages import news, person
+
+STREAM = "wf/tasks"
+
+
+def world_of(kind: Kind = Kind.COLLABORATION, **settings: float) -> tuple[World, Peer]:
+    """A world and a publisher."""
+    world = World(consumers=ConsumerSettings(**settings))  # type: ignore[arg-type]
+    return world, world.publisher(STREAM, kind=kind)
+
+
+def fanout_of(world: World, name: str = STREAM) -> ConsumerFanout:
+    stream = world.core.streams.get(StreamName(name))
+    assert stream is not None
+    fanout = world.core.hub.fanout_of(stream)
+    assert isinstance(fanout, ConsumerFanout)
+    return fanout
+
+
+def test_every_client_gets_every_message_and_each_answers_for_itself() -> None:
+    world, publisher = world_of()
+    one, two = world.subscriber(STREAM, "one"), world.subscriber(STREAM, "two")
+    publisher.send(publisher.message(0, b"a"), publisher.message(0, b"b"))
+    world.settle()
+    assert one.read().offsets == two.read().offsets == [0, 1]
+    one.done(STREAM, 0, 1)
+    assert fanout_of(world).held_bytes
+    two.done(STREAM, 0, 1)
+    assert not fanout_of(world).held_bytes
+
+
+def test_nothing_is_kept_for_nobody() -> None:
+    world, publisher = world_of()
+    publisher.publish(0, b"a")
+    publisher.large(0, bytes(9000)).end()
+    assert not fanout_of(world).held_bytes
+    assert world.subscriber(STREAM).read().offsets == []
+
+
+def test_a_message_is_kept_once_for_all() -> None:
+    world, publisher = world_of()
+    for name in ("one", "two", "three"):
+        world.subscriber(STREAM, name)
+    publisher.publish(0, bytes(1000))
+    assert OVERHEAD_BYTES + 1000 < fanout_of(world).held_bytes < OVERHEAD_BYTES + 1100
+
+
+def test_of_several_connections_of_a_client_the_last_one_is_served() -> None:
+    world, publisher = world_of()
+    first = world.subscriber(STREAM, "worker")
+    publisher.publish(0, b"a")
+    world.settle()
+    second = world.subscriber(STREAM, "worker")
+    world.settle()
+    publisher.publish(0, b"b")
+    world.settle()
+    assert (first.read().offsets, second.read().offsets) == ([0], [0, 1])
+    # Any of them may answer.
+    first.done(STREAM, 0)
+    second.drop()
+    world.settle()
+    assert first.read().offsets == [0, 1]
+    assert fanout_of(world).receivers == 1
+
+
+def test_a_connection_that_is_not_served_may_leave() -> None:
+    world, publisher = world_of()
+    first, second = world.subscriber(STREAM, "worker"), world.subscriber(STREAM, "worker")
+    first.unsubscribe(1)
+    publisher.publish(0, b"a")
+    world.settle()
+    assert (first.read().offsets, second.read().offsets) == ([], [0])
+
+
+def test_a_stream_that_begins_while_a_client_is_away_reaches_it() -> None:
+    world = World()
+    worker = world.subscriber("wf/*", "worker")
+    worker.drop()
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    publisher.publish(0, b"a")
+    again = world.subscriber("wf/*", "worker")
+    world.settle()
+    assert again.read().offsets == [0]
+
+
+def test_publishers_wait_for_receivers_that_are_behind() -> None:
+    world, publisher = world_of(hold_bytes=3200, max_hold_s=10.0)
+    worker = world.subscriber(STREAM, "worker")
+    for _ in range(5):
+        publisher.publish(0, bytes(500), ack=True)
+    world.settle()
+    assert [ack.offset for ack in publisher.read().acks] == [0, 1, 2]
+    worker.done(STREAM, 0, 1)
+    world.settle()
+    assert [ack.offset for ack in publisher.read().acks] == [0, 1, 2, 3, 4]
+
+
+def test_publishers_do_not_wait_for_ever() -> None:
+    world, publisher = world_of(hold_bytes=1000, max_hold_s=10.0)
+    world.subscriber(STREAM, "worker")
+    for _ in range(3):
+        publisher.publish(0, bytes(500), ack=True)
+    world.pass_time(9.0)
+    assert len(publisher.read().acks) == 1
+    world.pass_time(2.0)
+    assert len(publisher.read().acks) == 3
+
+
+def test_publishers_are_told_of_all_that_was_taken_when_the_gateway_stops() -> None:
+    world, publisher = world_of(hold_bytes=1000)
+    world.subscriber(STREAM, "worker")
+    for _ in range(3):
+        publisher.publish(0, bytes(500), ack=True)
+    assert len(publisher.read().acks) == 1
+    world.core.go_away("stopping", 1.0)
+    publisher.publish(0, bytes(500), ack=True)
+    assert len(publisher.read().acks) == 4
+
+
+def test_publishers_of_commands_wait_before_a_receiver_is_closed() -> None:
+    world, publisher = world_of(Kind.CONTROL, max_pending_commands=4)
+    worker = world.subscriber(STREAM, "worker")
+    for _ in range(4):
+        publisher.publish(0, b"stop", ack=True)
+    world.settle()
+    assert len(publisher.read().acks) == 2
+    worker.done(STREAM, 0, 1)
+    world.settle()
+    assert len(publisher.read().acks) == 4
+    assert worker.close_code() is None
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_who_cannot_decode_gets_it_plain_and_in_order(large: bool) -> None:
+    world, publisher = world_of()
+    knowing, plain = world.subscriber(STREAM, "knowing", ("lz4",)), world.subscriber(STREAM, "plain")
+    payload = bytes(3 * CHUNK_BYTES)
+    if large:
+        publisher.large(0, payload, chain=Chain(codec="lz4")).end()
+    else:
+        publisher.publish(0, payload, chain=Chain(codec="lz4"))
+    publisher.publish(0, b"behind")
+    world.turn()
+    assert knowing.read().offsets == [0, 1]
+    assert plain.read().offsets == []
+    assert not world.core.drained
+    world.settle()
+    assert [arrival.payload for arrival in plain.read().arrivals] == [payload, b"behind"]
+    assert [arrival.encoded for arrival in knowing.reader.arrivals] == [True, False]
+
+
+def test_what_cannot_be_decoded_is_a_gap() -> None:
+    world, publisher = world_of()
+    world.subscriber(STREAM, "plain")
+    frame = bytearray(b"".join(publisher.message(0, bytes(1000), chain=Chain(codec="lz4"))))
+    frame[-8:] = b"\xff" * 8
+    publisher.send(bytes(frame), publisher.message(0, b"behind"))
+    world.settle()
+    plain = next(peer for peer in world.core.pool if peer.connection.client_id == "plain")
+    assert fanout_of(world).consumers[plain.connection.client_id].dropped == 1
+    assert not fanout_of(world).tally.dead_lettered
+
+
+def test_what_is_too_large_for_a_receiver_is_a_gap() -> None:
+    world, publisher = world_of()
+    worker = world.subscriber(STREAM, "worker")
+    worker.session.connection.max_message_bytes = 5000
+    publisher.large(0, bytes(9000)).end()
+    publisher.publish(0, b"behind")
+    world.settle()
+    assert [(gap.code, gap.first, gap.last) for gap in worker.read().gaps] == [(Code.MESSAGE_TOO_BIG, 0, 0)]
+    assert worker.reader.offsets == [1]
+
+
+@pytest.mark.parametrize("size", [10, 100_000, 700_000])
+def test_people_get_text_and_are_taken_to_have_read_it(size: int) -> None:
+    world, publisher = world_of()
+    reader = person(world)
+    reader.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/*"}}')
+    reader.texts()
+    if size > 500_000:
+        publisher.large(0, np.random.default_rng(1).bytes(size)).end()
+    else:
+        publisher.publish(0, bytes(size))
+    publisher.publish(0, b"behind")
+    world.settle()
+    found = [text["offset"] for text in news(reader, world) if text["message_type"] == "message"]
+    assert found == [0, 1]
+    assert not fanout_of(world).held_bytes
+
+
+def test_what_was_delivered_is_counted_over_consumers_that_are_gone() -> None:
+    world, publisher = world_of()
+    worker = world.subscriber(STREAM, "worker")
+    publisher.publish(0, b"a")
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    assert fanout_of(world).delivered_messages == 2
+    worker.unsubscribe(1)
+    assert (fanout_of(world).delivered_messages, fanout_of(world).receivers) == (2, 0)
+    assert fanout_of(world).tally == ConsumerCounters(delivered=1, redelivered=1)
+
+
+def test_a_receiver_that_lags_gets_everything_in_order() -> None:
+    world, publisher = world_of()
+    worker = world.subscriber(STREAM, "worker")
+    worker.transport.fill_up()
+    for offset in range(5):
+        publisher.publish(0, bytes([offset]))
+        world.settle()
+    assert worker.session.connection.lagging
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    worker.transport.read_on()
+    world.settle()
+    # Announced where it stands: behind what still waited.
+    assert worker.read().offsets == [0, 1, 2, 3, 4, 0]
+
+
+def test_a_command_passes_what_waits_but_not_a_large_one_of_its_own_stream() -> None:
+    world = World()
+    publisher = world.publisher("wf/bulk", "wf/stop", kind=None)
+    controller = world.publisher(STREAM, "wf/other", kind=Kind.CONTROL)
+    worker = world.subscriber("wf/*", "worker")
+    worker.transport.fill_up()
+    publisher.publish(0, bytes(1000))
+    controller.large(0, bytes(3 * CHUNK_BYTES)).end()
+    world.settle()
+    controller.publish(0, b"behind")
+    controller.publish(1, b"first")
+    world.settle()
+    assert [arrival.payload for arrival in worker.read().arrivals] == [b"first"]
+    worker.transport.read_on()
+    world.settle()
+    streams = {id: info.stream for id, info in worker.read().streams.items()}
+    payloads = [bytes(a.payload[:10]) for a in worker.reader.arrivals if streams[a.stream] == STREAM]
+    assert payloads == [bytes(10), b"behind"]
+
+
+def durable_world(**settings: float) -> tuple[World, StepStore, Peer]:
+    """A world whose streams are stored at once, the store, and a publisher that counts."""
+    store = StepStore()
+    world = World(store=store, durability=Durability.FSYNC, consumers=ConsumerSettings(**settings))  # type: ignore[arg-type]
+    publisher = world.peer("publisher")
+    publisher.produce(0, STREAM, kind=Kind.COLLABORATION)
+    return world, store, publisher
+
+
+def publish(world: World, store: StepStore, publisher: Peer, count: int) -> None:
+    for _ in range(count):
+        publisher.publish(0, b"task")
+        store.commit()
+    world.settle()
+
+
+def test_of_a_durable_stream_it_is_stored_how_far_each_has_got() -> None:
+    world, store, publisher = durable_world()
+    worker = world.subscriber(STREAM, "worker")
+    assert store.marks == {(STREAM, "worker"): Mark(0)}
+    publish(world, store, publisher, 5)
+    for offset in (0, 3):
+        worker.done(STREAM, offset)
+    world.settle()
+    assert store.marks == {(STREAM, "worker"): Mark(1, ((3, 3),))}
+    worker.drop()
+    assert store.marks == {(STREAM, "worker"): Mark(1, ((3, 3),))}
+
+
+def test_who_unsubscribes_or_stays_away_is_not_waited_for() -> None:
+    world, store, publisher = durable_world(consumer_ttl_s=5.0, max_tries=1)
+    leaver, loser = world.subscriber(STREAM, "leaver"), world.subscriber(STREAM, "loser")
+    publish(world, store, publisher, 1)
+    leaver.unsubscribe(1)
+    assert store.marks[STREAM, "leaver"] is None
+    loser.drop()
+    world.pass_time(6.0)
+    # What it leaves becomes a dead letter, and it is not forgotten before that is safe.
+    world.settle()
+    assert store.marks[STREAM, "loser"] is not None
+    store.commit()
+    world.settle()
+    assert store.marks[STREAM, "loser"] is None
+
+
+def test_one_that_begins_while_messages_are_being_stored_gets_them() -> None:
+    world, store, publisher = durable_world()
+    publish(world, store, publisher, 2)
+    publisher.publish(0, b"on its way")
+    worker = world.subscriber(STREAM, "worker")
+    assert store.marks[STREAM, "worker"] == Mark(2)
+    store.commit()
+    world.settle()
+    assert worker.read().offsets == [2]
+
+
+def test_a_message_is_settled_when_its_dead_letter_is_safe() -> None:
+    world, store, publisher = durable_world(max_tries=1)
+    worker = world.subscriber(STREAM, "worker")
+    publish(world, store, publisher, 2)
+    worker.done(STREAM, 0, 1, code=Code.NOT_PROCESSED)
+    for settled in (1, 2):
+        world.settle()
+        assert store.marks[STREAM, "worker"] == Mark(settled - 1)
+        assert store.waiting[0].stream.name == STREAM + ".dead"
+        assert store.waiting[0].stream.durability is Durability.FSYNC
+        store.commit()
+        world.settle()
+        assert store.marks[STREAM, "worker"] == Mark(settled)
+
+
+def test_what_was_not_settled_is_taken_up_again() -> None:
+    world, store, publisher = durable_world()
+    fanout = fanout_of(world)
+    publish(world, store, publisher, 4)
+    entries = [appended.entry for appended in store.stored]
+    marks = {ClientId("early"): Mark(1, ((2, 2),)), ClientId("late"): Mark(3), ClientId("through"): Mark(4)}
+    fanout.restore(Unsettled(marks, entries[1:]))
+    assert {name: one.pending for name, one in fanout.consumers.items()} == {"early": 2, "late": 1, "through": 0}
+    for name, expected in (("early", [1, 3]), ("late", [3]), ("through", [])):
+        worker = world.subscriber(STREAM, name)
+        world.settle()
+        assert worker.read().offsets == expected
+        for offset in expected:
+            worker.done(STREAM, offset)
+    assert not fanout.held_bytes
+
+
+def test_the_publisher_of_what_was_taken_up_again_is_told_of_it() -> None:
+    world, store, publisher = durable_world()
+    publish(world, store, publisher, 1)
+    (run,) = (appended.entry for appended in store.stored)
+    assert isinstance(run, Run)
+    run.identity = Identity(7, 1)
+    fanout_of(world).restore(Unsettled({ClientId("worker"): Mark(0)}, [run]))
+    worker = world.subscriber(STREAM, "worker")
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    assert not publisher.read().notices
+    for _ in range(ConsumerSettings().max_tries - 1):
+        worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+        world.settle()
+    assert [notice.code for notice in publisher.read().notices] == [Code.DEAD_LETTER]

@@ -1,0 +1,165 @@
+"""DeliveryClass: one write a turn and member, of the same bytes, and no seam when members come, lag and leave."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
+from gateway.connections.outbound.backfill import Taken
+from gateway.connections.outbound.formats import BinaryFormat
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+from tests.connections.memory import ManualClock, Peer, World
+
+SOURCE = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+
+
+def run(offset: int, size: int = 40) -> Run:
+    return Run(SOURCE, offset, 1, (bytes([offset % 256]) * size,), size, 0, 1)
+
+
+def no_history(first: int, last: int, max_bytes: int, taken: Taken) -> None:
+    """There is none."""
+    taken(())
+
+
+class Room:
+    """A delivery class and its members."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.clock = ManualClock()
+        form = BinaryFormat("frys.v1", lambda size: b"")
+        self.delivery = DeliveryClass(SOURCE, form, frozenset(), Flusher(self.clock), no_history)
+
+    def member(self) -> Peer:
+        peer = self.world.peer()
+        self.delivery.join(peer.session.connection)
+        peer.session.connection.memberships[SOURCE] = self.delivery
+        return peer
+
+
+def written(peer: Peer) -> bytes:
+    return b"".join(peer.transport.writes)
+
+
+def test_what_one_turn_brings_is_one_write_of_the_same_object() -> None:
+    room = Room()
+    members = [room.member() for _ in range(3)]
+    for offset in range(5):
+        room.delivery.add(run(offset))
+    assert not any(member.transport.writes for member in members)
+    assert room.clock.turn()
+    assert [len(member.transport.writes) for member in members] == [1, 1, 1]
+    assert len({written(member) for member in members}) == 1
+    assert not room.clock.turn()
+    assert room.delivery.delivered_messages == 15
+
+
+def test_a_large_run_is_not_joined_with_the_others() -> None:
+    room = Room()
+    member = room.member()
+    sizes = [40, 1 << 20, 40, 40]
+    for offset, size in enumerate(sizes):
+        room.delivery.add(run(offset, size))
+    room.clock.turn()
+    assert written(member) == b"".join(bytes([offset]) * size for offset, size in enumerate(sizes))
+
+
+def test_whoever_joins_gets_what_is_added_from_now_on() -> None:
+    room = Room()
+    first = room.member()
+    room.delivery.add(run(0))
+    second = room.member()
+    room.delivery.add(run(1))
+    room.clock.turn()
+    assert written(first) == bytes([0]) * 40 + bytes([1]) * 40
+    assert written(second) == bytes([1]) * 40
+
+
+def test_whoever_leaves_gets_what_was_added_before() -> None:
+    room = Room()
+    member = room.member()
+    room.delivery.add(run(0))
+    room.delivery.leave(member.session.connection)
+    room.delivery.add(run(1))
+    room.clock.turn()
+    assert written(member) == bytes([0]) * 40
+    assert not len(room.delivery)
+
+
+def test_a_member_that_falls_behind_and_catches_up_misses_nothing() -> None:
+    room = Room()
+    slow, fast = room.member(), room.member()
+    offset = 0
+    for stall in (False, True, True, False, True, False):
+        if stall:
+            slow.transport.fill_up()
+        else:
+            slow.transport.read_on()
+        for _ in range(3):
+            room.delivery.add(run(offset))
+            offset += 1
+        room.clock.turn()
+    slow.transport.read_on()
+    assert written(slow) == written(fast)
+
+
+def test_a_member_that_fills_up_in_the_middle_of_a_flush_misses_nothing() -> None:
+    room = Room()
+    slow, fast = room.member(), room.member()
+    slow.transport.stalled = True
+    for offset in range(40):
+        room.delivery.add(run(offset, 20_000))
+    room.clock.turn()
+    assert slow.session.connection.lagging
+    assert slow.transport.waiting < 1 << 20
+    slow.transport.read_on()
+    assert written(slow) == written(fast)
+    assert not slow.session.connection.lagging
+
+
+@given(steps=st.lists(st.tuples(st.sampled_from(["add", "turn", "fill", "read", "join", "leave"]), st.integers(0, 3))))
+def test_no_seam(steps: list[tuple[str, int]]) -> None:
+    """Each member has exactly the runs that were added while it was one."""
+    room = Room()
+    members: list[tuple[Peer, int]] = []
+    gone: list[tuple[Peer, int, int]] = []
+    offset = 0
+    for step, number in steps:
+        if step == "add":
+            room.delivery.add(run(offset, [40, 40, 5000, 300_000][number]))
+            offset += 1
+        elif step == "turn":
+            room.clock.turn()
+        elif step == "join":
+            members.append((room.member(), offset))
+        elif members:
+            peer, since = members[number % len(members)]
+            if step == "fill":
+                peer.transport.fill_up()
+            elif step == "read":
+                peer.transport.read_on()
+            else:
+                peer.transport.read_on()
+                room.delivery.leave(peer.session.connection)
+                members.remove((peer, since))
+                gone.append((peer, since, offset))
+    room.clock.turn()
+    for peer, since in members:
+        peer.transport.read_on()
+        assert offsets(peer) == list(range(since, offset))
+    for peer, since, until in gone:
+        assert offsets(peer) == list(range(since, until))
+
+
+def offsets(peer: Peer) -> list[int]:
+    """The runs in what was written; fewer than 256 are added, each of one repeated byte."""
+    seen: list[int] = []
+    for value in written(peer):
+        if not seen or seen[-1] != value:
+            seen.append(value)
+    return seen

@@ -1,0 +1,119 @@
+"""EncodeLane: first in, first out, whatever the threads do."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.fanout.encode_lane import MAX_WAITING, EncodeLane
+from tests.connections.memory import StepWorkers
+
+
+@given(
+    forms=st.lists(st.sampled_from(["submit", "follow", "fail"]), max_size=12),
+    order=st.lists(st.integers(0, 11), max_size=12),
+)
+def test_order_is_kept_whatever_finishes_first(forms: list[str], order: list[int]) -> None:
+    workers = StepWorkers()
+    lane = EncodeLane(workers)
+    delivered: list[int] = []
+    for number, form in enumerate(forms):
+        if form == "follow":
+            lane.follow(lambda number=number: delivered.append(number))  # type: ignore[misc]
+        else:
+            work = (lambda: 1 // 0) if form == "fail" else (lambda: 1)
+            lane.submit(work, lambda _, number=number: delivered.append(number))  # type: ignore[misc]
+    for index in order:
+        if index < len(workers):
+            workers.step(index)
+            assert delivered == list(range(len(delivered)))
+    while len(workers):
+        workers.step(-1)
+    assert delivered == list(range(len(forms)))
+    assert not lane.busy
+
+
+def test_what_follows_nothing_is_delivered_at_once() -> None:
+    lane = EncodeLane(StepWorkers())
+    delivered: list[str] = []
+    lane.follow(lambda: delivered.append("now"))
+    assert delivered == ["now"]
+    assert not lane.busy
+
+
+def test_an_exception_is_a_result() -> None:
+    workers = StepWorkers()
+    results: list[object] = []
+    EncodeLane(workers).submit(lambda: 1 // 0, results.append)
+    workers.step()
+    assert isinstance(results[0], ZeroDivisionError)
+
+
+def test_what_a_delivery_submits_next_comes_before_what_waits() -> None:
+    workers = StepWorkers()
+    lane = EncodeLane(workers)
+    delivered: list[str] = []
+
+    def first(_: object) -> None:
+        delivered.append("first")
+        lane.submit_next(lambda: None, lambda _: delivered.append("next"))
+
+    lane.submit(lambda: None, first)
+    lane.follow(lambda: delivered.append("last"))
+    workers.step()
+    assert delivered == ["first"]
+    workers.step()
+    assert delivered == ["first", "next", "last"]
+
+
+def test_what_is_submitted_next_comes_before_what_is_still_being_encoded() -> None:
+    workers = StepWorkers()
+    lane = EncodeLane(workers)
+    delivered: list[str] = []
+    lane.submit(lambda: None, lambda _: delivered.append("newer"))
+    lane.submit_next(lambda: None, lambda _: delivered.append("older"))
+    workers.step(0)
+    assert delivered == []
+    workers.step(0)
+    assert delivered == ["older", "newer"]
+
+
+def test_a_delivery_that_publishes_queues_up_behind_itself() -> None:
+    workers = StepWorkers()
+    lane = EncodeLane(workers)
+    delivered: list[str] = []
+
+    def deliver(_: object) -> None:
+        lane.follow(lambda: delivered.append("second"))
+        delivered.append("first")
+
+    lane.submit(lambda: None, deliver)
+    workers.step()
+    assert delivered == ["first", "second"]
+
+
+def test_a_delivery_that_fails_does_not_stop_the_lane() -> None:
+    workers = StepWorkers()
+    lane = EncodeLane(workers)
+    delivered: list[str] = []
+
+    def fail(_: object) -> None:
+        raise OSError("a bug")
+
+    lane.submit(lambda: None, fail)
+    with pytest.raises(OSError, match="a bug"):
+        workers.step()
+    lane.follow(lambda: delivered.append("goes on"))
+    assert delivered == ["goes on"]
+
+
+def test_a_lane_in_which_much_waits_says_so() -> None:
+    workers = StepWorkers()
+    lane = EncodeLane(workers)
+    for _ in range(MAX_WAITING):
+        assert not lane.backed_up
+        lane.submit(lambda: None, lambda _: None)
+    assert lane.backed_up
+    workers.step(0)
+    assert not lane.backed_up

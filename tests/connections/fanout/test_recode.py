@@ -1,0 +1,108 @@
+"""recode: the same message in another encoding."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.fanout.recode import codec_names, frame_of, last_record, recode_chunk, recode_run
+from gateway.errors import Code, RequestRefused
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.data import write_data
+from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
+from gateway.protocol.frames import bytes_of
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import write_meta
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import StoredChunk
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+from tests.protocol.strategies import chains
+
+SOURCE = Stream(StreamId(7), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+PAYLOAD = np.arange(500, dtype=np.int64).tobytes()
+
+
+def run(payload: bytes, chain: Chain = PLAIN, count: int = 1) -> Run:
+    """A run of one frame: a message, or a batch of records of int64."""
+    size = len(payload) // count // 8
+    found = encode(chain, payload, 8) if chain != PLAIN else None
+    encoding, data = (None, payload) if found is None else (found[0], bytes(found[1]))
+    buffers = write_data(
+        Opcode.BATCH if count > 1 else Opcode.MESSAGE,
+        stream=7,
+        publisher=3,
+        offset=40,
+        timestamp_ns=9,
+        meta=write_meta([TensorSpec("", np.dtype(np.int64), (size,))], None),
+        count=count if count > 1 else None,
+        encoding=encoding,
+        payload=(data,),
+    )
+    return Run(SOURCE, 40, count, tuple(buffers), bytes_of(buffers), 0, count)
+
+
+@given(chain=chains(), count=st.sampled_from([1, 5]))
+def test_encoding_and_decoding_give_the_payload_and_change_nothing_else(chain: Chain, count: int) -> None:
+    plain = run(PAYLOAD, count=count)
+    frame = frame_of(plain)
+    encoded = recode_run(plain, frame, chain, 8)
+    other = frame_of(encoded)
+    assert (other.encoding is not None) == (encoded is not plain)
+    decoded = recode_run(encoded, other, PLAIN, 8)
+    assert frame_of(decoded)._replace(payload=memoryview(b"")) == frame._replace(
+        payload=memoryview(b""), flags=other.flags & ~1
+    )
+    assert frame_of(decoded).payload == PAYLOAD
+    assert (decoded.first, decoded.count, decoded.last_count) == (40, count, count)
+    assert decoded.size == bytes_of(decoded.buffers)
+    assert decoded.size % 8 == 0
+
+
+def test_what_is_as_it_should_be_stays_the_same_object() -> None:
+    plain, encoded = run(PAYLOAD), run(PAYLOAD, Chain(codec="zstd"))
+    assert recode_run(plain, frame_of(plain), PLAIN, 8) is plain
+    assert recode_run(encoded, frame_of(encoded), Chain(codec="lz4"), 8) is encoded
+    noise = run(np.random.default_rng(1).bytes(4000))
+    assert recode_run(noise, frame_of(noise), Chain(codec="lz4"), 8) is noise
+
+
+@pytest.mark.parametrize("chain", [PLAIN, Chain(True, "zstd")])
+def test_the_last_record_of_a_batch_is_a_message(chain: Chain) -> None:
+    last = last_record(run(PAYLOAD, chain, count=5))
+    frame = frame_of(last)
+    assert (last.first, last.count) == (44, 1)
+    assert (frame.opcode, frame.offset, frame.publisher, frame.timestamp_ns) == (Opcode.MESSAGE, 44, 3, 9)
+    assert frame.payload == PAYLOAD[-800:]
+
+
+def test_the_last_record_of_a_message_is_itself() -> None:
+    message = run(PAYLOAD)
+    assert last_record(message) is message
+
+
+def test_chunks() -> None:
+    plain = StoredChunk(None, PAYLOAD)
+    assert recode_chunk(plain, PLAIN, 8) is plain
+    encoded = recode_chunk(plain, Chain(True, "lz4"), 8)
+    assert encoded.encoding is not None
+    assert decode(encoded.encoding, encoded.data) == PAYLOAD
+    assert recode_chunk(encoded, Chain(codec="zstd"), 8) is encoded
+    assert bytes(recode_chunk(encoded, PLAIN, 8).data) == PAYLOAD
+
+
+def test_what_cannot_be_decoded_is_refused() -> None:
+    chunk = recode_chunk(StoredChunk(None, PAYLOAD), Chain(codec="lz4"), 8)
+    assert chunk.encoding is not None
+    broken = StoredChunk(Encoding(len(PAYLOAD) + 8, chunk.encoding.steps), chunk.data)
+    with pytest.raises(RequestRefused) as refused:
+        recode_chunk(broken, PLAIN, 8)
+    assert refused.value.code == Code.CORRUPT_PAYLOAD
+
+
+def test_names_of_codecs() -> None:
+    assert codec_names([1, 16]) == {"lz4", "shuffle"}
+    assert codec_names([]) == frozenset()

@@ -1,0 +1,67 @@
+"""ViewQueue: nothing of events is lost but what is announced; of a state the newest is left, the rest is counted."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.hub import view_queue
+from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
+from gateway.errors import Code
+from gateway.protocol.signals import Gap
+from gateway.streams.span import offsets_of
+from tests.streams.frames import large_of, run_of
+
+
+def offsets(job: list[PendingEntry | Gap]) -> list[int]:
+    """All that the job stands for."""
+    ranges = [(each.first, each.last) if isinstance(each, Gap) else offsets_of(each.entry) for each in job]
+    return [offset for first, last in ranges for offset in range(first, last + 1)]
+
+
+def test_a_state_leaves_its_newest_version_and_counts_the_others() -> None:
+    queue = ViewQueue(9, conflates=True)
+    queue.put(PendingEntry(run_of(0, [None, None, 3]), last_only=False))
+    queue.put(PendingEntry(run_of(5, [4]), last_only=True))
+    queue.put(PendingEntry(large_of(9), last_only=False))
+    queue.put(PendingEntry(run_of(10, [None]), last_only=False))
+    assert queue.conflated_messages == 5 + 1 + 1
+    assert offsets(queue.take()) == [10]
+    assert (len(queue), queue.take()) == (0, [])
+
+
+@given(st.lists(st.integers(1, 4) | st.just("large") | st.just("take"), max_size=30), st.integers(50, 6000))
+def test_events_come_in_order_and_what_is_dropped_stands_in_its_place(steps: list[int | str], bound: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(view_queue, "QUEUE_BYTES", bound)
+        patch.setattr(view_queue, "JOB_BYTES", 200)
+        queue = ViewQueue(9, conflates=False)
+        put, newest, taken = 0, -1, list[int]()
+        for step in steps:
+            if step == "take":
+                job = queue.take()
+                taken += offsets(job)
+                assert all(gap.code == Code.QUEUE_FULL and gap.stream == 9 for gap in job if isinstance(gap, Gap))
+                continue
+            count = 1 if step == "large" else int(step)
+            entry = large_of(put) if step == "large" else run_of(put, [None] * count)
+            newest, put = put, put + count
+            queue.put(PendingEntry(entry, last_only=False))
+            assert len(queue) >= 1
+        while len(queue):
+            job = queue.take()
+            taken += offsets(job)
+            if not len(queue):
+                last = job[-1]
+                assert isinstance(last, PendingEntry), "the newest is never dropped"
+                assert offsets_of(last.entry)[0] == newest
+        assert taken == list(range(put))
+        assert queue.conflated_messages == 0
+
+
+def test_what_is_forgotten_is_no_loss() -> None:
+    queue = ViewQueue(9, conflates=False)
+    queue.put(PendingEntry(run_of(0, [None]), last_only=False))
+    queue.clear()
+    assert queue.take() == []

@@ -1,0 +1,192 @@
+"""Router: sequences in, offsets out; runs, record batches and what is refused."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.outbound.connection import DeliverySettings
+from gateway.errors import Code
+from gateway.protocol.encoding import Chain
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Error, Kind, StreamInfo
+from gateway.protocol.meta import write_meta
+from gateway.protocol.wire import FLAG_ACK, FLAG_ENCODED
+from tests.connections.frames import message_frame
+from tests.connections.memory import Peer, World
+
+PAYLOAD = b"12345678"
+NO_META = write_meta([], None)
+
+
+def patched(frame: list[bytes | bytearray | memoryview], at: int, value: bytes) -> bytes:
+    data = bytearray(b"".join(frame))
+    data[at : at + len(value)] = value
+    return bytes(data)
+
+
+def pair(kind: Kind = Kind.EVENT, **options: Limits | DeliverySettings) -> tuple[World, Peer, Peer]:
+    world = World(**options)  # type: ignore[arg-type]
+    return world, world.publisher("wf/a", "wf/b", kind=kind), world.subscriber("wf/*")
+
+
+def test_a_run_of_small_messages_gets_consecutive_offsets_and_the_publishers_peer() -> None:
+    world, publisher, subscriber = pair()
+    publisher.send(*[publisher.message(0, bytes([n]) * 8) for n in range(5)])
+    publisher.publish(0, b"x" * 8)
+    world.settle()
+    arrivals = subscriber.read().arrivals
+    assert [arrival.offset for arrival in arrivals] == list(range(6))
+    assert [arrival.payload[:1] for arrival in arrivals] == [b"\0", b"\1", b"\2", b"\3", b"\4", b"x"]
+    assert {arrival.publisher for arrival in arrivals} == {publisher.session.connection.peer}
+
+
+def test_streams_mixed_in_one_websocket_message_keep_their_own_order() -> None:
+    world, publisher, subscriber = pair()
+    publisher.send(*[publisher.message(n % 2, bytes([n]) * 8) for n in range(10)])
+    world.settle()
+    for stream in (1, 2):
+        arrivals = [arrival for arrival in subscriber.read().arrivals if arrival.stream == stream]
+        assert [arrival.offset for arrival in arrivals] == list(range(5))
+        assert [arrival.payload[0] for arrival in arrivals] == list(range(stream - 1, 10, 2))
+
+
+def test_messages_of_every_form_mixed_in_one_websocket_message() -> None:
+    world, publisher, subscriber = pair()
+    publisher.send(
+        publisher.message(0, PAYLOAD),
+        publisher.message(0, PAYLOAD),
+        publisher.message(0, b"another length"),
+        publisher.batch(0, [b"r1", b"r2", b"r3"]),
+        publisher.message(0, bytes(40_000)),
+        publisher.message(0, bytes(4000), chain=Chain(codec="lz4")),
+        publisher.message(0, PAYLOAD),
+        publisher.message(1, PAYLOAD),
+        publisher.message(0, PAYLOAD, ack=True),
+    )
+    world.settle()
+    arrivals = [arrival for arrival in subscriber.read().arrivals if arrival.stream == 1]
+    assert [arrival.offset for arrival in arrivals] == list(range(10))
+    assert [arrival.payload for arrival in arrivals] == [
+        PAYLOAD,
+        PAYLOAD,
+        b"another length",
+        b"r1",
+        b"r2",
+        b"r3",
+        bytes(40_000),
+        bytes(4000),
+        PAYLOAD,
+        PAYLOAD,
+    ]
+    (ack,) = publisher.read().acks
+    assert (ack.alias, ack.sequence, ack.offset) == (0, 10, 9)
+
+
+def test_acknowledgements_cover_runs() -> None:
+    world, publisher, _ = pair()
+    publisher.send(*[publisher.message(0, PAYLOAD, ack=True) for _ in range(3)])
+    publisher.send(publisher.batch(0, [b"r1", b"r2"], ack=True))
+    publisher.send(*[publisher.message(1, PAYLOAD, ack=True) for _ in range(2)])
+    publisher.publish(0, PAYLOAD)
+    world.settle()
+    covered: dict[int, list[int]] = {0: [], 1: []}
+    for ack in publisher.read().acks:
+        covered[ack.alias] += range(ack.sequence - ack.count + 1, ack.sequence + 1)
+        assert ack.offset == ack.sequence - 1
+    assert covered == {0: [1, 2, 3, 4, 5], 1: [1, 2]}
+
+
+def test_whoever_wants_no_acknowledgement_gets_none() -> None:
+    world, publisher, _ = pair()
+    publisher.send(*[publisher.message(0, PAYLOAD) for _ in range(3)])
+    world.settle()
+    assert not publisher.read().log
+
+
+def test_the_same_bytes_go_to_every_member_of_a_class() -> None:
+    world, publisher, subscriber = pair()
+    other = world.subscriber("wf/a", "other")
+    publisher.publish(0, PAYLOAD)
+    world.turn()
+    subscriber.transport.writes.clear()
+    other.transport.writes.clear()
+    publisher.publish(0, PAYLOAD)
+    world.turn()
+    assert subscriber.transport.writes == other.transport.writes
+    assert len(other.transport.writes) == 1
+
+
+def test_the_frame_as_received_is_not_changed() -> None:
+    world, publisher, subscriber = pair()
+    frames = [publisher.message(0, PAYLOAD), publisher.message(0, bytes(30_000))]
+    data = b"".join(b"".join(frame) for frame in frames)
+    copy = bytes(bytearray(data))
+    publisher.send(data)
+    world.settle()
+    assert data == copy
+    assert subscriber.read().offsets == [0, 1]
+
+
+def test_an_open_is_answered_with_the_next_offset() -> None:
+    _world, publisher, _ = pair()
+    publisher.publish(0, PAYLOAD)
+    publisher.publish(0, PAYLOAD)
+    publisher.open(8, "wf/a")
+    info = publisher.read().log[-1]
+    assert isinstance(info, StreamInfo)
+    assert (info.alias, info.offset, info.kind) == (8, 2, Kind.EVENT)
+    assert not any(isinstance(entry, Error) for entry in publisher.reader.log)
+
+
+@given(data=st.data())
+def test_any_mix_of_messages_in_any_packing_keeps_offsets_exact(data: st.DataObject) -> None:
+    """However messages are packed into WebSocket messages, each stream's offsets are 0, 1, 2, … in order of publish."""
+    world, publisher, subscriber = pair()
+    other = world.peer("other")
+    other.open(0, "wf/a")
+    other.forget()
+    expected: dict[int, list[bytes]] = {1: [], 2: []}
+    forms = st.tuples(st.sampled_from(["same", "other", "batch", "encoded", "refused"]), st.booleans(), st.booleans())
+    for turn in range(data.draw(st.integers(1, 5))):
+        for sender, aliases in ((publisher, (0, 1)), (other, (0,))):
+            frames = []
+            for number, (form, second, ack) in enumerate(data.draw(st.lists(forms, max_size=8))):
+                alias = aliases[second and len(aliases) > 1]
+                mark = f"{turn}-{number}".encode()
+                if form == "batch":
+                    records = [mark, mark]
+                    frames.append(sender.batch(alias, records, ack=ack))
+                    expected[alias + 1] += records
+                    continue
+                if form == "refused":
+                    sender.sequences[alias] += 1
+                    frames.append([patched(message_frame(alias, sender.sequences[alias], mark), 32, b"\x63")])
+                    continue
+                payload = mark.ljust(9 if form == "same" else 40 + number)
+                chain = Chain(codec="zstd") if form == "encoded" and sender is publisher else Chain()
+                if chain != Chain():
+                    payload = payload.ljust(300)
+                frames.append(sender.message(alias, payload, ack=ack, chain=chain))
+                expected[alias + 1].append(payload)
+            if frames:
+                sender.send(*frames)
+    world.settle()
+    arrivals = subscriber.read().arrivals
+    for stream, payloads in expected.items():
+        mine = [arrival for arrival in arrivals if arrival.stream == stream]
+        assert [arrival.offset for arrival in mine] == list(range(len(payloads)))
+        assert [arrival.payload for arrival in mine] == payloads
+    assert publisher.close_code() is None
+    assert set(publisher.read().codes) <= {Code.INVALID_TENSOR}
+
+
+def test_flags_of_the_publisher_are_passed_on_but_not_its_numbers() -> None:
+    world, publisher, subscriber = pair()
+    publisher.publish(0, PAYLOAD, ack=True)
+    publisher.publish(0, bytes(3000), chain=Chain(codec="lz4"))
+    world.settle()
+    first, second = subscriber.read().arrivals
+    assert first.flags == FLAG_ACK
+    assert not second.flags & FLAG_ENCODED or second.encoded
+    assert {first.stream, second.stream} == {1}

@@ -1,0 +1,63 @@
+"""A ledger keeps an account for each subscription of a connection, each from its own start on."""
+
+from __future__ import annotations
+
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribeOptions
+from gateway.errors import Code
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Counts, Kind
+from gateway.protocol.signals import Gap, Replay
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
+
+
+def stream(number: int, kind: Kind) -> Stream:
+    return Stream(StreamId(number), StreamName(f"wf/{number}"), kind, Epoch(5))
+
+
+def test_subscriptions_start_where_they_wish() -> None:
+    ledger, events = DeliveryAccounts(), stream(1, Kind.EVENT)
+    ledger.open(events, 1, SubscribeOptions(), 10)
+    ledger.open(events, 2, SubscribeOptions(4), 6)
+    ledger.replay(Replay(1, 0, 6, 9))
+    ledger.messages(1, 6, 4)
+    ledger.messages(1, 10, 2)
+    ledger.gap(Gap(1, Code.QUEUE_FULL, 12, 14))
+    ledger.gap(Gap(1, Code.EXPIRED, 15, 15))
+    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=2, dropped=3, expired=1)}
+    assert dict(ledger.of(2)) == {"wf/1": Counts(delivered=6, dropped=5, replayed=4, expired=1)}
+
+
+def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
+    ledger, tasks = DeliveryAccounts(), stream(1, Kind.COLLABORATION)
+    ledger.open(tasks, 1, SubscribeOptions(), 3)
+    ledger.replay(Replay(1, Code.NOT_PROCESSED, 3, 4))
+    ledger.runs([Run(tasks, first, count, (), 0, 0, 1) for first, count in ((3, 1), (4, 1), (5, 3), (9, 1))])
+    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=6, replayed=2)}
+
+
+def test_accounts_go_on_from_earlier_connections() -> None:
+    ledger, states = DeliveryAccounts(), stream(1, Kind.STATE)
+    ledger.carry(1, {"wf/1": Counts(3, 1)})
+    ledger.open(states, 1, SubscribeOptions({"wf/1": (5, 3)}), 9)
+    ledger.messages(1, 9, 1)
+    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=4, conflated=7)}
+
+
+def test_what_a_class_has_sent_is_brought_in() -> None:
+    ledger, states = DeliveryAccounts(), stream(1, Kind.STATE)
+    ledger.open(states, 1, SubscribeOptions(), 0)
+    ledger.sent(1, 3, 5)
+    ledger.sent(1, 0, 9)
+    ledger.messages(1, 5, 1)
+    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=4, conflated=2)}
+
+
+def test_what_ends_is_forgotten() -> None:
+    ledger = DeliveryAccounts()
+    ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
+    ledger.open(stream(2, Kind.EVENT), 1, SubscribeOptions(), 0)
+    ledger.open(stream(2, Kind.EVENT), 2, SubscribeOptions(), 0)
+    ledger.close(1)
+    assert dict(ledger.of(1)) == {}
+    assert list(dict(ledger.of(2))) == ["wf/2"]

@@ -1,0 +1,170 @@
+"""The bulk window opens for fast links, narrows for slow ones, and never closes for good."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.connections.outbound.link import (
+    FIRST_WINDOW_BYTES,
+    GOODPUT_SAMPLES,
+    MAX_PING_EVERY_BYTES,
+    MAX_WINDOW_BYTES,
+    MIN_WINDOW_BYTES,
+    PINGS_A_WINDOW,
+    TARGET_DELAY_NS,
+    Link,
+)
+from gateway.protocol.signals import Pong
+
+MS = 1_000_000
+
+
+def transmit(link: Link, bytes_per_ms: int, rtt_ms: int, total_bytes: int) -> int:
+    """Send bulk over a line of ``bytes_per_ms`` that answers ``rtt_ms`` later; its longest queue in ns."""
+    now = sent = served = longest = 0
+    pings: list[tuple[int, int, int]] = []
+    while served < total_bytes:
+        while link.open and sent < total_bytes:
+            sent += 65536
+            if link.sent(65536, now + len(pings)):
+                pings.append((now + len(pings), sent, 0))
+        now += MS
+        served = min(sent, served + bytes_per_ms)
+        longest = max(longest, (sent - served) * MS // bytes_per_ms)
+        pings = [(t0, at, answer or (now + rtt_ms * MS if at <= served else 0)) for t0, at, answer in pings]
+        for t0, _, _ in [ping for ping in pings if ping[2] and ping[2] <= now]:
+            link.answered(Pong(t0, now, now), now)
+        pings = [ping for ping in pings if not (ping[2] and ping[2] <= now)]
+    return longest
+
+
+def test_a_fresh_link_takes_the_first_window() -> None:
+    link = Link()
+    assert link.open
+    pings = sum(link.sent(65536, n) for n in range(FIRST_WINDOW_BYTES // 65536))
+    assert pings == PINGS_A_WINDOW
+    assert not link.open
+
+
+def test_a_fast_link_gets_a_wide_window() -> None:
+    link = Link()
+    transmit(link, bytes_per_ms=2_000_000, rtt_ms=0, total_bytes=500_000_000)
+    assert link.window_bytes > 2 * FIRST_WINDOW_BYTES
+    assert 1e9 < link.goodput_bytes_per_s < 4e9
+
+
+def test_a_slow_link_is_left_with_a_short_queue() -> None:
+    link = Link()
+    transmit(link, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
+    queue_ns = transmit(link, bytes_per_ms=300_000, rtt_ms=1, total_bytes=100_000_000)
+    assert queue_ns <= 2 * TARGET_DELAY_NS + 5 * MS
+
+
+def test_a_long_fat_link_is_used() -> None:
+    link = Link()
+    transmit(link, bytes_per_ms=100_000, rtt_ms=100, total_bytes=400_000_000)
+    assert link.window_bytes >= 0.5 * 100 * 100_000
+    assert link.rtt_ns >= 100 * MS
+
+
+def test_an_answer_to_no_ping_of_ours_changes_nothing() -> None:
+    link = Link()
+    while link.open:
+        link.sent(MAX_PING_EVERY_BYTES, 5)
+    link.answered(Pong(99, 100, 100), 100)
+    assert not link.open
+    assert link.rtt_ns == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 4 * MAX_PING_EVERY_BYTES), st.integers(0, 10**12), st.booleans())))
+def test_the_window_stays_within_its_bounds(steps: list[tuple[int, int, bool]]) -> None:
+    link = Link()
+    asked: list[int] = []
+    now = 0
+    for size, passed, answer in steps:
+        now += passed + 1
+        if link.open and link.sent(size, now):
+            asked.append(now)
+        if answer and asked:
+            link.answered(Pong(asked.pop(0), now, now), now)
+        assert MIN_WINDOW_BYTES <= link.window_bytes <= MAX_WINDOW_BYTES
+
+
+def fill(link: Link, now: int) -> list[int]:
+    """Send all that the window takes; the PINGs."""
+    asked = []
+    while link.open:
+        now += 1
+        if link.sent(65536, now):
+            asked.append(now)
+    return asked
+
+
+def test_clocks_need_not_agree_and_may_be_set() -> None:
+    link = Link()
+    now = 0
+    for skew in (10**18, -(10**18)):
+        for _ in range(400):
+            now += 200 * MS
+            for n, t0 in enumerate(fill(link, now)):
+                arrived = now + (n + 1) * MS // 2
+                link.answered(Pong(t0, arrived + skew, arrived + skew), arrived)
+    assert link.window_bytes > FIRST_WINDOW_BYTES
+
+
+def test_an_answer_that_waits_for_us_does_not_narrow_the_window() -> None:
+    link = Link()
+    for round_ in range(50):
+        now = round_ * 1000 * MS
+        for n, t0 in enumerate(fill(link, now)):
+            arrived = now + (n + 1) * MS // 2
+            link.answered(Pong(t0, arrived, arrived), now + 500 * MS)
+    assert link.window_bytes > FIRST_WINDOW_BYTES
+
+
+def test_a_window_that_shrinks_below_what_no_ping_follows_does_not_close_for_good() -> None:
+    """The reader was fast and becomes slow; behind the last PING lies less than would have been followed by another."""
+    link = Link()
+    now_ns = MS
+
+    def answer_after(delay_ns: int, asked_ns: int) -> None:
+        nonlocal now_ns
+        now_ns += delay_ns
+        link.answered(Pong(asked_ns, now_ns, now_ns), now_ns)
+
+    asked_ns = now_ns
+    assert link.sent(MAX_PING_EVERY_BYTES, asked_ns)
+    for delay_ns in [MS // 10] * 100 + [100 * MS] * (GOODPUT_SAMPLES // 2):
+        now_ns += 1
+        # Another PING is under way before this one is answered, so that the goodput can be told.
+        next_ns = now_ns
+        assert link.sent(MAX_PING_EVERY_BYTES, next_ns)
+        answer_after(delay_ns, asked_ns)
+        asked_ns = next_ns
+    assert link.window_bytes > PINGS_A_WINDOW * MAX_PING_EVERY_BYTES
+    assert not link.sent(MAX_PING_EVERY_BYTES - 8, now_ns)
+    answer_after(100 * MS, asked_ns)  # and the median of the goodputs is a slow one
+    assert link.window_bytes < MAX_PING_EVERY_BYTES - 8
+    assert link.open
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([8_000, 128_000, 500_000, 1_000_000]), st.sampled_from([0, 0, 1, 1, 20, 1000])),
+        max_size=200,
+    )
+)
+def test_either_it_is_open_or_an_answer_is_awaited(steps: list[tuple[int, int]]) -> None:
+    link = Link()
+    now_ns = MS
+    pings: list[int] = []
+    for size, delay_ms in steps:
+        now_ns += 1
+        if link.open and link.sent(size, now_ns):
+            pings.append(now_ns)
+        if pings and delay_ms:
+            now_ns += delay_ms * MS
+            link.answered(Pong(pings[0], now_ns, now_ns), now_ns)
+            pings.pop(0)
+        assert link.open or pings

@@ -1,0 +1,17 @@
+"""Whatever is still said to a peer that is gone goes nowhere, and nobody has to ask whether it is there."""
+
+from __future__ import annotations
+
+from gateway.connections.outbound.null_transport import NULL_TRANSPORT
+from gateway.connections.ports import Transport
+
+
+def test_it_takes_everything_and_holds_nothing() -> None:
+    transport: Transport = NULL_TRANSPORT
+    transport.write(b"late")
+    transport.writelines([b"too", b"late"])
+    transport.ping()
+    transport.pause_reading()
+    transport.resume_reading()
+    transport.close(1000, "again")
+    assert transport.waiting_bytes() == 0

@@ -1,0 +1,512 @@
+"""Outbox: lanes, kinds and bounds, without a connection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from gateway.connections.outbound.backfill import Found, LargeForm, Taken
+from gateway.connections.outbound.outbox import Outbox
+from gateway.connections.outbound.stream_queue import JOIN_BYTES
+from gateway.errors import Code, name_of
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run, Source
+from gateway.streams.state import Newest, Patch
+from gateway.streams.stream import Stream
+
+SIZE = 64
+CHUNK = 4096
+Step = tuple[str, int, int]
+
+
+class Recorder:
+    """A receiver that takes ``room`` steps, then says that it is full.
+
+    Args:
+        history: what can be read again; all that lies before the first of it, and between, is lost.
+        later: reading takes until :meth:`read_on`.
+    """
+
+    def __init__(self, room: int = 1000, history: Sequence[Found] = (), *, later: bool = False) -> None:
+        self.room = room
+        self.history = history
+        self.later = later
+        self.reading: list[tuple[Taken, list[Found]]] = []
+        self.drains = 0
+        self.bulk_open = True
+        self.max_message_bytes = 1 << 30
+        self.steps: list[Step] = []
+
+    @property
+    def paused(self) -> bool:
+        return len(self.steps) >= self.room
+
+    @paused.setter
+    def paused(self, full: bool) -> None:
+        raise AssertionError("only the transport says so")
+
+    def whole_of(self, patch: Patch) -> Newest | Gap | None:
+        return patch.whole_for(None, list)
+
+    def write_runs(self, runs: list[Run]) -> None:
+        self.steps += [("run", run.source.id, offset) for run in runs for offset in range(run.first, run.last + 1)]
+
+    def write_head(self, message: LargeMessage) -> None:
+        self.steps.append(("head", message.source.id, message.plan.transfer))
+
+    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
+        assert message.chunks[index] == chunk
+        self.steps.append(("chunk", message.plan.transfer, index))
+
+    def write_end(self, message: LargeMessage) -> None:
+        assert message.offset is not None
+        self.steps.append(("end", message.source.id, message.offset))
+
+    def send(self, message: Gap | Replay) -> None:
+        if isinstance(message, Replay):
+            self.steps.append(("replay", message.first, message.last))
+            return
+        name = "gap" if message.code == Code.QUEUE_FULL else name_of(message.code)
+        self.steps += [(name, message.stream, offset) for offset in range(message.first, message.last + 1)]
+
+    def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        found = [entry for entry in self.history if first <= offset_of(entry) <= last][:2]
+        if self.later:
+            self.reading.append((taken, found))
+        else:
+            taken(found)
+
+    def read_on(self) -> None:
+        taken, found = self.reading.pop()
+        taken(found)
+
+    def drain(self) -> None:
+        self.drains += 1
+
+
+def offset_of(entry: Found) -> int:
+    return (entry.message.offset or 0) if isinstance(entry, LargeForm) else entry.first
+
+
+def stream(number: int, kind: Kind) -> Stream:
+    return Stream(StreamId(number), StreamName(f"wf/{number}"), kind, Epoch(1))
+
+
+def run(source: Stream, first: int, count: int = 1, size: int = SIZE) -> Run:
+    frame = bytes(size)
+    return Run(source, first, count, (frame * count,), size * count, size * (count - 1), 1)
+
+
+def batch(source: Stream, first: int, count: int) -> Run:
+    return Run(source, first, count, (bytes(SIZE),), SIZE, 0, count)
+
+
+def large(
+    source: Stream, transfer: int, chunks: int, offset: int | None = None, planned: int | None = None
+) -> LargeMessage:
+    plan = ChunkPlan(transfer, CHUNK, (planned or chunks) * CHUNK)
+    message = LargeMessage(source, Opcode.MESSAGE, 1, 0, 0, b"", plan)
+    message.offset = offset
+    message.chunks += [StoredChunk(None, bytes([index]) * CHUNK) for index in range(chunks)]
+    return message
+
+
+def is_idle(outbox: Outbox) -> bool:
+    return outbox.idle
+
+
+def is_full(outbox: Outbox) -> bool:
+    return outbox.full
+
+
+def add_chunk(message: LargeMessage) -> None:
+    message.chunks.append(StoredChunk(None, bytes([len(message.chunks)]) * CHUNK))
+
+
+def drained(outbox: Outbox, room: int = 1000) -> list[Step]:
+    recorder = Recorder(room)
+    outbox.drain(recorder)
+    return recorder.steps
+
+
+def runs(number: int, offsets: Sequence[int]) -> list[Step]:
+    return [("run", number, offset) for offset in offsets]
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION])
+def test_what_must_not_be_lost_leaves_in_order(kind: Kind) -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, kind)
+    outbox.put_run(run(source, 0, 3))
+    outbox.put_run(run(source, 3, 2))
+    assert outbox.waiting_bytes == 5 * SIZE
+    assert drained(outbox) == runs(1, range(5))
+    assert is_idle(outbox)
+    assert outbox.waiting_bytes == 0
+
+
+def test_a_state_keeps_the_newest_message_and_counts_the_others() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    for first in (0, 3, 6):
+        outbox.put_run(run(source, first, 3))
+    assert outbox.conflated == 8
+    assert outbox.waiting_bytes == SIZE
+    assert drained(outbox) == runs(1, [8])
+
+
+def test_a_record_batch_of_a_state_stays_whole() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(run(source, 0))
+    outbox.put_run(batch(source, 1, 4))
+    assert outbox.conflated == 1
+    assert drained(outbox) == runs(1, [1, 2, 3, 4])
+
+
+def test_a_newer_state_replaces_a_large_one_that_has_not_begun() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    outbox.put_run(run(source, 1))
+    assert outbox.conflated == 1
+    assert outbox.waiting_bytes == SIZE
+    assert drained(outbox) == runs(1, [1])
+
+
+def test_a_large_state_under_way_is_finished_before_the_newer_one() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    steps = drained(outbox, room=2)
+    outbox.put_run(run(source, 1))
+    outbox.put_run(run(source, 2))
+    assert steps + drained(outbox) == [("head", 1, 9), ("chunk", 9, 0), ("chunk", 9, 1), ("end", 1, 0), ("run", 1, 2)]
+    assert outbox.conflated == 1
+
+
+def test_an_event_drops_its_oldest_messages_and_says_so() -> None:
+    outbox = Outbox(3 * SIZE)
+    source = stream(1, Kind.EVENT)
+    for offset in range(7):
+        outbox.put_run(run(source, offset))
+    assert outbox.waiting_bytes == 3 * SIZE
+    assert not is_idle(outbox)
+    assert drained(outbox) == [("gap", 1, offset) for offset in range(4)] + runs(1, [4, 5, 6])
+
+
+def test_one_event_larger_than_the_bound_gets_through_alone() -> None:
+    outbox = Outbox(SIZE)
+    source = stream(1, Kind.EVENT)
+    outbox.put_run(run(source, 0, 1))
+    outbox.put_run(run(source, 1, 5))
+    assert not is_idle(outbox)
+    assert drained(outbox) == [("gap", 1, 0), *runs(1, range(1, 6))]
+    assert is_idle(outbox)
+
+
+def test_the_stream_that_has_most_waiting_loses_first() -> None:
+    outbox = Outbox(10 * SIZE)
+    noisy, quiet = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    outbox.put_run(run(quiet, 0))
+    for offset in range(20):
+        outbox.put_run(run(noisy, offset))
+    outbox.put_run(run(quiet, 1))
+    steps = drained(outbox)
+    assert [step for step in steps if step[1] == 2] == runs(2, [0, 1])
+    assert not [step for step in steps if step[0] == "gap" and step[1] == 2]
+
+
+def test_a_stream_with_nothing_to_drop_does_not_save_the_others_from_the_bound() -> None:
+    outbox = Outbox(10 * CHUNK)
+    under_way, noisy = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    message = large(under_way, 9, 8, offset=0)
+    outbox.put_large(message, message.chunks)
+    drained(outbox, room=2)
+    for offset in range(2000):
+        outbox.put_run(run(noisy, offset))
+    assert outbox.waiting_bytes <= 10 * CHUNK
+
+
+def test_collaboration_is_never_dropped_but_the_outbox_is_full() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.COLLABORATION)
+    outbox.put_run(run(source, 0))
+    assert not is_full(outbox)
+    outbox.put_run(run(source, 1, 3))
+    assert is_full(outbox)
+    assert drained(outbox) == runs(1, range(4))
+    assert not is_full(outbox)
+
+
+def test_a_large_state_takes_no_room_from_other_kinds() -> None:
+    outbox = Outbox(10 * SIZE)
+    state, event, collaboration = stream(1, Kind.STATE), stream(2, Kind.EVENT), stream(3, Kind.COLLABORATION)
+    message = large(state, 9, 8, offset=0)
+    outbox.put_large(message, message.chunks)
+    for offset in range(9):
+        outbox.put_run(run(event, offset))
+        outbox.put_run(run(collaboration, offset))
+        assert not is_full(outbox)
+    outbox.put_run(run(collaboration, 9))
+    assert is_full(outbox)
+    assert outbox.dropped == 0
+
+
+def test_no_stream_starves_another() -> None:
+    outbox = Outbox(1 << 30)
+    first, second = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    message = large(first, 9, 50, offset=0)
+    outbox.put_large(message, message.chunks)
+    for offset in range(4):
+        outbox.put_run(run(second, offset, 1, JOIN_BYTES))
+    steps = drained(outbox)
+    for offset in range(4):
+        place = steps.index(("run", 2, offset))
+        assert sum(step[0] == "chunk" for step in steps[:place]) <= offset + 1
+
+
+def test_a_large_message_goes_on_where_the_receiver_fell_behind() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 3, planned=5)
+    outbox.follow(message, message.chunks, 1)
+    assert drained(outbox) == [("chunk", 9, 1), ("chunk", 9, 2)]
+    assert is_idle(outbox)
+    add_chunk(message)
+    outbox.follow(message, message.chunks, 3)
+    assert not is_idle(outbox)
+    assert drained(outbox) == [("chunk", 9, 3)]
+    add_chunk(message)
+    message.offset = 4
+    outbox.commit(message, message.chunks)
+    assert drained(outbox) == [("chunk", 9, 4), ("end", 1, 4)]
+    assert is_idle(outbox)
+
+
+def test_end_waits_for_what_came_before_it() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2)
+    outbox.put_run(run(source, 0))
+    outbox.follow(message, message.chunks, 1)
+    message.offset = 1
+    outbox.commit(message, message.chunks)
+    outbox.put_run(run(source, 2))
+    assert [step for step in drained(outbox) if step[0] != "chunk"] == [("run", 1, 0), ("end", 1, 1), ("run", 1, 2)]
+
+
+def test_a_receiver_that_has_every_chunk_gets_only_the_end() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, offset=0)
+    outbox.commit(message, message.chunks)
+    assert drained(outbox) == [("end", 1, 0)]
+    assert is_idle(outbox)
+
+
+def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
+    """A message under way lies between two that are dropped: they are two gaps."""
+    outbox = Outbox(4 * CHUNK)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2)
+    outbox.put_run(run(source, 5))
+    outbox.follow(message, message.chunks, 1)
+    message.offset = 6
+    outbox.commit(message, message.chunks)
+    for offset in range(7, 7 + 3 * CHUNK // SIZE):
+        outbox.put_run(run(source, offset))
+    steps = [step for step in drained(outbox) if step[0] != "chunk"]
+    assert [offset for _, _, offset in steps] == list(range(5, 7 + 3 * CHUNK // SIZE))
+    assert ("end", 1, 6) in steps
+    assert ("gap", 1, 5) in steps
+    assert ("gap", 1, 7) in steps
+
+
+def test_an_aborted_message_is_forgotten() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, planned=3)
+    outbox.follow(message, message.chunks, 1)
+    outbox.abort(message)
+    assert is_idle(outbox)
+    assert drained(outbox) == []
+    assert outbox.waiting_bytes == 0
+
+
+def test_what_is_forgotten_is_not_sent_but_what_has_begun_is_finished() -> None:
+    outbox = Outbox(3 * CHUNK)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    drained(outbox, room=2)
+    for offset in range(1, 100):
+        outbox.put_run(run(source, offset))
+    outbox.forget(source)
+    assert drained(outbox) == [("chunk", 9, 1), ("end", 1, 0)]
+    assert is_idle(outbox)
+
+
+def test_what_is_forgotten_does_not_count_as_conflated() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(run(source, 0))
+    outbox.forget(source)
+    assert outbox.conflated == 0
+
+
+def test_dropped_messages_are_counted() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.EVENT)
+    for offset in range(6):
+        outbox.put_run(run(source, offset))
+    outbox.put_run(batch(source, 6, 4))
+    outbox.put_run(run(source, 10))
+    outbox.put_run(run(source, 11))
+    assert outbox.dropped == 0
+    drained(outbox)
+    assert (outbox.dropped, outbox.replayed) == (10, 0)
+
+
+def test_what_left_the_queue_is_replayed_in_its_place() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.EVENT)
+    sent = [run(source, offset) for offset in range(8)]
+    for entry in sent:
+        outbox.put_run(entry)
+    recorder = Recorder(history=sent)
+    outbox.drain(recorder)
+    assert recorder.steps == [("replay", 0, 5), *runs(1, range(8))]
+    assert (outbox.dropped, outbox.replayed) == (0, 6)
+    assert is_idle(outbox)
+
+
+def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.put_missed(source, 0, 9)
+    outbox.put_run(run(source, 10))
+    recorder = Recorder(history=[run(source, 2), run(source, 5, 2)])
+    outbox.drain(recorder)
+    lost = Code.HISTORY_LOST.name
+    assert recorder.steps == [
+        (lost, 1, 0),
+        (lost, 1, 1),
+        ("replay", 2, 9),
+        ("run", 1, 2),
+        (lost, 1, 3),
+        (lost, 1, 4),
+        *runs(1, [5, 6]),
+        *[(lost, 1, offset) for offset in (7, 8, 9)],
+        ("run", 1, 10),
+    ]
+    assert (outbox.dropped, outbox.replayed) == (7, 3)
+
+
+def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
+    outbox = Outbox(1 << 20)
+    source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    outbox.put_missed(source, 0, 3)
+    recorder = Recorder(history=[run(source, 0, 2), run(source, 2), run(source, 3)], later=True)
+    outbox.drain(recorder)
+    outbox.put_run(run(source, 4))
+    outbox.put_run(run(other, 0))
+    outbox.drain(recorder)
+    assert recorder.steps == runs(2, [0])
+    recorder.read_on()
+    assert recorder.drains == 1
+    outbox.drain(recorder)
+    recorder.read_on()
+    outbox.drain(recorder)
+    assert recorder.steps == [("run", 2, 0), ("replay", 0, 3), *runs(1, range(5))]
+    assert is_idle(outbox)
+
+
+def test_large_messages_are_replayed_chunk_by_chunk() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 2, offset=1)
+    outbox.put_missed(source, 0, 2)
+    recorder = Recorder(history=[run(source, 0), LargeForm(message, message.chunks), run(source, 2)])
+    outbox.drain(recorder)
+    assert recorder.steps == [
+        ("replay", 0, 2),
+        ("run", 1, 0),
+        ("head", 1, 9),
+        ("chunk", 9, 0),
+        ("chunk", 9, 1),
+        ("end", 1, 1),
+        ("run", 1, 2),
+    ]
+    assert (outbox.waiting_bytes, is_idle(outbox)) == (0, True)
+
+
+def test_what_was_asked_for_twice_is_replayed_once() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    for first in (1, 2):
+        outbox.put_missed(source, first, 3)
+    recorder = Recorder(history=[run(source, offset) for offset in range(4)])
+    outbox.drain(recorder)
+    assert recorder.steps == [("replay", 1, 3), *runs(1, [1, 2, 3])]
+
+
+def test_nothing_is_replayed_of_what_was_forgotten_while_it_was_read() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.put_missed(source, 0, 3)
+    recorder = Recorder(history=[run(source, 0)], later=True)
+    outbox.drain(recorder)
+    outbox.forget(source)
+    recorder.read_on()
+    outbox.drain(recorder)
+    assert recorder.steps == []
+    assert is_idle(outbox)
+
+
+def test_draining_stops_as_soon_as_the_receiver_is_full() -> None:
+    outbox = Outbox(1 << 30)
+    sources = [stream(number, Kind.EVENT) for number in range(1, 6)]
+    for source in sources:
+        outbox.put_run(run(source, 0))
+    recorder = Recorder(room=2)
+    outbox.drain(recorder)
+    assert len(recorder.steps) == 2
+    recorder.room = 100
+    outbox.drain(recorder)
+    assert sorted(recorder.steps) == [("run", number, 0) for number in range(1, 6)]
+
+
+def test_small_messages_pass_the_chunks_that_the_link_does_not_take() -> None:
+    outbox = Outbox(1 << 30)
+    tensor, small = stream(1, Kind.STATE), stream(2, Kind.EVENT)
+    message = large(tensor, 9, 3, offset=0)
+    outbox.put_large(message, message.chunks)
+    outbox.put_run(run(small, 0))
+    recorder = Recorder()
+    recorder.bulk_open = False
+    outbox.drain(recorder)
+    assert recorder.steps == runs(2, [0])
+    assert not is_idle(outbox)
+    recorder.bulk_open = True
+    outbox.drain(recorder)
+    assert recorder.steps[-1] == ("end", 1, 0)
+    assert is_idle(outbox)
+
+
+def test_small_messages_are_joined_to_about_the_bound() -> None:
+    outbox = Outbox(1 << 30)
+    source = stream(1, Kind.EVENT)
+    for offset in range(5):
+        outbox.put_run(run(source, offset, 1, JOIN_BYTES // 2))
+    recorder = Recorder(room=1)
+    outbox.drain(recorder)
+    assert len(recorder.steps) == 2

@@ -1,0 +1,131 @@
+"""What is outstanding: sums that come back to nothing, bounds that name themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.connections.requests.mailbox import own_mailbox
+from gateway.connections.sessions.outstanding_requests import (
+    MAX_RELEASED,
+    REQUEST_BYTES,
+    ConnectionRequests,
+    OutstandingRequest,
+    OutstandingRequests,
+    RequestSettings,
+)
+from gateway.errors import Code, RequestRefused
+from gateway.streams.run import Run
+from tests.connections.memory import Peer, World
+
+
+class Office:
+    """An asker, two repliers and the table between them."""
+
+    def __init__(self, settings: RequestSettings | None = None) -> None:
+        self.world = World()
+        self.asker, self.first, self.second = (self.world.peer(name) for name in ("asker", "first", "second"))
+        self.table = OutstandingRequests(settings or RequestSettings())
+
+    def request(
+        self, correlation: int, size: int = 100, *, kept: bool = True, deadline_ns: int | None = None
+    ) -> OutstandingRequest:
+        """A request to the first replier."""
+        replier = self.first.session.desk
+        mailbox = own_mailbox(self.world.core.hub, replier)
+        asker = self.asker.session.desk
+        request = OutstandingRequest(self.table, asker, correlation, "group:g", size, replier, mailbox)
+        request.kept = Run(mailbox.source, correlation, 1, (bytes(size),), size, 0, 1) if kept else None
+        request.deadline_ns = deadline_ns
+        self.table.add(request)
+        return request
+
+    def sums(self, peer: Peer) -> tuple[int, int, int]:
+        """Asked, owed, and the weight of what is owed."""
+        desk: ConnectionRequests = peer.session.desk
+        return len(desk.asked), len(desk.owed), desk.load_bytes
+
+
+def test_a_request_is_with_the_asker_and_the_replier_until_it_is_settled() -> None:
+    office = Office()
+    request = office.request(5)
+    assert office.sums(office.asker) == (1, 0, 0)
+    assert office.sums(office.first) == (0, 1, REQUEST_BYTES + 100)
+    assert list(office.table.owing) == [office.first.session.desk]
+    assert (office.table.kept_bytes, office.asker.session.desk.kept_bytes) == (100, 100)
+    request.settle()
+    request.settle()
+    assert office.sums(office.asker) == office.sums(office.first) == (0, 0, 0)
+    assert (office.table.kept_bytes, office.asker.session.desk.kept_bytes) == (0, 0)
+    assert not office.table.owing
+    assert request.kept is None
+
+
+def test_an_old_request_does_not_settle_a_new_one_of_the_same_correlation() -> None:
+    office = Office()
+    old = office.request(5)
+    old.settle()
+    office.request(5)
+    old.settle()
+    assert office.sums(office.asker) == (1, 0, 0)
+
+
+def test_another_replier_takes_over_all_of_it() -> None:
+    office = Office()
+    request = office.request(5, 1000)
+    desk = office.second.session.desk
+    office.table.assign(request, desk, own_mailbox(office.world.core.hub, desk))
+    assert office.sums(office.first) == (0, 0, 0)
+    assert office.sums(office.second) == (0, 1, REQUEST_BYTES + 1000)
+    assert list(office.table.owing) == [desk]
+    request.settle()
+    assert office.sums(office.second) == (0, 0, 0)
+
+
+def test_the_asker_is_told_once_why_there_is_no_reply() -> None:
+    office = Office()
+    request = office.request(5)
+    request.refuse(RequestRefused(Code.PEER_GONE, "left"))
+    (error,) = office.asker.read().errors
+    assert (error.code, error.correlation) == (Code.PEER_GONE, 5)
+    assert office.sums(office.asker) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        (RequestSettings(kept_bytes_per_asker=150), "kept_bytes_per_asker=150"),
+        (RequestSettings(kept_bytes=150), "kept_bytes=150"),
+    ],
+)
+def test_only_so_much_is_kept(settings: RequestSettings, name: str) -> None:
+    office = Office(settings)
+    office.request(1, 1000, kept=False)
+    office.table.check_room(office.asker.session.desk, 150)
+    request = office.request(2, 100)
+    with pytest.raises(RequestRefused, match=f"100 bytes .* with 51 more .* {name}: wait") as caught:
+        office.table.check_room(office.asker.session.desk, 51)
+    assert caught.value.code == Code.LIMIT_EXCEEDED
+    request.settle()
+    office.table.check_room(office.asker.session.desk, 51)
+    with pytest.raises(RequestRefused, match=f"of 151 bytes exceeds {name}: ask an agent by its name"):
+        office.table.check_room(office.asker.session.desk, 151)
+
+
+def test_what_expires_is_found_once_and_not_when_it_was_answered() -> None:
+    office = Office()
+    late, answered = office.request(1, deadline_ns=10), office.request(2, deadline_ns=10)
+    office.request(3)
+    answered.settle()
+    assert not office.table.take_expired(9)
+    assert office.table.take_expired(10) == [late]
+    assert not office.table.take_expired(10)
+    late.settle()
+
+
+def test_as_many_late_replies_are_forgiven_as_may_be_outstanding() -> None:
+    desk = Office().first.session.desk
+    for correlation in range(MAX_RELEASED + 2):
+        desk.forgive((1, correlation))
+    assert len(desk.released) == MAX_RELEASED
+    assert (1, 1) not in desk.released
+    assert (1, 2) in desk.released

@@ -1,0 +1,62 @@
+"""Pool: numbers of connections, and who holds an inbox."""
+
+from __future__ import annotations
+
+from gateway.connections.sessions.pool import Pool
+from gateway.connections.sessions.session import Session
+from tests.connections.memory import World
+
+
+def session(pool: Pool, client_id: str) -> Session:
+    """A session of a client, in the pool."""
+    found = World().peer(client_id).session
+    found.connection.peer = pool.next_peer()
+    pool.add(found)
+    return found
+
+
+def test_numbers_start_at_1_and_are_not_used_twice() -> None:
+    pool = Pool(10)
+    numbers = [session(pool, "a").connection.peer for _ in range(3)]
+    assert numbers == [1, 2, 3]
+    found = pool.get(2)
+    assert found is not None
+    pool.remove(found)
+    assert pool.get(2) is None
+    assert pool.next_peer() == 4
+
+
+def test_a_pool_is_full_at_its_bound() -> None:
+    pool = Pool(2)
+    first = session(pool, "a")
+    full = [pool.full]
+    session(pool, "b")
+    full.append(pool.full)
+    pool.remove(first)
+    pool.remove(first)
+    full.append(pool.full)
+    assert full == [False, True, False]
+    assert len(pool) == 1
+
+
+def test_the_pool_may_change_while_it_is_walked_through() -> None:
+    pool = Pool(10)
+    for _ in range(3):
+        session(pool, "a")
+    for found in pool:
+        pool.remove(found)
+    assert not len(pool)
+
+
+def test_an_inbox_is_held_by_who_opened_it_last() -> None:
+    pool = Pool(10)
+    first, second = session(pool, "a"), session(pool, "a")
+    assert pool.inbox_of("a") is None
+    pool.open_inbox(first)
+    pool.open_inbox(second)
+    assert pool.inbox_of("a") is second
+    pool.close_inbox(second)
+    pool.close_inbox(second)
+    assert pool.inbox_of("a") is first
+    pool.remove(first)
+    assert pool.inbox_of("a") is None

@@ -1,0 +1,253 @@
+"""TextBridge: what comes in as ``frys.v1.json``, and how it is answered (spec section 14)."""
+
+from __future__ import annotations
+
+import base64
+
+import orjson
+import pytest
+
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.text import bridge as text_bridge
+from gateway.errors import Code
+from gateway.protocol.limits import Limits
+from gateway.protocol.wire import Opcode
+from tests.connections.memory import Peer, TextPeer, World
+from tests.connections.text_messages import HELLO, MESSAGE, SUBSCRIBE, message, news, only, person
+
+
+def test_the_whole_session_of_the_spec() -> None:
+    world = World()
+    peer = TextPeer(world)
+    for text in (HELLO, SUBSCRIBE, MESSAGE):
+        peer.send(text)
+    texts = news(peer, world)
+    assert [text["message_type"] for text in texts] == ["welcome", "subscribed", "stream", "ack", "message"]
+    welcome, subscribed, stream, ack, arrived = texts
+    assert welcome["payload"]["client_id"] == "person"
+    assert subscribed["payload"] == {"request": 1, "subscription": 1}
+    assert (stream["payload"]["stream"], stream["payload"]["kind"]) == ("wf-42/loss", "state")
+    assert ack["payload"] == {"request": 2, "stream": "wf-42/loss", "offset": 0, "durability": "memory"}
+    assert arrived["payload"] == {"dtype": "float32", "shape": [2], "data": "AACAPwAAAEA="}
+    assert (arrived["id"], arrived["offset"], arrived["stream"]) == (0, 0, "wf-42/loss")
+    assert (arrived["client_id"], arrived["client_type"]) == ("person", "agent")
+    assert arrived["epoch"] == stream["payload"]["epoch"]
+
+
+def test_a_message_without_ack_gets_none() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message(ack=False))
+    assert [text["message_type"] for text in news(peer, world)] == []
+
+
+def test_an_open_is_answered() -> None:
+    world = World()
+    peer = person(world)
+    peer.send('{"id":5,"message_type":"open","payload":{"stream":"wf-42/loss","kind":"event"}}')
+    stream = only(peer, world, "stream")
+    assert stream["payload"]["alias"] == 5
+    assert stream["payload"]["kind"] == "event"
+    peer.send(message(id=6))
+    assert only(peer, world, "ack")["payload"]["request"] == 6
+
+
+def test_the_bridge_opens_silently() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message(id=6))
+    assert [text["message_type"] for text in news(peer, world)] == ["ack"]
+
+
+def test_an_alias_at_the_end_of_its_range_does_not_stop_the_bridge() -> None:
+    world = World()
+    peer = person(world)
+    peer.send('{"id":5,"message_type":"open","payload":{"alias":4294967295,"stream":"wf-42/a"}}')
+    news(peer, world)
+    peer.send(message("wf-42/b", id=6))
+    assert only(peer, world, "ack")["payload"] == {
+        "request": 6,
+        "stream": "wf-42/b",
+        "offset": 0,
+        "durability": "memory",
+    }
+
+
+ERRORS: list[tuple[str, Code, int | None]] = [
+    ("nonsense", Code.INVALID_REQUEST, None),
+    ("[]", Code.INVALID_REQUEST, None),
+    ('{"id":7}', Code.INVALID_REQUEST, 7),
+    ('{"id":7,"message_type":"shout"}', Code.UNKNOWN_MESSAGE_TYPE, 7),
+    ('{"id":7,"message_type":"subscribe","payload":{"pattern":3}}', Code.INVALID_REQUEST, 7),
+    ('{"id":7,"message_type":"subscribe","payload":{"pattern":"a//b"}}', Code.INVALID_NAME, 7),
+    ('{"id":7,"message_type":"unsubscribe","payload":{"subscription":9}}', Code.INVALID_REQUEST, 7),
+    ('{"id":7,"message_type":"message"}', Code.INVALID_REQUEST, 7),
+    (message("one-segment", id=7), Code.INVALID_NAME, 7),
+    (message("agent:planner", id=7), Code.INVALID_NAME, 7),
+    (message(id=7, kind="loud"), Code.INVALID_REQUEST, 7),
+    (message(id=7, headers=[]), Code.INVALID_REQUEST, 7),
+    (message(id=7, payload={"dtype": "object", "shape": [1], "data": "AA=="}), Code.INVALID_TENSOR, 7),
+    (message(id=7, payload={"dtype": "uint8", "shape": [2], "data": "AA=="}), Code.SIZE_MISMATCH, 7),
+    (message(id=7, payload={"dtype": "uint8", "shape": [1], "data": "A*=="}), Code.CORRUPT_PAYLOAD, 7),
+    (message(id=7, payload={"dtype": "uint8", "shape": [2**40, 2**40], "data": ""}), Code.SIZE_MISMATCH, 7),
+    ('{"id":7,"message_type":"request","stream":"agent:nobody"}', Code.NO_SUCH_PEER, 7),
+    ('{"id":7,"message_type":"request","stream":"wf-42/loss"}', Code.INVALID_NAME, 7),
+    ('{"id":7,"message_type":"reply","peer":1,"correlation":9}', Code.NOT_REQUESTED, 7),
+    ('{"id":7,"message_type":"authenticate","payload":{}}', Code.INVALID_REQUEST, 7),
+]
+
+
+@pytest.mark.parametrize(("text", "code", "request_id"), ERRORS)
+def test_every_mistake_is_answered_with_its_code_and_its_id(text: str, code: Code, request_id: int | None) -> None:
+    world = World()
+    peer = person(world)
+    peer.send(text)
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error.get("request")) == (code, request_id)
+    assert peer.transport.closed is None
+    peer.send(message(id=8))
+    assert only(peer, world, "ack")["payload"]["request"] == 8
+
+
+def test_a_request_to_a_stream_does_not_create_it() -> None:
+    world = World()
+    peer = person(world)
+    peer.send('{"id":7,"message_type":"request","stream":"wf-42/loss"}')
+    world.settle()
+    assert not len(world.core.streams)
+
+
+def test_a_message_of_another_kind_is_refused() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message(id=1, kind="event"))
+    peer.send(message(id=2, kind="state"))
+    peer.send(message(id=3))
+    texts = news(peer, world)
+    assert [text["message_type"] for text in texts] == ["ack", "error", "ack"]
+    assert (texts[1]["payload"]["code"], texts[1]["payload"]["request"]) == (Code.KIND_MISMATCH, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (MESSAGE, Code.UNEXPECTED_MESSAGE),
+        (SUBSCRIBE, Code.UNEXPECTED_MESSAGE),
+        ('{"message_type":"hello","payload":{}}', Code.BAD_HELLO),
+        ('{"message_type":"hello","client_type":"agent","payload":{"versions":[9]}}', Code.UNSUPPORTED_VERSION),
+    ],
+)
+def test_a_greeting_that_fails_closes(text: str, code: Code) -> None:
+    world = World()
+    peer = TextPeer(world)
+    peer.send(text)
+    assert only(peer, world, "error")["payload"]["code"] == code
+    assert peer.transport.closed is not None
+    assert peer.transport.closed[0] == code
+
+
+@pytest.mark.parametrize("message_type", ["ack", "gap"])
+def test_what_only_the_server_sends_closes(message_type: str) -> None:
+    world = World()
+    peer = person(world)
+    payload = {"request": 1, "stream": "a/b", "offset": 1, "code": 5000, "first": 1, "last": 1}
+    peer.send(orjson.dumps({"message_type": message_type, "payload": payload}))
+    assert peer.transport.closed is not None
+    assert peer.transport.closed[0] == Code.UNEXPECTED_MESSAGE
+
+
+def test_a_pong_is_taken() -> None:
+    world = World()
+    peer = person(world)
+    peer.send('{"message_type":"pong","payload":{"t0":1,"t1":2,"t2":3}}')
+    assert news(peer, world) == []
+    assert peer.transport.closed is None
+
+
+def test_a_ping_is_answered() -> None:
+    world = World()
+    peer = TextPeer(world)
+    peer.send('{"message_type":"ping","payload":{"t0":5}}')
+    pong = only(peer, world, "pong")
+    assert pong["payload"]["t0"] == 5
+
+
+def ask_person() -> tuple[World, TextPeer, Peer]:
+    world = World(limits=Limits(max_frame_bytes=8192))
+    peer = person(world)
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"agent:person"}}')
+    asker = world.peer("asker", ("lz4",))
+    asker.open(0, "agent:person")
+    asker.forget()
+    news(peer, world)
+    return world, peer, asker
+
+
+def test_a_request_and_a_reply_in_text() -> None:
+    world, peer, asker = ask_person()
+    asker.open(1, "wf/x")
+    frame = bytearray(b"".join(asker.message(1, b"hi")))
+    frame[4], frame[8:12], frame[16:24] = Opcode.REQUEST, bytes(4), (9).to_bytes(8, "little")
+    asker.send(bytes(frame))
+    request = only(peer, world, "request")
+    assert (request["stream"], request["correlation"]) == ("agent:person", 9)
+    assert request["peer"] == asker.session.connection.peer
+    peer.send(orjson.dumps({"message_type": "reply", "peer": request["peer"], "correlation": 9, "failed": True}))
+    world.settle()
+    (reply,) = asker.read().arrivals
+    assert (reply.opcode, reply.offset) == (Opcode.REPLY, 9)
+    assert reply.flags
+
+
+def test_a_publish_that_is_refused_later_on_names_its_id_and_stream() -> None:
+    world = World(consumers=ConsumerSettings(limit_bytes=1000))
+    world.subscriber("wf/full")
+    peer = person(world)
+    peer.send(message("wf/full", id=1, kind="collaboration"))
+    peer.send(message("wf/full", id=2))
+    only_acks = [text["payload"]["request"] for text in news(peer, world)]
+    assert only_acks == [1, 2]
+    peer.send(message("wf/full", id=3))
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error["request"], error["stream"]) == (Code.QUEUE_FULL, 3, "wf/full")
+    peer.send(message("wf/full", id=4, ack=False))
+    assert only(peer, world, "error")["payload"]["request"] == 4
+    assert not peer.form.expected
+
+
+def test_a_large_publish_above_the_limit_is_refused_once() -> None:
+    world = World(limits=Limits(max_message_bytes=5000, chunk_bytes=4096))
+    peer = person(world)
+    data = base64.b64encode(bytes(6000)).decode()
+    peer.send(message(id=3, payload={"dtype": "uint8", "shape": [6000], "data": data}))
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error["request"]) == (Code.MESSAGE_TOO_BIG, 3)
+    peer.send(message(id=4))
+    assert only(peer, world, "ack")["payload"]["offset"] == 0
+
+
+def test_new_streams_are_refused_while_the_gateway_stops() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message("wf/old", id=1))
+    news(peer, world)
+    world.core.go_away("stop", 1.0)
+    peer.send(message("wf/new", id=2))
+    peer.send(message("wf/old", id=3))
+    away, error, ack = news(peer, world)
+    assert away["message_type"] == "go_away"
+    assert (error["payload"]["code"], error["payload"]["request"]) == (Code.DRAINING, 2)
+    assert ack["payload"]["request"] == 3
+
+
+def test_what_goes_wrong_inside_closes_that_connection_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    peer, other = person(world), person(world)
+    with monkeypatch.context() as patch:
+        patch.setattr(text_bridge, "submit", lambda *_, **__: 1 // 0)
+        peer.send(message(id=1))
+    assert peer.transport.closed is not None
+    assert peer.transport.closed[0] == Code.INTERNAL_ERROR
+    assert only(peer, world, "error")["payload"]["code"] == Code.INTERNAL
+    other.send(message(id=1))
+    assert only(other, world, "ack")["payload"]["offset"] == 0

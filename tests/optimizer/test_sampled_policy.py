@@ -1,0 +1,181 @@
+"""SampledPolicy: learns from a sample, in a thread."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.connections.ports import Sample
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, SampledPolicy
+from gateway.protocol.encoding import PLAIN, Chain, encode
+from gateway.protocol.messages import Kind
+from gateway.streams.stream import Stream
+from tests.connections.memory import StepWorkers
+
+CODECS = frozenset({"lz4", "zstd", "shuffle"})
+DELTAS = CODECS | {"xor", "diff64"}
+TOKENS = np.arange(50_000, dtype=np.int64).tobytes()
+NOISE = np.random.default_rng(5).bytes(400_000)
+
+
+def stream(number: int = 1) -> Stream:
+    return Stream(StreamId(number), StreamName(f"wf/{number}"), Kind.EVENT, Epoch(1))
+
+
+def show(policy: SampledPolicy, source: Stream, sample: Sample) -> None:
+    """Give it a payload as a fan-out does."""
+    if policy.wants_sample(source, based=sample.base is not None):
+        policy.observe(source, sample)
+
+
+def learned(policy: SampledPolicy, workers: StepWorkers, source: Stream, payload: bytes, itemsize: int) -> None:
+    policy.chain_for(source, CODECS)
+    show(policy, source, Sample(payload, itemsize))
+    while len(workers):
+        workers.step()
+
+
+def test_before_it_has_seen_anything_it_says_plain() -> None:
+    assert SampledPolicy(StepWorkers()).chain_for(stream(), CODECS) == PLAIN
+
+
+def test_it_encodes_what_compresses_for_those_who_can_decode() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, frozenset())
+    learned(policy, workers, source, TOKENS, 8)
+    chain = policy.chain_for(source, CODECS)
+    assert chain != PLAIN
+    assert chain.names <= CODECS
+    assert policy.chain_for(source, frozenset()) == PLAIN
+    assert policy.chain_for(stream(2), CODECS) == PLAIN
+
+
+def test_it_leaves_noise_alone() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    learned(policy, workers, stream(), NOISE, 1)
+    assert policy.chain_for(stream(), CODECS) == PLAIN
+
+
+def test_it_looks_again_after_a_while() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    learned(policy, workers, source, TOKENS, 8)
+    for _ in range(FIRST_RESAMPLE_MESSAGES):
+        show(policy, source, Sample(NOISE, 1))
+        assert not len(workers)
+    show(policy, source, Sample(NOISE, 1))
+    workers.step()
+    assert policy.chain_for(source, CODECS) == PLAIN
+
+
+def test_it_looks_less_often_while_nothing_changes() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, CODECS)
+    samples = 0
+    for _ in range(20 * FIRST_RESAMPLE_MESSAGES):
+        show(policy, source, Sample(NOISE, 1))
+        if len(workers):
+            samples += 1
+            workers.step()
+    assert 2 <= samples <= 6
+
+
+def test_a_sample_that_fails_changes_nothing() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    learned(policy, workers, source, TOKENS, 8)
+    chain = policy.chain_for(source, CODECS)
+    policy._choices[source.id].countdown = 0
+    show(policy, source, Sample(None, 8))  # type: ignore[arg-type]
+    workers.step()
+    assert policy.chain_for(source, CODECS) == chain
+
+
+def changed(payload: bytes) -> bytes:
+    """The same with a few bytes changed."""
+    return payload[:1000] + b"changed" + payload[1007:]
+
+
+def test_it_makes_deltas_of_what_changes_little_for_those_who_can_undo_them() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, CODECS)
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    workers.step()
+    assert policy.delta_for(source, CODECS) == PLAIN
+    assert policy.delta_for(source, DELTAS).delta == "xor"
+    assert policy.chain_for(source, DELTAS) == PLAIN
+
+
+def test_it_compares_with_the_version_before_as_soon_as_there_is_one() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    learned(policy, workers, source, TOKENS, 8)
+    assert policy.delta_for(source, CODECS) == PLAIN
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(TOKENS, 8, integers=True, base=lambda: changed(TOKENS)))
+    workers.step()
+    assert policy.delta_for(source, DELTAS).delta == "diff64"
+
+
+def test_without_a_version_before_it_keeps_what_it_knows_of_deltas() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    workers.step()
+    policy.chain_for(source, CODECS)  # somebody else comes: it looks again
+    show(policy, source, Sample(NOISE, 8))
+    workers.step()
+    assert policy.delta_for(source, DELTAS).delta == "xor"
+
+
+def test_an_encoded_sample_is_decoded_and_a_broken_one_skipped() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.chain_for(source, DELTAS)
+    encoded = encode(Chain(codec="lz4"), TOKENS, 8)
+    assert encoded is not None
+    encoding, data = encoded
+    show(policy, source, Sample(data, 8, encoding, integers=True, base=lambda: TOKENS))
+    workers.step()
+    chosen = policy.delta_for(source, DELTAS)
+    assert chosen.delta == "diff64"
+    policy.chain_for(source, CODECS)
+    show(policy, source, Sample(data[:-9], 8, encoding, integers=True, base=lambda: TOKENS))
+    workers.step()
+    assert policy.delta_for(source, DELTAS) == chosen
+
+
+def test_what_is_forgotten_is_as_if_it_had_never_been() -> None:
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    policy.forget(source)  # which it does not know
+    learned(policy, workers, source, TOKENS, 8)
+    policy.forget(source)
+    assert not policy.wants_sample(source, based=False)
+    assert policy.chain_for(source, CODECS) == PLAIN
+
+
+def test_who_gets_everything_as_it_came_may_still_get_deltas() -> None:
+    """Of what is published encoded nobody asks for a chain."""
+    workers = StepWorkers()
+    policy = SampledPolicy(workers)
+    source = stream()
+    assert policy.delta_for(source, DELTAS) == PLAIN
+    show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
+    workers.step()
+    assert policy.delta_for(source, DELTAS) != PLAIN
