@@ -10,8 +10,9 @@ from typing import Final
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.connections.core import Core
-from gateway.connections.ports import AllowAll, Clock, StreamStore
+from gateway.connections.ports import Clock, StreamStore
 from gateway.optimizer.sampled_policy import SampledPolicy
+from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.streams.memory_store import MemoryStreamStore

@@ -18,8 +18,9 @@ from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.router import Router
 from gateway.connections.outbound.connection import Connection, DeliverySettings
 from gateway.connections.outbound.formats import Format
-from gateway.connections.ports import Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
+from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
 from gateway.connections.requests.requests import Requests
+from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.greeting import Greeter
 from gateway.connections.sessions.heartbeat import Heartbeat
 from gateway.connections.sessions.notices import Notices
@@ -85,6 +86,7 @@ class Core:
         policy: chooses encodings.
         authorizer: says who may do what.
         store: keeps the past of streams; their histories in memory if absent.
+        admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
 
     Attributes:
         producers: what they have published before.
@@ -100,11 +102,13 @@ class Core:
         policy: DeliveryPolicy,
         authorizer: Authorizer,
         store: StreamStore | None = None,
+        admission: Admission | None = None,
     ) -> None:
         limits = settings.limits
         self.settings = settings
         self.clock = clock
-        self.pool = Pool(settings.max_connections)
+        self.pool = Pool()
+        self.admission = admission or ConnectionLimit(settings.max_connections)
         store = store or MemoryStreamStore()
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
@@ -151,9 +155,11 @@ class Core:
         session = Session(connection)
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
-        elif self.pool.full:
-            problem = f"the gateway has max_connections={self.pool.max_connections} already; try again later"
-            connection.fail(ProtocolViolation(Code.TOO_MANY_CONNECTIONS, problem))
+            return session
+        try:
+            self.admission.check(len(self.pool))
+        except ProtocolViolation as refusal:
+            connection.fail(refusal)
         else:
             self.pool.add(session)
         return session

@@ -207,37 +207,46 @@ class DeliveryPolicy(Protocol):
         """There is nothing more of a stream, whose id is not used again."""
 
 
+class Grant(Protocol):
+    """Permissions of one client, as its token states them.
+
+    Immutable: a session keeps its grant and asks it, and a new token replaces the grant as one value.
+    """
+
+    @property
+    def expires_s(self) -> float | None:
+        """Lifetime of the token in seconds, counted from its authentication; ``None``: it does not expire."""
+
+    def may_publish(self, stream: StreamName) -> bool:
+        """Return whether the client may publish to the stream."""
+
+    def may_subscribe(self, pattern: str) -> bool:
+        """Return whether the client may subscribe to the pattern."""
+
+    def may_request(self, address: str) -> bool:
+        """Return whether the client may send requests to the address."""
+
+
 class Authorizer(Protocol):
-    """Says who a client is and what it may do."""
+    """Authentication of clients, by the token of HELLO and of AUTHENTICATE."""
 
-    def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
-        """Accept a client, or raise ``RequestRefused``; returns the seconds until its token expires, if it does."""
+    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
+        """Return the permissions of a client.
 
-    def may_publish(self, client_id: str, stream: StreamName) -> bool:
-        """Whether the client may publish to the stream."""
-
-    def may_subscribe(self, client_id: str, pattern: str) -> bool:
-        """Whether the client may subscribe to the pattern."""
-
-    def may_request(self, client_id: str, address: str) -> bool:
-        """Whether the client may send requests to the address."""
+        Raises:
+            RequestRefused: the token is not accepted.
+        """
 
 
-class AllowAll:
-    """The :class:`Authorizer` of a gateway without access control: everyone may do everything."""
+class Admission(Protocol):
+    """Decision whether the gateway takes in one more connection, made before the connection says anything."""
 
-    def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
-        """Accept everyone."""
-        return None
+    def check(self, connections: int) -> None:
+        """Return if the gateway takes one more.
 
-    def may_publish(self, client_id: str, stream: StreamName) -> bool:
-        """Yes."""
-        return True
+        Args:
+            connections: connections that the gateway has already.
 
-    def may_subscribe(self, client_id: str, pattern: str) -> bool:
-        """Yes."""
-        return True
-
-    def may_request(self, client_id: str, address: str) -> bool:
-        """Yes."""
-        return True
+        Raises:
+            ProtocolViolation: the connection is not taken; the code says why, the message when to try again.
+        """

@@ -95,7 +95,7 @@ class SubscribeHandler:
             session.subscriptions[request.subscription] = pattern
             session.connection.send(Subscribed(request.request, request.subscription))
             return
-        if not self._authorizer.may_subscribe(client_id, request.pattern):
+        if not session.grant.may_subscribe(request.pattern):
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
         if view is not None:
             self._hub.views.check(pattern, view)
@@ -149,10 +149,10 @@ class SubscribeHandler:
         self._hub.done(session, done)
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
-        """Replace the session's token."""
+        """Replace the permissions of the session by those of another token."""
         connection = session.connection
-        expires_s = self._authorizer.authenticate(connection.client_id, connection.client_type, request.token)
-        connection.send(Authenticated(request.request, expires_s))
+        session.grant = self._authorizer.authenticate(connection.client_id, connection.client_type, request.token)
+        connection.send(Authenticated(request.request, session.grant.expires_s))
 
     def drop(self, session: Session) -> None:
         """The connection is gone: its producers are without one."""
@@ -163,7 +163,7 @@ class SubscribeHandler:
     def _open_inbox(self, session: Session, request: Subscribe) -> None:
         client_id = session.connection.client_id
         if is_group(request.pattern):
-            if not self._authorizer.may_subscribe(client_id, request.pattern):
+            if not session.grant.may_subscribe(request.pattern):
                 raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not be a member of {request.pattern}")
             self._requests.join(session, request.pattern, request.subscription)
             return
@@ -176,13 +176,13 @@ class SubscribeHandler:
         self._check_not_draining(session)
         connection = session.connection
         if is_address(request.stream):
-            if not self._authorizer.may_request(connection.client_id, check_address(request.stream)):
+            if not session.grant.may_request(check_address(request.stream)):
                 raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not ask {request.stream}")
             connection.send(StreamInfo(None, request.stream, alias=request.alias))
             return
         name = check_stream_name(request.stream)
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
-        if not self._authorizer.may_publish(connection.client_id, name):
+        if not session.grant.may_publish(name):
             raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
         route.stream, route.fanout = self._hub.open(name, request.kind, request.durability)
         stream = route.stream

@@ -19,6 +19,7 @@ from gateway.admin.metrics import Metrics
 from gateway.admin.npy import write_header
 from gateway.app import Gateway
 from gateway.client import connect
+from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.errors import Code
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.messages import Kind
@@ -249,7 +250,7 @@ async def test_a_full_receiver_of_a_collaboration_stream(gateway: Gateway, http:
 
 
 async def test_a_gateway_that_is_full(gateway: Gateway, http: httpx.AsyncClient) -> None:
-    gateway.core.pool.max_connections = 0
+    gateway.core.admission = ConnectionLimit(0)
     response = await http.put("/api/v1/streams/wf/a", content=saved(LARGE))
     assert "max_connections=0" in failure_of(response, Code.TOO_MANY_CONNECTIONS, 503)
 

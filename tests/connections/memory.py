@@ -14,7 +14,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.connection import DeliverySettings
 from gateway.connections.outbound.formats import BinaryFormat
-from gateway.connections.ports import AllowAll, DeliveryPolicy, Sample, StreamStore
+from gateway.connections.ports import DeliveryPolicy, Sample, StreamStore
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.text.bridge import TextBridge
 from gateway.connections.text.format import TextFormat
@@ -45,6 +45,7 @@ from gateway.protocol.tensors import TensorSpec, payload_buffers, spec_of
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 from gateway.protocol.views import View
 from gateway.protocol.wire import FLAG_ACK, SUBPROTOCOL_BINARY, Buffer, Opcode
+from gateway.security.allow_all import AllowAll
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.streams.stream import Stream

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.connection import DeliverySettings
 from gateway.connections.outbound.formats import BinaryFormat
-from gateway.connections.ports import AllowAll
+from gateway.connections.ports import Grant
 from gateway.errors import Code, RequestRefused
-from gateway.ids import StreamName
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
     Authenticate,
@@ -25,22 +27,30 @@ from gateway.protocol.messages import (
 from tests.connections.memory import FixedPolicy, World
 
 
-class Strict(AllowAll):
-    """Permits what is public, and one token."""
+@dataclass(frozen=True)
+class PublicGrant:
+    """Permits a client what stands in one workflow."""
 
-    def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
+    workflow: str
+    expires_s: float | None = 60.0
+
+    def may_publish(self, stream: StreamName) -> bool:
+        return stream.startswith(f"{self.workflow}/")
+
+    def may_subscribe(self, pattern: str) -> bool:
+        return pattern.startswith(f"{self.workflow}/")
+
+    def may_request(self, address: str) -> bool:
+        return address == f"agent:{self.workflow}"
+
+
+class Strict:
+    """Accepts every token but one; a token names the workflow that it is for."""
+
+    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
         if token == "stolen":
             raise RequestRefused(Code.FORBIDDEN, "this token is known to be stolen")
-        return 60.0
-
-    def may_publish(self, client_id: str, stream: StreamName) -> bool:
-        return stream.startswith("public/")
-
-    def may_subscribe(self, client_id: str, pattern: str) -> bool:
-        return pattern.startswith("public/")
-
-    def may_request(self, client_id: str, address: str) -> bool:
-        return address == "agent:public"
+        return PublicGrant(token or "public")
 
 
 @pytest.fixture
@@ -178,6 +188,15 @@ def test_a_new_token(strict: World) -> None:
     (error,) = peer.reader.errors
     assert (error.code, error.request) == (Code.FORBIDDEN, 6)
     assert peer.close_code() is None
+
+
+def test_a_new_token_replaces_what_is_permitted(strict: World) -> None:
+    peer = strict.peer()
+    peer.open(0, "public/a")
+    peer.say(Authenticate(5, "other"), Authenticate(6, "stolen"))
+    peer.open(1, "public/a")
+    peer.open(2, "other/a")
+    assert [error.alias for error in peer.read().errors if error.alias is not None] == [1]
 
 
 def test_nothing_new_while_the_gateway_stops() -> None:

@@ -44,7 +44,7 @@ class Greeter:
         connection = session.connection
         client_id = hello.client_id or ClientId(f"{hello.client_type.value}-{secrets.token_hex(6)}")
         try:
-            self._authorizer.authenticate(client_id, hello.client_type, hello.token)
+            session.grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
         connection.client_id = client_id

@@ -9,14 +9,9 @@ from gateway.ids import ClientId, PeerId
 
 
 class Pool:
-    """Who is there.
+    """Who is there."""
 
-    Args:
-        max_connections: bound on their number.
-    """
-
-    def __init__(self, max_connections: int) -> None:
-        self.max_connections = max_connections
+    def __init__(self) -> None:
         self._sessions: dict[PeerId, Session] = {}
         self._inboxes: dict[ClientId, dict[PeerId, None]] = {}
         self._by_client: dict[ClientId, dict[PeerId, None]] = {}
@@ -27,11 +22,6 @@ class Pool:
 
     def __iter__(self) -> Iterator[Session]:
         return iter(list(self._sessions.values()))
-
-    @property
-    def full(self) -> bool:
-        """Whether no further connection is taken."""
-        return len(self._sessions) >= self.max_connections
 
     def next_peer(self) -> PeerId:
         """A number for a new connection, not used before by another (2**32 connections later it wraps)."""

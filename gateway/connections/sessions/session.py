@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import Grant
 from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.sessions.grant import NOTHING
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId
@@ -153,6 +155,7 @@ class Session:
     """A connection and what it has under way.
 
     Attributes:
+        grant: permissions of its client; nothing is permitted before HELLO has been answered.
         routes: by alias, where it publishes.
         subscriptions: by the client's number, what it asked for, and
         credits: what it still takes for it.
@@ -161,10 +164,11 @@ class Session:
         desk: requests that it has asked, and that it has to reply to.
     """
 
-    __slots__ = ("connection", "credits", "desk", "routes", "subscriptions", "transfers", "views")
+    __slots__ = ("connection", "credits", "desk", "grant", "routes", "subscriptions", "transfers", "views")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.grant: Grant = NOTHING
         self.routes: dict[int, AliasBinding] = {}
         self.subscriptions: dict[int, Pattern] = {}
         self.views: dict[int, ViewSubscription] = {}

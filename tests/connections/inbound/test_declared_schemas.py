@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from gateway.connections.core import Core, CoreSettings
-from gateway.connections.ports import AllowAll
 from gateway.errors import Code
 from gateway.protocol.messages import Kind, Open, StreamInfo
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.schema import Schema
 from gateway.protocol.signals import End
+from gateway.security.allow_all import AllowAll
 from gateway.streams.rules import StreamConfig, StreamRules
 from tests.connections.frames import START_NS
 from tests.connections.memory import FixedPolicy, Peer, TextPeer, World

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gateway.connections.core import Core, CoreSettings
-from gateway.connections.ports import AllowAll
+from gateway.connections.ports import Grant
 from gateway.errors import Code, RequestRefused
+from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
 from gateway.protocol.messages import ClientType, Hello, Welcome
 from gateway.protocol.session_body import write_session
@@ -40,8 +41,8 @@ def test_clients_with_equal_codecs_share_the_set() -> None:
 
 
 def test_a_token_that_is_refused_closes() -> None:
-    class Nobody(AllowAll):
-        def authenticate(self, client_id: str, client_type: ClientType, token: str | None) -> float | None:
+    class Nobody:
+        def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
             raise RequestRefused(Code.FORBIDDEN, "nobody may come")
 
     world = World()

@@ -16,7 +16,7 @@ def session(pool: Pool, client_id: str) -> Session:
 
 
 def test_numbers_start_at_1_and_are_not_used_twice() -> None:
-    pool = Pool(10)
+    pool = Pool()
     numbers = [session(pool, "a").connection.peer for _ in range(3)]
     assert numbers == [1, 2, 3]
     found = pool.get(2)
@@ -26,21 +26,8 @@ def test_numbers_start_at_1_and_are_not_used_twice() -> None:
     assert pool.next_peer() == 4
 
 
-def test_a_pool_is_full_at_its_bound() -> None:
-    pool = Pool(2)
-    first = session(pool, "a")
-    full = [pool.full]
-    session(pool, "b")
-    full.append(pool.full)
-    pool.remove(first)
-    pool.remove(first)
-    full.append(pool.full)
-    assert full == [False, True, False]
-    assert len(pool) == 1
-
-
 def test_the_pool_may_change_while_it_is_walked_through() -> None:
-    pool = Pool(10)
+    pool = Pool()
     for _ in range(3):
         session(pool, "a")
     for found in pool:
@@ -49,7 +36,7 @@ def test_the_pool_may_change_while_it_is_walked_through() -> None:
 
 
 def test_an_inbox_is_held_by_who_opened_it_last() -> None:
-    pool = Pool(10)
+    pool = Pool()
     first, second = session(pool, "a"), session(pool, "a")
     assert pool.inbox_of("a") is None
     pool.open_inbox(first)

@@ -1,0 +1,1 @@
+"""Access control: authentication of clients, and the permissions of each."""
