@@ -1,14 +1,18 @@
-"""The small binary frames: ACK, GAP, END, ABORT, PING, PONG and those of delivery (spec sections 6.3 to 9).
+"""Signals: the small binary frames ACK, GAP, END, ABORT, PING, PONG and those of delivery (spec sections 6.3 to 9).
 
-Each is one struct of :mod:`gateway.protocol.wire`. ``parse`` raises ``ProtocolViolation`` (``MALFORMED_FRAME``) for a
-frame shorter than its table and skips what a later version may add behind it; ``write`` gives the whole frame, whose
-length is a multiple of 8 and so needs no padding.
+Each is one struct of :mod:`gateway.protocol.wire`: the frame start, then the fields of the class in their order. Only
+ACK and END have flags and therefore a ``parse`` and ``write`` of their own. No signal needs padding: the length of each
+is a multiple of 8.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from functools import partial
+from operator import attrgetter
+from struct import Struct
+from typing import ClassVar, Self, TypeVar, dataclass_transform
 
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, check_table
@@ -21,6 +25,7 @@ from gateway.protocol.wire import (
     CREDIT_FRAME,
     END_CHECKSUM,
     END_FRAME,
+    FRAME_START,
     PING_FRAME,
     PONG_FRAME,
     RANGE_FRAME,
@@ -31,109 +36,114 @@ from gateway.protocol.wire import (
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
-    """The server has given offsets to a run of messages (spec section 7.1)."""
+class Signal:
+    """A value that is one frame of fixed length."""
+
+    opcode: ClassVar[Opcode]
+    table_bytes: ClassVar[int]
+    """Length of the frame in this version."""
+    _fields: ClassVar[Struct]
+    """The fields, with the frame start skipped."""
+
+    write: ClassVar[Callable[[object], bytes]]
+    """Return the complete frame."""
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Self:
+        """Read a frame of this opcode; bytes that a later version may add behind the fields are skipped.
+
+        Raises:
+            ProtocolViolation: ``MALFORMED_FRAME``, the frame is shorter than its table.
+        """
+        if frame.end - frame.start < cls.table_bytes:
+            check_table(frame, cls.table_bytes)
+        return cls(*cls._fields.unpack_from(message, frame.start))
+
+
+_S = TypeVar("_S", bound=Signal)
+
+
+@dataclass_transform(frozen_default=True)
+def _signal(opcode: Opcode, layout: Struct) -> Callable[[type[_S]], type[_S]]:
+    """Declare a signal without flags: a frozen dataclass with the fields of ``layout`` behind the frame start."""
+
+    def declare(cls: type[_S]) -> type[_S]:
+        declared = dataclass(frozen=True, slots=True)(cls)
+        declared.opcode = opcode
+        declared.table_bytes = layout.size
+        declared._fields = Struct("<8x" + layout.format.removeprefix(FRAME_START.format))
+        declared.write = _writer(opcode, layout, declared.__slots__)
+        return declared
+
+    return declare
+
+
+def _writer(opcode: Opcode, layout: Struct, names: tuple[str, ...]) -> Callable[[object], bytes]:
+    """Return the method ``write`` of a signal; as quick as one that names each field."""
+    pack = partial(layout.pack, layout.size, int(opcode), 0, 0)
+    values = attrgetter(*names)
+    if len(names) == 1:
+        return lambda signal: pack(values(signal))
+    return lambda signal: pack(*values(signal))
+
+
+@dataclass(frozen=True, slots=True)
+class Ack(Signal):
+    """Offsets that the server has given to a run of messages (spec section 7.1)."""
+
+    opcode = Opcode.ACK
+    table_bytes = ACK_FRAME.size
 
     alias: int
     count: int
-    """How many sequences it covers."""
+    """Number of sequences that are acknowledged."""
     sequence: int
-    """The last of them."""
+    """The last one."""
     offset: int
-    """The offset of that one; those before it have the offsets before it."""
+    """Offset of ``sequence``; the sequences before it have the offsets before it."""
     durability: Durability = Durability.MEMORY
-    """How safe they are by now."""
+    """How safe the messages are by now."""
     repeated: bool = False
-    """They had been published before; these are the offsets that they got then."""
+    """Whether the messages had been published before; the offsets are those of the first time."""
 
     @classmethod
     def parse(cls, message: Buffer, frame: Frame) -> Ack:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, ACK_FRAME.size)
+        """Read an ACK; errors as :meth:`Signal.parse`."""
+        check_table(frame, cls.table_bytes)
         _, _, flags, _, alias, count, sequence, offset = ACK_FRAME.unpack_from(message, frame.start)
         durability = Durability.of_level(flags & ACK_DURABILITY)
         return cls(alias, count, sequence, offset, durability, bool(flags & ACK_REPEATED))
 
     def write(self) -> bytes:
-        """The whole frame, 32 bytes."""
+        """Return the complete frame, 32 bytes."""
         flags = self.durability.level | (ACK_REPEATED if self.repeated else 0)
         return ACK_FRAME.pack(ACK_FRAME.size, Opcode.ACK, flags, 0, self.alias, self.count, self.sequence, self.offset)
 
 
 @dataclass(frozen=True, slots=True)
-class _Range:
-    """A code, and the messages ``first .. last`` of a stream that it is about."""
+class End(Signal):
+    """End of a large message: all of its chunks are sent (spec section 6.3)."""
 
-    opcode: ClassVar[Opcode]
-
-    stream: int
-    code: int
-    """A number of :class:`gateway.errors.Code`, or one that this version does not know."""
-    first: int
-    """First offset."""
-    last: int
-    """Last one."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Self:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, RANGE_FRAME.size)
-        _, _, _, _, stream, code, first, last = RANGE_FRAME.unpack_from(message, frame.start)
-        return cls(stream, code, first, last)
-
-    def write(self) -> bytes:
-        """The whole frame, 32 bytes."""
-        return RANGE_FRAME.pack(RANGE_FRAME.size, self.opcode, 0, 0, self.stream, self.code, self.first, self.last)
-
-
-class Gap(_Range):
-    """Messages that this receiver will not get, and why (spec section 7.2)."""
-
-    __slots__ = ()
-    opcode = Opcode.GAP
-
-
-class Replay(_Range):
-    """Messages that this receiver has not got follow from the stream's history (spec section 7.3).
-
-    The code says why they were not sent when they were published; 0: the receiver asked for them.
-    """
-
-    __slots__ = ()
-    opcode = Opcode.REPLAY
-
-
-class Done(_Range):
-    """The receiver's program is through with messages (spec section 7.4).
-
-    With code 0 they are processed; with another they are not, and are to be delivered again.
-    """
-
-    __slots__ = ()
-    opcode = Opcode.DONE
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    """All chunks of a large message are sent (spec section 6.3)."""
+    opcode = Opcode.END
+    table_bytes = END_FRAME.size
 
     transfer: int
     offset: int
-    """The message's offset; for a request or reply its correlation; 0 from a client that publishes."""
+    """The message's offset; of a request or reply the correlation; 0 from a client that publishes."""
     timestamp_ns: int
-    """When the sender sent it, Unix time in ns by the server's clock."""
+    """When the sender sent END, Unix time in ns by the server's clock."""
     checksum: int | None = None
-    """CRC-32 of the whole decoded payload (``zlib.crc32``), if the sender has computed one."""
+    """CRC-32 of the complete decoded payload (``zlib.crc32``), if the sender has computed one."""
 
     @classmethod
     def parse(cls, message: Buffer, frame: Frame) -> End:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, END_FRAME.size)
+        """Read an END; errors as :meth:`Signal.parse`."""
+        check_table(frame, cls.table_bytes)
         _, _, flags, _, transfer, checksum, offset, timestamp_ns = END_FRAME.unpack_from(message, frame.start)
         return cls(transfer, offset, timestamp_ns, checksum if flags & END_CHECKSUM else None)
 
     def write(self) -> bytes:
-        """The whole frame, 32 bytes."""
+        """Return the complete frame, 32 bytes."""
         flags = 0 if self.checksum is None else END_CHECKSUM
         checksum = self.checksum or 0
         return END_FRAME.pack(
@@ -141,47 +151,93 @@ class End:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Abort:
-    """The rest of a large message will not come (spec section 6.4)."""
+@_signal(Opcode.GAP, RANGE_FRAME)
+class Gap(Signal):
+    """Messages that this receiver will not get, and the reason (spec section 7.2)."""
+
+    stream: int
+    code: int
+    """A number of :class:`gateway.errors.Code`, or one that this version does not know."""
+    first: int
+    """First offset."""
+    last: int
+    """Last offset."""
+
+
+@_signal(Opcode.REPLAY, RANGE_FRAME)
+class Replay(Signal):
+    """Messages that this receiver has not got and that follow from the stream's history (spec section 7.3)."""
+
+    stream: int
+    code: int
+    """Why the messages were not sent when they were published; 0: the receiver asked for them."""
+    first: int
+    """First offset."""
+    last: int
+    """Last offset."""
+
+
+@_signal(Opcode.DONE, RANGE_FRAME)
+class Done(Signal):
+    """Messages that the receiver's program has finished (spec section 7.4)."""
+
+    stream: int
+    code: int
+    """0: the messages are processed; another code: they are not, and are to be delivered again."""
+    first: int
+    """First offset."""
+    last: int
+    """Last offset."""
+
+
+@_signal(Opcode.ABORT, ABORT_FRAME)
+class Abort(Signal):
+    """Notice that the rest of a large message will not come (spec section 6.4)."""
 
     transfer: int
     code: int
-    """Why; a number of :class:`gateway.errors.Code`, or one that this version does not know."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Abort:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, ABORT_FRAME.size)
-        _, _, _, _, transfer, code = ABORT_FRAME.unpack_from(message, frame.start)
-        return cls(transfer, code)
-
-    def write(self) -> bytes:
-        """The whole frame, 16 bytes."""
-        return ABORT_FRAME.pack(ABORT_FRAME.size, Opcode.ABORT, 0, 0, self.transfer, self.code)
+    """The reason: a number of :class:`gateway.errors.Code`, or one that this version does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Are you there, and what time is it (spec section 9)."""
+@_signal(Opcode.RESUME, RESUME_FRAME)
+class Resume(Signal):
+    """Request to continue a large message of which the server has a part from before (spec section 6.5)."""
+
+    transfer: int
+    """The client's number for the message, on this connection."""
+    index: int
+    """The first chunk that is missing."""
+
+
+@_signal(Opcode.CREDIT, CREDIT_FRAME)
+class Credit(Signal):
+    """Messages and bytes that the receiver takes in addition for one of its subscriptions (spec section 7.5)."""
+
+    subscription: int
+    messages: int
+    nbytes: int
+
+
+@_signal(Opcode.CANCEL, CANCEL_FRAME)
+class Cancel(Signal):
+    """Notice that the asker does not want the answer any more (spec section 8.1)."""
+
+    peer: int
+    """From the server the asker's; from the asker 0."""
+    correlation: int
+
+
+@_signal(Opcode.PING, PING_FRAME)
+class Ping(Signal):
+    """Heartbeat: asks the other side for PONG (spec section 9)."""
 
     t0: int
-    """When it left, by the sender's clock: Unix time in ns."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Ping:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, PING_FRAME.size)
-        return cls(PING_FRAME.unpack_from(message, frame.start)[4])
-
-    def write(self) -> bytes:
-        """The whole frame, 16 bytes."""
-        return PING_FRAME.pack(PING_FRAME.size, Opcode.PING, 0, 0, self.t0)
+    """When PING left, by the sender's clock: Unix time in ns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pong:
-    """The answer to PING (spec section 9); all times are Unix times in ns."""
+@_signal(Opcode.PONG, PONG_FRAME)
+class Pong(Signal):
+    """Answer to PING; all times are Unix times in ns (spec section 9)."""
 
     t0: int
     """As received in PING."""
@@ -189,75 +245,3 @@ class Pong:
     """When PING arrived, by the answering side's clock."""
     t2: int
     """When PONG left, by the answering side's clock."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Pong:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, PONG_FRAME.size)
-        _, _, _, _, t0, t1, t2 = PONG_FRAME.unpack_from(message, frame.start)
-        return cls(t0, t1, t2)
-
-    def write(self) -> bytes:
-        """The whole frame, 32 bytes."""
-        return PONG_FRAME.pack(PONG_FRAME.size, Opcode.PONG, 0, 0, self.t0, self.t1, self.t2)
-
-
-@dataclass(frozen=True, slots=True)
-class Resume:
-    """The server has a part of a large message from before: go on behind it (spec section 6.5)."""
-
-    transfer: int
-    """The client's number for it, on this connection."""
-    index: int
-    """The first chunk that is missing."""
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Resume:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, RESUME_FRAME.size)
-        _, _, _, _, transfer, index = RESUME_FRAME.unpack_from(message, frame.start)
-        return cls(transfer, index)
-
-    def write(self) -> bytes:
-        """The whole frame, 16 bytes."""
-        return RESUME_FRAME.pack(RESUME_FRAME.size, Opcode.RESUME, 0, 0, self.transfer, self.index)
-
-
-@dataclass(frozen=True, slots=True)
-class Credit:
-    """The receiver takes so much more for one of its subscriptions (spec section 7.5)."""
-
-    subscription: int
-    messages: int
-    nbytes: int
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Credit:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, CREDIT_FRAME.size)
-        _, _, _, _, subscription, messages, size = CREDIT_FRAME.unpack_from(message, frame.start)
-        return cls(subscription, messages, size)
-
-    def write(self) -> bytes:
-        """The whole frame, 24 bytes."""
-        return CREDIT_FRAME.pack(CREDIT_FRAME.size, Opcode.CREDIT, 0, 0, self.subscription, self.messages, self.nbytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """The asker does not want the answer any more (spec section 8.1)."""
-
-    peer: int
-    """From the server the asker's; from the asker 0."""
-    correlation: int
-
-    @classmethod
-    def parse(cls, message: Buffer, frame: Frame) -> Cancel:
-        """Reads the frame; see the module for errors."""
-        check_table(frame, CANCEL_FRAME.size)
-        _, _, _, _, peer, _, correlation = CANCEL_FRAME.unpack_from(message, frame.start)
-        return cls(peer, correlation)
-
-    def write(self) -> bytes:
-        """The whole frame, 24 bytes."""
-        return CANCEL_FRAME.pack(CANCEL_FRAME.size, Opcode.CANCEL, 0, 0, self.peer, 0, self.correlation)

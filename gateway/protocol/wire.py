@@ -125,8 +125,8 @@ RANGE_FRAME: Final = struct.Struct("<IBBHIIQQ")
 CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
 """frame start, subscription, messages, bytes (spec section 7.5)."""
 
-CANCEL_FRAME: Final = struct.Struct("<IBBHIIQ")
-"""frame start, peer, zero, correlation (spec section 8.1)."""
+CANCEL_FRAME: Final = struct.Struct("<IBBHI4xQ")
+"""frame start, peer, four reserved bytes, correlation (spec section 8.1)."""
 
 PING_FRAME: Final = struct.Struct("<IBBHq")
 """frame start, t0 (spec section 9)."""

@@ -24,7 +24,7 @@ from gateway.protocol.extensions import Extensions, Extent, Identity, Quantizati
 from gateway.protocol.frames import Frame, body_of, iter_frames
 from gateway.protocol.meta import Meta, parse_meta, write_meta
 from gateway.protocol.session_body import fields_of, parse_session, write_session
-from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume
+from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume, Signal
 from gateway.protocol.tensors import TensorSpec, payload_buffers, view_tensors
 from gateway.protocol.transfers import Assembler, ChunkPlan, parse_chunk, write_chunk
 from gateway.protocol.wire import (
@@ -69,19 +69,8 @@ LONG_FIELDS: Final = frozenset(
         "nbytes",
     }
 )
-Signal = Ack | Gap | End | Abort | Ping | Pong | Resume | Replay | Done | Credit | Cancel
 SIGNALS: Final[dict[int, type[Signal]]] = {
-    Opcode.ACK: Ack,
-    Opcode.GAP: Gap,
-    Opcode.END: End,
-    Opcode.ABORT: Abort,
-    Opcode.PING: Ping,
-    Opcode.PONG: Pong,
-    Opcode.RESUME: Resume,
-    Opcode.REPLAY: Replay,
-    Opcode.DONE: Done,
-    Opcode.CREDIT: Credit,
-    Opcode.CANCEL: Cancel,
+    signal.opcode: signal for signal in (Ack, Gap, End, Abort, Ping, Pong, Resume, Replay, Done, Credit, Cancel)
 }
 
 

@@ -18,22 +18,13 @@ from gateway.protocol.messages import Error, GoAway, Notice, SessionMessage, Str
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume, Signal
 from gateway.protocol.tensors import TensorSpec, view_tensors
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
 
-Signal = Ack | Gap | Replay | End | Abort | Resume | Cancel | Ping | Pong
 _SIGNALS: dict[int, type[Signal]] = {
-    Opcode.ACK: Ack,
-    Opcode.GAP: Gap,
-    Opcode.REPLAY: Replay,
-    Opcode.END: End,
-    Opcode.ABORT: Abort,
-    Opcode.PING: Ping,
-    Opcode.PONG: Pong,
-    Opcode.RESUME: Resume,
-    Opcode.CANCEL: Cancel,
+    signal.opcode: signal for signal in (Ack, Gap, Replay, End, Abort, Ping, Pong, Resume, Cancel)
 }
 
 

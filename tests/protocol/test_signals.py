@@ -9,10 +9,8 @@ from hypothesis import strategies as st
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, iter_frames
-from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume
+from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume, Signal
 from gateway.protocol.wire import Opcode
-
-Signal = Ack | Gap | End | Abort | Ping | Pong | Resume | Replay | Done | Credit | Cancel
 
 U32 = st.integers(0, 2**32 - 1)
 U64 = st.integers(0, 2**64 - 1)

@@ -12,13 +12,12 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
+from gateway.protocol.signals import End, Gap, Signal
 from gateway.protocol.transfers import write_chunk
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 
-Signal = Ack | Gap | Replay | End | Abort | Resume | Cancel | Ping | Pong
 Sendable = SessionMessage | Signal
 
 JOIN_BYTES = 256 * 1024

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.outbound.formats import Sendable, Signal
+from gateway.connections.outbound.formats import Sendable
 from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Signal
 from gateway.streams.run import Run, Source
 
 

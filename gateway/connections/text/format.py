@@ -27,7 +27,7 @@ from gateway.protocol.json_text import (
 )
 from gateway.protocol.messages import Error, StreamInfo
 from gateway.protocol.meta import parse_meta
-from gateway.protocol.signals import Abort, Ack, Cancel, End, Gap, Ping, Pong, Replay, Resume
+from gateway.protocol.signals import Ack, Cancel, Gap, Pong, Replay, Signal
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, SUBPROTOCOL_JSON, Buffer, Opcode
 from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -102,7 +102,7 @@ class TextFormat:
                 text = write_session_text(message, timestamp=now)
             case Error():
                 text = write_session_text(self._own_words(message), timestamp=now)
-            case End() | Abort() | Resume() | Ping():
+            case Signal():  # about chunks, or a heartbeat that text does not have
                 return b""
             case _:
                 text = write_session_text(message, timestamp=now)
