@@ -12,12 +12,14 @@ from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress, Report
 from gateway.client.requests.inbox import Inbox
 from gateway.client.requests.reply_stream import ReplyStream
+from gateway.client.requests.requester import RequestOptions
 from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.codec_choice import AUTO
 from gateway.client.sending.content import Headers
 from gateway.client.sending.declaration import SchemaLike
+from gateway.client.sending.publisher import PublishOptions
 from gateway.client.sending.result import TransmissionResult
-from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription
+from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
@@ -32,14 +34,17 @@ class Client:
     """A connection to a gateway, kept up over losses. Made by ``connect``; to be used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:
-        loop = asyncio.get_running_loop()
         self._core = Core(options)
-        publisher = self._core.publisher
-        self._batcher = Batcher(
-            max_pending_bytes=options.max_pending_bytes,
+        self._batcher = self._new_batcher(options.max_pending_bytes)
+
+    def _new_batcher(self, max_pending_bytes: int) -> Batcher:
+        loop = asyncio.get_running_loop()
+        flush = self._core.publisher.flush
+        return Batcher(
+            max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
-            first=lambda: loop.call_soon(publisher.flush),
-            full=publisher.flush,
+            first=lambda: loop.call_soon(flush),
+            full=flush,
         )
 
     async def open(self) -> Self:
@@ -146,9 +151,7 @@ class Client:
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
                 is gone for good.
         """
-        return await self._core.publisher.publish(
-            stream,
-            value,
+        options = PublishOptions(
             kind=kind,
             durability=durability,
             headers=headers,
@@ -160,6 +163,7 @@ class Client:
             schema=schema,
             expires_in_s=expires_in_s,
         )
+        return await self._core.publisher.publish(stream, value, options)
 
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
         """Publish without waiting: the message is copied, and sent with others as soon as the loop runs.
@@ -235,8 +239,7 @@ class Client:
             InvalidArgument: ``buffer_bytes`` or credits below 1; a ``since`` that names nothing.
             ConnectionFailed: the connection is gone for good.
         """
-        return self._core.subscribe(
-            pattern,
+        options = SubscriptionOptions(
             since=since,
             view=view,
             buffer_bytes=buffer_bytes,
@@ -246,6 +249,7 @@ class Client:
             on_gap=on_gap,
             progress=progress,
         )
+        return self._core.subscribe(pattern, options)
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """What the gateway says became of a subscription's messages, by stream: delivered, conflated, dropped …
@@ -295,9 +299,8 @@ class Client:
             RequestTimeout: no reply in time.
             ConnectionFailed: the connection was lost after the request was sent; it may have been done or not.
         """
-        return await self._core.requests.request(
-            address, value, headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s
-        )
+        options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
+        return await self._core.requests.request(address, value, options)
 
     def request_stream(
         self,
@@ -328,15 +331,8 @@ class Client:
         Raises:
             InvalidArgument: ``buffer_bytes`` below 1.
         """
-        return self._core.requests.stream(
-            address,
-            value,
-            headers=headers,
-            codec=codec,
-            timeout_s=timeout_s,
-            expires_in_s=expires_in_s,
-            buffer_bytes=buffer_bytes,
-        )
+        options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
+        return self._core.requests.stream(address, value, options, buffer_bytes)
 
     def inbox(self, *, group: str | None = None, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
         """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.

@@ -9,13 +9,12 @@ import asyncio
 import contextlib
 import enum
 import time
-from collections.abc import Callable
 from dataclasses import replace
 
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.notice_callback import NoticeCallback
-from gateway.client.options import Options, Report
+from gateway.client.options import Options
 from gateway.client.report import Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import Responder
@@ -26,12 +25,10 @@ from gateway.client.session.greeting import open_session
 from gateway.client.session.reconnect import Reconnector
 from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
-from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription
-from gateway.client.subscribing.subscription_position import Gap
+from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.errors import ConnectionFailed, FrysError
-from gateway.protocol.messages import Authenticate, Authenticated, Credits, Error
-from gateway.protocol.views import View
+from gateway.protocol.messages import Authenticate, Authenticated, Error
 
 
 class ClientState(enum.StrEnum):
@@ -142,34 +139,16 @@ class Core:
             self.options = replace(self.options, token=token)  # for the next session
         return answer.expires_s
 
-    def subscribe(
-        self,
-        pattern: str,
-        *,
-        buffer_bytes: int,
-        auto_ack: bool,
-        credits: Credits | None,
-        on_error: Report | None,
-        on_gap: Callable[[Gap], None] | None,
-        progress: StreamProgress | None,
-        since: Start | None = None,
-        view: View | None = None,
-    ) -> Subscription:
+    def subscribe(self, pattern: str, options: SubscriptionOptions) -> Subscription:
         """See :meth:`gateway.client.client.Client.subscribe`."""
         self.outlet.check()
         return Subscription(
             pattern,
+            options,
             intake=self.outlet.intake,
             start=self.subscriptions.start,
             stop=self.subscriptions.stop,
-            buffer_bytes=buffer_bytes,
-            auto_ack=auto_ack,
-            credits=credits,
-            on_error=self.report if on_error is None else on_error,
-            on_gap=on_gap,
-            progress=progress,
-            since=since,
-            view=view,
+            report=self.report,
         )
 
     # What a session tells.

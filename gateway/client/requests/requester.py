@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from gateway.client.messages.feed import Feed
@@ -50,6 +51,16 @@ class AddressSendQueue(SendQueue):
             self._alias.session.send((Cancel(0, job.correlation).write(),))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestOptions:
+    """Keyword arguments of :meth:`gateway.client.client.Client.request`, which explains them."""
+
+    headers: Headers
+    codec: str
+    timeout_s: float | None
+    expires_in_s: float | None
+
+
 class Requester:
     """What a client asks others, over as many sessions as there are."""
 
@@ -60,45 +71,26 @@ class Requester:
         self._correlations = itertools.count(1)
         self._asked: dict[int, PendingRequest] = {}
 
-    async def request(
-        self,
-        address: str,
-        value: object,
-        *,
-        headers: Headers,
-        codec: str,
-        timeout_s: float | None,
-        expires_in_s: float | None,
-    ) -> Message:
+    async def request(self, address: str, value: object, options: RequestOptions) -> Message:
         """See :meth:`gateway.client.client.Client.request`."""
-        question = self._ask(address, value, None, headers=headers, codec=codec, expires_in_s=expires_in_s)
+        question = self._ask(address, value, None, options)
         self._outlet.intake.expect_answer()
         try:
-            reply = await question.job.result(timeout_s, f"the reply of {address}")
+            reply = await question.job.result(options.timeout_s, f"the reply of {address}")
         finally:
             self._outlet.intake.end_answer()
             self._call_off(question)
         assert isinstance(reply, Message)
         return reply
 
-    def stream(
-        self,
-        address: str,
-        value: object,
-        *,
-        headers: Headers,
-        codec: str,
-        timeout_s: float | None,
-        expires_in_s: float | None,
-        buffer_bytes: int,
-    ) -> ReplyStream:
+    def stream(self, address: str, value: object, options: RequestOptions, buffer_bytes: int) -> ReplyStream:
         """See :meth:`gateway.client.client.Client.request_stream`."""
 
         def ask(parts: Feed[Message]) -> PendingRequest:
-            return self._ask(address, value, parts, headers=headers, codec=codec, expires_in_s=expires_in_s)
+            return self._ask(address, value, parts, options)
 
         return ReplyStream(
-            ask, self._call_off, intake=self._outlet.intake, buffer_bytes=buffer_bytes, timeout_s=timeout_s
+            ask, self._call_off, intake=self._outlet.intake, buffer_bytes=buffer_bytes, timeout_s=options.timeout_s
         )
 
     def reply_destination(self, correlation: int) -> PendingRequest | None:
@@ -138,11 +130,9 @@ class Requester:
         address: str,
         value: object,
         parts: Feed[Message] | None,
-        *,
-        headers: Headers,
-        codec: str,
-        expires_in_s: float | None,
+        options: RequestOptions,
     ) -> PendingRequest:
+        expires_in_s = options.expires_in_s
         started_s = time.perf_counter()
         self._outlet.check()
         if expires_in_s is not None and not expires_in_s > 0:
@@ -155,10 +145,10 @@ class Requester:
         extensions = None if expires_in_s is None else Extensions(deadline_ns=now_ns + int(expires_in_s * 1e9))
         job = OutboundMessage(
             Opcode.REQUEST,
-            content_of(value, headers),
+            content_of(value, options.headers),
             now_ns,
             correlation=next(self._correlations),
-            chain=parse_codec(codec),
+            chain=parse_codec(options.codec),
             done=loop.create_future(),
             started_s=started_s,
             extensions=extensions,

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.client.options import Progress
@@ -40,6 +40,22 @@ MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
 """Deadlines further away are mistakes of the unit, and would not fit the wire for ever."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishOptions:
+    """Keyword arguments of :meth:`gateway.client.client.Client.publish`, which explains them."""
+
+    kind: str | None
+    durability: str | None
+    headers: Headers
+    codec: str
+    progress: Progress | None
+    timeout_s: float | None
+    region: object
+    tensor: str | None
+    schema: SchemaLike
+    expires_in_s: float | None
+
+
 class Publisher:
     """What a client publishes, over as many sessions as there are.
 
@@ -58,29 +74,14 @@ class Publisher:
         """Where :meth:`flush` finds what ``publish_nowait`` was given."""
         self._batcher = batcher
 
-    async def publish(
-        self,
-        stream: str,
-        value: object,
-        *,
-        kind: str | None,
-        durability: str | None,
-        headers: Headers,
-        codec: str,
-        progress: Progress | None,
-        timeout_s: float | None,
-        expires_in_s: float | None = None,
-        region: object = None,
-        tensor: str | None = None,
-        schema: SchemaLike = None,
-    ) -> TransmissionResult:
+    async def publish(self, stream: str, value: object, options: PublishOptions) -> TransmissionResult:
         """See :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
         self._outlet.check()
         lane = self._lane(stream)
-        declaration = Declaration(kind_of(kind), schema_of(schema), durability_of(durability))
+        declaration = Declaration(kind_of(options.kind), schema_of(options.schema), durability_of(options.durability))
         self._flush_stream(stream)
-        content, extensions = _laid_out(lane, value, headers, declaration, region, tensor)
+        content, extensions = _laid_out(lane, value, declaration, options)
         now_ns = self._now_ns()
         job = OutboundMessage(
             Opcode.MESSAGE,
@@ -88,9 +89,9 @@ class Publisher:
             now_ns,
             flags=FLAG_ACK,
             declaration=declaration,
-            extensions=_expiring(expires_in_s, now_ns, extensions),
-            chain=parse_codec(codec),
-            progress=progress,
+            extensions=_expiring(options.expires_in_s, now_ns, extensions),
+            chain=parse_codec(options.codec),
+            progress=options.progress,
             done=asyncio.get_running_loop().create_future(),
             started_s=started_s,
         )
@@ -98,7 +99,7 @@ class Publisher:
         intake = self._outlet.intake
         intake.expect_answer()
         try:
-            result = await job.result(timeout_s, f"the acknowledgement of {stream}")
+            result = await job.result(options.timeout_s, f"the acknowledgement of {stream}")
         finally:
             intake.end_answer()
         assert isinstance(result, TransmissionResult)
@@ -238,13 +239,14 @@ def _job_of(parcel: ReadyBatch) -> OutboundMessage:
 
 
 def _laid_out(
-    lane: StreamSendQueue, value: object, headers: Headers, declaration: Declaration, region: object, tensor: str | None
+    lane: StreamSendQueue, value: object, declaration: Declaration, options: PublishOptions
 ) -> tuple[Content, Extensions | None]:
-    if region is None:
+    tensor = options.tensor
+    if options.region is None:
         if tensor is not None:
             raise InvalidArgument(f"tensor={tensor!r} says which tensor region= changes: name the region as well")
-        return content_of(value, headers), None
+        return content_of(value, options.headers), None
     kind, schema, _ = declaration
     shape = lane.shape_of(tensor or "", schema)
-    content, place = patch_of(value, region, tensor, shape, kind, headers)
+    content, place = patch_of(value, options.region, tensor, shape, kind, options.headers)
     return content, Extensions(region=place.extents)

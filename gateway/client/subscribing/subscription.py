@@ -52,6 +52,20 @@ class SubscriptionStats:
     """Wait for the application now."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionOptions:
+    """Keyword arguments of :meth:`gateway.client.client.Client.subscribe`, which explains them."""
+
+    since: Start | None = None
+    view: View | None = None
+    buffer_bytes: int
+    auto_ack: bool = True
+    credits: Credits | None = None
+    on_error: Report | None = None
+    on_gap: Callable[[Gap], None] | None = None
+    progress: StreamProgress | None = None
+
+
 class Subscription:
     """The messages of all streams that match a pattern. Made by ``client.subscribe``.
 
@@ -63,30 +77,34 @@ class Subscription:
     def __init__(
         self,
         pattern: str,
+        options: SubscriptionOptions,
         *,
         intake: ReadFlowControl,
         start: Callable[[Subscription], Awaitable[None]],
         stop: Callable[[Subscription, bool], Awaitable[None]],
-        buffer_bytes: int,
-        auto_ack: bool,
-        credits: Credits | None,
-        on_error: Report,
-        on_gap: Callable[[Gap], None] | None,
-        progress: StreamProgress | None,
-        since: Start | None = None,
-        view: View | None = None,
+        report: Report,
     ) -> None:
+        """Make a subscription that is not started.
+
+        Args:
+            pattern: names of streams.
+            options: what the program asks for.
+            intake: it is told when the program does not keep up.
+            start: sends SUBSCRIBE.
+            stop: sends UNSUBSCRIBE; its second argument is ``keep`` of :meth:`close`.
+            report: for errors that nobody waits for, unless ``options`` names another.
+        """
         self.pattern = compile_pattern(pattern)
-        self.view = view
-        self.standing = SubscriptionPosition(_since_of(since, self.pattern), on_gap)
-        self.feed: Feed[Received] = Feed(buffer_bytes, intake)
-        self.progress = progress
+        self.view = options.view
+        self.standing = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
+        self.feed: Feed[Received] = Feed(options.buffer_bytes, intake)
+        self.progress = options.progress
         self._start = start
         self._stop = stop
-        self._on_error = on_error
+        self._on_error = report if options.on_error is None else options.on_error
         self._records: Iterator[Message] | None = None
-        self.owner = AckScope(CreditGrants(credits))
-        self.auto_ack = auto_ack
+        self.owner = AckScope(CreditGrants(options.credits))
+        self.auto_ack = options.auto_ack
         self._in_hand: AckHandle | RecordAckHandle | None = None
         """Of what the iterator has given out last, if asking for the next says that it is processed."""
         self._started = False

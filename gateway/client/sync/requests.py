@@ -9,8 +9,7 @@ from typing import Self, TypeVar
 
 from gateway.client.messages.message import Message
 from gateway.client.requests import inbox, reply_stream
-from gateway.client.sending.codec_choice import AUTO
-from gateway.client.sending.content import Headers
+from gateway.client.sync.blocking import blocking
 from gateway.client.sync.loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -39,17 +38,11 @@ class Request(Message):
         """Have ``callback`` called, on the client's thread, when nobody wants the answer any more."""
         self._thread.call_soon(lambda: self._source.on_cancel(callback))
 
-    def reply_partial(self, value: object = None, *, headers: Headers = None, codec: str = AUTO) -> None:
-        """Answer in part; see :meth:`gateway.client.requests.inbox.Request.reply_partial`."""
-        self._thread.run(self._source.reply_partial(value, headers=headers, codec=codec))
+    reply_partial = blocking(inbox.Request.reply_partial)
 
-    def reply(self, value: object = None, *, headers: Headers = None, codec: str = AUTO) -> None:
-        """Answer; see :meth:`gateway.client.requests.inbox.Request.reply`."""
-        self._thread.run(self._source.reply(value, headers=headers, codec=codec))
+    reply = blocking(inbox.Request.reply)
 
-    def fail(self, error: str) -> None:
-        """Answer that the request failed."""
-        self._thread.run(self._source.fail(error))
+    fail = blocking(inbox.Request.fail)
 
     async def _wait_cancelled(self, timeout_s: float | None) -> bool:
         try:
@@ -67,13 +60,9 @@ class Inbox:
         self._thread = thread
         self._source = source
 
-    def start(self) -> None:
-        """Let requests in, unless that was done already. ``with`` and iterating do it by themselves."""
-        self._thread.run(self._source.start())
+    start = blocking(inbox.Inbox.start)
 
-    def close(self) -> None:
-        """Take no more requests. May be called twice, and from another thread than that which iterates."""
-        self._thread.run(self._source.close())
+    close = blocking(inbox.Inbox.close)
 
     def __enter__(self) -> Self:
         self.start()

@@ -9,11 +9,12 @@ from types import TracebackType
 from typing import Final, Self
 
 from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle
-from gateway.client.messages.message import Message
+from gateway.client.messages.message import Acknowledged, Message
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription import SubscriptionStats
+from gateway.client.sync.blocking import blocking
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.errors import Code
 from gateway.protocol.messages import Counts
@@ -22,7 +23,25 @@ TAKE: Final = 1024
 """Messages that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
 
 
-class AcknowledgedMessage(Message):
+class _BlockingAcks(Acknowledged):
+    """Blocking twins of :meth:`Acknowledged.ack` and :meth:`Acknowledged.nack`, for a subclass that has the slot."""
+
+    __slots__ = ()
+
+    _thread: LoopThread
+
+    def ack(self) -> None:  # type: ignore[override]  # the blocking twin
+        """Say that it is processed: it will not come again."""
+        if self.receipt is not None:
+            self._thread.call_soon(self.receipt.done)
+
+    def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
+        """Say that it is not processed: it comes again."""
+        if self.receipt is not None:
+            self._thread.call_soon(partial(self.receipt.refuse, code))
+
+
+class AcknowledgedMessage(_BlockingAcks, Message):
     """A message that the program says it is through with; see :class:`gateway.client.Message`."""
 
     __slots__ = ("_thread",)
@@ -32,18 +51,8 @@ class AcknowledgedMessage(Message):
         self.receipt = source.receipt
         self._thread = thread
 
-    def ack(self) -> None:  # type: ignore[override]  # the blocking twin
-        """Say that it is processed: it will not come again."""
-        if self.receipt is not None:
-            self._thread.call_soon(self.receipt.done)
 
-    def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
-        """Say that it is not processed: it comes again."""
-        if self.receipt is not None:
-            self._thread.call_soon(partial(self.receipt.refuse, code))
-
-
-class AcknowledgedBatch(RecordBatch):
+class AcknowledgedBatch(_BlockingAcks, RecordBatch):
     """A record batch that the program says it is through with; see :class:`gateway.client.RecordBatch`."""
 
     __slots__ = ("_thread",)
@@ -53,16 +62,6 @@ class AcknowledgedBatch(RecordBatch):
         self.receipt = source.receipt
         self._thread = thread
 
-    def ack(self) -> None:  # type: ignore[override]  # the blocking twin
-        """Say that it is processed: it will not come again."""
-        if self.receipt is not None:
-            self._thread.call_soon(self.receipt.done)
-
-    def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
-        """Say that it is not processed: it comes again."""
-        if self.receipt is not None:
-            self._thread.call_soon(partial(self.receipt.refuse, code))
-
 
 class Subscription:
     """A subscription to be iterated in a ``for`` loop; see
@@ -71,34 +70,31 @@ class Subscription:
 
     def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
         self._thread = thread
-        self.source = source
+        self._source = source
         self._items: deque[Received] = deque()
         self._records: Iterator[Message] | None = None
         self._in_hand: AckHandle | RecordAckHandle | None = None
 
     @property
+    def source(self) -> subscription.Subscription:
+        """The async subscription."""
+        return self._source
+
+    @property
     def stats(self) -> SubscriptionStats:
         """The counts so far."""
-        return self.source.stats
+        return self._source.stats
 
     @property
     def account(self) -> Mapping[str, Counts]:
         """By stream what became of its messages; see
         :attr:`gateway.client.subscribing.subscription.Subscription.account`.
         """
-        return self.source.account
+        return self._source.account
 
-    def start(self) -> None:
-        """Subscribe, unless that was done already. ``with`` and iterating do it by themselves."""
-        self._thread.run(self.source.start())
+    start = blocking(subscription.Subscription.start)
 
-    def close(self, *, keep: bool = False) -> None:
-        """Unsubscribe. May be called twice, and from another thread than that which iterates.
-
-        Args:
-            keep: see :meth:`gateway.client.Subscription.close`.
-        """
-        self._thread.run(self.source.close(keep=keep))
+    close = blocking(subscription.Subscription.close)
 
     def __enter__(self) -> Self:
         self.start()
@@ -134,7 +130,7 @@ class Subscription:
                 item = (None if self._records is None else next(self._records, None)) or self._next_item()
             except StopIteration:
                 return
-            batch = self.source.as_batch(item)
+            batch = self._source.as_batch(item)
             if batch is None:
                 continue
             yield batch if batch.receipt is None else AcknowledgedBatch(self._thread, batch)
@@ -152,14 +148,14 @@ class Subscription:
         self._settle_in_hand()
         if not self._items:
             alive = self._thread.alive
-            self._items.extend(self._thread.run(self._fetch()) if alive else self.source.feed.rest(TAKE))
+            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.feed.rest(TAKE))
         if not self._items:
             raise StopIteration
         item = self._items.popleft()
-        if self.source.auto_ack:
+        if self._source.auto_ack:
             self._in_hand = item.receipt
         return item
 
     async def _fetch(self) -> list[Received]:
-        await self.source.start()
-        return await self.source.feed.several(TAKE)
+        await self._source.start()
+        return await self._source.feed.several(TAKE)

@@ -8,7 +8,7 @@ import weakref
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.subscribing.stream_sink import StreamSink
-from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import iter_frames
@@ -23,15 +23,11 @@ async def nothing(_: Subscription, keep: bool = False) -> None:
 def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> Subscription:
     return Subscription(
         "wf/*",
+        SubscriptionOptions(buffer_bytes=1000, progress=lambda *size: sizes.append(size)),
         intake=ReadFlowControl(lambda reading: None),
         start=nothing,
         stop=nothing,
-        buffer_bytes=1000,
-        auto_ack=True,
-        credits=None,
-        on_error=errors.append,
-        on_gap=None,
-        progress=lambda *size: sizes.append(size),
+        report=errors.append,
     )
 
 

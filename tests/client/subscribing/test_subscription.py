@@ -11,7 +11,7 @@ from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.messages import Kind
@@ -42,15 +42,11 @@ class Noted:
     def make(self, buffer_bytes: int = 1 << 20) -> Subscription:
         subscription = Subscription(
             "wf/*",
+            SubscriptionOptions(buffer_bytes=buffer_bytes, on_gap=self.gaps.append),
             intake=self.intake,
             start=self.start,
             stop=self.stop,
-            buffer_bytes=buffer_bytes,
-            auto_ack=True,
-            credits=None,
-            on_error=self.errors.append,
-            on_gap=self.gaps.append,
-            progress=None,
+            report=self.errors.append,
         )
         subscription.standing.join()
         return subscription
@@ -320,15 +316,11 @@ def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogC
     noted = Noted()
     subscription = Subscription(
         "wf/*",
+        SubscriptionOptions(buffer_bytes=1 << 20, on_gap=fail),
         intake=ReadFlowControl(lambda reading: None),
         start=noted.start,
         stop=noted.stop,
-        buffer_bytes=1 << 20,
-        auto_ack=True,
-        credits=None,
-        on_error=noted.errors.append,
-        on_gap=fail,
-        progress=None,
+        report=noted.errors.append,
     )
     subscription.standing.join()
     subscription.deliver(message(0))
@@ -341,13 +333,9 @@ def test_a_pattern_that_is_none_is_refused() -> None:
     with pytest.raises(RequestRefused, match="pattern"):
         Subscription(
             "**/x",
+            SubscriptionOptions(buffer_bytes=1),
             intake=ReadFlowControl(lambda reading: None),
             start=Noted().start,
             stop=Noted().stop,
-            buffer_bytes=1,
-            auto_ack=True,
-            credits=None,
-            on_error=print,
-            on_gap=None,
-            progress=None,
+            report=print,
         )

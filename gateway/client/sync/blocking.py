@@ -1,0 +1,67 @@
+"""Blocking methods made from the async ones: the same parameters, defaults and types, and the same documentation."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
+
+from gateway.client.sync.loop_thread import LoopThread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
+B = TypeVar("B")
+
+WORDS: Final = {"async with": "with", "async for": "for", "await ": ""}
+"""What documentation of an async method says otherwise when it blocks."""
+
+
+class Face(Protocol[S_co]):
+    """A blocking object: the thread whose loop it works on, and the async object that does the work there."""
+
+    @property
+    def _thread(self) -> LoopThread: ...
+
+    @property
+    def _source(self) -> S_co: ...
+
+
+def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Face[S], P], T]:
+    """Return a method that runs the async ``method`` of the source on the loop, and waits for its result."""
+
+    @functools.wraps(method)
+    def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._thread.run(method(self._source, *args, **kwargs))
+
+    call.__doc__ = _without_async(method.__doc__)
+    return call
+
+
+def wrapping(
+    method: Callable[Concatenate[S, P], T], twin: Callable[[LoopThread, T], B]
+) -> Callable[Concatenate[Face[S], P], B]:
+    """Return a method that calls the plain ``method`` of the source, and gives the blocking twin of what it returns.
+
+    Args:
+        method: it is called on the caller's thread, so it must not touch the loop.
+        twin: class of the blocking twin.
+    """
+
+    @functools.wraps(method)
+    def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> B:
+        return twin(self._thread, method(self._source, *args, **kwargs))
+
+    call.__doc__ = _without_async(method.__doc__)
+    call.__annotations__ = {**method.__annotations__, "return": twin}
+    call.__dict__["__signature__"] = inspect.signature(method).replace(return_annotation=twin)
+    return call
+
+
+def _without_async(doc: str | None) -> str | None:
+    if doc is not None:
+        for word, instead in WORDS.items():
+            doc = doc.replace(word, instead)
+    return doc
