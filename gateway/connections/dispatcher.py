@@ -97,14 +97,12 @@ class Dispatcher:
         connection = session.connection
         connection.heard = True
         try:
+            advance(Role.CLIENT, connection.state, message.opcode)
             if isinstance(message, Ping):
-                advance(Role.CLIENT, connection.state, Opcode.PING)
                 self._pong(connection, message)
             elif isinstance(message, Cancel):
-                advance(Role.CLIENT, connection.state, Opcode.CANCEL)
                 self._requests.cancel(session, message)
             else:
-                advance(Role.CLIENT, connection.state, message.opcode)
                 self._answer(session, message)
         except ProtocolViolation as violation:
             connection.fail(violation)

@@ -21,10 +21,11 @@ from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, JsonBody
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta
 from gateway.protocol.tensors import Array, TensorSpec, as_wire_array, payload_buffers, view_tensors
-from gateway.protocol.wire import MAX_HEADERS_BYTES, MAX_NAME_BYTES, MAX_NDIM, MAX_TENSORS, Buffer
+from gateway.protocol.wire import MAX_HEADERS_BYTES, MAX_NAME_BYTES, MAX_NDIM, MAX_TENSORS, Buffer, Opcode
 
 DataType = Literal["message", "request", "reply"]
 
+_OPCODES: Final = {"message": Opcode.MESSAGE, "request": Opcode.REQUEST, "reply": Opcode.REPLY}
 _MAX_TIMESTAMP_S: Final = I64_MAX // 10**9
 _SHOWN_CHARS: Final = 40
 
@@ -60,6 +61,11 @@ class JsonMessage:
     view: int | None = None
     """The id of the view that it belongs to; None: of the stream itself."""
     quantized: Quantization | None = None
+
+    @property
+    def opcode(self) -> Opcode:
+        """Opcode of the data frame that means the same."""
+        return _OPCODES[self.message_type]
 
     @property
     def timestamp_ns(self) -> int | None:

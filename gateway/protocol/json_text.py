@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import partial
+from typing import Any, ClassVar, Final
 
 import orjson
 
@@ -34,38 +35,32 @@ _ID_STANDS_FOR: Final = {
 
 @dataclass(frozen=True, slots=True)
 class JsonAck:
-    """``ack``: a publish has its offset (spec section 14). ``request`` is its ``id``, None if it had none."""
+    """``ack``: offset of one published message (spec section 14)."""
+
+    opcode: ClassVar = Opcode.ACK
 
     request: int | None
+    """``id`` of the publish; None if it had none."""
     stream: str
     offset: int
     durability: Durability = Durability.MEMORY
 
 
 @dataclass(frozen=True, slots=True)
-class JsonGap:
-    """``gap``: messages that this receiver will not get (spec sections 7.2 and 14)."""
+class JsonRange:
+    """``gap`` or ``replay``: messages that this receiver will not get or gets from history (spec section 14)."""
 
+    opcode: Opcode
+    """GAP (spec section 7.2) or REPLAY (spec section 7.3)."""
     stream: str
     code: int
     first: int
     last: int
     view: int | None = None
-    """The id of the view that they are of; None: of the stream itself."""
+    """Id of the view that the messages belong to; None: they belong to the stream itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class JsonReplay:
-    """``replay``: messages that follow from history (spec sections 7.3 and 14)."""
-
-    stream: str
-    code: int
-    first: int
-    last: int
-    view: int | None = None
-
-
-TextMessage = SessionMessage | JsonMessage | JsonAck | JsonGap | JsonReplay | Ping | Pong | Cancel
+TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel
 
 
 def parse_text(text: Buffer | str) -> TextMessage:
@@ -114,16 +109,11 @@ def _read_ack(body: JsonBody) -> JsonAck:
     return JsonAck(payload.integer_or_none("request"), payload.text("stream"), payload.integer("offset"), durability)
 
 
-def _read_gap(body: JsonBody) -> JsonGap:
+def _read_range(opcode: Opcode, body: JsonBody) -> JsonRange:
     payload = body.nested("payload")
     first, last = payload.integer("first"), payload.integer("last")
     view = payload.integer_or_none("view", U32_MAX)
-    return JsonGap(payload.text("stream"), payload.integer("code", U32_MAX), first, last, view)
-
-
-def _read_replay(body: JsonBody) -> JsonReplay:
-    gap = _read_gap(body)
-    return JsonReplay(gap.stream, gap.code, gap.first, gap.last, gap.view)
+    return JsonRange(opcode, payload.text("stream"), payload.integer("code", U32_MAX), first, last, view)
 
 
 def _read_ping(body: JsonBody) -> Ping:
@@ -149,8 +139,8 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
     "request": read_request,
     "reply": read_reply,
     "ack": _read_ack,
-    "gap": _read_gap,
-    "replay": _read_replay,
+    "gap": partial(_read_range, Opcode.GAP),
+    "replay": partial(_read_range, Opcode.REPLAY),
     "ping": _read_ping,
     "pong": _read_pong,
     "cancel": _read_cancel,
@@ -178,24 +168,12 @@ def write_ack(ack: JsonAck, *, timestamp: float | None = None) -> bytes:
     return _write("ack", payload, timestamp=timestamp)
 
 
-def write_gap(gap: JsonGap, *, timestamp: float | None = None) -> bytes:
-    """The text that announces messages that will not come."""
-    return _write("gap", _range(gap), timestamp=timestamp)
-
-
-def write_replay(replay: JsonReplay, *, timestamp: float | None = None) -> bytes:
-    """The text that announces messages from history."""
-    return _write("replay", _range(replay), timestamp=timestamp)
-
-
-def _range(of: JsonGap | JsonReplay) -> dict[str, Any]:
-    fields = {"stream": of.stream, "code": of.code, "first": of.first, "last": of.last}
-    return fields if of.view is None else {**fields, "view": of.view}
-
-
-def write_ping(ping: Ping, *, id: int | None = None, timestamp: float | None = None) -> bytes:
-    """The text of a PING."""
-    return _write("ping", {"t0": ping.t0}, id=id, timestamp=timestamp)
+def write_range(messages: JsonRange, *, timestamp: float | None = None) -> bytes:
+    """Return the text that announces messages that will not come, or messages from history."""
+    payload = {"stream": messages.stream, "code": messages.code, "first": messages.first, "last": messages.last}
+    if messages.view is not None:
+        payload["view"] = messages.view
+    return _write(messages.opcode.name.lower(), payload, timestamp=timestamp)
 
 
 def write_pong(pong: Pong, *, timestamp: float | None = None) -> bytes:

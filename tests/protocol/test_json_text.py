@@ -19,15 +19,12 @@ from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.json_message import JsonMessage, write_message
 from gateway.protocol.json_text import (
     JsonAck,
-    JsonGap,
-    JsonReplay,
+    JsonRange,
     TextMessage,
     parse_text,
     write_ack,
-    write_gap,
-    write_ping,
     write_pong,
-    write_replay,
+    write_range,
     write_session_text,
 )
 from gateway.protocol.messages import (
@@ -53,7 +50,7 @@ from gateway.protocol.messages import (
     WelcomeLimits,
 )
 from gateway.protocol.signals import Ping, Pong
-from gateway.protocol.wire import JSON_OPCODES
+from gateway.protocol.wire import JSON_OPCODES, Opcode
 
 SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
 SECTION = SPEC.partition("## 14. The JSON subprotocol")[2].partition("## 15.")[0]
@@ -95,10 +92,10 @@ def test_every_session_message_is_there() -> None:
         (write_ack(JsonAck(4, "a/b", 2**64 - 1)), JsonAck(4, "a/b", 2**64 - 1)),
         (write_ack(JsonAck(None, "a/b", 0), timestamp=1.0), JsonAck(None, "a/b", 0)),
         (write_ack(JsonAck(1, "a/b", 0, Durability.OS)), JsonAck(1, "a/b", 0, Durability.OS)),
-        (write_gap(JsonGap("a/b", 5208, 7, 9)), JsonGap("a/b", 5208, 7, 9)),
-        (write_gap(JsonGap("a/b", 5217, 7, 9, 8)), JsonGap("a/b", 5217, 7, 9, 8)),
-        (write_replay(JsonReplay("a/b", 0, 7, 9, 8)), JsonReplay("a/b", 0, 7, 9, 8)),
-        (write_ping(Ping(-(2**63)), id=1), Ping(-(2**63))),
+        (write_range(JsonRange(Opcode.GAP, "a/b", 5208, 7, 9)), JsonRange(Opcode.GAP, "a/b", 5208, 7, 9)),
+        (write_range(JsonRange(Opcode.GAP, "a/b", 5217, 7, 9, 8)), JsonRange(Opcode.GAP, "a/b", 5217, 7, 9, 8)),
+        (write_range(JsonRange(Opcode.REPLAY, "a/b", 0, 7, 9, 8)), JsonRange(Opcode.REPLAY, "a/b", 0, 7, 9, 8)),
+        (b'{"id":1,"message_type":"ping","payload":{"t0":-9223372036854775808}}', Ping(-(2**63))),
         (write_pong(Pong(1, 2, 2**63 - 1)), Pong(1, 2, 2**63 - 1)),
     ],
     ids=["ack", "ack without id", "ack with durability", "gap", "gap of a view", "replay of a view", "ping", "pong"],
@@ -232,8 +229,8 @@ WHOLE: list[Any] = [write_session_text(message, id=1) for message in MESSAGES] +
     write_message(JsonMessage("request", id=1, stream="agent:x", tensors=(("w", np.zeros(2)),))),
     write_message(JsonMessage("reply", correlation=1, peer=2, failed=True)),
     write_ack(JsonAck(1, "a/b", 2)),
-    write_gap(JsonGap("a/b", 5100, 1, 2)),
-    write_ping(Ping(1)),
+    write_range(JsonRange(Opcode.GAP, "a/b", 5100, 1, 2)),
+    b'{"id":null,"message_type":"ping","payload":{"t0":1}}',
     write_pong(Pong(1, 2, 3)),
 ]
 

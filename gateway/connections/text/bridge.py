@@ -14,18 +14,16 @@ from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.json_message import JsonMessage
-from gateway.protocol.json_text import JsonAck, JsonGap, JsonReplay, parse_text
+from gateway.protocol.json_text import JsonAck, JsonRange, parse_text
 from gateway.protocol.messages import Kind, Open
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import check_address, check_stream_name
 from gateway.protocol.signals import Pong
 from gateway.protocol.state import Role, advance
 from gateway.protocol.tensors import payload_buffers, spec_of
-from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
+from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, FLAG_MORE
 
 logger = logging.getLogger(__name__)
-
-_OPCODES = {"message": Opcode.MESSAGE, "request": Opcode.REQUEST, "reply": Opcode.REPLY}
 
 
 class TextBridge:
@@ -49,17 +47,11 @@ class TextBridge:
         try:
             message = parse_text(text)
             if isinstance(message, JsonMessage):
-                advance(Role.CLIENT, connection.state, _OPCODES[message.message_type])
+                advance(Role.CLIENT, connection.state, message.opcode)
                 form.answering = message.id
                 self._submit(session, form, message)
-            elif isinstance(message, JsonAck):
-                advance(Role.CLIENT, connection.state, Opcode.ACK)
-            elif isinstance(message, JsonGap):
-                advance(Role.CLIENT, connection.state, Opcode.GAP)
-            elif isinstance(message, JsonReplay):
-                advance(Role.CLIENT, connection.state, Opcode.REPLAY)
-            elif isinstance(message, Pong):
-                advance(Role.CLIENT, connection.state, Opcode.PONG)
+            elif isinstance(message, JsonAck | JsonRange | Pong):  # only PONG is for a client to send
+                advance(Role.CLIENT, connection.state, message.opcode)
             else:
                 self._dispatcher.receive_session(session, message)
         except ProtocolViolation as violation:
@@ -94,7 +86,7 @@ class TextBridge:
         submit(
             self._dispatcher,
             session,
-            _OPCODES[message.message_type],
+            message.opcode,
             stream=stream,
             offset=offset,
             flags=flags,

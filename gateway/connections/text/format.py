@@ -16,13 +16,11 @@ from gateway.protocol.frames import iter_frames
 from gateway.protocol.json_message import DataType, JsonMessage, render_batch, render_message, write_message
 from gateway.protocol.json_text import (
     JsonAck,
-    JsonGap,
-    JsonReplay,
+    JsonRange,
     write_ack,
     write_cancel,
-    write_gap,
     write_pong,
-    write_replay,
+    write_range,
     write_session_text,
 )
 from gateway.protocol.messages import Error, StreamInfo
@@ -83,13 +81,10 @@ class TextFormat:
             case Ack():
                 request, stream = self.expected.pop((message.alias, message.sequence), (None, ""))
                 text = write_ack(JsonAck(request, stream, message.offset, message.durability), timestamp=now)
-            case Gap():
+            case Gap() | Replay():
                 stream, view = self._streams.get(message.stream, ("", None))
-                text = write_gap(JsonGap(stream, message.code, message.first, message.last, view), timestamp=now)
-            case Replay():
-                stream, view = self._streams.get(message.stream, ("", None))
-                replay = JsonReplay(stream, message.code, message.first, message.last, view)
-                text = write_replay(replay, timestamp=now)
+                messages = JsonRange(message.opcode, stream, message.code, message.first, message.last, view)
+                text = write_range(messages, timestamp=now)
             case Pong():
                 text = write_pong(message, timestamp=now)
             case Cancel():
@@ -225,7 +220,7 @@ class TextFormat:
             return write_message(reply)
         last = parsed.offset + parsed.count - 1
         view = source.id if isinstance(source, DerivedStream) else None
-        return write_gap(JsonGap(source.name, refusal.code, parsed.offset, last, view))
+        return write_range(JsonRange(Opcode.GAP, source.name, refusal.code, parsed.offset, last, view))
 
     def _check_size(self, payload_bytes: int) -> None:
         """Before a payload is decoded: it may be a thousand times larger than what came."""
