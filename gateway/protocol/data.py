@@ -63,6 +63,31 @@ class DataFrame(NamedTuple):
         """Whether its large message was begun on an earlier connection; only the chunks that are missing come."""
         return self.extensions is not None and self.extensions.resuming
 
+    def encoded(self, encoding: Encoding | None, payload: Buffer) -> DataFrame:
+        """Return the same message with its payload encoded in another way, or plain; the payload is not copied."""
+        return self._replace(encoding=encoding, payload=memoryview(payload))
+
+    def write(self) -> list[Buffer]:
+        """Return the frame as the list of buffers to write, as :func:`write_data` does.
+
+        Of ``flags``, those that name blocks follow from the blocks that are there, so that a frame is changed with
+        ``frame._replace(extensions=None).write()``.
+        """
+        return write_data(
+            self.opcode,
+            stream=self.stream,
+            offset=self.offset,
+            timestamp_ns=self.timestamp_ns,
+            publisher=self.publisher,
+            flags=self.flags,
+            meta=self.meta,
+            count=self.count if self.opcode == _BATCH else None,
+            plan=self.plan,
+            encoding=self.encoding,
+            payload=(self.payload,) if self.payload else (),
+            extensions=self.extensions,
+        )
+
 
 def parse_data(message: memoryview, frame: Frame) -> DataFrame:
     """Cuts a data frame into its blocks; nothing is copied or decoded (spec section 5).

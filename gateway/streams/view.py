@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from gateway.errors import RequestRefused
-from gateway.protocol.data import DataFrame, parse_data, write_data
+from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import decode, decode_into
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import bytes_of, iter_frames
@@ -92,7 +92,7 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
         if len(shown.payload) > limits.chunk_bytes and shown.opcode == Opcode.MESSAGE:
             parts.append(ShownLarge(shown, itemsize))
         else:
-            buffers = _written(shown)
+            buffers = shown.write()
             run = Run(source, shown.offset, shown.count, tuple(buffers), bytes_of(buffers), 0, shown.count)
             parts.append(Shown(run, shown, itemsize))
     _join(source, small, parts)
@@ -147,20 +147,6 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
     )
 
 
-def _written(frame: DataFrame) -> list[Buffer]:
-    return write_data(
-        frame.opcode,
-        stream=frame.stream,
-        publisher=frame.publisher,
-        offset=frame.offset,
-        timestamp_ns=frame.timestamp_ns,
-        meta=frame.meta,
-        count=frame.count if frame.opcode == Opcode.BATCH else None,
-        payload=(frame.payload,),
-        extensions=frame.extensions,
-    )
-
-
 def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
     """Small frames, one after the other, become one run; ``frames`` is empty afterwards."""
     if not frames:
@@ -169,7 +155,7 @@ def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
     last_at = 0
     for frame in frames:
         last_at = len(whole)
-        for buffer in _written(frame):
+        for buffer in frame.write():
             whole += buffer
     count = sum([frame.count for frame in frames])
     run = Run(source, frames[0].offset, count, (bytes(whole),), len(whole), last_at, frames[-1].count)

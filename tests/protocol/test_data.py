@@ -157,6 +157,40 @@ def test_flags_of_a_frame_that_is_written_again() -> None:
     assert read(write_data(Opcode.MESSAGE, **ROUTE, flags=parsed.flags)).flags == FLAG_ACK
 
 
+WRITTEN = [
+    pytest.param(write_data(Opcode.MESSAGE, **ROUTE), id="nothing but a header"),
+    pytest.param(write_data(Opcode.REPLY, **ROUTE, publisher=3, flags=FLAG_FAILED, payload=[b"abc"]), id="reply"),
+    pytest.param(write_data(Opcode.MESSAGE, **ROUTE, meta=bytes(16), encoding=LZ4, payload=[b"abc"]), id="encoded"),
+    pytest.param(write_data(Opcode.BATCH, **ROUTE, meta=bytes(8), count=3, payload=[bytes(24)]), id="batch"),
+    pytest.param(write_data(Opcode.MESSAGE, **ROUTE, meta=bytes(8), plan=PLAN, flags=FLAG_ACK), id="chunked"),
+    pytest.param(write_data(Opcode.REQUEST, **ROUTE, extensions=Extensions(deadline_ns=-5)), id="extended"),
+]
+
+
+@pytest.mark.parametrize("buffers", WRITTEN)
+def test_a_frame_is_written_as_it_was_read(buffers: list[Buffer]) -> None:
+    assert b"".join(read(buffers).write()) == b"".join(buffers)
+
+
+def test_a_frame_with_other_blocks_has_their_flags() -> None:
+    frame = read(write_data(Opcode.MESSAGE, **ROUTE, flags=FLAG_ACK, meta=bytes(8), payload=[b"abc"]))
+
+    with_deadline = read(frame._replace(extensions=Extensions(deadline_ns=9)).write())
+    assert (with_deadline.flags, with_deadline.extensions) == (FLAG_ACK | FLAG_EXTENDED, Extensions(deadline_ns=9))
+    assert read(with_deadline._replace(extensions=None).write()) == frame
+
+
+def test_the_same_message_encoded_in_another_way() -> None:
+    plain = read(write_data(Opcode.BATCH, **ROUTE, flags=FLAG_ACK, meta=bytes(8), count=2, payload=[bytes(24)]))
+    payload = np.frombuffer(b"shorter", np.uint8)
+
+    written = plain.encoded(LZ4, payload.data).write()
+    assert np.shares_memory(np.frombuffer(written[1], np.uint8), payload)
+    encoded = read(written)
+    assert (encoded.flags, encoded.encoding, bytes(encoded.payload)) == (FLAG_ACK | FLAG_ENCODED, LZ4, b"shorter")
+    assert read(encoded.encoded(None, bytes(24)).write()) == plain
+
+
 @pytest.mark.parametrize(
     ("opcode", "arguments"),
     [

@@ -6,7 +6,6 @@ from typing import Final
 
 from gateway.connections.fanout.recode import frame_of
 from gateway.connections.sessions.notices import Author
-from gateway.protocol.data import write_data
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.wire import (
@@ -84,18 +83,7 @@ def _unit_of(run: Run) -> AckUnit:
     deadline_ns = None if frame.extensions is None else frame.extensions.deadline_ns
     if identity is not None or frame.extensions is not None:
         # What the publisher told the gateway is no business of the receivers; who it is lets them know it again.
-        buffers = write_data(
-            frame.opcode,
-            stream=frame.stream,
-            publisher=frame.publisher,
-            offset=frame.offset,
-            timestamp_ns=frame.timestamp_ns,
-            flags=frame.flags,
-            meta=frame.meta,
-            count=frame.count if frame.opcode == Opcode.BATCH else None,
-            encoding=frame.encoding,
-            payload=(frame.payload,),
-            extensions=None if identity is None else Extensions(identity=identity),
-        )
+        told = None if identity is None else Extensions(identity=identity)
+        buffers = frame._replace(extensions=told).write()
         run = Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
     return AckUnit(run, run.first, run.count, nbytes, publisher, deadline_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.connections.fanout.recode import codec_names, frame_of, rewritten
+from gateway.connections.fanout.recode import codec_names, frame_of
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, decode, encode
 from gateway.protocol.frames import bytes_of
@@ -65,7 +65,7 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
     encoded = encode(distant, payload, itemsize, base=base.part(0, len(payload)))
     if encoded is None or len(encoded[1]) >= len(frame.payload):
         return None
-    buffers = rewritten(frame, *encoded)
+    buffers = frame.encoded(*encoded).write()
     delta = Run(run.source, run.first, 1, tuple(buffers), bytes_of(buffers), 0, 1)
     delta.is_delta = True
     return delta

@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from gateway.errors import RequestRefused
 from gateway.protocol.codecs import DELTAS, compressor_of, filter_of, is_compressor
-from gateway.protocol.data import DataFrame, parse_data, write_data
-from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
+from gateway.protocol.data import DataFrame, parse_data
+from gateway.protocol.encoding import PLAIN, Chain, decode, encode
 from gateway.protocol.frames import bytes_of, iter_frames
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.negotiation import PATCH
@@ -44,25 +44,8 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
         if encoded is None:
             return run
         encoding, payload = encoded
-    buffers = rewritten(frame, encoding, payload)
+    buffers = frame.encoded(encoding, payload).write()
     return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
-
-
-def rewritten(frame: DataFrame, encoding: Encoding | None, payload: Buffer) -> list[Buffer]:
-    """The same message with its payload encoded in another way."""
-    return write_data(
-        frame.opcode,
-        stream=frame.stream,
-        publisher=frame.publisher,
-        offset=frame.offset,
-        timestamp_ns=frame.timestamp_ns,
-        flags=frame.flags,
-        meta=frame.meta,
-        count=frame.count if frame.opcode == Opcode.BATCH else None,
-        encoding=encoding,
-        payload=(payload,),
-        extensions=frame.extensions,
-    )
 
 
 def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk:
@@ -111,7 +94,7 @@ def decode_run(run: Run, codecs: frozenset[str]) -> list[Run | Gap]:
             if data.encoding is None or codec_names(data.encoding.ids) <= codecs:
                 written: list[Buffer] = [message[frame.start : frame.start + padded(frame.end - frame.start)]]
             else:
-                written = rewritten(data, None, decode(data.encoding, data.payload))
+                written = data.encoded(None, decode(data.encoding, data.payload)).write()
             decoded.append(b"".join(written))
         except RequestRefused as refusal:
             if decoded:
@@ -155,14 +138,6 @@ def last_record(run: Run) -> Run:
     frame = frame_of(run)
     payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
     record_bytes = parse_meta(frame.meta).payload_bytes
-    record = bytes(payload[len(payload) - record_bytes :])
-    buffers = write_data(
-        Opcode.MESSAGE,
-        stream=frame.stream,
-        publisher=frame.publisher,
-        offset=run.last,
-        timestamp_ns=frame.timestamp_ns,
-        meta=frame.meta,
-        payload=(record,),
-    )
+    record = frame.encoded(None, payload[len(payload) - record_bytes :])
+    buffers = record._replace(opcode=Opcode.MESSAGE, flags=0, offset=run.last, extensions=None).write()
     return Run(run.source, run.last, 1, (b"".join(buffers),), bytes_of(buffers), 0, 1)
