@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint format bench slow-readers lock image clean
+.PHONY: help run test chaos lint format bench slow-readers diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -40,6 +40,9 @@ bench: $(VENV)/test.stamp  ## the benchmarks, against peers in the same run; ARG
 
 slow-readers: $(VENV)/test.stamp  ## readers that do not keep up, of every kind and size: memory and others' latency; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow_readers $(ARGS)
+
+diagrams: $(VENV)/test.stamp  ## draw the diagrams of the session's states in spec/protocol.md from the table in the code
+	$(BIN)/python -m tests.conformance.diagrams
 
 lock: $(BIN)/python  ## write both lock files anew, with the newest versions that pyproject.toml allows
 	$(PIP) install uv==0.13.8

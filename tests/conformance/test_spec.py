@@ -26,6 +26,7 @@ from gateway.protocol.state import SENT_BY, Role
 from gateway.protocol.transfers import Chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
 from gateway.streams.producers import MAX_ABSENT, WINDOW_RANGES
+from tests.conformance.diagrams import diagram, with_diagrams
 from tests.conformance.specification import (
     ROOT,
     SECTIONS,
@@ -213,6 +214,20 @@ def test_parameters_of_filters() -> None:
     for step in FILTERS.values():
         ((first, last),) = ranges[step.name]
         assert (step.parameters[0], step.parameters[-1]) == (int(first), int(last))
+
+
+# --- states -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", Role)
+def test_diagrams_of_the_states_are_those_of_the_code(role: Role) -> None:
+    assert diagram(role) in SECTIONS["3"], "run make diagrams"
+
+
+def test_diagrams_go_where_the_page_has_their_markers() -> None:
+    assert with_diagrams(TEXT) == TEXT
+    with pytest.raises(ValueError, match="states: server"):
+        with_diagrams(TEXT.replace("<!-- states: server -->", ""))
 
 
 # --- layouts ------------------------------------------------------------------------------------------------------
