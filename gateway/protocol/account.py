@@ -12,7 +12,7 @@ from gateway.errors import Code
 from gateway.protocol.messages import Counts, Kind, Since
 
 
-class Step(NamedTuple):
+class Continuation(NamedTuple):
     """What messages were to a subscription."""
 
     skipped: int
@@ -116,7 +116,7 @@ class StreamAccount:
         """REPLAY: the messages ``first .. last`` come from history, or once more."""
         self._replay_first, self._replay_end = first, last + 1
 
-    def messages(self, epoch: int, first: int, count: int) -> Step:
+    def messages(self, epoch: int, first: int, count: int) -> Continuation:
         """Messages ``first .. first + count - 1``, which may overlap what came before."""
         end = first + count
         if self.next is None or epoch != self.epoch:
@@ -126,7 +126,7 @@ class StreamAccount:
             self.delivered += count
             self.replayed += max(0, min(end, self._replay_end) - max(first, self._replay_first))
             self.next = max(self.next, end)
-            return Step(0, 0)
+            return Continuation(0, 0)
         skipped = max(0, first - self.next)
         repeated = min(max(0, self.next - first), count)
         if self.is_state:
@@ -138,7 +138,7 @@ class StreamAccount:
         self.duplicates += repeated
         self.replayed += max(0, min(end, self._replay_end) - fresh)
         self.next = max(self.next, end)
-        return Step(skipped, repeated)
+        return Continuation(skipped, repeated)
 
     def gap(self, epoch: int, code: int, first: int, last: int) -> int:
         """GAP: the messages ``first .. last`` will not come; how many of them are news."""

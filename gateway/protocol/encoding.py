@@ -35,7 +35,7 @@ _MAX_PIECE_BYTES: Final = 0x7E000000
 """What every compressor takes at once (lz4 takes the least). Larger payloads travel in chunks, encoded one by one."""
 
 
-class Step(NamedTuple):
+class CodecStep(NamedTuple):
     """One step of a chain on the wire (spec section 10)."""
 
     id: int
@@ -53,7 +53,7 @@ class Encoding:
     """
 
     decoded_bytes: int
-    steps: tuple[Step, ...]
+    steps: tuple[CodecStep, ...]
 
     @property
     def ids(self) -> frozenset[int]:
@@ -85,11 +85,11 @@ def parse_encoding(buffer: Buffer, at: int = 0) -> Encoding:
 
 
 @lru_cache(maxsize=256)
-def _parse_steps(block: bytes) -> tuple[Step, ...]:
+def _parse_steps(block: bytes) -> tuple[CodecStep, ...]:
     """Remembered, because a connection uses a handful of chains for all its messages."""
     pairs = list(zip(block[::2], block[1::2], strict=True))
     ids = [step_id for step_id, _ in pairs]
-    steps = tuple(Step(*pair) for pair in pairs[: ids.index(NONE.id) if NONE.id in ids else None])
+    steps = tuple(CodecStep(*pair) for pair in pairs[: ids.index(NONE.id) if NONE.id in ids else None])
     for index, step in enumerate(steps):
         if is_compressor(step.id):
             if index != len(steps) - 1:
@@ -105,7 +105,7 @@ def _parse_steps(block: bytes) -> tuple[Step, ...]:
     return steps
 
 
-def _unknown_codec(problem: str, steps: Sequence[Step]) -> RequestRefused:
+def _unknown_codec(problem: str, steps: Sequence[CodecStep]) -> RequestRefused:
     return RequestRefused(Code.UNKNOWN_CODEC, f"codec chain {[tuple(step) for step in steps]}: {problem}")
 
 
@@ -182,13 +182,13 @@ class Chain:
             names.add(SHUFFLE.name)
         return frozenset(names)
 
-    def steps(self, itemsize: int) -> tuple[Step, ...]:
+    def steps(self, itemsize: int) -> tuple[CodecStep, ...]:
         """The chain as the wire names it, for elements of ``itemsize`` bytes; single bytes are not shuffled."""
-        steps = [Step(DELTAS[self.delta].id, self.distance)] if self.delta else []
+        steps = [CodecStep(DELTAS[self.delta].id, self.distance)] if self.delta else []
         if self.shuffle and itemsize in SHUFFLE.parameters:
-            steps.append(Step(SHUFFLE.id, itemsize))
+            steps.append(CodecStep(SHUFFLE.id, itemsize))
         if self.codec != NONE.name:
-            steps.append(Step(self._compressor.id, 0))
+            steps.append(CodecStep(self._compressor.id, 0))
         return tuple(steps)
 
     @property
@@ -296,6 +296,6 @@ def _compressor_of(encoding: Encoding) -> Compressor:
     return compressor_of(steps[-1].id) if steps and is_compressor(steps[-1].id) else NONE
 
 
-def _filter_steps(encoding: Encoding) -> tuple[Step, ...]:
+def _filter_steps(encoding: Encoding) -> tuple[CodecStep, ...]:
     steps = encoding.steps
     return steps[:-1] if steps and is_compressor(steps[-1].id) else steps

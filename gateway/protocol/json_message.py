@@ -27,7 +27,7 @@ DataType = Literal["message", "request", "reply"]
 
 _OPCODES: Final = {"message": Opcode.MESSAGE, "request": Opcode.REQUEST, "reply": Opcode.REPLY}
 _MAX_TIMESTAMP_S: Final = I64_MAX // 10**9
-_SHOWN_CHARS: Final = 40
+_SHOWN_FIELD_CHARS: Final = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,14 +162,14 @@ def _read_tensors(body: JsonBody) -> tuple[tuple[str, Array], ...]:
     for name in names:
         if len(name.encode()) > MAX_NAME_BYTES:
             raise RequestRefused(
-                Code.INVALID_TENSOR, f"tensor name {name[:_SHOWN_CHARS]!r}... exceeds {MAX_NAME_BYTES} bytes"
+                Code.INVALID_TENSOR, f"tensor name {name[:_SHOWN_FIELD_CHARS]!r}... exceeds {MAX_NAME_BYTES} bytes"
             )
     return tuple((name, _read_tensor(name, tensors.nested(name))) for name in names)
 
 
 def _read_tensor(name: str, tensor: JsonBody) -> Array:
     """A read-only array over the decoded data. Sizes are compared before anything is decoded."""
-    dtype = dtype_named(tensor.text("dtype")[:_SHOWN_CHARS])  # no name is as long, and a refusal repeats it
+    dtype = dtype_named(tensor.text("dtype")[:_SHOWN_FIELD_CHARS])  # no name is as long, and a refusal repeats it
     shape = tensor.integers("shape")
     if len(shape) > MAX_NDIM:
         raise RequestRefused(Code.INVALID_TENSOR, f"{len(shape)} dimensions exceed {MAX_NDIM}")

@@ -25,7 +25,7 @@ _SEGMENT = r"[A-Za-z0-9._-]+"
 _STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATTERN = re.compile(rf"(?:(?:{_SEGMENT}|\*)/)+(?:{_SEGMENT}|\*\*?)|\*\*")
-_SHOWN_CHARS = 80
+_SHOWN_NAME_CHARS = 80
 
 
 def check_stream_name(name: str) -> StreamName:
@@ -147,5 +147,5 @@ def _is_client_id(value: str) -> bool:
 
 
 def _invalid(what: str, value: str, rule: str) -> RequestRefused:
-    shown = value if len(value) <= _SHOWN_CHARS else value[:_SHOWN_CHARS] + "..."
+    shown = value if len(value) <= _SHOWN_NAME_CHARS else value[:_SHOWN_NAME_CHARS] + "..."
     return RequestRefused(Code.INVALID_NAME, f"{what} {shown!r} is not {rule}")

@@ -15,7 +15,7 @@ from gateway.admin.metrics import Metrics
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.errors import Code
-from gateway.protocol.encoding import Encoding, Step
+from gateway.protocol.encoding import CodecStep, Encoding
 from gateway.protocol.messages import Kind
 from gateway.streams.large import LargeMessage, StoredChunk
 from tests.admin.files import CHUNK_BYTES, Array, failure_of, loaded, publish, saved
@@ -150,7 +150,7 @@ def spoil(gateway: Gateway, index: int) -> None:
     publish(gateway, "wf/a", {"": LARGE})
     newest = next(iter(gateway.core.streams)).newest
     assert isinstance(newest, LargeMessage)
-    newest.chunks[index] = StoredChunk(Encoding(CHUNK_BYTES, (Step(1, 0),)), b"\0\0\0 no lz4 block")
+    newest.chunks[index] = StoredChunk(Encoding(CHUNK_BYTES, (CodecStep(1, 0),)), b"\0\0\0 no lz4 block")
 
 
 # HTTP.

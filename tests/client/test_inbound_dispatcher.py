@@ -12,7 +12,7 @@ import pytest
 from gateway.client import Client, Subscription, connect
 from gateway.errors import Code
 from gateway.protocol.data import write_data
-from gateway.protocol.encoding import Chain, Encoding, Step, encode
+from gateway.protocol.encoding import Chain, CodecStep, Encoding, encode
 from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
@@ -69,11 +69,11 @@ BROKEN = {
     "corrupt payload": (corrupt(), Code.CORRUPT_PAYLOAD),
     "expands beyond what it declares": (bomb(), Code.CORRUPT_PAYLOAD),
     "codec that was not agreed on": (
-        frame(8, encoding=Encoding(8, (Step(17, 1),)), payload=[bytes(8)]),
+        frame(8, encoding=Encoding(8, (CodecStep(17, 1),)), payload=[bytes(8)]),
         Code.UNKNOWN_CODEC,
     ),
-    "unknown codec": (frame(8, encoding=Encoding(8, (Step(99, 0),)), payload=[bytes(8)]), Code.UNKNOWN_CODEC),
-    "too big": (frame(1 << 40, encoding=Encoding(1 << 40, (Step(2, 0),)), payload=[b"x"]), Code.MESSAGE_TOO_BIG),
+    "unknown codec": (frame(8, encoding=Encoding(8, (CodecStep(99, 0),)), payload=[bytes(8)]), Code.UNKNOWN_CODEC),
+    "too big": (frame(1 << 40, encoding=Encoding(1 << 40, (CodecStep(2, 0),)), payload=[b"x"]), Code.MESSAGE_TOO_BIG),
     "too big in chunks": (frame(1 << 40, plan=ChunkPlan(1, 4096, 1 << 40)), Code.MESSAGE_TOO_BIG),
     "lying plan": (frame(100, plan=ChunkPlan(1, 4096, 101)), Code.SIZE_MISMATCH),
 }

@@ -19,7 +19,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.dtypes import dtype_name, dtype_named
 from gateway.protocol.durability import Durability
-from gateway.protocol.encoding import Encoding, Step, decode
+from gateway.protocol.encoding import CodecStep, Encoding, decode
 from gateway.protocol.extensions import Extensions, Extent, Identity, Quantization
 from gateway.protocol.frames import Frame, body_of, iter_frames
 from gateway.protocol.meta import Meta, parse_meta, write_meta
@@ -306,4 +306,4 @@ def _encoding_of(frame: Description) -> Encoding | None:
     encoding = frame.get("encoding")
     if encoding is None:
         return None
-    return Encoding(int(encoding["decoded_bytes"]), tuple(Step(*step) for step in encoding["steps"]))
+    return Encoding(int(encoding["decoded_bytes"]), tuple(CodecStep(*step) for step in encoding["steps"]))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data, write_data
-from gateway.protocol.encoding import Encoding, Step
+from gateway.protocol.encoding import CodecStep, Encoding
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame, iter_frames
 from gateway.protocol.transfers import ChunkPlan
@@ -31,7 +31,7 @@ from gateway.protocol.wire import (
 from tests.protocol.strategies import EXTENSIONS
 
 ROUTE: dict[str, Any] = {"stream": 7, "offset": 12, "timestamp_ns": 1_770_000_000_000_000_000}
-LZ4 = Encoding(24, (Step(1, 0),))
+LZ4 = Encoding(24, (CodecStep(1, 0),))
 PLAN = ChunkPlan(3, 4096, 5000)
 
 U32 = st.integers(0, 2**32 - 1)

@@ -12,8 +12,8 @@ from gateway.protocol.codecs import DELTAS
 from gateway.protocol.encoding import (
     PLAIN,
     Chain,
+    CodecStep,
     Encoding,
-    Step,
     check_declared_size,
     decode,
     decode_into,
@@ -45,13 +45,15 @@ def parsed_or_code(block: bytes) -> Encoding | int:
 
 @given(
     decoded_bytes=st.integers(0, 2**64 - 1),
-    filters=st.permutations([Step(SHUFFLE, 4), Step(XOR, 1)]).flatmap(
+    filters=st.permutations([CodecStep(SHUFFLE, 4), CodecStep(XOR, 1)]).flatmap(
         lambda both: st.sampled_from([[], both[:1], both])
     ),
-    codec=st.sampled_from([[], [Step(LZ4, 0)], [Step(ZSTD, 0)], [Step(SNAPPY, 0)]]),
+    codec=st.sampled_from([[], [CodecStep(LZ4, 0)], [CodecStep(ZSTD, 0)], [CodecStep(SNAPPY, 0)]]),
     before=st.binary(max_size=9),
 )
-def test_the_block_round_trips(decoded_bytes: int, filters: list[Step], codec: list[Step], before: bytes) -> None:
+def test_the_block_round_trips(
+    decoded_bytes: int, filters: list[CodecStep], codec: list[CodecStep], before: bytes
+) -> None:
     encoding = Encoding(decoded_bytes, (*filters, *codec))
     assert len(encoding.write()) == 16
     assert parse_encoding(memoryview(before + encoding.write() + b"data"), len(before)) == encoding
@@ -59,12 +61,12 @@ def test_the_block_round_trips(decoded_bytes: int, filters: list[Step], codec: l
 
 
 def test_bytes_of_the_block() -> None:
-    block = Encoding(1000, (Step(XOR, 3), Step(SHUFFLE, 8), Step(ZSTD, 0))).write()
+    block = Encoding(1000, (CodecStep(XOR, 3), CodecStep(SHUFFLE, 8), CodecStep(ZSTD, 0))).write()
     assert block == b"\xe8\3\0\0\0\0\0\0" + b"\x11\3" + b"\x10\x08" + b"\2\0" + b"\0\0"
 
 
 def test_what_stands_after_the_end_of_the_chain_is_ignored() -> None:
-    assert parse_encoding(bytes(8) + b"\x01\0\0\0\x63\x63\x63\x63").steps == (Step(LZ4, 0),)
+    assert parse_encoding(bytes(8) + b"\x01\0\0\0\x63\x63\x63\x63").steps == (CodecStep(LZ4, 0),)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +196,13 @@ def test_round_trip(array: Array, chain: Chain, repeat: int) -> None:
 def test_the_chain_is_named_on_the_wire(text: str, steps: list[tuple[int, int]]) -> None:
     encoded = encode(Chain.parse(text), PAYLOAD, RAMP.itemsize, base=bytes(PAYLOAD))
     assert encoded is not None
-    assert encoded[0] == Encoding(RAMP.nbytes, tuple(Step(*step) for step in steps))
+    assert encoded[0] == Encoding(RAMP.nbytes, tuple(CodecStep(*step) for step in steps))
 
 
 def test_single_bytes_are_not_shuffled() -> None:
     encoded = encode(Chain(shuffle=True, codec="lz4"), bytes(1000), 1)
     assert encoded is not None
-    assert encoded[0].steps == (Step(LZ4, 0),)
+    assert encoded[0].steps == (CodecStep(LZ4, 0),)
 
 
 @pytest.mark.parametrize("chain", [PLAIN, Chain(shuffle=True), Chain(delta="xor", distance=1)])
@@ -229,8 +231,8 @@ def test_a_chain_without_steps_gives_the_data_itself() -> None:
     assert decoded_or_code(Encoding(7, ()), PAYLOAD, None) == Code.CORRUPT_PAYLOAD
 
 
-@pytest.mark.parametrize("steps", [(), (Step(SHUFFLE, 8),), (Step(SHUFFLE, 8), Step(LZ4, 0))])
-def test_decode_into_room_of_another_size(steps: tuple[Step, ...]) -> None:
+@pytest.mark.parametrize("steps", [(), (CodecStep(SHUFFLE, 8),), (CodecStep(SHUFFLE, 8), CodecStep(LZ4, 0))])
+def test_decode_into_room_of_another_size(steps: tuple[CodecStep, ...]) -> None:
     for room in (0, len(PAYLOAD) - 1, len(PAYLOAD) + 1):
         with pytest.raises(RequestRefused) as caught:
             decode_into(Encoding(len(PAYLOAD), steps), PAYLOAD, memoryview(bytearray(room)))
@@ -239,10 +241,10 @@ def test_decode_into_room_of_another_size(steps: tuple[Step, ...]) -> None:
 
 STEPS = st.lists(
     st.one_of(
-        st.builds(Step, st.just(SHUFFLE), st.integers(2, 16)),
-        st.builds(Step, st.sampled_from([0, LZ4, ZSTD, SNAPPY]), st.just(0)),
-        st.builds(Step, st.just(XOR), st.integers(1, 255)),
-        st.builds(Step, st.integers(0, 255), st.integers(0, 255)),
+        st.builds(CodecStep, st.just(SHUFFLE), st.integers(2, 16)),
+        st.builds(CodecStep, st.sampled_from([0, LZ4, ZSTD, SNAPPY]), st.just(0)),
+        st.builds(CodecStep, st.just(XOR), st.integers(1, 255)),
+        st.builds(CodecStep, st.integers(0, 255), st.integers(0, 255)),
     ),
     max_size=4,
 )
@@ -255,7 +257,7 @@ STEPS = st.lists(
     base=st.none() | st.binary(max_size=300),
 )
 def test_random_bytes_only_give_documented_errors(
-    decoded_bytes: int, steps: list[Step], data: bytes, base: bytes | None
+    decoded_bytes: int, steps: list[CodecStep], data: bytes, base: bytes | None
 ) -> None:
     encoding = parsed_or_code(Encoding(decoded_bytes, tuple(steps)).write())
     if not isinstance(encoding, Encoding):

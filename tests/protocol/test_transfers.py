@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, PeerError, ProtocolViolation, RequestRefused
-from gateway.protocol.encoding import Encoding, Step
+from gateway.protocol.encoding import CodecStep, Encoding
 from gateway.protocol.frames import Frame, bytes_of, iter_frames
 from gateway.protocol.transfers import (
     Assembler,
@@ -33,7 +33,7 @@ PAYLOADS = st.lists(
 
 
 def lz4_chunk(transfer: int, index: int, data: bytes) -> list[Buffer]:
-    encoding = Encoding(len(data), (Step(1, 0),))
+    encoding = Encoding(len(data), (CodecStep(1, 0),))
     return write_chunk(transfer, index, [lz4.block.compress(data, store_size=False)], encoding)
 
 
@@ -171,7 +171,7 @@ def test_xor_takes_the_same_place_of_its_base() -> None:
     delta = (base ^ payload).tobytes()
     assembler = Assembler(ChunkPlan(1, 4096, 5000))
     for index, data in enumerate((delta[:4096], delta[4096:])):
-        encoding = Encoding(len(data), (Step(17, 1),))
+        encoding = Encoding(len(data), (CodecStep(17, 1),))
         assembler.receive(Chunk(1, index, encoding, memoryview(data)), base=base.data)
     assert assembler.payload() == payload.data
 
@@ -186,7 +186,7 @@ def test_xor_takes_the_same_place_of_its_base() -> None:
         pytest.param(plain_chunk(1, bytes(4095)), id="too short"),
         pytest.param(plain_chunk(1, bytes(4097)), id="too long"),
         pytest.param(plain_chunk(1, b""), id="empty"),
-        pytest.param(Chunk(1, 1, Encoding(2**63, (Step(1, 0),)), memoryview(b"x")), id="declares too much"),
+        pytest.param(Chunk(1, 1, Encoding(2**63, (CodecStep(1, 0),)), memoryview(b"x")), id="declares too much"),
     ],
 )
 def test_broken_transfer(chunk: Chunk) -> None:
@@ -213,7 +213,7 @@ def test_chunk_that_decodes_to_another_size(size: int) -> None:
     data = lz4.block.compress(bytes(size), store_size=False)
     assembler = Assembler(ChunkPlan(1, 4096, 1000))
     with pytest.raises(RequestRefused) as caught:
-        assembler.receive(Chunk(1, 0, Encoding(1000, (Step(1, 0),)), memoryview(data)))
+        assembler.receive(Chunk(1, 0, Encoding(1000, (CodecStep(1, 0),)), memoryview(data)))
     assert caught.value.code == Code.CORRUPT_PAYLOAD
     assert not assembler.complete
 

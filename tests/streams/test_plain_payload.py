@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, RequestRefused
-from gateway.protocol.encoding import Chain, Encoding, Step, encode
+from gateway.protocol.encoding import Chain, CodecStep, Encoding, encode
 from gateway.streams.large import StoredChunk
 from gateway.streams.plain_payload import PlainPayload
 
@@ -61,7 +61,7 @@ def test_several_threads() -> None:
 
 
 def test_what_does_not_decode_is_refused() -> None:
-    payload = PlainPayload(0, (), 100, [StoredChunk(Encoding(100, (Step(1, 0),)), b"\xff" * 50)])
+    payload = PlainPayload(0, (), 100, [StoredChunk(Encoding(100, (CodecStep(1, 0),)), b"\xff" * 50)])
     with pytest.raises(RequestRefused) as refused:
         payload.part(0, 100)
     assert refused.value.code == Code.CORRUPT_PAYLOAD

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.client.decoding.decoding import WAITING_BYTES
 from gateway.errors import Code, RequestRefused
-from gateway.protocol.encoding import Chain, Encoding, Step, encode
+from gateway.protocol.encoding import Chain, CodecStep, Encoding, encode
 from tests.client.decoding_wire import CHUNK_BYTES, Noted, Wire, counting
 
 
@@ -140,7 +140,7 @@ async def test_a_codec_that_was_not_agreed_on_is_refused() -> None:
         wire.frame(noted, 0, 10_000, *snappy)
     assert caught.value.code == Code.UNKNOWN_CODEC
     wire.begin(noted, 1, CHUNK_BYTES)
-    wire.raw_chunk(1, 0, Encoding(CHUNK_BYTES, (Step(18, 1),)), bytes(CHUNK_BYTES))
+    wire.raw_chunk(1, 0, Encoding(CHUNK_BYTES, (CodecStep(18, 1),)), bytes(CHUNK_BYTES))
     wire.end(1, 0)
     await noted.wait(1)
     assert getattr(noted.errors[0], "code", None) == Code.UNKNOWN_CODEC
@@ -151,7 +151,7 @@ async def test_limits_are_checked_before_anything_is_allocated() -> None:
     with pytest.raises(RequestRefused, match="exceeds 1048576"):
         wire.begin(noted, 1, 1 << 40)
     with pytest.raises(RequestRefused, match="exceeds 1048576"):
-        wire.frame(noted, 0, 1 << 40, Encoding(1 << 40, (Step(2, 0),)), b"x")
+        wire.frame(noted, 0, 1 << 40, Encoding(1 << 40, (CodecStep(2, 0),)), b"x")
     wire.begin(noted, 1, CHUNK_BYTES)
     wire.begin(noted, 2, CHUNK_BYTES)
     with pytest.raises(RequestRefused, match="more than 2"):
