@@ -1,4 +1,4 @@
-"""The gateway without its sockets: everything that connections share, put together."""
+"""Core: the gateway without its sockets, everything that connections share put together."""
 
 from __future__ import annotations
 
@@ -45,53 +45,53 @@ from gateway.streams.rules import StreamRules
 
 @dataclass(frozen=True, slots=True)
 class CoreSettings:
-    """What the core can be told.
+    """Settings of the core.
 
     Raises:
-        InvalidArgument: a value that cannot be.
+        InvalidArgument: a value with which the core cannot work.
     """
 
     limits: Limits = field(default_factory=Limits)
-    """What is accepted from clients."""
+    """Bounds on messages and requests of clients."""
     delivery: DeliverySettings = field(default_factory=DeliverySettings)
-    """What is held for receivers that do not keep up."""
+    """Bounds on the memory held for receivers that do not keep up."""
     requests: RequestSettings = field(default_factory=RequestSettings)
-    """What is kept of requests to groups."""
+    """Bounds on the group requests that are kept for another member."""
     consumers: ConsumerSettings = field(default_factory=ConsumerSettings)
-    """How receivers that acknowledge are served."""
+    """Service of receivers that acknowledge."""
     max_connections: int = 50_000
     """Connections at once; one more is closed with ``TOO_MANY_CONNECTIONS``."""
     heartbeat_interval_s: float = 20.0
-    """How often clients ping."""
+    """Time between two pings of a client."""
     hello_timeout_s: float = 10.0
-    """How long a connection may take to say HELLO."""
+    """Time within which a connection must send HELLO."""
     transfer_timeout_s: float = 60.0
-    """How long nothing may come of a large message, whether its connection stands or is lost."""
+    """Time for which nothing may come of a large message, whether its connection stands or is lost."""
     history_total_bytes: int = HISTORY_TOTAL_BYTES
-    """What the histories of all streams may hold together; past it the largest give."""
+    """Bytes that the histories of all streams may hold together; past it the largest are trimmed."""
     rules: StreamRules = field(default_factory=StreamRules)
-    """What is configured for streams."""
+    """Configuration of streams by pattern."""
 
     def __post_init__(self) -> None:
         check_positive(self, "heartbeat_interval_s", "hello_timeout_s", "transfer_timeout_s")
 
 
 class Core:
-    """Takes connections, and what they send, from the server.
+    """Everything that connections share; the server hands connections and their messages to it.
 
     Args:
         settings: limits and times.
         clock: time, and the end of the turn.
         workers: threads for encoding.
         policy: chooses encodings.
-        authorizer: says who may do what.
-        store: keeps the past of streams; their histories in memory if absent.
+        authorizer: authenticates clients.
+        store: keeps the past of streams; absent: their histories are in memory only.
         admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
 
     Attributes:
-        producers: what they have published before.
-        conflated_messages: replaced by newer ones in the outboxes of connections that are gone.
-        dropped_messages: dropped from them.
+        producers: publishes of each producer that have been accepted.
+        conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
+        dropped_messages: messages dropped from these outboxes.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Core:
         )
 
     def connect(self, transport: Transport, form: Format) -> Session:
-        """Take in a connection; what it sends goes to :meth:`receive`."""
+        """Add a connection and return its session, whose messages go to :meth:`receive`."""
         connection = Connection(self.pool.next_peer(), transport, form, self.settings.delivery, self.clock)
         session = Session(connection)
         if self.draining:
@@ -169,7 +169,7 @@ class Core:
         self.dispatcher.receive(session, data)
 
     def disconnect(self, session: Session) -> None:
-        """The transport is gone."""
+        """Remove a connection whose transport is gone."""
         session.connection.detach()
         outbox = session.connection.outbox
         if outbox is not None:
@@ -182,11 +182,11 @@ class Core:
         self.pool.remove(session)
 
     def trim_histories(self) -> Generator[None, None, None]:
-        """Let go of what is too old; to be called about once a second. Yields now and then, for the loop."""
+        """Trim messages that are too old; to be called about once a second. Yields now and then, for the loop."""
         return self.streams.budget.trim(self.clock.time_ns())
 
     def sweep_consumers(self) -> Generator[None, None, None]:
-        """Look at deadlines and time-outs; to be called every ``sweep_interval_s`` of the consumers' settings.
+        """Check deadlines and timeouts; to be called every ``sweep_interval_s`` of the consumers' settings.
 
         Yields now and then, for the loop.
         """
@@ -207,7 +207,7 @@ class Core:
 
     @property
     def drained(self) -> bool:
-        """Whether nothing is under way: no transfer, nothing to be stored or encoded, nothing that a receiver lacks."""
+        """Whether nothing is under way: no transfer, nothing to store or encode, nothing that a receiver lacks."""
         return (
             self.gate.idle
             and self.hub.idle

@@ -1,4 +1,4 @@
-"""Every seam of the gateway's core, on one page. Adapters live above and are wired in ``app.py``."""
+"""Ports: every seam of the gateway's core, on one page. Adapters live above and are wired in ``app.py``."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ T = TypeVar("T")
 class Transport(Protocol):
     """The way out to one peer: a socket, or memory.
 
-    Writing never blocks and never raises; what is written after the peer has gone is dropped. When more than a high
-    water mark is waiting, the transport tells its connection (:meth:`Connection.pause_writing`), and again when it
-    has drained (:meth:`Connection.resume_writing`).
+    Writing never blocks and never raises; bytes for a peer that has gone are dropped. When more than a high water mark
+    is waiting, the transport tells its connection (:meth:`Connection.pause_writing`), and again when it has drained
+    (:meth:`Connection.resume_writing`).
     """
 
     def write(self, data: Buffer) -> None:
         """Send bytes that are framed already. The buffer must not change any more."""
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
-        """Send several buffers one after the other, without joining them."""
+        """Send several buffers one after another, without joining them."""
 
     def ping(self) -> None:
         """Make the peer's transport show a sign of life."""
@@ -42,33 +42,33 @@ class Transport(Protocol):
         """Take nothing from the peer until :meth:`resume_reading`."""
 
     def resume_reading(self) -> None:
-        """Read on."""
+        """Take bytes from the peer again."""
 
     def close(self, code: int, reason: str) -> None:
-        """Send what is waiting, then close with this WebSocket code. May be called twice."""
+        """Send the bytes that wait, then close with this WebSocket code. May be called twice."""
 
     def waiting_bytes(self) -> int:
-        """How much is written and not yet taken by the operating system."""
+        """Return the bytes that were written and not yet taken by the operating system."""
 
 
 class Clock(Protocol):
-    """Time, and the way to do something a little later on the same thread."""
+    """Time, and callbacks that run later on the same thread."""
 
     def time_ns(self) -> int:
-        """Unix time in ns."""
+        """Return Unix time in ns."""
 
     def monotonic_s(self) -> float:
-        """Seconds from some fixed moment."""
+        """Return seconds since some fixed moment."""
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Call back after what is being done now."""
+        """Call back at the end of the present turn."""
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> None:
-        """Call back when ``delay_s`` have passed. Cannot be taken back: the callback sees whether it still matters."""
+        """Call back after ``delay_s``. Cannot be cancelled: the callback checks whether it still matters."""
 
 
 class Workers(Protocol):
-    """Threads for work that would hold up the loop (encoding releases the GIL)."""
+    """Threads for work that would block the loop (encoding releases the GIL)."""
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
         """Run ``work`` in a thread; then call ``done`` with its result or exception on the loop's thread."""
@@ -163,48 +163,45 @@ class StreamStore(PastReader, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A payload, or the first chunk of one, from which a policy learns. Its buffers do not change.
-
-    Attributes:
-        payload: as it came.
-        itemsize: bytes of an element.
-        encoding: how it was encoded; ``None``: it is plain.
-        integers: whether all elements are integers of ``itemsize`` bytes.
-        base: gives the same bytes of the version before, decoded, of a stream of kind ``state``; ``None`` if there is
-            none of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread.
-    """
+    """A payload, or the first chunk of one, from which a policy learns. Its buffers do not change."""
 
     payload: Buffer
+    """Bytes as they came from the publisher."""
     itemsize: int
+    """Bytes of an element."""
     encoding: Encoding | None = None
+    """Encoding of the payload; ``None``: it is plain."""
     integers: bool = False
+    """Whether all elements are integers of ``itemsize`` bytes."""
     base: Callable[[], Buffer] | None = None
+    """Returns the same bytes of the previous version, decoded, for a stream of kind ``state``; ``None`` if there is no
+    version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""
 
 
 class DeliveryPolicy(Protocol):
-    """Decides how the payloads of a stream are encoded for a set of receivers."""
+    """Choice of the encoding of a stream's payloads for a set of receivers."""
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        """The chain for plain payloads of ``stream`` towards receivers that know ``codecs`` (filters included).
+        """Return the chain for plain payloads of ``stream`` to receivers that know ``codecs`` (filters included).
 
         Called for every large enough message: a look-up, no work.
         """
 
     def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        """The chain for deltas to the version before, with distance 1; plain if they do not pay. A look-up, too."""
+        """Return the chain for deltas to the previous version (distance 1); plain if deltas do not pay. A look-up."""
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
-        """Whether the next payload of a stream is to be given to :meth:`observe`; called once for each.
+        """Return whether the next payload of a stream is to be given to :meth:`observe`; called once for each.
 
         Args:
-            based: there is a version before it to compare it with.
+            based: whether there is a previous version to compare the payload with.
         """
 
     def observe(self, stream: Stream, sample: Sample) -> None:
         """Learn from a payload. May keep a reference to its buffers for a while; must return at once."""
 
     def forget(self, stream: Stream) -> None:
-        """There is nothing more of a stream, whose id is not used again."""
+        """Drop everything about a stream that has ended; its id is not used again."""
 
 
 class Grant(Protocol):

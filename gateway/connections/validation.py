@@ -1,4 +1,4 @@
-"""Checks settings when they are made, so that a gateway with one that cannot be is never started."""
+"""Validation of settings when they are made, so that no gateway starts with a value that cannot work."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from gateway.errors import InvalidArgument
 
 
 def check_positive(settings: object, *names: str) -> None:
-    """Whether fields are above 0.
+    """Check that the named fields are above 0.
 
     Raises:
-        InvalidArgument: one is not; says which, and what it is.
+        InvalidArgument: a field is not; the message names it and its value.
     """
     for name in names:
         value = getattr(settings, name)
-        # The other way round, "not a number" would pass.
+        # Written as "not above", because "at most" would let "not a number" pass.
         if not value > 0:
             raise InvalidArgument(f"{name} is {value}: it takes more than 0")

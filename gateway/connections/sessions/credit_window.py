@@ -1,4 +1,4 @@
-"""What a receiver still takes for one of its subscriptions (spec section 7.5)."""
+"""Credit of one subscription: the messages and bytes that its receiver still takes (spec section 7.5)."""
 
 from __future__ import annotations
 
@@ -6,32 +6,36 @@ from typing import Final, Protocol
 
 WINDOW_MESSAGES: Final = 1024
 WINDOW_BYTES: Final = 64 * 1024 * 1024
-"""What may be under way to a subscription that grants nothing itself: what is done with makes room for more."""
+"""Window of a subscription that grants no credit itself: each message that is done makes room for another."""
 
 
 class CreditWaiter(Protocol):
-    """Who is held up by a lack of credit."""
+    """A sender that waits for credit."""
 
     def wake(self) -> None:
-        """There is more."""
+        """Try again: there is more credit."""
 
 
 class CreditWindow:
     """The credit of one subscription, shared by all its streams.
 
-    A record batch counts as one message. Bytes are those of decoded payloads. A message larger than what is left is
-    sent all the same when nothing of the subscription is under way; what it takes too much, later grants make up for.
+    A record batch counts as one message. Bytes are those of decoded payloads. A message larger than the remaining
+    credit is sent if nothing of the subscription is under way; later grants make up for the excess.
+
+    Args:
+        messages: messages that may be sent.
+        nbytes: bytes that may be sent.
+        replenished: whether a message that is done is granted again; otherwise the receiver grants by CREDIT.
 
     Attributes:
-        messages: how many more may be sent.
-        nbytes: how many more bytes; below 0 after a message larger than what was left.
+        messages: messages that may still be sent.
+        nbytes: bytes that may still be sent; below 0 after a message larger than the remaining credit.
         under_way: messages that were sent and not answered by DONE.
     """
 
     __slots__ = ("_replenished", "_waiting", "messages", "nbytes", "under_way")
 
     def __init__(self, messages: int, nbytes: int, *, replenished: bool) -> None:
-        """``replenished``: what is done with is granted again; otherwise the receiver grants it by CREDIT."""
         self.messages = messages
         self.nbytes = nbytes
         self.under_way = 0
@@ -40,21 +44,21 @@ class CreditWindow:
 
     @classmethod
     def window(cls) -> CreditWindow:
-        """The credit of a subscription that named none."""
+        """Return the credit of a subscription that named none."""
         return cls(WINDOW_MESSAGES, WINDOW_BYTES, replenished=True)
 
     def allows(self, nbytes: int) -> bool:
-        """Whether a message with a payload of ``nbytes`` may be sent now."""
+        """Return whether a message with a payload of ``nbytes`` may be sent now."""
         return self.messages > 0 and (nbytes <= self.nbytes or (not self.under_way and self.nbytes > 0))
 
     def take(self, nbytes: int) -> None:
-        """Such a message is sent."""
+        """Count a message with a payload of ``nbytes`` as under way."""
         self.messages -= 1
         self.nbytes -= nbytes
         self.under_way += 1
 
     def settle(self, nbytes: int) -> None:
-        """It is not under way any more."""
+        """Count a message with a payload of ``nbytes`` as not under way any more."""
         self.under_way -= 1
         if self._replenished:
             self.messages += 1
@@ -62,13 +66,13 @@ class CreditWindow:
         self._wake()
 
     def grant(self, messages: int, nbytes: int) -> None:
-        """The receiver takes so much more."""
+        """Add the credit that the receiver has granted."""
         self.messages += messages
         self.nbytes += nbytes
         self._wake()
 
     def wait(self, waiting: CreditWaiter) -> None:
-        """Wake ``waiting`` once when there is more credit, or nothing under way."""
+        """Wake ``waiting`` once, when there is more credit or nothing is under way."""
         self._waiting[waiting] = None
 
     def _wake(self) -> None:

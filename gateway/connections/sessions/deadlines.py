@@ -1,4 +1,4 @@
-"""What has to be done by when. One sweep looks at all of it; nothing has a timer of its own."""
+"""Deadlines of many items, looked at by one sweep, so that no item needs a timer of its own."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 GRAIN_NS = 50_000_000
-"""Deadlines within this of each other may be found passed by the same sweep; never before they have."""
+"""Width of the buckets that deadlines are kept in. No deadline is reported before it has passed."""
 
 
 class Deadlines(Generic[T]):
-    """Items with their deadlines. An item may be there once."""
+    """Items with their deadlines; each item at most once."""
 
     def __init__(self) -> None:
         self._grains: dict[int, dict[T, int]] = {}
@@ -20,11 +20,11 @@ class Deadlines(Generic[T]):
         return sum([len(items) for items in self._grains.values()])
 
     def add(self, item: T, deadline_ns: int) -> None:
-        """Note a deadline, Unix time in ns."""
+        """Add an item with its deadline, Unix time in ns."""
         self._grains.setdefault(deadline_ns // GRAIN_NS, {})[item] = deadline_ns
 
     def discard(self, item: T, deadline_ns: int) -> None:
-        """Forget an item, if it is there with this deadline."""
+        """Remove an item, if it stands here with this deadline."""
         items = self._grains.get(deadline_ns // GRAIN_NS)
         if items is not None:
             items.pop(item, None)
@@ -32,7 +32,7 @@ class Deadlines(Generic[T]):
                 del self._grains[deadline_ns // GRAIN_NS]
 
     def take_due(self, now_ns: int) -> list[T]:
-        """Take out what is past its deadline, the earliest first."""
+        """Remove and return the items that are past their deadlines, the earliest first."""
         last = now_ns // GRAIN_NS
         due: list[tuple[int, T]] = []
         for grain in [grain for grain in self._grains if grain <= last]:

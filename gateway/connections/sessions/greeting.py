@@ -1,4 +1,4 @@
-"""HELLO and WELCOME: how a connection becomes a client's (spec section 3.1)."""
+"""Greeting: HELLO and WELCOME make a connection that of a client (spec section 3.1)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gateway.protocol.negotiation import Capabilities, negotiate
 
 
 class Greeter:
-    """Accepts clients.
+    """Answer to HELLO.
 
     Args:
-        capabilities: what the gateway speaks and accepts.
-        authorizer: says who may come.
-        clock: for WELCOME.
-        heartbeat_interval_s: how often clients ping.
-        pool: where clients are found.
+        capabilities: versions, codecs and limits of the gateway.
+        authorizer: authenticates clients.
+        clock: for the time in WELCOME.
+        heartbeat_interval_s: time between two pings of a client.
+        pool: connections by client.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Greeter:
         """Answer HELLO.
 
         Raises:
-            ProtocolViolation: the client is not taken; the code says why.
+            ProtocolViolation: the client is not accepted; the code says why.
         """
         agreement = negotiate(hello, self._capabilities)
         connection = session.connection
@@ -74,5 +74,5 @@ _codec_sets: dict[frozenset[str], frozenset[str]] = {}
 
 
 def _shared(codecs: frozenset[str]) -> frozenset[str]:
-    """The same object for equal sets: ten thousand connections share a handful (the names are the gateway's own)."""
+    """Return one object for all equal sets: ten thousand connections share a handful."""
     return _codec_sets.setdefault(codecs, codecs)

@@ -1,4 +1,4 @@
-"""Finds connections whose peer is silent (spec section 9). One sweep for all, no timer a connection."""
+"""Heartbeat: finds connections whose peer is silent (spec section 9), by one sweep over all of them."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from gateway.protocol.state import State
 
 SWEEPS_PER_INTERVAL = 2
 PROBE_AFTER_SWEEPS = 2
-"""A peer that was silent for one interval is probed by its transport, so that a person's plain WebSocket stays up."""
+"""After one silent interval the transport probes its peer, so that a plain WebSocket of a person stays open."""
 CLOSE_AFTER_SWEEPS = 5
 """Two and a half intervals (spec section 9)."""
 
 
 class Heartbeat:
-    """Looks at all connections twice an interval.
+    """Sweep over all connections, twice an interval.
 
     Args:
         pool: the connections.
-        interval_s: how often clients ping.
-        hello_timeout_s: how long a connection may take to say HELLO.
+        interval_s: time between two pings of a client.
+        hello_timeout_s: time within which a connection must send HELLO.
     """
 
     def __init__(self, pool: Pool, interval_s: float, hello_timeout_s: float) -> None:
@@ -29,7 +29,7 @@ class Heartbeat:
         self._sweeps_per_heartbeat_sweep = max(1, round(interval_s / SWEEPS_PER_INTERVAL / self.sweep_interval_s))
 
     def sweep(self) -> None:
-        """To be called every :attr:`sweep_interval_s`: closes the silent, probes those that may be gone."""
+        """Close silent connections and probe doubtful ones; to be called every :attr:`sweep_interval_s`."""
         for session in self._pool:
             connection = session.connection
             if connection.state is State.GREETING:

@@ -1,7 +1,8 @@
-"""A connection without a socket: code in the gateway's own process joins through the same door as every client.
+"""Local connection: code in the gateway's own process publishes as a client does, without a socket.
 
-It hands frames of ``frys.v1`` to the core and reads the core's answers from memory, so there is no second way into a
-stream. Publishes only. Knows no event loop: what becomes of a message is told by a callback on the loop's thread.
+A local connection hands frames of ``frys.v1`` to the core and reads the core's answers from memory, so that there is
+no second way into a stream. It publishes only, and knows no event loop: a callback on the loop's thread tells the
+outcome of a message.
 """
 
 from __future__ import annotations
@@ -29,40 +30,40 @@ _FORMAT = BinaryFormat("local", lambda size: b"", answers_pings=False)
 
 
 class GatewayEntry(Protocol):
-    """Where connections come in; the gateway's core."""
+    """Entry of connections into the gateway: its core."""
 
     @property
     def clock(self) -> Clock:
         """Time, and the end of the turn."""
 
     def connect(self, transport: Transport, form: Format) -> Session:
-        """Take in a connection; what it sends goes to :meth:`receive`."""
+        """Add a connection and return its session, whose messages go to :meth:`receive`."""
 
     def receive(self, session: Session, data: Buffer) -> None:
         """Handle one binary message of a connection; ``data`` must not change afterwards."""
 
     def disconnect(self, session: Session) -> None:
-        """The transport is gone."""
+        """Remove a connection whose transport is gone."""
 
 
 class LocalConnection:
-    """A client in the gateway's own process. To be used on the loop's thread, and closed.
+    """A client in the gateway's own process. To be used on the loop's thread, and to be closed.
 
     Args:
         core: the gateway.
-        client_type: what it is.
-        client_id: who it is; the gateway makes one up if it is absent.
+        client_type: type of the client.
+        client_id: id of the client; the gateway makes one up if it is absent.
         token: proof of identity.
-        agent: software, for people.
+        agent: name and version of the software, for people.
 
     Attributes:
-        client_id: as the gateway knows it.
-        peer: its number in the ``publisher`` field of what it publishes.
+        client_id: id by which the gateway knows the client.
+        peer: number of the connection, in the ``publisher`` field of its messages.
         chunk_bytes: size of the chunks of large messages.
-        paused: the gateway takes nothing now; see :meth:`when_ready`.
+        paused: whether the gateway takes nothing at present; see :meth:`when_ready`.
 
     Raises:
-        ConnectionClosed: the gateway does not take it; the code says why.
+        ConnectionClosed: the gateway does not take the connection; the code says why.
     """
 
     def __init__(
@@ -107,15 +108,15 @@ class LocalConnection:
         """Begin a message whose payload comes later, in the layout of spec section 5.1.
 
         Args:
-            stream: its name.
-            specs: its tensors.
-            done: called once with the outcome, maybe before this returns.
-            kind: what the stream is taken to be; ``None``: whatever it is, or ``state`` if it is new.
+            stream: name of the stream.
+            specs: descriptors of the tensors.
+            done: called once with the outcome, perhaps before this method returns.
+            kind: kind that the stream must have; ``None``: any kind, and ``state`` if the stream is new.
             headers: JSON values.
-            durability: what the message is to outlive; ``None``: what the stream has, or is configured to have.
+            durability: durability that the message asks for; ``None``: that of the stream.
 
         Raises:
-            ConnectionClosed: the connection is over.
+            ConnectionClosed: the connection is closed.
             RequestRefused: ``INVALID_NAME``.
             UsageError: tensors or headers that cannot travel.
         """
@@ -147,47 +148,50 @@ class LocalConnection:
         headers: Mapping[str, Any] | None = None,
         durability: Durability | None = None,
     ) -> None:
-        """Publish a whole message; as :meth:`begin`. The payload is copied, so it may change afterwards."""
+        """Publish a message whose payload is complete; otherwise as :meth:`begin`.
+
+        Args:
+            stream: as for :meth:`begin`, like all arguments that are not named here.
+            payload: buffers, copied, so that they may change afterwards.
+        """
         publication = self.begin(stream, specs, done, kind=kind, headers=headers, durability=durability)
         for buffer in payload:
             publication.write(buffer)
         publication.end()
 
     def when_ready(self, callback: Callable[[], object]) -> None:
-        """Call back when the gateway takes more: at once unless it is :attr:`paused`."""
+        """Call back when the gateway takes more: at once unless the connection is :attr:`paused`."""
         if self.paused:
             self._waiting.append(callback)
         else:
             callback()
 
     def close(self) -> None:
-        """Leave; what is not finished is aborted. A second call does nothing."""
+        """Close the connection and abort unfinished messages. A second call does nothing."""
         if self._closed is None:
             self._end(ConnectionClosed(Code.NORMAL, "closed on this side"))
             self._core.disconnect(self._session)
 
-    # What its publications need.
+    # The PublicationTarget of its publications.
 
     def send(self, frames: bytes) -> None:
-        """See :class:`~gateway.connections.sessions.publication.PublicationTarget`; nothing happens once the
-        connection is over.
-        """
+        """Hand frames to the gateway; drop them once the connection is closed."""
         if self._closed is None:
             self._core.receive(self._session, frames)
 
     def time_ns(self) -> int:
-        """See :class:`~gateway.connections.sessions.publication.PublicationTarget`."""
+        """Return the gateway's Unix time in ns."""
         return self._core.clock.time_ns()
 
     def next_transfer(self) -> int:
-        """See :class:`~gateway.connections.sessions.publication.PublicationTarget`."""
+        """Return a number for a large message."""
         self._last_transfer += 1
         return self._last_transfer
 
-    # What its transport brings.
+    # Called by its transport.
 
     def received(self, data: Buffer) -> None:
-        """The gateway's answers; what is none to a publisher is skipped."""
+        """Handle the gateway's answers; skip frames that do not concern a publisher."""
         view = memoryview(data)
         for frame in iter_frames(view):
             if frame.opcode == Opcode.ACK:
@@ -204,22 +208,22 @@ class LocalConnection:
                         pass
 
     def closed_by_gateway(self, code: int, reason: str) -> None:
-        """The gateway has closed the connection."""
+        """Settle all messages: the gateway has closed the connection."""
         if self._closed is None:
             error = self._last_error
             self._end(ConnectionClosed(code, reason if error is None else error.message))
-            # Later, because the gateway may be in the middle of something with this very session.
+            # Later, because the gateway may be handling this very session.
             self._core.clock.call_soon(lambda: self._core.disconnect(self._session))
 
     def resume(self) -> None:
-        """The gateway takes more."""
+        """Call back everyone who waits for the gateway to take more."""
         self.paused = False
         waiting, self._waiting = self._waiting, []
         for callback in waiting:
             callback()
 
     def show_life(self) -> None:
-        """Code in the same process is there, however long its source is silent."""
+        """Answer a probe of the heartbeat: code in the same process is alive, however long it sends nothing."""
         self._session.connection.heard = True
 
     def _greet(self, hello: Hello) -> Welcome:
@@ -254,7 +258,7 @@ class LocalConnection:
 
 
 class _MemoryTransport:
-    """The :class:`~gateway.connections.ports.Transport` of a local connection: it takes everything at once."""
+    """The :class:`~gateway.connections.ports.Transport` of a local connection, which takes everything at once."""
 
     __slots__ = ("_connection",)
 
@@ -262,29 +266,29 @@ class _MemoryTransport:
         self._connection = connection
 
     def write(self, data: Buffer) -> None:
-        """See the port."""
+        """Hand bytes to the connection."""
         self._connection.received(data)
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
-        """See the port."""
+        """Hand buffers to the connection as one message."""
         self._connection.received(b"".join(buffers))
 
     def ping(self) -> None:
-        """See the port."""
+        """Show life at once."""
         self._connection.show_life()
 
     def pause_reading(self) -> None:
-        """See the port."""
+        """Note that the gateway takes nothing for now."""
         self._connection.paused = True
 
     def resume_reading(self) -> None:
-        """See the port."""
+        """Let the connection go on."""
         self._connection.resume()
 
     def close(self, code: int, reason: str) -> None:
-        """See the port."""
+        """Tell the connection that the gateway has closed it."""
         self._connection.closed_by_gateway(code, reason)
 
     def waiting_bytes(self) -> int:
-        """See the port."""
+        """Return 0: memory takes everything at once."""
         return 0

@@ -1,4 +1,4 @@
-"""Tells publishers what became of their messages at a receiver (spec section 7.6)."""
+"""Notices to publishers about the outcome of their messages at a receiver (spec section 7.6)."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from gateway.streams.producers import Window
 
 
 class Author(NamedTuple):
-    """Who published: the connection, and how to find it when it has come back on another."""
+    """Publisher of a message: its connection, and the identity by which a later connection of it is found."""
 
     peer: int = 0
     client_id: ClientId = ClientId("")
     window: Window | None = None
-    """Of a message that was published to a gateway before this one: that of its producer."""
+    """Window of the producer, for a message that was published before this gateway was started."""
 
 
 class Notices:
-    """Collects what is to be told in a turn: one NOTICE for offsets that follow one another.
+    """Notices of one turn of the loop, sent at its end: one NOTICE for offsets that follow one another.
 
     Args:
-        pool: who is there.
+        pool: the connections.
         clock: for the end of the turn.
     """
 
@@ -36,12 +36,12 @@ class Notices:
         self._waiting: list[tuple[Author, Notice]] = []
 
     def author_of(self, peer: int) -> Author:
-        """Who publishes on this connection, which is there."""
+        """Return the author that publishes on the connection with this number."""
         session = self._pool.get(peer)
         return Author(peer, ClientId("") if session is None else session.connection.client_id)
 
     def tell(self, author: Author, notice: Notice) -> None:
-        """Tell a publisher at the end of the turn; one that is gone and has not come back is told nothing."""
+        """Send a notice to its publisher at the end of the turn; drop it if the publisher has no connection then."""
         if not self._waiting:
             self._clock.call_soon(self._flush)
         else:

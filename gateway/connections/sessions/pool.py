@@ -9,7 +9,7 @@ from gateway.ids import ClientId, PeerId
 
 
 class Pool:
-    """Who is there."""
+    """The gateway's connections, with an index by client and one of open inboxes."""
 
     def __init__(self) -> None:
         self._sessions: dict[PeerId, Session] = {}
@@ -24,18 +24,18 @@ class Pool:
         return iter(list(self._sessions.values()))
 
     def next_peer(self) -> PeerId:
-        """A number for a new connection, not used before by another (2**32 connections later it wraps)."""
+        """Return a number for a new connection that no other has had (it wraps after 2**32 connections)."""
         while True:
             self._last_peer = self._last_peer % 0xFFFF_FFFF + 1
             if self._last_peer not in self._sessions:
                 return PeerId(self._last_peer)
 
     def add(self, session: Session) -> None:
-        """Take in a connection."""
+        """Add a connection."""
         self._sessions[session.connection.peer] = session
 
     def remove(self, session: Session) -> None:
-        """Forget a connection."""
+        """Remove a connection; one that is not here is ignored."""
         peer, client_id = session.connection.peer, session.connection.client_id
         self._sessions.pop(peer, None)
         self.close_inbox(session)
@@ -46,24 +46,24 @@ class Pool:
                 del self._by_client[client_id]
 
     def get(self, peer: int) -> Session | None:
-        """The connection with that number."""
+        """Return the session of the connection with that number, if there is one."""
         return self._sessions.get(PeerId(peer))
 
     def introduce(self, session: Session) -> None:
-        """The connection has said whose it is."""
+        """Enter a connection under its client, which HELLO has named."""
         self._by_client.setdefault(session.connection.client_id, {})[session.connection.peer] = None
 
     def newest_of(self, client_id: str) -> Session | None:
-        """Of a client's connections the one that came last."""
+        """Return the session of a client's newest connection, if it has any."""
         peers = self._by_client.get(ClientId(client_id))
         return self._sessions[next(reversed(peers))] if peers else None
 
     def open_inbox(self, session: Session) -> None:
-        """The connection takes the requests to its client from now on."""
+        """Make a connection the one that takes the requests to its client."""
         self._inboxes.setdefault(session.connection.client_id, {})[session.connection.peer] = None
 
     def close_inbox(self, session: Session) -> None:
-        """The connection takes no more requests."""
+        """Give no more requests to a connection."""
         holders = self._inboxes.get(session.connection.client_id)
         if holders is not None:
             holders.pop(session.connection.peer, None)
@@ -71,6 +71,6 @@ class Pool:
                 del self._inboxes[session.connection.client_id]
 
     def inbox_of(self, client_id: str) -> Session | None:
-        """The connection that takes a client's requests: of several, the one that opened its inbox last."""
+        """Return the session that takes a client's requests: of several, the one that opened its inbox last."""
         holders = self._inboxes.get(ClientId(client_id))
         return self._sessions[next(reversed(holders))] if holders else None

@@ -1,6 +1,6 @@
-"""One message on its way into the gateway from its own process, written as the frames that a client would send.
+"""Publication of one message from within the gateway's process, as the frames that a client would send.
 
-Knows the frames of spec sections 5 and 6 and nothing of who takes them.
+It knows the frames of spec sections 5 and 6, and nothing of their receiver.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
 @dataclass(frozen=True, slots=True)
 class PublishReceipt:
-    """A message was published: where it stands now."""
+    """Position of a message that was published."""
 
     stream: StreamName
     kind: Kind
@@ -30,62 +30,57 @@ class PublishReceipt:
 
 
 Outcome = PublishReceipt | RequestRefused | ConnectionClosed
-"""What becomes of a message."""
+"""Outcome of a publication."""
 
 
 class PublicationTarget(Protocol):
-    """What a publication needs of its connection."""
+    """Connection that a publication sends its frames by."""
 
     chunk_bytes: int
-    """Larger payloads go in chunks of this size."""
+    """Size of a chunk; larger payloads go in several."""
 
     def send(self, frames: bytes) -> None:
-        """Hand whole frames to the gateway, which may keep them."""
+        """Hand complete frames to the gateway, which may keep them."""
 
     def time_ns(self) -> int:
-        """Unix time in ns."""
+        """Return Unix time in ns."""
 
     def next_transfer(self) -> int:
-        """A number for a large message."""
+        """Return a number for a large message."""
 
 
+@dataclass(slots=True, eq=False)
 class OpenAlias:
-    """A stream opened for publishing; one message at a time goes through it (spec section 6).
+    """A stream opened for publishing; one message at a time goes through it (spec section 6)."""
 
-    Attributes:
-        number: the alias.
-        info: what the gateway said of the stream; ``None`` before.
-        next_sequence: of the next message.
-        refused: the stream was not opened: the alias is of no use.
-        publication: the message that is under way.
-    """
-
-    __slots__ = ("info", "next_sequence", "number", "publication", "refused")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.next_sequence = 1
-        self.info: StreamInfo | None = None
-        self.refused = False
-        self.publication: Publication | None = None
+    number: int
+    """The alias."""
+    next_sequence: int = 1
+    """Sequence of the next message."""
+    info: StreamInfo | None = None
+    """The gateway's answer to OPEN; ``None`` before it has come."""
+    refused: bool = False
+    """Whether the gateway has refused to open the stream."""
+    publication: Publication | None = None
+    """The message that is under way."""
 
 
 class Publication:
     """A message whose payload comes in pieces.
 
-    A payload above ``chunk_bytes`` goes on chunk by chunk as it comes (spec section 6), a smaller one in one frame when
-    it is whole. No more than one chunk is held here.
+    A payload above ``chunk_bytes`` is sent chunk by chunk as it comes (spec section 6), a smaller one in one frame when
+    it is complete. At most one chunk is held here.
 
     Args:
-        outlet: where the frames go.
-        alias: where the message goes, open or being opened.
-        meta: its meta block.
-        payload_bytes: what the meta block says.
+        target: connection that the frames go to.
+        alias: the stream, open or being opened.
+        meta: meta block of the message.
+        payload_bytes: size of the payload according to the meta block.
         done: called once with the outcome; never after :meth:`abort`.
 
     Attributes:
-        received_bytes: how much of the payload has come.
-        outcome: ``None`` while it is open. A refused message takes no more bytes: whoever has them may stop.
+        received_bytes: bytes of the payload that have come.
+        outcome: ``None`` while the message is open. A refused message takes no more bytes, so its source may stop.
     """
 
     __slots__ = (
@@ -94,9 +89,9 @@ class Publication:
         "_done",
         "_index",
         "_meta",
-        "_outlet",
         "_pieces",
         "_room",
+        "_target",
         "_transfer",
         "outcome",
         "payload_bytes",
@@ -105,22 +100,22 @@ class Publication:
 
     def __init__(
         self,
-        outlet: PublicationTarget,
+        target: PublicationTarget,
         alias: OpenAlias,
         meta: bytes,
         payload_bytes: int,
         done: Callable[[Outcome], object],
     ) -> None:
-        self._outlet = outlet
+        self._target = target
         self._alias = alias
         self._meta = meta
         self._done = done
         self._pieces: list[Buffer] = []
         self._index = 0
         self._checksum = 0
-        chunked = payload_bytes > outlet.chunk_bytes
-        self._room = outlet.chunk_bytes if chunked else payload_bytes
-        self._transfer = outlet.next_transfer() if chunked else 0
+        chunked = payload_bytes > target.chunk_bytes
+        self._room = target.chunk_bytes if chunked else payload_bytes
+        self._transfer = target.next_transfer() if chunked else 0
         self.payload_bytes = payload_bytes
         self.received_bytes = 0
         self.outcome: Outcome | None = None
@@ -129,13 +124,13 @@ class Publication:
     def begin(self) -> None:
         """Send the head of a large message; called once, when OPEN has been sent."""
         if self._transfer and self.outcome is None:
-            self._send_message(ChunkPlan(self._transfer, self._outlet.chunk_bytes, self.payload_bytes))
+            self._send_message(ChunkPlan(self._transfer, self._target.chunk_bytes, self.payload_bytes))
 
     def write(self, data: Buffer) -> None:
         """Take the next bytes of the payload, which must not change until :meth:`end`.
 
         Raises:
-            RequestRefused: ``SIZE_MISMATCH``, more than dtype and shape say; the message is aborted.
+            RequestRefused: ``SIZE_MISMATCH``, more bytes than dtype and shape say; the message is aborted.
         """
         view = memoryview(data).cast("B")
         if self.outcome is None and self.received_bytes + len(view) > self.payload_bytes:
@@ -150,10 +145,10 @@ class Publication:
                 self._send_chunk()
 
     def end(self) -> None:
-        """The payload is whole: the outcome follows, as a rule before this returns.
+        """Complete the payload. The outcome follows, as a rule before this method returns.
 
         Raises:
-            RequestRefused: ``SIZE_MISMATCH``, less than dtype and shape say; the message is aborted.
+            RequestRefused: ``SIZE_MISMATCH``, fewer bytes than dtype and shape say; the message is aborted.
         """
         if self.outcome is not None:
             return
@@ -165,17 +160,17 @@ class Publication:
         if self._pieces:
             self._send_chunk()
         if self.outcome is None:
-            self._outlet.send(End(self._transfer, 0, self._outlet.time_ns(), self._checksum).write())
+            self._target.send(End(self._transfer, 0, self._target.time_ns(), self._checksum).write())
 
     def abort(self, code: int = Code.TRANSFER_ABORTED) -> None:
-        """The rest will not come: whoever has a part of it is told. Nobody is called back."""
+        """Give the message up: receivers that have a part of it are told. ``done`` is not called."""
         if self.outcome is None:
             self._release(RequestRefused(code, f"aborted after {self.received_bytes} of {self.payload_bytes} bytes"))
             if self._transfer:
-                self._outlet.send(Abort(self._transfer, code).write())
+                self._target.send(Abort(self._transfer, code).write())
 
     def settle(self, outcome: Outcome) -> None:
-        """The gateway has answered."""
+        """Record the gateway's answer and call ``done``."""
         if self.outcome is None:
             self._release(outcome)
             self._done(outcome)
@@ -197,14 +192,14 @@ class Publication:
             Opcode.MESSAGE,
             stream=alias.number,
             offset=sequence,
-            timestamp_ns=self._outlet.time_ns(),
+            timestamp_ns=self._target.time_ns(),
             flags=FLAG_ACK,
             meta=self._meta,
             plan=plan,
             payload=payload,
         )
         # The one copy: the gateway keeps what it is given, and the pieces belong to the caller.
-        self._outlet.send(b"".join(frame))
+        self._target.send(b"".join(frame))
 
     def _send_chunk(self) -> None:
         frame = b"".join(write_chunk(self._transfer, self._index, self._pieces))
@@ -212,5 +207,5 @@ class Publication:
             self._checksum = zlib.crc32(piece, self._checksum)
         self._index += 1
         self._pieces = []
-        self._room = self._outlet.chunk_bytes
-        self._outlet.send(frame)
+        self._room = self._target.chunk_bytes
+        self._target.send(frame)

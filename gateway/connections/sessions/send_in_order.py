@@ -1,4 +1,4 @@
-"""Sends what must not pass that which waits in a mailbox: answers and signals go past the outbox otherwise."""
+"""Sending behind the messages that wait in a mailbox; other answers and signals pass the outbox."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gateway.streams.run import Run, Source
 
 
 def send_in_order(connection: Connection, mailbox: PubSubFanout, message: Sendable) -> None:
-    """Send a message to a connection behind all that its mailbox has for it."""
+    """Send a message to a connection behind everything that its mailbox holds."""
     mailbox.when_delivered(lambda: follow(connection, mailbox.source, message))
 
 
 def follow(connection: Connection, source: Source, message: Sendable) -> None:
-    """Send a message behind what waits of a source in the connection's outbox."""
+    """Send a message behind the messages of a source that wait in the connection's outbox."""
     lane = None if connection.outbox is None else connection.outbox.lane_of(source)
     if lane is None or not lane.entries:
         connection.send(message)
