@@ -9,7 +9,6 @@ import numpy as np
 
 from gateway.client.decoding.decoding import Decoding
 from gateway.client.decoding.delta_bases import DeltaBases
-from gateway.client.decoding.in_order import InOrder
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.decoding.partial_transfers import PartialTransfers
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -20,6 +19,7 @@ from gateway.protocol.frames import iter_frames
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Welcome, WelcomeLimits
 from gateway.protocol.meta import write_meta
+from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.signals import Abort, End
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
@@ -44,7 +44,7 @@ WELCOME = Welcome(
 class Noted:
     """A destination that notes what it gets."""
 
-    order: InOrder[Buffer] = field(default_factory=InOrder)
+    order: ReorderBuffer = field(default_factory=ReorderBuffer)
     bases: DeltaBases | None = None
     delivered: list[tuple[int, bytes]] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)

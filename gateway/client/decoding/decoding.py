@@ -13,7 +13,6 @@ from functools import partial
 from typing import Final, Protocol
 
 from gateway.client.decoding.delta_bases import DeltaBase, DeltaBases, base_of
-from gateway.client.decoding.in_order import InOrder
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.decoding.partial_transfers import PartialTransfers
 from gateway.client.decoding.running_checksum import RunningChecksum
@@ -23,6 +22,7 @@ from gateway.protocol.codecs import COMPRESSORS, FILTERS
 from gateway.protocol.encoding import Encoding, decode
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Welcome
+from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import Buffer
@@ -37,7 +37,7 @@ class Destination(Protocol):
     """Where a message goes when it is decoded."""
 
     @property
-    def order(self) -> InOrder[Buffer]:
+    def order(self) -> ReorderBuffer:
         """What its messages wait in when some of them take longer."""
 
     @property
@@ -161,7 +161,7 @@ class Decoding:
         transfer.expected_checksum = end.checksum
         transfer.finished = self._loop.create_future()
         _hold(destination, arrival, transfer.finished)
-        destination.order.add(transfer.finished, lambda work: self._finish(destination, arrival, work))
+        self._finish_in_order(destination, arrival, transfer.finished)
         if not transfer.working:
             self._complete(transfer)
 
@@ -210,7 +210,7 @@ class Decoding:
             work = self._loop.create_task(self._decode_behind(base, encoding, data))
         work.add_done_callback(lambda _: self._wait(-len(data)))
         _hold(destination, arrival, work)
-        destination.order.add(work, lambda work: self._finish(destination, arrival, work))
+        self._finish_in_order(destination, arrival, work)
 
     async def _decode_behind(self, base: DeltaBase, encoding: Encoding, data: Buffer) -> Buffer:
         """Decode a delta when what it refers to is decoded."""
@@ -313,6 +313,10 @@ class Decoding:
         transfer.destination.advanced(transfer.assembler.received_bytes, transfer.arrival.payload_bytes)
 
     # Checks and bounds.
+
+    def _finish_in_order(self, destination: Destination, arrival: InboundFrame, work: asyncio.Future[Buffer]) -> None:
+        slot = destination.order.reserve()
+        work.add_done_callback(lambda work: slot.fill(lambda: self._finish(destination, arrival, work)))
 
     def _finish(self, destination: Destination, arrival: InboundFrame, work: asyncio.Future[Buffer]) -> None:
         try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from gateway.client.decoding.in_order import InOrder
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer
 
 ENDED_EARLY: Final = frozenset(
@@ -52,7 +52,7 @@ class PendingRequest:
     def __init__(self, address: str, job: OutboundMessage, parts: Feed[Message] | None) -> None:
         self.address = address
         self.job = job
-        self.order: InOrder[Buffer] = InOrder()
+        self.order = ReorderBuffer()
         self.over = False
         self.expiry: asyncio.TimerHandle | None = None
         self._parts = parts

@@ -8,7 +8,6 @@ import weakref
 from collections.abc import Callable
 from typing import Final
 
-from gateway.client.decoding.in_order import InOrder
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message import Message
 from gateway.client.requests.inbox import Inbox, Request
@@ -23,6 +22,7 @@ from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, Us
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Subscribe, Unsubscribe
 from gateway.protocol.names import GROUP_SCHEME, check_address, inbox_of
+from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 
@@ -59,7 +59,7 @@ class RequestDestination:
     """Where the REQUEST frames of one session go when they are decoded."""
 
     def __init__(self, answering: Responder, session: Session) -> None:
-        self.order: InOrder[Buffer] = InOrder()
+        self.order = ReorderBuffer()
         self.bases = None
         self._answering = answering
         self._session = session

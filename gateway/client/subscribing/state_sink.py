@@ -91,7 +91,8 @@ class StateSink(StreamSink):
             self._merged(arrival, held, held.patched(tensor, region, payload), payload, region)
             return
         work = asyncio.get_running_loop().run_in_executor(None, held.patched, tensor, region, payload)
-        self.order.hold(work, lambda _: self._finish(work, arrival, held, payload, region))
+        slot = self.order.reserve_next()
+        work.add_done_callback(lambda work: slot.fill(lambda: self._finish(work, arrival, held, payload, region)))
 
     def _finish(
         self, work: asyncio.Future[memoryview], arrival: InboundFrame, held: Version, patch: Buffer, region: Region

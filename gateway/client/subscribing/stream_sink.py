@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 
 from gateway.client.decoding.delta_bases import DeltaBases
-from gateway.client.decoding.in_order import InOrder
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun
@@ -14,6 +13,7 @@ from gateway.client.report import call_back
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.wire import Buffer
 
 Reference = weakref.ref[Subscription]
@@ -28,7 +28,7 @@ class StreamSink:
         self.stream = info.stream
         self.kind: Kind | None = info.kind
         self.epoch = info.epoch or 0
-        self.order: InOrder[Buffer] = InOrder()
+        self.order = ReorderBuffer()
         self.bases: DeltaBases | None = None
         """Of a state: what deltas refer to."""
         self.numbers: set[int] | None = None if info.subscription is None else set()

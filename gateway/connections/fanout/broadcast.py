@@ -8,7 +8,7 @@ from functools import partial
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta import delta_chunk
-from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import codec_names, recode_chunk
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code
@@ -117,7 +117,7 @@ class Broadcast:
 
     Args:
         message: its head has come.
-        lane: of the stream; keeps the order while chunks are encoded.
+        queue: of the stream; keeps the order while chunks are encoded.
         itemsize: bytes of an element, for the codecs.
         publisher_codecs: names of the codecs that its chunks may come encoded by.
 
@@ -125,14 +125,14 @@ class Broadcast:
         parts: the receivers that take chunks; made when the first one has come.
     """
 
-    __slots__ = ("_base", "_held", "_itemsize", "_lane", "message", "parts", "publisher_codecs")
+    __slots__ = ("_base", "_held", "_itemsize", "_queue", "message", "parts", "publisher_codecs")
 
     def __init__(
-        self, message: LargeMessage, lane: EncodeLane, itemsize: int, publisher_codecs: frozenset[str]
+        self, message: LargeMessage, queue: EncodeQueue, itemsize: int, publisher_codecs: frozenset[str]
     ) -> None:
         self.message = message
         self.publisher_codecs = publisher_codecs
-        self._lane = lane
+        self._queue = queue
         self._itemsize = itemsize
         self._base: PlainPayload | None = None
         self._held: dict[Chain, list[StoredChunk]] = {}
@@ -161,11 +161,11 @@ class Broadcast:
             parts = [part for part in self.parts if part.chain == chain]
             held = self._held.setdefault(chain, [])
             encode = _Encoding(message, chain, chunk, index, self._itemsize, parts, self._base, held)
-            as_it_came = chunk.encoding is None if chain == PLAIN else self._lane.backed_up and encode.readable
+            as_it_came = chunk.encoding is None if chain == PLAIN else self._queue.backed_up and encode.readable
             if as_it_came:
-                self._lane.follow(partial(encode.deliver, chunk))
+                self._queue.add_ready(partial(encode.deliver, chunk))
             else:
-                self._lane.submit(encode.work, encode.deliver)
+                self._queue.submit(encode.work, encode.deliver)
 
     def resume(self, connection: Connection, delivery: DeliveryClass) -> None:
         """A receiver that has the beginning goes on behind it, if its class takes chunks as they came."""
@@ -190,7 +190,7 @@ class Broadcast:
                 part.send_end(self.message)
             latecomers(self)
 
-        self._lane.follow(deliver)
+        self._queue.add_ready(deliver)
 
     def abort(self, code: int) -> None:
         """The message will not be completed."""
@@ -199,7 +199,7 @@ class Broadcast:
             for part in self.parts:
                 part.send_abort(self.message, code)
 
-        self._lane.follow(deliver)
+        self._queue.add_ready(deliver)
 
     def leave(self, connection: Connection) -> None:
         """A receiver is gone or has unsubscribed."""

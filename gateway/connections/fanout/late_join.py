@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Sequence
 from functools import partial
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
-from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import chunk_codecs, codecs_of, frame_of, last_record, recode_chunk, recode_run
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import in_one_piece
@@ -28,14 +28,14 @@ class LateJoin:
 
     Args:
         source: the stream or inbox.
-        lane: keeps the order while something is decoded.
+        queue: keeps the order while something is decoded.
     """
 
-    __slots__ = ("_lane", "_source")
+    __slots__ = ("_queue", "_source")
 
-    def __init__(self, source: Source, lane: EncodeLane) -> None:
+    def __init__(self, source: Source, queue: EncodeQueue) -> None:
         self._source = source
-        self._lane = lane
+        self._queue = queue
 
     def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
         """Bring the newest message of a ``state`` stream to a receiver that has come, or once more to one that asks."""
@@ -65,7 +65,7 @@ class LateJoin:
                 delivery.flush()
                 connection.enqueue((result,), again=delivery.got_whole(connection))
 
-        self._lane.submit_next(single, deliver)
+        self._queue.submit(single, deliver, next_in_turn=True)
 
     def send_version(
         self,
@@ -108,7 +108,7 @@ class LateJoin:
                 delivery.leave_out(member, Gap(self._source.id, Code.CORRUPT_PAYLOAD, run.first, run.last))
             delivery.passed(run.last + 1)
 
-        self._lane.submit_next(partial(recode_run, run, frame, PLAIN, 1), deliver)
+        self._queue.submit(partial(recode_run, run, frame, PLAIN, 1), deliver, next_in_turn=True)
 
     def serve(
         self,
@@ -171,7 +171,7 @@ class LateJoin:
                     enqueue(result)
             delivery.passed((message.offset or 0) + 1)
 
-        self._lane.submit_next(decode, deliver)
+        self._queue.submit(decode, deliver, next_in_turn=True)
 
     def send_whole(
         self, message: LargeMessage, delivery: DeliveryClass, members: list[Connection], *, repeated: bool = False
@@ -197,4 +197,4 @@ class LateJoin:
 
         if members:
             delivery.delivered_messages += len(members)
-            self._lane.submit_next(partial(in_one_piece, delivery.format, message), deliver)
+            self._queue.submit(partial(in_one_piece, delivery.format, message), deliver, next_in_turn=True)

@@ -13,7 +13,7 @@ from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
 from gateway.connections.fanout.recode import codec_names
@@ -46,10 +46,10 @@ class PubSubFanout:
         "_flusher",
         "_history",
         "_is_state",
-        "_lane",
         "_latecomers",
         "_newest",
         "_past_deliveries",
+        "_queue",
         "_transcoder",
         "delivered",
         "source",
@@ -64,16 +64,16 @@ class PubSubFanout:
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
         self._history = history
-        self._lane = EncodeLane(workers)
+        self._queue = EncodeQueue(workers)
         self._transcoder = self._new_transcoder(policy)
-        self._latecomers = LateJoin(source, self._lane)
+        self._latecomers = LateJoin(source, self._queue)
         self._classes: dict[tuple[str, frozenset[str]], DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
         self._past_deliveries = 0
         """Of classes that have lost their last member."""
         self._is_state = source.kind is Kind.STATE
         self._newest = source.newest if isinstance(source, Stream) else None
-        """The newest message that has been delivered; a stream's own may still be on its way through the lane."""
+        """The newest message that has been delivered; a stream's own may still be on its way through the queue."""
 
     @property
     def classes(self) -> list[DeliveryClass]:
@@ -88,7 +88,7 @@ class PubSubFanout:
     @property
     def idle(self) -> bool:
         """Whether nothing is being encoded."""
-        return not self._lane.busy
+        return self._queue.idle
 
     @property
     def newest(self) -> Run | LargeMessage | None:
@@ -111,7 +111,7 @@ class PubSubFanout:
         return any(delivery.queue_full for delivery in self._classes.values())
 
     def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
-        return Transcoder(self.source, policy, self._lane)
+        return Transcoder(self.source, policy, self._queue)
 
     # Who receives.
 
@@ -175,7 +175,7 @@ class PubSubFanout:
                 for member in delivery.members:
                     member.leave_out(self.source, gap)
 
-        self._lane.follow(tell)
+        self._queue.add_ready(tell)
 
     def when_delivered(self, callback: Callable[[], object]) -> None:
         """Call back when all that came before is written to the receivers, or waits in their outboxes."""
@@ -185,7 +185,7 @@ class PubSubFanout:
                 delivery.flush()
             callback()
 
-        self._lane.follow(flushed)
+        self._queue.add_ready(flushed)
 
     def lose(self, connection: Connection) -> None:
         """A receiver's connection is lost: as if it had left."""
@@ -204,9 +204,9 @@ class PubSubFanout:
             newest = self._transcoder.latest = run.newest()
         text = self._transcoder.text_format(self._classes.values()) if run.size > THREAD_BYTES else None
         if text is not None:
-            self._lane.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
-        elif self._lane.busy:
-            self._lane.follow(partial(self._add, run, newest))
+            self._queue.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
+        elif not self._queue.idle:
+            self._queue.add_ready(partial(self._add, run, newest))
         else:
             self._add(run, newest)
 
@@ -221,7 +221,7 @@ class PubSubFanout:
         """
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
         chains = self.chains_for(names, frame.payload, itemsize, frame.meta, frame.encoding)
-        if not chains and not (names and self._lane.busy):
+        if not chains and not (names and not self._queue.idle):
             self.deliver(run)
             return
         patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
@@ -260,7 +260,7 @@ class PubSubFanout:
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
         """The head of a large message has come."""
-        self._broadcasts[message.plan.transfer] = Broadcast(message, self._lane, itemsize, publisher_codecs)
+        self._broadcasts[message.plan.transfer] = Broadcast(message, self._queue, itemsize, publisher_codecs)
 
     def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
         """Its next chunk has come."""

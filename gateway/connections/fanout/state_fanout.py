@@ -70,7 +70,7 @@ class StateFanout(PubSubFanout):
 
     def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
         assert isinstance(self.source, Stream)
-        return StateTranscoder(self.source, policy, self._lane)
+        return StateTranscoder(self.source, policy, self._queue)
 
     def _new_class(self, connection: Connection) -> DeliveryClass:
         history = self._history.of(self.source, connection.format, connection.codecs)
@@ -106,7 +106,7 @@ class StateFanout(PubSubFanout):
             for tap in self.taps:
                 tap(run)
 
-        self._lane.follow(deliver)
+        self._queue.add_ready(deliver)
 
     # Large messages.
 

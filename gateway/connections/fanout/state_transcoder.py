@@ -13,7 +13,7 @@ from functools import partial
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta import all_integers, delta_run, payload_of, specs_of
-from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.patch_merger import takes_patches
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.state_class import as_state
@@ -37,8 +37,8 @@ class StateTranscoder(Transcoder):
 
     __slots__ = ("_stream",)
 
-    def __init__(self, stream: Stream, policy: DeliveryPolicy, lane: EncodeLane) -> None:
-        super().__init__(stream, policy, lane)
+    def __init__(self, stream: Stream, policy: DeliveryPolicy, queue: EncodeQueue) -> None:
+        super().__init__(stream, policy, queue)
         self._stream = stream
 
     def chains_for(
@@ -53,7 +53,7 @@ class StateTranscoder(Transcoder):
         """See :class:`~gateway.connections.fanout.transcoder.Transcoder`; with a delta filter where deltas pay."""
         classes = list(classes)
         chains = super().chains_for(classes, names, payload, itemsize, meta, encoding)
-        if _size(payload, encoding) >= RECODE_BYTES and not self._lane.backed_up:
+        if _size(payload, encoding) >= RECODE_BYTES and not self._queue.backed_up:
             for delivery in taking_chunks(classes):
                 delta = self._policy.delta_for(self._stream, delivery.codecs)
                 if delta != PLAIN:
@@ -70,7 +70,7 @@ class StateTranscoder(Transcoder):
         codecs = broadcast.publisher_codecs
         chains = {delivery: self._chain_for_chunks(delivery, codecs) for delivery in taking_chunks(classes)}
         base = self._base_of(specs_of(message.meta)) if message.opcode == Opcode.MESSAGE else None
-        if base is not None and not self._lane.backed_up:
+        if base is not None and not self._queue.backed_up:
             deltas = {each: self._policy.delta_for(self._stream, each.codecs) for each in chains}
             for delivery, delta in deltas.items():
                 if delta != PLAIN:

@@ -12,7 +12,7 @@ from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
-from gateway.connections.fanout.encode_lane import EncodeLane
+from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import NOT_PUBLISHED, recode_run
 from gateway.connections.outbound.formats import Format
 from gateway.connections.ports import DeliveryPolicy, Sample
@@ -39,19 +39,19 @@ class Transcoder:
     Args:
         source: the stream or inbox.
         policy: says what pays; asked for streams only.
-        lane: keeps the order while something is encoded.
+        queue: keeps the order while something is encoded.
 
     Attributes:
         latest: of a state the message that was published last, for what comes next may be encoded against it. It may
-            still be on its way through the lane.
+            still be on its way through the queue.
     """
 
-    __slots__ = ("_lane", "_policy", "_source", "latest")
+    __slots__ = ("_policy", "_queue", "_source", "latest")
 
-    def __init__(self, source: Source, policy: DeliveryPolicy, lane: EncodeLane) -> None:
+    def __init__(self, source: Source, policy: DeliveryPolicy, queue: EncodeQueue) -> None:
         self._source = source
         self._policy = policy
-        self._lane = lane
+        self._queue = queue
         self.latest: Run | LargeMessage | None = None
 
     # What a class gets.
@@ -90,7 +90,7 @@ class Transcoder:
             return None
         if names:
             return None if names <= delivery.codecs else PLAIN
-        if payload_bytes < RECODE_BYTES or self._lane.backed_up or not isinstance(self._source, Stream):
+        if payload_bytes < RECODE_BYTES or self._queue.backed_up or not isinstance(self._source, Stream):
             return None
         chain = self._policy.chain_for(self._source, delivery.codecs)
         return None if chain == PLAIN else chain
@@ -148,14 +148,14 @@ class Transcoder:
 
         decoded_bytes = 0 if frame.encoding is None else frame.encoding.decoded_bytes
         if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
-            self._lane.submit(work, done)
+            self._queue.submit(work, done)
             return
         made: dict[DeliveryClass, Run] | RequestRefused
         try:
             made = work()
         except RequestRefused as refusal:
             made = refusal
-        self._lane.follow(partial(done, made))
+        self._queue.add_ready(partial(done, made))
 
     def _recoding(
         self, run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int

@@ -75,7 +75,7 @@ def test_who_joins_in_the_middle_of_a_large_message_gets_it_whole_and_in_order(c
 
 
 def test_what_follows_a_large_message_waits_until_it_is_decoded_for_a_latecomer() -> None:
-    """The lane is busy with chunks for one class when END comes, and the next message is there already."""
+    """The queue is busy with chunks for one class when END comes, and the next message is there already."""
     world = World(FixedPolicy(LZ4))
     publisher = world.publisher("wf/a", codecs=("zstd",))
     knowing = world.subscriber("wf/a", "knowing", ("zstd",))

@@ -72,7 +72,7 @@ def test_who_joins_while_a_message_is_decoded_gets_what_it_can_decode() -> None:
     assert payloads(late) in ([BIG], [])
 
 
-def test_who_joins_while_the_lane_is_busy_gets_what_it_can_decode() -> None:
+def test_who_joins_while_the_queue_is_busy_gets_what_it_can_decode() -> None:
     world = World()
     publisher = world.publisher("wf/a", "wf/b")
     other = world.subscriber("wf/a", "other", ("lz4",))

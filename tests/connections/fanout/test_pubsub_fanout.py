@@ -105,8 +105,8 @@ def test_the_newest_message_never_comes_after_one_that_is_newer() -> None:
     assert late.read().offsets in ([0, 1], [1])
 
 
-def test_what_waits_in_the_lane_does_not_pass_the_newest_message() -> None:
-    """A late joiner comes while the lane is busy with a message that follows the newest one."""
+def test_what_waits_in_the_queue_does_not_pass_the_newest_message() -> None:
+    """A late joiner comes while the queue is busy with a message that follows the newest one."""
     world = World()
     publisher = world.publisher("wf/a", kind=Kind.STATE)
     plain = world.subscriber("wf/a", "plain")

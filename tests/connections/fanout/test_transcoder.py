@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.fanout.encode_lane import MAX_WAITING
+from gateway.connections.fanout.encode_queue import MAX_WAITING
 from gateway.connections.fanout.transcoder import RECODE_BYTES, THREAD_BYTES
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain

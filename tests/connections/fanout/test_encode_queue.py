@@ -1,4 +1,4 @@
-"""EncodeLane: first in, first out, whatever the threads do."""
+"""EncodeQueue: first in, first out, whatever the threads do."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.fanout.encode_lane import MAX_WAITING, EncodeLane
+from gateway.connections.fanout.encode_queue import MAX_WAITING, EncodeQueue
 from tests.connections.memory import StepWorkers
 
 
@@ -16,14 +16,14 @@ from tests.connections.memory import StepWorkers
 )
 def test_order_is_kept_whatever_finishes_first(forms: list[str], order: list[int]) -> None:
     workers = StepWorkers()
-    lane = EncodeLane(workers)
+    queue = EncodeQueue(workers)
     delivered: list[int] = []
     for number, form in enumerate(forms):
         if form == "follow":
-            lane.follow(lambda number=number: delivered.append(number))  # type: ignore[misc]
+            queue.add_ready(lambda number=number: delivered.append(number))  # type: ignore[misc]
         else:
             work = (lambda: 1 // 0) if form == "fail" else (lambda: 1)
-            lane.submit(work, lambda _, number=number: delivered.append(number))  # type: ignore[misc]
+            queue.submit(work, lambda _, number=number: delivered.append(number))  # type: ignore[misc]
     for index in order:
         if index < len(workers):
             workers.step(index)
@@ -31,36 +31,36 @@ def test_order_is_kept_whatever_finishes_first(forms: list[str], order: list[int
     while len(workers):
         workers.step(-1)
     assert delivered == list(range(len(forms)))
-    assert not lane.busy
+    assert queue.idle
 
 
 def test_what_follows_nothing_is_delivered_at_once() -> None:
-    lane = EncodeLane(StepWorkers())
+    queue = EncodeQueue(StepWorkers())
     delivered: list[str] = []
-    lane.follow(lambda: delivered.append("now"))
+    queue.add_ready(lambda: delivered.append("now"))
     assert delivered == ["now"]
-    assert not lane.busy
+    assert queue.idle
 
 
 def test_an_exception_is_a_result() -> None:
     workers = StepWorkers()
     results: list[object] = []
-    EncodeLane(workers).submit(lambda: 1 // 0, results.append)
+    EncodeQueue(workers).submit(lambda: 1 // 0, results.append)
     workers.step()
     assert isinstance(results[0], ZeroDivisionError)
 
 
 def test_what_a_delivery_submits_next_comes_before_what_waits() -> None:
     workers = StepWorkers()
-    lane = EncodeLane(workers)
+    queue = EncodeQueue(workers)
     delivered: list[str] = []
 
     def first(_: object) -> None:
         delivered.append("first")
-        lane.submit_next(lambda: None, lambda _: delivered.append("next"))
+        queue.submit(lambda: None, lambda _: delivered.append("next"), next_in_turn=True)
 
-    lane.submit(lambda: None, first)
-    lane.follow(lambda: delivered.append("last"))
+    queue.submit(lambda: None, first)
+    queue.add_ready(lambda: delivered.append("last"))
     workers.step()
     assert delivered == ["first"]
     workers.step()
@@ -69,10 +69,10 @@ def test_what_a_delivery_submits_next_comes_before_what_waits() -> None:
 
 def test_what_is_submitted_next_comes_before_what_is_still_being_encoded() -> None:
     workers = StepWorkers()
-    lane = EncodeLane(workers)
+    queue = EncodeQueue(workers)
     delivered: list[str] = []
-    lane.submit(lambda: None, lambda _: delivered.append("newer"))
-    lane.submit_next(lambda: None, lambda _: delivered.append("older"))
+    queue.submit(lambda: None, lambda _: delivered.append("newer"))
+    queue.submit(lambda: None, lambda _: delivered.append("older"), next_in_turn=True)
     workers.step(0)
     assert delivered == []
     workers.step(0)
@@ -81,39 +81,39 @@ def test_what_is_submitted_next_comes_before_what_is_still_being_encoded() -> No
 
 def test_a_delivery_that_publishes_queues_up_behind_itself() -> None:
     workers = StepWorkers()
-    lane = EncodeLane(workers)
+    queue = EncodeQueue(workers)
     delivered: list[str] = []
 
     def deliver(_: object) -> None:
-        lane.follow(lambda: delivered.append("second"))
+        queue.add_ready(lambda: delivered.append("second"))
         delivered.append("first")
 
-    lane.submit(lambda: None, deliver)
+    queue.submit(lambda: None, deliver)
     workers.step()
     assert delivered == ["first", "second"]
 
 
-def test_a_delivery_that_fails_does_not_stop_the_lane() -> None:
+def test_a_delivery_that_fails_does_not_stop_the_queue() -> None:
     workers = StepWorkers()
-    lane = EncodeLane(workers)
+    queue = EncodeQueue(workers)
     delivered: list[str] = []
 
     def fail(_: object) -> None:
         raise OSError("a bug")
 
-    lane.submit(lambda: None, fail)
+    queue.submit(lambda: None, fail)
     with pytest.raises(OSError, match="a bug"):
         workers.step()
-    lane.follow(lambda: delivered.append("goes on"))
+    queue.add_ready(lambda: delivered.append("goes on"))
     assert delivered == ["goes on"]
 
 
-def test_a_lane_in_which_much_waits_says_so() -> None:
+def test_a_queue_in_which_much_waits_says_so() -> None:
     workers = StepWorkers()
-    lane = EncodeLane(workers)
+    queue = EncodeQueue(workers)
     for _ in range(MAX_WAITING):
-        assert not lane.backed_up
-        lane.submit(lambda: None, lambda _: None)
-    assert lane.backed_up
+        assert not queue.backed_up
+        queue.submit(lambda: None, lambda _: None)
+    assert queue.backed_up
     workers.step(0)
-    assert not lane.backed_up
+    assert not queue.backed_up

@@ -1,0 +1,76 @@
+"""Reorder buffer: finishes pieces of work in the order in which they came, although some take longer than others.
+
+The gateway keeps a stream in order with it while messages are encoded in threads, the SDK while they are decoded.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+
+class Slot:
+    """Place in a :class:`ReorderBuffer`, reserved for work that is not done yet."""
+
+    __slots__ = ("_buffer", "finish")
+
+    def __init__(self, buffer: ReorderBuffer, finish: Callable[[], object] | None = None) -> None:
+        self._buffer = buffer
+        self.finish = finish
+
+    def fill(self, finish: Callable[[], object]) -> None:
+        """Call ``finish`` as soon as everything before this slot is finished; to be called once."""
+        self.finish = finish
+        self._buffer.advance()
+
+
+class ReorderBuffer:
+    """First-in, first-out queue of callbacks, in which a slot may be reserved before its callback is known."""
+
+    __slots__ = ("_finishing", "_slots")
+
+    def __init__(self) -> None:
+        self._slots: deque[Slot] = deque()
+        self._finishing = False
+
+    @property
+    def idle(self) -> bool:
+        """Whether the buffer is empty, so that work that is done may be finished without it."""
+        return not self._slots
+
+    def add_ready(self, finish: Callable[[], object]) -> None:
+        """Call ``finish`` behind everything that came before: at once if the buffer is empty."""
+        if self._slots:
+            self._slots.append(Slot(self, finish))
+        else:
+            finish()
+
+    def reserve(self) -> Slot:
+        """Return a slot for work that takes longer; everything behind the slot waits until it is filled."""
+        slot = Slot(self)
+        self._slots.append(slot)
+        return slot
+
+    def reserve_next(self) -> Slot:
+        """Return a slot before everything that waits, right behind the callback that is running now, if one is."""
+        slot = Slot(self)
+        self._slots.insert(int(self._finishing), slot)
+        return slot
+
+    def advance(self) -> None:
+        """Finish the first slots, as many as are filled; called by :meth:`Slot.fill`."""
+        if self._finishing:
+            return
+        slots = self._slots
+        self._finishing = True
+        try:
+            while slots and (finish := slots[0].finish) is not None:
+                # The slot stays the first meanwhile, so that whatever its callback adds queues up behind it.
+                finish()
+                slots.popleft()
+        except BaseException:
+            slots.popleft()
+            self._finishing = False
+            self.advance()  # An error goes to the caller; what is behind it does not wait for another call.
+            raise
+        self._finishing = False
