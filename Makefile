@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 .DEFAULT_GOAL := help
-.PHONY: help run test chaos lint format bench slow-readers diagrams lock image clean
+.PHONY: help run test coverage chaos lint format bench slow-readers diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -21,6 +21,13 @@ run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents th
 
 test: lint  ## install what the tests need, then run the linters, the type checker and all tests; ARGS="-k name" for some
 	$(BIN)/python -m pytest $(ARGS)
+
+coverage: lint  ## `make test`, measured: lines and branches that the tests run, fails below the floor of a package
+	rm -f .coverage .coverage.*
+	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+		$(BIN)/python -m pytest -p tests.coverage_contexts
+	$(BIN)/coverage combine --quiet
+	$(BIN)/python -m tests.coverage_report
 
 chaos: $(VENV)/test.stamp  ## kill the gateway 1,000 times at random moments: nothing acknowledged is lost; CHAOS_ROUNDS, CHAOS_SEED
 	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-1000} $(BIN)/python -m pytest -s tests/integration/test_acknowledged.py $(ARGS)
@@ -53,7 +60,7 @@ image:  ## the container image frys-gateway
 	docker build --tag frys-gateway .
 
 clean:  ## remove .venv and everything that tools left behind
-	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps ensurepip in a package of its own; without it the interpreter's pip fills the environment.

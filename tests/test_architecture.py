@@ -8,10 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-SOURCES = sorted((ROOT / "gateway").rglob("*.py"))
-PACKAGES = [path for path in SOURCES if path.name == "__init__.py"]
-MODULES = [path for path in SOURCES if path.name != "__init__.py"]
+from tests.layout import MODULES, PACKAGES, ROOT, SOURCES, mirror_of, relative
 
 MAX_LINES = 400
 """Past this a file usually holds two responsibilities."""
@@ -33,17 +30,6 @@ WITHOUT_TESTS = {
 
 REGISTRY_HOST = re.compile(rb"(pypi|pythonhosted|hosted|npmjs|crates)\.(org|com|io)", re.IGNORECASE)
 MACHINE_PATH = re.compile(rb"(?<![\w.*-])/(work|root|farm|home/\w+)/")
-
-
-def relative(path: Path) -> str:
-    """The path as the repository knows it; names the parameters of the tests below."""
-    return path.relative_to(ROOT).as_posix()
-
-
-def mirror_of(path: Path) -> Path:
-    """Where the tests of a module of ``gateway`` stand."""
-    inner = path.relative_to(ROOT / "gateway")
-    return ROOT / "tests" / inner.with_name(f"test_{inner.stem.strip('_')}.py")
 
 
 def tracked_files() -> list[Path]:

@@ -22,8 +22,8 @@ from gateway.config.file import settings_of
 from gateway.config.tables import write_table
 from gateway.ids import StreamName
 from gateway.testing import running_gateway
+from tests.layout import ROOT, relative
 
-ROOT: Final = Path(__file__).parent.parent
 README: Final = (ROOT / "README.md").read_text("utf-8")
 PAGES: Final = sorted(
     path
@@ -43,11 +43,6 @@ PATH: Final = re.compile(r"`((?:gateway|tests|spec|docs|examples|benchmarks)/[\w
 LINK: Final = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 OPERATIONS: Final = (ROOT / "docs" / "operations.md").read_text("utf-8")
 TOML_BLOCKS: Final = [body for found, body in BLOCK.findall(OPERATIONS) if found == "toml"]
-
-
-def relative(path: Path) -> str:
-    """The path as the repository knows it; names the parameters of the tests below."""
-    return path.relative_to(ROOT).as_posix()
 
 
 def blocks(language: str) -> list[str]:
