@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
+from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
@@ -118,10 +119,11 @@ class Core:
         store.restore(self.streams, transfers, self.producers)
         self._dead_letters = DeadLetters(self, workers)
         notices = Notices(self.pool, clock)
-        surroundings = ConsumerContext(
-            settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters
+        self._detached = DetachedConsumers(clock, settings.consumers.consumer_ttl_s)
+        consumers = ConsumerContext(
+            settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, self._detached
         )
-        self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers, surroundings)
+        self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers, consumers, [self._detached])
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
@@ -190,6 +192,7 @@ class Core:
 
         Yields now and then, for the loop.
         """
+        self._detached.sweep()
         return self.hub.sweep()
 
     def go_away(self, reason: str, deadline_s: float) -> None:

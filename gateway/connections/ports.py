@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import ClientType
+from gateway.protocol.names import Pattern
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
@@ -232,6 +233,28 @@ class Authorizer(Protocol):
 
         Raises:
             RequestRefused: the token is not accepted.
+        """
+
+
+class SubscriptionObserver(Protocol):
+    """Observer of subscriptions to streams: the hub calls it when a client begins or ceases to receive a pattern.
+
+    It is told patterns rather than streams: a subscription with a wildcard is one event, however many streams match
+    now or later. Views, inboxes and groups are not observed. It is called on the loop's thread, in order, when the
+    hub's own tables have changed already; it must not subscribe or unsubscribe anybody before it returns.
+    """
+
+    def joined(self, client_id: ClientId, pattern: Pattern) -> None:
+        """Note that a connection of the client has subscribed to the pattern."""
+
+    def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
+        """Note that subscriptions of one connection of the client have ended; other connections may hold equal ones.
+
+        Args:
+            client_id: the client.
+            patterns: the pattern of each subscription that ended; empty if a connection is lost that had none.
+            returning: the client is expected back, since its connection is lost or it asked to be waited for;
+                otherwise it has unsubscribed.
         """
 
 

@@ -79,6 +79,8 @@ class ConsumerFanout:
         self._acks = DelayedAcks(self._behind, surroundings.clock.monotonic_s, surroundings.settings.max_hold_s)
         self._past = ConsumerCounters()
         self.held_bytes = 0
+        for client_id in surroundings.detached.waiting_for(source.name):
+            self.expect(client_id)
 
     @property
     def idle(self) -> bool:

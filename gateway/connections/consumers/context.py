@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from gateway.connections.consumers.dead_letters import DeadLetters
+from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock, StreamStore, Workers
 from gateway.connections.sessions.notices import Notices
@@ -22,3 +23,4 @@ class ConsumerContext:
     producers: Producers
     notices: Notices
     dead_letters: DeadLetters
+    detached: DetachedConsumers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
@@ -14,13 +14,12 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.derivation import ViewContext
-from gateway.connections.hub.detached_consumers import DetachedConsumers
 from gateway.connections.hub.viewed_store import ViewedStore
 from gateway.connections.hub.views import Views
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
 from gateway.connections.outbound.outbox import Outbox
-from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, Workers
+from gateway.connections.ports import Clock, DeliveryPolicy, StreamStore, SubscriptionObserver, Workers
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused
@@ -28,7 +27,7 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, StreamInfo
-from gateway.protocol.names import Pattern
+from gateway.protocol.names import Pattern, is_address
 from gateway.protocol.signals import Done
 from gateway.streams.large import TransferNumbers
 from gateway.streams.registry import StreamRegistry
@@ -51,6 +50,7 @@ class Hub:
         limits: bounds on views.
         transfers: numbers for large messages.
         surroundings: what the consumers of streams share.
+        observers: told who subscribes to what.
 
     Attributes:
         views: what is received of streams instead of the whole.
@@ -66,6 +66,7 @@ class Hub:
         limits: Limits,
         transfers: TransferNumbers,
         surroundings: ConsumerContext,
+        observers: Sequence[SubscriptionObserver],
     ) -> None:
         self.streams = streams
         self.store = store
@@ -79,7 +80,7 @@ class Hub:
         self._surroundings = surroundings
         self._consumers: dict[int, ConsumerFanout] = {}
         """By id, the streams whose receivers acknowledge."""
-        self._absences = DetachedConsumers()
+        self._observers = observers
         self._fanouts = {stream.name: self._fanout_for(stream) for stream in streams}
         for consumers in self._consumers.values():
             consumers.restore(store.unsettled(consumers.source))
@@ -143,7 +144,6 @@ class Hub:
             wish: where to start; by default with what the kind gives a late joiner (spec section 4.2).
             credit: what the receiver takes of streams that it acknowledges.
         """
-        self._absences.end(session.connection.client_id)
         session.subscriptions[subscription] = pattern
         session.credits[subscription] = credit or CreditWindow.window()
         if pattern.is_literal:
@@ -152,6 +152,8 @@ class Hub:
             self._wildcard[session] = None
         for stream in self.streams.matching(pattern):
             self._join(session, [subscription], stream, self._fanouts[stream.name], wish)
+        for observer in self._observers:
+            observer.joined(session.connection.client_id, pattern)
 
     def unsubscribe(self, session: Session, subscription: int, *, keep: bool = False) -> None:
         """Remove a subscription; streams that another one of the session still matches go on.
@@ -166,14 +168,14 @@ class Hub:
             self._forget_literal(session, pattern.text)
         if all(other.is_literal for other in rest):
             self._wildcard.pop(session, None)
-        if keep:
-            self._await(session, [pattern])
         for stream in self.streams.matching(pattern):
             if not any(other.matches(stream.name) for other in rest):
                 fanout = self._fanouts[stream.name]
                 (fanout.lose if keep else fanout.leave)(session.connection)
             elif stream.id in self._consumers:
                 self._consumers[stream.id].join(session.connection, _credits_for(session, stream))
+        if not is_address(pattern.text):
+            self._tell_left(session, [pattern], returning=keep)
 
     def drop(self, session: Session) -> None:
         """Remove a session from everything: its connection is lost."""
@@ -181,12 +183,13 @@ class Hub:
         for source in list(session.connection.memberships):
             if isinstance(source, Stream):
                 self._fanouts[source.name].lose(session.connection)
-        self._await(session, session.subscriptions.values())
+        patterns = [pattern for pattern in session.subscriptions.values() if not is_address(pattern.text)]
         for pattern in session.subscriptions.values():
             self._forget_literal(session, pattern.text)
         self._wildcard.pop(session, None)
         session.subscriptions.clear()
         session.credits.clear()
+        self._tell_left(session, patterns, returning=True)
 
     def refresh(self, session: Session, stream_id: int) -> None:
         """Send a session the newest state of a stream that it receives, whole.
@@ -210,7 +213,6 @@ class Hub:
 
     def sweep(self) -> Generator[None, None, None]:
         """Look at deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
-        self._absences.sweep(self._clock.monotonic_s())
         for index, consumers in enumerate(list(self._consumers.values()), start=1):
             consumers.sweep()
             if not index % STEP:
@@ -231,8 +233,6 @@ class Hub:
         if not stream.kind.acknowledged:
             return self.new_fanout(stream)
         consumers = self._consumers[stream.id] = ConsumerFanout(stream, self._surroundings)
-        for client_id in self._absences.waiting_for(stream.name):
-            consumers.expect(client_id)
         return consumers
 
     def _join(
@@ -262,10 +262,9 @@ class Hub:
         else:
             fanout.join(connection, _credits_for(session, stream))
 
-    def _await(self, session: Session, patterns: Iterable[Pattern]) -> None:
-        """The client may come back to what it subscribes to."""
-        until_s = self._clock.monotonic_s() + self._surroundings.settings.consumer_ttl_s
-        self._absences.begin(session.connection.client_id, patterns, until_s)
+    def _tell_left(self, session: Session, patterns: Sequence[Pattern], *, returning: bool) -> None:
+        for observer in self._observers:
+            observer.left(session.connection.client_id, patterns, returning=returning)
 
     def _forget_literal(self, session: Session, name: str) -> None:
         holders = self._literal.get(name)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.context import ConsumerContext
+from gateway.connections.consumers.dead_letters import DeadLetters
+from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.hub.hub import Hub
+from gateway.connections.ports import SubscriptionObserver
+from gateway.connections.sessions.notices import Notices
+from gateway.connections.sessions.session import Session
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
-from gateway.protocol.names import compile_pattern
-from tests.connections.memory import Peer, World
+from gateway.protocol.names import Pattern, compile_pattern
+from gateway.streams.large import TransferNumbers
+from gateway.streams.memory_store import MemoryStreamStore
+from tests.connections.memory import FixedPolicy, Peer, World
 
 
 def announced(peer: Peer) -> list[str]:
@@ -137,3 +151,73 @@ def test_too_many_streams() -> None:
     publisher.open(2, "wf/a")
     assert [error.error for error in publisher.read().errors] == ["LIMIT_EXCEEDED"]
     assert len(world.core.streams) == 1
+
+
+class Recorder:
+    """A :class:`~gateway.connections.ports.SubscriptionObserver` that writes down what it is told."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    def joined(self, client_id: ClientId, pattern: Pattern) -> None:
+        self.log.append(f"{client_id} joined {pattern.text}")
+
+    def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
+        names = " ".join(pattern.text for pattern in patterns)
+        self.log.append(f"{client_id} left {names}, {'returning' if returning else 'unsubscribed'}")
+
+
+def observed_hub() -> tuple[Hub, Recorder, Session]:
+    """A hub with an observer, and the session of a client that has said HELLO."""
+    world = World()
+    core, clock, workers, store, settings = (
+        world.core,
+        world.clock,
+        world.workers,
+        MemoryStreamStore(),
+        ConsumerSettings(),
+    )
+    detached = DetachedConsumers(clock, settings.consumer_ttl_s)
+    notices, dead_letters = Notices(core.pool, clock), DeadLetters(core, workers)
+    context = ConsumerContext(settings, clock, workers, store, core.producers, notices, dead_letters, detached)
+    recorder = Recorder()
+    observers: list[SubscriptionObserver] = [recorder, detached]
+    hub = Hub(core.streams, clock, workers, FixedPolicy(), store, Limits(), TransferNumbers(0), context, observers)
+    return hub, recorder, world.peer("worker").session
+
+
+def test_observers_are_told_of_subscriptions_as_they_begin_and_end() -> None:
+    hub, recorder, session = observed_hub()
+    hub.open(StreamName("wf/tasks"), Kind.EVENT)
+    hub.subscribe(session, 1, compile_pattern("wf/*"))
+    hub.subscribe(session, 2, compile_pattern("wf/other"))
+    hub.subscribe(session, 3, compile_pattern("wf/tasks"))
+    hub.unsubscribe(session, 1)
+    hub.unsubscribe(session, 2, keep=True)
+    hub.drop(session)
+    assert recorder.log == [
+        "worker joined wf/*",
+        "worker joined wf/other",
+        "worker joined wf/tasks",
+        "worker left wf/*, unsubscribed",
+        "worker left wf/other, returning",
+        "worker left wf/tasks, returning",
+    ]
+
+
+def test_inboxes_are_not_observed() -> None:
+    hub, recorder, session = observed_hub()
+    session.subscriptions[1] = compile_pattern("agent:worker")
+    session.subscriptions[2] = compile_pattern("group:workers")
+    hub.unsubscribe(session, 1)
+    hub.drop(session)
+    assert recorder.log == ["worker left , returning"]
+
+
+def test_a_stream_that_is_opened_while_a_client_is_away_is_kept_for_it() -> None:
+    hub, _, session = observed_hub()
+    hub.subscribe(session, 1, compile_pattern("wf/*"))
+    hub.drop(session)
+    _, fanout = hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
+    assert isinstance(fanout, ConsumerFanout)
+    assert list(fanout.consumers) == ["worker"]
