@@ -1,21 +1,21 @@
-"""The error tree, with the codes of ``spec/protocol.md`` section 12.
+"""Error tree, with the codes of ``spec/protocol.md`` section 12.
 
 ::
 
     FrysError
     ├── PeerError                 the other side's fault; carries a wire code
-    │   ├── ProtocolViolation     the connection cannot go on (close code 4xxx)
+    │   ├── ProtocolViolation     the connection must be closed (close code 4xxx)
     │   └── RequestRefused        one request failed, the connection lives (error code 5xxx)
     ├── UsageError                our caller's fault: fix the program
     │   ├── UnsupportedDtype
     │   └── InvalidArgument
     ├── CapacityError             a bound was reached: slow down or try later
-    ├── StoreFailed               what streams are kept in cannot be used, or could not keep something
+    ├── StoreFailed               the store of streams cannot be opened, read or written
     └── ConnectionFailed          no connection, or it was lost
         ├── ConnectionClosed      closed with a code that says not to reconnect
         └── RequestTimeout        no answer in time
 
-What a client does about a code depends on its hundreds only (:func:`action_of`).
+The action of a client after a code depends on its hundreds only (:func:`action_of`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Code(enum.IntEnum):
 
 
 class Action(enum.Enum):
-    """What a client does about a code (spec section 12)."""
+    """Action of a client after a close or error code (spec section 12)."""
 
     RECONNECT = "reconnect"
     RECONNECT_LATER = "reconnect_later"
@@ -91,7 +91,7 @@ _FINAL_WEBSOCKET_CODES = frozenset({1000, 1002, 1003, 1007, 1008, 1009, 1010})
 
 
 def action_of(code: int) -> Action:
-    """What a client does about a close or error code, known to it or not (spec section 12)."""
+    """Return the action of a client after a close or error code, whether it knows the code or not (spec section 12)."""
     if 4000 <= code < 6000:
         hundreds = code % 1000 // 100
         return _ACTIONS[hundreds] if hundreds < len(_ACTIONS) else Action.DO_NOT_RECONNECT
@@ -99,7 +99,7 @@ def action_of(code: int) -> Action:
 
 
 def name_of(code: int) -> str:
-    """The documented name of a code, or ``"CODE_<n>"`` for one that this version does not know."""
+    """Return the documented name of a code, or ``"CODE_<n>"`` for one that this version does not know."""
     try:
         return Code(code).name
     except ValueError:
@@ -111,11 +111,11 @@ class FrysError(Exception):
 
 
 class PeerError(FrysError):
-    """The other side did something wrong, or says that we did.
+    """Fault of the other side, or a fault of this side that the other one reports.
 
     Attributes:
-        code: the wire code; :func:`action_of` tells what to do about it.
-        message: what happened, with the values that caused it.
+        code: the wire code, for which :func:`action_of` gives the action.
+        message: description of the fault, with the values that caused it.
     """
 
     def __init__(self, code: Code | int, message: str) -> None:
@@ -125,7 +125,7 @@ class PeerError(FrysError):
 
     @property
     def action(self) -> Action:
-        """What a client does about it."""
+        """Action of a client after this error."""
         return action_of(self.code)
 
     def __str__(self) -> str:
@@ -133,39 +133,39 @@ class PeerError(FrysError):
 
 
 class ProtocolViolation(PeerError):
-    """The peer broke the protocol so that the connection cannot go on; ``code`` is a close code."""
+    """Violation of the protocol that closes the connection; ``code`` is a close code."""
 
 
 class RequestRefused(PeerError):
-    """One request was refused; the connection goes on; ``code`` is an error code."""
+    """Refusal of one request; the connection stays open; ``code`` is an error code."""
 
 
 class UsageError(FrysError):
-    """The calling program is wrong; the message says what to change."""
+    """Fault of the calling program; the message says how to change it."""
 
 
 class InvalidArgument(UsageError, ValueError):
-    """An argument has a value that cannot be used."""
+    """Argument with a value that cannot be used."""
 
 
 class UnsupportedDtype(UsageError, TypeError):
-    """An array has a dtype that cannot travel; the message names it and says what to convert it to."""
+    """Array of a dtype that cannot travel; the message names the dtype and the one to convert to."""
 
 
 class CapacityError(FrysError):
-    """A bound in bytes or in number was reached; nothing was sent. Slow down, or try again later."""
+    """Bound in bytes or in number that was reached; nothing was sent. Slow down, or try again later."""
 
 
 class StoreFailed(FrysError):
-    """The store of streams cannot be opened, written or read; the message names the file and what to do."""
+    """Failure to open, write or read the store of streams; the message names the file and the remedy."""
 
 
 class ConnectionFailed(FrysError, ConnectionError):
-    """There is no connection, or it was lost before the answer came."""
+    """Absence of a connection, or its loss before the answer came."""
 
 
 class ConnectionClosed(ConnectionFailed):
-    """The connection is closed for good.
+    """End of the connection, with a code that says not to reconnect.
 
     Attributes:
         code: the WebSocket close code.
@@ -178,4 +178,4 @@ class ConnectionClosed(ConnectionFailed):
 
 
 class RequestTimeout(ConnectionFailed, TimeoutError):
-    """No answer came in time."""
+    """Timeout of a request: no answer came in time."""

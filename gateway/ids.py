@@ -1,9 +1,9 @@
-"""Domain names for the integers and strings that travel through every layer."""
+"""Types of the ids and counters that travel through every layer."""
 
 from typing import NewType
 
 ClientId = NewType("ClientId", str)
-"""Who a client is; letters, digits, ``.``, ``_``, ``-``."""
+"""Name of a client; letters, digits, ``.``, ``_``, ``-``."""
 
 StreamName = NewType("StreamName", str)
 """``<workflow>/<name>``."""
@@ -18,7 +18,7 @@ Alias = NewType("Alias", int)
 """A publisher's number for a stream on its own connection (u32)."""
 
 Offset = NewType("Offset", int)
-"""Position of a message in its stream (u64, +1 each)."""
+"""Position of a message in its stream (u64, one more for each message)."""
 
 Epoch = NewType("Epoch", int)
 """Incarnation of a stream; below 2**53 so that JavaScript reads it exactly."""
@@ -27,7 +27,7 @@ Sequence = NewType("Sequence", int)
 """A publisher's count of its messages to one alias (u64, from 1)."""
 
 TransferId = NewType("TransferId", int)
-"""Names a large message under way (u32)."""
+"""Number of a large message under way (u32)."""
 
 Correlation = NewType("Correlation", int)
 """An asker's number for an outstanding request (u64)."""

@@ -1,6 +1,6 @@
-"""The account of one stream of a subscription: what became of each of its messages (spec section 7.7).
+"""Account of one stream of a subscription: counts of messages by their fate (spec section 7.7).
 
-Both ends keep it, by the same rules from the same frames, so that they agree on every number. Knows offsets; no
+Both ends keep the account by the same rules from the same frames, so that they agree on every number. Knows offsets; no
 messages and no connections.
 """
 
@@ -13,24 +13,24 @@ from gateway.protocol.messages import Counts, Kind, Since
 
 
 class Continuation(NamedTuple):
-    """What messages were to a subscription."""
+    """Relation of a range of messages to the messages that a subscription had before."""
 
     skipped: int
-    """Messages before them that were never sent: of a ``state`` stream conflated."""
+    """Messages before the range that were never sent; of a ``state`` stream: conflated."""
     repeated: int
-    """How many of them, from the first on, it had before."""
+    """Number of messages, from the first on, that the subscription had before."""
 
 
 def first_wanted(since: Since | None, stream: str, epoch: int) -> int | None:
-    """The first offset of a stream that a SUBSCRIBE asked for (spec section 4.3).
+    """Return the first offset of a stream that a SUBSCRIBE asked for (spec section 4.3).
 
     Args:
-        since: what it named.
+        since: position that the SUBSCRIBE named.
         stream: name of the stream.
-        epoch: its incarnation; of another one than was named everything is wanted.
+        epoch: the stream's incarnation; if the SUBSCRIBE named another one, everything is wanted.
 
     Returns:
-        ``None`` if it left that to the gateway.
+        ``None`` if the SUBSCRIBE left the start to the gateway.
     """
     if since is None or isinstance(since, str):
         return None
@@ -41,15 +41,15 @@ def first_wanted(since: Since | None, stream: str, epoch: int) -> int | None:
 
 
 class StreamAccount:
-    """One stream, from the offset on at which the subscription started.
+    """Account of one stream, from the offset at which the subscription started.
 
     Args:
-        kind: what is jumped over is conflated in a ``state``, dropped in an ``event`` stream. Where messages are
-            acknowledged nothing is: they come in any order, and as often as it takes.
-        counts: what was counted on earlier connections.
+        kind: decides how offsets that are jumped over count: conflated in a ``state`` stream, dropped in an ``event``
+            stream. Acknowledged messages come in any order and repeatedly, so a jump does not count there.
+        counts: counts of earlier connections.
 
     Attributes:
-        epoch: the stream's incarnation; offsets of another one say nothing.
+        epoch: the stream's incarnation; offsets of different incarnations cannot be compared.
         next: the offset behind the last one that was sent; ``None`` before the start is known.
         duplicates: messages that were sent again.
     """
@@ -83,22 +83,24 @@ class StreamAccount:
 
     @property
     def is_state(self) -> bool:
-        """Whether only the newest message matters."""
+        """True if only the newest message matters."""
         return self.kind is Kind.STATE
 
     @property
     def counts(self) -> Counts:
-        """What it says."""
+        """The counts so far, as ACCOUNT carries them."""
         return Counts(self.delivered, self.conflated, self.dropped, self.replayed, self.expired)
 
     def start(self, epoch: int, wanted: int | None, since: int) -> int:
-        """STREAM: what comes from ``since`` on is for the subscription, which had wanted it from ``wanted`` on.
+        """Start at the offset that STREAM names.
 
         Args:
-            wanted: from :func:`first_wanted`.
+            epoch: the stream's incarnation.
+            wanted: offset that the subscription asked for, from :func:`first_wanted`.
+            since: first offset that the subscription gets.
 
         Returns:
-            How many messages before ``since`` are lost: of kinds other than ``state``.
+            Number of messages before ``since`` that are lost; 0 for ``state`` streams.
         """
         self.epoch = epoch
         self._replay_first = self._replay_end = 0
@@ -106,18 +108,18 @@ class StreamAccount:
             self.next = since
             return 0
         self.next = since if wanted is None else min(wanted, since)
-        # Of a state the newest message is yet to come, and tells how many were conflated.
+        # The newest message of a state is yet to come; its offset tells how many were conflated.
         lost = 0 if self.is_state else max(0, since - self.next)
         self.dropped += lost
         self.next += lost
         return lost
 
     def replay(self, first: int, last: int) -> None:
-        """REPLAY: the messages ``first .. last`` come from history, or once more."""
+        """Note REPLAY: the messages ``first .. last`` come from history, or once more."""
         self._replay_first, self._replay_end = first, last + 1
 
     def messages(self, epoch: int, first: int, count: int) -> Continuation:
-        """Messages ``first .. first + count - 1``, which may overlap what came before."""
+        """Count the messages ``first .. first + count - 1``, which may overlap earlier ones."""
         end = first + count
         if self.next is None or epoch != self.epoch:
             self.epoch = epoch
@@ -141,7 +143,7 @@ class StreamAccount:
         return Continuation(skipped, repeated)
 
     def gap(self, epoch: int, code: int, first: int, last: int) -> int:
-        """GAP: the messages ``first .. last`` will not come; how many of them are news."""
+        """Count GAP: the messages ``first .. last`` will not come. Return how many of them were not counted before."""
         if self.next is None or epoch != self.epoch:
             self.epoch = epoch
             self.next = first
@@ -154,7 +156,7 @@ class StreamAccount:
         return fresh
 
     def sent(self, count: int, following: int) -> None:
-        """Bring in ``count`` messages that were sent together with others to many, up to the offset ``following``."""
+        """Count ``count`` messages that were sent to many receivers at once, all before offset ``following``."""
         if count:
             if self.is_state:
                 self.conflated += following - (self.next or 0) - count

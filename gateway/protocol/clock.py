@@ -1,4 +1,4 @@
-"""What a peer knows of the other side's clock (spec section 9). Reads no clock itself."""
+"""Estimate of the other side's clock (spec section 9). Reads no clock itself."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from gateway.protocol.signals import Pong
 
 
 class ClockEstimate:
-    """Offset and round trip, taken from the exchange of PING and PONG with the smallest round trip.
+    """Clock offset and round trip, taken from the exchange of PING and PONG with the smallest round trip.
 
     The smaller the round trip, the less room there is for the two ways to differ: the offset of one exchange is wrong
     by at most half its round trip (RFC 5905, section 8).
 
     Attributes:
-        offset_ns: what to add to the own clock to get the other side's; 0 before the first exchange.
+        offset_ns: other side's clock minus the own one; 0 before the first exchange.
         rtt_ns: the smallest round trip so far; ``None`` before the first exchange.
     """
 
@@ -23,14 +23,14 @@ class ClockEstimate:
         self.rtt_ns: int | None = None
 
     def receive(self, pong: Pong, t3: int) -> None:
-        """Takes one exchange into account.
+        """Take one exchange into account.
 
         An exchange with a negative round trip is left out: one of the clocks was set back meanwhile, or the other side
         claims to have held the PING for longer than it took.
 
         Args:
             pong: the answer, with the own ``t0``.
-            t3: when it arrived, by the own clock: Unix time in ns.
+            t3: when PONG arrived, by the own clock: Unix time in ns.
         """
         rtt_ns = (t3 - pong.t0) - (pong.t2 - pong.t1)
         if rtt_ns < 0 or (self.rtt_ns is not None and rtt_ns >= self.rtt_ns):

@@ -1,6 +1,6 @@
-"""The dtypes that travel, their wire codes and names (spec section 11).
+"""Dtypes that travel, with their wire codes and names (spec section 11).
 
-All of them are little-endian, as on the wire. bfloat16 is the numpy dtype of the ``ml_dtypes`` package.
+All dtypes are little-endian, as on the wire. bfloat16 is the numpy dtype of the ``ml_dtypes`` package.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NAMES: Final = (
     "complex64",
     "complex128",
 )
-"""In the order of their codes, which start at 1."""
+"""Names in the order of the codes, which start at 1."""
 
 
 def _little_endian(name: str) -> DTypeLike:
@@ -39,7 +39,7 @@ def _little_endian(name: str) -> DTypeLike:
 
 
 DTYPES: Final[tuple[DTypeLike, ...]] = tuple(_little_endian(name) for name in _NAMES)
-"""Every dtype that can travel, in the order of their codes."""
+"""Every dtype that can travel, in the order of the codes."""
 
 _BY_CODE: Final = dict(enumerate(DTYPES, start=1))
 # numpy hashes and compares dtypes by meaning: `long` and `long long` find the same entry, big-endian ones none.
@@ -49,7 +49,7 @@ _NAME_OF: Final = dict(zip(DTYPES, _NAMES, strict=True))
 
 
 def dtype_of(code: int) -> DTypeLike:
-    """The dtype of a wire code.
+    """Return the dtype of a wire code.
 
     Raises:
         RequestRefused: ``INVALID_TENSOR``, the code is not in the table of spec section 11.
@@ -57,11 +57,11 @@ def dtype_of(code: int) -> DTypeLike:
     try:
         return _BY_CODE[code]
     except KeyError:
-        raise RequestRefused(Code.INVALID_TENSOR, f"unknown dtype code {code}") from None
+        raise RequestRefused(Code.INVALID_TENSOR, f"unknown dtype code {code}; known are 1 to {len(DTYPES)}") from None
 
 
 def dtype_named(name: str) -> DTypeLike:
-    """The dtype of a name as it stands in spec section 11.
+    """Return the dtype of a name in spec section 11.
 
     Raises:
         RequestRefused: ``INVALID_TENSOR``, no dtype that travels has this name.
@@ -73,15 +73,15 @@ def dtype_named(name: str) -> DTypeLike:
 
 
 def is_supported(dtype: DTypeLike) -> bool:
-    """Whether arrays of this dtype, byte order included, can travel as they are."""
+    """Return whether arrays of this dtype, byte order included, can travel as they are."""
     return dtype in _CODES
 
 
 def code_of(dtype: DTypeLike) -> int:
-    """The wire code of a little-endian dtype.
+    """Return the wire code of a little-endian dtype.
 
     Raises:
-        UnsupportedDtype: it cannot travel; the message names it and says what to convert it to.
+        UnsupportedDtype: the dtype cannot travel; the message says to which dtype to convert.
     """
     code = _CODES.get(dtype)
     if code is None:
@@ -90,10 +90,10 @@ def code_of(dtype: DTypeLike) -> int:
 
 
 def dtype_name(dtype: DTypeLike) -> str:
-    """The name of a little-endian dtype in spec section 11.
+    """Return the name of a little-endian dtype in spec section 11.
 
     Raises:
-        UnsupportedDtype: it cannot travel; the message names it and says what to convert it to.
+        UnsupportedDtype: the dtype cannot travel; the message says to which dtype to convert.
     """
     name = _NAME_OF.get(dtype)
     if name is None:
@@ -102,7 +102,7 @@ def dtype_name(dtype: DTypeLike) -> str:
 
 
 def unsupported(dtype: DTypeLike) -> UnsupportedDtype:
-    """The error for a dtype that cannot travel, with its name and the way out."""
+    """Return the error for a dtype that cannot travel, with the conversion that helps."""
     return UnsupportedDtype(f"arrays of dtype {dtype} cannot be sent: {_way_out(dtype)}")
 
 

@@ -1,4 +1,4 @@
-"""How safe a message is when its publish is acknowledged (spec section 4.8)."""
+"""Durability of acknowledged messages (spec section 4.8)."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import enum
 
 
 class Durability(enum.StrEnum):
-    """What an acknowledged message of a stream outlives."""
+    """Failure that an acknowledged message of a stream survives."""
 
     MEMORY = "memory"
-    """Nothing: it is in the gateway's memory."""
+    """No failure: the message is in the gateway's memory."""
     OS = "os"
-    """The gateway: it is with the operating system."""
+    """End of the gateway's process: the message is with the operating system."""
     FSYNC = "fsync"
-    """The machine: it is on the disk."""
+    """Failure of the machine: the message is on the disk."""
 
     @property
     def level(self) -> int:
-        """The number on the wire; a larger one outlives more."""
+        """Number on the wire; a larger one survives more."""
         return _LEVELS[self]
 
     @classmethod
     def of_level(cls, level: int) -> Durability:
-        """The durability of a number from the wire; one that is not known promises no more than memory."""
+        """Return the durability of a number from the wire; an unknown one counts as ``memory``."""
         return _BY_LEVEL.get(level, cls.MEMORY)
 
 

@@ -1,6 +1,7 @@
-"""Chains of codecs: what an encoder is told to do, what the wire says was done, and both directions (spec section 10).
+"""Chains of codecs: order to an encoder, description on the wire, encoding and decoding (spec section 10).
 
-Pure functions over buffers, safe to call from worker threads. Which chain suits a payload is decided elsewhere.
+Pure functions over buffers, safe to call from worker threads. The choice of a chain is made in
+:mod:`gateway.protocol.sampling`.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ _STEPS_AT: Final = 8
 _DELTA_BY_ID: Final = {step.id: step for step in DELTAS.values()}
 _DISTANCES: Final = XOR.parameters
 _MAX_PIECE_BYTES: Final = 0x7E000000
-"""What every compressor takes at once (lz4 takes the least). Larger payloads travel in chunks, encoded one by one."""
+"""Largest input of every compressor (lz4 takes the least). Larger payloads travel in chunks, encoded one by one."""
 
 
 class CodecStep(NamedTuple):
-    """One step of a chain on the wire (spec section 10)."""
+    """One step of a chain on the wire: a codec and its parameter (spec section 10)."""
 
     id: int
     param: int
@@ -44,11 +45,11 @@ class CodecStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """The encoding block of a payload or chunk (spec section 10.1).
+    """Encoding block of a payload or chunk (spec section 10.1).
 
     Attributes:
-        decoded_bytes: size after decoding. Compare it with the descriptors or the chunk plan, and with the limit on a
-            message, before decoding: it is what decoding allocates.
+        decoded_bytes: size after decoding, which decoding allocates. Compare it with the descriptors or the chunk plan,
+            and with the limit on a message, before decoding.
         steps: in the order in which the encoder applied them, without the end of the chain; empty if the data is plain.
     """
 
@@ -57,22 +58,22 @@ class Encoding:
 
     @property
     def ids(self) -> frozenset[int]:
-        """The codecs it takes to decode."""
+        """Ids of the codecs that decoding needs."""
         return frozenset([step.id for step in self.steps])
 
     @property
     def distance(self) -> int:
-        """Of a delta, how far back its base is (spec section 10); 0 if the data is none."""
+        """Offsets from a delta back to its base (spec section 10); 0 if the data is no delta."""
         return next((step.param for step in self.steps if step.id in _DELTA_BY_ID), 0)
 
     def write(self) -> bytes:
-        """The block, 16 bytes."""
+        """Return the block, 16 bytes."""
         flat = [number for step in self.steps for number in step]
         return ENCODING_BLOCK.pack(self.decoded_bytes, *flat, *[0] * (2 * MAX_STEPS - len(flat)))
 
 
 def parse_encoding(buffer: Buffer, at: int = 0) -> Encoding:
-    """The encoding block that starts at ``at``.
+    """Return the encoding block that starts at ``at``.
 
     Raises:
         RequestRefused: ``UNKNOWN_CODEC``, an unknown id, a parameter out of range, or a chain that breaks the rules.
@@ -86,22 +87,22 @@ def parse_encoding(buffer: Buffer, at: int = 0) -> Encoding:
 
 @lru_cache(maxsize=256)
 def _parse_steps(block: bytes) -> tuple[CodecStep, ...]:
-    """Remembered, because a connection uses a handful of chains for all its messages."""
+    """Parse the steps of a block; cached, because a connection uses a handful of chains for all its messages."""
     pairs = list(zip(block[::2], block[1::2], strict=True))
     ids = [step_id for step_id, _ in pairs]
     steps = tuple(CodecStep(*pair) for pair in pairs[: ids.index(NONE.id) if NONE.id in ids else None])
     for index, step in enumerate(steps):
         if is_compressor(step.id):
             if index != len(steps) - 1:
-                raise _unknown_codec(f"{compressor_of(step.id).name} is followed by another step", steps)
+                raise _unknown_codec(f"{compressor_of(step.id).name} is not the last step", steps)
             if step.param:
-                raise _unknown_codec(f"{compressor_of(step.id).name} has parameter {step.param}", steps)
+                raise _unknown_codec(f"{compressor_of(step.id).name} has parameter {step.param}, it takes none", steps)
         elif step.param not in filter_of(step.id).parameters:
             raise _unknown_codec(f"{filter_of(step.id).name} has parameter {step.param}", steps)
     if len({step.id for step in steps}) != len(steps):
-        raise _unknown_codec("a filter stands there twice", steps)
+        raise _unknown_codec("a filter occurs twice", steps)
     if sum([step.id in _DELTA_BY_ID for step in steps]) > 1:
-        raise _unknown_codec("a delta to two bases", steps)
+        raise _unknown_codec("two delta filters; one is allowed", steps)
     return steps
 
 
@@ -111,7 +112,7 @@ def _unknown_codec(problem: str, steps: Sequence[CodecStep]) -> RequestRefused:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """What an encoder is told to do; written ``"diff32:1+shuffle+zstd:3"``.
+    """Steps that an encoder is to apply; written ``"diff32:1+shuffle+zstd:3"``.
 
     Attributes:
         shuffle: whether to shuffle bytes, by the element size of the payload.
@@ -121,7 +122,7 @@ class Chain:
         distance: how far back the base of the delta is, 1 to 255; 0 without ``delta``.
 
     Raises:
-        InvalidArgument: on making one that no encoder can follow.
+        InvalidArgument: no encoder can follow the chain.
     """
 
     shuffle: bool = False
@@ -137,7 +138,7 @@ class Chain:
         levels = self._compressor.levels
         if self.level is not None and self.level not in levels:
             allowed = f"{levels[0]} to {levels[-1]}" if levels else "none at all"
-            raise InvalidArgument(f"level {self.level} of {self.codec}; allowed are {allowed}")
+            raise InvalidArgument(f"{self.codec} has no level {self.level}; allowed are {allowed}")
         if self.delta and self.delta not in DELTAS:
             raise InvalidArgument(f"unknown delta filter {self.delta!r}; known are {', '.join(DELTAS)}")
         if self.distance not in (_DISTANCES if self.delta else (0,)):
@@ -146,7 +147,7 @@ class Chain:
 
     @classmethod
     def parse(cls, text: str) -> Chain:
-        """The chain that ``str(chain)`` wrote; ``""`` is :data:`PLAIN`.
+        """Return the chain that ``str(chain)`` wrote; ``""`` is :data:`PLAIN`.
 
         Raises:
             InvalidArgument: unknown names, a wrong order, or levels that are not numbers in range.
@@ -176,14 +177,14 @@ class Chain:
 
     @property
     def names(self) -> frozenset[str]:
-        """The codecs and filters that a receiver must know."""
+        """Names of the codecs and filters that a receiver must know."""
         names = {self.codec, self.delta} - {NONE.name, ""}
         if self.shuffle:
             names.add(SHUFFLE.name)
         return frozenset(names)
 
     def steps(self, itemsize: int) -> tuple[CodecStep, ...]:
-        """The chain as the wire names it, for elements of ``itemsize`` bytes; single bytes are not shuffled."""
+        """Return the steps on the wire for elements of ``itemsize`` bytes; single bytes are not shuffled."""
         steps = [CodecStep(DELTAS[self.delta].id, self.distance)] if self.delta else []
         if self.shuffle and itemsize in SHUFFLE.parameters:
             steps.append(CodecStep(SHUFFLE.id, itemsize))
@@ -200,7 +201,7 @@ def _number(text: str, chain: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidArgument(f"codec chain {chain!r}: {text!r} is not a number") from None
+        raise InvalidArgument(f"codec chain {chain!r}: {text!r} must be an integer") from None
 
 
 PLAIN: Final = Chain()
@@ -213,16 +214,17 @@ def encode(
     """Encode a payload or a chunk.
 
     Args:
+        chain: steps to apply.
         payload: flat bytes.
         itemsize: bytes per element, for ``shuffle``.
-        base: with ``chain.delta``, the payload that it is a delta to; of the same size.
+        base: with ``chain.delta``, the earlier payload of the same size that the delta refers to.
 
     Returns:
-        The encoding block and the encoded data; or None, to be sent plain: it would not get smaller, the block
-        included, or is larger than codecs take at once.
+        The encoding block and the encoded data; or None, to be sent plain: block and data would not be smaller than the
+        payload, or the payload is larger than codecs take at once.
 
     Raises:
-        InvalidArgument: the chain needs a base and there is none of this size.
+        InvalidArgument: the chain needs a base of the payload's size.
     """
     if chain.codec == NONE.name or len(payload) > _MAX_PIECE_BYTES:
         return None
@@ -249,7 +251,7 @@ def decode(encoding: Encoding, data: Buffer, *, base: Buffer | None = None) -> B
     """Decode a payload or a chunk.
 
     Args:
-        encoding: its ``decoded_bytes`` within a limit that the caller has checked.
+        encoding: from the wire; the caller has checked ``decoded_bytes`` against its limit.
         data: flat bytes.
         base: for a delta, the payload that it refers to.
 
@@ -280,7 +282,7 @@ def decode_into(encoding: Encoding, data: Buffer, out: memoryview, *, base: Buff
         RequestRefused: ``CORRUPT_PAYLOAD``, also if ``out`` is not of the declared size; ``UNKNOWN_CODEC``.
     """
     if len(out) != encoding.decoded_bytes:
-        raise corrupt(f"{encoding.decoded_bytes} bytes were declared where {len(out)} are expected")
+        raise corrupt(f"the encoding block declares {encoding.decoded_bytes} bytes where {len(out)} are expected")
     decoded = _compressor_of(encoding).decode(data, encoding.decoded_bytes)
     filters = _filter_steps(encoding)
     for step in reversed(filters):

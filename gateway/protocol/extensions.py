@@ -1,6 +1,6 @@
-"""The extension block of a data frame: what few messages carry beside tensors and headers (spec section 5.3).
+"""Extension block of a data frame: rare fields beside tensors and headers (spec section 5.3).
 
-Knows the bytes of each field; not what a receiver makes of it. Fields that this version does not know are skipped.
+Knows the bytes of each field, not its effect. Fields that this version does not know are skipped.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ _MAX_UNITS: Final = 0xFFFF
 
 
 class Extent(NamedTuple):
-    """What a region takes of one dimension."""
+    """Indices that a region takes of one dimension."""
 
     start: int
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     step: int
-    """At least 1."""
+    """Distance of two indices, at least 1."""
 
 
 class Identity(NamedTuple):
-    """Who published a message and which of its messages it is: the same however often it is delivered."""
+    """Producer of a message and its sequence there: the same however often the message is delivered."""
 
     producer: int
     sequence: int
 
 
 class Quantization(NamedTuple):
-    """How the integers of a view stand for the numbers of its stream: ``x = (q - zero_point) * scale``."""
+    """Relation of the integers of a view to the numbers of its stream: ``x = (q - zero_point) * scale``."""
 
     dtype_code: int
-    """Of the stream's tensor (spec section 11)."""
+    """Wire code of the dtype of the stream's tensor (spec section 11)."""
     scale: float
     zero_point: float
 
@@ -54,26 +54,26 @@ class Quantization(NamedTuple):
         """The dtype of the stream's tensor.
 
         Raises:
-            RequestRefused: ``INVALID_TENSOR``, nothing has this code.
+            RequestRefused: ``INVALID_TENSOR``, no dtype has this code.
         """
         return dtype_of(self.dtype_code)
 
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
-    """The fields of one block; those that are absent are None."""
+    """Fields of one block; an absent field is None."""
 
     region: tuple[Extent, ...] | None = None
-    """The tensor is a patch to this region of the state, an extent for each dimension."""
+    """Region of the state that the tensor replaces as a patch, an extent for each dimension."""
     deadline_ns: int | None = None
-    """Not to be delivered after this, Unix time in ns by the server's clock."""
+    """Time after which the message is not delivered: Unix time in ns by the server's clock."""
     identity: Identity | None = None
     quantized: Quantization | None = None
     resuming: bool = False
-    """The large message was begun on an earlier connection."""
+    """True if the large message was begun on an earlier connection."""
 
     def write(self) -> bytes:
-        """The block, a multiple of 8 bytes.
+        """Return the block, a multiple of 8 bytes.
 
         Raises:
             InvalidArgument: a region of too many dimensions.
@@ -81,7 +81,7 @@ class Extensions:
         fields = b""
         if self.region is not None:
             if len(self.region) > MAX_NDIM:
-                raise InvalidArgument(f"a region of {len(self.region)} dimensions, at most {MAX_NDIM} are possible")
+                raise InvalidArgument(f"the region has {len(self.region)} dimensions; at most {MAX_NDIM} are possible")
             fields += _field(REGION, len(self.region), b"".join([EXTENT.pack(*extent) for extent in self.region]))
         if self.deadline_ns is not None:
             fields += _field(DEADLINE, 0, _DEADLINE.pack(self.deadline_ns))
@@ -96,7 +96,7 @@ class Extensions:
 
 
 def block_bytes(buffer: Buffer, at: int) -> int:
-    """Size of the block that starts at ``at``, where at least 8 bytes are (spec section 5.3).
+    """Return the size of the block that starts at ``at``, where at least 8 bytes are (spec section 5.3).
 
     Raises:
         ProtocolViolation: ``MALFORMED_FRAME``, a block of no units.
@@ -108,7 +108,7 @@ def block_bytes(buffer: Buffer, at: int) -> int:
 
 
 def parse_extensions(block: Buffer) -> Extensions:
-    """Reads a whole block.
+    """Read a complete block.
 
     Raises:
         RequestRefused: ``INVALID_REQUEST``, a field that does not fit the block or its type.
@@ -120,7 +120,7 @@ def parse_extensions(block: Buffer) -> Extensions:
         kind, _, units, value = EXTENSION_FIELD.unpack_from(view, at)
         end = at + units * ALIGNMENT
         if not units or end > len(view):
-            raise _invalid(f"field of type {kind} has {units} units at byte {at} of {len(view)}")
+            raise _invalid(f"the field of type {kind} at byte {at} has {units} units, the block {len(view)} bytes")
         data = view[at + EXTENSION_FIELD.size : end]
         if kind == REGION:
             found["region"] = _parse_region(value, data)
@@ -138,17 +138,17 @@ def parse_extensions(block: Buffer) -> Extensions:
 
 def _parse_region(ndim: int, data: memoryview) -> tuple[Extent, ...]:
     if ndim > MAX_NDIM:
-        raise _invalid(f"a region of {ndim} dimensions, at most {MAX_NDIM} are possible")
+        raise _invalid(f"the region has {ndim} dimensions; at most {MAX_NDIM} are possible")
     extents = tuple([Extent(*extent) for extent in EXTENT.iter_unpack(_sized(REGION, data, ndim * EXTENT.size))])
     for axis, extent in enumerate(extents):
         if not extent.step:
-            raise _invalid(f"a region with step 0 in dimension {axis}")
+            raise _invalid(f"the region has step 0 in dimension {axis}; a step is at least 1")
     return extents
 
 
 def _sized(kind: int, data: memoryview, size: int) -> memoryview:
     if len(data) < size:
-        raise _invalid(f"field of type {kind} has {len(data)} bytes, its table {size}")
+        raise _invalid(f"the field of type {kind} has {len(data)} bytes, its table {size}")
     return data[:size]
 
 

@@ -1,7 +1,7 @@
-"""Reads the fields of a JSON object by name and type, for bodies of frames and for text messages (spec section 2).
+"""Fields of a JSON object, read by name and type, for bodies of frames and for text messages (spec section 2).
 
-Knows JSON and ranges of integers; not which message has which field. An optional field that is null counts as absent.
-A refusal names the field and the type that it met, never the value of a string: it might be a token.
+Knows JSON and ranges of integers, not the fields of messages. An optional field that is null counts as absent. A
+refusal names the field and the type that was found, never the value of a string: the string might be a token.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ U32_MAX: Final = 2**32 - 1
 U64_MAX: Final = 2**64 - 1
 I64_MAX: Final = 2**63 - 1
 EXACT_MAX: Final = 2**53 - 1
-"""The largest integer below which JavaScript reads every one exactly."""
+"""Largest integer up to which JavaScript reads every integer exactly."""
 
 AnyStrEnum = TypeVar("AnyStrEnum", bound=enum.StrEnum)
 
 
 class BodyRefused(RequestRefused):
-    """A message whose body could be read in part only.
+    """Refusal of a message whose body could be read in part only.
 
     Attributes:
-        answers: the numbers found in it by which its sender recognizes the answer (``request``, ``alias``, ...); fields
-            of :class:`~gateway.protocol.messages.Error`.
+        answers: numbers in the body by which its sender recognizes the answer (``request``, ``alias``, ...); fields of
+            :class:`~gateway.protocol.messages.Error`.
     """
 
     def __init__(self, code: Code | int, message: str, answers: dict[str, int]) -> None:
@@ -39,13 +39,13 @@ class BodyRefused(RequestRefused):
 
 
 class JsonBody:
-    """The fields of one JSON object.
+    """Fields of one JSON object.
 
-    Every method that reads a field raises ``RequestRefused(INVALID_REQUEST)`` if the field is missing (those whose name
-    ends in ``_or_none`` give None then), of another type, or out of range.
+    Every method that reads a field raises ``RequestRefused(INVALID_REQUEST)`` if the field is missing, of another type,
+    or out of range; for a missing field, methods whose name ends in ``_or_none`` return None.
 
     Args:
-        what: what the object is, for messages of errors.
+        what: name of the object in error texts.
         fields: the object.
     """
 
@@ -71,25 +71,25 @@ class JsonBody:
         return cls(what, fields)
 
     def __contains__(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+        """Return whether the field is present and not null."""
         return self._fields.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
-        """The names of the fields."""
+        """Iterate over the names of the fields."""
         return iter(self._fields)
 
     def get(self, name: str) -> object:
-        """The value of a field as it is, or None."""
+        """Return the value of a field as it is, or None."""
         value: object = self._fields.get(name)
         return value
 
     def integers_found(self, maxima: Mapping[str, int]) -> dict[str, int]:
-        """Of these fields, those that hold an integer from 0 to the maximum. Refuses nothing."""
+        """Return those of the fields that hold an integer from 0 to the maximum; refuse no field."""
         values = ((name, self._fields.get(name)) for name in maxima)
         return {name: value for name, value in values if type(value) is int and 0 <= value <= maxima[name]}
 
     def integer(self, name: str, maximum: int = U64_MAX, minimum: int = 0) -> int:
-        """An integer from ``minimum`` to ``maximum``, both included."""
+        """Return an integer from ``minimum`` to ``maximum``, both included."""
         value = self._required(name)
         if not isinstance(value, int) or isinstance(value, bool):
             raise self._wrong(name, "an integer", value)
@@ -98,11 +98,11 @@ class JsonBody:
         return value
 
     def integer_or_none(self, name: str, maximum: int = U64_MAX, minimum: int = 0) -> int | None:
-        """As :meth:`integer`, or None if it is absent."""
+        """Return an integer as :meth:`integer` does, or None if it is absent."""
         return self.integer(name, maximum, minimum) if name in self else None
 
     def number(self, name: str) -> float:
-        """A finite number, at least 0."""
+        """Return a finite number, at least 0."""
         value = self._required(name)
         if not isinstance(value, int | float) or isinstance(value, bool):
             raise self._wrong(name, "a number", value)
@@ -111,29 +111,29 @@ class JsonBody:
         return float(value)
 
     def number_or_none(self, name: str) -> float | None:
-        """As :meth:`number`, or None if it is absent."""
+        """Return a number as :meth:`number` does, or None if it is absent."""
         return self.number(name) if name in self else None
 
     def boolean_or_none(self, name: str) -> bool | None:
-        """A boolean, or None if it is absent."""
+        """Return a boolean, or None if it is absent."""
         value = self._fields.get(name)
         if value is not None and not isinstance(value, bool):
             raise self._wrong(name, "a boolean", value)
         return value
 
     def text(self, name: str) -> str:
-        """A string."""
+        """Return a string."""
         value = self._required(name)
         if not isinstance(value, str):
             raise self._wrong(name, "a string", value)
         return value
 
     def text_or_none(self, name: str) -> str | None:
-        """A string, or None if it is absent."""
+        """Return a string, or None if it is absent."""
         return self.text(name) if name in self else None
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings; empty if it is absent."""
+        """Return a list of strings; empty if it is absent."""
         values = self._list(name) if name in self else []
         for value in values:
             if not isinstance(value, str):
@@ -141,7 +141,7 @@ class JsonBody:
         return tuple(values)
 
     def integers(self, name: str) -> tuple[int, ...]:
-        """A list of integers of 0 or more."""
+        """Return a list of integers of 0 or more."""
         values = self._list(name)
         for value in values:
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
@@ -149,7 +149,7 @@ class JsonBody:
         return tuple(values)
 
     def choice(self, name: str, choices: type[AnyStrEnum]) -> AnyStrEnum:
-        """One of the names of an enumeration."""
+        """Return one of the names of an enumeration."""
         value = self.text(name)
         try:
             return choices(value)
@@ -157,18 +157,18 @@ class JsonBody:
             raise self._refused(name, f"must be one of {', '.join(choices)}, met {value[:80]!r}") from None
 
     def choice_or_none(self, name: str, choices: type[AnyStrEnum]) -> AnyStrEnum | None:
-        """As :meth:`choice`, or None if it is absent."""
+        """Return a name as :meth:`choice` does, or None if it is absent."""
         return self.choice(name, choices) if name in self else None
 
     def nested(self, name: str) -> JsonBody:
-        """The object in a field."""
+        """Return the object in a field."""
         value = self._required(name)
         if not isinstance(value, dict):
             raise self._wrong(name, "an object", value)
         return JsonBody(f"{self._what}.{name}", value)
 
     def mapping_or_none(self, name: str) -> dict[str, Any] | None:
-        """The object in a field as a dict, or None if it is absent."""
+        """Return the object in a field as a dict, or None if it is absent."""
         return self.nested(name)._fields if name in self else None
 
     def _list(self, name: str) -> list[Any]:
@@ -191,7 +191,7 @@ class JsonBody:
 
 
 def _type_of(value: object) -> str:
-    """The JSON type of a parsed value, with its article."""
+    """Return the JSON type of a parsed value, with its article."""
     match value:
         case None:
             return "null"

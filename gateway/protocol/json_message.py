@@ -1,7 +1,7 @@
 """``message``, ``request`` and ``reply`` of the JSON subprotocol: tensors as base64 (spec section 14).
 
-Knows the fields of these three and the envelope that they share with all text messages. A delivered message is rendered
-once for all its JSON receivers, from the meta block and payload that the binary receivers get.
+Knows the fields of these three messages and the envelope of all text messages. A delivered message is rendered once for
+all its JSON receivers, from the meta block and payload that the binary receivers get.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class JsonMessage:
     client_id: str | None = None
     client_type: str | None = None
     view: int | None = None
-    """The id of the view that it belongs to; None: of the stream itself."""
+    """Id of the view that the message belongs to; None: it belongs to the stream itself."""
     quantized: Quantization | None = None
 
     @property
@@ -79,7 +79,7 @@ class JsonMessage:
 
 
 def read_message(body: JsonBody) -> JsonMessage:
-    """A ``message``, which names its stream.
+    """Read a ``message``, which names its stream.
 
     Raises:
         RequestRefused: ``INVALID_REQUEST``; ``INVALID_TENSOR``, ``SIZE_MISMATCH`` or ``CORRUPT_PAYLOAD`` for a tensor.
@@ -88,7 +88,7 @@ def read_message(body: JsonBody) -> JsonMessage:
 
 
 def read_request(body: JsonBody) -> JsonMessage:
-    """A ``request``, which names an address; its correlation is its ``id`` if it has none of its own.
+    """Read a ``request``, which names an address; without a correlation of its own, its ``id`` is the correlation.
 
     Raises:
         RequestRefused: as :func:`read_message`.
@@ -100,7 +100,7 @@ def read_request(body: JsonBody) -> JsonMessage:
 
 
 def read_reply(body: JsonBody) -> JsonMessage:
-    """A ``reply``, which names the peer and the correlation.
+    """Read a ``reply``, which names the peer and the correlation.
 
     Raises:
         RequestRefused: as :func:`read_message`.
@@ -111,7 +111,7 @@ def read_reply(body: JsonBody) -> JsonMessage:
 
 
 def _read_common(body: JsonBody) -> dict[str, Any]:
-    """The fields that the three data messages share."""
+    """Read the fields that the three data messages share."""
     headers = body.mapping_or_none("headers")
     if headers is not None:
         _check_headers(headers)
@@ -139,7 +139,7 @@ def _read_common(body: JsonBody) -> dict[str, Any]:
 def _read_time(body: JsonBody, name: str) -> float | None:
     time_s = body.number_or_none(name)
     if time_s is not None and time_s > _MAX_TIMESTAMP_S:
-        raise RequestRefused(Code.INVALID_REQUEST, f"{name} {time_s} s is past {_MAX_TIMESTAMP_S} s")
+        raise RequestRefused(Code.INVALID_REQUEST, f"{name} {time_s} s exceeds {_MAX_TIMESTAMP_S} s")
     return time_s
 
 
@@ -158,7 +158,9 @@ def _read_tensors(body: JsonBody) -> tuple[tuple[str, Array], ...]:
     tensors = payload.nested("tensors")
     names = list(payload.mapping_or_none("tensors") or ())
     if len(names) > MAX_TENSORS:
-        raise RequestRefused(Code.INVALID_TENSOR, f"{len(names)} tensors exceed {MAX_TENSORS}")
+        raise RequestRefused(
+            Code.INVALID_TENSOR, f"{len(names)} tensors in one message; at most {MAX_TENSORS} are allowed"
+        )
     for name in names:
         if len(name.encode()) > MAX_NAME_BYTES:
             raise RequestRefused(
@@ -168,36 +170,39 @@ def _read_tensors(body: JsonBody) -> tuple[tuple[str, Array], ...]:
 
 
 def _read_tensor(name: str, tensor: JsonBody) -> Array:
-    """A read-only array over the decoded data. Sizes are compared before anything is decoded."""
+    """Return a read-only array over the decoded data; compare sizes before decoding."""
     dtype = dtype_named(tensor.text("dtype")[:_SHOWN_FIELD_CHARS])  # no name is as long, and a refusal repeats it
     shape = tensor.integers("shape")
     if len(shape) > MAX_NDIM:
-        raise RequestRefused(Code.INVALID_TENSOR, f"{len(shape)} dimensions exceed {MAX_NDIM}")
+        raise RequestRefused(
+            Code.INVALID_TENSOR, f"tensor {name!r} has {len(shape)} dimensions; at most {MAX_NDIM} are allowed"
+        )
     spec = TensorSpec(name, dtype, shape)
     data = tensor.text("data")
     if len(data) != _base64_chars(spec.nbytes):
         raise RequestRefused(
-            Code.SIZE_MISMATCH, f"{spec.nbytes} bytes of tensor {name!r} cannot be {len(data)} characters of base64"
+            Code.SIZE_MISMATCH,
+            f"{len(data)} characters of base64 cannot hold the {spec.nbytes} bytes of tensor {name!r}",
         )
     try:
         decoded = binascii.a2b_base64(data, strict_mode=True)
-    except ValueError as error:  # binascii.Error is one, and so is the refusal of what is not ASCII
-        raise RequestRefused(Code.CORRUPT_PAYLOAD, f"tensor {name!r}: {error}") from None
+    except ValueError as error:  # binascii.Error is a ValueError, and so is the refusal of text beyond ASCII
+        raise RequestRefused(Code.CORRUPT_PAYLOAD, f"data of tensor {name!r} is not base64: {error}") from None
     return view_tensors((spec,), decoded)[0]
 
 
 def render_message(envelope: JsonMessage, meta: Meta, payload: Buffer, *, max_bytes: int | None = None) -> bytes:
-    """The text of a message that is there in binary, for all its JSON receivers.
+    """Return the text of a binary message, for all its JSON receivers.
 
     Args:
-        envelope: everything but tensors and headers.
-        meta: its parsed meta block.
-        payload: its decoded payload; not kept.
-        max_bytes: the receivers' bound on the text.
+        envelope: every field but tensors and headers.
+        meta: parsed meta block of the message.
+        payload: decoded payload of the message; not kept.
+        max_bytes: bound of the receivers on the text.
 
     Raises:
-        RequestRefused: ``MESSAGE_TOO_BIG``, the text exceeds ``max_bytes``; found out before encoding if the data alone
-            does. ``SIZE_MISMATCH`` or ``INVALID_TENSOR``, the payload is not what ``meta`` says. ``INVALID_REQUEST``,
+        RequestRefused: ``MESSAGE_TOO_BIG``, the text exceeds ``max_bytes``; raised before encoding if the data alone
+            does. ``SIZE_MISMATCH`` or ``INVALID_TENSOR``, the payload does not match ``meta``. ``INVALID_REQUEST``,
             the headers are nested too deeply to be written.
     """
     views = view_tensors(meta.specs, payload)
@@ -208,7 +213,15 @@ def render_message(envelope: JsonMessage, meta: Meta, payload: Buffer, *, max_by
 def render_batch(
     envelope: JsonMessage, meta: Meta, payload: Buffer, count: int, *, max_bytes: int | None = None
 ) -> Iterator[bytes]:
-    """The texts of the records of a batch, in order; ``envelope`` is that of the first. See :func:`render_message`."""
+    """Yield the texts of the records of a batch, in order, as :func:`render_message` makes them.
+
+    Args:
+        envelope: every field of the first record but its tensor.
+        meta: parsed meta block of the batch.
+        payload: decoded payload of the batch.
+        count: number of records.
+        max_bytes: bound of the receivers on the text of one record.
+    """
     records = view_tensors(meta.specs, payload, count=count)[0]
     name = meta.specs[0].name
     for index in range(count):
@@ -219,16 +232,16 @@ def render_batch(
 
 
 def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> bytes:
-    """The text of a message, of either direction.
+    """Return the text of a message, of either direction.
 
     Raises:
         RequestRefused: ``MESSAGE_TOO_BIG`` or ``INVALID_REQUEST``, see :func:`render_message`.
-        UnsupportedDtype: a tensor's dtype cannot travel.
+        UnsupportedDtype: the dtype of a tensor cannot travel.
         InvalidArgument: two tensors of the same name.
     """
     arrays = [(name, as_wire_array(value)) for name, value in message.tensors]
     if len({name for name, _ in arrays}) != len(arrays):
-        raise InvalidArgument(f"tensors of one message need different names, not {[name for name, _ in arrays]}")
+        raise InvalidArgument(f"tensors of one message need different names; given are {[name for name, _ in arrays]}")
     _check_size(sum(_base64_chars(array.nbytes) for _, array in arrays), max_bytes)
     optional = {
         "stream": message.stream,
@@ -278,7 +291,17 @@ def write_envelope(
     headers: dict[str, Any] | None = None,
     further: dict[str, Any] | None = None,
 ) -> bytes:
-    """The object that every text message is, with its payload, given as pieces of JSON, at its end.
+    """Return the JSON object of a text message, with the payload at its end.
+
+    Args:
+        message_type: name of the message.
+        payload: pieces of JSON that are the payload together.
+        id: the sender's number for the message.
+        timestamp: Unix time in seconds.
+        client_id: id of the publisher, from the server.
+        client_type: type of the publisher, from the server.
+        headers: headers of the message.
+        further: fields behind the headers, in order.
 
     Raises:
         RequestRefused: ``INVALID_REQUEST``, the headers cannot be written.
@@ -292,7 +315,7 @@ def write_envelope(
         "headers": headers,
         **(further or {}),
     }
-    # The one copy of base64 data: an object of orjson would copy it for the quotes and again while it grows.
+    # The only copy of base64 data: orjson would copy it for the quotes, and again while its buffer grows.
     return b"".join([_dumps(fields)[:-1], b',"payload":', *payload, b"}"])
 
 
@@ -316,13 +339,16 @@ def _tensor_parts(array: Array) -> list[bytes]:
 
 
 def _base64_chars(size: int) -> int:
-    """How long the base64 of ``size`` bytes is."""
+    """Return the length of the base64 text of ``size`` bytes."""
     return (size + 2) // 3 * 4
 
 
 def _check_size(text_bytes: int, max_bytes: int | None) -> None:
     if max_bytes is not None and text_bytes > max_bytes:
-        raise RequestRefused(Code.MESSAGE_TOO_BIG, f"{text_bytes} bytes of JSON exceed {max_bytes} bytes")
+        raise RequestRefused(
+            Code.MESSAGE_TOO_BIG,
+            f"the message takes {text_bytes} bytes as JSON; the receiver takes {max_bytes} at most",
+        )
 
 
 def _dumps(value: dict[str, Any]) -> bytes:

@@ -1,6 +1,6 @@
-"""Text messages of ``frys.v1.json``: the same meaning as binary frames, for people and small scripts (spec section 14).
+"""Text messages of ``frys.v1.json``: binary frames as JSON, for people and small scripts (spec section 14).
 
-Session messages are the very dataclasses of :mod:`gateway.protocol.messages`; those that carry tensors are in
+Session messages are the dataclasses of :mod:`gateway.protocol.messages`; messages that carry tensors are in
 :mod:`gateway.protocol.json_message`, with their own writers.
 """
 
@@ -23,7 +23,7 @@ from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
 _SESSION_OPCODES: Final = {opcode.name.lower(): opcode for opcode in JSON_OPCODES}
-# What a client may leave out of the payload: it is then the ``id`` of the text message.
+# Fields that a client may leave out of the payload; the ``id`` of the text message stands for them.
 _ID_STANDS_FOR: Final = {
     Opcode.AUTHENTICATE: ("request",),
     Opcode.OPEN: ("alias",),
@@ -148,17 +148,18 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
 
 
 def write_session_text(message: SessionMessage, *, id: int | None = None, timestamp: float | None = None) -> bytes:
-    """The text of a session message.
+    """Return the text of a session message.
 
     Args:
-        id: the sender's number for it; the server gives its answers none.
+        message: any session message.
+        id: the sender's number for the message; answers of the server have none.
         timestamp: Unix time in seconds.
     """
     return _write(message.opcode.name.lower(), fields_of(message), id=id, timestamp=timestamp)
 
 
 def write_ack(ack: JsonAck, *, timestamp: float | None = None) -> bytes:
-    """The text that tells a publisher the offset of its message, and how safe it is."""
+    """Return the text that tells a publisher the offset and durability of its message."""
     payload = {
         "request": ack.request,
         "stream": ack.stream,
@@ -177,12 +178,12 @@ def write_range(messages: JsonRange, *, timestamp: float | None = None) -> bytes
 
 
 def write_pong(pong: Pong, *, timestamp: float | None = None) -> bytes:
-    """The text of a PONG."""
+    """Return the text of a PONG."""
     return _write("pong", {"t0": pong.t0, "t1": pong.t1, "t2": pong.t2}, timestamp=timestamp)
 
 
 def write_cancel(cancel: Cancel, *, timestamp: float | None = None) -> bytes:
-    """The text that tells a replier, or the gateway, that an answer is not wanted any more."""
+    """Return the text that tells a replier, or the gateway, that the asker does not want the answer any more."""
     further = {"correlation": cancel.correlation, **({"peer": cancel.peer} if cancel.peer else {})}
     return write_envelope("cancel", [b"null"], timestamp=timestamp, further=further)
 

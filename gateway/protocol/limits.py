@@ -1,4 +1,4 @@
-"""The configurable limits of a peer (spec section 13)."""
+"""Limits of a peer that can be configured (spec section 13)."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one side accepts. Every length from the wire is checked against one of these before it is used."""
+    """Limits of one side. Every length from the wire is checked against one of them before it is used."""
 
     max_frame_bytes: int = 8 * 1024 * 1024
-    """The largest WebSocket message."""
+    """Size of the largest WebSocket message."""
     max_message_bytes: int = 4 * 1024 * 1024 * 1024
-    """The largest decoded payload of one message."""
+    """Size of the largest decoded payload of one message."""
     chunk_bytes: int = 512 * 1024
     """Decoded size of the chunks of large messages; messages up to this size travel in one frame."""
     max_aliases: int = 4096
@@ -20,9 +20,9 @@ class Limits:
     max_subscriptions: int = 1024
     """Subscriptions of one connection."""
     max_transfers: int = 64
-    """Large messages that one connection may have under way towards us."""
+    """Large messages that one connection may have under way towards this side."""
     max_unfinished_bytes: int = 1024 * 1024 * 1024
-    """Payloads of the large messages that one client has begun and not finished; one alone may be larger."""
+    """Payloads of the large messages that one client has begun and not finished; a single one may be larger."""
     max_requests: int = 4096
     """Requests that one connection may have outstanding."""
     max_streams: int = 100_000

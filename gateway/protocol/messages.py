@@ -1,4 +1,4 @@
-"""The messages with a JSON body: hello, subscriptions, errors and so on (spec sections 3, 4, 7 and 12.2).
+"""Messages with a JSON body: hello, subscriptions, errors and so on (spec sections 3, 4, 7 and 12.2).
 
 Field names are those of the JSON. Binary frames and the JSON subprotocol share these classes;
 :mod:`gateway.protocol.session_body` reads and writes them.
@@ -19,17 +19,17 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.wire import Opcode
 
 BEGINNING = "beginning"
-"""``since`` of a SUBSCRIBE that wants everything that history holds (spec section 4.3)."""
+"""``since`` of a SUBSCRIBE that wants all messages in history (spec section 4.3)."""
 
 Position = tuple[int, int]
-"""Epoch and next offset: where a receiver stands in a stream."""
+"""Epoch and next offset: position of a receiver in a stream."""
 
 Since = str | int | Mapping[str, Position]
-"""Where a subscription starts: :data:`BEGINNING`, an offset, or a position for each stream by name."""
+"""Start of a subscription: :data:`BEGINNING`, an offset, or a position for each stream by name."""
 
 
 class ClientType(enum.StrEnum):
-    """What a client is (spec section 3.1)."""
+    """Type of a client (spec section 3.1)."""
 
     ADMIN_PANEL = "admin_panel"
     WORKFLOW = "workflow"
@@ -38,10 +38,10 @@ class ClientType(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """The delivery contract of a stream (spec section 4).
+    """Delivery contract of a stream (spec section 4).
 
     Attributes:
-        acknowledged: receivers say what they have processed, and get again what they have not (spec section 7.4).
+        acknowledged: receivers acknowledge processed messages and get the others again (spec section 7.4).
     """
 
     acknowledged: bool
@@ -57,7 +57,7 @@ class Kind(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """The client's first frame (spec section 3.1)."""
+    """First frame of the client (spec section 3.1)."""
 
     opcode: ClassVar = Opcode.HELLO
 
@@ -73,23 +73,23 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class WelcomeLimits:
-    """The limits of the server that a client has to know (spec section 3.1)."""
+    """Limits of the server that a client has to know (spec section 3.1)."""
 
     max_frame_bytes: int
     max_message_bytes: int
     chunk_bytes: int
     max_unfinished_bytes: int | None = None
-    """Payloads of the large messages that a client has begun and not finished; absent: not told."""
+    """Payloads of the large messages that a client has begun and not finished; absent if the server does not tell."""
 
     @classmethod
     def of(cls, limits: Limits) -> WelcomeLimits:
-        """The part of ``limits`` that is told to clients."""
+        """Return the part of ``limits`` that WELCOME tells to clients."""
         return cls(limits.max_frame_bytes, limits.max_message_bytes, limits.chunk_bytes, limits.max_unfinished_bytes)
 
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """The server's answer to HELLO (spec section 3.1)."""
+    """Answer of the server to HELLO (spec section 3.1)."""
 
     opcode: ClassVar = Opcode.WELCOME
 
@@ -107,7 +107,7 @@ class Welcome:
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Replaces the token of a running session (spec section 3.2)."""
+    """Request to replace the token of a running session (spec section 3.2)."""
 
     opcode: ClassVar = Opcode.AUTHENTICATE
 
@@ -117,7 +117,7 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """The new token is good (spec section 3.2). ``expires_s`` None: it does not expire."""
+    """Acceptance of the new token (spec section 3.2). ``expires_s`` None: the token does not expire."""
 
     opcode: ClassVar = Opcode.AUTHENTICATED
 
@@ -127,7 +127,7 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Declares the alias of a stream or address (spec section 4.1)."""
+    """Declaration of the alias of a stream or address (spec section 4.1)."""
 
     opcode: ClassVar = Opcode.OPEN
 
@@ -136,16 +136,16 @@ class Open:
     kind: Kind | None = None
     durability: Durability | None = None
     schema: Mapping[str, Any] | None = None
-    """What a ``state`` stream holds, as it stands in the JSON."""
+    """Schema of a ``state`` stream, as in the JSON."""
     producer: int | None = None
-    """Who counts the sequences, over all its connections."""
+    """Producer that counts the sequences, over all its connections."""
     sequence: int | None = None
-    """Of the next message; absent: 1."""
+    """Sequence of the next message; absent: 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamInfo:
-    """STREAM: what a stream's id stands for (spec section 4.1). For an address all but name and alias are None."""
+    """STREAM: id and properties of a stream (spec section 4.1). An address has name and alias only."""
 
     opcode: ClassVar = Opcode.STREAM
 
@@ -158,16 +158,16 @@ class StreamInfo:
     durability: Durability | None = None
     schema: Mapping[str, Any] | None = None
     subscription: int | None = None
-    """Of a view: the subscription that asked for it; ``id`` is the view's."""
+    """Subscription that asked for the view, whose id is ``id``; None if this is no view."""
     since: int | None = None
-    """To a subscriber: the first offset that it will get."""
+    """First offset that the subscriber will get."""
     recovered: bool | None = None
-    """To a subscriber that named a position: whether it gets everything from there on."""
+    """True if a subscriber that named a position gets every message from there on; None if it named none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credits:
-    """How much a receiver takes before it grants more (spec section 7.5)."""
+    """Messages and bytes that a receiver takes before it grants more (spec section 7.5)."""
 
     messages: int
     bytes: int
@@ -175,7 +175,7 @@ class Credits:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The account of one stream of a subscription (spec section 7.7)."""
+    """Account of one stream of a subscription (spec section 7.7)."""
 
     delivered: int = 0
     conflated: int = 0
@@ -186,7 +186,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Asks for the streams that match a pattern (spec section 4.2)."""
+    """Request for the streams that match a pattern (spec section 4.2)."""
 
     opcode: ClassVar = Opcode.SUBSCRIBE
 
@@ -195,17 +195,17 @@ class Subscribe:
     pattern: str
     since: Since | None = None
     view: Mapping[str, Any] | None = None
-    """A view as it stands in the JSON."""
+    """View, as in the JSON."""
     credits: Credits | None = None
     resume: Mapping[str, tuple[int, int]] | None = None
-    """By stream, a large message that was being received: its transfer and the first chunk that is missing."""
+    """Large message that was being received, by stream: its transfer and the first chunk that is missing."""
     account: Mapping[str, Counts] | None = None
-    """What the subscription counted on earlier connections, by stream."""
+    """Counts of the subscription on earlier connections, by stream."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The subscription stands (spec section 4.2)."""
+    """Confirmation of a subscription (spec section 4.2)."""
 
     opcode: ClassVar = Opcode.SUBSCRIBED
 
@@ -215,19 +215,19 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Ends a subscription (spec section 4.2)."""
+    """Request to end a subscription (spec section 4.2)."""
 
     opcode: ClassVar = Opcode.UNSUBSCRIBE
 
     request: int
     subscription: int
     keep: bool | None = None
-    """What is not acknowledged is kept for the client, as if its connection were lost; otherwise it is given up."""
+    """True: unacknowledged messages are kept for the client, as after a lost connection; otherwise they are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:
-    """The subscription has ended (spec section 4.2)."""
+    """Confirmation that a subscription has ended (spec section 4.2)."""
 
     opcode: ClassVar = Opcode.UNSUBSCRIBED
 
@@ -237,7 +237,7 @@ class Unsubscribed:
 
 @dataclass(frozen=True, slots=True)
 class Error:
-    """Something was refused (spec section 12.2). The fields after ``message`` say what it answers.
+    """Refusal of a message or request (spec section 12.2). The fields after ``message`` name the refused one.
 
     ``code`` may be one that this version does not know; ``stream`` is a stream's name.
     """
@@ -259,10 +259,11 @@ class Error:
 
     @classmethod
     def of(cls, refusal: PeerError, **answers: Any) -> Error:
-        """The ERROR that tells the other side about ``refusal``.
+        """Return the ERROR that tells the other side about ``refusal``.
 
         Args:
-            answers: fields after ``message``; they win over those that the refusal itself names.
+            refusal: the refusal, or the violation that closes the connection.
+            answers: fields after ``message``; they win over the fields that the refusal itself names.
         """
         if isinstance(refusal, BodyRefused):
             answers = {**refusal.answers, **answers}
@@ -271,7 +272,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True)
 class GoAway:
-    """The server will close this connection (spec section 3.3)."""
+    """Notice that the server will close this connection (spec section 3.3)."""
 
     opcode: ClassVar = Opcode.GO_AWAY
 
@@ -282,7 +283,7 @@ class GoAway:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """Asks for the newest state of a stream, whole (spec section 4.4)."""
+    """Request for a keyframe: the newest state of a stream, complete (spec section 4.4)."""
 
     opcode: ClassVar = Opcode.REFRESH
 
@@ -291,7 +292,7 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What became of messages that this client has published (spec section 7.6)."""
+    """Fate of messages that this client has published (spec section 7.6)."""
 
     opcode: ClassVar = Opcode.NOTICE
 
@@ -301,19 +302,19 @@ class Notice:
     code: int
     reason: str
     client_id: str | None = None
-    """The receiver that it concerns."""
+    """Receiver of the messages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Asks for the account of a subscription, and answers (spec section 7.7)."""
+    """Request for the account of a subscription, and the answer (spec section 7.7)."""
 
     opcode: ClassVar = Opcode.ACCOUNT
 
     request: int
     subscription: int
     streams: Mapping[str, Counts] | None = None
-    """In the answer: by stream."""
+    """Counts by stream; in the answer only."""
 
 
 SessionMessage = (

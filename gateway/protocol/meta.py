@@ -1,6 +1,6 @@
-"""The meta block of a data frame: tensor descriptors and headers (spec section 5.1).
+"""Meta block of a data frame: tensor descriptors and headers (spec section 5.1).
 
-On the way of every message: what repeats from message to message, the descriptors, is kept in two bounded caches.
+Every message passes here. Descriptors repeat from message to message, so two bounded caches keep them.
 """
 
 from __future__ import annotations
@@ -46,9 +46,9 @@ class Meta:
     """A parsed meta block.
 
     Attributes:
-        specs: of the tensors, in the order in which the payload holds them.
-        headers: the message's headers, or None.
-        payload_bytes: decoded size that the descriptors give to the payload of a message, or to one record of a batch.
+        specs: specs of the tensors, in the order in which the payload holds them.
+        headers: headers of the message, or None.
+        payload_bytes: decoded size, by the descriptors, of the payload of a message or of one record of a batch.
     """
 
     specs: tuple[TensorSpec, ...]
@@ -59,16 +59,16 @@ class Meta:
 _EMPTY: Final = Meta((), None, 0)
 _NO_TENSOR_BLOCK: Final = DESCRIPTOR.pack(NO_TENSOR, 0, 0, 0) + PADDING[4]
 
-# Descriptor blocks that were parsed before; at most _CACHED_BLOCKS of at most _CACHED_BYTES, whatever peers send. A
-# plain dict, not lru_cache: blocks with headers must be able to look without leaving an entry of their own.
+# Descriptor blocks that were parsed before: _CACHED_BLOCKS blocks of _CACHED_BYTES at most, whatever peers send. A
+# plain dict instead of lru_cache, because blocks with headers look without leaving an entry of their own.
 _parsed: dict[bytes, Meta] = {}
 
 
 def write_meta(specs: Sequence[TensorSpec], headers: Mapping[str, Any] | None = None) -> bytes:
-    """The meta block of a message; its length is a multiple of 8, and 0 for neither tensors nor headers.
+    """Return the meta block of a message: a multiple of 8 bytes, empty for neither tensors nor headers.
 
     Args:
-        specs: of the tensors, at most 255, with different names.
+        specs: specs of the tensors, at most 255, with different names.
         headers: JSON values and numpy numbers; NaN becomes null, as in all JSON.
 
     Raises:
@@ -86,7 +86,7 @@ def write_meta(specs: Sequence[TensorSpec], headers: Mapping[str, Any] | None = 
 
 @lru_cache(maxsize=1024)
 def write_tensor_meta(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """The meta block of one unnamed tensor without headers: the commonest there is, so it is remembered.
+    """Return the meta block of one unnamed tensor without headers; cached, because it is the most common one.
 
     Raises:
         UnsupportedDtype: the dtype cannot travel.
@@ -97,9 +97,9 @@ def write_tensor_meta(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 def _write_descriptors(specs: Sequence[TensorSpec]) -> bytes:
     if len(specs) > MAX_TENSORS:
-        raise InvalidArgument(f"{len(specs)} tensors in one message, at most {MAX_TENSORS} are allowed")
+        raise InvalidArgument(f"{len(specs)} tensors in one message; at most {MAX_TENSORS} are allowed")
     if len({spec.name for spec in specs}) != len(specs):
-        raise InvalidArgument(f"tensors of one message need different names, not {[spec.name for spec in specs]}")
+        raise InvalidArgument(f"tensors of one message need different names; given are {[spec.name for spec in specs]}")
     last = len(specs) - 1
     return b"".join(
         [
@@ -112,13 +112,13 @@ def _write_descriptors(specs: Sequence[TensorSpec]) -> bytes:
 def _write_descriptor(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], *, flags: int) -> bytes:
     ndim = len(shape)
     if ndim > MAX_NDIM:
-        raise InvalidArgument(f"{ndim} dimensions, at most {MAX_NDIM} can be sent")
+        raise InvalidArgument(f"tensor {name[:40]!r} has {ndim} dimensions; at most {MAX_NDIM} can be sent")
     try:
         name_utf8 = name.encode()
     except UnicodeEncodeError as error:
         raise InvalidArgument(f"tensor name {name!r} is not valid Unicode: {error.reason}") from None
     if len(name_utf8) > MAX_NAME_BYTES:
-        raise InvalidArgument(f"tensor name {name[:40]!r}... has {len(name_utf8)} bytes, at most {MAX_NAME_BYTES} fit")
+        raise InvalidArgument(f"tensor name {name[:40]!r}... has {len(name_utf8)} bytes; at most {MAX_NAME_BYTES} fit")
     wide = any(dimension >= _NARROW_LIMIT for dimension in shape)
     start = DESCRIPTOR.pack(code_of(dtype), ndim, len(name_utf8), flags | (DESCRIPTOR_WIDE if wide else 0))
     dimensions = (_WIDE if wide else _NARROW)[ndim].pack(*shape)
@@ -133,16 +133,18 @@ def _write_headers(headers: Mapping[str, Any]) -> bytes:
     except orjson.JSONEncodeError as error:
         raise InvalidArgument(f"headers cannot be written as JSON: {error}") from None
     if len(text) > MAX_HEADERS_BYTES:
-        raise InvalidArgument(f"headers of {len(text)} bytes, at most {MAX_HEADERS_BYTES} are allowed; send a tensor")
+        raise InvalidArgument(
+            f"headers of {len(text)} bytes, {MAX_HEADERS_BYTES} are allowed: send large data as a tensor"
+        )
     return text + PADDING[-len(text) % 8]
 
 
 def with_specs(meta: Buffer, specs: Sequence[TensorSpec]) -> bytes:
-    """The meta block of a message with other tensors and the same headers, byte for byte.
+    """Return the meta block of a message with other tensors and the same headers, byte for byte.
 
     Args:
-        meta: a good meta block; not kept.
-        specs: of the tensors, at most 255, with different names.
+        meta: a valid meta block; not kept.
+        specs: specs of the tensors, at most 255, with different names.
     """
     block = bytes(meta)
     headers = block[_descriptors_end(block) :] if block else b""
@@ -152,16 +154,16 @@ def with_specs(meta: Buffer, specs: Sequence[TensorSpec]) -> bytes:
 
 
 def parse_meta(meta: Buffer) -> Meta:
-    """Parse a meta block. What it returns holds no view of ``meta``.
+    """Parse a meta block; the result holds no view of ``meta``.
 
-    A Meta without headers may be shared between calls; headers are the caller's own.
+    A Meta without headers may be shared between calls; headers belong to the caller.
 
     Raises:
         RequestRefused: ``INVALID_TENSOR``, a broken descriptor; ``INVALID_REQUEST``, broken headers.
     """
     if not meta:
         return _EMPTY
-    block = bytes(meta)  # a copy of a few bytes that makes it hashable
+    block = bytes(meta)  # a copy of a few bytes that can be hashed
     known = _parsed.get(block)
     if known is not None:
         return known
@@ -172,7 +174,7 @@ def parse_meta(meta: Buffer) -> Meta:
 
 
 def headers_of(meta: Buffer) -> bytes:
-    """The headers of a meta block as they stand there, with their padding; empty if it has none.
+    """Return the headers of a meta block as bytes, with their padding; empty if the block has none.
 
     Raises:
         RequestRefused: ``INVALID_TENSOR``, a broken descriptor.
@@ -182,7 +184,7 @@ def headers_of(meta: Buffer) -> bytes:
 
 
 def _descriptors_end(block: bytes) -> int:
-    """Where the chain of descriptors ends, from their lengths alone; never past the end of the block."""
+    """Return the end of the chain of descriptors, from their lengths alone; never past the end of the block."""
     end = 0
     for _ in range(MAX_TENSORS):
         if end + DESCRIPTOR.size > len(block):
@@ -190,7 +192,9 @@ def _descriptors_end(block: bytes) -> int:
         _, ndim, name_bytes, flags = DESCRIPTOR.unpack_from(block, end)
         end += padded(DESCRIPTOR.size + ndim * (8 if flags & DESCRIPTOR_WIDE else 4) + name_bytes)
         if end > len(block):
-            raise RequestRefused(Code.INVALID_TENSOR, f"tensor descriptor to byte {end} of a block of {len(block)}")
+            raise RequestRefused(
+                Code.INVALID_TENSOR, f"tensor descriptor ends at byte {end}, its block at {len(block)}"
+            )
         if not flags & DESCRIPTOR_MORE:
             return end
     raise RequestRefused(Code.INVALID_TENSOR, f"more than {MAX_TENSORS} tensors in one message")
@@ -205,7 +209,10 @@ def _parse_descriptors(block: bytes) -> Meta:
     while at < len(block):
         if block[at] == NO_TENSOR:
             if len(block) > len(_NO_TENSOR_BLOCK) or block[:4] != _NO_TENSOR_BLOCK[:4]:
-                raise RequestRefused(Code.INVALID_TENSOR, "dtype 0 in a descriptor that is not the only, empty one")
+                raise RequestRefused(
+                    Code.INVALID_TENSOR,
+                    "dtype 0 is allowed in the one, empty descriptor of a message without tensors only",
+                )
             break
         spec, at = _parse_descriptor(block, at)
         specs.append(spec)
@@ -220,14 +227,14 @@ def _parse_descriptors(block: bytes) -> Meta:
 
 
 def _parse_descriptor(block: bytes, at: int) -> tuple[TensorSpec, int]:
-    """The descriptor at ``at``, and where the next starts; :func:`_descriptors_end` found it to be within the block."""
+    """Return the descriptor at ``at`` and the start of the next; :func:`_descriptors_end` has checked the lengths."""
     code, ndim, name_bytes, flags = DESCRIPTOR.unpack_from(block, at)
     dtype = dtype_of(code)
     if ndim > MAX_NDIM:
-        raise RequestRefused(Code.INVALID_TENSOR, f"{ndim} dimensions, at most {MAX_NDIM} are allowed")
+        raise RequestRefused(Code.INVALID_TENSOR, f"tensor with {ndim} dimensions; at most {MAX_NDIM} are allowed")
     dimensions = (_WIDE if flags & DESCRIPTOR_WIDE else _NARROW)[ndim]
     shape = dimensions.unpack_from(block, at + DESCRIPTOR.size)
-    # numpy bounds the product of the dimensions that are not 0, so an empty tensor can be too big as well.
+    # numpy bounds the product of the dimensions other than 0, so that even an empty tensor can be too big.
     if math.prod(dimension for dimension in shape if dimension) * dtype.itemsize > _ARRAY_BYTES_LIMIT:
         raise RequestRefused(Code.INVALID_TENSOR, f"no array can have shape {shape}")
     name_at = at + DESCRIPTOR.size + dimensions.size
@@ -244,7 +251,7 @@ def _parse_headers(block: bytes) -> dict[str, Any] | None:
     if not text:
         return None
     if len(text) > MAX_HEADERS_BYTES:
-        raise RequestRefused(Code.INVALID_REQUEST, f"headers of {len(text)} bytes, at most {MAX_HEADERS_BYTES} allowed")
+        raise RequestRefused(Code.INVALID_REQUEST, f"headers of {len(text)} bytes exceed {MAX_HEADERS_BYTES} bytes")
     try:
         headers = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -1,6 +1,6 @@
-"""The rules of names: streams, patterns, client ids and addresses (spec sections 3.1 and 4).
+"""Rules of names: streams, patterns, client ids and addresses (spec sections 3.1 and 4).
 
-Knows nothing of who holds a name. Every ``check_*`` returns its argument, or refuses it with ``INVALID_NAME``.
+Does not know the holders of names. Every ``check_*`` returns its argument, or refuses it with ``INVALID_NAME``.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ MAX_STREAM_NAME_BYTES: Final = 255
 MAX_CLIENT_ID_BYTES: Final = 128
 
 AGENT_SCHEME: Final = "agent"
-"""``agent:<client_id>`` is a client's inbox."""
+"""Scheme of ``agent:<client_id>``, the inbox of a client."""
 GROUP_SCHEME: Final = "group"
-"""``group:<name>`` is one of the members of a group."""
+"""Scheme of ``group:<name>``, one of the members of a group."""
 
 # All allowed characters are ASCII, so that a length in characters is one in bytes.
 _SEGMENT = r"[A-Za-z0-9._-]+"
@@ -29,7 +29,7 @@ _SHOWN_NAME_CHARS = 80
 
 
 def check_stream_name(name: str) -> StreamName:
-    """A stream's name: two or more segments joined by ``/`` (spec section 4).
+    """Check a stream's name: two or more segments joined by ``/`` (spec section 4).
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -41,7 +41,7 @@ def check_stream_name(name: str) -> StreamName:
 
 
 def check_client_id(client_id: str) -> ClientId:
-    """A client's id (spec section 3.1).
+    """Check a client's id (spec section 3.1).
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -53,7 +53,7 @@ def check_client_id(client_id: str) -> ClientId:
 
 
 def check_pattern(pattern: str) -> str:
-    """What a SUBSCRIBE may name: a stream, a pattern of streams, or an address (spec sections 4 and 4.2).
+    """Check the pattern of a SUBSCRIBE: a stream, a pattern of streams, or an address (spec sections 4 and 4.2).
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -66,7 +66,7 @@ def check_pattern(pattern: str) -> str:
 
 
 def check_address(address: str) -> str:
-    """A direct address: ``agent:<client_id>`` or ``group:<name>`` (spec section 4.1).
+    """Check a direct address: ``agent:<client_id>`` or ``group:<name>`` (spec section 4.1).
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -78,17 +78,17 @@ def check_address(address: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Whether ``name`` is meant as an address: no stream name holds a colon. It may still be a wrong one."""
+    """Return whether ``name`` is meant as an address, valid or not: no stream name holds a colon."""
     return ":" in name
 
 
 def is_group(address: str) -> bool:
-    """Whether a checked pattern or address is that of a group."""
+    """Return whether a checked pattern or address names a group."""
     return address.startswith(f"{GROUP_SCHEME}:")
 
 
 def split_address(address: str) -> tuple[str, str]:
-    """The scheme (:data:`AGENT_SCHEME` or :data:`GROUP_SCHEME`) and the name of an address.
+    """Return the scheme (:data:`AGENT_SCHEME` or :data:`GROUP_SCHEME`) and the name of an address.
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -98,18 +98,18 @@ def split_address(address: str) -> tuple[str, str]:
 
 
 def inbox_of(client_id: str) -> str:
-    """The address of a client's inbox."""
+    """Return the address of a client's inbox."""
     return f"{AGENT_SCHEME}:{client_id}"
 
 
 def workflow_of(name: str) -> str:
-    """The workflow of a stream's name: its first segment."""
+    """Return the workflow of a stream's name: its first segment."""
     return name.partition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled pattern. Make one with :func:`compile_pattern`."""
+    """Compiled pattern of stream names. Make one with :func:`compile_pattern`."""
 
     text: str
     _regex: re.Pattern[str] | None = field(default=None, repr=False)
@@ -117,11 +117,11 @@ class Pattern:
 
     @property
     def is_literal(self) -> bool:
-        """Whether it matches one name only, so that a dict lookup can replace :meth:`matches`."""
+        """True if the pattern matches one name only, so that a dict lookup can replace :meth:`matches`."""
         return self._regex is None
 
     def matches(self, name: str) -> bool:
-        """Whether the pattern takes in the stream ``name``, which is a valid name."""
+        """Return whether the pattern matches the stream ``name``, which is a valid name."""
         if self._regex is None:
             return name == self.text
         return self._regex.fullmatch(name) is not None

@@ -1,4 +1,4 @@
-"""What two peers agree on, as a pure function of HELLO and the server's capabilities (spec section 3.1)."""
+"""Negotiation of version, codecs and limits, as a pure function of HELLO and capabilities (spec section 3.1)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ PATCH: Final = "patch"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a server can do.
+    """Capabilities of a server.
 
     Attributes:
-        versions: protocol versions that it speaks.
-        codecs: names of the compressors that it knows, the preferred one first.
-        filters: names of the filters that it knows, the preferred one first.
-        limits: what it accepts.
+        versions: protocol versions that the server speaks.
+        codecs: names of the compressors that the server knows, the preferred one first.
+        filters: names of the filters that the server knows, the preferred one first.
+        limits: limits on messages that the server accepts.
     """
 
     versions: tuple[int, ...] = (VERSION,)
@@ -33,7 +33,7 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What holds on one connection.
+    """Result of the negotiation for one connection.
 
     Attributes:
         version: the highest protocol version that both speak.
@@ -49,10 +49,10 @@ class Agreement:
 
 
 def negotiate(hello: Hello, capabilities: Capabilities) -> Agreement:
-    """What a server agrees on with the client that sent ``hello``. Names that the server does not know are ignored.
+    """Return the agreement of a server with the client that sent ``hello``; names unknown to the server are ignored.
 
     Raises:
-        ProtocolViolation: ``UNSUPPORTED_VERSION`` if there is no version in common.
+        ProtocolViolation: ``UNSUPPORTED_VERSION``, there is no version in common.
     """
     common = set(hello.versions).intersection(capabilities.versions)
     if not common:
@@ -71,6 +71,6 @@ def negotiate(hello: Hello, capabilities: Capabilities) -> Agreement:
 
 
 def _some(versions: tuple[int, ...]) -> str:
-    """The first few versions, for a message whose length the peer must not choose."""
+    """Return the first few versions, for a message whose length the peer must not choose."""
     shown = ", ".join(str(version) for version in versions[:8])
     return f"[{shown}, ...]" if len(versions) > 8 else f"[{shown}]"

@@ -1,6 +1,6 @@
-"""What becomes of numbers when a view asks for another dtype (spec section 4.5): casting and quantization.
+"""Conversion of numbers for views that ask for another dtype: casting and quantization (spec section 4.5).
 
-Pure numpy; knows no messages. Both ends share it: the gateway casts, the SDK takes a quantization back.
+Pure numpy; knows no messages. Both ends share this module: the gateway casts, the SDK restores quantized numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from gateway.protocol.extensions import Quantization
 from gateway.protocol.tensors import Array
 
 BLOCK_ELEMENTS: Final = 1 << 18
-"""So many are float64 at a time, however large the tensor: 2 MB, which stays in a core's cache."""
+"""Elements that are float64 at a time, however large the tensor: 2 MB, which stays in a core's cache."""
 
 _QUANTIZABLE: Final = frozenset(map(np.dtype, (np.int8, np.uint8, np.int16, np.uint16)))
 _SMALLEST_SCALE: Final = float(np.finfo(np.float64).tiny)
@@ -25,15 +25,15 @@ _ORDER: Final = "biufc"
 
 
 def _kind(dtype: DTypeLike) -> str:
-    """``b``, ``i`` (of either sign), ``f`` (bfloat16 too) or ``c``."""
+    """Return the kind of a dtype: ``b``, ``i`` (signed or unsigned), ``f`` (also bfloat16) or ``c``."""
     return "i" if dtype.kind == "u" else dtype.kind if dtype.kind in _ORDER else "f"
 
 
 def may_cast(source: DTypeLike, target: DTypeLike) -> bool:
-    """Whether tensors of one dtype can be shown as another, whatever they hold.
+    """Return whether tensors of one dtype can be shown as another, for any values.
 
-    What would lose an imaginary part cannot, nor floating numbers as integers of 32 or 64 bits: no range of theirs is
-    worth a quantization.
+    Two conversions are excluded: one that would lose an imaginary part, and floating numbers to integers of 32 or 64
+    bits, for which quantization saves too little.
     """
     have, want = _kind(source), _kind(target)
     if have == "c":
@@ -42,19 +42,19 @@ def may_cast(source: DTypeLike, target: DTypeLike) -> bool:
 
 
 def must_quantize(source: DTypeLike, target: DTypeLike) -> bool:
-    """Whether tensors of one dtype are quantized to become the other, whatever they hold."""
+    """Return whether tensors of one dtype are quantized to become the other, for any values."""
     return _kind(source) == "f" and target in _QUANTIZABLE
 
 
 def cast(array: Array, target: DTypeLike) -> tuple[Array, Quantization | None]:
-    """An array as another dtype.
+    """Return an array as another dtype.
 
     Args:
-        array: of a wire dtype, for which :func:`may_cast` is true; any strides.
+        array: array of a wire dtype for which :func:`may_cast` is true; any strides.
         target: a wire dtype.
 
     Returns:
-        A C-contiguous array (the same object if nothing is to be done), and how to take it back if it was quantized.
+        A C-contiguous array (the same object if no conversion is needed), and the quantization if there was one.
 
     Raises:
         OverflowError: integers that do not fit into a target of 32 or 64 bits.
@@ -68,18 +68,18 @@ def cast(array: Array, target: DTypeLike) -> tuple[Array, Quantization | None]:
             raise OverflowError(f"values from {array.min()} to {array.max()} do not fit into {target}")
     if array.dtype == target:
         return (array if array.flags.c_contiguous else array.copy(order="C")), None
-    # Numbers beyond float16 become infinite, as numpy's own astype makes them.
+    # Numbers beyond float16 become infinite, as with numpy's astype.
     with np.errstate(over="ignore", invalid="ignore"):
         return array.astype(target, order="C"), None
 
 
 def quantize(array: Array, target: DTypeLike) -> tuple[Array, Quantization]:
-    """Numbers as integers of 8 or 16 bits, spread evenly over the range of the finite ones.
+    """Return numbers as integers of 8 or 16 bits, spread evenly over the range of the finite numbers.
 
-    A number is then about ``(q - zero_point) * scale``. The error of a finite one is at most ``scale / 2``, and what
-    float64 rounds (``2**-50`` of the largest). The smallest becomes the smallest integer and the largest the largest.
-    Positive infinity becomes the largest integer, negative infinity and NaN the smallest. Numbers that are all the same
-    come back exactly.
+    A number is then about ``(q - zero_point) * scale``. The error of a finite number is at most ``scale / 2`` plus the
+    rounding of float64 (``2**-50`` of the largest number). The smallest number becomes the smallest integer, the
+    largest becomes the largest. Positive infinity becomes the largest integer, negative infinity and NaN the smallest.
+    Equal numbers are restored exactly.
 
     Args:
         array: integers or floating numbers, any strides.
@@ -89,13 +89,13 @@ def quantize(array: Array, target: DTypeLike) -> tuple[Array, Quantization]:
     low, high = _finite_range(flat)
     bounds = np.iinfo(target)
     smallest, levels = int(bounds.min), int(bounds.max) - int(bounds.min)
-    if low > high:  # nothing finite
+    if low > high:  # no finite number
         scale, zero_point = 1.0, float(smallest)
     elif low == high:
         scale, zero_point = abs(low) or 1.0, smallest - math.copysign(1.0, low) if low else float(smallest)
     else:
         span = high - low
-        # The range of float64 itself is beyond float64.
+        # The span of the full range of float64 exceeds float64.
         scale = max(span / levels if math.isfinite(span) else high / levels - low / levels, _SMALLEST_SCALE)
         zero_point = smallest - low / scale
     out = np.empty(flat.shape, target)
@@ -109,11 +109,11 @@ def quantize(array: Array, target: DTypeLike) -> tuple[Array, Quantization]:
 
 
 def dequantize(array: Array, quantization: Quantization) -> Array:
-    """The numbers that quantized ones stand for, in the dtype that they had."""
+    """Restore the numbers that quantized ones stand for, in their original dtype."""
     original = quantization.dtype
     with np.errstate(over="ignore"):
         numbers = (array.astype(np.float64) - quantization.zero_point) * quantization.scale
-    numbers = np.clip(numbers, -_LARGEST, _LARGEST)  # the largest float64 may have come out as infinite
+    numbers = np.clip(numbers, -_LARGEST, _LARGEST)  # the largest float64 may have become infinite
     if _kind(original) == "i":
         bounds = np.iinfo(original)
         # The next float64 above the largest int64 is too large for it.

@@ -1,6 +1,6 @@
 """Regions: the part of a tensor that a patch replaces (spec section 5.4).
 
-Knows numpy's basic indexing; nothing of frames or streams.
+Knows numpy's basic indexing; does not know frames or streams.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from gateway.protocol.extensions import Extent
 from gateway.protocol.tensors import Array
 
 Sizes = Sequence[int | None]
-"""Dimensions of a tensor; None: not known."""
+"""Dimensions of a tensor; None: unknown."""
 
-_NEEDS_SHAPE: Final = "needs the shape of the state: name all bounds, or publish the state whole before its patches"
+_NEEDS_SHAPE: Final = "needs the shape of the state: name all bounds, or publish a keyframe before the patches"
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """A part of a tensor.
+    """Part of a tensor.
 
     Attributes:
-        extents: what it takes of each dimension; none of a scalar.
+        extents: indices of each dimension; empty for a scalar.
     """
 
     extents: tuple[Extent, ...]
 
     @classmethod
     def of(cls, key: object, shape: Sizes | None = None) -> Region:
-        """The region that numpy's basic indexing ``array[key]`` selects.
+        """Return the region that numpy's basic indexing ``array[key]`` selects.
 
         An integer counts as a slice of one, so that a region has as many dimensions as its tensor. Other than in numpy,
-        nothing is cut off: a bound outside of the tensor is an error, where the shape is known.
+        slices are not cut off: a bound outside of the tensor is an error if the shape is known.
 
         Args:
             key: ``np.s_[...]``: integers, slices with steps of 1 and more, ``...``, or a tuple of them.
-            shape: of the tensor, as far as it is known. Without it every bound has to be named by a number from 0 on,
-                and so do all dimensions.
+            shape: shape of the tensor, as far as known. If it is unknown, the key must name all dimensions and every
+                bound, each as a number from 0 on.
 
         Raises:
             InvalidArgument: another kind of index, a bound that needs a shape, or one outside of it.
@@ -53,12 +53,12 @@ class Region:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """How many indices it takes of each dimension: the shape of what replaces it."""
+        """Number of indices in each dimension: the shape of the patch that replaces the region."""
         return tuple([extent.count for extent in self.extents])
 
     @property
     def slices(self) -> tuple[slice, ...]:
-        """The key by which numpy selects it, one slice for each dimension."""
+        """Key by which numpy selects the region, one slice for each dimension."""
         return tuple([slice(extent.start, _end(extent), extent.step) for extent in self.extents])
 
     def check(self, shape: Sequence[int]) -> None:
@@ -77,18 +77,18 @@ class Region:
         raise RequestRefused(Code.INVALID_REGION, f"region {self} of a state of shape {tuple(shape)}: {problem}")
 
     def selects(self, array: Array) -> Array:
-        """The part of ``array`` that the region stands for: a view, writable if ``array`` is.
+        """Return the part of ``array`` in the region: a view, writable if ``array`` is.
 
         Args:
-            array: of a shape that :meth:`check` has passed.
+            array: array of a shape that passed :meth:`check`.
         """
-        # With `...` in the key numpy gives a view of a scalar as well, not its value.
+        # The `...` in the key makes numpy return a view even of a scalar, not its value.
         key: tuple[Any, ...] = (..., *self.slices)
         part: Array = array[key]
         return part
 
     def fit(self, patch: Array) -> Array:
-        """A patch in the region's shape: dimensions of length 1 may be missing, as integers take them away in numpy.
+        """Return a patch in the region's shape; dimensions of 1 may be missing, as after integer indices in numpy.
 
         Returns:
             The same array, or a view of it.
@@ -100,7 +100,7 @@ class Region:
         if patch.shape == shape:
             return patch
         if [size for size in patch.shape if size != 1] != [count for count in shape if count != 1]:
-            raise InvalidArgument(f"patch of shape {patch.shape} for region {self}, which has shape {shape}")
+            raise InvalidArgument(f"patch of shape {patch.shape} does not fit region {self} of shape {shape}")
         return patch.reshape(shape)
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ class Region:
 
 
 def _expanded(key: object, shape: Sizes | None) -> list[object]:
-    """One index for each dimension."""
+    """Return one index for each dimension."""
     items: list[object] = list(key) if isinstance(key, tuple) else [key]
     gaps = [at for at, item in enumerate(items) if item is Ellipsis]
     if len(gaps) > 1:
@@ -134,7 +134,7 @@ def _extent(item: object, size: int | None, axis: int) -> Extent:
         return Extent(start, 1, 1)
     step = 1 if item.step is None else _integer(item.step, where)
     if step < 1:
-        raise InvalidArgument(f"{where}: a step is at least 1; turn the patch around instead")
+        raise InvalidArgument(f"{where}: a step is at least 1; reverse the patch instead")
     start = 0 if item.start is None else _bound(_integer(item.start, where), size, where)
     stop = size if item.stop is None else _bound(_integer(item.stop, where), size, where)
     if stop is None:
@@ -143,7 +143,7 @@ def _extent(item: object, size: int | None, axis: int) -> Extent:
 
 
 def _end(extent: Extent) -> int:
-    """The index behind the last one that it takes."""
+    """Return the index behind the last one of the extent."""
     return extent.start + (extent.count - 1) * extent.step + 1 if extent.count else extent.start
 
 
@@ -171,7 +171,7 @@ def _integer(value: Any, where: str) -> int:
 
 
 def _shown(item: object) -> str:
-    """An index as it is written, short."""
+    """Return an index as written in Python, shortened."""
     if isinstance(item, tuple):
         return f"[{', '.join(map(_shown, item))}]"
     if isinstance(item, slice):

@@ -1,6 +1,6 @@
-"""The simple rule for choosing a codec chain: compress a sample, keep what pays.
+"""Simple rule that chooses a codec chain: compress a sample and keep a chain that pays.
 
-The baseline and fallback of every cleverer policy. Deterministic: the same payload gives the same chain.
+Baseline and fallback of every cleverer policy. Deterministic: the same payload gives the same chain.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.wire import Buffer
 
 MIN_BYTES: Final = 16 * 1024
-"""Below this, decoding and the encoding block cost more than the bytes that they save; no delta is made (spec
-section 10)."""
+"""Payload size below which decoding and the encoding block cost more than the saved bytes; no delta is made either
+(spec section 10)."""
 
 _SLICES: Final = 5
 _SLICE_BYTES: Final = 8 * 1024
 _SLICE_MULTIPLE: Final = 16
-"""Slices start on whole elements of every element size, so that the sample shuffles like the payload."""
+"""Slices start on multiples of every element size, so that the sample shuffles like the payload."""
 
 _WORTH_IT: Final = 0.7
 _MUCH_BETTER: Final = 0.75
@@ -30,15 +30,15 @@ _THOROUGH_LEVEL: Final = 1
 
 
 def choose_chain(payload: Buffer, itemsize: int, codecs: Collection[str], filters: Collection[str]) -> Chain:
-    """The chain for a payload, from compressing at most 40 KiB of it; under 1 ms.
+    """Choose the chain for a payload by compressing at most 40 KiB of it; under 1 ms.
 
     1. Below 16 KiB, or if the receivers know no codec: plain.
     2. Sample: five slices of 8 KiB, evenly spread from the first byte to the last; all of it up to 40 KiB.
-    3. Compress the sample with the fast codec, lz4 (snappy if they do not know it), as it is and shuffled. Keep the
-       smaller one.
-    4. Do the same with zstd level 1. It is much slower, so it replaces the fast one only if its result is at most 0.75
-       of that.
-    5. Use what was kept if its ratio, encoded over plain, is at most 0.7; otherwise plain.
+    3. Compress the sample with the fast codec, lz4 (snappy if the receivers do not know lz4), plain and shuffled. Keep
+       the smaller result.
+    4. Do the same with zstd level 1. It is much slower, so it replaces the fast codec only if its result is at most
+       0.75 of the other.
+    5. Use the kept chain if its ratio, encoded over plain, is at most 0.7; otherwise plain.
 
     Args:
         payload: flat bytes.
@@ -55,11 +55,11 @@ def choose_chain(payload: Buffer, itemsize: int, codecs: Collection[str], filter
 def choose_delta(
     payload: Buffer, base: Buffer, itemsize: int, codecs: Collection[str], filters: Collection[str], *, integers: bool
 ) -> Chain:
-    """The chain for a delta to the version before, from a sample as that of :func:`choose_chain`; under 2 ms.
+    """Choose the chain for a delta to the version before, from a sample like :func:`choose_chain`; under 2 ms.
 
-    The delta is a difference for integers (``diff8`` to ``diff64``), and for everything else, or if the receivers do
-    not know that, ``xor``. It is used if its ratio is at most 0.7, and at most 0.75 of that of the best other chain:
-    it costs a copy of the version before, at both ends.
+    The delta is a difference (``diff8`` to ``diff64``) for integers, if the receivers know it, and ``xor`` otherwise.
+    It is used if its ratio is at most 0.7, and at most 0.75 of that of the best other chain: a delta costs a copy of
+    the version before, at both ends.
 
     Args:
         payload: flat bytes.
@@ -87,7 +87,7 @@ def choose_delta(
 def _best(
     sample: Buffer, base: Buffer | None, itemsize: int, codecs: Collection[str], filters: Collection[str], delta: str
 ) -> tuple[Chain, float]:
-    """The chain for a sample, by the steps of :func:`choose_chain`, and its ratio; plain and 1.0 without a codec."""
+    """Return the chain for a sample, by the steps of :func:`choose_chain`, and the ratio; plain and 1.0 at worst."""
     shuffles = [False, True] if SHUFFLE.name in filters and itemsize in SHUFFLE.parameters else [False]
     distance = 1 if delta else 0
     best, best_ratio = PLAIN, 1.0
@@ -112,7 +112,7 @@ def _sample(payload: memoryview) -> Buffer:
 
 
 def _smallest(chains: list[Chain], sample: Buffer, base: Buffer | None, itemsize: int) -> tuple[Chain, float]:
-    """The chain that makes the sample smallest, the first of equals, and its ratio; 1.0 if it does not get smaller."""
+    """Return the chain that makes the sample smallest, the first of equals, and its ratio, 1.0 at most."""
     ratios = []
     for chain in chains:
         encoded = encode(chain, sample, itemsize, base=base)

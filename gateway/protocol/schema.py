@@ -1,4 +1,4 @@
-"""What a ``state`` stream is declared to hold: names, dtypes and shapes (spec section 4.7)."""
+"""Schemas of ``state`` streams: declared names, dtypes and shapes of tensors (spec section 4.7)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ _MAX_SIZE: Final = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class TensorSchema:
-    """One tensor of a schema.
+    """Declaration of one tensor of a schema.
 
     Attributes:
         name: empty for the unnamed tensor.
         dtype: one of :data:`gateway.protocol.dtypes.DTYPES`.
-        shape: its dimensions; None: of any size.
+        shape: dimensions; None: of any size.
     """
 
     name: str
@@ -32,7 +32,7 @@ class TensorSchema:
     shape: tuple[int | None, ...]
 
     def fits(self, spec: TensorSpec) -> bool:
-        """Whether a tensor is as declared."""
+        """Return whether a tensor matches the declaration."""
         return (
             spec.dtype == self.dtype
             and len(spec.shape) == len(self.shape)
@@ -40,13 +40,13 @@ class TensorSchema:
         )
 
     def fields(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the declaration as JSON."""
         return {"dtype": dtype_name(self.dtype), "shape": list(self.shape)}
 
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """The tensors that every message of a stream holds. Their order says nothing: two schemas with the same are equal.
+    """Declaration of the tensors in every message of a stream, in any order: schemas of the same tensors are equal.
 
     Attributes:
         tensors: at least one, ordered by name.
@@ -60,7 +60,7 @@ class Schema:
 
         Args:
             fields: the JSON object.
-            what: where it stands, for errors.
+            what: name of the schema in error texts.
 
         Raises:
             RequestRefused: ``INVALID_REQUEST``, a field that is missing or wrong.
@@ -71,30 +71,30 @@ class Schema:
             return cls((_parse_tensor("", body),))
         if not 0 < len(named) <= MAX_TENSORS:
             raise RequestRefused(
-                Code.INVALID_REQUEST, f"{what} of {len(named)} tensors: it takes from 1 to {MAX_TENSORS}"
+                Code.INVALID_REQUEST, f"{what} has {len(named)} tensors; it takes from 1 to {MAX_TENSORS}"
             )
         tensors = JsonBody(f"{what}.tensors", named)
         return cls(tuple([_parse_tensor(name, tensors.nested(name)) for name in sorted(named)]))
 
     def fields(self) -> dict[str, Any]:
-        """The JSON object that :meth:`parse` reads."""
+        """Return the JSON object that :meth:`parse` reads."""
         if len(self.tensors) == 1 and not self.tensors[0].name:
             return self.tensors[0].fields()
         return {"tensors": {tensor.name: tensor.fields() for tensor in self.tensors}}
 
     def shape_of(self, name: str) -> tuple[int | None, ...] | None:
-        """The declared dimensions of a tensor; None if there is no such tensor."""
+        """Return the declared dimensions of a tensor; None if there is no such tensor."""
         return next((tensor.shape for tensor in self.tensors if tensor.name == name), None)
 
     def check(self, specs: Sequence[TensorSpec], stream: str) -> None:
         """Check a message's tensors.
 
         Args:
-            specs: of the message, or of one record of a batch.
-            stream: its name, for the error.
+            specs: specs of the message, or of one record of a batch.
+            stream: name of the stream, for the error.
 
         Raises:
-            RequestRefused: ``SCHEMA_MISMATCH``, with what was met and what is declared.
+            RequestRefused: ``SCHEMA_MISMATCH``, with the declared tensors and those of the message.
         """
         met = {spec.name: spec for spec in specs}
         if len(met) == len(self.tensors) and all(
@@ -102,7 +102,7 @@ class Schema:
         ):
             return
         raise RequestRefused(
-            Code.SCHEMA_MISMATCH, f"stream {stream} holds {self} by its schema, the message has {_listed(specs)}"
+            Code.SCHEMA_MISMATCH, f"the schema of stream {stream} declares {self}; the message has {_listed(specs)}"
         )
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ def _parse_tensor(name: str, body: JsonBody) -> TensorSchema:
         raise RequestRefused(Code.INVALID_REQUEST, f"tensor {name[:80]!r} of a schema: {refusal.message}") from None
     if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
         raise RequestRefused(
-            Code.INVALID_REQUEST, f"tensor {name[:80]!r}... of a schema: at most {MAX_NAME_BYTES} bytes"
+            Code.INVALID_REQUEST, f"tensor name {name[:80]!r}... of a schema exceeds {MAX_NAME_BYTES} bytes"
         )
     shape = body.get("shape")
     if not isinstance(shape, list | tuple) or len(shape) > MAX_NDIM or not all(map(_is_size, shape)):
@@ -130,7 +130,7 @@ def _is_size(size: object) -> bool:
 
 
 def _listed(tensors: Iterable[TensorSchema | TensorSpec]) -> str:
-    """Tensors for people: ``w: float32[64, *], b: float32[64]``."""
+    """Return tensors as readable text: ``w: float32[64, *], b: float32[64]``."""
     shown = [_shown(tensor) for tensor in tensors]
     return ", ".join(shown) or "no tensor"
 

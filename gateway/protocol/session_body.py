@@ -1,7 +1,7 @@
 """Bodies of session messages: JSON to the classes of :mod:`gateway.protocol.messages` and back (spec section 2).
 
-Knows types and ranges of fields; not whether a name is legal or a message expected. Binary frames go through
-:func:`parse_session` and :func:`write_session`, the JSON subprotocol through :func:`read_session` and
+Knows types and ranges of fields; checks no names, except in HELLO, nor whether a message is expected. Binary frames go
+through :func:`parse_session` and :func:`write_session`, the JSON subprotocol through :func:`read_session` and
 :func:`fields_of`.
 """
 
@@ -44,14 +44,14 @@ from gateway.protocol.messages import (
 from gateway.protocol.names import check_client_id
 from gateway.protocol.wire import FRAME_START, PADDING, Buffer, Opcode
 
-# Numbers by which the sender of a message recognizes the answer to it.
+# Numbers by which the sender of a message recognizes the answer.
 _ANSWERS: Final = {"request": EXACT_MAX, "alias": U32_MAX}
-# Fields that are written as null; every other one is left out when it is None.
+# Fields that are written as null; every other field that is None is left out.
 _NULLABLE: Final = frozenset({(Hello, "token"), (Authenticated, "expires_s"), (StreamInfo, "id")})
 
 
 def fields_of(message: SessionMessage) -> dict[str, Any]:
-    """The JSON body of a message, as a dict that ``orjson`` writes."""
+    """Return the JSON body of a message, as a dict that ``orjson`` writes."""
     cls = type(message)
     values = ((name, getattr(message, name)) for name in cls.__slots__)
     fields = {name: value for name, value in values if value is not None or (cls, name) in _NULLABLE}
@@ -66,7 +66,7 @@ def _limits_of(limits: WelcomeLimits) -> dict[str, int]:
 
 
 def write_session(message: SessionMessage) -> bytes:
-    """The frame of a message, with its padding (spec section 2)."""
+    """Return the frame of a message, with its padding (spec section 2)."""
     body = orjson.dumps(fields_of(message))
     frame_bytes = FRAME_START.size + len(body)
     return FRAME_START.pack(frame_bytes, message.opcode, 0, 0) + body + PADDING[-frame_bytes % 8]
@@ -77,12 +77,12 @@ def parse_session(opcode: int, body: Buffer) -> SessionMessage:
 
     Args:
         opcode: one of :data:`~gateway.protocol.wire.JSON_OPCODES`.
-        body: the frame from offset 8 to ``frame_bytes``; not kept.
+        body: bytes of the frame from offset 8 to ``frame_bytes``; not kept.
 
     Raises:
-        ProtocolViolation: ``BAD_HELLO``, if it is a HELLO.
-        RequestRefused: ``INVALID_REQUEST``, with the field and what it met; a :class:`BodyRefused` if the body could be
-            read in part; ``UNKNOWN_MESSAGE_TYPE`` for another opcode.
+        ProtocolViolation: ``BAD_HELLO``, a HELLO cannot be read.
+        RequestRefused: ``INVALID_REQUEST``, with the field and the type that was found; a :class:`BodyRefused` if the
+            body could be read in part; ``UNKNOWN_MESSAGE_TYPE`` for another opcode.
     """
     try:
         parsed = JsonBody.parse(_name_of(opcode), body)
@@ -94,7 +94,7 @@ def parse_session(opcode: int, body: Buffer) -> SessionMessage:
 
 
 def read_session(opcode: int, body: JsonBody) -> SessionMessage:
-    """As :func:`parse_session`, of a body that is parsed already."""
+    """Read a body that is parsed already, as :func:`parse_session` does."""
     _name_of(opcode)
     try:
         return _READERS[opcode](body)
@@ -106,7 +106,7 @@ def read_session(opcode: int, body: JsonBody) -> SessionMessage:
 
 def _name_of(opcode: int) -> str:
     if opcode not in _READERS:
-        raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"{opcode:#04x} is no opcode of a JSON body")
+        raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"opcode {opcode:#04x} has no JSON body")
     return Opcode(opcode).name
 
 
@@ -197,7 +197,9 @@ def _read_since(body: JsonBody) -> Since | None:
             return None
         case str():
             if (text := body.text("since")) != BEGINNING:
-                raise RequestRefused(Code.INVALID_REQUEST, f"since {text[:40]!r}: the only word is {BEGINNING!r}")
+                raise RequestRefused(
+                    Code.INVALID_REQUEST, f"since {text[:40]!r} must be {BEGINNING!r}, an offset or an object"
+                )
             return text
         case dict():
             return _read_pairs(body, "since", EXACT_MAX, U64_MAX)
@@ -206,14 +208,15 @@ def _read_since(body: JsonBody) -> Since | None:
 
 
 def _read_pairs(body: JsonBody, name: str, first_max: int, second_max: int) -> dict[str, tuple[int, int]]:
-    """An object whose values are pairs of integers."""
+    """Read an object whose values are pairs of integers."""
     fields = body.nested(name)
     pairs: dict[str, tuple[int, int]] = {}
     for key in fields:
         values = fields.integers(key)
         if len(values) != 2 or values[0] > first_max or values[1] > second_max:
             raise RequestRefused(
-                Code.INVALID_REQUEST, f"{name} of {key[:80]!r} is a list of two integers in range, met {values[:3]}"
+                Code.INVALID_REQUEST,
+                f"{name} of {key[:80]!r} must be two integers up to {first_max} and {second_max}, met {values[:3]}",
             )
         pairs[key] = values[0], values[1]
     return pairs

@@ -102,9 +102,9 @@ class Ack(Signal):
     offset: int
     """Offset of ``sequence``; the sequences before it have the offsets before it."""
     durability: Durability = Durability.MEMORY
-    """How safe the messages are by now."""
+    """Durability of the messages by now."""
     repeated: bool = False
-    """Whether the messages had been published before; the offsets are those of the first time."""
+    """True if the messages had been published before; the offsets are those of the first time."""
 
     @classmethod
     def parse(cls, message: Buffer, frame: Frame) -> Ack:
@@ -131,7 +131,7 @@ class End(Signal):
     offset: int
     """The message's offset; of a request or reply the correlation; 0 from a client that publishes."""
     timestamp_ns: int
-    """When the sender sent END, Unix time in ns by the server's clock."""
+    """Departure of END: Unix time in ns by the server's clock."""
     checksum: int | None = None
     """CRC-32 of the complete decoded payload (``zlib.crc32``), if the sender has computed one."""
 
@@ -170,7 +170,7 @@ class Replay(Signal):
 
     stream: int
     code: int
-    """Why the messages were not sent when they were published; 0: the receiver asked for them."""
+    """Reason why the messages were not sent when they were published; 0: the receiver asked for them."""
     first: int
     """First offset."""
     last: int
@@ -223,7 +223,7 @@ class Cancel(Signal):
     """Notice that the asker does not want the answer any more (spec section 8.1)."""
 
     peer: int
-    """From the server the asker's; from the asker 0."""
+    """Peer of the asker, from the server; 0 from the asker."""
     correlation: int
 
 
@@ -232,7 +232,7 @@ class Ping(Signal):
     """Heartbeat: asks the other side for PONG (spec section 9)."""
 
     t0: int
-    """When PING left, by the sender's clock: Unix time in ns."""
+    """Departure of PING by the sender's clock: Unix time in ns."""
 
 
 @_signal(Opcode.PONG, PONG_FRAME)
@@ -240,8 +240,8 @@ class Pong(Signal):
     """Answer to PING; all times are Unix times in ns (spec section 9)."""
 
     t0: int
-    """As received in PING."""
+    """The ``t0`` of PING."""
     t1: int
-    """When PING arrived, by the answering side's clock."""
+    """Arrival of PING by the answering side's clock."""
     t2: int
-    """When PONG left, by the answering side's clock."""
+    """Departure of PONG by the answering side's clock."""

@@ -1,7 +1,7 @@
-"""The session's states (spec section 3), as a table for both roles. Everything about states is in this file.
+"""States of a session, as a table for both roles (spec section 3). This file has all rules about states.
 
-Both ends of a connection keep the same state: each passes every frame through :func:`advance`, naming the role of the
-side that *sent* it. A frame that is not in the table of its sender's role breaks the protocol.
+Both ends of a connection keep the same state: each passes every frame through :func:`advance`, with the role of the
+side that *sent* the frame. A frame that is not in the table of its sender's role breaks the protocol.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from gateway.protocol.wire import Opcode
 
 # Role and State are strings because Enum.__hash__ runs in Python, and advance runs for every frame.
 class Role(enum.StrEnum):
-    """Who sent a frame, or closed."""
+    """Side of a connection."""
 
     CLIENT = "client"
     SERVER = "server"
 
 
 class State(enum.StrEnum):
-    """Where a session stands."""
+    """State of a session."""
 
     GREETING = "greeting"
     OPEN = "open"
@@ -32,10 +32,10 @@ class State(enum.StrEnum):
 
 
 class Event(enum.Enum):
-    """What moves a session and is no frame."""
+    """Cause of a transition that is no frame."""
 
     CLOSE = "close"
-    """That side closed the WebSocket, with whatever code, or is lost."""
+    """The side closed the WebSocket, with any code, or is lost."""
 
 
 SENT_BY_BOTH: Final = frozenset(
@@ -81,7 +81,7 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.REPLAY,
     },
 }
-"""The opcodes that each role sends at all (spec section 2)."""
+"""All opcodes that each role sends in any state (spec section 2)."""
 
 # Frames trigger by opcode. Plain ints find the entries of their Opcode: both have the same hash and compare equal.
 Trigger = int | Event
@@ -97,7 +97,7 @@ _SERVER_RUNNING: Final = SENT_BY[Role.SERVER] - {Opcode.WELCOME}
 
 TRANSITIONS: Final[Mapping[Role, Mapping[State, Mapping[Trigger, State]]]] = {
     Role.CLIENT: {
-        # HELLO does not move the session: its acceptance does, which WELCOME tells to both ends.
+        # HELLO does not move the session; WELCOME does, which tells both ends that HELLO was accepted.
         State.GREETING: {**_stay(State.GREETING, frozenset({Opcode.HELLO, Opcode.PING})), **_CLOSE},
         State.OPEN: {**_stay(State.OPEN, _CLIENT_RUNNING), **_CLOSE},
         State.DRAINING: {**_stay(State.DRAINING, _CLIENT_RUNNING), **_CLOSE},
@@ -117,16 +117,16 @@ TRANSITIONS: Final[Mapping[Role, Mapping[State, Mapping[Trigger, State]]]] = {
 
 
 def advance(role: Role, state: State, trigger: Trigger) -> State:
-    """The state after ``role`` sent a frame, or closed.
+    """Return the state after ``role`` sent a frame or closed the connection.
 
     Args:
         role: the side that sent the frame.
         state: the session's state so far.
-        trigger: the frame's opcode, or what else happened.
+        trigger: opcode of the frame, or the event.
 
     Raises:
-        ProtocolViolation: ``UNEXPECTED_MESSAGE``, if the state does not allow it.
-        RequestRefused: ``UNKNOWN_MESSAGE_TYPE``, if the opcode is not known; the frame is to be skipped.
+        ProtocolViolation: ``UNEXPECTED_MESSAGE``, the state does not allow the frame.
+        RequestRefused: ``UNKNOWN_MESSAGE_TYPE``, the opcode is unknown; the frame is to be skipped.
     """
     found = TRANSITIONS[role][state].get(trigger)
     if found is not None:

@@ -1,6 +1,6 @@
-"""Arrays to payload buffers and back (spec section 5.1), without a copy wherever the array allows it.
+"""Conversion of arrays to payload buffers and back, without a copy if the array allows it (spec section 5.1).
 
-Knows numpy and memory layout; knows nothing of frames, streams or codecs.
+Knows numpy and memory layout; does not know frames, streams or codecs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _CASTABLE: Final = frozenset(dtype for dtype in DTYPES if dtype.kind in "biuf")
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """What a tensor descriptor says (spec section 5.1).
+    """Contents of a tensor descriptor: name, dtype and shape of one tensor (spec section 5.1).
 
     Attributes:
         name: unique in its message; empty for the unnamed tensor.
@@ -50,19 +50,19 @@ class TensorSpec:
 
 
 def spec_of(array: Array, name: str = "") -> TensorSpec:
-    """The spec of an array that :func:`as_wire_array` returned."""
+    """Return the spec of an array that :func:`as_wire_array` returned."""
     return TensorSpec(name, array.dtype, array.shape)
 
 
 def as_wire_array(value: object) -> Array:
-    """The value as a C-contiguous little-endian array of a dtype that travels.
+    """Return the value as a C-contiguous little-endian array of a dtype that travels.
 
     Args:
         value: an array, a scalar, a (nested) list of numbers, or anything with ``__dlpack__`` in CPU memory,
             ``__array_interface__`` or ``__array__``.
 
     Returns:
-        The same object if it is such an array already; an array over the same memory if it exports such memory;
+        The same object if it is such an array already; an array over the same memory if the value exports such memory;
         otherwise (strided, Fortran order, big-endian, a list) a converted copy. The shape is kept, also 0-d and empty.
 
     Raises:
@@ -72,7 +72,7 @@ def as_wire_array(value: object) -> Array:
     array = value if type(value) is np.ndarray else _imported(value)
     dtype = array.dtype
     if not is_supported(dtype):
-        # Text dtypes of numpy 2 do not even know the question of byte order, hence the check before it.
+        # Text dtypes of numpy 2 have no byte order to change, hence the check of isnative.
         little_endian = dtype if dtype.isnative else dtype.newbyteorder("<")
         if not is_supported(little_endian):
             raise unsupported(dtype)
@@ -94,7 +94,7 @@ def _imported(value: object) -> Array:
 def _from_dlpack(value: Any) -> Array:
     try:
         device_type, device_id = value.__dlpack_device__()
-    except Exception as error:  # whatever a foreign library raises, the caller hears of one thing
+    except Exception as error:  # any error of a foreign library becomes one kind of error
         raise InvalidArgument(f"cannot tell which device a {type(value).__name__} lies on: {error}") from error
     if device_type not in _HOST_DEVICES:
         device = _DEVICE_NAMES.get(int(device_type), f"DLPack type {int(device_type)}")
@@ -114,7 +114,7 @@ def _from_array_like(value: object) -> Array:
         return np.asarray(value)
     except FrysError:
         raise
-    except Exception as error:  # ragged lists, and what foreign __array__ methods raise
+    except Exception as error:  # ragged lists, and errors of foreign __array__ methods
         raise _not_an_array(value, error) from error
 
 
@@ -125,7 +125,7 @@ def _not_an_array(value: object, error: Exception) -> InvalidArgument:
 
 
 def payload_layout(specs: Iterable[TensorSpec]) -> tuple[tuple[int, ...], int]:
-    """Where each tensor starts in the payload, and the size of the payload, in bytes (spec section 5.1)."""
+    """Return the start of each tensor in the payload, and the size of the payload, in bytes (spec section 5.1)."""
     offsets = []
     end = 0
     for spec in specs:
@@ -136,14 +136,14 @@ def payload_layout(specs: Iterable[TensorSpec]) -> tuple[tuple[int, ...], int]:
 
 
 def payload_buffers(arrays: Sequence[Array]) -> list[Buffer]:
-    """The payload of these arrays as buffers to be written in order (spec section 5.1).
+    """Return the payload of these arrays as buffers to be written in order (spec section 5.1).
 
     Args:
-        arrays: as :func:`as_wire_array` returns them.
+        arrays: results of :func:`as_wire_array`.
 
     Returns:
         Flat byte views of the arrays' own memory, valid (and seen to change) as long as the arrays are, with padding
-        between them. Their total length is what :func:`payload_layout` says.
+        between them. Their total length is that of :func:`payload_layout`.
     """
     if len(arrays) == 1:
         return [_bytes_of(arrays[0])]
@@ -164,10 +164,10 @@ def _bytes_of(array: Array) -> memoryview:
 
 
 def view_tensors(specs: Sequence[TensorSpec], payload: Buffer, *, count: int | None = None) -> tuple[Array, ...]:
-    """The tensors of a decoded payload, in place.
+    """Return the tensors of a decoded payload, in place.
 
     Args:
-        specs: from the message's meta block.
+        specs: specs from the message's meta block.
         payload: exactly the decoded payload; bytes, or a flat view of bytes.
         count: for a record batch (spec section 5.2), the number of its records.
 
@@ -177,8 +177,8 @@ def view_tensors(specs: Sequence[TensorSpec], payload: Buffer, *, count: int | N
         other byte is replaced by a clean copy in which it is true.
 
     Raises:
-        RequestRefused: ``SIZE_MISMATCH``, the payload is not what the specs say; ``INVALID_TENSOR``, the specs are not
-            those of a batch, or the batch is too big for an array.
+        RequestRefused: ``SIZE_MISMATCH``, the payload does not have the size of the specs; ``INVALID_TENSOR``, the
+            specs are not those of a batch, or the batch is too big for an array.
     """
     view = memoryview(payload).toreadonly()
     if count is not None:
@@ -194,9 +194,7 @@ def view_tensors(specs: Sequence[TensorSpec], payload: Buffer, *, count: int | N
 
 def _check_size(actual_bytes: int, declared_bytes: int) -> None:
     if actual_bytes != declared_bytes:
-        raise RequestRefused(
-            Code.SIZE_MISMATCH, f"payload of {actual_bytes} bytes where its tensors have {declared_bytes}"
-        )
+        raise RequestRefused(Code.SIZE_MISMATCH, f"payload has {actual_bytes} bytes, its tensors have {declared_bytes}")
 
 
 def _batch_spec(specs: Sequence[TensorSpec], count: int) -> TensorSpec:

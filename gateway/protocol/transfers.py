@@ -1,6 +1,6 @@
-"""Large messages: the chunk plan, the chunks, and putting them together again (spec section 6).
+"""Large messages: chunk plan, chunks, and their assembly (spec section 6).
 
-Knows one transfer at a time. Must not know which transfers a connection has under way, nor when to give up on one.
+Knows one transfer at a time. Must not know the transfers of a connection, nor their timeouts.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _DEFAULT_MAX_MESSAGE_BYTES: Final = Limits().max_message_bytes
 
 @dataclass(frozen=True, slots=True)
 class ChunkPlan:
-    """How a payload is cut into chunks (spec section 6.1).
+    """Plan by which a payload is cut into chunks (spec section 6.1).
 
     Raises:
-        InvalidArgument: ``chunk_bytes`` or ``payload_bytes`` breaks the rule of its field.
+        InvalidArgument: ``chunk_bytes`` or ``payload_bytes`` breaks the rule of the field.
     """
 
     transfer: int
     chunk_bytes: int
     """Decoded size of every chunk but the last."""
     payload_bytes: int
-    """Decoded size of all of them, at least 1."""
+    """Decoded size of all chunks together, at least 1."""
 
     def __post_init__(self) -> None:
         if not MIN_CHUNK_BYTES <= self.chunk_bytes <= MAX_CHUNK_BYTES or self.chunk_bytes % CHUNK_BYTES_MULTIPLE:
@@ -56,24 +56,24 @@ class ChunkPlan:
 
     @property
     def chunk_count(self) -> int:
-        """How many chunks there are, at least 1."""
+        """Number of chunks, at least 1."""
         return -(-self.payload_bytes // self.chunk_bytes)
 
     def chunk_size(self, index: int) -> int:
-        """Decoded size of chunk ``index``; 0 if there is no such chunk."""
+        """Return the decoded size of chunk ``index``; 0 if there is no such chunk."""
         return max(0, min(self.chunk_bytes, self.payload_bytes - index * self.chunk_bytes))
 
     def write(self) -> bytes:
-        """The 16 bytes of the plan."""
+        """Return the 16 bytes of the plan."""
         return CHUNK_PLAN.pack(self.transfer, self.chunk_bytes, self.payload_bytes)
 
 
 def parse_plan(buffer: Buffer, at: int) -> ChunkPlan:
-    """Reads the chunk plan at index ``at``, where at least 16 bytes are (spec section 6.1).
+    """Read the chunk plan at index ``at``, where at least 16 bytes are (spec section 6.1).
 
     Raises:
-        RequestRefused: ``BROKEN_TRANSFER`` for sizes that break the rules of the plan. That ``payload_bytes`` is what
-            the descriptors say is for the caller to check.
+        RequestRefused: ``BROKEN_TRANSFER``, sizes break the rules of the plan. The caller has to compare
+            ``payload_bytes`` with the descriptors.
     """
     transfer, chunk_bytes, payload_bytes = CHUNK_PLAN.unpack_from(buffer, at)
     try:
@@ -83,14 +83,14 @@ def parse_plan(buffer: Buffer, at: int) -> ChunkPlan:
 
 
 def split_payload(buffers: Sequence[Buffer], chunk_bytes: int) -> Iterator[list[Buffer]]:
-    """Cuts a payload into chunks without copying a byte of it.
+    """Cut a payload into chunks without copying a byte of it.
 
     Args:
         buffers: the payload; C-contiguous, of any item size. They must not change while the slices are in use.
         chunk_bytes: size of every chunk but the last.
 
     Yields:
-        for each chunk the byte slices that make it up, in order; nothing for an empty payload.
+        the byte slices of each chunk, in order; an empty payload yields no chunk.
     """
     chunk: list[Buffer] = []
     room = chunk_bytes
@@ -113,7 +113,7 @@ def split_payload(buffers: Sequence[Buffer], chunk_bytes: int) -> Iterator[list[
 
 
 def checksum_of(buffers: Sequence[Buffer]) -> int:
-    """CRC-32 of a whole payload, for END (spec section 6.3): 6 GB/s, without the interpreter's lock.
+    """Return the CRC-32 of a complete payload, for END (spec section 6.3); 6 GB/s, without the interpreter's lock.
 
     Args:
         buffers: the decoded payload; C-contiguous, of any item size.
@@ -126,20 +126,20 @@ def checksum_of(buffers: Sequence[Buffer]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """One chunk as it is on the wire (spec section 6.2)."""
+    """One chunk as on the wire (spec section 6.2)."""
 
     transfer: int
     index: int
     encoding: Encoding | None
     data: memoryview
-    """Its bytes, encoded if ``encoding`` is there; a slice of the WebSocket message."""
+    """Bytes of the chunk, encoded if ``encoding`` is present; a slice of the WebSocket message."""
 
 
 def parse_chunk(message: memoryview, frame: Frame) -> Chunk:
-    """Reads a CHUNK frame without copying or decoding its data (spec section 6.2).
+    """Read a CHUNK frame without copying or decoding its data (spec section 6.2).
 
     Raises:
-        ProtocolViolation: ``MALFORMED_FRAME``, shorter than its table.
+        ProtocolViolation: ``MALFORMED_FRAME``, the frame is shorter than its table.
         RequestRefused: ``UNKNOWN_CODEC``, from the encoding block.
     """
     check_table(frame, CHUNK_HEADER.size)
@@ -154,7 +154,7 @@ def parse_chunk(message: memoryview, frame: Frame) -> Chunk:
 
 
 def write_chunk(transfer: int, index: int, data: Sequence[Buffer], encoding: Encoding | None = None) -> list[Buffer]:
-    """A CHUNK frame as the list of buffers to write; ``data`` is passed on, not copied (spec section 6.2).
+    """Return a CHUNK frame as the list of buffers to write; ``data`` is passed on, not copied (spec section 6.2).
 
     Raises:
         InvalidArgument: more than a frame can hold.
@@ -168,17 +168,17 @@ def write_chunk(transfer: int, index: int, data: Sequence[Buffer], encoding: Enc
 
 
 class Assembler:
-    """Puts the chunks of one transfer together in one buffer of the size of the payload (spec section 6).
+    """Assembly of the chunks of one transfer in one buffer of the size of the payload (spec section 6).
 
-    Each chunk is decoded straight into its place, so that memory stays at the payload's size and one chunk. After
+    Each chunk is decoded straight into its place, so that memory is bounded by the payload's size and one chunk. After
     :meth:`receive` has raised, the transfer is over and the assembler refuses every other chunk.
 
     Args:
-        plan: from the data frame; its ``payload_bytes`` already compared with the descriptors.
-        max_message_bytes: the largest payload to allocate (spec section 13).
+        plan: plan from the data frame; the caller has compared ``payload_bytes`` with the descriptors.
+        max_message_bytes: size of the largest payload to allocate (spec section 13).
 
     Raises:
-        RequestRefused: ``MESSAGE_TOO_BIG``, above the limit or what the machine can allocate.
+        RequestRefused: ``MESSAGE_TOO_BIG``, the payload exceeds the limit or the memory of the machine.
     """
 
     __slots__ = ("_array", "_next_index", "_out", "plan", "received_bytes")
@@ -186,39 +186,42 @@ class Assembler:
     def __init__(self, plan: ChunkPlan, *, max_message_bytes: int = _DEFAULT_MAX_MESSAGE_BYTES) -> None:
         if plan.payload_bytes > max_message_bytes:
             raise RequestRefused(
-                Code.MESSAGE_TOO_BIG, f"payload of {plan.payload_bytes} bytes exceeds {max_message_bytes}"
+                Code.MESSAGE_TOO_BIG,
+                f"payload of {plan.payload_bytes} bytes exceeds the limit of {max_message_bytes} bytes",
             )
         try:
             self._array = np.empty(plan.payload_bytes, np.uint8)
         except MemoryError:
-            raise RequestRefused(Code.MESSAGE_TOO_BIG, f"no memory for {plan.payload_bytes} bytes") from None
+            raise RequestRefused(
+                Code.MESSAGE_TOO_BIG, f"the machine has no memory for a payload of {plan.payload_bytes} bytes"
+            ) from None
         self._out = self._array.data
         self._next_index = 0
         self.plan = plan
         self.received_bytes = 0
-        """Decoded bytes so far, for progress."""
+        """Decoded bytes so far, to show progress."""
 
     @property
     def complete(self) -> bool:
-        """Whether the last chunk is in."""
+        """True if the last chunk has been received."""
         return self.received_bytes == self.plan.payload_bytes
 
     def receive(self, chunk: Chunk, *, base: Buffer | None = None) -> None:
-        """Takes the next chunk; its data is not needed afterwards.
+        """Take the next chunk; the chunk's data is not needed afterwards.
 
         Args:
-            chunk: with an encoding that was agreed on; the caller checks that.
-            base: the whole payload that a delta refers to (spec section 10).
+            chunk: next chunk; the caller has checked that its encoding was agreed on.
+            base: complete payload that a delta refers to (spec section 10).
 
         Raises:
-            RequestRefused: ``BROKEN_TRANSFER``, of another transfer, not the next one, or of the wrong decoded size;
-                ``CORRUPT_PAYLOAD``, does not decode to its declared size.
+            RequestRefused: ``BROKEN_TRANSFER``, the chunk is of another transfer, not the next one, or of the wrong
+                decoded size; ``CORRUPT_PAYLOAD``, it does not decode to its declared size.
         """
         plan, index = self.plan, chunk.index
         expected, self._next_index = self._next_index, -1
         size = plan.chunk_size(index)
         if chunk.transfer != plan.transfer or index != expected or not size:
-            wanted = f"chunk {expected} of {plan.chunk_count}" if expected >= 0 else "nothing more"
+            wanted = f"chunk {expected} of {plan.chunk_count}" if expected >= 0 else "no further chunk"
             raise RequestRefused(
                 Code.BROKEN_TRANSFER,
                 f"chunk {index} of transfer {chunk.transfer}: transfer {plan.transfer} expects {wanted}",
@@ -240,11 +243,11 @@ class Assembler:
         self._next_index = index + 1
 
     def received(self) -> memoryview:
-        """What has come so far, read-only: the beginning of the buffer, which does not change any more."""
+        """Return the bytes received so far, read-only: the beginning of the buffer, which does not change any more."""
         return self._out[: self.received_bytes].toreadonly()
 
     def payload(self) -> memoryview:
-        """The whole payload, read-only: the buffer itself, no copy.
+        """Return the complete payload, read-only: the buffer itself, no copy.
 
         Raises:
             RequestRefused: ``BROKEN_TRANSFER``, chunks are missing (END came too early, spec section 6.3).
@@ -252,6 +255,6 @@ class Assembler:
         if not self.complete:
             raise RequestRefused(
                 Code.BROKEN_TRANSFER,
-                f"transfer {self.plan.transfer} has {self.received_bytes} of {self.plan.payload_bytes} bytes",
+                f"transfer {self.plan.transfer} ended after {self.received_bytes} of {self.plan.payload_bytes} bytes",
             )
         return self._out.toreadonly()

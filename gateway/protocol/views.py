@@ -1,7 +1,7 @@
-"""Views: what a subscriber wants of a stream instead of the whole (spec section 4.5).
+"""Views: the part of a stream that a subscriber wants instead of all (spec section 4.5).
 
-A view is a plain value. It says which elements (in numpy's terms), in which dtype, and how often at most; and it can
-tell, without any data, what it makes of a tensor. Computing it is the business of :mod:`gateway.streams.view`.
+A view is a plain value: elements (in numpy's terms), dtype and largest rate. From the descriptor of a tensor it derives
+the descriptor of the result without any data; :mod:`gateway.streams.view` computes the result itself.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _FIELDS: Final = frozenset({"slice", "dtype", "max_rate_hz", "tensor"})
 
 
 class Span(NamedTuple):
-    """A slice of one dimension, as numpy means it; ``step`` is not 0, and negative steps go backwards."""
+    """Slice of one dimension, as in numpy; ``step`` is not 0, and negative steps go backwards."""
 
     start: int | None
     stop: int | None
     step: int
 
     def indices(self, length: int) -> range:
-        """The elements that it takes of a dimension."""
+        """Return the indices that the span takes of a dimension."""
         return range(*slice(*self).indices(length))
 
     def __str__(self) -> str:
@@ -49,23 +49,23 @@ class Span(NamedTuple):
 
 
 Item = int | Span | EllipsisType
-"""What a view does with a dimension: takes one element (and drops it) or a span; ``...``: whole ones in between."""
+"""Index of a view in a dimension: one element (which drops the dimension), a span, or ``...`` for all in between."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class View:
-    """A receiver's wish (spec section 4.5). Views that ask for the same of every tensor are equal, however written.
+    """Selection that a receiver asks for (spec section 4.5). Views that select the same of every tensor are equal.
 
     Args:
-        slice: what ``np.s_[...]`` gives: an integer, a slice, ``...``, or a tuple of them. Of a record batch it is
-            applied to each record.
-        dtype: the name of a dtype that travels, or what numpy takes for one; None: as it is. Floating tensors become
-            integers of 8 or 16 bits by quantization (:mod:`gateway.protocol.quantization`).
-        max_rate_hz: messages a second at most, of ``state`` streams; None: as they come.
-        tensor: the name of the one tensor that is wanted; None: the view applies to each tensor of a message.
+        slice: a value of ``np.s_[...]``: an integer, a slice, ``...``, or a tuple of them; applied to each record of a
+            record batch.
+        dtype: name of a dtype that travels, or a value that numpy accepts as a dtype; None: unchanged. Floating tensors
+            become integers of 8 or 16 bits by quantization (:mod:`gateway.protocol.quantization`).
+        max_rate_hz: largest number of messages a second, of ``state`` streams; None: every message.
+        tensor: name of the only tensor that is wanted; None: the view applies to each tensor of a message.
 
     Raises:
-        InvalidArgument: what no view can be, with the value.
+        InvalidArgument: a value that no view can have.
     """
 
     slice: tuple[Item, ...]
@@ -90,11 +90,11 @@ class View:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> View:
-        """The view in a SUBSCRIBE.
+        """Read the view in a SUBSCRIBE.
 
         Raises:
-            RequestRefused: ``INVALID_VIEW``: a field that is unknown, of a wrong type, or not possible. Unknown ones
-                are not skipped as elsewhere: the view would be served as another one than it is.
+            RequestRefused: ``INVALID_VIEW``, a field is unknown, of a wrong type, or not possible. Unknown fields are
+                not skipped as elsewhere, because the receiver would get another view than it asked for.
         """
         unknown = set(fields) - _FIELDS
         if unknown:
@@ -115,7 +115,7 @@ class View:
             raise RequestRefused(Code.INVALID_VIEW, str(error)) from None
 
     def to_json(self) -> dict[str, Any]:
-        """The view as it stands in a SUBSCRIBE; what it does not ask for is left out."""
+        """Return the view as in a SUBSCRIBE, without the fields that are not set."""
         items = [_ELLIPSIS_TEXT if item is Ellipsis else _plain(item) for item in self.slice]
         fields = {
             "slice": items or None,
@@ -135,14 +135,14 @@ class View:
 
     @property
     def wire_dtype(self) -> DTypeLike | None:
-        """The dtype that it asks for; None: as it is."""
+        """Dtype of the result; None: unchanged."""
         return None if self.dtype is None else dtype_named(self.dtype)
 
     def check(self, spec: TensorSpec) -> TensorSpec:
-        """What the view makes of a tensor, from its descriptor alone.
+        """Return the spec of the result for one tensor, from the tensor's descriptor alone.
 
         Raises:
-            RequestRefused: ``INVALID_VIEW``, it does not fit; the message names the view and the dtype and shape.
+            RequestRefused: ``INVALID_VIEW``, the view does not fit; the message names the view, the dtype and shape.
         """
         shape: list[int] = []
         for item, length in zip(self._per_dimension(spec), spec.shape, strict=True):
@@ -156,10 +156,10 @@ class View:
         return TensorSpec(spec.name, target, tuple(shape))
 
     def select(self, specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:
-        """Which tensors of a message it is applied to, by their places; the others are left out.
+        """Return the places of the tensors that the view is applied to; the others are left out.
 
         Raises:
-            RequestRefused: ``INVALID_VIEW``, the tensor that it names is not there.
+            RequestRefused: ``INVALID_VIEW``, the message lacks the tensor that the view names.
         """
         if self.tensor is None:
             return tuple(range(len(specs)))
@@ -167,10 +167,10 @@ class View:
             if spec.name == self.tensor:
                 return (place,)
         there = ", ".join(f"{spec.name!r} {dtype_name(spec.dtype)}{list(spec.shape)}" for spec in specs) or "none"
-        raise RequestRefused(Code.INVALID_VIEW, f"view {self} does not fit: the message has these tensors: {there}")
+        raise RequestRefused(Code.INVALID_VIEW, f"view {self} does not fit a message with these tensors: {there}")
 
     def check_all(self, specs: tuple[TensorSpec, ...]) -> tuple[TensorSpec, ...]:
-        """What the view makes of a message with these tensors.
+        """Return the specs of the result for a message with these tensors.
 
         Raises:
             RequestRefused: ``INVALID_VIEW``, see :meth:`check` and :meth:`select`.
@@ -184,10 +184,10 @@ class View:
         return shown
 
     def canonical(self, spec: TensorSpec) -> View:
-        """The one view among those that take the same of this tensor: resolved against its shape and dtype.
+        """Return the same selection of this tensor in its one canonical form, resolved against shape and dtype.
 
         Raises:
-            RequestRefused: ``INVALID_VIEW``, it does not fit.
+            RequestRefused: ``INVALID_VIEW``, the view does not fit.
         """
         self.check(spec)
         items = [
@@ -201,16 +201,16 @@ class View:
         return View(tuple(spelled), dtype, self.max_rate_hz, self.tensor)
 
     def apply(self, array: Array, *, is_batch: bool = False) -> Array:
-        """The elements that it takes: a view of the array's memory, of whatever strides; dtype and rate do not count.
+        """Return the selected elements: a view of the array's memory, of any strides; dtype and rate are not applied.
 
         Args:
-            array: one for which :meth:`check` has passed.
-            is_batch: the first dimension counts records: the view is applied to each.
+            array: array that passed :meth:`check`.
+            is_batch: the first dimension counts records, and the view is applied to each record.
         """
         index: list[Any] = [slice(*item) if isinstance(item, Span) else item for item in self.slice]
         if is_batch:
             index.insert(0, slice(None))
-        # With an ellipsis numpy gives an array where it would give a scalar.
+        # The ellipsis makes numpy return an array instead of a scalar.
         taken: Array = array[tuple(index) if Ellipsis in index else (*index, ...)]
         return taken
 
@@ -218,12 +218,12 @@ class View:
         ndim = len(spec.shape)
         items = [item for item in self.slice if not isinstance(item, EllipsisType)]
         if len(items) > ndim:
-            raise self.misfit(spec, f"it takes {len(items)} dimensions")
+            raise self.misfit(spec, f"its slice has {len(items)} dimensions")
         at = self.slice.index(Ellipsis) if Ellipsis in self.slice else len(items)
         return [*items[:at], *[_ALL] * (ndim - len(items)), *items[at:]]
 
     def misfit(self, spec: TensorSpec, problem: str) -> RequestRefused:
-        """The error for a tensor that the view does not fit: ``INVALID_VIEW``."""
+        """Return the error for a tensor that the view does not fit: ``INVALID_VIEW``."""
         name = f"tensor {spec.name!r}" if spec.name else "the tensor"
         met = f"{name} of dtype {dtype_name(spec.dtype)} and shape {list(spec.shape)}"
         return RequestRefused(Code.INVALID_VIEW, f"view {self} does not fit {met}: {problem}")
@@ -236,10 +236,10 @@ def _items_of(value: object) -> tuple[Item, ...]:
     parts = value if isinstance(value, tuple) else (value,)
     items = [_item_of(part) for part in parts]
     if items.count(Ellipsis) > 1:
-        raise InvalidArgument("slice of a view has more than one ellipsis")
+        raise InvalidArgument(f"slice of a view has {items.count(Ellipsis)} ellipses; one is allowed")
     if len(items) - items.count(Ellipsis) > MAX_NDIM:
-        raise InvalidArgument(f"slice of a view has {len(items)} items, no tensor more than {MAX_NDIM} dimensions")
-    # It stands for nothing there: what is not named is taken whole anyway.
+        raise InvalidArgument(f"slice of a view has {len(items)} items, but tensors have at most {MAX_NDIM} dimensions")
+    # An ellipsis at the end says nothing: dimensions that are not named are taken completely anyway.
     return tuple(items[:-1] if items and items[-1] is Ellipsis else items)
 
 
@@ -252,7 +252,7 @@ def _item_of(value: object) -> Item:
         )
         step = 1 if step is None else step
         if not step:
-            raise InvalidArgument("slice of a view has a step of 0")
+            raise InvalidArgument("slice of a view has a step of 0; a step is positive or negative")
         return Span(0 if start is None and step > 0 else start, stop, step)
     return _integer(value)
 
@@ -263,7 +263,7 @@ def _integer(value: object) -> int:
         raise InvalidArgument(problem[:200])
     number = operator.index(value)  # type: ignore[arg-type]  # it has __index__
     if abs(number) > EXACT_MAX:
-        raise InvalidArgument(f"slice of a view holds {number}, beyond {EXACT_MAX}")
+        raise InvalidArgument(f"slice of a view holds {number}, which exceeds {EXACT_MAX}")
     return number
 
 
@@ -273,7 +273,7 @@ def _item_from_json(value: object) -> object:
     if not isinstance(value, list):
         return value
     if len(value) != 3:
-        raise InvalidArgument(f"slice of a view holds a list of {len(value)}, not [start, stop, step]")
+        raise InvalidArgument(f"slice of a view holds a list of {len(value)} values; it must be [start, stop, step]")
     return slice(*value)
 
 
@@ -310,7 +310,7 @@ def _rate_of(value: object) -> float | None:
         raise InvalidArgument(f"max_rate_hz of a view must be a number, met {type(value).__name__}")
     rate_hz = float(value)
     if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
-        raise InvalidArgument(f"max_rate_hz={rate_hz:g} of a view is not from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
+        raise InvalidArgument(f"max_rate_hz={rate_hz:g} of a view must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
     return rate_hz
 
 
@@ -324,7 +324,9 @@ def _tensor_of(value: object) -> str | None:
     except UnicodeEncodeError:
         size = MAX_NAME_BYTES + 1
     if size > MAX_NAME_BYTES:
-        raise InvalidArgument(f"tensor {value[:40]!r} of a view is not a name of at most {MAX_NAME_BYTES} bytes")
+        raise InvalidArgument(
+            f"tensor {value[:40]!r} of a view must be a Unicode name of at most {MAX_NAME_BYTES} bytes"
+        )
     return value
 
 

@@ -1,6 +1,6 @@
-"""Every number and byte layout of the wire, in one place (``spec/protocol.md``).
+"""Numbers and byte layouts of the wire, all in one place (``spec/protocol.md``).
 
-Knows struct formats, opcodes, flags and limits. No other module writes a number of the wire.
+Knows struct formats, opcodes, flags and limits. No other module states a number of the wire.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ SUBPROTOCOL_JSON: Final = "frys.v1.json"
 VERSION: Final = 1
 
 Buffer = bytes | bytearray | memoryview
-"""What the protocol reads from and writes to."""
+"""Types that the protocol reads from and writes to."""
 
 
 class Opcode(enum.IntEnum):
-    """What a frame is (spec section 2)."""
+    """Type of a frame (spec section 2)."""
 
     HELLO = 0x01
     WELCOME = 0x02
@@ -66,7 +66,7 @@ FLAG_MORE: Final = 0x20
 
 # Flags of ACK and END (spec sections 7.1 and 6.3).
 ACK_DURABILITY: Final = 0x03
-"""The bits of an ACK that say how safe the message is."""
+"""Bits of an ACK that hold the durability of the message."""
 ACK_REPEATED: Final = 0x04
 END_CHECKSUM: Final = 0x01
 
@@ -77,17 +77,17 @@ DATA_HEADER: Final = struct.Struct("<IBBHIIQq")
 """frame_bytes, opcode, flags, meta_units, stream, publisher, offset, timestamp_ns (spec section 5)."""
 
 DATA_ROUTE: Final = struct.Struct("<IIQ")
-"""stream, publisher, offset: what the server overwrites, at :data:`ROUTE_AT` (spec section 5)."""
+"""stream, publisher, offset: the fields that the server overwrites, at :data:`ROUTE_AT` (spec section 5)."""
 ROUTE_AT: Final = 8
 
 OFFSET_AT: Final = 16
-"""Where the offset of a data frame stands (spec section 5)."""
+"""Index of the offset in a data frame (spec section 5)."""
 
 TIMESTAMP_AT: Final = 24
-"""Where its timestamp stands."""
+"""Index of the timestamp in a data frame (spec section 5)."""
 
 FLAGS_AT: Final = 5
-"""Where the flags of a frame stand (spec section 2)."""
+"""Index of the flags in a frame (spec section 2)."""
 
 EXTENSION_BLOCK: Final = struct.Struct("<HHI")
 """units, zero, zero: the start of the extension block (spec section 5.3)."""
@@ -146,7 +146,7 @@ NO_TENSOR: Final = 0
 ALIGNMENT: Final = 8
 """Frames, blocks and tensors start on multiples of this (spec section 2)."""
 
-# Limits that are part of the protocol (spec sections 5, 6, 13); configurable ones are in limits.py.
+# Limits that are part of the protocol (spec sections 5, 6, 13); limits.py has the configurable ones.
 MAX_NDIM: Final = 32
 MAX_NAME_BYTES: Final = 255
 MAX_TENSORS: Final = 255
@@ -156,12 +156,12 @@ MAX_CHUNK_BYTES: Final = 4 * 1024 * 1024
 CHUNK_BYTES_MULTIPLE: Final = 64
 MAX_STEPS: Final = 4
 PRODUCER_KEPT_S: Final = 600.0
-"""How long it is remembered what a producer has published, after its connection is gone."""
+"""Time for which the sequences of a producer are remembered after its connection is gone (spec section 4.6)."""
 
 PADDING: Final = tuple(bytes(n) for n in range(ALIGNMENT))
 """``PADDING[-n % ALIGNMENT]`` are the zero bytes that follow ``n`` bytes."""
 
 
 def padded(size: int) -> int:
-    """The next multiple of 8 at or above ``size``."""
+    """Return the next multiple of 8 at or above ``size``."""
     return (size + 7) & ~7

@@ -80,13 +80,13 @@ def test_what_stands_after_the_end_of_the_chain_is_ignored() -> None:
         (b"\x10\x11", "shuffle has parameter 17"),
         (b"\x11\0", "xor has parameter 0"),
         (b"\x15\0", "diff64 has parameter 0"),
-        (b"\x11\1\x14\1", "two bases"),
-        (b"\x12\1\x10\4\x13\1\x01\0", "two bases"),
-        (b"\x01\0\x02\0", "lz4 is followed"),
-        (b"\x02\0\x10\4", "zstd is followed"),
+        (b"\x11\1\x14\1", "two delta filters"),
+        (b"\x12\1\x10\4\x13\1\x01\0", "two delta filters"),
+        (b"\x01\0\x02\0", "lz4 is not the last"),
+        (b"\x02\0\x10\4", "zstd is not the last"),
         (b"\x10\4\x10\4", "twice"),
         (b"\x11\1\x10\4\x11\2", "twice"),
-        (b"\x11\1\x10\4\x01\0\x01\0", "lz4 is followed"),
+        (b"\x11\1\x10\4\x01\0\x01\0", "lz4 is not the last"),
     ],
 )
 def test_chains_that_break_the_rules(steps: bytes, problem: str) -> None:

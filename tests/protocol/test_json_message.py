@@ -187,7 +187,7 @@ def test_a_text_past_its_bound(max_bytes: int) -> None:
     text = render_message(envelope, meta, payload)
     assert len(text) > max_bytes
     assert render_message(envelope, meta, payload, max_bytes=len(text)) == text
-    with pytest.raises(RequestRefused, match=f"exceed {max_bytes} bytes") as refused:
+    with pytest.raises(RequestRefused, match=f"takes {max_bytes} at most") as refused:
         render_message(envelope, meta, payload, max_bytes=max_bytes)
     assert refused.value.code == Code.MESSAGE_TOO_BIG
 

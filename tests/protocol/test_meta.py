@@ -126,8 +126,8 @@ def test_a_dtype_that_cannot_be_written() -> None:
     ("block", "problem"),
     [
         (b"\x0c", "byte 0 is cut off"),
-        (b"\x0c\1\0\0", "to byte 8 of a block of 4"),
-        (b"\x0c\0\xff\0" + bytes(4), "to byte 264 of a block of 8"),
+        (b"\x0c\1\0\0", "ends at byte 8, its block at 4"),
+        (b"\x0c\0\xff\0" + bytes(4), "ends at byte 264, its block at 8"),
         (b"\x0c\0\0\1" + bytes(4), "byte 8 is cut off"),
         (b"\x10\0\0\0" + bytes(4), "dtype code 16"),
         (b"\x0c\x21\0\0" + bytes(4 * 33), "33 dimensions"),

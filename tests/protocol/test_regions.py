@@ -134,6 +134,6 @@ def test_a_patch_must_fill_its_region() -> None:
     assert region.fit(np.zeros((1, 3))).shape == (1, 3)
     for wrong in (np.zeros(2), np.zeros((3, 3)), np.zeros(())):
         with pytest.raises(
-            InvalidArgument, match=r"patch of shape .* for region \[1:2, 0:3\], which has shape \(1, 3\)"
+            InvalidArgument, match=r"patch of shape .* does not fit region \[1:2, 0:3\] of shape \(1, 3\)"
         ):
             region.fit(wrong)

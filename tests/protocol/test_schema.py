@@ -100,7 +100,7 @@ def test_dimensions_by_name() -> None:
         ({"tensors": {}}, "from 1 to 255"),
         ({"tensors": {str(number): FIELD for number in range(256)}}, "from 1 to 255"),
         ({"tensors": {"w": 1}}, "'w' must be an object"),
-        ({"tensors": {"w" * 256: FIELD}}, "at most 255 bytes"),
+        ({"tensors": {"w" * 256: FIELD}}, "exceeds 255 bytes"),
     ],
 )
 def test_what_is_no_schema_says_why(fields: dict[str, Any], problem: str) -> None:

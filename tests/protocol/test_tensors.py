@@ -221,7 +221,7 @@ def test_an_empty_last_tensor_starts_after_the_padding() -> None:
 
 @pytest.mark.parametrize("payload", [b"", bytes(23), bytes(25)])
 def test_payload_of_another_size_is_refused(payload: bytes) -> None:
-    with pytest.raises(RequestRefused, match=f"payload of {len(payload)} bytes where its tensors have 24") as caught:
+    with pytest.raises(RequestRefused, match=f"payload has {len(payload)} bytes, its tensors have 24") as caught:
         view_tensors([spec_of(FLOATS)], payload)
     assert caught.value.code == Code.SIZE_MISMATCH
 

@@ -196,7 +196,7 @@ def test_broken_transfer(chunk: Chunk) -> None:
         assembler.receive(chunk)
     assert caught.value.code == Code.BROKEN_TRANSFER
 
-    with pytest.raises(RequestRefused, match="expects nothing more"):
+    with pytest.raises(RequestRefused, match="expects no further chunk"):
         assembler.receive(plain_chunk(1, bytes(4096)))
 
 

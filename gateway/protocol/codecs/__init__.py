@@ -1,4 +1,4 @@
-"""Compressors and filters, one a file (spec section 10); chains of them are put together in ``encoding.py``."""
+"""Compressors and filters, one a file (spec section 10); ``encoding.py`` combines them to chains."""
 
 from gateway.protocol.codecs.abc import Compressor, Filter
 from gateway.protocol.codecs.registry import (

@@ -1,4 +1,4 @@
-"""What a codec is: two protocols, one for those that change the size and one for those that do not (spec section 10).
+"""Protocols of codecs: compressors, which change the size, and filters, which do not (spec section 10).
 
 Implementations are stateless to their callers and safe to use from any thread: large payloads are encoded in workers.
 """
@@ -12,26 +12,26 @@ from gateway.protocol.wire import Buffer
 
 
 class Compressor(Protocol):
-    """The last step of a chain: makes the data smaller."""
+    """Last step of a chain: makes the data smaller."""
 
     @property
     def name(self) -> str:
-        """As in negotiation and in :class:`gateway.protocol.encoding.Chain`."""
+        """Name in negotiation and in :class:`gateway.protocol.encoding.Chain`."""
 
     @property
     def id(self) -> int:
-        """As on the wire."""
+        """Number on the wire."""
 
     @property
     def levels(self) -> range:
-        """The levels that it takes; empty if it has none."""
+        """Levels of compression; empty if the format has none."""
 
     @property
     def max_ratio(self) -> int:
-        """How many bytes its format can make of one; a payload that declares more is lying."""
+        """Decoded bytes that one encoded byte can stand for at most; a payload that declares more is lying."""
 
     def encode(self, data: Buffer, level: int | None) -> Buffer:
-        """Compress ``data``; ``level`` None takes the format's own default. ``data`` may be returned itself."""
+        """Compress ``data``; ``level`` None takes the format's own default. May return ``data`` itself."""
 
     def check_size(self, data: Buffer, decoded_bytes: int) -> None:
         """Refuse data whose own header contradicts ``decoded_bytes``, without decompressing.
@@ -41,7 +41,7 @@ class Compressor(Protocol):
         """
 
     def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
-        """Decompress to exactly ``decoded_bytes``; one output of that size is all that is allocated for it.
+        """Decompress to exactly ``decoded_bytes``; allocates one output of that size and no more.
 
         Raises:
             RequestRefused: ``CORRUPT_PAYLOAD``, the data is damaged or decodes to another size.
@@ -53,15 +53,15 @@ class Filter(Protocol):
 
     @property
     def name(self) -> str:
-        """As in negotiation and in :class:`gateway.protocol.encoding.Chain`."""
+        """Name in negotiation and in :class:`gateway.protocol.encoding.Chain`."""
 
     @property
     def id(self) -> int:
-        """As on the wire."""
+        """Number on the wire."""
 
     @property
     def parameters(self) -> range:
-        """The values that its parameter may have."""
+        """Values that the parameter may have."""
 
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write the filtered data to ``out``: flat, writable, of the same size, not overlapping.
@@ -82,19 +82,19 @@ class Filter(Protocol):
 
 
 def corrupt(message: str) -> RequestRefused:
-    """The error for encoded data that does not decode to its declared size."""
+    """Return the error for encoded data that does not decode to its declared size."""
     return RequestRefused(Code.CORRUPT_PAYLOAD, message)
 
 
 def base_size(base: Buffer | None) -> str:
-    """The size of a delta's base, for error messages."""
+    """Return the size of a delta's base, for error messages."""
     return "not known" if base is None else f"{len(base)} bytes"
 
 
 def check_ratio(compressor: Compressor, data: Buffer, decoded_bytes: int) -> None:
     """Refuse a declared size that the format cannot reach from ``data``.
 
-    Without this, a few bytes that declare the largest message would make the receiver allocate it.
+    Otherwise a few bytes that declare the largest message would make the receiver allocate it.
 
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``.

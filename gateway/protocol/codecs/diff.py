@@ -1,7 +1,7 @@
-"""``diff8`` to ``diff64``: how much every integer has changed since an earlier version of the state (spec section 10).
+"""``diff8`` to ``diff64``: change of every integer since an earlier version of the state (spec section 10).
 
 Counters and indices that move by small steps become small numbers, whose high bytes are zero; xor would carry every
-step through the bits. Meant to stand before ``shuffle`` and a compressor.
+step through the bits. Best used before ``shuffle`` and a compressor.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from gateway.protocol.wire import Buffer
 class Diff:
     """Difference modulo 2**n of little-endian integers of n bits to those of a base payload of the same size.
 
-    The parameter says whose payload the base is, as that of ``xor`` does. Bytes past the last whole element are copied.
+    The parameter names the base, as that of ``xor`` does. Bytes past the last complete element are copied.
 
     Args:
-        wire_id: as on the wire.
+        wire_id: number on the wire.
         itemsize: bytes of an integer: 1, 2, 4 or 8.
     """
 

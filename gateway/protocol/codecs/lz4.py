@@ -20,7 +20,7 @@ class Lz4:
     id: Final = 1
     levels: Final = range(-64, 13)
     max_ratio: Final = 255
-    """A match is lengthened by 255 bytes for each further byte."""
+    """Each further byte lengthens a match by 255 bytes."""
 
     def encode(self, data: Buffer, level: int | None) -> Buffer:
         """Compress ``data``, which is at most 2,113,929,216 bytes."""
@@ -43,7 +43,7 @@ class Lz4:
         """Decompress to exactly ``decoded_bytes``, or raise ``CORRUPT_PAYLOAD``."""
         self.check_size(data, decoded_bytes)
         try:
-            # The size given here is that of the output buffer: data that wants more room is an error.
+            # The size is that of the output buffer: data that decodes to more is an error.
             decoded: bytes = lz4.block.decompress(data, uncompressed_size=decoded_bytes)
         except lz4.block.LZ4BlockError as error:
             raise corrupt(f"lz4 block of {len(data)} bytes does not decode to {decoded_bytes} bytes: {error}") from None

@@ -1,4 +1,4 @@
-"""``none``: the data as it is; what stands at the end of a chain without a compressor (spec section 10)."""
+"""``none``: the data as it is; the end of a chain without a compressor (spec section 10)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.protocol.wire import Buffer
 
 
 class NoneCodec:
-    """Passes data through; returns the buffer that it was given."""
+    """Codec that returns the buffer that it was given."""
 
     name: Final = "none"
     id: Final = 0
@@ -17,7 +17,7 @@ class NoneCodec:
     max_ratio: Final = 1
 
     def encode(self, data: Buffer, level: int | None) -> Buffer:
-        """``data`` itself."""
+        """Return ``data`` itself."""
         return data
 
     def check_size(self, data: Buffer, decoded_bytes: int) -> None:
@@ -26,6 +26,6 @@ class NoneCodec:
             raise corrupt(f"{len(data)} bytes that are not compressed declare {decoded_bytes}")
 
     def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
-        """``data`` itself, if it has the declared size."""
+        """Return ``data`` itself, if it has the declared size."""
         self.check_size(data, decoded_bytes)
         return data

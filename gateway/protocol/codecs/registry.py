@@ -1,4 +1,4 @@
-"""The codecs there are, by wire id and by name (spec section 10)."""
+"""Registry of all codecs, by wire id and by name (spec section 10)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ XOR: Final[Filter] = Xor()
 DELTAS: Final[dict[str, Filter]] = {
     step.name: step for step in (XOR, *(Diff(wire_id, 1 << power) for power, wire_id in enumerate(range(18, 22))))
 }
-"""The filters that need a base, by name: at most one of them stands in a chain, and the server alone uses them."""
+"""The filters that need a base, by name: a chain has at most one of them, and only the server uses them."""
 
 COMPRESSORS: Final[dict[str, Compressor]] = {codec.name: codec for codec in (Lz4(), Zstd(), Snappy())}
-"""What really compresses, by name, in the order in which a server prefers them."""
+"""The compressors without ``none``, by name, in the order in which a server prefers them."""
 
 FILTERS: Final[dict[str, Filter]] = {step.name: step for step in (SHUFFLE, *DELTAS.values())}
 """The filters by name."""
@@ -37,12 +37,12 @@ _FILTER_BY_ID: Final = {step.id: step for step in FILTERS.values()}
 
 
 def is_compressor(step_id: int) -> bool:
-    """Whether a step of this id is a compressor, ``none`` included."""
+    """Return whether a step of this id is a compressor, ``none`` included."""
     return step_id in _COMPRESSOR_BY_ID
 
 
 def compressor_of(step_id: int) -> Compressor:
-    """The compressor of a wire id; 0 is ``none``.
+    """Return the compressor of a wire id; 0 is ``none``.
 
     Raises:
         RequestRefused: ``UNKNOWN_CODEC``.
@@ -54,7 +54,7 @@ def compressor_of(step_id: int) -> Compressor:
 
 
 def filter_of(step_id: int) -> Filter:
-    """The filter of a wire id.
+    """Return the filter of a wire id.
 
     Raises:
         RequestRefused: ``UNKNOWN_CODEC``.

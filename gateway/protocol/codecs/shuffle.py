@@ -1,7 +1,7 @@
-"""``shuffle``: byte k of every element stands together (spec section 10).
+"""``shuffle``: stores byte k of all elements together (spec section 10).
 
-Neighbouring numbers have similar exponents and high bytes; standing together they compress. It helps token ids and
-smooth signals, and hurts data that is sparse or already repeats whole elements.
+Neighbouring numbers have similar exponents and high bytes, which compress well together. The filter helps token ids and
+smooth signals, and hurts data that is sparse or already repeats complete elements.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _DECODED_BY_SHIFTS: Final = frozenset({2, 4})
 
 
 class Shuffle:
-    """Transposes a payload of ``n`` elements of ``size`` bytes from ``(n, size)`` to ``(size, n)``.
+    """Transposition of a payload of ``n`` elements of ``size`` bytes from ``(n, size)`` to ``(size, n)``.
 
-    The parameter is the element size. Bytes past the last whole element are appended unchanged.
+    The parameter is the element size. Bytes past the last complete element are appended unchanged.
     """
 
     name: Final = "shuffle"

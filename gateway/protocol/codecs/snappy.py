@@ -1,4 +1,4 @@
-"""``snappy``: the Snappy raw format (spec section 10). For peers that have no lz4."""
+"""``snappy``: the Snappy raw format, for peers that have no lz4 (spec section 10)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _MAX_PREAMBLE_BYTES: Final = 5
 
 
 class Snappy:
-    """Snappy raw blocks. They start with their decoded size, and have no levels."""
+    """Snappy raw blocks, which start with their decoded size and have no levels."""
 
     name: Final = "snappy"
     id: Final = 3
     levels: Final = range(0)
     max_ratio: Final = 22
-    """The densest element copies 64 bytes and takes 3."""
+    """The densest element takes 3 bytes and copies 64."""
 
     def encode(self, data: Buffer, level: int | None) -> Buffer:
         """Compress ``data``, which is below 4 GiB."""
@@ -46,7 +46,7 @@ class Snappy:
 
 
 def _decoded_bytes(data: Buffer) -> int:
-    """The preamble: a little-endian base-128 number of at most five bytes."""
+    """Return the decoded size from the preamble: a little-endian base-128 number of at most five bytes."""
     size = 0
     for index, byte in enumerate(data[:_MAX_PREAMBLE_BYTES]):
         size |= (byte & 0x7F) << (7 * index)

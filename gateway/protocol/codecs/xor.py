@@ -1,6 +1,6 @@
 """``xor``: the difference to an earlier version of the same state (spec section 10).
 
-Bytes that did not change become zero. Meant to stand before ``shuffle`` and a compressor.
+Bytes that did not change become zero. Best used before ``shuffle`` and a compressor.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from gateway.protocol.wire import Buffer
 class Xor:
     """Xor with a base payload of the same size; its own inverse.
 
-    The parameter says whose payload the base is: that of the message whose offset is lower by it. Who encodes and who
-    decodes looks the base up; this filter only combines.
+    The base is the payload of the message whose offset is lower by the parameter. The caller looks the base up, the
+    filter only combines.
     """
 
     name: Final = "xor"

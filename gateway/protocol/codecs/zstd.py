@@ -1,4 +1,4 @@
-"""``zstd``: one Zstandard frame with its content size (RFC 8878; spec section 10). The best ratio for its time."""
+"""``zstd``: one Zstandard frame with its content size (RFC 8878; spec section 10). Best ratio for the time it takes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ T = TypeVar("T")
 
 
 class _Spares(Generic[T]):
-    """Contexts that nobody is using.
+    """Pool of unused contexts of the compression library.
 
-    Contexts are not safe to share: payloads are encoded in worker threads, and two threads in one context corrupt both
-    results. Making one takes 10 to 20 us, as long as compressing 16 KiB with it. So a call takes a spare one for
-    itself, or makes one, and puts it back. A deque's ``pop`` and ``append`` are atomic, and its bound is the bound on
-    memory: what is put back past it drops out.
+    Threads must not share a context: payloads are encoded in worker threads, and two threads in one context corrupt
+    both results. Making a context takes 10 to 20 us, as long as compressing 16 KiB with it. Therefore a call takes a
+    spare context, or makes one, and gives it back. A deque's ``pop`` and ``append`` are atomic, and its length bounds
+    the memory: of more contexts than that the oldest are dropped.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -33,19 +33,19 @@ class _Spares(Generic[T]):
         self._spares: deque[T] = deque(maxlen=_MAX_SPARES)
 
     def take(self) -> T:
-        """A context of the caller's own until it gives it back."""
+        """Return a context that no other call uses until the caller gives it back."""
         try:
             return self._spares.pop()
         except IndexError:
             return self._make()
 
     def give_back(self, context: T) -> None:
-        """Leave a context to the next call; one whose call failed is good, every call starts it anew."""
+        """Leave a context to the next call. A failed call leaves it usable: every call resets the context."""
         self._spares.append(context)
 
 
 class Zstd:
-    """Zstandard frames. Levels -7 (fastest) to 19; 20 to 22 are left out for the memory that they take."""
+    """Zstandard frames of levels -7 (fastest) to 19; levels 20 to 22 take too much memory."""
 
     name: Final = "zstd"
     id: Final = 2
@@ -81,7 +81,7 @@ class Zstd:
 
     def decode(self, data: Buffer, decoded_bytes: int) -> Buffer:
         """Decompress to exactly ``decoded_bytes``, or raise ``CORRUPT_PAYLOAD``."""
-        # zstandard allocates what the frame's header says and ignores max_output_size, so the header is checked first.
+        # zstandard allocates the size in the frame's header and ignores max_output_size: check the header first.
         self.check_size(data, decoded_bytes)
         decompressor = self._decompressors.take()
         try:

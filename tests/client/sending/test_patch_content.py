@@ -39,7 +39,7 @@ def test_an_unnamed_tensor_needs_no_name() -> None:
         (ROW, np.s_[3, :], Kind.EVENT, "not of a stream of kind event"),
         ({"w": ROW}, np.s_[3, :], None, "name the tensor that it changes by tensor="),
         (None, np.s_[3, :], None, "takes one array"),
-        (ROW, np.s_[2:4, :], None, r"patch of shape \(4,\) for region \[2:4, 0:4\]"),
+        (ROW, np.s_[2:4, :], None, r"patch of shape \(4,\) does not fit region \[2:4, 0:4\]"),
         (ROW, np.s_[9, :], None, "outside of its 5 indices"),
     ],
 )
