@@ -1,11 +1,11 @@
-"""A short way for what nearly all bytes from clients are: whole, masked, binary WebSocket messages (RFC 6455, 5.2).
+"""Frame reader: cuts complete, masked, binary WebSocket messages (RFC 6455, 5.2) out of the bytes of one client.
 
-Everything else (text, fragments, pings, closes, and whatever breaks the rules) is handed to the WebSocket library
-frame by frame, which decides about it. The library alone copies each payload three times and takes 3 us a frame in
-Python: 1.4 against 2.4 GB/s with tensors of 64 KB (CPython 3.11, EPYC 9005, November 2026,
-``python -m benchmarks tensors``).
+Nearly all bytes from clients are of this form. Everything else (text, fragments, pings, closes, and frames that break
+the rules) is handed to the WebSocket library frame by frame, and the library decides about it. The library alone copies
+each payload three times and takes 3 us a frame in Python: 1.4 against 2.4 GB/s with tensors of 64 KB (CPython 3.11,
+EPYC 9005, November 2026, ``python -m benchmarks tensors``).
 
-Pure: where bytes come from is the caller's business.
+Pure: the caller reads the bytes from the socket.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from gateway.protocol.wire import Buffer
+from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer, padded
 
 try:
     from websockets.speedups import apply_mask
@@ -23,10 +23,10 @@ except ImportError:  # built without its C extension
     from websockets.utils import apply_mask
 
 READ_BYTES = 256 * 1024
-"""What one system call may read."""
+"""Most bytes that one system call reads."""
 
 DIRECT_BYTES = 128 * 1024
-"""A larger payload that is cut off by the end of a read gets a buffer of its own, into which the rest is read."""
+"""Size from which a payload that is cut off by the end of a read gets a buffer of its own, which takes the rest."""
 
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
@@ -42,16 +42,13 @@ _LAST_DATA_OPCODE = 0x02
 _FINAL = 0x80
 
 PEEK_BYTES = 4096
-"""What is read behind such a payload: another one is likely to follow, and most of it need not be copied then."""
+"""Size of the read after such a payload: another one is likely to follow, and most of it need not be copied then."""
 
 BUFFER_BYTES = DIRECT_BYTES + READ_BYTES
-"""What a buffer has to hold into which connections are read: the rest of the read before, and a read."""
+"""Size of the buffer that connections are read into: it holds the rest of the read before, and one read."""
 
-
-class Binary(NamedTuple):
-    """A whole binary message, unmasked; the bytes are the receiver's own."""
-
-    data: Buffer
+JOINED_MESSAGE_BYTES = 16 * 1024
+"""Largest binary message that is joined with others of the same read."""
 
 
 class Foreign(NamedTuple):
@@ -61,14 +58,14 @@ class Foreign(NamedTuple):
 
 
 class FrameReader:
-    """Cuts what comes from one client into messages.
+    """Cuts the bytes of one client into messages.
 
     Read into :meth:`buffer`, then call :meth:`receive` at once.
 
     Args:
         max_frame_bytes: larger messages are left to the library, which refuses them.
-        shared: read buffer of :data:`BUFFER_BYTES` that other readers of the same thread use too: whoever reads into it
-            takes everything out before the next one does.
+        shared: read buffer of :data:`BUFFER_BYTES`, shared by all readers of a thread: each takes its bytes out in
+            :meth:`receive`, before the next one reads into it.
     """
 
     __slots__ = (
@@ -88,21 +85,22 @@ class FrameReader:
         self._max_bytes = max_frame_bytes
         self._shared = shared
         self._rest = b""
-        """The beginning of a frame."""
+        """Beginning of a frame, from the read before."""
         self._direct: memoryview | None = None
-        """The payload under way that has a buffer of its own,"""
+        """Incomplete payload that has a buffer of its own."""
         self._filled = 0
-        """how much of it is there,"""
-        self._peek = False
+        """Bytes of that payload that have been read."""
         self._mask = b""
-        """and its mask."""
+        """Mask of that payload."""
+        self._peek = False
+        """Whether the next read is one of :data:`PEEK_BYTES`."""
         self._foreign_bytes = 0
-        """How much of the library's current frame is still to come."""
+        """Bytes of the library's current frame that are still to be read."""
         self._fragmented = False
         self._library_only = False
 
     def buffer(self) -> memoryview:
-        """Where the next bytes are to be read to."""
+        """Return the buffer for the next read."""
         if self._direct is not None:
             return self._direct[self._filled :]
         kept = len(self._rest)
@@ -110,8 +108,13 @@ class FrameReader:
             self._shared[:kept] = self._rest
         return self._shared[kept : kept + (PEEK_BYTES if self._peek else READ_BYTES)]
 
-    def receive(self, nbytes: int) -> list[Binary | Foreign]:
-        """What ``nbytes`` bytes, just read into :meth:`buffer`, bring."""
+    def receive(self, nbytes: int) -> list[Buffer | Foreign]:
+        """Take ``nbytes`` bytes, just read into :meth:`buffer`.
+
+        Returns:
+            Unmasked binary messages, whose bytes belong to the caller, and bytes for the library, in their order. Small
+            messages of one frame each that follow each other are returned as one message.
+        """
         direct = self._direct
         if direct is not None:
             self._filled += nbytes
@@ -120,19 +123,20 @@ class FrameReader:
             self._direct = None
             self._peek = True
             _unmask(direct, self._mask)
-            return [Binary(direct)]
+            return [direct]
         total = len(self._rest) + nbytes
         self._rest = b""
         if self._library_only:
             return [Foreign(self._shared[:total])]
-        return self._cut(total)
+        found = self._cut(total)
+        return found if len(found) < 2 else _joined(found)
 
     def leave_to_library(self) -> None:
-        """From now on everything is foreign."""
+        """Return all further bytes as :class:`Foreign`."""
         self._library_only = True
 
-    def _cut(self, total: int) -> list[Binary | Foreign]:
-        found: list[Binary | Foreign] = []
+    def _cut(self, total: int) -> list[Buffer | Foreign]:
+        found: list[Buffer | Foreign] = []
         self._peek = False
         shared = self._shared
         at = min(self._foreign_bytes, total)
@@ -142,7 +146,7 @@ class FrameReader:
         while total - at >= _LENGTH_AT:
             first, second = shared[at], shared[at + 1]
             if not second & _MASKED:
-                return self._give_up(found, at, total)
+                return self._leave_rest(found, at, total)
             size = second & ~_MASKED
             header = _SHORT_HEADER if size < 126 else _MEDIUM_HEADER if size == 126 else _LONG_HEADER
             if total - at < header:
@@ -152,7 +156,7 @@ class FrameReader:
             elif size == 127:
                 (size,) = _LONG_LENGTH.unpack_from(shared, at + _LENGTH_AT)
             if size > self._max_bytes:
-                return self._give_up(found, at, total)
+                return self._leave_rest(found, at, total)
             end = at + header + size
             if first != _FINAL_BINARY or self._fragmented:
                 self._note_fragments(first)
@@ -161,21 +165,21 @@ class FrameReader:
                 found.append(Foreign(shared[at:end]))
                 at = end
                 continue
-            mask_at = at + header - 4
+            payload_at = at + header
+            mask = bytes(shared[payload_at - 4 : payload_at])
             if end <= total:
-                # The annotation asks for bytes; what the library does is good for any buffer.
-                payload = cast(bytes, shared[at + header : end])
-                found.append(Binary(apply_mask(payload, bytes(shared[mask_at : mask_at + 4]))))
+                # The annotation asks for bytes; the library's function takes any buffer.
+                found.append(apply_mask(cast(bytes, shared[payload_at:end]), mask))
                 at = end
                 continue
             if size < DIRECT_BYTES:
                 break
-            self._begin_direct(size, shared[at + header : total], bytes(shared[mask_at : mask_at + 4]))
+            self._begin_direct(size, shared[payload_at:total], mask)
             return found
         self._rest = bytes(shared[at:total])
         return found
 
-    def _give_up(self, found: list[Binary | Foreign], at: int, total: int) -> list[Binary | Foreign]:
+    def _leave_rest(self, found: list[Buffer | Foreign], at: int, total: int) -> list[Buffer | Foreign]:
         """Leave a connection that breaks the rules to the library, which closes it."""
         self._library_only = True
         found.append(Foreign(self._shared[at:total]))
@@ -187,19 +191,43 @@ class FrameReader:
             final = bool(first & _FINAL)
             self._fragmented = not final if opcode != _CONTINUATION else self._fragmented and not final
 
-    def _begin_direct(self, size: int, there: memoryview, mask: bytes) -> None:
-        # Not zeroed, unlike a bytearray: every byte is read into before anyone looks.
+    def _begin_direct(self, size: int, beginning: memoryview, mask: bytes) -> None:
+        # Not zeroed, unlike a bytearray: every byte is read into before it is used.
         direct = np.empty(size, np.uint8).data
-        direct[: len(there)] = there
+        direct[: len(beginning)] = beginning
         self._direct = direct
-        self._filled = len(there)
+        self._filled = len(beginning)
         self._mask = mask
 
 
 def _unmask(payload: memoryview, mask: bytes) -> None:
     """Unmask in place (RFC 6455, section 5.3)."""
-    whole = len(payload) & ~3
-    words = np.frombuffer(payload[:whole], np.uint32)
+    word_bytes = len(payload) & ~3
+    words = np.frombuffer(payload[:word_bytes], np.uint32)
     np.bitwise_xor(words, np.frombuffer(mask, np.uint32)[0], out=words)
-    for at in range(whole, len(payload)):
+    for at in range(word_bytes, len(payload)):
         payload[at] ^= mask[at & 3]
+
+
+def _joined(parts: list[Buffer | Foreign]) -> list[Buffer | Foreign]:
+    """Return the same parts, with small binary messages of one frame that follow each other joined.
+
+    Frames delimit themselves (spec section 2), so joining changes nothing unless a frame lies about its length, and a
+    message with such a frame stays apart. With joining, a publisher that sends each message in a WebSocket message of
+    its own costs little more than one that packs them (160 k/s without it, 270 k/s with it).
+    """
+    joined: list[Buffer | Foreign] = []
+    small: list[Buffer] = []
+    for part in parts:
+        if not isinstance(part, Foreign) and ALIGNMENT <= len(part) <= JOINED_MESSAGE_BYTES:
+            frame_bytes: int = FRAME_START.unpack_from(part)[0]
+            if frame_bytes >= FRAME_START.size and padded(frame_bytes) == len(part):
+                small.append(part)
+                continue
+        if small:
+            joined.append(b"".join(small))
+            small = []
+        joined.append(part)
+    if small:
+        joined.append(b"".join(small))
+    return joined

@@ -1,4 +1,4 @@
-"""Accepts WebSockets for the core, and stops in good order."""
+"""Listener: accepts WebSockets for the core, and stops gracefully."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.frame_reader import BUFFER_BYTES
 from gateway.server.framing import binary_header, text_header
-from gateway.server.websocket import WebSocketConnection
+from gateway.server.websocket import Receivers, WebSocketConnection
 
 logger = logging.getLogger(__name__)
 
@@ -24,28 +24,29 @@ DRAIN_POLL_S = 0.02
 
 
 class Listener:
-    """The server's sockets, and the :class:`~gateway.server.websocket.Endpoint` of all WebSockets.
+    """Sockets of the server; the :class:`~gateway.server.websocket.Endpoint` of all its WebSockets.
 
     Args:
-        core: what the connections belong to.
+        core: takes in the connections.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._bridge = TextBridge(core.dispatcher, core.clock, core.settings.limits.chunk_bytes)
         self._binary: Format = BinaryFormat(SUBPROTOCOL_BINARY, binary_header)
+        self._binary_receivers = Receivers(core.dispatcher.receive, _refuse_text)
         self._server: asyncio.Server | None = None
         self._sweepers: list[asyncio.Task[None]] = []
         self._open: set[WebSocketConnection] = set()
         self._all_closed = asyncio.Event()
         self._all_closed.set()
         self._handshaking: dict[WebSocketConnection, float] = {}
-        """Sockets that have not asked for a WebSocket yet, and when they were accepted; the oldest first."""
+        """Sockets that have not asked for a WebSocket yet, by the time at which they were accepted; oldest first."""
         self.read_buffer = memoryview(bytearray(BUFFER_BYTES))
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
 
     async def start(self, host: str, port: int) -> int:
-        """Listen; returns the port, which the system chooses if ``port`` is 0.
+        """Listen, and return the port, which the system chooses if ``port`` is 0.
 
         Raises:
             OSError: the address cannot be bound.
@@ -59,7 +60,7 @@ class Listener:
         return int(sockets[0].getsockname()[1])
 
     async def stop(self, reason: str, deadline_s: float) -> None:
-        """Stop in good order: no new connections, go-away, drain until the deadline, close."""
+        """Stop gracefully: accept no connection, send GO_AWAY, deliver queued messages until the deadline, close."""
         if self._server is None:
             return
         self._server.close()
@@ -68,11 +69,15 @@ class Listener:
         self._core.go_away(reason, deadline_s)
         try:
             async with asyncio.timeout(deadline_s):
-                # Transports do not tell when they are empty.
+                # A poll, because transports do not tell when they are empty.
                 while not self._core.drained:  # noqa: ASYNC110
                     await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError:
-            logger.warning("not everything was delivered within %s s", deadline_s)
+            logger.warning(
+                "the drain deadline of %g s is over: messages that are still queued for clients are lost"
+                " (raise drain_deadline_s to wait longer)",
+                deadline_s,
+            )
         self._core.close_all(Code.GOING_AWAY, reason)
         try:
             async with asyncio.timeout(deadline_s):
@@ -84,40 +89,28 @@ class Listener:
             sweeper.cancel()
         await asyncio.gather(*self._sweepers, return_exceptions=True)
 
-    # The Endpoint of the WebSockets.
+    # Called by the WebSockets: the Endpoint.
 
     def accepted(self, websocket: WebSocketConnection) -> None:
-        """A socket was accepted."""
+        """Note an accepted socket; its handshake is to come."""
         self._open.add(websocket)
         self._all_closed.clear()
         self._handshaking[websocket] = self._core.clock.monotonic_s()
 
-    def opened(self, websocket: WebSocketConnection, subprotocol: str) -> Session:
-        """See :class:`~gateway.server.websocket.Endpoint`."""
+    def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
+        """Connect a socket whose handshake is done; return its session and the receivers of its messages."""
         self._handshaking.pop(websocket, None)
-        if subprotocol == SUBPROTOCOL_JSON:
-            form: Format = TextFormat(text_header, self._core.pool, self._core.clock, self.max_frame_bytes)
-        else:
-            form = self._binary
-        return self._core.connect(websocket, form)
+        if subprotocol != SUBPROTOCOL_JSON:
+            return self._core.connect(websocket, self._binary), self._binary_receivers
+        form = TextFormat(text_header, self._core.pool, self._core.clock, self.max_frame_bytes)
 
-    def received(self, session: Session, data: Buffer) -> None:
-        """See :class:`~gateway.server.websocket.Endpoint`."""
-        if session.connection.format is self._binary:
-            self._core.receive(session, data)
-        else:
-            session.connection.close(Code.UNSUPPORTED_DATA, "frys.v1.json takes text messages")
+        def receive_text(session: Session, text: bytes) -> None:
+            self._bridge.receive(session, form, text)
 
-    def received_text(self, session: Session, data: bytes) -> None:
-        """See :class:`~gateway.server.websocket.Endpoint`."""
-        form = session.connection.format
-        if isinstance(form, TextFormat):
-            self._bridge.receive(session, form, data)
-        else:
-            session.connection.close(Code.UNSUPPORTED_DATA, "frys.v1 takes binary messages")
+        return self._core.connect(websocket, form), Receivers(_refuse_binary, receive_text)
 
     def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:
-        """See :class:`~gateway.server.websocket.Endpoint`."""
+        """Forget a socket that is gone, and disconnect its session if it had one."""
         self._open.discard(websocket)
         if not self._open:
             self._all_closed.set()
@@ -147,3 +140,11 @@ class Listener:
             if accepted_s > latest:
                 return
             websocket.abort()
+
+
+def _refuse_binary(session: Session, data: Buffer) -> None:
+    session.connection.close(Code.UNSUPPORTED_DATA, f"{SUBPROTOCOL_JSON} takes text messages")
+
+
+def _refuse_text(session: Session, data: bytes) -> None:
+    session.connection.close(Code.UNSUPPORTED_DATA, f"{SUBPROTOCOL_BINARY} takes binary messages")

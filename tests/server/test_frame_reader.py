@@ -13,7 +13,7 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from gateway.server.frame_reader import BUFFER_BYTES, DIRECT_BYTES, Binary, Foreign, FrameReader
+from gateway.server.frame_reader import BUFFER_BYTES, DIRECT_BYTES, JOINED_MESSAGE_BYTES, Foreign, FrameReader
 
 MAX_FRAME_BYTES = 1024 * 1024
 
@@ -58,7 +58,7 @@ def by_reader(pieces: Iterable[bytes]) -> tuple[list[tuple[int, bool, bytes]], S
                 if isinstance(part, Foreign):
                     got += by_library(protocol, bytes(part.data))
                 elif protocol.state is OPEN:
-                    got.append((Opcode.BINARY, True, bytes(part.data)))
+                    got.append((Opcode.BINARY, True, bytes(part)))
     return got, protocol
 
 
@@ -128,6 +128,50 @@ def test_a_large_payload_is_read_where_it_stays() -> None:
     assert len(rest) == len(stream) - first
     rest[:] = stream[first:]
     (part,) = reader.receive(len(rest))
-    assert isinstance(part, Binary)
-    assert bytes(part.data) == payload
-    assert memoryview(part.data).obj is rest.obj
+    assert isinstance(part, memoryview)
+    assert bytes(part) == payload
+    assert part.obj is rest.obj
+
+
+def messages_of(*payloads: bytes) -> list[bytes]:
+    """What one read that brings binary messages with these payloads gives."""
+    reader = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)))
+    stream = b"".join(masked(Opcode.BINARY, payload) for payload in payloads)
+    reader.buffer()[: len(stream)] = stream
+    return [bytes(part) for part in reader.receive(len(stream)) if not isinstance(part, Foreign)]
+
+
+def frame(size: int, frame_bytes: int | None = None) -> bytes:
+    """A frame that fills a message of ``size`` bytes, or says that it has another length."""
+    return (size if frame_bytes is None else frame_bytes).to_bytes(4, "little") + bytes(size - 4)
+
+
+def test_small_messages_of_one_frame_that_follow_each_other_become_one() -> None:
+    small = [frame(16), frame(24, 17), frame(JOINED_MESSAGE_BYTES)]
+    assert messages_of(*small) == [b"".join(small)]
+
+
+@pytest.mark.parametrize(
+    "apart",
+    [
+        frame(JOINED_MESSAGE_BYTES + 8),
+        frame(16) + frame(16),
+        frame(32, 40),
+        frame(8, 7),
+        b"short",
+        b"",
+    ],
+    ids=["large", "two frames", "longer than its message", "shorter than a header", "no frame", "empty"],
+)
+def test_a_message_of_another_form_is_not_joined_with_its_neighbours(apart: bytes) -> None:
+    assert messages_of(frame(16), frame(16), apart, frame(24)) == [frame(16) * 2, apart, frame(24)]
+
+
+def test_bytes_for_the_library_keep_their_place_between_messages() -> None:
+    reader = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)))
+    ping = masked(Opcode.PING, b"in between")
+    stream = masked(Opcode.BINARY, frame(16)) * 2 + ping + masked(Opcode.BINARY, frame(16))
+    reader.buffer()[: len(stream)] = stream
+    first, foreign, last = reader.receive(len(stream))
+    assert isinstance(foreign, Foreign)
+    assert (first, bytes(foreign.data), last) == (frame(16) * 2, ping, frame(16))
