@@ -1,7 +1,6 @@
 """The ``frys`` command, also as ``python -m gateway``.
 
-Knows only that the command line needs the ``server`` extra, and says so where it is missing: the base install is the
-SDK alone.
+The base install has the SDK alone: where the ``server`` extra is missing, the command says how to install it.
 """
 
 try:
@@ -10,7 +9,7 @@ except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] == "gateway":
         raise
     raise SystemExit(
-        f"frys: {error.name} is not installed; the command line needs: pip install 'frys-gateway[server]'"
+        f"frys: {error.name} is not installed; install the command line with: pip install 'frys-gateway[server]'"
     ) from None
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Wires a gateway: the one place that knows every part."""
+"""Wiring of a gateway: the one module that knows every part."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from gateway.streams.memory_store import MemoryStreamStore
 from gateway.streams.sqlite.store import SqliteStreamStore
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-"""Where Linux tells one start of the machine from another."""
+"""File of Linux that holds another text after each start of the machine."""
 
 
 def boot_id() -> str:
-    """A text that differs after every start of the machine; where nobody can tell, at every call."""
+    """Return a text that is another after each start of the machine (at each call, where the system has none)."""
     try:
         return BOOT_ID.read_text("ascii").strip()
     except OSError:
@@ -31,18 +31,18 @@ def boot_id() -> str:
 
 
 class Gateway:
-    """A gateway in this process.
+    """Gateway in this process.
 
     Args:
-        settings: what it is told.
+        settings: its configuration.
 
     Raises:
-        InvalidArgument: settings that do not go together.
-        StoreFailed: the file that streams are to be kept in cannot be used.
+        InvalidArgument: the settings contradict each other.
+        StoreFailed: the file of durable streams cannot be used.
 
     Attributes:
-        core: connections and streams.
-        port: where WebSockets are accepted, once started.
+        core: its connections and streams.
+        port: the port that accepts WebSockets; 0 before :meth:`start`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -59,21 +59,21 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Where clients connect."""
+        """URL for clients."""
         return f"ws://{self.settings.host}:{self.port}"
 
     @property
     def admin_port(self) -> int | None:
-        """Where the admin HTTP API is, once started; ``None``: there is none."""
+        """Port of the admin HTTP API, once started; ``None`` if the gateway has none."""
         return None if self._admin is None else self._admin.port
 
     @property
     def admin_url(self) -> str | None:
-        """Where the admin HTTP API is, once started; ``None``: there is none."""
+        """URL of the admin HTTP API, once started; ``None`` if the gateway has none."""
         return None if self._admin is None else self._admin.url
 
     async def start(self) -> None:
-        """Accept connections.
+        """Begin to accept connections.
 
         Raises:
             OSError: an address cannot be bound.
@@ -89,9 +89,9 @@ class Gateway:
             self._admin.start(self.core)
 
     async def stop(self, reason: str = "the gateway is stopping") -> None:
-        """Stop in good order: go-away, drain, close."""
+        """Stop gracefully: send GO_AWAY to clients, deliver queued messages until the drain deadline, close."""
         await self._listener.stop(reason, self.settings.drain_deadline_s)
-        # Last, so that its /readyz says all the while that the gateway is stopping.
+        # After the listener, so that /readyz reports the stop as long as it lasts.
         await self._stop_admin()
         self._workers.close()
         self._store.close()

@@ -20,4 +20,5 @@ def test_python_m_gateway_is_the_command() -> None:
 def test_a_missing_extra_is_one_clear_line() -> None:
     result = run("-c", WITHOUT_TYPER)
     assert result.returncode == 1
-    assert result.stderr == "frys: typer is not installed; the command line needs: pip install 'frys-gateway[server]'\n"
+    advice = "install the command line with: pip install 'frys-gateway[server]'"
+    assert result.stderr == f"frys: typer is not installed; {advice}\n"

@@ -1,1 +1,1 @@
-"""Sockets: the only place, beside the SDK, that knows the WebSocket library."""
+"""WebSocket sockets of the gateway: the only room, beside the SDK, that knows the WebSocket library."""

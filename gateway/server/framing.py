@@ -12,12 +12,12 @@ _LONG = struct.Struct("!BBQ")
 
 
 def binary_header(size: int) -> bytes:
-    """The header of a binary message of ``size`` bytes."""
+    """Return the header of a binary message of ``size`` bytes."""
     return _header(_BINARY, size)
 
 
 def text_header(size: int) -> bytes:
-    """The header of a text message of ``size`` bytes of UTF-8."""
+    """Return the header of a text message of ``size`` bytes of UTF-8."""
     return _header(_TEXT, size)
 
 
