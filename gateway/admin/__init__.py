@@ -1,1 +1,1 @@
-"""The admin port: health, metrics and streams over HTTP. Imported only after the gateway listens."""
+"""Admin port: health, metrics and streams over HTTP. Imported only after the gateway listens."""

@@ -1,4 +1,4 @@
-"""The admin port as an ASGI application: which path leads where."""
+"""ASGI application of the admin port: its routes and their handlers."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
 
 IDLE_TIMEOUT_S: Final = 60.0
-"""How long the other side of a file may neither send nor read."""
+"""Longest time in which the client of a transfer neither sends nor reads."""
 
 
 def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Starlette:
-    """The application of one gateway; it must run on the gateway's own loop."""
+    """Return the application of one gateway; it must run on the gateway's own loop."""
     health = Health(core)
     catalogue = Catalogue(core)
     download = Download(core, idle_timeout_s)
     upload = Upload(core, idle_timeout_s)
 
     async def stream(request: Request) -> Response:
-        # One route for both: another method is then answered with what the path does take.
+        # One route for both methods: the answer to any other method then lists both.
         return await (upload.put(request) if request.method == "PUT" else download.get(request))
 
     return Starlette(

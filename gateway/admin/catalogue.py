@@ -1,4 +1,4 @@
-"""Lists of streams and connections, page by page."""
+"""Catalogue of the admin port: lists of streams and connections, page by page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVERY_STREAM: Final = "**"
 
 
 class Catalogue:
-    """Shows what there is. Pages are cut by the numbers of streams and connections, which never change.
+    """Lists of streams and connections, cut into pages by their numbers, which never change.
 
     Args:
         core: the gateway.
@@ -42,7 +42,7 @@ class Catalogue:
         self._core = core
 
     async def streams(self, request: Request) -> JSONResponse:
-        """Streams whose name matches ``pattern``, ``limit`` of them, from the one behind number ``after`` on.
+        """Return up to ``limit`` streams whose name matches ``pattern``, in the order of their ids, after id ``after``.
 
         Raises:
             RequestRefused: ``INVALID_REQUEST``, ``INVALID_NAME``.
@@ -56,7 +56,7 @@ class Catalogue:
         return JSONResponse({"streams": page, "next": None if last else found[-1].id})
 
     async def connections(self, request: Request) -> JSONResponse:
-        """Connections that have said HELLO, ``limit`` of them, from the one behind peer ``after`` on.
+        """Return up to ``limit`` connections that have sent HELLO, in the order of their peers, after peer ``after``.
 
         Raises:
             RequestRefused: ``INVALID_REQUEST``.
@@ -77,7 +77,7 @@ def _page_of(request: Request) -> tuple[int, int]:
 
 
 async def _take(items: Iterable[T], limit: int, is_wanted: Callable[[T], bool]) -> tuple[list[T], bool]:
-    """The first ``limit`` wanted items, and whether these are the last; lets the loop turn in between."""
+    """Return the first ``limit`` wanted items, and whether no more follow; let the loop turn in between."""
     found: list[T] = []
     for index, item in enumerate(list(items), start=1):
         if is_wanted(item):

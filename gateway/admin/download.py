@@ -1,4 +1,4 @@
-"""``GET /api/v1/streams/{name}``: the newest state as a ``.npy`` file, piece by piece."""
+"""Download of the newest state as a ``.npy`` file, piece by piece: ``GET /api/v1/streams/{name}``."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 THREAD_BYTES: Final = 64 * 1024
-"""Larger frames are looked at in a thread."""
+"""Size above which a frame is parsed in a thread."""
 
 
 class Download:
-    """Gives out states.
+    """Handler of downloads.
 
     Args:
         core: the gateway.
-        idle_timeout_s: how long a client may read nothing.
+        idle_timeout_s: longest time in which a client reads nothing.
     """
 
     def __init__(self, core: Core, idle_timeout_s: float) -> None:
@@ -46,11 +46,11 @@ class Download:
         self._idle_timeout_s = idle_timeout_s
 
     async def get(self, request: Request) -> Response:
-        """The newest message of the stream, or of its tensors the one that ``tensor`` names.
+        """Return the tensor of the stream's newest message, or the one of its tensors that ``tensor`` names.
 
         Raises:
-            RequestRefused: ``INVALID_NAME``, ``UNKNOWN_STREAM`` (also while it is empty), ``KIND_MISMATCH`` (only of
-                states the newest is kept), ``INVALID_TENSOR``, ``INVALID_REQUEST``, ``CORRUPT_PAYLOAD``.
+            RequestRefused: ``INVALID_NAME``, ``UNKNOWN_STREAM`` (also while the stream is empty), ``KIND_MISMATCH``
+                (the stream is not of kind ``state``), ``INVALID_TENSOR``, ``INVALID_REQUEST``, ``CORRUPT_PAYLOAD``.
         """
         stream = self._stream_of(request.path_params["name"])
         newest = await _newest_of(stream)
@@ -79,34 +79,34 @@ class Download:
         if request.method == "HEAD":
             return Response(headers=headers)
         pieces = _pieces(message, index)
-        # The first piece before the status: what does not decode is an answer of its own then.
+        # The first piece before the status: if it does not decode, the answer is an error.
         first = await anext(pieces, b"")
         return _PieceByPiece(_joined(start, first, pieces), headers, self._idle_timeout_s)
 
     def _stream_of(self, name: str) -> Stream:
         stream = self._core.streams.get(check_stream_name(name))
         if stream is None:
-            raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no stream {name}")
+            raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no stream {name}: list them at /api/v1/streams")
         if stream.kind is not Kind.STATE:
-            problem = f"stream {name} is of kind {stream.kind.value}: only of state streams the newest message is kept"
+            problem = f"stream {name} is of kind {stream.kind.value}: only streams of kind state can be downloaded"
             raise RequestRefused(Code.KIND_MISMATCH, problem)
         return stream
 
 
 async def _newest_of(stream: Stream) -> Run | LargeMessage:
-    """The newest state, whole."""
+    """Return the newest state, complete."""
     newest = stream.newest
     if newest is None:
-        raise RequestRefused(Code.UNKNOWN_STREAM, f"nothing was published to {stream.name} yet")
+        raise RequestRefused(Code.UNKNOWN_STREAM, f"no message was published to {stream.name} yet")
     patch = patch_of(newest)
     if patch is None:
         return newest
     merged = asyncio.Event()
-    while (whole := patch.whole_for(None, merged.set)) is None:
+    while (state := patch.whole_for(None, merged.set)) is None:
         await merged.wait()
-    if isinstance(whole, Gap):
+    if isinstance(state, Gap):
         raise RequestRefused(Code.CORRUPT_PAYLOAD, f"message {patch.offset} of {stream.name} does not decode")
-    return whole
+    return state
 
 
 async def _pieces(message: NewestMessage, index: int) -> AsyncIterator[Buffer]:
@@ -122,7 +122,7 @@ async def _decoded(part: Part) -> Buffer:
 
 def _cut(part: Part, data: Buffer, dtype: np.dtype[Any]) -> Buffer:
     view = memoryview(data)[part.start : part.stop]
-    # numpy trusts that a bool is 0 or 1 (see gateway.protocol.tensors.view_tensors); a publisher may have sent others.
+    # numpy trusts that a bool is 0 or 1 (see gateway.protocol.tensors.view_tensors); a publisher may send other values.
     return (np.frombuffer(view, np.uint8) != 0).view(np.uint8).data if dtype.kind == "b" else view
 
 
@@ -139,7 +139,7 @@ def _is_known(etag: str, request: Request) -> bool:
 
 
 class _PieceByPiece(StreamingResponse):
-    """A body of known length. If a piece fails, the connection is cut short of it, so that the client notices."""
+    """Body of known length. If a piece fails, the connection is closed before the end, so that the client notices."""
 
     def __init__(self, pieces: AsyncIterator[Buffer], headers: dict[str, str], idle_timeout_s: float) -> None:
         super().__init__((), headers=headers)
@@ -153,8 +153,8 @@ class _PieceByPiece(StreamingResponse):
                 async with asyncio.timeout(self._idle_timeout_s):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
         except PeerError as error:
-            logger.warning("a state cannot be given out: %s", error)
+            logger.warning("a download was cut off, its stream's newest message cannot be read: %s", error)
         except TimeoutError:
-            logger.warning("a client has read nothing of a state for %s s", self._idle_timeout_s)
+            logger.warning("a download was cut off, its client has read nothing for %g s", self._idle_timeout_s)
         else:
             await send({"type": "http.response.body", "body": b"", "more_body": False})

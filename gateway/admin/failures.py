@@ -1,4 +1,4 @@
-"""How failures look over HTTP: the codes of spec section 12.1 as statuses, and their JSON body."""
+"""Failures over HTTP: the codes of spec section 12.1 as statuses, and their JSON body."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.INVALID_TENSOR: 422,
     Code.SIZE_MISMATCH: 400,
     Code.UNKNOWN_CODEC: 422,
-    # What was published does not decode: neither this request nor the gateway is wrong.
+    # A published message does not decode: the fault is neither in the request nor in the gateway.
     Code.CORRUPT_PAYLOAD: 502,
     Code.MESSAGE_TOO_BIG: 413,
     Code.BROKEN_TRANSFER: 409,
@@ -55,11 +55,11 @@ STATUSES: Final[dict[int, int]] = {
     Code.NOT_PROCESSED: 409,
     Code.FORBIDDEN: 403,
 }
-"""The HTTP status of a code. One that is missing here is the gateway's own fault: 500."""
+"""HTTP statuses by code. A code that is missing is a fault of the gateway: 500."""
 
 
 def failure(code: int, message: str) -> JSONResponse:
-    """The answer for a code of spec section 12.1."""
+    """Return the answer for a code of spec section 12.1."""
     status = STATUSES.get(code, 500)
     headers = {}
     if status in (429, 503) and action_of(code) in (Action.RECONNECT, Action.RECONNECT_LATER):
@@ -68,19 +68,19 @@ def failure(code: int, message: str) -> JSONResponse:
 
 
 async def peer_failed(request: Request, error: Exception) -> JSONResponse:
-    """Answers a request that was refused."""
+    """Answer a request that was refused."""
     assert isinstance(error, PeerError)
     return failure(error.code, error.message)
 
 
 async def connection_failed(request: Request, error: Exception) -> JSONResponse:
-    """Answers a request whose connection the gateway has closed, or not taken."""
+    """Answer an upload whose connection to the gateway was closed or refused."""
     assert isinstance(error, ConnectionClosed)
     return failure(error.code, str(error))
 
 
 async def http_failed(request: Request, error: Exception) -> JSONResponse:
-    """Answers what no route takes; the code is HTTP's own."""
+    """Answer a request that no route takes; its code is the HTTP status."""
     assert isinstance(error, HTTPException)
     message = f"{request.method} {request.url.path}: {error.detail}"
     body = {"code": error.status_code, "error": HTTPStatus(error.status_code).name, "message": message}
@@ -88,5 +88,5 @@ async def http_failed(request: Request, error: Exception) -> JSONResponse:
 
 
 async def program_failed(request: Request, error: Exception) -> JSONResponse:
-    """Answers a request that met an error of the gateway; uvicorn logs its traceback."""
+    """Answer a request that met a fault of the gateway; uvicorn logs its traceback."""
     return failure(Code.INTERNAL, "the gateway failed; its log says more")

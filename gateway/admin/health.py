@@ -1,4 +1,4 @@
-"""Whether the gateway is alive, and whether it takes new work."""
+"""Health of the gateway: liveness, and readiness for new connections."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gateway.connections.core import Core
 
 
 class Health:
-    """Answers what orchestrators ask.
+    """Handler of an orchestrator's probes.
 
     Args:
         core: the gateway.
@@ -19,11 +19,11 @@ class Health:
         self._core = core
 
     async def alive(self, request: Request) -> JSONResponse:
-        """200 as long as the loop turns."""
+        """Answer 200 as long as the loop turns."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> JSONResponse:
-        """200 while connections are taken, 503 once the gateway is stopping."""
+        """Answer 200 while the gateway takes connections, 503 once it is stopping."""
         if self._core.draining:
             return JSONResponse({"status": "draining"}, 503)
         return JSONResponse({"status": "ready"})

@@ -1,4 +1,4 @@
-"""Measures how late the event loop is: what everything on it waits for beside its own work."""
+"""Lag of the event loop: the delay that everything on the loop has beside its own work."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ INTERVAL_S = 0.25
 async def watch_loop(
     observe: Callable[[float], object], *, interval_s: float = INTERVAL_S, now: Callable[[], float] = time.monotonic
 ) -> None:
-    """Tell ``observe``, every ``interval_s``, by how many seconds the loop was late; until cancelled.
+    """Measure until cancelled by how many seconds the loop wakes up too late.
 
     Args:
+        observe: takes each measurement.
+        interval_s: seconds between two measurements.
         now: a monotonic clock in seconds; not the loop's own, which uvloop stops while callbacks run.
     """
     while True:

@@ -1,6 +1,6 @@
-"""Prometheus metrics: what a snapshot of the gateway says, the loop's lag, and the process.
+"""Prometheus metrics of the gateway (from a snapshot), of its event loop and of its process.
 
-Labels have a handful of values each, never a stream or client: a gateway has 100 000 streams.
+A label has a handful of values, never a stream or a client: a gateway has 100 000 streams.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
 
 
 async def in_steps(steps: Generator[None, None, T]) -> T:
-    """The result of work that yields whenever the loop may do other things."""
+    """Return the result of a generator that yields wherever the loop may turn."""
     while True:
         try:
             next(steps)
@@ -37,17 +37,17 @@ async def in_steps(steps: Generator[None, None, T]) -> T:
 
 
 class CoreCollector(Collector):
-    """A snapshot of the gateway as metric families.
+    """Collector of the metric families of a snapshot.
 
     Attributes:
-        snapshot: what is collected; nothing before there is one.
+        snapshot: the snapshot that is collected; ``None``: there is none yet, and so no metric.
     """
 
     def __init__(self) -> None:
         self.snapshot: CoreSnapshot | None = None
 
     def collect(self) -> Iterator[Metric]:
-        """All families."""
+        """Yield all metric families."""
         snapshot = self.snapshot
         if snapshot is None:
             return
@@ -64,9 +64,9 @@ class CoreCollector(Collector):
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
         computed, conflated = snapshot.view_counts
-        yield CounterMetricFamily("frys_computed_views", "Entries that were computed for views.", computed)
+        yield CounterMetricFamily("frys_computed_views", "Entries computed for views.", computed)
         yield CounterMetricFamily(
-            "frys_conflated_views", "Versions of states that were not computed for a view: a newer one came.", conflated
+            "frys_conflated_views", "Versions of states not computed for a view, because a newer one came.", conflated
         )
 
 
@@ -75,21 +75,21 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     for client_type, count in snapshot.connections.items():
         connections.add_metric([client_type.value], count)
     yield connections
-    yield GaugeMetricFamily("frys_greeting_connections", "Connections that have not said HELLO.", snapshot.greeting)
+    yield GaugeMetricFamily("frys_greeting_connections", "Connections that have not sent HELLO.", snapshot.greeting)
     yield GaugeMetricFamily("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
     yield GaugeMetricFamily("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
-    yield GaugeMetricFamily("frys_views", "Distinct views that somebody receives.", snapshot.views)
-    yield GaugeMetricFamily("frys_outbox_bytes", "Bytes waiting in outboxes, shared ones counted by each.",
+    yield GaugeMetricFamily("frys_views", "Distinct views with at least one receiver.", snapshot.views)
+    yield GaugeMetricFamily("frys_outbox_bytes", "Bytes waiting in outboxes; shared ones count in each.",
                             snapshot.outbox_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",
                             snapshot.transport_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_history_bytes", "Bytes of the past of all streams, in memory.",
+    yield GaugeMetricFamily("frys_history_bytes", "Bytes of the histories of all streams, in memory.",
                             snapshot.history_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_store_waiting_bytes", "Bytes published to durable streams and not stored yet.",
                             snapshot.store_waiting_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_transfers", "Large messages on their way in.", snapshot.transfers)
+    yield GaugeMetricFamily("frys_transfers", "Large messages that are being uploaded.", snapshot.transfers)
     yield GaugeMetricFamily("frys_requests", "Requests that wait for a reply.", snapshot.requests)
-    yield GaugeMetricFamily("frys_kept_request_bytes", "Bytes kept of requests to groups, for another member.",
+    yield GaugeMetricFamily("frys_kept_request_bytes", "Bytes of requests to groups, kept in case a member is lost.",
                             snapshot.kept_request_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
 
@@ -111,22 +111,22 @@ def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:
 
 
 def _consumers(consumers: ConsumersSnapshot) -> Iterator[Metric]:
-    places = GaugeMetricFamily(
-        "frys_consumers", "Places of clients in streams that are acknowledged.", labels=["presence"]
+    by_presence = GaugeMetricFamily(
+        "frys_consumers", "Consumers of acknowledged streams, one for each client and stream.", labels=["presence"]
     )
-    places.add_metric(["present"], consumers.present)
-    places.add_metric(["absent"], consumers.absent)
-    yield places
+    by_presence.add_metric(["present"], consumers.present)
+    by_presence.add_metric(["absent"], consumers.absent)
+    yield by_presence
     yield GaugeMetricFamily(
         "frys_pending_deliveries",
-        "Messages and record batches that consumers have not acknowledged, each consumer counted.",
+        "Messages and record batches not yet acknowledged, counted for each consumer.",
         consumers.pending,
     )
     yield GaugeMetricFamily(
-        "frys_unacknowledged_bytes", "Bytes of messages that some consumer has not acknowledged.", consumers.held_bytes
+        "frys_unacknowledged_bytes", "Bytes of messages not yet acknowledged by all consumers.", consumers.held_bytes
     )
     yield CounterMetricFamily(
-        "frys_redelivered_messages", "Messages delivered to consumers once more.", consumers.redelivered_messages
+        "frys_redelivered_messages", "Messages delivered to consumers again.", consumers.redelivered_messages
     )
     yield CounterMetricFamily(
         "frys_expired_messages",
@@ -139,7 +139,7 @@ def _consumers(consumers: ConsumersSnapshot) -> Iterator[Metric]:
 
 
 class Metrics:
-    """The metrics of one gateway.
+    """Metrics of one gateway.
 
     Args:
         core: the gateway.
@@ -153,14 +153,14 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
         lag = Histogram(
-            "frys_loop_lag_seconds", "How late the event loop is.", registry=self._registry, buckets=LAG_BUCKETS_S
+            "frys_loop_lag_seconds", "Lag of the event loop.", registry=self._registry, buckets=LAG_BUCKETS_S
         )
         self.observe_lag = lag.observe
 
     async def show(self, request: Request) -> Response:
-        """The text that Prometheus scrapes."""
+        """Answer a scrape of Prometheus."""
         snapshot = await in_steps(core_snapshot(self._core))
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        # No await between the two: another scrape cannot come in between.
+        # No await between the two: another scrape cannot get between them.
         self._collector.snapshot = snapshot
         return Response(encode(self._registry), headers={"content-type": content_type})

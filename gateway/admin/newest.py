@@ -1,4 +1,4 @@
-"""The newest message of a ``state`` stream, cut into the pieces in which the gateway holds it."""
+"""Newest message of a ``state`` stream, in the pieces in which the gateway holds it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gateway.streams.run import Run
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes ``start`` to ``stop`` of a piece, counted in the decoded piece."""
+    """Part of a piece: bytes ``start`` to ``stop`` of its decoded payload."""
 
     piece: StoredChunk
     start: int
@@ -25,21 +25,18 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class NewestMessage:
-    """A message and its payload.
-
-    Attributes:
-        pieces: the payload, each piece encoded on its own, as the gateway holds it: nothing is copied.
-        piece_bytes: decoded size of every piece but the last.
-    """
+    """Newest message of a stream, with its payload."""
 
     offset: int
     specs: tuple[TensorSpec, ...]
     pieces: Sequence[StoredChunk]
+    """Payload, each piece encoded on its own, as the gateway holds it: nothing is copied."""
     piece_bytes: int
+    """Decoded size of every piece but the last."""
 
     @classmethod
     def of(cls, newest: Run | LargeMessage) -> NewestMessage:
-        """Look at what a stream keeps. For a run, whose frames may be encoded, work for a thread.
+        """Parse the newest entry of a stream. A large run is to be parsed in a thread: its frames may be encoded.
 
         Raises:
             RequestRefused: ``CORRUPT_PAYLOAD``.
@@ -49,17 +46,17 @@ class NewestMessage:
             pieces = decoded if len(decoded) == len(newest.chunks) else newest.chunks
             return cls(newest.offset or 0, parse_meta(newest.meta).specs, pieces, newest.plan.chunk_bytes)
         run = last_record(newest)
-        # A frame in two buffers is joined here: at most max_frame_bytes, and of what is larger nothing is.
+        # A frame in two buffers is joined here. That copies at most max_frame_bytes: a larger message is in chunks.
         frame = frame_of(run)
         meta = parse_meta(frame.meta)
         return cls(run.last, meta.specs, (StoredChunk(frame.encoding, frame.payload),), max(1, meta.payload_bytes))
 
     def index_of(self, name: str | None) -> int:
-        """Which tensor ``name`` means; without a name the only one.
+        """Return the index of the tensor ``name``, or of the only tensor if ``name`` is ``None``.
 
         Raises:
-            RequestRefused: ``INVALID_TENSOR``, the message has none; ``INVALID_REQUEST``, it has no such one, or
-                several to choose from.
+            RequestRefused: ``INVALID_TENSOR``: the message has no tensor; ``INVALID_REQUEST``: it has none of this
+                name, or several and no name was given.
         """
         names = [spec.name for spec in self.specs]
         if not names:
@@ -67,14 +64,14 @@ class NewestMessage:
         if name is None and len(names) == 1:
             return 0
         if name is None or name not in names:
-            problem = "say which by ?tensor=" if name is None else f"none is named {name[:80]!r}"
+            problem = "choose one by ?tensor=NAME" if name is None else f"none is named {name[:80]!r}"
             raise RequestRefused(
                 Code.INVALID_REQUEST, f"message {self.offset} has the tensors {', '.join(map(repr, names))}: {problem}"
             )
         return names.index(name)
 
     def parts_of(self, index: int) -> Iterator[Part]:
-        """The parts of the payload that make up one tensor, in order."""
+        """Yield the parts of the payload that make up one tensor, in order."""
         offsets, _ = payload_layout(self.specs)
         at = offsets[index]
         end = at + self.specs[index].nbytes

@@ -1,7 +1,7 @@
-"""Headers of ``.npy`` files (numpy.lib.format, versions 1 to 3). Knows no I/O; nothing executable is deserialized.
+"""Headers of ``.npy`` files (numpy.lib.format, versions 1 to 3), without I/O; no executable content is deserialized.
 
-``.npy`` has no name for bfloat16: such an array has the descr ``<V2``, which is what ``np.save`` makes of it.
-``np.load(path).view(ml_dtypes.bfloat16)`` gives it back.
+``.npy`` has no name for bfloat16: such an array has the descr ``<V2``, as ``np.save`` writes it.
+``np.load(path).view(ml_dtypes.bfloat16)`` reads it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from gateway.protocol.dtypes import DTYPES, dtype_name
 from gateway.protocol.tensors import TensorSpec
 
 MAX_HEADER_BYTES: Final = 10_000
-"""As in numpy: `ast.literal_eval` is safe, but not cheap."""
+"""Same bound as in numpy: `ast.literal_eval` is safe, but not cheap."""
 
 _MAX_DIMENSION: Final = int(np.iinfo(np.int64).max)
 _MAGIC_BYTES: Final = numpy_format.MAGIC_LEN
 _LENGTHS: Final = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I")}
-"""By major version, the field that says how long the header is."""
+"""Field with the length of the header, by major version."""
 _ENCODINGS: Final = {1: "latin-1", 2: "latin-1", 3: "utf-8"}
 _DESCR: Final = re.compile(r"([<>|=]?)(\w+)")
 
@@ -36,26 +36,26 @@ def _descr_of(dtype: np.dtype[Any]) -> str:
 
 
 _BY_DESCR: Final = {_descr_of(dtype)[1:]: dtype for dtype in DTYPES}
-"""By kind and size, without the byte order."""
+"""dtypes by their descr without the byte order."""
 
 
 @dataclass(frozen=True, slots=True)
 class NpyHeader:
-    """What the header of a file says."""
+    """Header of a ``.npy`` file."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
     data_at: int
-    """Where the elements start."""
+    """Position in the file at which the elements start."""
 
     @property
     def spec(self) -> TensorSpec:
-        """The array as a tensor without a name."""
+        """Descriptor of the array as a tensor without a name."""
         return TensorSpec("", self.dtype, self.shape)
 
 
 def write_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
-    """The header of a file that holds a C-order array of a dtype that travels."""
+    """Return the header of a file that holds a C-order array of a dtype of the protocol."""
     out = io.BytesIO()
     fields = {"descr": _descr_of(dtype), "fortran_order": False, "shape": shape}
     numpy_format.write_array_header_1_0(out, fields)
@@ -63,14 +63,14 @@ def write_header(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 
 def parse_header(start: bytes | bytearray) -> NpyHeader | None:
-    """The header of a file, once enough of the file has come; ``None``: more is needed.
+    """Return the header of a file, or ``None`` while ``start`` does not hold all of it.
 
     Args:
-        start: the first bytes of the file, as many as there are.
+        start: the first bytes of the file, as many as have come.
 
     Raises:
-        RequestRefused: ``INVALID_REQUEST``, this is no ``.npy`` file; ``INVALID_TENSOR``, its array cannot be published
-            as it lies there: the message says what to do.
+        RequestRefused: ``INVALID_REQUEST``: the file is no ``.npy`` file; ``INVALID_TENSOR``: its array cannot be
+            published in this layout or dtype, and the message says how to save it instead.
     """
     magic = bytes(start[:_MAGIC_BYTES])
     if magic[: len(numpy_format.MAGIC_PREFIX)] != numpy_format.MAGIC_PREFIX[: len(magic)]:

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the admin port, written by hand: what a route promises is decided, not derived."""
+"""OpenAPI 3.1 document of the admin port, written by hand: the promises of a route are decided, not derived."""
 
 from __future__ import annotations
 
@@ -47,32 +47,32 @@ def _get(operation: str, summary: str, content: Node, *parameters: Node, failure
 
 
 _PAGING: Final = (
-    _query("after", "`next` of the page before.", _INTEGER | {"default": 0}),
+    _query("after", "`next` of the previous page.", _INTEGER | {"default": 0}),
     _query("limit", "Length of the page.", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": PAGE}),
 )
-_NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` of the next page; null: this is the last."}
+_NEXT: Final[Node] = {"type": ["integer", "null"], "description": "`after` for the next page; null: no page follows."}
 
 _STREAM_NAME: Final[Node] = {
     "name": "name",
     "in": "path",
     "required": True,
-    "description": "A stream's name: two or more segments joined by `/`, which may stand in the path as it is.",
+    "description": "Name of a stream: two or more segments joined by `/`, which needs no escaping in the path.",
     "schema": {"type": "string", "maxLength": 255, "pattern": r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$"},
     "example": "wf-42/weights",
 }
 
 _BFLOAT16: Final = (
-    "bfloat16, which `.npy` has no name for, is `<V2`, as `np.save` writes it: "
+    "bfloat16, for which `.npy` has no name, is `<V2`, as `np.save` writes it: "
     "`np.load(path).view(ml_dtypes.bfloat16)` reads it."
 )
 
 _GET_STREAM: Final[Node] = {
     "operationId": "getState",
     "summary": "The newest message of a state stream as a .npy file",
-    "description": f"The body comes in pieces, as the gateway holds it. {_BFLOAT16}",
+    "description": f"The body is sent in the pieces in which the gateway holds it. {_BFLOAT16}",
     "parameters": [
-        _query("tensor", "Which tensor, if the message has several.", _TEXT),
-        {"name": "If-None-Match", "in": "header", "description": "An `etag` from before.", "schema": _TEXT},
+        _query("tensor", "Name of the tensor; required if the message has several.", _TEXT),
+        {"name": "If-None-Match", "in": "header", "description": "An `etag` of an earlier answer.", "schema": _TEXT},
     ],
     "responses": {
         "200": {
@@ -85,7 +85,7 @@ _GET_STREAM: Final[Node] = {
             },
             "content": _NPY,
         },
-        "304": {"description": "Nothing newer than the etag."},
+        "304": {"description": "The newest message is the one of the etag."},
         **_failures(400, 404, 409, 422, 502),
     },
 }
@@ -94,11 +94,13 @@ _PUT_STREAM: Final[Node] = {
     "operationId": "publish",
     "summary": "Publish a .npy file as one message",
     "description": (
-        "The file is passed on while it comes. C order and little-endian only: an array of another layout could not be "
-        f"converted before its end. Versions 1 to 3; never pickled objects. {_BFLOAT16}"
+        "The file is passed on while it is being uploaded. C order and little-endian only: an array of another layout "
+        f"could not be converted before its end. Versions 1 to 3; never pickled objects. {_BFLOAT16}"
     ),
     "parameters": [
-        _query("kind", "Kind of the stream; absent: whatever it is, `state` if it is new.", _ref("Kind")),
+        _query(
+            "kind", "Kind of the stream; absent: the kind that the stream has, `state` for a new one.", _ref("Kind")
+        ),
     ],
     "requestBody": {"required": True, "content": _NPY},
     "responses": {
@@ -119,26 +121,26 @@ _SCHEMAS: Final[Node] = {
         kind=_ref("Kind"),
         epoch=_INTEGER,
         durability={"type": "string", "enum": [durability.value for durability in Durability]},
-        first_offset={**_INTEGER, "description": "Of the oldest message that can be read again."},
+        first_offset={**_INTEGER, "description": "Offset of the oldest message that can be read again."},
         next_offset=_INTEGER,
         subscribers={
             **_INTEGER,
-            "description": "Connections that receive it as it is; clients that are there, if its kind is acknowledged.",
+            "description": "Connections that receive the stream itself; connected consumers, if it is acknowledged.",
         },
-        viewers={**_INTEGER, "description": "Connections that receive views of it, each view counted."},
+        viewers={**_INTEGER, "description": "Receivers of views of the stream, counted for each view."},
         consumers={
             **_INTEGER,
-            "description": "Clients that it is kept for until they acknowledge, there or waited for.",
+            "description": "Clients, connected or not, for which messages are kept until they acknowledge them.",
         },
         pending={
             **_INTEGER,
-            "description": "Messages and record batches that these have not acknowledged, each consumer counted.",
+            "description": "Messages and record batches not yet acknowledged, counted for each consumer.",
         },
         published_bytes=_INTEGER,
         newest={
             "type": ["array", "null"],
             "items": _ref("Tensor"),
-            "description": "Tensors of the newest message; null: there is none, or its kind keeps none.",
+            "description": "Tensors of the newest message; null: the stream is empty, or not of kind `state`.",
         },
     ),
     "Connection": _object(
@@ -151,8 +153,8 @@ _SCHEMAS: Final[Node] = {
         subscriptions=_INTEGER,
         aliases=_INTEGER,
         transfers=_INTEGER,
-        asked=_INTEGER | {"description": "Requests of its own that wait for a reply."},
-        owed=_INTEGER | {"description": "Requests that it has to reply to."},
+        asked=_INTEGER | {"description": "Requests of this client that wait for a reply."},
+        owed=_INTEGER | {"description": "Requests that wait for a reply of this client."},
         groups={"type": "array", "items": _TEXT},
         lagging={"type": "boolean"},
         waiting_bytes=_INTEGER,
@@ -160,9 +162,9 @@ _SCHEMAS: Final[Node] = {
         dropped=_INTEGER,
     ),
     "Failure": _object(
-        code=_INTEGER | {"description": "Of section 12.1 of the protocol; below 1000: HTTP's own."},
-        error=_TEXT | {"description": "The name of the code."},
-        message=_TEXT | {"description": "What happened, with the values that caused it."},
+        code=_INTEGER | {"description": "Code of section 12.1 of the protocol; below 1000: an HTTP status."},
+        error=_TEXT | {"description": "Name of the code."},
+        message=_TEXT | {"description": "Reason, with the values that caused it."},
     ),
 }
 
@@ -170,25 +172,27 @@ DOCUMENT: Final[Node] = {
     "openapi": "3.1.0",
     "info": {"title": "Frys Gateway, admin port", "version": __version__, "license": {"name": "Apache-2.0"}},
     "paths": {
-        "/": _get("showPage", "A page with links", {"text/html": {"schema": _TEXT}}),
-        "/healthz": _get("isAlive", "Whether the gateway is alive", _json(_object(status=_TEXT))),
+        "/": _get("showPage", "Page with links to the other paths", {"text/html": {"schema": _TEXT}}),
+        "/healthz": _get("isAlive", "Liveness of the gateway", _json(_object(status=_TEXT))),
         "/readyz": _get(
-            "isReady", "Whether it takes connections; 503 while it is stopping", _json(_object(status=_TEXT))
+            "isReady", "Readiness for connections; 503 while the gateway is stopping", _json(_object(status=_TEXT))
         ),
         "/metrics": _get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": _TEXT}}),
         "/api/v1/openapi.json": _get("getDocument", "This document", _json({"type": "object"})),
         "/api/v1/connections": _get(
             "listConnections",
-            "Who is connected",
+            "List of the connections",
             _json(_object(connections={"type": "array", "items": _ref("Connection")}, next=_NEXT)),
             *_PAGING,
             failures=(400,),
         ),
         "/api/v1/streams": _get(
             "listStreams",
-            "What streams there are",
+            "List of the streams",
             _json(_object(streams={"type": "array", "items": _ref("Stream")}, next=_NEXT)),
-            _query("pattern", "As in SUBSCRIBE; absent: all.", _TEXT | {"default": "**"}),
+            _query(
+                "pattern", "Pattern of stream names, as in SUBSCRIBE; absent: all streams.", _TEXT | {"default": "**"}
+            ),
             *_PAGING,
             failures=(400,),
         ),
@@ -196,15 +200,15 @@ DOCUMENT: Final[Node] = {
     },
     "components": {
         "schemas": _SCHEMAS,
-        "responses": {"Failure": {"description": "What went wrong.", "content": _json(_ref("Failure"))}},
+        "responses": {"Failure": {"description": "The reason of the failure.", "content": _json(_ref("Failure"))}},
     },
 }
 DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"] = {
-    "description": "Stopping.",
+    "description": "The gateway is stopping.",
     "content": _json(_object(status=_TEXT)),
 }
 
 
 async def show_document(request: Request) -> JSONResponse:
-    """The document."""
+    """Answer with the document."""
     return JSONResponse(DOCUMENT)

@@ -1,4 +1,4 @@
-"""The page at ``/``: where everything is."""
+"""Start page of the admin port, at ``/``: links to everything else."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ _PAGE = f"""<!doctype html>
 
 
 async def show_page(request: Request) -> HTMLResponse:
-    """Links to the rest of the admin port."""
+    """Answer with links to the rest of the admin port."""
     return HTMLResponse(_PAGE)

@@ -1,6 +1,6 @@
-"""The admin port's socket: bound before the gateway listens, served once it does.
+"""Socket of the admin port: bound before the gateway listens, served once it does.
 
-Imports nothing heavy: what serves is loaded in a thread, so that neither the start nor the loop waits for it.
+Imports nothing heavy: the HTTP server is loaded in a thread, so that neither the start nor the loop waits for it.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from gateway.connections.core import Core
 logger = logging.getLogger(__name__)
 
 BACKLOG: Final = 128
-"""Who comes while the server is being loaded waits here."""
+"""Connections that may wait to be accepted while the server is being loaded."""
 
 SERVING: Final = "gateway.admin.serving"
 
 
 class Server(Protocol):
-    """What :mod:`gateway.admin.serving` provides."""
+    """HTTP server of :mod:`gateway.admin.serving`."""
 
     async def serve(self, listening: socket.socket) -> None:
-        """Answer until :meth:`stop`."""
+        """Answer requests until :meth:`stop`."""
 
     def stop(self) -> None:
-        """Let :meth:`serve` end."""
+        """End :meth:`serve`."""
 
 
 class AdminPort:
-    """A bound port, and what is served on it. Made by :meth:`bind`.
+    """Bound port, and the server on it. Made by :meth:`bind`.
 
     Attributes:
-        host: as it was given.
-        port: its number.
+        host: the address, as it was given.
+        port: the number of the port.
     """
 
     def __init__(self, host: str, listening: socket.socket) -> None:
@@ -49,7 +49,7 @@ class AdminPort:
 
     @classmethod
     async def bind(cls, host: str, port: int) -> AdminPort:
-        """Take the port; 0 picks a free one.
+        """Bind the port and return it; 0 picks a free one.
 
         Raises:
             OSError: the address cannot be bound.
@@ -63,16 +63,16 @@ class AdminPort:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """URL of the port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"http://{host}:{self.port}"
 
     def start(self, core: Core) -> None:
-        """Begin to load and serve, in the background."""
+        """Load the server and serve, in the background."""
         self._serving = asyncio.get_running_loop().create_task(self._serve(core))
 
     async def stop(self) -> None:
-        """Stop serving and give the port back."""
+        """Stop serving, and close the port."""
         self._stopping = True
         if self._server is not None:
             self._server.stop()
@@ -88,10 +88,10 @@ class AdminPort:
                 await server.serve(self._listening)
         except Exception:
             # A boundary: the gateway goes on without its admin port.
-            logger.exception("the admin port %s is out of order", self.url)
+            logger.exception("the admin port %s failed and is closed; the gateway goes on without it", self.url)
             self._listening.close()
 
 
 def _load(core: Core) -> Server:
-    """In a thread, and not at the top: it takes longer than the whole start of the gateway."""
+    """Import the server, in a thread and not at the top: that takes longer than the start of the gateway."""
     return cast(Server, import_module(SERVING).AdminServer(core))

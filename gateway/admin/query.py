@@ -1,4 +1,4 @@
-"""Reads what stands behind the question mark of a URL."""
+"""Query parameters of the admin port."""
 
 from __future__ import annotations
 
@@ -9,25 +9,31 @@ from gateway.protocol.messages import Kind
 
 
 def integer_of(request: Request, name: str, default: int, *, most: int) -> int:
-    """A whole number from 0 to ``most``.
+    """Return the integer parameter ``name``, from 0 to ``most``.
+
+    Args:
+        request: the request.
+        name: name of the parameter.
+        default: value of an absent parameter.
+        most: largest value.
 
     Raises:
-        RequestRefused: ``INVALID_REQUEST``.
+        RequestRefused: ``INVALID_REQUEST``: its value is another one.
     """
     text = request.query_params.get(name)
     if text is None:
         return default
-    # isdecimal is true of digits of all scripts, which int() reads; the length keeps int() cheap.
+    # isascii, because isdecimal and int() take the digits of all scripts; the length keeps int() cheap.
     if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= most):
         raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not a number from 0 to {most}")
     return int(text)
 
 
 def kind_of(request: Request) -> Kind | None:
-    """The kind of a stream, if the query names one.
+    """Return the parameter ``kind``, or ``None`` if it is absent.
 
     Raises:
-        RequestRefused: ``INVALID_REQUEST``.
+        RequestRefused: ``INVALID_REQUEST``: there is no such kind.
     """
     text = request.query_params.get("kind")
     if text is None:

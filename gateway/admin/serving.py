@@ -1,6 +1,6 @@
-"""Serves the admin port by uvicorn on the gateway's own loop.
+"""Server of the admin port: uvicorn on the gateway's own loop.
 
-Imported late (:mod:`gateway.admin.port`): this is where Starlette, uvicorn and prometheus-client come in.
+Imported late (:mod:`gateway.admin.port`), because it imports Starlette, uvicorn and prometheus-client.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from gateway.admin.port import BACKLOG
 from gateway.connections.core import Core
 
 MAX_CONNECTIONS: Final = 256
-"""Past it, uvicorn answers 503."""
+"""Connections at once; uvicorn answers further ones with 503."""
 STOP_TIMEOUT_S: Final = 2
-"""How long answers under way may take once the gateway has stopped."""
+"""Longest time that unfinished answers may take once the gateway has stopped."""
 
 
 class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Leave signals to the ``frys`` command, which stops the gateway in good order, and with it this server."""
+        """Leave signals to the ``frys`` command, which stops the gateway gracefully, and with it this server."""
         yield
 
 
 class AdminServer:
-    """The admin port of one gateway. May be made in another thread; everything else happens on the loop's.
+    """Server of the admin port of one gateway. May be made in another thread, but is used on the loop's thread only.
 
     Args:
         core: the gateway.
@@ -43,7 +43,7 @@ class AdminServer:
         self._metrics = Metrics(core)
         config = uvicorn.Config(
             make_application(core, self._metrics),
-            # The running loop is the gateway's; h11 whatever else is installed, so that all gateways behave alike.
+            # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http="h11",
             ws="none",
@@ -61,7 +61,7 @@ class AdminServer:
         self._server = _Server(config)
 
     async def serve(self, listening: socket.socket) -> None:
-        """Answer until :meth:`stop`; closes the socket."""
+        """Answer requests until :meth:`stop`, then close the socket."""
         watch = asyncio.get_running_loop().create_task(watch_loop(self._metrics.observe_lag))
         try:
             await self._server.serve(sockets=[listening])
@@ -70,5 +70,5 @@ class AdminServer:
             await asyncio.gather(watch, return_exceptions=True)
 
     def stop(self) -> None:
-        """Let :meth:`serve` end: no new connections, answers under way are finished."""
+        """End :meth:`serve`: take no new connection, finish the answers under way."""
         self._server.should_exit = True

@@ -1,4 +1,4 @@
-"""``PUT /api/v1/streams/{name}``: publishes a ``.npy`` file while it comes, chunk by chunk."""
+"""Upload of a ``.npy`` file, published chunk by chunk while it comes: ``PUT /api/v1/streams/{name}``."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ AGENT = "http"
 
 
 class Upload:
-    """Takes files. Each upload is a client of its own, with a local connection for as long as it lasts.
+    """Handler of uploads. Each upload is a client of its own, with a local connection for as long as it lasts.
 
     Args:
         core: the gateway.
-        idle_timeout_s: how long a client may send nothing.
+        idle_timeout_s: longest time in which a client sends nothing.
     """
 
     def __init__(self, core: Core, idle_timeout_s: float) -> None:
@@ -37,15 +37,16 @@ class Upload:
         """Publish the file as one message of the stream, which is made if it does not exist.
 
         Raises:
-            RequestRefused: whatever the gateway refuses; ``INVALID_REQUEST``, ``INVALID_TENSOR`` or ``SIZE_MISMATCH``
-                for a file that is none, cannot be sent as it is, or has another length than its header says.
+            RequestRefused: the gateway refuses the message; or ``INVALID_REQUEST``: the body is no ``.npy`` file;
+                ``INVALID_TENSOR``: its array cannot be published in its layout or dtype; ``SIZE_MISMATCH``: its length
+                is not the one of its header.
             ConnectionClosed: the gateway takes no further client.
-            HTTPException: 408, nothing came in time.
+            HTTPException: 408: the client sent nothing for too long.
         """
         name = check_stream_name(request.path_params["name"])
         kind = kind_of(request)
         if self._core.draining:
-            raise RequestRefused(Code.DRAINING, "the gateway is stopping; try again later")
+            raise RequestRefused(Code.DRAINING, "the gateway is stopping: try again later")
         pieces = self._pieces(request)
         try:
             header, data = await _read_header(pieces)
@@ -54,7 +55,7 @@ class Upload:
         except UsageError as error:
             raise RequestRefused(Code.INVALID_TENSOR, str(error)) from None
         except ClientDisconnect:
-            # Nobody is there to read it.
+            # The client is gone and does not read the answer.
             return Response(status_code=400)
         if not isinstance(outcome, PublishReceipt):
             raise outcome
@@ -96,33 +97,34 @@ class Upload:
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise HTTPException(408, f"nothing came for {self._idle_timeout_s} s") from None
+                raise HTTPException(408, f"the client sent nothing for {self._idle_timeout_s} s") from None
             yield piece
 
 
 async def _read_header(pieces: AsyncIterator[bytes]) -> tuple[NpyHeader, memoryview]:
-    """The header of the file, and what came with it of the data."""
+    """Return the header of the file, and the data that came with it."""
     start = bytearray()
     async for piece in pieces:
         start += piece
         header = parse_header(start)
         if header is not None:
             return header, memoryview(start)[header.data_at :]
-    raise RequestRefused(Code.INVALID_REQUEST, f"the body is not a .npy file: it ends after {len(start)} bytes")
+    problem = f"the body is not a .npy file: it ends after {len(start)} bytes, within the header"
+    raise RequestRefused(Code.INVALID_REQUEST, problem)
 
 
 def _check_length(request: Request, header: NpyHeader) -> None:
     declared = request.headers.get("content-length")
     expected = header.data_at + header.spec.nbytes
     if declared is not None and int(declared) != expected:
-        problem = f"the body has {declared} bytes, its .npy header says {expected}"
+        problem = f"the body has {declared} bytes, but {expected} by its .npy header: upload the complete file"
         raise RequestRefused(Code.SIZE_MISMATCH, problem)
 
 
 async def _pass_on(
     connection: LocalConnection, publication: Publication, data: memoryview, pieces: AsyncIterator[bytes]
 ) -> None:
-    """Hand the data to the gateway as it comes, no faster than it takes it; stops when the message is refused."""
+    """Hand the data to the gateway as it comes, no faster than the gateway takes it; stop if the message is refused."""
     publication.write(data)
     while publication.outcome is None:
         piece = await anext(pieces, None)

@@ -115,7 +115,7 @@ async def test_a_stream_without_a_message(gateway: Gateway, http: httpx.AsyncCli
     publish(gateway, "wf/a", {"": SMALL})
     next(iter(gateway.core.streams)).newest = None
     message = failure_of(await http.get("/api/v1/streams/wf/a"), Code.UNKNOWN_STREAM, 404)
-    assert message == "nothing was published to wf/a yet"
+    assert message == "no message was published to wf/a yet"
 
 
 @pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION, Kind.CONTROL])
@@ -140,7 +140,7 @@ async def test_a_chunk_that_does_not_decode_cuts_the_body_short(
     spoil(gateway, index=2)
     with pytest.raises(httpx.RemoteProtocolError):
         await http.get("/api/v1/streams/wf/a")
-    assert "cannot be given out" in caplog.text
+    assert "a download was cut off" in caplog.text
     assert not [record for record in caplog.records if record.exc_info]
     assert (await http.get("/healthz")).status_code == 200
 
