@@ -64,11 +64,11 @@ class Catalogue:
         after, limit = _page_of(request)
 
         def is_wanted(session: Session) -> bool:
-            return session.connection.peer > after and session.connection.state is not State.GREETING
+            return session.peer.id > after and (session.state is not State.GREETING or session.connection.closed)
 
         found, last = await _take(self._core.pool, limit, is_wanted)
         page = [_connection(connection_snapshot(session)) for session in found]
-        return JSONResponse({"connections": page, "next": None if last else found[-1].connection.peer})
+        return JSONResponse({"connections": page, "next": None if last else found[-1].peer.id})
 
 
 def _page_of(request: Request) -> tuple[int, int]:

@@ -19,6 +19,7 @@ from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.router import Router
 from gateway.connections.outbound.connection import Connection, DeliverySettings
 from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
@@ -153,7 +154,7 @@ class Core:
 
     def connect(self, transport: Transport, form: Format) -> Session:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""
-        connection = Connection(self.pool.next_peer(), transport, form, self.settings.delivery, self.clock)
+        connection = Connection(Peer(self.pool.next_peer()), transport, form, self.settings.delivery, self.clock)
         session = Session(connection)
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
@@ -161,7 +162,7 @@ class Core:
         try:
             self.admission.check(len(self.pool))
         except ProtocolViolation as refusal:
-            connection.fail(refusal)
+            session.fail(refusal)
         else:
             self.pool.add(session)
         return session
@@ -202,11 +203,11 @@ class Core:
             consumers.release_acks()
         for session in self.pool:
             connection = session.connection
-            if connection.state is State.GREETING:
+            if session.state is State.GREETING:
                 connection.close(Code.GOING_AWAY, reason)
-            elif connection.state is State.OPEN:
+            elif session.state is State.OPEN:
                 connection.send(GoAway(Code.GOING_AWAY, reason, deadline_s))
-                connection.state = advance(Role.SERVER, connection.state, Opcode.GO_AWAY)
+                session.state = advance(Role.SERVER, session.state, Opcode.GO_AWAY)
 
     @property
     def drained(self) -> bool:

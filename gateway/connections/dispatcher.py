@@ -69,7 +69,7 @@ class Dispatcher:
     def receive(self, session: Session, data: Buffer) -> None:
         """Handle one binary WebSocket message; ``data`` must not change afterwards: it may be kept and passed on."""
         connection = session.connection
-        connection.heard = True
+        session.heard = True
         try:
             incoming = InboundMessage(data)
             size = incoming.size
@@ -77,8 +77,8 @@ class Dispatcher:
                 problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
                 raise ProtocolViolation(Code.MALFORMED_FRAME, problem)
             at = 0
-            while at < size and connection.state is not State.CLOSED:
-                if data[at + 4] == _MESSAGE and connection.state is not State.GREETING:
+            while at < size and not connection.closed:
+                if data[at + 4] == _MESSAGE and session.state is not State.GREETING:
                     after = self._router.publish_run(session, incoming, at)
                     if after:
                         at = after
@@ -87,17 +87,17 @@ class Dispatcher:
                 self._receive_frame(session, incoming, frame)
                 at = (frame.end + 7) & -8
         except ProtocolViolation as violation:
-            connection.fail(violation)
+            session.fail(violation)
         except Exception:
-            logger.exception("message of %d bytes from %s failed", len(data), connection.client_id or "a new client")
-            connection.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+            logger.exception("message of %d bytes from %s failed", len(data), session.peer.client_id or "a new client")
+            session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
 
     def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
         """Handle one message that came as text (spec section 14)."""
         connection = session.connection
-        connection.heard = True
+        session.heard = True
         try:
-            advance(Role.CLIENT, connection.state, message.opcode)
+            advance(Role.CLIENT, session.state, message.opcode)
             if isinstance(message, Ping):
                 self._pong(connection, message)
             elif isinstance(message, Cancel):
@@ -105,7 +105,7 @@ class Dispatcher:
             else:
                 self._answer(session, message)
         except ProtocolViolation as violation:
-            connection.fail(violation)
+            session.fail(violation)
 
     def open(self, session: Session, request: Open) -> None:
         """Open an alias for a connection that does not send OPEN itself.
@@ -118,9 +118,9 @@ class Dispatcher:
     def _receive_frame(self, session: Session, incoming: InboundMessage, frame: Frame) -> None:
         connection = session.connection
         try:
-            advance(Role.CLIENT, connection.state, frame.opcode)
+            advance(Role.CLIENT, session.state, frame.opcode)
         except RequestRefused as refusal:
-            connection.refuse(refusal)
+            session.refuse(refusal)
             return
         match frame.opcode:
             case Opcode.CHUNK:
@@ -147,7 +147,7 @@ class Dispatcher:
                 try:
                     message = parse_session(opcode, body_of(incoming.view, frame))
                 except RequestRefused as refusal:
-                    connection.refuse(refusal)
+                    session.refuse(refusal)
                     return
                 self._answer(session, message)
             case opcode:
@@ -159,7 +159,7 @@ class Dispatcher:
             match message:
                 case Hello():
                     self._greeter.greet(session, message)
-                    session.connection.state = advance(Role.SERVER, session.connection.state, Opcode.WELCOME)
+                    session.state = advance(Role.SERVER, session.state, Opcode.WELCOME)
                 case Open():
                     answers = {"alias": message.alias}
                     self._subscriptions.open(session, message)
@@ -180,7 +180,7 @@ class Dispatcher:
                 case _:
                     raise AssertionError(f"{message.opcode.name} passed the state table and nobody handles it")
         except RequestRefused as refusal:
-            session.connection.refuse(refusal, **answers)
+            session.refuse(refusal, **answers)
 
     def _pong(self, connection: Connection, ping: Ping) -> None:
         now_ns = self._clock.time_ns()

@@ -144,12 +144,12 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
     connection = session.connection
     outbox = connection.outbox
     return ConnectionSnapshot(
-        peer=connection.peer,
-        client_id=connection.client_id,
-        client_type=connection.client_type,
-        agent=connection.agent,
+        peer=session.peer.id,
+        client_id=session.peer.client_id,
+        client_type=session.peer.client_type,
+        agent=session.peer.agent,
         format=connection.format.name,
-        state=connection.state,
+        state=State.CLOSED if connection.closed else session.state,
         subscriptions=len(session.subscriptions) + len(session.views),
         aliases=len(session.routes),
         transfers=len(session.transfers),
@@ -249,10 +249,10 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
 
 def _count_connection(session: Session, sums: Counter[str], clients: Counter[ClientType]) -> None:
     connection = session.connection
-    if connection.state is State.GREETING:
+    if session.state is State.GREETING and not connection.closed:
         sums["greeting"] += 1
     else:
-        clients[connection.client_type] += 1
+        clients[session.peer.client_type] += 1
     sums["subscriptions"] += len(session.subscriptions) + len(session.views)
     sums["transfers"] += len(session.transfers)
     sums["requests"] += len(session.desk.asked)

@@ -71,7 +71,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
         if len(session.routes) >= self._limits.max_aliases:
             raise self._too_many("max_aliases", self._limits.max_aliases)
-        route = session.routes[request.alias] = AliasBinding(request.stream, session.connection.peer)
+        route = session.routes[request.alias] = AliasBinding(request.stream, session.peer.id)
         try:
             self._lead(session, request, route)
         except RequestRefused as refusal:
@@ -81,7 +81,7 @@ class SubscribeHandler:
     def subscribe(self, session: Session, request: Subscribe) -> None:
         """Add a subscription, open the client's inbox, or become a member of a group."""
         self._check_not_draining(session)
-        client_id = session.connection.client_id
+        client_id = session.peer.client_id
         pattern = compile_pattern(request.pattern)
         if request.subscription in session.subscriptions or request.subscription in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"subscription {request.subscription} exists already")
@@ -151,7 +151,7 @@ class SubscribeHandler:
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the permissions of the session by those of another token."""
         connection = session.connection
-        session.grant = self._authorizer.authenticate(connection.client_id, connection.client_type, request.token)
+        session.grant = self._authorizer.authenticate(session.peer.client_id, session.peer.client_type, request.token)
         connection.send(Authenticated(request.request, session.grant.expires_s))
 
     def drop(self, session: Session) -> None:
@@ -161,7 +161,7 @@ class SubscribeHandler:
                 self._producers.detach(route.stream, route.window, route)
 
     def _open_inbox(self, session: Session, request: Subscribe) -> None:
-        client_id = session.connection.client_id
+        client_id = session.peer.client_id
         if is_group(request.pattern):
             if not session.grant.may_subscribe(request.pattern):
                 raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not be a member of {request.pattern}")
@@ -177,13 +177,13 @@ class SubscribeHandler:
         connection = session.connection
         if is_address(request.stream):
             if not session.grant.may_request(check_address(request.stream)):
-                raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not ask {request.stream}")
+                raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not ask {request.stream}")
             connection.send(StreamInfo(None, request.stream, alias=request.alias))
             return
         name = check_stream_name(request.stream)
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
         if not session.grant.may_publish(name):
-            raise RequestRefused(Code.FORBIDDEN, f"{connection.client_id} may not publish to {name}")
+            raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         route.stream, route.fanout = self._hub.open(name, request.kind, request.durability)
         stream = route.stream
         if schema is not None:
@@ -205,7 +205,7 @@ class SubscribeHandler:
         connection.send(info)
 
     def _check_not_draining(self, session: Session) -> None:
-        if session.connection.state is State.DRAINING:
+        if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
 
     def _too_many(self, name: str, limit: int) -> RequestRefused:

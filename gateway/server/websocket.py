@@ -275,7 +275,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             self._text = opcode is WebSocketOpcode.TEXT
             self._fragments = [cast(bytes, frame.data)]
         elif opcode is not WebSocketOpcode.CLOSE:
-            session.connection.heard = True
+            session.heard = True
 
     def _continue(self, session: Session, frame: Frame) -> None:
         fragments = self._fragments

@@ -75,7 +75,7 @@ def reply_large(
 
 def peer_of(client: Peer) -> int:
     """The number of its connection."""
-    return int(client.session.connection.peer)
+    return int(client.session.peer.id)
 
 
 def member(world: World, client_id: str, group: str = "group:workers", codecs: tuple[str, ...] = ()) -> Peer:

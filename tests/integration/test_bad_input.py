@@ -255,7 +255,7 @@ async def test_a_client_that_stops_reading_is_bounded_in_memory(bystanders: Byst
     ):
         stuck.stop_reading()
         payload = bytes(500_000)
-        (session,) = [session for session in gateway.core.pool if session.connection.client_id == "stuck"]
+        (session,) = [session for session in gateway.core.pool if session.peer.client_id == "stuck"]
         for count in range(1, 121):
             await publisher.publish(0, payload, ack=True)
             await second.publish(0, payload, ack=True)
@@ -280,7 +280,7 @@ async def test_a_client_that_does_not_drain_its_control_messages_is_closed(bysta
         publisher_of(gateway.url, "wf/control", kind=Kind.CONTROL) as publisher,
     ):
         stuck.stop_reading()
-        (session,) = [session for session in gateway.core.pool if session.connection.client_id == "stuck"]
+        (session,) = [session for session in gateway.core.pool if session.peer.client_id == "stuck"]
         while not session.connection.closed:
             await publisher.publish(0, bytes(10_000), ack=True)
         stuck.read_on()
@@ -336,7 +336,7 @@ async def test_a_flood_of_refused_messages_does_not_fill_the_gateway(bystanders:
         publisher.stop_reading()
         bad = message(stream=77) * 1000
         sending = asyncio.create_task(flood(publisher, bad))
-        await until(lambda: session.connection.closed or session.connection.reading_paused)
+        await until(lambda: session.connection.closed or session.connection.reading.held)
         await asyncio.sleep(0)
         assert session.connection.transport.waiting_bytes() < 8 * MIB
         sending.cancel()

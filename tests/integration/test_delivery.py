@@ -127,7 +127,7 @@ async def test_a_lagging_receiver_gets_the_newest_state_and_everything_of_the_re
         publisher_of(gateway.url, "wf/event", kind=Kind.EVENT) as event,
     ):
         slow.stop_reading()
-        (session,) = [session for session in gateway.core.pool if session.connection.client_id == "slow"]
+        (session,) = [session for session in gateway.core.pool if session.peer.client_id == "slow"]
         rounds = 0
         while not session.connection.lagging or rounds < 60:
             rounds += 1

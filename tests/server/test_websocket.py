@@ -296,9 +296,9 @@ def test_a_probe_is_a_websocket_ping_and_its_pong_a_sign_of_life() -> None:
     session.connection.transport.ping()
     (frame,) = socket.frames()
     assert frame.opcode == PING
-    session.connection.heard = False
+    session.heard = False
     socket.push(masked(10, bytes(frame.data)))
-    assert session.connection.heard
+    assert session.heard
     socket.push(masked(CLOSE, b"\x03\xe8"))
     session.connection.transport.ping()
     assert all(frame.opcode == CLOSE for frame in socket.frames())

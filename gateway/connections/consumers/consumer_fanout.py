@@ -131,7 +131,7 @@ class ConsumerFanout:
         Args:
             credits: of those of its subscriptions that match the stream.
         """
-        client_id = connection.client_id
+        client_id = connection.peer.client_id
         holders = self._holders.setdefault(client_id, {})
         known = connection in holders
         holders[connection] = credits
@@ -158,13 +158,13 @@ class ConsumerFanout:
     def leave(self, connection: Connection) -> None:
         """See :class:`~gateway.connections.fanout.fanout.Fanout`: what is not acknowledged is given up."""
         consumer = self._withdraw(connection)
-        if consumer is not None and not self._holders.get(connection.client_id):
+        if consumer is not None and not self._holders.get(connection.peer.client_id):
             self._end(consumer, None)
 
     def lose(self, connection: Connection) -> None:
         """See :class:`~gateway.connections.fanout.fanout.Fanout`: the client is waited for."""
         consumer = self._withdraw(connection)
-        if consumer is not None and not self._holders.get(connection.client_id):
+        if consumer is not None and not self._holders.get(connection.peer.client_id):
             consumer.detach(self._surroundings.clock.monotonic_s())
 
     def done(self, client_id: ClientId, done: Done) -> None:
@@ -187,7 +187,7 @@ class ConsumerFanout:
     def _withdraw(self, connection: Connection) -> Consumer | None:
         """Take a connection out; the consumer goes to another one of the client, if there is one."""
         connection.memberships.pop(self.source, None)
-        client_id = connection.client_id
+        client_id = connection.peer.client_id
         consumer = self._consumers.get(client_id)
         holders = self._holders.get(client_id)
         if consumer is None or holders is None or holders.pop(connection, None) is None:

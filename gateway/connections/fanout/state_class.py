@@ -22,7 +22,7 @@ class StateClass(DeliveryClass):
             get the version whole, so that never all of them do at once.
     """
 
-    __slots__ = ("_deltas", "_keyframe_every", "_needing")
+    __slots__ = ("_deltas", "_keyframe_every", "_needing", "_turns")
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class StateClass(DeliveryClass):
         super().__init__(source, form, codecs, flusher, history, delivered)
         self._keyframe_every = keyframe_every
         self._deltas = 0
+        self._turns: dict[int, dict[Connection, None]] = {}
+        """Members by the turn, of ``keyframe_every``, in which they get the state complete."""
         self._needing: dict[Connection, bool] = {}
         """Who must get the next version whole, and whether it holds the newest one all the same."""
 
@@ -70,19 +72,20 @@ class StateClass(DeliveryClass):
     def count_delta(self) -> None:
         """One more version goes out as a delta: some members take their turn to get it whole."""
         self._deltas += 1
-        for member in self._members:
-            if (member.peer + self._deltas) % self._keyframe_every == 0:
-                self._needing.setdefault(member, True)
-                self.stale = True
+        for member in self._turns.get(self._deltas % self._keyframe_every, ()):
+            self._needing.setdefault(member, True)
+            self.stale = True
 
     def join(self, connection: Connection) -> None:
         """See :class:`~gateway.connections.fanout.delivery_class.DeliveryClass`."""
         super().join(connection)
+        self._turns.setdefault(self._turn_of(connection), {})[connection] = None
         self.need_whole(connection)
 
     def leave(self, connection: Connection) -> None:
         """See :class:`~gateway.connections.fanout.delivery_class.DeliveryClass`."""
         super().leave(connection)
+        self._turns.get(self._turn_of(connection), {}).pop(connection, None)
         self._needing.pop(connection, None)
 
     def add(self, run: Run) -> None:
@@ -101,6 +104,10 @@ class StateClass(DeliveryClass):
             whole = [run.whole or run for run in pending]
             for connection in needing:
                 connection.enqueue(whole)
+
+    def _turn_of(self, connection: Connection) -> int:
+        """Return the turn in which a member gets the state complete."""
+        return -connection.peer.id % self._keyframe_every
 
     def _sort_members(self) -> None:
         if not self._needing:

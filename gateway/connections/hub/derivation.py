@@ -277,7 +277,7 @@ class Derivation:
             self.misfit = refusal
             for session, numbers in self.receivers.items():
                 for number in sorted(numbers):
-                    session.connection.refuse(refusal, subscription=number, stream=self.source.name)
+                    session.refuse(refusal, subscription=number, stream=self.source.name)
 
     def _leave_out(self, gap: Gap) -> None:
         self.source.next_offset = gap.last + 1

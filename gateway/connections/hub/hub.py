@@ -153,7 +153,7 @@ class Hub:
         for stream in self.streams.matching(pattern):
             self._join(session, [subscription], stream, self._fanouts[stream.name], wish)
         for observer in self._observers:
-            observer.joined(session.connection.client_id, pattern)
+            observer.joined(session.peer.client_id, pattern)
 
     def unsubscribe(self, session: Session, subscription: int, *, keep: bool = False) -> None:
         """Remove a subscription; streams that another one of the session still matches go on.
@@ -209,7 +209,7 @@ class Hub:
         """A receiver is through with messages of a stream (spec section 7.4); late for one that it has left."""
         consumers = self._consumers.get(done.stream)
         if consumers is not None:
-            consumers.done(session.connection.client_id, done)
+            consumers.done(session.peer.client_id, done)
 
     def sweep(self) -> Generator[None, None, None]:
         """Look at deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
@@ -253,7 +253,7 @@ class Hub:
         else:
             # Where it starts does not depend on what it asks for, but on what it has acknowledged.
             assert isinstance(fanout, ConsumerFanout)
-            start = StartPosition(fanout.next_of(connection.client_id), None, newest=False)
+            start = StartPosition(fanout.next_of(session.peer.client_id), None, newest=False)
         for subscription in subscriptions:
             connection.ledger.open(stream, subscription, wish, start.offset)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
@@ -264,7 +264,7 @@ class Hub:
 
     def _tell_left(self, session: Session, patterns: Sequence[Pattern], *, returning: bool) -> None:
         for observer in self._observers:
-            observer.left(session.connection.client_id, patterns, returning=returning)
+            observer.left(session.peer.client_id, patterns, returning=returning)
 
     def _forget_literal(self, session: Session, name: str) -> None:
         holders = self._literal.get(name)

@@ -142,7 +142,7 @@ class Views:
         try:
             self._check_stream(stream, view)
         except RequestRefused as refusal:
-            connection.refuse(refusal, subscription=subscription, stream=stream.name)
+            session.refuse(refusal, subscription=subscription, stream=stream.name)
             return
         derivation = self._derivation(stream, view)
         if derivation is None:
@@ -166,7 +166,7 @@ class Views:
         )
         connection.send(info)
         if derivation.misfit is not None:
-            connection.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
+            session.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
         derivation.joins(connection, start)
 
     def _derive(self, stream: Stream, view: View) -> Derivation:

@@ -197,7 +197,7 @@ class ChunkedUploads:
             if window is not None:
                 window.withdraw(sequence, 1, refusal.code)
             inbound.fanout.abort(message, refusal.code)
-            session.connection.refuse(refusal, alias=inbound.alias, sequence=sequence, count=1)
+            session.refuse(refusal, alias=inbound.alias, sequence=sequence, count=1)
 
         deliver = partial(self._deliver, session, inbound, stream)
         self._gate.publish(session.connection, stream, message, deliver, refuse, origin)
@@ -229,7 +229,7 @@ class ChunkedUploads:
         message = LargeMessage(
             fanout.source,
             parsed.opcode,
-            session.connection.peer,
+            session.peer.id,
             parsed.timestamp_ns,
             parsed.flags & (FLAG_FAILED | FLAG_MORE),
             bytes(parsed.meta),

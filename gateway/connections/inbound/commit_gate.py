@@ -160,13 +160,13 @@ class CommitGate:
     def _hold(self, connection: Connection) -> None:
         if self._store.waiting_bytes >= HOLD_BYTES:
             self._held[connection] = None
-            connection.hold_reading(self)
+            connection.reading.hold(self)
 
     def _release(self) -> None:
         if self._held and self._store.waiting_bytes < HOLD_BYTES // 2:
             held, self._held = self._held, {}
             for connection in held:
-                connection.release_reading(self)
+                connection.reading.release(self)
 
 
 def _is_staged(message: LargeMessage) -> bool:

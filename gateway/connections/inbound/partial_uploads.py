@@ -50,7 +50,7 @@ class PartialUploads:
                 is that of another one.
         """
         self._check_transfer(session, plan)
-        client_id = session.connection.client_id
+        client_id = session.peer.client_id
         for inbound in self._in_the_way(client_id, plan.payload_bytes):
             self.give_up(inbound, Code.LIMIT_EXCEEDED)
 
@@ -143,7 +143,7 @@ class PartialUploads:
         """It will not be whole, and its sender, if there, is told as well."""
         self.give_up(inbound, refusal.code)
         if inbound.session is not None:
-            inbound.session.connection.refuse(
+            inbound.session.refuse(
                 refusal,
                 transfer=inbound.transfer,
                 alias=inbound.alias,
@@ -207,7 +207,7 @@ class PartialUploads:
         since_s = self._clock.monotonic_s() - self._timeout_s
         found = []
         for inbound in self._all:
-            if inbound.session is not None and inbound.session.connection.reading_paused:
+            if inbound.session is not None and inbound.session.connection.reading.held:
                 self.touch(inbound)
             elif inbound.moved_s <= since_s:
                 found.append(inbound)

@@ -133,7 +133,7 @@ class Router:
         start = last_at = at
         first = offset = stream.next_offset
         stream_id = stream.id
-        peer = session.connection.peer
+        peer = session.peer.id
         wants_ack = 0
         run_sequence = expected
         # Per message: 0.55 us (CPython 3.11, EPYC 9005, November 2026). A frame of the same length as the last good one
@@ -189,7 +189,7 @@ class Router:
         ):
             return 0
         after = at + padded(frame_bytes)
-        peer = session.connection.peer
+        peer = session.peer.id
         run = cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
         route.next_sequence += 1
         if stream.durable:
@@ -235,7 +235,7 @@ class Router:
             last = min(sequence + count - 1, _MAX_SEQUENCE)
             if used is not None and used.window is not None:
                 used.window.refuse(sequence, count, refusal.code)
-            session.connection.refuse(refusal, alias=alias, sequence=last, count=count)
+            session.refuse(refusal, alias=alias, sequence=last, count=count)
 
     def _repeated(
         self, session: Session, route: AliasBinding, alias: int, flags: int, sequence: int, count: int
@@ -258,7 +258,7 @@ class Router:
                 connection.send(ack)
 
         def refuse(refusal: RequestRefused) -> None:
-            connection.refuse(refusal, alias=alias, sequence=last, count=count)
+            session.refuse(refusal, alias=alias, sequence=last, count=count)
 
         # What was published before may still be on its way to the store.
         self._gate.follow(route.stream, answer, refuse)
@@ -299,14 +299,14 @@ class Router:
         if route.window is not None:
             self._unfinished.pass_over(route.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
-        run = frame_as_run(incoming.data, frame, parsed, stream, connection.peer, stream.next_offset)
+        run = frame_as_run(incoming.data, frame, parsed, stream, session.peer.id, stream.next_offset)
         if region is not None:
-            run = patch = self._patching.take_run(stream, run, parsed, connection.peer, Region(region))
+            run = patch = self._patching.take_run(stream, run, parsed, session.peer.id, Region(region))
             names = _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids)
             assert isinstance(fanout, StateFanout)
             deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
-            deliver = self._whole_delivery(run, meta, parsed, route, itemsize, connection.peer)
+            deliver = self._whole_delivery(run, meta, parsed, route, itemsize, session.peer.id)
         if stream.durable:
             self._store(session, route, run, deliver, parsed.stream, ack=bool(parsed.flags & FLAG_ACK))
             return
@@ -353,7 +353,7 @@ class Router:
         def refuse(refusal: RequestRefused) -> None:
             if window is not None:
                 window.withdraw(first_sequence, run.count, refusal.code)
-            connection.refuse(refusal, alias=alias, sequence=sequence, count=run.count)
+            session.refuse(refusal, alias=alias, sequence=sequence, count=run.count)
 
         self._gate.publish(connection, stream, run, stored, refuse, origin)
 

@@ -1,4 +1,4 @@
-"""One connection of a client, as the gateway sees it: who it is, what it may be sent, and how far behind it is."""
+"""Delivery to one connected client: directly while it keeps up, through its outbox while it lags."""
 
 from __future__ import annotations
 
@@ -13,19 +13,16 @@ from gateway.connections.outbound.formats import Format, Sendable, framed, in_on
 from gateway.connections.outbound.link import Link
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
+from gateway.connections.outbound.peer import Peer
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Clock, Transport
-from gateway.errors import Code, PeerError
-from gateway.ids import ClientId, PeerId
-from gateway.protocol.messages import ClientType, Error, Kind
+from gateway.errors import Code
+from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap, Ping, Pong, Replay
-from gateway.protocol.state import State
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
-
-_MAX_REASON_BYTES = 120
-"""A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +49,27 @@ class Membership(Protocol):
 
 
 class Connection:
-    """What every part of the core knows of a connection. All of it happens on the loop's thread.
+    """The way out to one client. Used on the loop's thread only.
 
     Attributes:
-        peer: names the connection on the wire.
-        client_id: who it is; made up by the gateway if HELLO had none.
+        peer: the client, as it has introduced itself.
         codecs: names of the codecs and filters that it can decode.
-        state: where its session stands (spec section 3).
+        max_message_bytes: the payload of the largest message that it takes.
+        closed: nothing goes to the peer any more.
+        reading: stops and resumes the reading from the peer.
         memberships: by source, the delivery class that serves it.
         ledger: what it was sent, by stream and subscription.
         link: how much bulk it takes; made when the first chunk is sent.
         paused: the transport holds more than high water.
         lagging: it is served from its outbox.
-        heard: something came from it since the last heartbeat sweep.
     """
 
     __slots__ = (
         "_clock",
-        "_holders",
         "_urgent_bytes",
-        "agent",
-        "client_id",
-        "client_type",
+        "closed",
         "codecs",
         "format",
-        "heard",
         "lagging",
         "ledger",
         "link",
@@ -85,15 +78,13 @@ class Connection:
         "outbox",
         "paused",
         "peer",
-        "session",
+        "reading",
         "settings",
-        "silent_sweeps",
-        "state",
         "transport",
     )
 
     def __init__(
-        self, peer: PeerId, transport: Transport, form: Format, settings: DeliverySettings, clock: Clock
+        self, peer: Peer, transport: Transport, form: Format, settings: DeliverySettings, clock: Clock
     ) -> None:
         self.peer = peer
         self.transport = transport
@@ -102,27 +93,15 @@ class Connection:
         self.ledger = DeliveryAccounts()
         self.link: Link | None = None
         self._clock = clock
-        self.client_id = ClientId("")
-        self.client_type = ClientType.EXTENSION
-        self.agent = ""
-        self.session = ""
         self.codecs: frozenset[str] = frozenset()
         self.max_message_bytes = 0
-        self.state = State.GREETING
+        self.closed = False
         self.memberships: dict[Source, Membership] = {}
         self.outbox: Outbox | None = None
         self.paused = False
         self.lagging = False
-        self._holders: frozenset[object] = frozenset()
-        """Who wants that nothing more is read from the peer for now."""
+        self.reading = ReadingHolds(transport)
         self._urgent_bytes = 0
-        self.heard = True
-        self.silent_sweeps = 0
-
-    @property
-    def closed(self) -> bool:
-        """Whether the session is over."""
-        return self.state is State.CLOSED
 
     # What goes to the peer before everything else.
 
@@ -133,10 +112,6 @@ class Connection:
         data = self.format.signal(message)
         if data:
             self.send_urgent(data)
-
-    def refuse(self, refusal: PeerError, **answers: int | str | None) -> None:
-        """Answer with ERROR; ``answers`` say what it answers (spec section 12.2)."""
-        self.send(Error.of(refusal, **answers))
 
     def send_urgent(self, data: Buffer) -> None:
         """Send framed bytes past the outbox; a peer that lets too many of them pile up is closed."""
@@ -150,52 +125,23 @@ class Connection:
             self.close(Code.SLOW_CONSUMER, f"{waiting}, more than urgent_limit_bytes={limit}: read faster")
         elif self._urgent_bytes > limit // 4:
             # Whoever does not read its answers may not ask for more of them.
-            self.hold_reading(self)
+            self.reading.hold(self)
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection; a second call does nothing."""
-        if self.state is not State.CLOSED:
+        if not self.closed:
             self.transport.close(code, reason)
             self.detach()
 
-    def fail(self, error: PeerError) -> None:
-        """Close the connection for a fault of its peer: ERROR for its program, a close code for its transport."""
-        if not self.closed:
-            self.send(Error.of(error))
-            code = Code.INTERNAL_ERROR if error.code == Code.INTERNAL else error.code
-            self.close(code, error.message.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))
-
     def detach(self) -> None:
         """From now on nothing goes to the peer, whoever still has something for it."""
-        self.state = State.CLOSED
-        for holder in self._holders:
-            self.release_reading(holder)
+        self.closed = True
+        self.reading.end()
         self.transport = NULL_TRANSPORT
         self.paused = self.lagging = False
         if self.outbox is not None:
             self.outbox.clear()
         self._tell_classes()
-
-    # How fast the peer may send.
-
-    @property
-    def reading_paused(self) -> bool:
-        """Whether nothing is read from the peer for now."""
-        return bool(self._holders)
-
-    def hold_reading(self, holder: object) -> None:
-        """Read nothing more from the peer until ``holder``, and every other one, lets go."""
-        if not self._holders and not self.closed:
-            self.transport.pause_reading()
-        if not self.closed:
-            self._holders |= {holder}
-
-    def release_reading(self, holder: object) -> None:
-        """``holder`` lets go; does nothing if it does not hold."""
-        if holder in self._holders:
-            self._holders -= {holder}
-            if not self._holders:
-                self.transport.resume_reading()
 
     # What its subscriptions bring.
 
@@ -302,7 +248,7 @@ class Connection:
         """The transport has drained."""
         self.paused = False
         self._urgent_bytes = 0
-        self.release_reading(self)
+        self.reading.release(self)
         self.drain()
 
     def drain(self) -> None:

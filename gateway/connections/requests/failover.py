@@ -53,7 +53,7 @@ class Failover:
             self._stop_reply(request)
             if request.incoming is not None:
                 self._intake.stop(self._session(request.asker), request.incoming, Code.PEER_GONE)
-            problem = f"{desk.connection.client_id} left before it replied to request {request.correlation}"
+            problem = f"{desk.connection.peer.client_id} left before it replied to request {request.correlation}"
             request.refuse(RequestRefused(Code.PEER_GONE, f"{problem}: {reason}"))
 
     def left(self, desk: ConnectionRequests, address: str) -> None:
@@ -100,7 +100,7 @@ class Failover:
     def _give(self, request: OutstandingRequest, member: Member) -> None:
         mailbox = member.mailbox
         self._outstanding.assign(request, member.desk, mailbox)
-        peer = request.asker.connection.peer
+        peer = request.asker.connection.peer.id
         kept = request.kept
         assert kept is not None, "a request that is handed over is to a group, and so it was kept"
         if isinstance(kept, Run):
@@ -122,6 +122,6 @@ class Failover:
         mailbox.when_delivered(partial(withdraw_request, desk.connection, mailbox.source, cancel))
 
     def _session(self, desk: ConnectionRequests) -> Session:
-        session = self._pool.get(desk.connection.peer)
+        session = self._pool.get(desk.connection.peer.id)
         assert session is not None, "requests end with the connections of both sides"
         return session

@@ -31,14 +31,14 @@ class Groups:
 
     def join(self, address: str, member: Member) -> None:
         """Add a member to ``group:<name>``."""
-        self._members.setdefault(address, {})[member.desk.connection.peer] = member
+        self._members.setdefault(address, {})[member.desk.connection.peer.id] = member
         member.desk.groups.add(address)
 
     def leave(self, address: str, desk: ConnectionRequests) -> None:
         """Remove a member."""
         desk.groups.remove(address)
         members = self._members[address]
-        del members[desk.connection.peer]
+        del members[desk.connection.peer.id]
         if not members:
             del self._members[address]
 
@@ -58,7 +58,7 @@ class Groups:
             return None
         chosen = min(there, key=lambda member: (member.desk is asker, *_burden(member.desk)))
         # To the end: of equals the first is chosen, and so each in turn.
-        members[chosen.desk.connection.peer] = members.pop(chosen.desk.connection.peer)
+        members[chosen.desk.connection.peer.id] = members.pop(chosen.desk.connection.peer.id)
         return chosen
 
 

@@ -28,7 +28,7 @@ class InboxSource:
 
 def own_mailbox(hub: Hub, desk: ConnectionRequests) -> PubSubFanout:
     """What brings a connection the replies to it, and the requests to its client."""
-    address = inbox_of(desk.connection.client_id)
+    address = inbox_of(desk.connection.peer.client_id)
     return desk.mailboxes.get(address) or _open(hub, desk, InboxSource(address))
 
 
@@ -46,7 +46,7 @@ def group_mailbox(hub: Hub, desk: ConnectionRequests, address: str, number: int)
 def close_unused(desk: ConnectionRequests) -> None:
     """Close the mailboxes of groups that the connection has left, once it owes nothing any more and nothing waits."""
     connection = desk.connection
-    used = {request.address for request in desk.owed.values()} | desk.groups | {inbox_of(connection.client_id)}
+    used = {request.address for request in desk.owed.values()} | desk.groups | {inbox_of(connection.peer.client_id)}
     for address in desk.mailboxes.keys() - used:
         mailbox = desk.mailboxes[address]
         waiting_bytes = 0 if connection.outbox is None else connection.outbox.waiting_bytes_of(mailbox.source)

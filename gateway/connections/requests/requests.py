@@ -74,9 +74,9 @@ class Requests:
         except RequestRefused as refusal:
             _, opcode, _, _, peer, _, correlation, _ = DATA_HEADER.unpack_from(data, frame.start)
             if opcode == Opcode.REQUEST:
-                session.connection.refuse(refusal, correlation=correlation)
+                session.refuse(refusal, correlation=correlation)
                 return
-            session.connection.refuse(refusal, correlation=correlation, peer=peer)
+            session.refuse(refusal, correlation=correlation, peer=peer)
             request = session.desk.owed.get((peer, correlation))
             if request is not None and request.replying is None:
                 # Rather none than one without a part that the asker does not know of.
@@ -173,7 +173,7 @@ class Requests:
             self._add(request)
             return
         itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
-        peer = session.connection.peer
+        peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, correlation)
         request.kept = run.unpinned() if for_group else None
         self._add(request)
@@ -187,7 +187,7 @@ class Requests:
             raise route.refusal
         if route.stream is not None:
             raise RequestRefused(Code.INVALID_NAME, f"{route.name} is a stream: requests go to an address")
-        if session.connection.state is State.DRAINING:
+        if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping and takes no new requests")
         asked, correlation = session.desk.asked, parsed.offset
         if correlation in asked:
@@ -233,7 +233,7 @@ class Requests:
             request.replying = parsed.plan.transfer
             return
         itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
-        peer = session.connection.peer
+        peer = session.peer.id
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
         _replied(request, last)
         mailbox.deliver_frame(run, parsed, peer, itemsize)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 
 from gateway import __version__
+from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Authorizer, Clock
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
@@ -47,10 +48,8 @@ class Greeter:
             session.grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
-        connection.client_id = client_id
-        connection.client_type = hello.client_type
-        connection.agent = hello.agent
-        connection.session = secrets.token_hex(8)
+        peer = Peer(session.peer.id, client_id, hello.client_type, hello.agent, secrets.token_hex(8))
+        session.introduce(peer)
         connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
         connection.max_message_bytes = agreement.max_message_bytes
         self._pool.introduce(session)
@@ -58,8 +57,8 @@ class Greeter:
             Welcome(
                 version=agreement.version,
                 client_id=client_id,
-                session=connection.session,
-                peer=connection.peer,
+                session=peer.session_id,
+                peer=peer.id,
                 codecs=agreement.codecs,
                 filters=agreement.filters,
                 limits=WelcomeLimits.of(self._capabilities.limits),

@@ -31,20 +31,19 @@ class Heartbeat:
     def sweep(self) -> None:
         """Close silent connections and probe doubtful ones; to be called every :attr:`sweep_interval_s`."""
         for session in self._pool:
-            connection = session.connection
-            if connection.state is State.GREETING:
-                connection.silent_sweeps += 1
-                if connection.silent_sweeps > self._greeting_sweeps:
-                    connection.fail(ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
+            if session.state is State.GREETING:
+                session.silent_sweeps += 1
+                if session.silent_sweeps > self._greeting_sweeps:
+                    session.fail(ProtocolViolation(Code.HANDSHAKE_TIMEOUT, "no HELLO in time"))
                 continue
-            if connection.heard:
-                connection.heard = False
-                connection.silent_sweeps = 0
+            if session.heard:
+                session.heard = False
+                session.silent_sweeps = 0
                 continue
-            connection.silent_sweeps += 1
-            silent, rest = divmod(connection.silent_sweeps, self._sweeps_per_heartbeat_sweep)
+            session.silent_sweeps += 1
+            silent, rest = divmod(session.silent_sweeps, self._sweeps_per_heartbeat_sweep)
             if silent >= CLOSE_AFTER_SWEEPS:
                 problem = "nothing was received for 2.5 heartbeat intervals"
-                connection.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
+                session.fail(ProtocolViolation(Code.HEARTBEAT_TIMEOUT, problem))
             elif silent >= PROBE_AFTER_SWEEPS and not rest:
-                connection.transport.ping()
+                session.connection.transport.ping()

@@ -224,7 +224,7 @@ class LocalConnection:
 
     def show_life(self) -> None:
         """Answer a probe of the heartbeat: code in the same process is alive, however long it sends nothing."""
-        self._session.connection.heard = True
+        self._session.heard = True
 
     def _greet(self, hello: Hello) -> Welcome:
         self.send(write_session(hello))

@@ -38,7 +38,7 @@ class Notices:
     def author_of(self, peer: int) -> Author:
         """Return the author that publishes on the connection with this number."""
         session = self._pool.get(peer)
-        return Author(peer, ClientId("") if session is None else session.connection.client_id)
+        return Author(peer, ClientId("") if session is None else session.peer.client_id)
 
     def tell(self, author: Author, notice: Notice) -> None:
         """Send a notice to its publisher at the end of the turn; drop it if the publisher has no connection then."""

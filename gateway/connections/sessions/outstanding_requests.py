@@ -75,6 +75,7 @@ class OutstandingRequest:
     Attributes:
         asker: who asked.
         correlation: the asker's number for it.
+        key: names it to the replier.
         address: where it was sent.
         size: its bytes.
         deadline_ns: when it expires, Unix time; ``None``: never.
@@ -96,6 +97,7 @@ class OutstandingRequest:
         "handovers",
         "incoming",
         "kept",
+        "key",
         "mailbox",
         "replier",
         "replying",
@@ -116,6 +118,7 @@ class OutstandingRequest:
         self._table = table
         self.asker = asker
         self.correlation = correlation
+        self.key = (asker.connection.peer.id, correlation)
         self.address = address
         self.size = size
         self.deadline_ns: int | None = None
@@ -126,11 +129,6 @@ class OutstandingRequest:
         self.replying: int | None = None
         self.streamed = False
         self.handovers = 0
-
-    @property
-    def key(self) -> tuple[int, int]:
-        """By what the replier names it."""
-        return self.asker.connection.peer, self.correlation
 
     def settle(self) -> None:
         """Nobody waits for it any more; a second call does nothing."""
@@ -143,7 +141,7 @@ class OutstandingRequest:
         asker = self.asker
         error = Error.of(refusal, correlation=self.correlation)
         if self.streamed:
-            send_in_order(asker.connection, asker.mailboxes[inbox_of(asker.connection.client_id)], error)
+            send_in_order(asker.connection, asker.mailboxes[inbox_of(asker.connection.peer.client_id)], error)
         else:
             asker.connection.send(error)
 

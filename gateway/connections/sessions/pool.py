@@ -32,11 +32,11 @@ class Pool:
 
     def add(self, session: Session) -> None:
         """Add a connection."""
-        self._sessions[session.connection.peer] = session
+        self._sessions[session.peer.id] = session
 
     def remove(self, session: Session) -> None:
         """Remove a connection; one that is not here is ignored."""
-        peer, client_id = session.connection.peer, session.connection.client_id
+        peer, client_id = session.peer.id, session.peer.client_id
         self._sessions.pop(peer, None)
         self.close_inbox(session)
         peers = self._by_client.get(client_id)
@@ -51,7 +51,7 @@ class Pool:
 
     def introduce(self, session: Session) -> None:
         """Enter a connection under its client, which HELLO has named."""
-        self._by_client.setdefault(session.connection.client_id, {})[session.connection.peer] = None
+        self._by_client.setdefault(session.peer.client_id, {})[session.peer.id] = None
 
     def newest_of(self, client_id: str) -> Session | None:
         """Return the session of a client's newest connection, if it has any."""
@@ -60,15 +60,15 @@ class Pool:
 
     def open_inbox(self, session: Session) -> None:
         """Make a connection the one that takes the requests to its client."""
-        self._inboxes.setdefault(session.connection.client_id, {})[session.connection.peer] = None
+        self._inboxes.setdefault(session.peer.client_id, {})[session.peer.id] = None
 
     def close_inbox(self, session: Session) -> None:
         """Give no more requests to a connection."""
-        holders = self._inboxes.get(session.connection.client_id)
+        holders = self._inboxes.get(session.peer.client_id)
         if holders is not None:
-            holders.pop(session.connection.peer, None)
+            holders.pop(session.peer.id, None)
             if not holders:
-                del self._inboxes[session.connection.client_id]
+                del self._inboxes[session.peer.client_id]
 
     def inbox_of(self, client_id: str) -> Session | None:
         """Return the session that takes a client's requests: of several, the one that opened its inbox last."""

@@ -7,14 +7,17 @@ from typing import NamedTuple
 
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Grant
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.grant import NOTHING
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, PeerError, RequestRefused
 from gateway.ids import ClientId
+from gateway.protocol.messages import Error
 from gateway.protocol.names import Pattern
 from gateway.protocol.schema import Schema
+from gateway.protocol.state import State
 from gateway.protocol.views import View
 from gateway.streams.large import LargeMessage
 from gateway.streams.producers import Window
@@ -22,6 +25,9 @@ from gateway.streams.stream import Stream
 
 _NO_PAYLOAD = 2**32
 """No frame is as long: the next message goes through all checks."""
+
+_MAX_REASON_BYTES = 120
+"""A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
 
 
 class AliasBinding:
@@ -131,7 +137,7 @@ class Upload:
         self.message = message
         self.fanout = fanout
         self.itemsize = itemsize
-        self.client_id: ClientId = session.connection.client_id
+        self.client_id: ClientId = session.peer.client_id
         self.codecs = session.connection.codecs
         self.alias: int | None = None
         self.correlation: int | None = None
@@ -152,10 +158,15 @@ class ViewSubscription(NamedTuple):
 
 
 class Session:
-    """A connection and what it has under way.
+    """A connection, the client behind it, and all that the client has under way.
 
     Attributes:
+        peer: the client, as it has introduced itself.
+        connection: the way out to it.
         grant: permissions of its client; nothing is permitted before HELLO has been answered.
+        state: of the protocol (spec section 3); a connection that is :attr:`~Connection.closed` is in none any more.
+        heard: something came from the client since the last heartbeat sweep.
+        silent_sweeps: heartbeat sweeps since something came.
         routes: by alias, where it publishes.
         subscriptions: by the client's number, what it asked for, and
         credits: what it still takes for it.
@@ -164,14 +175,47 @@ class Session:
         desk: requests that it has asked, and that it has to reply to.
     """
 
-    __slots__ = ("connection", "credits", "desk", "grant", "routes", "subscriptions", "transfers", "views")
+    __slots__ = (
+        "connection",
+        "credits",
+        "desk",
+        "grant",
+        "heard",
+        "peer",
+        "routes",
+        "silent_sweeps",
+        "state",
+        "subscriptions",
+        "transfers",
+        "views",
+    )
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.peer = connection.peer
         self.grant: Grant = NOTHING
+        self.state = State.GREETING
+        self.heard = True
+        self.silent_sweeps = 0
         self.routes: dict[int, AliasBinding] = {}
         self.subscriptions: dict[int, Pattern] = {}
         self.views: dict[int, ViewSubscription] = {}
         self.credits: dict[int, CreditWindow] = {}
         self.transfers: dict[int, Upload] = {}
         self.desk = ConnectionRequests(connection)
+
+    def introduce(self, peer: Peer) -> None:
+        """Name the client, when it has said HELLO."""
+        self.peer = self.connection.peer = peer
+
+    def refuse(self, refusal: PeerError, **answers: int | str | None) -> None:
+        """Answer with ERROR; ``answers`` are the fields that name the refused message (spec section 12.2)."""
+        self.connection.send(Error.of(refusal, **answers))
+
+    def fail(self, error: PeerError) -> None:
+        """Close the connection for a fault of its peer: ERROR for its program, a close code for its transport."""
+        connection = self.connection
+        if not connection.closed:
+            connection.send(Error.of(error))
+            code = Code.INTERNAL_ERROR if error.code == Code.INTERNAL else error.code
+            connection.close(code, error.message.encode()[:_MAX_REASON_BYTES].decode(errors="ignore"))

@@ -42,25 +42,24 @@ class TextBridge:
 
     def receive(self, session: Session, form: TextFormat, text: bytes) -> None:
         """Handle one text message."""
-        connection = session.connection
-        connection.heard = True
+        session.heard = True
         try:
             message = parse_text(text)
             if isinstance(message, JsonMessage):
-                advance(Role.CLIENT, connection.state, message.opcode)
+                advance(Role.CLIENT, session.state, message.opcode)
                 form.answering = message.id
                 self._submit(session, form, message)
             elif isinstance(message, JsonAck | JsonRange | Pong):  # only PONG is for a client to send
-                advance(Role.CLIENT, connection.state, message.opcode)
+                advance(Role.CLIENT, session.state, message.opcode)
             else:
                 self._dispatcher.receive_session(session, message)
         except ProtocolViolation as violation:
-            connection.fail(violation)
+            session.fail(violation)
         except RequestRefused as refusal:
-            connection.refuse(refusal)
+            session.refuse(refusal)
         except Exception:
-            logger.exception("text of %d bytes from %s failed", len(text), connection.client_id or "a new client")
-            connection.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+            logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
+            session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
         finally:
             form.answering = None
 

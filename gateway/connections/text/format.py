@@ -202,8 +202,8 @@ class TextFormat:
             epoch=source.epoch if isinstance(source, Stream) else None,
             view=source.id if isinstance(source, DerivedStream) else None,
             quantized=None if parsed.extensions is None else parsed.extensions.quantized,
-            client_id=None if publisher is None else publisher.connection.client_id,
-            client_type=None if publisher is None else publisher.connection.client_type.value,
+            client_id=None if publisher is None else publisher.peer.client_id,
+            client_type=None if publisher is None else publisher.peer.client_type.value,
         )
 
     def _instead(self, source: Source, parsed: DataFrame, refusal: RequestRefused) -> bytes:

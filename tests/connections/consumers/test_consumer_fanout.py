@@ -178,8 +178,8 @@ def test_what_cannot_be_decoded_is_a_gap() -> None:
     frame[-8:] = b"\xff" * 8
     publisher.send(bytes(frame), publisher.message(0, b"behind"))
     world.settle()
-    plain = next(peer for peer in world.core.pool if peer.connection.client_id == "plain")
-    assert fanout_of(world).consumers[plain.connection.client_id].dropped == 1
+    plain = next(peer for peer in world.core.pool if peer.peer.client_id == "plain")
+    assert fanout_of(world).consumers[plain.peer.client_id].dropped == 1
     assert not fanout_of(world).tally.dead_lettered
 
 

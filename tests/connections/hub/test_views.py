@@ -53,7 +53,7 @@ def test_a_late_joiner_gets_the_view_of_the_newest_state_by_an_id_of_its_own() -
     assert info.id not in (None, parent.id)
     (arrival,) = peer.read().arrivals
     assert (arrival.stream, arrival.offset, arrival.headers) == (info.id, 1, (("step", 7),))
-    assert arrival.publisher == publisher.session.connection.peer
+    assert arrival.publisher == publisher.session.peer.id
     assert arrival.array.dtype == np.float16
     assert arrival.array.tolist() == FIELD[::4, ::4].tolist()
 

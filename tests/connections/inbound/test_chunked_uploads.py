@@ -31,7 +31,7 @@ def test_a_large_message_arrives_bit_for_bit_and_is_acknowledged_at_its_end() ->
     assert (ack.alias, ack.count, ack.sequence, ack.offset) == (0, 1, 1, 0)
     (arrival,) = subscriber.read().arrivals
     assert arrival.payload == PAYLOAD
-    assert arrival.publisher == publisher.session.connection.peer
+    assert arrival.publisher == publisher.session.peer.id
 
 
 def test_the_offset_is_given_at_the_end() -> None:

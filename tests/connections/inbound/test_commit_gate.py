@@ -211,9 +211,9 @@ def test_whoever_publishes_is_not_read_while_much_waits() -> None:
     held = []
     for scene.store.extra_bytes in (HOLD_BYTES, HOLD_BYTES // 2, 0):
         scene.publisher.publish(0, SMALL, ack=True)
-        held.append(connection.reading_paused)
+        held.append(connection.reading.held)
         scene.store.commit()
-        held.append(connection.reading_paused)
+        held.append(connection.reading.held)
     assert held == [True, True, True, True, True, False]
     assert scene.acked() == [0, 1, 2]
 

@@ -213,9 +213,9 @@ def test_a_message_that_the_gateway_does_not_read_is_not_standing_still() -> Non
     world = World()
     peer = producer_of(world)
     peer.large(0, PAYLOAD).chunk()
-    peer.session.connection.hold_reading(world)
+    peer.session.connection.reading.hold(world)
     world.clock.advance(500.0)
-    peer.session.connection.release_reading(world)
+    peer.session.connection.reading.release(world)
     world.clock.advance(50.0)
     assert not peer.read().codes
 

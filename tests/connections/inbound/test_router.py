@@ -38,7 +38,7 @@ def test_a_run_of_small_messages_gets_consecutive_offsets_and_the_publishers_pee
     arrivals = subscriber.read().arrivals
     assert [arrival.offset for arrival in arrivals] == list(range(6))
     assert [arrival.payload[:1] for arrival in arrivals] == [b"\0", b"\1", b"\2", b"\3", b"\4", b"x"]
-    assert {arrival.publisher for arrival in arrivals} == {publisher.session.connection.peer}
+    assert {arrival.publisher for arrival in arrivals} == {publisher.session.peer.id}
 
 
 def test_streams_mixed_in_one_websocket_message_keep_their_own_order() -> None:

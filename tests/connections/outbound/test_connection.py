@@ -89,7 +89,7 @@ def test_a_closed_connection_takes_everything_and_sends_nothing() -> None:
     peer.forget()
     connection.close(Code.NORMAL, "done")
     connection.pause_writing()
-    connection.refuse(RequestRefused(Code.INTERNAL, "late"))
+    peer.session.refuse(RequestRefused(Code.INTERNAL, "late"))
     connection.resume_writing()
     connection.transport.ping()
     connection.transport.writelines([b"late"])
@@ -121,24 +121,3 @@ def test_what_waits_for_a_lagging_receiver_keeps_no_larger_websocket_message_ali
             assert not isinstance(buffer, memoryview) or memoryview(cast(bytes, buffer.obj)).nbytes < 1000
     subscriber.transport.read_on()
     assert len(subscriber.read().arrivals) == 2
-
-
-def test_a_peer_is_read_when_nobody_holds_it_any_more() -> None:
-    world = World()
-    peer = world.peer()
-    connection = peer.session.connection
-    for holder in ("a", "b", "a"):
-        connection.hold_reading(holder)
-    states = []
-    for holder in ("nobody", "a", "b"):
-        connection.release_reading(holder)
-        states.append((connection.reading_paused, peer.transport.reading))
-    assert states == [(True, False), (True, False), (False, True)]
-
-
-def test_a_connection_that_ends_is_held_by_nobody() -> None:
-    connection = World().peer().session.connection
-    connection.hold_reading("a")
-    connection.close(1000, "done")
-    connection.hold_reading("b")
-    assert not connection.reading_paused

@@ -234,7 +234,7 @@ def test_a_person_asks_streams_and_cancels_in_words() -> None:
         person.send(json.dumps(request))
     world.settle()
     assert worker.read().offsets == [1, 2, 3]
-    peer = int(person.session.connection.peer)
+    peer = int(person.session.peer.id)
     worker.send(data_frame(Opcode.REPLY, peer, 1, b"so far", FLAG_MORE), data_frame(Opcode.REPLY, peer, 1, b"all"))
     person.send('{"message_type":"cancel","correlation":2}')
     world.clock.advance(1.2)

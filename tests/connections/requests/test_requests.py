@@ -32,13 +32,13 @@ def test_a_request_and_its_reply() -> None:
     world.settle()
     (request,) = replier.read().arrivals
     assert (request.opcode, request.stream, request.offset) == (Opcode.REQUEST, 0, 77)
-    assert request.publisher == asker.session.connection.peer
+    assert request.publisher == asker.session.peer.id
     assert request.payload == b"question"
     reply(replier, asker, 77)
     world.settle()
     (answer,) = asker.read().arrivals
     assert (answer.opcode, answer.stream, answer.offset) == (Opcode.REPLY, 0, 77)
-    assert answer.publisher == replier.session.connection.peer
+    assert answer.publisher == replier.session.peer.id
     assert answer.payload == b"answer"
     assert not asker.session.desk.asked
     assert not replier.session.desk.owed
@@ -63,7 +63,7 @@ def test_a_large_request_and_a_large_reply() -> None:
     (request,) = replier.read().arrivals
     assert (request.offset, request.payload, request.large) == (5, payload, True)
     answer = LargePublish(replier, 1, payload[::-1])
-    answer.begin(Opcode.REPLY, asker.session.connection.peer, 5)
+    answer.begin(Opcode.REPLY, asker.session.peer.id, 5)
     answer.end()
     world.settle()
     (arrived,) = asker.read().arrivals
@@ -111,13 +111,13 @@ def test_the_asker_leaves_before_it_is_answered() -> None:
     ask(asker, 1)
     asker.drop()
     world.settle()
-    assert replier.read().cancels == [Cancel(asker.session.connection.peer, 1)]
+    assert replier.read().cancels == [Cancel(asker.session.peer.id, 1)]
     reply(replier, asker, 1)
     assert not replier.read().errors
     reply(replier, asker, 1)
     (error,) = replier.read().errors
     assert (error.code, error.correlation) == (Code.NOT_REQUESTED, 1)
-    assert error.peer == asker.session.connection.peer
+    assert error.peer == asker.session.peer.id
 
 
 def test_a_client_that_asks_itself_and_leaves() -> None:
@@ -272,7 +272,7 @@ def test_a_replier_that_vanishes_in_the_middle_of_its_reply() -> None:
     world, asker, replier = pair()
     ask(asker, 5)
     answer = LargePublish(replier, 1, bytes(10_000))
-    answer.begin(Opcode.REPLY, asker.session.connection.peer, 5)
+    answer.begin(Opcode.REPLY, asker.session.peer.id, 5)
     answer.chunk()
     replier.drop()
     world.settle()

@@ -29,9 +29,9 @@ def test_welcome_says_what_was_agreed_on() -> None:
     assert set(welcome.codecs) == {"lz4", "snappy"}
     assert list(welcome.codecs) == [name for name in CODEC_NAMES if name in welcome.codecs]
     assert welcome.filters == ("shuffle",)
-    assert welcome.peer == peer.session.connection.peer
+    assert welcome.peer == peer.session.peer.id
     assert welcome.client_id.startswith("workflow-")
-    assert peer.session.connection.state is State.OPEN
+    assert peer.session.state is State.OPEN
 
 
 def test_clients_with_equal_codecs_share_the_set() -> None:

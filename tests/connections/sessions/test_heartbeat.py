@@ -67,5 +67,5 @@ def test_a_person_behind_a_plain_websocket_stays_up_by_its_pongs() -> None:
         heartbeat.sweep()
         if peer.transport.pings:
             peer.transport.pings = 0
-            peer.session.connection.heard = True
+            peer.session.heard = True
     assert peer.close_code() is None

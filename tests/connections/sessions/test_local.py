@@ -275,7 +275,7 @@ def test_the_client_is_known_by_its_name() -> None:
     world = World()
     local = join(world, "planner")
     (session,) = world.core.pool
-    assert (local.client_id, local.peer) == ("planner", session.connection.peer)
+    assert (local.client_id, local.peer) == ("planner", session.peer.id)
     assert join(world).client_id.startswith("extension-")
 
 

@@ -18,13 +18,13 @@ def notices_of(world: World) -> Notices:
 
 
 def author(peer: Peer) -> Author:
-    return Author(peer.session.connection.peer, ClientId(peer.client_id))
+    return Author(peer.session.peer.id, ClientId(peer.client_id))
 
 
 def test_offsets_that_follow_one_another_are_told_in_one() -> None:
     world = World()
     peer, notices = world.peer("author"), notices_of(world)
-    assert notices.author_of(peer.session.connection.peer) == author(peer)
+    assert notices.author_of(peer.session.peer.id) == author(peer)
     for offset in (1, 2, 4):
         notices.tell(author(peer), expired(offset))
     notices.tell(author(peer), expired(5, client_id="other"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from tests.connections.memory import World
@@ -10,14 +12,14 @@ from tests.connections.memory import World
 def session(pool: Pool, client_id: str) -> Session:
     """A session of a client, in the pool."""
     found = World().peer(client_id).session
-    found.connection.peer = pool.next_peer()
+    found.introduce(replace(found.peer, id=pool.next_peer()))
     pool.add(found)
     return found
 
 
 def test_numbers_start_at_1_and_are_not_used_twice() -> None:
     pool = Pool()
-    numbers = [session(pool, "a").connection.peer for _ in range(3)]
+    numbers = [session(pool, "a").peer.id for _ in range(3)]
     assert numbers == [1, 2, 3]
     found = pool.get(2)
     assert found is not None

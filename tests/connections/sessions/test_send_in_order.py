@@ -57,7 +57,7 @@ def test_a_person_reads_them_in_that_order_too() -> None:
     person.send('{"id":1,"message_type":"request","stream":"group:workers"}')
     person.texts()
     person.transport.fill_up()
-    worker.send(data_frame(Opcode.REPLY, int(person.session.connection.peer), 1, PART, FLAG_MORE))
+    worker.send(data_frame(Opcode.REPLY, int(person.session.peer.id), 1, PART, FLAG_MORE))
     world.settle()
     worker.drop()
     person.transport.read_on()

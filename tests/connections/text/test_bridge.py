@@ -191,7 +191,7 @@ def test_a_request_and_a_reply_in_text() -> None:
     asker.send(bytes(frame))
     request = only(peer, world, "request")
     assert (request["stream"], request["correlation"]) == ("agent:person", 9)
-    assert request["peer"] == asker.session.connection.peer
+    assert request["peer"] == asker.session.peer.id
     peer.send(orjson.dumps({"message_type": "reply", "peer": request["peer"], "correlation": 9, "failed": True}))
     world.settle()
     (reply,) = asker.read().arrivals

@@ -186,7 +186,7 @@ def test_a_reply_too_large_for_text_is_a_failed_one(size: int) -> None:
     reply = only(peer, world, "reply")
     assert (reply["correlation"], reply["failed"]) == (9, True)
     assert "8192" in reply["headers"]["error"]
-    assert reply["peer"] == replier.session.connection.peer
+    assert reply["peer"] == replier.session.peer.id
 
 
 @pytest.mark.parametrize("goes", ["subscriber", "publisher"])

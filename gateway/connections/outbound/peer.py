@@ -1,0 +1,25 @@
+"""Identity of the client at the other end of a connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.ids import ClientId, PeerId
+from gateway.protocol.messages import ClientType
+
+_UNKNOWN = ClientId("")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Peer:
+    """The client at the other end of a connection: its number from the start, the rest from its HELLO."""
+
+    id: PeerId
+    """Names the connection on the wire."""
+    client_id: ClientId = _UNKNOWN
+    """Names the client; made up by the gateway if HELLO had none, empty before HELLO."""
+    client_type: ClientType = ClientType.EXTENSION
+    agent: str = ""
+    """The client's software, for people."""
+    session_id: str = ""
+    """Names this session in WELCOME."""

@@ -1,0 +1,46 @@
+"""Back-pressure on a peer: nothing is read from it while somebody holds its reading."""
+
+from __future__ import annotations
+
+from gateway.connections.ports import Transport
+
+
+class ReadingHolds:
+    """Holders that have stopped the reading from one peer; reading goes on when the last one lets go.
+
+    Args:
+        transport: the transport that reads.
+    """
+
+    __slots__ = ("_holders", "_transport")
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport: Transport | None = transport
+        self._holders: frozenset[object] = frozenset()
+
+    @property
+    def held(self) -> bool:
+        """Return whether nothing is read from the peer now."""
+        return bool(self._holders)
+
+    def hold(self, holder: object) -> None:
+        """Read nothing more until ``holder``, and every other holder, lets go; does nothing after :meth:`end`."""
+        if self._transport is None:
+            return
+        if not self._holders:
+            self._transport.pause_reading()
+        self._holders |= {holder}
+
+    def release(self, holder: object) -> None:
+        """Let go for ``holder``; does nothing if it does not hold."""
+        if self._transport is not None and holder in self._holders:
+            self._holders -= {holder}
+            if not self._holders:
+                self._transport.resume_reading()
+
+    def end(self) -> None:
+        """Let go for every holder, once and for all: a peer that is being closed has to be read until it answers."""
+        if self._transport is not None and self._holders:
+            self._transport.resume_reading()
+        self._holders = frozenset()
+        self._transport = None

@@ -1,0 +1,31 @@
+"""ReadingHolds: a peer is read only while nobody holds its reading."""
+
+from __future__ import annotations
+
+from gateway.connections.outbound.reading_holds import ReadingHolds
+from tests.connections.transport import MemoryTransport
+
+
+def test_a_peer_is_read_when_nobody_holds_it_any_more() -> None:
+    transport = MemoryTransport()
+    reading = ReadingHolds(transport)
+    for holder in ("a", "b", "a"):
+        reading.hold(holder)
+    states = []
+    for holder in ("nobody", "a", "b"):
+        reading.release(holder)
+        states.append((reading.held, transport.reading))
+    assert states == [(True, False), (True, False), (False, True)]
+
+
+def test_a_connection_that_ends_is_held_by_nobody() -> None:
+    transport = MemoryTransport()
+    reading = ReadingHolds(transport)
+    reading.hold("a")
+    reading.end()
+    assert transport.reading
+    reading.hold("b")
+    reading.release("b")
+    reading.end()
+    assert not reading.held
+    assert transport.reading
