@@ -1,7 +1,7 @@
-"""Takes what comes from a connection apart and gives each frame to whom it concerns.
+"""Dispatcher: splits incoming WebSocket messages into frames and hands each frame to its handler.
 
-The one place that turns errors into answers: what breaks the protocol closes the connection, what is merely refused
-is answered.
+Errors become answers here and nowhere else: a violation of the protocol closes the connection, a refusal is answered
+with ERROR.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _MESSAGE = int(Opcode.MESSAGE)
 
 
 class Dispatcher:
-    """Handles the messages of all connections, one at a time.
+    """Handler of the messages of all connections, one at a time.
 
     Args:
         router: publishes.
-        intake: takes large messages.
-        requests: brings requests and replies.
-        subscriptions: answers OPEN, SUBSCRIBE and the like.
-        greeter: answers HELLO.
-        clock: for PONG.
+        intake: large messages.
+        requests: requests and replies.
+        subscriptions: OPEN, SUBSCRIBE and related requests.
+        greeter: HELLO.
+        clock: for the times in PONG.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class Dispatcher:
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
 
     def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
-        """Handle one message that came as text (spec section 14)."""
+        """Handle one message of the JSON subprotocol (spec section 14)."""
         connection = session.connection
         session.heard = True
         try:
@@ -108,7 +108,7 @@ class Dispatcher:
             session.fail(violation)
 
     def open(self, session: Session, request: Open) -> None:
-        """Open an alias for a connection that does not send OPEN itself.
+        """Bind an alias for a connection that does not send OPEN itself.
 
         Raises:
             RequestRefused: see :meth:`SubscribeHandler.open`.
@@ -188,7 +188,7 @@ class Dispatcher:
 
 
 def drained(session: Session) -> bool:
-    """Whether nothing waits for a connection: here, in its mailbox or in its transport."""
+    """Return whether nothing waits for a connection: in its outbox, in its mailboxes or in its transport."""
     connection = session.connection
     mailboxes_idle = all(mailbox.idle for mailbox in session.desk.mailboxes.values())
     return mailboxes_idle and not connection.lagging and not connection.transport.waiting_bytes()

@@ -1,4 +1,4 @@
-"""What clients ask for by OPEN, SUBSCRIBE, UNSUBSCRIBE and AUTHENTICATE (spec sections 3.2 and 4)."""
+"""Handler of OPEN, SUBSCRIBE, UNSUBSCRIBE, AUTHENTICATE and related requests (spec sections 3.2 and 4)."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from gateway.streams.producers import Producers
 
 
 class SubscribeHandler:
-    """Answers the requests that change what a session may publish to or receives.
+    """Handler of the requests that change the streams which a session publishes to or receives.
 
-    Every method raises ``RequestRefused`` for what it does not grant; the caller answers with ERROR.
+    Every method raises ``RequestRefused`` for a request that it does not grant; the caller answers with ERROR.
 
     Args:
-        limits: bounds on what one session may have.
+        limits: bounds on the aliases and subscriptions of one session.
         hub: streams and their receivers.
-        pool: inboxes.
+        pool: connections, with their inboxes.
         requests: groups.
-        authorizer: says who may do what.
-        producers: what they have published before.
-        unfinished: what they have not finished.
+        authorizer: authenticates clients.
+        producers: publishes of each producer that have been accepted.
+        unfinished: uploads that are not complete.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class SubscribeHandler:
         self._unfinished = unfinished
 
     def open(self, session: Session, request: Open) -> None:
-        """Declare an alias; a refused one is remembered, so that its messages are refused with the same error."""
+        """Bind an alias. A refused alias is kept, so that its messages are refused with the same error."""
         if request.alias in session.routes:
             raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
         if len(session.routes) >= self._limits.max_aliases:
@@ -79,7 +79,7 @@ class SubscribeHandler:
             raise
 
     def subscribe(self, session: Session, request: Subscribe) -> None:
-        """Add a subscription, open the client's inbox, or become a member of a group."""
+        """Add a subscription, open the client's inbox, or join a group."""
         self._check_not_draining(session)
         client_id = session.peer.client_id
         pattern = compile_pattern(request.pattern)
@@ -126,11 +126,11 @@ class SubscribeHandler:
         session.connection.send(Unsubscribed(request.request, request.subscription))
 
     def refresh(self, session: Session, request: Refresh) -> None:
-        """Send the newest message of a state stream whole."""
+        """Send the newest message of a state stream as a keyframe."""
         self._hub.refresh(session, request.stream)
 
     def account(self, session: Session, request: Account) -> None:
-        """Tell what became of the messages of a subscription."""
+        """Answer with the account of a subscription: messages delivered, conflated, dropped, per stream."""
         if request.subscription not in session.subscriptions and request.subscription not in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
         connection = session.connection
@@ -155,7 +155,7 @@ class SubscribeHandler:
         connection.send(Authenticated(request.request, session.grant.expires_s))
 
     def drop(self, session: Session) -> None:
-        """The connection is gone: its producers are without one."""
+        """Detach the producers of a connection that is gone."""
         for route in session.routes.values():
             if route.stream is not None and route.window is not None:
                 self._producers.detach(route.stream, route.window, route)

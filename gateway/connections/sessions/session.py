@@ -1,8 +1,9 @@
-"""What one connection has under way towards the gateway: what it publishes to, asks for, and owes."""
+"""Session: a connection, its client, and everything that the client has under way at the gateway."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.connections.fanout.fanout import Fanout
@@ -24,62 +25,44 @@ from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
 
 _NO_PAYLOAD = 2**32
-"""No frame is as long: the next message goes through all checks."""
+"""Longer than any frame, so that the next message goes through all checks."""
 
 _MAX_REASON_BYTES = 120
 """A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
 
 
+@dataclass(slots=True, eq=False)
 class AliasBinding:
-    """Where an alias of a connection leads.
+    """Binding of one alias of a connection to a stream or an address, made by OPEN."""
 
-    Attributes:
-        name: of the stream, or the address.
-        peer: number of the connection.
-        stream: the stream; ``None`` for an address, or if the OPEN was refused.
-        fanout: the stream's receivers.
-        refusal: why the OPEN was refused.
-        next_sequence: the sequence that the next message must have, or of a producer's the lowest that it may have.
-        window: what the producer that OPEN named has published before; ``None`` if it named none.
-        transfer: the large message that is under way to this alias, by the client's number.
-        meta: the last meta block without headers that was found good, and of its messages
-        payload_bytes: the size of the payload,
-        itemsize: the size of an element,
-        schema: what the stream was declared to hold.
-    """
-
-    __slots__ = (
-        "fanout",
-        "itemsize",
-        "meta",
-        "name",
-        "next_sequence",
-        "payload_bytes",
-        "peer",
-        "refusal",
-        "schema",
-        "stream",
-        "transfer",
-        "window",
-    )
-
-    def __init__(self, name: str, peer: int) -> None:
-        self.name = name
-        self.peer = peer
-        self.stream: Stream | None = None
-        self.fanout: Fanout | None = None
-        self.refusal: RequestRefused | None = None
-        self.next_sequence = 1
-        self.window: Window | None = None
-        self.transfer: int | None = None
-        self.meta = b""
-        self.payload_bytes = _NO_PAYLOAD
-        self.itemsize = 1
-        self.schema: Schema | None = None
+    name: str
+    """Name of the stream, or the address."""
+    peer: int
+    """Number of the connection."""
+    stream: Stream | None = None
+    """The stream; ``None`` for an address, or if the OPEN was refused."""
+    fanout: Fanout | None = None
+    """Receivers of the stream."""
+    refusal: RequestRefused | None = None
+    """Reason why messages to the alias are refused; ``None`` if they are taken."""
+    next_sequence: int = 1
+    """Sequence that the next message must have; of a producer, the lowest that it may have."""
+    window: Window | None = None
+    """Publishes of the producer that OPEN named; ``None`` if it named none."""
+    transfer: int | None = None
+    """Client's number of the large message that is under way to the alias."""
+    meta: bytes = b""
+    """The last meta block without headers that was found valid."""
+    payload_bytes: int = _NO_PAYLOAD
+    """Payload size of messages with that meta block."""
+    itemsize: int = 1
+    """Bytes of an element of these messages."""
+    schema: Schema | None = None
+    """Schema of the stream when that meta block was checked."""
 
     def superseded(self) -> None:
-        """Part of :class:`~gateway.streams.producers.Holder`: what still comes to the alias is refused."""
-        problem = f"its producer has opened {self.name} again since: only the newer alias may publish"
+        """Refuse further messages to the alias (:class:`~gateway.streams.producers.Holder`)."""
+        problem = f"the producer has opened {self.name} again since: publish to the newer alias"
         self.refusal = RequestRefused(Code.BAD_SEQUENCE, problem)
         self.payload_bytes = _NO_PAYLOAD
 
@@ -151,28 +134,28 @@ class Upload:
 
 
 class ViewSubscription(NamedTuple):
-    """What a session asked for: a view of all streams that match."""
+    """A subscription with a view, of all streams that match."""
 
     pattern: Pattern
     view: View
 
 
 class Session:
-    """A connection, the client behind it, and all that the client has under way.
+    """A connection, the client behind it, and everything that the client has under way.
 
     Attributes:
-        peer: the client, as it has introduced itself.
-        connection: the way out to it.
-        grant: permissions of its client; nothing is permitted before HELLO has been answered.
-        state: of the protocol (spec section 3); a connection that is :attr:`~Connection.closed` is in none any more.
-        heard: something came from the client since the last heartbeat sweep.
-        silent_sweeps: heartbeat sweeps since something came.
-        routes: by alias, where it publishes.
-        subscriptions: by the client's number, what it asked for, and
-        credits: what it still takes for it.
-        views: what it asked for with a view.
-        transfers: large messages on their way from it, by its own number.
-        desk: requests that it has asked, and that it has to reply to.
+        peer: identity of the client, from its HELLO.
+        connection: the way out to the client.
+        grant: permissions of the client; nothing is permitted before HELLO has been answered.
+        state: state of the protocol (spec section 3); without meaning once the connection is closed.
+        heard: whether anything came from the client since the last heartbeat sweep.
+        silent_sweeps: heartbeat sweeps since anything came.
+        routes: bindings of the client's aliases, by alias.
+        subscriptions: patterns of subscriptions without a view, by the client's number.
+        credits: credit of these subscriptions, by the same number.
+        views: subscriptions with a view, by the client's number.
+        transfers: large messages on their way in, by the client's number.
+        desk: requests that the client has asked, and requests that it must reply to.
     """
 
     __slots__ = (
@@ -205,7 +188,7 @@ class Session:
         self.desk = ConnectionRequests(connection)
 
     def introduce(self, peer: Peer) -> None:
-        """Name the client, when it has said HELLO."""
+        """Set the identity of the client, from its HELLO."""
         self.peer = self.connection.peer = peer
 
     def refuse(self, refusal: PeerError, **answers: int | str | None) -> None:
