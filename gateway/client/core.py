@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.notice_callback import NoticeCallback
 from gateway.client.options import Options
 from gateway.client.report import Reporter
 from gateway.client.requests.requester import Requester
@@ -50,20 +49,18 @@ class Core:
         subscriptions: what it receives.
         requests: what it asks.
         answering: what it is asked.
-        notices: what became of what it published.
         report: for errors that nobody waits for.
     """
 
     def __init__(self, options: Options) -> None:
         self.options = options
         self.state = ClientState.CONNECTING
-        self.report = Reporter(options.on_error)
+        self.report = Reporter(options.on_error, options.on_notice)
         self.outlet = SendContext(ReadFlowControl(self._read), self.report)
         self.publisher = Publisher(self.outlet, self.now_ns)
         self.subscriptions = Subscriptions(self.outlet)
         self.requests = Requester(self.outlet, self.now_ns)
         self.answering = Responder(self.outlet, self.now_ns)
-        self.notices = NoticeCallback(options.on_notice, self.report)
         self._client_id = options.client_id
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
@@ -164,7 +161,7 @@ class Core:
             self.subscriptions,
             self.requests,
             self.answering,
-            self.notices,
+            self.report,
             self.options.limits,
         )
         self.state = ClientState.CONNECTED

@@ -6,7 +6,7 @@ from gateway.client.decoding.decoding import Decoding, Destination
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message_run import MessageRun
 from gateway.client.notice import Notice
-from gateway.client.notice_callback import NoticeCallback
+from gateway.client.report import Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import RequestDestination, Responder
 from gateway.client.sending.publisher import Publisher
@@ -37,7 +37,7 @@ class InboundDispatcher:
         subscriptions: Subscriptions,
         requests: Requester,
         answering: Responder,
-        notices: NoticeCallback,
+        report: Reporter,
         limits: Limits,
     ) -> None:
         self._session = session
@@ -46,7 +46,7 @@ class InboundDispatcher:
         self._subscriptions = subscriptions
         self._requests = requests
         self._answering = answering
-        self._notices = notices
+        self._report = report
         self._inbox = RequestDestination(answering, session)
         self._decoding = Decoding(
             session.welcome,
@@ -87,7 +87,7 @@ class InboundDispatcher:
         if self._requests.refused(error) or self._subscriptions.refused(error):
             return
         if alias is None:
-            self._outlet.report(RequestRefused(error.code, error.message))
+            self._report(RequestRefused(error.code, error.message))
         elif is_address(alias.name):
             self._requests.address_refused(error, alias)
         else:
@@ -157,4 +157,4 @@ class InboundDispatcher:
     def _notice_received(self, message: memoryview, frame: Frame) -> None:
         notice = parse_session(frame.opcode, body_of(message, frame))
         assert isinstance(notice, messages.Notice)
-        self._notices.received(Notice.of(notice))
+        self._report.notice(Notice.of(notice))

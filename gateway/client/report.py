@@ -1,4 +1,4 @@
-"""Tells about errors that nobody waits for: to the application's callback, or to the log, which it does not flood."""
+"""Reporter: passes errors and notices that nobody waits for to the application's callbacks, or to the log."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import time
 from collections.abc import Callable
 from typing import Final, ParamSpec
 
+from gateway.client.notice import Notice
 from gateway.client.options import Report
+from gateway.errors import RequestRefused
 
 P = ParamSpec("P")
 
 logger: Final = logging.getLogger("gateway.client")
 
 LOG_EVERY_S: Final = 1.0
-"""The log gets at most one such error in so long, with the number of those left out."""
+"""Interval in which the log gets at most one such error, with the number of those left out."""
 
 
 def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Call the application from within the client. What it raises is logged and goes no further."""
+    """Call the application from within the client. An exception that it raises is logged and goes no further."""
     try:
         callback(*args, **kwargs)
     except Exception:
@@ -26,16 +28,28 @@ def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
 
 
 class Reporter:
-    """Called with each error."""
+    """Receiver of errors that nobody waits for; it is called with each.
 
-    def __init__(self, on_error: Report | None, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        on_error: the application's callback; None: errors are logged.
+        on_notice: the application's callback for notices; None: they are errors.
+        monotonic_s: clock for the log's interval.
+    """
+
+    def __init__(
+        self,
+        on_error: Report | None,
+        on_notice: Callable[[Notice], None] | None = None,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._on_error = on_error
+        self._on_notice = on_notice
         self._monotonic_s = monotonic_s
         self._quiet_until_s = float("-inf")
         self._left_out = 0
 
     def __call__(self, error: Exception) -> None:
-        """Tell of one error."""
+        """Report one error."""
         if self._on_error is not None:
             call_back(self._on_error, error)
             return
@@ -47,3 +61,10 @@ class Reporter:
         logger.warning("%s: %s%s", type(error).__name__, error, more)
         self._left_out = 0
         self._quiet_until_s = now_s + LOG_EVERY_S
+
+    def notice(self, notice: Notice) -> None:
+        """Report a NOTICE (spec section 7.6)."""
+        if self._on_notice is not None:
+            call_back(self._on_notice, notice)
+        else:
+            self(RequestRefused(notice.code, str(notice)))

@@ -1,9 +1,12 @@
-"""Tests where errors go that nobody waits for."""
+"""Tests where errors and notices go that nobody waits for."""
 
 import pytest
 
+from gateway.client.notice import Notice
 from gateway.client.report import Reporter
-from gateway.errors import FrysError
+from gateway.errors import Code, FrysError, RequestRefused
+
+NOTICE = Notice("wf/tasks", 3, 3, Code.DEAD_LETTER, "worker", "not processed")
 
 
 def test_the_callback_gets_every_error() -> None:
@@ -25,7 +28,7 @@ def test_a_callback_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> No
 
 def test_without_a_callback_the_log_is_not_flooded(caplog: pytest.LogCaptureFixture) -> None:
     now_s = 0.0
-    report = Reporter(None, lambda: now_s)
+    report = Reporter(None, monotonic_s=lambda: now_s)
     for number in range(100):
         report(FrysError(f"error {number}"))
     now_s = 1.5
@@ -34,3 +37,26 @@ def test_without_a_callback_the_log_is_not_flooded(caplog: pytest.LogCaptureFixt
         "FrysError: error 0",
         "FrysError: the last (and 99 errors before it)",
     ]
+
+
+def test_the_application_is_told_of_notices_if_it_asks() -> None:
+    told: list[Notice] = []
+    reported: list[Exception] = []
+    Reporter(reported.append, told.append).notice(NOTICE)
+    assert (told, reported) == ([NOTICE], [])
+
+
+def test_otherwise_a_notice_is_an_error_that_nobody_waits_for() -> None:
+    reported: list[Exception] = []
+    Reporter(reported.append).notice(NOTICE)
+    (error,) = reported
+    assert isinstance(error, RequestRefused)
+    assert (error.code, error.message) == (Code.DEAD_LETTER, str(NOTICE))
+
+
+def test_a_callback_for_notices_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(notice: Notice) -> None:
+        raise ValueError("in the application")
+
+    Reporter(None, fail).notice(NOTICE)
+    assert "in the application" in caplog.text

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.report import call_back
 from gateway.client.sending.content import Headers
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
@@ -107,7 +107,7 @@ class Inbox:
     ) -> None:
         self.address = address
         self.number = number
-        self.feed: Feed[Request] = Feed(buffer_bytes, intake)
+        self.buffer: ReceiveBuffer[Request] = ReceiveBuffer(buffer_bytes, intake)
         self._start = start
         self._stop = stop
         self.late: list[Request] = []
@@ -121,8 +121,8 @@ class Inbox:
 
     async def close(self) -> None:
         """Take no more requests. May be called twice."""
-        if not self.feed.over:
-            self.feed.end()
+        if not self.buffer.over:
+            self.buffer.end()
             if self.started:
                 await self._stop(self)
 
@@ -133,7 +133,7 @@ class Inbox:
             StopAsyncIteration: there are no more.
             FrysError: the inbox cannot be opened any more.
         """
-        while (request := await self.feed.next()).cancelled:
+        while (request := await self.buffer.next()).cancelled:
             pass
         return request
 

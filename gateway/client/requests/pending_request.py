@@ -6,8 +6,8 @@ import asyncio
 from typing import Final
 
 from gateway.client.decoding.inbound_frame import InboundFrame
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.reorder_buffer import ReorderBuffer
@@ -49,7 +49,7 @@ class PendingRequest:
     bases = None
     """Nothing of a reply comes as a delta."""
 
-    def __init__(self, address: str, job: OutboundMessage, parts: Feed[Message] | None) -> None:
+    def __init__(self, address: str, job: OutboundMessage, parts: ReceiveBuffer[Message] | None) -> None:
         self.address = address
         self.job = job
         self.order = ReorderBuffer()

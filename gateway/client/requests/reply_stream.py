@@ -10,12 +10,12 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import PendingRequest
 
-Ask = Callable[[Feed[Message]], PendingRequest]
+Ask = Callable[[ReceiveBuffer[Message]], PendingRequest]
 
 
 class ReplyStream:
@@ -33,7 +33,7 @@ class ReplyStream:
         buffer_bytes: int,
         timeout_s: float | None,
     ) -> None:
-        self._feed: Feed[Message] = Feed(buffer_bytes, intake)
+        self._buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, intake)
         self._ask = ask
         self._call_off = call_off
         self._intake = intake
@@ -44,9 +44,9 @@ class ReplyStream:
         """Send the request, unless that was done already. ``async with`` and iterating do it by themselves."""
         if self._question is not None:
             return
-        question = self._question = self._ask(self._feed)
+        question = self._question = self._ask(self._buffer)
         assert question.job.done is not None
-        question.job.done.add_done_callback(partial(_end, self._feed))
+        question.job.done.add_done_callback(partial(_end, self._buffer))
         loop = asyncio.get_running_loop()
         weakref.finalize(self, _call_soon, loop, partial(self._call_off, question))
 
@@ -54,7 +54,7 @@ class ReplyStream:
         """Want no more of it. May be called twice."""
         if self._question is not None:
             self._call_off(self._question)
-        self._feed.end()
+        self._buffer.end()
 
     async def aclose(self) -> None:
         """As :meth:`close`, for ``contextlib.aclosing``."""
@@ -78,7 +78,7 @@ class ReplyStream:
         self._intake.expect_answer()
         try:
             return await self._question.job.wait(
-                self._feed.next(), self._timeout_s, f"the next reply of {self._question.address}"
+                self._buffer.next(), self._timeout_s, f"the next reply of {self._question.address}"
             )
         except StopAsyncIteration:
             raise
@@ -89,10 +89,10 @@ class ReplyStream:
             self._intake.end_answer()
 
 
-def _end(feed: Feed[Message], done: asyncio.Future[object]) -> None:
+def _end(buffer: ReceiveBuffer[Message], done: asyncio.Future[object]) -> None:
     """The request is over: nothing follows what is there."""
     error = None if done.cancelled() else done.exception()
-    feed.end(error if isinstance(error, Exception) else None)
+    buffer.end(error if isinstance(error, Exception) else None)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:

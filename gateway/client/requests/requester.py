@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import PendingRequest
 from gateway.client.requests.reply_stream import ReplyStream
 from gateway.client.sending.alias import Alias
@@ -86,7 +86,7 @@ class Requester:
     def stream(self, address: str, value: object, options: RequestOptions, buffer_bytes: int) -> ReplyStream:
         """See :meth:`gateway.client.client.Client.request_stream`."""
 
-        def ask(parts: Feed[Message]) -> PendingRequest:
+        def ask(parts: ReceiveBuffer[Message]) -> PendingRequest:
             return self._ask(address, value, parts, options)
 
         return ReplyStream(
@@ -129,7 +129,7 @@ class Requester:
         self,
         address: str,
         value: object,
-        parts: Feed[Message] | None,
+        parts: ReceiveBuffer[Message] | None,
         options: RequestOptions,
     ) -> PendingRequest:
         expires_in_s = options.expires_in_s

@@ -114,7 +114,7 @@ class Responder:
             address = check_address(f"{GROUP_SCHEME}:{group}")
             number, self._next_group_number = self._next_group_number, self._next_group_number + 1
         for other in self.inboxes.values():
-            if not other.feed.over and (other.number == number or other.address == address):
+            if not other.buffer.over and (other.number == number or other.address == address):
                 raise UsageError(f"this client's inbox{f' of {address}' * bool(address)} is open already")
         inbox = self.inboxes[number] = Inbox(
             address=address,
@@ -135,10 +135,10 @@ class Responder:
             self.broken(RequestRefused(Code.NO_SUCH_PEER, "the inbox is closed"), message, session)
             return
         request = self._open[message.publisher, message.offset] = Request(message, session, self._reply)
-        if inbox.feed.over:
+        if inbox.buffer.over:
             inbox.late.append(request)
         else:
-            inbox.feed.put(request)
+            inbox.buffer.put(request)
 
     def broken(self, error: Exception, message: Message | None, session: Session) -> None:
         """A request arrived that cannot be given to the application."""
@@ -161,7 +161,7 @@ class Responder:
     def attached(self, session: Session) -> None:
         """A new session: open the inboxes again."""
         for inbox in self.inboxes.values():
-            if inbox.started and not inbox.feed.over:
+            if inbox.started and not inbox.buffer.over:
                 self._outlet.start(self._resume(session, inbox))
 
     def detached(self) -> None:
@@ -175,7 +175,7 @@ class Responder:
     def close(self, error: FrysError | None) -> None:
         """The client is closed."""
         for inbox in self.inboxes.values():
-            inbox.feed.end(error)
+            inbox.buffer.end(error)
 
     # Replies.
 
@@ -222,7 +222,7 @@ class Responder:
         except ConnectionFailed:
             await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
         except RequestRefused as error:
-            inbox.feed.end(error)
+            inbox.buffer.end(error)
             raise
 
     async def _stop(self, inbox: Inbox) -> None:
@@ -239,12 +239,12 @@ class Responder:
                 await request.fail("the request was not taken: the inbox is closed")
 
     async def _resume(self, session: Session, inbox: Inbox) -> None:
-        if inbox.feed.over:  # closed meanwhile
+        if inbox.buffer.over:  # closed meanwhile
             return
         try:
             await self._ask(session, inbox)
         except RequestRefused as error:
-            inbox.feed.end(error)
+            inbox.buffer.end(error)
         except ConnectionFailed:
             pass  # this session is over as well; the next one asks again
 

@@ -10,10 +10,10 @@ from typing import Self
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
 from gateway.client.messages.ack_handle import AckHandle, AckScope, RecordAckHandle
 from gateway.client.messages.credit_grants import CreditGrants
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.options import Report
 from gateway.client.report import call_back
@@ -97,7 +97,7 @@ class Subscription:
         self.pattern = compile_pattern(pattern)
         self.view = options.view
         self.standing = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
-        self.feed: Feed[Received] = Feed(options.buffer_bytes, intake)
+        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, intake)
         self.progress = options.progress
         self._start = start
         self._stop = stop
@@ -116,13 +116,13 @@ class Subscription:
         streams = list(self.standing)
         return SubscriptionStats(
             received=sum([stream.delivered - stream.failed - stream.repeated for stream in streams]),
-            conflated=sum([stream.conflated for stream in streams]) + self.feed.backlog.conflated,
+            conflated=sum([stream.conflated for stream in streams]) + self.buffer.conflated,
             dropped=sum([stream.dropped + stream.overflowed for stream in streams]),
             duplicates=sum([stream.duplicates + stream.repeated for stream in streams]),
             expired=sum([stream.expired for stream in streams]),
             failed=self._failed,
             replayed=sum([stream.replayed for stream in streams]),
-            buffered_bytes=self.feed.backlog.bytes,
+            buffered_bytes=self.buffer.bytes,
         )
 
     @property
@@ -154,8 +154,8 @@ class Subscription:
             keep: the gateway keeps what is not acknowledged for this client, as after a lost connection, until it
                 subscribes again; otherwise it is given up.
         """
-        if not self.feed.over:
-            self.feed.end()
+        if not self.buffer.over:
+            self.buffer.end()
             if self._started:
                 await self._stop(self, keep)
 
@@ -188,9 +188,9 @@ class Subscription:
                 self._records = None
             if self._in_hand is not None:
                 self.settle_in_hand()
-            item = self.feed.backlog.take()
+            item = self.buffer.take()
             if item is None:
-                item = await self.feed.next()
+                item = await self.buffer.next()
             if self.auto_ack:
                 self._in_hand = item.receipt
             if isinstance(item, Message):
@@ -218,7 +218,7 @@ class Subscription:
                 return batch
         self.settle_in_hand()
         while True:
-            item = await self.feed.next()
+            item = await self.buffer.next()
             batch = self.as_batch(item)
             if batch is not None:
                 if self.auto_ack:
@@ -252,12 +252,12 @@ class Subscription:
             if isinstance(item, Message) or known == item.count:
                 return
             item = item.after(known)
-        if not self.feed.put(item) and not self.feed.over:
+        if not self.buffer.put(item) and not self.buffer.over:
             self.standing.lose(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
 
     def deliver_run(self, run: MessageRun) -> None:
         """Messages arrived together for this subscription; where there is no room for all each has its own fate."""
-        if self.feed.backlog.has_room(run):
+        if self.buffer.has_room(run):
             self.deliver(run)
         else:
             for message in run.messages():
@@ -266,7 +266,7 @@ class Subscription:
     def take(self, item: Message | RecordBatch, receipt: AckHandle) -> None:
         """Something that is acknowledged arrived for this subscription, for the first time."""
         item.receipt = receipt
-        if not self.feed.put(item):
+        if not self.buffer.put(item):
             receipt.withdraw()
 
     def fail(self, error: Exception, count: int = 1) -> None:

@@ -11,8 +11,8 @@ from functools import partial
 from gateway.client.decoding.decoding import Transfer
 from gateway.client.decoding.partial_transfers import PartialTransfers
 from gateway.client.messages.ack_handle import AckScope
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message_run import Received
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
 from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
@@ -65,7 +65,7 @@ class Subscriptions:
             subscription,
             _call_soon,
             asyncio.get_running_loop(),
-            partial(self._dropped, number, subscription.feed, subscription.owner),
+            partial(self._dropped, number, subscription.buffer, subscription.owner),
         )
         self._match()
         try:
@@ -124,7 +124,7 @@ class Subscriptions:
     def close(self, error: FrysError | None) -> None:
         """The client is closed: end all iterators, with ``error`` if it was not the application that closed."""
         for subscription in list(self._numbers):
-            subscription.feed.end(error)
+            subscription.buffer.end(error)
         self._numbers.clear()
         self._joined.set()
 
@@ -231,10 +231,10 @@ class Subscriptions:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._outlet.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
-    def _dropped(self, number: int, feed: Feed[Received], owner: AckScope) -> None:
+    def _dropped(self, number: int, buffer: ReceiveBuffer[Received], owner: AckScope) -> None:
         """A subscription was garbage collected: as if it had been closed."""
-        if not feed.over:
-            feed.end()
+        if not buffer.over:
+            buffer.end()
             owner.withdraw()
             self._match()
             self._outlet.start(self._take_back(number))
@@ -246,7 +246,7 @@ class Subscriptions:
             await self._ask(session, subscription, number)
         except RequestRefused as error:
             self._forget(subscription)
-            subscription.feed.end(error)
+            subscription.buffer.end(error)
         except ConnectionFailed:
             pass  # this session is over as well; the next one asks again
 

@@ -148,7 +148,7 @@ class Subscription:
         self._settle_in_hand()
         if not self._items:
             alive = self._thread.alive
-            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.feed.rest(TAKE))
+            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.buffer.rest(TAKE))
         if not self._items:
             raise StopIteration
         item = self._items.popleft()
@@ -158,4 +158,4 @@ class Subscription:
 
     async def _fetch(self) -> list[Received]:
         await self._source.start()
-        return await self._source.feed.several(TAKE)
+        return await self._source.buffer.several(TAKE)

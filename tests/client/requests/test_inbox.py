@@ -54,7 +54,7 @@ async def test_requests_come_in_order_until_it_is_closed() -> None:
     noted = Noted()
     inbox = noted.make()
     for correlation in range(3):
-        inbox.feed.put(noted.request(correlation))
+        inbox.buffer.put(noted.request(correlation))
     assert (await anext(inbox)).offset == 0
     assert noted.started == 1
     await inbox.close()
@@ -83,7 +83,7 @@ async def test_one_that_never_started_is_not_stopped() -> None:
     await noted.make().close()
     assert noted.stopped == 0
     inbox = noted.make()
-    inbox.feed.end()
+    inbox.buffer.end()
     with pytest.raises(StopAsyncIteration):
         await anext(inbox)
 
@@ -93,7 +93,7 @@ async def test_a_request_that_is_cancelled_before_it_is_taken_is_left_out() -> N
     inbox = noted.make()
     requests = [noted.request(correlation) for correlation in range(3)]
     for request in requests:
-        inbox.feed.put(request)
+        inbox.buffer.put(request)
     requests[0].cancel()
     assert await anext(inbox) is requests[1]
     assert not requests[1].cancelled

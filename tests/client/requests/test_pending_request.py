@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from gateway.client.decoding.inbound_frame import InboundFrame
-from gateway.client.messages.feed import Feed
 from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import ENDED_EARLY, PendingRequest, RequestFailed
 from gateway.client.sending.content import content_of
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -18,7 +18,7 @@ from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 
 
-def question(parts: Feed[Message] | None = None) -> tuple[PendingRequest, asyncio.Future[object]]:
+def question(parts: ReceiveBuffer[Message] | None = None) -> tuple[PendingRequest, asyncio.Future[object]]:
     done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     return PendingRequest("agent:bob", OutboundMessage(Opcode.REQUEST, content_of(1, None), 0, done=done), parts), done
 
@@ -42,7 +42,7 @@ async def test_the_last_reply_is_the_result() -> None:
 
 
 async def test_all_replies_are_parts_for_one_who_wants_them() -> None:
-    parts: Feed[Message] = Feed(1 << 20, ReadFlowControl(lambda reading: None))
+    parts: ReceiveBuffer[Message] = ReceiveBuffer(1 << 20, ReadFlowControl(lambda reading: None))
     asked, done = question(parts)
     for value, flags in ((1, FLAG_MORE), (2, FLAG_MORE), (3, 0)):
         deliver(asked, value, flags)

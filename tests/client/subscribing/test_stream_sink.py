@@ -51,9 +51,9 @@ async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
     assert route.present() == [first, second]
     came = arrival(3)
     route.deliver(came, came.frame.payload)
-    item = first.feed.backlog.take()
+    item = first.buffer.take()
     assert item is not None
-    assert second.feed.backlog.take() is item
+    assert second.buffer.take() is item
     route.advanced(1, 2)
     assert sizes == [("wf/a", 1, 2)] * 2
     route.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), arrival(4))

@@ -64,7 +64,7 @@ def batch(offset: int, count: int, kind: Kind = Kind.EVENT) -> RecordBatch:
 def left(subscription: Subscription) -> list[Message]:
     """The messages of everything that waits."""
     messages: list[Message] = []
-    while (item := subscription.feed.backlog.take()) is not None:
+    while (item := subscription.buffer.take()) is not None:
         messages += [item] if isinstance(item, Message) else item.messages()
     return messages
 

@@ -1,0 +1,218 @@
+"""Receive buffer: the messages that have arrived for one iterator, within a bound (``spec/client.md`` section 5).
+
+Knows the contract of each kind when the application falls behind. Everything runs on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Final, Generic, Protocol, TypeVar
+
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.errors import InvalidArgument, UsageError
+from gateway.protocol.messages import Kind
+
+ITEM_OVERHEAD_BYTES: Final = 512
+"""Cost of an item beside its payload."""
+STUFFED: Final = 2
+"""At so many times its bound a buffer is stuffed: see :meth:`ReceiveBuffer.put`."""
+
+
+class Item(Protocol):
+    """A message, a record batch, or a run of messages."""
+
+    @property
+    def stream(self) -> str:
+        """Name of the stream."""
+
+    @property
+    def kind(self) -> Kind | None:
+        """Delivery contract of the stream."""
+
+    @property
+    def count(self) -> int:
+        """Number of messages in the item."""
+
+    @property
+    def nbytes(self) -> int:
+        """Received bytes that the item keeps alive, its payload at least."""
+
+
+T = TypeVar("T", bound=Item)
+
+
+class ReceiveBuffer(Generic[T]):
+    """A queue bounded in bytes, which one task at a time reads, woken straight from the socket.
+
+    Args:
+        bound: size in bytes at which the buffer is full.
+        intake: it is told when the buffer is full, and when it has room again.
+
+    Attributes:
+        over: nothing more will come.
+        bytes: size of everything in the buffer, overhead included.
+        conflated: messages that were replaced by a newer one of their ``state`` stream.
+
+    Raises:
+        InvalidArgument: a bound below 1.
+    """
+
+    __slots__ = (
+        "_bound",
+        "_error",
+        "_intake",
+        "_items",
+        "_newest",
+        "_pressing",
+        "_waiter",
+        "bytes",
+        "conflated",
+        "over",
+    )
+
+    def __init__(self, bound: int, intake: ReadFlowControl) -> None:
+        if bound < 1:
+            raise InvalidArgument(f"buffer_bytes={bound}: at least 1 is needed")
+        self._bound = bound
+        self._intake = intake
+        self._items: deque[T] = deque()
+        self._newest: dict[str, T] = {}
+        self._pressing = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._error: Exception | None = None
+        self.over = False
+        self.bytes = 0
+        self.conflated = 0
+
+    # Filling.
+
+    def has_room(self, item: T) -> bool:
+        """Return whether the bound decides about no part of this item: the buffer stays below the bound with it."""
+        return self.bytes + item.nbytes + ITEM_OVERHEAD_BYTES < self._bound
+
+    def put(self, item: T) -> bool:
+        """Take one item, and wake the task that waits for it.
+
+        At the bound, of a ``state`` stream only the newest item is kept from then on; any other kind stops the reading
+        of the socket. Reading goes on while somebody awaits an answer, so items can still come: up to twice the bound
+        they are taken; past it those of ``event`` streams are not, and for the other kinds reading stops whatever is
+        awaited.
+
+        Returns:
+            False if it was not taken: the buffer is over, or the item is a gap.
+        """
+        if self.over:
+            return False
+        size = item.nbytes + ITEM_OVERHEAD_BYTES
+        if self.bytes >= self._bound or self._newest:
+            kind = item.kind
+            if kind is Kind.STATE and (self.bytes >= self._bound or item.stream in self._newest):
+                self._conflate(item, size)
+                return True
+            # Once reading has stopped, what still comes was received before, and is taken.
+            if kind is Kind.EVENT and self.bytes >= STUFFED * self._bound and self._intake.reading:
+                return False
+        self._items.append(item)
+        self.bytes += size
+        if self.bytes >= self._bound and item.kind is not Kind.STATE:
+            self._pressing = True
+            self._intake.fill(self, stuffed=self.bytes >= STUFFED * self._bound and item.kind is not Kind.EVENT)
+        if self._waiter is not None:
+            self._wake()
+        return True
+
+    def end(self, error: Exception | None = None) -> None:
+        """End the buffer. Items in it can still be taken; then reading ends, or raises ``error``."""
+        if not self.over:
+            self.over = True
+            self._error = error
+            self._release()
+            self._wake()
+
+    # Reading.
+
+    def take(self) -> T | None:
+        """Return the next item, or None if there is none now. Items of a stream come in their order."""
+        if self._items:
+            item = self._items.popleft()
+        elif self._newest:
+            item = self._newest.pop(next(iter(self._newest)))
+        else:
+            return None
+        self.bytes -= item.nbytes + ITEM_OVERHEAD_BYTES
+        if self._pressing and self.bytes <= self._bound // 2:
+            self._release()
+        return item
+
+    async def next(self) -> T:
+        """Wait for the next item and return it.
+
+        Raises:
+            StopAsyncIteration: there are no more.
+            FrysError: the error that :meth:`end` was given.
+            UsageError: another task waits already.
+        """
+        while (item := self.take()) is None:
+            await self._wait()
+        return item
+
+    async def several(self, limit: int) -> list[T]:
+        """Wait for an item; return it and those behind it, up to ``limit`` messages. Empty if there are no more.
+
+        Raises:
+            FrysError: the error that :meth:`end` was given.
+        """
+        try:
+            first = await self.next()
+        except StopAsyncIteration:
+            return []
+        return [first, *self._take_up_to(limit - first.count)]
+
+    def rest(self, limit: int) -> list[T]:
+        """Return the next items after the loop has ended, up to ``limit`` messages. Empty if there are no more.
+
+        Raises:
+            FrysError: the error that :meth:`end` was given.
+        """
+        items = self._take_up_to(limit)
+        if not items and self._error is not None:
+            raise self._error
+        return items
+
+    def _take_up_to(self, limit: int) -> list[T]:
+        items: list[T] = []
+        while limit > 0 and (item := self.take()) is not None:
+            items.append(item)
+            limit -= item.count
+        return items
+
+    def _conflate(self, item: T, size: int) -> None:
+        older = self._newest.pop(item.stream, None)
+        if older is not None:
+            self.conflated += older.count
+            self.bytes -= older.nbytes + ITEM_OVERHEAD_BYTES
+        self._newest[item.stream] = item
+        self.bytes += size
+
+    def _release(self) -> None:
+        """Let the socket be read again, as far as this buffer is concerned."""
+        self._pressing = False
+        self._intake.drain(self)
+
+    async def _wait(self) -> None:
+        if self.over:
+            if self._error is not None:
+                raise self._error
+            raise StopAsyncIteration
+        if self._waiter is not None:
+            raise UsageError("another task iterates already; subscribe once for each")
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
