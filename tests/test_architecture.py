@@ -23,6 +23,7 @@ WITHOUT_TESTS = {
     "gateway/protocol/codecs/abc.py": "interfaces only",
     "gateway/connections/fanout/fanout.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
+    "gateway/client/session/frame_sender.py": "interfaces only",
     "gateway/connections/consumers/steward.py": "interfaces only",
     "gateway/connections/consumers/context.py": "what consumers are given, nothing runs",
 }

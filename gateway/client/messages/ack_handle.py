@@ -1,13 +1,15 @@
-"""What a program owes an answer for: units that it has in hand, and what it has said about them (spec section 7.4)."""
+"""Acknowledgement handles: the answers that a program owes for units that it has in hand (spec section 7.4)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.client.messages.credit_grants import CreditGrants
-from gateway.client.session.session import Session
+from gateway.client.session.frame_sender import FrameSender
+from gateway.errors import InvalidArgument
 from gateway.protocol.extensions import Identity
+from gateway.protocol.messages import Credits
+from gateway.protocol.signals import Credit
 
 
 class AckUnitRange(NamedTuple):
@@ -19,46 +21,79 @@ class AckUnitRange(NamedTuple):
     nbytes: int
     """Size of its decoded payload."""
     identity: Identity | None
-    session: Session | None
-    """On which it came and took credit; ``None``: it took none."""
+    session: FrameSender | None
+    """Session on which it came and took credit; ``None``: it took none."""
 
     @property
     def last(self) -> int:
-        """Its last offset."""
+        """Last offset of the unit."""
         return self.first + self.count - 1
 
 
 class AckScope:
-    """What a subscription has in hand, over all its streams.
+    """Units that one subscription has not answered yet, over all its streams, and the credit that answers free.
+
+    A subscription with a credit window of its own grants credit again whenever half of the window is free (spec section
+    7.5).
+
+    Args:
+        window: units and bytes that may be under way; ``None`` leaves it to the gateway, which needs no grants then.
 
     Attributes:
-        grants: what it lets the gateway send.
-        receipts: what it has not answered yet.
+        window: see above.
+        handles: the units that wait for an answer, in the order of their arrival.
+
+    Raises:
+        InvalidArgument: a window in which nothing fits.
     """
 
-    __slots__ = ("grants", "receipts")
+    __slots__ = ("_free_bytes", "_free_messages", "_number", "_session", "handles", "window")
 
-    def __init__(self, grants: CreditGrants) -> None:
-        self.grants = grants
-        self.receipts: dict[AckHandle, None] = {}
+    def __init__(self, window: Credits | None) -> None:
+        if window is not None and (window.messages < 1 or window.bytes < 1):
+            raise InvalidArgument(f"{window}: at least 1 message and 1 byte are needed")
+        self.window = window
+        self.handles: dict[AckHandle, None] = {}
+        self._session: FrameSender | None = None
+        self._number = 0
+        self._free_messages = 0
+        self._free_bytes = 0
+
+    def begin(self, session: FrameSender, number: int) -> None:
+        """Start on a new session, on which the subscription has this number, with the complete window."""
+        self._session = session
+        self._number = number
+        self._free_messages = self._free_bytes = 0
+
+    def release(self, session: FrameSender | None, nbytes: int) -> None:
+        """Free the credit of a unit that came on ``session`` and does not wait for the program any more."""
+        window = self.window
+        if window is None or session is None or session is not self._session:
+            return
+        self._free_messages += 1
+        self._free_bytes += nbytes
+        if self._free_messages * 2 >= window.messages or self._free_bytes * 2 >= window.bytes:
+            session.send((Credit(self._number, self._free_messages, self._free_bytes).write(),))
+            self._free_messages = self._free_bytes = 0
 
     def withdraw(self) -> None:
-        """The subscription is over: nobody waits for its answers any more."""
-        for receipt in list(self.receipts):
-            receipt.withdraw()
+        """End the subscription: nobody waits for its answers any more."""
+        for handle in list(self.handles):
+            handle.withdraw()
 
 
 class PendingAck:
     """A unit in the hands of the program, which may have several subscriptions that it is for.
 
     Args:
-        settle: called when all of them have answered.
+        unit: the unit as it arrived.
+        settle: called when all subscriptions have answered.
 
     Attributes:
         unit: as it came last.
-        processed: one of them has processed it.
-        refusers: those that have not, and want it again.
-        code: why.
+        processed: one of the subscriptions has processed it.
+        refusers: subscriptions that have not, and want it again.
+        code: reason of the last refusal.
     """
 
     __slots__ = ("_open", "_settle", "code", "processed", "refusers", "unit")
@@ -72,63 +107,68 @@ class PendingAck:
         self._open = 0
 
     def wait(self) -> None:
-        """One more subscription has to answer."""
+        """Count one more subscription that has to answer."""
         self._open += 1
 
     def answered(self) -> None:
-        """One of them has."""
+        """Count one subscription that has answered."""
         self._open -= 1
         if not self._open:
             self._settle(self)
 
 
 class AckHandle:
-    """What one subscription has to say about a unit; the first word counts."""
+    """Answer of one subscription for a unit. The first answer counts.
 
-    __slots__ = ("_holding", "_records_open", "_settled", "owner")
+    Args:
+        pending: the unit.
+        scope: of the subscription.
+    """
 
-    def __init__(self, holding: PendingAck, owner: AckScope) -> None:
-        self.owner = owner
-        self._holding = holding
-        self._records_open = holding.unit.count
+    __slots__ = ("_pending", "_records_open", "_settled", "scope")
+
+    def __init__(self, pending: PendingAck, scope: AckScope) -> None:
+        self.scope = scope
+        self._pending = pending
+        self._records_open = pending.unit.count
         self._settled = False
-        holding.wait()
-        owner.receipts[self] = None
+        pending.wait()
+        scope.handles[self] = None
 
     def done(self) -> None:
-        """The program has processed it."""
+        """Answer that the program has processed the unit."""
         if not self._settled:
-            self._holding.processed = True
+            self._pending.processed = True
             self._settle()
 
     def record_done(self) -> None:
-        """The program has processed one more record of the batch: with the last one, the batch."""
+        """Count one more record of the batch as processed: with the last one, the batch is."""
         self._records_open -= 1
         if not self._records_open:
             self.done()
 
     def refuse(self, code: int) -> None:
-        """The program has not processed it, and wants it again."""
+        """Answer that the program has not processed the unit, and wants it again."""
         if not self._settled:
-            self._holding.refusers.append(self.owner)
-            self._holding.code = code
+            self._pending.refusers.append(self.scope)
+            self._pending.code = code
             self._settle()
 
     def withdraw(self) -> None:
-        """There will be no answer."""
+        """Give up the unit without an answer."""
         if not self._settled:
             self._settle()
 
     def _settle(self) -> None:
         self._settled = True
-        self.owner.receipts.pop(self, None)
-        unit = self._holding.unit
-        self.owner.grants.settle(unit.session, unit.nbytes)
-        self._holding.answered()
+        self.scope.handles.pop(self, None)
+        unit = self._pending.unit
+        self.scope.release(unit.session, unit.nbytes)
+        self._pending.answered()
 
 
 class RecordAckHandle:
-    """The part of a batch's receipt that belongs to one record."""
+    """Answer for one record of a batch, which is acknowledged as one."""
 
     __slots__ = ("_batch", "_settled")
 
@@ -137,12 +177,12 @@ class RecordAckHandle:
         self._settled = False
 
     def done(self) -> None:
-        """The program has processed the record."""
+        """Answer that the program has processed the record."""
         if not self._settled:
             self._settled = True
             self._batch.record_done()
 
     def refuse(self, code: int) -> None:
-        """The program has not: the whole batch comes again."""
+        """Answer that the program has not: the batch comes again."""
         self._settled = True
         self._batch.refuse(code)

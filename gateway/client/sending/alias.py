@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.session.session import Session
-from gateway.errors import RequestRefused
 from gateway.protocol.messages import Open, StreamInfo
 from gateway.protocol.session_body import write_session
 
@@ -128,8 +127,3 @@ class Aliases:
             alias.refuse(error)
         self._by_number.clear()
         return waiting
-
-
-def refused_open(name: str, code: int, message: str) -> RequestRefused:
-    """The error for everything that was to go to a stream or address that the gateway did not open."""
-    return RequestRefused(code, f"{name}: {message}")

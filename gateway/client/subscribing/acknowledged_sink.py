@@ -34,16 +34,16 @@ class AcknowledgedSink(StreamSink):
         if not present:  # of an earlier session, or nobody's any more: it is not in hand, and comes again if it has to
             return
         unit = self._unit(arrival)
-        holding, owners, spare = self._ledger.receive(unit)
+        pending, scopes, spare = self._ledger.receive(unit)
         for subscription in present:
             subscription.standing.pass_by(self.stream, self.kind, unit.epoch, unit.first, unit.count)
-            if holding is None or (owners is not None and subscription.owner not in owners):
+            if pending is None or (scopes is not None and subscription.ack_scope not in scopes):
                 subscription.standing.repeat(self.stream, unit.count)
                 if spare:
-                    subscription.owner.grants.settle(unit.session, unit.nbytes)
+                    subscription.ack_scope.release(unit.session, unit.nbytes)
             else:
                 item = arrival.item(self.stream, self.kind, self.epoch, payload)
-                subscription.take(item, AckHandle(holding, subscription.owner))
+                subscription.take(item, AckHandle(pending, subscription.ack_scope))
 
     def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
         """A message that cannot be decoded is not processed; it may come better next time."""
@@ -53,7 +53,7 @@ class AcknowledgedSink(StreamSink):
             code = error.code if isinstance(error, RequestRefused) else Code.CORRUPT_PAYLOAD
             self._ledger.refuse(unit.epoch, unit.first, unit.last, code)
             for subscription in self.present():
-                subscription.owner.grants.settle(unit.session, unit.nbytes)
+                subscription.ack_scope.release(unit.session, unit.nbytes)
 
     def skip(self, gap: Gap) -> None:
         """See :class:`StreamSink`."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.client.sending.send_context import SendContext
+from gateway.client.session.frame_sender import FrameSender
 from gateway.client.subscribing.ranges import Ranges
 from gateway.protocol.signals import Done
 
@@ -22,12 +22,14 @@ class Acknowledger:
     """Collects what is done during a turn of the loop.
 
     Args:
-        outlet: where DONE goes.
+        session: returns the session that DONE goes to; ``None``: there is none.
         number_of: the id that a stream has on the present session; ``None``: it is not known there.
     """
 
-    def __init__(self, outlet: SendContext, number_of: Callable[[AckPosition], int | None]) -> None:
-        self._outlet = outlet
+    def __init__(
+        self, session: Callable[[], FrameSender | None], number_of: Callable[[AckPosition], int | None]
+    ) -> None:
+        self._session = session
         self._number_of = number_of
         self._done: dict[tuple[AckPosition, int], Ranges] = {}
 
@@ -44,7 +46,7 @@ class Acknowledger:
     def flush(self) -> None:
         """Say it now. What cannot be said, since there is no connection, is asked about after the next one came up."""
         done, self._done = self._done, {}
-        session = self._outlet.session
+        session = self._session()
         if session is None or not session.open:
             return
         frames: list[bytes] = []

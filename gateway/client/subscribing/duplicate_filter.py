@@ -20,9 +20,9 @@ MAX_PRODUCERS: Final = 256
 class Receiving(NamedTuple):
     """What is to be done with a unit that has arrived."""
 
-    holding: PendingAck | None
+    pending: PendingAck | None
     """For the program; ``None``: it came before."""
-    owners: list[AckScope] | None
+    scopes: list[AckScope] | None
     """The subscriptions that it is for; ``None``: all."""
     spare: bool
     """What it took of the credit of the others is free again."""
@@ -56,23 +56,23 @@ class DuplicateFilter:
         What came before and is processed is acknowledged at once; what is still in hand will be when it is processed.
         """
         self._enter(unit.epoch)
-        holding = self._held.get(unit.first)
-        if holding is None and unit.identity is not None:
-            holding = self._identified.get(unit.identity)
-        if holding is not None:
+        pending = self._held.get(unit.first)
+        if pending is None and unit.identity is not None:
+            pending = self._identified.get(unit.identity)
+        if pending is not None:
             # The credit that it took on an earlier session is of no use any more; what it took now stands for it.
-            spare = holding.unit.session is unit.session
-            self._move(holding, unit)
+            spare = pending.unit.session is unit.session
+            self._move(pending, unit)
             return Receiving(None, None, spare)
-        owners = self._refusers.pop(unit.first, None)
-        if owners is None and self._is_through(unit):
+        scopes = self._refusers.pop(unit.first, None)
+        if scopes is None and self._is_through(unit):
             self._through.add(unit.first, unit.last)
             self._acknowledger.add(AckPosition(self._stream, unit.epoch), 0, unit.first, unit.last)
             return Receiving(None, None, True)
-        holding = self._held[unit.first] = PendingAck(unit, self._settle)
+        pending = self._held[unit.first] = PendingAck(unit, self._settle)
         if unit.identity is not None:
-            self._identified[unit.identity] = holding
-        return Receiving(holding, owners, True)
+            self._identified[unit.identity] = pending
+        return Receiving(pending, scopes, True)
 
     def skip(self, epoch: int, first: int, last: int) -> None:
         """These offsets will not come."""
@@ -83,19 +83,19 @@ class DuplicateFilter:
         """What has arrived there cannot be read: it is not processed."""
         self._acknowledger.add(AckPosition(self._stream, epoch), code, first, last)
 
-    def _settle(self, holding: PendingAck) -> None:
+    def _settle(self, pending: PendingAck) -> None:
         """All subscriptions have answered."""
-        unit = holding.unit
-        if self._held.get(unit.first) is holding:
+        unit = pending.unit
+        if self._held.get(unit.first) is pending:
             del self._held[unit.first]
         if unit.identity is not None:
             self._identified.pop(unit.identity, None)
         place = AckPosition(self._stream, unit.epoch)
-        if holding.refusers:
-            if holding.processed and unit.epoch == self._epoch:
-                self._refusers[unit.first] = holding.refusers
-            self._acknowledger.add(place, holding.code, unit.first, unit.last)
-        elif holding.processed:
+        if pending.refusers:
+            if pending.processed and unit.epoch == self._epoch:
+                self._refusers[unit.first] = pending.refusers
+            self._acknowledger.add(place, pending.code, unit.first, unit.last)
+        elif pending.processed:
             self._note(unit)
             self._acknowledger.add(place, 0, unit.first, unit.last)
 
@@ -106,11 +106,11 @@ class DuplicateFilter:
             self._held = {}
             self._refusers = {}
 
-    def _move(self, holding: PendingAck, unit: AckUnitRange) -> None:
+    def _move(self, pending: PendingAck, unit: AckUnitRange) -> None:
         """What is in hand has come again: it is to be acknowledged where it stands now."""
-        self._held.pop(holding.unit.first, None)
-        self._held[unit.first] = holding
-        holding.unit = unit
+        self._held.pop(pending.unit.first, None)
+        self._held[unit.first] = pending
+        pending.unit = unit
 
     def _is_through(self, unit: AckUnitRange) -> bool:
         if self._through.covers(unit.first, unit.last):

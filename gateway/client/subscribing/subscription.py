@@ -9,7 +9,6 @@ from typing import Self
 
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
 from gateway.client.messages.ack_handle import AckHandle, AckScope, RecordAckHandle
-from gateway.client.messages.credit_grants import CreditGrants
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -103,7 +102,7 @@ class Subscription:
         self._stop = stop
         self._on_error = report if options.on_error is None else options.on_error
         self._records: Iterator[Message] | None = None
-        self.owner = AckScope(CreditGrants(options.credits))
+        self.ack_scope = AckScope(options.credits)
         self.auto_ack = options.auto_ack
         self._in_hand: AckHandle | RecordAckHandle | None = None
         """Of what the iterator has given out last, if asking for the next says that it is processed."""

@@ -48,7 +48,7 @@ class Subscriptions:
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
         self._ledgers: dict[str, DuplicateFilter] = {}
         """Of the streams that are acknowledged, by name: what is processed is known over sessions."""
-        self._acknowledger = Acknowledger(outlet, self._number_of)
+        self._acknowledger = Acknowledger(lambda: outlet.session, self._number_of)
 
     async def start(self, subscription: Subscription) -> None:
         """Ask the gateway for a new subscription, and on every later session again.
@@ -65,7 +65,7 @@ class Subscriptions:
             subscription,
             _call_soon,
             asyncio.get_running_loop(),
-            partial(self._dropped, number, subscription.buffer, subscription.owner),
+            partial(self._dropped, number, subscription.buffer, subscription.ack_scope),
         )
         self._match()
         try:
@@ -98,7 +98,7 @@ class Subscriptions:
             keep: what is not acknowledged is to be kept for this client.
         """
         number = self._forget(subscription)
-        subscription.owner.withdraw()
+        subscription.ack_scope.withdraw()
         self._acknowledger.flush()
         if number is not None:
             await self._take_back(number, keep)
@@ -209,14 +209,14 @@ class Subscriptions:
             route.order.add_ready(lambda: route.replay(replay.first, replay.last))
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
-        pattern, standing, grants = subscription.pattern.text, subscription.standing, subscription.owner.grants
+        pattern, standing, scope = subscription.pattern.text, subscription.standing, subscription.ack_scope
         view = None if subscription.view is None else subscription.view.to_json()
-        grants.begin(session, number)
+        scope.begin(session, number)
         since, account = standing.ask()
         resume = self.unfinished.offer(subscription.pattern.matches) if view is None else None
         await self._outlet.ask(
             session,
-            lambda request: Subscribe(request, number, pattern, since, view, grants.window, resume, account),
+            lambda request: Subscribe(request, number, pattern, since, view, scope.window, resume, account),
             # At once: streams may be announced in the same WebSocket message.
             lambda _: self._join(standing),
         )
@@ -231,11 +231,11 @@ class Subscriptions:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._outlet.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
-    def _dropped(self, number: int, buffer: ReceiveBuffer[Received], owner: AckScope) -> None:
+    def _dropped(self, number: int, buffer: ReceiveBuffer[Received], scope: AckScope) -> None:
         """A subscription was garbage collected: as if it had been closed."""
         if not buffer.over:
             buffer.end()
-            owner.withdraw()
+            scope.withdraw()
             self._match()
             self._outlet.start(self._take_back(number))
 

@@ -1,9 +1,15 @@
-"""Tests when a unit is answered for."""
+"""Tests when a unit is answered for, and how much credit is granted again, and when."""
+
+from collections.abc import Sequence
 
 import pytest
 
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange, PendingAck, RecordAckHandle
-from gateway.client.messages.credit_grants import CreditGrants
+from gateway.errors import InvalidArgument
+from gateway.protocol.frames import frame_at
+from gateway.protocol.messages import Credits
+from gateway.protocol.signals import Credit
+from gateway.protocol.wire import Buffer
 
 
 def unit(first: int = 0, count: int = 1) -> AckUnitRange:
@@ -11,49 +17,49 @@ def unit(first: int = 0, count: int = 1) -> AckUnitRange:
 
 
 class Settled:
-    """A holding, and whether it was settled."""
+    """A unit in hand, and whether it was settled."""
 
     def __init__(self, count: int = 1) -> None:
         self.settled: list[PendingAck] = []
-        self.holding = PendingAck(unit(count=count), self.settled.append)
+        self.pending = PendingAck(unit(count=count), self.settled.append)
 
-    def receipt(self) -> AckHandle:
-        return AckHandle(self.holding, AckScope(CreditGrants(None)))
+    def handle(self) -> AckHandle:
+        return AckHandle(self.pending, AckScope(None))
 
 
 def test_a_unit_is_settled_when_all_have_answered() -> None:
     case = Settled()
-    first, second = case.receipt(), case.receipt()
+    first, second = case.handle(), case.handle()
     first.done()
     first.done()
     assert case.settled == []
     second.done()
-    assert case.settled == [case.holding]
-    assert case.holding.processed
+    assert case.settled == [case.pending]
+    assert case.pending.processed
 
 
 def test_the_first_word_counts() -> None:
     case = Settled()
-    receipt = case.receipt()
-    receipt.refuse(5)
-    receipt.done()
-    assert (case.holding.processed, case.holding.code, case.holding.refusers) == (False, 5, [receipt.owner])
-    assert case.settled == [case.holding]
+    handle = case.handle()
+    handle.refuse(5)
+    handle.done()
+    assert (case.pending.processed, case.pending.code, case.pending.refusers) == (False, 5, [handle.scope])
+    assert case.settled == [case.pending]
 
 
 def test_a_subscription_that_is_over_answers_nothing() -> None:
     case = Settled()
-    one, two = case.receipt(), case.receipt()
-    one.owner.withdraw()
-    assert not one.owner.receipts
+    one, two = case.handle(), case.handle()
+    one.scope.withdraw()
+    assert not one.scope.handles
     two.done()
-    assert case.settled == [case.holding]
+    assert case.settled == [case.pending]
 
 
 @pytest.mark.parametrize("answers", ["each", "whole"])
 def test_a_batch_is_answered_for_by_all_its_records_or_as_a_whole(answers: str) -> None:
     case = Settled(count=3)
-    batch = case.receipt()
+    batch = case.handle()
     records = [RecordAckHandle(batch) for _ in range(3)]
     records[0].done()
     records[0].done()
@@ -63,13 +69,63 @@ def test_a_batch_is_answered_for_by_all_its_records_or_as_a_whole(answers: str) 
         records[2].done()
     else:
         batch.done()
-    assert case.settled == [case.holding]
+    assert case.settled == [case.pending]
 
 
 def test_a_record_that_is_refused_refuses_its_batch() -> None:
     case = Settled(count=2)
-    batch = case.receipt()
+    batch = case.handle()
     first, second = RecordAckHandle(batch), RecordAckHandle(batch)
     first.done()
     second.refuse(7)
-    assert (case.holding.processed, case.holding.code) == (False, 7)
+    assert (case.pending.processed, case.pending.code) == (False, 7)
+
+
+class Line:
+    """Stands for a session: notes what is sent."""
+
+    open = True
+
+    def __init__(self) -> None:
+        self.sent: list[Credit] = []
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        self.sent += [Credit.parse(frame, frame_at(frame, 0)) for frame in buffers]
+        return 0
+
+
+def begun(window: Credits | None) -> tuple[AckScope, Line]:
+    scope, line = AckScope(window), Line()
+    scope.begin(line, 3)
+    return scope, line
+
+
+def test_half_of_the_messages_or_of_the_bytes_are_granted_together() -> None:
+    scope, line = begun(Credits(4, 100))
+    scope.release(line, 10)
+    assert line.sent == []
+    scope.release(line, 10)
+    assert line.sent == [Credit(3, 2, 20)]
+    scope.release(line, 50)
+    assert line.sent[1:] == [Credit(3, 1, 50)]
+
+
+def test_what_came_on_an_earlier_session_or_without_credit_grants_nothing() -> None:
+    scope, line = begun(Credits(1, 100))
+    later = Line()
+    scope.begin(later, 4)
+    scope.release(line, 10)
+    scope.release(None, 10)
+    assert line.sent == later.sent == []
+
+
+def test_without_a_window_the_gateway_knows() -> None:
+    scope, line = begun(None)
+    scope.release(line, 10)
+    assert line.sent == []
+
+
+@pytest.mark.parametrize("window", [Credits(0, 1), Credits(1, 0)])
+def test_a_window_in_which_nothing_fits_is_refused(window: Credits) -> None:
+    with pytest.raises(InvalidArgument, match="at least 1"):
+        AckScope(window)

@@ -1,12 +1,12 @@
 """Tests how what is done is told to the gateway."""
 
 import asyncio
+from collections.abc import Sequence
 
-from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.sending.send_context import SendContext
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.protocol.frames import frame_at
 from gateway.protocol.signals import Done
+from gateway.protocol.wire import Buffer
 
 TASKS, OTHER = AckPosition("wf/tasks", 5), AckPosition("wf/other", 5)
 
@@ -18,16 +18,14 @@ class Line:
         self.open = True
         self.sent: list[list[Done]] = []
 
-    def send(self, frames: list[bytes]) -> int:
-        self.sent.append([Done.parse(frame, frame_at(frame, 0)) for frame in frames])
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        self.sent.append([Done.parse(frame, frame_at(frame, 0)) for frame in buffers])
         return 0
 
 
 def acknowledger(line: Line | None) -> Acknowledger:
     """One that knows the stream ``wf/tasks`` as number 7."""
-    outlet = SendContext(ReadFlowControl(lambda reading: None), print)
-    outlet.session = line  # type: ignore[assignment]
-    return Acknowledger(outlet, {TASKS: 7}.get)
+    return Acknowledger(lambda: line, {TASKS: 7}.get)
 
 
 async def turn() -> None:

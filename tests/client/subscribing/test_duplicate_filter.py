@@ -1,14 +1,27 @@
 """Tests that the program gets each message once, whatever the gateway delivers again."""
 
 import asyncio
+from collections.abc import Sequence
 
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange
-from gateway.client.messages.credit_grants import CreditGrants
+from gateway.client.session.frame_sender import FrameSender
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.client.subscribing.duplicate_filter import DuplicateFilter, Receiving
 from gateway.protocol.extensions import Identity
+from gateway.protocol.wire import Buffer
 
-ALL = AckScope(CreditGrants(None))
+
+class Session:
+    """Stands for a session, on which nothing is sent."""
+
+    open = True
+
+    def send(self, buffers: Sequence[Buffer]) -> int:
+        raise AssertionError("no credit is granted")
+
+
+FIRST, SECOND = Session(), Session()
+ALL = AckScope(None)
 
 
 class Noted(Acknowledger):
@@ -23,21 +36,27 @@ class Noted(Acknowledger):
 
 
 class Book:
-    """A ledger and what it says; sessions are told apart by number."""
+    """A ledger and what it says."""
 
     def __init__(self) -> None:
         self.noted = Noted()
         self.ledger = DuplicateFilter("wf/tasks", self.noted)
 
     def receive(
-        self, first: int, *, epoch: int = 1, count: int = 1, session: object = 1, identity: Identity | None = None
+        self,
+        first: int,
+        *,
+        epoch: int = 1,
+        count: int = 1,
+        session: FrameSender = FIRST,
+        identity: Identity | None = None,
     ) -> Receiving:
-        return self.ledger.receive(AckUnitRange(epoch, first, count, 8, identity, session))  # type: ignore[arg-type]
+        return self.ledger.receive(AckUnitRange(epoch, first, count, 8, identity, session))
 
     def take(self, first: int, *, epoch: int = 1, count: int = 1, identity: Identity | None = None) -> AckHandle:
-        holding = self.receive(first, epoch=epoch, count=count, identity=identity).holding
-        assert holding is not None
-        return AckHandle(holding, ALL)
+        pending = self.receive(first, epoch=epoch, count=count, identity=identity).pending
+        assert pending is not None
+        return AckHandle(pending, ALL)
 
 
 def test_what_is_processed_is_said_and_said_again_if_it_comes_again() -> None:
@@ -52,7 +71,7 @@ def test_what_is_in_hand_is_not_given_twice() -> None:
     receipt = book.take(0)
     # On the same session its credit is free at once; on a later one it stands for what is in hand.
     assert book.receive(0).spare
-    assert not book.receive(0, session=2).spare
+    assert not book.receive(0, session=SECOND).spare
     assert book.noted.said == []
     receipt.done()
     assert book.noted.said == [(1, 0, 0, 0)]
@@ -68,48 +87,48 @@ def test_what_is_refused_is_given_again() -> None:
 
 def test_what_one_subscription_has_processed_is_given_again_to_the_other_only() -> None:
     book = Book()
-    one, two = AckScope(CreditGrants(None)), AckScope(CreditGrants(None))
-    holding = book.receive(0).holding
-    assert holding is not None
-    AckHandle(holding, one).done()
+    one, two = AckScope(None), AckScope(None)
+    pending = book.receive(0).pending
+    assert pending is not None
+    AckHandle(pending, one).done()
     # Several receipts are made before any is answered.
-    holding = book.receive(1).holding
-    assert holding is not None
-    first, second = AckHandle(holding, one), AckHandle(holding, two)
+    pending = book.receive(1).pending
+    assert pending is not None
+    first, second = AckHandle(pending, one), AckHandle(pending, two)
     first.done()
     second.refuse(7)
     assert book.noted.said == [(1, 0, 0, 0), (1, 7, 1, 1)]
     again = book.receive(1)
-    assert again.owners == [two]
-    assert again.holding is not None
-    AckHandle(again.holding, two).done()
+    assert again.scopes == [two]
+    assert again.pending is not None
+    AckHandle(again.pending, two).done()
     assert book.noted.said[2:] == [(1, 0, 1, 1)]
-    assert book.receive(1).holding is None
+    assert book.receive(1).pending is None
 
 
 def test_after_a_restart_of_the_gateway_messages_are_known_by_who_published_them() -> None:
     book = Book()
     book.take(5, identity=Identity(9, 30)).done()
     in_hand = book.take(6, identity=Identity(9, 31))
-    assert book.receive(0, epoch=2, identity=Identity(9, 30)).holding is None
-    assert book.receive(1, epoch=2, session=2, identity=Identity(9, 31)).holding is None
+    assert book.receive(0, epoch=2, identity=Identity(9, 30)).pending is None
+    assert book.receive(1, epoch=2, session=SECOND, identity=Identity(9, 31)).pending is None
     assert book.noted.said == [(1, 0, 5, 5), (2, 0, 0, 0)]
     in_hand.done()
     assert book.noted.said[2:] == [(2, 0, 1, 1)]
-    assert book.receive(2, epoch=2, identity=Identity(9, 32)).holding is not None
+    assert book.receive(2, epoch=2, identity=Identity(9, 32)).pending is not None
 
 
 def test_without_that_another_epoch_begins_anew() -> None:
     book = Book()
     book.take(0).done()
-    assert book.receive(0, epoch=2).holding is not None
+    assert book.receive(0, epoch=2).pending is not None
 
 
 def test_what_will_not_come_is_through() -> None:
     book = Book()
     book.ledger.skip(1, 0, 3)
-    assert book.receive(2).holding is None
-    assert book.receive(4).holding is not None
+    assert book.receive(2).pending is None
+    assert book.receive(4).pending is not None
 
 
 def test_what_cannot_be_read_is_not_processed() -> None:
@@ -122,20 +141,20 @@ def test_what_nobody_answers_for_is_not_processed() -> None:
     book = Book()
     book.take(0).withdraw()
     assert book.noted.said == []
-    assert book.receive(0).holding is not None
+    assert book.receive(0).pending is not None
 
 
 def test_so_many_publishers_are_remembered() -> None:
     book = Book()
     for producer in range(300):
         book.take(producer, identity=Identity(producer, 1)).done()
-    assert book.receive(0, epoch=2, identity=Identity(299, 1)).holding is None
-    assert book.receive(1, epoch=2, identity=Identity(0, 1)).holding is not None
+    assert book.receive(0, epoch=2, identity=Identity(299, 1)).pending is None
+    assert book.receive(1, epoch=2, identity=Identity(0, 1)).pending is not None
 
 
 async def test_a_batch_is_one_unit() -> None:
     book = Book()
     book.take(0, count=3, identity=Identity(9, 1)).done()
     assert book.noted.said == [(1, 0, 0, 2)]
-    assert book.receive(0, epoch=2, count=3, identity=Identity(9, 1)).holding is None
+    assert book.receive(0, epoch=2, count=3, identity=Identity(9, 1)).pending is None
     await asyncio.sleep(0)
