@@ -2,8 +2,8 @@
 
 from gateway.client import sync
 from gateway.client.client import Client
+from gateway.client.client_core import ClientState
 from gateway.client.connecting import Connecting, connect
-from gateway.client.core import ClientState
 from gateway.client.messages.message import Message
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.notice import Notice
@@ -11,7 +11,7 @@ from gateway.client.options import Backoff, Options
 from gateway.client.requests.inbox import Inbox, Request
 from gateway.client.requests.pending_request import RequestFailed
 from gateway.client.requests.reply_stream import ReplyStream
-from gateway.client.sending.result import TransmissionResult
+from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.subscribing.subscription import BatchIterator, Subscription, SubscriptionStats
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Counts, Credits

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.client.core import ClientState, Core
+from gateway.client.client_core import ClientCore, ClientState
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress, Report
 from gateway.client.requests.inbox import Inbox
@@ -18,7 +18,7 @@ from gateway.client.sending.codec_choice import AUTO
 from gateway.client.sending.content import Headers
 from gateway.client.sending.declaration import SchemaLike
 from gateway.client.sending.publisher import PublishOptions
-from gateway.client.sending.result import TransmissionResult
+from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Counts, Credits
@@ -34,7 +34,7 @@ class Client:
     """A connection to a gateway, kept up over losses. Made by ``connect``; to be used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:
-        self._core = Core(options)
+        self._core = ClientCore(options)
         self._batcher = self._new_batcher(options.max_pending_bytes)
 
     def _new_batcher(self, max_pending_bytes: int) -> Batcher:
@@ -300,7 +300,7 @@ class Client:
             ConnectionFailed: the connection was lost after the request was sent; it may have been done or not.
         """
         options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
-        return await self._core.requests.request(address, value, options)
+        return await self._core.requester.request(address, value, options)
 
     def request_stream(
         self,
@@ -332,7 +332,7 @@ class Client:
             InvalidArgument: ``buffer_bytes`` below 1.
         """
         options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
-        return self._core.requests.stream(address, value, options, buffer_bytes)
+        return self._core.requester.stream(address, value, options, buffer_bytes)
 
     def inbox(self, *, group: str | None = None, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
         """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.
@@ -346,7 +346,7 @@ class Client:
             UsageError: it is open already.
             RequestRefused: ``INVALID_NAME``.
         """
-        return self._core.answering.open_inbox(group, buffer_bytes)
+        return self._core.responder.open_inbox(group, buffer_bytes)
 
     # Access.
 

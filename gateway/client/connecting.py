@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Unpack
 
 from gateway.client.client import Client
-from gateway.client.options import Options, Settings
+from gateway.client.options import ConnectKeywords, Options
 
 
 class Connecting:
@@ -34,7 +34,7 @@ class Connecting:
         return await Client(self._options).open()
 
 
-def connect(url: str, **settings: Unpack[Settings]) -> Connecting:
+def connect(url: str, **settings: Unpack[ConnectKeywords]) -> Connecting:
     """Connect to a gateway: ``async with connect("ws://127.0.0.1:8765") as client``, or ``await connect(...)``.
 
     One attempt is made; a connection that is lost later is opened again by itself (``spec/client.md`` section 3).

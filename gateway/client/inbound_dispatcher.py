@@ -32,25 +32,25 @@ class InboundDispatcher:
     def __init__(
         self,
         session: Session,
-        outlet: SendContext,
+        context: SendContext,
         publisher: Publisher,
         subscriptions: Subscriptions,
-        requests: Requester,
-        answering: Responder,
+        requester: Requester,
+        responder: Responder,
         report: Reporter,
         limits: Limits,
     ) -> None:
         self._session = session
-        self._outlet = outlet
+        self._context = context
         self._publisher = publisher
         self._subscriptions = subscriptions
-        self._requests = requests
-        self._answering = answering
+        self._requester = requester
+        self._responder = responder
         self._report = report
-        self._inbox = RequestDestination(answering, session)
+        self._inbox = RequestDestination(responder, session)
         self._decoding = Decoding(
             session.welcome,
-            outlet.intake,
+            context.flow,
             session.now_ns,
             max_message_bytes=limits.max_message_bytes,
             max_transfers=limits.max_transfers,
@@ -68,8 +68,8 @@ class InboundDispatcher:
             Opcode.END: self._decoding.end_received,
             Opcode.ABORT: self._decoding.abort_received,
             Opcode.ACK: self._publisher.acked,
-            Opcode.RESUME: self._outlet.resumptions.received,
-            Opcode.CANCEL: self._answering.cancelled,
+            Opcode.RESUME: self._context.resumptions.received,
+            Opcode.CANCEL: self._responder.cancelled,
             Opcode.GAP: self._subscriptions.gap_received,
             Opcode.REPLAY: self._subscriptions.replay_received,
             Opcode.STREAM: self._stream_received,
@@ -83,13 +83,13 @@ class InboundDispatcher:
 
     def refused(self, error: Error) -> None:
         """ERROR: tell whoever it answers (spec section 12.2)."""
-        alias = self._outlet.aliases.get(error.alias)
-        if self._requests.refused(error) or self._subscriptions.refused(error):
+        alias = self._context.aliases.get(error.alias)
+        if self._requester.refused(error) or self._subscriptions.refused(error):
             return
         if alias is None:
             self._report(RequestRefused(error.code, error.message))
         elif is_address(alias.name):
-            self._requests.address_refused(error, alias)
+            self._requester.address_refused(error, alias)
         else:
             self._publisher.refused(error, alias)
 
@@ -135,7 +135,7 @@ class InboundDispatcher:
 
     def _reply_received(self, message: memoryview, frame: Frame) -> None:
         data = parse_data(message, frame)
-        destination = self._requests.reply_destination(data.offset)
+        destination = self._requester.reply_destination(data.offset)
         if destination is not None:
             self._receive(InboundFrame(data, self._session.now_ns()), destination)
 
@@ -150,7 +150,7 @@ class InboundDispatcher:
         info = parse_session(frame.opcode, body_of(message, frame))
         assert isinstance(info, StreamInfo)
         self._subscriptions.stream_known(info)
-        alias = self._outlet.aliases.get(info.alias)
+        alias = self._context.aliases.get(info.alias)
         if alias is not None:
             alias.answer(info)
 

@@ -78,7 +78,7 @@ class Options:
                 raise InvalidArgument(f"{name}={getattr(self, name)}: must be above 0")
 
 
-class Settings(TypedDict, total=False):
+class ConnectKeywords(TypedDict, total=False):
     """The keyword arguments of ``connect``; :class:`Options` explains them and has the defaults."""
 
     client_type: str

@@ -75,10 +75,10 @@ class Wire:
     def __init__(self, max_message_bytes: int = 1 << 30, max_transfers: int = 4) -> None:
         self.reading: list[bool] = []
         self.resumed = asyncio.Event()
-        self.intake = ReadFlowControl(self.read)
+        self.flow = ReadFlowControl(self.read)
         self.decoding = Decoding(
             WELCOME,
-            self.intake,
+            self.flow,
             lambda: 99,
             max_message_bytes=max_message_bytes,
             max_transfers=max_transfers,
@@ -86,7 +86,7 @@ class Wire:
         )
 
     def read(self, reading: bool) -> None:
-        """What the intake decides."""
+        """What the flow decides."""
         self.reading.append(reading)
         if reading:
             self.resumed.set()

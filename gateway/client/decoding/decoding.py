@@ -27,7 +27,7 @@ from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import Buffer
 
-INLINE_BYTES: Final = 64 * 1024
+INLINE_DECODE_BYTES: Final = 64 * 1024
 """What decodes to more than this does so in a thread."""
 WAITING_BYTES: Final = 32 * 1024 * 1024
 """So much encoded data may wait for threads before the socket is not read any more."""
@@ -93,7 +93,7 @@ class Decoding:
     def __init__(
         self,
         welcome: Welcome,
-        intake: ReadFlowControl,
+        flow: ReadFlowControl,
         now_ns: Callable[[], int],
         *,
         max_message_bytes: int,
@@ -102,7 +102,7 @@ class Decoding:
     ) -> None:
         self._unfinished = unfinished
         self._loop = asyncio.get_running_loop()
-        self._intake = intake
+        self._flow = flow
         self._now_ns = now_ns
         self._max_message_bytes = max_message_bytes
         self._max_transfers = max_transfers
@@ -185,7 +185,7 @@ class Decoding:
             transfer.chunks.clear()
         self._transfers.clear()
         self._waiting_bytes = 0
-        self._intake.drain(self)
+        self._flow.drain(self)
         return left
 
     # Encoded payloads in one frame.
@@ -196,7 +196,11 @@ class Decoding:
         self._check_size(arrival)
         data = arrival.frame.payload
         base = self._base_of(arrival, encoding, _newest(destination))
-        if arrival.payload_bytes <= INLINE_BYTES and destination.order.idle and (base is None or not base.pending):
+        if (
+            arrival.payload_bytes <= INLINE_DECODE_BYTES
+            and destination.order.idle
+            and (base is None or not base.pending)
+        ):
             payload = decode(encoding, data, base=None if base is None else base.payload())
             _hold(destination, arrival, payload)
             destination.deliver(arrival, payload)
@@ -336,9 +340,9 @@ class Decoding:
         """So many more bytes wait for threads."""
         before, self._waiting_bytes = self._waiting_bytes, max(0, self._waiting_bytes + size)
         if self._waiting_bytes > WAITING_BYTES >= before:
-            self._intake.fill(self, stuffed=True)
+            self._flow.fill(self, stuffed=True)
         elif self._waiting_bytes <= WAITING_BYTES < before:
-            self._intake.drain(self)
+            self._flow.drain(self)
 
 
 def _newest(destination: Destination) -> DeltaBase | None:

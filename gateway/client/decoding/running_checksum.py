@@ -11,7 +11,7 @@ from gateway.protocol.transfers import Assembler
 
 STEP_BYTES: Final = 4 * 1024 * 1024
 """So much is computed at a time, in a thread: 0.7 ms, beside which the way there and back is nothing."""
-INLINE_BYTES: Final = 256 * 1024
+INLINE_CHECKSUM_BYTES: Final = 256 * 1024
 """What is left at the end and no more than this is computed at once: 40 us."""
 
 
@@ -46,7 +46,7 @@ class RunningChecksum:
         received_bytes = self._assembler.received_bytes
         rest = self._assembler.received()[self._done_bytes :]
         self._done_bytes = received_bytes
-        if len(rest) <= INLINE_BYTES:
+        if len(rest) <= INLINE_CHECKSUM_BYTES:
             self._computed(zlib.crc32(rest, self._checksum))
             return
         self._working = True

@@ -47,7 +47,7 @@ class ReceiveBuffer(Generic[T]):
 
     Args:
         bound: size in bytes at which the buffer is full.
-        intake: it is told when the buffer is full, and when it has room again.
+        flow: it is told when the buffer is full, and when it has room again.
 
     Attributes:
         over: nothing more will come.
@@ -61,7 +61,7 @@ class ReceiveBuffer(Generic[T]):
     __slots__ = (
         "_bound",
         "_error",
-        "_intake",
+        "_flow",
         "_items",
         "_newest",
         "_pressing",
@@ -71,11 +71,11 @@ class ReceiveBuffer(Generic[T]):
         "over",
     )
 
-    def __init__(self, bound: int, intake: ReadFlowControl) -> None:
+    def __init__(self, bound: int, flow: ReadFlowControl) -> None:
         if bound < 1:
             raise InvalidArgument(f"buffer_bytes={bound}: at least 1 is needed")
         self._bound = bound
-        self._intake = intake
+        self._flow = flow
         self._items: deque[T] = deque()
         self._newest: dict[str, T] = {}
         self._pressing = False
@@ -111,13 +111,13 @@ class ReceiveBuffer(Generic[T]):
                 self._conflate(item, size)
                 return True
             # Once reading has stopped, what still comes was received before, and is taken.
-            if kind is Kind.EVENT and self.bytes >= STUFFED * self._bound and self._intake.reading:
+            if kind is Kind.EVENT and self.bytes >= STUFFED * self._bound and self._flow.reading:
                 return False
         self._items.append(item)
         self.bytes += size
         if self.bytes >= self._bound and item.kind is not Kind.STATE:
             self._pressing = True
-            self._intake.fill(self, stuffed=self.bytes >= STUFFED * self._bound and item.kind is not Kind.EVENT)
+            self._flow.fill(self, stuffed=self.bytes >= STUFFED * self._bound and item.kind is not Kind.EVENT)
         if self._waiter is not None:
             self._wake()
         return True
@@ -198,7 +198,7 @@ class ReceiveBuffer(Generic[T]):
     def _release(self) -> None:
         """Let the socket be read again, as far as this buffer is concerned."""
         self._pressing = False
-        self._intake.drain(self)
+        self._flow.drain(self)
 
     async def _wait(self) -> None:
         if self.over:

@@ -100,14 +100,14 @@ class Inbox:
         *,
         address: str,
         number: int,
-        intake: ReadFlowControl,
+        flow: ReadFlowControl,
         start: Callable[[Inbox], Awaitable[None]],
         stop: Callable[[Inbox], Awaitable[None]],
         buffer_bytes: int,
     ) -> None:
         self.address = address
         self.number = number
-        self.buffer: ReceiveBuffer[Request] = ReceiveBuffer(buffer_bytes, intake)
+        self.buffer: ReceiveBuffer[Request] = ReceiveBuffer(buffer_bytes, flow)
         self._start = start
         self._stop = stop
         self.late: list[Request] = []

@@ -29,31 +29,31 @@ class ReplyStream:
         ask: Ask,
         call_off: Callable[[PendingRequest], None],
         *,
-        intake: ReadFlowControl,
+        flow: ReadFlowControl,
         buffer_bytes: int,
         timeout_s: float | None,
     ) -> None:
-        self._buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, intake)
+        self._buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, flow)
         self._ask = ask
         self._call_off = call_off
-        self._intake = intake
+        self._flow = flow
         self._timeout_s = timeout_s
-        self._question: PendingRequest | None = None
+        self._pending: PendingRequest | None = None
 
     def start(self) -> None:
         """Send the request, unless that was done already. ``async with`` and iterating do it by themselves."""
-        if self._question is not None:
+        if self._pending is not None:
             return
-        question = self._question = self._ask(self._buffer)
-        assert question.job.done is not None
-        question.job.done.add_done_callback(partial(_end, self._buffer))
+        pending = self._pending = self._ask(self._buffer)
+        assert pending.job.done is not None
+        pending.job.done.add_done_callback(partial(_end, self._buffer))
         loop = asyncio.get_running_loop()
-        weakref.finalize(self, _call_soon, loop, partial(self._call_off, question))
+        weakref.finalize(self, _call_soon, loop, partial(self._call_off, pending))
 
     def close(self) -> None:
         """Want no more of it. May be called twice."""
-        if self._question is not None:
-            self._call_off(self._question)
+        if self._pending is not None:
+            self._call_off(self._pending)
         self._buffer.end()
 
     async def aclose(self) -> None:
@@ -74,11 +74,11 @@ class ReplyStream:
 
     async def __anext__(self) -> Message:
         self.start()
-        assert self._question is not None
-        self._intake.expect_answer()
+        assert self._pending is not None
+        self._flow.expect_answer()
         try:
-            return await self._question.job.wait(
-                self._buffer.next(), self._timeout_s, f"the next reply of {self._question.address}"
+            return await self._pending.job.wait(
+                self._buffer.next(), self._timeout_s, f"the next reply of {self._pending.address}"
             )
         except StopAsyncIteration:
             raise
@@ -86,7 +86,7 @@ class ReplyStream:
             self.close()
             raise
         finally:
-            self._intake.end_answer()
+            self._flow.end_answer()
 
 
 def _end(buffer: ReceiveBuffer[Message], done: asyncio.Future[object]) -> None:

@@ -42,7 +42,7 @@ class AddressSendQueue(SendQueue):
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            alias = self._alias = self._outlet.aliases.open(session, self.name)
+            alias = self._alias = self._context.aliases.open(session, self.name)
             before.append(alias.opening())
         return alias.number, job.correlation, before
 
@@ -64,22 +64,22 @@ class RequestOptions:
 class Requester:
     """What a client asks others, over as many sessions as there are."""
 
-    def __init__(self, outlet: SendContext, now_ns: Callable[[], int]) -> None:
-        self._outlet = outlet
+    def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
+        self._context = context
         self._now_ns = now_ns
-        self._lanes: dict[str, AddressSendQueue] = {}
+        self._queues: dict[str, AddressSendQueue] = {}
         self._correlations = itertools.count(1)
         self._asked: dict[int, PendingRequest] = {}
 
     async def request(self, address: str, value: object, options: RequestOptions) -> Message:
         """See :meth:`gateway.client.client.Client.request`."""
-        question = self._ask(address, value, None, options)
-        self._outlet.intake.expect_answer()
+        pending = self._ask(address, value, None, options)
+        self._context.flow.expect_answer()
         try:
-            reply = await question.job.result(options.timeout_s, f"the reply of {address}")
+            reply = await pending.job.result(options.timeout_s, f"the reply of {address}")
         finally:
-            self._outlet.intake.end_answer()
-            self._call_off(question)
+            self._context.flow.end_answer()
+            self._call_off(pending)
         assert isinstance(reply, Message)
         return reply
 
@@ -90,7 +90,7 @@ class Requester:
             return self._ask(address, value, parts, options)
 
         return ReplyStream(
-            ask, self._call_off, intake=self._outlet.intake, buffer_bytes=buffer_bytes, timeout_s=options.timeout_s
+            ask, self._call_off, flow=self._context.flow, buffer_bytes=buffer_bytes, timeout_s=options.timeout_s
         )
 
     def reply_destination(self, correlation: int) -> PendingRequest | None:
@@ -103,27 +103,27 @@ class Requester:
             return False
         if error.peer is not None:
             problem = f"the reply to request {error.correlation} of peer {error.peer}: {error.message}"
-            self._outlet.report(RequestRefused(error.code, problem))
+            self._context.report(RequestRefused(error.code, problem))
             return True
-        question = self._asked.get(error.correlation)
-        if question is not None and error.code == Code.DRAINING and question.address in self._lanes:
-            question.job.restart()
-            self._lanes[question.address].submit(question.job)
-        elif question is not None:
-            question.refuse(RequestRefused(error.code, f"request to {question.address}: {error.message}"))
+        pending = self._asked.get(error.correlation)
+        if pending is not None and error.code == Code.DRAINING and pending.address in self._queues:
+            pending.job.restart()
+            self._queues[pending.address].submit(pending.job)
+        elif pending is not None:
+            pending.refuse(RequestRefused(error.code, f"request to {pending.address}: {error.message}"))
         return True
 
     def address_refused(self, error: Error, alias: Alias) -> None:
         """An ERROR about an address that was opened: its requests are refused one by one, later ones ask again."""
-        lane = self._lanes.get(alias.name)
-        if lane is not None:
-            lane.forget(alias)
+        queue = self._queues.get(alias.name)
+        if queue is not None:
+            queue.forget(alias)
 
     def detached(self) -> None:
         """The session is over. Requests that were sent will not be answered; the others go out on the next one."""
-        for question in self._asked.values():
-            if question.job.ended:
-                question.refuse(lost_on_the_way(f"a request to {question.address}"))
+        for pending in self._asked.values():
+            if pending.job.ended:
+                pending.refuse(lost_on_the_way(f"a request to {pending.address}"))
 
     def _ask(
         self,
@@ -134,12 +134,12 @@ class Requester:
     ) -> PendingRequest:
         expires_in_s = options.expires_in_s
         started_s = time.perf_counter()
-        self._outlet.check()
+        self._context.check()
         if expires_in_s is not None and not expires_in_s > 0:
             raise InvalidArgument(f"expires_in_s={expires_in_s}: it must be above 0")
-        lane = self._lanes.get(address)
-        if lane is None:
-            lane = self._lanes[check_address(address)] = AddressSendQueue(self._outlet, address)
+        queue = self._queues.get(address)
+        if queue is None:
+            queue = self._queues[check_address(address)] = AddressSendQueue(self._context, address)
         loop = asyncio.get_running_loop()
         now_ns = self._now_ns()
         extensions = None if expires_in_s is None else Extensions(deadline_ns=now_ns + int(expires_in_s * 1e9))
@@ -153,28 +153,28 @@ class Requester:
             started_s=started_s,
             extensions=extensions,
         )
-        question = self._asked[job.correlation] = PendingRequest(address, job, parts)
+        pending = self._asked[job.correlation] = PendingRequest(address, job, parts)
         if expires_in_s is not None:
-            question.expiry = loop.call_later(expires_in_s, partial(_expire, question, expires_in_s))
-        lane.submit(job)
-        return question
+            pending.expiry = loop.call_later(expires_in_s, partial(_expire, pending, expires_in_s))
+        queue.submit(job)
+        return pending
 
-    def _call_off(self, question: PendingRequest) -> None:
+    def _call_off(self, pending: PendingRequest) -> None:
         """Nobody waits for the answer any more: if it has not come, whoever works on it is told."""
-        job = question.job
+        job = pending.job
         if self._asked.pop(job.correlation, None) is None:
             return
         assert job.done is not None
         job.done.cancel()
-        if question.expiry is not None:
-            question.expiry.cancel()
-        session = self._outlet.session
-        if job.ended and not question.over and session is not None and session.open:
+        if pending.expiry is not None:
+            pending.expiry.cancel()
+        session = self._context.session
+        if job.ended and not pending.over and session is not None and session.open:
             session.send((Cancel(0, job.correlation).write(),))
 
 
-def _expire(question: PendingRequest, expires_in_s: float) -> None:
+def _expire(pending: PendingRequest, expires_in_s: float) -> None:
     """The gateway says so of a request that it has; nobody else does of one that it could not be given."""
-    if not question.job.ended:
-        problem = f"request to {question.address}: it could not be sent within {expires_in_s} s"
-        question.job.fail(RequestRefused(Code.EXPIRED, problem))
+    if not pending.job.ended:
+        problem = f"request to {pending.address}: it could not be sent within {expires_in_s} s"
+        pending.job.fail(RequestRefused(Code.EXPIRED, problem))

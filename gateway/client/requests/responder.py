@@ -34,8 +34,8 @@ FIRST_GROUP_NUMBER: Final = 2**31
 class ReplySendQueue(SendQueue):
     """The replies to one peer, on the session on which it asked."""
 
-    def __init__(self, outlet: SendContext, peer: int, session: Session) -> None:
-        super().__init__(outlet, f"peer {peer}")
+    def __init__(self, context: SendContext, peer: int, session: Session) -> None:
+        super().__init__(context, f"peer {peer}")
         self._peer = peer
         self._session = session
 
@@ -58,35 +58,35 @@ class ReplySendQueue(SendQueue):
 class RequestDestination:
     """Where the REQUEST frames of one session go when they are decoded."""
 
-    def __init__(self, answering: Responder, session: Session) -> None:
+    def __init__(self, responder: Responder, session: Session) -> None:
         self.order = ReorderBuffer()
         self.bases = None
-        self._answering = answering
+        self._responder = responder
         self._session = session
 
     def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
         """Into the inbox that it was sent to."""
         message = arrival.item(self._address_of(arrival), None, 0, payload)
         assert isinstance(message, Message)
-        self._answering.requested(message, arrival.frame.stream, self._session)
+        self._responder.requested(message, arrival.frame.stream, self._session)
 
     def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
         """A request that cannot be read: the asker hears so. One that was cut off is not wanted any more."""
         if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
             return
         if arrival is None:
-            self._answering.broken(error, None, self._session)
+            self._responder.broken(error, None, self._session)
         else:
             frame = arrival.frame
             address = self._address_of(arrival)
             empty = Message(address, None, 0, arrival.offset, frame.publisher, frame.timestamp_ns, 0, None, (), b"")
-            self._answering.broken(error, empty, self._session)
+            self._responder.broken(error, empty, self._session)
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
         """A large request grows; nobody is told."""
 
     def _address_of(self, arrival: InboundFrame) -> str:
-        inbox = self._answering.inboxes.get(arrival.frame.stream)
+        inbox = self._responder.inboxes.get(arrival.frame.stream)
         return inbox_of(self._session.welcome.client_id) if inbox is None else inbox.address
 
 
@@ -97,10 +97,10 @@ class Responder:
         inboxes: those that are open, by the numbers of their subscriptions.
     """
 
-    def __init__(self, outlet: SendContext, now_ns: Callable[[], int]) -> None:
-        self._outlet = outlet
+    def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
+        self._context = context
         self._now_ns = now_ns
-        self._lanes: dict[int, ReplySendQueue] = {}
+        self._queues: dict[int, ReplySendQueue] = {}
         self._next_group_number = FIRST_GROUP_NUMBER
         self.inboxes: dict[int, Inbox] = {}
         # Weak: of a request that the application has forgotten nobody needs to hear that it was cancelled.
@@ -119,7 +119,7 @@ class Responder:
         inbox = self.inboxes[number] = Inbox(
             address=address,
             number=number,
-            intake=self._outlet.intake,
+            flow=self._context.flow,
             start=self._start,
             stop=self._stop,
             buffer_bytes=buffer_bytes,
@@ -142,9 +142,9 @@ class Responder:
 
     def broken(self, error: Exception, message: Message | None, session: Session) -> None:
         """A request arrived that cannot be given to the application."""
-        self._outlet.report(error)
+        self._context.report(error)
         if message is not None:
-            self._outlet.start(Request(message, session, self._reply).fail(f"the request was not taken: {error}"))
+            self._context.start(Request(message, session, self._reply).fail(f"the request was not taken: {error}"))
 
     def cancelled(self, message: memoryview, frame: Frame) -> None:
         """CANCEL: nobody wants the answer any more."""
@@ -162,11 +162,11 @@ class Responder:
         """A new session: open the inboxes again."""
         for inbox in self.inboxes.values():
             if inbox.started and not inbox.buffer.over:
-                self._outlet.start(self._resume(session, inbox))
+                self._context.start(self._resume(session, inbox))
 
     def detached(self) -> None:
         """The session is over, and with it whoever asked on it."""
-        self._lanes.clear()
+        self._queues.clear()
         requests = list(self._open.values())
         self._open.clear()
         for request in requests:
@@ -190,47 +190,47 @@ class Responder:
             done=asyncio.get_running_loop().create_future(),
         )
         session = request.session
-        if not isinstance(session, Session) or session is not self._outlet.session:
-            self._outlet.report(ConnectionFailed(f"the reply to {request!r} was dropped: its connection is gone"))
+        if not isinstance(session, Session) or session is not self._context.session:
+            self._context.report(ConnectionFailed(f"the reply to {request!r} was dropped: its connection is gone"))
             return
         if request.cancelled:
             return
         key = request.publisher, request.offset
-        lane = self._lanes.get(request.publisher)
-        if lane is None:
-            lane = self._lanes[request.publisher] = ReplySendQueue(self._outlet, request.publisher, session)
+        queue = self._queues.get(request.publisher)
+        if queue is None:
+            queue = self._queues[request.publisher] = ReplySendQueue(self._context, request.publisher, session)
         self._replying[key] = job
-        lane.submit(job)
+        queue.submit(job)
         try:
             await job.result(None, "")
         except ConnectionFailed as error:
-            self._outlet.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
+            self._context.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
         finally:
             if self._replying.get(key) is job:
                 del self._replying[key]
         if flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE:
             self._open.pop(key, None)
-        if lane.idle and self._lanes.get(request.publisher) is lane:
-            del self._lanes[request.publisher]
+        if queue.idle and self._queues.get(request.publisher) is queue:
+            del self._queues[request.publisher]
 
     # Opening and closing.
 
     async def _start(self, inbox: Inbox) -> None:
-        session = await self._outlet.wait_ready()
+        session = await self._context.wait_ready()
         try:
             await self._ask(session, inbox)
         except ConnectionFailed:
-            await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
+            await self._context.wait_ready()  # attached() has asked again, or there is no way to
         except RequestRefused as error:
             inbox.buffer.end(error)
             raise
 
     async def _stop(self, inbox: Inbox) -> None:
-        session = self._outlet.session
+        session = self._context.session
         if session is not None:
             # Lost or refused, the gateway has no inbox of ours any more.
             with contextlib.suppress(ConnectionFailed, RequestRefused):
-                await self._outlet.ask(session, lambda request: Unsubscribe(request, inbox.number))
+                await self._context.ask(session, lambda request: Unsubscribe(request, inbox.number))
         if self.inboxes.get(inbox.number) is inbox:
             del self.inboxes[inbox.number]
         # What was under way: by now the gateway has taken back what another member of the group can have.
@@ -251,4 +251,4 @@ class Responder:
     async def _ask(self, session: Session, inbox: Inbox) -> None:
         if inbox.number == INBOX_NUMBER:
             inbox.address = inbox_of(session.welcome.client_id)
-        await self._outlet.ask(session, lambda request: Subscribe(request, inbox.number, inbox.address))
+        await self._context.ask(session, lambda request: Subscribe(request, inbox.number, inbox.address))

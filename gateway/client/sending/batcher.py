@@ -27,7 +27,7 @@ BATCH_BYTES: Final = 64 * 1024
 """A batch is closed, and sent at once, when it holds about this much."""
 BATCH_RECORDS: Final = 8192
 """Or this many records, however small."""
-PARCEL_OVERHEAD_BYTES: Final = 256
+ENTRY_OVERHEAD_BYTES: Final = 256
 """What anything that waits costs beside its payload."""
 
 
@@ -208,7 +208,7 @@ class Batcher:
         self._make_room(array.nbytes)
         self._close_if_open(stream)
         batch = self._open[stream] = OpenBatch(array, kind, self._now_ns())
-        self.pending_bytes += array.nbytes + PARCEL_OVERHEAD_BYTES
+        self.pending_bytes += array.nbytes + ENTRY_OVERHEAD_BYTES
         return batch
 
     def _close_if_open(self, stream: str) -> None:
@@ -218,7 +218,7 @@ class Batcher:
 
     def _close(self, stream: str, batch: OpenBatch) -> None:
         del self._open[stream]
-        self.pending_bytes -= len(batch.records[0]) + PARCEL_OVERHEAD_BYTES
+        self.pending_bytes -= len(batch.records[0]) + ENTRY_OVERHEAD_BYTES
         self._store(batch.parcel(stream))
 
     def _store(self, parcel: ReadyBatch) -> None:
@@ -271,7 +271,7 @@ class LockedBatcher(Batcher):
 
 
 def _cost(parcel: ReadyBatch) -> int:
-    return parcel.content.payload_bytes + PARCEL_OVERHEAD_BYTES
+    return parcel.content.payload_bytes + ENTRY_OVERHEAD_BYTES
 
 
 def _copied(content: Content) -> Content:

@@ -19,9 +19,9 @@ from gateway.client.sending.content import Content, Headers, content_of, kind_of
 from gateway.client.sending.declaration import Declaration, SchemaLike, durability_of, schema_of
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import patch_of
-from gateway.client.sending.result import TransmissionResult
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
+from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.session import CORKED_BYTES, Session
 from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
@@ -33,7 +33,7 @@ from gateway.protocol.names import check_stream_name
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, Opcode
 
-MAX_PRODUCER: Final = 2**53
+PRODUCERS_BELOW: Final = 2**53
 """Producers are below: every number up to it is exact in JSON."""
 
 MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
@@ -63,11 +63,11 @@ class Publisher:
         producer: the number by which gateways know this client's messages again (spec section 4.6).
     """
 
-    def __init__(self, outlet: SendContext, now_ns: Callable[[], int]) -> None:
-        self.producer = secrets.randbelow(MAX_PRODUCER)
-        self._outlet = outlet
+    def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
+        self.producer = secrets.randbelow(PRODUCERS_BELOW)
+        self._context = context
         self._now_ns = now_ns
-        self._lanes: dict[str, StreamSendQueue] = {}
+        self._queues: dict[str, StreamSendQueue] = {}
         self._batcher: Batcher | None = None
 
     def collect_from(self, batcher: Batcher) -> None:
@@ -77,11 +77,11 @@ class Publisher:
     async def publish(self, stream: str, value: object, options: PublishOptions) -> TransmissionResult:
         """See :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
-        self._outlet.check()
-        lane = self._lane(stream)
+        self._context.check()
+        queue = self._queue_of(stream)
         declaration = Declaration(kind_of(options.kind), schema_of(options.schema), durability_of(options.durability))
         self._flush_stream(stream)
-        content, extensions = _laid_out(lane, value, declaration, options)
+        content, extensions = _laid_out(queue, value, declaration, options)
         now_ns = self._now_ns()
         job = OutboundMessage(
             Opcode.MESSAGE,
@@ -95,19 +95,19 @@ class Publisher:
             done=asyncio.get_running_loop().create_future(),
             started_s=started_s,
         )
-        lane.submit(job)
-        intake = self._outlet.intake
-        intake.expect_answer()
+        queue.submit(job)
+        flow = self._context.flow
+        flow.expect_answer()
         try:
             result = await job.result(options.timeout_s, f"the acknowledgement of {stream}")
         finally:
-            intake.end_answer()
+            flow.end_answer()
         assert isinstance(result, TransmissionResult)
         return result
 
     def flush(self) -> None:
         """Send what ``publish_nowait`` has collected, as far as there is room; the rest follows when there is."""
-        session = self._outlet.ready
+        session = self._context.ready
         batcher = self._batcher
         if session is None or session.congested() or batcher is None or batcher.empty:
             return
@@ -124,7 +124,7 @@ class Publisher:
 
     def _sendable(self, streams: list[str]) -> list[str]:
         # What is held up by a large message of its stream stays in the batcher, where it is counted.
-        return [stream for stream in streams if self._lane(stream).idle]
+        return [stream for stream in streams if self._queue_of(stream).idle]
 
     def _flush_round(self, session: Session, batcher: Batcher, streams: list[str]) -> None:
         """Send a part of what each stream has, as long as there is room."""
@@ -132,7 +132,7 @@ class Publisher:
             if session.congested():
                 return
             for parcel in batcher.take(stream, CORKED_BYTES):
-                self._lane(stream).submit(_job_of(parcel))
+                self._queue_of(stream).submit(_job_of(parcel))
 
     @property
     def flushed(self) -> bool:
@@ -142,19 +142,19 @@ class Publisher:
     def _flush_stream(self, stream: str) -> None:
         if self._batcher is None or self._batcher.empty:
             return
-        lane = self._lane(stream)
+        queue = self._queue_of(stream)
         for parcel in self._batcher.take(stream):
-            lane.submit(_job_of(parcel))
+            queue.submit(_job_of(parcel))
 
-    def _lane(self, stream: str) -> StreamSendQueue:
-        lane = self._lanes.get(stream)
-        if lane is None:
-            lane = self._lanes[check_stream_name(stream)] = StreamSendQueue(
-                self._outlet, stream, self.producer, self._lane_drained
+    def _queue_of(self, stream: str) -> StreamSendQueue:
+        queue = self._queues.get(stream)
+        if queue is None:
+            queue = self._queues[check_stream_name(stream)] = StreamSendQueue(
+                self._context, stream, self.producer, self._queue_drained
             )
-        return lane
+        return queue
 
-    def _lane_drained(self, stream: str) -> None:
+    def _queue_drained(self, stream: str) -> None:
         self.flush()
 
     # What the gateway says.
@@ -162,7 +162,7 @@ class Publisher:
     def acked(self, message: memoryview, frame: Frame) -> None:
         """ACK (spec section 7.1)."""
         ack = Ack.parse(message, frame)
-        alias = self._outlet.aliases.get(ack.alias)
+        alias = self._context.aliases.get(ack.alias)
         if alias is None:
             return
         for sequence, job in alias.settle(ack.sequence, ack.count):
@@ -176,9 +176,9 @@ class Publisher:
         if error.sequence is None:
             if draining:
                 return  # what waits for the stream to be opened waits for the next connection
-            lane = self._lanes.get(alias.name)
-            if lane is not None:
-                lane.forget(alias)
+            queue = self._queues.get(alias.name)
+            if queue is not None:
+                queue.forget(alias)
             alias.refuse(refusal)
             return
         count = error.count or 1
@@ -191,7 +191,7 @@ class Publisher:
                 job.fail(refusal)
             told += 1
         if told < count:
-            self._outlet.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
+            self._context.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
 
     def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:
         """The session is over. What it was to be told of is sent again on the next, as the messages that they were.
@@ -200,14 +200,14 @@ class Publisher:
             waiting: by stream, the publishes whose acknowledgement was awaited.
         """
         for stream, jobs in waiting.items():
-            lane = self._lanes.get(stream)
-            if lane is not None:
-                lane.send_again(jobs)
+            queue = self._queues.get(stream)
+            if queue is not None:
+                queue.send_again(jobs)
 
     def close(self, error: FrysError) -> None:
         """Nothing will be sent any more."""
         if self._batcher is not None and (dropped := self._batcher.fail(error)):
-            self._outlet.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
+            self._context.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
 
     def _result(self, job: OutboundMessage, alias: Alias, offset: int, durability: Durability) -> TransmissionResult:
         latency_s = job.latency_s()
@@ -218,7 +218,7 @@ class Publisher:
             bytes_transmitted=job.frame_bytes,
             compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
             latency_s=latency_s,
-            quality_score=self._outlet.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
+            quality_score=self._context.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
             durability=durability,
         )
 
@@ -239,7 +239,7 @@ def _job_of(parcel: ReadyBatch) -> OutboundMessage:
 
 
 def _laid_out(
-    lane: StreamSendQueue, value: object, declaration: Declaration, options: PublishOptions
+    queue: StreamSendQueue, value: object, declaration: Declaration, options: PublishOptions
 ) -> tuple[Content, Extensions | None]:
     tensor = options.tensor
     if options.region is None:
@@ -247,6 +247,6 @@ def _laid_out(
             raise InvalidArgument(f"tensor={tensor!r} says which tensor region= changes: name the region as well")
         return content_of(value, options.headers), None
     kind, schema, _ = declaration
-    shape = lane.shape_of(tensor or "", schema)
+    shape = queue.shape_of(tensor or "", schema)
     content, place = patch_of(value, options.region, tensor, shape, kind, options.headers)
     return content, Extensions(region=place.extents)

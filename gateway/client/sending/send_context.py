@@ -10,9 +10,9 @@ from typing import Any, Final
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.options import Report
 from gateway.client.sending.alias import Aliases
-from gateway.client.sending.result import LinkQuality
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
+from gateway.client.sending.transmission_result import LinkQuality
 from gateway.client.session.session import Answer, Session
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import SessionMessage
@@ -28,17 +28,17 @@ class SendContext:
         session: the present one, or None.
         aliases: of the present session.
         quality: the best of the present session.
-        intake: knows who awaits answers.
+        flow: knows who awaits answers.
         report: for errors that nobody waits for.
         transfer_room: taken while a large message is under way.
         resumptions: what the gateway says of large messages that were cut.
     """
 
-    def __init__(self, intake: ReadFlowControl, report: Report) -> None:
+    def __init__(self, flow: ReadFlowControl, report: Report) -> None:
         self.session: Session | None = None
         self.aliases = Aliases()
         self.quality = LinkQuality()
-        self.intake = intake
+        self.flow = flow
         self.report = report
         self.transfer_room = TransferRoom(MAX_TRANSFERS)
         self.resumptions = Resumptions()
@@ -96,11 +96,11 @@ class SendContext:
         answered: Callable[[Answer], object] | None = None,
     ) -> Answer:
         """See :meth:`gateway.client.session.session.Session.ask`; the socket is read until the answer comes."""
-        self.intake.expect_answer()
+        self.flow.expect_answer()
         try:
             return await session.ask(request, answered)
         finally:
-            self.intake.end_answer()
+            self.flow.end_answer()
 
     def next_transfer(self) -> int:
         """A number for a large message (u32)."""

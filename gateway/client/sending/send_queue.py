@@ -1,7 +1,7 @@
 """The messages to one destination, in the order of the calls.
 
 A message goes out at once when nothing is before it and it needs no work; otherwise a task sends it, encodes in
-threads, and cuts what is large into chunks, between which messages of other lanes pass (spec section 6).
+threads, and cuts what is large into chunks, between which messages of other queues pass (spec section 6).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import ChunkPlan, checksum_of, split_payload, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
-INLINE_BYTES: Final = 64 * 1024
+INLINE_ENCODE_BYTES: Final = 64 * 1024
 """Payloads above this are encoded in a thread, and wait for room to write."""
 READ_AHEAD: Final = 2
 """Chunks that are encoded while the one before them is sent."""
@@ -38,9 +38,9 @@ Encoded = tuple[Encoding, Buffer] | None
 class SendQueue(ABC):
     """One destination. Subclasses say how frames name it."""
 
-    def __init__(self, outlet: SendContext, name: str) -> None:
+    def __init__(self, context: SendContext, name: str) -> None:
         self.name = name
-        self._outlet = outlet
+        self._context = context
         self._queue: deque[OutboundMessage] = deque()
         self._choice = CodecChoice()
         self._working = False
@@ -71,11 +71,11 @@ class SendQueue(ABC):
 
     def _ready(self) -> Session | None:
         """The session to write to now, if there is one."""
-        return self._outlet.ready
+        return self._context.ready
 
     async def _wait_ready(self) -> Session:
         """Wait for the session to write to; raises if there will be none."""
-        return await self._outlet.wait_ready()
+        return await self._context.wait_ready()
 
     def _addressable(self, session: Session, job: OutboundMessage) -> bool:
         """Whether the job may be written now; if not, :meth:`_wait_addressable` has to be awaited first."""
@@ -92,17 +92,17 @@ class SendQueue(ABC):
         """The chunk to go on with of a large message whose head was sent so; None if it lacks nothing."""
         raise AssertionError(f"messages to {self.name} are not resumed")
 
-    def _written(self, job: OutboundMessage) -> None:  # noqa: B027 - most lanes have nothing to do
+    def _written(self, job: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
         """Called when the last frame of a job is written."""
 
-    def _drained(self) -> None:  # noqa: B027 - most lanes have nothing to do
-        """Called when the lane has become idle."""
+    def _drained(self) -> None:  # noqa: B027 - most queues have nothing to do
+        """Called when the queue has become idle."""
 
     # At once.
 
     def _needs_no_work(self, session: Session, job: OutboundMessage) -> bool:
         content = job.content
-        if content.payload_bytes > INLINE_BYTES and session.congested():
+        if content.payload_bytes > INLINE_ENCODE_BYTES and session.congested():
             return False
         if not _fits_one_frame(session, job) or not self._addressable(session, job):
             return False
@@ -148,7 +148,7 @@ class SendQueue(ABC):
     def _drop_waiting(self) -> None:
         unwatched = sum(job.count for job in self._queue if job.done is None)
         if unwatched:
-            self._outlet.report(ConnectionFailed(f"closed before {unwatched} messages to {self.name} were sent"))
+            self._context.report(ConnectionFailed(f"closed before {unwatched} messages to {self.name} were sent"))
         while self._queue:
             job = self._queue.popleft()
             job.fail(self._lost(job) or ConnectionFailed(f"closed before the message to {self.name} was sent"))
@@ -167,13 +167,13 @@ class SendQueue(ABC):
             if self._queue[0] is not job:  # messages that were sent on the last connection go before it
                 return False
             await self._send(session, job)
-        except Exception as error:  # noqa: BLE001 - the lane goes on with the next message
+        except Exception as error:  # noqa: BLE001 - the queue goes on with the next message
             lost = session is not None and not session.open
             if lost and isinstance(error, ConnectionFailed) and not job.ended:
                 job.restart()
                 return False
             if job.done is None:
-                self._outlet.report(error)
+                self._context.report(error)
             job.fail((isinstance(error, ConnectionFailed) and self._lost(job)) or error)
         return True
 
@@ -189,7 +189,7 @@ class SendQueue(ABC):
     def _start(self) -> None:
         if self._queue and not self._working:
             self._working = True
-            self._outlet.start(self._work())
+            self._context.start(self._work())
 
     async def _send(self, session: Session, job: OutboundMessage) -> None:
         content = job.content
@@ -201,7 +201,7 @@ class SendQueue(ABC):
         await self._wait_addressable(session, job)
         chain = await self._chain_for(session, job)
         if not _fits_one_frame(session, job):
-            async with self._outlet.transfer_room.taken(content.payload_bytes):
+            async with self._context.transfer_room.taken(content.payload_bytes):
                 await self._send_chunked(session, job, chain)
             return
         encoded: Encoded = None
@@ -222,7 +222,7 @@ class SendQueue(ABC):
 
     async def _send_chunked(self, session: Session, job: OutboundMessage, chain: Chain) -> None:
         content = job.content
-        plan = ChunkPlan(self._outlet.next_transfer(), session.chunk_bytes, content.payload_bytes)
+        plan = ChunkPlan(self._context.next_transfer(), session.chunk_bytes, content.payload_bytes)
         await session.drained()
         if job.abandoned:
             return
@@ -303,7 +303,7 @@ async def _next_encoded(
 
 
 async def _encoded(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
-    if bytes_of(buffers) <= INLINE_BYTES:
+    if bytes_of(buffers) <= INLINE_ENCODE_BYTES:
         return _encode(buffers, chain, itemsize)
     return await asyncio.get_running_loop().run_in_executor(None, _encode, buffers, chain, itemsize)
 

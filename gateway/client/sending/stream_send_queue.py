@@ -22,14 +22,14 @@ class StreamSendQueue(SendQueue):
     """The messages of one stream, under the alias that it has on the present session.
 
     Args:
-        outlet: the way out.
+        context: the way out.
         name: of the stream.
         producer: the client's number; its sequences of the stream count on over all sessions.
-        drained: called with the name when the lane has become idle.
+        drained: called with the name when the queue has become idle.
     """
 
-    def __init__(self, outlet: SendContext, name: str, producer: int, drained: Callable[[str], None]) -> None:
-        super().__init__(outlet, name)
+    def __init__(self, context: SendContext, name: str, producer: int, drained: Callable[[str], None]) -> None:
+        super().__init__(context, name)
         self._producer = producer
         self._next_sequence = 1
         self._alias: Alias | None = None
@@ -92,7 +92,7 @@ class StreamSendQueue(SendQueue):
         alias = self._alias
         if alias is None or alias.session is not session:
             self._declared = job.declaration.over(self._declared)
-            alias = self._alias = self._outlet.aliases.open(
+            alias = self._alias = self._context.aliases.open(
                 session, self.name, self._declared, self._producer, job.sequence
             )
             before.append(alias.opening())
@@ -115,7 +115,7 @@ class StreamSendQueue(SendQueue):
 
     async def _resumed(self, session: Session, job: OutboundMessage, transfer: int) -> int | None:
         assert job.done is not None
-        index = await self._outlet.resumptions.index_of(transfer, job.done)
+        index = await self._context.resumptions.index_of(transfer, job.done)
         if index == 0:
             job.forget_sent()
         if index is None and job.done.cancelled():
@@ -125,7 +125,7 @@ class StreamSendQueue(SendQueue):
     def _report(self, done: asyncio.Future[object]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:
             assert isinstance(error, Exception)
-            self._outlet.report(error)
+            self._context.report(error)
 
     def _drained(self) -> None:
         self._when_drained(self.name)

@@ -18,7 +18,7 @@ from gateway.protocol.regions import Region
 from gateway.protocol.session_body import write_session
 from gateway.protocol.wire import Buffer, Opcode
 
-INLINE_BYTES: Final = 256 * 1024
+INLINE_PATCH_BYTES: Final = 256 * 1024
 """Larger states are copied in a thread: by then it takes about as long as the hop there and back."""
 
 
@@ -87,7 +87,7 @@ class StateSink(StreamSink):
                 subscription.tell(error)
             self._ask_for_newest()
             return
-        if len(held.payload) <= INLINE_BYTES:
+        if len(held.payload) <= INLINE_PATCH_BYTES:
             self._merged(arrival, held, held.patched(tensor, region, payload), payload, region)
             return
         work = asyncio.get_running_loop().run_in_executor(None, held.patched, tensor, region, payload)

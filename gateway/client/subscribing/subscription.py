@@ -78,7 +78,7 @@ class Subscription:
         pattern: str,
         options: SubscriptionOptions,
         *,
-        intake: ReadFlowControl,
+        flow: ReadFlowControl,
         start: Callable[[Subscription], Awaitable[None]],
         stop: Callable[[Subscription, bool], Awaitable[None]],
         report: Report,
@@ -88,7 +88,7 @@ class Subscription:
         Args:
             pattern: names of streams.
             options: what the program asks for.
-            intake: it is told when the program does not keep up.
+            flow: it is told when the program does not keep up.
             start: sends SUBSCRIBE.
             stop: sends UNSUBSCRIBE; its second argument is ``keep`` of :meth:`close`.
             report: for errors that nobody waits for, unless ``options`` names another.
@@ -96,7 +96,7 @@ class Subscription:
         self.pattern = compile_pattern(pattern)
         self.view = options.view
         self.standing = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
-        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, intake)
+        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow)
         self.progress = options.progress
         self._start = start
         self._stop = stop

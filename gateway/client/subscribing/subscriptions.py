@@ -33,8 +33,8 @@ from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, 
 class Subscriptions:
     """The subscriptions, over as many sessions as there are."""
 
-    def __init__(self, outlet: SendContext) -> None:
-        self._outlet = outlet
+    def __init__(self, context: SendContext) -> None:
+        self._context = context
         # Weak: one that the application dropped without closing it must not fill up and stop the socket for all.
         self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
@@ -48,7 +48,7 @@ class Subscriptions:
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
         self._ledgers: dict[str, DuplicateFilter] = {}
         """Of the streams that are acknowledged, by name: what is processed is known over sessions."""
-        self._acknowledger = Acknowledger(lambda: outlet.session, self._number_of)
+        self._acknowledger = Acknowledger(lambda: context.session, self._number_of)
 
     async def start(self, subscription: Subscription) -> None:
         """Ask the gateway for a new subscription, and on every later session again.
@@ -59,7 +59,7 @@ class Subscriptions:
         """
         number = self._next_number
         self._next_number += 1
-        session = await self._outlet.wait_ready()
+        session = await self._context.wait_ready()
         self._numbers[subscription] = number
         weakref.finalize(
             subscription,
@@ -71,7 +71,7 @@ class Subscriptions:
         try:
             await self._ask(session, subscription, number)
         except ConnectionFailed:
-            await self._outlet.wait_ready()  # attached() has asked again, or there is no way to
+            await self._context.wait_ready()  # attached() has asked again, or there is no way to
         except BaseException:
             self._forget(subscription)
             raise
@@ -79,14 +79,14 @@ class Subscriptions:
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """See :meth:`gateway.client.client.Client.account`."""
         while (number := self._numbers.get(subscription)) is not None:
-            session = await self._outlet.wait_ready()
+            session = await self._context.wait_ready()
             if not subscription.standing.joined:
                 self._joined.clear()
                 await self._joined.wait()
                 continue
             # Lost, and asked again: it changes nothing.
             with contextlib.suppress(ConnectionFailed):
-                answer = await self._outlet.ask(session, partial(Account, subscription=number))
+                answer = await self._context.ask(session, partial(Account, subscription=number))
                 assert isinstance(answer, Account)
                 return answer.streams or {}
         raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
@@ -114,7 +114,7 @@ class Subscriptions:
         self._past_routes.clear()
         for subscription, number in list(self._numbers.items()):
             subscription.standing.leave()
-            self._outlet.start(self._resume(session, subscription, number))
+            self._context.start(self._resume(session, subscription, number))
 
     def detached(self) -> None:
         """The session is over; the numbers of its streams mean nothing any more."""
@@ -151,7 +151,7 @@ class Subscriptions:
             route.order.add_ready(lambda: route.announce(joined, info))
 
     def _new_route(self, info: StreamInfo) -> StreamSink:
-        session = self._outlet.session
+        session = self._context.session
         if session is None or info.kind is None:
             return StreamSink(info)
         # Of a view every version comes whole.
@@ -214,7 +214,7 @@ class Subscriptions:
         scope.begin(session, number)
         since, account = standing.ask()
         resume = self.unfinished.offer(subscription.pattern.matches) if view is None else None
-        await self._outlet.ask(
+        await self._context.ask(
             session,
             lambda request: Subscribe(request, number, pattern, since, view, scope.window, resume, account),
             # At once: streams may be announced in the same WebSocket message.
@@ -226,10 +226,10 @@ class Subscriptions:
         self._joined.set()
 
     async def _take_back(self, number: int, keep: bool = False) -> None:
-        session = self._outlet.session
+        session = self._context.session
         if session is not None:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
-                await self._outlet.ask(session, lambda request: Unsubscribe(request, number, keep or None))
+                await self._context.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
     def _dropped(self, number: int, buffer: ReceiveBuffer[Received], scope: AckScope) -> None:
         """A subscription was garbage collected: as if it had been closed."""
@@ -237,7 +237,7 @@ class Subscriptions:
             buffer.end()
             scope.withdraw()
             self._match()
-            self._outlet.start(self._take_back(number))
+            self._context.start(self._take_back(number))
 
     async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
         if subscription not in self._numbers:  # closed meanwhile

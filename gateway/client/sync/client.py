@@ -13,8 +13,8 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from gateway.client import client
-from gateway.client.core import ClientState
-from gateway.client.options import Options, Settings
+from gateway.client.client_core import ClientState
+from gateway.client.options import ConnectKeywords, Options
 from gateway.client.sending.batcher import LockedBatcher
 from gateway.client.sending.content import Headers
 from gateway.client.sync.blocking import blocking, wrapping
@@ -115,7 +115,7 @@ def connect(
     url: str,
     *,
     loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop,
-    **settings: Unpack[Settings],
+    **settings: Unpack[ConnectKeywords],
 ) -> Client:
     """Connect to a gateway: ``with connect("ws://127.0.0.1:8765") as client``.
 

@@ -19,7 +19,7 @@ from gateway.client.sync.loop_thread import LoopThread
 from gateway.errors import Code
 from gateway.protocol.messages import Counts
 
-TAKE: Final = 1024
+FETCHED_MESSAGES: Final = 1024
 """Messages that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
 
 
@@ -148,7 +148,7 @@ class Subscription:
         self._settle_in_hand()
         if not self._items:
             alive = self._thread.alive
-            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.buffer.rest(TAKE))
+            self._items.extend(self._thread.run(self._fetch()) if alive else self._source.buffer.rest(FETCHED_MESSAGES))
         if not self._items:
             raise StopIteration
         item = self._items.popleft()
@@ -158,4 +158,4 @@ class Subscription:
 
     async def _fetch(self) -> list[Received]:
         await self._source.start()
-        return await self._source.buffer.several(TAKE)
+        return await self._source.buffer.several(FETCHED_MESSAGES)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.client.decoding.decoding import INLINE_BYTES
+from gateway.client.decoding.decoding import INLINE_DECODE_BYTES
 from gateway.client.decoding.delta_bases import MIN_BASE_BYTES, DeltaBaseMissing, DeltaBases, base_of
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain, encode
 from tests.client.decoding_wire import CHUNK_BYTES, Noted, Wire
 
 XOR = "xor:1+zstd:1"
-every_size = pytest.mark.parametrize("size", [MIN_BASE_BYTES, INLINE_BYTES + 8])
+every_size = pytest.mark.parametrize("size", [MIN_BASE_BYTES, INLINE_DECODE_BYTES + 8])
 
 
 def versions(count: int, size: int) -> list[bytes]:
@@ -125,7 +125,7 @@ async def test_a_delta_in_chunks_without_its_base_fails() -> None:
 
 async def test_what_refers_to_something_broken_fails_as_well() -> None:
     wire, noted = Wire(), state()
-    size = INLINE_BYTES + 8
+    size = INLINE_DECODE_BYTES + 8
     first, second = (bytes(size - 16) + version[:16] for version in versions(2, size))
     encoded = encode(Chain.parse("lz4"), first, 1)
     assert encoded is not None

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from gateway.client.decoding.running_checksum import INLINE_BYTES, STEP_BYTES, RunningChecksum
+from gateway.client.decoding.running_checksum import INLINE_CHECKSUM_BYTES, STEP_BYTES, RunningChecksum
 from gateway.protocol.transfers import Assembler, Chunk, ChunkPlan
 
 CHUNK_BYTES = 1024 * 1024
@@ -16,7 +16,7 @@ def noise(size: int) -> bytes:
     return np.random.default_rng(5).bytes(size)
 
 
-@pytest.mark.parametrize("size", [1, INLINE_BYTES, INLINE_BYTES + 1, STEP_BYTES, 3 * STEP_BYTES + 77])
+@pytest.mark.parametrize("size", [1, INLINE_CHECKSUM_BYTES, INLINE_CHECKSUM_BYTES + 1, STEP_BYTES, 3 * STEP_BYTES + 77])
 @pytest.mark.parametrize("turns", [False, True])
 async def test_it_is_that_of_the_whole(size: int, turns: bool) -> None:
     payload = memoryview(noise(size))

@@ -5,35 +5,35 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 
 def test_it_reads_until_somebody_is_full_and_again_when_he_is_not() -> None:
     calls: list[bool] = []
-    intake = ReadFlowControl(calls.append)
-    intake.fill("a")
-    intake.fill("b")
-    intake.fill("a")
-    intake.drain("a")
+    flow = ReadFlowControl(calls.append)
+    flow.fill("a")
+    flow.fill("b")
+    flow.fill("a")
+    flow.drain("a")
     assert calls == [False]
-    intake.drain("b")
+    flow.drain("b")
     assert calls == [False, True]
 
 
 def test_an_awaited_answer_keeps_a_full_one_from_stopping_the_socket() -> None:
     calls: list[bool] = []
-    intake = ReadFlowControl(calls.append)
-    intake.expect_answer()
-    intake.fill("a")
+    flow = ReadFlowControl(calls.append)
+    flow.expect_answer()
+    flow.fill("a")
     assert calls == []
-    intake.end_answer()
+    flow.end_answer()
     assert calls == [False]
-    intake.expect_answer()
+    flow.expect_answer()
     assert calls == [False, True]
 
 
 def test_a_stuffed_one_stops_it_always() -> None:
     calls: list[bool] = []
-    intake = ReadFlowControl(calls.append)
-    intake.expect_answer()
-    intake.fill("a", stuffed=True)
+    flow = ReadFlowControl(calls.append)
+    flow.expect_answer()
+    flow.fill("a", stuffed=True)
     assert calls == [False]
-    intake.drain("a")
+    flow.drain("a")
     assert calls == [False, True]
 
 

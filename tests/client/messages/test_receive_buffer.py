@@ -27,12 +27,12 @@ class Item:
 SIZE = 1000 + ITEM_OVERHEAD_BYTES
 
 
-def intake() -> ReadFlowControl:
+def flow() -> ReadFlowControl:
     return ReadFlowControl(lambda reading: None)
 
 
 def unbounded() -> ReceiveBuffer[Item]:
-    return ReceiveBuffer(1 << 20, intake())
+    return ReceiveBuffer(1 << 20, flow())
 
 
 def taken(buffer: ReceiveBuffer[Item]) -> list[int]:
@@ -44,7 +44,7 @@ def taken(buffer: ReceiveBuffer[Item]) -> list[int]:
 
 
 def test_below_the_bound_everything_is_kept_in_order() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(10 * SIZE, intake())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(10 * SIZE, flow())
     for offset, kind in enumerate([Kind.STATE, Kind.EVENT, Kind.CONTROL, Kind.COLLABORATION, None]):
         assert buffer.put(Item("s", kind, offset))
     assert buffer.bytes == 5 * SIZE
@@ -53,7 +53,7 @@ def test_below_the_bound_everything_is_kept_in_order() -> None:
 
 
 def test_at_the_bound_only_the_newest_of_a_state_stream_is_kept() -> None:
-    gate = intake()
+    gate = flow()
     buffer: ReceiveBuffer[Item] = ReceiveBuffer(2 * SIZE, gate)
     for offset in range(10):
         assert buffer.put(Item("s", Kind.STATE, offset))
@@ -64,7 +64,7 @@ def test_at_the_bound_only_the_newest_of_a_state_stream_is_kept() -> None:
 
 
 def test_streams_are_conflated_each_for_itself() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(SIZE, intake())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(SIZE, flow())
     for offset in range(3):
         for stream in "ab":
             buffer.put(Item(stream, Kind.STATE, offset))
@@ -73,14 +73,14 @@ def test_streams_are_conflated_each_for_itself() -> None:
 
 
 def test_a_conflated_batch_counts_its_records() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, intake())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, flow())
     for offset in (0, 5, 10):
         buffer.put(Item("s", Kind.STATE, offset, count=5))
     assert buffer.conflated == 5
 
 
 def test_a_message_larger_than_the_bound_is_kept() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, intake())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, flow())
     assert buffer.put(Item("s", Kind.STATE, 0, nbytes=1 << 20))
     assert buffer.put(Item("s", Kind.STATE, 1, nbytes=1 << 20))
     assert taken(buffer) == [0, 1]
@@ -100,7 +100,7 @@ def test_what_must_not_be_lost_stops_the_socket_until_half_is_taken() -> None:
 
 
 def test_while_an_answer_is_awaited_events_go_on_to_twice_the_bound_and_then_are_a_gap() -> None:
-    gate = intake()
+    gate = flow()
     gate.expect_answer()
     buffer: ReceiveBuffer[Item] = ReceiveBuffer(2 * SIZE, gate)
     kept = [buffer.put(Item("s", Kind.EVENT, offset)) for offset in range(6)]
@@ -122,7 +122,7 @@ def test_collaboration_and_control_stop_the_socket_then_and_are_never_dropped() 
 
 
 def test_there_is_room_for_what_does_not_reach_the_bound() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(3 * SIZE, intake())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(3 * SIZE, flow())
     buffer.put(Item("s", Kind.EVENT, 0))
     assert buffer.has_room(Item("s", Kind.EVENT, 1))
     assert not buffer.has_room(Item("s", Kind.EVENT, 1, nbytes=1000 + SIZE))
@@ -138,7 +138,7 @@ def test_ending_lets_the_socket_be_read() -> None:
 
 @given(st.lists(st.one_of(st.none(), st.sampled_from("ab")), max_size=60))
 def test_a_state_stream_never_goes_back_and_ends_with_the_newest(steps: list[str | None]) -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(3 * SIZE, intake())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(3 * SIZE, flow())
     sent = {"a": 0, "b": 0}
     got: dict[str, list[int]] = {"a": [], "b": []}
 
@@ -256,4 +256,4 @@ async def test_giving_up_a_wait_loses_nothing() -> None:
 
 def test_a_bound_below_one_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="buffer_bytes=0"):
-        ReceiveBuffer[Item](0, intake())
+        ReceiveBuffer[Item](0, flow())

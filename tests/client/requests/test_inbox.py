@@ -31,10 +31,8 @@ class Noted:
         self.sent.append((value, headers, codec, flags))
 
     def make(self) -> Inbox:
-        intake = ReadFlowControl(lambda reading: None)
-        return Inbox(
-            address="agent:me", number=0, intake=intake, start=self.start, stop=self.stop, buffer_bytes=1 << 20
-        )
+        flow = ReadFlowControl(lambda reading: None)
+        return Inbox(address="agent:me", number=0, flow=flow, start=self.start, stop=self.stop, buffer_bytes=1 << 20)
 
     def request(self, correlation: int) -> Request:
         message = Message("agent:me", None, 0, correlation, 4, 0, 0, {"n": correlation}, (), b"")

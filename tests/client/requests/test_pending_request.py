@@ -18,7 +18,7 @@ from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 
 
-def question(parts: ReceiveBuffer[Message] | None = None) -> tuple[PendingRequest, asyncio.Future[object]]:
+def pending(parts: ReceiveBuffer[Message] | None = None) -> tuple[PendingRequest, asyncio.Future[object]]:
     done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
     return PendingRequest("agent:bob", OutboundMessage(Opcode.REQUEST, content_of(1, None), 0, done=done), parts), done
 
@@ -31,7 +31,7 @@ def deliver(asked: PendingRequest, value: int, flags: int = 0, headers: dict[str
 
 
 async def test_the_last_reply_is_the_result() -> None:
-    asked, done = question()
+    asked, done = pending()
     deliver(asked, 1, FLAG_MORE)
     assert (done.done(), asked.over) == (False, False)
     deliver(asked, 2)
@@ -43,7 +43,7 @@ async def test_the_last_reply_is_the_result() -> None:
 
 async def test_all_replies_are_parts_for_one_who_wants_them() -> None:
     parts: ReceiveBuffer[Message] = ReceiveBuffer(1 << 20, ReadFlowControl(lambda reading: None))
-    asked, done = question(parts)
+    asked, done = pending(parts)
     for value, flags in ((1, FLAG_MORE), (2, FLAG_MORE), (3, 0)):
         deliver(asked, value, flags)
     assert done.done()
@@ -51,7 +51,7 @@ async def test_all_replies_are_parts_for_one_who_wants_them() -> None:
 
 
 async def test_a_failure_ends_it_whatever_else_it_says() -> None:
-    asked, done = question()
+    asked, done = pending()
     deliver(asked, 1, FLAG_FAILED | FLAG_MORE, {"error": "out of paper"})
     assert asked.over
     with pytest.raises(RequestFailed, match="agent:bob failed the request: out of paper"):
@@ -60,7 +60,7 @@ async def test_a_failure_ends_it_whatever_else_it_says() -> None:
 
 @pytest.mark.parametrize("code", sorted(ENDED_EARLY))
 async def test_a_large_reply_that_is_cut_off_is_not_the_end(code: Code) -> None:
-    asked, done = question()
+    asked, done = pending()
     asked.fail(RequestRefused(code, "ended by its sender"), None)
     assert not done.done()
     deliver(asked, 2)
@@ -68,7 +68,7 @@ async def test_a_large_reply_that_is_cut_off_is_not_the_end(code: Code) -> None:
 
 
 async def test_a_reply_that_cannot_be_read_is_the_end_here_but_not_for_the_gateway() -> None:
-    asked, done = question()
+    asked, done = pending()
     asked.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), None)
     assert not asked.over
     with pytest.raises(RequestRefused, match="broken"):
@@ -76,7 +76,7 @@ async def test_a_reply_that_cannot_be_read_is_the_end_here_but_not_for_the_gatew
 
 
 async def test_what_the_gateway_refuses_is_over() -> None:
-    asked, done = question()
+    asked, done = pending()
     asked.refuse(RequestRefused(Code.PEER_GONE, "left"))
     assert asked.over
     with pytest.raises(RequestRefused, match="left"):

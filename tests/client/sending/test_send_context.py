@@ -33,12 +33,12 @@ class FakeSession(Session):
         return False
 
 
-def outlet() -> SendContext:
+def context() -> SendContext:
     return SendContext(ReadFlowControl(lambda reading: None), lambda error: None)
 
 
 async def test_it_waits_for_a_session() -> None:
-    out = outlet()
+    out = context()
     waiting = asyncio.ensure_future(out.wait_ready())
     await asyncio.sleep(0)
     session = FakeSession()
@@ -48,7 +48,7 @@ async def test_it_waits_for_a_session() -> None:
 
 
 async def test_a_session_that_drains_or_closes_takes_nothing_new() -> None:
-    out = outlet()
+    out = context()
     session = FakeSession(draining=True)
     out.attach(session)
     assert out.ready is None
@@ -63,7 +63,7 @@ async def test_a_session_that_drains_or_closes_takes_nothing_new() -> None:
 
 
 async def test_the_end_is_told_to_all() -> None:
-    out = outlet()
+    out = context()
     out.check()
     waiting = asyncio.ensure_future(out.wait_ready())
     await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_the_end_is_told_to_all() -> None:
 
 
 async def test_a_new_session_has_shown_nothing_yet() -> None:
-    out = outlet()
+    out = context()
     out.attach(FakeSession())
     out.quality.score(1 << 20, 0.1, 0.0)
     out.attach(FakeSession())
@@ -83,7 +83,7 @@ async def test_a_new_session_has_shown_nothing_yet() -> None:
 
 
 async def test_idle_waits_for_work_and_cancel_ends_it() -> None:
-    out = outlet()
+    out = context()
     done: list[str] = []
     go = asyncio.Event()
 
@@ -103,12 +103,12 @@ async def test_idle_waits_for_work_and_cancel_ends_it() -> None:
 
 
 def test_transfers_have_numbers_of_their_own() -> None:
-    out = outlet()
+    out = context()
     assert len({out.next_transfer() for _ in range(100)}) == 100
 
 
 async def test_what_the_gateway_takes_of_large_messages_is_that_of_the_present_session() -> None:
-    out = outlet()
+    out = context()
     assert out.transfer_room.max_bytes is None
     out.attach(FakeSession())
     assert out.transfer_room.max_bytes == 5000

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gateway.client import Client, Message, connect
-from gateway.client.subscribing.state_sink import INLINE_BYTES
+from gateway.client.subscribing.state_sink import INLINE_PATCH_BYTES
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, encode
 from gateway.protocol.extensions import Extensions
@@ -23,7 +23,7 @@ from gateway.protocol.wire import Opcode
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
 INFO = StreamInfo(7, "wf/a", Kind.STATE, 5, 0)
-SMALL, LARGE = (4, 3), (INLINE_BYTES // 256, 100)
+SMALL, LARGE = (4, 3), (INLINE_PATCH_BYTES // 256, 100)
 
 
 @asynccontextmanager

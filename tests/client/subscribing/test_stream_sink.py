@@ -24,7 +24,7 @@ def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> 
     return Subscription(
         "wf/*",
         SubscriptionOptions(buffer_bytes=1000, progress=lambda *size: sizes.append(size)),
-        intake=ReadFlowControl(lambda reading: None),
+        flow=ReadFlowControl(lambda reading: None),
         start=nothing,
         stop=nothing,
         report=errors.append,

@@ -31,7 +31,7 @@ class Noted:
     stopped: int = 0
     gaps: list[Gap] = field(default_factory=list)
     errors: list[Exception] = field(default_factory=list)
-    intake: ReadFlowControl = field(default_factory=lambda: ReadFlowControl(lambda reading: None))
+    flow: ReadFlowControl = field(default_factory=lambda: ReadFlowControl(lambda reading: None))
 
     async def start(self, subscription: Subscription) -> None:
         self.started += 1
@@ -43,7 +43,7 @@ class Noted:
         subscription = Subscription(
             "wf/*",
             SubscriptionOptions(buffer_bytes=buffer_bytes, on_gap=self.gaps.append),
-            intake=self.intake,
+            flow=self.flow,
             start=self.start,
             stop=self.stop,
             report=self.errors.append,
@@ -181,14 +181,14 @@ def test_of_a_run_at_the_bound_each_message_is_kept_or_told_as_a_gap(
 ) -> None:
     noted = Noted()
     if awaiting:  # so that the gateway cannot be stopped
-        noted.intake.expect_answer()
+        noted.flow.expect_answer()
     subscription = noted.make(buffer_bytes=bound)
     first = 0
     for count in counts:
         subscription.deliver_run(message_run(first, count))
         first += count
         if not awaiting:
-            assert noted.intake.reading == (subscription.stats.buffered_bytes < bound)
+            assert noted.flow.reading == (subscription.stats.buffered_bytes < bound)
         # At most one message beyond twice the bound.
         assert not awaiting or subscription.stats.buffered_bytes <= 2 * bound + 600
     kept = [record.offset for record in left(subscription)]
@@ -303,7 +303,7 @@ def test_a_full_buffer_conflates_state_and_counts_it() -> None:
 def test_a_full_buffer_of_events_is_a_gap_when_it_cannot_stop_the_gateway() -> None:
     noted = Noted()
     subscription = noted.make(buffer_bytes=1)
-    noted.intake.expect_answer()
+    noted.flow.expect_answer()
     for offset in range(3):
         subscription.deliver(message(offset))
     assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 1, 1), Gap("wf/x", Code.QUEUE_FULL, 2, 2)]
@@ -317,7 +317,7 @@ def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogC
     subscription = Subscription(
         "wf/*",
         SubscriptionOptions(buffer_bytes=1 << 20, on_gap=fail),
-        intake=ReadFlowControl(lambda reading: None),
+        flow=ReadFlowControl(lambda reading: None),
         start=noted.start,
         stop=noted.stop,
         report=noted.errors.append,
@@ -334,7 +334,7 @@ def test_a_pattern_that_is_none_is_refused() -> None:
         Subscription(
             "**/x",
             SubscriptionOptions(buffer_bytes=1),
-            intake=ReadFlowControl(lambda reading: None),
+            flow=ReadFlowControl(lambda reading: None),
             start=Noted().start,
             stop=Noted().stop,
             report=print,

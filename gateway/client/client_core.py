@@ -39,12 +39,12 @@ class ClientState(enum.StrEnum):
     CLOSED = "closed"
 
 
-class Core:
+class ClientCore:
     """One client.
 
     Attributes:
         state: see :class:`ClientState`.
-        outlet: the way out.
+        context: the way out.
         publisher: what it publishes.
         subscriptions: what it receives.
         requests: what it asks.
@@ -56,11 +56,11 @@ class Core:
         self.options = options
         self.state = ClientState.CONNECTING
         self.report = Reporter(options.on_error, options.on_notice)
-        self.outlet = SendContext(ReadFlowControl(self._read), self.report)
-        self.publisher = Publisher(self.outlet, self.now_ns)
-        self.subscriptions = Subscriptions(self.outlet)
-        self.requests = Requester(self.outlet, self.now_ns)
-        self.answering = Responder(self.outlet, self.now_ns)
+        self.context = SendContext(ReadFlowControl(self._read), self.report)
+        self.publisher = Publisher(self.context, self.now_ns)
+        self.subscriptions = Subscriptions(self.context)
+        self.requester = Requester(self.context, self.now_ns)
+        self.responder = Responder(self.context, self.now_ns)
         self._client_id = options.client_id
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
@@ -98,7 +98,7 @@ class Core:
     @property
     def session(self) -> Session | None:
         """The present session."""
-        return self.outlet.session
+        return self.context.session
 
     @property
     def client_id(self) -> str:
@@ -107,7 +107,7 @@ class Core:
 
     def now_ns(self) -> int:
         """Unix time in ns by the clock of the gateway that was last connected."""
-        session = self.outlet.session
+        session = self.context.session
         if session is not None:
             self._clock_offset_ns = session.clock.offset_ns
         return time.time_ns() + self._clock_offset_ns
@@ -118,19 +118,19 @@ class Core:
         Raises:
             ConnectionFailed: the connection is gone for good.
         """
-        self.outlet.check()
+        self.context.check()
         while True:
             self.publisher.flush()
             with contextlib.suppress(ConnectionFailed):  # lost: wait for the next
-                await self.outlet.idle()
+                await self.context.idle()
             if self.publisher.flushed:
                 return
-            await self.outlet.wait_ready()
+            await self.context.wait_ready()
 
     async def authenticate(self, token: str) -> float | None:
         """See :meth:`gateway.client.client.Client.authenticate`."""
-        session = await self.outlet.wait_ready()
-        answer = await self.outlet.ask(session, lambda request: Authenticate(request, token))
+        session = await self.context.wait_ready()
+        answer = await self.context.ask(session, lambda request: Authenticate(request, token))
         assert isinstance(answer, Authenticated)
         if not callable(self.options.token):
             self.options = replace(self.options, token=token)  # for the next session
@@ -138,11 +138,11 @@ class Core:
 
     def subscribe(self, pattern: str, options: SubscriptionOptions) -> Subscription:
         """See :meth:`gateway.client.client.Client.subscribe`."""
-        self.outlet.check()
+        self.context.check()
         return Subscription(
             pattern,
             options,
-            intake=self.outlet.intake,
+            flow=self.context.flow,
             start=self.subscriptions.start,
             stop=self.subscriptions.stop,
             report=self.report,
@@ -156,19 +156,19 @@ class Core:
         self._attached_s = time.monotonic()
         self._incoming = InboundDispatcher(
             session,
-            self.outlet,
+            self.context,
             self.publisher,
             self.subscriptions,
-            self.requests,
-            self.answering,
+            self.requester,
+            self.responder,
             self.report,
             self.options.limits,
         )
         self.state = ClientState.CONNECTED
-        self.outlet.attach(session)
-        session.read(self.outlet.intake.reading)
+        self.context.attach(session)
+        session.read(self.context.flow.reading)
         self.subscriptions.attached(session)
-        self.answering.attached(session)
+        self.responder.attached(session)
         self.publisher.flush()
         return self._incoming.handlers()
 
@@ -187,19 +187,19 @@ class Core:
 
     def session_lost(self, session: Session, lost: Lost) -> None:
         """See :class:`gateway.client.session.session.SessionEvents`."""
-        if session is not self.outlet.session:
+        if session is not self.context.session:
             return
         self.now_ns()  # keeps this session's clock
-        self.outlet.detach()
+        self.context.detach()
         if self._incoming is not None:
             self._incoming.close()
-        waiting = self.outlet.aliases.clear(ConnectionFailed(f"the connection was lost: {lost.reason}"))
+        waiting = self.context.aliases.clear(ConnectionFailed(f"the connection was lost: {lost.reason}"))
         self.publisher.detached(waiting)
-        self.requests.detached()
-        self.answering.detached()
+        self.requester.detached()
+        self.responder.detached()
         self.subscriptions.detached()
         if self._closing is not None:
-            self.outlet.close(ConnectionFailed(f"the connection was lost while it was being closed: {lost.reason}"))
+            self.context.close(ConnectionFailed(f"the connection was lost while it was being closed: {lost.reason}"))
         elif self.state is ClientState.CONNECTED:
             self.state = ClientState.RECONNECTING
             if self._reopening is None or self._reopening.done():
@@ -207,8 +207,8 @@ class Core:
                 self._reopening = asyncio.get_running_loop().create_task(self._reopen(lost, lived_s))
 
     def _read(self, reading: bool) -> None:
-        if self.outlet.session is not None:
-            self.outlet.session.read(reading)
+        if self.context.session is not None:
+            self.context.session.read(reading)
 
     async def _open_session(self) -> Session:
         return await open_session(self.options, self._client_id, self)
@@ -222,10 +222,10 @@ class Core:
     def _end(self, error: FrysError) -> None:
         """There will be no session any more; whoever waits, and whoever calls from now on, gets ``error``."""
         self.state = ClientState.CLOSED
-        self.outlet.close(error)
+        self.context.close(error)
         self.publisher.close(error)
         self.subscriptions.close(error)
-        self.answering.close(error)
+        self.responder.close(error)
 
     async def _close(self) -> None:
         try:
@@ -237,16 +237,16 @@ class Core:
         if self._reopening is not None:
             self._reopening.cancel()
             await asyncio.wait([self._reopening])
-        session = self.outlet.session
+        session = self.context.session
         if session is not None:
             self.subscriptions.flush()
             session.close()
             await session.wait_closed(self.options.close_timeout_s)
-        await self.outlet.cancel()
+        await self.context.cancel()
         if self.state is not ClientState.CLOSED:
             self.state = ClientState.CLOSED
             closed = ConnectionFailed("the client is closed")
-            self.outlet.close(closed)
+            self.context.close(closed)
             self.publisher.close(closed)
             self.subscriptions.close(None)
-            self.answering.close(None)
+            self.responder.close(None)

@@ -246,7 +246,7 @@ async def test_after_go_away_nothing_new_is_sent_until_there_is_another_connecti
     async with connected(scripted) as (client, first):
         await client.publish("wf/x", 1.0)
         first.send(GoAway(1001, "stopping", 5.0))
-        await until(lambda: client._core.outlet.ready is None)
+        await until(lambda: client._core.context.ready is None)
         subscribing = asyncio.ensure_future(client.subscribe("wf/*").start())
         publishing = asyncio.ensure_future(client.publish("wf/x", 2.0))
         client.publish_nowait("wf/x", 3.0)
