@@ -1,4 +1,4 @@
-"""The client's inboxes: requests of other clients, to be replied to (spec section 8)."""
+"""Inboxes of the client: requests of other clients, to be replied to (spec section 8)."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ Reply = Callable[["Request", object, Headers, str, int], Awaitable[None]]
 
 
 class Request(Message):
-    """A message that somebody waits for an answer to.
+    """A message whose sender waits for a reply.
 
     It takes any number of :meth:`reply_partial`, and then one :meth:`reply` or :meth:`fail`.
+
+    Attributes:
+        session: session that the request came on, which is the only one that can carry the reply.
     """
 
     __slots__ = ("__weakref__", "_cancelled", "_on_cancel", "_reply", "session")
@@ -29,29 +32,28 @@ class Request(Message):
     def __init__(self, message: Message, session: object, reply: Reply) -> None:
         super().__init__(*message.parts())
         self.session = session
-        """The session that it came on, which is the only one that can carry the reply."""
         self._reply = reply
         self._cancelled = asyncio.Event()
         self._on_cancel: list[Callable[[], object]] = []
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody wants the answer any more: whatever is replied is dropped."""
+        """Whether nobody wants the reply any more: replies are dropped."""
         return self._cancelled.is_set()
 
     async def wait_cancelled(self) -> None:
-        """Return when nobody wants the answer any more, or the connection is lost on which the request came."""
+        """Wait until nobody wants the reply any more, or the connection is lost on which the request came."""
         await self._cancelled.wait()
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Have ``callback`` called, on the client's loop, when nobody wants the answer any more: at once if so now."""
+        """Call ``callback``, on the client's loop, when nobody wants the reply any more: at once if that is so now."""
         if self.cancelled:
             call_back(callback)
         else:
             self._on_cancel.append(callback)
 
     def cancel(self) -> None:
-        """The asker does not want the answer any more, or cannot get it. Called by the client."""
+        """Tell the program that the asker does not want the reply any more, or cannot get it. Called by the client."""
         if not self.cancelled:
             self._cancelled.set()
             callbacks, self._on_cancel = self._on_cancel, []
@@ -59,15 +61,15 @@ class Request(Message):
                 call_back(callback)
 
     async def reply_partial(self, value: object = None, *, headers: Headers = None, codec: str = "auto") -> None:
-        """Answer in part: the asker's ``request_stream`` gives it out, and waits for more. As :meth:`reply`."""
+        """Reply in part, as :meth:`reply`: the asker's ``request_stream`` yields the part, and waits for more."""
         await self._reply(self, value, headers, codec, FLAG_MORE)
 
     async def reply(self, value: object = None, *, headers: Headers = None, codec: str = "auto") -> None:
-        """Answer. Returns when the reply is written; the protocol has no acknowledgement for it.
+        """Reply. Returns when the reply is written; the protocol has no acknowledgement for it.
 
         A reply that nobody wants any more (:attr:`cancelled`) is dropped. One that cannot reach the asker, because the
-        connection on which the request came is gone, is dropped and told to the client's ``on_error``: the gateway has
-        told the asker already, or has given the request to another member of the group.
+        connection on which the request came is gone, is dropped and reported to the client's ``on_error``: the gateway
+        has told the asker already, or has given the request to another member of the group.
 
         Args:
             value: an array-like, a mapping of names to array-likes, or None.
@@ -75,24 +77,26 @@ class Request(Message):
             codec: see :meth:`gateway.client.Client.publish`.
 
         Raises:
-            UsageError: what is to be sent cannot travel.
+            UsageError: the value, headers or codec cannot be used.
         """
         await self._reply(self, value, headers, codec, 0)
 
     async def fail(self, error: str) -> None:
-        """Answer that the request failed; ``client.request`` raises ``RequestFailed`` with this text."""
+        """Reply that the request failed; the asker's ``client.request`` raises ``RequestFailed`` with this text."""
         await self._reply(self, None, {"error": error}, "none", FLAG_FAILED)
 
 
 class Inbox:
-    """The requests to this client, or to a group of which it is a member.
+    """Requests to this client, or to a group of which it is a member; made by ``client.inbox``.
 
-    Made by ``client.inbox``; ``async with`` opens and closes it.
+    ``async with`` opens and closes it.
 
     Attributes:
         address: ``agent:<client_id>`` or ``group:<name>``; empty for the client's own before it is connected.
-        number: of the subscription.
-        late: requests that arrived after it was closed.
+        number: number of the subscription.
+        buffer: requests that wait for the program.
+        late: requests that arrived after the inbox was closed.
+        started: it was opened.
     """
 
     def __init__(
@@ -114,20 +118,20 @@ class Inbox:
         self.started = False
 
     async def start(self) -> None:
-        """Let requests in, unless that was done already. ``async with`` and iterating do it by themselves."""
+        """Open the inbox, unless that was done already. ``async with`` and iterating do it by themselves."""
         if not self.started:
             self.started = True
             await self._start(self)
 
     async def close(self) -> None:
-        """Take no more requests. May be called twice."""
+        """Close the inbox: no more requests are taken. May be called twice."""
         if not self.buffer.over:
             self.buffer.end()
             if self.started:
                 await self._stop(self)
 
     async def next(self) -> Request:
-        """The next request that somebody still wants an answer to.
+        """Wait for the next request whose asker still wants a reply, and return it.
 
         Raises:
             StopAsyncIteration: there are no more.

@@ -1,4 +1,4 @@
-"""A request that waits for its last reply (spec section 8), and what its replies make of it."""
+"""Pending request: a request that waits for its last reply (spec section 8)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer
 ENDED_EARLY: Final = frozenset(
     {Code.TRANSFER_ABORTED, Code.TRANSFER_TIMEOUT, Code.PEER_GONE, Code.CANCELLED, Code.EXPIRED}
 )
-"""ABORT with one of these is no word on the request itself: another reply, an ERROR or a CANCEL follows or has come."""
+"""ABORT with one of these does not answer the request: another reply, an ERROR or a CANCEL follows or has come."""
 
 
 class RequestFailed(RequestRefused):
-    """The addressee got the request and answered that it failed; ``message`` is what it said."""
+    """The addressee received the request and answered that it failed; ``message`` is its reason."""
 
     def __init__(self, address: str, error: str) -> None:
         super().__init__(Code.INTERNAL, error)
@@ -31,58 +31,58 @@ class RequestFailed(RequestRefused):
 
 
 class PendingRequest:
-    """One request, and where its replies go when they are decoded.
+    """A request that waits for its replies, and the destination of these when they are decoded.
 
     Args:
-        address: whom it is for.
-        job: the request; its result is the last reply.
+        address: the addressee.
+        message: the request; its result is the last reply.
         parts: takes every reply, for a program that wants them as they come; None: it waits for the last one.
 
     Attributes:
         order: keeps the replies in order while some of them are decoded.
-        over: the gateway knows of no such request any more.
-        expiry: ends it at its deadline, should it not be sent by then.
+        over: the gateway does not know the request any more.
+        expiry: timer that ends the request at its deadline if it could not be sent by then.
     """
 
-    __slots__ = ("_parts", "address", "expiry", "job", "order", "over")
+    __slots__ = ("_parts", "address", "expiry", "message", "order", "over")
 
     bases = None
-    """Nothing of a reply comes as a delta."""
+    """Replies do not come as deltas."""
 
-    def __init__(self, address: str, job: OutboundMessage, parts: ReceiveBuffer[Message] | None) -> None:
+    def __init__(self, address: str, message: OutboundMessage, parts: ReceiveBuffer[Message] | None) -> None:
         self.address = address
-        self.job = job
+        self.message = message
         self.order = ReorderBuffer()
         self.over = False
         self.expiry: asyncio.TimerHandle | None = None
         self._parts = parts
 
     def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        """A reply: the last one, or a part."""
-        message = arrival.item(self.address, None, 0, payload)
-        assert isinstance(message, Message)
+        """Take a reply: the last one, or a part."""
+        reply = arrival.item(self.address, None, 0, payload)
+        assert isinstance(reply, Message)
         flags = arrival.frame.flags
         if flags & FLAG_FAILED:
-            self.refuse(RequestFailed(self.address, str(message.headers.get("error", "it did not say why"))))
+            self.refuse(RequestFailed(self.address, str(reply.headers.get("error", "it did not say why"))))
             return
         if self._parts is not None:
-            self._parts.put(message)
+            self._parts.put(reply)
         if flags & FLAG_MORE:
-            self.job.touch()
+            self.message.touch()
         else:
             self.over = True
-            self.job.finish(message)
+            self.message.finish(reply)
 
     def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
-        """A reply came and cannot be read; one that was only cut off is followed by something else."""
+        """Fail the request: a reply cannot be read. One that was only cut off is followed by another answer."""
         if not isinstance(error, RequestRefused) or error.code not in ENDED_EARLY:
-            self.job.fail(error)
+            self.message.fail(error)
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        """A large reply grows: the asker's time limit starts again."""
-        self.job.touch()
+        """Start the asker's time limit again: a large reply grows."""
+        self.message.touch()
 
     def refuse(self, error: Exception) -> None:
-        """There will be no (further) reply."""
+        """End the request with ``error``: no (further) reply will come."""
         self.over = True
-        self.job.fail(error)
+        self.message.fail(error)

@@ -1,4 +1,4 @@
-"""The replies to one request as they come: the parts, and then the last one."""
+"""Reply stream: the replies to one request as they come, the parts and then the last one."""
 
 from __future__ import annotations
 
@@ -15,27 +15,29 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import PendingRequest
 
-Ask = Callable[[ReceiveBuffer[Message]], PendingRequest]
+Send = Callable[[ReceiveBuffer[Message]], PendingRequest]
+"""Sends the request, whose replies go to the buffer."""
 
 
 class ReplyStream:
-    """Made by ``client.request_stream``. The request is sent when the iteration begins.
+    """Replies to one request, to be iterated; made by ``client.request_stream``.
 
-    It is called off when the stream is closed, or dropped, before the last reply has come.
+    The request is sent when the iteration begins, and cancelled when the stream is closed, or garbage collected, before
+    the last reply has come.
     """
 
     def __init__(
         self,
-        ask: Ask,
-        call_off: Callable[[PendingRequest], None],
+        send: Send,
+        cancel: Callable[[PendingRequest], None],
         *,
         flow: ReadFlowControl,
         buffer_bytes: int,
         timeout_s: float | None,
     ) -> None:
         self._buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, flow)
-        self._ask = ask
-        self._call_off = call_off
+        self._send = send
+        self._cancel = cancel
         self._flow = flow
         self._timeout_s = timeout_s
         self._pending: PendingRequest | None = None
@@ -44,20 +46,20 @@ class ReplyStream:
         """Send the request, unless that was done already. ``async with`` and iterating do it by themselves."""
         if self._pending is not None:
             return
-        pending = self._pending = self._ask(self._buffer)
-        assert pending.job.done is not None
-        pending.job.done.add_done_callback(partial(_end, self._buffer))
+        pending = self._pending = self._send(self._buffer)
+        assert pending.message.done is not None
+        pending.message.done.add_done_callback(partial(_end, self._buffer))
         loop = asyncio.get_running_loop()
-        weakref.finalize(self, _call_soon, loop, partial(self._call_off, pending))
+        weakref.finalize(self, _call_soon, loop, partial(self._cancel, pending))
 
     def close(self) -> None:
-        """Want no more of it. May be called twice."""
+        """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
         if self._pending is not None:
-            self._call_off(self._pending)
+            self._cancel(self._pending)
         self._buffer.end()
 
     async def aclose(self) -> None:
-        """As :meth:`close`, for ``contextlib.aclosing``."""
+        """Do as :meth:`close`, for ``contextlib.aclosing``."""
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -77,7 +79,7 @@ class ReplyStream:
         assert self._pending is not None
         self._flow.expect_answer()
         try:
-            return await self._pending.job.wait(
+            return await self._pending.message.wait(
                 self._buffer.next(), self._timeout_s, f"the next reply of {self._pending.address}"
             )
         except StopAsyncIteration:
@@ -90,12 +92,12 @@ class ReplyStream:
 
 
 def _end(buffer: ReceiveBuffer[Message], done: asyncio.Future[object]) -> None:
-    """The request is over: nothing follows what is there."""
+    """End the buffer behind the replies in it: the request is over."""
     error = None if done.cancelled() else done.exception()
     buffer.end(error if isinstance(error, Exception) else None)
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    """Call back on the loop, from whatever thread collects garbage."""
+    """Call back on the loop, from the thread that collects garbage."""
     with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
         loop.call_soon_threadsafe(callback)

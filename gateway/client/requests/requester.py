@@ -1,4 +1,4 @@
-"""Requests to other clients (spec section 8)."""
+"""Requester: sends requests to other clients, and takes their replies (spec section 8)."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ from gateway.protocol.wire import Buffer, Opcode
 
 
 class AddressSendQueue(SendQueue):
-    """The requests to one address, under the alias that it has on the present session."""
+    """Requests to one address, under the alias that it has on the present session."""
 
     _alias: Alias | None = None
 
     def forget(self, alias: Alias) -> None:
-        """The gateway refused to open the address: the next request asks again."""
+        """Drop an alias that the gateway refused to open: the next request opens another."""
         if self._alias is alias:
             self._alias = None
 
-    def _begin(self, session: Session, job: OutboundMessage) -> tuple[int, int, list[Buffer]]:
+    def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
             alias = self._alias = self._context.aliases.open(session, self.name)
             before.append(alias.opening())
-        return alias.number, job.correlation, before
+        return alias.number, message.correlation, before
 
-    def _written(self, job: OutboundMessage) -> None:
-        if job.abandoned and self._alias is not None:  # while its END was under way
-            self._alias.session.send((Cancel(0, job.correlation).write(),))
+    def _written(self, message: OutboundMessage) -> None:
+        if message.abandoned and self._alias is not None:  # while its END was under way
+            self._alias.session.send((Cancel(0, message.correlation).write(),))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,70 +62,75 @@ class RequestOptions:
 
 
 class Requester:
-    """What a client asks others, over as many sessions as there are."""
+    """Requests of a client, over as many sessions as there are.
+
+    Args:
+        context: the way out.
+        now_ns: clock for timestamps and deadlines.
+    """
 
     def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
         self._context = context
         self._now_ns = now_ns
         self._queues: dict[str, AddressSendQueue] = {}
         self._correlations = itertools.count(1)
-        self._asked: dict[int, PendingRequest] = {}
+        self._pending: dict[int, PendingRequest] = {}
 
     async def request(self, address: str, value: object, options: RequestOptions) -> Message:
-        """See :meth:`gateway.client.client.Client.request`."""
-        pending = self._ask(address, value, None, options)
+        """Send a request and wait for its reply; see :meth:`gateway.client.client.Client.request`."""
+        pending = self._send(address, value, None, options)
         self._context.flow.expect_answer()
         try:
-            reply = await pending.job.result(options.timeout_s, f"the reply of {address}")
+            reply = await pending.message.result(options.timeout_s, f"the reply of {address}")
         finally:
             self._context.flow.end_answer()
-            self._call_off(pending)
+            self._cancel(pending)
         assert isinstance(reply, Message)
         return reply
 
     def stream(self, address: str, value: object, options: RequestOptions, buffer_bytes: int) -> ReplyStream:
-        """See :meth:`gateway.client.client.Client.request_stream`."""
+        """Return the replies to a request as they come; see :meth:`gateway.client.client.Client.request_stream`."""
 
-        def ask(parts: ReceiveBuffer[Message]) -> PendingRequest:
-            return self._ask(address, value, parts, options)
+        def send(parts: ReceiveBuffer[Message]) -> PendingRequest:
+            return self._send(address, value, parts, options)
 
         return ReplyStream(
-            ask, self._call_off, flow=self._context.flow, buffer_bytes=buffer_bytes, timeout_s=options.timeout_s
+            send, self._cancel, flow=self._context.flow, buffer_bytes=buffer_bytes, timeout_s=options.timeout_s
         )
 
     def reply_destination(self, correlation: int) -> PendingRequest | None:
-        """Where a REPLY goes; None if nobody waits for it any more."""
-        return self._asked.get(correlation)
+        """Return the request that a REPLY answers; None if nobody waits for it any more."""
+        return self._pending.get(correlation)
 
     def refused(self, error: Error) -> bool:
-        """An ERROR that names a correlation. Returns whether it did; one that nobody waits for any more is dropped."""
+        """Take an ERROR that names a correlation; return whether it does. One that nobody waits for is dropped."""
         if error.correlation is None:
             return False
         if error.peer is not None:
             problem = f"the reply to request {error.correlation} of peer {error.peer}: {error.message}"
             self._context.report(RequestRefused(error.code, problem))
             return True
-        pending = self._asked.get(error.correlation)
+        pending = self._pending.get(error.correlation)
         if pending is not None and error.code == Code.DRAINING and pending.address in self._queues:
-            pending.job.restart()
-            self._queues[pending.address].submit(pending.job)
+            pending.message.restart()
+            self._queues[pending.address].submit(pending.message)
         elif pending is not None:
             pending.refuse(RequestRefused(error.code, f"request to {pending.address}: {error.message}"))
         return True
 
     def address_refused(self, error: Error, alias: Alias) -> None:
-        """An ERROR about an address that was opened: its requests are refused one by one, later ones ask again."""
+        """Take an ERROR about an address: its requests are refused one by one, later ones open it again."""
         queue = self._queues.get(alias.name)
         if queue is not None:
             queue.forget(alias)
 
     def detached(self) -> None:
-        """The session is over. Requests that were sent will not be answered; the others go out on the next one."""
-        for pending in self._asked.values():
-            if pending.job.ended:
+        """Fail the requests that were sent on the session, which is over; the others go out on the next one."""
+        for pending in self._pending.values():
+            if pending.message.ended:
                 pending.refuse(lost_on_the_way(f"a request to {pending.address}"))
 
-    def _ask(
+    def _send(
         self,
         address: str,
         value: object,
@@ -143,7 +148,7 @@ class Requester:
         loop = asyncio.get_running_loop()
         now_ns = self._now_ns()
         extensions = None if expires_in_s is None else Extensions(deadline_ns=now_ns + int(expires_in_s * 1e9))
-        job = OutboundMessage(
+        message = OutboundMessage(
             Opcode.REQUEST,
             content_of(value, options.headers),
             now_ns,
@@ -153,28 +158,28 @@ class Requester:
             started_s=started_s,
             extensions=extensions,
         )
-        pending = self._asked[job.correlation] = PendingRequest(address, job, parts)
+        pending = self._pending[message.correlation] = PendingRequest(address, message, parts)
         if expires_in_s is not None:
             pending.expiry = loop.call_later(expires_in_s, partial(_expire, pending, expires_in_s))
-        queue.submit(job)
+        queue.submit(message)
         return pending
 
-    def _call_off(self, pending: PendingRequest) -> None:
-        """Nobody waits for the answer any more: if it has not come, whoever works on it is told."""
-        job = pending.job
-        if self._asked.pop(job.correlation, None) is None:
+    def _cancel(self, pending: PendingRequest) -> None:
+        """Forget a request that nobody waits for any more; if the reply has not come, the addressee is told."""
+        message = pending.message
+        if self._pending.pop(message.correlation, None) is None:
             return
-        assert job.done is not None
-        job.done.cancel()
+        assert message.done is not None
+        message.done.cancel()
         if pending.expiry is not None:
             pending.expiry.cancel()
         session = self._context.session
-        if job.ended and not pending.over and session is not None and session.open:
-            session.send((Cancel(0, job.correlation).write(),))
+        if message.ended and not pending.over and session is not None and session.open:
+            session.send((Cancel(0, message.correlation).write(),))
 
 
 def _expire(pending: PendingRequest, expires_in_s: float) -> None:
-    """The gateway says so of a request that it has; nobody else does of one that it could not be given."""
-    if not pending.job.ended:
+    """Fail a request that could not be sent before its deadline; the gateway tells of one that it has."""
+    if not pending.message.ended:
         problem = f"request to {pending.address}: it could not be sent within {expires_in_s} s"
-        pending.job.fail(RequestRefused(Code.EXPIRED, problem))
+        pending.message.fail(RequestRefused(Code.EXPIRED, problem))

@@ -1,4 +1,4 @@
-"""Answers the requests of other clients (spec section 8): fills the inbox, sends the replies."""
+"""Responder: fills the inboxes with the requests of other clients, and sends the replies (spec section 8)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 
 INBOX_NUMBER: Final = 0
+"""Subscription number of the client's own inbox; those of streams start at 1."""
 FIRST_GROUP_NUMBER: Final = 2**31
-"""Subscription numbers of inboxes; those of streams start at 1."""
+"""Subscription number of the first inbox of a group."""
 
 
 class ReplySendQueue(SendQueue):
-    """The replies to one peer, on the session on which it asked."""
+    """Replies to one peer, on the session on which it asked."""
 
     def __init__(self, context: SendContext, peer: int, session: Session) -> None:
         super().__init__(context, f"peer {peer}")
@@ -48,15 +49,15 @@ class ReplySendQueue(SendQueue):
             raise ConnectionFailed("the connection on which the request came is gone")
         return self._session
 
-    def _begin(self, session: Session, job: OutboundMessage) -> tuple[int, int, list[Buffer]]:
-        return self._peer, job.correlation, []
+    def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
+        return self._peer, message.correlation, []
 
-    def _written(self, job: OutboundMessage) -> None:
-        job.finish(None)
+    def _written(self, message: OutboundMessage) -> None:
+        message.finish(None)
 
 
 class RequestDestination:
-    """Where the REQUEST frames of one session go when they are decoded."""
+    """Destination of the REQUEST frames of one session when they are decoded."""
 
     def __init__(self, responder: Responder, session: Session) -> None:
         self.order = ReorderBuffer()
@@ -65,13 +66,13 @@ class RequestDestination:
         self._session = session
 
     def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        """Into the inbox that it was sent to."""
+        """Put a request into the inbox that it was sent to."""
         message = arrival.item(self._address_of(arrival), None, 0, payload)
         assert isinstance(message, Message)
         self._responder.requested(message, arrival.frame.stream, self._session)
 
     def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
-        """A request that cannot be read: the asker hears so. One that was cut off is not wanted any more."""
+        """Tell the asker that its request cannot be read. One that was cut off is not wanted any more."""
         if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
             return
         if arrival is None:
@@ -83,7 +84,7 @@ class RequestDestination:
             self._responder.broken(error, empty, self._session)
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        """A large request grows; nobody is told."""
+        """Ignore that a large request grows."""
 
     def _address_of(self, arrival: InboundFrame) -> str:
         inbox = self._responder.inboxes.get(arrival.frame.stream)
@@ -91,10 +92,14 @@ class RequestDestination:
 
 
 class Responder:
-    """The inboxes and the replies, over as many sessions as there are.
+    """Inboxes and replies of a client, over as many sessions as there are.
+
+    Args:
+        context: the way out.
+        now_ns: clock for timestamps.
 
     Attributes:
-        inboxes: those that are open, by the numbers of their subscriptions.
+        inboxes: open inboxes, by the numbers of their subscriptions.
     """
 
     def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
@@ -103,12 +108,12 @@ class Responder:
         self._queues: dict[int, ReplySendQueue] = {}
         self._next_group_number = FIRST_GROUP_NUMBER
         self.inboxes: dict[int, Inbox] = {}
-        # Weak: of a request that the application has forgotten nobody needs to hear that it was cancelled.
+        # Weak: the application needs no cancellation of a request that it has dropped.
         self._open: weakref.WeakValueDictionary[tuple[int, int], Request] = weakref.WeakValueDictionary()
         self._replying: dict[tuple[int, int], OutboundMessage] = {}
 
     def open_inbox(self, group: str | None, buffer_bytes: int) -> Inbox:
-        """See :meth:`gateway.client.client.Client.inbox`."""
+        """Return a new inbox, which is not started; see :meth:`gateway.client.client.Client.inbox`."""
         address, number = "", INBOX_NUMBER
         if group is not None:
             address = check_address(f"{GROUP_SCHEME}:{group}")
@@ -126,10 +131,10 @@ class Responder:
         )
         return inbox
 
-    # What arrives.
+    # Arriving.
 
     def requested(self, message: Message, number: int, session: Session) -> None:
-        """A request arrived by the subscription ``number``."""
+        """Take a request that arrived by the subscription ``number``."""
         inbox = self.inboxes.get(number)
         if inbox is None:
             self.broken(RequestRefused(Code.NO_SUCH_PEER, "the inbox is closed"), message, session)
@@ -141,31 +146,31 @@ class Responder:
             inbox.buffer.put(request)
 
     def broken(self, error: Exception, message: Message | None, session: Session) -> None:
-        """A request arrived that cannot be given to the application."""
+        """Report and answer a request that cannot be given to the application; ``message`` None: without an answer."""
         self._context.report(error)
         if message is not None:
             self._context.start(Request(message, session, self._reply).fail(f"the request was not taken: {error}"))
 
     def cancelled(self, message: memoryview, frame: Frame) -> None:
-        """CANCEL: nobody wants the answer any more."""
+        """Take a CANCEL: nobody wants the reply any more."""
         cancel = Cancel.parse(message, frame)
         key = cancel.peer, cancel.correlation
         request = self._open.pop(key, None)
         if request is not None:
             request.cancel()
-        if (job := self._replying.get(key)) is not None:
-            job.finish(None)
+        if (reply := self._replying.get(key)) is not None:
+            reply.finish(None)
 
-    # What the session and the client do.
+    # Sessions.
 
     def attached(self, session: Session) -> None:
-        """A new session: open the inboxes again."""
+        """Open the inboxes again on a new session."""
         for inbox in self.inboxes.values():
             if inbox.started and not inbox.buffer.over:
                 self._context.start(self._resume(session, inbox))
 
     def detached(self) -> None:
-        """The session is over, and with it whoever asked on it."""
+        """Cancel the requests of the session, which is over."""
         self._queues.clear()
         requests = list(self._open.values())
         self._open.clear()
@@ -173,14 +178,14 @@ class Responder:
             request.cancel()
 
     def close(self, error: FrysError | None) -> None:
-        """The client is closed."""
+        """End all inboxes, with ``error`` if it was not the application that closed the client."""
         for inbox in self.inboxes.values():
             inbox.buffer.end(error)
 
     # Replies.
 
     async def _reply(self, request: Request, value: object, headers: Headers, codec: str, flags: int) -> None:
-        job = OutboundMessage(
+        reply = OutboundMessage(
             Opcode.REPLY,
             content_of(value, headers),
             self._now_ns(),
@@ -199,14 +204,14 @@ class Responder:
         queue = self._queues.get(request.publisher)
         if queue is None:
             queue = self._queues[request.publisher] = ReplySendQueue(self._context, request.publisher, session)
-        self._replying[key] = job
-        queue.submit(job)
+        self._replying[key] = reply
+        queue.submit(reply)
         try:
-            await job.result(None, "")
+            await reply.result(None, "")
         except ConnectionFailed as error:
             self._context.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
         finally:
-            if self._replying.get(key) is job:
+            if self._replying.get(key) is reply:
                 del self._replying[key]
         if flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE:
             self._open.pop(key, None)
@@ -233,7 +238,7 @@ class Responder:
                 await self._context.ask(session, lambda request: Unsubscribe(request, inbox.number))
         if self.inboxes.get(inbox.number) is inbox:
             del self.inboxes[inbox.number]
-        # What was under way: by now the gateway has taken back what another member of the group can have.
+        # Requests that were under way: by now the gateway has withdrawn those that another member can take.
         for request in inbox.late:
             if not request.cancelled:
                 await request.fail("the request was not taken: the inbox is closed")

@@ -1,9 +1,10 @@
-"""The numbers by which this client names streams and addresses on one connection (spec section 4.1)."""
+"""Aliases: the numbers by which this client names streams and addresses on one connection (spec section 4.1)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -12,42 +13,29 @@ from gateway.protocol.messages import Open, StreamInfo
 from gateway.protocol.session_body import write_session
 
 
+@dataclass(slots=True, eq=False)
 class Alias:
-    """One OPEN on one session.
+    """One OPEN on one session."""
 
-    Attributes:
-        number: what stands in frames.
-        producer: who counts the sequences; None for an address.
-        name: the stream or address.
-        declared: what OPEN said.
-        sequence: of the first message sent to it.
-        awaiting: publishes whose acknowledgement is awaited, by sequence.
-        info: the gateway's answer, once it came.
-    """
-
-    __slots__ = ("_answered", "awaiting", "declared", "info", "name", "number", "producer", "sequence", "session")
-
-    def __init__(
-        self,
-        session: Session,
-        number: int,
-        name: str,
-        declared: Declaration,
-        producer: int | None = None,
-        sequence: int | None = None,
-    ) -> None:
-        self.session = session
-        self.number = number
-        self.name = name
-        self.declared = declared
-        self.producer = producer
-        self.sequence = sequence
-        self.awaiting: dict[int, OutboundMessage] = {}
-        self.info: StreamInfo | None = None
-        self._answered: asyncio.Future[StreamInfo] | None = None
+    session: Session
+    number: int
+    """Number that frames name the stream or address by."""
+    name: str
+    """Stream or address."""
+    declared: Declaration
+    """Properties of the stream that OPEN declares."""
+    producer: int | None = None
+    """Number of the client that counts the sequences; None for an address."""
+    sequence: int | None = None
+    """Sequence of the first message sent under the alias."""
+    awaiting: dict[int, OutboundMessage] = field(default_factory=dict, init=False)
+    """Publishes that wait for their acknowledgement, by sequence."""
+    info: StreamInfo | None = field(default=None, init=False)
+    """The gateway's answer, once it came."""
+    _answered: asyncio.Future[StreamInfo] | None = field(default=None, init=False)
 
     def opening(self) -> bytes:
-        """The OPEN frame, to be sent before the first message."""
+        """Return the OPEN frame, to be sent before the first message."""
         kind, schema, durability = self.declared
         fields = None if schema is None else schema.fields()
         return write_session(
@@ -55,10 +43,10 @@ class Alias:
         )
 
     async def answered(self) -> StreamInfo:
-        """Wait for the answer to OPEN.
+        """Wait for the answer to OPEN, and return it.
 
         Raises:
-            RequestRefused: it was refused.
+            RequestRefused: the gateway refused it.
             ConnectionFailed: the session ended first.
         """
         if self.info is not None:
@@ -68,19 +56,19 @@ class Alias:
         return await asyncio.shield(self._answered)
 
     def answer(self, info: StreamInfo) -> None:
-        """The answer came."""
+        """Take the answer to OPEN."""
         self.info = info
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(info)
 
     def refuse(self, error: Exception) -> None:
-        """The answer is no, or will not come."""
+        """Fail the wait for the answer to OPEN: it was refused, or will not come."""
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
-            self._answered.exception()  # nobody may be waiting any more; then it is no news
+            self._answered.exception()  # nobody may be waiting any more; then asyncio is not to log it
 
     def settle(self, last: int, count: int) -> Iterator[tuple[int, OutboundMessage]]:
-        """Take out the publishes that wait for the ``count`` sequences up to ``last``."""
+        """Take out the publishes that wait for the ``count`` sequences up to ``last``; yield each with its sequence."""
         first = last - count + 1
         if count > len(self.awaiting):
             found = [sequence for sequence in self.awaiting if first <= sequence <= last]
@@ -104,17 +92,17 @@ class Aliases:
         producer: int | None = None,
         sequence: int | None = None,
     ) -> Alias:
-        """A new alias. The caller sends its opening."""
+        """Make a new alias. The caller sends its :meth:`Alias.opening`; the arguments are the fields of the alias."""
         alias = Alias(session, len(self._by_number), name, declared, producer, sequence)
         self._by_number[alias.number] = alias
         return alias
 
     def get(self, number: int | None) -> Alias | None:
-        """The alias of a number from the gateway; None if there is none."""
+        """Return the alias of a number that the gateway named; None if there is none."""
         return None if number is None else self._by_number.get(number)
 
     def clear(self, error: Exception) -> dict[str, list[OutboundMessage]]:
-        """The session is over: forget all.
+        """Forget all aliases: the session is over. Waits for answers end with ``error``.
 
         Returns:
             By stream, the publishes whose acknowledgement was awaited.

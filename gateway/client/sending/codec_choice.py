@@ -1,4 +1,4 @@
-"""Which codec chain the messages of one stream are sent with.
+"""Codec choice: the codec chain for the messages of one stream.
 
 ``auto`` samples a payload now and then (``gateway.protocol.sampling``) and keeps to the answer in between.
 """
@@ -17,23 +17,23 @@ from gateway.protocol.wire import Buffer
 AUTO: Final = "auto"
 
 RESAMPLE_AFTER: Final = 64
-"""Messages of one dtype and shape that are sent the same way before the next sample is taken."""
+"""Messages of one dtype and shape that are sent alike before the next sample is taken."""
 
 
 def parse_codec(codec: str) -> Chain | None:
-    """The chain that a caller names, or None for ``auto``.
+    """Return the chain that a caller names, or None for ``auto``.
 
     Raises:
-        InvalidArgument: no such codec or level.
+        InvalidArgument: there is no such codec or level.
     """
     return None if codec == AUTO else Chain.parse(codec)
 
 
 def check_agreed(chain: Chain, welcome: Welcome) -> None:
-    """Refuse a chain that the gateway cannot decode.
+    """Raise for a chain that the gateway cannot decode.
 
     Raises:
-        InvalidArgument: it was not agreed on.
+        InvalidArgument: a codec or filter of it was not agreed on.
     """
     missing = chain.names.difference(welcome.codecs, welcome.filters)
     if missing:
@@ -42,7 +42,7 @@ def check_agreed(chain: Chain, welcome: Welcome) -> None:
 
 
 class CodecChoice:
-    """The choice of one stream."""
+    """Codec chain that the sample of one stream has chosen, until the next sample."""
 
     __slots__ = ("_chain", "_left", "_signature")
 
@@ -52,7 +52,7 @@ class CodecChoice:
         self._signature: Signature | None = None
 
     def known(self, content: Content) -> Chain | None:
-        """What to send this message with, or None if :meth:`sample` has to find out first. Takes no time."""
+        """Return the chain for this message, or None if :meth:`sample` has to choose first. Costs next to nothing."""
         if content.payload_bytes < MIN_BYTES:
             return PLAIN
         if self._left > 0 and content.signature == self._signature:
@@ -61,7 +61,7 @@ class CodecChoice:
         return None
 
     def sample(self, content: Content, welcome: Welcome) -> Chain:
-        """Find out, up to 1 ms. Of several tensors the largest is taken to speak for all."""
+        """Sample the message and return its chain, in up to 1 ms. Of several tensors the largest speaks for all."""
         largest: Buffer = max(content.buffers, key=len)
         self._chain = choose_chain(largest, content.itemsize, welcome.codecs, welcome.filters)
         self._signature = content.signature

@@ -1,4 +1,4 @@
-"""What a caller wants to send, as the parts of a data frame: meta block and payload buffers (spec section 5.1)."""
+"""Content of a message: a caller's value and headers as meta block and payload buffers (spec section 5.1)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Headers = Mapping[str, Any] | None
 """JSON values by name."""
 
 Signature = tuple[tuple[np.dtype[Any], tuple[int, ...]], ...]
-"""dtype and shape of each tensor: what messages of a stream that look alike have in common."""
+"""dtype and shape of each tensor, which messages of a stream that look alike have in common."""
 
 
 class Content(NamedTuple):
@@ -35,16 +35,16 @@ class Content(NamedTuple):
     """The payload in order; views of the caller's arrays wherever they could be used as they are."""
     payload_bytes: int
     itemsize: int
-    """Of the elements, or 1 where tensors of different dtypes are mixed."""
+    """Size of an element, or 1 where tensors of different dtypes are mixed."""
     signature: Signature
 
     def payload(self) -> Buffer:
-        """The payload in one buffer. Copies where it consists of several tensors."""
+        """Return the payload in one buffer. Copies if it consists of several tensors."""
         return self.buffers[0] if len(self.buffers) == 1 else b"".join(self.buffers)
 
 
 def content_of(value: object, headers: Headers) -> Content:
-    """Check and lay out what is to be sent. A C-contiguous array of the machine's byte order is not copied.
+    """Check and lay out a message. A C-contiguous array of the machine's byte order is not copied.
 
     Args:
         value: one array-like; or a mapping of names to array-likes; or None, for a message of headers only.
@@ -77,7 +77,7 @@ def content_of(value: object, headers: Headers) -> Content:
 
 
 def _content_of_one(array: Array, headers: Headers) -> Content:
-    """One unnamed tensor: the commonest by far, and so worth a way of its own (4 us instead of 7)."""
+    """Lay out one unnamed tensor: by far the most frequent, and so worth a way of its own (4 us instead of 7)."""
     dtype, shape = array.dtype, array.shape
     plain = headers is None
     meta = write_tensor_meta(dtype, shape) if plain else write_meta((TensorSpec("", dtype, shape),), headers)
@@ -85,7 +85,7 @@ def _content_of_one(array: Array, headers: Headers) -> Content:
 
 
 def kind_of(kind: str | None) -> Kind | None:
-    """The kind that a caller names.
+    """Return the kind that a caller names.
 
     Raises:
         InvalidArgument: there is no such kind.

@@ -1,4 +1,4 @@
-"""What a publisher says that a stream is, and whether it is so (spec sections 4.1 and 4.7)."""
+"""Declaration: kind, schema and durability that a publisher expects of a stream (spec sections 4.1 and 4.7)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ SchemaLike = Mapping[str, Any] | Schema | None
 
 
 class Declaration(NamedTuple):
-    """What goes into OPEN. None: whatever the stream is."""
+    """Properties of a stream that OPEN declares. None: as the stream is."""
 
     kind: Kind | None = None
     schema: Schema | None = None
     durability: Durability | None = None
 
     def over(self, earlier: Declaration) -> Declaration:
-        """This, and what it leaves open as it was said earlier."""
+        """Merge: fields of this declaration win, missing ones come from ``earlier``."""
         return Declaration(
             self.kind or earlier.kind, self.schema or earlier.schema, self.durability or earlier.durability
         )
 
-    def within(self, said: Declaration) -> bool:
-        """Whether all of it has been said."""
-        return all(own in (None, other) for own, other in zip(self, said, strict=True))
+    def within(self, declared: Declaration) -> bool:
+        """Return whether ``declared`` has every field that this declaration has."""
+        return all(own in (None, other) for own, other in zip(self, declared, strict=True))
 
     def holds(self, info: StreamInfo) -> bool:
-        """Whether the stream is so; False if something has yet to be declared.
+        """Return whether the stream is as declared; False if its schema has yet to be declared.
 
         Raises:
-            RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``SCHEMA_MISMATCH``, it is something else.
+            RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``SCHEMA_MISMATCH``: the stream differs.
         """
         if self.kind not in (None, info.kind):
             raise RequestRefused(Code.KIND_MISMATCH, f"stream {info.stream} is {info.kind}, not {self.kind}")
@@ -52,11 +52,11 @@ class Declaration(NamedTuple):
 
 
 ANYTHING: Final = Declaration()
-"""What says nothing."""
+"""Declares nothing."""
 
 
 def durability_of(durability: str | None) -> Durability | None:
-    """The durability that a caller names.
+    """Return the durability that a caller names.
 
     Raises:
         InvalidArgument: there is no such durability.
@@ -70,10 +70,10 @@ def durability_of(durability: str | None) -> Durability | None:
 
 
 def schema_of(schema: SchemaLike) -> Schema | None:
-    """The schema that a caller gives.
+    """Return the schema that a caller gives.
 
     Raises:
-        InvalidArgument: it is none.
+        InvalidArgument: it is not a schema.
     """
     if schema is None or isinstance(schema, Schema):
         return schema

@@ -1,4 +1,4 @@
-"""What a caller wants to replace of a state, as the parts of a data frame (spec section 5.4)."""
+"""Content of a patch: the region of a state that a caller replaces, and its new values (spec section 5.4)."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ def patch_of(
     Args:
         value: one array-like, of the region's shape but for dimensions of length 1. Not copied if it is C-contiguous.
         region: a key of numpy's basic indexing.
-        tensor: the name of the tensor that it changes; None: the unnamed one.
-        shape: of that tensor, as far as it is known here.
-        kind: what the caller takes the stream to be.
+        tensor: name of the tensor that it changes; None: the unnamed one.
+        shape: shape of that tensor, as far as it is known here.
+        kind: kind that the caller expects of the stream.
         headers: JSON values by name.
+
+    Returns:
+        Content and region, with all bounds counted out.
 
     Raises:
         UnsupportedDtype: a dtype cannot travel.
@@ -34,17 +37,17 @@ def patch_of(
         raise InvalidArgument(f"region= changes a part of a state, not of a stream of kind {kind}")
     if value is None or isinstance(value, Mapping):
         raise InvalidArgument("region= takes one array; name the tensor that it changes by tensor=")
-    place = Region.of(region, shape)
-    patch = place.fit(as_wire_array(value))
-    return content_of({tensor: patch} if tensor else patch, headers), place
+    replaced = Region.of(region, shape)
+    patch = replaced.fit(as_wire_array(value))
+    return content_of({tensor: patch} if tensor else patch, headers), replaced
 
 
 def shape_of(meta: bytes | None, schemas: list[Schema | None], tensor: str) -> Sizes | None:
-    """The shape of a state's tensor, as far as it is known here.
+    """Return the shape of a state's tensor, as far as it is known here.
 
     Args:
-        meta: of what was last published whole; None: nothing was.
-        schemas: what is declared.
+        meta: meta block of the last keyframe that was published; None: none was.
+        schemas: declared schemas, the first that has the tensor counts.
         tensor: its name.
     """
     if meta is not None:
@@ -54,10 +57,10 @@ def shape_of(meta: bytes | None, schemas: list[Schema | None], tensor: str) -> S
 
 
 def schema_in(info: StreamInfo | None) -> Schema | None:
-    """The schema that STREAM told, if it did."""
+    """Return the schema of a STREAM answer; None if it has none."""
     if info is None or info.schema is None:
         return None
     try:
         return Schema.parse(info.schema)
-    except RequestRefused:  # of a later version of the protocol: it says nothing here
+    except RequestRefused:  # of a later version of the protocol: ignored
         return None

@@ -1,6 +1,4 @@
-"""Publishing: streams, acknowledgements, and the record batches that :mod:`gateway.client.sending.batcher` has
-collected.
-"""
+"""Publisher: sends messages and record batches to streams, and takes their acknowledgements."""
 
 from __future__ import annotations
 
@@ -34,10 +32,10 @@ from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, Opcode
 
 PRODUCERS_BELOW: Final = 2**53
-"""Producers are below: every number up to it is exact in JSON."""
+"""Producer numbers are below: every number up to it is exact in JSON."""
 
 MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
-"""Deadlines further away are mistakes of the unit, and would not fit the wire for ever."""
+"""Deadlines further away are mistakes of the unit, and would not always fit the wire."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +55,14 @@ class PublishOptions:
 
 
 class Publisher:
-    """What a client publishes, over as many sessions as there are.
+    """All streams that a client publishes to, over as many sessions as there are.
+
+    Args:
+        context: the way out.
+        now_ns: clock for timestamps.
 
     Attributes:
-        producer: the number by which gateways know this client's messages again (spec section 4.6).
+        producer: number by which gateways recognize this client's messages (spec section 4.6).
     """
 
     def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
@@ -71,11 +73,11 @@ class Publisher:
         self._batcher: Batcher | None = None
 
     def collect_from(self, batcher: Batcher) -> None:
-        """Where :meth:`flush` finds what ``publish_nowait`` was given."""
+        """Let :meth:`flush` send the messages that ``publish_nowait`` puts into ``batcher``."""
         self._batcher = batcher
 
     async def publish(self, stream: str, value: object, options: PublishOptions) -> TransmissionResult:
-        """See :meth:`gateway.client.client.Client.publish`."""
+        """Publish one message and wait for its acknowledgement; see :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
         self._context.check()
         queue = self._queue_of(stream)
@@ -83,7 +85,7 @@ class Publisher:
         self._flush_stream(stream)
         content, extensions = _laid_out(queue, value, declaration, options)
         now_ns = self._now_ns()
-        job = OutboundMessage(
+        message = OutboundMessage(
             Opcode.MESSAGE,
             content,
             now_ns,
@@ -95,18 +97,18 @@ class Publisher:
             done=asyncio.get_running_loop().create_future(),
             started_s=started_s,
         )
-        queue.submit(job)
+        queue.submit(message)
         flow = self._context.flow
         flow.expect_answer()
         try:
-            result = await job.result(options.timeout_s, f"the acknowledgement of {stream}")
+            result = await message.result(options.timeout_s, f"the acknowledgement of {stream}")
         finally:
             flow.end_answer()
         assert isinstance(result, TransmissionResult)
         return result
 
     def flush(self) -> None:
-        """Send what ``publish_nowait`` has collected, as far as there is room; the rest follows when there is."""
+        """Send the messages of ``publish_nowait`` that wait, as far as there is room; the rest follows later."""
         session = self._context.ready
         batcher = self._batcher
         if session is None or session.congested() or batcher is None or batcher.empty:
@@ -119,32 +121,32 @@ class Publisher:
         finally:
             session.uncork()
         if not session.congested() and self._sendable(batcher.streams()):
-            # Another thread has added meanwhile. It fills its batches while the loop does what else there is to do.
+            # Another thread has added meanwhile. It fills its batches while the loop does its other work.
             asyncio.get_running_loop().call_soon(self.flush)
 
     def _sendable(self, streams: list[str]) -> list[str]:
-        # What is held up by a large message of its stream stays in the batcher, where it is counted.
+        # Messages behind a large one of their stream stay in the batcher, where they are counted.
         return [stream for stream in streams if self._queue_of(stream).idle]
 
     def _flush_round(self, session: Session, batcher: Batcher, streams: list[str]) -> None:
-        """Send a part of what each stream has, as long as there is room."""
+        """Send a part of the messages of each stream, as long as there is room."""
         for stream in streams:
             if session.congested():
                 return
-            for parcel in batcher.take(stream, CORKED_BYTES):
-                self._queue_of(stream).submit(_job_of(parcel))
+            for ready in batcher.take(stream, CORKED_BYTES):
+                self._queue_of(stream).submit(_message_of(ready))
 
     @property
     def flushed(self) -> bool:
-        """Whether nothing is collected any more."""
+        """Whether no message waits in the batcher."""
         return self._batcher is None or self._batcher.empty
 
     def _flush_stream(self, stream: str) -> None:
         if self._batcher is None or self._batcher.empty:
             return
         queue = self._queue_of(stream)
-        for parcel in self._batcher.take(stream):
-            queue.submit(_job_of(parcel))
+        for ready in self._batcher.take(stream):
+            queue.submit(_message_of(ready))
 
     def _queue_of(self, stream: str) -> StreamSendQueue:
         queue = self._queues.get(stream)
@@ -157,25 +159,25 @@ class Publisher:
     def _queue_drained(self, stream: str) -> None:
         self.flush()
 
-    # What the gateway says.
+    # Answers of the gateway.
 
     def acked(self, message: memoryview, frame: Frame) -> None:
-        """ACK (spec section 7.1)."""
+        """Take an ACK: its publishes are done (spec section 7.1)."""
         ack = Ack.parse(message, frame)
         alias = self._context.aliases.get(ack.alias)
         if alias is None:
             return
-        for sequence, job in alias.settle(ack.sequence, ack.count):
-            if not job.abandoned:
-                job.finish(self._result(job, alias, ack.offset - (ack.sequence - sequence), ack.durability))
+        for sequence, publish in alias.settle(ack.sequence, ack.count):
+            if not publish.abandoned:
+                publish.finish(self._result(publish, alias, ack.offset - (ack.sequence - sequence), ack.durability))
 
     def refused(self, error: Error, alias: Alias) -> None:
-        """An ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
+        """Take an ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
         refusal = RequestRefused(error.code, error.message)
         draining = error.code == Code.DRAINING
         if error.sequence is None:
             if draining:
-                return  # what waits for the stream to be opened waits for the next connection
+                return  # messages that wait for the stream to be opened wait for the next connection
             queue = self._queues.get(alias.name)
             if queue is not None:
                 queue.forget(alias)
@@ -183,42 +185,45 @@ class Publisher:
             return
         count = error.count or 1
         told = 0
-        for sequence, job in list(alias.settle(error.sequence, count)):
+        for sequence, publish in list(alias.settle(error.sequence, count)):
             if draining:
-                # Sent before GO_AWAY came: it goes out on the next connection, like all that was not acknowledged.
-                alias.awaiting[sequence] = job
+                # Sent before GO_AWAY came: it goes out on the next connection, as all that are not acknowledged.
+                alias.awaiting[sequence] = publish
             else:
-                job.fail(refusal)
+                publish.fail(refusal)
             told += 1
         if told < count:
             self._context.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
 
     def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:
-        """The session is over. What it was to be told of is sent again on the next, as the messages that they were.
+        """Send the publishes again, on the next session, whose acknowledgement the lost one has not brought.
 
         Args:
-            waiting: by stream, the publishes whose acknowledgement was awaited.
+            waiting: these publishes, by stream.
         """
-        for stream, jobs in waiting.items():
+        for stream, messages in waiting.items():
             queue = self._queues.get(stream)
             if queue is not None:
-                queue.send_again(jobs)
+                queue.send_again(messages)
 
     def close(self, error: FrysError) -> None:
-        """Nothing will be sent any more."""
+        """End publishing: nothing will be sent any more."""
         if self._batcher is not None and (dropped := self._batcher.fail(error)):
             self._context.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
 
-    def _result(self, job: OutboundMessage, alias: Alias, offset: int, durability: Durability) -> TransmissionResult:
-        latency_s = job.latency_s()
+    def _result(
+        self, publish: OutboundMessage, alias: Alias, offset: int, durability: Durability
+    ) -> TransmissionResult:
+        latency_s = publish.latency_s()
+        sent_bytes = publish.payload_sent_bytes
         rtt_ns = alias.session.clock.rtt_ns or 0
         return TransmissionResult(
             offset=Offset(offset),
             epoch=Epoch((alias.info.epoch if alias.info is not None else None) or 0),
-            bytes_transmitted=job.frame_bytes,
-            compression_ratio=job.content.payload_bytes / job.payload_sent_bytes if job.payload_sent_bytes else 1.0,
+            bytes_transmitted=publish.frame_bytes,
+            compression_ratio=publish.content.payload_bytes / sent_bytes if sent_bytes else 1.0,
             latency_s=latency_s,
-            quality_score=self._context.quality.score(job.frame_bytes, latency_s, rtt_ns / 1e9),
+            quality_score=self._context.quality.score(publish.frame_bytes, latency_s, rtt_ns / 1e9),
             durability=durability,
         )
 
@@ -231,10 +236,10 @@ def _expiring(expires_in_s: float | None, now_ns: int, extensions: Extensions | 
     return replace(extensions or Extensions(), deadline_ns=now_ns + round(expires_in_s * 1e9))
 
 
-def _job_of(parcel: ReadyBatch) -> OutboundMessage:
-    declaration = Declaration(parcel.kind)
+def _message_of(ready: ReadyBatch) -> OutboundMessage:
+    declaration = Declaration(ready.kind)
     return OutboundMessage(
-        parcel.opcode, parcel.content, parcel.timestamp_ns, declaration=declaration, count=parcel.records
+        ready.opcode, ready.content, ready.timestamp_ns, declaration=declaration, count=ready.records
     )
 
 
@@ -248,5 +253,5 @@ def _laid_out(
         return content_of(value, options.headers), None
     kind, schema, _ = declaration
     shape = queue.shape_of(tensor or "", schema)
-    content, place = patch_of(value, options.region, tensor, shape, kind, options.headers)
-    return content, Extensions(region=place.extents)
+    content, region = patch_of(value, options.region, tensor, shape, kind, options.headers)
+    return content, Extensions(region=region.extents)

@@ -1,4 +1,6 @@
-"""The gateway's word on where large messages go on that an earlier connection has begun (spec section 6.5)."""
+"""Resumptions: the gateway's answers about the chunk at which a large message goes on that an earlier connection has
+begun (spec section 6.5).
+"""
 
 from __future__ import annotations
 
@@ -11,17 +13,17 @@ from gateway.protocol.signals import Resume
 
 
 class Resumptions:
-    """Answers that are awaited, on the present session."""
+    """RESUME frames that are awaited on the present session."""
 
     def __init__(self) -> None:
         self._answers: dict[int, asyncio.Future[int]] = {}
 
     async def index_of(self, transfer: int, settled: asyncio.Future[object]) -> int | None:
-        """The chunk to go on with; ``None`` if there is nothing to send.
+        """Wait for the chunk to go on with, and return its index; ``None`` if there is nothing to send.
 
         Args:
-            transfer: the number in the head that has been sent.
-            settled: done when it is known what has become of the message, or nobody wants it any more.
+            transfer: number in the head that has been sent.
+            settled: done when the outcome of the message is known, or nobody wants it any more.
 
         Raises:
             ConnectionFailed: the session ended first.
@@ -36,14 +38,14 @@ class Resumptions:
             del self._answers[transfer]
 
     def received(self, message: memoryview, frame: Frame) -> None:
-        """RESUME. One that nobody waits for any more is skipped."""
+        """Take a RESUME. One that nobody waits for any more is skipped."""
         resume = Resume.parse(message, frame)
         answer = self._answers.get(resume.transfer)
         if answer is not None and not answer.done():
             answer.set_result(resume.index)
 
     def fail(self, error: FrysError) -> None:
-        """The session is over: there will be no answers."""
+        """End all waits with ``error``: the session is over, and no answers will come."""
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(error)

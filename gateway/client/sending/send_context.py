@@ -1,4 +1,4 @@
-"""The way out: the present session or the wait for the next one, and what all senders share. It outlives sessions."""
+"""Send context: the present session, or the wait for the next, and the state that all senders share over sessions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,20 @@ MAX_TRANSFERS: Final = 32
 
 
 class SendContext:
-    """Where messages leave.
+    """The way out for all messages of a client. It outlives sessions.
+
+    Args:
+        flow: see below.
+        report: see below.
 
     Attributes:
-        session: the present one, or None.
-        aliases: of the present session.
-        quality: the best of the present session.
-        flow: knows who awaits answers.
+        session: the present session, or None.
+        aliases: aliases of the present session.
+        quality: best values of the present session.
+        flow: flow control of the socket; it counts the answers that are awaited.
         report: for errors that nobody waits for.
-        transfer_room: taken while a large message is under way.
-        resumptions: what the gateway says of large messages that were cut.
+        transfer_room: room for large messages, taken while one is under way.
+        resumptions: the gateway's answers about large messages that were cut.
     """
 
     def __init__(self, flow: ReadFlowControl, report: Report) -> None:
@@ -54,10 +58,10 @@ class SendContext:
         return session if session is not None and session.open and not session.draining else None
 
     async def wait_ready(self) -> Session:
-        """Wait for a session that takes new messages.
+        """Wait for a session that takes new messages, and return it.
 
         Raises:
-            FrysError: there will be none any more.
+            FrysError: there will be no session any more.
         """
         while True:
             if self._error is not None:
@@ -68,24 +72,24 @@ class SendContext:
             await self._changed.wait()
 
     def attach(self, session: Session) -> None:
-        """A new session stands."""
+        """Begin to use a new session."""
         self.session = session
         self.transfer_room.max_bytes = session.welcome.limits.max_unfinished_bytes
         self.quality = LinkQuality()
         self._changed.set()
 
     def detach(self) -> None:
-        """The session is over; another may follow."""
+        """Give up the session, which is over; another may follow."""
         self.session = None
         self.resumptions.fail(ConnectionFailed("the connection was lost"))
 
     def close(self, error: FrysError) -> None:
-        """No session will follow: whoever waits for one gets ``error``."""
+        """End all waits for a session with ``error``: none will follow."""
         self._error = error
         self._changed.set()
 
     def check(self) -> None:
-        """Raises the error that :meth:`close` was given, if it was called."""
+        """Raise the error that :meth:`close` was given, if it was called."""
         if self._error is not None:
             raise self._error
 
@@ -95,7 +99,10 @@ class SendContext:
         request: Callable[[int], SessionMessage],
         answered: Callable[[Answer], object] | None = None,
     ) -> Answer:
-        """See :meth:`gateway.client.session.session.Session.ask`; the socket is read until the answer comes."""
+        """Send a request of the session and wait for its answer; the socket is read until it comes.
+
+        See :meth:`gateway.client.session.session.Session.ask`.
+        """
         self.flow.expect_answer()
         try:
             return await session.ask(request, answered)
@@ -103,7 +110,7 @@ class SendContext:
             self.flow.end_answer()
 
     def next_transfer(self) -> int:
-        """A number for a large message (u32)."""
+        """Return a new number for a large message (u32)."""
         return next(self._transfers) & 0xFFFF_FFFF
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -120,7 +127,7 @@ class SendContext:
             await self.session.drained()
 
     async def cancel(self) -> None:
-        """End all sending work."""
+        """Cancel all sending work, and wait for its end."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:

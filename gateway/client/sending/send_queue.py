@@ -1,7 +1,7 @@
-"""The messages to one destination, in the order of the calls.
+"""Send queue: the messages to one destination, in the order of the calls.
 
-A message goes out at once when nothing is before it and it needs no work; otherwise a task sends it, encodes in
-threads, and cuts what is large into chunks, between which messages of other queues pass (spec section 6).
+A message goes out at once when none is before it and it needs no work; otherwise a task sends it, encodes in threads,
+and cuts large payloads into chunks, between which messages of other queues pass (spec section 6).
 """
 
 from __future__ import annotations
@@ -32,254 +32,262 @@ INLINE_ENCODE_BYTES: Final = 64 * 1024
 """Payloads above this are encoded in a thread, and wait for room to write."""
 READ_AHEAD: Final = 2
 """Chunks that are encoded while the one before them is sent."""
+
 Encoded = tuple[Encoding, Buffer] | None
+"""Encoding and encoded bytes; None: the bytes go out as they are."""
 
 
 class SendQueue(ABC):
-    """One destination. Subclasses say how frames name it."""
+    """Messages to one destination. Subclasses say how frames name it.
+
+    Args:
+        context: the way out.
+        name: the destination, for errors.
+    """
 
     def __init__(self, context: SendContext, name: str) -> None:
         self.name = name
         self._context = context
-        self._queue: deque[OutboundMessage] = deque()
+        self._waiting: deque[OutboundMessage] = deque()
         self._choice = CodecChoice()
         self._working = False
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits or is under way."""
-        return not self._queue
+        """Whether no message waits or is under way."""
+        return not self._waiting
 
-    def submit(self, job: OutboundMessage) -> None:
-        """Send a message after those that were submitted before."""
+    def submit(self, message: OutboundMessage) -> None:
+        """Send a message behind those that were submitted before."""
         session = self._ready()
-        if not self._queue and session is not None and self._needs_no_work(session, job):
-            self._write(session, job, None)
+        if not self._waiting and session is not None and self._needs_no_work(session, message):
+            self._write(session, message, None)
             return
-        while len(self._queue) > 1 and self._queue[1].abandoned:  # they wait for a connection that does not come
-            del self._queue[1]
-        self._queue.append(job)
+        while len(self._waiting) > 1 and self._waiting[1].abandoned:  # they wait for a connection that does not come
+            del self._waiting[1]
+        self._waiting.append(message)
         self._start()
 
     @abstractmethod
-    def _begin(self, session: Session, job: OutboundMessage) -> tuple[int, int, list[Buffer]]:
-        """The job's first frame is about to be written.
+    def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
+        """Prepare to write the first frame of a message.
 
         Returns:
-            What goes into the frame's ``stream`` and ``offset``, and frames that have to go before it.
+            The frame's ``stream`` and ``offset``, and frames that have to go before it.
         """
 
     def _ready(self) -> Session | None:
-        """The session to write to now, if there is one."""
+        """Return the session to write to now, if there is one."""
         return self._context.ready
 
     async def _wait_ready(self) -> Session:
-        """Wait for the session to write to; raises if there will be none."""
+        """Wait for the session to write to, and return it; raise if there will be none."""
         return await self._context.wait_ready()
 
-    def _addressable(self, session: Session, job: OutboundMessage) -> bool:
-        """Whether the job may be written now; if not, :meth:`_wait_addressable` has to be awaited first."""
+    def _addressable(self, session: Session, message: OutboundMessage) -> bool:
+        """Return whether the message may be written now; if not, :meth:`_wait_addressable` has to be awaited first."""
         return True
 
-    async def _wait_addressable(self, session: Session, job: OutboundMessage) -> None:  # noqa: B027 - most need not
-        """Wait until it is known whether the job may be written; raises if it may not."""
+    async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:  # noqa: B027 - most need not
+        """Wait until it is known whether the message may be written; raise if it may not."""
 
-    def _resuming(self, job: OutboundMessage) -> bool:
-        """Whether the gateway may have a part of a large message, and is to be asked for what it lacks."""
+    def _resuming(self, message: OutboundMessage) -> bool:
+        """Return whether the gateway may have a part of a large message, and is to be asked for the missing part."""
         return False
 
-    async def _resumed(self, session: Session, job: OutboundMessage, transfer: int) -> int | None:
-        """The chunk to go on with of a large message whose head was sent so; None if it lacks nothing."""
+    async def _resumed(self, session: Session, message: OutboundMessage, transfer: int) -> int | None:
+        """Return the chunk to go on with of a large message whose head was sent again; None if no chunk is missing."""
         raise AssertionError(f"messages to {self.name} are not resumed")
 
-    def _written(self, job: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
-        """Called when the last frame of a job is written."""
+    def _written(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
+        """Take note that the last frame of a message is written."""
 
     def _drained(self) -> None:  # noqa: B027 - most queues have nothing to do
-        """Called when the queue has become idle."""
+        """Take note that the queue has become idle."""
 
     # At once.
 
-    def _needs_no_work(self, session: Session, job: OutboundMessage) -> bool:
-        content = job.content
+    def _needs_no_work(self, session: Session, message: OutboundMessage) -> bool:
+        content = message.content
         if content.payload_bytes > INLINE_ENCODE_BYTES and session.congested():
             return False
-        if not _fits_one_frame(session, job) or not self._addressable(session, job):
+        if not _fits_one_frame(session, message) or not self._addressable(session, message):
             return False
-        chain = job.chain or self._choice.known(content)
+        chain = message.chain or self._choice.known(content)
         return chain is not None and not chain.names
 
-    def _write(self, session: Session, job: OutboundMessage, encoded: Encoded) -> None:
-        """The whole message in one frame."""
-        stream, offset, before = self._begin(session, job)
-        encoding, payload = (None, job.content.buffers) if encoded is None else (encoded[0], [encoded[1]])
+    def _write(self, session: Session, message: OutboundMessage, encoded: Encoded) -> None:
+        """Write the message in one frame."""
+        stream, offset, before = self._begin(session, message)
+        encoding, payload = (None, message.content.buffers) if encoded is None else (encoded[0], [encoded[1]])
         frame = write_data(
-            job.opcode,
+            message.opcode,
             stream=stream,
             offset=offset,
-            timestamp_ns=job.timestamp_ns,
-            flags=job.flags,
-            meta=job.content.meta,
-            count=job.count if job.opcode == Opcode.BATCH else None,
+            timestamp_ns=message.timestamp_ns,
+            flags=message.flags,
+            meta=message.content.meta,
+            count=message.count if message.opcode == Opcode.BATCH else None,
             encoding=encoding,
             payload=payload,
-            extensions=job.extensions,
+            extensions=message.extensions,
         )
-        job.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
-        job.payload_sent_bytes = bytes_of(payload)
-        job.ended = True
-        self._written(job)
+        message.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
+        message.payload_sent_bytes = bytes_of(payload)
+        message.ended = True
+        self._written(message)
 
     # By a task.
 
     async def _work(self) -> None:
         try:
-            while self._queue:
-                job = self._queue[0]
-                if await self._send_next(job):
-                    with suppress(ValueError):  # given up meanwhile, and taken out
-                        self._queue.remove(job)
+            while self._waiting:
+                message = self._waiting[0]
+                if await self._send_next(message):
+                    with suppress(ValueError):  # abandoned meanwhile, and taken out
+                        self._waiting.remove(message)
         finally:
             self._working = False
-            if self._queue:  # only if the task was cancelled: the client is closing
+            if self._waiting:  # only if the task was cancelled: the client is closing
                 self._drop_waiting()
         self._drained()
 
     def _drop_waiting(self) -> None:
-        unwatched = sum(job.count for job in self._queue if job.done is None)
+        unwatched = sum(message.count for message in self._waiting if message.done is None)
         if unwatched:
             self._context.report(ConnectionFailed(f"closed before {unwatched} messages to {self.name} were sent"))
-        while self._queue:
-            job = self._queue.popleft()
-            job.fail(self._lost(job) or ConnectionFailed(f"closed before the message to {self.name} was sent"))
+        while self._waiting:
+            message = self._waiting.popleft()
+            message.fail(self._lost(message) or ConnectionFailed(f"closed before the message to {self.name} was sent"))
 
-    async def _send_next(self, job: OutboundMessage) -> bool:
-        """Send a message; whatever goes wrong goes to whoever waits for it.
+    async def _send_next(self, message: OutboundMessage) -> bool:
+        """Send a message. Errors go to the caller that waits for it.
 
         Returns:
-            Whether that is all: otherwise the connection was lost, and the first message that waits now is the next.
+            Whether the message is dealt with: otherwise the connection was lost, and the first message that waits now
+            is the next.
         """
-        if job.abandoned:
+        if message.abandoned:
             return True
         session: Session | None = None
         try:
             session = await self._wait_ready()
-            if self._queue[0] is not job:  # messages that were sent on the last connection go before it
+            if self._waiting[0] is not message:  # messages that were sent on the last connection go first
                 return False
-            await self._send(session, job)
+            await self._send(session, message)
         except Exception as error:  # noqa: BLE001 - the queue goes on with the next message
             lost = session is not None and not session.open
-            if lost and isinstance(error, ConnectionFailed) and not job.ended:
-                job.restart()
+            if lost and isinstance(error, ConnectionFailed) and not message.ended:
+                message.restart()
                 return False
-            if job.done is None:
+            if message.done is None:
                 self._context.report(error)
-            job.fail((isinstance(error, ConnectionFailed) and self._lost(job)) or error)
+            message.fail((isinstance(error, ConnectionFailed) and self._lost(message)) or error)
         return True
 
-    def _lost(self, job: OutboundMessage) -> ConnectionFailed | None:
-        """The error for a message that an earlier connection may have brought to the gateway; None if none has."""
-        return None if job.lost_s is None else lost_on_the_way(f"a publish to {self.name}")
+    def _lost(self, message: OutboundMessage) -> ConnectionFailed | None:
+        """Return the error for a message that an earlier connection may have carried; None if none has."""
+        return None if message.lost_s is None else lost_on_the_way(f"a publish to {self.name}")
 
-    def _send_again(self, jobs: list[OutboundMessage]) -> None:
-        """Send messages once more, before all that waits."""
-        self._queue.extendleft(reversed(jobs))
+    def _send_again(self, messages: list[OutboundMessage]) -> None:
+        """Send messages once more, before all that wait."""
+        self._waiting.extendleft(reversed(messages))
         self._start()
 
     def _start(self) -> None:
-        if self._queue and not self._working:
+        if self._waiting and not self._working:
             self._working = True
             self._context.start(self._work())
 
-    async def _send(self, session: Session, job: OutboundMessage) -> None:
-        content = job.content
+    async def _send(self, session: Session, message: OutboundMessage) -> None:
+        content = message.content
         limit = session.welcome.limits.max_message_bytes
         if content.payload_bytes > limit:
             raise RequestRefused(
                 Code.MESSAGE_TOO_BIG, f"{self.name}: {content.payload_bytes} bytes, the gateway takes at most {limit}"
             )
-        await self._wait_addressable(session, job)
-        chain = await self._chain_for(session, job)
-        if not _fits_one_frame(session, job):
+        await self._wait_addressable(session, message)
+        chain = await self._chain_for(session, message)
+        if not _fits_one_frame(session, message):
             async with self._context.transfer_room.taken(content.payload_bytes):
-                await self._send_chunked(session, job, chain)
+                await self._send_chunked(session, message, chain)
             return
         encoded: Encoded = None
         if chain.names:
             encoded = await _encoded([*content.buffers], chain, content.itemsize)
         await session.drained()
-        if not job.abandoned:
-            self._write(session, job, encoded)
+        if not message.abandoned:
+            self._write(session, message, encoded)
 
-    async def _chain_for(self, session: Session, job: OutboundMessage) -> Chain:
-        chain = job.chain or self._choice.known(job.content)
+    async def _chain_for(self, session: Session, message: OutboundMessage) -> Chain:
+        chain = message.chain or self._choice.known(message.content)
         if chain is None:
             chain = await asyncio.get_running_loop().run_in_executor(
-                None, self._choice.sample, job.content, session.welcome
+                None, self._choice.sample, message.content, session.welcome
             )
         check_agreed(chain, session.welcome)
         return chain
 
-    async def _send_chunked(self, session: Session, job: OutboundMessage, chain: Chain) -> None:
-        content = job.content
+    async def _send_chunked(self, session: Session, message: OutboundMessage, chain: Chain) -> None:
+        content = message.content
         plan = ChunkPlan(self._context.next_transfer(), session.chunk_bytes, content.payload_bytes)
         await session.drained()
-        if job.abandoned:
+        if message.abandoned:
             return
-        resuming = self._resuming(job)
-        stream, offset, before = self._begin(session, job)
+        resuming = self._resuming(message)
+        stream, offset, before = self._begin(session, message)
         frame = write_data(
-            job.opcode,
+            message.opcode,
             stream=stream,
             offset=offset,
-            timestamp_ns=job.timestamp_ns,
-            flags=job.flags | FLAG_ACK if resuming else job.flags,
+            timestamp_ns=message.timestamp_ns,
+            flags=message.flags | FLAG_ACK if resuming else message.flags,
             meta=content.meta,
             plan=plan,
-            extensions=replace(job.extensions or Extensions(), resuming=True) if resuming else job.extensions,
+            extensions=replace(message.extensions or Extensions(), resuming=True) if resuming else message.extensions,
         )
-        job.begun = True
-        job.frame_bytes += session.send([*before, *frame]) - bytes_of(before)
+        message.begun = True
+        message.frame_bytes += session.send([*before, *frame]) - bytes_of(before)
         # In a thread beside the sending, which takes longer: 512 KiB are 90 us (2026-11).
         checksum = asyncio.get_running_loop().run_in_executor(None, checksum_of, content.buffers)
         try:
-            first = await self._resumed(session, job, plan.transfer) if resuming else 0
+            first = await self._resumed(session, message, plan.transfer) if resuming else 0
             if first is not None:
-                await self._send_chunks(session, job, plan, chain, first)
-                end = End(plan.transfer, job.correlation, session.now_ns(), await checksum)
+                await self._send_chunks(session, message, plan, chain, first)
+                end = End(plan.transfer, message.correlation, session.now_ns(), await checksum)
                 await session.drained()
         except BaseException:
             session.send((Abort(plan.transfer, Code.TRANSFER_ABORTED).write(),))
             raise
         if first is not None:
-            job.frame_bytes += session.send((end.write(),))
-        job.ended = True
-        self._written(job)
+            message.frame_bytes += session.send((end.write(),))
+        message.ended = True
+        self._written(message)
 
     async def _send_chunks(
-        self, session: Session, job: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
+        self, session: Session, message: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
     ) -> None:
-        """Chunk after chunk, each when there is room, so that memory stays bounded and other messages get between."""
+        """Send chunk after chunk, each when there is room: memory stays bounded, and other messages pass in between."""
         index = first
         sent_bytes = min(first * plan.chunk_bytes, plan.payload_bytes)
-        async with aclosing(_chunks(job, plan, chain, first)) as chunks:
+        async with aclosing(_chunks(message, plan, chain, first)) as chunks:
             async for encoding, data in chunks:
                 await session.drained()
-                if job.abandoned:
-                    raise ConnectionFailed(f"gave up sending to {self.name}")
-                job.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
-                job.payload_sent_bytes += bytes_of(data)
+                if message.abandoned:
+                    raise ConnectionFailed(f"sending to {self.name} was abandoned")
+                message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
+                message.payload_sent_bytes += bytes_of(data)
                 sent_bytes += plan.chunk_size(index)
                 index += 1
-                job.advanced(sent_bytes)
-                await asyncio.sleep(0)  # a fast link takes one chunk after the other; others want to run as well
+                message.advanced(sent_bytes)
+                await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
 
 
 async def _chunks(
-    job: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
+    message: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
 ) -> AsyncGenerator[tuple[Encoding | None, list[Buffer]], None]:
-    """The chunks from ``first`` on as they are to be sent. Encoding runs in threads, a little ahead of sending."""
-    parts = islice(split_payload(job.content.buffers, plan.chunk_bytes), first, None)
+    """Yield the chunks from ``first`` on, encoded. Threads encode :data:`READ_AHEAD` chunks ahead of sending."""
+    parts = islice(split_payload(message.content.buffers, plan.chunk_bytes), first, None)
     if not chain.names:
         for part in parts:
             yield None, part
@@ -287,7 +295,7 @@ async def _chunks(
     ahead: deque[tuple[list[Buffer], asyncio.Future[Encoded]]] = deque()
     loop = asyncio.get_running_loop()
     for part in parts:
-        ahead.append((part, loop.run_in_executor(None, _encode, part, chain, job.content.itemsize)))
+        ahead.append((part, loop.run_in_executor(None, _encode, part, chain, message.content.itemsize)))
         if len(ahead) > READ_AHEAD:
             yield await _next_encoded(ahead)
     while ahead:
@@ -312,8 +320,8 @@ def _encode(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
     return encode(chain, buffers[0] if len(buffers) == 1 else b"".join(buffers), itemsize)
 
 
-def _fits_one_frame(session: Session, job: OutboundMessage) -> bool:
-    content = job.content
+def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:
+    content = message.content
     if content.payload_bytes > session.chunk_bytes:
         return False
     # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.

@@ -1,4 +1,4 @@
-"""The messages of one stream, in the order of the calls, over as many sessions as it takes."""
+"""Send queue of one stream: its messages in the order of the calls, over as many sessions as it takes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from gateway.protocol.wire import PRODUCER_KEPT_S, Buffer
 
 
 class StreamSendQueue(SendQueue):
-    """The messages of one stream, under the alias that it has on the present session.
+    """Messages of one stream, under the alias that it has on the present session.
 
     Args:
         context: the way out.
-        name: of the stream.
-        producer: the client's number; its sequences of the stream count on over all sessions.
+        name: the stream.
+        producer: number of the client; its sequences of the stream count on over all sessions.
         drained: called with the name when the queue has become idle.
     """
 
@@ -34,92 +34,94 @@ class StreamSendQueue(SendQueue):
         self._next_sequence = 1
         self._alias: Alias | None = None
         self._declared = ANYTHING
-        self._whole: bytes | None = None
-        """The meta block of what was last published whole."""
+        self._keyframe_meta: bytes | None = None
+        """Meta block of the keyframe that was published last; None: none was."""
         self._when_drained = drained
 
     def forget(self, alias: Alias) -> None:
-        """The gateway refused to open the stream: the next message asks again."""
+        """Drop an alias that the gateway refused to open: the next message opens another."""
         if self._alias is alias:
             self._alias, self._declared = None, ANYTHING
 
-    def submit(self, job: OutboundMessage) -> None:
-        """See :class:`~gateway.client.sending.send_queue.SendQueue`."""
-        if job.extensions is None:
-            self._whole = job.content.meta
-        super().submit(job)
+    def submit(self, message: OutboundMessage) -> None:
+        """Send a message behind those that were submitted before."""
+        if message.extensions is None:
+            self._keyframe_meta = message.content.meta
+        super().submit(message)
 
     def shape_of(self, tensor: str, schema: Schema | None) -> Sizes | None:
-        """The shape of a tensor of the state: as it was last published whole here, or else as it is declared.
+        """Return the shape of a tensor of the state: that of the last keyframe published here, or else as declared.
 
         Args:
-            schema: what the caller declares.
+            tensor: its name.
+            schema: the schema that the caller declares.
         """
         told = None if self._alias is None else schema_in(self._alias.info)
-        return shape_of(self._whole, [schema, self._declared.schema, told], tensor)
+        return shape_of(self._keyframe_meta, [schema, self._declared.schema, told], tensor)
 
-    def send_again(self, jobs: list[OutboundMessage]) -> None:
-        """Send publishes again, before all others, of which the lost session has not told what became of them."""
+    def send_again(self, messages: list[OutboundMessage]) -> None:
+        """Send publishes again, before all others, whose outcome the lost session has not told."""
         lost_s = asyncio.get_running_loop().time()
-        again = sorted((job for job in jobs if job.ended and not job.abandoned), key=lambda job: job.sequence)
-        for job in again:
-            job.restart()
-            if job.lost_s is None:
-                job.lost_s = lost_s
-        self._send_again(again)
+        sent = [message for message in messages if message.ended and not message.abandoned]
+        sent.sort(key=lambda message: message.sequence)
+        for message in sent:
+            message.restart()
+            if message.lost_s is None:
+                message.lost_s = lost_s
+        self._send_again(sent)
 
-    def _addressable(self, session: Session, job: OutboundMessage) -> bool:
+    def _addressable(self, session: Session, message: OutboundMessage) -> bool:
         alias = self._alias
-        if alias is None or alias.session is not session or job.declaration.within(alias.declared):
+        if alias is None or alias.session is not session or message.declaration.within(alias.declared):
             return True
         try:
-            return alias.info is not None and job.declaration.holds(alias.info)
+            return alias.info is not None and message.declaration.holds(alias.info)
         except RequestRefused:
             return False
 
-    async def _wait_addressable(self, session: Session, job: OutboundMessage) -> None:
-        if self._addressable(session, job) or self._alias is None:
+    async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:
+        if self._addressable(session, message) or self._alias is None:
             return
-        if not job.declaration.holds(await self._alias.answered()):
-            # It has to be said by an OPEN of its own.
+        if not message.declaration.holds(await self._alias.answered()):
+            # The declaration needs an OPEN of its own.
             self._alias = None
 
-    def _begin(self, session: Session, job: OutboundMessage) -> tuple[int, int, list[Buffer]]:
-        if not job.sequence:
-            job.sequence = self._next_sequence
-            self._next_sequence += job.count
+    def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
+        if not message.sequence:
+            message.sequence = self._next_sequence
+            self._next_sequence += message.count
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            self._declared = job.declaration.over(self._declared)
+            self._declared = message.declaration.over(self._declared)
             alias = self._alias = self._context.aliases.open(
-                session, self.name, self._declared, self._producer, job.sequence
+                session, self.name, self._declared, self._producer, message.sequence
             )
             before.append(alias.opening())
-        if job.done is not None:
-            alias.awaiting[job.sequence] = job
-        return alias.number, job.sequence, before
+        if message.done is not None:
+            alias.awaiting[message.sequence] = message
+        return alias.number, message.sequence, before
 
-    async def _send(self, session: Session, job: OutboundMessage) -> None:
-        lost_s = job.lost_s
+    async def _send(self, session: Session, message: OutboundMessage) -> None:
+        lost_s = message.lost_s
         if lost_s is not None and asyncio.get_running_loop().time() - lost_s > PRODUCER_KEPT_S:
-            raise ConnectionFailed("the gateway has forgotten by now what was published before")
-        await super()._send(session, job)
+            raise ConnectionFailed("the gateway no longer knows what was published before the connection was lost")
+        await super()._send(session, message)
 
-    def _resuming(self, job: OutboundMessage) -> bool:
-        if job.begun and job.done is None:
-            # Nobody waits for it. But it may be complete, which only an acknowledgement tells.
-            job.done = asyncio.get_running_loop().create_future()
-            job.done.add_done_callback(self._report)
-        return job.begun
+    def _resuming(self, message: OutboundMessage) -> bool:
+        if message.begun and message.done is None:
+            # Nobody waits for it. But it may be complete already, which only an acknowledgement tells.
+            message.done = asyncio.get_running_loop().create_future()
+            message.done.add_done_callback(self._report)
+        return message.begun
 
-    async def _resumed(self, session: Session, job: OutboundMessage, transfer: int) -> int | None:
-        assert job.done is not None
-        index = await self._context.resumptions.index_of(transfer, job.done)
+    async def _resumed(self, session: Session, message: OutboundMessage, transfer: int) -> int | None:
+        assert message.done is not None
+        index = await self._context.resumptions.index_of(transfer, message.done)
         if index == 0:
-            job.forget_sent()
-        if index is None and job.done.cancelled():
-            raise ConnectionFailed(f"gave up sending to {self.name}")
+            message.forget_sent()
+        if index is None and message.done.cancelled():
+            raise ConnectionFailed(f"sending to {self.name} was abandoned")
         return index
 
     def _report(self, done: asyncio.Future[object]) -> None:

@@ -1,4 +1,4 @@
-"""Room for large messages under way: how many at a time, and how many bytes they may be together."""
+"""Transfer room: bounds the number of large messages under way, and their bytes together."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 
 
 class TransferRoom:
-    """Lets large messages begin in the order in which they ask. Everything runs on the loop.
+    """Admission of large messages, in the order in which they ask. Everything runs on the loop.
 
     Args:
-        max_transfers: at a time.
+        max_transfers: large messages at a time.
 
     Attributes:
-        max_bytes: what they may be together, one alone may be larger; ``None``: as much as they like. What the gateway
-            said last counts (spec section 6.6).
+        max_bytes: bound on their payloads together, which one alone may exceed; ``None``: no bound. The value of the
+            last WELCOME counts (spec section 6.6).
     """
 
     def __init__(self, max_transfers: int) -> None:
@@ -27,7 +27,7 @@ class TransferRoom:
 
     @asynccontextmanager
     async def taken(self, size: int) -> AsyncIterator[None]:
-        """A place for a payload of ``size`` bytes, as long as the context lasts; waits for it."""
+        """Wait for room for a payload of ``size`` bytes, and hold it as long as the context lasts."""
         if self._waiting or not self._fits(size):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((turn, size))

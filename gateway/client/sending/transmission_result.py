@@ -1,4 +1,4 @@
-"""What an acknowledged publish reports, and the quality score in it (spec section 15)."""
+"""Transmission result of an acknowledged publish, and the quality score in it (spec section 15)."""
 
 from __future__ import annotations
 
@@ -9,45 +9,48 @@ from gateway.ids import Epoch, Offset
 from gateway.protocol.durability import Durability
 
 GOODPUT_FROM_BYTES: Final = 64 * 1024
-"""Publishes below this say something of the round trip, not of the goodput (spec section 15)."""
+"""Smaller publishes measure the round trip, not the goodput (spec section 15)."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransmissionResult:
-    """How an acknowledged publish went."""
+    """Position and cost of a publish that was acknowledged."""
 
     offset: Offset
     """The message's position in its stream."""
     epoch: Epoch
-    """The stream's incarnation; with the offset it names the message for good."""
+    """The stream's incarnation; with the offset it identifies the message."""
     bytes_transmitted: int
-    """Frames of this message on the wire, headers and padding included, WebSocket framing not."""
+    """Size of this message's frames on the wire, headers and padding included, WebSocket framing not."""
     compression_ratio: float
     """Size of the payload over its size as sent: 1.0 uncompressed, above 1 when compression helped."""
     latency_s: float
-    """From the call of ``publish`` to the acknowledgement."""
+    """Time from the call of ``publish`` to the acknowledgement."""
     quality_score: float
     """0 to 1: the time this would have taken on the link at its best, over the time it took (spec section 15)."""
     durability: Durability
-    """What the message outlives: ``memory`` nothing, ``os`` the gateway, ``fsync`` the machine."""
+    """Failure that the message survives: ``memory`` none, ``os`` of the gateway, ``fsync`` of the machine."""
 
 
 class LinkQuality:
-    """The best that one connection has shown so far (spec section 15)."""
+    """Best goodput that one connection has shown so far (spec section 15).
+
+    Attributes:
+        goodput_bytes_per_s: 0 before a publish of 64 KiB or more was acknowledged.
+    """
 
     __slots__ = ("goodput_bytes_per_s",)
 
     def __init__(self) -> None:
         self.goodput_bytes_per_s = 0.0
-        """0 before a publish of 64 KiB or more was acknowledged."""
 
     def score(self, bytes_transmitted: int, latency_s: float, rtt_s: float) -> float:
         """Take one publish into account and score it.
 
         Args:
-            bytes_transmitted: of this publish.
-            latency_s: from the call to the acknowledgement.
-            rtt_s: the connection's smallest round trip; 0 before one was measured.
+            bytes_transmitted: size of its frames.
+            latency_s: time from the call to the acknowledgement.
+            rtt_s: smallest round trip of the connection; 0 before one was measured.
 
         Returns:
             A number from 0 to 1.

@@ -76,11 +76,11 @@ async def test_a_refusal_is_an_answer() -> None:
 async def test_clearing_gives_back_what_was_awaited_and_fails_who_waits() -> None:
     aliases = Aliases()
     alias = aliases.open(session(), "wf/x")
-    job = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
-    alias.awaiting[1] = job
+    message = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
+    alias.awaiting[1] = message
     waiting = asyncio.ensure_future(alias.answered())
     await asyncio.sleep(0)
-    assert aliases.clear(ConnectionFailed("lost")) == {"wf/x": [job]}
+    assert aliases.clear(ConnectionFailed("lost")) == {"wf/x": [message]}
     assert aliases.get(0) is None
     with pytest.raises(ConnectionFailed, match="lost"):
         await waiting

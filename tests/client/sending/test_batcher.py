@@ -1,4 +1,4 @@
-"""Invariant: taken together, the parcels of a stream hold every array that was added, once, in order, as it was."""
+"""Invariant: taken together, the batches of a stream hold every array that was added, once, in order, as it was."""
 
 import threading
 
@@ -37,13 +37,13 @@ class Counted:
         self.full += 1
 
 
-def records(parcels: list[ReadyBatch]) -> list[Array]:
-    """What is in parcels of one tensor each."""
+def records(batches: list[ReadyBatch]) -> list[Array]:
+    """What is in batches of one tensor each."""
     found = []
-    for parcel in parcels:
-        count = parcel.records if parcel.opcode == Opcode.BATCH else None
-        (view,) = view_tensors(parse_meta(parcel.content.meta).specs, parcel.content.payload(), count=count)
-        found += list(view) if parcel.opcode == Opcode.BATCH else [view]
+    for batch in batches:
+        count = batch.records if batch.opcode == Opcode.BATCH else None
+        (view,) = view_tensors(parse_meta(batch.content.meta).specs, batch.content.payload(), count=count)
+        found += list(view) if batch.opcode == Opcode.BATCH else [view]
     return found
 
 
@@ -51,9 +51,9 @@ def test_like_arrays_become_one_batch() -> None:
     counted = Counted()
     for step in range(5):
         counted.batcher.add("wf/x", np.full(3, step, np.float32), None, None)
-    (parcel,) = counted.batcher.take("wf/x")
-    assert (parcel.opcode, parcel.records, parcel.timestamp_ns) == (Opcode.BATCH, 5, 1)
-    np.testing.assert_array_equal(np.stack(records([parcel])), np.arange(5)[:, None] * np.ones(3))
+    (batch,) = counted.batcher.take("wf/x")
+    assert (batch.opcode, batch.records, batch.timestamp_ns) == (Opcode.BATCH, 5, 1)
+    np.testing.assert_array_equal(np.stack(records([batch])), np.arange(5)[:, None] * np.ones(3))
     assert counted.batcher.empty
     assert counted.batcher.pending_bytes == 0
 
@@ -61,9 +61,9 @@ def test_like_arrays_become_one_batch() -> None:
 def test_a_single_array_is_a_plain_message() -> None:
     counted = Counted()
     counted.batcher.add("wf/x", 2.5, None, None)
-    (parcel,) = counted.batcher.take("wf/x")
-    assert (parcel.opcode, parcel.records) == (Opcode.MESSAGE, 1)
-    assert records([parcel])[0] == 2.5
+    (batch,) = counted.batcher.take("wf/x")
+    assert (batch.opcode, batch.records) == (Opcode.MESSAGE, 1)
+    assert records([batch])[0] == 2.5
 
 
 def test_the_array_may_be_reused() -> None:
@@ -74,8 +74,8 @@ def test_the_array_may_be_reused() -> None:
         counted.batcher.add("wf/x", array, None, None)
     counted.batcher.add("wf/x", {"a": array}, None, None)
     array[:] = -1
-    parcels = counted.batcher.take("wf/x")
-    assert [record[0] for record in records(parcels)] == [0, 1, 2, 2]
+    batches = counted.batcher.take("wf/x")
+    assert [record[0] for record in records(batches)] == [0, 1, 2, 2]
 
 
 def test_another_dtype_or_shape_starts_another_batch_in_order() -> None:
@@ -83,9 +83,9 @@ def test_another_dtype_or_shape_starts_another_batch_in_order() -> None:
     arrays = [np.zeros(2), np.ones(2), np.zeros(3), np.zeros(3, np.int8), np.ones(3, np.int8), np.zeros(2)]
     for array in arrays:
         counted.batcher.add("wf/x", array, None, None)
-    parcels = counted.batcher.take("wf/x")
-    assert [parcel.records for parcel in parcels] == [2, 1, 2, 1]
-    for record, array in zip(records(parcels), arrays, strict=True):
+    batches = counted.batcher.take("wf/x")
+    assert [batch.records for batch in batches] == [2, 1, 2, 1]
+    for record, array in zip(records(batches), arrays, strict=True):
         np.testing.assert_array_equal(record, array)
 
 
@@ -95,8 +95,8 @@ def test_headers_keep_their_place_between_batches() -> None:
     counted.batcher.add("wf/x", 2.0, None, {"step": 2})
     counted.batcher.add("wf/x", None, None, {"step": 3})
     counted.batcher.add("wf/x", 4.0, None, None)
-    parcels = counted.batcher.take("wf/x")
-    assert [parse_meta(parcel.content.meta).headers for parcel in parcels] == [None, {"step": 2}, {"step": 3}, None]
+    batches = counted.batcher.take("wf/x")
+    assert [parse_meta(batch.content.meta).headers for batch in batches] == [None, {"step": 2}, {"step": 3}, None]
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([(2,), (3,), ()]), st.booleans()), max_size=40))
@@ -130,7 +130,7 @@ def test_a_full_batch_is_due_at_once() -> None:
     for _ in range(BATCH_RECORDS):
         counted.batcher.add("wf/y", small, None, None)
     assert counted.full == 2
-    assert [parcel.records for parcel in counted.batcher.take("wf/y")] == [BATCH_RECORDS]
+    assert [batch.records for batch in counted.batcher.take("wf/y")] == [BATCH_RECORDS]
 
 
 def test_small_messages_with_headers_are_collected_until_they_are_many() -> None:
@@ -167,9 +167,9 @@ def test_a_limit_leaves_the_rest() -> None:
     for step in range(6):
         counted.batcher.add("wf/x", np.full(1000, step), None, {"step": step})
     steps = []
-    while parcels := counted.batcher.take("wf/x", 10_000):
-        assert len(parcels) <= 2
-        steps += [int(record[0]) for record in records(parcels)]
+    while batches := counted.batcher.take("wf/x", 10_000):
+        assert len(batches) <= 2
+        steps += [int(record[0]) for record in records(batches)]
     assert steps == list(range(6))
 
 
@@ -194,8 +194,8 @@ def test_the_kind_of_a_batch_is_kept() -> None:
     counted = Counted()
     for kind in ("event", Kind.EVENT, None, "event"):
         counted.batcher.add("wf/x", np.zeros(2), kind, None)
-    (parcel,) = counted.batcher.take("wf/x")
-    assert (parcel.kind, parcel.records) == (Kind.EVENT, 4)
+    (batch,) = counted.batcher.take("wf/x")
+    assert (batch.kind, batch.records) == (Kind.EVENT, 4)
 
 
 def test_bad_arguments_are_refused_at_the_call() -> None:
@@ -237,5 +237,5 @@ def test_threads_lose_nothing() -> None:
         for name in batcher.streams():
             taken += batcher.take(name)
     for name in ("wf/a", "wf/b"):
-        steps = [int(record[0]) for record in records([parcel for parcel in taken if parcel.stream == name])]
+        steps = [int(record[0]) for record in records([batch for batch in taken if batch.stream == name])]
         assert steps == list(range(total))

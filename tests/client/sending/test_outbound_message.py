@@ -10,12 +10,12 @@ from gateway.errors import ConnectionFailed, RequestTimeout
 from gateway.protocol.wire import Opcode
 
 
-def job() -> OutboundMessage:
+def message() -> OutboundMessage:
     return OutboundMessage(Opcode.MESSAGE, content_of([1, 2], None), 0, done=asyncio.get_running_loop().create_future())
 
 
 async def test_the_result_goes_to_whoever_waits() -> None:
-    waited = job()
+    waited = message()
     assert not waited.abandoned
     waited.finish("result")
     waited.fail(ConnectionFailed("too late"))
@@ -24,7 +24,7 @@ async def test_the_result_goes_to_whoever_waits() -> None:
 
 
 async def test_so_does_an_error() -> None:
-    waited = job()
+    waited = message()
     waited.fail(ConnectionFailed("no"))
     waited.finish("too late")
     with pytest.raises(ConnectionFailed, match="no"):
@@ -32,8 +32,8 @@ async def test_so_does_an_error() -> None:
 
 
 @pytest.mark.parametrize(("ended", "hint"), [(True, "was sent"), (False, "could not be sent")])
-async def test_time_runs_out_and_the_job_is_abandoned(ended: bool, hint: str) -> None:
-    waited = job()
+async def test_time_runs_out_and_the_message_is_abandoned(ended: bool, hint: str) -> None:
+    waited = message()
     waited.ended = ended
     with pytest.raises(RequestTimeout, match=rf"the answer did not come within 0\.001 s .*{hint}"):
         await waited.result(0.001, "the answer")
@@ -60,7 +60,7 @@ async def test_progress_is_told_and_gives_more_time() -> None:
 
 
 async def test_progress_between_two_waits_and_too_late_changes_nothing() -> None:
-    waited = job()
+    waited = message()
     loop = asyncio.get_running_loop()
     first = loop.create_future()
     first.set_result(1)
@@ -74,7 +74,7 @@ async def test_progress_between_two_waits_and_too_late_changes_nothing() -> None
     waited.touch()
 
 
-async def test_a_job_that_nobody_waits_for_is_never_abandoned() -> None:
+async def test_a_message_that_nobody_waits_for_is_never_abandoned() -> None:
     unwatched = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
     unwatched.finish(None)
     unwatched.fail(ConnectionFailed("x"))
@@ -82,14 +82,14 @@ async def test_a_job_that_nobody_waits_for_is_never_abandoned() -> None:
 
 
 async def test_restarting_forgets_what_was_sent() -> None:
-    again = job()
+    again = message()
     again.frame_bytes, again.payload_sent_bytes, again.ended = 10, 8, True
     again.restart()
     assert (again.frame_bytes, again.payload_sent_bytes, again.ended) == (0, 0, False)
 
 
 async def test_what_moves_between_two_waits_moves_no_time_limit() -> None:
-    streamed = job()
+    streamed = message()
     part = asyncio.get_running_loop().create_future()
     part.set_result("part")
     assert await streamed.wait(part, 1, "a part") == "part"

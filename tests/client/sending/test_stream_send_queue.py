@@ -136,7 +136,7 @@ async def test_what_the_gateway_has_forgotten_by_now_is_not_sent_again(
         publishing = asyncio.ensure_future(client.publish("wf/x", 1.0))
         await data_of(first)
         first.drop()
-        with pytest.raises(ConnectionFailed, match="may have got it or not"):
+        with pytest.raises(ConnectionFailed, match="may have received it or not"):
             await publishing
 
 
@@ -145,7 +145,7 @@ async def test_a_publish_that_is_awaited_when_all_is_over_may_have_arrived(scrip
         publishing = asyncio.ensure_future(client.publish("wf/x", 1.0))
         await data_of(first)
         first.close(Code.UNSUPPORTED_VERSION, "too old")
-        with pytest.raises(ConnectionFailed, match="may have got it or not"):
+        with pytest.raises(ConnectionFailed, match="may have received it or not"):
             await publishing
 
 
