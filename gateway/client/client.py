@@ -1,4 +1,4 @@
-"""The async client: what a program sees of the SDK (``spec/client.md``)."""
+"""Async client: the public face of the SDK (``spec/client.md``)."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
 TIMEOUT_S: Final = 30.0
-"""How long an answer may take before ``RequestTimeout``, unless the caller says otherwise."""
+"""Time without progress before ``RequestTimeout``, unless the caller gives another."""
 BUFFER_BYTES: Final = 64 * 1024 * 1024
-"""What may wait between the socket and the application, for each subscription."""
+"""Bytes that may wait between the socket and the application, for each subscription."""
 
 
 class Client:
-    """A connection to a gateway, kept up over losses. Made by ``connect``; to be used on the loop that made it."""
+    """A connection to a gateway, opened again after losses. Made by ``connect``, and used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:
         self._core = ClientCore(options)
@@ -51,13 +51,13 @@ class Client:
         """Connect, once; called by :class:`~gateway.client.connecting.Connecting`.
 
         Raises:
-            ConnectionFailed: there is no connection.
+            ConnectionFailed: the gateway cannot be reached, or refused.
         """
         await self._core.open(self._batcher)
         return self
 
     async def close(self) -> None:
-        """Send what is waiting, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
+        """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
         await self._core.close()
 
     async def __aenter__(self) -> Self:
@@ -68,28 +68,28 @@ class Client:
     ) -> None:
         await self.close()
 
-    # What it is.
+    # State.
 
     @property
     def client_id(self) -> str:
-        """Who this client is: as asked for, or as the gateway made up."""
+        """Name of this client: the one asked for, or the one that the gateway chose."""
         return self._core.client_id
 
     @property
     def state(self) -> ClientState:
-        """Where the connection stands now."""
+        """State of the connection now."""
         return self._core.state
 
     @property
     def rtt_s(self) -> float | None:
-        """The smallest round trip of the present connection; None before one was measured."""
+        """Smallest round trip of the present connection in seconds; None before one was measured."""
         session = self._core.session
         rtt_ns = None if session is None else session.clock.rtt_ns
         return None if rtt_ns is None else rtt_ns / 1e9
 
     @property
     def clock_offset_s(self) -> float:
-        """What is added to this machine's clock to get the gateway's, by which timestamps are given."""
+        """Seconds to add to this machine's clock for the gateway's, by which timestamps are given."""
         session = self._core.session
         return 0.0 if session is None else session.clock.offset_ns / 1e9
 
@@ -111,45 +111,46 @@ class Client:
         schema: SchemaLike = None,
         expires_in_s: float | None = None,
     ) -> TransmissionResult:
-        """Publish one message and wait until the gateway has taken it.
+        """Publish one message and wait until the gateway has acknowledged it.
 
-        Messages of one stream keep the order of the calls, also those of :meth:`publish_nowait`. Size is no matter: a
-        large payload is cut into chunks, between which messages of other streams pass.
+        Messages of one stream keep the order of the calls, also those of :meth:`publish_nowait`. Payloads may be of any
+        size: a large one is cut into chunks, between which messages of other streams pass.
 
         Args:
             stream: ``<workflow>/<name>``.
             value: an array-like: ndarray, number, list, anything with ``__dlpack__`` in CPU memory or
                 ``__array_interface__``; or a mapping of names to array-likes; or None, for headers only. A C-contiguous
-                array is not copied: do not change it before this returns.
-            kind: ``state``, ``event``, ``collaboration`` or ``control``. None: what the stream is, or ``state`` for a
-                new one.
-            durability: what the message is to outlive, once it is acknowledged: ``memory`` nothing, ``os`` the gateway,
-                ``fsync`` the machine. None: what the stream has, or ``memory`` for a new one. It belongs to the stream,
-                and needs a gateway with a store.
+                array is not copied: do not change it before the call returns.
+            kind: ``state``, ``event``, ``collaboration`` or ``control``. None: the kind of the stream, or ``state`` for
+                a new one.
+            durability: failure that the message survives once it is acknowledged: ``memory`` none, ``os`` of the
+                gateway, ``fsync`` of the machine. None: the durability of the stream, or ``memory`` for a new one. It
+                belongs to the stream, and needs a gateway with a store.
             headers: JSON values by name, up to 64 KiB.
-            codec: ``auto`` samples what pays; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
+            codec: ``auto`` samples; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
             progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
-            timeout_s: the longest time without progress, waiting for a connection included. None: forever.
+            timeout_s: longest time without progress, waiting for a connection included. None: no limit.
             region: of a ``state``: ``value`` replaces this part of it, a key such as ``np.s_[0:64, :]`` of integers,
-                slices and ``...``. Negative and open bounds are counted in what this client last published whole to
-                the stream, or else in its schema; without either, name them. ``value`` has the shape of the part, and
-                the state's dtype.
-            tensor: with ``region``, which of a state's named tensors.
-            schema: what the state holds, ``{"dtype": "float32", "shape": [64, None]}`` or ``{"tensors": {name: ...}}``,
-                None for a dimension of any size. Declared once, it is kept to by everybody's publishes.
-            expires_in_s: of streams of kind ``collaboration`` and ``control``: a receiver that could not be given the
-                message within this time does not get it any more, and ``on_notice`` is told. None: it waits as long as
-                it takes.
+                slices and ``...``. Negative and open bounds are counted in the keyframe that this client published last
+                to the stream, or else in its schema; without either, give them. ``value`` has the shape of the
+                part, and the state's dtype.
+            tensor: with ``region``, the name of the tensor of the state.
+            schema: dtypes and shapes of the state, ``{"dtype": "float32", "shape": [64, None]}`` or ``{"tensors":
+                {name: ...}}``, None for a dimension of any size. Once declared, it holds for the publishes of all
+                clients.
+            expires_in_s: of streams of kind ``collaboration`` and ``control``: a receiver that the message could not be
+                given within this time does not get it any more, and ``on_notice`` is called. None: the message waits
+                without limit.
 
         Returns:
-            Where the message stands in its stream, and how the transmission went.
+            Position of the message in its stream, and cost and quality of its transmission.
 
         Raises:
             UsageError: the value, headers, kind, durability, codec, region or schema cannot be used.
-            RequestRefused: the gateway refused the message; ``code`` says why.
-            RequestTimeout: see ``timeout_s``. The message may have been taken or not.
+            RequestRefused: the gateway refused the message; ``code`` is the reason.
+            RequestTimeout: see ``timeout_s``. The gateway may have taken the message or not.
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
-                is gone for good.
+                is not opened again.
         """
         options = PublishOptions(
             kind=kind,
@@ -168,31 +169,31 @@ class Client:
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
         """Publish without waiting: the message is copied, and sent with others as soon as the loop runs.
 
-        Arrays of the same dtype and shape without headers are packed into record batches. What is refused later is told
-        to ``on_error``. Messages that are under way when the connection is lost may be lost with it; those that wait
-        are sent after reconnecting.
+        Arrays of the same dtype and shape without headers are packed into record batches. Messages that are refused
+        later are reported to ``on_error``. Messages that are under way when the connection is lost may be lost with it;
+        those that wait are sent after reconnecting.
 
         Args:
             stream: ``<workflow>/<name>``.
-            value: as in :meth:`publish`; may be changed when this returns.
+            value: as in :meth:`publish`; may be changed when the call returns.
             kind: as in :meth:`publish`.
             headers: as in :meth:`publish`.
 
         Raises:
             UsageError: the value, headers or kind cannot be used.
             RequestRefused: ``INVALID_NAME``.
-            CapacityError: more than ``max_pending_bytes`` wait to be sent. Give way with ``await client.drain()``.
-            ConnectionFailed: the connection is gone for good.
+            CapacityError: more than ``max_pending_bytes`` wait to be sent. Wait with ``await client.drain()``.
+            ConnectionFailed: the connection is gone and not opened again.
         """
         self._batcher.add(stream, value, kind, headers)
 
     async def drain(self) -> None:
-        """Wait until everything that was published is written, but for what the operating system has not taken yet.
+        """Wait until all published messages are handed to the operating system, up to the low water mark.
 
-        A program that publishes without pause with :meth:`publish_nowait` awaits this now and then.
+        A program that publishes without pause with :meth:`publish_nowait` calls this now and then.
 
         Raises:
-            ConnectionFailed: the connection is gone for good.
+            ConnectionFailed: the connection is gone and not opened again.
         """
         await self._core.drain()
 
@@ -216,28 +217,29 @@ class Client:
         Args:
             pattern: a stream's name, in which a segment may be ``*`` (any one segment), or the last one ``**`` (the
                 rest).
-            since: of ``event`` streams, where to start: ``"beginning"``, everything that the gateway still has; an
-                offset; or (epoch, offset) of a message that was received, plus 1. What the gateway does not have any
-                more is told to ``on_gap``. None: what is published from now on. After a reconnect a subscription goes
-                on where it was by itself.
-            view: what is wanted of each message instead of the whole: ``View(slice=np.s_[::4, ::4], dtype="float16",
-                max_rate_hz=10)``. The gateway computes it once for all who ask for the same. Of ``state`` and ``event``
-                streams; a message that it does not fit is told to ``on_error``, once until one fits again.
-            buffer_bytes: what may wait for the application. When it is full, of ``state`` streams only the newest
+            since: start position in ``event`` streams: ``"beginning"``, all messages that the gateway still has; an
+                offset; or (epoch, offset) of a message that was received, plus 1. Messages that the gateway does not
+                have any more are reported to ``on_gap``. None: messages published from now on. After a reconnect a
+                subscription continues at its position automatically.
+            view: part of each message that is wanted: ``View(slice=np.s_[::4, ::4], dtype="float16",
+                max_rate_hz=10)``. The gateway computes it once for all clients that ask for the same. Of ``state`` and
+                ``event`` streams; a message that it does not fit is reported to ``on_error``, once until one fits
+                again.
+            buffer_bytes: bytes that may wait for the application. When they do, of ``state`` streams only the newest
                 message is kept, and for the other kinds the connection is not read further.
             auto_ack: of streams of kind ``collaboration`` and ``control``, a message is processed when the program asks
                 for the next one, or leaves ``async with`` without an exception. False: when it awaits ``message.ack()``
                 or ``message.nack()``.
-            credits: how much of ``collaboration`` streams may be under way and in hand, unprocessed. None: what the
-                gateway allows.
-            on_error: told of messages that could not be decoded; None: the client's ``on_error``.
-            on_gap: told of messages that will not come.
+            credits: messages and bytes of ``collaboration`` streams that may be under way and in hand, unprocessed.
+                None: as many as the gateway allows.
+            on_error: called for messages that could not be decoded; None: the client's ``on_error``.
+            on_gap: called for messages that will not come.
             progress: called with (stream, bytes received, bytes in all) while a large message comes in.
 
         Raises:
             RequestRefused: ``INVALID_NAME``. When it starts: ``INVALID_VIEW``, with the dtype and shape that it met.
-            InvalidArgument: ``buffer_bytes`` or credits below 1; a ``since`` that names nothing.
-            ConnectionFailed: the connection is gone for good.
+            InvalidArgument: ``buffer_bytes`` or credits below 1; a ``since`` that is no position.
+            ConnectionFailed: the connection is gone and not opened again.
         """
         options = SubscriptionOptions(
             since=since,
@@ -252,12 +254,12 @@ class Client:
         return self._core.subscribe(pattern, options)
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
-        """What the gateway says became of a subscription's messages, by stream: delivered, conflated, dropped …
+        """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
 
-        :attr:`Subscription.account` is what this side has counted. When nothing is under way both say the same.
+        :attr:`Subscription.account` is the account of this side. When nothing is under way both are the same.
 
         Raises:
-            UsageError: it has not been started, or is closed.
+            UsageError: the subscription has not been started, or is closed.
             ConnectionFailed: the connection was lost.
         """
         return await self._core.subscriptions.account(subscription)
@@ -276,8 +278,8 @@ class Client:
     ) -> Message:
         """Send a request to another client and wait for its reply.
 
-        If this is cancelled, or the time passes, whoever works on the request is told to stop. Of a reply that comes in
-        parts it is the last one that is returned: :meth:`request_stream` gives all.
+        If the call is cancelled or times out, the client that works on the request is told to stop. Of a reply in parts
+        the last one is returned: :meth:`request_stream` yields all.
 
         Args:
             address: ``agent:<client_id>``, or ``group:<name>`` for the least loaded member of a group; ``publisher`` of
@@ -285,19 +287,19 @@ class Client:
             value: as in :meth:`publish`.
             headers: as in :meth:`publish`.
             codec: as in :meth:`publish`.
-            timeout_s: the longest time without progress of a large request or reply, or between the parts of a reply.
-                None: forever.
-            expires_in_s: when nobody needs the reply any more: the gateway does not deliver the request after that, or
-                calls it off. None: never.
+            timeout_s: longest time without progress of a large request or reply, or between the parts of a reply. None:
+                no limit.
+            expires_in_s: time after which nobody needs the reply any more: the gateway does not deliver the request
+                then, or cancels it. None: never.
 
         Raises:
             UsageError: the value, headers, codec or ``expires_in_s`` cannot be used.
             RequestFailed: the other client answered that it failed.
             RequestRefused: ``NO_SUCH_PEER`` if nobody holds the address's inbox, ``PEER_GONE`` if the other client left
-                before it had replied and nobody else could take over, ``EXPIRED`` after ``expires_in_s``; or what else
-                the gateway refuses.
+                before it had replied and no other could take over, ``EXPIRED`` after ``expires_in_s``; or another
+                refusal of the gateway.
             RequestTimeout: no reply in time.
-            ConnectionFailed: the connection was lost after the request was sent; it may have been done or not.
+            ConnectionFailed: the connection was lost after the request was sent; it may have been processed or not.
         """
         options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
         return await self._core.requester.request(address, value, options)
@@ -313,11 +315,11 @@ class Client:
         expires_in_s: float | None = None,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> ReplyStream:
-        """Send a request and get its replies as they come: ``async for part in client.request_stream(...)``.
+        """Send a request and yield its replies as they come: ``async for part in client.request_stream(...)``.
 
-        The request is sent when the iteration begins, which ends behind the last reply. Ending it before that, by
-        ``break`` or :meth:`ReplyStream.close`, tells whoever works on the request to stop. Iterating raises what
-        :meth:`request` does, behind the parts that came.
+        The request is sent when the iteration begins, which ends behind the last reply. To end it before that, by
+        ``break`` or :meth:`ReplyStream.close`, tells the client that works on the request to stop. Iterating raises the
+        errors of :meth:`request`, behind the parts that came.
 
         Args:
             address: as in :meth:`request`.
@@ -326,7 +328,7 @@ class Client:
             codec: as in :meth:`publish`.
             timeout_s: as in :meth:`request`.
             expires_in_s: as in :meth:`request`, for the last reply.
-            buffer_bytes: what may wait for the application before the connection is not read further.
+            buffer_bytes: bytes that may wait for the application before the connection is not read further.
 
         Raises:
             InvalidArgument: ``buffer_bytes`` below 1.
@@ -338,12 +340,12 @@ class Client:
         """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.
 
         Args:
-            group: take those to ``group:<group>`` instead, of which each goes to one member. The client's own inbox and
-                those of several groups may be open at a time.
-            buffer_bytes: what may wait for the application before the connection is not read further.
+            group: take the requests to ``group:<group>`` instead, each of which goes to one member. The client's own
+                inbox and those of several groups may be open at a time.
+            buffer_bytes: bytes that may wait for the application before the connection is not read further.
 
         Raises:
-            UsageError: it is open already.
+            UsageError: the inbox is open already.
             RequestRefused: ``INVALID_NAME``.
         """
         return self._core.responder.open_inbox(group, buffer_bytes)
@@ -354,7 +356,7 @@ class Client:
         """Replace the token of the running session, and of those that follow.
 
         Returns:
-            Seconds until it expires; None if it does not.
+            Seconds until the token expires; None if it does not.
 
         Raises:
             RequestRefused: ``FORBIDDEN``.

@@ -1,6 +1,6 @@
-"""The parts of a client put together, and its life from the first connection to the close.
+"""Client core: puts the parts of a client together, and takes them from the first connection to the close.
 
-The async and the blocking client are two faces of it. Everything runs on one loop.
+Everything runs on one loop.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from gateway.protocol.messages import Authenticate, Authenticated, Error
 
 
 class ClientState(enum.StrEnum):
-    """Where a client stands (``spec/client.md`` section 2)."""
+    """State of a client (``spec/client.md`` section 2)."""
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
@@ -40,15 +40,16 @@ class ClientState(enum.StrEnum):
 
 
 class ClientCore:
-    """One client.
+    """One client without its public face.
 
     Attributes:
+        options: see :func:`gateway.client.connect`.
         state: see :class:`ClientState`.
         context: the way out.
-        publisher: what it publishes.
-        subscriptions: what it receives.
-        requests: what it asks.
-        answering: what it is asked.
+        publisher: messages that the client publishes.
+        subscriptions: messages that it receives.
+        requester: requests that it sends.
+        responder: requests that it receives.
         report: for errors that nobody waits for.
     """
 
@@ -65,19 +66,19 @@ class ClientCore:
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
         )
-        self._incoming: InboundDispatcher | None = None
+        self._dispatcher: InboundDispatcher | None = None
         self._attached_s = 0.0
         self._clock_offset_ns = 0
         self._reopening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
-    # Life.
+    # Opening and closing.
 
     async def open(self, batcher: Batcher) -> None:
         """Connect for the first time: one attempt.
 
         Args:
-            batcher: where ``publish_nowait`` collects.
+            batcher: holds the messages of ``publish_nowait``.
 
         Raises:
             See :func:`gateway.client.session.greeting.open_session`.
@@ -86,37 +87,37 @@ class ClientCore:
         try:
             await self._open_session()
         except BaseException as error:
-            self._end(error if isinstance(error, FrysError) else ConnectionFailed("connecting was given up"))
+            self._end(error if isinstance(error, FrysError) else ConnectionFailed("connecting was cancelled"))
             raise
 
     async def close(self) -> None:
-        """Send what is waiting, within ``close_timeout_s``, and close. May be called twice."""
+        """Send the messages that wait, within ``close_timeout_s``, and close. May be called twice."""
         if self._closing is None:
             self._closing = asyncio.get_running_loop().create_task(self._close())
         await asyncio.shield(self._closing)
 
     @property
     def session(self) -> Session | None:
-        """The present session."""
+        """The present session, or None."""
         return self.context.session
 
     @property
     def client_id(self) -> str:
-        """Who this client is; empty before the gateway has said so."""
+        """Name of this client; empty before the gateway has told it."""
         return self._client_id or ""
 
     def now_ns(self) -> int:
-        """Unix time in ns by the clock of the gateway that was last connected."""
+        """Return Unix time in ns by the clock of the gateway that was last connected."""
         session = self.context.session
         if session is not None:
             self._clock_offset_ns = session.clock.offset_ns
         return time.time_ns() + self._clock_offset_ns
 
     async def drain(self) -> None:
-        """Wait until everything that was published is handed to the operating system, up to the low water mark.
+        """Wait until all published messages are handed to the operating system, up to the low water mark.
 
         Raises:
-            ConnectionFailed: the connection is gone for good.
+            ConnectionFailed: the connection is gone and not opened again.
         """
         self.context.check()
         while True:
@@ -128,7 +129,7 @@ class ClientCore:
             await self.context.wait_ready()
 
     async def authenticate(self, token: str) -> float | None:
-        """See :meth:`gateway.client.client.Client.authenticate`."""
+        """Replace the token; see :meth:`gateway.client.client.Client.authenticate`."""
         session = await self.context.wait_ready()
         answer = await self.context.ask(session, lambda request: Authenticate(request, token))
         assert isinstance(answer, Authenticated)
@@ -137,7 +138,7 @@ class ClientCore:
         return answer.expires_s
 
     def subscribe(self, pattern: str, options: SubscriptionOptions) -> Subscription:
-        """See :meth:`gateway.client.client.Client.subscribe`."""
+        """Return a new subscription, which is not started; see :meth:`gateway.client.client.Client.subscribe`."""
         self.context.check()
         return Subscription(
             pattern,
@@ -148,13 +149,13 @@ class ClientCore:
             report=self.report,
         )
 
-    # What a session tells.
+    # Events of the session; see :class:`gateway.client.session.session.SessionEvents`.
 
     def welcomed(self, session: Session) -> Handlers:
-        """See :class:`gateway.client.session.session.SessionEvents`."""
+        """Use the new session, and return the handlers of its frames."""
         self._client_id = session.welcome.client_id
         self._attached_s = time.monotonic()
-        self._incoming = InboundDispatcher(
+        self._dispatcher = InboundDispatcher(
             session,
             self.context,
             self.publisher,
@@ -170,29 +171,29 @@ class ClientCore:
         self.subscriptions.attached(session)
         self.responder.attached(session)
         self.publisher.flush()
-        return self._incoming.handlers()
+        return self._dispatcher.handlers()
 
     def refused(self, error: Error) -> None:
-        """See :class:`gateway.client.session.session.SessionEvents`."""
-        if self._incoming is not None:
-            self._incoming.refused(error)
+        """Pass an ERROR to the part that it concerns."""
+        if self._dispatcher is not None:
+            self._dispatcher.refused(error)
 
     def reported(self, error: Exception) -> None:
-        """See :class:`gateway.client.session.session.SessionEvents`."""
+        """Report an error that nobody waits for."""
         self.report(error)
 
     def writing_resumed(self) -> None:
-        """See :class:`gateway.client.session.session.SessionEvents`."""
+        """Send the messages that wait: there is room to write."""
         self.publisher.flush()
 
     def session_lost(self, session: Session, lost: Lost) -> None:
-        """See :class:`gateway.client.session.session.SessionEvents`."""
+        """Detach all parts from the session, and begin to reconnect unless the client closes."""
         if session is not self.context.session:
             return
         self.now_ns()  # keeps this session's clock
         self.context.detach()
-        if self._incoming is not None:
-            self._incoming.close()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
         waiting = self.context.aliases.clear(ConnectionFailed(f"the connection was lost: {lost.reason}"))
         self.publisher.detached(waiting)
         self.requester.detached()
@@ -220,7 +221,7 @@ class ClientCore:
             self._end(error)
 
     def _end(self, error: FrysError) -> None:
-        """There will be no session any more; whoever waits, and whoever calls from now on, gets ``error``."""
+        """Close all parts, since no session will follow: calls that wait or come later raise ``error``."""
         self.state = ClientState.CLOSED
         self.context.close(error)
         self.publisher.close(error)

@@ -1,4 +1,4 @@
-"""How a program comes to its client (``spec/client.md`` section 3)."""
+"""Connecting: from a URL to a client (``spec/client.md`` section 3)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gateway.client.options import ConnectKeywords, Options
 
 
 class Connecting:
-    """What :func:`connect` returns: await it for a client, or use it with ``async with``."""
+    """A connection to be made by :func:`connect`: await it for a client, or use it with ``async with``."""
 
     def __init__(self, options: Options) -> None:
         self._options = options
@@ -37,7 +37,7 @@ class Connecting:
 def connect(url: str, **settings: Unpack[ConnectKeywords]) -> Connecting:
     """Connect to a gateway: ``async with connect("ws://127.0.0.1:8765") as client``, or ``await connect(...)``.
 
-    One attempt is made; a connection that is lost later is opened again by itself (``spec/client.md`` section 3).
+    One attempt is made; a connection that is lost later is opened again automatically (``spec/client.md`` section 3).
 
     Args:
         url: ``ws://host:port``, or ``wss://`` for TLS.
@@ -46,6 +46,6 @@ def connect(url: str, **settings: Unpack[ConnectKeywords]) -> Connecting:
     Raises, on awaiting or entering:
         InvalidArgument: a URL or setting that cannot be used.
         ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
-        ConnectionFailed: nobody answers, or no gateway; says what to check.
+        ConnectionFailed: nothing answers, or no gateway does; the text says what to check.
     """
     return Connecting(Options(url, **settings))

@@ -1,4 +1,4 @@
-"""Which part of the client takes which frame of a session (spec section 2)."""
+"""Inbound dispatcher: passes each frame of a session to the part of the client that it concerns (spec section 2)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,18 @@ from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Opcode
 
 
 class InboundDispatcher:
-    """What arrives on one session."""
+    """Frames that arrive on one session.
+
+    Args:
+        session: the session.
+        context: the way out.
+        publisher: takes acknowledgements.
+        subscriptions: take messages, gaps and replays.
+        requester: takes replies.
+        responder: takes requests and cancellations.
+        report: takes notices, and errors that nobody waits for.
+        limits: bounds on messages from the gateway.
+    """
 
     def __init__(
         self,
@@ -58,7 +69,7 @@ class InboundDispatcher:
         )
 
     def handlers(self) -> Handlers:
-        """Who takes what."""
+        """Return the handlers of frames, by opcode."""
         frames: dict[int, Handler] = {
             Opcode.MESSAGE: self._message_received,
             Opcode.BATCH: self._message_received,
@@ -78,11 +89,11 @@ class InboundDispatcher:
         return Handlers(frames, self._run_received)
 
     def close(self) -> None:
-        """The session is over."""
+        """End decoding, since the session is over, and keep large messages that were cut for the next one."""
         self._subscriptions.cut(self._decoding.close())
 
     def refused(self, error: Error) -> None:
-        """ERROR: tell whoever it answers (spec section 12.2)."""
+        """Pass an ERROR to the part whose frame it answers (spec section 12.2)."""
         alias = self._context.aliases.get(error.alias)
         if self._requester.refused(error) or self._subscriptions.refused(error):
             return
@@ -97,38 +108,38 @@ class InboundDispatcher:
         try:
             data = parse_data(message, frame)
         except RequestRefused as error:
-            # It named a stream before it went wrong, or parse_data would have raised ProtocolViolation.
+            # The frame named a stream before it went wrong, or parse_data would have raised ProtocolViolation.
             stream, _, _ = DATA_ROUTE.unpack_from(message, frame.start + ROUTE_AT)
-            route = self._subscriptions.route(stream)
-            if route is None:
+            sink = self._subscriptions.sink(stream)
+            if sink is None:
                 raise
-            route.fail(error, None)
+            sink.fail(error, None)
             return
-        destination = self._subscriptions.route(data.stream)
+        destination = self._subscriptions.sink(data.stream)
         if destination is not None:
             if len(self._subscriptions.unfinished):
                 self._subscriptions.goes_on(destination, data)
             self._receive(InboundFrame(data, self._session.now_ns()), destination)
 
     def _run_received(self, run: FrameRun) -> None:
-        """Messages of an ``event`` stream are taken at once.
+        """Deliver messages that are alike as one run if they are of an ``event`` stream.
 
-        Those of other kinds are not: their deltas refer to one of them, or a newer one takes its place, or each is
-        acknowledged.
+        Messages of other kinds are delivered one by one: deltas refer to one of them, or a newer one takes its place,
+        or each is acknowledged.
         """
-        route = self._subscriptions.route(run.stream)
-        if route is None:
+        sink = self._subscriptions.sink(run.stream)
+        if sink is None:
             return
         try:
-            meta = parse_meta(run.meta) if route.kind is Kind.EVENT else None
+            meta = parse_meta(run.meta) if sink.kind is Kind.EVENT else None
         except RequestRefused:
-            meta = None  # told of each
+            meta = None  # reported for each message
         if meta is None or meta.payload_bytes != run.payload_bytes:
             for frame in run.frames():
                 self._message_received(run.message, frame)
             return
-        item = MessageRun(route.stream, route.kind, route.epoch, self._session.now_ns(), run, meta)
-        route.order.add_ready(lambda: route.deliver_run(item))
+        item = MessageRun(sink.stream, sink.kind, sink.epoch, self._session.now_ns(), run, meta)
+        sink.order.add_ready(lambda: sink.deliver_run(item))
 
     def _request_received(self, message: memoryview, frame: Frame) -> None:
         self._receive(InboundFrame(parse_data(message, frame), self._session.now_ns()), self._inbox)

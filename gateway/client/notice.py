@@ -1,4 +1,4 @@
-"""What became of messages that this client has published, at their receivers (spec section 7.6)."""
+"""Notices about messages of this client that a receiver did not get or process (spec section 7.6)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ class Notice(NamedTuple):
 
     stream: str
     first: int
-    """First offset that it concerns."""
+    """First offset that the notice concerns."""
     last: int
-    """Last one."""
+    """Last offset."""
     code: int
     """``EXPIRED`` or ``DEAD_LETTER`` of :class:`gateway.errors.Code`."""
     client_id: str | None
-    """The receiver."""
+    """The receiver, if it is known."""
     reason: str
-    """For people."""
+    """Explanation for people."""
 
     @classmethod
     def of(cls, notice: messages.Notice) -> Notice:
-        """What the gateway has said."""
+        """Return the notice in a NOTICE frame of the gateway."""
         return cls(notice.stream, notice.first, notice.last, notice.code, notice.client_id, notice.reason)
 
     def __str__(self) -> str:
-        what = f"message {self.first}" if self.first == self.last else f"messages {self.first} to {self.last}"
-        return f"{what} of {self.stream} did not get through to {self.client_id or 'a receiver'}: {self.reason}"
+        offsets = f"message {self.first}" if self.first == self.last else f"messages {self.first} to {self.last}"
+        return f"{offsets} of {self.stream} did not get through to {self.client_id or 'a receiver'}: {self.reason}"

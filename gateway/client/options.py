@@ -1,4 +1,4 @@
-"""What a connection is configured by: plain values with their defaults, stated once.
+"""Options of a connection: plain values with their defaults, stated once.
 
 Knows units and ranges. Reads no environment and opens nothing.
 """
@@ -16,10 +16,10 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType
 
 Token = str | Callable[[], str | Awaitable[str | None] | None] | None
-"""Proof of identity, or a function (plain or ``async``) that is asked for a fresh one before every connection."""
+"""Proof of identity, or a function (plain or ``async``) that is called for a fresh one before every connection."""
 
 Report = Callable[[Exception], None]
-"""Told what went wrong where nobody waits for an answer, e.g. a refused ``publish_nowait``."""
+"""Called with an error that nobody waits for, e.g. a refused ``publish_nowait``."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) of a large message's payload, before compression."""
@@ -27,7 +27,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """How long to wait before the next attempt to connect (``spec/client.md`` section 3)."""
+    """Pauses before the next attempt to connect (``spec/client.md`` section 3)."""
 
     base_s: float = 0.25
     """Upper bound of the first pause; it doubles with every attempt that fails."""
@@ -36,7 +36,7 @@ class Backoff:
     later_s: float = 2.0
     """Added to the pause when the gateway says ``reconnect_later``."""
     stable_s: float = 5.0
-    """A connection that lived this long starts the count of attempts again."""
+    """Age at which a connection starts the count of attempts again."""
 
     def __post_init__(self) -> None:
         if self.base_s < 0 or self.cap_s < self.base_s or self.later_s < 0 or self.stable_s < 0:
@@ -45,30 +45,30 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Everything that :func:`gateway.client.connect` can be told."""
+    """All options of :func:`gateway.client.connect`."""
 
     url: str
     client_type: str = ClientType.AGENT
     """``admin_panel``, ``workflow``, ``agent`` or ``extension``."""
     client_id: str | None = None
-    """None: the gateway makes one up, which is kept over reconnects."""
+    """None: the gateway chooses one, which is kept over reconnects."""
     token: Token = None
     connect_timeout_s: float = 10.0
-    """For one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together."""
+    """Limit for one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together."""
     close_timeout_s: float = 5.0
-    """How long closing waits for what is still to be sent, and then for the other side."""
+    """Limit for sending the messages that wait when the client closes, and again for the answer of the gateway."""
     backoff: Backoff | None = field(default_factory=Backoff)
-    """None: a lost connection is not opened again."""
+    """Pauses between attempts to reconnect; None: a lost connection is not opened again."""
     max_pending_bytes: int = 64 * 1024 * 1024
-    """What ``publish_nowait`` may have waiting before it raises ``CapacityError``."""
+    """Bytes of ``publish_nowait`` that may wait before it raises ``CapacityError``."""
     limits: Limits = field(default_factory=Limits)
-    """What is accepted from the gateway."""
+    """Bounds on messages that are accepted from the gateway."""
     tls: ssl.SSLContext | None = None
-    """For ``wss://``; None: the system's certificates."""
+    """TLS settings for ``wss://``; None: the system's certificates."""
     on_error: Report | None = None
-    """None: such errors are logged as warnings of the logger ``gateway.client``."""
+    """Called with errors that nobody waits for; None: they are logged as warnings of the logger ``gateway.client``."""
     on_notice: Callable[[Notice], None] | None = None
-    """Told of messages of this client that a receiver did not get or process; None: told as errors."""
+    """Called with notices of messages that a receiver did not get or process; None: they are errors."""
 
     def __post_init__(self) -> None:
         if self.client_type not in tuple(ClientType):
@@ -79,7 +79,7 @@ class Options:
 
 
 class ConnectKeywords(TypedDict, total=False):
-    """The keyword arguments of ``connect``; :class:`Options` explains them and has the defaults."""
+    """Keyword arguments of ``connect``; :class:`Options` explains them and has the defaults."""
 
     client_type: str
     client_id: str | None

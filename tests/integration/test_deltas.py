@@ -122,7 +122,7 @@ async def test_a_delta_whose_base_is_missing_is_reported_and_the_newest_asked_fo
         subscriber.subscribe("wf/state", on_error=errors.append) as messages,
     ):
         state, count = await warmed_up(publisher, messages, state, proxy)
-        (route,) = subscriber._core.subscriptions._routes.values()
+        (route,) = subscriber._core.subscriptions._sinks.values()
         assert isinstance(route, StreamSink)
         assert route.bases is not None
         route.bases.newest = None

@@ -38,7 +38,7 @@ class Request(Message):
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody wants the reply any more: replies are dropped."""
+        """True if nobody wants the reply any more: replies are dropped."""
         return self._cancelled.is_set()
 
     async def wait_cancelled(self) -> None:

@@ -176,7 +176,7 @@ class Batcher:
 
     @property
     def empty(self) -> bool:
-        """Whether no message waits."""
+        """True if no message waits."""
         return not self._open and not self._closed
 
     def _add_other(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:

@@ -62,7 +62,7 @@ class OutboundMessage:
 
     @property
     def abandoned(self) -> bool:
-        """Whether nobody wants the message any more: its caller gave up, or it was refused already."""
+        """True if nobody wants the message any more: its caller gave up, or it was refused already."""
         return self.done is not None and self.done.done()
 
     def restart(self) -> None:

@@ -138,7 +138,7 @@ class Publisher:
 
     @property
     def flushed(self) -> bool:
-        """Whether no message waits in the batcher."""
+        """True if no message waits in the batcher."""
         return self._batcher is None or self._batcher.empty
 
     def _flush_stream(self, stream: str) -> None:

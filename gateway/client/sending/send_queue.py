@@ -54,7 +54,7 @@ class SendQueue(ABC):
 
     @property
     def idle(self) -> bool:
-        """Whether no message waits or is under way."""
+        """True if no message waits or is under way."""
         return not self._waiting
 
     def submit(self, message: OutboundMessage) -> None:

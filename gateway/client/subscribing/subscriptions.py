@@ -38,13 +38,13 @@ class Subscriptions:
         # Weak: one that the application dropped without closing it must not fill up and stop the socket for all.
         self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
-        self._routes: dict[int, StreamSink] = {}
+        self._sinks: dict[int, StreamSink] = {}
         self._joined = asyncio.Event()
         """Set whenever a subscription stands again."""
         self._versions = Versions()
         self.unfinished = PartialTransfers()
         """Large messages that the last session has left unfinished."""
-        self._past_routes: list[StreamSink] = []
+        self._past_sinks: list[StreamSink] = []
         """Of the last session: what is still being decoded of it is delivered until the next one stands."""
         self._ledgers: dict[str, DuplicateFilter] = {}
         """Of the streams that are acknowledged, by name: what is processed is known over sessions."""
@@ -109,17 +109,17 @@ class Subscriptions:
 
     def attached(self, session: Session) -> None:
         """A new session: ask for everything again."""
-        for route in self._past_routes:
-            route.subscriptions = []
-        self._past_routes.clear()
+        for sink in self._past_sinks:
+            sink.subscriptions = []
+        self._past_sinks.clear()
         for subscription, number in list(self._numbers.items()):
             subscription.standing.leave()
             self._context.start(self._resume(session, subscription, number))
 
     def detached(self) -> None:
         """The session is over; the numbers of its streams mean nothing any more."""
-        self._past_routes += self._routes.values()
-        self._routes.clear()
+        self._past_sinks += self._sinks.values()
+        self._sinks.clear()
 
     def close(self, error: FrysError | None) -> None:
         """The client is closed: end all iterators, with ``error`` if it was not the application that closed."""
@@ -128,29 +128,29 @@ class Subscriptions:
         self._numbers.clear()
         self._joined.set()
 
-    def route(self, stream: int) -> StreamSink | None:
+    def sink(self, stream: int) -> StreamSink | None:
         """Where messages of a stream go; None if nobody here wants them (any more)."""
-        route = self._routes.get(stream)
-        return route if route is not None and route.subscriptions else None
+        sink = self._sinks.get(stream)
+        return sink if sink is not None and sink.subscriptions else None
 
     def stream_known(self, info: StreamInfo) -> None:
         """STREAM: what a number stands for (spec section 4.1)."""
         if info.id is not None:
-            route = self._routes.get(info.id)
-            if route is None or route.epoch != info.epoch:
-                route = self._routes[info.id] = self._new_route(info)
-            if route.numbers is not None and info.subscription is not None:
-                route.numbers.add(info.subscription)
-            route.subscriptions = self._wanting(route)
+            sink = self._sinks.get(info.id)
+            if sink is None or sink.epoch != info.epoch:
+                sink = self._sinks[info.id] = self._new_sink(info)
+            if sink.numbers is not None and info.subscription is not None:
+                sink.numbers.add(info.subscription)
+            sink.subscriptions = self._wanting(sink)
             # Only those whose SUBSCRIBED has come: it is their STREAM, or one for all.
             joined = [
                 subscription
-                for subscription in route.present()
+                for subscription in sink.present()
                 if subscription.standing.joined and info.subscription in (None, self._numbers.get(subscription))
             ]
-            route.order.add_ready(lambda: route.announce(joined, info))
+            sink.order.add_ready(lambda: sink.announce(joined, info))
 
-    def _new_route(self, info: StreamInfo) -> StreamSink:
+    def _new_sink(self, info: StreamInfo) -> StreamSink:
         session = self._context.session
         if session is None or info.kind is None:
             return StreamSink(info)
@@ -165,8 +165,8 @@ class Subscriptions:
         return AcknowledgedSink(info, ledger, session)
 
     def _number_of(self, place: AckPosition) -> int | None:
-        for number, route in self._routes.items():
-            if (route.stream, route.epoch) == place:
+        for number, sink in self._sinks.items():
+            if (sink.stream, sink.epoch) == place:
                 return number
         return None
 
@@ -181,32 +181,32 @@ class Subscriptions:
         """The session is over, in the middle of large messages."""
         kept = []
         for transfer in transfers:
-            route, extensions = transfer.destination, transfer.arrival.frame.extensions
+            sink, extensions = transfer.destination, transfer.arrival.frame.extensions
             is_patch = extensions is not None and extensions.region is not None
             # A view is another stream on the next session; a patch may refer to a version that is not there then.
-            if isinstance(route, StreamSink) and route.numbers is None and not is_patch:
-                kept.append((route.stream, transfer))
+            if isinstance(sink, StreamSink) and sink.numbers is None and not is_patch:
+                kept.append((sink.stream, transfer))
         self.unfinished.keep(kept)
 
-    def goes_on(self, route: StreamSink, frame: DataFrame) -> None:
+    def goes_on(self, sink: StreamSink, frame: DataFrame) -> None:
         """A message of a stream has come while there are some that were cut."""
-        if route.kind is Kind.STATE and not frame.resuming:
-            self.unfinished.forget(route.stream)
+        if sink.kind is Kind.STATE and not frame.resuming:
+            self.unfinished.forget(sink.stream)
 
     def gap_received(self, message: memoryview, frame: Frame) -> None:
         """GAP (spec section 7.2): told after everything that came before it."""
         gap = signals.Gap.parse(message, frame)
-        route = self.route(gap.stream)
-        if route is not None:
-            told = Gap(route.stream, gap.code, gap.first, gap.last)
-            route.order.add_ready(lambda: route.skip(told))
+        sink = self.sink(gap.stream)
+        if sink is not None:
+            told = Gap(sink.stream, gap.code, gap.first, gap.last)
+            sink.order.add_ready(lambda: sink.skip(told))
 
     def replay_received(self, message: memoryview, frame: Frame) -> None:
         """REPLAY (spec section 7.3)."""
         replay = signals.Replay.parse(message, frame)
-        route = self.route(replay.stream)
-        if route is not None:
-            route.order.add_ready(lambda: route.replay(replay.first, replay.last))
+        sink = self.sink(replay.stream)
+        if sink is not None:
+            sink.order.add_ready(lambda: sink.replay(replay.first, replay.last))
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
         pattern, standing, scope = subscription.pattern.text, subscription.standing, subscription.ack_scope
@@ -257,19 +257,19 @@ class Subscriptions:
 
     def _match(self) -> None:
         """Subscriptions have changed: see anew which stream goes where."""
-        for route in self._routes.values():
-            route.subscriptions = self._wanting(route)
+        for sink in self._sinks.values():
+            sink.subscriptions = self._wanting(sink)
         patterns = [subscription.pattern for subscription in list(self._numbers) if subscription.view is None]
         self._versions.keep(lambda stream: any(pattern.matches(stream) for pattern in patterns))
 
-    def _wanting(self, route: StreamSink) -> list[Reference]:
+    def _wanting(self, sink: StreamSink) -> list[Reference]:
         return [
             weakref.ref(subscription)
             for subscription, number in list(self._numbers.items())
             if (
-                subscription.view is None and subscription.pattern.matches(route.stream)
-                if route.numbers is None
-                else number in route.numbers
+                subscription.view is None and subscription.pattern.matches(sink.stream)
+                if sink.numbers is None
+                else number in sink.numbers
             )
         ]
 

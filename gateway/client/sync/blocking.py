@@ -16,7 +16,7 @@ S_co = TypeVar("S_co", covariant=True)
 B = TypeVar("B")
 
 WORDS: Final = {"async with": "with", "async for": "for", "await ": ""}
-"""What documentation of an async method says otherwise when it blocks."""
+"""Words in the documentation of an async method, and their replacements for the blocking twin."""
 
 
 class Face(Protocol[S_co]):
@@ -43,7 +43,7 @@ def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Cal
 def wrapping(
     method: Callable[Concatenate[S, P], T], twin: Callable[[LoopThread, T], B]
 ) -> Callable[Concatenate[Face[S], P], B]:
-    """Return a method that calls the plain ``method`` of the source, and gives the blocking twin of what it returns.
+    """Return a method that calls the plain ``method`` of the source, and returns the blocking twin of its result.
 
     Args:
         method: it is called on the caller's thread, so it must not touch the loop.

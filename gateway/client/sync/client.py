@@ -1,4 +1,4 @@
-"""The blocking client, for programs without asyncio: the same names, the same behaviour.
+"""Blocking client, for programs without asyncio: the names and the behaviour of the async one.
 
 ``with connect("ws://127.0.0.1:8765") as client: client.publish("wf-42/weights", array)``. The connection lives on a
 loop in a background thread; callbacks (``progress``, ``on_error``, ``on_gap``) are called there. A client may be used
@@ -25,7 +25,7 @@ from gateway.protocol.messages import Counts
 
 
 class Client:
-    """A connection to a gateway, kept up over losses. Made by :func:`connect`."""
+    """A connection to a gateway, opened again after losses. Made by :func:`connect`."""
 
     def __init__(
         self, options: Options, loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
@@ -44,7 +44,7 @@ class Client:
         self._batcher = self._source._batcher
 
     def close(self) -> None:
-        """Send what is waiting, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
+        """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
         if self._thread.alive:
             self._thread.run(self._source.close())
             self._thread.stop()
@@ -59,12 +59,12 @@ class Client:
 
     @property
     def client_id(self) -> str:
-        """Who this client is: as asked for, or as the gateway made up."""
+        """Name of this client: the one asked for, or the one that the gateway chose."""
         return self._source.client_id
 
     @property
     def state(self) -> ClientState:
-        """Where the connection stands now."""
+        """State of the connection now."""
         return self._source.state
 
     publish = blocking(client.Client.publish)
@@ -78,7 +78,7 @@ class Client:
     subscribe = wrapping(client.Client.subscribe, Subscription)
 
     def account(self, subscription: Subscription) -> Mapping[str, Counts]:
-        """What the gateway says became of a subscription's messages; see :meth:`gateway.client.Client.account`."""
+        """Return the gateway's account of a subscription; see :meth:`gateway.client.Client.account`."""
         return self._thread.run(self._source.account(subscription.source))
 
     request = blocking(client.Client.request)
@@ -103,7 +103,7 @@ class _ThreadedClient(client.Client):
             max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
             first=lambda: self._thread.call_soon(flush),
-            full=lambda: None,  # the loop was woken by the first record and takes what there is
+            full=lambda: None,  # the loop was woken by the first record and takes all that wait
         )
 
 
@@ -127,6 +127,6 @@ def connect(
     Raises:
         InvalidArgument: a URL or setting that cannot be used.
         ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
-        ConnectionFailed: nobody answers, or no gateway; says what to check.
+        ConnectionFailed: nothing answers, or no gateway does; the text says what to check.
     """
     return Client(Options(url, **settings), loop_factory)

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for callers that have none."""
+"""Loop thread: an event loop in a thread of its own, for callers that have none."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from gateway.errors import ConnectionFailed, UsageError
 T = TypeVar("T")
 
 FINISH_WITHIN_S: Final = 1.0
-"""What is still running so long after the loop was stopped is cancelled."""
+"""Time after which tasks that still run are cancelled when the loop was stopped."""
 
 
 class LoopThread:
-    """Runs coroutines for other threads. The thread is a daemon: a program that forgets to close it can still exit.
+    """A thread that runs coroutines for others. It is a daemon: a program that forgets to close it can still exit.
 
     Args:
-        loop_factory: e.g. ``uvloop.new_event_loop``.
+        loop_factory: makes the loop, e.g. ``uvloop.new_event_loop``.
     """
 
     def __init__(self, loop_factory: Callable[[], asyncio.AbstractEventLoop]) -> None:
@@ -28,7 +28,7 @@ class LoopThread:
         self._thread.start()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine and wait for it. When the wait is interrupted (Ctrl-C), the coroutine is cancelled.
+        """Run a coroutine and return its result. When the wait is interrupted (Ctrl-C), the coroutine is cancelled.
 
         Raises:
             UsageError: called from the loop's own thread, e.g. by a progress callback: it would wait for itself.
@@ -49,13 +49,13 @@ class LoopThread:
             raise
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Have the loop call back, without waiting. Nothing happens if the thread has ended."""
+        """Let the loop call ``callback``, without waiting for it. Nothing happens if the thread has ended."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
 
     @property
     def alive(self) -> bool:
-        """Whether the thread runs."""
+        """True while the thread runs."""
         return self._thread.is_alive()
 
     def stop(self) -> None:
@@ -76,7 +76,7 @@ class LoopThread:
 
 
 async def _finish_tasks() -> None:
-    """Let other threads' calls, which the close has woken, come to their end."""
+    """Wait for the calls of other threads, which the close has woken."""
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     if tasks:
         _, late = await asyncio.wait(tasks, timeout=FINISH_WITHIN_S)

@@ -1,4 +1,4 @@
-"""Requests and their replies in the blocking client: see :mod:`gateway.client.requests.inbox` and ``reply_stream``."""
+"""Requests and replies of the blocking client: see :mod:`gateway.client.requests.inbox` and ``reply_stream``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Request(Message):
-    """A message that somebody waits for an answer to; see :class:`gateway.client.requests.inbox.Request`."""
+    """A message whose sender waits for a reply; see :class:`gateway.client.requests.inbox.Request`."""
 
     __slots__ = ("_source", "_thread")
 
@@ -27,15 +27,15 @@ class Request(Message):
 
     @property
     def cancelled(self) -> bool:
-        """Whether nobody wants the answer any more: to be looked at now and then by one that works long on it."""
+        """True if nobody wants the reply any more: a program that works long looks at it now and then."""
         return self._source.cancelled
 
     def wait_cancelled(self, timeout_s: float | None = None) -> bool:
-        """Wait until nobody wants the answer any more, for ``timeout_s`` at most; whether that is so."""
+        """Wait until nobody wants the reply any more, for ``timeout_s`` at most. Return whether that is so."""
         return self._thread.run(self._wait_cancelled(timeout_s))
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Have ``callback`` called, on the client's thread, when nobody wants the answer any more."""
+        """Call ``callback``, on the client's thread, when nobody wants the reply any more."""
         self._thread.call_soon(lambda: self._source.on_cancel(callback))
 
     reply_partial = blocking(inbox.Request.reply_partial)
@@ -84,7 +84,7 @@ class Inbox:
 
 
 class ReplyStream:
-    """The replies to one request as they come, to be iterated in a ``for`` loop.
+    """Replies to one request as they come, to be iterated in a ``for`` loop.
 
     See :class:`gateway.client.requests.reply_stream.ReplyStream`.
     """
@@ -94,7 +94,7 @@ class ReplyStream:
         self._source = source
 
     def close(self) -> None:
-        """Want no more of it. May be called twice."""
+        """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
         if self._thread.alive:
             self._thread.run(self._source.aclose())
 

@@ -1,4 +1,4 @@
-"""A subscription of the blocking client, to be iterated in a ``for`` loop."""
+"""Subscription of the blocking client, to be iterated in a ``for`` loop."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.errors import Code
 from gateway.protocol.messages import Counts
 
 FETCHED_MESSAGES: Final = 1024
-"""Messages that are fetched from the loop's thread at a time: a hop between threads costs more than a message."""
+"""Messages fetched from the loop's thread at a time: a hop between threads costs more than a message."""
 
 
 class _BlockingAcks(Acknowledged):
@@ -31,18 +31,18 @@ class _BlockingAcks(Acknowledged):
     _thread: LoopThread
 
     def ack(self) -> None:  # type: ignore[override]  # the blocking twin
-        """Say that it is processed: it will not come again."""
+        """Acknowledge it as processed: it will not come again."""
         if self.receipt is not None:
             self._thread.call_soon(self.receipt.done)
 
     def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
-        """Say that it is not processed: it comes again."""
+        """Answer that it is not processed: it comes again; see :meth:`gateway.client.Message.nack`."""
         if self.receipt is not None:
             self._thread.call_soon(partial(self.receipt.refuse, code))
 
 
 class AcknowledgedMessage(_BlockingAcks, Message):
-    """A message that the program says it is through with; see :class:`gateway.client.Message`."""
+    """A message that the program acknowledges; see :class:`gateway.client.Message`."""
 
     __slots__ = ("_thread",)
 
@@ -53,7 +53,7 @@ class AcknowledgedMessage(_BlockingAcks, Message):
 
 
 class AcknowledgedBatch(_BlockingAcks, RecordBatch):
-    """A record batch that the program says it is through with; see :class:`gateway.client.RecordBatch`."""
+    """A record batch that the program acknowledges; see :class:`gateway.client.RecordBatch`."""
 
     __slots__ = ("_thread",)
 
@@ -87,9 +87,7 @@ class Subscription:
 
     @property
     def account(self) -> Mapping[str, Counts]:
-        """By stream what became of its messages; see
-        :attr:`gateway.client.subscribing.subscription.Subscription.account`.
-        """
+        """Account of the messages by stream; see :attr:`gateway.client.Subscription.account`."""
         return self._source.account
 
     start = blocking(subscription.Subscription.start)
@@ -123,10 +121,10 @@ class Subscription:
             self._records = item.messages()
 
     def batches(self) -> Iterator[RecordBatch]:
-        """Iterate over whole record batches: one array of shape ``(count, *shape)`` each."""
+        """Iterate over record batches: one array of shape ``(count, *shape)`` each."""
         while True:
             try:
-                # What is left of an item that the program has begun to take message by message comes first.
+                # The rest of an item that the program has begun to take message by message comes first.
                 item = (None if self._records is None else next(self._records, None)) or self._next_item()
             except StopIteration:
                 return
@@ -139,7 +137,7 @@ class Subscription:
         return message if message.receipt is None else AcknowledgedMessage(self._thread, message)
 
     def _settle_in_hand(self) -> None:
-        """What was given out last is processed, unless the program has said something else."""
+        """Acknowledge the message given out last as processed, unless the program has answered otherwise."""
         receipt, self._in_hand = self._in_hand, None
         if receipt is not None:
             self._thread.call_soon(receipt.done)

@@ -41,22 +41,22 @@ def arrival(offset: int) -> InboundFrame:
 async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
     errors: list[Exception] = []
     sizes: list[tuple[str, int, int]] = []
-    route = StreamSink(StreamInfo(7, "wf/a", Kind.EVENT, 5, 0))
+    sink = StreamSink(StreamInfo(7, "wf/a", Kind.EVENT, 5, 0))
     first, second, gone = (subscription(errors, sizes) for _ in range(3))
     for each in (first, second, gone):
         each.standing.join()
-    route.subscriptions = [weakref.ref(each) for each in (first, second, gone)]
+    sink.subscriptions = [weakref.ref(each) for each in (first, second, gone)]
     del gone, each
     gc.collect()
-    assert route.present() == [first, second]
+    assert sink.present() == [first, second]
     came = arrival(3)
-    route.deliver(came, came.frame.payload)
+    sink.deliver(came, came.frame.payload)
     item = first.buffer.take()
     assert item is not None
     assert second.buffer.take() is item
-    route.advanced(1, 2)
+    sink.advanced(1, 2)
     assert sizes == [("wf/a", 1, 2)] * 2
-    route.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), arrival(4))
-    route.fail(RequestRefused(Code.INVALID_TENSOR, "not even that"), None)
+    sink.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), arrival(4))
+    sink.fail(RequestRefused(Code.INVALID_TENSOR, "not even that"), None)
     assert len(errors) == 4
     assert [each.stats.failed for each in (first, second)] == [2, 2]
