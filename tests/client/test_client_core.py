@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import pytest
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, ClientState, connect
-from gateway.client.options import Token
+from gateway.client.options import ConnectKeywords, Token
 from gateway.config import Settings
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
 from gateway.protocol.data import parse_data, write_data
@@ -28,9 +28,12 @@ F8 = np.dtype("<f8")
 
 
 @asynccontextmanager
-async def connected(scripted: ScriptedGateway, **settings: object) -> AsyncIterator[tuple[Client, Peer]]:
+async def connected(
+    scripted: ScriptedGateway, **keywords: Unpack[ConnectKeywords]
+) -> AsyncIterator[tuple[Client, Peer]]:
     """A client that reconnects without pause, and the other side of its first connection."""
-    async with connect(scripted.url, backoff=QUICK, **settings) as client:  # type: ignore[arg-type]
+    keywords.setdefault("backoff", QUICK)
+    async with connect(scripted.url, **keywords) as client:
         yield client, await scripted.accept()
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -39,10 +39,18 @@ async def subscribed(
         yield client, peer, messages, told
 
 
-def frame(payload_bytes: int, **parts: object) -> list[Buffer]:
+def frame(
+    payload_bytes: int,
+    *,
+    plan: ChunkPlan | None = None,
+    encoding: Encoding | None = None,
+    payload: Sequence[Buffer] = (),
+) -> list[Buffer]:
     """A message of so many bytes, as its descriptor says, with whatever else the test says."""
     meta = write_meta([TensorSpec("", U1, (payload_bytes,))])
-    return write_data(Opcode.MESSAGE, stream=7, offset=0, timestamp_ns=0, meta=meta, **parts)  # type: ignore[arg-type]
+    return write_data(
+        Opcode.MESSAGE, stream=7, offset=0, timestamp_ns=0, meta=meta, plan=plan, encoding=encoding, payload=payload
+    )
 
 
 def bomb() -> list[Buffer]:

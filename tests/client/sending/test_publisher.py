@@ -37,8 +37,8 @@ def info(alias: int, kind: Kind = Kind.STATE) -> StreamInfo:
     return StreamInfo(7, "wf/x", kind, 5, 0, alias=alias)
 
 
-def refusal(code: Code, **answers: int) -> Error:
-    return Error(code, code.name, "because", **answers)  # type: ignore[arg-type]
+def refusal(code: Code, *, alias: int, sequence: int | None = None, count: int | None = None) -> Error:
+    return Error(code, code.name, "because", alias=alias, sequence=sequence, count=count)
 
 
 async def test_one_run_acknowledges_many(scripted: ScriptedGateway) -> None:

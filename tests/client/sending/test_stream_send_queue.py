@@ -4,11 +4,13 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Unpack
 
 import numpy as np
 import pytest
 
 from gateway.client import Backoff, Client, ClientState, connect
+from gateway.client.options import ConnectKeywords
 from gateway.client.sending import stream_send_queue
 from gateway.errors import Code, ConnectionFailed, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
@@ -25,9 +27,12 @@ LARGE = np.arange(400_000, dtype=np.float64)
 
 
 @asynccontextmanager
-async def connected(scripted: ScriptedGateway, **settings: object) -> AsyncIterator[tuple[Client, Peer]]:
+async def connected(
+    scripted: ScriptedGateway, **keywords: Unpack[ConnectKeywords]
+) -> AsyncIterator[tuple[Client, Peer]]:
     """A client that reconnects without pause, and the other side of its first connection."""
-    async with connect(scripted.url, backoff=QUICK, **settings) as client:  # type: ignore[arg-type]
+    keywords.setdefault("backoff", QUICK)
+    async with connect(scripted.url, **keywords) as client:
         yield client, await scripted.accept()
 
 
