@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.client.decoding.inbound_frame import InboundFrame
@@ -30,32 +31,25 @@ class RequestFailed(RequestRefused):
         return f"{self.address} failed the request: {self.message}"
 
 
+@dataclass(slots=True, eq=False)
 class PendingRequest:
-    """A request that waits for its replies, and the destination of these when they are decoded.
+    """A request that waits for its replies, and the destination of these when they are decoded."""
 
-    Args:
-        address: the addressee.
-        message: the request; its result is the last reply.
-        parts: takes every reply, for a program that wants them as they come; None: it waits for the last one.
-
-    Attributes:
-        order: keeps the replies in order while some of them are decoded.
-        over: the gateway does not know the request any more.
-        expiry: timer that ends the request at its deadline if it could not be sent by then.
-    """
-
-    __slots__ = ("_parts", "address", "expiry", "message", "order", "over")
+    address: str
+    """The addressee."""
+    message: OutboundMessage
+    """The request; its result is the last reply."""
+    parts: ReceiveBuffer[Message] | None
+    """Takes every reply, for a program that wants them as they come; None: it waits for the last one."""
+    order: ReorderBuffer = field(default_factory=ReorderBuffer, init=False)
+    """Keeps the replies in order while some of them are decoded."""
+    over: bool = field(default=False, init=False)
+    """True if the gateway does not know the request any more."""
+    expiry: asyncio.TimerHandle | None = field(default=None, init=False)
+    """Ends the request at its deadline if it could not be sent by then."""
 
     bases = None
     """Replies do not come as deltas."""
-
-    def __init__(self, address: str, message: OutboundMessage, parts: ReceiveBuffer[Message] | None) -> None:
-        self.address = address
-        self.message = message
-        self.order = ReorderBuffer()
-        self.over = False
-        self.expiry: asyncio.TimerHandle | None = None
-        self._parts = parts
 
     def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
         """Take a reply: the last one, or a part."""
@@ -65,8 +59,8 @@ class PendingRequest:
         if flags & FLAG_FAILED:
             self.refuse(RequestFailed(self.address, str(reply.headers.get("error", "it did not say why"))))
             return
-        if self._parts is not None:
-            self._parts.put(reply)
+        if self.parts is not None:
+            self.parts.put(reply)
         if flags & FLAG_MORE:
             self.message.touch()
         else:
