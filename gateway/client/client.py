@@ -222,9 +222,9 @@ class Client:
                 have any more are reported to ``on_gap``. None: messages published from now on. After a reconnect a
                 subscription continues at its position automatically.
             view: part of each message that is wanted: ``View(slice=np.s_[::4, ::4], dtype="float16",
-                max_rate_hz=10)``. The gateway computes it once for all clients that ask for the same. Of ``state`` and
-                ``event`` streams; a message that it does not fit is reported to ``on_error``, once until one fits
-                again.
+                max_rate_hz=10)``. The gateway computes it once for all clients that ask for the same. Views are of
+                ``state`` and ``event`` streams; a message that the view does not fit is reported to ``on_error``, once
+                until one fits again.
             buffer_bytes: bytes that may wait for the application. When they do, of ``state`` streams only the newest
                 message is kept, and for the other kinds the connection is not read further.
             auto_ack: of streams of kind ``collaboration`` and ``control``, a message is processed when the program asks
@@ -256,7 +256,8 @@ class Client:
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
 
-        :attr:`Subscription.account` is the account of this side. When nothing is under way both are the same.
+        :attr:`~gateway.client.subscribing.subscription.Subscription.account` is the account of this side. Both are the
+        same when no message is under way.
 
         Raises:
             UsageError: the subscription has not been started, or is closed.
@@ -278,8 +279,8 @@ class Client:
     ) -> Message:
         """Send a request to another client and wait for its reply.
 
-        If the call is cancelled or times out, the client that works on the request is told to stop. Of a reply in parts
-        the last one is returned: :meth:`request_stream` yields all.
+        If the call is cancelled or times out, the client that works on the request is told to stop. If the reply comes
+        in parts, the last one is returned: :meth:`request_stream` yields all.
 
         Args:
             address: ``agent:<client_id>``, or ``group:<name>`` for the least loaded member of a group; ``publisher`` of
@@ -318,8 +319,8 @@ class Client:
         """Send a request and yield its replies as they come: ``async for part in client.request_stream(...)``.
 
         The request is sent when the iteration begins, which ends behind the last reply. To end it before that, by
-        ``break`` or :meth:`ReplyStream.close`, tells the client that works on the request to stop. Iterating raises the
-        errors of :meth:`request`, behind the parts that came.
+        ``break`` or :meth:`~gateway.client.requests.reply_stream.ReplyStream.close`, tells the client that works on the
+        request to stop. Iterating raises the errors of :meth:`request`, behind the parts that came.
 
         Args:
             address: as in :meth:`request`.

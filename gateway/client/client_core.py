@@ -43,7 +43,7 @@ class ClientCore:
     """One client without its public face.
 
     Attributes:
-        options: see :func:`gateway.client.connect`.
+        options: see :func:`gateway.client.connecting.connect`.
         state: see :class:`ClientState`.
         context: the way out.
         publisher: messages that the client publishes.
@@ -174,7 +174,7 @@ class ClientCore:
         return self._dispatcher.handlers()
 
     def refused(self, error: Error) -> None:
-        """Pass an ERROR to the part that it concerns."""
+        """Hand an ERROR to the part that it concerns."""
         if self._dispatcher is not None:
             self._dispatcher.refused(error)
 

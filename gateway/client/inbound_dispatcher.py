@@ -93,7 +93,7 @@ class InboundDispatcher:
         self._subscriptions.cut(self._decoding.close())
 
     def refused(self, error: Error) -> None:
-        """Pass an ERROR to the part whose frame it answers (spec section 12.2)."""
+        """Hand an ERROR to the part whose frame it answers (spec section 12.2)."""
         alias = self._context.aliases.get(error.alias)
         if self._requester.refused(error) or self._subscriptions.refused(error):
             return

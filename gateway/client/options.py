@@ -45,7 +45,7 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All options of :func:`gateway.client.connect`."""
+    """All options of :func:`gateway.client.connecting.connect`."""
 
     url: str
     client_type: str = ClientType.AGENT

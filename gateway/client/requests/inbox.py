@@ -15,7 +15,7 @@ from gateway.client.sending.content import Headers
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
 
 Reply = Callable[["Request", object, Headers, str, int], Awaitable[None]]
-"""Sends (request, value, headers, codec, flags)."""
+"""Function that sends a reply: (request, value, headers, codec, flags)."""
 
 
 class Request(Message):
@@ -74,7 +74,7 @@ class Request(Message):
         Args:
             value: an array-like, a mapping of names to array-likes, or None.
             headers: JSON values by name.
-            codec: see :meth:`gateway.client.Client.publish`.
+            codec: see :meth:`gateway.client.client.Client.publish`.
 
         Raises:
             UsageError: the value, headers or codec cannot be used.

@@ -40,13 +40,13 @@ class PendingRequest:
     message: OutboundMessage
     """The request; its result is the last reply."""
     parts: ReceiveBuffer[Message] | None
-    """Takes every reply, for a program that wants them as they come; None: it waits for the last one."""
+    """Buffer of a program that wants all replies as they come; None: it waits for the last one."""
     order: ReorderBuffer = field(default_factory=ReorderBuffer, init=False)
-    """Keeps the replies in order while some of them are decoded."""
+    """Order of the replies, kept while some of them are decoded."""
     over: bool = field(default=False, init=False)
     """True if the gateway does not know the request any more."""
     expiry: asyncio.TimerHandle | None = field(default=None, init=False)
-    """Ends the request at its deadline if it could not be sent by then."""
+    """Timer that ends the request at its deadline if it could not be sent by then."""
 
     bases = None
     """Replies do not come as deltas."""

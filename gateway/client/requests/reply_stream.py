@@ -16,7 +16,7 @@ from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import PendingRequest
 
 Send = Callable[[ReceiveBuffer[Message]], PendingRequest]
-"""Sends the request, whose replies go to the buffer."""
+"""Function that sends the request, whose replies go to the buffer."""
 
 
 class ReplyStream:

@@ -1,1 +1,1 @@
-"""Publishes: batches, codecs, chunks, retries."""
+"""Sending of messages: batches, codecs, chunks, retries."""

@@ -29,7 +29,7 @@ class Alias:
     sequence: int | None = None
     """Sequence of the first message sent under the alias."""
     awaiting: dict[int, OutboundMessage] = field(default_factory=dict, init=False)
-    """Publishes that wait for their acknowledgement, by sequence."""
+    """Messages that wait for their acknowledgement, by sequence."""
     info: StreamInfo | None = field(default=None, init=False)
     """The gateway's answer, once it came."""
     _answered: asyncio.Future[StreamInfo] | None = field(default=None, init=False)

@@ -61,7 +61,7 @@ class CodecChoice:
         return None
 
     def sample(self, content: Content, welcome: Welcome) -> Chain:
-        """Sample the message and return its chain, in up to 1 ms. Of several tensors the largest speaks for all."""
+        """Sample the message and return its chain, in up to 1 ms. The largest of several tensors speaks for all."""
         largest: Buffer = max(content.buffers, key=len)
         self._chain = choose_chain(largest, content.itemsize, welcome.codecs, welcome.filters)
         self._signature = content.signature

@@ -52,7 +52,7 @@ class Declaration(NamedTuple):
 
 
 ANYTHING: Final = Declaration()
-"""Declares nothing."""
+"""Declaration without any property."""
 
 
 def durability_of(durability: str | None) -> Durability | None:

@@ -70,7 +70,10 @@ class Client:
     publish = blocking(client.Client.publish)
 
     def publish_nowait(self, stream: str, value: object, *, kind: str | None = None, headers: Headers = None) -> None:
-        """Publish without waiting; see :meth:`gateway.client.Client.publish_nowait`. Cheap: no hop between threads."""
+        """Publish without waiting, and without a hop between threads.
+
+        See :meth:`gateway.client.client.Client.publish_nowait`.
+        """
         self._batcher.add(stream, value, kind, headers)
 
     drain = blocking(client.Client.drain)
@@ -78,7 +81,7 @@ class Client:
     subscribe = wrapping(client.Client.subscribe, Subscription)
 
     def account(self, subscription: Subscription) -> Mapping[str, Counts]:
-        """Return the gateway's account of a subscription; see :meth:`gateway.client.Client.account`."""
+        """Return the gateway's account of a subscription; see :meth:`gateway.client.client.Client.account`."""
         return self._thread.run(self._source.account(subscription.source))
 
     request = blocking(client.Client.request)

@@ -49,7 +49,7 @@ class LoopThread:
             raise
 
     def call_soon(self, callback: Callable[[], object]) -> None:
-        """Let the loop call ``callback``, without waiting for it. Nothing happens if the thread has ended."""
+        """Let the loop call ``callback``, without waiting for it. No call is made if the thread has ended."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(callback)
 

@@ -24,7 +24,7 @@ FETCHED_MESSAGES: Final = 1024
 
 
 class _BlockingAcks(Acknowledged):
-    """Blocking twins of :meth:`Acknowledged.ack` and :meth:`Acknowledged.nack`, for a subclass that has the slot."""
+    """Blocking twins of ``ack`` and ``nack``, for a subclass that has the slot ``_thread``."""
 
     __slots__ = ()
 
@@ -36,13 +36,17 @@ class _BlockingAcks(Acknowledged):
             self._thread.call_soon(self.receipt.done)
 
     def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
-        """Answer that it is not processed: it comes again; see :meth:`gateway.client.Message.nack`."""
+        """Answer that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
+
+        Args:
+            code: reason, for the publisher.
+        """
         if self.receipt is not None:
             self._thread.call_soon(partial(self.receipt.refuse, code))
 
 
 class AcknowledgedMessage(_BlockingAcks, Message):
-    """A message that the program acknowledges; see :class:`gateway.client.Message`."""
+    """A message that the program acknowledges; see :class:`gateway.client.messages.message.Message`."""
 
     __slots__ = ("_thread",)
 
@@ -53,7 +57,7 @@ class AcknowledgedMessage(_BlockingAcks, Message):
 
 
 class AcknowledgedBatch(_BlockingAcks, RecordBatch):
-    """A record batch that the program acknowledges; see :class:`gateway.client.RecordBatch`."""
+    """A record batch that the program acknowledges; see :class:`gateway.client.messages.record_batch.RecordBatch`."""
 
     __slots__ = ("_thread",)
 
@@ -87,7 +91,7 @@ class Subscription:
 
     @property
     def account(self) -> Mapping[str, Counts]:
-        """Account of the messages by stream; see :attr:`gateway.client.Subscription.account`."""
+        """Account by stream; see :attr:`gateway.client.subscribing.subscription.Subscription.account`."""
         return self._source.account
 
     start = blocking(subscription.Subscription.start)
