@@ -72,3 +72,49 @@ def test_where_messages_are_acknowledged_they_count_as_often_as_they_come() -> N
     account.gap(1, Code.MESSAGE_TOO_BIG, 7, 7)
     account.messages(1, 10, 1)
     assert account.counts == Counts(delivered=6, replayed=2, expired=2, dropped=1)
+
+
+def test_of_another_incarnation_nothing_was_skipped_or_repeated() -> None:
+    account = StreamAccount(Kind.EVENT)
+    account.start(1, None, 10)
+    account.messages(1, 10, 5)
+    assert account.messages(2, 3, 2) == (0, 0)
+    assert (account.epoch, account.next) == (2, 5)
+    assert account.gap(3, Code.QUEUE_FULL, 0, 1) == 2
+    assert (account.epoch, account.next) == (3, 2)
+    assert account.counts == Counts(delivered=7, dropped=2)
+
+
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT, Kind.CONTROL])
+def test_before_the_start_is_known_the_first_messages_are_it(kind: Kind) -> None:
+    account = StreamAccount(kind)
+    assert account.messages(0, 40, 2) == (0, 0)
+    assert (account.next, account.counts) == (42, Counts(delivered=2))
+
+
+def test_a_gap_that_overlaps_says_how_much_of_it_is_news() -> None:
+    account = StreamAccount(Kind.EVENT)
+    account.start(1, None, 10)
+    account.messages(1, 10, 5)
+    assert account.gap(1, Code.QUEUE_FULL, 12, 17) == 3
+    assert account.gap(1, Code.QUEUE_FULL, 12, 17) == 0
+    assert account.messages(1, 16, 4) == (0, 2)
+    assert (account.next, account.duplicates) == (20, 2)
+
+
+@pytest.mark.parametrize(("kind", "conflated"), [(Kind.STATE, 7), (Kind.EVENT, 0)])
+def test_messages_that_went_to_many_at_once(kind: Kind, conflated: int) -> None:
+    account = StreamAccount(kind)
+    account.start(1, None, 10)
+    account.sent(3, 20)
+    account.sent(0, 25)
+    assert (account.next, account.counts) == (20, Counts(delivered=3, conflated=conflated))
+
+
+def test_an_account_goes_on_from_the_counts_of_earlier_connections() -> None:
+    earlier = Counts(delivered=5, conflated=4, dropped=3, replayed=2, expired=1)
+    account = StreamAccount(Kind.EVENT, earlier)
+    assert account.counts == earlier
+    account.start(1, None, 10)
+    account.messages(1, 10, 1)
+    assert account.counts == Counts(delivered=6, conflated=4, dropped=3, replayed=2, expired=1)

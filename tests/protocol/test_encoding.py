@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -274,3 +276,29 @@ def test_random_blocks_only_give_documented_errors(block: bytes) -> None:
         assert parse_encoding(encoding.write()) == encoding
     else:
         assert encoding == (Code.MALFORMED_FRAME if len(block) < 16 else Code.UNKNOWN_CODEC)
+
+
+@pytest.mark.parametrize(
+    ("steps", "distance"),
+    [((), 0), (((LZ4, 0),), 0), (((XOR, 3), (LZ4, 0)), 3), (((DIFF64, 200), (SHUFFLE, 8), (ZSTD, 0)), 200)],
+)
+def test_the_base_of_a_delta_is_so_many_offsets_before(steps: tuple[tuple[int, int], ...], distance: int) -> None:
+    encoding = Encoding(8, tuple(CodecStep(*step) for step in steps))
+    assert encoding.distance == distance
+    assert encoding.ids == {step_id for step_id, _ in steps}
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"codec": "gzip"}, "unknown codec 'gzip'; known are none, lz4, zstd, snappy"),
+        ({"codec": "lz4", "level": 13}, "lz4 has no level 13; allowed are -64 to 12"),
+        ({"codec": "snappy", "level": 1}, "snappy has no level 1; allowed are none at all"),
+        ({"delta": "diff24", "distance": 1}, "unknown delta filter 'diff24'"),
+        ({"delta": "xor", "distance": 256}, "xor to the version 256 before"),
+        ({"distance": 1}, "no delta to the version 1 before"),
+    ],
+)
+def test_a_chain_that_no_encoder_can_follow(fields: dict[str, Any], problem: str) -> None:
+    with pytest.raises(InvalidArgument, match=problem):
+        Chain(**fields)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, PeerError, RequestRefused
-from gateway.protocol.extensions import Extensions, Extent, block_bytes, parse_extensions
+from gateway.protocol.dtypes import code_of
+from gateway.protocol.extensions import Extensions, Extent, Quantization, block_bytes, parse_extensions
 from tests.protocol.strategies import EXTENSIONS
 
 
@@ -48,3 +50,17 @@ def test_a_block_of_no_units() -> None:
 def test_too_many_dimensions_cannot_be_written() -> None:
     with pytest.raises(InvalidArgument, match="33 dimensions"):
         Extensions(region=(Extent(0, 1, 1),) * 33).write()
+
+
+def test_a_region_with_a_step_of_0_names_its_dimension() -> None:
+    block = Extensions(region=(Extent(0, 4, 1), Extent(0, 2, 0))).write()
+    with pytest.raises(RequestRefused, match="step 0 in dimension 1") as refused:
+        parse_extensions(block)
+    assert refused.value.code == Code.INVALID_REQUEST
+
+
+def test_a_quantization_knows_the_dtype_of_its_stream() -> None:
+    assert Quantization(code_of(np.dtype("<f8")), 0.5, 0.0).dtype == np.dtype("<f8")
+    with pytest.raises(RequestRefused) as refused:
+        _ = Quantization(99, 0.5, 0.0).dtype
+    assert refused.value.code == Code.INVALID_TENSOR

@@ -129,3 +129,14 @@ def test_only_good_integers_are_found() -> None:
 def test_random_bytes(data: bytes) -> None:
     with contextlib.suppress(RequestRefused):
         JsonBody.parse("TEST", data)
+
+
+def test_names_of_the_fields() -> None:
+    assert list(body(b=1, a=None)) == ["b", "a"]
+
+
+def test_a_list_of_strings_holds_nothing_else() -> None:
+    assert body(names=["a", "b"]).texts("names") == ("a", "b")
+    assert body().texts("names") == ()
+    with pytest.raises(RequestRefused, match="field 'names' must be a list of strings, met the integer 1"):
+        body(names=["a", 1]).texts("names")

@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from gateway.errors import Code, InvalidArgument, RequestRefused, UnsupportedDtype
-from gateway.protocol.dtypes import DTYPES, dtype_name
+from gateway.protocol.dtypes import DTYPES, code_of, dtype_name
+from gateway.protocol.extensions import Quantization
 from gateway.protocol.json_body import JsonBody
 from gateway.protocol.json_message import (
+    DataType,
     JsonMessage,
     read_message,
     read_reply,
@@ -29,7 +31,7 @@ from gateway.protocol.json_message import (
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta, parse_meta, write_meta
 from gateway.protocol.tensors import payload_buffers, spec_of
-from gateway.protocol.wire import Buffer
+from gateway.protocol.wire import Buffer, Opcode
 
 Array = np.ndarray[Any, Any]
 ONE_TWO = np.array([1, 2], np.float32)
@@ -290,3 +292,23 @@ def test_arrays_that_cannot_be_written() -> None:
         write_message(JsonMessage("message", tensors=(("", np.array(["x"])),)))
     with pytest.raises(InvalidArgument, match="different names"):
         write_message(JsonMessage("message", tensors=(("a", array), ("a", array))))
+
+
+@pytest.mark.parametrize(
+    ("message_type", "opcode"),
+    [("message", Opcode.MESSAGE), ("request", Opcode.REQUEST), ("reply", Opcode.REPLY)],
+)
+def test_the_frame_that_means_the_same(message_type: DataType, opcode: Opcode) -> None:
+    assert JsonMessage(message_type).opcode == opcode
+
+
+def test_seconds_become_whole_nanoseconds() -> None:
+    message = JsonMessage("request", timestamp=1.5, deadline=2.000000001)
+    assert (message.timestamp_ns, message.deadline_ns) == (1_500_000_000, 2_000_000_001)
+    assert (JsonMessage("request").timestamp_ns, JsonMessage("request").deadline_ns) == (None, None)
+
+
+def test_quantized_numbers_say_how_they_are_restored() -> None:
+    quantized = Quantization(code_of(np.dtype("<f4")), 0.25, 128.0)
+    text = write_message(JsonMessage("message", stream="a/b", view=8, quantized=quantized))
+    assert orjson.loads(text)["quantized"] == {"dtype": "float32", "scale": 0.25, "zero_point": 128.0}

@@ -23,6 +23,7 @@ from gateway.protocol.json_text import (
     TextMessage,
     parse_text,
     write_ack,
+    write_cancel,
     write_pong,
     write_range,
     write_session_text,
@@ -49,7 +50,7 @@ from gateway.protocol.messages import (
     Welcome,
     WelcomeLimits,
 )
-from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Opcode
 
 SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
@@ -248,3 +249,9 @@ def test_whole_messages_with_fields_replaced(text: bytes, data: st.DataObject) -
 @given(TENSORS | st.dictionaries(st.text(max_size=3), TENSORS, max_size=3).map(lambda named: {"tensors": named}))
 def test_random_tensors(payload: object) -> None:
     check(orjson.dumps({"message_type": "message", "stream": "a/b", "payload": payload}))
+
+
+def test_cancel_names_the_asker_only_to_a_replier() -> None:
+    assert parse_text(write_cancel(Cancel(17, 99))) == Cancel(17, 99)
+    assert parse_text(write_cancel(Cancel(0, 99))) == Cancel(0, 99)
+    assert "peer" not in orjson.loads(write_cancel(Cancel(0, 99)))

@@ -17,6 +17,7 @@ from gateway.protocol.names import (
     compile_pattern,
     inbox_of,
     is_address,
+    is_group,
     split_address,
     workflow_of,
 )
@@ -126,3 +127,11 @@ def test_random_text(text: str) -> None:
         except RequestRefused as error:
             refusal = error
         assert refusal is None or (refusal.code == Code.INVALID_NAME and len(refusal.message) < 1200)
+
+
+def test_groups_inboxes_and_workflows() -> None:
+    assert is_group("group:workers")
+    assert not is_group("agent:planner")
+    assert not is_group("wf-42/**")
+    assert inbox_of("planner") == "agent:planner"
+    assert workflow_of("wf-42/loss/train") == "wf-42"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.protocol.dtypes import DTYPES, code_of, dtype_named
-from gateway.protocol.quantization import BLOCK_ELEMENTS, cast, dequantize, may_cast, quantize
+from gateway.protocol.quantization import BLOCK_ELEMENTS, cast, dequantize, may_cast, must_quantize, quantize
 from tests.protocol.strategies import Array, arrays, dtypes, same_bits
 
 TARGETS = [dtype_named(name) for name in ("int8", "uint8", "int16", "uint16")]
@@ -143,3 +143,17 @@ def test_the_largest_integers_come_back_as_integers() -> None:
         assert restored.dtype == dtype
         assert abs(int(restored[1]) - int(extremes[1])) <= 2**49
         assert int(restored[0]) == int(extremes[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "quantized"),
+    [
+        ("float32", "uint8", True),
+        ("bfloat16", "int16", True),
+        ("float32", "int32", False),
+        ("int64", "uint8", False),
+        ("float64", "float16", False),
+    ],
+)
+def test_floating_numbers_must_be_quantized_to_small_integers(source: str, target: str, quantized: bool) -> None:
+    assert must_quantize(dtype_named(source), dtype_named(target)) is quantized

@@ -239,3 +239,19 @@ def test_random_fields(message: SessionMessage, data: st.DataObject) -> None:
     fields = fields_of(message)
     changed = data.draw(st.dictionaries(st.sampled_from(sorted(fields)), VALUES, max_size=3))
     check(message.opcode, orjson.dumps(fields | changed))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("since", "end", "since 'end' must be 'beginning', an offset or an object"),
+        ("since", {"a/b": [1]}, r"since of 'a/b' must be two integers up to .*, met \(1,\)"),
+        ("since", {"a/b": [2**53, 0]}, "since of 'a/b' must be two integers"),
+        ("resume", {"a/b": [0, 2**32]}, "resume of 'a/b' must be two integers up to 4294967295 and 4294967295"),
+    ],
+)
+def test_a_wrong_start_of_a_subscription(name: str, value: object, problem: str) -> None:
+    fields = {"request": 2, "subscription": 1, "pattern": "**", name: value}
+    with pytest.raises(BodyRefused, match=problem) as refused:
+        parse_session(Opcode.SUBSCRIBE, orjson.dumps(fields))
+    assert (refused.value.code, refused.value.answers) == (Code.INVALID_REQUEST, {"request": 2})

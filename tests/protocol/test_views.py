@@ -161,3 +161,16 @@ def test_a_named_tensor_is_the_only_one_that_comes_and_must_be_there() -> None:
     with pytest.raises(RequestRefused, match="its slice has 2 dimensions"):
         View(np.s_[::2, ::2]).check_all(specs)
     assert View(np.s_[::2]).check_all(()) == ()
+
+
+def test_one_tensor_of_a_message_can_be_quantized() -> None:
+    specs = (TensorSpec("w", np.dtype("<f4"), (4,)), TensorSpec("b", np.dtype("<i4"), (4,)))
+    with pytest.raises(RequestRefused, match=r"tensor 'w' .*: only one tensor of a message can be quantized"):
+        View(dtype="uint8").check_all(specs)
+    assert View(dtype="uint8", tensor="w").check_all(specs) == (TensorSpec("w", np.dtype("u1"), (4,)),)
+
+
+@pytest.mark.parametrize(("tensor", "problem"), [(7, "must be a name, met int"), ("\ud800", "must be a Unicode name")])
+def test_a_tensor_is_named_by_text(tensor: Any, problem: str) -> None:
+    with pytest.raises(InvalidArgument, match=problem):
+        View(tensor=tensor)
