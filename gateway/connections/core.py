@@ -17,8 +17,9 @@ from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.router import Router
-from gateway.connections.outbound.connection import Connection, DeliverySettings
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
 from gateway.connections.requests.requests import Requests

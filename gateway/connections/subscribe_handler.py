@@ -100,7 +100,7 @@ class SubscribeHandler:
         if view is not None:
             self._hub.views.check(pattern, view)
         session.connection.send(Subscribed(request.request, request.subscription))
-        session.connection.ledger.carry(request.subscription, request.account or {})
+        session.connection.accounts.carry(request.subscription, request.account or {})
         wish = SubscribeOptions(request.since, request.resume or {})
         if view is None:
             grant = request.credits
@@ -122,7 +122,7 @@ class SubscribeHandler:
             self._hub.views.unsubscribe(session, request.subscription)
         else:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
-        session.connection.ledger.close(request.subscription)
+        session.connection.accounts.close(request.subscription)
         session.connection.send(Unsubscribed(request.request, request.subscription))
 
     def refresh(self, session: Session, request: Refresh) -> None:
@@ -135,7 +135,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
         connection = session.connection
         connection.settle()
-        streams = dict(connection.ledger.of(request.subscription))
+        streams = dict(connection.accounts.of(request.subscription))
         connection.send(Account(request.request, request.subscription, streams))
 
     def grant(self, session: Session, grant: signals.Credit) -> None:

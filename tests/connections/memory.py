@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
-from gateway.connections.outbound.connection import DeliverySettings
 from gateway.connections.outbound.formats import BinaryFormat
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import DeliveryPolicy, Sample, StreamStore
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.text.bridge import TextBridge

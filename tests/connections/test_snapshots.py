@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.snapshots import (
     STEP,
     ConsumersSnapshot,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.connections.core import Core, CoreSettings
-from gateway.connections.outbound.connection import DeliverySettings
 from gateway.connections.outbound.formats import BinaryFormat
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Grant
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName

@@ -15,7 +15,7 @@ from gateway.client import Backoff, Client, Subscription, View, connect
 from gateway.client.messages.message_run import MessageRun
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.protocol.names import compile_pattern
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig, StreamRules

@@ -13,7 +13,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, Encoding, encode

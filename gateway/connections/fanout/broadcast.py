@@ -59,7 +59,8 @@ class BroadcastPart:
                 buffers += () if head is None else (head,)
                 for index in range(first, len(self.form)):
                     buffers += self.delivery.format.chunk(message, self.form[index], index)
-            member.write_bulk(buffers, size)
+            if not member.write_bulk(buffers, size):
+                member.fall_behind()
 
     def _begin(self, message: LargeMessage) -> bytes:
         holding = isinstance(message, LargePatch) or (self.chain is not None and bool(self.chain.delta))
@@ -85,12 +86,12 @@ class BroadcastPart:
                 member.commit(message, self.form)
             else:
                 self.delivery.settle(member)
-                member.ledger.messages(message.source.id, message.offset or 0, 1)
+                member.accounts.messages(message.source.id, message.offset or 0, 1)
                 member.transport.write(end)
         self.delivery.passed((message.offset or 0) + 1)
 
     def _has_base(self, member: Connection, patch: LargePatch) -> bool:
-        return not self.delivery.needs_whole(member) and (not member.lagging or member.in_step(patch.source))
+        return not self.delivery.needs_whole(member) and (not member.lagging or member.holds_newest(patch.source))
 
     def send_abort(self, message: LargeMessage, code: int) -> None:
         """Tell the audience that the message will not come."""

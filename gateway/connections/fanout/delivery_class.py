@@ -159,7 +159,7 @@ class DeliveryClass:
         """Bring into a member's ledger what was written to all since it was last done."""
         mark = self._marks.get(connection)
         if mark is not None:
-            connection.ledger.sent(self._stream, self._sent - mark, self._next)
+            connection.accounts.sent(self._stream, self._sent - mark, self._next)
             self._marks[connection] = self._sent
 
     def passed(self, following: int) -> None:

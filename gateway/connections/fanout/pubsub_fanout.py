@@ -141,7 +141,7 @@ class PubSubFanout:
         if self._is_state and start.newest and self._newest is not None:
             self._latecomers.send_newest(connection, delivery, self._newest)
         elif not self._is_state and start.offset < self.delivered:
-            connection.miss(self.source, start.offset, self.delivered - 1)
+            connection.backfill(self.source, start.offset, self.delivered - 1)
         begun = {} if connection.outbox is None else connection.outbox.resumes
         for transfer in begun.keys() & self._broadcasts.keys():
             self._broadcasts[transfer].resume(connection, delivery)
@@ -173,7 +173,7 @@ class PubSubFanout:
             for delivery in self.classes:
                 delivery.flush()
                 for member in delivery.members:
-                    member.leave_out(self.source, gap)
+                    member.send_gap(self.source, gap)
 
         self._queue.add_ready(tell)
 

@@ -255,7 +255,7 @@ class Hub:
             assert isinstance(fanout, ConsumerFanout)
             start = StartPosition(fanout.next_of(session.peer.client_id), None, newest=False)
         for subscription in subscriptions:
-            connection.ledger.open(stream, subscription, wish, start.offset)
+            connection.accounts.open(stream, subscription, wish, start.offset)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
         if isinstance(fanout, PubSubFanout):
             _join_from(fanout, connection, start, wish.resume.get(stream.name))

@@ -152,7 +152,7 @@ class Views:
         fanout = derivation.fanout
         start = fanout.start(connection, wish.since)
         source = derivation.source
-        connection.ledger.open(source, subscription, wish, start.offset)
+        connection.accounts.open(source, subscription, wish, start.offset)
         info = StreamInfo(
             source.id,
             stream.name,

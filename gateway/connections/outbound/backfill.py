@@ -38,7 +38,7 @@ class BackfillReader(Protocol):
     max_message_bytes: int
     """The payload of the largest message that it takes."""
 
-    def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+    def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read from the history of a source what the connection can take."""
 
     def drain(self) -> None:
@@ -90,7 +90,7 @@ class Backfill:
             if not at_once:
                 reader.drain()
 
-        reader.read_missed(self.source, self.first, self.last, STEP_BYTES, taken)
+        reader.read_backfill(self.source, self.first, self.last, STEP_BYTES, taken)
         at_once = False
 
     def _in_order(self, found: Sequence[Found], max_message_bytes: int) -> list[Found | Replay]:

@@ -65,7 +65,7 @@ class Outbox:
         lane = self._lanes.get(source)
         return 0 if lane is None else lane.waiting_bytes
 
-    def lane_of(self, source: Source) -> StreamQueue | None:
+    def queue_of(self, source: Source) -> StreamQueue | None:
         """What waits or is under way of this source; ``None``: nothing."""
         return self._lanes.get(source)
 
@@ -100,7 +100,7 @@ class Outbox:
         """Queue the announcement of messages that do not come."""
         self._lane(source).entries.append(gap)
 
-    def put_missed(self, source: Source, first: int, last: int) -> None:
+    def put_backfill(self, source: Source, first: int, last: int) -> None:
         """Queue messages that the receiver asked for, to be read from history; not if the same are queued already."""
         lane = self._lane(source)
         asked = (entry for entry in lane.entries if isinstance(entry, Backfill) and not entry.code)
@@ -140,7 +140,7 @@ class Outbox:
         lane.entries.append(PendingSnapshot(patch))
         lane.waiting_bytes += patch.payload_bytes
 
-    def in_step(self, source: Source) -> bool:
+    def all_under_way(self, source: Source) -> bool:
         """Whether nothing of this source waits but what is under way."""
         lane = self._lanes.get(source)
         return lane is None or all(map(is_under_way, lane.entries))

@@ -20,7 +20,7 @@ class SnapshotReader(Protocol):
     def bulk_open(self) -> bool:
         """Whether the link takes another chunk (:mod:`gateway.connections.outbound.link`)."""
 
-    def whole_of(self, patch: Patch) -> Newest | Gap | None:
+    def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
         """The version as the connection takes it; ``None``: not yet, the connection is drained when it is there."""
 
 
@@ -47,7 +47,7 @@ class PendingSnapshot:
             return None
         self.asked = True
         patch = self.patch
-        whole = receiver.whole_of(patch)
+        whole = receiver.keyframe_of(patch)
         if isinstance(whole, LargeMessage) and whole.plan.payload_bytes > receiver.max_message_bytes:
             return Gap(patch.source.id, Code.MESSAGE_TOO_BIG, patch.offset, patch.offset)
         return whole

@@ -20,7 +20,7 @@ def withdraw_request(connection: Connection, source: Source, cancel: Cancel) -> 
         source: the mailbox in which the request is.
         cancel: names the asker and the correlation.
     """
-    lane = None if connection.outbox is None else connection.outbox.lane_of(source)
+    lane = None if connection.outbox is None else connection.outbox.queue_of(source)
     if lane is None or not lane.entries:
         connection.send(cancel)
         return

@@ -17,7 +17,7 @@ def send_in_order(connection: Connection, mailbox: PubSubFanout, message: Sendab
 
 def follow(connection: Connection, source: Source, message: Sendable) -> None:
     """Send a message behind the messages of a source that wait in the connection's outbox."""
-    lane = None if connection.outbox is None else connection.outbox.lane_of(source)
+    lane = None if connection.outbox is None else connection.outbox.queue_of(source)
     if lane is None or not lane.entries:
         connection.send(message)
         return

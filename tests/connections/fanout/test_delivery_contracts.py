@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 )
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.ids import StreamName
 from gateway.protocol.account import StreamAccount
 from gateway.protocol.encoding import PLAIN, Chain

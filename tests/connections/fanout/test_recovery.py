@@ -5,7 +5,7 @@ from __future__ import annotations
 import hypothesis.strategies as st
 from hypothesis import given, settings
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import BEGINNING, Kind, StreamInfo

@@ -14,7 +14,7 @@ import numpy as np
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import RequestRefused
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits

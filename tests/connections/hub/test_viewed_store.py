@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Since, StreamInfo

@@ -60,7 +60,7 @@ def test_a_late_joiner_gets_the_view_of_the_newest_state_by_an_id_of_its_own() -
 
 def account_of(peer: Peer, subscription: int) -> Counts:
     peer.session.connection.settle()
-    ((_, counts),) = peer.session.connection.ledger.of(subscription)
+    ((_, counts),) = peer.session.connection.accounts.of(subscription)
     return counts
 
 

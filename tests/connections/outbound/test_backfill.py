@@ -32,7 +32,7 @@ class Past:
         self.max_message_bytes = 1 << 30
         self.drains = 0
 
-    def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+    def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         offsets = sorted(offset for offset in self.held if first <= offset <= last)[: self.step]
         found = [Run(source, offset, 1, (bytes(8),), 8, 0, 1) for offset in offsets]
         if self.at_once:
@@ -86,7 +86,7 @@ def test_a_batch_that_reaches_over_both_ends_counts_what_was_missed() -> None:
     batch = Run(SOURCE, 2, 8, (bytes(8),), 8, 0, 8)
 
     class Whole(Past):
-        def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
             taken([batch])
 
     assert missed.take(Whole(set(), 1)) == [Replay(7, 0, 4, 6), batch]
@@ -100,7 +100,7 @@ def test_what_is_larger_than_the_receiver_takes_is_a_gap() -> None:
         message.offset = offset
 
     class Large(Past):
-        def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
             taken([LargeForm(message, []) for message in large])
 
     past = Large(set(), 1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Ping, Pong

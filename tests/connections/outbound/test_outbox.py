@@ -51,7 +51,7 @@ class Recorder:
     def paused(self, full: bool) -> None:
         raise AssertionError("only the transport says so")
 
-    def whole_of(self, patch: Patch) -> Newest | Gap | None:
+    def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
         return patch.whole_for(None, list)
 
     def write_runs(self, runs: list[Run]) -> None:
@@ -75,7 +75,7 @@ class Recorder:
         name = "gap" if message.code == Code.QUEUE_FULL else name_of(message.code)
         self.steps += [(name, message.stream, offset) for offset in range(message.first, message.last + 1)]
 
-    def read_missed(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
+    def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         found = [entry for entry in self.history if first <= offset_of(entry) <= last][:2]
         if self.later:
             self.reading.append((taken, found))
@@ -392,7 +392,7 @@ def test_what_left_the_queue_is_replayed_in_its_place() -> None:
 def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
     outbox = Outbox(1 << 20)
     source = stream(1, Kind.EVENT)
-    outbox.put_missed(source, 0, 9)
+    outbox.put_backfill(source, 0, 9)
     outbox.put_run(run(source, 10))
     recorder = Recorder(history=[run(source, 2), run(source, 5, 2)])
     outbox.drain(recorder)
@@ -414,7 +414,7 @@ def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
 def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
     outbox = Outbox(1 << 20)
     source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
-    outbox.put_missed(source, 0, 3)
+    outbox.put_backfill(source, 0, 3)
     recorder = Recorder(history=[run(source, 0, 2), run(source, 2), run(source, 3)], later=True)
     outbox.drain(recorder)
     outbox.put_run(run(source, 4))
@@ -434,7 +434,7 @@ def test_large_messages_are_replayed_chunk_by_chunk() -> None:
     outbox = Outbox(1 << 20)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2, offset=1)
-    outbox.put_missed(source, 0, 2)
+    outbox.put_backfill(source, 0, 2)
     recorder = Recorder(history=[run(source, 0), LargeForm(message, message.chunks), run(source, 2)])
     outbox.drain(recorder)
     assert recorder.steps == [
@@ -453,7 +453,7 @@ def test_what_was_asked_for_twice_is_replayed_once() -> None:
     outbox = Outbox(1 << 20)
     source = stream(1, Kind.EVENT)
     for first in (1, 2):
-        outbox.put_missed(source, first, 3)
+        outbox.put_backfill(source, first, 3)
     recorder = Recorder(history=[run(source, offset) for offset in range(4)])
     outbox.drain(recorder)
     assert recorder.steps == [("replay", 1, 3), *runs(1, [1, 2, 3])]
@@ -462,7 +462,7 @@ def test_what_was_asked_for_twice_is_replayed_once() -> None:
 def test_nothing_is_replayed_of_what_was_forgotten_while_it_was_read() -> None:
     outbox = Outbox(1 << 20)
     source = stream(1, Kind.EVENT)
-    outbox.put_missed(source, 0, 3)
+    outbox.put_backfill(source, 0, 3)
     recorder = Recorder(history=[run(source, 0)], later=True)
     outbox.drain(recorder)
     outbox.forget(source)

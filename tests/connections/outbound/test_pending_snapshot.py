@@ -23,7 +23,7 @@ class Receiver:
         self.max_message_bytes = 1 << 30
         self.drained = 0
 
-    def whole_of(self, patch: Patch) -> Newest | Gap | None:
+    def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
         return patch.whole_for(None, self.drain)
 
     def drain(self) -> None:

@@ -19,7 +19,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, precondition, rule
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.outstanding_requests import OutstandingRequest, RequestSettings
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain

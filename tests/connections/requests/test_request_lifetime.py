@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.errors import Code
 from gateway.protocol.signals import Cancel

@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import pytest
 
-from gateway.connections.outbound.connection import DeliverySettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits

@@ -1,0 +1,143 @@
+"""Bytes to one client: messages in its format, straight to its transport, and booked in its accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
+from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.link import Link
+from gateway.connections.outbound.null_transport import NULL_TRANSPORT
+from gateway.connections.outbound.reading_holds import ReadingHolds
+from gateway.connections.ports import Clock, Transport
+from gateway.errors import Code
+from gateway.protocol.signals import Ping
+from gateway.protocol.wire import Buffer
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.run import Run
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverySettings:
+    """Bounds on the bytes that the gateway holds for one connection that does not keep up."""
+
+    outbox_limit_bytes: int = 64 * 1024 * 1024
+    """Bytes that may wait in a connection's outbox before the policies of its streams' kinds act."""
+    urgent_limit_bytes: int = 1024 * 1024
+    """Control messages and answers that may wait before the connection is closed with ``SLOW_CONSUMER``."""
+
+
+class FrameWriter:
+    """The transport of one client and the format of the frames that are written to it.
+
+    Knows nothing of queues: whatever it is given it writes at once.
+
+    Args:
+        transport: takes the bytes.
+        form: makes them.
+        settings: bounds on urgent bytes.
+        clock: stamps the PINGs that measure the link.
+
+    Attributes:
+        accounts: messages, gaps and replays that were sent, by stream and subscription.
+        link: flow control of bulk; made when the first chunk is sent.
+        reading: back-pressure on the client.
+        paused: the transport holds more than high water.
+        closed: nothing goes to the client any more.
+    """
+
+    __slots__ = (
+        "_clock",
+        "_urgent_bytes",
+        "accounts",
+        "closed",
+        "format",
+        "link",
+        "paused",
+        "reading",
+        "settings",
+        "transport",
+    )
+
+    def __init__(self, transport: Transport, form: Format, settings: DeliverySettings, clock: Clock) -> None:
+        self.transport = transport
+        self.format = form
+        self.settings = settings
+        self.accounts = DeliveryAccounts()
+        self.link: Link | None = None
+        self.reading = ReadingHolds(transport)
+        self.paused = False
+        self.closed = False
+        self._clock = clock
+        self._urgent_bytes = 0
+
+    def send_urgent(self, data: Buffer) -> None:
+        """Send framed bytes past the outbox; a client that lets too many of them pile up is closed."""
+        self.transport.write(data)
+        if not self.paused:
+            return
+        self._urgent_bytes += len(data)
+        limit = self.settings.urgent_limit_bytes
+        if self._urgent_bytes > limit:
+            waiting = f"{self._urgent_bytes} bytes of answers and control messages are waiting"
+            self.close(Code.SLOW_CONSUMER, f"{waiting}, more than urgent_limit_bytes={limit}: read faster")
+        elif self._urgent_bytes > limit // 4:
+            # A client that does not read its answers may not ask for more of them.
+            self.reading.hold(self)
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the connection; a second call does nothing."""
+        if not self.closed:
+            self.transport.close(code, reason)
+            self.detach()
+
+    def detach(self) -> None:
+        """Discard everything that is still written: the client is gone, or is being closed."""
+        self.closed = True
+        self.reading.end()
+        self.transport = NULL_TRANSPORT
+        self.paused = False
+
+    def write_runs(self, runs: list[Run]) -> None:
+        """Send runs, in one WebSocket message if the format joins messages."""
+        for run in runs:
+            self.accounts.messages(run.source.id, run.first, run.count)
+        self.transport.writelines(self.format.runs(runs))
+
+    def write_head(self, message: LargeMessage) -> None:
+        """Send the data frame of a large message."""
+        self.transport.write(self.format.head(message))
+
+    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
+        """Send one chunk of a large message."""
+        self.write_bulk(self.format.chunk(message, chunk, index), len(chunk.data))
+
+    def write_end(self, message: LargeMessage) -> None:
+        """Send the END of a large message."""
+        if message.offset is not None:
+            self.accounts.messages(message.source.id, message.offset, 1)
+        self.transport.write(self.format.end(message))
+
+    def write_bulk(self, buffers: Sequence[Buffer], size: int) -> bool:
+        """Send framed chunks of ``size`` bytes, and a PING behind them where one is due.
+
+        Returns:
+            Whether the link takes more.
+        """
+        if not self.format.answers_pings:
+            self.transport.writelines(buffers)
+            return True
+        link = self.link
+        if link is None:
+            link = self.link = Link()
+        now_ns = self._clock.time_ns()
+        if link.sent(size, now_ns):
+            buffers = [*buffers, self.format.signal(Ping(now_ns))]
+        self.transport.writelines(buffers)
+        return link.open
+
+    @property
+    def bulk_open(self) -> bool:
+        """Whether the link takes another chunk."""
+        return self.link is None or self.link.open
