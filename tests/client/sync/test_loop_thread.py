@@ -1,12 +1,14 @@
 """Tests the event loop in a thread of its own."""
 
 import asyncio
+import concurrent.futures
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 import uvloop
 
+from gateway.client.sync import loop_thread
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.errors import ConnectionFailed, UsageError
 
@@ -60,3 +62,32 @@ def test_after_the_end_it_refuses_work(thread: LoopThread) -> None:
     thread.call_soon(lambda: None)
     with pytest.raises(ConnectionFailed, match="closed"):
         thread.run(work())
+
+
+def test_work_that_does_not_end_is_cancelled(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop_thread, "FINISH_WITHIN_S", 0.05)
+    begun, cancelled = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+
+    caught: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            thread.run(work())
+        except BaseException as error:  # noqa: BLE001 - told below
+            caught.append(error)
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert begun.wait(10)
+    thread.stop()
+    caller.join(10)
+    assert cancelled.is_set()
+    assert [type(error) for error in caught] == [concurrent.futures.CancelledError]
