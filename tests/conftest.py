@@ -8,6 +8,8 @@ import pytest
 import uvloop
 from hypothesis import settings
 
+pytest_plugins = ["tests.leaks"]
+
 # A red run in CI tells of the change, not of luck, and a busy machine is no failure: no example has a deadline.
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
