@@ -17,7 +17,7 @@ from gateway.admin.health import Health
 from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import show_document
 from gateway.admin.page import show_page
-from gateway.admin.upload import Upload
+from gateway.admin.upload import FileUpload
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
 
@@ -30,7 +30,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
     health = Health(core)
     catalogue = Catalogue(core)
     download = Download(core, idle_timeout_s)
-    upload = Upload(core, idle_timeout_s)
+    upload = FileUpload(core, idle_timeout_s)
 
     async def stream(request: Request) -> Response:
         # One route for both methods: the answer to any other method then lists both.

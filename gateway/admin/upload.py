@@ -21,7 +21,7 @@ from gateway.protocol.names import check_stream_name
 AGENT = "http"
 
 
-class Upload:
+class FileUpload:
     """Handler of uploads. Each upload is a client of its own, with a local connection for as long as it lasts.
 
     Args:

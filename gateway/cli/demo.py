@@ -13,7 +13,7 @@ from gateway.cli.exit_code import EXTRA, CommandFailed, ExitCode
 from gateway.config import Settings
 from gateway.demo.display import Display, LineDisplay, TerminalDisplay
 from gateway.demo.family import ChildFailed
-from gateway.demo.scene import Place, Plan, play
+from gateway.demo.scene import GatewayUrls, Plan, play
 from gateway.demo.streams import WORKFLOW
 
 DEFAULTS: Final = Settings()
@@ -80,7 +80,7 @@ def demo(
     print(f"the demo has ended: {board.total()}")
 
 
-def _open_display(console: Console, place: Place) -> Display:
+def _open_display(console: Console, place: GatewayUrls) -> Display:
     admin = f"  (admin {place.admin_url})" if place.admin_url else ""
     if not console.is_terminal:
         print(f"a gateway on {place.url}{admin}", flush=True)

@@ -30,14 +30,14 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class GatewayUrls:
     """Where the demo's gateway is."""
 
     url: str
     admin_url: str | None
 
 
-def play(plan: Plan, open_display: Callable[[Place], Display]) -> Board:
+def play(plan: Plan, open_display: Callable[[GatewayUrls], Display]) -> Board:
     """Run the demo.
 
     Args:
@@ -66,7 +66,7 @@ def play(plan: Plan, open_display: Callable[[Place], Display]) -> Board:
     return board
 
 
-def _start_gateway(family: Family, plan: Plan) -> tuple[Child, Place]:
+def _start_gateway(family: Family, plan: Plan) -> tuple[Child, GatewayUrls]:
     gateway = family.start("gateway", port=plan.port, admin_port=plan.admin_port)
     try:
         found = gateway.hear()
@@ -75,4 +75,4 @@ def _start_gateway(family: Family, plan: Plan) -> tuple[Child, Place]:
             raise
         gateway = family.start("gateway", port=0, admin_port=None if plan.admin_port is None else 0)
         found = gateway.hear()
-    return gateway, Place(**found)
+    return gateway, GatewayUrls(**found)

@@ -29,7 +29,7 @@ CONFUSION_BATCHES: Final = 12
 """About one pass over the training set."""
 
 
-class Publisher:
+class StepPublisher:
     """Publishes the tensors of a step, each with how the one before it on its stream went.
 
     Args:
@@ -65,7 +65,7 @@ def run(line: Lifeline, url: str, steps_per_s: float) -> None:
     (images, labels), held_out = split_digits()
     random = np.random.default_rng(0)
     with connect(url, client_id="trainer") as client:
-        publisher = Publisher(client)
+        publisher = StepPublisher(client)
         client.publish(streams.HELD_OUT, held_out, kind="state")
         line.ready()
         due_s = time.monotonic()
@@ -77,7 +77,7 @@ def run(line: Lifeline, url: str, steps_per_s: float) -> None:
 
 
 def training_run(
-    publisher: Publisher, images: Floats, labels: Labels, random: np.random.Generator, number: int
+    publisher: StepPublisher, images: Floats, labels: Labels, random: np.random.Generator, number: int
 ) -> Iterator[int]:
     """Train one model from random weights; yields the number of each step when it is published."""
     parameters = initial_parameters(images.shape[1], HIDDEN, random)

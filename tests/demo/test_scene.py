@@ -6,7 +6,7 @@ import pytest
 
 from gateway.demo.display import LineDisplay
 from gateway.demo.family import ChildFailed
-from gateway.demo.scene import Place, Plan, play
+from gateway.demo.scene import GatewayUrls, Plan, play
 
 
 def test_a_taken_port_is_an_error_if_it_was_asked_for() -> None:
@@ -18,9 +18,9 @@ def test_a_taken_port_is_an_error_if_it_was_asked_for() -> None:
 
 
 def test_another_port_is_taken_if_it_was_not() -> None:
-    places: list[Place] = []
+    places: list[GatewayUrls] = []
 
-    def open_display(place: Place) -> LineDisplay:
+    def open_display(place: GatewayUrls) -> LineDisplay:
         places.append(place)
         return LineDisplay()
 

@@ -1,0 +1,68 @@
+"""The words of the project: each is used in the code, and a class name means one thing."""
+
+import ast
+import re
+from collections import defaultdict
+from functools import cache
+from typing import Final
+
+import pytest
+
+from tests.layout import MODULES, ROOT, relative
+
+PAGE: Final = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+ROW: Final = re.compile(r"^\| (?!word |---)(.+?) \| (.+?) \| (.+?) \|$", re.M)
+GLOSSARY: Final = ROW.findall(PAGE.partition("## Words\n")[2].partition("\n## ")[0])
+
+PAIRS: Final = {
+    "Client": "the SDK's client, for asyncio and blocking",
+    "Core": "everything of a gateway, and of a client, without its surface",
+    "Gap": "the frame GAP, and what a subscription is told about it",
+    "Heartbeat": "the two ends of PING and PONG: of all connections, and of one session",
+    "Inbox": "the SDK's inbox, for asyncio and blocking",
+    "Notice": "the message NOTICE, and what a client is told about it",
+    "ReplyStream": "the SDK's replies to one request, for asyncio and blocking",
+    "Request": "the SDK's request to answer, for asyncio and blocking",
+    "Session": "the two ends of one connection, in the gateway and in the SDK",
+    "Settings": "what a gateway can be told, and what the SDK's ``connect`` can be told",
+    "Subscription": "the SDK's subscription, for asyncio and blocking",
+}
+"""Class names that stand twice, and what the two have to do with each other."""
+
+
+@cache
+def code() -> str:
+    """Return all sources of the gateway as one text."""
+    return "\n".join(path.read_text("utf-8") for path in MODULES)
+
+
+def spellings(word: str) -> re.Pattern[str]:
+    """Return a pattern for a word of the glossary in prose and in names: ``fan-out``, ``fanout``, ``PubSubFanout``."""
+    stem = r"[-_ ]?".join(re.escape(part) for part in re.split(r"[- ]", word))
+    return re.compile(rf"(?:\b|_|(?<=[a-z])(?=[A-Z])){stem}", re.IGNORECASE)
+
+
+def test_the_glossary_is_sorted_and_says_each_word_once() -> None:
+    words = [word for word, _, _ in GLOSSARY]
+    assert words == sorted(set(words))
+    assert len(words) > 50
+
+
+@pytest.mark.parametrize("word", [word for word, _, _ in GLOSSARY])
+def test_a_word_of_the_glossary_is_used_in_the_code(word: str) -> None:
+    assert spellings(word).search(code())
+
+
+def test_a_word_of_the_glossary_has_its_place() -> None:
+    assert [word for word, _, place in GLOSSARY if not re.fullmatch(r"`[\w/]+\.py(?::[\w.]+)?`", place)] == []
+
+
+def test_a_class_name_that_stands_twice_is_a_declared_pair() -> None:
+    places = defaultdict(list)
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(relative(path))
+    twice = {name: found for name, found in places.items() if len(found) > 1}
+    assert twice.keys() == PAIRS.keys(), {name: twice.get(name) for name in twice.keys() ^ PAIRS.keys()}
+    assert [name for name, found in twice.items() if len(found) > 2] == []
