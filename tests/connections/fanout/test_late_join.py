@@ -69,7 +69,7 @@ def test_who_joins_while_a_message_is_decoded_gets_what_it_can_decode() -> None:
     late = world.subscriber("wf/a", "late")
     world.settle()
     assert payloads(other) == [BIG]
-    assert payloads(late) in ([BIG], [])
+    assert payloads(late) == [BIG]
 
 
 def test_who_joins_while_the_queue_is_busy_gets_what_it_can_decode() -> None:
@@ -81,4 +81,4 @@ def test_who_joins_while_the_queue_is_busy_gets_what_it_can_decode() -> None:
     late = world.subscriber("wf/a", "late")
     world.settle()
     assert payloads(other) == [BIG, MIDDLE]
-    assert payloads(late) in ([BIG, MIDDLE], [MIDDLE], [])
+    assert payloads(late) == [BIG, MIDDLE]

@@ -102,7 +102,7 @@ def test_the_newest_message_never_comes_after_one_that_is_newer() -> None:
     late = world.subscriber("wf/a")
     publisher.publish(0, SMALL)
     world.settle()
-    assert late.read().offsets in ([0, 1], [1])
+    assert late.read().offsets == [0, 1]
 
 
 def test_what_waits_in_the_queue_does_not_pass_the_newest_message() -> None:
@@ -115,7 +115,7 @@ def test_what_waits_in_the_queue_does_not_pass_the_newest_message() -> None:
     publisher.publish(0, BIG, chain=ZSTD)
     late = world.subscriber("wf/a", "late")
     world.settle()
-    assert late.read().offsets in ([0, 1], [1])
+    assert late.read().offsets == [0, 1]
     assert plain.read().offsets == [0, 1]
 
 
