@@ -1,4 +1,4 @@
-"""Opens a session: connects, says HELLO, and words the errors so that they say what to check."""
+"""Opening of a session: connect, send HELLO, and raise errors that say what to check."""
 
 from __future__ import annotations
 
@@ -19,17 +19,18 @@ from gateway.protocol.wire import VERSION
 
 
 async def open_session(options: Options, client_id: str | None, events: SessionEvents) -> Session:
-    """Connect once.
+    """Connect once and return the session.
 
     Args:
-        client_id: who to be; None: let the gateway make up a name.
+        options: URL, token and limits.
+        client_id: id of the client; ``None``: the gateway makes one up.
         events: called by the session from now on.
 
     Raises:
-        InvalidArgument: the URL is none.
-        ConnectionClosed: the gateway refused, and would again: wrong token, no common version, a bad name.
-        ConnectionFailed: nobody answers, no gateway answers, or it refuses for now. The message names the URL and says
-            what to check.
+        InvalidArgument: the URL is not one of a gateway.
+        ConnectionClosed: the gateway refused, and would refuse again: wrong token, no common version, a bad name.
+        ConnectionFailed: no server answers, the server is no gateway, or the gateway refuses for now. The message names
+            the URL and says what to check.
     """
     uri = parse_url(options.url)
     hello = Hello(
@@ -72,11 +73,11 @@ async def _give_up(socket: Socket | None) -> None:
 
 
 async def _fetch(token: Token) -> str | None:
-    """The token for this attempt, from its source if it has one."""
+    """Return the token for this attempt, from the application's function if there is one."""
     if not callable(token):
         return token
     try:
         fetched = token()
         return await fetched if inspect.isawaitable(fetched) else fetched
-    except Exception as error:  # whatever the application's function raises is a failed attempt
+    except Exception as error:  # any error of the application's function is a failed attempt
         raise ConnectionFailed(f"the token could not be fetched: {error}") from error

@@ -1,4 +1,4 @@
-"""Asks whether the other side is there, and what time it is by its clock (spec section 9)."""
+"""Heartbeat: pings that detect a silent gateway and measure its clock (spec section 9)."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from gateway.protocol.messages import Welcome
 from gateway.protocol.signals import Ping, Pong
 
 FIRST_PINGS: Final = 4
-"""Pings one after the other after WELCOME: the smallest of a few round trips gives the better clock."""
+"""Pings in sequence after WELCOME: the shortest of a few round trips gives the best estimate of the clock."""
 MIN_INTERVAL_S: Final = 0.1
-"""Whatever the gateway asks for, it is not pinged more often."""
+"""Shortest interval between pings, even if the gateway asks for a shorter one."""
 SILENT_BEATS: Final = 5
-"""Half intervals without a sign of life after which the other side is given up: two intervals and a half."""
+"""Half intervals without a sign of life after which the connection is given up: two and a half intervals."""
 
 
 class Timer(Protocol):
-    """What a loop's ``call_later`` returns."""
+    """Result of a loop's ``call_later``."""
 
     def cancel(self) -> None:
-        """Do not call back."""
+        """Cancel the callback."""
 
 
 class Heartbeat:
-    """The pings of one session.
+    """Pings of one session.
 
     Args:
-        call_later: the loop's.
+        call_later: ``call_later`` of the loop.
         send: sends a frame.
-        heard: whether anything arrived since the last call, or cannot arrive because we do not read.
+        heard: returns whether anything arrived since the last call, or nothing could because reading is paused.
         give_up: called with the seconds of silence.
 
     Attributes:
-        clock: the other side's clock against ours.
+        clock: estimate of the gateway's clock against this machine's.
     """
 
     def __init__(
@@ -57,11 +57,12 @@ class Heartbeat:
         self.clock = ClockEstimate()
 
     def start(self, welcome: Welcome, hello_ns: int, arrived_ns: int) -> None:
-        """WELCOME is here: a first, rough exchange of clocks. The pings that follow are better and replace it.
+        """Begin, with HELLO and WELCOME as a first, rough exchange of clocks, which better pings soon replace.
 
         Args:
-            hello_ns: when HELLO was sent, by our clock.
-            arrived_ns: when WELCOME arrived, by our clock.
+            welcome: the gateway's WELCOME.
+            hello_ns: Unix time on this machine when HELLO was sent.
+            arrived_ns: Unix time on this machine when WELCOME arrived.
         """
         self.clock.receive(Pong(hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
         self._half_s = max(welcome.heartbeat_interval_s, MIN_INTERVAL_S) / 2
@@ -69,12 +70,12 @@ class Heartbeat:
         self._schedule()
 
     def stop(self) -> None:
-        """The session is over."""
+        """Stop pinging: the session has ended."""
         if self._timer is not None:
             self._timer.cancel()
 
     def pong_received(self, pong: Pong, arrived_ns: int) -> None:
-        """PONG: learn from it; of the first ones each is followed by the next ping."""
+        """Learn from a PONG; after each of the first ones send the next ping."""
         self.clock.receive(pong, arrived_ns)
         if self._first_pings > 0:
             self._ping()
@@ -87,7 +88,7 @@ class Heartbeat:
         self._timer = self._call_later(self._half_s, self._beat)
 
     def _beat(self) -> None:
-        """Every half interval: see whether there was a sign of life, and ping at every second beat."""
+        """Check for a sign of life every half interval, and ping at every second beat."""
         self._silent = 0 if self._heard() else self._silent + 1
         if self._silent >= SILENT_BEATS:
             self._give_up(self._silent * self._half_s)

@@ -1,4 +1,4 @@
-"""Writes masked binary WebSocket frames (RFC 6455 section 5.2), large ones without joining their buffers.
+"""Masking: binary WebSocket frames of a client (RFC 6455 section 5.2), large ones without joining their buffers.
 
 ``ClientProtocol.send_binary`` of ``websockets`` takes one buffer and copies it three times (join, mask, ``BytesIO``).
 Here a large buffer is copied once, by masking it, which RFC 6455 demands of every client.
@@ -31,11 +31,11 @@ JOINED_BELOW: Final = 16 * 1024
 
 
 def masked_frame(buffers: Sequence[Buffer], size: int) -> list[bytes]:
-    """One binary WebSocket message in one frame, as the bytes to write in order.
+    """Return one binary WebSocket message in one frame, as the bytes to write in order.
 
     Args:
-        buffers: its content; flat views of bytes. They may be reused as soon as this returns.
-        size: how many bytes they hold together.
+        buffers: flat views of bytes, which may be reused as soon as this function returns.
+        size: bytes of all buffers together.
 
     Returns:
         New bytes objects; the first starts with the frame's header.

@@ -1,4 +1,4 @@
-"""Keeps a client connected: when to try again, how long to wait, when to give up (``spec/client.md`` section 3)."""
+"""Reconnecting: when to try again, how long to wait, when to give up (``spec/client.md`` section 3)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ logger: Final = logging.getLogger("gateway.client")
 
 
 def pause_s(backoff: Backoff, action: Action, attempt: int, draw: Callable[[], float]) -> float:
-    """How long to wait before an attempt: full jitter, so that clients that were cut off together come back apart.
+    """Return the seconds to wait before an attempt.
 
-    The first attempt, number 0, waits between 0 and ``base_s``; the upper bound doubles with each attempt, up to
-    ``cap_s``.
+    Full jitter, so that clients which were cut off together come back at different times. The first attempt, number 0,
+    waits between 0 and ``base_s``; the upper bound doubles with each attempt, up to ``cap_s``.
 
     Args:
-        action: what the close code asks for.
-        attempt: how many attempts have failed before.
-        draw: gives numbers from 0 up to 1.
+        backoff: bounds on the wait.
+        action: action that the close code asks for.
+        attempt: number of attempts that have failed before.
+        draw: returns random numbers from 0 up to 1.
     """
     # Past 2**64 the bound has long been the cap; the exponent is bounded so that it stays a float.
     bound_s = min(backoff.cap_s, backoff.base_s * 2.0 ** min(attempt, 64))
@@ -35,25 +36,26 @@ def pause_s(backoff: Backoff, action: Action, attempt: int, draw: Callable[[], f
 
 
 def may_reconnect(action: Action, *, fresh_token: bool) -> bool:
-    """Whether another attempt can help.
+    """Return whether another attempt can help.
 
     Args:
-        fresh_token: whether a new token can be had.
+        action: action that the close code asks for.
+        fresh_token: whether a new token can be fetched.
     """
     return action is not Action.DO_NOT_RECONNECT and (action is not Action.REFRESH_TOKEN or fresh_token)
 
 
 class Reconnector:
-    """Opens the next session after one was lost.
+    """Opening of the next session after one was lost.
 
     Args:
-        backoff: None: never.
-        fresh_token: whether the token comes from a function, which is asked before every attempt.
-        open_session: one attempt.
-        draw: gives numbers from 0 up to 1.
+        backoff: bounds on the wait between attempts; ``None``: never reconnect.
+        fresh_token: whether the token comes from a function, which is called before every attempt.
+        open_session: makes one attempt.
+        draw: returns random numbers from 0 up to 1.
 
     Attributes:
-        attempts: made since the last session that stood for a while.
+        attempts: attempts since the last session that stood for ``stable_s`` of the backoff.
     """
 
     def __init__(
@@ -71,14 +73,14 @@ class Reconnector:
         self.attempts = 0
 
     async def reopen(self, lost: Lost, lived_s: float) -> Session:
-        """Try until there is a session again.
+        """Try until a session is open, and return it.
 
         Args:
-            lost: why the last one ended.
-            lived_s: how long it stood.
+            lost: reason for which the last session ended.
+            lived_s: seconds for which that session stood.
 
         Raises:
-            ConnectionClosed: the code says that another attempt will not help.
+            ConnectionClosed: the close code says that another attempt will not help.
             ConnectionFailed: reconnecting is switched off.
         """
         backoff, action = self._backoff, action_of(lost.code)

@@ -1,4 +1,4 @@
-"""What becomes of a session that the gateway refused, or lost before it began (``spec/client.md`` section 3)."""
+"""Errors of a session that the gateway refused, or that was lost before WELCOME (``spec/client.md`` section 3)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ class SessionRefused(ConnectionFailed):
 
 
 def refusal(lost: Lost) -> ConnectionFailed:
-    """The error for a session that ended before it began."""
+    """Return the error for a session that ended before WELCOME."""
     if lost.code != ABNORMAL and action_of(lost.code) in (Action.DO_NOT_RECONNECT, Action.REFRESH_TOKEN):
         return ConnectionClosed(lost.code, lost.reason)
-    return SessionRefused(lost.code, f"the gateway closed it: {lost.reason} ({name_of(lost.code)}, code {lost.code})")
+    problem = f"the gateway closed the connection: {lost.reason} ({name_of(lost.code)}, code {lost.code})"
+    return SessionRefused(lost.code, problem)

@@ -1,7 +1,7 @@
-"""One session with a gateway, from HELLO to the close (spec sections 3 and 9).
+"""Session with a gateway, from HELLO to the close (spec sections 3 and 9).
 
-Knows the session's states, its answers and its clock. Hands data frames to the handlers it was given and must not know
-what they do with them. A session does not come back: after a loss the client opens another.
+A session knows its protocol state, the answers to its requests and the gateway's clock. It hands data frames to
+handlers and must not know what the handlers do. A session ends with its connection: the client then opens another.
 """
 
 from __future__ import annotations
@@ -46,51 +46,52 @@ logger: Final = logging.getLogger("gateway.client")
 
 Answer = Authenticated | Subscribed | Unsubscribed | Account
 Handler = Callable[[memoryview, Frame], None]
-"""Takes one frame of a WebSocket message. ``RequestRefused`` skips it, ``ProtocolViolation`` ends the session."""
+"""Handles one frame of a WebSocket message. ``RequestRefused`` skips the frame, ``ProtocolViolation`` ends the
+session."""
 RunHandler = Callable[[FrameRun], None]
-"""Takes MESSAGE frames that are alike all at once. It raises nothing."""
+"""Handles a run of MESSAGE frames that are alike, all at once; raises nothing."""
 
 FRAME_ROOM_BYTES: Final = 1024
-"""What a WebSocket message has to hold beside a payload and its meta block: headers, an OPEN, padding."""
+"""Room in a WebSocket message beside a payload and its meta block: for headers, an OPEN, padding."""
 CORKED_BYTES: Final = 256 * 1024
 """Frames that are sent together are split into WebSocket messages of about this size."""
 
 
 class Handlers(NamedTuple):
-    """Who takes what arrives."""
+    """Handlers of frames that arrive."""
 
     frames: Mapping[int, Handler]
-    """By opcode; what is not in it belongs to the session itself."""
+    """Handlers by opcode; the session itself handles other opcodes."""
     run: RunHandler | None
-    """None: what it would take belongs to the session as well."""
+    """Handler of runs of MESSAGE frames; ``None``: the session handles them as well."""
 
 
 class SessionEvents(Protocol):
-    """What a session tells the client, on the loop."""
+    """Callbacks of a session to the client, on the loop."""
 
     def welcomed(self, session: Session) -> Handlers:
-        """The session stands. Says who takes what from now on."""
+        """Return the handlers of the frames that arrive from now on: WELCOME has come."""
 
     def refused(self, error: Error) -> None:
-        """An ERROR that answers none of the session's own requests."""
+        """Take an ERROR that answers none of the session's own requests."""
 
     def reported(self, error: Exception) -> None:
-        """Something went wrong that nobody waits for."""
+        """Take an error that no caller waits for."""
 
     def writing_resumed(self) -> None:
-        """There is room to write again."""
+        """Go on writing: there is room again."""
 
     def session_lost(self, session: Session, lost: Lost) -> None:
-        """The session is over. Not called for one that was never welcomed."""
+        """Learn that a session has ended. Not called for a session that was never welcomed."""
 
 
 class Session:
-    """Everything of one connection. Make it with :func:`gateway.client.session.greeting.open_session`.
+    """Protocol state of one connection; made by :func:`gateway.client.session.greeting.open_session`.
 
     Attributes:
-        draining: GO_AWAY was received: nothing new may be started.
-        chunk_bytes: how to cut payloads; known from WELCOME, as is
-        frame_bytes: the largest payload and meta block that one frame may carry.
+        draining: whether GO_AWAY was received: nothing new may be started.
+        chunk_bytes: size of the chunks that payloads are cut into; known from WELCOME.
+        frame_bytes: the largest payload and meta block that one frame may carry; known from WELCOME.
     """
 
     def __init__(self, events: SessionEvents) -> None:
@@ -121,8 +122,8 @@ class Session:
         """Send HELLO and wait for WELCOME.
 
         Raises:
-            ConnectionClosed: the gateway refused, and would again.
-            ConnectionFailed: it refused for now, or the connection was lost.
+            ConnectionClosed: the gateway refused the client, and would refuse it again.
+            ConnectionFailed: the gateway refused the client for now, or the connection was lost.
         """
         self._socket = socket
         self._hello_ns = time.time_ns()
@@ -131,7 +132,7 @@ class Session:
 
     @property
     def welcome(self) -> Welcome:
-        """The gateway's answer to HELLO; there from the moment :meth:`greet` returned."""
+        """The gateway's answer to HELLO; available once :meth:`greet` has returned."""
         return self._welcome.result()
 
     @property
@@ -141,27 +142,27 @@ class Session:
 
     @property
     def clock(self) -> ClockEstimate:
-        """The gateway's clock against ours."""
+        """Estimate of the gateway's clock against this machine's."""
         return self._heartbeat.clock
 
     def now_ns(self) -> int:
-        """Unix time by the gateway's clock, in ns (spec section 9)."""
+        """Return Unix time by the gateway's clock, in ns (spec section 9)."""
         return time.time_ns() + self.clock.offset_ns
 
     # Sending.
 
     def congested(self) -> bool:
-        """Whether more is unsent than the high water mark."""
+        """Return whether more is unsent than the high water mark."""
         return self._socket is not None and self._socket.write_paused
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        """Send whole frames as one WebSocket message; dropped when the session is over.
+        """Send complete frames as one WebSocket message; drop them if the session is over.
 
         Args:
-            buffers: flat views of bytes, padded; may be reused when this returns, unless corked.
+            buffers: flat views of bytes, padded; may be reused when this method returns, unless corked.
 
         Returns:
-            How many bytes they are.
+            The bytes of all frames together.
         """
         size = sum(map(len, buffers))
         if self._corked is not None:
@@ -178,11 +179,11 @@ class Session:
         self.send((write_session(message),))
 
     def cork(self) -> None:
-        """Collect what is sent from now on, until :meth:`uncork`, which must come before the loop runs on."""
+        """Collect sent frames until :meth:`uncork`, which must be called before the loop goes on."""
         self._corked = []
 
     def uncork(self) -> None:
-        """Send what was collected, as few WebSocket messages."""
+        """Send the collected frames, in as few WebSocket messages as possible."""
         self._send_corked()
         self._corked = None
 
@@ -195,7 +196,7 @@ class Session:
         """Wait until there is room to write.
 
         Raises:
-            ConnectionFailed: the session is over.
+            ConnectionFailed: the session has ended.
         """
         while self.open and self.congested():
             if self._drained is None:
@@ -207,15 +208,15 @@ class Session:
     async def ask(
         self, request: Callable[[int], SessionMessage], answered: Callable[[Answer], object] | None = None
     ) -> Answer:
-        """Send a request and wait for its answer.
+        """Send a request, wait for its answer and return it.
 
         Args:
             request: makes the message from the number that the answer will repeat.
-            answered: called with the answer before the next frame is taken.
+            answered: called with the answer before the next frame is handled.
 
         Raises:
-            RequestRefused: the gateway refused it.
-            ConnectionFailed: the session ended first.
+            RequestRefused: the gateway refused the request.
+            ConnectionFailed: the session ended before the answer came.
         """
         number, self._next_request = self._next_request, self._next_request + 1
         answer: asyncio.Future[Answer] = self._loop.create_future()
@@ -232,12 +233,12 @@ class Session:
             self._answered.pop(number, None)
 
     def read(self, reading: bool, /) -> None:
-        """Whether to take what comes in, or to leave it to the operating system."""
+        """Read from the socket, or leave incoming bytes to the operating system."""
         self._reading = reading
         if self._socket is None:
             return
         if reading:
-            self._socket.received = True  # the silence until now was of our making
+            self._socket.received = True  # the client itself caused the silence so far
             self._socket.resume_reading()
         else:
             self._socket.pause_reading()
@@ -245,7 +246,7 @@ class Session:
     # Ending.
 
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
-        """Send what is waiting and a close frame."""
+        """Send the bytes that wait, then a close frame."""
         if self._socket is not None:
             self._socket.close(code, reason)
 
@@ -255,7 +256,7 @@ class Session:
             await self._socket.wait_closed(timeout_s)
 
     def socket_lost(self, lost: Lost) -> None:
-        """See :class:`gateway.client.session.socket.SocketEvents`."""
+        """End the session: fail open requests and tell the client."""
         self._state = advance(Role.SERVER, self._state, Event.CLOSE)
         self._heartbeat.stop()
         if self._last_error is not None and self._last_error.code == lost.code:
@@ -269,13 +270,13 @@ class Session:
             self._events.session_lost(self, lost)
         else:
             self._welcome.set_exception(refusal(lost))
-            self._welcome.exception()  # whoever opened the session may have given up: then nobody misses it
+            self._welcome.exception()  # the opener may have given up: then no caller retrieves the exception
 
     # Receiving.
 
     def message_received(self, message: memoryview) -> None:
-        """See :class:`gateway.client.session.socket.SocketEvents`."""
-        if self._state is State.CLOSED:  # by a violation: what stands behind it is not looked at
+        """Split a WebSocket message into frames and runs, and hand each to its handler."""
+        if self._state is State.CLOSED:  # by a violation: later frames are ignored
             return
         try:
             for part in iter_runs(message):
@@ -299,7 +300,7 @@ class Session:
             self._frame_received(run.message, next(run.frames()))
 
     def _frame_received(self, message: memoryview, frame: Frame) -> None:
-        """Frames of the session itself, and those that have no handler."""
+        """Handle frames of the session itself, and frames that have no handler."""
         self._state = advance(Role.SERVER, self._state, frame.opcode)
         if frame.opcode in JSON_OPCODES:
             self._session_received(parse_session(frame.opcode, body_of(message, frame)))
@@ -334,13 +335,13 @@ class Session:
         elif answer.done():
             pass
         elif error.code == Code.DRAINING:
-            # Nothing is wrong with what was asked: it is asked again on the next connection.
+            # The request is valid: it is repeated on the next connection.
             answer.set_exception(ConnectionFailed(error.message))
         else:
             answer.set_exception(RequestRefused(error.code, error.message))
 
     def _welcomed(self, welcome: Welcome) -> None:
-        if self._welcome.cancelled():  # whoever opened the session has given up
+        if self._welcome.cancelled():  # the opener has given up
             return
         arrived_ns = time.time_ns()
         self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
@@ -355,7 +356,7 @@ class Session:
         self.send((frame,))
 
     def _heard(self) -> bool:
-        """Whether anything arrived since the last call; silence of our own making does not count."""
+        """Return whether anything arrived since the last call, or nothing could because reading is paused."""
         socket = self._socket
         if socket is None or not self._reading:
             return True
@@ -369,10 +370,10 @@ class Session:
     # Backpressure.
 
     def writing_paused(self) -> None:
-        """See :class:`gateway.client.session.socket.SocketEvents`."""
+        """Do nothing: writers ask :meth:`congested`."""
 
     def writing_resumed(self) -> None:
-        """See :class:`gateway.client.session.socket.SocketEvents`."""
+        """Wake the writers that wait in :meth:`drained`, and tell the client."""
         self._release_writers()
         self._events.writing_resumed()
 

@@ -1,8 +1,8 @@
 """The WebSocket under a session: ``websockets``' Sans-I/O ``ClientProtocol`` driven by an ``asyncio.Protocol``.
 
-Knows TCP, TLS, the WebSocket handshake and its close codes. Must not know what is in the messages. Everything runs on
-the loop that opened it. Received bytes take 2.5 us a message through ``ClientProtocol`` and 14 GB/s (CPython 3.11,
-2026), so it parses all that comes in; what goes out is framed by :mod:`gateway.client.session.masking`.
+A socket knows TCP, TLS, the WebSocket handshake and its close codes, and must not know the content of messages.
+Everything runs on the loop that opened the socket. ``ClientProtocol`` parses all received bytes: it takes 2.5 us a
+message and 14 GB/s (CPython 3.11, 2026). Sent bytes are framed by :mod:`gateway.client.session.masking`.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from gateway.errors import ConnectionFailed, InvalidArgument
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
-"""Unsent bytes at which writers are told to pause: what a small message may have before it in this process."""
+"""Unsent bytes at which writers are told to pause: the most that a small message has ahead of it in this process."""
 LOW_WATER_BYTES: Final = 256 * 1024
 
 ABNORMAL: Final = 1006
 """RFC 6455's code for a connection that ended without a close frame."""
 
 CLOSE_WITHIN_S: Final = 10.0
-"""How long after a close frame the other side may leave the connection standing."""
+"""Time after a close frame within which the other side must end the connection."""
 
 
 class Lost(NamedTuple):
-    """Why a connection is over."""
+    """Reason for which a connection ended."""
 
     code: int
     """The peer's close code, or ours when we closed; 1006 without one."""
@@ -46,26 +46,26 @@ class Lost(NamedTuple):
 
 
 class SocketEvents(Protocol):
-    """What a socket tells its owner, on the loop, without waiting for anything."""
+    """Callbacks of a socket to its owner, on the loop; none of them waits for anything."""
 
     def message_received(self, message: memoryview) -> None:
-        """A whole binary message. The memory is the receiver's from now on."""
+        """Take a binary message, whose memory belongs to the receiver from now on."""
 
     def writing_paused(self) -> None:
-        """More than the high water mark is unsent."""
+        """Pause: more than the high water mark is unsent."""
 
     def writing_resumed(self) -> None:
-        """Less than the low water mark is unsent."""
+        """Go on: less than the low water mark is unsent."""
 
     def socket_lost(self, lost: Lost) -> None:
-        """Nothing comes or goes any more. Called once, and only if the handshake succeeded."""
+        """Learn that the connection is gone. Called once, and only if the handshake succeeded."""
 
 
 def parse_url(url: str) -> WebSocketURI:
-    """Check the URL of a gateway.
+    """Return the parts of the URL of a gateway.
 
     Raises:
-        InvalidArgument: it is not ``ws://host[:port]`` or ``wss://host[:port]``.
+        InvalidArgument: the URL is not ``ws://host[:port]`` or ``wss://host[:port]``.
     """
     try:
         return parse_uri(url)
@@ -74,11 +74,11 @@ def parse_url(url: str) -> WebSocketURI:
 
 
 class Socket(asyncio.Protocol):
-    """One WebSocket connection. Make it with :func:`open_socket`.
+    """One WebSocket connection, made by :func:`open_socket`.
 
     Attributes:
-        write_paused: the high water mark is passed, and the low one not reached again.
-        received: something arrived since this was last set to False; for the heartbeat.
+        write_paused: whether the high water mark was passed and the low one not reached again.
+        received: whether anything arrived since this was last set to False; for the heartbeat.
     """
 
     def __init__(self, uri: WebSocketURI, events: SocketEvents, max_frame_bytes: int) -> None:
@@ -99,7 +99,7 @@ class Socket(asyncio.Protocol):
         """Wait until the handshake is over.
 
         Raises:
-            ConnectionFailed: it failed.
+            ConnectionFailed: the handshake failed.
         """
         await self._opened
 
@@ -108,14 +108,14 @@ class Socket(asyncio.Protocol):
         """Whether messages can be sent: the handshake is over and no side has closed yet."""
         return self._protocol.state is State.OPEN
 
-    # What the application does.
+    # Called by the owner.
 
     def send(self, buffers: Sequence[Buffer], size: int) -> None:
-        """Write one binary message; dropped when the connection is closing.
+        """Write one binary message; drop it if the connection is closing.
 
         Args:
-            buffers: flat views of bytes; may be reused when this returns.
-            size: how many bytes they hold together.
+            buffers: flat views of bytes; may be reused when this method returns.
+            size: bytes of all buffers together.
         """
         if self._protocol.state is not State.OPEN or self._transport is None:
             return
@@ -126,17 +126,17 @@ class Socket(asyncio.Protocol):
             self._transport.writelines(parts)
 
     def pause_reading(self) -> None:
-        """Leave what comes in to the operating system. May be called twice."""
+        """Leave incoming bytes to the operating system. May be called twice."""
         if self._transport is not None and self._transport.is_reading():
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on. May be called twice."""
+        """Take incoming bytes again. May be called twice."""
         if self._transport is not None and not self._transport.is_closing() and not self._transport.is_reading():
             self._transport.resume_reading()
 
     def close(self, code: int, reason: str) -> None:
-        """Send what is waiting, then a close frame. The other side ends the connection, or :meth:`wait_closed` does."""
+        """Send the bytes that wait, then a close frame. The peer ends the connection, or :meth:`wait_closed` does."""
         if self._protocol.state is State.OPEN:
             self._lost = Lost(code, reason)
             # A close frame has room for 123 bytes of reason (RFC 6455 section 5.5).
@@ -156,28 +156,28 @@ class Socket(asyncio.Protocol):
             await asyncio.shield(self._gone)
 
     def abort(self, lost: Lost) -> None:
-        """End the connection at once; what is unsent is dropped.
+        """End the connection at once; unsent bytes are dropped.
 
         Args:
-            lost: what to tell the owner, unless something was told or received before.
+            lost: reason for the owner, unless an earlier one is known.
         """
         if self._lost is None:
             self._lost = lost
         if self._transport is not None:
             self._transport.abort()
 
-    # What the event loop calls.
+    # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The TCP (and TLS) connection stands: start the WebSocket handshake."""
-        # uvloop's transports have the methods of asyncio.Transport and are none.
+        """Start the WebSocket handshake: the TCP (and TLS) connection stands."""
+        # uvloop's transports have the methods of asyncio.Transport but do not inherit from it.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)
         self._protocol.send_request(self._protocol.connect())
         self._flush()
 
     def data_received(self, data: bytes) -> None:
-        """Pass on the messages that are complete."""
+        """Pass complete messages on."""
         self.received = True
         self._protocol.receive_data(data)
         for event in self._protocol.events_received():
@@ -191,12 +191,12 @@ class Socket(asyncio.Protocol):
             self._refused(self._protocol.handshake_exc)
 
     def eof_received(self) -> None:
-        """The other side has sent all it wanted to; the transport closes by itself."""
+        """Note that the peer sends no more; the transport closes by itself."""
         self._protocol.receive_eof()
         self._flush()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The TCP connection is gone, for whatever reason."""
+        """Tell the owner that the TCP connection is gone, and why."""
         self._protocol.receive_eof()
         if self._deadline is not None:
             self._deadline.cancel()
@@ -217,13 +217,13 @@ class Socket(asyncio.Protocol):
         self._events.socket_lost(lost)
 
     def pause_writing(self) -> None:
-        """See :meth:`SocketEvents.writing_paused`."""
+        """Tell the owner to pause (:meth:`SocketEvents.writing_paused`)."""
         self.write_paused = True
         if self._handshake_done:
             self._events.writing_paused()
 
     def resume_writing(self) -> None:
-        """See :meth:`SocketEvents.writing_resumed`."""
+        """Tell the owner to go on (:meth:`SocketEvents.writing_resumed`)."""
         self.write_paused = False
         if self._handshake_done:
             self._events.writing_resumed()
@@ -244,7 +244,8 @@ class Socket(asyncio.Protocol):
         if self._protocol.handshake_exc is not None:
             return
         if self._protocol.subprotocol != SUBPROTOCOL_BINARY:
-            self._refused(ConnectionFailed(f"it speaks WebSocket, but not {SUBPROTOCOL_BINARY}: is it a Frys Gateway?"))
+            problem = f"the server speaks WebSocket, but not {SUBPROTOCOL_BINARY}: is it a Frys Gateway?"
+            self._refused(ConnectionFailed(problem))
             return
         self._handshake_done = True
         if not self._opened.done():
@@ -274,15 +275,16 @@ class Socket(asyncio.Protocol):
 async def open_socket(
     uri: WebSocketURI, events: SocketEvents, *, max_frame_bytes: int, tls: ssl.SSLContext | None
 ) -> Socket:
-    """Connect and shake hands. Cancel it to give up.
+    """Connect, do the WebSocket handshake, and return the socket. Cancel the call to give up.
 
     Args:
+        uri: address of the gateway.
         events: called from the moment the handshake is done.
-        max_frame_bytes: a longer message closes the connection with 1009.
-        tls: for ``wss``; None: the system's certificates.
+        max_frame_bytes: bound on a message; a longer one closes the connection with 1009.
+        tls: context for ``wss``; ``None``: the system's certificates.
 
     Raises:
-        ConnectionFailed: nobody listens, or what listens is no gateway; says what to check.
+        ConnectionFailed: no server listens, or the server is no gateway; the message says what to check.
     """
     context = (tls or ssl.create_default_context()) if uri.secure else None
     socket: Socket | None = None
@@ -301,7 +303,7 @@ async def open_socket(
 
 
 def _advice(error: OSError, secure: bool) -> str:
-    """What a failed attempt to connect means, and what to look at."""
+    """Return the meaning of a failed attempt to connect, and advice what to check."""
     text = error.strerror or str(error) or "the connection ended"
     # A name with several addresses gives one OSError that quotes the error of each.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
@@ -318,9 +320,9 @@ def _handshake_error(error: Exception | None) -> ConnectionFailed:
         return error
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        return ConnectionFailed(f"it answered HTTP {status} instead of a WebSocket: are port and path right?")
+        return ConnectionFailed(f"the server answered HTTP {status} instead of a WebSocket: are port and path right?")
     if error is None:
-        return ConnectionFailed("it closed the connection during the handshake: is it a gateway?")
+        return ConnectionFailed("the server closed the connection during the handshake: is it a gateway?")
     failure = ConnectionFailed(f"the WebSocket handshake failed ({error}): is it a gateway?")
     failure.__cause__ = error
     return failure
