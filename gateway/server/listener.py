@@ -9,8 +9,8 @@ import socket
 from gateway.connections.core import Core
 from gateway.connections.outbound.formats import BinaryFormat, Format
 from gateway.connections.sessions.session import Session
-from gateway.connections.text.bridge import TextBridge
-from gateway.connections.text.format import TextFormat
+from gateway.connections.text.renderer import TextRenderer
+from gateway.connections.text.session import TextSession
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.frame_reader import BUFFER_BYTES
@@ -32,7 +32,7 @@ class Listener:
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._bridge = TextBridge(core.dispatcher, core.clock, core.settings.limits.chunk_bytes)
+        self._renderer = TextRenderer(text_header, core.pool, core.settings.limits.max_frame_bytes)
         self._binary: Format = BinaryFormat(SUBPROTOCOL_BINARY, binary_header)
         self._binary_receivers = Receivers(core.dispatcher.receive, _refuse_text)
         self._server: asyncio.Server | None = None
@@ -102,12 +102,9 @@ class Listener:
         self._handshaking.pop(websocket, None)
         if subprotocol != SUBPROTOCOL_JSON:
             return self._core.connect(websocket, self._binary), self._binary_receivers
-        form = TextFormat(text_header, self._core.pool, self._core.clock, self.max_frame_bytes)
-
-        def receive_text(session: Session, text: bytes) -> None:
-            self._bridge.receive(session, form, text)
-
-        return self._core.connect(websocket, form), Receivers(_refuse_binary, receive_text)
+        core = self._core
+        form = TextSession(self._renderer, core.dispatcher, core.clock, core.settings.limits.chunk_bytes)
+        return core.connect(websocket, form), Receivers(_refuse_binary, form.receive)
 
     def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:
         """Forget a socket that is gone, and disconnect its session if it had one."""

@@ -16,8 +16,8 @@ from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import DeliveryPolicy, Sample, StreamStore
 from gateway.connections.sessions.outstanding_requests import RequestSettings
-from gateway.connections.text.bridge import TextBridge
-from gateway.connections.text.format import TextFormat
+from gateway.connections.text.renderer import TextRenderer
+from gateway.connections.text.session import TextSession
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.data import write_data
@@ -362,17 +362,15 @@ class TextPeer:
     """A client of ``frys.v1.json`` on a memory transport; texts are told apart by a line break before each."""
 
     def __init__(self, world: World) -> None:
-        self._world = world
-        self.form = TextFormat(
-            lambda size: b"\n", world.core.pool, world.clock, world.core.settings.limits.max_frame_bytes
-        )
+        core = world.core
+        self.form = TextSession(world.renderer, core.dispatcher, world.clock, core.settings.limits.chunk_bytes)
         self.transport = MemoryTransport()
-        self.session = world.core.connect(self.transport, self.form)
+        self.session = core.connect(self.transport, self.form)
         self.transport.session = self.session
 
     def send(self, text: str | bytes) -> None:
         """Send one text message."""
-        self._world.bridge.receive(self.session, self.form, text.encode() if isinstance(text, str) else text)
+        self.form.receive(self.session, text.encode() if isinstance(text, str) else text)
 
     def texts(self) -> list[bytes]:
         """What is new."""
@@ -422,7 +420,7 @@ class World:
         )
         self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll(), store)
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
-        self.bridge = TextBridge(self.core.dispatcher, self.clock, self.core.settings.limits.chunk_bytes)
+        self.renderer = TextRenderer(lambda size: b"\n", self.core.pool, settings.limits.max_frame_bytes)
 
     def peer(self, client_id: str = "peer", codecs: Sequence[str] = ()) -> Peer:
         """A client that has said HELLO; its log is empty."""

@@ -30,6 +30,7 @@ class BroadcastPart:
     """The receivers of one delivery class that have the message's head.
 
     Attributes:
+        format: writes the message for them.
         chain: how the chunks are encoded for them; ``None``: as they came.
         form: the chunks so encoded.
         audience: who kept up when the first chunk went out, and so gets every chunk: directly, or from its outbox if it
@@ -37,10 +38,13 @@ class BroadcastPart:
         begun: the audience has got the head.
     """
 
-    __slots__ = ("audience", "begun", "chain", "delivery", "form")
+    __slots__ = ("audience", "begun", "chain", "delivery", "form", "format")
 
     def __init__(self, delivery: DeliveryClass, message: LargeMessage, chain: Chain | None) -> None:
+        form = delivery.format
+        assert form.takes_chunks
         self.delivery = delivery
+        self.format = form
         self.chain = chain
         self.form = message.form(chain)
         self.begun = False
@@ -58,7 +62,7 @@ class BroadcastPart:
             if not buffers:
                 buffers += () if head is None else (head,)
                 for index in range(first, len(self.form)):
-                    buffers += self.delivery.format.chunk(message, self.form[index], index)
+                    buffers += self.format.chunk(message, self.form[index], index)
             if not member.write_bulk(buffers, size):
                 member.fall_behind()
 
@@ -71,12 +75,12 @@ class BroadcastPart:
         size = message.plan.payload_bytes
         members = self.delivery.keeping_up(holding=holding)
         self.audience = dict.fromkeys([member for member in members if size <= member.max_message_bytes])
-        return self.delivery.format.head(message)
+        return self.format.head(message)
 
     def send_end(self, message: LargeMessage) -> None:
         """Send END to the audience, in order."""
         self.delivery.delivered_messages += len(self.audience)
-        end = self.delivery.format.end(message)
+        end = self.format.end(message)
         for member in list(self.audience):
             if isinstance(message, LargePatch) and not self._has_base(member, message):
                 # The version that it changes will not reach this one: it gets the newest state instead.

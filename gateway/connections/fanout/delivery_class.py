@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.outbound.formats import JOIN_BYTES, Format, framed
+from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
 from gateway.connections.ports import Clock, Transport
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
@@ -184,7 +184,7 @@ class DeliveryClass:
         pending = self._pending
         pending.append(run)
         self._pending_bytes += run.size
-        if self._pending_bytes >= JOIN_BYTES:
+        if self._pending_bytes >= FLUSH_BYTES:
             self.flush()
         elif len(pending) == 1:
             self._schedule(self)

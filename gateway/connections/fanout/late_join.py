@@ -11,6 +11,7 @@ from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import chunk_codecs, codecs_of, frame_of, last_record, recode_chunk, recode_run
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import in_one_piece
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN
@@ -181,7 +182,8 @@ class LateJoin:
         def deliver(result: Run | Gap | BaseException) -> None:
             delivery.flush()
             if isinstance(result, RequestRefused):
-                delivery.format.refuse_request(message.publisher, message.offset or 0, result)
+                if isinstance(self._source, InboxSource):
+                    self._source.refuse(message.publisher, message.offset or 0, result)
                 return
             for member in members:
                 if self._source not in member.memberships:
@@ -197,4 +199,6 @@ class LateJoin:
 
         if members:
             delivery.delivered_messages += len(members)
-            self._queue.submit(partial(in_one_piece, delivery.format, message), deliver, next_in_turn=True)
+            form = delivery.format
+            assert not form.takes_chunks
+            self._queue.submit(partial(in_one_piece, form, message), deliver, next_in_turn=True)

@@ -14,7 +14,7 @@ from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import NOT_PUBLISHED, recode_run
-from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.formats import UnchunkedFormat
 from gateway.connections.ports import DeliveryPolicy, Sample
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
@@ -105,7 +105,7 @@ class Transcoder:
             return PLAIN
         return self.chain_for(delivery, frozenset(), RECODE_BYTES)
 
-    def text_format(self, classes: Iterable[DeliveryClass]) -> Format | None:
+    def text_format(self, classes: Iterable[DeliveryClass]) -> UnchunkedFormat | None:
         """What a large run is written by in a thread before it is delivered: the run keeps the text."""
         if not isinstance(self._source, Stream):
             return None

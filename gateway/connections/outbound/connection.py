@@ -243,7 +243,8 @@ class Connection(FrameWriter):
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
         """Implement :meth:`~gateway.connections.outbound.pending_snapshot.SnapshotReader.keyframe_of`."""
-        write = None if self.format.takes_chunks else partial(in_one_piece, self.format)
+        form = self.format
+        write = None if form.takes_chunks else partial(in_one_piece, form)
         return patch.whole_for(write, self.drain)
 
     def _transport_full(self) -> bool:

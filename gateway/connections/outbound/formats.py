@@ -1,18 +1,17 @@
-"""How what is delivered becomes bytes for one kind of connection.
+"""Formats: the framed bytes that one kind of connection is sent.
 
-A format is shared by all connections of its kind, so that what it makes of a message is made once and shared.
+A format is shared by all connections of its kind where it can be, so that the bytes of a message are made once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Final, Literal, Protocol
 
-from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import End, Gap, Signal
+from gateway.protocol.signals import End, Signal
 from gateway.protocol.transfers import write_chunk
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -20,23 +19,19 @@ from gateway.streams.run import Run
 
 Sendable = SessionMessage | Signal
 
-JOIN_BYTES = 256 * 1024
-"""Small runs are joined into one buffer and WebSocket message of this size at most."""
+FLUSH_BYTES = 256 * 1024
+"""Small runs of one turn are joined into one buffer and WebSocket message of this size at most."""
 
 ALONE_BYTES = 64 * 1024
 """Larger runs go out alone, and their buffers are not copied: handing several to each member is cheaper by then."""
 
 
-class Format(Protocol):
-    """Turns messages into the framed bytes that a transport writes."""
+class MessageFormat(Protocol):
+    """The part of a format that does not depend on how it writes large messages."""
 
     @property
     def name(self) -> str:
         """The subprotocol, or ``local``."""
-
-    @property
-    def takes_chunks(self) -> bool:
-        """Whether large messages go out chunk by chunk; otherwise :meth:`whole` is used."""
 
     @property
     def answers_pings(self) -> bool:
@@ -44,44 +39,60 @@ class Format(Protocol):
 
     @property
     def acknowledges(self) -> bool:
-        """Whether receivers say what they have processed (DONE); for others that is what was written to them."""
+        """Whether receivers say what they have processed (DONE); others have processed what was written to them."""
 
     def signal(self, message: Sendable) -> bytes:
-        """One session message or signal."""
+        """Return one session message or signal; empty if such clients are not told of it."""
 
-    def runs(self, runs: Sequence[Run]) -> list[Buffer]:
-        """Runs, in one WebSocket message where the format has such."""
+    def runs(self, runs: Sequence[Run], /) -> list[Buffer]:
+        """Return runs, in one WebSocket message if the format joins messages."""
+
+
+class ChunkedFormat(MessageFormat, Protocol):
+    """A format that writes large messages chunk by chunk, as they come."""
+
+    @property
+    def takes_chunks(self) -> Literal[True]:
+        """Tells it from an :class:`UnchunkedFormat`."""
 
     def head(self, message: LargeMessage) -> bytes:
-        """The data frame of a large message."""
+        """Return the data frame of a large message."""
 
     def chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> list[Buffer]:
-        """One of its chunks; the data is not copied."""
+        """Return one chunk of a large message; the data is not copied."""
 
     def end(self, message: LargeMessage) -> bytes:
-        """Its END."""
+        """Return the END of a large message."""
 
-    def whole(self, message: LargeMessage) -> bytes:
-        """A large message in one piece. Slow: called in a worker thread.
+
+class UnchunkedFormat(MessageFormat, Protocol):
+    """A format that writes a large message in one piece, when all its chunks are there."""
+
+    @property
+    def takes_chunks(self) -> Literal[False]:
+        """Tells it from a :class:`ChunkedFormat`."""
+
+    def large(self, message: LargeMessage, /) -> bytes:
+        """Return a large message in one piece. Slow: called in a worker thread.
 
         Raises:
-            RequestRefused: a REQUEST cannot be written; see :meth:`refuse_request`.
+            RequestRefused: a request cannot be written.
         """
 
-    def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
-        """Tell an asker that its request cannot be written for the one who should reply."""
+
+Format = ChunkedFormat | UnchunkedFormat
 
 
 class BinaryFormat:
-    """``frys.v1``: frames of spec section 2 behind a message header.
+    """``frys.v1``: frames of spec section 2 behind a message header; a :class:`ChunkedFormat`.
 
     Args:
         name: of the format.
         message_header: gives the header of a WebSocket message of so many bytes; empty in memory.
-        answers_pings: see :class:`Format`.
+        answers_pings: see :class:`MessageFormat`.
     """
 
-    takes_chunks = True
+    takes_chunks: Final[Literal[True]] = True
     acknowledges = True
 
     def __init__(self, name: str, message_header: Callable[[int], bytes], *, answers_pings: bool = True) -> None:
@@ -90,12 +101,12 @@ class BinaryFormat:
         self._header = message_header
 
     def signal(self, message: Sendable) -> bytes:
-        """See :class:`Format`."""
+        """Return one session message or signal."""
         frame = message.write() if isinstance(message, Signal) else write_session(message)
         return self._header(len(frame)) + frame
 
-    def runs(self, runs: Sequence[Run]) -> list[Buffer]:
-        """See :class:`Format`."""
+    def runs(self, runs: Sequence[Run], /) -> list[Buffer]:
+        """Return runs in one WebSocket message; their buffers are not copied."""
         if len(runs) == 1:
             run = runs[0]
             return [self._header(run.size), *run.buffers]
@@ -105,7 +116,7 @@ class BinaryFormat:
         return buffers
 
     def head(self, message: LargeMessage) -> bytes:
-        """See :class:`Format`."""
+        """Return the data frame of a large message."""
         frame = b"".join(
             write_data(
                 message.opcode,
@@ -123,44 +134,33 @@ class BinaryFormat:
         return self._header(len(frame)) + frame
 
     def chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> list[Buffer]:
-        """See :class:`Format`."""
+        """Return one chunk of a large message; the data is not copied."""
         frame, *payload = write_chunk(message.plan.transfer, index, (chunk.data,), chunk.encoding)
         size = len(frame) + sum([len(buffer) for buffer in payload])
         return [self._header(size) + frame, *payload]
 
     def end(self, message: LargeMessage) -> bytes:
-        """See :class:`Format`."""
+        """Return the END of a large message."""
         return self.signal(End(message.plan.transfer, message.offset or 0, message.end_timestamp_ns, message.checksum))
 
-    def whole(self, message: LargeMessage) -> bytes:
-        """Not used: the format takes chunks."""
-        raise AssertionError("a binary format takes large messages chunk by chunk")
 
-    def refuse_request(self, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
-        """Not used: what was taken can be written."""
-        raise AssertionError(f"request {correlation} cannot be written: {refusal}")
-
-
-def in_one_piece(form: Format, message: Run | LargeMessage) -> Run | Gap:
-    """A message as a format that takes no chunks writes it. Slow where it is large: work for a thread.
+def in_one_piece(form: UnchunkedFormat, message: Run | LargeMessage) -> Run:
+    """Return a message as a run that holds its text. Slow if the message is large: work for a thread.
 
     Raises:
-        RequestRefused: see :meth:`Format.whole`.
+        RequestRefused: see :meth:`UnchunkedFormat.large`.
     """
     if isinstance(message, Run):
-        form.runs((message,))  # which keeps the text
+        form.runs((message,))  # the run keeps the text
         return message
-    offset = message.offset or 0
-    text = form.whole(message)
-    if not text:
-        return Gap(message.source.id, Code.MESSAGE_TOO_BIG, offset, offset)
-    run = Run(message.source, offset, 1, (text,), len(text), 0, 1)
+    text = form.large(message)
+    run = Run(message.source, message.offset or 0, 1, (text,), len(text), 0, 1)
     run.text = text
     return run
 
 
 def framed(form: Format, runs: Sequence[Run]) -> list[Buffer]:
-    """Runs as a transport writes them, small ones joined."""
+    """Return runs as a transport writes them: small ones joined up to :data:`FLUSH_BYTES`, large ones alone."""
     buffers: list[Buffer] = []
     group: list[Run] = []
     size = 0
@@ -171,7 +171,7 @@ def framed(form: Format, runs: Sequence[Run]) -> list[Buffer]:
                 group, size = [], 0
             buffers += form.runs((run,))
             continue
-        if size + run.size > JOIN_BYTES:
+        if size + run.size > FLUSH_BYTES:
             buffers.append(b"".join(form.runs(group)))
             group, size = [], 0
         group.append(run)

@@ -107,17 +107,23 @@ class FrameWriter:
 
     def write_head(self, message: LargeMessage) -> None:
         """Send the data frame of a large message."""
-        self.transport.write(self.format.head(message))
+        form = self.format
+        assert form.takes_chunks
+        self.transport.write(form.head(message))
 
     def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
         """Send one chunk of a large message."""
-        self.write_bulk(self.format.chunk(message, chunk, index), len(chunk.data))
+        form = self.format
+        assert form.takes_chunks
+        self.write_bulk(form.chunk(message, chunk, index), len(chunk.data))
 
     def write_end(self, message: LargeMessage) -> None:
         """Send the END of a large message."""
+        form = self.format
+        assert form.takes_chunks
         if message.offset is not None:
             self.accounts.messages(message.source.id, message.offset, 1)
-        self.transport.write(self.format.end(message))
+        self.transport.write(form.end(message))
 
     def write_bulk(self, buffers: Sequence[Buffer], size: int) -> bool:
         """Send framed chunks of ``size`` bytes, and a PING behind them where one is due.

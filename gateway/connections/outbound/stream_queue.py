@@ -12,7 +12,7 @@ from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
-JOIN_BYTES = 64 * 1024
+CATCH_UP_BYTES = 64 * 1024
 """Small messages are sent to a catching-up receiver in WebSocket messages of about this size."""
 
 
@@ -214,7 +214,7 @@ class StreamQueue:
         entries = self.entries
         runs: list[Run] = []
         size = 0
-        while entries and size < JOIN_BYTES and isinstance(entries[0], Run):
+        while entries and size < CATCH_UP_BYTES and isinstance(entries[0], Run):
             run = entries.popleft()
             assert isinstance(run, Run)
             runs.append(run)

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.hub import Hub
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
-from gateway.protocol.messages import Kind
+from gateway.errors import RequestRefused
 from gateway.protocol.names import inbox_of
-
-
-class InboxSource:
-    """The :class:`~gateway.streams.run.Source` of what is sent to one connection.
-
-    Args:
-        address: ``agent:<client_id>`` for replies and the client's own requests, ``group:<name>`` for a group's.
-        number: the receiver's subscription to the group; 0 of its own inbox.
-    """
-
-    __slots__ = ("id", "name")
-
-    kind = Kind.COLLABORATION
-
-    def __init__(self, address: str, number: int = 0) -> None:
-        self.name = address
-        self.id = number
 
 
 def own_mailbox(hub: Hub, desk: ConnectionRequests) -> PubSubFanout:
     """What brings a connection the replies to it, and the requests to its client."""
     address = inbox_of(desk.connection.peer.client_id)
-    return desk.mailboxes.get(address) or _open(hub, desk, InboxSource(address))
+    return desk.mailboxes.get(address) or _open(hub, desk, InboxSource(address, partial(_refuse, desk)))
 
 
 def group_mailbox(hub: Hub, desk: ConnectionRequests, address: str, number: int) -> PubSubFanout:
     """What brings a member the requests to its group, by its subscription ``number``."""
     mailbox = desk.mailboxes.get(address)
     if mailbox is None:
-        return _open(hub, desk, InboxSource(address, number))
+        return _open(hub, desk, InboxSource(address, partial(_refuse, desk), number))
     # It was a member before, and owes replies from that time.
     assert isinstance(mailbox.source, InboxSource)
     mailbox.source.id = number
@@ -59,3 +45,10 @@ def _open(hub: Hub, desk: ConnectionRequests, source: InboxSource) -> PubSubFano
     mailbox = desk.mailboxes[source.name] = hub.new_fanout(source)
     mailbox.join(desk.connection, mailbox.start(desk.connection, None))
     return mailbox
+
+
+def _refuse(desk: ConnectionRequests, asker_peer: int, correlation: int, refusal: RequestRefused) -> None:
+    """Refuse a request that cannot be written for its replier; not if another member of the group has it meanwhile."""
+    request = desk.owed.get((asker_peer, correlation))
+    if request is not None:
+        request.refuse(refusal)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
@@ -58,10 +56,3 @@ def test_a_large_message_piece_by_piece() -> None:
     assert any(buffer is data for buffer in buffers)
     message.offset = 12
     assert unframed(form().end(message))[4] == Opcode.END
-
-
-def test_a_binary_format_never_needs_a_large_message_whole() -> None:
-    with pytest.raises(AssertionError):
-        form().whole(large())
-    with pytest.raises(AssertionError):
-        form().refuse_request(1, 2, RequestRefused(Code.MESSAGE_TOO_BIG, "too big"))

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
 from gateway.connections.outbound.outbox import Outbox
-from gateway.connections.outbound.stream_queue import JOIN_BYTES
+from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -267,7 +267,7 @@ def test_no_stream_starves_another() -> None:
     message = large(first, 9, 50, offset=0)
     outbox.put_large(message, message.chunks)
     for offset in range(4):
-        outbox.put_run(run(second, offset, 1, JOIN_BYTES))
+        outbox.put_run(run(second, offset, 1, CATCH_UP_BYTES))
     steps = drained(outbox)
     for offset in range(4):
         place = steps.index(("run", 2, offset))
@@ -506,7 +506,7 @@ def test_small_messages_are_joined_to_about_the_bound() -> None:
     outbox = Outbox(1 << 30)
     source = stream(1, Kind.EVENT)
     for offset in range(5):
-        outbox.put_run(run(source, offset, 1, JOIN_BYTES // 2))
+        outbox.put_run(run(source, offset, 1, CATCH_UP_BYTES // 2))
     recorder = Recorder(room=1)
     outbox.drain(recorder)
     assert len(recorder.steps) == 2

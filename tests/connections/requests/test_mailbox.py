@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.connections.requests.mailbox import InboxSource, close_unused, group_mailbox, own_mailbox
-from gateway.protocol.messages import Kind
+from gateway.connections.requests.mailbox import close_unused, group_mailbox, own_mailbox
 from tests.connections.asking import ask, asker_of, member, reply
 from tests.connections.memory import World
-
-
-def test_an_inbox_loses_nothing_and_is_named_by_its_address() -> None:
-    inbox = InboxSource("agent:planner")
-    assert (inbox.name, inbox.kind, inbox.id) == ("agent:planner", Kind.COLLABORATION, 0)
-    assert InboxSource("group:planners", 7).id == 7
 
 
 def test_a_connection_has_one_mailbox_of_its_own() -> None:

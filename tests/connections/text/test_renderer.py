@@ -1,4 +1,4 @@
-"""TextFormat: what goes out as ``frys.v1.json`` (spec section 14)."""
+"""TextRenderer: messages that go out as ``frys.v1.json`` (spec section 14)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TextBridge: what comes in as ``frys.v1.json``, and how it is answered (spec section 14)."""
+"""TextSession: what comes in as ``frys.v1.json``, and how it is answered (spec section 14)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.text import bridge as text_bridge
+from gateway.connections.text import session as text_session
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.protocol.wire import Opcode
@@ -52,14 +52,14 @@ def test_an_open_is_answered() -> None:
     assert only(peer, world, "ack")["payload"]["request"] == 6
 
 
-def test_the_bridge_opens_silently() -> None:
+def test_an_alias_is_opened_silently() -> None:
     world = World()
     peer = person(world)
     peer.send(message(id=6))
     assert [text["message_type"] for text in news(peer, world)] == ["ack"]
 
 
-def test_an_alias_at_the_end_of_its_range_does_not_stop_the_bridge() -> None:
+def test_an_alias_at_the_end_of_its_range_does_not_stop_the_session() -> None:
     world = World()
     peer = person(world)
     peer.send('{"id":5,"message_type":"open","payload":{"alias":4294967295,"stream":"wf-42/a"}}')
@@ -212,7 +212,7 @@ def test_a_publish_that_is_refused_later_on_names_its_id_and_stream() -> None:
     assert (error["code"], error["request"], error["stream"]) == (Code.QUEUE_FULL, 3, "wf/full")
     peer.send(message("wf/full", id=4, ack=False))
     assert only(peer, world, "error")["payload"]["request"] == 4
-    assert not peer.form.expected
+    assert not peer.form._publishes
 
 
 def test_a_large_publish_above_the_limit_is_refused_once() -> None:
@@ -244,7 +244,7 @@ def test_what_goes_wrong_inside_closes_that_connection_only(monkeypatch: pytest.
     world = World()
     peer, other = person(world), person(world)
     with monkeypatch.context() as patch:
-        patch.setattr(text_bridge, "submit", lambda *_, **__: 1 // 0)
+        patch.setattr(text_session, "submit", lambda *_, **__: 1 // 0)
         peer.send(message(id=1))
     assert peer.transport.closed is not None
     assert peer.transport.closed[0] == Code.INTERNAL_ERROR

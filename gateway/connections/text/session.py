@@ -1,0 +1,191 @@
+"""One connection of ``frys.v1.json`` (spec section 14): text in becomes binary frames, answers become text.
+
+Answers depend on the connection: they name streams where binary ones name aliases, and the ``id`` of the message that
+they answer where binary ones name sequences.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from itertools import count
+from typing import Final, Literal
+
+from gateway.connections.dispatcher import Dispatcher
+from gateway.connections.outbound.formats import Sendable
+from gateway.connections.ports import Clock
+from gateway.connections.sessions.session import Session
+from gateway.connections.text.renderer import TextRenderer
+from gateway.connections.text.submission import submit
+from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused, name_of
+from gateway.protocol.durability import Durability
+from gateway.protocol.extensions import Extensions
+from gateway.protocol.json_message import JsonMessage
+from gateway.protocol.json_text import (
+    JsonAck,
+    JsonRange,
+    parse_text,
+    write_ack,
+    write_cancel,
+    write_pong,
+    write_range,
+    write_session_text,
+)
+from gateway.protocol.messages import Error, Kind, Open, StreamInfo
+from gateway.protocol.meta import write_meta
+from gateway.protocol.names import check_address, check_stream_name
+from gateway.protocol.signals import Ack, Cancel, Gap, Pong, Replay, Signal
+from gateway.protocol.state import Role, advance
+from gateway.protocol.tensors import payload_buffers, spec_of
+from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, FLAG_MORE, SUBPROTOCOL_JSON
+
+logger = logging.getLogger(__name__)
+
+
+class TextSession:
+    """The :class:`~gateway.connections.outbound.formats.UnchunkedFormat` of one JSON connection, and its input.
+
+    Args:
+        renderer: writes messages, the same for all JSON connections.
+        dispatcher: takes the frames that the client's texts become.
+        clock: stamps answers, and messages that carry no time.
+        chunk_bytes: larger payloads are handed on in chunks.
+    """
+
+    name = SUBPROTOCOL_JSON
+    takes_chunks: Final[Literal[False]] = False
+    acknowledges = False
+    answers_pings = False
+
+    def __init__(self, renderer: TextRenderer, dispatcher: Dispatcher, clock: Clock, chunk_bytes: int) -> None:
+        self.runs = renderer.runs
+        self.large = renderer.large
+        self._header = renderer.message_header
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._chunk_bytes = chunk_bytes
+        self._streams: dict[int, tuple[str, int | None]] = {}
+        """By id of a stream its name, and the id again if it is a view's."""
+        self._publishes: dict[tuple[int, int], tuple[int | None, str]] = {}
+        """Publishes that are not answered yet: by (alias, sequence) the ``id`` and the stream."""
+        self._answering: int | None = None
+        """The ``id`` of the message that is being handled."""
+        self._opening = False
+        """Whether an alias is being opened that the client has not asked for, and so is told nothing of."""
+
+    def receive(self, session: Session, text: bytes) -> None:
+        """Handle one text message of the client.
+
+        Args:
+            session: of this connection.
+            text: UTF-8 that may be invalid.
+        """
+        session.heard = True
+        try:
+            message = parse_text(text)
+            if isinstance(message, JsonMessage):
+                advance(Role.CLIENT, session.state, message.opcode)
+                self._answering = message.id
+                self._submit(session, message)
+            elif isinstance(message, JsonAck | JsonRange | Pong):  # only PONG is for a client to send
+                advance(Role.CLIENT, session.state, message.opcode)
+            else:
+                self._dispatcher.receive_session(session, message)
+        except ProtocolViolation as violation:
+            session.fail(violation)
+        except RequestRefused as refusal:
+            session.refuse(refusal)
+        except Exception:
+            logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
+            session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+        finally:
+            self._answering = None
+
+    def signal(self, message: Sendable) -> bytes:
+        """Return a session message or signal as framed text; empty if JSON clients are not told of it."""
+        now = self._clock.time_ns() / 1e9
+        match message:
+            case Ack():
+                request, stream = self._publishes.pop((message.alias, message.sequence), (None, ""))
+                text = write_ack(JsonAck(request, stream, message.offset, message.durability), timestamp=now)
+            case Gap() | Replay():
+                stream, view = self._streams.get(message.stream, ("", None))
+                messages = JsonRange(message.opcode, stream, message.code, message.first, message.last, view)
+                text = write_range(messages, timestamp=now)
+            case Pong():
+                text = write_pong(message, timestamp=now)
+            case Cancel():
+                text = write_cancel(message, timestamp=now)
+            case StreamInfo() if self._opening and message.alias is not None:
+                return b""
+            case StreamInfo():
+                if message.id is not None:
+                    self._streams[message.id] = message.stream, None if message.subscription is None else message.id
+                text = write_session_text(message, timestamp=now)
+            case Error():
+                text = write_session_text(self._in_text_terms(message), timestamp=now)
+            case Signal():  # about chunks, or a heartbeat that text does not have
+                return b""
+            case _:
+                text = write_session_text(message, timestamp=now)
+        return self._header(len(text)) + text
+
+    def _in_text_terms(self, error: Error) -> Error:
+        """Return an error that names a stream and an ``id`` instead of an alias and a sequence."""
+        if error.alias is None or error.sequence is None:
+            return error if error.request is not None else replace(error, request=self._answering)
+        request, stream = self._publishes.pop((error.alias, error.sequence), (None, None))
+        return Error(error.code, name_of(error.code), error.message, request=request, stream=stream)
+
+    def _submit(self, session: Session, message: JsonMessage) -> None:
+        try:
+            meta = write_meta([spec_of(array, name) for name, array in message.tensors], message.headers)
+        except FrysError as error:
+            raise RequestRefused(Code.INVALID_REQUEST, str(error)) from None
+        flags = 0
+        if message.message_type == "reply":
+            stream, offset = message.peer or 0, message.correlation or 0
+            flags = (FLAG_FAILED if message.failed else 0) | (FLAG_MORE if message.more else 0)
+        else:
+            name = message.stream or ""
+            check = check_address if message.message_type == "request" else check_stream_name
+            stream = self._alias(session, check(name), message.kind, message.durability)
+            offset = message.correlation or 0
+        if message.message_type == "message":
+            offset = session.routes[stream].next_sequence
+            self._publishes[(stream, offset)] = (message.id, message.stream or "")
+            flags = FLAG_ACK if message.ack else 0
+        timestamp_ns, deadline_ns = message.timestamp_ns, message.deadline_ns
+        submit(
+            self._dispatcher,
+            session,
+            message.opcode,
+            stream=stream,
+            offset=offset,
+            flags=flags,
+            timestamp_ns=self._clock.time_ns() if timestamp_ns is None else timestamp_ns,
+            meta=meta,
+            payload=payload_buffers([array for _, array in message.tensors]),
+            chunk_bytes=self._chunk_bytes,
+            extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
+        )
+        if message.message_type == "message" and not message.ack:
+            self._publishes.pop((stream, offset), None)
+
+    def _alias(self, session: Session, name: str, kind: Kind | None, durability: Durability | None) -> int:
+        """Return the alias of a stream or address, which is opened if need be."""
+        for alias, route in session.routes.items():
+            if route.name == name and route.refusal is None:
+                if route.stream is not None:
+                    route.stream.check(kind, durability)
+                return alias
+        alias = next(alias for alias in count(len(session.routes)) if alias not in session.routes)
+        self._opening = True
+        try:
+            self._dispatcher.open(session, Open(alias, name, kind, durability))
+        except RequestRefused:
+            session.routes.pop(alias, None)
+            raise
+        finally:
+            self._opening = False
+        return alias
