@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway import __version__
+from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
-from gateway.connections.snapshots import ConsumersSnapshot, CoreSnapshot, core_snapshot
+from gateway.connections.snapshots import CoreSnapshot, core_snapshot
 
 T = TypeVar("T")
 
@@ -110,7 +111,7 @@ def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield from (streams, messages, size, delivered)
 
 
-def _consumers(consumers: ConsumersSnapshot) -> Iterator[Metric]:
+def _consumers(consumers: ConsumerStats) -> Iterator[Metric]:
     by_presence = GaugeMetricFamily(
         "frys_consumers", "Consumers of acknowledged streams, one for each client and stream.", labels=["presence"]
     )

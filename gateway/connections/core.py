@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
-from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.held_units import ConsumerContext
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger

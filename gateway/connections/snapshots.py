@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
 from gateway.connections.hub.views import ViewCounts
 from gateway.connections.sessions.session import Session
@@ -93,22 +94,6 @@ class KindSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class ConsumersSnapshot:
-    """The consumers of all streams whose receivers acknowledge."""
-
-    present: int
-    absent: int
-    """Whose client is gone and waited for."""
-    pending: int
-    """Messages and record batches that they have not acknowledged, each consumer counted."""
-    held_bytes: int
-    """Of these messages, each counted once."""
-    redelivered_messages: int
-    expired_messages: int
-    dead_lettered_messages: int
-
-
-@dataclass(frozen=True, slots=True)
 class CoreSnapshot:
     """The whole gateway."""
 
@@ -117,7 +102,8 @@ class CoreSnapshot:
     """Connections that have not said HELLO."""
     connections: Mapping[ClientType, int]
     kinds: Mapping[Kind, KindSnapshot]
-    consumers: ConsumersSnapshot
+    consumers: ConsumerStats
+    """The consumers of all streams whose receivers acknowledge."""
     subscriptions: int
     transfers: int
     requests: int
@@ -166,10 +152,10 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
 def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
     """What there is to know of a stream; looks at the head of its newest message, never at the payload."""
     fanout = core.hub.fanout_of(stream)
-    subscribers, consumers, pending = fanout.receivers, 0, 0
+    subscribers, consumers = fanout.receivers, ConsumerStats()
     if isinstance(fanout, ConsumerFanout):
-        subscribers, absent, pending = _standing(fanout)
-        consumers = subscribers + absent
+        consumers = fanout.stats()
+        subscribers = consumers.present
     return StreamSnapshot(
         id=stream.id,
         name=stream.name,
@@ -180,8 +166,8 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         next_offset=stream.next_offset,
         subscribers=subscribers,
         viewers=core.hub.views.receivers_of(stream),
-        consumers=consumers,
-        pending=pending,
+        consumers=consumers.present + consumers.absent,
+        pending=consumers.pending,
         published_bytes=stream.published_bytes,
         newest=None if stream.newest is None else specs_of(stream.newest),
     )
@@ -200,12 +186,15 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         if not index % STEP:
             yield
     kinds = {kind: [0, 0, 0, 0] for kind in Kind}
+    consumers = ConsumerStats()
     work = 0
     for stream in list(core.streams):
         fanout = core.hub.fanout_of(stream)
         work += 1
         if isinstance(fanout, ConsumerFanout):
-            deliveries = _count_consumers(fanout, sums)
+            stats = fanout.stats()
+            consumers = consumers.plus(stats)
+            deliveries = stats.deliveries
             work += fanout.receivers
         else:
             deliveries = fanout.delivered_messages
@@ -222,15 +211,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         greeting=sums["greeting"],
         connections=MappingProxyType(clients),
         kinds=MappingProxyType({kind: KindSnapshot(*counts) for kind, counts in kinds.items()}),
-        consumers=ConsumersSnapshot(
-            present=sums["present"],
-            absent=sums["absent"],
-            pending=sums["pending"],
-            held_bytes=sums["held_bytes"],
-            redelivered_messages=sums["redelivered"],
-            expired_messages=sums["expired"],
-            dead_lettered_messages=sums["dead_lettered"],
-        ),
+        consumers=consumers,
         subscriptions=sums["subscriptions"],
         transfers=sums["transfers"],
         requests=sums["requests"],
@@ -263,24 +244,3 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         sums["outbox_bytes"] += connection.outbox.waiting_bytes
         sums["conflated"] += connection.outbox.conflated
         sums["dropped"] += connection.outbox.dropped
-
-
-def _count_consumers(fanout: ConsumerFanout, sums: Counter[str]) -> int:
-    """Adds up the consumers of a stream; what was delivered to them."""
-    present, absent, pending = _standing(fanout)
-    tally = fanout.tally
-    sums["present"] += present
-    sums["absent"] += absent
-    sums["pending"] += pending
-    sums["held_bytes"] += fanout.held_bytes
-    sums["redelivered"] += tally.redelivered
-    sums["expired"] += tally.expired
-    sums["dead_lettered"] += tally.dead_lettered
-    return tally.deliveries
-
-
-def _standing(fanout: ConsumerFanout) -> tuple[int, int, int]:
-    """Of the consumers of a stream, how many are there and how many are not, and what they have not acknowledged."""
-    consumers = fanout.consumers.values()
-    present = sum([consumer.connection is not None for consumer in consumers])
-    return present, len(consumers) - present, sum([consumer.pending for consumer in consumers])

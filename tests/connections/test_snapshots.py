@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.snapshots import (
     STEP,
-    ConsumersSnapshot,
     CoreSnapshot,
     connection_snapshot,
     core_snapshot,
@@ -253,7 +253,7 @@ def test_counters_outlive_consumers() -> None:
     world.pass_time(101.0)
     world.settle()
     consumers = count(core_snapshot(world.core)).consumers
-    assert consumers == ConsumersSnapshot(0, 0, 0, 0, 1, 0, 1)
+    assert consumers == ConsumerStats(delivered_messages=1, redelivered_messages=1, dead_lettered_messages=1)
 
 
 def test_the_loop_has_a_chance_between_streams_of_many_consumers() -> None:

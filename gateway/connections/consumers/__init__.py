@@ -1,1 +1,1 @@
-"""Acknowledged delivery: messages in flight, redelivery, dead letters."""
+"""Acknowledged delivery: units in flight, redelivery and dead letters."""

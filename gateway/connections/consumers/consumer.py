@@ -1,19 +1,19 @@
-"""One client's place in one stream whose receivers acknowledge: what it has still to get, and what it is at.
+"""Delivery state of one client on one acknowledged stream: units queued and units in flight.
 
-Knows times only as they are given to it. What becomes of units for good is told to a
-:class:`~gateway.connections.consumers.steward.Steward`.
+A consumer is told the time, sends to its connection, and returns the outcomes of units as values: the fan-out of the
+stream acts on them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from gateway.connections.consumers.ack_timeout import AckTimeout
 from gateway.connections.consumers.ack_unit import AckUnit
-from gateway.connections.consumers.in_flight import InFlight, Sending
+from gateway.connections.consumers.in_flight import AckTimeout, InFlight, Sending, covered, put_back
+from gateway.connections.consumers.outcomes import Buried, Expired, Outcome, Released, Retried
+from gateway.connections.consumers.prepared_deliveries import Form, PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.consumers.steward import Form, Steward
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.credit_window import CreditWindow
@@ -26,49 +26,45 @@ from gateway.streams.stream import Stream
 
 
 class Consumer:
-    """What one client has still to get of one stream (spec section 7.4).
+    """Delivery state of one client on one stream (spec section 7.4).
 
     Args:
-        client_id: who it is.
+        client_id: the client.
         stream: of kind ``collaboration`` or ``control``.
         settings: bounds and times.
-        steward: of the stream.
-        now_s: seconds from some fixed moment.
-        progress: how far it has got; kept by the steward.
-
-    Attributes:
-        burials: its dead letters that are not published yet; counted by the steward.
-        connection: the one of the client's connections that is served; ``None`` while it is away,
-        lost_s: since when.
-        delivered: messages that it got, each counted once.
-        replayed: messages that it got once more.
-        expired: messages whose deadline passed before it got them.
-        dropped: messages that it did not get or process, and never will.
-        dead_lettered: those of them that became dead letters.
-        stale: see :class:`~gateway.connections.outbound.connection.Membership`; what is sent does not depend on it.
+        deliveries: gives units in the form that a connection can take.
+        wake: called with the consumer when there is credit again that it waits for: it is to be pumped.
+        now_s: seconds from some fixed moment; the client is away since then.
+        progress: offsets that the client has done with; kept by the fan-out.
     """
 
     __slots__ = (
+        "_buried",
         "_catching_up",
         "_credits",
-        "_flying",
+        "_deliveries",
+        "_expired",
         "_gaps",
+        "_in_flight",
         "_is_control",
-        "_patience",
+        "_queued",
+        "_released",
+        "_retried",
         "_settings",
-        "_steward",
         "_timed",
-        "_waiting",
+        "_timeout",
+        "_wake",
         "burials",
         "client_id",
         "connection",
         "dead_lettered",
         "delivered",
         "dropped",
+        "ended",
         "expired",
         "lost_s",
         "progress",
-        "replayed",
+        "redelivered",
         "stale",
         "stream",
     )
@@ -78,7 +74,8 @@ class Consumer:
         client_id: ClientId,
         stream: Stream,
         settings: ConsumerSettings,
-        steward: Steward,
+        deliveries: PreparedDeliveries,
+        wake: Callable[[Consumer], object],
         now_s: float,
         progress: Progress,
     ) -> None:
@@ -86,263 +83,301 @@ class Consumer:
         self.stream = stream
         self.progress = progress
         self.burials = 0
+        """Dead letters of this consumer that are not published yet; counted by the fan-out."""
         self._is_control = stream.kind is Kind.CONTROL
         self._settings = settings
-        self._steward = steward
-        self._waiting: deque[InFlight] = deque()
-        """To be sent, oldest first: what was sent before, then the rest."""
-        self._flying: dict[int, InFlight] = {}
-        """Sent and not acknowledged, by first offset, those that were sent again first."""
-        self._timed = 0
-        """How many of those that wait have a deadline."""
+        self._deliveries = deliveries
+        self._wake = wake
+        # Outcomes that no method has returned yet; they outlast a method that fails.
+        self._released: list[AckUnit] = []
+        self._expired: list[AckUnit] = []
+        self._retried: list[Retried] = []
+        self._buried: list[Buried] = []
+        self._queued: deque[InFlight] = deque()
+        """Units to be sent, oldest first: those that were sent before, then the rest."""
+        self._in_flight: dict[int, InFlight] = {}
+        """Units sent and not acknowledged, by first offset; those that were sent again come first."""
+        self._timed = False
+        """Units that have a deadline may be queued."""
         self._gaps: list[Gap] = []
-        """What will not come, and the receiver was not told yet."""
-        self._patience = AckTimeout(settings.ack_timeout_s)
+        """Messages that will not come, of which the receiver was not told yet."""
+        self._timeout = AckTimeout(settings.ack_timeout_s)
         self._credits: Sequence[CreditWindow] = ()
         self._catching_up = False
-        """More commands waited when the connection came than may be pending: so it is not its fault."""
+        """More commands were queued when the connection came than may be pending: not the fault of the connection."""
         self.connection: Connection | None = None
+        """The connection of the client that is served; ``None`` while the client is away."""
+        self.ended = False
+        """The client gets nothing any more: it has left, or it has not come back in time."""
         self.lost_s: float | None = now_s
-        self.delivered = self.replayed = self.expired = self.dropped = self.dead_lettered = 0
+        """Time at which the last connection was lost; ``None`` while the client is there."""
+        self.delivered = 0
+        """Messages delivered, each counted once."""
+        self.redelivered = 0
+        """Messages delivered once more."""
+        self.expired = 0
+        """Messages whose deadline passed before they were delivered."""
+        self.dropped = 0
+        """Messages that the client did not get or process, and never will."""
+        self.dead_lettered = 0
+        """Dropped messages that became dead letters."""
         self.stale = False
+        """Part of :class:`~gateway.connections.outbound.connection.Membership`; sending does not depend on it."""
 
     @property
     def pending(self) -> int:
         """Units that are not acknowledged, sent or not."""
-        return len(self._waiting) + len(self._flying)
+        return len(self._queued) + len(self._in_flight)
 
-    # Who is served.
+    # The connection that is served. The consumer is to be pumped when it was attached, or its credits have changed.
 
     def attach(self, connection: Connection, credits: Sequence[CreditWindow]) -> None:
-        """Serve a connection from now on: what the client has not acknowledged first.
+        """Serve a connection from now on, and begin with the units that the client has not acknowledged.
 
         Args:
-            credits: of its subscriptions that match the stream; what is sent takes of each.
+            connection: the connection; it replaces the one before.
+            credits: of its subscriptions that match the stream; each delivery takes from all of them.
         """
         self._return_all(None)
         self.connection = connection
         self.lost_s = None
         self._credits = credits
         self._catching_up = self.pending > self._settings.max_pending_commands
-        self._steward.wake(self)
 
     def change_credits(self, credits: Sequence[CreditWindow]) -> None:
-        """The connection has one subscription more or less that matches the stream."""
+        """Replace the credits: the connection has one subscription more or less that matches the stream."""
         self._credits = credits
-        self._steward.wake(self)
 
-    def detach(self, now_s: float) -> None:
-        """The connection is lost: what it was at counts as a try, the rest is as if it had not been sent."""
-        head = self._head
-        self._return_all(head)
+    def detach(self, now_s: float) -> list[Outcome]:
+        """Note that the connection is lost.
+
+        The oldest unit in flight, on which the client worked, counts as tried; the others as not sent.
+        """
+        oldest = self._oldest
+        self._return_all(oldest)
         self.connection = None
         self.lost_s = now_s
         self._credits = ()
-        if head is not None and head.tries >= self._settings.max_tries:
-            self._waiting.remove(head)
-            self._timed -= head.unit.timed
-            self._bury(head, f"{self.client_id} lost its connection {head.tries} times while it was at it")
+        if oldest is not None and oldest.tries >= self._settings.max_tries:
+            self._queued.remove(oldest)
+            self._bury(oldest, f"{self.client_id} lost its connection {oldest.tries} times while it worked on it")
+        return self._take_outcomes()
 
-    def end(self, reason: str | None) -> None:
-        """The client gets nothing any more.
+    def end(self, reason: str | None) -> list[Outcome]:
+        """End the consumer: the client gets nothing any more.
 
         Args:
-            reason: makes what it has not acknowledged dead letters; ``None``: it has given that up itself.
+            reason: makes dead letters of the units that are not acknowledged; ``None``: the client has given them up.
         """
+        self.ended = True
         self._return_all(None)
         self.connection = None
-        waiting, self._waiting = self._waiting, deque()
-        self._timed = 0
-        for flight in waiting:
+        queued, self._queued = self._queued, deque()
+        for entry in queued:
             if reason is None:
-                self._give_up(flight.unit)
+                self._drop(entry.unit)
             else:
-                self._bury(flight, reason)
+                self._bury(entry, reason)
+        return self._take_outcomes()
 
-    # What it gets.
+    # Units that it gets.
 
     def put(self, units: Iterable[AckUnit]) -> None:
-        """New units of the stream."""
+        """Queue new units of the stream. The consumer is to be pumped then."""
         for unit in units:
-            self._waiting.append(InFlight(unit))
-            self._timed += unit.timed
+            self._queued.append(InFlight(unit))
+            if unit.deadline_ns is not None:
+                self._timed = True
         connection, bound = self.connection, self._settings.max_pending_commands
         if self._is_control and connection is not None and self.pending > bound and not self._catching_up:
             problem = f"{self.pending} commands of {self.stream.name} are not acknowledged, more than {bound}"
             connection.close(Code.SLOW_CONSUMER, problem)
 
     def wake(self) -> None:
-        """See :class:`~gateway.connections.sessions.credit_window.CreditWaiter`."""
-        self._steward.wake(self)
+        """Have the consumer pumped: there is credit again."""
+        self._wake(self)
 
-    def pump(self, now_ns: int) -> None:
-        """Send what may be sent now.
+    def pump(self, now_ns: int) -> list[Outcome]:
+        """Send the units that may be sent now.
 
         Args:
             now_ns: Unix time.
         """
         connection = self.connection
-        if connection is None or connection.closed:
-            return
-        waiting = self._waiting
-        sending = Sending(connection, self.stream)
-        resent: dict[int, InFlight] = {}
-        while waiting:
-            flight = waiting[0]
-            unit = flight.unit
-            if unit.timed and self._expire(unit, now_ns):
-                waiting.popleft()
-                continue
-            form = self._form_now(unit, connection, len(resent))
-            if form is None:
-                break
-            waiting.popleft()
-            self._timed -= unit.timed
-            if isinstance(form, Gap):
-                self._add_gap(form)
-                self._give_up(unit)
-                continue
-            if flight.sent:
-                self.replayed += unit.count
-                sending.announce(unit)
-            else:
-                self.delivered += unit.count
-            self._send(flight, connection, resent if flight.sent else self._flying)
-            sending.add(form)
-        sending.flush()
-        if resent:
-            self._flying = {**resent, **self._flying}
-        gaps, self._gaps = self._gaps, []
-        for gap in gaps:
-            connection.send_in_order(self.stream, gap)
+        if connection is not None and not connection.closed:
+            self._send_queued(connection, now_ns)
+        return self._take_outcomes()
 
-    def done(self, first: int, last: int, code: int) -> None:
-        """The receiver is through with these offsets (spec section 7.4). A unit that they cover in part is not."""
-        for flight in self._covered(first, last):
-            del self._flying[flight.unit.first]
-            flight.settle()
+    def done(self, first: int, last: int, code: int) -> list[Outcome]:
+        """Note that the receiver has done with these offsets (spec section 7.4). The consumer is to be pumped then.
+
+        A unit that they cover in part is not done.
+
+        Args:
+            first: first offset.
+            last: last offset; the range may be as long as a peer likes.
+            code: 0 if the messages were processed; otherwise they are delivered again.
+        """
+        for entry in covered(self._in_flight, first, last):
+            del self._in_flight[entry.unit.first]
+            entry.settle()
             if not code:
-                self._steward.release(self, flight.unit)
+                self._released.append(entry.unit)
             else:
-                self._try_again(flight, f"not processed: {name_of(code)}")
-        if not code and self._waiting and self._waiting[0].sent:
-            self._spare(first, last)
+                self._try_again(entry, f"not processed: {name_of(code)}")
+        if not code and self._queued and self._queued[0].sent:
+            self._release_queued(first, last)
         if self._catching_up and self.pending <= self._settings.max_pending_commands:
             self._catching_up = False
-        self._steward.wake(self)
+        return self._take_outcomes()
 
     def settle(self, connection: Connection) -> None:
-        """Nothing: what is sent is in the connection's ledger already."""
+        """Do nothing: messages are in the connection's accounts when they are sent."""
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
-        """Nothing: what waits for a consumer is kept for it, and never left to history."""
+        """Find nothing: units that wait for a consumer are kept for it, and never left to history."""
         taken(())
 
     # Time.
 
-    def sweep(self, now_s: float, now_ns: int) -> bool:
-        """To be called about once a second.
+    def sweep(self, now_s: float, now_ns: int) -> list[Outcome]:
+        """Check deadlines and time-outs; to be called about once a second.
+
+        The consumer is to be pumped if anything comes of it, unless it has ended.
 
         Args:
             now_s: seconds from some fixed moment.
             now_ns: Unix time.
-
-        Returns:
-            whether the consumer goes on; otherwise it has been waited for in vain, and has ended.
         """
         if self._timed:
-            self._waiting = deque(flight for flight in self._waiting if not self._expire(flight.unit, now_ns))
-            self._steward.wake(self)
+            self._queued = deque([entry for entry in self._queued if not self._expire(entry.unit, now_ns)])
+            self._timed = any(entry.unit.deadline_ns is not None for entry in self._queued)
         ttl_s = self._settings.consumer_ttl_s
         if self.lost_s is not None and now_s - self.lost_s >= ttl_s:
-            self.end(f"{self.client_id} has not come back within {ttl_s:g} s")
-            return False
-        head = self._head
-        # A receiver that does not keep up with reading cannot be at what is still on its way to it.
+            return self.end(f"{self.client_id} has not come back within {ttl_s:g} s")
+        oldest = self._oldest
+        # A receiver that does not keep up with reading cannot work on a unit that is still on its way to it.
         lagging = self.connection is None or self.connection.lagging
-        if self._patience.ends(None if lagging else head, now_s) and head is not None:
-            del self._flying[head.unit.first]
-            head.settle()
-            self._try_again(head, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
-            self._steward.wake(self)
-        return True
+        if self._timeout.ends(None if lagging else oldest, now_s) and oldest is not None:
+            del self._in_flight[oldest.unit.first]
+            oldest.settle()
+            self._try_again(oldest, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
+        return self._take_outcomes()
 
-    # How it is sent.
+    # Sending.
 
     @property
-    def _head(self) -> InFlight | None:
-        """What the receiver is at: it works in order."""
-        return next(iter(self._flying.values()), None)
+    def _oldest(self) -> InFlight | None:
+        """The unit on which the receiver works, since it works in order."""
+        return next(iter(self._in_flight.values()), None)
+
+    def _send_queued(self, connection: Connection, now_ns: int) -> None:
+        queued = self._queued
+        sending = Sending(connection, self.stream)
+        resent: dict[int, InFlight] = {}
+        while queued:
+            entry = queued[0]
+            unit = entry.unit
+            if unit.deadline_ns is not None and self._expire(unit, now_ns):
+                queued.popleft()
+                continue
+            form = self._form_now(unit, connection, len(resent))
+            if form is None:
+                break
+            queued.popleft()
+            if isinstance(form, Gap):
+                self._add_gap(form)
+                self._drop(unit)
+                continue
+            if entry.sent:
+                self.redelivered += unit.count
+                sending.announce(unit)
+                sent = resent
+            else:
+                self.delivered += unit.count
+                sent = self._in_flight
+            if connection.format.acknowledges:
+                entry.take(() if self._is_control else self._credits)
+                sent[unit.first] = entry
+            else:
+                self._released.append(unit)
+            sending.add(form)
+        sending.flush()
+        if resent:
+            self._in_flight = {**resent, **self._in_flight}
+        gaps, self._gaps = self._gaps, []
+        for gap in gaps:
+            connection.send_in_order(self.stream, gap)
 
     def _form_now(self, unit: AckUnit, connection: Connection, resent: int) -> Form | None:
-        """The unit as the connection gets it, if it may have it now."""
+        """Return the unit as the connection gets it; ``None`` if it may not have it now."""
         if connection.closed:
             return None
         if self._is_control:
-            if len(self._flying) + resent >= self._settings.max_pending_commands:
+            if len(self._in_flight) + resent >= self._settings.max_pending_commands:
                 return None
         else:
             for credit in self._credits:
                 if not credit.allows(unit.nbytes):
                     credit.wait(self)
                     return None
-        return self._steward.form_of(unit, connection)
+        return self._deliveries.of(unit, connection)
 
-    def _send(self, flight: InFlight, connection: Connection, flying: dict[int, InFlight]) -> None:
-        unit = flight.unit
-        if not connection.format.acknowledges:
-            self._steward.release(self, unit)
-            return
-        flight.take(() if self._is_control else self._credits)
-        flying[unit.first] = flight
+    # Outcomes.
 
-    # What becomes of units.
+    def _take_outcomes(self) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if self._released:
+            outcomes.append(Released(self._released))
+            self._released = []
+        if self._expired:
+            outcomes.append(Expired(self._expired))
+            self._expired = []
+        if self._retried or self._buried:
+            outcomes += self._retried
+            outcomes += self._buried
+            self._retried, self._buried = [], []
+        return outcomes
 
-    def _covered(self, first: int, last: int) -> list[InFlight]:
-        """The flights within a range that may be as long as a peer likes."""
-        flying = self._flying
-        if last - first < len(flying):
-            found = [flying[offset] for offset in range(first, last + 1) if offset in flying]
-            return [flight for flight in found if flight.unit.last <= last]
-        return [flight for flight in flying.values() if first <= flight.unit.first and flight.unit.last <= last]
+    def _release_queued(self, first: int, last: int) -> None:
+        """Release units that wait to be sent again and are processed after all.
 
-    def _spare(self, first: int, last: int) -> None:
-        """What is processed after all need not be sent again: the answer came late, or on another connection."""
+        The answer came late, or on another connection.
+        """
         again: list[InFlight] = []
-        while self._waiting and self._waiting[0].sent:
-            flight = self._waiting.popleft()
-            if first <= flight.unit.first and flight.unit.last <= last:
-                self._timed -= flight.unit.timed
-                self._steward.release(self, flight.unit)
+        while self._queued and self._queued[0].sent:
+            entry = self._queued.popleft()
+            if first <= entry.unit.first and entry.unit.last <= last:
+                self._released.append(entry.unit)
             else:
-                again.append(flight)
-        self._waiting.extendleft(reversed(again))
+                again.append(entry)
+        self._queued.extendleft(reversed(again))
 
-    def _try_again(self, flight: InFlight, reason: str) -> None:
-        if flight.tries >= self._settings.max_tries:
-            self._bury(flight, reason)
+    def _try_again(self, entry: InFlight, reason: str) -> None:
+        if entry.tries >= self._settings.max_tries:
+            self._bury(entry, reason)
             return
-        self._timed += flight.unit.timed
-        later = (at for at, other in enumerate(self._waiting) if other.unit.first > flight.unit.first)
-        self._waiting.insert(next(later, len(self._waiting)), flight)
+        self._retried.append(Retried(entry.unit))
+        self._timed = self._timed or entry.unit.deadline_ns is not None
+        put_back(self._queued, entry)
 
     def _return_all(self, tried: InFlight | None) -> None:
-        """Nothing is under way any more; all but ``tried`` as if it had not been."""
-        for flight in self._flying.values():
-            flight.settle()
-            flight.tries -= flight is not tried
-            self._timed += flight.unit.timed
-        if self._flying:
-            self._waiting = deque(sorted([*self._flying.values(), *self._waiting], key=lambda each: each.unit.first))
-        self._flying = {}
+        """Queue all units in flight again; all but ``tried`` as if they had not been sent."""
+        for entry in self._in_flight.values():
+            entry.settle()
+            entry.tries -= entry is not tried
+            self._timed = self._timed or entry.unit.deadline_ns is not None
+        if self._in_flight:
+            entries = [*self._in_flight.values(), *self._queued]
+            self._queued = deque(sorted(entries, key=lambda entry: entry.unit.first))
+        self._in_flight = {}
 
     def _expire(self, unit: AckUnit, now_ns: int) -> bool:
         if unit.deadline_ns is None or now_ns <= unit.deadline_ns:
             return False
-        self._timed -= 1
         self.expired += unit.count
         self._add_gap(Gap(self.stream.id, Code.EXPIRED, unit.first, unit.last))
-        self._steward.expired(self, unit)
+        self._expired.append(unit)
         return True
 
     def _add_gap(self, gap: Gap) -> None:
@@ -352,11 +387,11 @@ class Consumer:
         else:
             self._gaps.append(gap)
 
-    def _give_up(self, unit: AckUnit) -> None:
+    def _drop(self, unit: AckUnit) -> None:
         self.dropped += unit.count
-        self._steward.release(self, unit)
+        self._released.append(unit)
 
-    def _bury(self, flight: InFlight, reason: str) -> None:
-        self.dropped += flight.unit.count
-        self.dead_lettered += flight.unit.count
-        self._steward.bury(self, flight.unit, flight.tries, reason)
+    def _bury(self, entry: InFlight, reason: str) -> None:
+        self.dropped += entry.unit.count
+        self.dead_lettered += entry.unit.count
+        self._buried.append(Buried(entry.unit, entry.tries, reason))

@@ -1,8 +1,10 @@
-"""Units on their way to one receiver."""
+"""Units on their way to one receiver: deliveries of each, the time that the oldest may take, and runs joined."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.outbound.backfill import LargeForm
@@ -14,25 +16,20 @@ from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 
+@dataclass(slots=True, eq=False)
 class InFlight:
-    """A unit on its way to one consumer.
+    """A unit on its way to one consumer: queued, or sent and not acknowledged."""
 
-    Attributes:
-        tries: deliveries that count.
-        sent: whether it was delivered at all.
-        credits: what it has taken credit of.
-    """
-
-    __slots__ = ("credits", "sent", "tries", "unit")
-
-    def __init__(self, unit: AckUnit) -> None:
-        self.unit = unit
-        self.tries = 0
-        self.sent = False
-        self.credits: Sequence[CreditWindow] = ()
+    unit: AckUnit
+    tries: int = 0
+    """Deliveries that count towards ``max_tries``."""
+    sent: bool = False
+    """The unit was delivered before."""
+    credits: Sequence[CreditWindow] = ()
+    """Credits that the delivery under way has taken from."""
 
     def take(self, credits: Sequence[CreditWindow]) -> None:
-        """It is sent, and takes of these."""
+        """Count a delivery, which takes from these credits."""
         self.sent = True
         self.tries += 1
         self.credits = credits
@@ -40,14 +37,66 @@ class InFlight:
             credit.take(self.unit.nbytes)
 
     def settle(self) -> None:
-        """It is not under way any more."""
+        """End the delivery that is under way, if any."""
         for credit in self.credits:
             credit.settle(self.unit.nbytes)
         self.credits = ()
 
 
+def covered(in_flight: Mapping[int, InFlight], first: int, last: int) -> list[InFlight]:
+    """Return the units in flight, given by first offset, that lie within a range as long as a peer likes."""
+    if last - first < len(in_flight):
+        found = [in_flight[offset] for offset in range(first, last + 1) if offset in in_flight]
+        return [entry for entry in found if entry.unit.last <= last]
+    return [entry for entry in in_flight.values() if first <= entry.unit.first and entry.unit.last <= last]
+
+
+def put_back(queued: deque[InFlight], entry: InFlight) -> None:
+    """Queue a unit again, in order of its offset."""
+    later = (at for at, other in enumerate(queued) if other.unit.first > entry.unit.first)
+    queued.insert(next(later, len(queued)), entry)
+
+
+class AckTimeout:
+    """Acknowledgement timeout of the oldest unit in flight, checked by a sweep instead of a timer for each unit.
+
+    Args:
+        timeout_s: time that a receiver may take for one delivery of a unit (spec section 7.4).
+    """
+
+    __slots__ = ("_oldest", "_since_s", "_timeout_s", "_tries")
+
+    def __init__(self, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._oldest: InFlight | None = None
+        self._tries = 0
+        self._since_s = 0.0
+
+    def ends(self, oldest: InFlight | None, now_s: float) -> bool:
+        """Return whether the receiver has had the same delivery for too long; the time then begins anew.
+
+        Args:
+            oldest: the oldest unit in flight; ``None``: the receiver is not expected to work on any.
+            now_s: seconds from some fixed moment.
+        """
+        if oldest is None or oldest is not self._oldest or oldest.tries != self._tries:
+            self._oldest = oldest
+            self._tries = 0 if oldest is None else oldest.tries
+            self._since_s = now_s
+            return False
+        if now_s - self._since_s < self._timeout_s:
+            return False
+        self._oldest = None
+        return True
+
+
 class Sending:
-    """What goes to a connection in one go, runs joined."""
+    """Messages that go to a connection in one go, their runs joined.
+
+    Args:
+        connection: the receiver.
+        stream: the stream of all messages.
+    """
 
     __slots__ = ("_connection", "_replay", "_runs", "_stream")
 
@@ -58,7 +107,7 @@ class Sending:
         self._replay: Replay | None = None
 
     def announce(self, unit: AckUnit) -> None:
-        """The unit that is added next was sent before."""
+        """Announce by REPLAY that the unit which is added next was sent before."""
         replay = self._replay
         if replay is not None and replay.last + 1 == unit.first:
             self._replay = Replay(replay.stream, replay.code, replay.first, unit.last)
@@ -67,7 +116,7 @@ class Sending:
         self._replay = Replay(self._stream.id, Code.NOT_PROCESSED, unit.first, unit.last)
 
     def add(self, form: Run | LargeForm) -> None:
-        """The unit goes out as this."""
+        """Add a message; a large one is handed over at once."""
         if isinstance(form, Run):
             self._runs.append(form)
             return
@@ -75,7 +124,7 @@ class Sending:
         self._connection.enqueue_large(*form)
 
     def flush(self) -> None:
-        """Hand over what was added."""
+        """Hand over the messages that were added."""
         connection = self._connection
         replay, self._replay = self._replay, None
         if replay is not None:

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Final
 
 from gateway.connections.consumers.ack_unit import AckUnit
-from gateway.connections.consumers.steward import Form
 from gateway.connections.fanout.recode import chunk_codecs, codecs_of, frame_of, recode_chunk, recode_run
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.outbound.connection import Connection
@@ -22,6 +21,9 @@ from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
+
+Form = Run | LargeForm | Gap
+"""A unit as one receiver gets it; a gap if it cannot be delivered to that receiver."""
 
 THREAD_BYTES: Final = 64 * 1024
 """Larger messages are made into text in a thread."""

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
-from gateway.connections.consumers.context import ConsumerContext
+from gateway.connections.consumers.held_units import ConsumerContext
 from gateway.connections.fanout.delivery_class import Flusher
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.history_reader import HistoryReader
@@ -253,7 +253,7 @@ class Hub:
         else:
             # Where it starts does not depend on what it asks for, but on what it has acknowledged.
             assert isinstance(fanout, ConsumerFanout)
-            start = StartPosition(fanout.next_of(session.peer.client_id), None, newest=False)
+            start = StartPosition(fanout.first_offset_for(session.peer.client_id), None, newest=False)
         for subscription in subscriptions:
             connection.accounts.open(stream, subscription, wish, start.offset)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))

@@ -122,7 +122,7 @@ def test_what_is_not_processed_comes_again_and_is_given_up_after_some_tries() ->
         world.settle()
     assert sequence_of(worker) == ["message 0", "message 1", "replay 0-0", "message 0", "replay 0-0", "message 0"]
     consumer = consumer_of(world)
-    assert (consumer.delivered, consumer.replayed, consumer.dropped, consumer.pending) == (2, 2, 1, 1)
+    assert (consumer.delivered, consumer.redelivered, consumer.dropped, consumer.pending) == (2, 2, 1, 1)
     assert consumer.dead_lettered == 1
     (notice,) = publisher.read().notices
     assert (notice.code, notice.first, notice.last, notice.client_id) == (Code.DEAD_LETTER, 0, 0, "worker")

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
-from gateway.connections.consumers.counters import ConsumerCounters
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.consumers.stats import ConsumerStats
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
@@ -180,7 +180,7 @@ def test_what_cannot_be_decoded_is_a_gap() -> None:
     world.settle()
     plain = next(peer for peer in world.core.pool if peer.peer.client_id == "plain")
     assert fanout_of(world).consumers[plain.peer.client_id].dropped == 1
-    assert not fanout_of(world).tally.dead_lettered
+    assert not fanout_of(world).stats().dead_lettered_messages
 
 
 def test_what_is_too_large_for_a_receiver_is_a_gap() -> None:
@@ -221,7 +221,7 @@ def test_what_was_delivered_is_counted_over_consumers_that_are_gone() -> None:
     assert fanout_of(world).delivered_messages == 2
     worker.unsubscribe(1)
     assert (fanout_of(world).delivered_messages, fanout_of(world).receivers) == (2, 0)
-    assert fanout_of(world).tally == ConsumerCounters(delivered=1, redelivered=1)
+    assert fanout_of(world).stats() == ConsumerStats(delivered_messages=1, redelivered_messages=1)
 
 
 def test_a_receiver_that_lags_gets_everything_in_order() -> None:

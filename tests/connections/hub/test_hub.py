@@ -9,20 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
-from gateway.connections.consumers.context import ConsumerContext
-from gateway.connections.consumers.dead_letters import DeadLetters
-from gateway.connections.consumers.detached_consumers import DetachedConsumers
-from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import SubscriptionObserver
-from gateway.connections.sessions.notices import Notices
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.streams.large import TransferNumbers
-from gateway.streams.memory_store import MemoryStreamStore
+from tests.connections.consumer_context import consumer_context
 from tests.connections.memory import FixedPolicy, Peer, World
 
 
@@ -170,19 +165,21 @@ class Recorder:
 def observed_hub() -> tuple[Hub, Recorder, Session]:
     """A hub with an observer, and the session of a client that has said HELLO."""
     world = World()
-    core, clock, workers, store, settings = (
-        world.core,
+    context = consumer_context(world)
+    recorder = Recorder()
+    observers: list[SubscriptionObserver] = [recorder, context.detached]
+    transfers = TransferNumbers(0)
+    hub = Hub(
+        world.core.streams,
         world.clock,
         world.workers,
-        MemoryStreamStore(),
-        ConsumerSettings(),
+        FixedPolicy(),
+        context.store,
+        Limits(),
+        transfers,
+        context,
+        observers,
     )
-    detached = DetachedConsumers(clock, settings.consumer_ttl_s)
-    notices, dead_letters = Notices(core.pool, clock), DeadLetters(core, workers)
-    context = ConsumerContext(settings, clock, workers, store, core.producers, notices, dead_letters, detached)
-    recorder = Recorder()
-    observers: list[SubscriptionObserver] = [recorder, detached]
-    hub = Hub(core.streams, clock, workers, FixedPolicy(), store, Limits(), TransferNumbers(0), context, observers)
     return hub, recorder, world.peer("worker").session
 
 

@@ -1,0 +1,159 @@
+"""Units of one stream that are held until every consumer has done with them, and the acts on their outcomes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from gateway.connections.consumers.ack_unit import AckUnit
+from gateway.connections.consumers.consumer import Consumer
+from gateway.connections.consumers.dead_letters import DeadLetter, DeadLetters
+from gateway.connections.consumers.delayed_acks import DelayedAcks
+from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.outcomes import Buried, Expired, Outcome, Released
+from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.ports import Clock, StreamStore, Workers
+from gateway.connections.sessions.notices import Notices
+from gateway.errors import Code
+from gateway.ids import ClientId
+from gateway.protocol.messages import Kind, Notice
+from gateway.streams.producers import Producers
+from gateway.streams.stream import Stream
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerContext:
+    """Settings and parts of the gateway that the consumers of all streams share."""
+
+    settings: ConsumerSettings
+    clock: Clock
+    workers: Workers
+    store: StreamStore
+    producers: Producers
+    notices: Notices
+    dead_letters: DeadLetters
+    detached: DetachedConsumers
+
+
+class HeldUnits:
+    """Memory, progress and publishers of the units of one stream.
+
+    Args:
+        source: the stream.
+        context: shared by all streams.
+        deliveries: forms of the units, which are let go of with them.
+        consumers: consumers of the stream by client; kept by the fan-out.
+    """
+
+    __slots__ = ("_consumers", "_context", "_count", "_deliveries", "_moved", "_source", "acks", "held_bytes")
+
+    def __init__(
+        self,
+        source: Stream,
+        context: ConsumerContext,
+        deliveries: PreparedDeliveries,
+        consumers: Mapping[ClientId, Consumer],
+    ) -> None:
+        self._source = source
+        self._context = context
+        self._deliveries = deliveries
+        self._consumers = consumers
+        self._count = 0
+        self._moved: dict[Consumer, None] = {}
+        """Consumers of a durable stream that have got further than the store was told."""
+        self.acks = DelayedAcks(self._behind, context.clock.monotonic_s, context.settings.max_hold_s)
+        """Acknowledgements to the publishers of the stream."""
+        self.held_bytes = 0
+        """Cost of the units in memory, each counted once."""
+
+    def keep(self, units: Sequence[AckUnit], holders: Collection[Consumer]) -> None:
+        """Hold new units until each of the ``holders``, at least one, has done with them."""
+        count = len(holders)
+        self._count += len(units)
+        for unit in units:
+            unit.holders = count
+            self.held_bytes += unit.size
+
+    def enact(self, consumer: Consumer, outcomes: Iterable[Outcome]) -> None:
+        """Act on the outcomes of units at a consumer."""
+        for outcome in outcomes:
+            if isinstance(outcome, Released):
+                self._release(consumer, outcome.units)
+            elif isinstance(outcome, Expired):
+                self._expire(consumer, outcome.units)
+            elif isinstance(outcome, Buried):
+                self._bury(consumer, outcome)
+
+    def end_turn(self) -> None:
+        """Have the progress of consumers stored, and send the acknowledgements that need not be held back any more."""
+        moved, self._moved = self._moved, {}
+        for consumer in moved:
+            self.store_mark(consumer)
+        self.acks.flush()
+
+    def store_mark(self, consumer: Consumer) -> None:
+        """Have the progress of a consumer stored, if its stream outlives the gateway."""
+        if self._source.durable:
+            self._context.store.advance(self._source, consumer.client_id, consumer.progress.mark())
+
+    def forget(self, consumer: Consumer) -> None:
+        """Forget the progress of a consumer that is over."""
+        self._moved.pop(consumer, None)
+        self._forget_mark(consumer)
+
+    def _forget_mark(self, consumer: Consumer) -> None:
+        # While a dead letter is on its way it may still be lost, and with it the message.
+        if self._source.durable and not consumer.burials and consumer.client_id not in self._consumers:
+            self._context.store.advance(self._source, consumer.client_id, None)
+
+    def _release(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
+        if self._source.durable and self._consumers.get(consumer.client_id) is consumer:
+            self._moved[consumer] = None
+        settle = consumer.progress.settle
+        for unit in units:
+            settle(unit.first, unit.last)
+            unit.holders -= 1
+            if not unit.holders:
+                self.held_bytes -= unit.size
+                self._count -= 1
+                self._deliveries.forget(unit)
+
+    def _expire(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
+        now_ns = self._context.clock.time_ns()
+        for unit in units:
+            late_s = (now_ns - (unit.deadline_ns or 0)) / 1e9
+            reason = f"its deadline passed {late_s:.1f} s before it could be delivered"
+            self._tell_author(consumer, unit, Code.EXPIRED, reason)
+        self._release(consumer, units)
+
+    def _bury(self, consumer: Consumer, burial: Buried) -> None:
+        """Publish a unit as a dead letter; the unit is released when that is done."""
+        unit = burial.unit
+        letter = DeadLetter(self._source.name, unit.first, consumer.client_id, burial.tries, burial.reason)
+        consumer.burials += 1
+        done = partial(self._buried, consumer, unit)
+        self._context.dead_letters.put(unit, letter, self._source.durability, done)
+        self._tell_author(consumer, unit, Code.DEAD_LETTER, burial.reason)
+
+    def _buried(self, consumer: Consumer, unit: AckUnit) -> None:
+        consumer.burials -= 1
+        self._release(consumer, [unit])
+        self._forget_mark(consumer)
+        self.end_turn()
+
+    def _tell_author(self, consumer: Consumer, unit: AckUnit, code: Code, reason: str) -> None:
+        if unit.author is not None:
+            notice = Notice(self._source.name, unit.first, unit.last, code, reason, client_id=consumer.client_id)
+            self._context.notices.tell(unit.author, notice)
+
+    def _behind(self) -> bool:
+        """Return whether receivers are so far behind that publishers are to wait."""
+        settings = self._context.settings
+        if self.held_bytes > settings.hold_bytes and self._count > 1:
+            return True
+        if self._source.kind is not Kind.CONTROL:
+            return False
+        half = settings.max_pending_commands // 2
+        return any(consumer.connection is not None and consumer.pending > half for consumer in self._consumers.values())

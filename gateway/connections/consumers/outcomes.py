@@ -1,0 +1,38 @@
+"""Outcomes of units at one consumer: plain values that the fan-out of the stream acts on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from gateway.connections.consumers.ack_unit import AckUnit
+
+
+class Released(NamedTuple):
+    """Units that were processed, that their receiver has given up, or that cannot be delivered to it."""
+
+    units: Sequence[AckUnit]
+
+
+class Expired(NamedTuple):
+    """Units whose deadline passed before they were delivered; the consumer has done with them."""
+
+    units: Sequence[AckUnit]
+
+
+class Retried(NamedTuple):
+    """A unit that the receiver did not process, and that is delivered again when the consumer is pumped."""
+
+    unit: AckUnit
+
+
+class Buried(NamedTuple):
+    """A unit that becomes a dead letter; the consumer has done with it when the dead letter is published."""
+
+    unit: AckUnit
+    tries: int
+    """Deliveries that were in vain."""
+    reason: str
+
+
+Outcome = Released | Expired | Retried | Buried

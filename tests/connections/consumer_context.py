@@ -1,0 +1,29 @@
+"""Parts that consumers need, around a core in memory."""
+
+from __future__ import annotations
+
+from gateway.connections.consumers.dead_letters import DeadLetters
+from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.held_units import ConsumerContext
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.ports import StreamStore
+from gateway.connections.sessions.notices import Notices
+from gateway.streams.memory_store import MemoryStreamStore
+from tests.connections.memory import World
+
+
+def consumer_context(
+    world: World, store: StreamStore | None = None, settings: ConsumerSettings | None = None
+) -> ConsumerContext:
+    """A context of its own for consumers whose clients, publishers and dead letters are those of the world."""
+    core, clock, settings = world.core, world.clock, settings or ConsumerSettings()
+    return ConsumerContext(
+        settings=settings,
+        clock=clock,
+        workers=world.workers,
+        store=store or MemoryStreamStore(),
+        producers=core.producers,
+        notices=Notices(core.pool, clock),
+        dead_letters=DeadLetters(core, world.workers),
+        detached=DetachedConsumers(clock, settings.consumer_ttl_s),
+    )
