@@ -12,6 +12,7 @@ from gateway.connections.consumers.held_units import ConsumerContext
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.hub.derivation import ViewContext
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
@@ -112,7 +113,7 @@ class Core:
         self.clock = clock
         self.pool = Pool()
         self.admission = admission or ConnectionLimit(settings.max_connections)
-        store = store or MemoryStreamStore()
+        self.store = store = store or MemoryStreamStore()
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
             limits.max_streams, settings.rules, settings.history_total_bytes, durable=store.durable
@@ -125,7 +126,8 @@ class Core:
         consumers = ConsumerContext(
             settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, self._detached
         )
-        self.hub = Hub(self.streams, clock, workers, policy, store, limits, transfers, consumers, [self._detached])
+        views = ViewContext(clock, workers, limits, transfers, policy)
+        self.hub = Hub(self.streams, views, consumers, [self._detached])
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
@@ -134,7 +136,7 @@ class Core:
         patching = PatchMerger(workers, transfers)
         self._unfinished = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         self._intake = ChunkedUploads(limits, self._unfinished, self.gate, transfers, patching)
-        self._requests = Requests(limits, settings.requests, self.pool, self.hub, self._intake, clock)
+        self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._intake, clock)
         self._subscriptions = SubscribeHandler(
             limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._unfinished
         )
@@ -142,6 +144,7 @@ class Core:
             Router(limits, self._intake, self._unfinished, self.gate, patching),
             self._intake,
             self._requests,
+            self.hub,
             self._subscriptions,
             Greeter(
                 Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
@@ -200,7 +203,7 @@ class Core:
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
         self.draining = True
-        for consumers in self.hub.consumer_fanouts:
+        for consumers in self.hub.fanouts.acknowledged:
             consumers.release_acks()
         for session in self.pool:
             connection = session.connection

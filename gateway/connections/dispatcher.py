@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.router import InboundMessage, Router
 from gateway.connections.outbound.connection import Connection
@@ -45,6 +46,7 @@ class Dispatcher:
         router: publishes.
         intake: large messages.
         requests: requests and replies.
+        hub: DONE and REFRESH.
         subscriptions: OPEN, SUBSCRIBE and related requests.
         greeter: HELLO.
         clock: for the times in PONG.
@@ -55,6 +57,7 @@ class Dispatcher:
         router: Router,
         intake: ChunkedUploads,
         requests: Requests,
+        hub: Hub,
         subscriptions: SubscribeHandler,
         greeter: Greeter,
         clock: Clock,
@@ -62,6 +65,7 @@ class Dispatcher:
         self._router = router
         self._intake = intake
         self._requests = requests
+        self._hub = hub
         self._subscriptions = subscriptions
         self._greeter = greeter
         self._clock = clock
@@ -140,7 +144,7 @@ class Dispatcher:
             case Opcode.PONG:
                 connection.answered(Pong.parse(incoming.data, frame))
             case Opcode.DONE:
-                self._subscriptions.done(session, Done.parse(incoming.data, frame))
+                self._hub.done(session, Done.parse(incoming.data, frame))
             case Opcode.CREDIT:
                 self._subscriptions.grant(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:
@@ -173,7 +177,7 @@ class Dispatcher:
                     answers = {"request": message.request}
                     self._subscriptions.authenticate(session, message)
                 case Refresh():
-                    self._subscriptions.refresh(session, message)
+                    self._hub.refresh(session, message.stream)
                 case Account():
                     answers = {"request": message.request}
                     self._subscriptions.account(session, message)

@@ -151,7 +151,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
 
 def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
     """What there is to know of a stream; looks at the head of its newest message, never at the payload."""
-    fanout = core.hub.fanout_of(stream)
+    fanout = core.hub.fanouts.of(stream)
     subscribers, consumers = fanout.receivers, ConsumerStats()
     if isinstance(fanout, ConsumerFanout):
         consumers = fanout.stats()
@@ -189,7 +189,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     consumers = ConsumerStats()
     work = 0
     for stream in list(core.streams):
-        fanout = core.hub.fanout_of(stream)
+        fanout = core.hub.fanouts.of(stream)
         work += 1
         if isinstance(fanout, ConsumerFanout):
             stats = fanout.stats()
@@ -220,7 +220,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         outbox_bytes=sums["outbox_bytes"],
         transport_bytes=sums["transport_bytes"],
         history_bytes=core.streams.budget.held_bytes,
-        store_waiting_bytes=core.hub.store.waiting_bytes,
+        store_waiting_bytes=core.store.waiting_bytes,
         conflated_messages=sums["conflated"],
         dropped_messages=sums["dropped"],
         views=len(views),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
@@ -18,7 +20,6 @@ from gateway.protocol.messages import (
     Authenticate,
     Authenticated,
     Open,
-    Refresh,
     StreamInfo,
     Subscribe,
     Subscribed,
@@ -101,13 +102,13 @@ class SubscribeHandler:
             self._hub.views.check(pattern, view)
         session.connection.send(Subscribed(request.request, request.subscription))
         session.connection.accounts.carry(request.subscription, request.account or {})
-        wish = SubscribeOptions(request.since, request.resume or {})
+        options = SubscribeOptions(request.since, request.resume or {})
         if view is None:
             grant = request.credits
             credit = None if grant is None else CreditWindow(grant.messages, grant.bytes, replenished=False)
-            self._hub.subscribe(session, request.subscription, pattern, wish, credit)
+            self._hub.subscribe(session, request.subscription, pattern, options, credit)
         else:
-            self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), wish)
+            self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), options)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
         """Remove a subscription, close the client's inbox, or leave a group."""
@@ -125,10 +126,6 @@ class SubscribeHandler:
         session.connection.accounts.close(request.subscription)
         session.connection.send(Unsubscribed(request.request, request.subscription))
 
-    def refresh(self, session: Session, request: Refresh) -> None:
-        """Send the newest message of a state stream as a keyframe."""
-        self._hub.refresh(session, request.stream)
-
     def account(self, session: Session, request: Account) -> None:
         """Answer with the account of a subscription: messages delivered, conflated, dropped, per stream."""
         if request.subscription not in session.subscriptions and request.subscription not in session.views:
@@ -143,10 +140,6 @@ class SubscribeHandler:
         credit = session.credits.get(grant.subscription)
         if credit is not None:
             credit.grant(grant.messages, grant.nbytes)
-
-    def done(self, session: Session, done: signals.Done) -> None:
-        """The receiver is through with messages (spec section 7.4)."""
-        self._hub.done(session, done)
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the permissions of the session by those of another token."""
@@ -192,17 +185,7 @@ class SubscribeHandler:
         if request.producer is not None:
             route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
             self._unfinished.take_over(route.window, route.next_sequence)
-        info = StreamInfo(
-            stream.id,
-            name,
-            stream.kind,
-            stream.epoch,
-            stream.next_offset,
-            alias=request.alias,
-            durability=stream.durability,
-            schema=stream.declared,
-        )
-        connection.send(info)
+        connection.send(replace(stream.info(), alias=request.alias))
 
     def _check_not_draining(self, session: Session) -> None:
         if session.state is State.DRAINING:

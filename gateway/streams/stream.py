@@ -7,7 +7,7 @@ from typing import Any
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
@@ -119,6 +119,18 @@ class Stream:
     def declared(self) -> dict[str, Any] | None:
         """The schema as STREAM tells it."""
         return None if self.schema is None else self.schema.fields()
+
+    def info(self) -> StreamInfo:
+        """Return how STREAM announces the stream (spec section 4.1), without the fields for a single receiver."""
+        return StreamInfo(
+            self.id,
+            self.name,
+            self.kind,
+            self.epoch,
+            self.next_offset,
+            durability=self.durability,
+            schema=self.declared,
+        )
 
     def declare(self, schema: Schema) -> None:
         """Say what the messages hold, for as long as there is the stream (spec section 4.7).

@@ -237,7 +237,7 @@ def test_consumers_that_are_there_and_those_that_are_waited_for() -> None:
     assert (snapshot.subscribers, snapshot.consumers, snapshot.pending) == (1, 0, 0)
     consumers = count(core_snapshot(world.core)).consumers
     assert (consumers.present, consumers.absent, consumers.pending) == (1, 1, 4)
-    assert consumers.held_bytes == sum(fanout.held_bytes for fanout in world.core.hub.consumer_fanouts) > 0
+    assert consumers.held_bytes == sum(fanout.held_bytes for fanout in world.core.hub.fanouts.acknowledged) > 0
     assert (consumers.redelivered_messages, consumers.dead_lettered_messages) == (1, 1)
 
 

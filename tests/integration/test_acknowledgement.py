@@ -298,7 +298,7 @@ def pending(gateway: Gateway, client_id: str) -> int:
     """Messages of all streams that a client has not acknowledged."""
     return sum(
         consumer.pending
-        for fanout in gateway.core.hub.consumer_fanouts
+        for fanout in gateway.core.hub.fanouts.acknowledged
         for name, consumer in fanout.consumers.items()
         if name == client_id
     )

@@ -237,7 +237,7 @@ class Promises(RuleBasedStateMachine):
 
     def note_consumers(self) -> None:
         """Streams that began since readers subscribed are theirs from the first message on, whatever is restarted."""
-        for fanout in self.gateway.core.hub.consumer_fanouts:
+        for fanout in self.gateway.core.hub.fanouts.acknowledged:
             for reader in self.readers:
                 # After a restart a stream may begin before a reader is back.
                 if reader.restarts == self.restarts and reader.client.client_id in fanout.consumers:
@@ -310,7 +310,7 @@ class Promises(RuleBasedStateMachine):
 
     def is_through(self, reader: Reader, stream: str) -> bool:
         """Whether a reader is there and has acknowledged everything."""
-        (fanout,) = (fanout for fanout in self.gateway.core.hub.consumer_fanouts if fanout.source.name == stream)
+        (fanout,) = (fanout for fanout in self.gateway.core.hub.fanouts.acknowledged if fanout.source.name == stream)
         consumer = fanout.consumers.get(ClientId(reader.client.client_id))
         return consumer is not None and consumer.connection is not None and not consumer.pending
 

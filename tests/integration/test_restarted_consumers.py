@@ -49,7 +49,7 @@ async def worker(url: str, client_id: str = "worker") -> AsyncIterator[Subscript
 
 
 def pending(gateway: Gateway) -> int:
-    return sum(one.pending for fanout in gateway.core.hub.consumer_fanouts for one in fanout.consumers.values())
+    return sum(one.pending for fanout in gateway.core.hub.fanouts.acknowledged for one in fanout.consumers.values())
 
 
 @pytest.mark.parametrize("kind", ["collaboration", "control"])
@@ -133,12 +133,12 @@ async def test_who_does_not_come_back_after_it_leaves_dead_letters_as_durable_as
         await publish(publisher, 1, 2)
     hasty = settings_in(tmp_path, consumer_ttl_s=0.01)
     async with running_gateway(hasty) as gateway, connect(gateway.url) as client:
-        await until(lambda: not any(fanout.consumers for fanout in gateway.core.hub.consumer_fanouts))
-        await until(lambda: not any(fanout.held_bytes for fanout in gateway.core.hub.consumer_fanouts))
+        await until(lambda: not any(fanout.consumers for fanout in gateway.core.hub.fanouts.acknowledged))
+        await until(lambda: not any(fanout.held_bytes for fanout in gateway.core.hub.fanouts.acknowledged))
         result = await client.publish(TASKS + ".dead", np.int64(3))
         assert (result.offset, result.durability) == (2, "fsync")
     async with running_gateway(settings) as gateway, connect(gateway.url) as client:
-        assert not any(fanout.consumers for fanout in gateway.core.hub.consumer_fanouts)
+        assert not any(fanout.consumers for fanout in gateway.core.hub.fanouts.acknowledged)
         letters = client.subscribe(TASKS + ".dead", since="beginning")
         assert await values_of(letters, 3) == [1, 2, 3]
 
@@ -153,7 +153,7 @@ async def test_who_has_unsubscribed_is_not_waited_for(tmp_path: Path) -> None:
     ):
         await publish(publisher, 1)
     async with running_gateway(settings) as gateway:
-        assert not any(fanout.consumers for fanout in gateway.core.hub.consumer_fanouts)
+        assert not any(fanout.consumers for fanout in gateway.core.hub.fanouts.acknowledged)
 
 
 async def test_what_expires_after_it_is_told_to_its_publisher_as_well(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Subscriptions of the gateway: streams, patterns and views."""
+"""Hub: subscriptions of clients to streams, to patterns and to views."""

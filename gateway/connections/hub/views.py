@@ -1,22 +1,22 @@
-"""Who receives which view of which stream (spec section 4.5). Equal views of a stream are one, for all who ask."""
+"""Views of streams and the subscriptions to them (spec section 4.5). Equal views of a stream are computed once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
-from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.derivation import Derivation, ViewContext
+from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
-from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
 from gateway.streams.registry import StreamRegistry
-from gateway.streams.run import Source
 from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
 
@@ -24,40 +24,37 @@ _VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
 
 
 class ViewCounts(NamedTuple):
-    """What views have cost, and spared."""
+    """Counters of views since the start, also of views that nobody receives any more."""
 
     computed_entries: int = 0
-    """Runs and large messages that were computed."""
+    """Runs and large messages that were computed: once, however many connections receive the view."""
     conflated_messages: int = 0
-    """Versions that were not: a newer one came before, or the view did not fit them."""
+    """Versions of states that were not computed: a newer one came before, or the view did not fit them."""
 
 
 class Views:
-    """The views of all streams, and the subscriptions that wait for streams to come.
+    """Views of all streams, and the subscriptions that wait for streams to be opened.
 
     Args:
         streams: all streams.
-        surroundings: what computing a view needs.
-        fanout_of: gives the receivers of a stream.
-        new_fanout: makes one for a view.
+        fanouts: the fan-outs of streams; makes those of views.
+        context: shared by all views.
     """
 
     def __init__(
         self,
         streams: StreamRegistry,
-        surroundings: ViewContext,
-        fanout_of: Callable[[Stream], PubSubFanout],
-        new_fanout: Callable[[Source], PubSubFanout],
+        fanouts: FanoutRegistry,
+        context: ViewContext,
     ) -> None:
         self._streams = streams
-        self._surroundings = surroundings
-        self._fanout_of = fanout_of
-        self._new_fanout = new_fanout
+        self._fanouts = fanouts
+        self._context = context
         self._of_streams: dict[Stream, dict[View, Derivation]] = {}
         self._sessions: dict[Session, None] = {}
-        """Those that have a view of anything."""
+        """Sessions that have a view of any stream."""
         self._held: dict[tuple[Session, int], list[Derivation]] = {}
-        """By session and the client's number, what a subscription receives."""
+        """Views that a subscription receives, by session and the client's number."""
         self._past = ViewCounts()
         self._past_deliveries = dict.fromkeys(_VIEWABLE, 0)
 
@@ -77,14 +74,14 @@ class Views:
 
     @property
     def counts(self) -> ViewCounts:
-        """What was computed since the start, also for views that nobody has any more."""
+        """Counters of all views."""
         return ViewCounts(
             self._past.computed_entries + sum([derivation.computed_entries for derivation in self]),
             self._past.conflated_messages + sum([derivation.conflated_messages for derivation in self]),
         )
 
     def delivered_messages(self, kind: Kind) -> int:
-        """Messages of views of streams of this kind that were written to receivers or queued for them, each counted."""
+        """Return the deliveries of views of such streams, written to receivers or queued, each receiver counted."""
         live = sum([view.fanout.delivered_messages for view in self if view.source.kind is kind])
         return self._past_deliveries.get(kind, 0) + live
 
@@ -100,16 +97,23 @@ class Views:
                 self._check_newest(stream, view)
 
     def subscribe(
-        self, session: Session, subscription: int, wanted: ViewSubscription, wish: SubscribeOptions = NO_WISH
+        self, session: Session, subscription: int, wanted: ViewSubscription, options: SubscribeOptions = NO_WISH
     ) -> None:
-        """Add a subscription that :meth:`check` lets pass; its streams are announced, each by the id of its view."""
+        """Add a subscription that :meth:`check` has passed; its streams are announced, each by the id of its view.
+
+        Args:
+            session: the subscriber.
+            subscription: number that the client has given it.
+            wanted: the streams, and the view of each.
+            options: where to start.
+        """
         session.views[subscription] = wanted
         self._sessions[session] = None
         for stream in self._streams.matching(wanted.pattern):
-            self._join(session, subscription, stream, wanted.view, wish)
+            self._join(session, subscription, stream, wanted.view, options)
 
     def unsubscribe(self, session: Session, subscription: int) -> None:
-        """Remove a subscription; a view that nobody else has is computed no more."""
+        """Remove a subscription; a view that nobody else receives is computed no more."""
         del session.views[subscription]
         if not session.views:
             del self._sessions[session]
@@ -117,26 +121,26 @@ class Views:
             self._leave(derivation, session, subscription)
 
     def drop(self, session: Session) -> None:
-        """Remove a session from everything."""
+        """Remove all subscriptions of a session to views."""
         for subscription in list(session.views):
             self.unsubscribe(session, subscription)
 
     def opened(self, stream: Stream) -> None:
-        """A stream is new: announce its views to those who wait for it."""
+        """Announce the views of a new stream to the sessions that wait for it."""
         for session in list(self._sessions):
             for subscription, wanted in list(session.views.items()):
                 if wanted.pattern.matches(stream.name):
                     self._join(session, subscription, stream, wanted.view, NO_WISH)
 
     def receivers_of(self, stream: Stream) -> int:
-        """How many connections receive views of a stream, each view counted."""
+        """Return the number of connections that receive views of a stream, each view counted."""
         derivations = self._of_streams.get(stream, {}).values()
         return sum([len(delivery) for derivation in derivations for delivery in derivation.fanout.classes])
 
     def _derivation(self, stream: Stream, view: View) -> Derivation | None:
         return self._of_streams.get(stream, {}).get(view)
 
-    def _join(self, session: Session, subscription: int, stream: Stream, view: View, wish: SubscribeOptions) -> None:
+    def _join(self, session: Session, subscription: int, stream: Stream, view: View, options: SubscribeOptions) -> None:
         connection = session.connection
         view = _as_declared(view, stream)
         try:
@@ -150,29 +154,20 @@ class Views:
         derivation.receivers.setdefault(session, set()).add(subscription)
         self._held.setdefault((session, subscription), []).append(derivation)
         fanout = derivation.fanout
-        start = fanout.start(connection, wish.since)
+        start = fanout.start(connection, options.since)
         source = derivation.source
-        connection.accounts.open(source, subscription, wish, start.offset)
-        info = StreamInfo(
-            source.id,
-            stream.name,
-            stream.kind,
-            stream.epoch,
-            stream.next_offset,
-            durability=stream.durability,
-            subscription=subscription,
-            since=start.offset,
-            recovered=start.recovered,
-        )
-        connection.send(info)
+        connection.accounts.open(source, subscription, options, start.offset)
+        # What is declared of the stream is not what the view shows.
+        info = replace(stream.info(), id=source.id, schema=None, subscription=subscription)
+        connection.send(replace(info, since=start.offset, recovered=start.recovered))
         if derivation.misfit is not None:
             session.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
         derivation.joins(connection, start)
 
     def _derive(self, stream: Stream, view: View) -> Derivation:
-        parent = self._fanout_of(stream)
+        parent = self._fanouts.pubsub_of(stream)
         source = DerivedStream(self._streams.next_id(), stream, view, parent.delivered)
-        derivation = Derivation(source, self._new_fanout(source), self._surroundings)
+        derivation = Derivation(source, self._fanouts.new_pubsub(source), self._context)
         self._of_streams.setdefault(stream, {})[view] = derivation
         self._count += 1
         parent.taps.append(derivation.take)
@@ -190,7 +185,7 @@ class Views:
             self._end(derivation)
 
     def _end(self, derivation: Derivation) -> None:
-        """Nobody has it any more."""
+        """End a view that nobody receives any more."""
         self._past = ViewCounts(
             self._past.computed_entries + derivation.computed_entries,
             self._past.conflated_messages + derivation.conflated_messages,
@@ -202,28 +197,28 @@ class Views:
         if not siblings:
             del self._of_streams[source.parent]
         self._count -= 1
-        self._fanout_of(source.parent).taps.remove(derivation.take)
+        self._fanouts.pubsub_of(source.parent).taps.remove(derivation.take)
         derivation.close()
 
     def _check_stream(self, stream: Stream, view: View) -> None:
-        """Whether there can be this view of a stream at all, whatever it holds."""
-        what = f"view {view} of {stream.name}, a stream of kind {stream.kind.value}"
+        """Check that there can be this view of a stream at all, regardless of its messages."""
+        name = f"view {view} of {stream.name}, a stream of kind {stream.kind.value}"
         if stream.kind not in _VIEWABLE:
-            raise RequestRefused(Code.INVALID_VIEW, f"{what}: its messages are taken whole or not at all")
+            raise RequestRefused(Code.INVALID_VIEW, f"{name}: its messages are delivered complete or not at all")
         if view.max_rate_hz is not None and stream.kind is not Kind.STATE:
-            raise RequestRefused(Code.INVALID_VIEW, f"{what}: only of a state messages may be left out for a rate")
-        limit = self._surroundings.limits.max_views
+            raise RequestRefused(Code.INVALID_VIEW, f"{name}: a rate leaves out messages, which only a state allows")
+        limit = self._context.limits.max_views
         if self._count >= limit and self._derivation(stream, view) is None:
-            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{what}: the gateway has max_views={limit} already")
+            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{name}: the gateway has max_views={limit} already")
 
     def _check_newest(self, stream: Stream, view: View) -> None:
-        newest = self._fanout_of(stream).newest
+        newest = self._fanouts.pubsub_of(stream).newest
         if newest is not None:
             view.check_all(specs_of(newest))
 
 
 def _as_declared(view: View, stream: Stream) -> View:
-    """The view; where one tensor of one shape is declared, the one for all spellings that take the same of it."""
+    """Return the view; of equal ones always the same, if the stream is declared to hold one tensor of one shape."""
     if stream.schema is None or len(stream.schema.tensors) != 1:
         return view
     (tensor,) = stream.schema.tensors
@@ -233,4 +228,4 @@ def _as_declared(view: View, stream: Stream) -> View:
     try:
         return view.canonical(TensorSpec(tensor.name, tensor.dtype, shape))
     except RequestRefused:
-        return view  # which will not fit
+        return view  # it will not fit the messages either

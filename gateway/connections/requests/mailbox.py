@@ -5,24 +5,24 @@ from __future__ import annotations
 from functools import partial
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.hub.hub import Hub
+from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.errors import RequestRefused
 from gateway.protocol.names import inbox_of
 
 
-def own_mailbox(hub: Hub, desk: ConnectionRequests) -> PubSubFanout:
+def own_mailbox(fanouts: FanoutRegistry, desk: ConnectionRequests) -> PubSubFanout:
     """What brings a connection the replies to it, and the requests to its client."""
     address = inbox_of(desk.connection.peer.client_id)
-    return desk.mailboxes.get(address) or _open(hub, desk, InboxSource(address, partial(_refuse, desk)))
+    return desk.mailboxes.get(address) or _open(fanouts, desk, InboxSource(address, partial(_refuse, desk)))
 
 
-def group_mailbox(hub: Hub, desk: ConnectionRequests, address: str, number: int) -> PubSubFanout:
+def group_mailbox(fanouts: FanoutRegistry, desk: ConnectionRequests, address: str, number: int) -> PubSubFanout:
     """What brings a member the requests to its group, by its subscription ``number``."""
     mailbox = desk.mailboxes.get(address)
     if mailbox is None:
-        return _open(hub, desk, InboxSource(address, partial(_refuse, desk), number))
+        return _open(fanouts, desk, InboxSource(address, partial(_refuse, desk), number))
     # It was a member before, and owes replies from that time.
     assert isinstance(mailbox.source, InboxSource)
     mailbox.source.id = number
@@ -41,8 +41,8 @@ def close_unused(desk: ConnectionRequests) -> None:
             del desk.mailboxes[address]
 
 
-def _open(hub: Hub, desk: ConnectionRequests, source: InboxSource) -> PubSubFanout:
-    mailbox = desk.mailboxes[source.name] = hub.new_fanout(source)
+def _open(fanouts: FanoutRegistry, desk: ConnectionRequests, source: InboxSource) -> PubSubFanout:
+    mailbox = desk.mailboxes[source.name] = fanouts.new_pubsub(source)
     mailbox.join(desk.connection, mailbox.start(desk.connection, None))
     return mailbox
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.hub.hub import Hub
+from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.payload import check_payload, frame_as_run
 from gateway.connections.ports import Clock
@@ -41,17 +41,23 @@ class Requests:
         limits: what the gateway accepts.
         settings: how requests to groups are kept.
         pool: who is there.
-        hub: makes the fan-outs of mailboxes.
+        fanouts: makes those of mailboxes.
         intake: takes large requests and replies.
         clock: for deadlines.
     """
 
     def __init__(
-        self, limits: Limits, settings: RequestSettings, pool: Pool, hub: Hub, intake: ChunkedUploads, clock: Clock
+        self,
+        limits: Limits,
+        settings: RequestSettings,
+        pool: Pool,
+        fanouts: FanoutRegistry,
+        intake: ChunkedUploads,
+        clock: Clock,
     ) -> None:
         self._limits = limits
         self._pool = pool
-        self._hub = hub
+        self._fanouts = fanouts
         self._intake = intake
         self._clock = clock
         self._groups = Groups()
@@ -100,7 +106,7 @@ class Requests:
         if address in session.desk.groups:
             raise RequestRefused(Code.INVALID_REQUEST, f"the connection is a member of {address} already")
         close_unused(session.desk)
-        mailbox = group_mailbox(self._hub, session.desk, address, subscription)
+        mailbox = group_mailbox(self._fanouts, session.desk, address, subscription)
         self._groups.join(address, Member(session.desk, mailbox))
 
     def leave(self, session: Session, address: str) -> None:
@@ -201,7 +207,7 @@ class Requests:
         replier = self._pool.inbox_of(client_id)
         if replier is None:
             raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {address} now")
-        return replier.desk, own_mailbox(self._hub, replier.desk)
+        return replier.desk, own_mailbox(self._fanouts, replier.desk)
 
     def _member(self, address: str, asker: ConnectionRequests) -> Member:
         member = self._groups.choose(address, asker)
@@ -223,7 +229,7 @@ class Requests:
         if request.replying is not None:
             problem = f"reply to request {parsed.offset} while transfer {request.replying} with another is under way"
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
-        mailbox = own_mailbox(self._hub, request.asker)
+        mailbox = own_mailbox(self._fanouts, request.asker)
         if mailbox.queue_full:
             raise RequestRefused(Code.QUEUE_FULL, f"{mailbox.source.name} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)

@@ -60,7 +60,7 @@ def publish_timed(world: World, publisher: Peer, payload: bytes, expires_in_s: f
 def consumer_of(world: World, client_id: str = "worker") -> Consumer:
     stream = world.core.streams.get(StreamName(STREAM))
     assert stream is not None
-    fanout = world.core.hub.fanout_of(stream)
+    fanout = world.core.hub.fanouts.of(stream)
     assert isinstance(fanout, ConsumerFanout)
     return fanout.consumers[ClientId(client_id)]
 

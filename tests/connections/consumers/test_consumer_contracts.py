@@ -266,7 +266,7 @@ class Consumers(RuleBasedStateMachine):
     def consumer_of(self, client: Client) -> Consumer | None:
         stream = self.world.core.streams.get(StreamName(STREAM))
         assert stream is not None
-        fanout = self.world.core.hub.fanout_of(stream)
+        fanout = self.world.core.hub.fanouts.of(stream)
         assert isinstance(fanout, ConsumerFanout)
         return fanout.consumers.get(ClientId(client.name))
 
@@ -312,7 +312,7 @@ class Consumers(RuleBasedStateMachine):
         assert all(count == 1 for count in self.told.values())
         stream = self.world.core.streams.get(StreamName(STREAM))
         assert stream is not None
-        fanout = self.world.core.hub.fanout_of(stream)
+        fanout = self.world.core.hub.fanouts.of(stream)
         assert isinstance(fanout, ConsumerFanout)
         assert fanout.held_bytes == 0
 

@@ -34,7 +34,7 @@ def world_of(kind: Kind = Kind.COLLABORATION, **settings: float) -> tuple[World,
 def fanout_of(world: World, name: str = STREAM) -> ConsumerFanout:
     stream = world.core.streams.get(StreamName(name))
     assert stream is not None
-    fanout = world.core.hub.fanout_of(stream)
+    fanout = world.core.hub.fanouts.of(stream)
     assert isinstance(fanout, ConsumerFanout)
     return fanout
 

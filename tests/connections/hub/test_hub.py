@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.hub.derivation import ViewContext
 from gateway.connections.hub.hub import Hub
 from gateway.connections.ports import SubscriptionObserver
 from gateway.connections.sessions.session import Session
@@ -168,18 +169,8 @@ def observed_hub() -> tuple[Hub, Recorder, Session]:
     context = consumer_context(world)
     recorder = Recorder()
     observers: list[SubscriptionObserver] = [recorder, context.detached]
-    transfers = TransferNumbers(0)
-    hub = Hub(
-        world.core.streams,
-        world.clock,
-        world.workers,
-        FixedPolicy(),
-        context.store,
-        Limits(),
-        transfers,
-        context,
-        observers,
-    )
+    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy())
+    hub = Hub(world.core.streams, views, context, observers)
     return hub, recorder, world.peer("worker").session
 
 

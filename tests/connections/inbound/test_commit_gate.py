@@ -256,7 +256,7 @@ def test_a_delivery_that_fails_costs_nobody_else_anything(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     scene = Scene()
-    fanout = scene.world.core.hub.fanout_of(scene.stream)
+    fanout = scene.world.core.hub.fanouts.of(scene.stream)
 
     def broken(fanout: object, run: object) -> None:
         raise ZeroDivisionError

@@ -23,7 +23,7 @@ class Staff:
         self.asker = self.world.peer("asker").session.desk
         self.desks = [self.world.peer(f"worker-{number}").session.desk for number in range(count)]
         for desk in self.desks:
-            self.groups.join(GROUP, Member(desk, own_mailbox(self.world.core.hub, desk)))
+            self.groups.join(GROUP, Member(desk, own_mailbox(self.world.core.hub.fanouts, desk)))
 
     def next(self, but: ConnectionRequests | None = None) -> int | None:
         """The index of the member that is chosen."""

@@ -10,16 +10,16 @@ from tests.connections.memory import World
 def test_a_connection_has_one_mailbox_of_its_own() -> None:
     world = World()
     desk = world.peer("me").session.desk
-    mailbox = own_mailbox(world.core.hub, desk)
-    assert own_mailbox(world.core.hub, desk) is mailbox
+    mailbox = own_mailbox(world.core.hub.fanouts, desk)
+    assert own_mailbox(world.core.hub.fanouts, desk) is mailbox
     assert mailbox.source.name == "agent:me"
 
 
 def test_a_group_is_named_by_the_subscription_that_stands() -> None:
     world = World()
     desk = world.peer("me").session.desk
-    first = group_mailbox(world.core.hub, desk, "group:a", 3)
-    again = group_mailbox(world.core.hub, desk, "group:a", 4)
+    first = group_mailbox(world.core.hub.fanouts, desk, "group:a", 3)
+    again = group_mailbox(world.core.hub.fanouts, desk, "group:a", 4)
     assert again is first
     assert again.source.id == 4
 

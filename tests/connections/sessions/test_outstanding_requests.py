@@ -31,7 +31,7 @@ class Office:
     ) -> OutstandingRequest:
         """A request to the first replier."""
         replier = self.first.session.desk
-        mailbox = own_mailbox(self.world.core.hub, replier)
+        mailbox = own_mailbox(self.world.core.hub.fanouts, replier)
         asker = self.asker.session.desk
         request = OutstandingRequest(self.table, asker, correlation, "group:g", size, replier, mailbox)
         request.kept = Run(mailbox.source, correlation, 1, (bytes(size),), size, 0, 1) if kept else None
@@ -73,7 +73,7 @@ def test_another_replier_takes_over_all_of_it() -> None:
     office = Office()
     request = office.request(5, 1000)
     desk = office.second.session.desk
-    office.table.assign(request, desk, own_mailbox(office.world.core.hub, desk))
+    office.table.assign(request, desk, own_mailbox(office.world.core.hub.fanouts, desk))
     assert office.sums(office.first) == (0, 0, 0)
     assert office.sums(office.second) == (0, 1, REQUEST_BYTES + 1000)
     assert list(office.table.owing) == [desk]

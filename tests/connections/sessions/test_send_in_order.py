@@ -20,7 +20,7 @@ def test_it_is_sent_at_once_where_nothing_waits() -> None:
     world = World()
     peer = world.peer()
     send_in_order(
-        peer.session.connection, own_mailbox(world.core.hub, peer.session.desk), Error(5001, "PEER_GONE", "x")
+        peer.session.connection, own_mailbox(world.core.hub.fanouts, peer.session.desk), Error(5001, "PEER_GONE", "x")
     )
     assert peer.read().codes == [Code.PEER_GONE]
     assert not peer.session.connection.lagging

@@ -1,0 +1,88 @@
+"""Fan-outs of all streams, each as the kind of its stream demands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.held_units import ConsumerContext
+from gateway.connections.fanout.delivery_class import Flusher
+from gateway.connections.fanout.fanout import Fanout
+from gateway.connections.fanout.history_reader import HistoryReader
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.state_fanout import StateFanout
+from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.viewed_store import ViewedStore
+from gateway.ids import StreamId
+from gateway.protocol.messages import Kind
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.run import Source
+from gateway.streams.stream import Stream
+
+
+class FanoutRegistry:
+    """Fan-outs by stream; makes those of new streams, of views and of mailboxes.
+
+    Consumers of streams that outlived the gateway before this one are restored.
+
+    Args:
+        streams: streams that exist already.
+        views: shared by all views.
+        consumers: shared by the consumers of all streams.
+    """
+
+    def __init__(self, streams: StreamRegistry, views: ViewContext, consumers: ConsumerContext) -> None:
+        self._views = views
+        self._consumers = consumers
+        self._history = HistoryReader(ViewedStore(consumers.store, views), views.workers)
+        self._flusher = Flusher(views.clock)
+        self._acknowledged: dict[StreamId, ConsumerFanout] = {}
+        self._fanouts: dict[Stream, Fanout] = {}
+        for stream in streams:
+            self.open(stream)
+        for fanout in self._acknowledged.values():
+            fanout.restore(consumers.store.unsettled(fanout.source))
+
+    def __iter__(self) -> Iterator[Fanout]:
+        return iter(self._fanouts.values())
+
+    @property
+    def acknowledged(self) -> Iterator[ConsumerFanout]:
+        """Fan-outs of the streams whose receivers acknowledge."""
+        return iter(self._acknowledged.values())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being encoded, and nothing waits for the end of the turn."""
+        return self._flusher.idle and all(fanout.idle for fanout in self)
+
+    def open(self, stream: Stream) -> Fanout:
+        """Make the fan-out of a stream that is new."""
+        fanout: Fanout
+        if stream.kind.acknowledged:
+            fanout = self._acknowledged[stream.id] = ConsumerFanout(stream, self._consumers)
+        else:
+            fanout = self.new_pubsub(stream)
+        self._fanouts[stream] = fanout
+        return fanout
+
+    def of(self, stream: Stream) -> Fanout:
+        """Return the fan-out of a stream."""
+        return self._fanouts[stream]
+
+    def pubsub_of(self, stream: Stream) -> PubSubFanout:
+        """Return the fan-out of a stream whose receivers do not acknowledge."""
+        fanout = self._fanouts[stream]
+        assert isinstance(fanout, PubSubFanout), f"{stream.name} is acknowledged: it has no views (spec section 4.5)"
+        return fanout
+
+    def acknowledged_by_id(self, stream_id: int) -> ConsumerFanout | None:
+        """Return the fan-out of a stream whose receivers acknowledge; ``None`` if there is no such stream."""
+        return self._acknowledged.get(StreamId(stream_id))
+
+    def new_pubsub(self, source: Source) -> PubSubFanout:
+        """Make a fan-out for a source whose receivers do not acknowledge: a stream, a view or a mailbox."""
+        views = self._views
+        if isinstance(source, Stream) and source.kind is Kind.STATE:
+            return StateFanout(source, self._flusher, views.workers, views.policy, self._history)
+        return PubSubFanout(source, self._flusher, views.workers, views.policy, self._history)

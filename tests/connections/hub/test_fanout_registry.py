@@ -1,0 +1,96 @@
+"""Fan-outs of all streams: which one a stream gets, and what it begins with."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.state_fanout import StateFanout
+from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.outbound.inbox_source import InboxSource
+from gateway.ids import ClientId, StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import compile_pattern
+from gateway.streams.large import TransferNumbers
+from gateway.streams.progress import Mark, Unsettled
+from gateway.streams.registry import StreamRegistry
+from gateway.streams.stream import Stream
+from tests.connections.consumer_context import consumer_context
+from tests.connections.memory import FixedPolicy, World
+from tests.connections.step_store import StepStore
+
+
+class RestoringStore(StepStore):
+    """A store that knows of one consumer of each stream."""
+
+    def unsettled(self, stream: Stream) -> Unsettled:
+        return Unsettled({ClientId("worker"): Mark(3)}, [])
+
+
+def registry(*kinds: Kind, detached: tuple[str, ...] = ()) -> tuple[FanoutRegistry, StreamRegistry]:
+    """A registry over streams that were there before, one of each of these kinds, and those streams."""
+    world = World(store=StepStore())
+    streams: StreamRegistry = world.core.streams
+    for kind in kinds:
+        streams.open(StreamName(f"wf/{kind.value}"), kind, 0, Durability.FSYNC)
+    consumers = consumer_context(world, RestoringStore())
+    for client in detached:
+        consumers.detached.left(ClientId(client), [compile_pattern("**")], returning=True)
+    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy())
+    return FanoutRegistry(streams, views, consumers), streams
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (Kind.STATE, StateFanout),
+        (Kind.EVENT, PubSubFanout),
+        (Kind.COLLABORATION, ConsumerFanout),
+        (Kind.CONTROL, ConsumerFanout),
+    ],
+)
+def test_the_kind_of_a_stream_decides_about_its_fanout(kind: Kind, expected: type) -> None:
+    fanouts, streams = registry()
+    stream, _ = streams.open(StreamName("wf/new"), kind, 0)
+    fanout = fanouts.open(stream)
+    assert type(fanout) is expected
+    assert fanouts.of(stream) is fanout
+    assert list(fanouts) == [fanout]
+    acknowledged = [fanout] if expected is ConsumerFanout else []
+    assert list(fanouts.acknowledged) == acknowledged
+    assert fanouts.acknowledged_by_id(stream.id) is (fanout if acknowledged else None)
+
+
+def test_streams_that_were_there_before_have_their_consumers_again() -> None:
+    fanouts, streams = registry(Kind.EVENT, Kind.CONTROL)
+    assert [fanout.source for fanout in fanouts] == list(streams)
+    (fanout,) = fanouts.acknowledged
+    assert {client: consumer.progress.mark() for client, consumer in fanout.consumers.items()} == {"worker": Mark(3)}
+
+
+def test_a_new_stream_is_kept_for_clients_that_are_away() -> None:
+    fanouts, streams = registry(detached=("away",))
+    stream, _ = streams.open(StreamName("wf/new"), Kind.COLLABORATION, 0)
+    fanout = fanouts.open(stream)
+    assert isinstance(fanout, ConsumerFanout)
+    assert list(fanout.consumers) == ["away"]
+
+
+def test_views_and_mailboxes_get_a_fanout_that_is_nobody_elses() -> None:
+    fanouts, _ = registry()
+    mailbox = fanouts.new_pubsub(InboxSource("agent:worker", lambda peer, correlation, refusal: None))
+    assert type(mailbox) is PubSubFanout
+    assert list(fanouts) == []
+    assert fanouts.idle
+
+
+def test_there_is_no_view_of_a_stream_that_is_acknowledged() -> None:
+    fanouts, streams = registry(Kind.EVENT, Kind.CONTROL)
+    event, control = streams
+    assert fanouts.pubsub_of(event) is fanouts.of(event)
+    with pytest.raises(AssertionError, match="it has no views"):
+        fanouts.pubsub_of(control)
