@@ -26,6 +26,7 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, is_address
 from gateway.protocol.signals import Done
+from gateway.streams.derived import DerivedStream
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.stream import Stream
 
@@ -159,14 +160,17 @@ class Hub:
         self._tell_left(session, patterns, returning=True)
 
     def refresh(self, session: Session, stream_id: int) -> None:
-        """Send a session a keyframe of a state stream that it receives.
+        """Send a session a keyframe of a state stream, or of a view of one, that it receives.
 
         Raises:
             RequestRefused: ``UNKNOWN_STREAM``, the session does not receive such a stream.
         """
         for source in session.connection.memberships:
             if source.id == stream_id and isinstance(source, Stream):
-                fanout = self.fanouts.of(source)
+                if isinstance(source, DerivedStream):
+                    fanout: Fanout = self.views.fanout_of(source)
+                else:
+                    fanout = self.fanouts.of(source)
                 if isinstance(fanout, StateFanout):
                     fanout.refresh(session.connection)
                     return

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.derivation import Derivation, ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
@@ -136,6 +137,10 @@ class Views:
         """Return the number of connections that receive views of a stream, each view counted."""
         derivations = self._of_streams.get(stream, {}).values()
         return sum([len(delivery) for derivation in derivations for delivery in derivation.fanout.classes])
+
+    def fanout_of(self, source: DerivedStream) -> PubSubFanout:
+        """Return the fan-out of a view that somebody receives."""
+        return self._of_streams[source.parent][source.view].fanout
 
     def _derivation(self, stream: Stream, view: View) -> Derivation | None:
         return self._of_streams.get(stream, {}).get(view)

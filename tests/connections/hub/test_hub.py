@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,11 +16,13 @@ from gateway.connections.ports import SubscriptionObserver
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
+from gateway.protocol.messages import Kind, Refresh, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
 from gateway.protocol.names import Pattern, compile_pattern
+from gateway.protocol.views import View
 from gateway.streams.large import TransferNumbers
 from tests.connections.consumer_context import consumer_context
 from tests.connections.memory import FixedPolicy, Peer, World
+from tests.connections.reader import Arrival
 
 
 def announced(peer: Peer) -> list[str]:
@@ -209,3 +212,24 @@ def test_a_stream_that_is_opened_while_a_client_is_away_is_kept_for_it() -> None
     _, fanout = hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
     assert isinstance(fanout, ConsumerFanout)
     assert list(fanout.consumers) == ["worker"]
+
+
+@pytest.mark.parametrize("too", [[], ["wf/s"]], ids=["view only", "stream too"])
+def test_refresh_of_a_view_brings_the_newest_version_of_the_view(too: Sequence[str]) -> None:
+    world = World()
+    publisher = world.publisher("wf/s", kind=Kind.STATE)
+    viewer = world.peer("viewer")
+    viewer.subscribe("wf/s", view=View(np.s_[1:]))
+    for pattern in too:
+        viewer.subscribe(pattern)
+    publisher.publish(0, b"abc")
+    world.settle()
+    (view,) = [stream.id for stream in viewer.read().streams.values() if stream.subscription is not None]
+    viewer.reader.log.clear()
+    assert view is not None
+    viewer.say(Refresh(view))
+    world.settle()
+    assert viewer.close_code() is None
+    (arrival,) = viewer.read().log
+    assert isinstance(arrival, Arrival)
+    assert (arrival.stream, arrival.payload) == (view, b"bc")
