@@ -64,7 +64,7 @@ class CoreCollector(Collector):
         yield CounterMetricFamily(
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
-        computed, conflated = snapshot.view_counts
+        computed, conflated = snapshot.views.counts
         yield CounterMetricFamily("frys_computed_views", "Entries computed for views.", computed)
         yield CounterMetricFamily(
             "frys_conflated_views", "Versions of states not computed for a view, because a newer one came.", conflated
@@ -79,7 +79,7 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield GaugeMetricFamily("frys_greeting_connections", "Connections that have not sent HELLO.", snapshot.greeting)
     yield GaugeMetricFamily("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
     yield GaugeMetricFamily("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
-    yield GaugeMetricFamily("frys_views", "Distinct views with at least one receiver.", snapshot.views)
+    yield GaugeMetricFamily("frys_views", "Distinct views with at least one receiver.", snapshot.views.views)
     yield GaugeMetricFamily("frys_outbox_bytes", "Bytes waiting in outboxes; shared ones count in each.",
                             snapshot.outbox_bytes)  # fmt: skip
     yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",

@@ -11,10 +11,9 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
-from gateway.connections.hub.views import ViewCounts
+from gateway.connections.hub.stats import KindStats, ViewStats
 from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
@@ -83,17 +82,6 @@ class StreamSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class KindSnapshot:
-    """All streams of one kind."""
-
-    streams: int
-    published_messages: int
-    published_bytes: int
-    delivered_messages: int
-    """Each receiver counted."""
-
-
-@dataclass(frozen=True, slots=True)
 class CoreSnapshot:
     """The whole gateway."""
 
@@ -101,7 +89,7 @@ class CoreSnapshot:
     greeting: int
     """Connections that have not said HELLO."""
     connections: Mapping[ClientType, int]
-    kinds: Mapping[Kind, KindSnapshot]
+    kinds: Mapping[Kind, KindStats]
     consumers: ConsumerStats
     """The consumers of all streams whose receivers acknowledge."""
     subscriptions: int
@@ -120,15 +108,13 @@ class CoreSnapshot:
     """Published to durable streams and not stored yet."""
     conflated_messages: int
     dropped_messages: int
-    views: int
-    """Distinct views that somebody receives."""
-    view_counts: ViewCounts
+    views: ViewStats
 
 
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
-    """What there is to know of a connection."""
+    """Return the numbers of one connection."""
     connection = session.connection
-    outbox = connection.outbox
+    outbox, requests = connection.outbox, session.desk.stats()
     return ConnectionSnapshot(
         peer=session.peer.id,
         client_id=session.peer.client_id,
@@ -139,9 +125,9 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         subscriptions=len(session.subscriptions) + len(session.views),
         aliases=len(session.routes),
         transfers=len(session.transfers),
-        asked=len(session.desk.asked),
-        owed=len(session.desk.owed),
-        groups=tuple(sorted(session.desk.groups)),
+        asked=requests.asked,
+        owed=requests.owed,
+        groups=requests.groups,
         lagging=connection.lagging,
         waiting_bytes=connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes),
         conflated=0 if outbox is None else outbox.conflated,
@@ -150,12 +136,8 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
 
 
 def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
-    """What there is to know of a stream; looks at the head of its newest message, never at the payload."""
-    fanout = core.hub.fanouts.of(stream)
-    subscribers, consumers = fanout.receivers, ConsumerStats()
-    if isinstance(fanout, ConsumerFanout):
-        consumers = fanout.stats()
-        subscribers = consumers.present
+    """Return the numbers of one stream; reads the head of its newest message, never the payload."""
+    stats = core.hub.stream_stats(stream)
     return StreamSnapshot(
         id=stream.id,
         name=stream.name,
@@ -164,10 +146,10 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         durability=stream.durability,
         first_offset=stream.first_offset,
         next_offset=stream.next_offset,
-        subscribers=subscribers,
-        viewers=core.hub.views.receivers_of(stream),
-        consumers=consumers.present + consumers.absent,
-        pending=consumers.pending,
+        subscribers=stats.subscribers,
+        viewers=stats.viewers,
+        consumers=stats.consumers.present + stats.consumers.absent,
+        pending=stats.consumers.pending,
         published_bytes=stream.published_bytes,
         newest=None if stream.newest is None else specs_of(stream.newest),
     )
@@ -185,33 +167,13 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         _count_connection(session, sums, clients)
         if not index % STEP:
             yield
-    kinds = {kind: [0, 0, 0, 0] for kind in Kind}
-    consumers = ConsumerStats()
-    work = 0
-    for stream in list(core.streams):
-        fanout = core.hub.fanouts.of(stream)
-        work += 1
-        if isinstance(fanout, ConsumerFanout):
-            stats = fanout.stats()
-            consumers = consumers.plus(stats)
-            deliveries = stats.deliveries
-            work += fanout.receivers
-        else:
-            deliveries = fanout.delivered_messages
-        counts = stream.next_offset, stream.published_bytes, deliveries
-        kinds[stream.kind] = [so_far + more for so_far, more in zip(kinds[stream.kind], (1, *counts), strict=True)]
-        if work >= STEP:
-            work = 0
-            yield
-    views = core.hub.views
-    for kind in kinds:
-        kinds[kind][3] += views.delivered_messages(kind)
+    hub = yield from core.hub.stats()
     return CoreSnapshot(
         draining=core.draining,
         greeting=sums["greeting"],
         connections=MappingProxyType(clients),
-        kinds=MappingProxyType({kind: KindSnapshot(*counts) for kind, counts in kinds.items()}),
-        consumers=consumers,
+        kinds=hub.kinds,
+        consumers=hub.consumers,
         subscriptions=sums["subscriptions"],
         transfers=sums["transfers"],
         requests=sums["requests"],
@@ -223,8 +185,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         store_waiting_bytes=core.store.waiting_bytes,
         conflated_messages=sums["conflated"],
         dropped_messages=sums["dropped"],
-        views=len(views),
-        view_counts=views.counts,
+        views=hub.views,
     )
 
 
@@ -236,8 +197,9 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         clients[session.peer.client_type] += 1
     sums["subscriptions"] += len(session.subscriptions) + len(session.views)
     sums["transfers"] += len(session.transfers)
-    sums["requests"] += len(session.desk.asked)
-    sums["kept_request_bytes"] += session.desk.kept_bytes
+    requests = session.desk.stats()
+    sums["requests"] += requests.asked
+    sums["kept_request_bytes"] += requests.kept_bytes
     sums["lagging"] += connection.lagging
     sums["transport_bytes"] += connection.transport.waiting_bytes()
     if connection.outbox is not None:

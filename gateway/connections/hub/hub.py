@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.held_units import ConsumerContext
+from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.derivation import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.hub.views import Views
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
@@ -31,7 +34,7 @@ from gateway.streams.registry import StreamRegistry
 from gateway.streams.stream import Stream
 
 STEP = 512
-"""Streams between two chances for the loop."""
+"""Streams, or streams and consumers, between two chances for the loop: about a millisecond."""
 
 
 class Hub:
@@ -181,6 +184,45 @@ class Hub:
         fanout = self.fanouts.acknowledged_by_id(done.stream)
         if fanout is not None:
             fanout.done(session.peer.client_id, done)
+
+    def stream_stats(self, stream: Stream) -> StreamStats:
+        """Return the numbers of one stream."""
+        fanout, viewers = self.fanouts.of(stream), self.views.receivers_of(stream)
+        if isinstance(fanout, ConsumerFanout):
+            consumers = fanout.stats()
+            return StreamStats(consumers.present, viewers, consumers)
+        return StreamStats(fanout.receivers, viewers, ConsumerStats())
+
+    def stats(self) -> Generator[None, None, HubStats]:
+        """Return the numbers of all streams. Yields every :data:`STEP` streams and consumers, for the loop.
+
+        Counters never go back from one call to the next.
+        """
+        kinds = {kind: [0, 0, 0, 0] for kind in Kind}
+        consumers = ConsumerStats()
+        work = 0
+        for stream in list(self._streams):
+            fanout = self.fanouts.of(stream)
+            work += 1
+            if isinstance(fanout, ConsumerFanout):
+                stats = fanout.stats()
+                consumers = consumers.plus(stats)
+                delivered = stats.deliveries
+                work += fanout.receivers
+            else:
+                delivered = fanout.delivered_messages
+            sums = kinds[stream.kind]
+            sums[0] += 1
+            sums[1] += stream.next_offset
+            sums[2] += stream.published_bytes
+            sums[3] += delivered
+            if work >= STEP:
+                work = 0
+                yield
+        views = self.views.stats()
+        for kind, delivered in views.delivered_messages.items():
+            kinds[kind][3] += delivered
+        return HubStats(MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()}), consumers, views)
 
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import NamedTuple
+from types import MappingProxyType
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.derivation import Derivation, ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
@@ -22,15 +23,6 @@ from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
 
 _VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
-
-
-class ViewCounts(NamedTuple):
-    """Counters of views since the start, also of views that nobody receives any more."""
-
-    computed_entries: int = 0
-    """Runs and large messages that were computed: once, however many connections receive the view."""
-    conflated_messages: int = 0
-    """Versions of states that were not computed: a newer one came before, or the view did not fit them."""
 
 
 class Views:
@@ -57,8 +49,9 @@ class Views:
         self._held: dict[tuple[Session, int], list[Derivation]] = {}
         """Views that a subscription receives, by session and the client's number."""
         self._past = ViewCounts()
+        """Counters of views that nobody receives any more."""
         self._past_deliveries = dict.fromkeys(_VIEWABLE, 0)
-
+        """Messages delivered by views that nobody receives any more."""
         self._count = 0
 
     def __len__(self) -> int:
@@ -73,18 +66,16 @@ class Views:
         """Whether nothing is being computed or encoded."""
         return all(derivation.idle for derivation in self)
 
-    @property
-    def counts(self) -> ViewCounts:
-        """Counters of all views."""
-        return ViewCounts(
-            self._past.computed_entries + sum([derivation.computed_entries for derivation in self]),
-            self._past.conflated_messages + sum([derivation.conflated_messages for derivation in self]),
+    def stats(self) -> ViewStats:
+        """Return the numbers of all views; counters include views that nobody receives any more."""
+        delivered = dict(self._past_deliveries)
+        for view in self:
+            delivered[view.source.kind] += view.fanout.delivered_messages
+        counts = ViewCounts(
+            self._past.computed_entries + sum([view.computed_entries for view in self]),
+            self._past.conflated_messages + sum([view.conflated_messages for view in self]),
         )
-
-    def delivered_messages(self, kind: Kind) -> int:
-        """Return the deliveries of views of such streams, written to receivers or queued, each receiver counted."""
-        live = sum([view.fanout.delivered_messages for view in self if view.source.kind is kind])
-        return self._past_deliveries.get(kind, 0) + live
+        return ViewStats(self._count, counts, MappingProxyType(delivered))
 
     def check(self, pattern: Pattern, view: View) -> None:
         """Refuse a subscription that names one stream whose newest state the view does not fit.

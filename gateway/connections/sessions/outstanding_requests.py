@@ -6,6 +6,7 @@ Knows tables and sums only. What becomes of a request is decided in :mod:`gatewa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
@@ -36,6 +37,19 @@ class RequestSettings:
     """Of those of all connections."""
 
 
+class RequestStats(NamedTuple):
+    """Numbers of the requests of one connection."""
+
+    asked: int
+    """Its own requests that wait for a reply."""
+    owed: int
+    """Requests that it has to reply to."""
+    groups: tuple[str, ...]
+    """Addresses of the groups that it is a member of, sorted."""
+    kept_bytes: int
+    """Size of its requests to groups that are kept for another member, should one be lost."""
+
+
 class ConnectionRequests:
     """What one connection has asked, and what it has been asked.
 
@@ -61,6 +75,10 @@ class ConnectionRequests:
         self.mailboxes: dict[str, PubSubFanout] = {}
         self.load_bytes = 0
         self.kept_bytes = 0
+
+    def stats(self) -> RequestStats:
+        """Return the numbers of the requests of this connection."""
+        return RequestStats(len(self.asked), len(self.owed), tuple(sorted(self.groups)), self.kept_bytes)
 
     def forgive(self, key: tuple[int, int]) -> None:
         """A request was taken back: what it will still say to it does not matter."""

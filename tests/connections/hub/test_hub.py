@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from typing import cast
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.hub.derivation import ViewContext
-from gateway.connections.hub.hub import Hub
+from gateway.connections.hub.hub import STEP, Hub
+from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.ports import SubscriptionObserver
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, StreamName
@@ -233,3 +236,45 @@ def test_refresh_of_a_view_brings_the_newest_version_of_the_view(too: Sequence[s
     (arrival,) = viewer.read().log
     assert isinstance(arrival, Arrival)
     assert (arrival.stream, arrival.payload) == (view, b"bc")
+
+
+def test_stats_add_up_streams_views_and_consumers() -> None:
+    world = World()
+    publisher = world.publisher("wf/s", "wf/other", kind=Kind.STATE)
+    publisher.open(2, "wf/tasks", Kind.COLLABORATION)
+    viewer, worker = world.peer("viewer"), world.subscriber("wf/tasks", "worker")
+    viewer.subscribe("wf/s", view=View(np.s_[1:]))
+    viewer.subscribe("wf/s")
+    for alias in (0, 1, 2):
+        publisher.publish(alias, b"abc")
+    world.settle()
+    stats = finish(world.core.hub.stats())
+    assert stats.kinds[Kind.STATE] == KindStats(2, 2, stats.kinds[Kind.STATE].published_bytes, 2)
+    assert stats.kinds[Kind.COLLABORATION].delivered_messages == 1
+    assert stats.kinds[Kind.EVENT] == KindStats()
+    assert (stats.consumers.present, stats.consumers.pending) == (1, 1)
+    assert (stats.views.views, stats.views.delivered_messages[Kind.STATE]) == (1, 1)
+    state, tasks = (world.core.streams.get(StreamName(name)) for name in ("wf/s", "wf/tasks"))
+    assert state is not None
+    assert tasks is not None
+    assert world.core.hub.stream_stats(state) == StreamStats(1, 1, ConsumerStats())
+    worker.drop()
+    stream = world.core.hub.stream_stats(tasks)
+    assert (stream.subscribers, stream.consumers.absent, stream.consumers.pending) == (0, 1, 1)
+
+
+def test_stats_give_the_loop_a_chance_between_many_streams() -> None:
+    world = World()
+    publisher = world.peer("publisher")
+    for number in range(STEP):
+        publisher.open(number, f"wf/{number}", Kind.EVENT)
+    assert sum(1 for _ in world.core.hub.stats()) == 1
+
+
+def finish(steps: Generator[None, None, HubStats]) -> HubStats:
+    """What it returns in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast("HubStats", end.value)

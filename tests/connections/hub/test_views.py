@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from gateway.connections.hub.views import ViewCounts
+from gateway.connections.hub.stats import ViewCounts
 from gateway.connections.snapshots import stream_snapshot
 from gateway.errors import Code
 from gateway.ids import StreamName
@@ -356,14 +358,15 @@ def test_what_views_cost_and_deliver_is_counted_also_when_nobody_has_them_any_mo
     for step in range(3):
         publisher.publish_array(0, FIELD + step)  # the second waits for the first, and gives way to the third
     world.settle()
-    assert views.counts == ViewCounts(computed_entries=2, conflated_messages=1)
-    assert views.delivered_messages(Kind.STATE) == 4
+    stats = views.stats()
+    assert stats.counts == ViewCounts(computed_entries=2, conflated_messages=1)
+    assert stats.delivered_messages == {Kind.STATE: 4, Kind.EVENT: 0}
     peer.drop()
     assert views.receivers_of(stream) == 1
-    before = views.counts, views.delivered_messages(Kind.STATE), views.delivered_messages(Kind.EVENT)
+    before = views.stats()
     second.drop()
     assert len(views) == 0
-    assert (views.counts, views.delivered_messages(Kind.STATE), views.delivered_messages(Kind.EVENT)) == before
+    assert views.stats() == replace(before, views=0)
 
 
 def test_all_spellings_of_a_view_are_one_where_the_shape_is_declared() -> None:
