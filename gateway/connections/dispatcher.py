@@ -194,5 +194,5 @@ class Dispatcher:
 def drained(session: Session) -> bool:
     """Return whether nothing waits for a connection: in its outbox, in its mailboxes or in its transport."""
     connection = session.connection
-    mailboxes_idle = all(mailbox.idle for mailbox in session.desk.mailboxes.values())
+    mailboxes_idle = all(mailbox.idle for mailbox in session.requests.mailboxes.values())
     return mailboxes_idle and not connection.lagging and not connection.transport.waiting_bytes()

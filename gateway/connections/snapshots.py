@@ -114,7 +114,7 @@ class CoreSnapshot:
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
     """Return the numbers of one connection."""
     connection = session.connection
-    outbox, requests = connection.outbox, session.desk.stats()
+    outbox, requests = connection.outbox, session.requests.stats()
     return ConnectionSnapshot(
         peer=session.peer.id,
         client_id=session.peer.client_id,
@@ -197,7 +197,7 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
         clients[session.peer.client_type] += 1
     sums["subscriptions"] += len(session.subscriptions) + len(session.views)
     sums["transfers"] += len(session.transfers)
-    requests = session.desk.stats()
+    requests = session.requests.stats()
     sums["requests"] += requests.asked
     sums["kept_request_bytes"] += requests.kept_bytes
     sums["lagging"] += connection.lagging

@@ -96,8 +96,8 @@ def asker_of(world: World, address: str = "group:workers", client_id: str = "ask
 
 def nothing_is_left(world: World) -> bool:
     """Whether no request is outstanding, kept or under way."""
-    desks = [session.desk for session in world.core.pool]
+    every = [session.requests for session in world.core.pool]
     return not any(
-        desk.asked or desk.owed or desk.load_bytes or desk.kept_bytes or session.transfers
-        for desk, session in zip(desks, world.core.pool, strict=True)
+        requests.asked or requests.owed or requests.load_bytes or requests.kept_bytes or session.transfers
+        for requests, session in zip(every, world.core.pool, strict=True)
     )

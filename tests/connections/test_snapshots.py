@@ -214,7 +214,7 @@ def test_requests_are_counted_at_both_ends() -> None:
     assert (snapshot.asked, snapshot.owed, snapshot.groups) == (0, 2, ("group:workers",))
     whole = count(core_snapshot(world.core))
     assert whole.requests == 2
-    assert whole.kept_request_bytes == asker.session.desk.kept_bytes > 200
+    assert whole.kept_request_bytes == asker.session.requests.kept_bytes > 200
 
 
 def test_consumers_that_are_there_and_those_that_are_waited_for() -> None:

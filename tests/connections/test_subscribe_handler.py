@@ -155,7 +155,7 @@ def test_a_connection_is_a_member_of_a_group_once() -> None:
     assert (error.code, error.request) == (Code.INVALID_REQUEST, 2)
     peer.say(Unsubscribe(4, 1), Subscribe(5, 1, "group:a"))
     assert peer.read().codes == [Code.INVALID_REQUEST]
-    assert peer.session.desk.groups == {"group:a", "group:b"}
+    assert peer.session.requests.groups == {"group:a", "group:b"}
 
 
 def test_nothing_to_unsubscribe() -> None:
@@ -178,7 +178,7 @@ def test_what_is_not_permitted(strict: World) -> None:
     errors = peer.read().errors
     assert [error.code for error in errors] == [Code.FORBIDDEN] * 4
     assert [error.alias for error in errors] == [1, None, 3, None]
-    assert not peer.session.desk.groups
+    assert not peer.session.requests.groups
 
 
 def test_a_new_token(strict: World) -> None:

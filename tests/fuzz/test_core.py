@@ -187,7 +187,7 @@ def test_anything_from_a_client(messages: list[bytes], greeted: bool, opened: bo
     world.settle()
     assert not watcher.read().transfers
     assert len(world.core.pool) == 2
-    assert not any(session.transfers or session.desk.asked or session.desk.owed for session in world.core.pool)
+    assert not any(session.transfers or session.requests.asked or session.requests.owed for session in world.core.pool)
     assert not len(world.core.hub.views)
     assert world.core.drained
 

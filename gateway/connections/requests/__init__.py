@@ -1,1 +1,1 @@
-"""Requests and replies, to inboxes and to groups."""
+"""Request/reply: requests to clients and groups, and the replies to them."""

@@ -1,4 +1,4 @@
-"""What becomes of a request that its replier will not answer, or that its asker does not want any more."""
+"""Failover of requests: another member gets a request that its replier lost; unwanted requests are called off."""
 
 from __future__ import annotations
 
@@ -23,71 +23,71 @@ from gateway.streams.run import Run
 
 
 class Failover:
-    """Hands requests to other members of their group, and calls them off (spec sections 8.1 and 8.2).
+    """Reassignment of requests to other members of their group, and withdrawal (spec sections 8.1 and 8.2).
 
     Args:
-        pool: who is there.
-        groups: their members.
-        outstanding: all requests.
-        intake: repeats and stops large ones.
+        pool: all sessions.
+        groups: members of all groups.
+        outstanding: all requests that wait for their replies.
+        uploads: repeats and stops large requests and replies.
     """
 
-    def __init__(self, pool: Pool, groups: Groups, outstanding: OutstandingRequests, intake: ChunkedUploads) -> None:
+    def __init__(self, pool: Pool, groups: Groups, outstanding: OutstandingRequests, uploads: ChunkedUploads) -> None:
         self._pool = pool
         self._groups = groups
         self._outstanding = outstanding
-        self._intake = intake
+        self._uploads = uploads
 
-    def lost(self, desk: ConnectionRequests) -> None:
-        """A connection is lost: others get what it has not replied to, in the same order, or the askers are told."""
-        for request in list(desk.owed.values()):
-            reason = self._why_not(request)
+    def lost(self, requests: ConnectionRequests) -> None:
+        """Reassign the requests that a lost connection has not replied to, in their order, or refuse them."""
+        for request in list(requests.owed.values()):
+            reason = self._obstacle(request)
             if not reason:
-                member = self._groups.choose(request.address, request.asker, but=desk)
+                member = self._groups.choose(request.address, request.asker, except_for=requests)
                 if member is not None:
                     request.handovers += 1
                     self._stop_reply(request)
-                    self._give(request, member)
+                    self._reassign(request, member)
                     continue
                 reason = f"{request.address} has no other member now"
             self._stop_reply(request)
             if request.incoming is not None:
-                self._intake.stop(self._session(request.asker), request.incoming, Code.PEER_GONE)
-            problem = f"{desk.connection.peer.client_id} left before it replied to request {request.correlation}"
+                self._uploads.stop(self._session(request.asker), request.incoming, Code.PEER_GONE)
+            problem = f"{requests.connection.peer.client_id} left before it replied to request {request.correlation}"
             request.refuse(RequestRefused(Code.PEER_GONE, f"{problem}: {reason}"))
 
-    def left(self, desk: ConnectionRequests, address: str) -> None:
-        """A member has left its group, but not the gateway: others get what it has not begun to reply to."""
-        for request in [request for request in desk.owed.values() if request.address == address]:
+    def left(self, requests: ConnectionRequests, address: str) -> None:
+        """Reassign the requests that a member has not begun to reply to: it has left its group, but not the gateway."""
+        for request in [request for request in requests.owed.values() if request.address == address]:
             if request.streamed or request.replying is not None:
                 continue
-            member = self._groups.choose(address, request.asker, but=desk)
+            member = self._groups.choose(address, request.asker, except_for=requests)
             if member is None:
                 return
             mailbox, incoming = request.mailbox, request.incoming
-            self._give(request, member)
-            desk.forgive(request.key)
+            self._reassign(request, member)
+            requests.forgive(request.key)
             if incoming is None:
-                self._recall(desk, mailbox, request)
+                self._withdraw(requests, mailbox, request)
 
     def call_off(self, request: OutstandingRequest, code: int) -> None:
-        """Nobody wants the answer any more: forget the request, and have its replier do the same.
+        """Forget a request whose reply is not wanted any more, and have its replier forget it.
 
         Args:
-            request: an outstanding one.
-            code: for ABORT, of what is under way.
+            request: an outstanding request.
+            code: for ABORT of the transfers that are under way for it.
         """
         request.settle()
         replier = request.replier
         replier.forgive(request.key)
         self._stop_reply(request, code)
         if request.incoming is not None:
-            self._intake.stop(self._session(request.asker), request.incoming, code)
+            self._uploads.stop(self._session(request.asker), request.incoming, code)
         else:
-            self._recall(replier, request.mailbox, request)
+            self._withdraw(replier, request.mailbox, request)
 
-    def _why_not(self, request: OutstandingRequest) -> str:
-        """Why a request is not handed over; empty if it is, should there be somebody."""
+    def _obstacle(self, request: OutstandingRequest) -> str:
+        """Return the reason why a request must not be reassigned; empty if it may be."""
         limit = self._outstanding.settings.max_handovers
         if request.kept is None:
             return "it was asked for by its name"
@@ -97,31 +97,31 @@ class Failover:
             return f"after max_handovers={limit} others that did"
         return ""
 
-    def _give(self, request: OutstandingRequest, member: Member) -> None:
+    def _reassign(self, request: OutstandingRequest, member: Member) -> None:
         mailbox = member.mailbox
-        self._outstanding.assign(request, member.desk, mailbox)
+        self._outstanding.assign(request, member.requests, mailbox)
         peer = request.asker.connection.peer.id
         kept = request.kept
-        assert kept is not None, "a request that is handed over is to a group, and so it was kept"
+        assert kept is not None, "a request that is reassigned is to a group, and so it was kept"
         if isinstance(kept, Run):
             run = readdressed(kept, mailbox.source, peer)
             mailbox.deliver_frame(run, frame_of(run), peer, 1)
         elif request.incoming is not None:
-            request.kept = self._intake.redirect(self._session(request.asker), request.incoming, mailbox)
+            request.kept = self._uploads.redirect(self._session(request.asker), request.incoming, mailbox)
         else:
-            request.kept = self._intake.repeat(self._session(request.asker), kept, mailbox)
+            request.kept = self._uploads.repeat(self._session(request.asker), kept, mailbox)
             mailbox.commit(request.kept)
 
     def _stop_reply(self, request: OutstandingRequest, code: int = Code.TRANSFER_ABORTED) -> None:
         if request.replying is not None:
-            self._intake.stop(self._session(request.replier), request.replying, code)
+            self._uploads.stop(self._session(request.replier), request.replying, code)
             request.replying = None
 
-    def _recall(self, desk: ConnectionRequests, mailbox: PubSubFanout, request: OutstandingRequest) -> None:
+    def _withdraw(self, requests: ConnectionRequests, mailbox: PubSubFanout, request: OutstandingRequest) -> None:
         cancel = Cancel(*request.key)
-        mailbox.when_delivered(partial(withdraw_request, desk.connection, mailbox.source, cancel))
+        mailbox.when_delivered(partial(withdraw_request, requests.connection, mailbox.source, cancel))
 
-    def _session(self, desk: ConnectionRequests) -> Session:
-        session = self._pool.get(desk.connection.peer.id)
+    def _session(self, requests: ConnectionRequests) -> Session:
+        session = self._pool.get(requests.connection.peer.id)
         assert session is not None, "requests end with the connections of both sides"
         return session

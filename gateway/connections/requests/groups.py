@@ -1,4 +1,4 @@
-"""Which connections are members of which groups, and which of them gets the next request (spec section 8.2)."""
+"""Groups: their members, and the choice of the member that gets the next request (spec section 8.2)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from gateway.connections.sessions.outstanding_requests import REQUEST_BYTES, Con
 from gateway.ids import PeerId
 
 NEAR_NS = 1_000_000
-"""Round trips below this are all the same; above it a member is as far as another whose round trip is half of it."""
+"""Round trips below this count as equal; above it members are equally far if one's round trip is half the other's."""
 
 
 class Member(NamedTuple):
     """A connection as a member of one group."""
 
-    desk: ConnectionRequests
+    requests: ConnectionRequests
     mailbox: PubSubFanout
-    """Brings it the group's requests."""
+    """Mailbox through which it receives the requests to the group."""
 
 
 class Groups:
-    """The members of all groups."""
+    """Members of all groups."""
 
     def __init__(self) -> None:
         self._members: dict[str, dict[PeerId, Member]] = {}
@@ -30,45 +30,52 @@ class Groups:
         return len(self._members)
 
     def join(self, address: str, member: Member) -> None:
-        """Add a member to ``group:<name>``."""
-        self._members.setdefault(address, {})[member.desk.connection.peer.id] = member
-        member.desk.groups.add(address)
+        """Add a member to the group ``group:<name>``."""
+        self._members.setdefault(address, {})[member.requests.connection.peer.id] = member
+        member.requests.groups.add(address)
 
-    def leave(self, address: str, desk: ConnectionRequests) -> None:
+    def leave(self, address: str, requests: ConnectionRequests) -> None:
         """Remove a member."""
-        desk.groups.remove(address)
+        requests.groups.remove(address)
         members = self._members[address]
-        del members[desk.connection.peer.id]
+        del members[requests.connection.peer.id]
         if not members:
             del self._members[address]
 
-    def choose(self, address: str, asker: ConnectionRequests, but: ConnectionRequests | None = None) -> Member | None:
-        """The member that gets the next request: the least loaded, of equals the one that has waited longest.
+    def choose(
+        self, address: str, asker: ConnectionRequests, except_for: ConnectionRequests | None = None
+    ) -> Member | None:
+        """Return the member that gets the next request: the least loaded, of equals the one that has waited longest.
 
         Looks at every member: 0.5 us each (CPython 3.11, November 2026).
 
         Args:
             address: ``group:<name>``.
-            asker: who asks; it gets its own request only if it is the only member.
-            but: a member that is not asked.
+            asker: the connection that asks; it gets its own request only if it is the only member.
+            except_for: a member that is not chosen.
+
+        Returns:
+            ``None`` if no member is left.
         """
         members = self._members.get(address, {})
-        there = [each for each in members.values() if each.desk is not but and not each.desk.connection.closed]
-        if not there:
+        candidates = [
+            each for each in members.values() if each.requests is not except_for and not each.requests.connection.closed
+        ]
+        if not candidates:
             return None
-        chosen = min(there, key=lambda member: (member.desk is asker, *_burden(member.desk)))
-        # To the end: of equals the first is chosen, and so each in turn.
-        members[chosen.desk.connection.peer.id] = members.pop(chosen.desk.connection.peer.id)
+        chosen = min(candidates, key=lambda member: (member.requests is asker, *_load(member.requests)))
+        # To the end: the first of equals is chosen, so that each has its turn.
+        members[chosen.requests.connection.peer.id] = members.pop(chosen.requests.connection.peer.id)
         return chosen
 
 
-def _burden(desk: ConnectionRequests) -> tuple[bool, int, bool, int]:
-    """What is compared: no room at all, requests not answered yet, behind with reading, far away."""
-    connection = desk.connection
+def _load(requests: ConnectionRequests) -> tuple[bool, int, bool, int]:
+    """Return the sort key: queue full, requests not answered yet, behind with reading, distance."""
+    connection = requests.connection
     rtt_ns = 0 if connection.link is None else connection.link.rtt_ns
     return (
         connection.queue_full,
-        desk.load_bytes // REQUEST_BYTES,
+        requests.load_bytes // REQUEST_BYTES,
         connection.lagging,
         (rtt_ns // NEAR_NS).bit_length(),
     )

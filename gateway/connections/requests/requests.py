@@ -1,4 +1,4 @@
-"""Requests to clients' inboxes and to groups, and the replies to them (spec section 8)."""
+"""Requests to inboxes of clients and to groups, and the replies to them (spec section 8)."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ from gateway.protocol.state import State
 from gateway.protocol.wire import DATA_HEADER, FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 
 SWEEP_INTERVAL_S = 0.1
-"""How late a deadline may be found to have passed, while there are requests at all."""
+"""Interval of the checks of deadlines, while there are requests: an expired one is noticed as late as that."""
 
 
 class Requests:
-    """Brings requests to those who hold the address, and replies back to those who asked.
+    """Delivery of requests to the holder of their address, and of replies to the asker.
 
     Args:
-        limits: what the gateway accepts.
-        settings: how requests to groups are kept.
-        pool: who is there.
+        limits: bounds on messages and on outstanding requests.
+        settings: bounds on requests to groups, which are kept for another member.
+        pool: all sessions, and the holders of inboxes.
         fanouts: makes those of mailboxes.
-        intake: takes large requests and replies.
+        uploads: takes large requests and replies.
         clock: for deadlines.
     """
 
@@ -52,21 +52,26 @@ class Requests:
         settings: RequestSettings,
         pool: Pool,
         fanouts: FanoutRegistry,
-        intake: ChunkedUploads,
+        uploads: ChunkedUploads,
         clock: Clock,
     ) -> None:
         self._limits = limits
         self._pool = pool
         self._fanouts = fanouts
-        self._intake = intake
+        self._uploads = uploads
         self._clock = clock
         self._groups = Groups()
         self._outstanding = OutstandingRequests(settings)
-        self._handover = Failover(pool, self._groups, self._outstanding, intake)
+        self._failover = Failover(pool, self._groups, self._outstanding, uploads)
         self._sweeping = False
 
     def receive(self, session: Session, data: Buffer, frame: Frame) -> None:
-        """A REQUEST or REPLY.
+        """Handle a REQUEST or REPLY, and answer with ERROR if it is refused.
+
+        Args:
+            session: the sender.
+            data: WebSocket message, which must not change any more.
+            frame: the frame in it.
 
         Raises:
             ProtocolViolation: ``MALFORMED_FRAME``.
@@ -83,39 +88,44 @@ class Requests:
                 session.refuse(refusal, correlation=correlation)
                 return
             session.refuse(refusal, correlation=correlation, peer=peer)
-            request = session.desk.owed.get((peer, correlation))
+            request = session.requests.owed.get((peer, correlation))
             if request is not None and request.replying is None:
-                # Rather none than one without a part that the asker does not know of.
+                # No reply rather than one that lacks a part without the asker knowing.
                 request.refuse(refusal)
-                session.desk.forgive(request.key)
+                session.requests.forgive(request.key)
 
     def cancel(self, session: Session, cancel: Cancel) -> None:
-        """CANCEL, from the asker. One of a request that is not outstanding is ignored: its last reply is on its way."""
-        request = session.desk.asked.get(cancel.correlation)
+        """Handle CANCEL of an asker; ignore it if the request is not outstanding: its last reply is on its way."""
+        request = session.requests.asked.get(cancel.correlation)
         if request is not None:
-            self._handover.call_off(request, Code.CANCELLED)
+            self._failover.call_off(request, Code.CANCELLED)
 
     # Groups.
 
     def join(self, session: Session, address: str, subscription: int) -> None:
-        """A connection becomes a member of ``group:<name>``; its requests will name the subscription.
+        """Make a connection a member of a group.
+
+        Args:
+            session: the member.
+            address: ``group:<name>``.
+            subscription: number that names the group in requests to the member.
 
         Raises:
-            RequestRefused: ``INVALID_REQUEST``, it is one already.
+            RequestRefused: ``INVALID_REQUEST``, the connection is a member already.
         """
-        if address in session.desk.groups:
+        if address in session.requests.groups:
             raise RequestRefused(Code.INVALID_REQUEST, f"the connection is a member of {address} already")
-        close_unused(session.desk)
-        mailbox = group_mailbox(self._fanouts, session.desk, address, subscription)
-        self._groups.join(address, Member(session.desk, mailbox))
+        close_unused(session.requests)
+        mailbox = group_mailbox(self._fanouts, session.requests, address, subscription)
+        self._groups.join(address, Member(session.requests, mailbox))
 
     def leave(self, session: Session, address: str) -> None:
-        """A member leaves: others get what it has not replied to; it goes on with it if there are none."""
-        self._groups.leave(address, session.desk)
-        self._handover.left(session.desk, address)
-        close_unused(session.desk)
+        """Remove a member from its group; other members get its open requests, or it keeps them if there is none."""
+        self._groups.leave(address, session.requests)
+        self._failover.left(session.requests, address)
+        close_unused(session.requests)
 
-    # What time and the end of a connection bring.
+    # Deadlines, and the end of connections.
 
     def _add(self, request: OutstandingRequest) -> None:
         self._outstanding.add(request)
@@ -127,53 +137,53 @@ class Requests:
             self._clock.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def _sweep(self) -> None:
-        """End what is past its deadline, and take from those who are closed what they owe."""
+        """Expire requests that are past their deadline, and reassign those of repliers that are closed."""
         now_ns = self._clock.time_ns()
         try:
             for request in self._outstanding.take_expired(now_ns):
                 late_s = (now_ns - (request.deadline_ns or 0)) / 1e9
                 problem = f"no reply of {request.address} by the deadline, {late_s:.3f} s ago"
-                self._handover.call_off(request, Code.EXPIRED)
+                self._failover.call_off(request, Code.EXPIRED)
                 request.refuse(RequestRefused(Code.EXPIRED, problem))
-            for desk in list(self._outstanding.owing):
-                if desk.connection.closed:
-                    # Its transport may take seconds to find out that the peer does not answer.
-                    self._handover.lost(desk)
+            for requests in list(self._outstanding.owing):
+                if requests.connection.closed:
+                    # The transport may take seconds to find out that the peer does not answer.
+                    self._failover.lost(requests)
         finally:
             self._sweeping = False
             if self._outstanding.owing:
                 self._sweep_later()
 
     def drop(self, session: Session) -> None:
-        """The connection is gone: others get what it was to reply to, and what it asked is not wanted any more."""
-        desk = session.desk
-        for address in list(desk.groups):
-            self._groups.leave(address, desk)
-        self._handover.lost(desk)
-        for request in list(desk.asked.values()):
-            self._handover.call_off(request, Code.PEER_GONE)
+        """Reassign the requests that a lost connection was to reply to, and call off the requests that it asked."""
+        requests = session.requests
+        for address in list(requests.groups):
+            self._groups.leave(address, requests)
+        self._failover.lost(requests)
+        for request in list(requests.asked.values()):
+            self._failover.call_off(request, Code.PEER_GONE)
 
     # Frames.
 
     def _request(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
-        address, desk, correlation = self._address(session, parsed), session.desk, parsed.offset
+        address, requests, correlation = self._address(session, parsed), session.requests, parsed.offset
         deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
         if deadline_ns is not None and deadline_ns <= self._clock.time_ns():
             raise RequestRefused(Code.EXPIRED, f"the deadline of request {correlation} had passed when it came")
         scheme, holder = split_address(address)
         for_group = scheme == GROUP_SCHEME
-        replier, mailbox = self._member(address, desk) if for_group else self._inbox(address, holder)
+        replier, mailbox = self._member(address, requests) if for_group else self._inbox(address, holder)
         if mailbox.queue_full:
             raise RequestRefused(Code.QUEUE_FULL, f"{address} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
         if for_group:
-            self._outstanding.check_room(desk, size)
-        request = OutstandingRequest(self._outstanding, desk, correlation, address, size, replier, mailbox)
+            self._outstanding.check_room(requests, size)
+        request = OutstandingRequest(self._outstanding, requests, correlation, address, size, replier, mailbox)
         request.deadline_ns = deadline_ns
         if parsed.plan is not None:
-            done, undo = partial(_whole, request), request.settle
-            large = self._intake.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            done, undo = partial(_completed, request), request.settle
+            large = self._uploads.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
             request.incoming = parsed.plan.transfer
             request.kept = large if for_group else None
             self._add(request)
@@ -195,7 +205,7 @@ class Requests:
             raise RequestRefused(Code.INVALID_NAME, f"{route.name} is a stream: requests go to an address")
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping and takes no new requests")
-        asked, correlation = session.desk.asked, parsed.offset
+        asked, correlation = session.requests.asked, parsed.offset
         if correlation in asked:
             raise RequestRefused(Code.INVALID_REQUEST, f"correlation {correlation} is of an outstanding request")
         if len(asked) >= self._limits.max_requests:
@@ -207,7 +217,7 @@ class Requests:
         replier = self._pool.inbox_of(client_id)
         if replier is None:
             raise RequestRefused(Code.NO_SUCH_PEER, f"nobody holds the inbox {address} now")
-        return replier.desk, own_mailbox(self._fanouts, replier.desk)
+        return replier.requests, own_mailbox(self._fanouts, replier.requests)
 
     def _member(self, address: str, asker: ConnectionRequests) -> Member:
         member = self._groups.choose(address, asker)
@@ -218,11 +228,11 @@ class Requests:
     def _reply(self, session: Session, data: Buffer, frame: Frame, parsed: DataFrame) -> None:
         last = parsed.flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE
         key = (parsed.stream, parsed.offset)
-        request = session.desk.owed.get(key)
+        request = session.requests.owed.get(key)
         if request is None:
-            if key in session.desk.released:
+            if key in session.requests.released:
                 if last:
-                    del session.desk.released[key]
+                    del session.requests.released[key]
                 return
             problem = f"peer {parsed.stream} waits for no reply to request {parsed.offset} from this connection"
             raise RequestRefused(Code.NOT_REQUESTED, problem)
@@ -235,7 +245,7 @@ class Requests:
         meta = parse_meta(parsed.meta)
         if parsed.plan is not None:
             done, undo = partial(_replied, request, last), partial(_not_replied, request)
-            self._intake.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
+            self._uploads.begin_direct(session, parsed, meta, mailbox, done=done, undo=undo)
             request.replying = parsed.plan.transfer
             return
         itemsize = check_payload(parsed, meta, session.connection.codecs, self._limits)
@@ -245,7 +255,7 @@ class Requests:
         mailbox.deliver_frame(run, parsed, peer, itemsize)
 
 
-def _whole(request: OutstandingRequest) -> None:
+def _completed(request: OutstandingRequest) -> None:
     request.incoming = None
 
 

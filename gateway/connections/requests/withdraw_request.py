@@ -1,4 +1,4 @@
-"""Takes a REQUEST back from the one who should reply to it (spec section 8.1)."""
+"""Withdrawal of a REQUEST from the connection that should reply to it (spec section 8.1)."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ from gateway.streams.run import Run, Source
 
 
 def withdraw_request(connection: Connection, source: Source, cancel: Cancel) -> None:
-    """A request is not wanted any more: it is not sent if it still waits, and the peer is told if it has it.
+    """Withdraw a request: remove it from the outbox if it still waits there, else send CANCEL to the replier.
 
     Args:
-        connection: of the replier; nothing of the request is on its way to its outbox any more.
-        source: the mailbox in which the request is.
+        connection: of the replier. The request must have reached its outbox or its transport already.
+        source: the mailbox of the request.
         cancel: names the asker and the correlation.
     """
-    lane = None if connection.outbox is None else connection.outbox.queue_of(source)
-    if lane is None or not lane.entries:
+    queue = None if connection.outbox is None else connection.outbox.queue_of(source)
+    if queue is None or not queue.entries:
         connection.send(cancel)
         return
-    waiting = _withdraw(lane, cancel)
+    waiting = _remove(queue, cancel)
     if waiting is None:
-        # It was sent, and what waits came later; or it waits as text. Behind it in any case.
+        # The request was sent and later ones wait, or it waits as text: CANCEL must stay behind it in any case.
         follow(connection, source, cancel)
     elif isinstance(waiting, Cursor) and waiting.started:
         connection.send(Abort(waiting.message.plan.transfer, Code.CANCELLED))
     connection.drain()
 
 
-def _withdraw(lane: StreamQueue, cancel: Cancel) -> Run | Cursor | None:
-    for entry in lane.entries:
+def _remove(queue: StreamQueue, cancel: Cancel) -> Run | Cursor | None:
+    for entry in queue.entries:
         if isinstance(entry, Run) and _named(entry) == cancel:
-            lane.waiting_bytes -= entry.size
+            queue.waiting_bytes -= entry.size
         elif isinstance(entry, Cursor) and _named_large(entry.message) == cancel:
-            lane.waiting_bytes -= entry.message.plan.payload_bytes
+            queue.waiting_bytes -= entry.message.plan.payload_bytes
         else:
             continue
-        lane.entries.remove(entry)
+        queue.entries.remove(entry)
         return entry
     return None
 
 
 def _named(run: Run) -> Cancel | None:
-    """By what a CANCEL names a request; ``None`` if this is none, or one whose frame is gone because it is text."""
+    """Return the CANCEL that names a request; ``None`` for another message, or a request of which only text is left."""
     if run.text is not None:
         return None
     _, opcode, _, _, _, publisher, correlation, _ = DATA_HEADER.unpack_from(run.buffers[0])

@@ -155,16 +155,16 @@ class Session:
         credits: credit of these subscriptions, by the same number.
         views: subscriptions with a view, by the client's number.
         transfers: large messages on their way in, by the client's number.
-        desk: requests that the client has asked, and requests that it must reply to.
+        requests: requests that the client has asked, and requests that it must reply to.
     """
 
     __slots__ = (
         "connection",
         "credits",
-        "desk",
         "grant",
         "heard",
         "peer",
+        "requests",
         "routes",
         "silent_sweeps",
         "state",
@@ -185,7 +185,7 @@ class Session:
         self.views: dict[int, ViewSubscription] = {}
         self.credits: dict[int, CreditWindow] = {}
         self.transfers: dict[int, Upload] = {}
-        self.desk = ConnectionRequests(connection)
+        self.requests = ConnectionRequests(connection)
 
     def introduce(self, peer: Peer) -> None:
         """Set the identity of the client, from its HELLO."""

@@ -25,10 +25,10 @@ def test_a_request_is_refused_on_behalf_of_the_one_who_owes_the_reply_only() -> 
     asker = asker_of(world)
     ask(asker, 5)
     world.settle()
-    owing, idle = (replier, other) if replier.session.desk.owed else (other, replier)
+    owing, idle = (replier, other) if replier.session.requests.owed else (other, replier)
     refusal = RequestRefused(Code.MESSAGE_TOO_BIG, "too long for text")
     for peer in (idle, owing, owing):
-        source = peer.session.desk.mailboxes["group:workers"].source
+        source = peer.session.requests.mailboxes["group:workers"].source
         assert isinstance(source, InboxSource)
         source.refuse(peer_of(asker), 5, refusal)
     (error,) = [entry for entry in asker.read().log if isinstance(entry, Error)]

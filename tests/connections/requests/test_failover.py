@@ -272,7 +272,7 @@ def test_late_partial_and_large_replies_are_dropped_up_to_the_last() -> None:
     world.settle()
     assert not worker.read().errors
     assert not asker.read().log
-    assert not worker.session.desk.released
+    assert not worker.session.requests.released
 
 
 def test_cancelling_aborts_a_large_request_under_way() -> None:

@@ -9,17 +9,17 @@ from tests.connections.memory import World
 
 def test_a_connection_has_one_mailbox_of_its_own() -> None:
     world = World()
-    desk = world.peer("me").session.desk
-    mailbox = own_mailbox(world.core.hub.fanouts, desk)
-    assert own_mailbox(world.core.hub.fanouts, desk) is mailbox
+    requests = world.peer("me").session.requests
+    mailbox = own_mailbox(world.core.hub.fanouts, requests)
+    assert own_mailbox(world.core.hub.fanouts, requests) is mailbox
     assert mailbox.source.name == "agent:me"
 
 
 def test_a_group_is_named_by_the_subscription_that_stands() -> None:
     world = World()
-    desk = world.peer("me").session.desk
-    first = group_mailbox(world.core.hub.fanouts, desk, "group:a", 3)
-    again = group_mailbox(world.core.hub.fanouts, desk, "group:a", 4)
+    requests = world.peer("me").session.requests
+    first = group_mailbox(world.core.hub.fanouts, requests, "group:a", 3)
+    again = group_mailbox(world.core.hub.fanouts, requests, "group:a", 4)
     assert again is first
     assert again.source.id == 4
 
@@ -28,12 +28,12 @@ def test_a_mailbox_is_closed_when_its_group_is_left_and_nothing_is_owed() -> Non
     world = World()
     worker, asker = member(world, "worker"), asker_of(world)
     ask(asker, 1)
-    desk = worker.session.desk
+    requests = worker.session.requests
     memberships = len(worker.session.connection.memberships)
-    desk.groups.clear()
-    close_unused(desk)
-    assert "group:workers" in desk.mailboxes
+    requests.groups.clear()
+    close_unused(requests)
+    assert "group:workers" in requests.mailboxes
     reply(worker, asker, 1)
-    close_unused(desk)
-    assert not desk.mailboxes
+    close_unused(requests)
+    assert not requests.mailboxes
     assert len(worker.session.connection.memberships) == memberships - 1

@@ -122,7 +122,8 @@ class Requests(RuleBasedStateMachine):
         if closed_first:
             self.world.clock.advance(0.2)  # so that what has expired is out of the way
             worker.peer.session.connection.close(Code.HEARTBEAT_TIMEOUT, "nothing was heard")
-        doomed = {request.key for request in worker.peer.session.desk.owed.values() if self.is_doomed(request, worker)}
+        owed = worker.peer.session.requests.owed.values()
+        doomed = {request.key for request in owed if self.is_doomed(request, worker)}
         before = self.gone()
         if closed_first:
             self.world.core._requests._sweep()

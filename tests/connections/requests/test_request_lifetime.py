@@ -93,7 +93,7 @@ def test_requests_to_an_inbox_are_not_kept() -> None:
     asker = asker_of(world, "agent:named")
     ask(asker, 1, bytes(20_000))
     assert not asker.read().errors
-    assert not asker.session.desk.kept_bytes
+    assert not asker.session.requests.kept_bytes
 
 
 def test_replies_come_in_parts_up_to_the_one_without_more() -> None:
@@ -102,7 +102,7 @@ def test_replies_come_in_parts_up_to_the_one_without_more() -> None:
     parts = [b"first", bytes(range(256)) * 80, b"third"]
     reply(replier, asker, 1, parts[0], FLAG_MORE)
     reply_large(replier, asker, 1, parts[1], flags=FLAG_MORE).end()
-    assert asker.session.desk.asked
+    assert asker.session.requests.asked
     reply(replier, asker, 1, parts[2])
     world.settle()
     arrived = asker.read().arrivals

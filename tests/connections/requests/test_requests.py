@@ -40,8 +40,8 @@ def test_a_request_and_its_reply() -> None:
     assert (answer.opcode, answer.stream, answer.offset) == (Opcode.REPLY, 0, 77)
     assert answer.publisher == replier.session.peer.id
     assert answer.payload == b"answer"
-    assert not asker.session.desk.asked
-    assert not replier.session.desk.owed
+    assert not asker.session.requests.asked
+    assert not replier.session.requests.owed
 
 
 def test_a_failed_reply_says_so() -> None:
@@ -237,8 +237,8 @@ def test_a_large_request_that_is_aborted_is_not_outstanding() -> None:
     asker.send(Abort(1, Code.TRANSFER_ABORTED).write())
     world.settle()
     assert len(replier.read().aborts) == 1
-    assert not asker.session.desk.asked
-    assert not replier.session.desk.owed
+    assert not asker.session.requests.asked
+    assert not replier.session.requests.owed
 
 
 def test_a_large_request_that_is_broken_is_not_outstanding() -> None:
@@ -249,7 +249,7 @@ def test_a_large_request_that_is_broken_is_not_outstanding() -> None:
     world.settle()
     (error,) = asker.read().errors
     assert (error.code, error.correlation) == (Code.BROKEN_TRANSFER, 5)
-    assert not asker.session.desk.asked
+    assert not asker.session.requests.asked
     ask(asker, 5)
     world.settle()
     assert replier.read().offsets == [5]

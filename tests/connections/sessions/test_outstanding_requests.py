@@ -30,9 +30,9 @@ class Office:
         self, correlation: int, size: int = 100, *, kept: bool = True, deadline_ns: int | None = None
     ) -> OutstandingRequest:
         """A request to the first replier."""
-        replier = self.first.session.desk
+        replier = self.first.session.requests
         mailbox = own_mailbox(self.world.core.hub.fanouts, replier)
-        asker = self.asker.session.desk
+        asker = self.asker.session.requests
         request = OutstandingRequest(self.table, asker, correlation, "group:g", size, replier, mailbox)
         request.kept = Run(mailbox.source, correlation, 1, (bytes(size),), size, 0, 1) if kept else None
         request.deadline_ns = deadline_ns
@@ -41,8 +41,8 @@ class Office:
 
     def sums(self, peer: Peer) -> tuple[int, int, int]:
         """Asked, owed, and the weight of what is owed."""
-        desk: ConnectionRequests = peer.session.desk
-        return len(desk.asked), len(desk.owed), desk.load_bytes
+        requests: ConnectionRequests = peer.session.requests
+        return len(requests.asked), len(requests.owed), requests.load_bytes
 
 
 def test_a_request_is_with_the_asker_and_the_replier_until_it_is_settled() -> None:
@@ -50,12 +50,12 @@ def test_a_request_is_with_the_asker_and_the_replier_until_it_is_settled() -> No
     request = office.request(5)
     assert office.sums(office.asker) == (1, 0, 0)
     assert office.sums(office.first) == (0, 1, REQUEST_BYTES + 100)
-    assert list(office.table.owing) == [office.first.session.desk]
-    assert (office.table.kept_bytes, office.asker.session.desk.kept_bytes) == (100, 100)
+    assert list(office.table.owing) == [office.first.session.requests]
+    assert (office.table.kept_bytes, office.asker.session.requests.kept_bytes) == (100, 100)
     request.settle()
     request.settle()
     assert office.sums(office.asker) == office.sums(office.first) == (0, 0, 0)
-    assert (office.table.kept_bytes, office.asker.session.desk.kept_bytes) == (0, 0)
+    assert (office.table.kept_bytes, office.asker.session.requests.kept_bytes) == (0, 0)
     assert not office.table.owing
     assert request.kept is None
 
@@ -72,11 +72,11 @@ def test_an_old_request_does_not_settle_a_new_one_of_the_same_correlation() -> N
 def test_another_replier_takes_over_all_of_it() -> None:
     office = Office()
     request = office.request(5, 1000)
-    desk = office.second.session.desk
-    office.table.assign(request, desk, own_mailbox(office.world.core.hub.fanouts, desk))
+    requests = office.second.session.requests
+    office.table.assign(request, requests, own_mailbox(office.world.core.hub.fanouts, requests))
     assert office.sums(office.first) == (0, 0, 0)
     assert office.sums(office.second) == (0, 1, REQUEST_BYTES + 1000)
-    assert list(office.table.owing) == [desk]
+    assert list(office.table.owing) == [requests]
     request.settle()
     assert office.sums(office.second) == (0, 0, 0)
 
@@ -100,15 +100,15 @@ def test_the_asker_is_told_once_why_there_is_no_reply() -> None:
 def test_only_so_much_is_kept(settings: RequestSettings, name: str) -> None:
     office = Office(settings)
     office.request(1, 1000, kept=False)
-    office.table.check_room(office.asker.session.desk, 150)
+    office.table.check_room(office.asker.session.requests, 150)
     request = office.request(2, 100)
     with pytest.raises(RequestRefused, match=f"100 bytes .* with 51 more .* {name}: wait") as caught:
-        office.table.check_room(office.asker.session.desk, 51)
+        office.table.check_room(office.asker.session.requests, 51)
     assert caught.value.code == Code.LIMIT_EXCEEDED
     request.settle()
-    office.table.check_room(office.asker.session.desk, 51)
+    office.table.check_room(office.asker.session.requests, 51)
     with pytest.raises(RequestRefused, match=f"of 151 bytes exceeds {name}: ask an agent by its name"):
-        office.table.check_room(office.asker.session.desk, 151)
+        office.table.check_room(office.asker.session.requests, 151)
 
 
 def test_what_expires_is_found_once_and_not_when_it_was_answered() -> None:
@@ -123,9 +123,9 @@ def test_what_expires_is_found_once_and_not_when_it_was_answered() -> None:
 
 
 def test_as_many_late_replies_are_forgiven_as_may_be_outstanding() -> None:
-    desk = Office().first.session.desk
+    requests = Office().first.session.requests
     for correlation in range(MAX_RELEASED + 2):
-        desk.forgive((1, correlation))
-    assert len(desk.released) == MAX_RELEASED
-    assert (1, 1) not in desk.released
-    assert (1, 2) in desk.released
+        requests.forgive((1, correlation))
+    assert len(requests.released) == MAX_RELEASED
+    assert (1, 1) not in requests.released
+    assert (1, 2) in requests.released

@@ -19,9 +19,8 @@ PART = bytes(range(256)) * 10
 def test_it_is_sent_at_once_where_nothing_waits() -> None:
     world = World()
     peer = world.peer()
-    send_in_order(
-        peer.session.connection, own_mailbox(world.core.hub.fanouts, peer.session.desk), Error(5001, "PEER_GONE", "x")
-    )
+    mailbox = own_mailbox(world.core.hub.fanouts, peer.session.requests)
+    send_in_order(peer.session.connection, mailbox, Error(5001, "PEER_GONE", "x"))
     assert peer.read().codes == [Code.PEER_GONE]
     assert not peer.session.connection.lagging
 

@@ -19,7 +19,7 @@ def test_no_frame_is_like_the_last_one_before_there_was_one() -> None:
 def test_a_connection_begins_with_nothing_under_way() -> None:
     session = World().stranger().session
     assert not any((session.routes, session.subscriptions, session.transfers))
-    assert session.desk.connection is session.connection
+    assert session.requests.connection is session.connection
 
 
 def test_a_refusal_names_the_message_that_it_answers() -> None:

@@ -108,8 +108,8 @@ def test_a_request_too_large_for_text_is_answered_to_its_asker(size: int) -> Non
     assert news(peer, world) == []
     (error,) = asker.read().errors
     assert (error.code, error.correlation) == (Code.MESSAGE_TOO_BIG, 9)
-    assert not asker.session.desk.asked
-    assert not peer.session.desk.owed
+    assert not asker.session.requests.asked
+    assert not peer.session.requests.owed
 
 
 def test_a_late_joiner_in_text_gets_the_newest_state() -> None:
