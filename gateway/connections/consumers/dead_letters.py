@@ -1,4 +1,4 @@
-"""Publishes what could not be processed to the ``event`` stream ``<stream>.dead`` (spec section 7.4)."""
+"""Dead letters: messages that could not be processed, in the ``event`` stream ``<stream>.dead`` (spec section 7.4)."""
 
 from __future__ import annotations
 
@@ -28,24 +28,24 @@ from gateway.streams.run import Run
 logger = logging.getLogger(__name__)
 
 SUFFIX: Final = ".dead"
-"""Behind the name of a stream, that of its dead letters."""
+"""Suffix that makes the name of a stream that of its dead letters."""
 HEADER: Final = "dead_letter"
-"""The header of a dead letter that says where it comes from; the others are those of the message."""
+"""Header of a dead letter that states its origin; the other headers are those of the message."""
 CLIENT_ID: Final = ClientId("gateway")
-"""Who publishes dead letters."""
+"""Client that publishes dead letters."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """The header of a dead letter."""
+    """Origin of a dead letter, as its header states it."""
 
     stream: str
     offset: int
-    """Of a record batch that of its first record; the tensor then holds all records."""
+    """Offset of the message; of a record batch that of its first record: the tensor then holds all records."""
     client_id: str
     """The receiver that did not process it."""
     tries: int
-    """How often it was delivered."""
+    """Deliveries that were in vain."""
     reason: str
 
 
@@ -57,36 +57,36 @@ class _Burial(NamedTuple):
 
 
 class DeadLetters:
-    """Joins the gateway as a client of its own when there is a first dead letter.
+    """Publisher of dead letters, which joins the gateway as a client of its own when there is a first one.
 
-    They are published one after the other: of a receiver that is given up there may be thousands, each of which takes
-    its plain size meanwhile.
+    Dead letters are published one after the other: of a receiver that is given up there may be thousands, each of
+    which takes its plain size meanwhile.
 
     Args:
-        door: of the gateway.
-        workers: decode in threads.
+        entry: of the gateway.
+        workers: threads for decoding.
     """
 
-    def __init__(self, door: GatewayEntry, workers: Workers) -> None:
-        self._door = door
+    def __init__(self, entry: GatewayEntry, workers: Workers) -> None:
+        self._entry = entry
         self._workers = workers
         self._local: LocalConnection | None = None
         self._waiting: deque[_Burial] = deque()
-        """The first one is on its way."""
+        """Dead letters to be published; the first one is on its way."""
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is on its way."""
+        """Whether no dead letter is on its way."""
         return not self._waiting
 
     def put(self, unit: AckUnit, letter: DeadLetter, durability: Durability, done: Callable[[], object]) -> None:
         """Publish a unit as a dead letter.
 
         Args:
-            unit: kept by the caller until it is published.
-            letter: where it comes from.
-            durability: of its stream: its dead letters outlive as much, unless their stream is of another already.
-            done: called later, when it is as safe as that, or could not be published, which is logged.
+            unit: the message; its bytes must not change until ``done`` is called.
+            letter: its origin.
+            durability: of its stream, and so of its dead letters, unless their stream exists with another one.
+            done: called later, when the dead letter is as safe as that, or could not be published, which is logged.
         """
         self._waiting.append(_Burial(unit, letter, durability, done))
         if len(self._waiting) == 1:
@@ -116,7 +116,7 @@ class DeadLetters:
 
         try:
             if self._local is None or self._local.closed:
-                self._local = LocalConnection(self._door, client_type=ClientType.EXTENSION, client_id=CLIENT_ID)
+                self._local = LocalConnection(self._entry, client_type=ClientType.EXTENSION, client_id=CLIENT_ID)
             self._local.publish(
                 letter.stream + SUFFIX,
                 specs,
@@ -144,7 +144,7 @@ _Opened = tuple[Sequence[TensorSpec], Mapping[str, Any], Sequence[Buffer]]
 
 
 def _opened(content: Run | LargeMessage) -> _Opened:
-    """Tensors, headers and plain payload; of a record batch one tensor with all records."""
+    """Return tensors, headers and plain payload; of a record batch one tensor with all records."""
     if isinstance(content, LargeMessage):
         meta = parse_meta(content.meta)
         chunks = [

@@ -1,4 +1,4 @@
-"""Acknowledgements of publishes that are held back while receivers are behind (spec section 4.9)."""
+"""Delayed acknowledgements: those of publishes are held back while receivers are behind (spec section 4.9)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from gateway.protocol.signals import Ack
 
 
 class DelayedAcks:
-    """The acknowledgements to the publishers of one stream, in order.
+    """Acknowledgements to the publishers of one stream, in order.
 
     Args:
-        behind: whether the receivers are.
-        now_s: seconds from some fixed moment.
-        max_hold_s: how long one is held back at most. Without a bound two programs that feed each other, and await
-            their publishes, would wait for ever.
+        behind: returns whether the receivers are behind.
+        now_s: returns seconds from some fixed moment.
+        max_hold_s: longest delay of one. Without a bound two programs that feed each other, and await their
+            publishes, would wait for ever.
     """
 
     __slots__ = ("_behind", "_held", "_max_hold_s", "_now_s", "_open")
@@ -29,14 +29,14 @@ class DelayedAcks:
         self._open = False
 
     def send(self, connection: Connection, ack: Ack) -> None:
-        """Tell a publisher that its messages are taken, when it may go on."""
+        """Send an acknowledgement to a publisher, at once or when it may go on."""
         if not self._open and (self._held or self._behind()):
             self._held.append((self._now_s(), connection, ack))
         else:
             connection.send(ack)
 
     def flush(self) -> None:
-        """Send what need not be held any more."""
+        """Send the acknowledgements that need not be held back any more."""
         held = self._held
         if held:
             latest_s = self._now_s() - self._max_hold_s
@@ -45,7 +45,7 @@ class DelayedAcks:
                 connection.send(ack)
 
     def release(self) -> None:
-        """Send all, and hold nothing from now on: nobody will wait for receivers any more."""
+        """Send all, and hold none back from now on: receivers are not waited for any more."""
         self._open = True
         held, self._held = self._held, deque()
         for _, connection, ack in held:

@@ -1,7 +1,7 @@
-"""One view of one stream while somebody receives it: takes the stream's messages, gives those of the view to a fan-out.
+"""Derivation of one view from one stream, for as long as it has receivers.
 
-Every message is computed once, in a thread, one after the other. A ``state`` that comes faster than that, or than the
-view's rate, is conflated before it is computed.
+Each message of the view is computed once, in a thread, one after the other, and given to the fan-out of the view. A
+``state`` that comes faster than that, or than the view's rate, is conflated before it is computed.
 """
 
 from __future__ import annotations
@@ -34,54 +34,46 @@ from gateway.streams.view import Misfit, Part, Shown, ShownLarge, show
 logger = logging.getLogger(__name__)
 
 LAGGING_INTERVAL_S: Final = 0.25
-"""How often a ``state`` is computed while all receivers are behind: what they do not get is not worth a thread."""
+"""Interval at which a ``state`` is computed while all receivers are behind: most versions would be conflated."""
 
 Entry = Run | LargeMessage
 
 
 @dataclass(frozen=True, slots=True)
 class ViewContext:
-    """What all views of a gateway share.
-
-    Attributes:
-        clock: for rates.
-        workers: threads.
-        limits: bounds on results.
-        transfers: numbers for large ones.
-        policy: knows views as streams, until they are forgotten.
-    """
+    """Parts of the gateway that all views share."""
 
     clock: Clock
+    """For rates."""
     workers: Workers
+    """Threads for computing."""
     limits: Limits
+    """Bounds on results."""
     transfers: TransferNumbers
+    """Numbers for large results."""
     policy: DeliveryPolicy
+    """Chooses encodings of views as of streams; has to forget a view that ends."""
 
 
 class Derivation:
-    """Computes a view.
+    """Computation of one view.
 
     Args:
         source: the view.
-        fanout: its receivers.
-        surroundings: shared by all views.
-
-    Attributes:
-        receivers: who gets it: by session, its subscriptions by the client's numbers.
-        computed_entries: runs and large messages that were computed: once, however many receive them.
-        misfit: why it does not fit the last message that was computed; ``None``: it fits.
+        fanout: delivers the view to its receivers.
+        context: shared by all views.
     """
 
     __slots__ = (
         "_begins_at",
         "_busy",
         "_closed",
+        "_context",
         "_due_s",
         "_is_state",
         "_left_out",
         "_queue",
         "_some_have_newest",
-        "_surroundings",
         "_timer",
         "_wanting_newest",
         "computed_entries",
@@ -95,42 +87,47 @@ class Derivation:
         self,
         source: DerivedStream,
         fanout: PubSubFanout,
-        surroundings: ViewContext,
+        context: ViewContext,
     ) -> None:
         self.source = source
         self.fanout = fanout
         self.receivers: dict[Session, set[int]] = {}
+        """Subscriptions to the view by session, as the client numbers them."""
         self.computed_entries = 0
-        self._surroundings = surroundings
+        """Runs and large messages that were computed: once, however many connections receive them."""
+        self._context = context
         self._is_state = source.kind is Kind.STATE
         self._begins_at = source.next_offset
         self._wanting_newest: set[Connection] = set()
+        """Receivers that get the version with which the view begins."""
         self._some_have_newest = False
+        """Some receivers have that version from before."""
         self._queue = ViewQueue(source.id, conflates=self._is_state)
         self._left_out = 0
-        """Versions of a state that did not get into the queue, or that the view did not fit."""
+        """Versions of a state that were not queued, or that the view did not fit."""
         self._busy = False
         self._timer = False
         self.misfit: RequestRefused | None = None
+        """Why the view does not fit the last message that was computed; ``None``: it fits."""
         self._closed = False
-        self._due_s = surroundings.clock.monotonic_s()
+        self._due_s = context.clock.monotonic_s()
 
     @property
     def conflated_messages(self) -> int:
-        """Versions that a newer one replaced before they were computed, or that the view does not fit."""
+        """Versions that newer ones replaced before they were computed, or that the view does not fit."""
         return self._queue.conflated_messages + self._left_out
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being computed or encoded, or is about to be. What waits for its time does not count."""
+        """Whether nothing is being computed or encoded, or is about to be; a version that waits for its time is not."""
         return not self._busy and (not self._queue or self._timer) and self.fanout.idle
 
     def take_newest(self, entry: Entry) -> None:
-        """Begin with the newest version that there is."""
+        """Begin with the newest version of the stream."""
         self._put(PendingEntry(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
 
-    def joins(self, connection: Connection, start: StartPosition) -> None:
-        """A receiver joins. Of the version with which the view begins it says whether it has that from before."""
+    def join(self, connection: Connection, start: StartPosition) -> None:
+        """Add a receiver. ``start.newest`` is false if it already has the version with which the view begins."""
         if self._is_state and self.fanout.newest is None:
             if start.newest:
                 self._wanting_newest.add(connection)
@@ -139,39 +136,39 @@ class Derivation:
         self.fanout.join(connection, start)
 
     def take(self, entry: Entry) -> None:
-        """Messages of the stream have been delivered to its own receivers."""
+        """Take messages of the stream, which have been delivered to its own receivers already."""
         if not self._is_state:
             self._put(PendingEntry(entry.unpinned() if isinstance(entry, Run) else entry, last_only=False))
             return
         last_only = self.source.view.max_rate_hz is not None
         if last_only and isinstance(entry, Run):
             newest = entry.newest()
-            # Of a record batch the last one only, which is cut out when it is computed.
+            # Of a record batch the last record only, which is cut out when it is computed.
             self._left_out += entry.count - 1
             entry = newest
         self._put(PendingEntry(entry, last_only))
 
     def close(self) -> None:
-        """Nobody receives it any more; what is being computed is dropped."""
+        """End the view, which nobody receives any more; results of a computation under way are dropped."""
         self._closed = True
         self._queue.clear()
-        self._surroundings.policy.forget(self.source)
+        self._context.policy.forget(self.source)
 
     def _put(self, waiting: PendingEntry) -> None:
         self._queue.put(waiting)
-        self._go_on()
+        self._compute_next()
 
     # Computing.
 
-    def _go_on(self) -> None:
+    def _compute_next(self) -> None:
         if self._busy or not self._queue or self._closed:
             return
-        clock = self._surroundings.clock
+        clock = self._context.clock
         now_s = clock.monotonic_s()
         if self._is_state and now_s < self._due_s:
             if not self._timer:
                 self._timer = True
-                clock.call_later(self._due_s - now_s, self._ring)
+                clock.call_later(self._due_s - now_s, self._on_timer)
             return
         self._due_s = now_s + self._interval_s()
         job = self._queue.take()
@@ -179,25 +176,25 @@ class Derivation:
         self._submit(job)
 
     def _submit(self, job: list[PendingEntry | Gap]) -> None:
-        """Compute, when versions that came as patches are whole."""
-        for place, waiting in enumerate(job):
+        """Compute, once versions that came as patches are merged into keyframes."""
+        for index, waiting in enumerate(job):
             patch = patch_of(waiting.entry) if isinstance(waiting, PendingEntry) else None
             if patch is None:
                 continue
             whole = patch.whole_for(None, partial(self._submit, job))
             if whole is None:
                 return
-            job[place] = whole if isinstance(whole, Gap) else PendingEntry(whole, last_only=True)
-        self._surroundings.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
+            job[index] = whole if isinstance(whole, Gap) else PendingEntry(whole, last_only=True)
+        self._context.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
 
-    def _ring(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = False
-        # A timer may come a little early by another clock than it was asked by.
-        self._due_s = min(self._due_s, self._surroundings.clock.monotonic_s())
-        self._go_on()
+        # The timer may run by another clock than this one, and ring a little early.
+        self._due_s = min(self._due_s, self._context.clock.monotonic_s())
+        self._compute_next()
 
     def _interval_s(self) -> float:
-        """The time before the next version is computed."""
+        """Return the time until the next version may be computed."""
         rate_hz = self.source.view.max_rate_hz
         interval_s = 0.0 if rate_hz is None else 1 / rate_hz
         if self.fanout.all_lagging:
@@ -205,7 +202,7 @@ class Derivation:
         return interval_s
 
     def _compute(self, job: list[PendingEntry | Gap]) -> list[Part | Gap]:
-        """Runs in a thread."""
+        """Return the parts of the view; runs in a thread."""
         parts: list[Part | Gap] = []
         for waiting in job:
             if isinstance(waiting, Gap):
@@ -214,7 +211,7 @@ class Derivation:
             entry = waiting.entry
             if waiting.last_only and isinstance(entry, Run):
                 entry = last_record(entry)
-            parts += show(self.source.view, entry, self.source, self._surroundings.limits)
+            parts += show(self.source.view, entry, self.source, self._context.limits)
         return parts
 
     def _computed(self, job: list[PendingEntry | Gap], result: list[Part | Gap] | BaseException) -> None:
@@ -226,7 +223,7 @@ class Derivation:
         self.computed_entries += sum([isinstance(waiting, PendingEntry) for waiting in job])
         for part in result:
             self._deliver(part)
-        self._go_on()
+        self._compute_next()
 
     def _failed(self, job: list[PendingEntry | Gap], error: BaseException) -> list[Part | Gap]:
         ranges = [
@@ -255,7 +252,7 @@ class Derivation:
                 self.misfit = None
                 self._deliver_large(part)
             case Misfit(first, last, refusal):
-                self._tell(refusal)
+                self._tell_misfit(refusal)
                 if self._is_state:
                     self._left_out += last - first + 1
                 else:
@@ -264,15 +261,15 @@ class Derivation:
                 self._leave_out(part)
 
     def _is_known(self, offset: int) -> bool:
-        """Whether a version was there before the view, and some receivers have it."""
+        """Return whether a version is older than the view, and some receivers have it."""
         return self._some_have_newest and offset < self._begins_at
 
     def _begin_with(self, newest: Entry) -> None:
         assert isinstance(self.fanout, StateFanout)
         self.fanout.begin_with(newest, self._wanting_newest)
 
-    def _tell(self, refusal: RequestRefused) -> None:
-        """The view does not fit: once, until it fits again."""
+    def _tell_misfit(self, refusal: RequestRefused) -> None:
+        """Tell the receivers that the view does not fit: once, until it fits again."""
         if self.misfit is None:
             self.misfit = refusal
             for session, numbers in self.receivers.items():
@@ -284,12 +281,12 @@ class Derivation:
         self.fanout.leave_out(gap)
 
     def _deliver_large(self, part: ShownLarge) -> None:
-        message = large_of(self.source, part, self._surroundings)
+        message = large_of(self.source, part, self._context)
         if self._is_known(part.frame.offset):
             self.source.append_large(message)
             self._begin_with(message)
             return
-        # As it comes from a publisher: the fan-out adds the chunks one by one.
+        # As if a publisher sent it: the fan-out adds the chunks one by one.
         chunks, message.chunks = message.chunks, []
         self.fanout.begin(message, frozenset(), part.itemsize)
         for chunk in chunks:
@@ -298,10 +295,10 @@ class Derivation:
         self.fanout.commit(message)
 
 
-def large_of(source: DerivedStream, part: ShownLarge, surroundings: ViewContext) -> LargeMessage:
-    """A message of a view in chunks, whole, with its offset."""
+def large_of(source: DerivedStream, part: ShownLarge, context: ViewContext) -> LargeMessage:
+    """Return a message of a view in chunks: complete, with its offset."""
     frame = part.frame
-    plan = ChunkPlan(surroundings.transfers.next(), surroundings.limits.chunk_bytes, len(frame.payload))
+    plan = ChunkPlan(context.transfers.next(), context.limits.chunk_bytes, len(frame.payload))
     message = LargeMessage(source, frame.opcode, frame.publisher, frame.timestamp_ns, 0, bytes(frame.meta), plan)
     message.extensions = frame.extensions
     message.offset = frame.offset

@@ -1,4 +1,4 @@
-"""What waits to be computed for one view: of a state the newest version only, of events all, within a bound."""
+"""Queue of one view: messages to be computed, of a state the newest version only, of events all within a bound."""
 
 from __future__ import annotations
 
@@ -12,38 +12,32 @@ from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of, offsets_of
 
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""What may wait of an ``event`` stream for threads that do not keep up; past it the oldest are dropped, told by GAP."""
+"""Bound on the events that wait for threads which do not keep up; past it the oldest are dropped, told by GAP."""
 
 JOB_BYTES: Final = 1024 * 1024
-"""What is computed at a time of an ``event`` stream, if there is more."""
+"""Size of the events that are computed at a time, if more wait."""
 
 
 class PendingEntry(NamedTuple):
-    """Messages of the stream.
-
-    Attributes:
-        entry: a run, or a whole large message.
-        last_only: only the newest message in it is wanted; the others count as conflated already.
-    """
+    """Messages of the stream that wait to be computed."""
 
     entry: Run | LargeMessage
+    """A run, or a complete large message."""
     last_only: bool
+    """Only the newest message in it is wanted; the others count as conflated already."""
 
     @property
     def wanted_messages(self) -> int:
-        """How many messages of the view it would become."""
+        """Number of messages of the view that it would become."""
         return 1 if self.last_only or not isinstance(self.entry, Run) else self.entry.count
 
 
 class ViewQueue:
-    """First in, first out; of a ``state`` there is one at most.
+    """Queue of one view, first in first out; that of a ``state`` has one entry at most.
 
     Args:
-        view_id: the view's, for gaps.
-        conflates: whether the stream is a ``state``, whose newer versions replace older ones.
-
-    Attributes:
-        conflated_messages: versions that were replaced.
+        view_id: id of the view, for gaps.
+        conflates: the stream is a ``state``, whose newer versions replace older ones.
     """
 
     __slots__ = ("_bytes", "_conflates", "_dropped", "_id", "_waiting", "conflated_messages")
@@ -54,14 +48,15 @@ class ViewQueue:
         self._waiting: deque[PendingEntry] = deque()
         self._bytes = 0
         self._dropped: Gap | None = None
-        """Events that stood before all that wait."""
+        """Events that were dropped, earlier than all that wait."""
         self.conflated_messages = 0
+        """Versions that newer ones have replaced."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def put(self, waiting: PendingEntry) -> None:
-        """Queue messages, instead of older versions, or behind older events; the newest is never dropped."""
+        """Queue messages, in place of older versions or behind older events; the newest entry is never dropped."""
         if self._conflates:
             self.conflated_messages += sum([older.wanted_messages for older in self._waiting])
             self.clear()
@@ -76,7 +71,7 @@ class ViewQueue:
             self._dropped = Gap(self._id, Code.QUEUE_FULL, first, last)
 
     def take(self) -> list[PendingEntry | Gap]:
-        """What is to be computed next, and a gap for what was dropped before it; not empty if anything waits."""
+        """Remove and return the entries to be computed next, behind a gap for those that were dropped before them."""
         job: list[PendingEntry | Gap] = [] if self._dropped is None else [self._dropped]
         self._dropped = None
         size = 0
@@ -88,7 +83,7 @@ class ViewQueue:
         return job
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._waiting.clear()
         self._bytes = 0
         self._dropped = None

@@ -1,4 +1,4 @@
-"""The past of views: read from that of their streams, and computed again."""
+"""Past of views: read from that of their streams, and computed again."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Done = Callable[[Sequence[Entry] | Exception], object]
 
 
 class ViewedStore:
-    """The :class:`~gateway.connections.ports.PastReader` that knows the past of views as well.
+    """The :class:`~gateway.connections.ports.PastReader` that reads the past of views as well as that of streams.
 
     Messages that a view does not fit are left out.
 
     Args:
-        store: has the past of streams.
-        surroundings: what computing a view needs.
+        store: reads the past of streams.
+        context: shared by all views.
     """
 
-    def __init__(self, store: PastReader, surroundings: ViewContext) -> None:
+    def __init__(self, store: PastReader, context: ViewContext) -> None:
         self._store = store
-        self._surroundings = surroundings
+        self._context = context
 
     def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: Done) -> None:
-        """See the port; of a view ``done`` is called later."""
+        """Implement :meth:`PastReader.read`; for a view ``done`` is called later."""
         if not isinstance(stream, DerivedStream):
             self._store.read(stream, first, last, max_bytes, done)
             return
@@ -40,11 +40,9 @@ class ViewedStore:
                 return
 
             def work() -> list[Part]:
-                return [
-                    part for entry in entries for part in show(stream.view, entry, stream, self._surroundings.limits)
-                ]
+                return [part for entry in entries for part in show(stream.view, entry, stream, self._context.limits)]
 
-            self._surroundings.workers.submit(work, shown)
+            self._context.workers.submit(work, shown)
 
         def shown(parts: list[Part] | BaseException) -> None:
             if isinstance(parts, Exception):
@@ -57,4 +55,4 @@ class ViewedStore:
     def _entry_of(self, source: DerivedStream, part: Part) -> Entry | None:
         if isinstance(part, Shown):
             return part.run
-        return large_of(source, part, self._surroundings) if isinstance(part, ShownLarge) else None
+        return large_of(source, part, self._context) if isinstance(part, ShownLarge) else None

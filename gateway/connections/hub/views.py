@@ -158,7 +158,7 @@ class Views:
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
         if derivation.misfit is not None:
             session.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
-        derivation.joins(connection, start)
+        derivation.join(connection, start)
 
     def _derive(self, stream: Stream, view: View) -> Derivation:
         parent = self._fanouts.pubsub_of(stream)

@@ -82,7 +82,6 @@ def test_a_deadline_is_kept_here_and_an_identity_goes_out() -> None:
     run.identity = Identity(5, 30)
     (unit,) = units_of(run)
     assert unit.deadline_ns == 77
-    assert unit.timed
     assert isinstance(unit.content, Run)
     parsed = frame_of(unit.content)
     assert (parsed.extensions, bytes(parsed.payload)) == (Extensions(identity=Identity(5, 30)), b"later")
