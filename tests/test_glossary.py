@@ -16,7 +16,6 @@ GLOSSARY: Final = ROW.findall(PAGE.partition("## Words\n")[2].partition("\n## ")
 
 PAIRS: Final = {
     "Client": "the SDK's client, for asyncio and blocking",
-    "Core": "everything of a gateway, and of a client, without its surface",
     "Gap": "the frame GAP, and what a subscription is told about it",
     "Heartbeat": "the two ends of PING and PONG: of all connections, and of one session",
     "Inbox": "the SDK's inbox, for asyncio and blocking",
@@ -24,7 +23,6 @@ PAIRS: Final = {
     "ReplyStream": "the SDK's replies to one request, for asyncio and blocking",
     "Request": "the SDK's request to answer, for asyncio and blocking",
     "Session": "the two ends of one connection, in the gateway and in the SDK",
-    "Settings": "what a gateway can be told, and what the SDK's ``connect`` can be told",
     "Subscription": "the SDK's subscription, for asyncio and blocking",
 }
 """Class names that stand twice, and what the two have to do with each other."""
