@@ -34,8 +34,6 @@ UNFINISHED = frozenset(
         "gateway/connections/text",
         "gateway/demo",
         "gateway/optimizer",
-        "gateway/protocol",
-        "gateway/protocol/codecs",
         "gateway/server",
         "gateway/streams",
         "gateway/streams/sqlite",

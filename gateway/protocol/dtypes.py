@@ -31,7 +31,7 @@ _NAMES: Final = (
     "complex64",
     "complex128",
 )
-"""Names in the order of the codes, which start at 1."""
+"""Dtype names in the order of the codes, which start at 1."""
 
 
 def _little_endian(name: str) -> DTypeLike:

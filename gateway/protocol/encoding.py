@@ -177,7 +177,7 @@ class Chain:
 
     @property
     def names(self) -> frozenset[str]:
-        """Names of the codecs and filters that a receiver must know."""
+        """Codecs and filters that a receiver must know, by name."""
         names = {self.codec, self.delta} - {NONE.name, ""}
         if self.shuffle:
             names.add(SHUFFLE.name)

@@ -1,6 +1,6 @@
 """Reorder buffer: finishes pieces of work in the order in which they came, although some take longer than others.
 
-The gateway keeps a stream in order with it while messages are encoded in threads, the SDK while they are decoded.
+It keeps a stream in order while threads encode messages, in the gateway, or decode them, in the SDK.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class ReorderBuffer:
 
     @property
     def idle(self) -> bool:
-        """Whether the buffer is empty, so that work that is done may be finished without it."""
+        """True if the buffer is empty, so that finished work need not pass through it."""
         return not self._slots
 
     def add_ready(self, finish: Callable[[], object]) -> None:
@@ -65,12 +65,12 @@ class ReorderBuffer:
         self._finishing = True
         try:
             while slots and (finish := slots[0].finish) is not None:
-                # The slot stays the first meanwhile, so that whatever its callback adds queues up behind it.
+                # The slot stays the first meanwhile, so that work that its callback adds queues up behind it.
                 finish()
                 slots.popleft()
         except BaseException:
             slots.popleft()
             self._finishing = False
-            self.advance()  # An error goes to the caller; what is behind it does not wait for another call.
+            self.advance()  # The caller gets the error; later slots do not wait for another call.
             raise
         self._finishing = False

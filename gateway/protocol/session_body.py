@@ -81,8 +81,9 @@ def parse_session(opcode: int, body: Buffer) -> SessionMessage:
 
     Raises:
         ProtocolViolation: ``BAD_HELLO``, a HELLO cannot be read.
-        RequestRefused: ``INVALID_REQUEST``, with the field and the type that was found; a :class:`BodyRefused` if the
-            body could be read in part; ``UNKNOWN_MESSAGE_TYPE`` for another opcode.
+        RequestRefused: ``INVALID_REQUEST``, with the field and the type that was found; a
+            :class:`~gateway.protocol.json_body.BodyRefused` if the body could be read in part;
+            ``UNKNOWN_MESSAGE_TYPE`` for another opcode.
     """
     try:
         parsed = JsonBody.parse(_name_of(opcode), body)
