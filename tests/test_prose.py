@@ -80,7 +80,7 @@ def test_faults_are_found(text: Text, is_right: bool) -> None:
 @pytest.mark.parametrize(
     ("target", "is_defined"),
     [
-        ("gateway.client.core.Core", True),
+        ("gateway.client.client_core.ClientCore", True),
         ("gateway.client.client.Client.publish", True),
         ("gateway.client.Client", False),
         ("gateway.client.nowhere.Client", False),
