@@ -6,8 +6,8 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from gateway.client.messages.message import Message
 from gateway.client.messages.receive_buffer import ReceiveBuffer
@@ -51,8 +51,7 @@ class AddressSendQueue(SendQueue):
             self._alias.session.send((Cancel(0, message.correlation).write(),))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestOptions:
+class RequestOptions(NamedTuple):
     """Keyword arguments of :meth:`gateway.client.client.Client.request`, which explains them."""
 
     headers: Headers

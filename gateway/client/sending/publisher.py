@@ -6,8 +6,8 @@ import asyncio
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import Final
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from gateway.client.options import Progress
 from gateway.client.sending.alias import Alias
@@ -38,8 +38,7 @@ MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
 """Deadlines further away are mistakes of the unit, and would not always fit the wire."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublishOptions:
+class PublishOptions(NamedTuple):
     """Keyword arguments of :meth:`gateway.client.client.Client.publish`, which explains them."""
 
     kind: str | None
