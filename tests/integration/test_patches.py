@@ -128,7 +128,7 @@ async def test_named_tensors_and_their_schema(pair: tuple[Client, Client]) -> No
     assert message.patched == "b"
     assert message.tensors["b"].tolist() == [0, 0, 5, 6]
     assert message.tensors["w"].tolist() == whole["w"].tolist()
-    with pytest.raises(RequestRefused, match=r"w: float32\[4, \*\].*, the message has w: float32\[5, 3\]") as refusal:
+    with pytest.raises(RequestRefused, match=r"w: float32\[4, \*\]; the message has w: float32\[5, 3\]") as refusal:
         await alice.publish(STREAM, {"w": np.zeros((5, 3), np.float32), "b": np.zeros(4, np.int64)})
     assert refusal.value.code == Code.SCHEMA_MISMATCH
 
