@@ -24,7 +24,13 @@ HEADLESS: Final = words_of(
     Here How Nothing Of That Those What Whatever Where Whether Which Who Whoever Whom Whose
     """
 )
-"""No sentence begins with one of these: a relative clause without its noun, or a phrase moved to the front."""
+"""No sentence begins with one of these: a relative clause without its noun, or a phrase moved to the front.
+
+One exception: the text of a field or property of type ``bool`` may begin with "Whether".
+"""
+
+BOOLEANS: Final = frozenset({Kind.FIELD, Kind.PROPERTY})
+"""Kinds of texts that may say which condition a value states."""
 
 NOT_A_SUBJECT: Final = words_of(
     """
@@ -68,7 +74,7 @@ def faults_of(text: Text) -> Iterator[str]:
         yield from _faults_of_summary(text)
     for sentence in text.sentences():
         first = re.match(r"[A-Za-z]+", sentence)
-        if first and first.group() in HEADLESS:
+        if first and first.group() in HEADLESS and (first.group() != "Whether" or text.kind not in BOOLEANS):
             yield f"a sentence begins with {first.group()}: {sentence[:60]}"
 
 

@@ -66,6 +66,8 @@ def test_every_unfinished_package_exists() -> None:
         (Text(Kind.CLASS, 1, "Delivery state: ``what. Who`` is code."), True),
         (Text(Kind.MODULE, 1, "What a client gets."), False),
         (Text(Kind.PROPERTY, 1, "It is open."), False),
+        (Text(Kind.PROPERTY, 1, "Whether it is open."), True),
+        (Text(Kind.FUNCTION, 1, "Whether it is open."), False),
         (Text(Kind.FUNCTION, 1, "Size of the queue.", only_returns=True), False),
         (Text(Kind.FUNCTION, 1, "Return the size of the queue.", only_returns=True), True),
         (Text(Kind.COMMENT, 1, "It is what the peer sent"), True),

@@ -1,1 +1,4 @@
-"""Who is there and what goes to whom. Synchronous: knows no socket, no event loop and no WebSocket library."""
+"""Connections: the peers of the gateway, and the delivery of messages among them.
+
+Synchronous: the code here knows no socket, no event loop and no WebSocket library.
+"""

@@ -81,7 +81,7 @@ class CoreSettings:
 
 
 class Core:
-    """Everything that connections share; the server hands connections and their messages to it.
+    """State that all connections share; the server hands connections and their messages to it.
 
     Args:
         settings: limits and times.

@@ -115,7 +115,7 @@ class Dispatcher:
         """Bind an alias for a connection that does not send OPEN itself.
 
         Raises:
-            RequestRefused: see :meth:`SubscribeHandler.open`.
+            RequestRefused: see :meth:`~gateway.connections.subscribe_handler.SubscribeHandler.open`.
         """
         self._subscriptions.open(session, request)
 

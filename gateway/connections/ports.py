@@ -26,8 +26,7 @@ class Transport(Protocol):
     """The way out to one peer: a socket, or memory.
 
     Writing never blocks and never raises; bytes for a peer that has gone are dropped. When more than a high water mark
-    is waiting, the transport tells its connection (:meth:`Connection.pause_writing`), and again when it has drained
-    (:meth:`Connection.resume_writing`).
+    is waiting, the transport tells its connection to pause, and again to go on when it has drained.
     """
 
     def write(self, data: Buffer) -> None:

@@ -1,7 +1,7 @@
 """Masking: binary WebSocket frames of a client (RFC 6455 section 5.2), large ones without joining their buffers.
 
 ``ClientProtocol.send_binary`` of ``websockets`` takes one buffer and copies it three times (join, mask, ``BytesIO``).
-Here a large buffer is copied once, by masking it, which RFC 6455 demands of every client.
+This module copies a large buffer once, by masking it, which RFC 6455 demands of every client.
 """
 
 from __future__ import annotations

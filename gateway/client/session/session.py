@@ -46,10 +46,10 @@ logger: Final = logging.getLogger("gateway.client")
 
 Answer = Authenticated | Subscribed | Unsubscribed | Account
 Handler = Callable[[memoryview, Frame], None]
-"""Handles one frame of a WebSocket message. ``RequestRefused`` skips the frame, ``ProtocolViolation`` ends the
+"""Handler of one frame of a WebSocket message. ``RequestRefused`` skips the frame, ``ProtocolViolation`` ends the
 session."""
 RunHandler = Callable[[FrameRun], None]
-"""Handles a run of MESSAGE frames that are alike, all at once; raises nothing."""
+"""Handler of a run of MESSAGE frames that are alike, all at once; raises nothing."""
 
 FRAME_ROOM_BYTES: Final = 1024
 """Room in a WebSocket message beside a payload and its meta block: for headers, an OPEN, padding."""

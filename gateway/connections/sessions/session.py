@@ -48,7 +48,7 @@ class AliasBinding:
     next_sequence: int = 1
     """Sequence that the next message must have; of a producer, the lowest that it may have."""
     window: Window | None = None
-    """Publishes of the producer that OPEN named; ``None`` if it named none."""
+    """Messages of the producer that OPEN named; ``None`` if it named none."""
     transfer: int | None = None
     """Client's number of the large message that is under way to the alias."""
     meta: bytes = b""
