@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
 from gateway.connections.consumers.consumer import Consumer
@@ -15,6 +16,7 @@ from gateway.connections.consumers.held_units import ConsumerContext, HeldUnits
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.fanout import ChunkSink
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.notices import Author
@@ -30,6 +32,22 @@ from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
+
+
+class _ChunkCollector(NamedTuple):
+    """Sink of one large message that is delivered when it is complete."""
+
+    message: LargeMessage
+    fanout: ConsumerFanout
+
+    def chunk(self, chunk: StoredChunk) -> None:
+        self.message.chunks.append(chunk)
+
+    def commit(self) -> None:
+        self.fanout.deliver(self.message)
+
+    def abort(self, code: int) -> None:
+        """Do nothing: no consumer has received any part of the message."""
 
 
 class ConsumerFanout:
@@ -221,29 +239,18 @@ class ConsumerFanout:
         """Return no chain: receivers get payloads as published, or plain if they cannot decode that."""
         return {}
 
-    def deliver(self, run: Run) -> None:
-        """Implement :meth:`Fanout.deliver`."""
+    def deliver(self, entry: Entry) -> None:
+        """Deliver a run, or a complete large message."""
         if self._consumers:
-            self._put(units_of(run))
+            self._put(units_of(entry))
 
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
         """Implement :meth:`Fanout.deliver_frame`."""
         self.deliver(run)
 
-    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
-        """Do nothing: a large message is delivered when it is complete, since it may have to be delivered again."""
-
-    def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
-        """Implement :meth:`Fanout.chunk`."""
-        message.chunks.append(chunk)
-
-    def commit(self, message: LargeMessage) -> None:
-        """Implement :meth:`Fanout.commit`."""
-        if self._consumers:
-            self._put(units_of(message))
-
-    def abort(self, message: LargeMessage, code: int) -> None:
-        """Do nothing: no receiver has got anything of the message."""
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
+        """Collect a large message: it is delivered once it is complete, since it may have to be delivered again."""
+        return _ChunkCollector(message, self)
 
     def _put(self, units: Sequence[AckUnit]) -> None:
         author = self._context.notices.author_of(units[0].publisher)

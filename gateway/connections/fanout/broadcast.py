@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
+from typing import Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta import delta_chunk
@@ -117,11 +118,29 @@ class BroadcastPart:
             member.drain()
 
 
+class Broadcaster(Protocol):
+    """Fan-out that a :class:`Broadcast` belongs to."""
+
+    def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:
+        """Choose the encoding of each delivery class, now that the first chunk shows what the payload is like."""
+
+    def commit_broadcast(self, broadcast: Broadcast) -> None:
+        """Take note that the message is complete: what is published next may be encoded against it."""
+
+    def finish_broadcast(self, broadcast: Broadcast) -> None:
+        """Deliver the message to all members that did not get it chunk by chunk, in its place among the others."""
+
+    def drop_broadcast(self, broadcast: Broadcast) -> None:
+        """Forget a message that will not be completed."""
+
+
 class Broadcast:
-    """Passes one large message on.
+    """One large message on its way to the receivers: the
+    :class:`~gateway.connections.fanout.fanout.ChunkSink` of a fan-out whose receivers do not acknowledge.
 
     Args:
-        message: its head has come.
+        message: holds what its head says.
+        fanout: delivers the message.
         queue: of the stream; keeps the order while chunks are encoded.
         itemsize: bytes of an element, for the codecs.
         publisher_codecs: names of the codecs that its chunks may come encoded by.
@@ -130,15 +149,21 @@ class Broadcast:
         parts: the receivers that take chunks; made when the first one has come.
     """
 
-    __slots__ = ("_base", "_held", "_itemsize", "_queue", "message", "parts", "publisher_codecs")
+    __slots__ = ("_base", "_fanout", "_held", "_queue", "itemsize", "message", "parts", "publisher_codecs")
 
     def __init__(
-        self, message: LargeMessage, queue: EncodeQueue, itemsize: int, publisher_codecs: frozenset[str]
+        self,
+        message: LargeMessage,
+        fanout: Broadcaster,
+        queue: EncodeQueue,
+        itemsize: int,
+        publisher_codecs: frozenset[str],
     ) -> None:
         self.message = message
         self.publisher_codecs = publisher_codecs
+        self.itemsize = itemsize
+        self._fanout = fanout
         self._queue = queue
-        self._itemsize = itemsize
         self._base: PlainPayload | None = None
         self._held: dict[Chain, list[StoredChunk]] = {}
         self.parts: list[BroadcastPart] = []
@@ -155,8 +180,10 @@ class Broadcast:
         self.message.base_offset = None if base is None else base.offset
 
     def chunk(self, chunk: StoredChunk) -> None:
-        """The next chunk has come."""
+        """Add the next chunk to the message and pass it on."""
         message = self.message
+        if not message.chunks:
+            self._fanout.start_broadcast(self, chunk)
         index = len(message.chunks)
         message.chunks.append(chunk)
         for part in self.parts:
@@ -165,7 +192,7 @@ class Broadcast:
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             parts = [part for part in self.parts if part.chain == chain]
             held = self._held.setdefault(chain, [])
-            encode = _Encoding(message, chain, chunk, index, self._itemsize, parts, self._base, held)
+            encode = _Encoding(message, chain, chunk, index, self.itemsize, parts, self._base, held)
             as_it_came = chunk.encoding is None if chain == PLAIN else self._queue.backed_up and encode.readable
             if as_it_came:
                 self._queue.add_ready(partial(encode.deliver, chunk))
@@ -186,24 +213,26 @@ class Broadcast:
             part.audience[connection] = None
             connection.follow(self.message, part.form, 0)
 
-    def commit(self, latecomers: Callable[[Broadcast], object]) -> None:
-        """The message is whole and has its offset; ``latecomers`` brings it to those who are in no audience."""
+    def commit(self) -> None:
+        """Send END to the audience, then the complete message to all other members."""
 
         def deliver() -> None:
             for part in self.parts:
                 part.delivery.flush()
                 part.send_end(self.message)
-            latecomers(self)
+            self._fanout.finish_broadcast(self)
 
+        self._fanout.commit_broadcast(self)
         self._queue.add_ready(deliver)
 
     def abort(self, code: int) -> None:
-        """The message will not be completed."""
+        """Tell the audience that the message will not be completed."""
 
         def deliver() -> None:
             for part in self.parts:
                 part.send_abort(self.message, code)
 
+        self._fanout.drop_broadcast(self)
         self._queue.add_ready(deliver)
 
     def leave(self, connection: Connection) -> None:

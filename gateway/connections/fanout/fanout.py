@@ -14,6 +14,19 @@ from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
 
+class ChunkSink(Protocol):
+    """Delivery of one large message, chunk by chunk as it is received."""
+
+    def chunk(self, chunk: StoredChunk) -> None:
+        """Add the next chunk to the message and pass it on."""
+
+    def commit(self) -> None:
+        """End the message: it is complete and, if it goes to a stream, has its offset."""
+
+    def abort(self, code: int) -> None:
+        """Tell receivers that have a part of the message that it will not be completed."""
+
+
 class Fanout(Protocol):
     """Brings what is published to one source to its receivers, in order.
 
@@ -53,17 +66,17 @@ class Fanout(Protocol):
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
         """Deliver a run of one frame whose payload is encoded, or large enough to be."""
 
-    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
-        """The head of a large message has come."""
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
+        """Begin to deliver a large message.
 
-    def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
-        """Its next chunk has come."""
+        Args:
+            message: holds what its head says, and no chunk.
+            publisher_codecs: names of the codecs that its chunks may come encoded by.
+            itemsize: bytes of an element, for the codecs.
 
-    def commit(self, message: LargeMessage) -> None:
-        """It is whole and has its offset."""
-
-    def abort(self, message: LargeMessage, code: int) -> None:
-        """It will not be completed."""
+        Returns:
+            the handle for its chunks and its end.
+        """
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Tell a publisher that its messages are taken, when it may go on."""

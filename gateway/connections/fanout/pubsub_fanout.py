@@ -258,29 +258,26 @@ class PubSubFanout:
 
     # Large messages.
 
-    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> None:
-        """The head of a large message has come."""
-        self._broadcasts[message.plan.transfer] = Broadcast(message, self._queue, itemsize, publisher_codecs)
+    def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> Broadcast:
+        """Begin to deliver a large message; returns the handle for its chunks and its end."""
+        broadcast = Broadcast(message, self, self._queue, itemsize, publisher_codecs)
+        self._broadcasts[message.plan.transfer] = broadcast
+        return broadcast
 
-    def chunk(self, message: LargeMessage, chunk: StoredChunk, itemsize: int) -> None:
-        """Its next chunk has come."""
-        broadcast = self._broadcasts[message.plan.transfer]
-        if not message.chunks:
-            self._transcoder.observe(chunk.data, itemsize, message.meta, chunk.encoding)
-            self._transcoder.begin(broadcast, self._classes.values())
-        broadcast.chunk(chunk)
+    def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:
+        """Choose the encoding of each delivery class, now that the first chunk shows what the payload is like."""
+        self._transcoder.observe(first.data, broadcast.itemsize, broadcast.message.meta, first.encoding)
+        self._transcoder.begin(broadcast, self._classes.values())
 
-    def commit(self, message: LargeMessage) -> None:
-        """It is whole and has its offset."""
-        self._broadcasts[message.plan.transfer].commit(self._serve_latecomers)
+    def commit_broadcast(self, broadcast: Broadcast) -> None:
+        """Take note that the message is complete."""
 
-    def abort(self, message: LargeMessage, code: int) -> None:
-        """It will not be completed."""
-        broadcast = self._broadcasts.pop(message.plan.transfer, None)
-        if broadcast is not None:
-            broadcast.abort(code)
+    def drop_broadcast(self, broadcast: Broadcast) -> None:
+        """Forget a message that will not be completed."""
+        self._broadcasts.pop(broadcast.message.plan.transfer, None)
 
-    def _serve_latecomers(self, broadcast: Broadcast) -> None:
+    def finish_broadcast(self, broadcast: Broadcast) -> None:
+        """Deliver a complete message to all members that did not get it chunk by chunk."""
         message = broadcast.message
         del self._broadcasts[message.plan.transfer]
         if message.offset is not None:

@@ -110,15 +110,15 @@ class StateFanout(PubSubFanout):
 
     # Large messages.
 
-    def commit(self, message: LargeMessage) -> None:
-        """See :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout`."""
-        self._transcoder.latest = message
-        super().commit(message)
+    def commit_broadcast(self, broadcast: Broadcast) -> None:
+        """Take note of the newest version: the next one may be encoded against it."""
+        self._transcoder.latest = broadcast.message
 
-    def _serve_latecomers(self, broadcast: Broadcast) -> None:
+    def finish_broadcast(self, broadcast: Broadcast) -> None:
+        """Deliver a version to all members that did not get it chunk by chunk; all members hold it then."""
         before = self._newest
         self._before = before.offset if isinstance(before, LargeMessage) else None if before is None else before.last
-        super()._serve_latecomers(broadcast)
+        super().finish_broadcast(broadcast)
         for part in broadcast.parts:
             for member in part.audience:
                 part.delivery.got_whole(member)

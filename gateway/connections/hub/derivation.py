@@ -288,11 +288,11 @@ class Derivation:
             return
         # As if a publisher sent it: the fan-out adds the chunks one by one.
         chunks, message.chunks = message.chunks, []
-        self.fanout.begin(message, frozenset(), part.itemsize)
+        sink = self.fanout.begin(message, frozenset(), part.itemsize)
         for chunk in chunks:
-            self.fanout.chunk(message, chunk, part.itemsize)
+            sink.chunk(chunk)
         self.source.append_large(message)
-        self.fanout.commit(message)
+        sink.commit()
 
 
 def large_of(source: DerivedStream, part: ShownLarge, context: ViewContext) -> LargeMessage:

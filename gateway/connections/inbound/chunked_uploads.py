@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from gateway.connections.fanout.fanout import Fanout
+from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.inbound.partial_uploads import PartialUploads
@@ -96,15 +96,23 @@ class ChunkedUploads:
         return inbound.message
 
     def redirect(self, session: Session, transfer: int, mailbox: Fanout) -> LargeMessage:
-        """A large REQUEST under way goes to another mailbox, from its first chunk on."""
+        """Send a large REQUEST under way to another mailbox, from its first chunk on; returns the new message."""
         inbound = session.transfers[transfer]
-        inbound.fanout.abort(inbound.message, Code.TRANSFER_ABORTED)
-        inbound.message = self.repeat(session, inbound.message, mailbox, inbound.itemsize)
+        inbound.sink.abort(Code.TRANSFER_ABORTED)
+        inbound.message, inbound.sink = self._begin_again(session, inbound.message, mailbox, inbound.itemsize)
         inbound.fanout = mailbox
         return inbound.message
 
-    def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int = 1) -> LargeMessage:
-        """Begin a large REQUEST of a session once more, with what there is of it; END is left to the caller."""
+    def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout) -> LargeMessage:
+        """Send a complete large REQUEST of a session to another mailbox; returns the new message."""
+        again, sink = self._begin_again(session, message, mailbox, 1)
+        sink.commit()
+        return again
+
+    def _begin_again(
+        self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int
+    ) -> tuple[LargeMessage, ChunkSink]:
+        """Begin a large REQUEST once more, with all chunks that it has so far."""
         plan = message.plan
         again = LargeMessage(
             mailbox.source,
@@ -117,16 +125,16 @@ class ChunkedUploads:
         )
         again.offset, again.end_timestamp_ns = message.offset, message.end_timestamp_ns
         again.checksum = message.checksum
-        mailbox.begin(again, session.connection.codecs, itemsize)
+        sink = mailbox.begin(again, session.connection.codecs, itemsize)
         for chunk in message.chunks:
-            mailbox.chunk(again, chunk, itemsize)
-        return again
+            sink.chunk(chunk)
+        return again, sink
 
     def stop(self, session: Session, transfer: int, code: int) -> None:
         """Take no more of a large REQUEST or REPLY, of which its receiver is told by ABORT."""
         inbound = session.transfers[transfer]
         self._unfinished.close(inbound)
-        inbound.fanout.abort(inbound.message, code)
+        inbound.sink.abort(code)
 
     def chunk(self, session: Session, message: memoryview, frame: Frame) -> None:
         """A CHUNK. One of a transfer that is not open is skipped."""
@@ -143,7 +151,7 @@ class ChunkedUploads:
             return
         self._unfinished.touch(inbound)
         index = len(inbound.message.chunks)
-        inbound.fanout.chunk(inbound.message, StoredChunk(chunk.encoding, chunk.data), inbound.itemsize)
+        inbound.sink.chunk(StoredChunk(chunk.encoding, chunk.data))
         self._gate.stage(session.connection, inbound.message, index)
 
     def end(self, session: Session, end: End) -> None:
@@ -167,7 +175,7 @@ class ChunkedUploads:
         message.checksum = end.checksum
         stream = message.source
         if not isinstance(stream, Stream):
-            inbound.fanout.commit(message)
+            inbound.sink.commit()
         elif stream.durable:
             self._store(session, inbound, stream)
         else:
@@ -196,14 +204,14 @@ class ChunkedUploads:
             message.offset = None
             if window is not None:
                 window.withdraw(sequence, 1, refusal.code)
-            inbound.fanout.abort(message, refusal.code)
+            inbound.sink.abort(refusal.code)
             session.refuse(refusal, alias=inbound.alias, sequence=sequence, count=1)
 
         deliver = partial(self._deliver, session, inbound, stream)
         self._gate.publish(session.connection, stream, message, deliver, refuse, origin)
 
     def _deliver(self, session: Session, inbound: Upload, stream: Stream) -> None:
-        inbound.fanout.commit(inbound.message)
+        inbound.sink.commit()
         if inbound.ack and inbound.alias is not None:
             offset = inbound.message.offset or 0
             ack = Ack(inbound.alias, 1, inbound.sequence, offset, stream.durability)
@@ -242,11 +250,12 @@ class ChunkedUploads:
             message.deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
             if window is not None:
                 message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
-        inbound = Upload(session, plan.transfer, message, fanout, element_bytes(meta))
+        itemsize = element_bytes(meta)
+        sink = fanout.begin(message, session.connection.codecs, itemsize)
+        inbound = Upload(session, plan.transfer, message, fanout, sink, itemsize)
         inbound.correlation = correlation
         inbound.window = window
         self._unfinished.add(session, inbound)
-        fanout.begin(message, session.connection.codecs, inbound.itemsize)
         return inbound
 
     def _check_again(self, stream: Stream, message: LargeMessage) -> None:

@@ -134,7 +134,7 @@ class PartialUploads:
         self.close(inbound)
         if inbound.window is not None and inbound.session is not None:
             inbound.window.refuse(inbound.sequence, 1, code)
-        inbound.fanout.abort(inbound.message, code)
+        inbound.sink.abort(code)
         self._gate.discard(inbound.message)
         if inbound.undo is not None:
             inbound.undo()

@@ -110,7 +110,6 @@ class Failover:
             request.kept = self._uploads.redirect(self._session(request.asker), request.incoming, mailbox)
         else:
             request.kept = self._uploads.repeat(self._session(request.asker), kept, mailbox)
-            mailbox.commit(request.kept)
 
     def _stop_reply(self, request: OutstandingRequest, code: int = Code.TRANSFER_ABORTED) -> None:
         if request.replying is not None:

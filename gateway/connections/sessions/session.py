@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from gateway.connections.fanout.fanout import Fanout
+from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Grant
@@ -78,6 +78,7 @@ class Upload:
         alias: where it is published; ``None`` for a request or a reply.
         correlation: of a request or a reply.
         fanout: who receives it.
+        sink: takes its chunks and its end.
         itemsize: bytes of an element, for the codecs.
         sequence: what an acknowledgement names.
         ack: whether the publisher wants one.
@@ -102,6 +103,7 @@ class Upload:
         "moved_s",
         "sequence",
         "session",
+        "sink",
         "transfer",
         "undo",
         "window",
@@ -113,12 +115,14 @@ class Upload:
         transfer: int,
         message: LargeMessage,
         fanout: Fanout,
+        sink: ChunkSink,
         itemsize: int,
     ) -> None:
         self.session: Session | None = session
         self.transfer = transfer
         self.message = message
         self.fanout = fanout
+        self.sink = sink
         self.itemsize = itemsize
         self.client_id: ClientId = session.peer.client_id
         self.codecs = session.connection.codecs
