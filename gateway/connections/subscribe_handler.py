@@ -72,7 +72,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
         if len(session.routes) >= self._limits.max_aliases:
             raise self._too_many("max_aliases", self._limits.max_aliases)
-        route = session.routes[request.alias] = AliasBinding(request.stream, session.peer.id)
+        route = session.routes[request.alias] = AliasBinding(request.alias, request.stream, session.peer.id)
         try:
             self._lead(session, request, route)
         except RequestRefused as refusal:

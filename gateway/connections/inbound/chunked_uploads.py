@@ -7,7 +7,6 @@ How those end that will not be whole is the business of
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.fanout.patch_merger import PatchMerger
@@ -22,12 +21,11 @@ from gateway.protocol.frames import Frame, check_table
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.regions import Region
-from gateway.protocol.signals import Abort, Ack, End, Resume
+from gateway.protocol.signals import Abort, End, Resume
 from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
-from gateway.streams.run import Origin
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
@@ -68,7 +66,7 @@ class ChunkedUploads:
         inbound = None if route.window is None else self._unfinished.resume(session, route.window, parsed)
         if inbound is None:
             inbound = self._begin(session, parsed, meta, route.fanout, window=route.window)
-        inbound.alias = parsed.stream
+        inbound.route = route
         inbound.sequence = parsed.offset
         inbound.ack = bool(parsed.flags & FLAG_ACK)
         route.transfer = parsed.plan.transfer
@@ -176,13 +174,17 @@ class ChunkedUploads:
         stream = message.source
         if not isinstance(stream, Stream):
             inbound.sink.commit()
-        elif stream.durable:
-            self._store(session, inbound, stream)
         else:
-            stream.append_large(message)
-            if inbound.window is not None:
-                inbound.window.accept(inbound.sequence, 1, message.offset or 0)
-            self._deliver(session, inbound, stream)
+            assert inbound.route is not None
+            self._gate.commit(
+                session,
+                inbound.route,
+                message,
+                inbound.sequence,
+                inbound.sink.commit,
+                ack=inbound.ack,
+                abort=inbound.sink.abort,
+            )
         if inbound.done is not None:
             inbound.done()
 
@@ -191,31 +193,6 @@ class ChunkedUploads:
         inbound = session.transfers.get(abort.transfer)
         if inbound is not None:
             self._unfinished.give_up(inbound, abort.code)
-
-    def _store(self, session: Session, inbound: Upload, stream: Stream) -> None:
-        message, window, sequence = inbound.message, inbound.window, inbound.sequence
-        offset = message.offset = stream.reserve(1)
-        origin = None
-        if window is not None:
-            window.accept(sequence, 1, offset)
-            origin = Origin(offset, 1, window.producer, sequence)
-
-        def refuse(refusal: RequestRefused) -> None:
-            message.offset = None
-            if window is not None:
-                window.withdraw(sequence, 1, refusal.code)
-            inbound.sink.abort(refusal.code)
-            session.refuse(refusal, alias=inbound.alias, sequence=sequence, count=1)
-
-        deliver = partial(self._deliver, session, inbound, stream)
-        self._gate.publish(session.connection, stream, message, deliver, refuse, origin)
-
-    def _deliver(self, session: Session, inbound: Upload, stream: Stream) -> None:
-        inbound.sink.commit()
-        if inbound.ack and inbound.alias is not None:
-            offset = inbound.message.offset or 0
-            ack = Ack(inbound.alias, 1, inbound.sequence, offset, stream.durability)
-            inbound.fanout.acknowledge(session.connection, ack)
 
     def _begin(
         self,

@@ -1,7 +1,7 @@
-"""What is published to durable streams: stored, then delivered, then acknowledged (spec section 4.8).
+"""Commit gate: gives messages their offsets, has them stored, then delivered, then acknowledged (spec section 4.8).
 
-Nobody sees a message that could still be lost, so a receiver never knows more than a gateway that was killed and
-started again.
+A message is delivered only when it can no longer be lost, so a receiver never knows more than a gateway that was killed
+and started again.
 """
 
 from __future__ import annotations
@@ -9,65 +9,94 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import StreamStore
+from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.extensions import Identity
+from gateway.protocol.signals import Ack
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage
-from gateway.streams.run import Origin
+from gateway.streams.producers import Window
+from gateway.streams.run import Origin, Run
+from gateway.streams.span import offsets_of
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
 HOLD_BYTES = 32 * 1024 * 1024
-"""When so much waits to be stored, whoever publishes more is not read until half of it is."""
+"""When so much waits to be stored, connections that publish more are not read from until half of it is stored."""
 
 MAX_WAITING_BYTES = 256 * 1024 * 1024
-"""When so much waits, publishes are refused: many publishers at once, or one with large messages."""
+"""When so much waits to be stored, publishes are refused: many publishers at once, or one with large messages."""
 
 
-class _Waiting:
-    """Messages that are being stored."""
+@dataclass(slots=True, eq=False)
+class _PendingCommit:
+    """Messages of one publish that are being stored."""
 
-    __slots__ = ("deliver", "entry", "followers", "refuse", "taken_back")
-
-    def __init__(self, entry: Entry, deliver: Callable[[], object], refuse: Callable[[RequestRefused], object]) -> None:
-        self.entry = entry
-        self.deliver = deliver
-        self.refuse = refuse
-        self.followers: list[tuple[Callable[[], object], Callable[[RequestRefused], object]]] = []
-        self.taken_back = False
+    session: Session
+    route: AliasBinding
+    entry: Entry
+    sequence: int
+    """Sequence of the first message."""
+    deliver: Callable[[], object]
+    abort: Callable[[int], object] | None
+    ack: bool
+    followers: list[tuple[Callable[[], object], Callable[[RequestRefused], object]]] = field(default_factory=list)
+    """For publishes that wait behind this one: called when it is stored, and when it is refused."""
+    rolled_back: bool = False
 
     def stored(self) -> list[Callable[[], object]]:
-        return [self.deliver, *[stored for stored, _ in self.followers]]
+        """Return the callbacks to call, in their order, when the messages are stored."""
+        return [self._complete, *[stored for stored, _ in self.followers]]
 
     def refused(self, refusal: RequestRefused) -> list[Callable[[], object]]:
-        return [partial(refuse, refusal) for refuse in (self.refuse, *[refused for _, refused in self.followers])]
+        """Return the callbacks to call, in their order, when the messages cannot be stored."""
+        return [partial(refuse, refusal) for refuse in (self._refuse, *[refused for _, refused in self.followers])]
+
+    def _complete(self) -> None:
+        self.deliver()
+        if self.ack:
+            _acknowledge(self.session, self.route, self.entry, self.sequence)
+
+    def _refuse(self, refusal: RequestRefused) -> None:
+        first, last = offsets_of(self.entry)
+        count = last - first + 1
+        if isinstance(self.entry, LargeMessage):
+            self.entry.offset = None
+        if self.route.window is not None:
+            self.route.window.withdraw(self.sequence, count, refusal.code)
+        if self.abort is not None:
+            self.abort(refusal.code)
+        last_sequence = self.sequence + count - 1
+        self.session.refuse(refusal, alias=self.route.alias, sequence=last_sequence, count=count)
 
 
 class CommitGate:
-    """Holds messages of durable streams back until the store has them.
+    """Gate that every publish to a stream passes; it holds messages of durable streams back until the store has them.
 
     Args:
-        store: where they go.
+        store: keeps the messages of durable streams.
     """
 
     def __init__(self, store: StreamStore) -> None:
         self._store = store
-        self._waiting: dict[Stream, deque[_Waiting]] = {}
+        self._waiting: dict[Stream, deque[_PendingCommit]] = {}
         self._held: dict[Connection, None] = {}
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits to be stored."""
+        """Whether no message waits to be stored."""
         return not self._waiting
 
     @property
     def full(self) -> bool:
-        """Whether nothing more may be published to durable streams for now."""
+        """Whether publishes to durable streams are refused for now."""
         return self._store.waiting_bytes >= MAX_WAITING_BYTES
 
     def check_room(self) -> None:
@@ -81,46 +110,78 @@ class CommitGate:
             raise RequestRefused(Code.QUEUE_FULL, f"{problem}: publish more slowly, or give the store a faster disk")
 
     def stage(self, connection: Connection, message: LargeMessage, index: int) -> None:
-        """A chunk of a large message has come from a connection: it is stored while the others are on their way."""
+        """Store a chunk of a large message that a connection has sent, while the other chunks are on their way."""
         if _is_staged(message):
             self._store.stage(message, index)
             self._hold(connection)
 
     def discard(self, message: LargeMessage) -> None:
-        """A large message of which chunks have come will not be published."""
+        """Discard the stored chunks of a large message that will not be published."""
         if _is_staged(message):
             self._store.discard(message)
 
-    def publish(
+    def commit(
         self,
-        connection: Connection,
-        stream: Stream,
+        session: Session,
+        route: AliasBinding,
         entry: Entry,
+        sequence: int,
         deliver: Callable[[], object],
-        refuse: Callable[[RequestRefused], object],
-        origin: Origin | None = None,
+        *,
+        ack: bool,
+        abort: Callable[[int], object] | None = None,
     ) -> None:
-        """Store the next messages of a durable stream, whose offsets were reserved.
+        """Commit the next messages of a stream: offset, then store, then deliver, then acknowledge.
+
+        Every publish passes here, once it is checked and complete, and everything that follows from its offset happens
+        behind this call. So this is the seam for a cluster's broker, which gives the offset and keeps the message in
+        place of the store: it may answer later, in the order of each stream, and nothing before this call or in
+        ``deliver`` knows the difference. A stream in memory is committed before this returns
+        (:meth:`~gateway.connections.inbound.router.Router.publish_run` does so without the call).
 
         Args:
-            connection: who publishes; it is not read on while too much waits.
-            entry: the messages.
-            deliver: called when they are stored and remembered: delivers and acknowledges them.
-            refuse: called instead if they cannot be stored; then they are not there, nor is anything behind them.
-            origin: who published them, where producers count.
+            session: publishes the messages; its connection is not read from while too much waits to be stored.
+            route: its alias for the stream.
+            entry: the messages, as a run whose frames carry the stream's next offsets already, or as a large message,
+                which gets its offset here.
+            sequence: sequence of the first message.
+            deliver: delivers the messages.
+            ack: whether the publisher wants an acknowledgement.
+            abort: called with an error code instead of ``deliver`` if the messages cannot be stored. Their sequences
+                are then refused, as are all messages of the stream behind them.
         """
+        stream, window = route.stream, route.window
+        assert stream is not None
+        if isinstance(entry, Run):
+            first, count = entry.first, entry.count
+            if window is not None:
+                accept_run(window, entry, sequence)
+        else:
+            first, count = stream.next_offset, 1
+            entry.offset = first
+            if window is not None:
+                window.accept(sequence, count, first)
+        stream.reserve(count)
+        if not stream.durable:
+            stream.remember(entry)
+            deliver()
+            if ack:
+                _acknowledge(session, route, entry, sequence)
+            return
         stream.expect(entry)
-        waiting = _Waiting(entry, deliver, refuse)
+        waiting = _PendingCommit(session, route, entry, sequence, deliver, abort, ack)
         self._waiting.setdefault(stream, deque()).append(waiting)
+        origin = None if window is None else Origin(first, count, window.producer, sequence)
         self._store.append(stream, entry, lambda error: self._stored(stream, waiting, error), origin)
-        self._hold(connection)
+        self._hold(session.connection)
 
     def follow(self, stream: Stream, stored: Callable[[], object], refuse: Callable[[RequestRefused], object]) -> None:
-        """Wait for what is being stored of a stream.
+        """Wait until all messages that were published to a stream so far are stored.
 
         Args:
-            stored: called when everything that was published so far is stored; at once if it is.
-            refuse: called instead if it cannot be.
+            stream: the stream.
+            stored: called when they are stored; at once if they are.
+            refuse: called instead if they cannot be stored.
         """
         waiting = self._waiting.get(stream)
         if waiting:
@@ -128,8 +189,8 @@ class CommitGate:
         else:
             stored()
 
-    def _stored(self, stream: Stream, waiting: _Waiting, error: Exception | None) -> None:
-        if waiting.taken_back:
+    def _stored(self, stream: Stream, waiting: _PendingCommit, error: Exception | None) -> None:
+        if waiting.rolled_back:
             return
         queue = self._waiting[stream]
         if error is None:
@@ -145,7 +206,7 @@ class CommitGate:
             stream.take_back(waiting.entry)
             refusal = RequestRefused(Code.QUEUE_FULL, f"{stream.name}: not stored, try again later: {error}")
             for behind in queue:
-                behind.taken_back = True
+                behind.rolled_back = True
                 for callback in behind.refused(refusal):
                     self._call(stream, callback)
         self._release()
@@ -154,8 +215,8 @@ class CommitGate:
         try:
             callback()
         except Exception:
-            # The connection that published is not the one that is at work now: nobody above could answer it.
-            logger.exception("a message of %s was stored and could not be delivered", stream.name)
+            # The connection that published is not the one that is served now: no caller could answer it.
+            logger.exception("a message of %s was stored but could not be delivered", stream.name)
 
     def _hold(self, connection: Connection) -> None:
         if self._store.waiting_bytes >= HOLD_BYTES:
@@ -169,7 +230,23 @@ class CommitGate:
                 connection.reading.release(self)
 
 
+def accept_run(window: Window, run: Run, sequence: int) -> None:
+    """Note the offsets that a producer's messages have got; ``sequence`` is that of the first."""
+    window.accept(sequence, run.count, run.first)
+    if run.source.kind.acknowledged:
+        run.identity = Identity(window.producer, sequence)
+
+
+def _acknowledge(session: Session, route: AliasBinding, entry: Entry, sequence: int) -> None:
+    stream, fanout = route.stream, route.fanout
+    assert stream is not None
+    assert fanout is not None
+    first, last = offsets_of(entry)
+    ack = Ack(route.alias, last - first + 1, sequence + last - first, last, stream.durability)
+    fanout.acknowledge(session.connection, ack)
+
+
 def _is_staged(message: LargeMessage) -> bool:
-    """Whether its chunks are stored as they come. Of a patch they are not: what is stored is the state."""
+    """Return whether chunks of a message are stored as they come; not those of a patch: its result is stored."""
     durable = isinstance(message.source, Stream) and message.source.durable
     return durable and not isinstance(message, LargePatch)

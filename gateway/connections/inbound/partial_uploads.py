@@ -146,9 +146,9 @@ class PartialUploads:
             inbound.session.refuse(
                 refusal,
                 transfer=inbound.transfer,
-                alias=inbound.alias,
+                alias=None if inbound.route is None else inbound.route.alias,
                 sequence=inbound.sequence or None,
-                count=1 if inbound.alias is not None else None,
+                count=None if inbound.route is None else 1,
                 correlation=inbound.correlation,
                 peer=inbound.asker_peer,
             )
@@ -216,8 +216,8 @@ class PartialUploads:
 
 def _detach(session: Session, inbound: Upload) -> None:
     del session.transfers[inbound.transfer]
-    if inbound.alias is not None:
-        session.routes[inbound.alias].transfer = None
+    if inbound.route is not None:
+        inbound.route.transfer = None
 
 
 def _continues(left: Upload, session: Session, head: DataFrame) -> bool:

@@ -14,13 +14,12 @@ from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
-from gateway.connections.inbound.commit_gate import CommitGate
+from gateway.connections.inbound.commit_gate import CommitGate, accept_run
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.payload import check_payload, cut_as_run, frame_as_run
 from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
-from gateway.protocol.extensions import Identity
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
@@ -38,10 +37,8 @@ from gateway.protocol.wire import (
     ROUTE_AT,
     Buffer,
     Opcode,
-    padded,
 )
-from gateway.streams.producers import Window
-from gateway.streams.run import Origin, Run
+from gateway.streams.run import Run
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
@@ -121,62 +118,71 @@ class Router:
             return 0
         meta = route.meta
         meta_bytes = len(meta)
-        payload_bytes = route.payload_bytes
-        small_bytes = _HEADER_BYTES + meta_bytes + payload_bytes
+        small_bytes = _HEADER_BYTES + meta_bytes + route.payload_bytes
         expected = route.next_sequence
         if frame_bytes != small_bytes or flags & _SPECIAL:
             return 0
         if frame_bytes >= RECODE_BYTES:
-            return self._publish_alike(session, incoming, at, route)
-        patched = incoming.patched()
-        patch = DATA_ROUTE.pack_into
-        start = last_at = at
-        first = offset = stream.next_offset
-        stream_id = stream.id
-        peer = session.peer.id
-        wants_ack = 0
-        run_sequence = expected
-        # Per message: 0.55 us (CPython 3.11, EPYC 9005, November 2026). A frame of the same length as the last good one
-        # and with the same meta block has the right payload length, and lies within the message if its end does.
-        while (
-            frame_bytes == small_bytes
-            and sequence == expected
-            and at + frame_bytes <= size
-            and data[at + _HEADER_BYTES : at + _HEADER_BYTES + meta_bytes] == meta
-            and meta_units * ALIGNMENT == meta_bytes
-        ):
-            patch(patched, at + ROUTE_AT, stream_id, peer, offset)
-            offset += 1
+            run = self._cut_larger(session, incoming, at, route)
+            if run is None:
+                return 0
+            at += run.size
+            wants_ack = flags
             expected += 1
-            wants_ack |= flags
-            last_at = at
-            at = (at + frame_bytes + 7) & -8
-            if size - at < _HEADER_BYTES:
-                break
-            frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
-            if opcode != _MESSAGE or next_alias != alias or flags & _SPECIAL:
-                break
-        count = offset - first
-        if not count:
-            return 0
-        route.next_sequence = expected
-        whole = memoryview(patched)[start:at] if at - start != size else patched
-        run = Run(stream, first, count, (whole,), at - start, last_at - start, 1)
+        else:
+            patched = incoming.patched()
+            patch = DATA_ROUTE.pack_into
+            start = last_at = at
+            first = offset = stream.next_offset
+            stream_id = stream.id
+            peer = session.peer.id
+            wants_ack = 0
+            # Per message: 0.55 us (CPython 3.11, EPYC 9005, November 2026). A frame as long as the last good one
+            # and with the same meta block has the right payload length, and lies within the message if its end does.
+            while (
+                frame_bytes == small_bytes
+                and sequence == expected
+                and at + frame_bytes <= size
+                and data[at + _HEADER_BYTES : at + _HEADER_BYTES + meta_bytes] == meta
+                and meta_units * ALIGNMENT == meta_bytes
+            ):
+                patch(patched, at + ROUTE_AT, stream_id, peer, offset)
+                offset += 1
+                expected += 1
+                wants_ack |= flags
+                last_at = at
+                at = (at + frame_bytes + 7) & -8
+                if size - at < _HEADER_BYTES:
+                    break
+                frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
+                if opcode != _MESSAGE or next_alias != alias or flags & _SPECIAL:
+                    break
+            if offset == first:
+                return 0
+            frames = memoryview(patched)[start:at] if at - start != size else patched
+            run = Run(stream, first, offset - first, (frames,), at - start, last_at - start, 1)
+        first_sequence, route.next_sequence = route.next_sequence, expected
+        ack = wants_ack & FLAG_ACK
         if stream.durable:
-            self._store(session, route, run, partial(route.fanout.deliver, run), alias, ack=bool(wants_ack & FLAG_ACK))
+            deliver = partial(route.fanout.deliver, run)
+            self._gate.commit(session, route, run, first_sequence, deliver, ack=bool(ack))
             return at
+        # CommitGate.commit written out: two calls less for each run.
         stream.append_run(run)
         if route.window is not None:
-            _accept(route.window, run, run_sequence)
+            accept_run(route.window, run, first_sequence)
         route.fanout.deliver(run)
-        if wants_ack & FLAG_ACK:
-            route.fanout.acknowledge(session.connection, Ack(alias, count, expected - 1, offset - 1))
+        if ack:
+            route.fanout.acknowledge(session.connection, Ack(alias, run.count, expected - 1, run.first + run.count - 1))
         return at
 
-    def _publish_alike(self, session: Session, incoming: InboundMessage, at: int, route: AliasBinding) -> int:
-        """Publish one larger frame that differs from the last one to its alias by its payload alone, if at all."""
+    def _cut_larger(self, session: Session, incoming: InboundMessage, at: int, route: AliasBinding) -> Run | None:
+        """Return the larger frame at ``at`` as a run, if it differs from the last one to its alias by its payload only.
+
+        ``None`` if it differs in more, or has to be encoded for some receivers.
+        """
         stream, fanout, data = route.stream, route.fanout, incoming.data
-        frame_bytes, _, flags, meta_units, alias, _, sequence, _ = DATA_HEADER.unpack_from(data, at)
+        frame_bytes, _, _, meta_units, _, _, sequence, _ = DATA_HEADER.unpack_from(data, at)
         payload_at = at + _HEADER_BYTES + len(route.meta)
         if (
             stream is None
@@ -187,21 +193,10 @@ class Router:
             or meta_units * ALIGNMENT != len(route.meta)
             or fanout.chains_for(_NO_CODECS, incoming.view[payload_at : at + frame_bytes], route.itemsize, route.meta)
         ):
-            return 0
-        after = at + padded(frame_bytes)
+            return None
+        after = (at + frame_bytes + 7) & -8
         peer = session.peer.id
-        run = cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
-        route.next_sequence += 1
-        if stream.durable:
-            self._store(session, route, run, partial(fanout.deliver, run), alias, ack=bool(flags & FLAG_ACK))
-            return after
-        stream.append_run(run)
-        if route.window is not None:
-            _accept(route.window, run, sequence)
-        fanout.deliver(run)
-        if flags & FLAG_ACK:
-            fanout.acknowledge(session.connection, Ack(alias, 1, sequence, run.first))
-        return after
+        return cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
 
     def publish_frame(self, session: Session, incoming: InboundMessage, frame: Frame) -> None:
         """Publish one MESSAGE or BATCH, of any size and encoding, or begin a large one; refuse it if it is wrong.
@@ -307,15 +302,7 @@ class Router:
             deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
             deliver = self._whole_delivery(run, meta, parsed, route, itemsize, session.peer.id)
-        if stream.durable:
-            self._store(session, route, run, deliver, parsed.stream, ack=bool(parsed.flags & FLAG_ACK))
-            return
-        stream.append_run(run)
-        if route.window is not None:
-            _accept(route.window, run, parsed.offset)
-        deliver()
-        if parsed.flags & FLAG_ACK:
-            fanout.acknowledge(connection, Ack(parsed.stream, parsed.count, route.next_sequence - 1, run.last))
+        self._gate.commit(session, route, run, parsed.offset, deliver, ack=bool(parsed.flags & FLAG_ACK))
 
     def _whole_delivery(
         self, run: Run, meta: Meta, parsed: DataFrame, route: AliasBinding, itemsize: int, publisher: int
@@ -329,40 +316,6 @@ class Router:
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
         return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)
-
-    def _store(
-        self, session: Session, route: AliasBinding, run: Run, deliver: Callable[[], object], alias: int, *, ack: bool
-    ) -> None:
-        """Have a run stored, then delivered, then acknowledged; its sequences are the last ones of the route."""
-        stream, fanout, connection, window = route.stream, route.fanout, session.connection, route.window
-        assert stream is not None
-        assert fanout is not None
-        sequence = route.next_sequence - 1
-        first_sequence = route.next_sequence - run.count
-        stream.reserve(run.count)
-        origin = None
-        if window is not None:
-            _accept(window, run, first_sequence)
-            origin = Origin(run.first, run.count, window.producer, first_sequence)
-
-        def stored() -> None:
-            deliver()
-            if ack:
-                fanout.acknowledge(connection, Ack(alias, run.count, sequence, run.last, stream.durability))
-
-        def refuse(refusal: RequestRefused) -> None:
-            if window is not None:
-                window.withdraw(first_sequence, run.count, refusal.code)
-            session.refuse(refusal, alias=alias, sequence=sequence, count=run.count)
-
-        self._gate.publish(connection, stream, run, stored, refuse, origin)
-
-
-def _accept(window: Window, run: Run, sequence: int) -> None:
-    """A producer's messages, from this sequence on, have got their offsets."""
-    window.accept(sequence, run.count, run.first)
-    if run.source.kind.acknowledged:
-        run.identity = Identity(window.producer, sequence)
 
 
 def _parse(incoming: InboundMessage, frame: Frame) -> DataFrame | RequestRefused:

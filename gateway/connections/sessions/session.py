@@ -35,6 +35,8 @@ _MAX_REASON_BYTES = 120
 class AliasBinding:
     """Binding of one alias of a connection to a stream or an address, made by OPEN."""
 
+    alias: int
+    """Client's number for the alias."""
     name: str
     """Name of the stream, or the address."""
     peer: int
@@ -75,7 +77,7 @@ class Upload:
         transfer: the client's number for it.
         client_id: whose it is.
         codecs: that its chunks may use.
-        alias: where it is published; ``None`` for a request or a reply.
+        route: the alias that it is published to; ``None`` for a request or a reply.
         correlation: of a request or a reply.
         fanout: who receives it.
         sink: takes its chunks and its end.
@@ -91,7 +93,6 @@ class Upload:
 
     __slots__ = (
         "ack",
-        "alias",
         "asker_peer",
         "client_id",
         "codecs",
@@ -101,6 +102,7 @@ class Upload:
         "itemsize",
         "message",
         "moved_s",
+        "route",
         "sequence",
         "session",
         "sink",
@@ -126,7 +128,7 @@ class Upload:
         self.itemsize = itemsize
         self.client_id: ClientId = session.peer.client_id
         self.codecs = session.connection.codecs
-        self.alias: int | None = None
+        self.route: AliasBinding | None = None
         self.correlation: int | None = None
         self.sequence = 0
         self.ack = False

@@ -11,7 +11,7 @@ from tests.connections.memory import World
 
 def test_no_frame_is_like_the_last_one_before_there_was_one() -> None:
     """``frame_bytes`` is a u32, so the hot path cannot take the first message of an alias."""
-    route = AliasBinding("wf/a", 1)
+    route = AliasBinding(0, "wf/a", 1)
     assert DATA_HEADER.size + len(route.meta) + route.payload_bytes > 0xFFFF_FFFF
     assert route.next_sequence == 1
 
