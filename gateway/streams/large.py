@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
 
@@ -38,65 +38,44 @@ class TransferNumbers:
         return next(self._numbers) % _TRANSFERS
 
 
+@dataclass(slots=True, eq=False)
 class LargeMessage:
-    """A chunked message: what its head said, the chunks that have arrived, and its offset once it is whole.
+    """Chunked message: its head, the chunks that have arrived, and its offset once it is complete.
 
     Chunks are passed on as they come (cut-through) and kept until every receiver has them; of a ``state`` stream the
-    newest whole message is kept for late joiners.
-
-    Attributes:
-        opcode: MESSAGE, REQUEST or REPLY.
-        publisher: the sender's peer id.
-        timestamp_ns: the publisher's.
-        flags: of the data frame.
-        meta: the meta block as received.
-        plan: transfer number of the gateway, chunk and payload size.
-        offset: the offset, ``None`` until END; of a request or reply the correlation, from the start.
-        end_timestamp_ns: the publisher's, from END.
-        checksum: CRC-32 of the decoded payload, from END; ``None``: its sender has computed none.
-        chunks: as received, index by index.
-        variants: the same chunks encoded by another chain, for receivers that get them so.
-        extensions: what goes out beside tensors and headers.
-        base_offset: of the version that some variants are deltas to; ``None`` if there are none.
-        deadline_ns: not to be delivered after that, Unix time in ns; ``None``: whenever.
+    newest complete message is kept for late joiners.
     """
 
-    __slots__ = (
-        "base_offset",
-        "checksum",
-        "chunks",
-        "deadline_ns",
-        "end_timestamp_ns",
-        "extensions",
-        "flags",
-        "meta",
-        "offset",
-        "opcode",
-        "plan",
-        "publisher",
-        "source",
-        "timestamp_ns",
-        "variants",
-    )
-
-    def __init__(
-        self, source: Source, opcode: int, publisher: int, timestamp_ns: int, flags: int, meta: bytes, plan: ChunkPlan
-    ) -> None:
-        self.source = source
-        self.opcode = opcode
-        self.publisher = publisher
-        self.timestamp_ns = timestamp_ns
-        self.flags = flags
-        self.meta = meta
-        self.plan = plan
-        self.offset: int | None = None
-        self.end_timestamp_ns = 0
-        self.checksum: int | None = None
-        self.chunks: list[StoredChunk] = []
-        self.variants: dict[Chain, list[StoredChunk]] = {}
-        self.extensions: Extensions | None = None
-        self.base_offset: int | None = None
-        self.deadline_ns: int | None = None
+    source: Source
+    """The stream or inbox."""
+    opcode: int
+    """MESSAGE, REQUEST or REPLY."""
+    publisher: int
+    """The sender's peer id."""
+    timestamp_ns: int
+    """The publisher's."""
+    flags: int
+    """Of the data frame."""
+    meta: bytes
+    """The meta block as received."""
+    plan: ChunkPlan
+    """Transfer number of the gateway, chunk and payload size."""
+    offset: int | None = None
+    """``None`` until the message is committed; of a request or reply the correlation, from the start."""
+    end_timestamp_ns: int = 0
+    """The publisher's, from END."""
+    checksum: int | None = None
+    """CRC-32 of the decoded payload, from END; ``None``: its sender has computed none."""
+    chunks: list[StoredChunk] = field(default_factory=list)
+    """As received, index by index."""
+    variants: dict[Chain, list[StoredChunk]] = field(default_factory=dict)
+    """The same chunks encoded by another chain, for receivers that get them so."""
+    extensions: Extensions | None = None
+    """Metadata that goes out beside tensors and headers."""
+    base_offset: int | None = None
+    """Offset of the version that some variants are deltas to; ``None`` if there are none."""
+    deadline_ns: int | None = None
+    """Unix time in ns after which the message is not delivered any more; ``None``: it has no deadline."""
 
     @property
     def whole(self) -> bool:
@@ -109,25 +88,13 @@ class LargeMessage:
         return sum(len(chunk.data) for chunk in self.chunks)
 
     def as_resumed(self) -> LargeMessage:
-        """What its head says to a receiver that has the beginning from an earlier connection (spec section 6.7)."""
-        head = LargeMessage(
-            self.source, self.opcode, self.publisher, self.timestamp_ns, self.flags, self.meta, self.plan
-        )
-        head.offset = self.offset
-        head.extensions = replace(self.extensions or Extensions(), resuming=True)
-        return head
+        """Return its head for a receiver that has the beginning from an earlier connection (spec section 6.7)."""
+        extensions = replace(self.extensions or Extensions(), resuming=True)
+        return replace(self, chunks=[], variants={}, extensions=extensions)
 
     def as_delta(self) -> LargeMessage:
-        """What a receiver of its deltas needs of it: everything but the chunks as they came, which would stay alive."""
-        delta = LargeMessage(
-            self.source, self.opcode, self.publisher, self.timestamp_ns, self.flags, self.meta, self.plan
-        )
-        delta.offset = self.offset
-        delta.base_offset = self.base_offset
-        delta.end_timestamp_ns = self.end_timestamp_ns
-        delta.checksum = self.checksum
-        delta.extensions = self.extensions
-        return delta
+        """Return the message without its chunks as received, which receivers of its deltas would keep alive."""
+        return replace(self, chunks=[], variants={})
 
     def form(self, chain: Chain | None) -> list[StoredChunk]:
         """The chunks as ``chain`` encodes them; ``None``: as received. Grows while the message is under way."""

@@ -6,11 +6,12 @@ writing cost once per run, not once per message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from operator import is_
 from typing import NamedTuple, Protocol, cast
 
 from gateway.protocol.extensions import Identity
+from gateway.protocol.frames import bytes_of
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, FRAME_START, Buffer, Opcode
 
@@ -103,10 +104,26 @@ class Run:
         self._newest: Run | None = None
         self._unpinned: Run | None = None
 
+    @staticmethod
+    def of_frame(source: Source, offset: int, buffers: Sequence[Buffer], count: int = 1) -> Run:
+        """Return a run of one frame.
+
+        Args:
+            source: the stream or inbox.
+            offset: of the message, or of the first record.
+            buffers: the frame with its padding.
+            count: records of a batch.
+        """
+        return Run(source, offset, count, tuple(buffers), bytes_of(buffers), 0, count)
+
     @property
     def last(self) -> int:
         """Offset of the last message."""
         return self.first + self.count - 1
+
+    def joined(self) -> memoryview:
+        """Return the frames in one buffer; they are copied if they are in several."""
+        return memoryview(self.buffers[0] if len(self.buffers) == 1 else b"".join(self.buffers))
 
     def newest(self) -> Run:
         """The last frame as a run of its own; copied where it would keep much larger buffers alive."""

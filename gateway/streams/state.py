@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Final, NamedTuple, Protocol
 
@@ -17,7 +18,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import decode
 from gateway.protocol.extensions import Extensions
-from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.frames import iter_frames
 from gateway.protocol.meta import parse_meta, write_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Gap
@@ -247,17 +248,24 @@ class Patch:
             meta=meta,
             payload=(payload,),
         )
-        return Run(self.source, self.offset, 1, tuple(buffers), bytes_of(buffers), 0, 1)
+        return Run.of_frame(self.source, self.offset, buffers)
 
     def _as_large(self, meta: bytes, payload: memoryview, transfer: int) -> LargeMessage:
         assert self._chunk_bytes is not None
         plan = ChunkPlan(transfer, self._chunk_bytes, len(payload))
-        message = LargeMessage(self.source, Opcode.MESSAGE, self._publisher, self._timestamp_ns, 0, meta, plan)
         starts = range(0, len(payload), plan.chunk_bytes)
-        message.chunks = [StoredChunk(None, payload[start : start + plan.chunk_bytes]) for start in starts]
-        message.offset = self.offset
-        message.end_timestamp_ns = self._timestamp_ns
-        return message
+        return LargeMessage(
+            self.source,
+            Opcode.MESSAGE,
+            self._publisher,
+            self._timestamp_ns,
+            0,
+            meta,
+            plan,
+            offset=self.offset,
+            end_timestamp_ns=self._timestamp_ns,
+            chunks=[StoredChunk(None, payload[start : start + plan.chunk_bytes]) for start in starts],
+        )
 
 
 class PatchRun(Run):
@@ -278,35 +286,18 @@ class PatchRun(Run):
         return self
 
 
+@dataclass(slots=True, eq=False, kw_only=True)
 class LargePatch(LargeMessage):
-    """A large message that is a patch.
-
-    Attributes:
-        region: what it changes.
-        patch: there when the message is whole.
-    """
-
-    __slots__ = ("patch", "region")
+    """Large message that is a patch."""
 
     region: Region
-    patch: Patch | None
+    """The region that it changes."""
+    patch: Patch | None = None
+    """The patch, once the message is complete."""
 
-    @classmethod
-    def of(cls, message: LargeMessage, region: Region) -> LargePatch:
-        """A message of which nothing but the head has come."""
-        patch = cls(
-            message.source,
-            message.opcode,
-            message.publisher,
-            message.timestamp_ns,
-            message.flags,
-            message.meta,
-            message.plan,
-        )
-        patch.extensions = Extensions(region=region.extents)
-        patch.region = region
-        patch.patch = None
-        return patch
+    def __post_init__(self) -> None:
+        if self.extensions is None:
+            self.extensions = Extensions(region=self.region.extents)
 
 
 def patch_of(newest: Newest | None) -> Patch | None:
@@ -348,7 +339,7 @@ def _merged(
 def _copy_payload(message: Newest, out: memoryview) -> None:
     """The decoded payload of a whole message; of a record batch that of its last record."""
     if isinstance(message, Run):
-        data = memoryview(message.buffers[0] if len(message.buffers) == 1 else b"".join(message.buffers))
+        data = message.joined()
         *_, last = iter_frames(data[message.last_at :])
         frame = parse_data(data[message.last_at :], last)
         payload = memoryview(_joined([StoredChunk(frame.encoding, frame.payload)]))

@@ -11,7 +11,7 @@ from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import decode, decode_into
 from gateway.protocol.extensions import Extensions
-from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.frames import iter_frames
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import parse_meta, with_specs
 from gateway.protocol.quantization import cast
@@ -93,7 +93,7 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
             parts.append(ShownLarge(shown, itemsize))
         else:
             buffers = shown.write()
-            run = Run(source, shown.offset, shown.count, tuple(buffers), bytes_of(buffers), 0, shown.count)
+            run = Run.of_frame(source, shown.offset, buffers, shown.count)
             parts.append(Shown(run, shown, itemsize))
     _join(source, small, parts)
     return parts
@@ -175,7 +175,7 @@ def _check_size(
 
 def _frames_of(entry: Run | LargeMessage) -> list[DataFrame]:
     if isinstance(entry, Run):
-        data = memoryview(entry.buffers[0] if len(entry.buffers) == 1 else b"".join(entry.buffers))
+        data = entry.joined()
         return [parse_data(data, frame) for frame in iter_frames(data)]
     return [
         DataFrame(

@@ -154,7 +154,7 @@ def test_a_run_does_not_keep_a_large_buffer_alive() -> None:
     history = history_of(HistoryLimits())
     whole = memoryview(bytearray(1 << 20))
     part = whole[: 32 * 1024]
-    history.append(Run(SOURCE, 0, 1, (part,), len(part), 0, 1))
+    history.append(Run.of_frame(SOURCE, 0, (part,)))
     [run] = history.read(0, 0, PLENTY)
     assert isinstance(run, Run)
     assert run.buffers[0] is not part

@@ -123,3 +123,11 @@ def test_its_frames_are_runs_of_their_own(counts: list[int | None]) -> None:
 def test_one_of_its_frames_does_not_keep_the_others_alive() -> None:
     single, *_ = run_of(0, [None] * 1000).frames()
     assert kept_bytes(single) == single.size
+
+
+def test_a_run_of_one_frame_knows_its_size_and_joins_its_buffers() -> None:
+    run = Run.of_frame(SOURCE, 5, [bytearray(48), memoryview(bytes(range(16)))], 3)
+    assert (run.first, run.last, run.size, run.last_at, run.last_count) == (5, 7, 64, 0, 3)
+    assert run.joined() == bytes(48) + bytes(range(16))
+    data = bytes(48)
+    assert Run.of_frame(SOURCE, 5, (data,)).joined().obj is data

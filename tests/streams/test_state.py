@@ -11,7 +11,7 @@ from gateway.errors import RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import Chain, encode
-from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta, write_meta
 from gateway.protocol.regions import Region
@@ -51,7 +51,7 @@ def whole_run(source: Stream, offset: int = 0, array: Array = STATE, chain: Chai
         encoding=encoding,
         payload=(payload,),
     )
-    return Run(source, offset, 1, (b"".join(buffers),), bytes_of(buffers), 0, 1)
+    return Run.of_frame(source, offset, (b"".join(buffers),))
 
 
 def batch_run(source: Stream) -> Run:
@@ -59,7 +59,7 @@ def batch_run(source: Stream) -> Run:
     meta = write_meta([spec_of(STATE[:25])])
     payload = (STATE.tobytes(),)
     buffers = write_data(Opcode.BATCH, stream=7, offset=0, timestamp_ns=0, meta=meta, count=2, payload=payload)
-    return Run(source, 0, 2, tuple(buffers), bytes_of(buffers), 0, 2)
+    return Run.of_frame(source, 0, buffers, 2)
 
 
 def whole_large(source: Stream, chain: Chain | None = None) -> LargeMessage:
@@ -226,7 +226,8 @@ def test_tensors_are_read_from_the_head_of_whatever_is_the_newest() -> None:
 
 
 def test_a_large_patch_carries_its_region_to_receivers() -> None:
-    message = LargePatch.of(whole_large(stream()), Region.of(np.s_[0:2, 0:3]))
+    region = Region.of(np.s_[0:2, 0:3])
+    message = LargePatch(stream(), Opcode.MESSAGE, 3, 0, 0, b"", ChunkPlan(1, 4096, 5000), region=region)
     assert message.extensions is not None
     assert message.extensions.region == message.region.extents
     assert (message.chunks, message.patch, patch_of(message)) == ([], None, None)

@@ -8,7 +8,6 @@ from typing import Final
 from gateway.connections.fanout.recode import frame_of
 from gateway.connections.sessions.notices import Author
 from gateway.protocol.extensions import Extensions
-from gateway.protocol.frames import bytes_of
 from gateway.protocol.wire import (
     ALIGNMENT,
     BATCH_BLOCK,
@@ -79,5 +78,5 @@ def _unit_of(run: Run) -> AckUnit:
         # Receivers get only the publisher's identity, by which they recognize a message that was published twice.
         told = None if identity is None else Extensions(identity=identity)
         buffers = frame._replace(extensions=told).write()
-        run = Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
+        run = Run.of_frame(run.source, run.first, buffers, run.count)
     return AckUnit(run, run.first, run.last, nbytes, OVERHEAD_BYTES + run.size, publisher, deadline_ns)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from gateway.connections.fanout.recode import codec_names, frame_of
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, decode, encode
-from gateway.protocol.frames import bytes_of
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.sampling import MIN_BYTES
 from gateway.protocol.tensors import TensorSpec
@@ -66,7 +65,7 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
     if encoded is None or len(encoded[1]) >= len(frame.payload):
         return None
     buffers = frame.encoded(*encoded).write()
-    delta = Run(run.source, run.first, 1, tuple(buffers), bytes_of(buffers), 0, 1)
+    delta = Run.of_frame(run.source, run.first, buffers)
     delta.is_delta = True
     return delta
 

@@ -9,7 +9,7 @@ from gateway.errors import RequestRefused
 from gateway.protocol.codecs import DELTAS, compressor_of, filter_of, is_compressor
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import PLAIN, Chain, decode, encode
-from gateway.protocol.frames import bytes_of, iter_frames
+from gateway.protocol.frames import iter_frames
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.negotiation import PATCH
 from gateway.protocol.signals import Gap
@@ -45,7 +45,7 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
             return run
         encoding, payload = encoded
     buffers = frame.encoded(encoding, payload).write()
-    return Run(run.source, run.first, run.count, tuple(buffers), bytes_of(buffers), 0, run.last_count)
+    return Run.of_frame(run.source, run.first, buffers, run.count)
 
 
 def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk:
@@ -69,7 +69,7 @@ def _codec_names(ids: frozenset[int]) -> frozenset[str]:
 def run_codecs(run: Run) -> frozenset[str]:
     """The names of the codecs that any frame of a run is encoded by."""
     ids: set[int] = set()
-    message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+    message = run.joined()
     for frame in iter_frames(message):
         if frame.flags & FLAG_ENCODED:
             encoding = parse_data(message, frame).encoding
@@ -84,7 +84,7 @@ def chunk_codecs(chunks: Iterable[StoredChunk]) -> frozenset[str]:
 
 def decode_run(run: Run, codecs: frozenset[str]) -> list[Run | Gap]:
     """The run with those frames decoded that take other codecs than these; a gap in place of what does not decode."""
-    message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+    message = run.joined()
     parts: list[Run | Gap] = []
     decoded: list[Buffer] = []
     first = run.first
@@ -123,7 +123,7 @@ def codecs_of(run: Run) -> frozenset[str]:
 
 def frame_of(run: Run) -> DataFrame:
     """The one frame that a run of one frame holds, cut into its blocks; its views last as long as the run."""
-    message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+    message = run.joined()
     return parse_data(message, next(iter_frames(message)))
 
 
@@ -140,4 +140,4 @@ def last_record(run: Run) -> Run:
     record_bytes = parse_meta(frame.meta).payload_bytes
     record = frame.encoded(None, payload[len(payload) - record_bytes :])
     buffers = record._replace(opcode=Opcode.MESSAGE, flags=0, offset=run.last, extensions=None).write()
-    return Run(run.source, run.last, 1, (b"".join(buffers),), bytes_of(buffers), 0, 1)
+    return Run.of_frame(run.source, run.last, (b"".join(buffers),))

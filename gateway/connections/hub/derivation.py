@@ -299,9 +299,16 @@ def large_of(source: DerivedStream, part: ShownLarge, context: ViewContext) -> L
     """Return a message of a view in chunks: complete, with its offset."""
     frame = part.frame
     plan = ChunkPlan(context.transfers.next(), context.limits.chunk_bytes, len(frame.payload))
-    message = LargeMessage(source, frame.opcode, frame.publisher, frame.timestamp_ns, 0, bytes(frame.meta), plan)
-    message.extensions = frame.extensions
-    message.offset = frame.offset
-    message.end_timestamp_ns = frame.timestamp_ns
-    message.chunks = [StoredChunk(None, piece) for (piece,) in split_payload([frame.payload], plan.chunk_bytes)]
-    return message
+    return LargeMessage(
+        source,
+        frame.opcode,
+        frame.publisher,
+        frame.timestamp_ns,
+        0,
+        bytes(frame.meta),
+        plan,
+        offset=frame.offset,
+        end_timestamp_ns=frame.timestamp_ns,
+        chunks=[StoredChunk(None, piece) for (piece,) in split_payload([frame.payload], plan.chunk_bytes)],
+        extensions=frame.extensions,
+    )

@@ -7,6 +7,8 @@ How those end that will not be whole is the business of
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.fanout.patch_merger import PatchMerger
@@ -22,7 +24,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Abort, End, Resume
-from gateway.protocol.transfers import Chunk, ChunkPlan, parse_chunk
+from gateway.protocol.transfers import Chunk, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
@@ -111,18 +113,8 @@ class ChunkedUploads:
         self, session: Session, message: LargeMessage, mailbox: Fanout, itemsize: int
     ) -> tuple[LargeMessage, ChunkSink]:
         """Begin a large REQUEST once more, with all chunks that it has so far."""
-        plan = message.plan
-        again = LargeMessage(
-            mailbox.source,
-            message.opcode,
-            message.publisher,
-            message.timestamp_ns,
-            message.flags,
-            message.meta,
-            ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
-        )
-        again.offset, again.end_timestamp_ns = message.offset, message.end_timestamp_ns
-        again.checksum = message.checksum
+        plan = replace(message.plan, transfer=self._transfers.next())
+        again = replace(message, source=mailbox.source, plan=plan, chunks=[], variants={})
         sink = mailbox.begin(again, session.connection.codecs, itemsize)
         for chunk in message.chunks:
             sink.chunk(chunk)
@@ -211,18 +203,18 @@ class ChunkedUploads:
             raise RequestRefused(Code.SIZE_MISMATCH, problem)
         check_size(plan.payload_bytes, self._limits)
         self._unfinished.make_room(session, plan)
-        message = LargeMessage(
+        region = None if correlation is not None or parsed.extensions is None else parsed.extensions.region
+        new_message = LargeMessage if region is None else partial(LargePatch, region=Region(region))
+        message: LargeMessage = new_message(
             fanout.source,
             parsed.opcode,
             session.peer.id,
             parsed.timestamp_ns,
             parsed.flags & (FLAG_FAILED | FLAG_MORE),
             bytes(parsed.meta),
-            ChunkPlan(self._transfers.next(), plan.chunk_bytes, plan.payload_bytes),
+            replace(plan, transfer=self._transfers.next()),
+            offset=correlation,
         )
-        message.offset = correlation
-        if correlation is None and parsed.extensions is not None and parsed.extensions.region is not None:
-            message = LargePatch.of(message, Region(parsed.extensions.region))
         if isinstance(fanout.source, Stream) and fanout.source.kind.acknowledged:
             message.deadline_ns = None if parsed.extensions is None else parsed.extensions.deadline_ns
             if window is not None:

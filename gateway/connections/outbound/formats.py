@@ -154,7 +154,7 @@ def in_one_piece(form: UnchunkedFormat, message: Run | LargeMessage) -> Run:
         form.runs((message,))  # the run keeps the text
         return message
     text = form.large(message)
-    run = Run(message.source, message.offset or 0, 1, (text,), len(text), 0, 1)
+    run = Run.of_frame(message.source, message.offset or 0, (text,))
     run.text = text
     return run
 

@@ -22,6 +22,6 @@ def follow(connection: Connection, source: Source, message: Sendable) -> None:
         connection.send(message)
         return
     frame = message.write() if isinstance(message, Signal) else write_session(message)
-    run = Run(source, 0, 1, (frame,), len(frame), 0, 1)
+    run = Run.of_frame(source, 0, (frame,))
     run.text = connection.format.signal(message)
     connection.enqueue((run,))

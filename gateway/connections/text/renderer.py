@@ -86,7 +86,7 @@ class TextRenderer:
         return self.message_header(len(text)) + text
 
     def _texts(self, run: Run) -> list[bytes]:
-        message = memoryview(run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers))
+        message = run.joined()
         texts: list[bytes] = []
         for frame in iter_frames(message):
             parsed = parse_data(message, frame)

@@ -58,7 +58,7 @@ class MessageRow:
         run = self.content
         if isinstance(run, LargeMessage):
             return (*head, 0, 1, None, large_id)
-        frames = run.buffers[0] if len(run.buffers) == 1 else b"".join(run.buffers)
+        frames = run.joined()
         return (*head, run.last_at, run.last_count, frames, None)
 
 
@@ -152,17 +152,21 @@ def _read_large(
     row = connection.execute(_SELECT_LARGE, (large,)).fetchone()
     publisher, timestamp_ns, end_timestamp_ns, flags, chunk_bytes, payload_bytes, checksum, meta, extensions = row
     plan = ChunkPlan(transfers.next(), chunk_bytes, payload_bytes)
-    message = LargeMessage(stream, Opcode.MESSAGE, publisher, timestamp_ns, flags, meta, plan)
-    message.offset = offset
-    message.end_timestamp_ns = end_timestamp_ns
-    message.checksum = checksum
-    if extensions is not None:
-        told = parse_extensions(extensions)
-        message.deadline_ns = told.deadline_ns
-        kept = replace(told, deadline_ns=None)
-        message.extensions = None if kept == Extensions() else kept
+    stored = Extensions() if extensions is None else parse_extensions(extensions)
+    kept = replace(stored, deadline_ns=None)
     chunks = connection.execute("SELECT encoding, data FROM chunks WHERE large = ? ORDER BY chunk", (large,))
-    message.chunks += [
-        StoredChunk(None if encoding is None else parse_encoding(encoding), data) for encoding, data in chunks
-    ]
-    return message
+    return LargeMessage(
+        stream,
+        Opcode.MESSAGE,
+        publisher,
+        timestamp_ns,
+        flags,
+        meta,
+        plan,
+        offset=offset,
+        end_timestamp_ns=end_timestamp_ns,
+        checksum=checksum,
+        chunks=[StoredChunk(None if encoding is None else parse_encoding(encoding), data) for encoding, data in chunks],
+        extensions=None if kept == Extensions() else kept,
+        deadline_ns=stored.deadline_ns,
+    )

@@ -10,7 +10,6 @@ from gateway.connections.fanout.recode import frame_of
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions, Identity
-from gateway.protocol.frames import bytes_of
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
 from gateway.protocol.tensors import TensorSpec
@@ -73,7 +72,7 @@ def test_an_encoded_payload_counts_as_decoded() -> None:
     buffers = write_data(
         Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, encoding=encoding, payload=(data,)
     )
-    (unit,) = units_of(Run(STREAM, 0, 1, tuple(buffers), bytes_of(buffers), 0, 1))
+    (unit,) = units_of(Run.of_frame(STREAM, 0, buffers))
     assert unit.nbytes == 1000
 
 

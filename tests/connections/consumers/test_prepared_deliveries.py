@@ -35,7 +35,7 @@ def unit_of(content: Run | LargeMessage) -> AckUnit:
 
 def small(payload: bytes, chain: Chain = PLAIN) -> AckUnit:
     frame = b"".join(message_frame(1, 0, payload, chain=chain))
-    return unit_of(Run(STREAM, 0, 1, (frame,), len(frame), 0, 1))
+    return unit_of(Run.of_frame(STREAM, 0, (frame,)))
 
 
 def large(chain: Chain = PLAIN) -> AckUnit:

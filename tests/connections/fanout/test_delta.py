@@ -46,7 +46,7 @@ def run(payload: bytes, offset: int, chain: Chain = PLAIN, count: int = 1) -> Ru
         encoding=encoding,
         payload=(data,),
     )
-    return Run(SOURCE, offset, count, tuple(buffers), bytes_of(buffers), 0, count)
+    return Run.of_frame(SOURCE, offset, buffers, count)
 
 
 def base_of(offset: int = 4) -> PlainPayload:

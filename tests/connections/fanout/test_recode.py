@@ -42,7 +42,7 @@ def run(payload: bytes, chain: Chain = PLAIN, count: int = 1) -> Run:
         encoding=encoding,
         payload=(data,),
     )
-    return Run(SOURCE, 40, count, tuple(buffers), bytes_of(buffers), 0, count)
+    return Run.of_frame(SOURCE, 40, buffers, count)
 
 
 @given(chain=chains(), count=st.sampled_from([1, 5]))
