@@ -10,12 +10,11 @@ from typing import Final
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.connections.core import Core
-from gateway.connections.ports import Clock, StreamStore
+from gateway.connections.ports import Clock, DurableStore
 from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
-from gateway.streams.memory_store import MemoryStreamStore
 from gateway.streams.sqlite.store import SqliteStreamStore
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
@@ -94,11 +93,12 @@ class Gateway:
         # After the listener, so that /readyz reports the stop as long as it lasts.
         await self._stop_admin()
         self._workers.close()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
 
-    def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> StreamStore:
+    def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> DurableStore | None:
         if path is None:
-            return MemoryStreamStore()
+            return None
         return SqliteStreamStore(path, boot_id(), clock.time_ns, loop.call_soon_threadsafe, self._workers.submit)
 
     async def _stop_admin(self) -> None:

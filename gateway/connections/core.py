@@ -22,7 +22,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, StreamStore, Transport, Workers
+from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, DurableStore, Transport, Workers
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.greeting import Greeter
@@ -41,7 +41,6 @@ from gateway.protocol.negotiation import PATCH, Capabilities
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import TransferNumbers
-from gateway.streams.memory_store import MemoryStreamStore
 from gateway.streams.producers import Producers
 from gateway.streams.registry import HISTORY_TOTAL_BYTES, StreamRegistry
 from gateway.streams.rules import StreamRules
@@ -89,7 +88,7 @@ class Core:
         workers: threads for encoding.
         policy: chooses encodings.
         authorizer: authenticates clients.
-        store: keeps the past of streams; absent: their histories are in memory only.
+        store: keeps the streams that outlive the process; absent: there are none.
         admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
 
     Attributes:
@@ -105,7 +104,7 @@ class Core:
         workers: Workers,
         policy: DeliveryPolicy,
         authorizer: Authorizer,
-        store: StreamStore | None = None,
+        store: DurableStore | None = None,
         admission: Admission | None = None,
     ) -> None:
         limits = settings.limits
@@ -113,13 +112,13 @@ class Core:
         self.clock = clock
         self.pool = Pool()
         self.admission = admission or ConnectionLimit(settings.max_connections)
-        self.store = store = store or MemoryStreamStore()
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
-            limits.max_streams, settings.rules, settings.history_total_bytes, durable=store.durable
+            limits.max_streams, settings.rules, settings.history_total_bytes, durable=store is not None
         )
         self.producers = Producers(clock.monotonic_s)
-        store.restore(self.streams, transfers, self.producers)
+        if store is not None:
+            store.restore(self.streams, transfers, self.producers)
         self._dead_letters = DeadLetters(self, workers)
         notices = Notices(self.pool, clock)
         self._detached = DetachedConsumers(clock, settings.consumers.consumer_ttl_s)

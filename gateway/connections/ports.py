@@ -97,45 +97,43 @@ class PastReader(Protocol):
         """
 
 
-class StreamStore(PastReader, Protocol):
-    """Where the past of streams is kept. Called on the loop's thread.
+class DurableStore(PastReader, Protocol):
+    """Store of the streams that outlive the process. Called on the loop's thread.
 
-    Only :meth:`restore`, :meth:`unsettled` and :meth:`close` block.
-
-    Streams of durability ``memory`` have their history alone, and never come here but to be read.
+    Only :meth:`restore`, :meth:`unsettled` and :meth:`close` block. Streams of durability ``memory`` have their history
+    alone, and come here only to be read.
     """
 
     @property
-    def durable(self) -> bool:
-        """Whether there may be streams that outlive the process."""
-
-    @property
     def waiting_bytes(self) -> int:
-        """What was appended and is not stored yet."""
+        """Bytes that were appended and are not stored yet."""
 
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
-        """Put the streams that are kept into the registry, each with its newest state; called once, first of all.
+        """Put the streams that are kept into the registry, each with its newest state; called once, before all else.
 
         Args:
+            streams: the registry.
             transfers: numbers for large messages that are read.
-            producers: told who published what is kept, where producers count.
+            producers: told who published the messages that are kept, where producers count.
         """
 
     def unsettled(self, stream: Stream) -> Unsettled:
-        """What the receivers of a durable stream that they acknowledge had still to get when the gateway ended.
+        """Return the messages of a durable stream that its consumers had still to acknowledge when the gateway ended.
 
-        Called for each restored one, behind :meth:`restore` and before anything else of the stream. Its entries are
-        read as they are taken.
+        Called for each restored stream of a kind that is acknowledged, after :meth:`restore` and before anything else
+        of the stream. The entries are read as they are taken.
         """
 
     def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
-        """Keep how far a client has got in a durable stream that it acknowledges; what it has open is kept as well.
+        """Keep the progress of a client in a durable stream that it acknowledges, with the messages it has open.
 
-        Stored a moment later: a gateway that was killed may know of less. But whoever was a consumer of the stream
-        before a message was appended is one when the message is stored.
+        Stored a moment later: after a kill the store may know of less progress. But a client that was a consumer of the
+        stream before a message was appended is one when the message is stored.
 
         Args:
-            mark: ``None``: it receives the stream no more.
+            stream: the stream.
+            client_id: the consumer.
+            mark: its progress; ``None``: it no longer receives the stream.
         """
 
     def append(
@@ -144,21 +142,22 @@ class StreamStore(PastReader, Protocol):
         """Store the next messages of a durable stream, which have their offsets.
 
         Args:
+            stream: the stream.
             entry: a run, or a large message whose chunks have all been staged. Must not change any more.
             done: called on the loop's thread, later than this returns and in the order of the calls: with ``None`` when
-                the messages are as safe as the stream's durability says; else with what went wrong, and everything of
-                the stream that was appended behind them and before this call fails too.
-            origin: who published them, where producers count.
+                the messages are as safe as the stream's durability says; else with the error, and everything of the
+                stream that was appended behind them and before this call fails too.
+            origin: the producer of the messages and its sequences, where producers count.
         """
 
     def stage(self, message: LargeMessage, index: int) -> None:
-        """Store a chunk of a large message to a durable stream; nobody sees it before the message is appended."""
+        """Store a chunk of a large message to a durable stream; it cannot be read before the message is appended."""
 
     def discard(self, message: LargeMessage) -> None:
-        """A large message of which chunks were staged will not be appended."""
+        """Remove the staged chunks of a large message that will not be appended."""
 
     def close(self) -> None:
-        """Store what waits, and let go of whatever is held open."""
+        """Store everything that waits, and release all resources."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,7 +182,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         outbox_bytes=sums["outbox_bytes"],
         transport_bytes=sums["transport_bytes"],
         history_bytes=core.streams.budget.held_bytes,
-        store_waiting_bytes=core.store.waiting_bytes,
+        store_waiting_bytes=core.gate.waiting_bytes,
         conflated_messages=sums["conflated"],
         dropped_messages=sums["dropped"],
         views=hub.views,

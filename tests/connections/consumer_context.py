@@ -6,14 +6,13 @@ from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.held_units import ConsumerContext
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.ports import StreamStore
+from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.notices import Notices
-from gateway.streams.memory_store import MemoryStreamStore
 from tests.connections.memory import World
 
 
 def consumer_context(
-    world: World, store: StreamStore | None = None, settings: ConsumerSettings | None = None
+    world: World, store: DurableStore | None = None, settings: ConsumerSettings | None = None
 ) -> ConsumerContext:
     """A context of its own for consumers whose clients, publishers and dead letters are those of the world."""
     core, clock, settings = world.core, world.clock, settings or ConsumerSettings()
@@ -21,7 +20,7 @@ def consumer_context(
         settings=settings,
         clock=clock,
         workers=world.workers,
-        store=store or MemoryStreamStore(),
+        store=store,
         producers=core.producers,
         notices=Notices(core.pool, clock),
         dead_letters=DeadLetters(core, world.workers),

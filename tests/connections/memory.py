@@ -14,7 +14,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.connections.ports import DeliveryPolicy, Sample, StreamStore
+from gateway.connections.ports import DeliveryPolicy, DurableStore, Sample
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.session import TextSession
@@ -401,7 +401,7 @@ class World:
         max_connections: int = 100,
         history: HistoryLimits | None = None,
         requests: RequestSettings | None = None,
-        store: StreamStore | None = None,
+        store: DurableStore | None = None,
         durability: Durability | None = None,
         keyframe_every: int = 64,
         consumers: ConsumerSettings | None = None,

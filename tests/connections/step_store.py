@@ -28,7 +28,7 @@ class Appended(NamedTuple):
 
 
 class StepStore:
-    """A :class:`~gateway.connections.ports.StreamStore` that is a list.
+    """A :class:`~gateway.connections.ports.DurableStore` that is a list.
 
     Attributes:
         waiting: appended and not stored yet.
@@ -37,8 +37,6 @@ class StepStore:
         discarded: large messages that will not come.
         marks: by stream and client, how far it has got; ``None``: it receives the stream no more.
     """
-
-    durable = True
 
     def __init__(self) -> None:
         self.waiting: deque[Appended] = deque()

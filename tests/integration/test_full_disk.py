@@ -21,7 +21,7 @@ SIZE = 8_000
 
 def limit_pages(gateway: Gateway, pages: int) -> None:
     """The file may not grow past so many pages; SQLite says of the next one what it says of a full disk."""
-    store = gateway.core.store
+    store = gateway._store
     assert isinstance(store, SqliteStreamStore)
     connection: sqlite3.Connection = store._database._connection
     connection.execute(f"PRAGMA max_page_count={pages}")

@@ -14,7 +14,7 @@ from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.outcomes import Buried, Expired, Outcome, Released
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.ports import Clock, StreamStore, Workers
+from gateway.connections.ports import Clock, DurableStore, Workers
 from gateway.connections.sessions.notices import Notices
 from gateway.errors import Code
 from gateway.ids import ClientId
@@ -30,7 +30,7 @@ class ConsumerContext:
     settings: ConsumerSettings
     clock: Clock
     workers: Workers
-    store: StreamStore
+    store: DurableStore | None
     producers: Producers
     notices: Notices
     dead_letters: DeadLetters
@@ -47,7 +47,7 @@ class HeldUnits:
         consumers: consumers of the stream by client; kept by the fan-out.
     """
 
-    __slots__ = ("_consumers", "_context", "_count", "_deliveries", "_moved", "_source", "acks", "held_bytes")
+    __slots__ = ("_consumers", "_context", "_count", "_deliveries", "_moved", "_source", "_store", "acks", "held_bytes")
 
     def __init__(
         self,
@@ -58,6 +58,7 @@ class HeldUnits:
     ) -> None:
         self._source = source
         self._context = context
+        self._store = context.store if source.durable else None
         self._deliveries = deliveries
         self._consumers = consumers
         self._count = 0
@@ -95,8 +96,8 @@ class HeldUnits:
 
     def store_mark(self, consumer: Consumer) -> None:
         """Have the progress of a consumer stored, if its stream outlives the gateway."""
-        if self._source.durable:
-            self._context.store.advance(self._source, consumer.client_id, consumer.progress.mark())
+        if self._store is not None:
+            self._store.advance(self._source, consumer.client_id, consumer.progress.mark())
 
     def forget(self, consumer: Consumer) -> None:
         """Forget the progress of a consumer that is over."""
@@ -105,11 +106,11 @@ class HeldUnits:
 
     def _forget_mark(self, consumer: Consumer) -> None:
         # While a dead letter is on its way it may still be lost, and with it the message.
-        if self._source.durable and not consumer.burials and consumer.client_id not in self._consumers:
-            self._context.store.advance(self._source, consumer.client_id, None)
+        if self._store is not None and not consumer.burials and consumer.client_id not in self._consumers:
+            self._store.advance(self._source, consumer.client_id, None)
 
     def _release(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
-        if self._source.durable and self._consumers.get(consumer.client_id) is consumer:
+        if self._store is not None and self._consumers.get(consumer.client_id) is consumer:
             self._moved[consumer] = None
         settle = consumer.progress.settle
         for unit in units:

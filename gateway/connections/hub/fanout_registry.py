@@ -15,6 +15,7 @@ from gateway.connections.hub.derivation import ViewContext
 from gateway.connections.hub.viewed_store import ViewedStore
 from gateway.ids import StreamId
 from gateway.protocol.messages import Kind
+from gateway.streams.memory_reader import MemoryPastReader
 from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
@@ -34,14 +35,15 @@ class FanoutRegistry:
     def __init__(self, streams: StreamRegistry, views: ViewContext, consumers: ConsumerContext) -> None:
         self._views = views
         self._consumers = consumers
-        self._history = HistoryReader(ViewedStore(consumers.store, views), views.workers)
+        self._history = HistoryReader(ViewedStore(consumers.store or MemoryPastReader(), views), views.workers)
         self._flusher = Flusher(views.clock)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
         for stream in streams:
             self.open(stream)
-        for fanout in self._acknowledged.values():
-            fanout.restore(consumers.store.unsettled(fanout.source))
+        if consumers.store is not None:
+            for fanout in self._acknowledged.values():
+                fanout.restore(consumers.store.unsettled(fanout.source))
 
     def __iter__(self) -> Iterator[Fanout]:
         return iter(self._fanouts.values())

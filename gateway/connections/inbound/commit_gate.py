@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.ports import StreamStore
+from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.extensions import Identity
@@ -81,10 +81,10 @@ class CommitGate:
     """Gate that every publish to a stream passes; it holds messages of durable streams back until the store has them.
 
     Args:
-        store: keeps the messages of durable streams.
+        store: keeps the messages of durable streams; ``None``: there are none.
     """
 
-    def __init__(self, store: StreamStore) -> None:
+    def __init__(self, store: DurableStore | None) -> None:
         self._store = store
         self._waiting: dict[Stream, deque[_PendingCommit]] = {}
         self._held: dict[Connection, None] = {}
@@ -97,7 +97,12 @@ class CommitGate:
     @property
     def full(self) -> bool:
         """Whether publishes to durable streams are refused for now."""
-        return self._store.waiting_bytes >= MAX_WAITING_BYTES
+        return self.waiting_bytes >= MAX_WAITING_BYTES
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes that wait to be stored."""
+        return 0 if self._store is None else self._store.waiting_bytes
 
     def check_room(self) -> None:
         """Refuse a publish if :attr:`full`.
@@ -106,18 +111,18 @@ class CommitGate:
             RequestRefused: ``QUEUE_FULL``.
         """
         if self.full:
-            problem = f"{self._store.waiting_bytes} bytes wait to be stored, at most {MAX_WAITING_BYTES} may"
+            problem = f"{self.waiting_bytes} bytes wait to be stored, at most {MAX_WAITING_BYTES} may"
             raise RequestRefused(Code.QUEUE_FULL, f"{problem}: publish more slowly, or give the store a faster disk")
 
     def stage(self, connection: Connection, message: LargeMessage, index: int) -> None:
         """Store a chunk of a large message that a connection has sent, while the other chunks are on their way."""
-        if _is_staged(message):
+        if self._store is not None and _is_staged(message):
             self._store.stage(message, index)
             self._hold(connection)
 
     def discard(self, message: LargeMessage) -> None:
         """Discard the stored chunks of a large message that will not be published."""
-        if _is_staged(message):
+        if self._store is not None and _is_staged(message):
             self._store.discard(message)
 
     def commit(
@@ -168,6 +173,7 @@ class CommitGate:
             if ack:
                 _acknowledge(session, route, entry, sequence)
             return
+        assert self._store is not None, "the registry refuses durable streams where there is no store"
         stream.expect(entry)
         waiting = _PendingCommit(session, route, entry, sequence, deliver, abort, ack)
         self._waiting.setdefault(stream, deque()).append(waiting)
@@ -219,12 +225,12 @@ class CommitGate:
             logger.exception("a message of %s was stored but could not be delivered", stream.name)
 
     def _hold(self, connection: Connection) -> None:
-        if self._store.waiting_bytes >= HOLD_BYTES:
+        if self.waiting_bytes >= HOLD_BYTES:
             self._held[connection] = None
             connection.reading.hold(self)
 
     def _release(self) -> None:
-        if self._held and self._store.waiting_bytes < HOLD_BYTES // 2:
+        if self._held and self.waiting_bytes < HOLD_BYTES // 2:
             held, self._held = self._held, {}
             for connection in held:
                 connection.reading.release(self)

@@ -1,4 +1,4 @@
-"""The :class:`~gateway.connections.ports.StreamStore` whose streams outlive the process, in one file (spec 4.8)."""
+"""The :class:`~gateway.connections.ports.DurableStore` whose streams outlive the process, in one file (spec 4.8)."""
 
 from __future__ import annotations
 
@@ -43,8 +43,6 @@ class SqliteStreamStore:
     Raises:
         StoreFailed: the file cannot be used, or another gateway uses it.
     """
-
-    durable = True
 
     def __init__(
         self,
