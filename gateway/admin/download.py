@@ -102,7 +102,7 @@ async def _newest_of(stream: Stream) -> Run | LargeMessage:
     if patch is None:
         return newest
     merged = asyncio.Event()
-    while (state := patch.whole_for(None, merged.set)) is None:
+    while (state := patch.keyframe_for(None, merged.set)) is None:
         await merged.wait()
     if isinstance(state, Gap):
         raise RequestRefused(Code.CORRUPT_PAYLOAD, f"message {patch.offset} of {stream.name} does not decode")

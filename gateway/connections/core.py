@@ -42,8 +42,8 @@ from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
-from gateway.streams.registry import HISTORY_TOTAL_BYTES, StreamRegistry
 from gateway.streams.rules import StreamRules
+from gateway.streams.stream_registry import HISTORY_TOTAL_BYTES, StreamRegistry
 
 
 @dataclass(frozen=True, slots=True)

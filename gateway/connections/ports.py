@@ -15,9 +15,9 @@ from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 T = TypeVar("T")
 

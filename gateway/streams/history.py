@@ -12,8 +12,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 
 from gateway.streams.large import LargeMessage
-from gateway.streams.page import PAGE_BYTES, Page, joins
 from gateway.streams.run import Run
+from gateway.streams.run_page import PAGE_BYTES, RunPage, joins
 from gateway.streams.span import held_bytes_of, offsets_of
 
 Entry = Run | LargeMessage
@@ -22,7 +22,7 @@ Entry = Run | LargeMessage
 AGE_STEPS = 16
 """Ages are known to this part of ``max_age_s``, so that no message has to carry a time."""
 
-STEP = 512
+TRIMMED_TOGETHER = 512
 """Histories between two chances for the loop."""
 
 
@@ -87,7 +87,7 @@ class History:
         self._firsts: list[int] = []
         self._start = 0
         """Entries before this index have gone; they are cut off now and then, so that appending stays cheap."""
-        self._page: Page | None = None
+        self._page: RunPage | None = None
         """Small runs that are still being joined; newer than all entries."""
         self._marks: deque[tuple[int, int]] | None = None
         """(Unix time in ns, the next offset then), oldest first."""
@@ -184,7 +184,7 @@ class History:
     def _join(self, run: Run) -> None:
         page = self._page
         if page is None:
-            page = self._page = Page(run)
+            page = self._page = RunPage(run)
         else:
             page.add(run)
         self.next_offset += run.count
@@ -261,10 +261,10 @@ class HistoryBudget:
             history.shrink(level_bytes)
 
     def trim(self, now_ns: int) -> Generator[None, None, None]:
-        """Let go of what is too old in all histories; yields every :data:`STEP` of them."""
+        """Let go of what is too old in all histories; yields every :data:`TRIMMED_TOGETHER` of them."""
         for index, history in enumerate(list(self.holders), start=1):
             history.trim(now_ns)
-            if not index % STEP:
+            if not index % TRIMMED_TOGETHER:
                 yield
 
 

@@ -78,7 +78,7 @@ class LargeMessage:
     """Unix time in ns after which the message is not delivered any more; ``None``: it has no deadline."""
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether every chunk has come."""
         return len(self.chunks) == self.plan.chunk_count
 

@@ -32,7 +32,7 @@ class Holder(Protocol):
         """Another connection of the producer has taken over."""
 
 
-class _Range:
+class _SequenceSpan:
     """Sequences ``first`` to ``end - 1``, of which the same became.
 
     Attributes:
@@ -70,7 +70,7 @@ class Window:
         self.producer = producer
         self.next_sequence = first
         self.holder: Holder | None = None
-        self._ranges: list[_Range] = []
+        self._ranges: list[_SequenceSpan] = []
 
     def accept(self, first: int, count: int, offset: int) -> None:
         """``count`` messages from sequence ``first`` on, at least ``next_sequence``, got offsets from ``offset`` on.
@@ -93,7 +93,7 @@ class Window:
                 self._ranges.append(known)
                 continue
             parts = (known.first, start, known.code), (start, end, code), (end, known.end, known.code)
-            self._ranges += [_Range(low, high, known.shift, of) for low, high, of in parts if low < high]
+            self._ranges += [_SequenceSpan(low, high, known.shift, of) for low, high, of in parts if low < high]
 
     def offset_of(self, first: int, count: int) -> int | None:
         """The offset that the message with sequence ``first`` got; ``None`` if it is new.
@@ -136,7 +136,7 @@ class Window:
                 return
             if len(ranges) >= 2 * WINDOW_RANGES:
                 del ranges[:WINDOW_RANGES]
-        ranges.append(_Range(first, end, shift, code))
+        ranges.append(_SequenceSpan(first, end, shift, code))
 
 
 class Producers:

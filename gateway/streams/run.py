@@ -61,7 +61,7 @@ class Run:
             sequences.
         text: what the JSON subprotocol made of it, once somebody asked; ``None`` before.
         is_delta: it refers to the message before (spec section 10).
-        whole: of a delta, the same message for those who do not hold what it refers to.
+        keyframe: of a delta, the same message for those who do not hold what it refers to.
     """
 
     __slots__ = (
@@ -72,12 +72,12 @@ class Run:
         "first",
         "identity",
         "is_delta",
+        "keyframe",
         "last_at",
         "last_count",
         "size",
         "source",
         "text",
-        "whole",
     )
 
     def __init__(
@@ -99,7 +99,7 @@ class Run:
         self.last_count = last_count
         self.text: bytes | None = None
         self.is_delta = False
-        self.whole: Run | None = None
+        self.keyframe: Run | None = None
         self.identity: Identity | None = None
         self._newest: Run | None = None
         self._unpinned: Run | None = None

@@ -71,7 +71,7 @@ class Change(NamedTuple):
 class Merger(Protocol):
     """Makes versions whole, in threads where that takes long."""
 
-    def whole(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
+    def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
         """The version whole; ``None`` if that takes a while: then ``then`` is called when it is worth asking again.
 
         Args:
@@ -92,7 +92,7 @@ class Patch:
         payload_bytes: of the state.
         waiting_bytes: what is kept to make the version whole, beside the last one that is, or is being made so.
         waiting_changes: how many patches that is.
-        whole: the state with this patch, once it was needed; a gap if it cannot be made.
+        keyframe: the state with this patch, once it was needed; a gap if it cannot be made.
         text: the same in one piece, for receivers that take no chunks.
     """
 
@@ -105,6 +105,7 @@ class Patch:
         "_publisher",
         "_timestamp_ns",
         "change",
+        "keyframe",
         "offset",
         "payload_bytes",
         "source",
@@ -112,7 +113,6 @@ class Patch:
         "text",
         "waiting_bytes",
         "waiting_changes",
-        "whole",
     )
 
     def __init__(
@@ -144,7 +144,7 @@ class Patch:
         self.payload_bytes = payload_layout(self.specs)[1]
         self.waiting_bytes = CHANGE_BYTES + sum([len(piece.data) for piece in change.pieces])
         self.waiting_changes = 1
-        self.whole: Newest | Gap | None = None
+        self.keyframe: Newest | Gap | None = None
         self.text: Run | Gap | None = None
         self._before: Newest | None = before
         self._headers = headers
@@ -168,11 +168,11 @@ class Patch:
     @property
     def broken(self) -> bool:
         """Whether the state cannot be made whole: what was last published whole does not decode."""
-        return isinstance(self.whole, Gap)
+        return isinstance(self.keyframe, Gap)
 
-    def whole_for(self, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        """See :meth:`Merger.whole`."""
-        return self._merger.whole(self, write, then)
+    def keyframe_for(self, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
+        """See :meth:`Merger.keyframe`."""
+        return self._merger.keyframe(self, write, then)
 
     def merging(self) -> Callable[[], memoryview]:
         """The work of making the version's payload, for any thread; :meth:`settle` takes what comes of it.
@@ -205,7 +205,7 @@ class Patch:
 
         def work() -> Newest:
             try:
-                return self._whole(merging(), 0)
+                return self._keyframe(merging(), 0)
             except RequestRefused as refusal:
                 logger.warning("version %d of %s cannot be made whole: %s", self.offset, self.source.name, refusal)
                 return self._as_run(write_meta(()), memoryview(b""))
@@ -224,17 +224,17 @@ class Patch:
         self._before = None
         if isinstance(result, BaseException):
             logger.warning("version %d of %s cannot be made whole: %s", self.offset, self.source.name, result)
-            self.whole = Gap(self.source.id, Code.CORRUPT_PAYLOAD, self.offset, self.offset)
+            self.keyframe = Gap(self.source.id, Code.CORRUPT_PAYLOAD, self.offset, self.offset)
             return
         self._payload = result
-        self.whole = self._whole(result, transfer)
+        self.keyframe = self._keyframe(result, transfer)
 
     @property
     def chunked(self) -> bool:
         """Whether the whole state goes out in chunks: it does if it was published so."""
         return self._chunk_bytes is not None
 
-    def _whole(self, payload: memoryview, transfer: int) -> Newest:
+    def _keyframe(self, payload: memoryview, transfer: int) -> Newest:
         meta = write_meta(self.specs) + self._headers
         return self._as_run(meta, payload) if self._chunk_bytes is None else self._as_large(meta, payload, transfer)
 

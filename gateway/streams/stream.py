@@ -163,7 +163,7 @@ class Stream:
         self.remember(message)
 
     def reserve(self, count: int) -> int:
-        """The offset of the first of the next ``count`` messages; :meth:`remember` or :meth:`take_back` follows."""
+        """The offset of the first of the next ``count`` messages; :meth:`remember` or :meth:`rollback` follows."""
         first = self.next_offset
         self.next_offset += count
         return first
@@ -174,7 +174,7 @@ class Stream:
         return self.newest if self._expected is None else self._expected
 
     def expect(self, entry: Entry) -> None:
-        """What has its offsets is on its way to the store; :meth:`remember` or :meth:`take_back` follows."""
+        """What has its offsets is on its way to the store; :meth:`remember` or :meth:`rollback` follows."""
         if self.kind is Kind.STATE:
             self._expected = entry.newest() if isinstance(entry, Run) else entry
 
@@ -187,7 +187,7 @@ class Stream:
                 self._expected = None
         self.history.append(entry)
 
-    def take_back(self, entry: Entry) -> None:
+    def rollback(self, entry: Entry) -> None:
         """What was reserved from this entry on is not there: its offsets are given out again."""
         self.next_offset = offsets_of(entry)[0]
         self._expected = None

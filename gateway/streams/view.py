@@ -21,7 +21,7 @@ from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 
-JOIN_BYTES: Final = 16 * 1024
+JOINED_FRAME_BYTES: Final = 16 * 1024
 """Smaller frames are joined to one run; larger ones are a run each, so that a fan-out can encode their payload."""
 
 
@@ -84,7 +84,7 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
             else:
                 parts.append(Misfit(frame.offset, last, refusal))
             continue
-        if len(shown.payload) < min(JOIN_BYTES, limits.chunk_bytes):
+        if len(shown.payload) < min(JOINED_FRAME_BYTES, limits.chunk_bytes):
             small.append(shown)
             continue
         _join(source, small, parts)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
-from gateway.streams.page import PAGE_BYTES
 from gateway.streams.run import Run
+from gateway.streams.run_page import PAGE_BYTES
 from gateway.streams.span import held_bytes_of
 from tests.streams.frames import SOURCE, large_of, offsets_in, run_of
 

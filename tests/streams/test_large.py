@@ -15,10 +15,10 @@ from gateway.streams.stream import Stream
 def test_a_message_is_whole_with_its_last_chunk() -> None:
     source = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
     message = LargeMessage(source, Opcode.MESSAGE, 9, 5, 0, b"", ChunkPlan(1, 4096, 5000))
-    whole = [message.whole]
+    whole = [message.complete]
     for chunk in (bytes(4096), bytes(904)):
         message.chunks.append(StoredChunk(None, chunk))
-        whole.append(message.whole)
+        whole.append(message.complete)
     assert whole == [False, False, True]
     assert message.received_bytes == 5000
 
@@ -44,7 +44,7 @@ def test_a_resumed_head_says_so_and_what_follows_its_deltas_keeps_no_chunks() ->
     delta = message.as_delta()
     assert (delta.offset, delta.base_offset, delta.checksum, delta.extensions) == (3, 2, 7, message.extensions)
     assert (delta.chunks, delta.variants) == ([], {})
-    assert message.whole
+    assert message.complete
 
 
 def test_numbers_of_transfers_differ_and_fit_the_wire() -> None:

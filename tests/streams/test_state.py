@@ -31,7 +31,7 @@ CHUNK_BYTES = 4096
 class Waiting:
     """A :class:`~gateway.streams.state.Merger` that never does anything."""
 
-    def whole(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
+    def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
         return None
 
 
@@ -121,17 +121,17 @@ def test_a_version_is_made_whole_from_the_last_whole_one_and_all_patches_since(
     patch = patch_of(newest)
     assert patch is not None
     patch.settle(patch.merging()(), 9)
-    np.testing.assert_array_equal(array_of(patch.whole), expected)
+    np.testing.assert_array_equal(array_of(patch.keyframe), expected)
     if chunked:
-        assert isinstance(patch.whole, LargeMessage)
-        assert patch.whole.plan == ChunkPlan(9, CHUNK_BYTES, STATE.nbytes)
-        assert patch.whole.offset == 5
+        assert isinstance(patch.keyframe, LargeMessage)
+        assert patch.keyframe.plan == ChunkPlan(9, CHUNK_BYTES, STATE.nbytes)
+        assert patch.keyframe.offset == 5
     # The next one starts from here, and what was handed out stays as it is.
     after = patch_of(patched(newest, 77, np.s_[:, :]))
     assert after is not None
     after.settle(after.merging()(), 10)
-    np.testing.assert_array_equal(array_of(patch.whole), expected)
-    assert (array_of(after.whole) == 77).all()
+    np.testing.assert_array_equal(array_of(patch.keyframe), expected)
+    assert (array_of(after.keyframe) == 77).all()
 
 
 def test_work_that_was_begun_is_not_disturbed_by_versions_that_become_whole() -> None:
@@ -140,25 +140,25 @@ def test_work_that_was_begun_is_not_disturbed_by_versions_that_become_whole() ->
     early = second.patch.merging()
     first.patch.settle(first.patch.merging()(), 0)
     second.patch.settle(early(), 0)
-    np.testing.assert_array_equal(array_of(second.patch.whole)[:3, 0], [1, 2, STATE[2, 0]])
-    kept = second.patch.whole
+    np.testing.assert_array_equal(array_of(second.patch.keyframe)[:3, 0], [1, 2, STATE[2, 0]])
+    kept = second.patch.keyframe
     second.patch.settle(early(), 0)
-    assert second.patch.whole is kept
+    assert second.patch.keyframe is kept
 
 
 def test_who_keeps_a_version_elsewhere_makes_it_for_himself() -> None:
     version = patched(whole_run(stream()), 1, np.s_[0])
     work = version.patch.making()
     np.testing.assert_array_equal(array_of(work())[0], [1] * 60)
-    assert version.patch.whole is None
+    assert version.patch.keyframe is None
     assert version.patch.waiting_changes == 1
 
 
 def test_the_whole_version_has_the_headers_and_the_place_of_the_patch() -> None:
     version = patched(whole_run(stream()), 1, headers=write_meta([], {"step": 3})[8:])
     version.patch.settle(version.patch.merging()(), 0)
-    assert isinstance(version.patch.whole, Run)
-    view = memoryview(b"".join(version.patch.whole.buffers))
+    assert isinstance(version.patch.keyframe, Run)
+    view = memoryview(b"".join(version.patch.keyframe.buffers))
     frame = parse_data(view, next(iter_frames(view)))
     assert (frame.stream, frame.publisher, frame.offset, frame.timestamp_ns) == (7, 17, 1, 123)
     assert frame.extensions is None
@@ -171,7 +171,7 @@ def test_of_a_record_batch_the_last_record_is_the_state() -> None:
     version.patch.settle(version.patch.merging()(), 0)
     expected = STATE[25:].copy()
     expected[0] = 9
-    np.testing.assert_array_equal(array_of(version.patch.whole), expected)
+    np.testing.assert_array_equal(array_of(version.patch.keyframe), expected)
 
 
 def test_a_state_that_does_not_decode_makes_all_versions_gaps() -> None:
@@ -188,9 +188,9 @@ def test_a_state_that_does_not_decode_makes_all_versions_gaps() -> None:
             work()
         version.patch.settle(refusal.value, 0)
         assert version.patch.broken
-        assert isinstance(version.patch.whole, Gap)
+        assert isinstance(version.patch.keyframe, Gap)
         assert specs_of(patched(broken, 1).patch.making()()) == ()
-        assert version.patch.whole.first == version.patch.offset
+        assert version.patch.keyframe.first == version.patch.offset
 
 
 def test_it_is_time_to_make_a_state_whole_when_as_much_is_kept_as_it_is_large() -> None:

@@ -73,7 +73,7 @@ def test_what_is_reserved_is_there_when_it_is_remembered() -> None:
     assert [source.reserve(entry.count) for entry in (first, second)] == [0, 2]
     assert (source.next_offset, history.next_offset, source.newest, source.published_bytes) == (3, 0, None, 0)
     source.remember(first)
-    source.take_back(second)
+    source.rollback(second)
     assert isinstance(source.newest, Run)
     assert (source.next_offset, history.next_offset, source.newest.first) == (2, 2, 1)
     assert source.published_bytes == first.size

@@ -27,7 +27,7 @@ from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
-from gateway.streams.view import JOIN_BYTES, Misfit, Part, Shown, ShownLarge, show
+from gateway.streams.view import JOINED_FRAME_BYTES, Misfit, Part, Shown, ShownLarge, show
 from tests.protocol.strategies import Array, arrays, chains, dtypes, indices, same_bits
 
 STREAM = Stream(StreamId(1), StreamName("wf/field"), Kind.STATE, Epoch(5))
@@ -175,7 +175,7 @@ def test_what_is_large_goes_out_in_chunks_and_what_is_middling_alone() -> None:
 
 
 def test_a_view_of_everything_copies_nothing() -> None:
-    array = np.zeros(JOIN_BYTES, np.uint8)
+    array = np.zeros(JOINED_FRAME_BYTES, np.uint8)
     entry = run(message({"": array}))
     (part,) = show(View(), entry, OWN, LIMITS)
     assert isinstance(part, Shown)

@@ -144,14 +144,14 @@ class PatchMerger:
 
     # Out.
 
-    def whole(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
+    def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
         """See :class:`~gateway.streams.state.Merger`."""
-        if patch.whole is None:
+        if patch.keyframe is None:
             if patch.payload_bytes + patch.waiting_bytes > THREAD_BYTES:
                 self._work(patch, patch.merging, partial(self._settle, patch), then)
                 return None
             self._settle(patch, _attempt(patch.merging()))
-        whole = patch.whole
+        whole = patch.keyframe
         if write is None or whole is None or isinstance(whole, Gap):
             return whole
         if patch.text is None:
@@ -196,7 +196,7 @@ def takes_patches(delivery: DeliveryClass) -> bool:
 def keep_short(patch: Patch) -> None:
     """Have a version made whole if too much is kept until somebody asks for it."""
     if patch.due:
-        patch.whole_for(None, _nothing)
+        patch.keyframe_for(None, _nothing)
 
 
 def _nothing() -> None:

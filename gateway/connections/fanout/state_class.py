@@ -90,7 +90,7 @@ class StateClass(DeliveryClass):
 
     def add(self, run: Run) -> None:
         """See :class:`~gateway.connections.fanout.delivery_class.DeliveryClass`."""
-        if run.whole is not None:
+        if run.keyframe is not None:
             self.count_delta()
         super().add(run)
 
@@ -101,7 +101,7 @@ class StateClass(DeliveryClass):
         if needing and pending:
             self._needing = {}
             self.stale = True
-            whole = [run.whole or run for run in pending]
+            whole = [run.keyframe or run for run in pending]
             for connection in needing:
                 connection.enqueue(whole)
 

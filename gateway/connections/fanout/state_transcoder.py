@@ -112,7 +112,7 @@ class StateTranscoder(Transcoder):
             made = recode_wholes()
             if base is not None:
                 for delivery, delta in _deltas(run, frame, deltas, itemsize, base).items():
-                    delta.whole = made.get(delivery, run)
+                    delta.keyframe = made.get(delivery, run)
                     made[delivery] = delta
             return made
 

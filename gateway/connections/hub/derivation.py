@@ -181,7 +181,7 @@ class Derivation:
             patch = patch_of(waiting.entry) if isinstance(waiting, PendingEntry) else None
             if patch is None:
                 continue
-            whole = patch.whole_for(None, partial(self._submit, job))
+            whole = patch.keyframe_for(None, partial(self._submit, job))
             if whole is None:
                 return
             job[index] = whole if isinstance(whole, Gap) else PendingEntry(whole, last_only=True)

@@ -16,9 +16,9 @@ from gateway.connections.hub.viewed_store import ViewedStore
 from gateway.ids import StreamId
 from gateway.protocol.messages import Kind
 from gateway.streams.memory_reader import MemoryPastReader
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 
 class FanoutRegistry:

@@ -30,8 +30,8 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, is_address
 from gateway.protocol.signals import Done
 from gateway.streams.derived import DerivedStream
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 STEP = 512
 """Streams, or streams and consumers, between two chances for the loop: about a millisecond."""

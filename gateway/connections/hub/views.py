@@ -18,9 +18,9 @@ from gateway.protocol.names import Pattern
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 _VIEWABLE = frozenset({Kind.STATE, Kind.EVENT})
 

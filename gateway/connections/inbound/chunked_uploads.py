@@ -150,7 +150,7 @@ class ChunkedUploads:
         if inbound is None:
             return
         message = inbound.message
-        if not message.whole:
+        if not message.complete:
             problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
             self._unfinished.refuse(inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
             return
@@ -184,7 +184,7 @@ class ChunkedUploads:
         """ABORT: the message will not come."""
         inbound = session.transfers.get(abort.transfer)
         if inbound is not None:
-            self._unfinished.give_up(inbound, abort.code)
+            self._unfinished.abandon(inbound, abort.code)
 
     def _begin(
         self,

@@ -209,7 +209,7 @@ class CommitGate:
         else:
             logger.error("messages of %s could not be stored: %s", stream.name, error)
             del self._waiting[stream]
-            stream.take_back(waiting.entry)
+            stream.rollback(waiting.entry)
             refusal = RequestRefused(Code.QUEUE_FULL, f"{stream.name}: not stored, try again later: {error}")
             for behind in queue:
                 behind.rolled_back = True

@@ -52,7 +52,7 @@ class PartialUploads:
         self._check_transfer(session, plan)
         client_id = session.peer.client_id
         for inbound in self._in_the_way(client_id, plan.payload_bytes):
-            self.give_up(inbound, Code.LIMIT_EXCEEDED)
+            self.abandon(inbound, Code.LIMIT_EXCEEDED)
 
     def _in_the_way(self, client_id: ClientId, size: int) -> list[Upload]:
         """What of a client's has to be given up so that ``size`` more bytes fit."""
@@ -104,7 +104,7 @@ class PartialUploads:
         if inbound is None:
             return None
         if head.plan is None or not _continues(inbound, session, head):
-            self.give_up(inbound, Code.TRANSFER_ABORTED)
+            self.abandon(inbound, Code.TRANSFER_ABORTED)
             return None
         self._check_transfer(session, head.plan)
         inbound.session, inbound.transfer = session, head.plan.transfer
@@ -129,7 +129,7 @@ class PartialUploads:
         if inbound.session is not None:
             _detach(inbound.session, inbound)
 
-    def give_up(self, inbound: Upload, code: int) -> None:
+    def abandon(self, inbound: Upload, code: int) -> None:
         """It will not be whole: its receivers are told why, its sender is not."""
         self.close(inbound)
         if inbound.window is not None and inbound.session is not None:
@@ -141,7 +141,7 @@ class PartialUploads:
 
     def refuse(self, inbound: Upload, refusal: RequestRefused) -> None:
         """It will not be whole, and its sender, if there, is told as well."""
-        self.give_up(inbound, refusal.code)
+        self.abandon(inbound, refusal.code)
         if inbound.session is not None:
             inbound.session.refuse(
                 refusal,
@@ -157,7 +157,7 @@ class PartialUploads:
         """The connection is gone: what a producer has not finished waits for it, everything else is over."""
         for inbound in list(session.transfers.values()):
             if inbound.window is None:
-                self.give_up(inbound, Code.TRANSFER_ABORTED)
+                self.abandon(inbound, Code.TRANSFER_ABORTED)
             else:
                 self._leave(inbound)
 
@@ -172,13 +172,13 @@ class PartialUploads:
             return
         self._leave(inbound)
         if inbound.sequence < sequence:
-            self.give_up(inbound, Code.TRANSFER_ABORTED)
+            self.abandon(inbound, Code.TRANSFER_ABORTED)
 
-    def pass_over(self, window: Window) -> None:
+    def abandon_waiting(self, window: Window) -> None:
         """A producer sends another message than the one that waits for it: that one will not come."""
         inbound = self._by_window.get(window)
         if inbound is not None and inbound.session is None:
-            self.give_up(inbound, Code.TRANSFER_ABORTED)
+            self.abandon(inbound, Code.TRANSFER_ABORTED)
 
     def _leave(self, inbound: Upload) -> None:
         """Its connection is gone, or has nothing to say about it any more."""

@@ -13,7 +13,7 @@ from gateway.protocol.meta import Meta
 from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Buffer, Opcode, padded
 from gateway.streams.run import Run, Source
 
-COPY_BYTES = 16 * 1024
+COPIED_FRAME_BYTES = 16 * 1024
 """Frames up to this size are copied to patch their header; of larger ones only the header is."""
 
 
@@ -102,7 +102,7 @@ def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, 
         offset: of the message, or of the first record.
     """
     padded_end = frame.start + padded(frame.end - frame.start)
-    cut = padded_end if padded_end - frame.start <= COPY_BYTES else frame.end - len(parsed.payload)
+    cut = padded_end if padded_end - frame.start <= COPIED_FRAME_BYTES else frame.end - len(parsed.payload)
     return cut_as_run(memoryview(data), frame.start, cut, padded_end, source, publisher, offset, parsed.count)
 
 

@@ -292,7 +292,7 @@ class Router:
             self._intake.begin_publish(session, parsed, meta, route)
             return
         if route.window is not None:
-            self._unfinished.pass_over(route.window)
+            self._unfinished.abandon_waiting(route.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
         run = frame_as_run(incoming.data, frame, parsed, stream, session.peer.id, stream.next_offset)
         if region is not None:

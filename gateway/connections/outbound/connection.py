@@ -245,7 +245,7 @@ class Connection(FrameWriter):
         """Implement :meth:`~gateway.connections.outbound.pending_snapshot.SnapshotReader.keyframe_of`."""
         form = self.format
         write = None if form.takes_chunks else partial(in_one_piece, form)
-        return patch.whole_for(write, self.drain)
+        return patch.keyframe_for(write, self.drain)
 
     def _transport_full(self) -> bool:
         """Return :attr:`paused`, which writing to the transport may have changed since it was looked at."""

@@ -80,12 +80,12 @@ class Outbox:
             return
         lane = self._lane(run.source)
         if run.source.kind is Kind.STATE:
-            if run.whole is not None:
-                if lane.has_room_for_delta(run.size, run.whole.size):
+            if run.keyframe is not None:
+                if lane.has_room_for_delta(run.size, run.keyframe.size):
                     lane.entries.append(run.alone())
                     lane.waiting_bytes += run.size
                     return
-                run = run.whole
+                run = run.keyframe
             newest = run.newest()
             last = lane.entries[-1] if lane.entries else None
             if isinstance(last, Run) and last.last == newest.last and not last.is_delta:

@@ -19,7 +19,8 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, StageChunk, rows_for
-from gateway.streams.sqlite.consumers import Consumers
+from gateway.streams.sqlite.consumer_marks import ConsumerMarks
+from gateway.streams.sqlite.file_format import connect
 from gateway.streams.sqlite.origins import continued, read_origins
 from gateway.streams.sqlite.rows import (
     INSERT_CHUNK,
@@ -29,7 +30,6 @@ from gateway.streams.sqlite.rows import (
     chunk_values,
     large_values,
 )
-from gateway.streams.sqlite.schema import connect
 from gateway.streams.stream import Stream
 
 TRIM_ROWS: Final = 128
@@ -85,7 +85,7 @@ class Database:
         self._schemas: dict[int, Schema | None] = {}
         self._broken: set[LargeMessage] = set()
         """Large messages of which a chunk could not be stored."""
-        self._consumers: Consumers
+        self._consumers: ConsumerMarks
         self._advances: dict[tuple[int, ClientId], Advance] = {}
         """What is not stored yet of how far clients have got."""
         self._pasts: dict[int, list[Origin]] = {}
@@ -140,7 +140,7 @@ class Database:
             connection.execute("SELECT coalesce(max(id), 0) FROM large_messages").fetchone()[0],
             connection.execute("SELECT coalesce(max(large), 0) FROM chunks").fetchone()[0],
         )
-        self._consumers = Consumers(connection)
+        self._consumers = ConsumerMarks(connection)
         # Of large messages that were never ended, or were let go of when the gateway stopped.
         left = "SELECT DISTINCT large FROM chunks WHERE large NOT IN (SELECT large FROM messages WHERE large NOT NULL)"
         self._let_go = [large for (large,) in connection.execute(left)]

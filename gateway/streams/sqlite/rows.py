@@ -13,8 +13,8 @@ from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
-from gateway.streams.page import PAGE_BYTES, Page, joins
 from gateway.streams.run import Origin, Run
+from gateway.streams.run_page import PAGE_BYTES, RunPage, joins
 from gateway.streams.sqlite.origins import pack
 from gateway.streams.stream import Stream
 
@@ -64,7 +64,7 @@ class MessageRow:
 
 def rows_of(entries: Iterable[tuple[Stream, Run, Origin | None]]) -> Iterator[MessageRow]:
     """Rows for runs in the order of their streams, small ones joined: a row costs 10 us, however small it is."""
-    open_pages: dict[Stream, tuple[Page, list[Origin]]] = {}
+    open_pages: dict[Stream, tuple[RunPage, list[Origin]]] = {}
     for stream, run, origin in entries:
         origins = [] if origin is None else [origin]
         if not joins(run):
@@ -74,7 +74,7 @@ def rows_of(entries: Iterable[tuple[Stream, Run, Origin | None]]) -> Iterator[Me
             continue
         page, known = open_pages.get(stream, (None, []))
         if page is None:
-            open_pages[stream] = (Page(run), origins)
+            open_pages[stream] = (RunPage(run), origins)
         else:
             page.add(run)
             known += origins
@@ -84,7 +84,7 @@ def rows_of(entries: Iterable[tuple[Stream, Run, Origin | None]]) -> Iterator[Me
         yield _sealed(stream, page, origins)
 
 
-def _sealed(stream: Stream, page: Page, origins: list[Origin]) -> MessageRow:
+def _sealed(stream: Stream, page: RunPage, origins: list[Origin]) -> MessageRow:
     return MessageRow(stream, page.first, page.count, page.size, origins, page.sealed())
 
 

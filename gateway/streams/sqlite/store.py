@@ -13,18 +13,18 @@ from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Origin, Run
 from gateway.streams.sqlite.changes import Advance, Append, Discard, StageChunk
-from gateway.streams.sqlite.consumers import read_marks, read_units
+from gateway.streams.sqlite.consumer_marks import read_marks, read_units
 from gateway.streams.sqlite.database import Database
+from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.sqlite.lock import FileLock
 from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries, read_newest
-from gateway.streams.sqlite.schema import connect_reader
 from gateway.streams.sqlite.writer import Writer
 from gateway.streams.state import patch_of
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 Submit = Callable[[Callable[[], Sequence[Entry]], Callable[[Sequence[Entry] | BaseException], None]], None]
 """As :meth:`gateway.connections.ports.Workers.submit`."""

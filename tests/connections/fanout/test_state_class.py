@@ -33,7 +33,7 @@ def version(offset: int, fill: bytes) -> Run:
 def delta(offset: int) -> Run:
     made = version(offset, b"d")
     made.is_delta = True
-    made.whole = version(offset, b"w")
+    made.keyframe = version(offset, b"w")
     return made
 
 

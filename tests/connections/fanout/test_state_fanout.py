@@ -177,7 +177,7 @@ def test_deltas_that_wait_do_not_keep_the_versions_alive(size: int) -> None:
     publish(world, publisher, 1, size)
     (entry,) = lanes(receiver)
     if isinstance(entry, Run):
-        assert (entry.is_delta, entry.whole) == (True, None)
+        assert (entry.is_delta, entry.keyframe) == (True, None)
     else:
         assert isinstance(entry, Cursor)
         assert not entry.message.chunks

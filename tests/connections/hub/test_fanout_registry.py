@@ -17,8 +17,8 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
 from gateway.streams.large import TransferNumbers
 from gateway.streams.progress import Mark, Unsettled
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 from tests.connections.consumer_context import consumer_context
 from tests.connections.memory import FixedPolicy, World
 from tests.connections.step_store import StepStore

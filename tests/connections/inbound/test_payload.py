@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.inbound.payload import COPY_BYTES, check_payload, check_size, element_bytes, frame_as_run
+from gateway.connections.inbound.payload import (
+    COPIED_FRAME_BYTES,
+    check_payload,
+    check_size,
+    element_bytes,
+    frame_as_run,
+)
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import DataFrame, parse_data, write_data
@@ -72,7 +78,7 @@ def test_encodings_that_do_not_fit() -> None:
     assert refusal(data, (900,), encoding=Encoding(1800, encoding.steps)) == Code.CORRUPT_PAYLOAD
 
 
-@pytest.mark.parametrize("elements", [4, COPY_BYTES])
+@pytest.mark.parametrize("elements", [4, COPIED_FRAME_BYTES])
 def test_a_frame_on_its_way_out_names_stream_publisher_and_offset(elements: int) -> None:
     payload = np.arange(elements, dtype=np.uint16).tobytes()
     data, frame, found, _ = parsed(payload, (elements,))
@@ -83,4 +89,4 @@ def test_a_frame_on_its_way_out_names_stream_publisher_and_offset(elements: int)
     assert sent.payload == payload
     assert len(out) == run.size
     copied = not any(isinstance(buffer, memoryview) and buffer.obj is data for buffer in run.buffers)
-    assert copied == (len(out) <= COPY_BYTES)
+    assert copied == (len(out) <= COPIED_FRAME_BYTES)

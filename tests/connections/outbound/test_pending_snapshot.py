@@ -24,7 +24,7 @@ class Receiver:
         self.drained = 0
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
-        return patch.whole_for(None, self.drain)
+        return patch.keyframe_for(None, self.drain)
 
     def drain(self) -> None:
         self.drained += 1

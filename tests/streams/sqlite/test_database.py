@@ -17,9 +17,9 @@ from gateway.streams.large import TransferNumbers
 from gateway.streams.run import Origin
 from gateway.streams.sqlite.changes import Append, Change, Discard
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
+from gateway.streams.sqlite.file_format import connect
 from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries
-from gateway.streams.sqlite.schema import connect
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
 from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, staged, stream_of
@@ -120,7 +120,7 @@ def test_of_a_state_it_is_known_who_published_the_versions_before(path: Path) ->
             run = append_run(stream, [60_000], Origin(stream.next_offset, 60_000, 8, 2))
             [failed] = database.commit([run], NOW_NS)
             assert isinstance(failed, StoreFailed)
-        stream.take_back(run.entry)
+        stream.rollback(run.entry)
         done(database, publish(8, 2))
         done(database, append_run(stream, [None]))
         done(database, publish(7, 3))
@@ -180,7 +180,7 @@ def test_a_full_disk_costs_nothing_that_was_stored(path: Path) -> None:
         [misplaced] = database.commit([append_run(stream, [None])], NOW_NS)
         assert isinstance(misplaced, StoreFailed)
         assert "1 is the next" in str(misplaced)
-        stream.take_back(large.entry)
+        stream.rollback(large.entry)
         done(database, append_run(stream, [None, None]))
     assert read(path, stream) == [0, 1, 2]
 
@@ -191,7 +191,7 @@ def test_a_new_stream_that_did_not_fit_is_made_by_the_next_append(path: Path) ->
         with full_disk(database):
             append = append_run(stream, [60_000])
             assert database.commit([append], NOW_NS) != [None]
-        stream.take_back(append.entry)
+        stream.rollback(append.entry)
         done(database, append_run(stream, [None]))
     assert read(path, stream) == [0]
 
@@ -208,7 +208,7 @@ def test_a_large_message_that_lost_a_chunk_is_not_appended(path: Path) -> None:
         assert isinstance(outcome, StoreFailed)
         while database.sweep():
             pass
-        stream.take_back(message)
+        stream.rollback(message)
         done(database, append_run(stream, [None]))
     assert read(path, stream) == [0]
     assert counted(path, "chunks") == 0

@@ -14,8 +14,9 @@ from gateway.protocol.encoding import Chain, encode
 from gateway.protocol.extensions import Extensions, Identity
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
-from gateway.streams.page import PAGE_BYTES
 from gateway.streams.run import Origin, Run
+from gateway.streams.run_page import PAGE_BYTES
+from gateway.streams.sqlite.file_format import TABLES, connect
 from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import (
     INSERT_CHUNK,
@@ -28,7 +29,6 @@ from gateway.streams.sqlite.rows import (
     read_newest,
     rows_of,
 )
-from gateway.streams.sqlite.schema import TABLES, connect
 from tests.streams.frames import large_of, offsets_in, run_of
 from tests.streams.sqlite.streams import NOW_NS, offsets, stream_of
 
@@ -126,7 +126,7 @@ def test_a_large_message_comes_back_with_its_encodings(connection: sqlite3.Conne
     fields = ["opcode", "publisher", "timestamp_ns", "end_timestamp_ns", "flags", "meta", "offset", "source"]
     fields += ["checksum", "extensions", "deadline_ns"]
     assert [getattr(found, name) for name in fields] == [getattr(message, name) for name in fields]
-    assert (found.plan.chunk_bytes, found.plan.payload_bytes, found.whole) == (4096, 10_000, True)
+    assert (found.plan.chunk_bytes, found.plan.payload_bytes, found.complete) == (4096, 10_000, True)
 
 
 def test_the_newest_is_the_last_row(connection: sqlite3.Connection) -> None:

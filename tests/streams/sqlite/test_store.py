@@ -16,11 +16,11 @@ from gateway.protocol.messages import Kind
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.store import SqliteStreamStore
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 from tests.streams.frames import large_of, offsets_in, run_of
 from tests.streams.sqlite.streams import BOOT, NOW_NS, offsets
 from tests.streams.test_state import STATE as STATE_ARRAY

@@ -16,7 +16,7 @@ from gateway.streams.history import HistoryLimits
 from gateway.streams.progress import Mark
 from gateway.streams.sqlite.changes import Advance, Change
 from gateway.streams.sqlite.database import Database
-from gateway.streams.sqlite.schema import connect_reader
+from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.sqlite.writer import GROUP_BYTES, Writer
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of

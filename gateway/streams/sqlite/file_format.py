@@ -11,7 +11,7 @@ from gateway.errors import StoreFailed
 APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
 """In the header of the file, so that no other program's file is taken for a store."""
 
-VERSION: Final = 1
+FORMAT_VERSION: Final = 1
 """Of the tables; a file with another one is not touched."""
 
 BUSY_TIMEOUT_S: Final = 5.0
@@ -122,11 +122,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if not tables and not application_id and not version:
-        pragmas = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION};"
+        pragmas = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT_VERSION};"
         connection.executescript(f"BEGIN; {TABLES} {pragmas} COMMIT;")
         return
     if application_id != APPLICATION_ID:
         raise StoreFailed(f"{path} is the database of another program: name a file of its own for the store")
-    if version != VERSION:
-        problem = f"store {path} is of version {version}, this gateway reads version {VERSION}"
+    if version != FORMAT_VERSION:
+        problem = f"store {path} is of version {version}, this gateway reads version {FORMAT_VERSION}"
         raise StoreFailed(f"{problem}: use the gateway that wrote it, or name another file")

@@ -7,16 +7,16 @@ from gateway.streams.run import Run
 PAGE_BYTES = 64 * 1024
 """Runs are joined up to this size; what is written to a receiver at a time is about as much."""
 
-JOIN_BYTES = 8 * 1024
+JOINED_RUN_BYTES = 8 * 1024
 """Larger runs stay as they are: keeping them costs less than copying them (2 us, CPython 3.11, November 2026)."""
 
 
 def joins(run: Run) -> bool:
     """Whether a run is better copied into a page than kept."""
-    return run.size <= JOIN_BYTES and len(run.buffers) == 1
+    return run.size <= JOINED_RUN_BYTES and len(run.buffers) == 1
 
 
-class Page:
+class RunPage:
     """Consecutive runs, copied one behind the other.
 
     Args:

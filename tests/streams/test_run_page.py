@@ -1,15 +1,15 @@
-"""Page: runs joined are one run."""
+"""RunPage: runs joined are one run."""
 
 from __future__ import annotations
 
-from gateway.streams.page import JOIN_BYTES, Page, joins
 from gateway.streams.run import Run
+from gateway.streams.run_page import JOINED_RUN_BYTES, RunPage, joins
 from tests.streams.frames import SOURCE, offsets_in, run_of
 
 
 def test_joined_runs_are_one() -> None:
     runs = [run_of(3, [None, 4]), run_of(8, [None]), run_of(9, [None, None, 2])]
-    page = Page(runs[0])
+    page = RunPage(runs[0])
     for run in runs[1:]:
         page.add(run)
     joined = page.sealed()
@@ -20,11 +20,11 @@ def test_joined_runs_are_one() -> None:
 
 def test_one_run_is_a_page_of_its_own_bytes() -> None:
     run = run_of(3, [None])
-    assert Page(run).sealed().buffers == run.buffers
-    assert Page(run).sealed().buffers[0] is not run.buffers[0]
+    assert RunPage(run).sealed().buffers == run.buffers
+    assert RunPage(run).sealed().buffers[0] is not run.buffers[0]
 
 
 def test_large_runs_and_those_in_several_buffers_are_not_joined() -> None:
     assert joins(run_of(0, [None]))
-    assert not joins(Run(SOURCE, 0, 1, (bytes(JOIN_BYTES + 8),), JOIN_BYTES + 8, 0, 1))
+    assert not joins(Run(SOURCE, 0, 1, (bytes(JOINED_RUN_BYTES + 8),), JOINED_RUN_BYTES + 8, 0, 1))
     assert not joins(Run(SOURCE, 0, 1, (bytes(8), bytes(8)), 16, 0, 1))

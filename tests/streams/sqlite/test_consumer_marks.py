@@ -17,9 +17,9 @@ from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.progress import Mark
 from gateway.streams.run import Origin, Run
 from gateway.streams.sqlite.changes import Advance, Change
-from gateway.streams.sqlite.consumers import read_marks, read_units
+from gateway.streams.sqlite.consumer_marks import read_marks, read_units
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
-from gateway.streams.sqlite.schema import connect_reader
+from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.stream import Stream
 from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, stream_of
 
@@ -154,7 +154,7 @@ def test_units_have_the_identities_that_their_publishers_gave_them(path: Path, s
 
 
 def test_more_than_is_read_at_a_time(path: Path, stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.streams.sqlite.consumers.READ_BYTES", 1)
+    monkeypatch.setattr("gateway.streams.sqlite.consumer_marks.UNITS_READ_BYTES", 1)
     with opened(path) as database:
         for _ in range(5):
             done(database, append_run(stream, [None, 3]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreFailed
-from gateway.streams.sqlite.schema import VERSION, connect, connect_reader
+from gateway.streams.sqlite.file_format import FORMAT_VERSION, connect, connect_reader
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def test_another_program_s_database_is_left_alone(path: Path) -> None:
 
 def test_another_version_is_left_alone(path: Path) -> None:
     connection = connect(path)
-    connection.execute(f"PRAGMA user_version={VERSION + 1}")
+    connection.execute(f"PRAGMA user_version={FORMAT_VERSION + 1}")
     connection.close()
-    with pytest.raises(StoreFailed, match=f"version {VERSION + 1}, this gateway reads version {VERSION}"):
+    with pytest.raises(StoreFailed, match=f"version {FORMAT_VERSION + 1}, this gateway reads version {FORMAT_VERSION}"):
         connect(path)
 
 

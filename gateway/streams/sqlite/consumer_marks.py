@@ -19,7 +19,7 @@ from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries
 from gateway.streams.stream import Stream
 
-READ_BYTES: Final = 4 * 1024 * 1024
+UNITS_READ_BYTES: Final = 4 * 1024 * 1024
 """What is read at a time of what is not settled."""
 
 _RANGE: Final = struct.Struct("<QQ")
@@ -27,7 +27,7 @@ _PUT: Final = "INSERT OR REPLACE INTO consumers VALUES (?, ?, ?, ?)"
 _REMOVE: Final = "DELETE FROM consumers WHERE stream = ? AND client_id = ?"
 
 
-class Consumers:
+class ConsumerMarks:
     """The writing side. What its caller writes in a transaction it :meth:`settles <settle>` when that has succeeded.
 
     Args:
@@ -88,9 +88,9 @@ def read_units(
     """
     if first >= stream.next_offset:
         return
-    origins = _Origins(read_origins(connection, stream, first))
+    origins = _OriginFinder(read_origins(connection, stream, first))
     while first < stream.next_offset:
-        entries = read_entries(connection, stream, first, stream.next_offset - 1, READ_BYTES, transfers)
+        entries = read_entries(connection, stream, first, stream.next_offset - 1, UNITS_READ_BYTES, transfers)
         if not entries:
             return
         for entry in entries:
@@ -103,7 +103,7 @@ def read_units(
         first = offsets_of(entries[-1])[1] + 1
 
 
-class _Origins:
+class _OriginFinder:
     """Finds who published messages, in the order of their offsets."""
 
     def __init__(self, origins: Iterator[Origin]) -> None:

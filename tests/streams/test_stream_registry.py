@@ -9,8 +9,8 @@ from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
-from gateway.streams.registry import StreamRegistry
 from gateway.streams.rules import StreamConfig, StreamRules
+from gateway.streams.stream_registry import StreamRegistry
 from tests.streams.frames import run_of
 
 NOW_NS = 1_770_000_000_000_000_000
