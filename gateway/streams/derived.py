@@ -1,4 +1,7 @@
-"""A view as a stream of its own (spec section 4.5): another number, the parent's name, kind, epoch and offsets."""
+"""Derived stream: a view as a stream with a number of its own, and its parent's name, kind, epoch and offsets.
+
+See spec section 4.5.
+"""
 
 from __future__ import annotations
 
@@ -10,20 +13,20 @@ from gateway.streams.stream import Stream
 
 
 class DerivedStream(Stream):
-    """What a view shows of a stream. It is in no registry, and keeps no past of its own: it is made from the parent's.
+    """Stream of the messages that a view makes of its parent's; not in a registry, and without a history of its own.
 
     Args:
-        stream_id: its own.
-        parent: the stream.
-        view: what is shown of it.
-        next_offset: from here on it gets the parent's messages.
+        stream_id: number of the derived stream.
+        parent: the stream that is viewed.
+        view: the selection and conversion.
+        next_offset: offset of the first message of the parent that the view gets.
     """
 
     __slots__ = ("parent", "view")
 
     def __init__(self, stream_id: StreamId, parent: Stream, view: View, next_offset: int) -> None:
         super().__init__(stream_id, parent.name, parent.kind, parent.epoch, parent.config)
-        # What is declared of the parent is not what the view shows.
+        # The parent's schema does not describe the view's messages.
         self.schema = None
         self.parent = parent
         self.view = view
@@ -31,16 +34,16 @@ class DerivedStream(Stream):
 
     @property
     def first_offset(self) -> int:
-        """The oldest message of the parent that can be read, and so be viewed, again."""
+        """Offset of the oldest message of the parent that can be read, and so viewed, again."""
         return self.parent.first_offset
 
     def append_run(self, run: Run) -> None:
-        """Count in messages with offsets of the parent's, which may jump over some."""
+        """Count in messages with the parent's offsets, which may skip some."""
         self.next_offset = run.first
         super().append_run(run)
 
     def append_large(self, message: LargeMessage) -> None:
-        """Count in a large message, whose offset is the parent's."""
+        """Count in a large message with the parent's offset."""
         assert message.offset is not None
         self.next_offset = message.offset
         super().append_large(message)

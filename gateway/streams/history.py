@@ -1,7 +1,7 @@
-"""What a stream still holds of its past, in memory: for receivers that missed something and ask for it again.
+"""History: the newest messages of a stream, in memory, for receivers that missed some or start in the past.
 
-Small runs are joined into pages as they come, so that a history of a million messages is some hundred objects, and is
-given out as it lies there.
+Small runs are joined into pages as they are appended, so that a history of a million messages is some hundred objects,
+which are delivered as they are.
 """
 
 from __future__ import annotations
@@ -17,50 +17,51 @@ from gateway.streams.run_page import PAGE_BYTES, RunPage, joins
 from gateway.streams.span import held_bytes_of, offsets_of
 
 Entry = Run | LargeMessage
-"""Consecutive messages of a stream: a run, or one large message that is whole."""
+"""Consecutive messages of a stream: a run, or one complete large message."""
 
 AGE_STEPS = 16
-"""Ages are known to this part of ``max_age_s``, so that no message has to carry a time."""
+"""Ages are known to this fraction of ``max_age_s``, so that no message has to carry a time."""
 
 TRIMMED_TOGETHER = 512
-"""Histories between two chances for the loop."""
+"""Histories that are trimmed before the loop gets its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryLimits:
-    """How much of a stream's past is kept. Whichever limit is reached first acts; the oldest messages go."""
+    """Limits of a history. The limit that is reached first applies; the oldest messages are dropped."""
 
     max_messages: int = 65_536
-    """Messages; 0 keeps nothing."""
+    """Messages; 0 keeps none."""
     max_bytes: int = 16 * 1024 * 1024
     """Bytes, large messages as they were received."""
     max_age_s: float = 600.0
-    """Seconds since the gateway took the message in; some 6 % later it is gone."""
+    """Seconds since the gateway received a message; it is dropped at most some 6 % later."""
 
     @property
     def keeps(self) -> bool:
-        """Whether anything is kept at all."""
+        """Whether any message is kept."""
         return self.max_messages > 0 and self.max_bytes > 0 and self.max_age_s > 0
 
 
 KEEP_NOTHING = HistoryLimits(0, 0, 0.0)
-"""Of streams whose receivers never ask for the past."""
+"""Limits of streams whose receivers never ask for the past."""
 
 
 class History:
-    """The newest messages of one stream, without a gap, oldest first.
+    """Newest messages of one stream, without a gap, oldest first.
 
-    Everything happens on the loop's thread. What is appended must not change any more; what is read shares its bytes.
+    Used on the loop's thread only. Entries must not change once they are appended; entries that are read share their
+    bytes.
 
     Args:
-        limits: how much is kept.
-        budget: what all histories may hold together.
+        limits: bounds on this history.
+        budget: bound on all histories together.
         next_offset: of the first message that will be appended.
 
     Attributes:
         first: offset of the oldest message held; ``next_offset`` if there is none.
         next_offset: offset behind the newest message.
-        held_bytes: what it holds, as counted against ``limits`` and ``budget``.
+        held_bytes: bytes that it holds, as counted against ``limits`` and ``budget``.
     """
 
     __slots__ = (
@@ -86,7 +87,7 @@ class History:
         self._entries: list[Entry | None] = []
         self._firsts: list[int] = []
         self._start = 0
-        """Entries before this index have gone; they are cut off now and then, so that appending stays cheap."""
+        """Entries before this index are dropped; they are cut off now and then, so that appending stays cheap."""
         self._page: RunPage | None = None
         """Small runs that are still being joined; newer than all entries."""
         self._marks: deque[tuple[int, int]] | None = None
@@ -96,11 +97,11 @@ class History:
         self.held_bytes = 0
 
     def __len__(self) -> int:
-        """How many messages it holds."""
+        """Return the number of messages held."""
         return self.next_offset - self.first
 
     def append(self, entry: Entry) -> None:
-        """Keep the messages at ``next_offset``, and let go of the oldest ones if a limit is passed."""
+        """Append the messages at ``next_offset``, and drop the oldest ones if a limit is exceeded."""
         if not self._max_bytes:
             self.first = self.next_offset = offsets_of(entry)[1] + 1
             return
@@ -124,15 +125,15 @@ class History:
             budget.shrink()
 
     def read(self, first: int, last: int, max_bytes: int) -> list[Entry]:
-        """The messages ``first .. last``, as far as they are held and as many as fit, but one entry at least.
+        """Return the messages ``first .. last``, as far as they are held and as many as fit, but at least one entry.
 
-        A run is cut at the borders of its frames. A record batch that straddles ``first`` or ``last`` is given whole:
-        receivers leave out the records that they have (spec section 5.2).
+        A run is cut at the borders of its frames. A record batch that straddles ``first`` or ``last`` is not cut:
+        receivers skip the records that they have (spec section 5.2).
 
         Args:
-            first: of the offsets wanted; what lies before the oldest message held is left out.
-            last: of the offsets wanted, included.
-            max_bytes: stop before the entry that would exceed it.
+            first: first offset wanted; messages before the oldest one held are left out.
+            last: last offset wanted.
+            max_bytes: reading stops before the entry that would exceed it.
         """
         self._seal()
         first = max(first, self.first)
@@ -145,7 +146,7 @@ class History:
             assert entry is not None
             if offsets_of(entry)[0] > last:
                 break
-            # A run of its own: what receivers make of it, such as text, is not held by the history.
+            # A new run object: the text that receivers make of it is not held by the history.
             part = entry.part(first, last) if isinstance(entry, Run) else entry
             max_bytes -= held_bytes_of(part)
             if found and max_bytes < 0:
@@ -154,11 +155,7 @@ class History:
         return found
 
     def trim(self, now_ns: int) -> None:
-        """Let go of what is older than ``max_age_s``; to be called now and then.
-
-        Args:
-            now_ns: Unix time.
-        """
+        """Drop messages older than ``max_age_s``; called about once a second with the Unix time."""
         if not self.held_bytes:
             self._marks = None
             return
@@ -172,12 +169,12 @@ class History:
             self._drop_until(marks.popleft()[1])
 
     def shrink(self, max_bytes: int) -> None:
-        """Let go of the oldest entries until no more than ``max_bytes`` are held."""
+        """Drop the oldest entries until no more than ``max_bytes`` are held."""
         while self.held_bytes > max_bytes:
             self._drop_oldest()
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Drop all entries."""
         self.shrink(0)
         self.first = self.next_offset
 
@@ -188,7 +185,7 @@ class History:
         else:
             page.add(run)
         self.next_offset += run.count
-        # A page goes as one, so it is a small part of what may be held.
+        # A page is dropped as one, so it has to be a small part of the limit.
         if page.size >= PAGE_BYTES or page.size * 8 >= self._max_bytes or page.count >= self._max_messages:
             self._seal()
 
@@ -204,7 +201,7 @@ class History:
             self._put(page.sealed())
 
     def _drop_until(self, offset: int) -> None:
-        """Let go of what stands before ``offset``; an entry that straddles it stays, and is given from there on."""
+        """Drop entries before ``offset``; an entry that straddles it stays, and is read from ``offset`` on."""
         if offset <= self.first:
             return
         if offset >= self.next_offset:
@@ -239,14 +236,14 @@ class History:
 
 
 class HistoryBudget:
-    """What all histories of a gateway may hold together. When it is used up, the largest ones give.
+    """Bound on the bytes that all histories of a gateway hold together; past it the largest histories shrink.
 
     Args:
         limit_bytes: the bound, ``history_total_bytes``.
 
     Attributes:
-        holders: the histories that hold anything.
-        held_bytes: what they hold.
+        holders: the histories that hold messages.
+        held_bytes: bytes that they hold.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -255,13 +252,13 @@ class HistoryBudget:
         self.held_bytes = 0
 
     def shrink(self) -> None:
-        """Take an eighth of the bound away from the largest, so that it is not needed again soon."""
+        """Take an eighth of the bound away from the largest histories, so that this is not needed again soon."""
         level_bytes = _level([history.held_bytes for history in self.holders], self.limit_bytes * 7 // 8)
         for history in list(self.holders):
             history.shrink(level_bytes)
 
     def trim(self, now_ns: int) -> Generator[None, None, None]:
-        """Let go of what is too old in all histories; yields every :data:`TRIMMED_TOGETHER` of them."""
+        """Drop messages that are too old from all histories; yields every :data:`TRIMMED_TOGETHER` of them."""
         for index, history in enumerate(list(self.holders), start=1):
             history.trim(now_ns)
             if not index % TRIMMED_TOGETHER:
@@ -269,7 +266,7 @@ class HistoryBudget:
 
 
 def _level(sizes: list[int], total: int) -> int:
-    """The level to which the largest sizes have to come down so that all together are at most ``total``."""
+    """Return the size to which the largest have to shrink so that the sum of all is at most ``total``."""
     rest = total
     sizes = sorted(sizes)
     for index, size in enumerate(sizes):

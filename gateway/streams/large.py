@@ -1,4 +1,4 @@
-"""A large message on its way through the gateway, chunk by chunk (spec section 6)."""
+"""Large message: a chunked message on its way through the gateway (spec section 6)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ _TRANSFERS = 2**32
 
 
 class StoredChunk(NamedTuple):
-    """One chunk as it is delivered: its encoding (``None``: plain) and its bytes."""
+    """Chunk as it is delivered: its encoding (``None``: plain) and its bytes."""
 
     encoding: Encoding | None
     data: Buffer
 
 
 class TransferNumbers:
-    """The gateway's own numbers for large messages (spec section 6.1). May be used from any thread.
+    """Numbers of the gateway for large messages (spec section 6.1). May be used from any thread.
 
     Args:
-        first: drawn at random, so that a client that comes back to a gateway which was restarted meanwhile does not
-            take another message for the one that it knows.
+        first: drawn at random, so that a client that reconnects to a restarted gateway does not take another message
+            for the one that it has a part of.
     """
 
     def __init__(self, first: int = 1) -> None:
         self._numbers = count(first)
 
     def next(self) -> int:
-        """A number that no other large message has had for a long time."""
+        """Return the next number; numbers wrap around after 2**32."""
         return next(self._numbers) % _TRANSFERS
 
 
@@ -79,7 +79,7 @@ class LargeMessage:
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk has come."""
+        """Whether every chunk has been received."""
         return len(self.chunks) == self.plan.chunk_count
 
     @property
@@ -97,5 +97,5 @@ class LargeMessage:
         return replace(self, chunks=[], variants={})
 
     def form(self, chain: Chain | None) -> list[StoredChunk]:
-        """The chunks as ``chain`` encodes them; ``None``: as received. Grows while the message is under way."""
+        """Return the chunks as ``chain`` encodes them; ``None``: as received. The list grows while chunks arrive."""
         return self.chunks if chain is None else self.variants.setdefault(chain, [])

@@ -1,4 +1,4 @@
-"""One version of a state, as deltas need it: its payload decoded, or as much of it as somebody asks for."""
+"""Plain payload: decoded payload of one version of a state, as deltas need it, or the requested parts of it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from gateway.streams.large import StoredChunk
 
 
 class PlainPayload:
-    """The payload of one message of a ``state`` stream.
+    """Payload of one message of a ``state`` stream, decoded on demand.
 
-    It shares the buffers of the message, which nobody changes. Pieces that came encoded are decoded when they are first
-    asked for and then kept, so a version costs at most its plain payload beside the message. Safe to use from several
+    It shares the buffers of the message, which never change. Pieces that were received encoded are decoded at the first
+    request and then kept, so a version costs at most its plain payload beside the message. Safe to use from several
     threads.
 
     Args:
         offset: of the message.
         specs: dtype and shape of its tensors.
         piece_bytes: decoded size of every piece but the last.
-        pieces: the payload as it came: its chunks, or one piece.
+        pieces: the payload as received: its chunks, or one piece.
     """
 
     __slots__ = ("_lock", "_piece_bytes", "_pieces", "offset", "specs")
@@ -37,15 +37,15 @@ class PlainPayload:
         self._lock = Lock()
 
     def part(self, at: int, size: int) -> Buffer:
-        """``size`` decoded bytes from index ``at`` on, at least 1; a view if they lie in one piece.
+        """Return ``size`` decoded bytes, at least 1, from index ``at`` on; a view if they lie in one piece.
 
         Raises:
-            RequestRefused: ``CORRUPT_PAYLOAD``: what was published cannot be decoded.
+            RequestRefused: ``CORRUPT_PAYLOAD``: the published payload cannot be decoded.
         """
         first, start = divmod(at, self._piece_bytes)
         last = (at + size - 1) // self._piece_bytes
         pieces = [memoryview(self._piece(index)) for index in range(first, last + 1)]
-        # Versions that are cut alike, as they usually are, need no copy.
+        # No copy if both versions are cut into pieces of the same size, as they usually are.
         return pieces[0][start : start + size] if len(pieces) == 1 else b"".join(pieces)[start : start + size]
 
     def _piece(self, index: int) -> Buffer:

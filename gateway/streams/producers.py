@@ -1,6 +1,6 @@
-"""What producers have published to streams, so that a publish which is sent again is not published again.
+"""Producers: the sequences that producers have published, so that a repeated publish is not published twice.
 
-Knows sequences and the offsets that they got (spec section 4.6); not who is connected.
+Knows sequences and the offsets that they got (spec section 4.6); knows no connections.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, Protocol
 
@@ -18,50 +19,46 @@ from gateway.streams.stream import Stream
 
 WINDOW_RANGES: Final = 1024
 """Ranges of sequences that are remembered of one producer on one stream (spec section 13)."""
+
 MAX_ABSENT: Final = 65_536
-"""Windows of producers without a connection that a gateway keeps; past it the oldest is forgotten (spec section 13)."""
+"""Windows of producers without a connection that a gateway keeps; past it the oldest is dropped (spec section 13)."""
 
 
 class Holder(Protocol):
-    """Who publishes for a producer to a stream at present: an alias of a connection."""
+    """Alias of a connection that publishes to a stream for a producer at present."""
 
     peer: int
     """Number of the connection."""
 
     def superseded(self) -> None:
-        """Another connection of the producer has taken over."""
+        """Refuse further publishes: another connection of the producer has taken over."""
 
 
+@dataclass(slots=True, eq=False)
 class _SequenceSpan:
-    """Sequences ``first`` to ``end - 1``, of which the same became.
+    """Sequences ``first`` to ``end - 1``, all with the same outcome."""
 
-    Attributes:
-        shift: offset less sequence; of no meaning if they were refused.
-        code: why they were refused; 0: they were accepted.
-    """
-
-    __slots__ = ("code", "end", "first", "shift")
-
-    def __init__(self, first: int, end: int, shift: int, code: int) -> None:
-        self.first = first
-        self.end = end
-        self.shift = shift
-        self.code = code
+    first: int
+    end: int
+    shift: int
+    """Offset less sequence; without meaning if they were refused."""
+    code: int
+    """Error code of their refusal; 0: they were accepted."""
 
 
 _FIRST: Final = attrgetter("first")
 
 
 class Window:
-    """What became of the last messages of one producer to one stream.
+    """Outcomes of the last messages of one producer to one stream.
 
     Args:
-        producer: its number.
-        first: the lowest sequence that can be known.
+        producer: number of the producer.
+        first: the lowest sequence that can have an outcome.
 
     Attributes:
-        next_sequence: above every sequence of which something is known.
-        holder: who publishes for it; ``None`` while it has no connection.
+        next_sequence: above every sequence that has an outcome.
+        holder: alias that publishes for the producer; ``None`` while it has no connection.
     """
 
     __slots__ = ("_ranges", "holder", "next_sequence", "producer")
@@ -73,19 +70,24 @@ class Window:
         self._ranges: list[_SequenceSpan] = []
 
     def accept(self, first: int, count: int, offset: int) -> None:
-        """``count`` messages from sequence ``first`` on, at least ``next_sequence``, got offsets from ``offset`` on.
+        """Note that ``count`` messages from sequence ``first`` on got the offsets from ``offset`` on.
 
-        Costs the same whatever their number; on a stream with one publisher a single range grows.
+        The cost does not depend on their number; on a stream with one publisher a single range grows.
+
+        Args:
+            first: at least ``next_sequence``.
+            count: number of messages.
+            offset: of the first.
         """
         self._add(first, first + count, offset - first, 0)
 
     def refuse(self, first: int, count: int, code: int) -> None:
-        """``count`` messages from sequence ``first`` on were refused; nothing new of what is known already."""
+        """Note that ``count`` messages from sequence ``first`` on were refused; known outcomes stay."""
         if first >= self.next_sequence:
             self._add(first, first + count, 0, code)
 
     def withdraw(self, first: int, count: int, code: int) -> None:
-        """Messages that were accepted could not be stored: they are refused after all."""
+        """Note that ``count`` accepted messages from sequence ``first`` on were refused: they could not be stored."""
         ranges, self._ranges = self._ranges, []
         for known in ranges:
             start, end = max(known.first, first), min(known.end, first + count)
@@ -96,15 +98,15 @@ class Window:
             self._ranges += [_SequenceSpan(low, high, known.shift, of) for low, high, of in parts if low < high]
 
     def offset_of(self, first: int, count: int) -> int | None:
-        """The offset that the message with sequence ``first`` got; ``None`` if it is new.
+        """Return the offset that the message with sequence ``first`` got; ``None`` if the message is new.
 
         Args:
-            first: its sequence, or the first of a batch.
-            count: how many sequences it takes.
+            first: its sequence, or the first one of a batch.
+            count: number of sequences that it takes.
 
         Raises:
-            RequestRefused: with the code of then, it was refused; ``OUT_OF_WINDOW``, nothing is known of it any more;
-                ``BAD_SEQUENCE``, it is no repetition: only a part of it was sent before, or not as one.
+            RequestRefused: the message was refused, with the same code as then; ``OUT_OF_WINDOW``, its outcome is not
+                known any more; ``BAD_SEQUENCE``, it is no repetition: only a part of it was sent before, or not as one.
         """
         if first >= self.next_sequence:
             return None
@@ -113,8 +115,8 @@ class Window:
         if found is None or first >= found.end:
             raise RequestRefused(
                 Code.OUT_OF_WINDOW,
-                f"sequence {first} of producer {self.producer} is not new (the next is {self.next_sequence}), and what "
-                f"became of it is not known any more: publish it as a new message if it may come twice",
+                f"sequence {first} of producer {self.producer} is not new (the next is {self.next_sequence}), and its "
+                f"outcome is not known any more: publish it as a new message if it may be delivered twice",
             )
         if first + count > found.end:
             problem = (
@@ -140,9 +142,9 @@ class Window:
 
 
 class Producers:
-    """The windows of all producers on all streams.
+    """Windows of all producers on all streams.
 
-    A window is kept as long as its producer has a connection that publishes to the stream, and
+    A window is kept as long as its producer has a connection that publishes to the stream, and for
     :data:`~gateway.protocol.wire.PRODUCER_KEPT_S` longer.
 
     Args:
@@ -153,17 +155,19 @@ class Producers:
         self._now_s = now_s
         self._windows: dict[tuple[Stream, int], Window] = {}
         self._absent: OrderedDict[tuple[Stream, int], float] = OrderedDict()
-        """When each that has no holder lost it, the longest ago first."""
+        """For each window without a holder the time at which it lost the holder, the earliest first."""
 
     def __len__(self) -> int:
         return len(self._windows)
 
     def attach(self, stream: Stream, producer: int, sequence: int, holder: Holder) -> Window:
-        """The window of a producer that begins, or goes on, to publish to a stream.
+        """Return the window of a producer that begins, or continues, to publish to a stream.
 
         Args:
-            sequence: the next that it will send.
-            holder: who publishes from now on; one that did before is told that it is superseded.
+            stream: the stream.
+            producer: number of the producer.
+            sequence: the next one that it will send.
+            holder: alias that publishes from now on; the one before it is told that it is superseded.
         """
         self._forget_old()
         key = stream, producer
@@ -177,20 +181,21 @@ class Producers:
         return window
 
     def find(self, stream: Stream, producer: int) -> Window | None:
-        """What is known of a producer on a stream; ``None``: nothing."""
+        """Return the window of a producer on a stream; ``None`` if there is none."""
         return self._windows.get((stream, producer))
 
     def detach(self, stream: Stream, window: Window, holder: Holder) -> None:
-        """A holder's connection is gone; nothing happens if another one has taken over."""
+        """Take the holder, whose connection is gone, from its window, unless another one has taken over."""
         if window.holder is holder:
             window.holder = None
             self._leave(stream, window)
 
     def restore(self, stream: Stream, origins: Iterable[Origin]) -> None:
-        """What a store remembers: messages were accepted before this gateway started.
+        """Restore the windows of a stream from the messages that a store has kept.
 
         Args:
-            origins: of one stream, in the order of the offsets. There may be as many as messages.
+            stream: the stream.
+            origins: of its messages, in the order of the offsets. There may be as many as messages.
         """
         windows: dict[int, Window] = {}
         for first, count, producer, sequence in origins:
@@ -212,7 +217,7 @@ class Producers:
             self._drop_oldest()
 
     def _forget_old(self) -> None:
-        """Forget the windows whose time has passed."""
+        """Drop the windows whose time has passed."""
         while self._absent:
             if next(iter(self._absent.values())) + PRODUCER_KEPT_S > self._now_s():
                 return

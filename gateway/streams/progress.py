@@ -1,4 +1,4 @@
-"""How far a receiver that acknowledges has got in a stream (spec section 4.9)."""
+"""Progress of a consumer in a stream that it acknowledges (spec section 4.9)."""
 
 from __future__ import annotations
 
@@ -10,42 +10,35 @@ from gateway.ids import ClientId
 from gateway.streams.history import Entry
 
 MAX_BEYOND: Final = 1024
-"""Ranges behind the first open offset that a mark tells: a store writes it whenever it moves."""
+"""Settled ranges beyond the first unsettled offset that a mark holds: a store writes the mark whenever it moves."""
 
 Range = tuple[int, int]
 """First and last offset."""
 
 
 class Mark(NamedTuple):
-    """The progress at one moment.
-
-    Attributes:
-        next_offset: everything before it is settled.
-        beyond: ranges behind it that are settled as well, in order. Of more than :data:`MAX_BEYOND` the first ones:
-            what is left out counts as not settled.
-    """
+    """Progress of a consumer at one moment."""
 
     next_offset: int
+    """Every offset before it is settled."""
     beyond: tuple[Range, ...] = ()
+    """Settled ranges beyond it, in order; the first :data:`MAX_BEYOND` of them, the others count as not settled."""
 
 
 class Unsettled(NamedTuple):
-    """What the receivers of a stream had still to get when the gateway ended.
-
-    Attributes:
-        marks: by client, how far it had got.
-        entries: what one of them at least has not settled, in order: runs of one frame, and large messages.
-    """
+    """Messages of a stream that its consumers had not settled when the gateway ended."""
 
     marks: Mapping[ClientId, Mark]
+    """Progress of each consumer."""
     entries: Iterable[Entry]
+    """Messages that at least one of them has not settled, in order: runs of one frame, and large messages."""
 
 
 class Progress:
-    """Which offsets of a stream a receiver is through with: all before one, and some behind it.
+    """Offsets of a stream that a consumer has settled: all before one offset, and some beyond it.
 
     Args:
-        mark: where it begins.
+        mark: progress to begin with.
 
     Attributes:
         next_offset: the first offset that is not settled.
@@ -56,10 +49,10 @@ class Progress:
     def __init__(self, mark: Mark) -> None:
         self.next_offset = mark.next_offset
         self._beyond: list[Range] = list(mark.beyond)
-        """Settled ranges behind ``next_offset``, in order; no two of them touch."""
+        """Settled ranges beyond ``next_offset``, in order; no two of them touch."""
 
     def settle(self, first: int, last: int) -> None:
-        """The receiver is through with these offsets, of which none was settled before."""
+        """Settle the offsets ``first .. last``, none of which was settled before."""
         beyond = self._beyond
         if first == self.next_offset:
             self.next_offset = last + 1
@@ -75,12 +68,12 @@ class Progress:
             beyond.insert(at, (first, last))
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether all of these offsets are settled."""
+        """Return whether all offsets ``first .. last`` are settled."""
         if last < self.next_offset:
             return True
         at = bisect_left(self._beyond, (first + 1,)) - 1
         return at >= 0 and self._beyond[at][1] >= last
 
     def mark(self) -> Mark:
-        """The progress as it is now."""
+        """Return the progress as it is now."""
         return Mark(self.next_offset, tuple(self._beyond[:MAX_BEYOND]))

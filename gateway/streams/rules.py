@@ -1,4 +1,4 @@
-"""What is configured for streams, by patterns of their names: the first rule that matches a stream is its own."""
+"""Rules: configuration of streams by patterns of their names. The first rule that matches a stream applies."""
 
 from __future__ import annotations
 
@@ -16,46 +16,48 @@ from gateway.streams.history import KEEP_NOTHING, HistoryLimits
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """What a stream is told when it is created. ``None`` leaves it to the first OPEN, or to the kind."""
+    """Configuration of a stream, applied when it is created. ``None`` leaves a field to the first OPEN or the kind."""
 
     kind: Kind | None = None
     """The only kind that the stream may be opened as."""
     durability: Durability | None = None
-    """What its acknowledged messages outlive; more than ``memory`` needs a store."""
+    """Failures that its acknowledged messages survive; more than ``memory`` needs a store."""
     history: HistoryLimits | None = None
-    """How much of its past is kept; ``None``: the defaults for ``event``, nothing for the other kinds."""
+    """Limits of its history; ``None``: the defaults for ``event``, no history for the other kinds."""
     keyframe_every: int = 64
-    """A receiver of a ``state`` stream that gets deltas gets at least every so many versions one that is whole."""
+    """Versions of a ``state`` stream after which a receiver of deltas gets a keyframe at the latest."""
     schema: Schema | None = None
-    """What the messages of a ``state`` stream hold (spec section 4.7)."""
+    """Schema of the messages of a ``state`` stream (spec section 4.7)."""
 
     def __post_init__(self) -> None:
         if self.keyframe_every < 1:
-            raise InvalidArgument(f"keyframe_every={self.keyframe_every}: at least 1 is needed, every version whole")
+            raise InvalidArgument(
+                f"keyframe_every={self.keyframe_every}: at least 1 is needed, which makes every version a keyframe"
+            )
 
     def history_of(self, kind: Kind) -> HistoryLimits:
-        """How much a stream of this kind keeps."""
+        """Return the limits of the history of a stream of this kind."""
         if self.history is not None:
             return self.history
         return DEFAULT_HISTORY if kind is Kind.EVENT else KEEP_NOTHING
 
 
 DEFAULT_HISTORY = HistoryLimits()
-"""Of ``event`` streams."""
+"""Limits of the history of ``event`` streams."""
 
 _NO_RULE = StreamConfig()
 
 
 class StreamRules:
-    """All rules, in the order in which they are asked.
+    """All rules, in the order in which they are tried.
 
     Args:
-        rules: patterns of stream names and what is configured for them.
+        rules: patterns of stream names, each with its configuration.
     """
 
     def __init__(self, rules: Sequence[tuple[Pattern, StreamConfig]] = ()) -> None:
         self.rules = tuple(rules)
 
     def of(self, name: StreamName) -> StreamConfig:
-        """What is configured for a stream; what stands in no rule has its defaults."""
+        """Return the configuration of a stream; fields that no rule sets have their defaults."""
         return next((config for pattern, config in self.rules if pattern.matches(name)), _NO_RULE)

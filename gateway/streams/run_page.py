@@ -1,18 +1,18 @@
-"""Small runs of one stream joined into one, for whoever keeps many of them."""
+"""Run page: small runs of one stream joined into one, for histories and stores that keep many of them."""
 
 from __future__ import annotations
 
 from gateway.streams.run import Run
 
 PAGE_BYTES = 64 * 1024
-"""Runs are joined up to this size; what is written to a receiver at a time is about as much."""
+"""Runs are joined up to this size, which is about the size of one write to a receiver."""
 
 JOINED_RUN_BYTES = 8 * 1024
-"""Larger runs stay as they are: keeping them costs less than copying them (2 us, CPython 3.11, November 2026)."""
+"""Larger runs are not joined: keeping them costs less than copying them (2 us, CPython 3.11, November 2026)."""
 
 
 def joins(run: Run) -> bool:
-    """Whether a run is better copied into a page than kept."""
+    """Return whether a run is better copied into a page than kept."""
     return run.size <= JOINED_RUN_BYTES and len(run.buffers) == 1
 
 
@@ -20,12 +20,12 @@ class RunPage:
     """Consecutive runs, copied one behind the other.
 
     Args:
-        run: the first one; it must be one that :func:`joins`, as all that are added.
+        run: the first one; :func:`joins` must hold for it, as for all runs that are added.
 
     Attributes:
         first: offset of the first message.
-        count: how many messages.
-        size: of their frames.
+        count: number of messages.
+        size: bytes of their frames.
     """
 
     __slots__ = ("_data", "_last_at", "_last_count", "_source", "count", "first", "size")
@@ -40,7 +40,7 @@ class RunPage:
         self.size = run.size
 
     def add(self, run: Run) -> None:
-        """Join the run that follows."""
+        """Add the next run."""
         self._last_at = self.size + run.last_at
         self._last_count = run.last_count
         self._data += run.buffers[0]
@@ -48,6 +48,6 @@ class RunPage:
         self.size += run.size
 
     def sealed(self) -> Run:
-        """All as one run; nothing may be added any more."""
+        """Return the page as one run; no run may be added afterwards."""
         buffers = (self._data,)
         return Run(self._source, self.first, self.count, buffers, self.size, self._last_at, self._last_count)

@@ -1,4 +1,4 @@
-"""What runs and large messages have in common for those who keep them: their offsets and their size."""
+"""Offsets and size of entries, which are runs or large messages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from gateway.streams.run import Run
 
 
 def offsets_of(entry: Run | LargeMessage) -> tuple[int, int]:
-    """The first and the last offset; of a large message, which must have its offset, twice the same."""
+    """Return the first and the last offset; of a large message, which must have its offset, the same one twice."""
     if isinstance(entry, Run):
         return entry.first, entry.first + entry.count - 1
     assert entry.offset is not None
@@ -15,5 +15,5 @@ def offsets_of(entry: Run | LargeMessage) -> tuple[int, int]:
 
 
 def held_bytes_of(entry: Run | LargeMessage) -> int:
-    """How many bytes it holds, as received."""
+    """Return the bytes that an entry holds, as received."""
     return entry.size if isinstance(entry, Run) else entry.received_bytes

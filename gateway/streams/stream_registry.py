@@ -1,4 +1,4 @@
-"""All streams of a gateway, by name and by id."""
+"""Stream registry: all streams of a gateway, by name."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 HISTORY_TOTAL_BYTES = 1024 * 1024 * 1024
-"""What the histories of all streams hold together unless it is said otherwise."""
+"""Default bound on the bytes that the histories of all streams hold together."""
 
 
 class StreamRegistry:
-    """Creates streams at their first publish and finds them again.
+    """Registry that creates a stream when it is opened first, and finds it afterwards.
 
     Args:
-        max_streams: bound on their number.
-        rules: what is configured for them.
-        history_total_bytes: what their histories may hold together.
+        max_streams: bound on the number of streams.
+        rules: configuration of streams.
+        history_total_bytes: bound on the bytes that their histories hold together.
         durable: whether there is a store for streams that outlive the process.
 
     Attributes:
-        budget: what their histories hold.
+        budget: bound and sum of the bytes that their histories hold.
     """
 
     def __init__(
@@ -55,20 +55,20 @@ class StreamRegistry:
         return iter(self._by_name.values())
 
     def get(self, name: StreamName) -> Stream | None:
-        """The stream of that name, if it exists."""
+        """Return the stream of that name, if it exists."""
         return self._by_name.get(name)
 
     def open(
         self, name: StreamName, kind: Kind | None, now_ns: int, durability: Durability | None = None
     ) -> tuple[Stream, bool]:
-        """The stream of that name, and whether it was created for this call.
+        """Return the stream of that name, and whether this call has created it.
 
         Args:
             name: a checked stream name.
-            kind: what the caller takes it to be; ``None`` for whatever it is, or is configured to be, or ``state``.
+            kind: kind that the caller expects; ``None``: any; a new stream gets the configured one, or ``state``.
             now_ns: Unix time; a new stream's epoch is taken from it.
-            durability: what its acknowledged messages are to outlive; ``None`` for what it has, or is configured to
-                have, or ``memory``.
+            durability: durability that the caller expects; ``None``: any; a new stream gets the configured one, or
+                ``memory``.
 
         Raises:
             RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH``, or ``LIMIT_EXCEEDED`` for one stream too many.
@@ -91,7 +91,7 @@ class StreamRegistry:
         return stream, True
 
     def matching(self, pattern: Pattern) -> list[Stream]:
-        """The streams whose names match."""
+        """Return the streams whose names match."""
         if pattern.is_literal:
             stream = self._by_name.get(StreamName(pattern.text))
             return [] if stream is None else [stream]
@@ -106,20 +106,30 @@ class StreamRegistry:
         epoch: Epoch,
         next_offset: int,
     ) -> Stream:
-        """A stream that a store has kept; to be called before any other is opened.
+        """Add a stream that a store has kept; called before any stream is opened.
 
-        It is what it was, whatever is configured now, but for how much of its past is kept.
+        The stream keeps its kind and durability, whatever is configured now; the configured history applies.
+
+        Args:
+            stream_id: its number.
+            name: its name.
+            kind: its kind.
+            durability: its durability.
+            epoch: its epoch.
+            next_offset: offset behind its last message.
         """
         config = self._rules.of(name)
         if config.kind not in (None, kind) or config.durability not in (None, durability):
-            logger.warning("stream %s is kept as %s, %s: its configuration is of no use", name, kind, durability)
+            logger.warning(
+                "stream %s is stored as %s, %s: its configured kind and durability are ignored", name, kind, durability
+            )
         history = History(config.history_of(kind), self.budget, next_offset)
         stream = self._by_name[name] = Stream(stream_id, name, kind, epoch, config, history, durability)
         self._last_id = max(self._last_id, stream_id)
         return stream
 
     def next_id(self) -> StreamId:
-        """A number that nothing has on the wire, nor will have again."""
+        """Return a new number for a stream or a view, which is never used again."""
         self._last_id += 1
         return StreamId(self._last_id)
 
