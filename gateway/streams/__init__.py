@@ -1,1 +1,1 @@
-"""What a stream remembers: its kind, epoch, offsets and newest state. Knows nothing of who is connected."""
+"""Streams: kind, epoch, offsets, history and newest state of each. Knows no connections."""

@@ -1,6 +1,6 @@
 """Derived stream: a view as a stream with a number of its own, and its parent's name, kind, epoch and offsets.
 
-See spec section 4.5.
+Specified in section 4.5.
 """
 
 from __future__ import annotations

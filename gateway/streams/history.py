@@ -39,7 +39,7 @@ class HistoryLimits:
 
     @property
     def keeps(self) -> bool:
-        """Whether any message is kept."""
+        """True if any message is kept."""
         return self.max_messages > 0 and self.max_bytes > 0 and self.max_age_s > 0
 
 

@@ -55,7 +55,7 @@ class LargeMessage:
     timestamp_ns: int
     """The publisher's."""
     flags: int
-    """Of the data frame."""
+    """Flags of the data frame."""
     meta: bytes
     """The meta block as received."""
     plan: ChunkPlan
@@ -67,7 +67,7 @@ class LargeMessage:
     checksum: int | None = None
     """CRC-32 of the decoded payload, from END; ``None``: its sender has computed none."""
     chunks: list[StoredChunk] = field(default_factory=list)
-    """As received, index by index."""
+    """Chunks as received, in the order of their indexes."""
     variants: dict[Chain, list[StoredChunk]] = field(default_factory=dict)
     """The same chunks encoded by another chain, for receivers that get them so."""
     extensions: Extensions | None = None
@@ -79,7 +79,7 @@ class LargeMessage:
 
     @property
     def complete(self) -> bool:
-        """Whether every chunk has been received."""
+        """True if every chunk has been received."""
         return len(self.chunks) == self.plan.chunk_count
 
     @property

@@ -1,7 +1,7 @@
-"""A run: consecutive small messages of one stream, in the bytes in which they are delivered.
+"""Run: consecutive small messages of one stream, in the bytes in which they are delivered.
 
-The router patches a publisher's frames in place and hands them on as one object, so that routing, queueing and
-writing cost once per run, not once per message.
+The router patches a publisher's frames in place and passes them on as one object, so that the cost of routing, queueing
+and writing is per run, not per message.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, FRAME_START, Buffer, Opcode
 
 PIN_FACTOR = 4
-"""A kept slice is copied if the buffer that it would keep alive is more than this many times larger."""
+"""A slice is copied before it is kept if the buffer that it keeps alive is more than this many times larger."""
 
 
 class Source(Protocol):
-    """Where a message belongs: a stream, or a client's inbox."""
+    """Stream or inbox that a message belongs to."""
 
     @property
     def kind(self) -> Kind:
@@ -28,40 +28,40 @@ class Source(Protocol):
 
     @property
     def id(self) -> int:
-        """The number in the ``stream`` field of what is delivered."""
+        """The number in the ``stream`` field of delivered frames."""
 
     @property
     def name(self) -> str:
-        """For people and for the JSON subprotocol."""
+        """The name, for people and for the JSON subprotocol."""
 
 
 class Origin(NamedTuple):
-    """Who published messages, for those who may publish them again (spec section 7.1)."""
+    """Producer and sequences of published messages, which tell when they are published again (spec section 7.1)."""
 
     first: int
-    """Offset of the first."""
+    """Offset of the first message."""
     count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     producer: int
     sequence: int
-    """Of the first."""
+    """Sequence of the first message."""
 
 
 class Run:
-    """Messages ``first .. first + count - 1`` of a source.
+    """Messages ``first .. first + count - 1`` of a source, in frames.
 
     Attributes:
         source: the stream or inbox.
         first: offset of the first message.
-        count: how many messages (records of a batch counted one by one).
-        buffers: whole frames with their padding, in order. Immutable from now on and shared by all receivers.
+        count: number of messages (records of a batch counted one by one).
+        buffers: frames with their padding, in order. Immutable, and shared by all receivers.
         size: sum of the lengths of ``buffers``, a multiple of 8.
-        last_at: where the last frame starts in ``buffers[0]``; 0 if there is only one frame.
-        last_count: how many messages the last frame holds.
-        identity: of the first message, by which receivers know it again, whatever its offset; the next have the next
+        last_at: index in ``buffers[0]`` at which the last frame starts; 0 if there is only one frame.
+        last_count: number of messages in the last frame.
+        identity: of the first message, by which receivers recognize it whatever its offset; the others have the next
             sequences.
-        text: what the JSON subprotocol made of it, once somebody asked; ``None`` before.
-        is_delta: it refers to the message before (spec section 10).
-        keyframe: of a delta, the same message for those who do not hold what it refers to.
+        text: the run as the JSON subprotocol writes it, once a receiver needed it; ``None`` before.
+        is_delta: whether it is a delta to the message before (spec section 10).
+        keyframe: of a delta, the same message for receivers that do not hold its base.
     """
 
     __slots__ = (
@@ -126,7 +126,7 @@ class Run:
         return memoryview(self.buffers[0] if len(self.buffers) == 1 else b"".join(self.buffers))
 
     def newest(self) -> Run:
-        """The last frame as a run of its own; copied where it would keep much larger buffers alive."""
+        """Return the last frame as a run of its own; copied where it would keep much larger buffers alive."""
         if self._newest is not None:
             return self._newest
         whole = self.buffers
@@ -139,13 +139,13 @@ class Run:
         return self._newest
 
     def alone(self) -> Run:
-        """A delta without the whole message, which it would keep alive: for whoever holds it for a while."""
+        """Return a delta without its keyframe, which it would keep alive while it waits in a queue."""
         delta = Run(self.source, self.first, self.count, self.buffers, self.size, self.last_at, self.last_count)
         delta.is_delta = self.is_delta
         return delta
 
     def unpinned(self) -> Run:
-        """The run itself, or a copy where it would keep much larger buffers alive: for whoever holds it for a while."""
+        """Return the run to keep for a while: itself, or a copy where it would keep much larger buffers alive."""
         if self._unpinned is not None:
             return self._unpinned
         kept = tuple([_unpin(buffer) for buffer in self.buffers])
@@ -155,7 +155,7 @@ class Run:
         return self._unpinned
 
     def frames(self) -> Iterator[Run]:
-        """Its frames, each as a run of its own; if there are several, copied: one alone must not keep all alive."""
+        """Yield each frame as a run of its own; of several frames copies, as one alone must not keep all alive."""
         if not self.last_at:
             single = self.unpinned()
             single.identity = self.identity
@@ -172,9 +172,9 @@ class Run:
             offset += count
 
     def part(self, first: int, last: int) -> Run:
-        """The frames that hold the offsets ``first .. last``, as a run of its own over the same bytes.
+        """Return the frames that hold the offsets ``first .. last``, as a new run over the same bytes.
 
-        A record batch is not cut: one that straddles a border is part of it whole.
+        A record batch that straddles a border is not cut.
 
         Args:
             first: at most the last offset of this run.
@@ -184,7 +184,7 @@ class Run:
             return Run(self.source, self.first, self.count, self.buffers, self.size, self.last_at, self.last_count)
         offset = self.first
         start, start_offset = -1, 0
-        for at, end, count in self._places():  # noqa: B007 - where it ends is needed behind the loop
+        for at, end, count in self._places():  # noqa: B007 - its end is needed behind the loop
             offset += count
             if start < 0 and offset > first:
                 start, start_offset = at, offset - count
@@ -194,7 +194,7 @@ class Run:
         return Run(self.source, start_offset, offset - start_offset, cut, end - start, at - start, count)
 
     def _places(self) -> Iterator[tuple[int, int, int]]:
-        """Of each frame in the one buffer its start, its end with its padding, and how many messages it holds."""
+        """Yield for each frame in the one buffer its start, its end with padding, and its number of messages."""
         data = self.buffers[0]
         at = 0
         while at < self.size:
@@ -206,7 +206,7 @@ class Run:
 
 
 def _unpin(buffer: Buffer) -> Buffer:
-    """The buffer; copied if it is a slice that would keep a much larger one alive."""
+    """Return the buffer; a copy if it is a slice that would keep a much larger buffer alive."""
     if not isinstance(buffer, memoryview):
         return buffer
     whole = buffer.obj

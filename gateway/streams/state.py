@@ -1,7 +1,7 @@
-"""Versions of a ``state`` stream that came as patches, and how they become whole (spec section 5.4).
+"""Patches of a ``state`` stream, and how their keyframes are made (spec section 5.4).
 
-A patch is kept as it came, with the version that it changes, until somebody needs the state whole. Nothing that was
-handed out ever changes: a version is made whole in a buffer of its own.
+A patch is kept as received, with the version that it changes, until a receiver needs a keyframe of the result. Buffers
+that were passed on never change: a keyframe is made in a buffer of its own.
 """
 
 from __future__ import annotations
@@ -31,33 +31,33 @@ from gateway.streams.run import Run, Source
 logger = logging.getLogger(__name__)
 
 Newest = Run | LargeMessage
-"""The newest version of a state: whole, or a :class:`PatchRun` or :class:`LargePatch`."""
+"""Newest version of a state: a keyframe, a :class:`PatchRun` or a :class:`LargePatch`."""
 
 Write = Callable[[Newest], Run | Gap]
-"""Makes one piece of a whole version, for a receiver that takes no chunks. Slow: called in a thread."""
+"""Writes a keyframe in one piece, for a receiver that takes no chunks. Slow: called in a thread."""
 
 CHANGE_BYTES: Final = 512
-"""What a patch costs in memory beside its payload."""
+"""Memory that a patch takes beside its payload."""
 
 MAX_CHANGES: Final = 4096
-"""So many patches are kept at most before the state is made whole: by then it takes some 10 ms."""
+"""Patches that are kept before a keyframe is made: merging so many takes some 10 ms."""
 
 
 class Change(NamedTuple):
-    """What a patch replaces, and by what."""
+    """Region that a patch replaces, and its new content."""
 
     tensor: int
-    """Which one of the state."""
+    """Index of the tensor in the state."""
     region: Region
     pieces: Sequence[StoredChunk]
-    """Its payload as published: one piece, or chunks."""
+    """The patch's payload as published: one piece, or chunks."""
 
     def apply(self, specs: Sequence[TensorSpec], payload: Array) -> None:
         """Replace the region.
 
         Args:
-            specs: of the state.
-            payload: of the state, writable, uint8 of shape ``(payload_bytes,)``.
+            specs: tensors of the state.
+            payload: payload of the state, writable, uint8 of shape ``(payload_bytes,)``.
 
         Raises:
             RequestRefused: ``CORRUPT_PAYLOAD``; the state is as it was.
@@ -69,31 +69,31 @@ class Change(NamedTuple):
 
 
 class Merger(Protocol):
-    """Makes versions whole, in threads where that takes long."""
+    """Service that makes keyframes of patches, in threads where that takes long."""
 
     def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        """The version whole; ``None`` if that takes a while: then ``then`` is called when it is worth asking again.
+        """Return the keyframe of a version; ``None`` while it is being made: ``then`` is called to ask again.
 
         Args:
             patch: the version.
-            write: of a receiver that takes no chunks.
+            write: writer of a receiver that takes no chunks; ``None`` for receivers that take them.
             then: called on the loop's thread.
         """
 
 
 class Patch:
-    """What a message that is a patch makes of the version before it.
+    """Version of a state that was published as a patch of the version before it.
 
     Attributes:
         source: the stream.
         offset: of the version.
-        change: what it changes.
-        specs: of the state, which a patch does not alter.
-        payload_bytes: of the state.
-        waiting_bytes: what is kept to make the version whole, beside the last one that is, or is being made so.
-        waiting_changes: how many patches that is.
+        change: the region that it changes.
+        specs: tensors of the state, which a patch does not alter.
+        payload_bytes: size of the state.
+        waiting_bytes: bytes of the patches that are kept since the last keyframe that was, or is being, made.
+        waiting_changes: number of these patches.
         keyframe: the state with this patch, once it was needed; a gap if it cannot be made.
-        text: the same in one piece, for receivers that take no chunks.
+        text: the keyframe in one piece, for receivers that take no chunks.
     """
 
     __slots__ = (
@@ -128,13 +128,13 @@ class Patch:
     ) -> None:
         """
         Args:
-            before: the newest version; its specs fit the change.
-            offset: of this one.
-            change: what is changed.
+            before: the newest version; its tensors fit the change.
+            offset: of this version.
+            change: region and new content.
             headers: of the message, as they stand at the end of its meta block.
             publisher: the sender's peer.
             timestamp_ns: the publisher's.
-            merger: makes it whole.
+            merger: makes its keyframe.
         """
         earlier = patch_of(before)
         self.source: Source = before.source
@@ -162,26 +162,27 @@ class Patch:
 
     @property
     def due(self) -> bool:
-        """Whether it is time to make the state whole, asked for or not: what is kept for that gets too much."""
+        """True if a keyframe is to be made, needed or not, because the patches that are kept take too much."""
         return self.waiting_bytes > self.payload_bytes or self.waiting_changes >= MAX_CHANGES
 
     @property
     def broken(self) -> bool:
-        """Whether the state cannot be made whole: what was last published whole does not decode."""
+        """True if no keyframe can be made: the last one that was published does not decode."""
         return isinstance(self.keyframe, Gap)
 
     def keyframe_for(self, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        """See :meth:`Merger.keyframe`."""
+        """Return the keyframe as :meth:`Merger.keyframe` does."""
         return self._merger.keyframe(self, write, then)
 
     def merging(self) -> Callable[[], memoryview]:
-        """The work of making the version's payload, for any thread; :meth:`settle` takes what comes of it.
+        """Return a function for any thread that merges the version's payload; :meth:`settle` takes its result.
 
         Returns:
-            What gives the payload, read-only, in a buffer of its own. It raises ``RequestRefused(CORRUPT_PAYLOAD)`` if
-            the last whole version does not decode; a patch that does not changes nothing.
+            a function that returns the payload, read-only, in a buffer of its own. It raises
+            ``RequestRefused(CORRUPT_PAYLOAD)`` if the last keyframe does not decode; a patch that does not decode
+            changes nothing.
         """
-        # Collected here, on the loop's thread, where versions are settled.
+        # The changes are collected on the loop's thread, where versions are settled.
         changes = [self.change]
         before = self._before
         while (earlier := patch_of(before)) is not None and earlier._payload is None:
@@ -191,15 +192,15 @@ class Patch:
         return partial(_merged, start, self.specs, tuple(reversed(changes)), f"{self.source.name} to {self.offset}")
 
     def expect(self) -> None:
-        """The version is being made whole: what is published from now on waits for this one."""
+        """Note that the keyframe is being made: the patches from now on are counted from this version."""
         self.waiting_bytes = self.waiting_changes = 0
 
     def making(self) -> Callable[[], Newest]:
-        """The work of making the version whole for whoever keeps it elsewhere, for any thread.
+        """Return a function for any thread that makes the keyframe for a store.
 
         Returns:
-            What gives the version, without a number for its transfer. If the last whole version does not decode it has
-            no tensors.
+            a function that returns the keyframe, without a number for its transfer. If the last keyframe that was
+            published does not decode, the result has no tensors.
         """
         merging = self.merging()
 
@@ -207,23 +208,25 @@ class Patch:
             try:
                 return self._keyframe(merging(), 0)
             except RequestRefused as refusal:
-                logger.warning("version %d of %s cannot be made whole: %s", self.offset, self.source.name, refusal)
+                logger.warning(
+                    "no keyframe of version %d of %s can be made: %s", self.offset, self.source.name, refusal
+                )
                 return self._as_run(write_meta(()), memoryview(b""))
 
         return work
 
     def settle(self, result: memoryview | BaseException, transfer: int) -> None:
-        """The version's payload is there, or will not be.
+        """Make the keyframe of the merged payload.
 
         Args:
-            result: what the work gave or raised.
-            transfer: the gateway's number for the state, if it goes out in chunks.
+            result: result or exception of the function from :meth:`merging`.
+            transfer: the gateway's number for the keyframe, if it goes out in chunks.
         """
         if self._before is None:
             return
         self._before = None
         if isinstance(result, BaseException):
-            logger.warning("version %d of %s cannot be made whole: %s", self.offset, self.source.name, result)
+            logger.warning("no keyframe of version %d of %s can be made: %s", self.offset, self.source.name, result)
             self.keyframe = Gap(self.source.id, Code.CORRUPT_PAYLOAD, self.offset, self.offset)
             return
         self._payload = result
@@ -231,7 +234,7 @@ class Patch:
 
     @property
     def chunked(self) -> bool:
-        """Whether the whole state goes out in chunks: it does if it was published so."""
+        """True if the keyframe goes out in chunks, because the state was published in chunks."""
         return self._chunk_bytes is not None
 
     def _keyframe(self, payload: memoryview, transfer: int) -> Newest:
@@ -269,7 +272,7 @@ class Patch:
 
 
 class PatchRun(Run):
-    """A run of one message that is a patch."""
+    """Run of one message that is a patch."""
 
     __slots__ = ("patch",)
 
@@ -278,11 +281,11 @@ class PatchRun(Run):
         self.patch = patch
 
     def newest(self) -> Run:
-        """Itself."""
+        """Return the run itself."""
         return self
 
     def unpinned(self) -> Run:
-        """Itself: the next whole version, or the next patch to many, lets go of it."""
+        """Return the run itself: it is released with the next keyframe, at the latest after :data:`MAX_CHANGES`."""
         return self
 
 
@@ -301,12 +304,12 @@ class LargePatch(LargeMessage):
 
 
 def patch_of(newest: Newest | None) -> Patch | None:
-    """The patch that a version came as, if it did."""
+    """Return the patch that a version was published as, if it was."""
     return newest.patch if isinstance(newest, PatchRun | LargePatch) else None
 
 
 def specs_of(newest: Newest) -> tuple[TensorSpec, ...]:
-    """The tensors of a version; of a record batch those of one record. Looks at descriptors only."""
+    """Return the tensors of a version, of a record batch those of one record; reads descriptors only."""
     patch = patch_of(newest)
     if patch is not None:
         return patch.specs
@@ -322,7 +325,7 @@ def _merged(
     start: Newest | memoryview | None, specs: Sequence[TensorSpec], changes: Sequence[Change], what: str
 ) -> memoryview:
     if start is None:
-        raise RequestRefused(Code.CORRUPT_PAYLOAD, "the version before it is not there")
+        raise RequestRefused(Code.CORRUPT_PAYLOAD, "the version before it is missing")
     payload: Array = np.empty(payload_layout(specs)[1], np.uint8)
     if isinstance(start, memoryview):
         payload.data[:] = start
@@ -337,7 +340,7 @@ def _merged(
 
 
 def _copy_payload(message: Newest, out: memoryview) -> None:
-    """The decoded payload of a whole message; of a record batch that of its last record."""
+    """Copy the decoded payload of a message, of a record batch that of its last record."""
     if isinstance(message, Run):
         data = message.joined()
         *_, last = iter_frames(data[message.last_at :])

@@ -1,4 +1,4 @@
-"""A stream: a named, ordered sequence of messages of one kind."""
+"""Stream: a named, ordered sequence of messages of one kind."""
 
 from __future__ import annotations
 
@@ -20,28 +20,32 @@ _NO_BUDGET = HistoryBudget(0)
 
 
 class Stream:
-    """What the gateway remembers of a stream.
+    """State of a stream: its offsets, its newest message and its history.
 
-    A message of a stream whose durability is ``memory`` is appended at once. Of the others it first gets its offset
-    (:meth:`reserve`), and is remembered when the store has it: nobody sees what could still be lost.
+    A message of a stream of durability ``memory`` is appended at once. Any other message first gets its offset
+    (:meth:`reserve`), and is remembered when the store has it: a message that could still be lost is not delivered.
 
     Args:
-        config: what is configured for it.
-        history: what it keeps of its past; ``None``: nothing.
-        durability: what its acknowledged messages outlive.
+        stream_id: number of the stream.
+        name: its name.
+        kind: its delivery contract.
+        epoch: its incarnation.
+        config: its configuration.
+        history: its history; ``None``: it keeps none.
+        durability: failures that its acknowledged messages survive.
 
     Attributes:
         id: the number that names it on the wire, on all connections.
         kind: its delivery contract.
-        durability: what its acknowledged messages outlive.
+        durability: failures that its acknowledged messages survive.
         durable: whether a store keeps its messages.
-        epoch: its incarnation; with the offset it names a message for ever.
+        epoch: its incarnation; epoch and offset together never name two messages.
         next_offset: the offset that the next message gets.
         newest: of a ``state`` stream the newest message, for late joiners.
-        history: the past that is held in memory.
-        stored_first: the oldest message that the store keeps for readers; ``None``: it keeps none for them.
-        published_bytes: payload and frames taken in, as received.
-        schema: what the messages of a ``state`` stream hold; ``None``: anything.
+        history: its past in memory.
+        stored_first: offset of the oldest message that the store keeps for readers; ``None``: it keeps none for them.
+        published_bytes: bytes of payload and frames that were published, as received.
+        schema: schema of the messages of a ``state`` stream; ``None``: any message fits.
     """
 
     __slots__ = (
@@ -89,21 +93,21 @@ class Stream:
 
     @property
     def keeps_newest_only(self) -> bool:
-        """Whether nobody asks for more than the newest message."""
+        """True if only the newest message is kept."""
         return self.kind is Kind.STATE and not self.config.history_of(self.kind).keeps
 
     @property
     def stored_limits(self) -> HistoryLimits:
-        """How much of its past a store keeps; of a ``state`` stream that keeps its newest message only, no more."""
+        """Limits of the past that a store keeps of a stream that does not keep its newest message only."""
         return self.config.history or DEFAULT_HISTORY
 
     @property
     def first_offset(self) -> int:
-        """The oldest message that can be read again; ``next_offset`` if there is none."""
+        """Offset of the oldest message that can be read again; ``next_offset`` if there is none."""
         return self.history.first if self.stored_first is None else min(self.stored_first, self.history.first)
 
     def check(self, kind: Kind | None, durability: Durability | None) -> None:
-        """Refuse whoever takes it for something else (spec section 4.1); ``None`` takes it as it is.
+        """Refuse an OPEN that expects another kind or durability (spec section 4.1); ``None`` expects any.
 
         Raises:
             RequestRefused: ``KIND_MISMATCH`` or ``DURABILITY_MISMATCH``.
@@ -117,7 +121,7 @@ class Stream:
 
     @property
     def declared(self) -> dict[str, Any] | None:
-        """The schema as STREAM tells it."""
+        """The schema as fields of STREAM."""
         return None if self.schema is None else self.schema.fields()
 
     def info(self) -> StreamInfo:
@@ -133,10 +137,10 @@ class Stream:
         )
 
     def declare(self, schema: Schema) -> None:
-        """Say what the messages hold, for as long as there is the stream (spec section 4.7).
+        """Declare the schema of the messages, for as long as the stream exists (spec section 4.7).
 
         Raises:
-            RequestRefused: ``SCHEMA_MISMATCH``, something else was declared, or the newest message is not so;
+            RequestRefused: ``SCHEMA_MISMATCH``, another schema was declared, or the newest message does not fit it;
                 ``INVALID_REQUEST``, the stream is of another kind.
         """
         if self.kind is not Kind.STATE:
@@ -150,7 +154,7 @@ class Stream:
         self.schema = schema
 
     def append_run(self, run: Run) -> None:
-        """Count in a run whose offsets, from ``next_offset`` on, its frames already carry."""
+        """Append a run whose frames carry the offsets from ``next_offset`` on already."""
         self.next_offset += run.count
         self.published_bytes += run.size
         if self.kind is Kind.STATE:
@@ -158,28 +162,28 @@ class Stream:
         self.history.append(run)
 
     def append_large(self, message: LargeMessage) -> None:
-        """Give a whole large message its offset."""
+        """Give a complete large message its offset, and append it."""
         message.offset = self.reserve(1)
         self.remember(message)
 
     def reserve(self, count: int) -> int:
-        """The offset of the first of the next ``count`` messages; :meth:`remember` or :meth:`rollback` follows."""
+        """Take the next ``count`` offsets and return the first; :meth:`remember` or :meth:`rollback` follows."""
         first = self.next_offset
         self.next_offset += count
         return first
 
     @property
     def latest(self) -> Entry | None:
-        """Of a ``state`` stream the newest message that has its offset, although it may still have to be stored."""
+        """Newest message of a ``state`` stream that has its offset, stored or not."""
         return self.newest if self._expected is None else self._expected
 
     def expect(self, entry: Entry) -> None:
-        """What has its offsets is on its way to the store; :meth:`remember` or :meth:`rollback` follows."""
+        """Note that an entry with offsets is being stored; :meth:`remember` or :meth:`rollback` follows."""
         if self.kind is Kind.STATE:
             self._expected = entry.newest() if isinstance(entry, Run) else entry
 
     def remember(self, entry: Entry) -> None:
-        """What has its offsets is there for readers and late joiners."""
+        """Make an entry that has its offsets available to readers and late joiners."""
         self.published_bytes += held_bytes_of(entry)
         if self.kind is Kind.STATE:
             self.newest = entry.newest() if isinstance(entry, Run) else entry
@@ -188,6 +192,6 @@ class Stream:
         self.history.append(entry)
 
     def rollback(self, entry: Entry) -> None:
-        """What was reserved from this entry on is not there: its offsets are given out again."""
+        """Take back the offsets that were reserved from this entry on; the next messages get them."""
         self.next_offset = offsets_of(entry)[0]
         self._expected = None

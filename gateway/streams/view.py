@@ -1,4 +1,4 @@
-"""Computes views of messages (spec section 4.5). Slow: called in worker threads. Knows no receivers."""
+"""Views: computes views of messages (spec section 4.5). Slow: called in worker threads. Knows no receivers."""
 
 from __future__ import annotations
 
@@ -22,15 +22,14 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 
 JOINED_FRAME_BYTES: Final = 16 * 1024
-"""Smaller frames are joined to one run; larger ones are a run each, so that a fan-out can encode their payload."""
-
+"""Smaller frames are joined to one run; each larger one is a run, so that a fan-out can encode its payload."""
 
 _BATCH_HEAD_BYTES: Final = 1024
-"""More than header, descriptor and extension block of a record batch, which goes out in one frame."""
+"""Upper bound of header, descriptor and extension block of a record batch, which goes out in one frame."""
 
 
 class Misfit(NamedTuple):
-    """Messages that a view does not fit, or that cannot be decoded."""
+    """Messages that a view does not fit, or that do not decode."""
 
     first: int
     last: int
@@ -38,21 +37,18 @@ class Misfit(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Messages as a view shows them.
-
-    Attributes:
-        run: the frames, for a delivery of their own.
-        frame: if it is one with a payload worth encoding, that frame, whose buffers are those of the run.
-        itemsize: bytes of an element, for codecs.
-    """
+    """Messages as a view shows them."""
 
     run: Run
+    """The frames."""
     frame: DataFrame | None
+    """The only frame, if its payload is worth encoding; its buffers are those of the run."""
     itemsize: int
+    """Bytes of an element, for codecs."""
 
 
 class ShownLarge(NamedTuple):
-    """A message as a view shows it, to go out in chunks: a frame with the whole payload."""
+    """Message as a view shows it, to go out in chunks: a frame with the complete payload."""
 
     frame: DataFrame
     itemsize: int
@@ -62,12 +58,12 @@ Part = Shown | ShownLarge | Misfit
 
 
 def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) -> list[Part]:
-    """What a view makes of messages, in their order.
+    """Return messages as a view shows them, in their order.
 
     Args:
-        view: what is asked for.
-        entry: of the stream; a large message is whole.
-        source: the view's own.
+        view: selection and conversion.
+        entry: messages of the stream; a large message is complete.
+        source: the stream of the view.
         limits: bounds on results; payloads above ``chunk_bytes`` go out in chunks.
     """
     parts: list[Part] = []
@@ -100,14 +96,16 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
 
 
 def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> DataFrame:
-    """What a view makes of one message or record batch.
+    """Return one message or record batch as a view shows it.
 
     Args:
-        frame: of the stream, with its payload, encoded or not.
-        stream_id: of the view.
+        view: selection and conversion.
+        frame: message of the stream with its payload, encoded or not.
+        stream_id: number of the view's stream.
+        limits: bounds on the result.
 
     Returns:
-        The frame of the view, plain. Its payload may be that of ``frame``, if the view takes all of it.
+        the frame of the view, plain. Its payload may be that of ``frame``, if the view takes all of it.
 
     Raises:
         RequestRefused: ``INVALID_VIEW``, the view does not fit; ``CORRUPT_PAYLOAD``.
@@ -148,7 +146,7 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
 
 
 def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
-    """Small frames, one after the other, become one run; ``frames`` is empty afterwards."""
+    """Join small frames to one run; ``frames`` is empty afterwards."""
     if not frames:
         return
     whole = bytearray()
@@ -166,7 +164,7 @@ def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
 def _check_size(
     view: View, specs: Sequence[TensorSpec], wanted: Sequence[TensorSpec], count: int | None, limits: Limits
 ) -> None:
-    """A dtype may be wider than the tensor's own."""
+    """Check the size of the result, as the dtype of a view may be wider than that of the tensor."""
     size = payload_layout(wanted)[1] * (count or 1)
     bound = limits.max_message_bytes if count is None else limits.max_frame_bytes - _BATCH_HEAD_BYTES
     if size > bound:

@@ -1,7 +1,7 @@
-"""Takes in large messages, chunk by chunk, and passes each chunk on at once (spec section 6).
+"""Chunked uploads: receives large messages chunk by chunk and passes each chunk on at once (spec section 6).
 
-How those end that will not be whole is the business of
-:class:`~gateway.connections.inbound.partial_uploads.PartialUploads`.
+:class:`~gateway.connections.inbound.partial_uploads.PartialUploads` bounds uploads, and ends the ones that will not be
+completed.
 """
 
 from __future__ import annotations
@@ -36,44 +36,50 @@ class ChunkedUploads:
     """All large messages on their way into the gateway.
 
     Args:
-        limits: what the gateway accepts.
-        unfinished: keeps those that are not whole.
-        gate: where what is published to durable streams goes.
+        limits: bounds of the gateway.
+        partial_uploads: keeps the uploads that are not complete.
+        gate: commits messages to their streams.
         transfers: the gateway's numbers for large messages.
-        patching: takes patches.
+        merger: checks and makes patches.
     """
 
     def __init__(
         self,
         limits: Limits,
-        unfinished: PartialUploads,
+        partial_uploads: PartialUploads,
         gate: CommitGate,
         transfers: TransferNumbers,
-        patching: PatchMerger,
+        merger: PatchMerger,
     ) -> None:
         self._limits = limits
-        self._unfinished = unfinished
+        self._partial_uploads = partial_uploads
         self._gate = gate
         self._transfers = transfers
-        self._patching = patching
+        self._merger = merger
 
     def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, route: AliasBinding) -> None:
-        """The head of a large MESSAGE; with RESUMING the chunks that it lacks are asked for.
+        """Begin a large MESSAGE with its head; with RESUMING the missing chunks are asked for.
+
+        Args:
+            session: publishes it.
+            parsed: the head, with a chunk plan.
+            meta: its meta block.
+            route: its alias.
 
         Raises:
-            RequestRefused: it will not be taken; its chunks will be skipped.
+            RequestRefused: the message is not accepted; its chunks will be skipped.
         """
         assert route.fanout is not None
         assert parsed.plan is not None
-        inbound = None if route.window is None else self._unfinished.resume(session, route.window, parsed)
-        if inbound is None:
-            inbound = self._begin(session, parsed, meta, route.fanout, window=route.window)
-        inbound.route = route
-        inbound.sequence = parsed.offset
-        inbound.ack = bool(parsed.flags & FLAG_ACK)
+        upload = None if route.window is None else self._partial_uploads.resume(session, route.window, parsed)
+        if upload is None:
+            upload = self._begin(session, parsed, meta, route.fanout, window=route.window)
+        upload.route = route
+        upload.sequence = parsed.offset
+        upload.ack = bool(parsed.flags & FLAG_ACK)
         route.transfer = parsed.plan.transfer
         if parsed.resuming:
-            session.connection.send(Resume(inbound.transfer, len(inbound.message.chunks)))
+            session.connection.send(Resume(upload.transfer, len(upload.message.chunks)))
 
     def begin_direct(
         self,
@@ -85,23 +91,31 @@ class ChunkedUploads:
         done: Callable[[], object],
         undo: Callable[[], object],
     ) -> LargeMessage:
-        """The head of a large REQUEST or REPLY: ``done`` is called when it is complete, ``undo`` if it will not be.
+        """Begin a large REQUEST or REPLY with its head, and return the message.
+
+        Args:
+            session: sends it.
+            parsed: the head, with a chunk plan.
+            meta: its meta block.
+            mailbox: delivers it.
+            done: called when it is complete.
+            undo: called if it will not be completed.
 
         Raises:
-            RequestRefused: it will not be taken.
+            RequestRefused: the message is not accepted.
         """
-        inbound = self._begin(session, parsed, meta, mailbox, correlation=parsed.offset)
-        inbound.done, inbound.undo = done, undo
-        inbound.asker_peer = parsed.stream if parsed.opcode == Opcode.REPLY else None
-        return inbound.message
+        upload = self._begin(session, parsed, meta, mailbox, correlation=parsed.offset)
+        upload.done, upload.undo = done, undo
+        upload.asker_peer = parsed.stream if parsed.opcode == Opcode.REPLY else None
+        return upload.message
 
     def redirect(self, session: Session, transfer: int, mailbox: Fanout) -> LargeMessage:
         """Send a large REQUEST under way to another mailbox, from its first chunk on; returns the new message."""
-        inbound = session.transfers[transfer]
-        inbound.sink.abort(Code.TRANSFER_ABORTED)
-        inbound.message, inbound.sink = self._begin_again(session, inbound.message, mailbox, inbound.itemsize)
-        inbound.fanout = mailbox
-        return inbound.message
+        upload = session.transfers[transfer]
+        upload.sink.abort(Code.TRANSFER_ABORTED)
+        upload.message, upload.sink = self._begin_again(session, upload.message, mailbox, upload.itemsize)
+        upload.fanout = mailbox
+        return upload.message
 
     def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout) -> LargeMessage:
         """Send a complete large REQUEST of a session to another mailbox; returns the new message."""
@@ -121,70 +135,70 @@ class ChunkedUploads:
         return again, sink
 
     def stop(self, session: Session, transfer: int, code: int) -> None:
-        """Take no more of a large REQUEST or REPLY, of which its receiver is told by ABORT."""
-        inbound = session.transfers[transfer]
-        self._unfinished.close(inbound)
-        inbound.sink.abort(code)
+        """Stop a large REQUEST or REPLY; its receiver is told by ABORT with ``code``."""
+        upload = session.transfers[transfer]
+        self._partial_uploads.close(upload)
+        upload.sink.abort(code)
 
     def chunk(self, session: Session, message: memoryview, frame: Frame) -> None:
-        """A CHUNK. One of a transfer that is not open is skipped."""
+        """Receive a CHUNK; a chunk of a transfer that is not open is skipped."""
         check_table(frame, CHUNK_HEADER.size)
         transfer = CHUNK_HEADER.unpack_from(message, frame.start)[4]
-        inbound = session.transfers.get(transfer)
-        if inbound is None:
+        upload = session.transfers.get(transfer)
+        if upload is None:
             return
         try:
             chunk = parse_chunk(message, frame)
-            _check_chunk(inbound, chunk)
+            _check_chunk(upload, chunk)
         except RequestRefused as refusal:
-            self._unfinished.refuse(inbound, refusal)
+            self._partial_uploads.refuse(upload, refusal)
             return
-        self._unfinished.touch(inbound)
-        index = len(inbound.message.chunks)
-        inbound.sink.chunk(StoredChunk(chunk.encoding, chunk.data))
-        self._gate.stage(session.connection, inbound.message, index)
+        self._partial_uploads.touch(upload)
+        index = len(upload.message.chunks)
+        upload.sink.chunk(StoredChunk(chunk.encoding, chunk.data))
+        self._gate.stage(session.connection, upload.message, index)
 
     def end(self, session: Session, end: End) -> None:
-        """END: the message gets its offset."""
-        inbound = session.transfers.get(end.transfer)
-        if inbound is None:
+        """Receive an END: commit the message."""
+        upload = session.transfers.get(end.transfer)
+        if upload is None:
             return
-        message = inbound.message
+        message = upload.message
         if not message.complete:
             problem = f"END of transfer {end.transfer} after {len(message.chunks)} of {message.plan.chunk_count} chunks"
-            self._unfinished.refuse(inbound, RequestRefused(Code.BROKEN_TRANSFER, problem))
+            self._partial_uploads.refuse(upload, RequestRefused(Code.BROKEN_TRANSFER, problem))
             return
         if isinstance(message.source, Stream):
             try:
                 self._check_again(message.source, message)
             except RequestRefused as refusal:
-                self._unfinished.refuse(inbound, refusal)
+                self._partial_uploads.refuse(upload, refusal)
                 return
-        self._unfinished.close(inbound)
+        self._partial_uploads.close(upload)
         message.end_timestamp_ns = end.timestamp_ns
         message.checksum = end.checksum
         stream = message.source
         if not isinstance(stream, Stream):
-            inbound.sink.commit()
+            upload.sink.commit()
         else:
-            assert inbound.route is not None
+            assert upload.route is not None
             self._gate.commit(
                 session,
-                inbound.route,
+                upload.route,
                 message,
-                inbound.sequence,
-                inbound.sink.commit,
-                ack=inbound.ack,
-                abort=inbound.sink.abort,
+                upload.sequence,
+                upload.sink.commit,
+                ack=upload.ack,
+                abort=upload.sink.abort,
             )
-        if inbound.done is not None:
-            inbound.done()
+        if upload.done is not None:
+            upload.done()
 
     def abort(self, session: Session, abort: Abort) -> None:
-        """ABORT: the message will not come."""
-        inbound = session.transfers.get(abort.transfer)
-        if inbound is not None:
-            self._unfinished.abandon(inbound, abort.code)
+        """Receive an ABORT: the message will not be completed."""
+        upload = session.transfers.get(abort.transfer)
+        if upload is not None:
+            self._partial_uploads.abandon(upload, abort.code)
 
     def _begin(
         self,
@@ -202,7 +216,7 @@ class ChunkedUploads:
             problem = f"chunk plan of {plan.payload_bytes} bytes, dtype and shape say {meta.payload_bytes}"
             raise RequestRefused(Code.SIZE_MISMATCH, problem)
         check_size(plan.payload_bytes, self._limits)
-        self._unfinished.make_room(session, plan)
+        self._partial_uploads.make_room(session, plan)
         region = None if correlation is not None or parsed.extensions is None else parsed.extensions.region
         new_message = LargeMessage if region is None else partial(LargePatch, region=Region(region))
         message: LargeMessage = new_message(
@@ -221,29 +235,29 @@ class ChunkedUploads:
                 message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
         itemsize = element_bytes(meta)
         sink = fanout.begin(message, session.connection.codecs, itemsize)
-        inbound = Upload(session, plan.transfer, message, fanout, sink, itemsize)
-        inbound.correlation = correlation
-        inbound.window = window
-        self._unfinished.add(session, inbound)
-        return inbound
+        upload = Upload(session, plan.transfer, message, fanout, sink, itemsize)
+        upload.correlation = correlation
+        upload.window = window
+        self._partial_uploads.add(session, upload)
+        return upload
 
     def _check_again(self, stream: Stream, message: LargeMessage) -> None:
-        """What the state was, or was declared to be, may have changed since the head came."""
+        """Check a message once more at its end: the state or its schema may have changed since the head."""
         if isinstance(message, LargePatch):
-            self._patching.take_large(stream, message)
+            self._merger.take_large(stream, message)
         elif stream.schema is not None:
             stream.schema.check(parse_meta(message.meta).specs, stream.name)
 
 
-def _check_chunk(inbound: Upload, chunk: Chunk) -> None:
-    plan = inbound.message.plan
-    expected = len(inbound.message.chunks)
+def _check_chunk(upload: Upload, chunk: Chunk) -> None:
+    plan = upload.message.plan
+    expected = len(upload.message.chunks)
     size = plan.chunk_size(expected)
     if chunk.index != expected or not size:
         problem = f"chunk {chunk.index} of transfer {chunk.transfer}; of {plan.chunk_count} the next is {expected}"
         raise RequestRefused(Code.BROKEN_TRANSFER, problem)
     if chunk.encoding is not None:
-        check_encoding(chunk.encoding, chunk.data, size, inbound.codecs, Code.BROKEN_TRANSFER)
+        check_encoding(chunk.encoding, chunk.data, size, upload.codecs, Code.BROKEN_TRANSFER)
     elif len(chunk.data) != size:
         problem = f"chunk {chunk.index} of transfer {chunk.transfer} has {len(chunk.data)} bytes, not {size}"
         raise RequestRefused(Code.BROKEN_TRANSFER, problem)

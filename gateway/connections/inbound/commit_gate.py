@@ -91,12 +91,12 @@ class CommitGate:
 
     @property
     def idle(self) -> bool:
-        """Whether no message waits to be stored."""
+        """True if no message waits to be stored."""
         return not self._waiting
 
     @property
     def full(self) -> bool:
-        """Whether publishes to durable streams are refused for now."""
+        """True if publishes to durable streams are refused for now."""
         return self.waiting_bytes >= MAX_WAITING_BYTES
 
     @property

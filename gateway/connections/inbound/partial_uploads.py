@@ -1,8 +1,7 @@
-"""The large messages that are not whole: those under way, and those that wait for their producer to come back.
+"""Partial uploads: large messages that are not complete, under way or waiting for their producer to reconnect.
 
-Knows how much they may hold, how long nothing may come of one, and how one ends that will not be whole (spec section
-6.6). What comes of them, chunk by chunk, is taken in by
-:class:`~gateway.connections.inbound.chunked_uploads.ChunkedUploads`.
+Bounds their number, their bytes and the time without progress, and ends the ones that will not be completed (spec
+section 6.6). :class:`~gateway.connections.inbound.chunked_uploads.ChunkedUploads` receives their chunks.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from gateway.streams.producers import Window
 
 
 class PartialUploads:
-    """Large messages on their way in, of all connections.
+    """Incomplete uploads of all connections.
 
     Args:
-        limits: how many one connection may have under way, and how many bytes those of one client may be together; one
-            alone may be larger.
-        clock: for the time since their last chunk.
-        timeout_s: how long nothing may come of one, whether its connection stands or is lost.
-        gate: has stored the chunks of those that go to durable streams.
+        limits: bounds on the uploads of one connection, and on the bytes of those of one client; a single upload may be
+            larger.
+        clock: measures the time since their last chunk.
+        timeout_s: time without a chunk after which an upload ends, whether its connection is open or lost.
+        gate: stores the chunks of uploads to durable streams.
     """
 
     def __init__(self, limits: Limits, clock: Clock, timeout_s: float, gate: CommitGate) -> None:
@@ -38,35 +37,39 @@ class PartialUploads:
         self._all: dict[Upload, None] = {}
         self._bytes: dict[ClientId, int] = {}
         self._by_window: dict[Window, Upload] = {}
-        """The large message of a producer to a stream, of which there is one at a time."""
+        """At most one upload per producer and stream."""
 
-    # How one begins and goes on.
+    # Begin and continue.
 
     def make_room(self, session: Session, plan: ChunkPlan) -> None:
-        """A large message is to begin: what its client has left behind is given up, the oldest first, until it fits.
+        """Make room for a new upload: uploads that its client has left behind are abandoned, the oldest first.
+
+        Args:
+            session: begins the upload.
+            plan: its chunk plan.
 
         Raises:
-            RequestRefused: ``LIMIT_EXCEEDED``, if what is under way leaves no room; ``BROKEN_TRANSFER``, if its number
-                is that of another one.
+            RequestRefused: ``LIMIT_EXCEEDED``, if uploads under way leave no room; ``BROKEN_TRANSFER``, if its number
+                is the number of another one.
         """
         self._check_transfer(session, plan)
         client_id = session.peer.client_id
-        for inbound in self._in_the_way(client_id, plan.payload_bytes):
-            self.abandon(inbound, Code.LIMIT_EXCEEDED)
+        for upload in self._in_the_way(client_id, plan.payload_bytes):
+            self.abandon(upload, Code.LIMIT_EXCEEDED)
 
     def _in_the_way(self, client_id: ClientId, size: int) -> list[Upload]:
-        """What of a client's has to be given up so that ``size`` more bytes fit."""
+        """Return the uploads of a client that have to be abandoned so that ``size`` more bytes fit."""
         held_bytes = self._bytes.get(client_id, 0)
         max_bytes = self._limits.max_unfinished_bytes
         if not held_bytes or held_bytes + size <= max_bytes:
             return []
-        given_up = []
-        for inbound in self._all:
-            if inbound.client_id == client_id and inbound.session is None:
-                given_up.append(inbound)
-                held_bytes -= inbound.message.plan.payload_bytes
+        abandoned = []
+        for upload in self._all:
+            if upload.client_id == client_id and upload.session is None:
+                abandoned.append(upload)
+                held_bytes -= upload.message.plan.payload_bytes
                 if not held_bytes or held_bytes + size <= max_bytes:
-                    return given_up
+                    return abandoned
         raise RequestRefused(
             Code.LIMIT_EXCEEDED,
             f"{held_bytes} bytes of {client_id} are under way; with {size} more they exceed "
@@ -80,114 +83,120 @@ class PartialUploads:
             problem = f"the connection has max_transfers={self._limits.max_transfers} under way"
             raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
 
-    def add(self, session: Session, inbound: Upload) -> None:
-        """A large message of a session has begun."""
-        session.transfers[inbound.transfer] = inbound
-        self.touch(inbound)
-        self._all[inbound] = None
-        client_id = inbound.client_id
-        self._bytes[client_id] = self._bytes.get(client_id, 0) + inbound.message.plan.payload_bytes
-        if inbound.window is not None:
-            self._by_window[inbound.window] = inbound
+    def add(self, session: Session, upload: Upload) -> None:
+        """Add an upload that a session has begun."""
+        session.transfers[upload.transfer] = upload
+        self.touch(upload)
+        self._all[upload] = None
+        client_id = upload.client_id
+        self._bytes[client_id] = self._bytes.get(client_id, 0) + upload.message.plan.payload_bytes
+        if upload.window is not None:
+            self._by_window[upload.window] = upload
         self._sweep_later()
 
     def resume(self, session: Session, window: Window, head: DataFrame) -> Upload | None:
-        """What a producer goes on with, of which the head has come once more; anything else of it is given up.
+        """Return the upload that a producer continues by sending its head again; any other one of it is abandoned.
 
         Args:
-            head: has a chunk plan, of which the transfer is new.
+            session: continues it.
+            window: the producer's window on the stream.
+            head: the head, with a chunk plan that has a new transfer number.
+
+        Returns:
+            the upload; ``None`` if the head begins a new one.
 
         Raises:
             RequestRefused: as :meth:`make_room`.
         """
-        inbound = self._by_window.get(window)
-        if inbound is None:
+        upload = self._by_window.get(window)
+        if upload is None:
             return None
-        if head.plan is None or not _continues(inbound, session, head):
-            self.abandon(inbound, Code.TRANSFER_ABORTED)
+        if head.plan is None or not _continues(upload, session, head):
+            self.abandon(upload, Code.TRANSFER_ABORTED)
             return None
         self._check_transfer(session, head.plan)
-        inbound.session, inbound.transfer = session, head.plan.transfer
-        session.transfers[inbound.transfer] = inbound
-        self.touch(inbound)
-        return inbound
+        upload.session, upload.transfer = session, head.plan.transfer
+        session.transfers[upload.transfer] = upload
+        self.touch(upload)
+        return upload
 
-    def touch(self, inbound: Upload) -> None:
-        """Something has come of it."""
-        inbound.moved_s = self._clock.monotonic_s()
+    def touch(self, upload: Upload) -> None:
+        """Note progress of an upload."""
+        upload.moved_s = self._clock.monotonic_s()
 
-    # How one ends, or waits.
+    # End or wait.
 
-    def close(self, inbound: Upload) -> None:
-        """Nothing more comes of it: it is whole, or given up."""
-        del self._all[inbound]
-        left = self._bytes.pop(inbound.client_id) - inbound.message.plan.payload_bytes
+    def close(self, upload: Upload) -> None:
+        """Remove an upload that is complete or abandoned."""
+        del self._all[upload]
+        left = self._bytes.pop(upload.client_id) - upload.message.plan.payload_bytes
         if left:
-            self._bytes[inbound.client_id] = left
-        if inbound.window is not None:
-            del self._by_window[inbound.window]
-        if inbound.session is not None:
-            _detach(inbound.session, inbound)
+            self._bytes[upload.client_id] = left
+        if upload.window is not None:
+            del self._by_window[upload.window]
+        if upload.session is not None:
+            _detach(upload.session, upload)
 
-    def abandon(self, inbound: Upload, code: int) -> None:
-        """It will not be whole: its receivers are told why, its sender is not."""
-        self.close(inbound)
-        if inbound.window is not None and inbound.session is not None:
-            inbound.window.refuse(inbound.sequence, 1, code)
-        inbound.sink.abort(code)
-        self._gate.discard(inbound.message)
-        if inbound.undo is not None:
-            inbound.undo()
+    def abandon(self, upload: Upload, code: int) -> None:
+        """End an upload that will not be completed: its receivers are told the code, its sender is not."""
+        self.close(upload)
+        if upload.window is not None and upload.session is not None:
+            upload.window.refuse(upload.sequence, 1, code)
+        upload.sink.abort(code)
+        self._gate.discard(upload.message)
+        if upload.undo is not None:
+            upload.undo()
 
-    def refuse(self, inbound: Upload, refusal: RequestRefused) -> None:
-        """It will not be whole, and its sender, if there, is told as well."""
-        self.abandon(inbound, refusal.code)
-        if inbound.session is not None:
-            inbound.session.refuse(
+    def refuse(self, upload: Upload, refusal: RequestRefused) -> None:
+        """End an upload that will not be completed; its sender, if connected, is told as well."""
+        self.abandon(upload, refusal.code)
+        if upload.session is not None:
+            upload.session.refuse(
                 refusal,
-                transfer=inbound.transfer,
-                alias=None if inbound.route is None else inbound.route.alias,
-                sequence=inbound.sequence or None,
-                count=None if inbound.route is None else 1,
-                correlation=inbound.correlation,
-                peer=inbound.asker_peer,
+                transfer=upload.transfer,
+                alias=None if upload.route is None else upload.route.alias,
+                sequence=upload.sequence or None,
+                count=None if upload.route is None else 1,
+                correlation=upload.correlation,
+                peer=upload.asker_peer,
             )
 
     def drop(self, session: Session) -> None:
-        """The connection is gone: what a producer has not finished waits for it, everything else is over."""
-        for inbound in list(session.transfers.values()):
-            if inbound.window is None:
-                self.abandon(inbound, Code.TRANSFER_ABORTED)
+        """End the uploads of a lost connection; those of producers wait for them to reconnect."""
+        for upload in list(session.transfers.values()):
+            if upload.window is None:
+                self.abandon(upload, Code.TRANSFER_ABORTED)
             else:
-                self._leave(inbound)
+                self._leave(upload)
 
     def take_over(self, window: Window, sequence: int) -> None:
-        """A producer has come (back) to a stream: what it has under way there waits for it, or is over.
+        """Take over the upload of a producer that has opened its stream (again): it waits, or is abandoned.
 
         Args:
-            sequence: the next that it will send.
+            window: the producer's window on the stream.
+            sequence: the next one that it will send.
         """
-        inbound = self._by_window.get(window)
-        if inbound is None:
+        upload = self._by_window.get(window)
+        if upload is None:
             return
-        self._leave(inbound)
-        if inbound.sequence < sequence:
-            self.abandon(inbound, Code.TRANSFER_ABORTED)
+        self._leave(upload)
+        if upload.sequence < sequence:
+            self.abandon(upload, Code.TRANSFER_ABORTED)
 
     def abandon_waiting(self, window: Window) -> None:
-        """A producer sends another message than the one that waits for it: that one will not come."""
-        inbound = self._by_window.get(window)
-        if inbound is not None and inbound.session is None:
-            self.abandon(inbound, Code.TRANSFER_ABORTED)
+        """Abandon the upload that waits for a producer, which has published another message instead."""
+        upload = self._by_window.get(window)
+        if upload is not None and upload.session is None:
+            self.abandon(upload, Code.TRANSFER_ABORTED)
 
-    def _leave(self, inbound: Upload) -> None:
-        """Its connection is gone, or has nothing to say about it any more."""
-        if inbound.session is not None:
-            _detach(inbound.session, inbound)
-            inbound.session = None
-            self.touch(inbound)
+    def _leave(self, upload: Upload) -> None:
+        """Detach an upload from its connection, which is lost or superseded."""
+        if upload.session is not None:
+            _detach(upload.session, upload)
+            upload.session = None
+            self.touch(upload)
 
-    # What stands still.
+    # Time out.
 
     def _sweep_later(self) -> None:
         if not self._sweeping:
@@ -196,32 +205,32 @@ class PartialUploads:
 
     def _sweep(self) -> None:
         self._sweeping = False
-        for inbound in self._overdue():
-            problem = f"nothing came of transfer {inbound.transfer} after chunk {len(inbound.message.chunks)}"
-            self.refuse(inbound, RequestRefused(Code.TRANSFER_TIMEOUT, problem))
+        for upload in self._overdue():
+            problem = f"no chunk of transfer {upload.transfer} came after chunk {len(upload.message.chunks)}"
+            self.refuse(upload, RequestRefused(Code.TRANSFER_TIMEOUT, problem))
         if self._all:
             self._sweep_later()
 
     def _overdue(self) -> list[Upload]:
-        """Those of which nothing has come for too long, but for what the gateway itself does not read."""
+        """Return the uploads without progress for too long, except those that the gateway itself does not read."""
         since_s = self._clock.monotonic_s() - self._timeout_s
         found = []
-        for inbound in self._all:
-            if inbound.session is not None and inbound.session.connection.reading.held:
-                self.touch(inbound)
-            elif inbound.moved_s <= since_s:
-                found.append(inbound)
+        for upload in self._all:
+            if upload.session is not None and upload.session.connection.reading.held:
+                self.touch(upload)
+            elif upload.moved_s <= since_s:
+                found.append(upload)
         return found
 
 
-def _detach(session: Session, inbound: Upload) -> None:
-    del session.transfers[inbound.transfer]
-    if inbound.route is not None:
-        inbound.route.transfer = None
+def _detach(session: Session, upload: Upload) -> None:
+    del session.transfers[upload.transfer]
+    if upload.route is not None:
+        upload.route.transfer = None
 
 
 def _continues(left: Upload, session: Session, head: DataFrame) -> bool:
-    """Whether a head is that of a message that was begun, so that its chunks go together."""
+    """Return whether a head is that of an upload that was begun, so that its chunks continue it."""
     plan, begun = head.plan, left.message
     return (
         plan is not None

@@ -1,4 +1,4 @@
-"""Checks of data frames that every way into the gateway shares, and their form on the way out."""
+"""Payload: checks of received data frames, and runs made of them."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Buffer, Opcode, padded
 from gateway.streams.run import Run, Source
 
 COPIED_FRAME_BYTES = 16 * 1024
-"""Frames up to this size are copied to patch their header; of larger ones only the header is."""
+"""Frames up to this size are copied to patch their header; of larger ones only the header is copied."""
 
 
 def check_encoding(encoding: Encoding, data: Buffer, decoded_bytes: int, codecs: frozenset[str], what: Code) -> None:
-    """Check an encoding block against what was agreed on and what it must decode to.
+    """Check an encoding block against the agreed codecs and the size that it must decode to.
 
     Args:
         encoding: the block.
-        data: what it encodes.
-        decoded_bytes: what the descriptors or the chunk plan say.
+        data: the encoded payload.
+        decoded_bytes: size by the descriptors or the chunk plan.
         codecs: names agreed on with the sender.
-        what: the error for another size.
+        what: error code for another size.
 
     Raises:
         RequestRefused: ``UNKNOWN_CODEC``, ``CORRUPT_PAYLOAD`` or ``what``.
@@ -36,7 +36,7 @@ def check_encoding(encoding: Encoding, data: Buffer, decoded_bytes: int, codecs:
         raise RequestRefused(Code.UNKNOWN_CODEC, f"codec {unknown} was not agreed on in HELLO and WELCOME")
     if encoding.distance:
         filters = ", ".join(names.intersection(DELTAS))
-        message = f"{filters} cannot be published: the gateway makes deltas for those who hold the base"
+        message = f"{filters} cannot be published: the gateway makes deltas for receivers that hold the base"
         raise RequestRefused(Code.UNKNOWN_CODEC, message)
     if encoding.decoded_bytes != decoded_bytes:
         message = f"encoded payload declares {encoding.decoded_bytes} bytes, dtype and shape say {decoded_bytes}"
@@ -52,13 +52,13 @@ def check_size(payload_bytes: int, limits: Limits) -> None:
 
 
 def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits: Limits) -> int:
-    """Check that the payload of a frame without chunks is what its descriptors say.
+    """Check that the payload of a frame without chunks agrees with its descriptors.
 
     Args:
         parsed: the frame.
         meta: its parsed meta block.
         codecs: names agreed on with the sender.
-        limits: what the gateway accepts.
+        limits: bounds of the gateway.
 
     Returns:
         the size of an element, for codecs.
@@ -86,18 +86,18 @@ def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits:
 
 
 def element_bytes(meta: Meta) -> int:
-    """The element size that codecs assume of a message's payload: that of its first tensor."""
+    """Return the element size that codecs assume for a message's payload: that of its first tensor."""
     return meta.specs[0].dtype.itemsize if meta.specs else 1
 
 
 def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, publisher: int, offset: int) -> Run:
-    """One frame as it is delivered, with its header patched; the payload of a large one is not copied.
+    """Return one frame as a run, with its header patched; the payload of a large frame is not copied.
 
     Args:
         data: the WebSocket message that holds the frame.
-        frame: where it stands.
+        frame: its place in the message.
         parsed: its blocks.
-        source: where it goes.
+        source: stream or inbox that it goes to.
         publisher: the sender's peer.
         offset: of the message, or of the first record.
     """
@@ -109,7 +109,18 @@ def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, 
 def cut_as_run(
     view: memoryview, start: int, cut: int, padded_end: int, source: Source, publisher: int, offset: int, count: int
 ) -> Run:
-    """As :func:`frame_as_run`, of the frame from ``start`` on; what lies before ``cut`` is copied and patched."""
+    """Return one frame as a run; its bytes before ``cut`` are copied and patched, the others shared.
+
+    Args:
+        view: the WebSocket message that holds the frame.
+        start: index of the frame.
+        cut: index behind the bytes that are copied.
+        padded_end: index behind the frame and its padding.
+        source: stream or inbox that it goes to.
+        publisher: the sender's peer.
+        offset: of the message, or of the first record.
+        count: number of messages in the frame.
+    """
     head = bytearray(view[start:cut])
     DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, offset)
     buffers: tuple[Buffer, ...] = (head,) if cut == padded_end else (head, view[cut:padded_end])
@@ -117,7 +128,7 @@ def cut_as_run(
 
 
 def readdressed(run: Run, source: Source, publisher: int) -> Run:
-    """A run of one frame as it goes to another source; its payload is shared."""
+    """Return a run of one frame for another source; its payload is shared."""
     head = bytearray(run.buffers[0])
     DATA_ROUTE.pack_into(head, ROUTE_AT, source.id, publisher, run.first)
     return Run(source, run.first, run.count, (head, *run.buffers[1:]), run.size, 0, run.last_count)

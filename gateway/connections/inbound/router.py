@@ -1,7 +1,7 @@
-"""Takes what clients publish to where it goes. The hot path: synchronous, no object per message.
+"""Router: publishes messages to their streams. The hot path: synchronous, no object per message.
 
 A run of small messages to one stream is checked header by header, gets its offsets written into the frames in place,
-and goes on as one :class:`~gateway.streams.run.Run`. Everything else takes the general way, frame by frame.
+and is passed on as one :class:`~gateway.streams.run.Run`. All other frames take the general path, one by one.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ _MAX_SEQUENCE = 2**64 - 1
 
 
 class InboundMessage:
-    """One WebSocket message from a client.
+    """WebSocket message from a client.
 
     Attributes:
         data: its bytes, immutable.
         size: their number, a multiple of 8.
-        view: the same without a copy.
+        view: view of the same bytes.
     """
 
     __slots__ = ("_patched", "data", "size", "view")
@@ -65,42 +65,45 @@ class InboundMessage:
         self._patched: bytearray | None = None
 
     def patched(self) -> bytearray:
-        """A copy into which offsets are written; one for all runs of small messages in this WebSocket message."""
+        """Return a copy for offsets to be written into, shared by all runs of small messages in this message."""
         if self._patched is None:
             self._patched = bytearray(self.data)
         return self._patched
 
 
 class Router:
-    """Publishes messages and record batches.
+    """Router of messages and record batches.
 
     Args:
-        limits: what the gateway accepts.
-        intake: takes large messages.
-        unfinished: keeps those that are not whole.
-        gate: where what is published to durable streams goes.
-        patching: takes patches.
+        limits: bounds of the gateway.
+        uploads: receives large messages.
+        partial_uploads: keeps the uploads that are not complete.
+        gate: commits messages to their streams.
+        merger: checks and makes patches.
     """
 
     def __init__(
         self,
         limits: Limits,
-        intake: ChunkedUploads,
-        unfinished: PartialUploads,
+        uploads: ChunkedUploads,
+        partial_uploads: PartialUploads,
         gate: CommitGate,
-        patching: PatchMerger,
+        merger: PatchMerger,
     ) -> None:
         self._limits = limits
         self._gate = gate
-        self._intake = intake
-        self._unfinished = unfinished
-        self._patching = patching
+        self._uploads = uploads
+        self._partial_uploads = partial_uploads
+        self._merger = merger
 
     def publish_run(self, session: Session, incoming: InboundMessage, at: int) -> int:
-        """Publish the messages from ``at`` on that are like the last one to their stream; where the next frame starts.
+        """Publish the messages from ``at`` on that have length and meta block of the last one to their alias.
 
-        Stops before the first frame that is anything else, and behind a larger one. 0 if that is the frame at ``at``
-        itself: then it needs :meth:`publish_frame`.
+        Stops before the first frame that differs, and behind a frame of :data:`RECODE_BYTES` or more.
+
+        Returns:
+            index at which the next frame starts; 0 if the frame at ``at`` itself differs: then it needs
+            :meth:`publish_frame`.
         """
         data = incoming.data
         size = incoming.size
@@ -167,7 +170,7 @@ class Router:
             deliver = partial(route.fanout.deliver, run)
             self._gate.commit(session, route, run, first_sequence, deliver, ack=bool(ack))
             return at
-        # CommitGate.commit written out: two calls less for each run.
+        # CommitGate.commit, written out to save two calls per run.
         stream.append_run(run)
         if route.window is not None:
             accept_run(route.window, run, first_sequence)
@@ -199,7 +202,7 @@ class Router:
         return cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
 
     def publish_frame(self, session: Session, incoming: InboundMessage, frame: Frame) -> None:
-        """Publish one MESSAGE or BATCH, of any size and encoding, or begin a large one; refuse it if it is wrong.
+        """Publish one MESSAGE or BATCH of any size and encoding, or begin a large one; answer ERROR if it is refused.
 
         Raises:
             ProtocolViolation: ``MALFORMED_FRAME``.
@@ -235,10 +238,10 @@ class Router:
     def _repeated(
         self, session: Session, route: AliasBinding, alias: int, flags: int, sequence: int, count: int
     ) -> bool:
-        """Whether the message was published before: then it is acknowledged and that is all (spec section 4.6).
+        """Return whether a message was published before; then it is only acknowledged (spec section 4.6).
 
         Raises:
-            RequestRefused: it was refused before, or what became of it is not known any more.
+            RequestRefused: the message was refused before, or its outcome is not known any more.
         """
         assert route.window is not None
         offset = route.window.offset_of(sequence, count)
@@ -255,7 +258,7 @@ class Router:
         def refuse(refusal: RequestRefused) -> None:
             session.refuse(refusal, alias=alias, sequence=last, count=count)
 
-        # What was published before may still be on its way to the store.
+        # The earlier publish may still be on its way to the store.
         self._gate.follow(route.stream, answer, refuse)
         return True
 
@@ -278,36 +281,36 @@ class Router:
         assert stream is not None
         assert fanout is not None
         if stream.kind.acknowledged and fanout.queue_full:
-            message = f"the receivers of {stream.name} have too much to acknowledge: try again later"
+            message = f"the receivers of {stream.name} have too many messages to acknowledge: try again later"
             raise RequestRefused(Code.QUEUE_FULL, message)
         if stream.durable:
             self._gate.check_room()
         meta = parse_meta(parsed.meta)
         region = None if parsed.extensions is None else parsed.extensions.region
         if region is not None:
-            self._patching.check(stream, Region(region), parsed.opcode, meta)
+            self._merger.check(stream, Region(region), parsed.opcode, meta)
         elif stream.schema is not None:
             stream.schema.check(meta.specs, stream.name)
         if parsed.plan is not None:
-            self._intake.begin_publish(session, parsed, meta, route)
+            self._uploads.begin_publish(session, parsed, meta, route)
             return
         if route.window is not None:
-            self._unfinished.abandon_waiting(route.window)
+            self._partial_uploads.abandon_waiting(route.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
         run = frame_as_run(incoming.data, frame, parsed, stream, session.peer.id, stream.next_offset)
         if region is not None:
-            run = patch = self._patching.take_run(stream, run, parsed, session.peer.id, Region(region))
+            run = patch = self._merger.take_run(stream, run, parsed, session.peer.id, Region(region))
             names = _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids)
             assert isinstance(fanout, StateFanout)
             deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
-            deliver = self._whole_delivery(run, meta, parsed, route, itemsize, session.peer.id)
+            deliver = self._delivery_of(run, meta, parsed, route, itemsize, session.peer.id)
         self._gate.commit(session, route, run, parsed.offset, deliver, ack=bool(parsed.flags & FLAG_ACK))
 
-    def _whole_delivery(
+    def _delivery_of(
         self, run: Run, meta: Meta, parsed: DataFrame, route: AliasBinding, itemsize: int, publisher: int
     ) -> Callable[[], object]:
-        """What delivers a message that is no patch; the next ones that are like it take the short way."""
+        """Return the delivery of a message that is no patch; :meth:`publish_run` takes the next ones like it."""
         fanout = route.fanout
         assert fanout is not None
         if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
@@ -319,7 +322,7 @@ class Router:
 
 
 def _parse(incoming: InboundMessage, frame: Frame) -> DataFrame | RequestRefused:
-    """The frame in blocks; or why it is refused, once it is clear whose sequence it uses up."""
+    """Return the frame in blocks, or its refusal, which is raised once its sequence is used up."""
     try:
         return parse_data(incoming.view, frame)
     except RequestRefused as refusal:

@@ -1,4 +1,4 @@
-"""Streams in one SQLite file: they outlive the process, and at durability ``fsync`` the machine.
+"""Streams in one SQLite file, which survive a kill of the process, and at durability ``fsync`` a power failure.
 
-One thread writes, everything that waits in one transaction; readers have a connection of their own.
+One thread writes all waiting changes in one transaction; readers have a connection of their own.
 """

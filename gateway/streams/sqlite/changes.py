@@ -1,4 +1,4 @@
-"""What a store is asked to change in its file."""
+"""Changes that a store makes in its file."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Append:
     stream: Stream
     entry: Entry
     origin: Origin | None = None
-    whole: Callable[[], Entry] | None = None
-    """Makes what is kept of an entry that is a patch: the state."""
+    keyframe: Callable[[], Entry] | None = None
+    """Function that makes the keyframe which is kept of a patch; ``None`` for other entries."""
 
     @property
     def content(self) -> Entry:
-        """What is kept. Slow for a patch."""
-        return self.entry if self.whole is None else self.whole()
+        """The entry that is kept. Slow for a patch."""
+        return self.entry if self.keyframe is None else self.keyframe()
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +42,25 @@ class StageChunk:
 
 @dataclass(frozen=True, slots=True)
 class Discard:
-    """A large message will not be appended: let go of its chunks."""
+    """Delete the chunks of a large message that will not be appended."""
 
     message: LargeMessage
 
 
 class Advance(NamedTuple):
-    """A client has got further in a stream that it acknowledges; waits for a transaction that is made anyway."""
+    """Keep the progress of a client in a stream that it acknowledges; does not cause a transaction by itself."""
 
     stream: Stream
     client_id: ClientId
     mark: Mark | None
-    """``None``: it receives the stream no more."""
+    """``None``: it no longer receives the stream."""
 
 
 Change = Append | StageChunk | Discard
 
 
 def rows_for(appends: Sequence[Append]) -> list[MessageRow]:
-    """The rows that appends become; of streams that keep their newest message only, that one."""
+    """Return the rows for appends; of streams that keep their newest message only, the row of that message."""
     last_of = {append.stream: append for append in appends if append.stream.keeps_newest_only}
     all_origins: dict[Stream, list[Origin]] = {stream: [] for stream in last_of}
     newest: list[MessageRow] = []
@@ -81,7 +81,7 @@ def rows_for(appends: Sequence[Append]) -> list[MessageRow]:
         elif isinstance(entry, Run):
             runs.append((stream, entry, origin))
         else:
-            # What was joined before it must not go on behind it.
+            # Runs before it must not be joined with runs behind it.
             rows += rows_of(runs)
             runs = []
             rows.append(MessageRow(stream, offsets_of(entry)[0], 1, held_bytes_of(entry), origins, entry))

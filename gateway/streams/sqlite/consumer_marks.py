@@ -1,4 +1,4 @@
-"""Who receives and acknowledges streams, and how far each has got, as rows of a store's tables."""
+"""Consumer marks: consumers of streams and their progress, as rows of a store's tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gateway.streams.sqlite.rows import read_entries
 from gateway.streams.stream import Stream
 
 UNITS_READ_BYTES: Final = 4 * 1024 * 1024
-"""What is read at a time of what is not settled."""
+"""Bytes of unsettled messages that are read at a time."""
 
 _RANGE: Final = struct.Struct("<QQ")
 _PUT: Final = "INSERT OR REPLACE INTO consumers VALUES (?, ?, ?, ?)"
@@ -28,10 +28,10 @@ _REMOVE: Final = "DELETE FROM consumers WHERE stream = ? AND client_id = ?"
 
 
 class ConsumerMarks:
-    """The writing side. What its caller writes in a transaction it :meth:`settles <settle>` when that has succeeded.
+    """Writer of marks. Its caller calls :meth:`settle` when the transaction of a :meth:`write` has succeeded.
 
     Args:
-        connection: to the file.
+        connection: connection to the file.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
@@ -44,7 +44,7 @@ class ConsumerMarks:
             self._open.setdefault(stream, {})[client_id] = next_offset
 
     def write(self, advances: Sequence[Advance]) -> None:
-        """Store how far clients have got; the last word on each counts."""
+        """Write the progress of clients."""
         gone = [(advance.stream.id, advance.client_id) for advance in advances if advance.mark is None]
         known = [
             (advance.stream.id, advance.client_id, advance.mark.next_offset, _packed(advance.mark))
@@ -55,7 +55,7 @@ class ConsumerMarks:
         self._connection.executemany(_PUT, known)
 
     def settle(self, advances: Iterable[Advance]) -> None:
-        """What was written is stored."""
+        """Note that marks that were written are stored."""
         for stream, client_id, mark in advances:
             if mark is not None:
                 self._open.setdefault(stream.id, {})[client_id] = mark.next_offset
@@ -63,16 +63,16 @@ class ConsumerMarks:
                 self._open[stream.id].pop(client_id, None)
 
     def first_open(self, stream: Stream) -> int | None:
-        """The first offset of a stream that a client is not through with; ``None``: it has no consumers."""
+        """Return the first offset of a stream that a client has not settled; ``None``: the stream has no consumers."""
         return min(self._open.get(stream.id, {}).values(), default=None)
 
 
 def read_marks(connection: sqlite3.Connection, stream: Stream) -> dict[ClientId, Mark]:
-    """How far each client has got in a stream."""
+    """Return the progress of each client in a stream."""
     rows = connection.execute("SELECT client_id, next_offset, beyond FROM consumers WHERE stream = ?", (stream.id,))
     end = stream.next_offset
     return {
-        # A message that was lost with the machine is settled for nobody: another one will get its offset.
+        # A message that was lost with the machine is settled for no client: another one will get its offset.
         client_id: Mark(min(next_offset, end), tuple(one for one in _RANGE.iter_unpack(beyond) if one[1] < end))
         for client_id, next_offset, beyond in rows
     }
@@ -81,9 +81,12 @@ def read_marks(connection: sqlite3.Connection, stream: Stream) -> dict[ClientId,
 def read_units(
     connection: sqlite3.Connection, stream: Stream, first: int, transfers: TransferNumbers
 ) -> Iterator[Entry]:
-    """The messages of a stream from ``first`` on, each frame by itself, with the identity that its publisher gave it.
+    """Yield the messages of a stream from ``first`` on, one frame each, with the identity that their publisher gave.
 
     Args:
+        connection: connection to the file.
+        stream: the stream.
+        first: offset of the first message.
         transfers: numbers for large messages.
     """
     if first >= stream.next_offset:
@@ -104,13 +107,14 @@ def read_units(
 
 
 class _OriginFinder:
-    """Finds who published messages, in the order of their offsets."""
+    """Search for the producers of messages, in the order of their offsets."""
 
     def __init__(self, origins: Iterator[Origin]) -> None:
         self._origins = origins
         self._at: Origin | None = next(origins, None)
 
     def identity_of(self, offset: int) -> Identity | None:
+        """Return the identity of the message at an offset, which must not be below the one before."""
         while self._at is not None and self._at.first + self._at.count <= offset:
             self._at = next(self._origins, None)
         if self._at is None or offset < self._at.first:

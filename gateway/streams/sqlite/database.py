@@ -1,4 +1,4 @@
-"""The writing side of a store's file: groups of changes, one transaction each, and letting go of what is too old."""
+"""Database: writes groups of changes to a store's file, one transaction each, and deletes messages that are too old."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,14 +34,14 @@ from gateway.streams.sqlite.rows import (
 from gateway.streams.stream import Stream
 
 TRIM_ROWS: Final = 128
-"""Rows that are let go of at a time: more than one transaction brings, and gone in milliseconds."""
+"""Rows that are deleted at a time: more than one transaction adds, and deleted in milliseconds."""
 
 CHECKPOINT_PAGES: Final = 4096
-"""How far the write-ahead log grows, 16 MiB, before it is worked into the file."""
+"""Size of the write-ahead log, 16 MiB, at which it is copied into the file."""
 
 
 class StoredStream(NamedTuple):
-    """A stream as the file knows it."""
+    """Stream as the file has it."""
 
     id: StreamId
     name: StreamName
@@ -52,24 +53,25 @@ class StoredStream(NamedTuple):
     schema: Schema | None
 
 
+@dataclass(slots=True, eq=False)
 class _Extent:
-    """What is stored of a stream."""
+    """Extent of the stored messages of a stream."""
 
-    __slots__ = ("first", "held_bytes", "next_offset")
-
-    def __init__(self, first: int, next_offset: int, held_bytes: int) -> None:
-        self.first = first
-        self.next_offset = next_offset
-        self.held_bytes = held_bytes
+    first: int
+    next_offset: int
+    held_bytes: int
 
 
 class Database:
-    """One connection that writes. Used by one thread at a time; blocks for as long as the disk takes.
+    """Connection that writes. Used by one thread at a time; blocks for as long as the disk takes.
 
     Args:
-        path: the file; made if there is none.
-        boot_id: differs after every start of the machine.
-        now_ns: Unix time; the epoch of streams that cannot go on is taken from it.
+        path: the file; created if it does not exist.
+        boot_id: identifies a start of the machine.
+        now_ns: Unix time; streams that may have lost messages get a new epoch from it.
+
+    Attributes:
+        streams: the streams in the file when it was opened.
 
     Raises:
         StoreFailed: the file cannot be used.
@@ -84,16 +86,15 @@ class Database:
         """Ids of large messages whose chunks are being stored."""
         self._schemas: dict[int, Schema | None] = {}
         self._broken: set[LargeMessage] = set()
-        """Large messages of which a chunk could not be stored."""
+        """Large messages with a chunk that could not be stored."""
         self._consumers: ConsumerMarks
         self._advances: dict[tuple[int, ClientId], Advance] = {}
-        """What is not stored yet of how far clients have got."""
+        """Progress of clients that is not stored yet."""
         self._pasts: dict[int, list[Origin]] = {}
-        """Of streams that keep their newest message only, who published that and those before it."""
-        self._let_go: list[int] = []
-        """Ids of large messages whose chunks are still to be deleted."""
+        """Origins of the newest message and earlier ones, of streams that keep their newest message only."""
+        self._deletable: list[int] = []
+        """Ids of large messages with chunks that are still to be deleted."""
         self.streams: list[StoredStream] = []
-        """What was there when the file was opened."""
         try:
             self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             self._take_over(boot_id, now_ns)
@@ -111,8 +112,8 @@ class Database:
                 self._connection.execute("INSERT INTO gateway VALUES (?, 0)", (boot_id,))
                 return
             if not row[1] and row[0] != boot_id:
-                # The machine went down with it: what had reached the system alone may be missing, so that an offset
-                # may have been given to another message before.
+                # The machine went down with the gateway: messages that had reached only the operating system may be
+                # missing, so that offsets are given out a second time.
                 epoch = now_ns // 1_000_000
                 self._connection.execute("UPDATE streams SET epoch = ? WHERE durability = ?", (epoch, Durability.OS))
             self._connection.execute("UPDATE gateway SET boot_id = ?, closed = 0", (boot_id,))
@@ -141,25 +142,28 @@ class Database:
             connection.execute("SELECT coalesce(max(large), 0) FROM chunks").fetchone()[0],
         )
         self._consumers = ConsumerMarks(connection)
-        # Of large messages that were never ended, or were let go of when the gateway stopped.
+        # Chunks of large messages that were never completed, or not deleted before the gateway stopped.
         left = "SELECT DISTINCT large FROM chunks WHERE large NOT IN (SELECT large FROM messages WHERE large NOT NULL)"
-        self._let_go = [large for (large,) in connection.execute(left)]
+        self._deletable = [large for (large,) in connection.execute(left)]
 
     # Writing.
 
     def advance(self, advances: Iterable[Advance]) -> None:
-        """Take note of how far clients have got; it is stored with the next transaction that succeeds."""
+        """Note the progress of clients; it is stored with the next transaction that succeeds."""
         for advance in advances:
             self._advances[advance.stream.id, advance.client_id] = advance
 
     def commit(self, changes: Sequence[Change], now_ns: int) -> list[Exception | None]:
         """Make the changes in one transaction.
 
-        Messages that do not follow what is stored of their stream, because some before them could not be stored, are
-        left out.
+        Messages whose predecessors in the stream could not be stored are left out.
+
+        Args:
+            changes: the changes, in order.
+            now_ns: Unix time.
 
         Returns:
-            for each change what went wrong, or ``None``: it is as safe as the durability of its stream says.
+            for each change its error, or ``None``: it is as safe as the durability of its stream says.
         """
         outcomes: list[Exception | None] = [None] * len(changes)
         ends: dict[int, int] = {}
@@ -173,7 +177,7 @@ class Database:
         rows = self._with_pasts(rows_for(appends))
         gone: list[int] = []
         known = self._extents.keys() | {append.stream.id for append in appends}
-        # A stream has a number of its own once it has a message; before, nobody is behind in it.
+        # A stream without a message is not in the file yet, and no client can be behind in it.
         advances = [advance for advance in self._advances.values() if advance.stream.id in known]
         try:
             with self._transaction(Durability.of_level(level)):
@@ -185,7 +189,7 @@ class Database:
             outcomes = [outcome or failure for outcome in outcomes]
         else:
             self._count(rows)
-            self._let_go += gone
+            self._deletable += gone
             self._consumers.settle(advances)
             for advance in advances:
                 del self._advances[advance.stream.id, advance.client_id]
@@ -202,7 +206,7 @@ class Database:
         return rows
 
     def _forget_large(self, changes: Sequence[Change], outcomes: Sequence[Exception | None]) -> None:
-        """Large messages that were stored, or will not be, are done with."""
+        """Forget large messages that are stored, or will not be."""
         for change, outcome in zip(changes, outcomes, strict=True):
             if isinstance(change, Append) and isinstance(change.entry, LargeMessage):
                 message = change.entry
@@ -213,7 +217,7 @@ class Database:
             large_id = self._large.pop(message, None)
             self._broken.discard(message)
             if large_id is not None and (outcome is not None or isinstance(change, Discard)):
-                self._let_go.append(large_id)
+                self._deletable.append(large_id)
 
     def _misplaced(self, append: Append, ends: dict[int, int]) -> Exception | None:
         first, last = offsets_of(append.entry)
@@ -259,7 +263,7 @@ class Database:
         connection.executemany(INSERT_MESSAGE, [row.values(now_ns) for row in rows if isinstance(row.content, Run)])
 
     def _stored_large(self, message: LargeMessage) -> int:
-        """The id of a large message whose chunks are stored: now, if it was made here of a patch."""
+        """Return the id of a large message whose chunks are stored; those of a keyframe of a patch are stored now."""
         staged = self._large.get(message)
         if staged is not None:
             return staged
@@ -287,12 +291,17 @@ class Database:
             extent.next_offset = row.next_offset
             extent.held_bytes += row.size
 
-    # Letting go.
+    # Deleting.
 
     def trim(self, stream: Stream, limits: HistoryLimits, now_ns: int) -> int:
-        """Let go of the oldest rows of a stream that no limit covers, at most :data:`TRIM_ROWS`; how many went.
+        """Delete the oldest rows of a stream that exceed a limit, at most :data:`TRIM_ROWS`; return their number.
 
-        What a consumer is not through with stays.
+        Messages that a consumer has not settled stay.
+
+        Args:
+            stream: the stream.
+            limits: bounds on its past.
+            now_ns: Unix time.
 
         Raises:
             StoreFailed: the file cannot be written.
@@ -309,7 +318,7 @@ class Database:
         cut, held_bytes, rows_gone = extent.first, extent.held_bytes, 0
         for first, count, size, stored_ns in rows:
             covered = extent.next_offset - first - count < limits.max_messages and held_bytes <= limits.max_bytes
-            # The newest is there whatever its size and age: whoever published it was told so.
+            # The newest message stays whatever its size and age: its publisher was told that it is stored.
             if first + count == extent.next_offset or (covered and stored_ns >= oldest_ns):
                 break
             if open_from is not None and first + count > open_from:
@@ -326,18 +335,18 @@ class Database:
         except sqlite3.Error as error:
             raise StoreFailed(f"store {self._path} cannot be written: {error}") from error
         extent.first, extent.held_bytes = cut, held_bytes
-        self._let_go += gone
+        self._deletable += gone
         return rows_gone
 
     def sweep(self) -> bool:
-        """Delete some chunks of large messages that nobody can read any more; whether there may be more.
+        """Delete some chunks of large messages that cannot be read any more; return whether there may be more.
 
         Raises:
             StoreFailed: the file cannot be written.
         """
-        if not self._let_go:
+        if not self._deletable:
             return False
-        large_id = self._let_go[-1]
+        large_id = self._deletable[-1]
         try:
             with self._transaction(Durability.OS):
                 found = self._connection.execute(
@@ -347,16 +356,16 @@ class Database:
         except sqlite3.Error as error:
             raise StoreFailed(f"store {self._path} cannot be written: {error}") from error
         if not found:
-            self._let_go.pop()
-        return bool(self._let_go)
+            self._deletable.pop()
+        return bool(self._deletable)
 
     def first_of(self, stream: Stream) -> int:
-        """The first offset that is stored of a stream; the next one if there is none."""
+        """Return the first stored offset of a stream; the next one if there is none."""
         extent = self._extents.get(stream.id)
         return 0 if extent is None else extent.first
 
     def _delete(self, stream_id: int, before: int) -> list[int]:
-        """Delete the rows of a stream before an offset; the ids of large messages whose chunks are to go later."""
+        """Delete the rows of a stream before an offset; return the ids of large messages whose chunks are left."""
         where = "FROM messages WHERE stream = ? AND first < ?"
         large = self._connection.execute(f"SELECT large {where} AND large NOT NULL", (stream_id, before)).fetchall()
         if large:
@@ -367,7 +376,7 @@ class Database:
     # The file.
 
     def close(self) -> None:
-        """Everything is on the disk; the file may be copied."""
+        """Write everything to the disk and close the file, which may then be copied."""
         with self._transaction(Durability.FSYNC):
             self._connection.execute("UPDATE gateway SET closed = 1")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -376,7 +385,7 @@ class Database:
     @contextmanager
     def _transaction(self, durability: Durability) -> Iterator[None]:
         connection = self._connection
-        # With NORMAL a commit is with the system when it returns, with FULL on the disk.
+        # With NORMAL a commit has reached the operating system when it returns, with FULL the disk.
         synchronous = "FULL" if durability is Durability.FSYNC else "NORMAL"
         if synchronous != self._synchronous:
             connection.execute(f"PRAGMA synchronous={synchronous}")

@@ -1,4 +1,4 @@
-"""The tables of a store's file, and the checks before it is used."""
+"""File format: the tables of a store's file, and the checks before it is used."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 from gateway.errors import StoreFailed
 
 APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
-"""In the header of the file, so that no other program's file is taken for a store."""
+"""In the header of the file, so that the file of another program is not taken for a store."""
 
 FORMAT_VERSION: Final = 1
-"""Of the tables; a file with another one is not touched."""
+"""Version of the tables; a file with another version is not changed."""
 
 BUSY_TIMEOUT_S: Final = 5.0
-"""How long to wait for somebody who copies the file."""
+"""Time to wait for another process that reads the file, such as a backup."""
 
 TABLES: Final = """
 CREATE TABLE gateway (
-    -- One row: who has the file open, or had it.
+    -- One row: the start of the machine at which the file was opened last, and whether it was closed since.
     boot_id TEXT NOT NULL,
     closed INTEGER NOT NULL
 );
@@ -29,9 +29,9 @@ CREATE TABLE streams (
     kind TEXT NOT NULL,
     durability TEXT NOT NULL,
     epoch INTEGER NOT NULL,
-    -- At least this; more if there are messages behind it.
+    -- At least this; more if there are messages beyond it.
     next_offset INTEGER NOT NULL,
-    -- What its messages are declared to hold, as JSON; NULL: anything.
+    -- Its declared schema, as JSON; NULL: any message fits.
     schema TEXT
 );
 CREATE TABLE messages (
@@ -43,10 +43,10 @@ CREATE TABLE messages (
     stored_ns INTEGER NOT NULL,
     -- (first offset, count, producer, first sequence) of each publish, where producers count: four u64 each.
     origins BLOB,
-    -- Where the last frame starts, and how many messages it holds.
+    -- Index at which the last frame starts, and the number of messages in it.
     last_at INTEGER NOT NULL,
     last_count INTEGER NOT NULL,
-    -- Whole frames as they are delivered, or the id of a large message.
+    -- Frames as they are delivered, or the id of a large message.
     frames BLOB,
     large INTEGER,
     PRIMARY KEY (stream, first)
@@ -54,9 +54,9 @@ CREATE TABLE messages (
 CREATE TABLE consumers (
     stream INTEGER NOT NULL,
     client_id TEXT NOT NULL,
-    -- The first offset that the client is not through with,
+    -- The first offset that the client has not settled,
     next_offset INTEGER NOT NULL,
-    -- and what it is through with behind that: (first, last) of each range, two u64.
+    -- and settled ranges beyond it: (first, last) of each, two u64.
     beyond BLOB NOT NULL,
     PRIMARY KEY (stream, client_id)
 ) WITHOUT ROWID;
@@ -85,10 +85,10 @@ CREATE TABLE chunks (
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open the file for writing; a new one gets its tables.
+    """Open the file for writing; tables are created in a new one.
 
     Raises:
-        StoreFailed: it cannot be opened, or is not a store of this version.
+        StoreFailed: the file cannot be opened, or is not a store of this version.
     """
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
@@ -107,7 +107,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A second connection to a file that is open, which only reads; for one thread at a time."""
+    """Open a second connection to the file, which only reads; for one thread at a time."""
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,

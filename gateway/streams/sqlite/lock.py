@@ -1,4 +1,4 @@
-"""Keeps a second gateway away from a store's file."""
+"""File lock: keeps a second gateway from using a store's file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gateway.errors import StoreFailed
 
 
 class FileLock:
-    """A lock beside the file, held until :meth:`release` or the end of the process, however it ends.
+    """Lock beside the file, held until :meth:`release` or the end of the process, however it ends.
 
     SQLite's own locks would let two gateways take turns; and a lock on the file itself is lost when any of its
     descriptors is closed.
@@ -39,5 +39,5 @@ class FileLock:
         os.pwrite(self._descriptor, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
-        """Let others have the file."""
+        """Release the lock."""
         os.close(self._descriptor)

@@ -1,7 +1,7 @@
-"""Who published messages of a stream, as a row of a store's tables keeps it (spec section 4.6).
+"""Origins: producers and sequences of the messages of a stream, as rows of a store's tables (spec section 4.6).
 
-Messages go with what is known of them, but for those of a state: it is stored as its newest version alone, and whoever
-published one before that may not have been told.
+Origins are deleted with their messages, except those of a state: only its newest version is stored, and the publisher
+of one before it may not have received its acknowledgement.
 """
 
 from __future__ import annotations
@@ -15,26 +15,28 @@ from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
 
 MAX_PAST: Final = 64
-"""Ranges that the newest version of a state keeps of those before it: 2 KiB. With one publisher there is one."""
+"""Origins of earlier versions that the newest version of a state keeps: 2 KiB. With one publisher there is one."""
 
 _ORIGIN: Final = struct.Struct("<QQQQ")
 
 
 def pack(origins: Iterable[Origin]) -> bytes | None:
-    """For the column ``origins``."""
+    """Return origins as the column ``origins`` holds them."""
     return b"".join([_ORIGIN.pack(*origin) for origin in origins]) or None
 
 
 def unpack(packed: bytes) -> Iterator[Origin]:
-    """What :func:`pack` was given; several of its results may stand one behind the other."""
+    """Return the origins that :func:`pack` was given; several of its results may be joined."""
     return map(Origin._make, _ORIGIN.iter_unpack(packed))
 
 
 def read_origins(connection: sqlite3.Connection, stream: Stream, since: int = 0) -> Iterator[Origin]:
-    """Who published what is held of a stream, and what of a state was held before; oldest first.
+    """Return the origins of the stored messages of a stream, and of earlier versions of a state; oldest first.
 
     Args:
-        since: the first offset of which it has to be known; a row that holds it may begin before.
+        connection: connection to the file.
+        stream: the stream.
+        since: the first offset whose origin is needed; the row that holds it may begin before.
     """
     rows: Sequence[tuple[bytes]] = connection.execute(
         "SELECT origins FROM messages WHERE stream = ? AND first + count > ? AND origins IS NOT NULL ORDER BY first",
@@ -44,7 +46,7 @@ def read_origins(connection: sqlite3.Connection, stream: Stream, since: int = 0)
 
 
 def continued(past: Sequence[Origin], origins: Iterable[Origin]) -> list[Origin]:
-    """The past of a stream with what followed it: ranges that go on are one, and the last :data:`MAX_PAST` are kept."""
+    """Return past and new origins, with consecutive ones joined; the last :data:`MAX_PAST` are kept."""
     joined = list(past)
     for origin in origins:
         if joined:

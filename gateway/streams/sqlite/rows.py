@@ -1,4 +1,4 @@
-"""Messages as rows of a store's tables, and back."""
+"""Rows: messages as rows of a store's tables, and back."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _SELECT_LARGE: Final = (
 
 @dataclass(slots=True)
 class MessageRow:
-    """A row of ``messages``."""
+    """Row of the table ``messages``."""
 
     stream: Stream
     first: int
@@ -49,11 +49,16 @@ class MessageRow:
 
     @property
     def next_offset(self) -> int:
-        """Offset behind its messages."""
+        """The offset behind its messages."""
         return self.first + self.count
 
     def values(self, stored_ns: int, large_id: int | None = None) -> tuple[object, ...]:
-        """For :data:`INSERT_MESSAGE`; a large message is named by its id in ``large_messages``."""
+        """Return the values for :data:`INSERT_MESSAGE`.
+
+        Args:
+            stored_ns: Unix time.
+            large_id: id of a large message in ``large_messages``.
+        """
         head = (self.stream.id, self.first, self.count, self.size, stored_ns, pack(self.origins))
         run = self.content
         if isinstance(run, LargeMessage):
@@ -63,7 +68,7 @@ class MessageRow:
 
 
 def rows_of(entries: Iterable[tuple[Stream, Run, Origin | None]]) -> Iterator[MessageRow]:
-    """Rows for runs in the order of their streams, small ones joined: a row costs 10 us, however small it is."""
+    """Yield rows for runs in the order of their streams; small runs are joined, as a row of any size costs 10 us."""
     open_pages: dict[Stream, tuple[RunPage, list[Origin]]] = {}
     for stream, run, origin in entries:
         origins = [] if origin is None else [origin]
@@ -89,7 +94,7 @@ def _sealed(stream: Stream, page: RunPage, origins: list[Origin]) -> MessageRow:
 
 
 def large_values(large_id: int, message: LargeMessage) -> tuple[object, ...]:
-    """For :data:`INSERT_LARGE`."""
+    """Return the values for :data:`INSERT_LARGE`."""
     plan = message.plan
     times = message.timestamp_ns, message.end_timestamp_ns
     told = replace(message.extensions or Extensions(), deadline_ns=message.deadline_ns)
@@ -99,7 +104,7 @@ def large_values(large_id: int, message: LargeMessage) -> tuple[object, ...]:
 
 
 def chunk_values(large_id: int, index: int, chunk: StoredChunk) -> tuple[int, int, bytes | None, Buffer]:
-    """For :data:`INSERT_CHUNK`."""
+    """Return the values for :data:`INSERT_CHUNK`."""
     return large_id, index, None if chunk.encoding is None else chunk.encoding.write(), chunk.data
 
 
@@ -111,9 +116,14 @@ def read_entries(
     max_bytes: int,
     transfers: TransferNumbers,
 ) -> list[Entry]:
-    """The messages ``first .. last`` of a stream, as :meth:`~gateway.streams.history.History.read` gives them.
+    """Return the messages ``first .. last`` of a stream, as :meth:`~gateway.streams.history.History.read` does.
 
     Args:
+        connection: connection to the file.
+        stream: the stream.
+        first: first offset wanted.
+        last: last offset wanted.
+        max_bytes: reading stops before the entry that would exceed it.
         transfers: numbers for large messages.
     """
     row = connection.execute(
@@ -138,7 +148,7 @@ def read_entries(
 
 
 def read_newest(connection: sqlite3.Connection, stream: Stream, transfers: TransferNumbers) -> Entry | None:
-    """The newest message of a stream, or the record batch that holds it; ``None``: there is none."""
+    """Return the newest message of a stream, or the record batch that holds it; ``None`` if there is none."""
     (first,) = connection.execute("SELECT max(first) FROM messages WHERE stream = ?", (stream.id,)).fetchone()
     if first is None:
         return None

@@ -1,4 +1,4 @@
-"""The :class:`~gateway.connections.ports.DurableStore` whose streams outlive the process, in one file (spec 4.8)."""
+"""The :class:`~gateway.connections.ports.DurableStore` that keeps streams in one SQLite file (spec section 4.8)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
 Submit = Callable[[Callable[[], Sequence[Entry]], Callable[[Sequence[Entry] | BaseException], None]], None]
-"""As :meth:`gateway.connections.ports.Workers.submit`."""
+"""Signature of :meth:`gateway.connections.ports.Workers.submit`."""
 
 
 class SqliteStreamStore:
-    """Streams in a file. Everything is called on the loop's thread; only opening and closing wait for the disk.
+    """Store of streams in a file. Called on the loop's thread; only opening, restoring and closing wait for the disk.
 
     Args:
-        path: the file; made if there is none.
-        boot_id: differs after every start of the machine.
+        path: the file; created if it does not exist.
+        boot_id: identifies a start of the machine.
         time_ns: Unix time.
-        call_soon: has a function called on the loop's thread; may be called from any thread.
+        call_soon: has a function called on the loop's thread; safe to call from any thread.
         submit: runs work in a thread.
 
     Raises:
@@ -66,11 +66,11 @@ class SqliteStreamStore:
 
     @property
     def waiting_bytes(self) -> int:
-        """See the port."""
+        """Bytes that are not stored yet."""
         return self._writer.waiting_bytes
 
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
-        """See the port."""
+        """Put the streams of the file into the registry, and their origins into the producers."""
         self._transfers = transfers
         restored = []
         for stored in self._database.streams:
@@ -89,28 +89,28 @@ class SqliteStreamStore:
         self._writer.start(restored)
 
     def unsettled(self, stream: Stream) -> Unsettled:
-        """See the port."""
+        """Return the marks of a stream, and the messages from the first unsettled one on, which are read lazily."""
         marks = read_marks(self._reader, stream)
         first = min((mark.next_offset for mark in marks.values()), default=stream.next_offset)
         return Unsettled(marks, read_units(self._reader, stream, first, self._transfers))
 
     def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
-        """See the port."""
+        """Store the progress of a client with the next transaction."""
         self._writer.advance(Advance(stream, client_id, mark))
 
     def append(
         self, stream: Stream, entry: Entry, done: Callable[[Exception | None], object], origin: Origin | None = None
     ) -> None:
-        """See the port."""
+        """Store messages; of a patch its keyframe is stored, which is made in the writer's thread."""
         patch = patch_of(entry)
         self._writer.put(Append(stream, entry, origin, None if patch is None else patch.making()), done)
 
     def stage(self, message: LargeMessage, index: int) -> None:
-        """See the port."""
+        """Store a chunk of a large message that is not complete yet."""
         self._writer.put(StageChunk(message, index), None)
 
     def discard(self, message: LargeMessage) -> None:
-        """See the port."""
+        """Delete the chunks of a large message that will not be appended."""
         self._writer.put(Discard(message), None)
 
     def read(
@@ -121,24 +121,24 @@ class SqliteStreamStore:
         max_bytes: int,
         done: Callable[[Sequence[Entry] | Exception], object],
     ) -> None:
-        """See the port."""
+        """Read messages from the history if it holds the first one, else from the file, in a worker thread."""
         history = stream.history
         if first >= history.first or stream.stored_first is None:
             done(history.read(first, last, max_bytes))
             return
-        # What is in memory too is read from there when its turn comes.
+        # Messages that are in memory as well are read from there by a later call.
         last = min(last, history.first - 1)
         self._submit(partial(self._read, stream, first, last, max_bytes), partial(_answer, done))
 
     def close(self) -> None:
-        """See the port."""
+        """Store everything that waits, then release the file."""
         self._writer.close()
         with self._reading:
             self._reader.close()
         self._lock.release()
 
     def _read(self, stream: Stream, first: int, last: int, max_bytes: int) -> Sequence[Entry]:
-        """In a worker thread."""
+        """Read from the file, in a worker thread."""
         with self._reading:
             return read_entries(self._reader, stream, first, last, max_bytes, self._transfers)
 

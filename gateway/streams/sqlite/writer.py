@@ -1,4 +1,4 @@
-"""The thread that writes a store's file: takes all that waits, commits it at once, and tells who asked."""
+"""Writer: thread that writes a store's file, all waiting changes in one transaction, and reports their outcome."""
 
 from __future__ import annotations
 
@@ -20,34 +20,36 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 1024 * 1024
-"""What goes into one transaction: some milliseconds of a disk, which is how long others wait for theirs."""
+"""Bytes of one transaction: some milliseconds of a disk, for which later changes wait."""
 
 IDLE_S: Final = 0.25
-"""When nothing is written for so long, what is too old is looked for."""
+"""Time without changes after which messages that are too old are deleted."""
 
 IDLE_STREAMS: Final = 256
-"""Streams that are looked at in one such moment: 20 us each."""
+"""Streams that are trimmed at one such time: 20 us each."""
 
 Done = Callable[[Exception | None], object]
-"""Told what went wrong, or ``None``: it is stored."""
+"""Called with the error, or ``None`` if the change is stored."""
 
 
-class _Wanted(NamedTuple):
+class _PendingChange(NamedTuple):
+    """Change that waits for its transaction."""
+
     change: Change
     done: Done | None
 
 
 class Writer:
-    """Changes go in from the loop's thread, and what became of them comes back to it.
+    """Writer that takes changes from the loop's thread and reports their outcome there.
 
     Args:
         database: the file; used by the writer's thread only, until :meth:`close` returns.
         time_ns: Unix time.
-        call_soon: has a function called on the loop's thread.
-        trimmed: told on the loop's thread which offset of a stream is the first now.
+        call_soon: has a function called on the loop's thread; safe to call from any thread.
+        trimmed: called on the loop's thread with a stream and its new first offset.
 
     Attributes:
-        waiting_bytes: what is not stored yet.
+        waiting_bytes: bytes that are not stored yet.
     """
 
     def __init__(
@@ -61,9 +63,9 @@ class Writer:
         self._time_ns = time_ns
         self._call_soon = call_soon
         self._trimmed = trimmed
-        self._queue: SimpleQueue[_Wanted | None] = SimpleQueue()
+        self._queue: SimpleQueue[_PendingChange | None] = SimpleQueue()
         self._streams: deque[Stream] = deque()
-        """Streams whose past has to be trimmed now and then, the next one first."""
+        """Streams that have to be trimmed now and then, the next one first."""
         self._known: set[Stream] = set()
         self.waiting_bytes = 0
         self._advances: list[Advance] = []
@@ -71,23 +73,23 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="frys-store", daemon=True)
 
     def start(self, streams: list[Stream]) -> None:
-        """Begin to write; ``streams`` are those that are stored already."""
+        """Start to write; ``streams`` are the ones that are stored already."""
         for stream in streams:
             self._know(stream)
         self._thread.start()
 
     def put(self, change: Change, done: Done | None) -> None:
-        """Make a change behind all before it; ``done`` is called on the loop's thread, in the order of the calls."""
+        """Queue a change; ``done`` is called on the loop's thread, in the order of the calls."""
         self.waiting_bytes += _size_of(change)
-        self._queue.put(_Wanted(change, done))
+        self._queue.put(_PendingChange(change, done))
 
     def advance(self, advance: Advance) -> None:
-        """Store how far a client has got with the next transaction, or :data:`IDLE_S` later if there is none."""
+        """Store the progress of a client with the next transaction, or :data:`IDLE_S` later if there is none."""
         with self._advancing:
             self._advances.append(advance)
 
     def close(self) -> None:
-        """Write what waits, then close the file. What became of it is told if the loop still runs."""
+        """Write all waiting changes, then close the file. Their outcome is reported if the loop still runs."""
         self._queue.put(None)
         self._thread.join()
 
@@ -97,7 +99,7 @@ class Writer:
         while True:
             group, last = self._take()
             with self._advancing:
-                # After the group: whoever was a consumer when a message was published is known with that message.
+                # Taken after the group, so that consumers of the time of a publish are stored with the message.
                 advances, self._advances = self._advances, []
             self._database.advance(advances)
             if group or advances:
@@ -107,41 +109,41 @@ class Writer:
                 return
             self._tidy(1 if group else IDLE_STREAMS)
 
-    def _take(self) -> tuple[list[_Wanted], bool]:
-        """What goes into the next transaction, and whether it is the last one."""
-        group: list[_Wanted] = []
+    def _take(self) -> tuple[list[_PendingChange], bool]:
+        """Return the changes of the next transaction, and whether it is the last one."""
+        group: list[_PendingChange] = []
         size = 0
         try:
-            wanted = self._queue.get(timeout=IDLE_S)
-            while wanted is not None:
-                group.append(wanted)
-                size += _size_of(wanted.change)
+            pending = self._queue.get(timeout=IDLE_S)
+            while pending is not None:
+                group.append(pending)
+                size += _size_of(pending.change)
                 if size >= GROUP_BYTES:
                     return group, False
-                wanted = self._queue.get_nowait()
+                pending = self._queue.get_nowait()
         except Empty:
             return group, False
         return group, True
 
-    def _commit(self, group: list[_Wanted]) -> None:
+    def _commit(self, group: list[_PendingChange]) -> None:
         outcomes: list[Exception | None]
         try:
-            outcomes = self._database.commit([wanted.change for wanted in group], self._time_ns())
+            outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
         except Exception as error:
-            # The thread's boundary: without it all who wait would wait for ever.
+            # The thread's boundary: without it the callbacks of these and all later changes would never be called.
             logger.exception("a group of %d changes failed", len(group))
             outcomes = [StoreFailed(f"the store failed: {error}; the gateway's log says more")] * len(group)
-        for wanted in group:
-            if isinstance(wanted.change, Append):
-                self._know(wanted.change.stream)
+        for pending in group:
+            if isinstance(pending.change, Append):
+                self._know(pending.change.stream)
         self._call_soon(partial(self._tell, group, outcomes))
 
-    def _tell(self, group: list[_Wanted], outcomes: list[Exception | None]) -> None:
-        """On the loop's thread."""
-        for wanted, outcome in zip(group, outcomes, strict=True):
-            self.waiting_bytes -= _size_of(wanted.change)
-            if wanted.done is not None:
-                wanted.done(outcome)
+    def _tell(self, group: list[_PendingChange], outcomes: list[Exception | None]) -> None:
+        """Report outcomes, on the loop's thread."""
+        for pending, outcome in zip(group, outcomes, strict=True):
+            self.waiting_bytes -= _size_of(pending.change)
+            if pending.done is not None:
+                pending.done(outcome)
 
     def _know(self, stream: Stream) -> None:
         if stream in self._known or stream.keeps_newest_only:
@@ -150,7 +152,7 @@ class Writer:
         self._streams.append(stream)
 
     def _tidy(self, streams: int) -> None:
-        """Let go of what is too old or too much, of so many streams."""
+        """Delete messages of so many streams that exceed their limits."""
         try:
             for _ in range(min(streams, len(self._streams))):
                 stream = self._streams[0]
@@ -161,13 +163,13 @@ class Writer:
                     self._streams.rotate(-1)
             self._database.sweep()
         except StoreFailed as error:
-            # What is not let go of now is later; publishers are told of a disk that is full.
+            # The messages are deleted later; publishers are told that the disk is full.
             logger.warning("%s", error)
             self._streams.rotate(-1)
 
 
 def _size_of(change: Change) -> int:
-    """What a change adds to the file; of a large message its chunks do."""
+    """Return the bytes that a change adds to the file; those of a large message are counted with its chunks."""
     match change:
         case Append(entry=Run() as run):
             return run.size
