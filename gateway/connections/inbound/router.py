@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
+
+import numpy as np
 
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.fanout.recode import codec_names
@@ -24,6 +27,7 @@ from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.regions import Region
+from gateway.protocol.runs import run_at
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import (
     ALIGNMENT,
@@ -34,11 +38,15 @@ from gateway.protocol.wire import (
     FLAG_CHUNKED,
     FLAG_ENCODED,
     FLAG_EXTENDED,
+    FRAME_START,
     ROUTE_AT,
     Buffer,
     Opcode,
 )
 from gateway.streams.run import Run
+
+VECTOR_FRAMES = 48
+"""So many frames are patched by numpy: 256 take 29 us instead of 95, 32 take the same (CPython 3.11, November 2026)."""
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
@@ -140,6 +148,19 @@ class Router:
             stream_id = stream.id
             peer = session.peer.id
             wants_ack = 0
+            if size - at >= VECTOR_FRAMES * small_bytes and sequence == expected:
+                count = _patch_run(incoming, at, route, peer, offset)
+                if count:
+                    offset += count
+                    expected += count
+                    wants_ack = flags
+                    at += count * ((small_bytes + 7) & -8)
+                    last_at = at - ((small_bytes + 7) & -8)
+                    frame_bytes = 0
+                    if at < size:
+                        frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
+                        if opcode != _MESSAGE or next_alias != alias or flags & _SPECIAL:
+                            frame_bytes = 0
             # Per message: 0.55 us (CPython 3.11, EPYC 9005, November 2026). A frame as long as the last good one
             # and with the same meta block has the right payload length, and lies within the message if its end does.
             while (
@@ -319,6 +340,36 @@ class Router:
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
         return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)
+
+
+def _patch_run(incoming: InboundMessage, at: int, route: AliasBinding, publisher: int, offset: int) -> int:
+    """Patch the frames from ``at`` on that differ from the first by sequence, timestamp and payload only.
+
+    Args:
+        incoming: has room for :data:`VECTOR_FRAMES` frames from ``at`` on.
+        at: index of the first frame, which has the alias and the next sequence of ``route``.
+        route: the alias.
+        publisher: the sender's peer.
+        offset: of the first message.
+
+    Returns:
+        number of patched frames; 0 if there are too few, or if their meta block is not the last one of the alias.
+    """
+    stream = route.stream
+    assert stream is not None
+    frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(incoming.data, at)
+    stride = (frame_bytes + 7) & -8
+    alias, _, sequence = DATA_ROUTE.unpack_from(incoming.data, at + ROUTE_AT + (VECTOR_FRAMES - 1) * stride)
+    if alias != route.alias or sequence != route.next_sequence + VECTOR_FRAMES - 1:
+        return 0
+    run = run_at(incoming.view, Frame(opcode, flags, meta_units, at, at + frame_bytes))
+    if run is None or run.meta != route.meta:
+        return 0
+    words: np.ndarray[Any, np.dtype[np.uint64]]
+    words = np.ndarray((run.count, 2), "<u8", incoming.patched(), at + ROUTE_AT, (stride, 8))
+    words[:, 0] = stream.id | publisher << 32
+    words[:, 1] = np.arange(offset, offset + run.count, dtype=np.uint64)
+    return run.count
 
 
 def _parse(incoming: InboundMessage, frame: Frame) -> DataFrame | RequestRefused:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.connections.inbound.router import VECTOR_FRAMES
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
@@ -190,3 +191,55 @@ def test_flags_of_the_publisher_are_passed_on_but_not_its_numbers() -> None:
     assert first.flags == FLAG_ACK
     assert not second.flags & FLAG_ENCODED or second.encoded
     assert {first.stream, second.stream} == {1}
+
+
+def one_by_one(peer: Peer, frames: list[bytes]) -> None:
+    for frame in frames:
+        peer.send(frame)
+
+
+def together(peer: Peer, frames: list[bytes]) -> None:
+    peer.send(*frames)
+
+
+@given(
+    lengths=st.lists(st.integers(1, 3 * VECTOR_FRAMES), min_size=1, max_size=4),
+    changes=st.lists(st.sampled_from(["alias", "ack", "size", "skip"]), min_size=4, max_size=4),
+    producer=st.booleans(),
+)
+def test_many_small_messages_together_become_what_they_become_one_by_one(
+    lengths: list[int], changes: list[str], producer: bool
+) -> None:
+    outcomes = []
+    for send in (one_by_one, together):
+        world, publisher, subscriber = pair()
+        if producer:
+            publisher.produce(2, "wf/c")
+        alias, size, ack = 2 if producer else 0, 8, False
+        frames = []
+        for length, change in zip(lengths, changes, strict=False):
+            frames += [b"".join(publisher.message(alias, bytes([n % 256]) * size, ack=ack)) for n in range(length)]
+            match change:
+                case "alias":
+                    alias = 1
+                case "ack":
+                    ack = not ack
+                case "size":
+                    size = 16
+                case _:
+                    publisher.sequences[alias] += 1
+        send(publisher, frames)
+        world.settle()
+        arrivals = subscriber.read().arrivals
+        arrived = [[(a.offset, a.publisher, a.payload) for a in arrivals if a.stream == stream] for stream in (1, 2, 3)]
+        read = publisher.read()
+        offsets = {
+            (ack.alias, sequence): ack.offset + sequence - ack.sequence
+            for ack in read.acks
+            for sequence in range(ack.sequence - ack.count + 1, ack.sequence + 1)
+        }
+        outcomes.append((arrived, [(error.code, error.sequence) for error in read.errors], offsets))
+    alone, run = outcomes
+    assert run[:2] == alone[:2]
+    # One ACK covers a run, of which some messages may not have asked for it.
+    assert run[2].items() >= alone[2].items()
