@@ -1,4 +1,4 @@
-"""Arrays in ``.npy`` and ``.npz`` files: read without a copy and without unpickling, written under safe names."""
+"""Arrays in ``.npy`` files (read without a copy) and ``.npz`` files: never unpickled, written under safe names."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ZIP_MAGIC: Final = b"PK\x03\x04"
 
 
 def read_arrays(path: str, stdin: BinaryIO) -> Array | dict[str, Array]:
-    """What a file holds: the array of an ``.npy`` (mapped, not read), or those of an ``.npz`` by name.
+    """Return the array of an ``.npy`` file (mapped, not read), or the arrays of an ``.npz`` file by name.
 
     Args:
         path: the file; ``-`` for standard input.
-        stdin: where ``-`` is read from.
+        stdin: the standard input.
 
     Raises:
-        OSError: it cannot be read.
-        CommandFailed: it holds no arrays, or such as only pickle can read.
+        OSError: the file cannot be read.
+        CommandFailed: the file holds no array, or one that only pickle can read.
     """
     try:
         if path == STDIN:
@@ -40,31 +40,31 @@ def read_arrays(path: str, stdin: BinaryIO) -> Array | dict[str, Array]:
                 return _load(file)
         return np.lib.format.open_memmap(path, mode="r")
     except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        # numpy's advice is to allow pickle, which nobody here should follow.
-        reason = "it holds Python objects, or no array at all" if "object" in str(error) else error
+        # Not numpy's text, which advises to allow pickle: a pickle may run any code.
+        reason = "it holds Python objects, or no array" if "object" in str(error) else error
         raise CommandFailed(ExitCode.FAILURE, f"{path}: not a usable .npy or .npz file: {reason}") from error
 
 
 def path_of(directory: Path, message: Message) -> Path:
-    """Where a message is saved: ``<directory>/<workflow>/<name>@<offset>.npy``.
+    """Return the path for a message: ``<directory>/<workflow>/<name>@<offset>.npy``.
 
-    No stream's name leads out of the directory or to another stream's file: ``@`` and ``%`` occur in none.
+    No name of a stream leads out of the directory or to a file of another stream: ``@`` and ``%`` occur in no name.
     """
     *folders, name = message.stream.split("/")
-    # A segment may be "." or ".."; as the beginning of a file's name neither means anything.
+    # A segment may be "." or ".."; the last one needs no escape, because a longer file name begins with it.
     safe = [folder.replace(".", "%2E") if folder in (".", "..") else folder for folder in folders]
     suffix = ".npy" if _is_single(message) else ".npz"
     return directory.joinpath(*safe, f"{name}@{message.offset:08d}{suffix}")
 
 
 def save(directory: Path, message: Message) -> Path | None:
-    """Write a message's tensor as ``.npy``, or several, by name, as ``.npz``.
+    """Write the tensor of a message as ``.npy``, or several tensors by name as ``.npz``.
 
     Returns:
         The file, which is complete or absent at any moment; None for a message without tensors.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     if not message.specs:
         return None
@@ -85,8 +85,8 @@ def _is_single(message: Message) -> bool:
 
 
 def _write_npz(file: BinaryIO, arrays: Mapping[str, Array]) -> None:
-    # Not np.savez, which takes names as keywords and writes them as they are: a publisher chose them, so a name may be
-    # one of its own keywords, or lead out of the directory where somebody unzips the file.
+    # Not np.savez, which takes names as keywords and writes them unchanged. The publisher has chosen the names: one may
+    # be a keyword of np.savez, or lead out of the directory in which the file is unzipped.
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
             with archive.open(f"{quote(name, safe='')}.npy", "w", force_zip64=True) as member:

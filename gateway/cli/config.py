@@ -1,4 +1,4 @@
-"""``frys config``: checks a configuration file, and shows what a gateway would be told."""
+"""``frys config``: checks a configuration file, and prints the settings of a gateway."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gateway.config.file import read_settings, write_settings
 
 FILE = typer.Argument(metavar="FILE", help="A configuration file, such as frys.toml.")
 
-HELP = """Check a configuration file, or show what a gateway would be told.
+HELP = """Check a configuration file, or print all settings of a gateway.
 
 Examples:
 
@@ -28,7 +28,7 @@ config = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="markdown
 
 @config.command()
 def check(file: Annotated[Path, FILE]) -> int:
-    """Say whether a gateway can be started with a configuration file, or what is wrong with it.
+    """Check that a gateway can be started with a configuration file, and say in one line what is wrong with it.
 
     Example:
 
@@ -43,7 +43,7 @@ def check(file: Annotated[Path, FILE]) -> int:
 
 @config.command()
 def show(file: Annotated[Path | None, FILE] = None) -> int:
-    """Print everything that a gateway would be told, as a configuration file: what FILE says, and every default.
+    """Print all settings as a configuration file: the values of FILE, and the defaults of all others.
 
     Examples:
 

@@ -1,4 +1,4 @@
-"""How ``pub`` and ``sub`` reach a gateway: the options that both have."""
+"""Options of ``frys pub`` and ``frys sub`` for the connection to a gateway."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from typing import Annotated, Final
 import typer
 
 DEFAULT_URL: Final = "ws://127.0.0.1:8765"
-"""Where ``frys serve`` listens by default."""
+"""Address on which ``frys serve`` listens by default."""
 
-Url = Annotated[str, typer.Option(metavar="URL", help="Where the gateway is: ws://host:port, or wss:// for TLS.")]
-Token = Annotated[
-    str | None, typer.Option(metavar="TOKEN", help="Proof of who you are, where the gateway asks for one.")
-]
+Url = Annotated[str, typer.Option(metavar="URL", help="Address of the gateway: ws://host:port, or wss:// for TLS.")]
+Token = Annotated[str | None, typer.Option(metavar="TOKEN", help="Authentication token, if the gateway asks for one.")]
 ClientId = Annotated[
-    str | None, typer.Option(metavar="ID", help="Who you are; the gateway makes one up.", show_default=False)
+    str | None, typer.Option(metavar="ID", help="Client id; made up by the gateway if absent.", show_default=False)
 ]

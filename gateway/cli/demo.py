@@ -1,4 +1,4 @@
-"""``frys demo``: everything at work on one machine."""
+"""``frys demo``: a gateway, agents and a live view of their streams on one machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS_PER_S: Final = 20.0
 def demo(
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, metavar="N", help="How long it runs. Without it: until Ctrl-C.", show_default=False),
+        typer.Option(min=0, metavar="N", help="Duration in seconds. Without it: until Ctrl-C.", show_default=False),
     ] = None,
     port: Annotated[
         int | None,
@@ -41,19 +41,19 @@ def demo(
             min=0,
             max=65535,
             metavar="PORT",
-            help=f"The same for the admin port; without it: {DEFAULTS.admin_port}.",
+            help=f"Admin port; 0 picks a free one. Without it: {DEFAULTS.admin_port}, or a free one if taken.",
             show_default=False,
         ),
     ] = None,
     steps_per_second: Annotated[
-        float, typer.Option(min=0.1, metavar="N", help="How fast the model is trained.")
+        float, typer.Option(min=0.1, metavar="N", help="Training steps a second.")
     ] = STEPS_PER_S,
 ) -> None:
     """Run a gateway, agents that train a small model on real data, and a live view of their streams.
 
     One agent trains a classifier on scikit-learn's handwritten digits, and publishes weights, gradients, activations,
-    the confusion matrix and the loss at every step. Another one follows the weights, and publishes how well they do on
-    images that were held out. Each is a process of its own, as the gateway is.
+    the confusion matrix and the loss of every step. Another agent receives the weights, and publishes their accuracy on
+    held-out images. The gateway and both agents are processes of their own.
 
     Examples:
 
@@ -61,7 +61,9 @@ def demo(
         frys demo --seconds 30 --port 9000
     """
     if importlib.util.find_spec("sklearn") is None:
-        raise CommandFailed(ExitCode.FAILURE, f"scikit-learn is not installed; the demo needs its digits: {EXTRA}")
+        raise CommandFailed(
+            ExitCode.FAILURE, f"scikit-learn is not installed; the demo trains on its digits: run {EXTRA}"
+        )
     plan = Plan(
         port=DEFAULTS.port if port is None else port,
         admin_port=DEFAULTS.admin_port if admin_port is None else admin_port,
@@ -73,17 +75,19 @@ def demo(
     if console.is_terminal:
         console.print("starting a gateway and two agents ...", style="dim")
     try:
-        board = play(plan, lambda place: _open_display(console, place))
+        board = play(plan, lambda urls: _open_display(console, urls))
     except ChildFailed as error:
         code = ExitCode.CANNOT_LISTEN if "in_use" in error.details else ExitCode.FAILURE
         raise CommandFailed(code, str(error)) from error
     print(f"the demo has ended: {board.total()}")
 
 
-def _open_display(console: Console, place: GatewayUrls) -> Display:
-    admin = f"  (admin {place.admin_url})" if place.admin_url else ""
+def _open_display(console: Console, urls: GatewayUrls) -> Display:
+    admin = f"  (admin {urls.admin_url})" if urls.admin_url else ""
     if not console.is_terminal:
-        print(f"a gateway on {place.url}{admin}", flush=True)
+        print(f"a gateway on {urls.url}{admin}", flush=True)
         return LineDisplay()
-    url = "" if place.url == DEFAULT_URL else f" --url {place.url}"
-    return TerminalDisplay(console, f"{place.url}{admin}", f"Ctrl-C ends it; elsewhere: frys sub '{WORKFLOW}/*'{url}")
+    url = "" if urls.url == DEFAULT_URL else f" --url {urls.url}"
+    return TerminalDisplay(
+        console, f"{urls.url}{admin}", f"Ctrl-C ends it; in another terminal: frys sub '{WORKFLOW}/*'{url}"
+    )

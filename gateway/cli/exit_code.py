@@ -1,6 +1,6 @@
-"""What the ``frys`` command returns to its caller, and how an error becomes one line and an exit code.
+"""Exit codes of the ``frys`` command, and the conversion of an error to one line and an exit code.
 
-Knows the error tree. Writes nothing itself.
+Knows the error tree, and writes nothing itself.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Final
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, FrysError, PeerError, UsageError
 
 EXTRA: Final = "pip install 'frys-gateway[server]'"
-"""Brings everything that any command needs."""
+"""Installation of the packages that the commands need."""
 
 
 class ExitCode(enum.IntEnum):
-    """Exit codes of every command."""
+    """Exit codes of all commands."""
 
     OK = 0
     FAILURE = 1
@@ -30,21 +30,21 @@ class ExitCode(enum.IntEnum):
 
 MEANINGS: Final = {
     ExitCode.OK: "done",
-    ExitCode.FAILURE: "failed: a file, a directory, a missing package",
+    ExitCode.FAILURE: "a file or directory cannot be used, or a package is missing",
     ExitCode.USAGE: "the command line or the array cannot be used",
-    ExitCode.CANNOT_CONNECT: "no gateway there, or the connection was lost",
+    ExitCode.CANNOT_CONNECT: "no gateway listens at the address, or the connection was lost",
     ExitCode.REFUSED: "the gateway refused",
     ExitCode.CANNOT_LISTEN: "the address to listen on cannot be used",
     ExitCode.INTERRUPTED: "interrupted",
 }
-"""As ``frys --help`` tells it."""
+"""Meanings of the exit codes, for ``frys --help``."""
 
 
 class CommandFailed(FrysError):
-    """A command cannot go on.
+    """Failure of a command.
 
     Attributes:
-        code: what the process returns.
+        code: exit code of the process.
     """
 
     def __init__(self, code: ExitCode, message: str) -> None:
@@ -53,7 +53,7 @@ class CommandFailed(FrysError):
 
 
 def exit_code_of(error: Exception) -> ExitCode:
-    """The exit code that an error leads to."""
+    """Return the exit code for an error."""
     match error:
         case CommandFailed():
             return error.code
@@ -67,12 +67,12 @@ def exit_code_of(error: Exception) -> ExitCode:
 
 
 def line_of(error: Exception) -> str:
-    """What to tell about an error, in one line."""
+    """Return one line that tells the user of an error."""
     match error:
         case FrysError():
             text = str(error)
         case ModuleNotFoundError() if error.name and not error.name.startswith("gateway"):
-            text = f"{error.name} is not installed; this command needs: {EXTRA}"
+            text = f"{error.name} is not installed; install what this command needs with: {EXTRA}"
         case OSError():
             text = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part is not None)
         case _:

@@ -1,4 +1,4 @@
-"""How ``frys sub`` shows messages: plain lines, JSON, or a terminal with rates and bars below the lines."""
+"""Printers of ``frys sub``: plain lines, JSON, or a terminal with rates and progress bars below the lines."""
 
 from __future__ import annotations
 
@@ -17,27 +17,33 @@ from gateway.client import Message
 from gateway.protocol.dtypes import dtype_name
 
 MAX_HELD_LINES: Final = 1000
-"""A terminal is given lines in such portions, at the latest: each portion redraws what stands below them."""
+"""Most lines held back for a terminal: each print redraws the status below the lines, so lines are collected."""
 
 
 class Printer(Protocol):
-    """Shows what a subscription gives."""
+    """Output of a subscription for a user or a program."""
 
     def message(self, message: Message, saved: Path | None, *, more: bool) -> None:
-        """A message has come; ``more``: others wait already."""
+        """Show a message.
+
+        Args:
+            message: the message.
+            saved: the file that it was saved in, if any.
+            more: further messages wait already.
+        """
 
     def progress(self, stream: str, received: int, total: int) -> None:
-        """So many bytes of a large message have come."""
+        """Show that ``received`` of ``total`` bytes of a large message have come."""
 
     def tick(self, status: str) -> None:
-        """Some time has passed; ``status`` says how things stand."""
+        """Show the status of the subscription; called at regular times."""
 
     def close(self) -> None:
-        """Show what is held back, and leave the terminal as it was."""
+        """Show the lines that are held back, and restore the terminal."""
 
 
 def line_of(message: Message, saved: Path | None) -> str:
-    """One line that tells of a message."""
+    """Return one line of text about a message."""
     headers = text.printable(orjson.dumps(message.headers).decode()) if message.headers else ""
     parts = (
         message.stream,
@@ -53,7 +59,7 @@ def line_of(message: Message, saved: Path | None) -> str:
 
 
 def json_of(message: Message, saved: Path | None) -> str:
-    """One JSON object that tells of a message."""
+    """Return one JSON object about a message."""
     fields = {
         "stream": message.stream,
         "kind": message.kind,
@@ -80,34 +86,34 @@ def json_of(message: Message, saved: Path | None) -> str:
 
 
 class LinePrinter:
-    """One line a message on stdout, and nothing else.
+    """Printer of one line a message on stdout, and of nothing else.
 
     Args:
-        as_json: JSON objects, not text for people.
+        as_json: print JSON objects instead of text.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self._format = json_of if as_json else line_of
 
     def message(self, message: Message, saved: Path | None, *, more: bool) -> None:
-        """See :class:`Printer`."""
+        """Write a line; flush unless more follow at once."""
         sys.stdout.write(self._format(message, saved) + "\n")
         if not more:
             sys.stdout.flush()
 
     def progress(self, stream: str, received: int, total: int) -> None:
-        """See :class:`Printer`."""
+        """Print nothing."""
 
     def tick(self, status: str) -> None:
-        """See :class:`Printer`."""
+        """Print nothing."""
 
     def close(self) -> None:
-        """See :class:`Printer`."""
+        """Flush stdout."""
         sys.stdout.flush()
 
 
 class TerminalPrinter:
-    """Lines that scroll by, and below them how things stand and a bar for each large message that is coming in.
+    """Printer of lines that scroll by, with a status line and a progress bar for each large message below them.
 
     Args:
         console: the terminal.
@@ -125,7 +131,7 @@ class TerminalPrinter:
         self._live.start()
 
     def message(self, message: Message, saved: Path | None, *, more: bool) -> None:
-        """See :class:`Printer`."""
+        """Hold a line back for the next print."""
         line = Text(line_of(message, saved))
         line.stylize("bold cyan", 0, len(message.stream))
         self._held.append(line)
@@ -133,7 +139,7 @@ class TerminalPrinter:
             self._print()
 
     def progress(self, stream: str, received: int, total: int) -> None:
-        """See :class:`Printer`."""
+        """Show, move or remove the progress bar of a stream."""
         task = self._tasks.get(stream)
         if received >= total:
             if task is not None:
@@ -144,13 +150,13 @@ class TerminalPrinter:
             self._bars.update(task, completed=received, total=total)
 
     def tick(self, status: str) -> None:
-        """See :class:`Printer`."""
+        """Print the lines that are held back, and redraw the status."""
         self._status = status
         self._print()
         self._live.refresh()
 
     def close(self) -> None:
-        """See :class:`Printer`."""
+        """Print the lines that are held back, and remove the status."""
         self._print()
         self._live.stop()
 

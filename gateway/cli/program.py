@@ -1,6 +1,7 @@
-"""The ``frys`` program: finds the command, and turns whatever goes wrong into one line and an exit code.
+"""Program ``frys``: finds the command, runs it, and turns its errors into one line and an exit code.
 
-Imports nothing that a command needs: ``serve`` listens sooner without the SDK and rich, and ``pub`` needs no server.
+Imports nothing that only a command needs: ``serve`` listens sooner without the SDK and rich, and ``pub`` needs no
+server.
 """
 
 from __future__ import annotations
@@ -17,18 +18,18 @@ from gateway import __version__
 from gateway.cli.exit_code import MEANINGS, ExitCode, exit_code_of, line_of
 
 COMMANDS: Final = ("serve", "demo", "pub", "sub", "config")
-"""Each is the module of its name in this package, and in it a function of that name, or a group of commands."""
+"""Commands. Each is a module of this package, with a function or a group of commands of the same name."""
 
 
 class LazyGroup(TyperGroup):
-    """Imports a command's module when the command is called, or when help lists it."""
+    """Group of commands whose modules are imported when a command is called, or when help lists it."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """The names of all commands, in the order of help."""
+        """Return the names of all commands, in the order of help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of this name, or None."""
+        """Return the command of this name, or None."""
         if cmd_name not in COMMANDS:
             return None
         command = getattr(importlib.import_module(f"gateway.cli.{cmd_name}"), cmd_name)
@@ -63,7 +64,7 @@ def frys(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line; errors are one line on stderr.
+    """Run one command line, and print an error as one line on stderr.
 
     Args:
         arguments: without the program's name.

@@ -1,4 +1,4 @@
-"""``frys pub``: publishes the array of a file."""
+"""``frys pub``: publishes the array or arrays of a file."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import Array
 
 CLOSE_TIMEOUT_S: Final = 1.0
-"""What is interrupted need not be sent to its end."""
+"""Time to close the connection; short, because an interrupted message need not be sent to its end."""
 
 
 def pub(
-    stream: Annotated[str, typer.Argument(metavar="STREAM", help="WORKFLOW/NAME, e.g. wf-42/weights.")],
+    stream: Annotated[str, typer.Argument(metavar="STREAM", help="Stream WORKFLOW/NAME, e.g. wf-42/weights.")],
     file: Annotated[
         str,
-        typer.Argument(metavar="FILE", help="An .npy file; an .npz with several tensors; - for standard input."),
+        typer.Argument(metavar="FILE", help="An .npy file, an .npz file of several tensors, or - for stdin."),
     ],
     kind: Annotated[
         Kind | None,
         typer.Option(
             metavar="KIND",
             case_sensitive=False,
-            help="state, event, collaboration or control. Without it: the stream's own, or state for a new one.",
+            help="state, event, collaboration or control. Without it: the kind of the stream, or state for a new one.",
         ),
     ] = None,
     durability: Annotated[
@@ -43,26 +43,26 @@ def pub(
         typer.Option(
             metavar="LEVEL",
             case_sensitive=False,
-            help="memory, os or fsync: what the message outlives. Without it: as the stream, or memory for a new one.",
+            help="memory, os or fsync. Without it: the durability of the stream, or memory for a new one.",
         ),
     ] = None,
     codec: Annotated[
         str,
         typer.Option(
-            metavar="CHAIN", help="auto samples what pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, ..."
+            metavar="CHAIN", help="auto measures which codec pays; or a chain: none, lz4, zstd:3, shuffle+zstd:3, ..."
         ),
     ] = "auto",
     header: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME=VALUE", help="May be repeated. What reads as JSON is JSON, anything else a string."),
+        typer.Option(metavar="NAME=VALUE", help="Message header; repeatable. A VALUE that is not JSON is a string."),
     ] = None,
     url: Url = DEFAULT_URL,
     token: Token = None,
     client_id: ClientId = None,
 ) -> None:
-    """Publish the array of a file and wait until the gateway has taken it.
+    """Publish the array of a file, and wait until the gateway has acknowledged it.
 
-    The file is mapped, not read: its size is no matter.
+    An .npy file is mapped, not read: it may be larger than memory.
 
     Examples:
 
@@ -92,7 +92,7 @@ def pub(
 
 
 def parse_headers(pairs: Sequence[str]) -> dict[str, Any]:
-    """Headers from ``NAME=VALUE``, where a value is JSON if it can be read as such, or else a string.
+    """Return headers from ``NAME=VALUE``; a value that is not JSON is a string.
 
     Raises:
         BadParameter: a pair has no ``=``, or no name.
@@ -101,7 +101,7 @@ def parse_headers(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name and equals):
-            raise typer.BadParameter(f"{pair!r} is not NAME=VALUE", param_hint="--header")
+            raise typer.BadParameter(f"{pair!r} is not of the form NAME=VALUE", param_hint="--header")
         try:
             headers[name] = orjson.loads(value)
         except orjson.JSONDecodeError:
@@ -110,15 +110,15 @@ def parse_headers(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def nbytes_of(arrays: Array | Mapping[str, Array]) -> int:
-    """The size of one array, or of several together."""
+    """Return the size of one array, or of several together."""
     return sum(array.nbytes for array in (arrays.values() if isinstance(arrays, Mapping) else [arrays]))
 
 
 def summary(result: TransmissionResult, nbytes: int) -> str:
-    """How a publish went, in one line.
+    """Return one line about a publish.
 
     Args:
-        result: what the client says.
+        result: the result of the publish.
         nbytes: size of the payload.
     """
     return (

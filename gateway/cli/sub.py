@@ -1,4 +1,4 @@
-"""``frys sub``: shows, and saves, what the streams of a pattern bring."""
+"""``frys sub``: prints and saves the messages of all streams that match a pattern."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from gateway.cli import text
 from gateway.cli.array_file import save
 from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
-from gateway.cli.tally import Tally, losses
+from gateway.cli.rate_meter import RateMeter, losses
 from gateway.cli.view_option import Dtype, MaxRateHz, Slice, Tensor, view_of
 from gateway.client import Client, ClientState, Connecting, Gap, Subscription, View, connect
 from gateway.errors import name_of
 
 TICK_S: Final = 0.2
-"""Between two looks at the connection's state, and between two portions of lines on a terminal."""
+"""Interval of looks at the connection's state, and of prints to a terminal."""
 TICKS_PER_RATE: Final = 5
-"""A rate of the last second can be read while it changes."""
+"""Ticks between two rates, so that a user can read each."""
 
 
 def sub(
@@ -34,21 +34,21 @@ def sub(
         str,
         typer.Argument(
             metavar="PATTERN",
-            help="A stream, or a pattern: * stands for one segment, ** for the rest, e.g. 'wf-42/**'.",
+            help="A stream, or a pattern: * matches one segment, ** the rest, e.g. 'wf-42/**'.",
         ),
     ],
     since: Annotated[
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Where to start: 'beginning', all that the gateway still has, or an offset. Kind event only.",
+            help="Start: 'beginning' (all messages that the gateway still has) or an offset. Kind event only.",
         ),
     ] = None,
     view: Slice = None,
     dtype: Dtype = None,
     max_rate_hz: MaxRateHz = None,
     tensor: Tensor = None,
-    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many messages.")] = None,
+    count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N messages.")] = None,
     save_to: Annotated[
         Path | None,
         typer.Option(
@@ -58,15 +58,14 @@ def sub(
             help="Save each message as DIR/STREAM@OFFSET.npy (.npz if it has several tensors).",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a message.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
     url: Url = DEFAULT_URL,
     token: Token = None,
     client_id: ClientId = None,
 ) -> None:
-    """Show the messages of all streams that match a pattern, until Ctrl-C.
+    """Print the messages of all streams that match a pattern, until Ctrl-C.
 
-    Stdout has the messages, one line each; what else there is to tell goes to stderr. A connection that is lost is
-    opened again.
+    Messages go to stdout, one line each; gaps, errors and the summary go to stderr. A lost connection is opened again.
 
     Examples:
 
@@ -89,32 +88,38 @@ def sub(
         interrupted = False
     finally:
         printer.close()
-        # What ran without a terminal is interrupted by a program, which asked for the messages only.
+        # Without a terminal the interrupt comes from a program, which asked for the messages only.
         if on_terminal or not interrupted:
             watch.conclude()
 
 
 class Watch:
-    """Takes the messages of one subscription, until there are enough.
+    """Loop that takes the messages of one subscription, prints and saves them, until a count is reached.
 
     Args:
-        printer: shows them.
-        count: how many are enough; None: there are never enough.
-        directory: where they are saved, if they are.
+        printer: prints the messages.
+        count: number of messages to take; None: all.
+        directory: directory in which messages are saved; None: they are not saved.
     """
 
     def __init__(self, printer: Printer, count: int | None, directory: Path | None) -> None:
         self._printer = printer
         self._count = count
         self._directory = directory
-        self._tally = Tally()
+        self._meter = RateMeter()
         self._subscription: Subscription | None = None
 
     async def run(self, connecting: Connecting, pattern: str, since: str | int | None, view: View | None) -> None:
-        """Subscribe, and show what comes.
+        """Subscribe, and take messages.
+
+        Args:
+            connecting: the client, not yet connected.
+            pattern: the streams.
+            since: offset to start from, or ``beginning``; None: from now on.
+            view: the view to receive; None: complete messages.
 
         Raises:
-            FrysError: as of ``connect`` and ``subscribe``.
+            FrysError: see ``connect`` and ``subscribe`` of :mod:`gateway.client`.
             OSError: a message cannot be saved.
         """
         async with connecting as client:
@@ -123,7 +128,7 @@ class Watch:
             )
             async with subscription:
                 self._subscription = subscription
-                self._tally.start(time.monotonic())
+                self._meter.start(time.monotonic())
                 _tell(f"subscribed to {pattern}")
                 ticker = asyncio.create_task(self._tick(client, subscription))
                 try:
@@ -134,18 +139,18 @@ class Watch:
                         await ticker
 
     def conclude(self) -> None:
-        """Tell how much it was, if there was a subscription at all."""
+        """Print the summary on stderr, if the subscription was made."""
         if self._subscription is not None:
-            _tell(self._tally.total(time.monotonic(), self._subscription.stats))
+            _tell(self._meter.total(time.monotonic(), self._subscription.stats))
 
     async def _take(self, subscription: Subscription) -> None:
         async for message in subscription:
             saved = None
             if self._directory is not None:
                 saved = await asyncio.to_thread(save, self._directory, message)
-            self._tally.add(message)
+            self._meter.add(message)
             self._printer.message(message, saved, more=subscription.stats.buffered_bytes > 0)
-            if self._tally.messages == self._count:
+            if self._meter.messages == self._count:
                 return
 
     async def _tick(self, client: Client, subscription: Subscription) -> None:
@@ -160,8 +165,8 @@ class Watch:
                     else f"the connection was lost: {state.name.lower()}"
                 )
             if tick % TICKS_PER_RATE == 0:
-                rates = self._tally.recent(time.monotonic())
-            self._printer.tick(f"{text.count(self._tally.messages, 'message')}, {rates}{losses(subscription.stats)}")
+                rates = self._meter.recent(time.monotonic())
+            self._printer.tick(f"{text.count(self._meter.messages, 'message')}, {rates}{losses(subscription.stats)}")
 
 
 def _tell_gap(gap: Gap) -> None:

@@ -1,4 +1,4 @@
-"""Numbers and tensors as people read them in a terminal."""
+"""Numbers and tensors as text for a terminal."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from gateway.protocol.tensors import TensorSpec
 
 
 def size(byte_count: float) -> str:
-    """``12.3 MB``."""
+    """Return a size with its unit: ``12.3 MB``."""
     return filesize.decimal(int(byte_count))
 
 
 def rate(amount: float, seconds: float) -> float:
-    """Amount per second; 0 where no time has passed."""
+    """Return an amount per second; 0 if no time has passed."""
     return amount / seconds if seconds > 0 else 0.0
 
 
 def count(number: int, noun: str) -> str:
-    """``1 message``, ``1,024 messages``."""
+    """Return a number with its noun: ``1 message``, ``1,024 messages``."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def duration(seconds: float) -> str:
-    """``83 us``, ``1.24 ms``, ``2.50 s``."""
+    """Return a duration with its unit: ``83 us``, ``1.24 ms``, ``2.50 s``."""
     if seconds < 1e-3:
         return f"{seconds * 1e6:.0f} us"
     return f"{seconds * 1e3:.2f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
 def tensors(specs: Sequence[TensorSpec]) -> str:
-    """``float32[64, 10]``, ``w float32[64, 10] + b float32[10]``, ``no tensor``."""
+    """Return tensors as text: ``float32[64, 10]``, ``w float32[64, 10] + b float32[10]``, ``no tensor``."""
     return " + ".join(_tensor(spec) for spec in specs) or "no tensor"
 
 
@@ -43,5 +43,5 @@ def _tensor(spec: TensorSpec) -> str:
 
 
 def printable(text: str) -> str:
-    """Text of a peer without what a terminal would obey: control characters and escape sequences."""
+    """Return text of a peer without control characters and escape sequences, which a terminal would obey."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

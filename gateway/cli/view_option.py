@@ -1,4 +1,4 @@
-"""What ``frys sub`` is told of a view: ``--view "::4, ::4" --dtype float16 --max-rate-hz 10``."""
+"""Options of ``frys sub`` for a view: ``--view "::4, ::4" --dtype float16 --max-rate-hz 10``."""
 
 from __future__ import annotations
 
@@ -11,22 +11,18 @@ from gateway.errors import InvalidArgument
 
 Slice = Annotated[
     str | None,
-    typer.Option(
-        "--view", metavar="SLICE", help="What is wanted of each tensor, as numpy writes it: '::4, ::4', '0, ...'."
-    ),
+    typer.Option("--view", metavar="SLICE", help="Slice of each tensor, in numpy's notation: '::4, ::4', '0, ...'."),
 ]
-Dtype = Annotated[str | None, typer.Option(metavar="DTYPE", help="As which dtype, e.g. float16, or uint8: quantized.")]
-MaxRateHz = Annotated[
-    float | None, typer.Option(metavar="HZ", help="At most so many messages a second; of states only.")
-]
-Tensor = Annotated[str | None, typer.Option(metavar="NAME", help="Of several tensors only this one.")]
+Dtype = Annotated[str | None, typer.Option(metavar="DTYPE", help="dtype to receive, e.g. float16; uint8 is quantized.")]
+MaxRateHz = Annotated[float | None, typer.Option(metavar="HZ", help="Most messages a second; kind state only.")]
+Tensor = Annotated[str | None, typer.Option(metavar="NAME", help="Receive only this one of several tensors.")]
 
 
 def view_of(text: str | None, dtype: str | None, max_rate_hz: float | None, tensor: str | None) -> View | None:
-    """The view that the options ask for; None if there are none.
+    """Return the view of the options; None if none is given.
 
     Raises:
-        InvalidArgument: they ask for nothing that there is.
+        InvalidArgument: an option has an invalid value.
     """
     if text is None and dtype is None and max_rate_hz is None and tensor is None:
         return None
@@ -34,10 +30,10 @@ def view_of(text: str | None, dtype: str | None, max_rate_hz: float | None, tens
 
 
 def parse_slice(text: str) -> tuple[object, ...]:
-    """What stands between the brackets of ``array[...]`` as numpy takes it; without brackets or with them.
+    """Return the index that numpy takes in ``array[...]``, from its text with or without the brackets.
 
     Raises:
-        InvalidArgument: it is neither integers, slices nor an ellipsis.
+        InvalidArgument: a part is neither an integer, a slice nor an ellipsis.
     """
     inner = text.strip().removeprefix("[").removesuffix("]").strip()
     return tuple(_item(part.strip(), text) for part in inner.split(",")) if inner else ()
@@ -52,5 +48,5 @@ def _item(part: str, text: str) -> object:
             return int(part)
         return slice(*numbers)
     except (ValueError, TypeError):
-        problem = f"{part!r} in the view {text!r}: only integers, slices such as 0:100:4, and ... are possible"
+        problem = f"{part!r} in the view {text!r}: use integers, slices such as 0:100:4, and ..."
         raise InvalidArgument(problem) from None

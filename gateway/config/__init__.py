@@ -1,4 +1,4 @@
-"""Everything that a gateway can be told, and the file that it may stand in."""
+"""Configuration of a gateway: its settings, and the TOML file that holds them."""
 
 from gateway.config.settings import Settings
 

@@ -1,4 +1,4 @@
-"""Reads and writes ``frys.toml``: the fields of :class:`~gateway.config.settings.Settings`, and rules for streams."""
+"""Configuration file ``frys.toml``: the fields of :class:`~gateway.config.settings.Settings`, and rules for streams."""
 
 from __future__ import annotations
 
@@ -21,28 +21,34 @@ _PATTERN: Final = "pattern"
 
 
 def read_settings(path: Path) -> Settings:
-    """The settings that a file holds; what it leaves out has its default.
+    """Return the settings that a file holds; a missing key has its default.
 
     Raises:
-        OSError: it cannot be read.
-        InvalidArgument: it is no TOML, or holds what cannot be; says where.
+        OSError: the file cannot be read.
+        InvalidArgument: the file is not TOML, has an unknown key or an invalid value; the message says where.
     """
     try:
         tables = tomllib.loads(path.read_text("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InvalidArgument(f"{path} is no TOML: {error}") from None
+        raise InvalidArgument(f"{path} is not a TOML file: {error}") from None
     return settings_of(tables, str(path))
 
 
 def settings_of(tables: Mapping[str, Any], where: str) -> Settings:
-    """As :func:`read_settings`, of what TOML gave. That values go together is left to :meth:`Settings.check`.
+    """Return the settings that parsed TOML holds, as :func:`read_settings` does.
 
-    The fields of :class:`CoreSettings` stand beside those of :class:`Settings`, its groups are tables.
+    The fields of :class:`~gateway.connections.core.CoreSettings` stand beside those of
+    :class:`~gateway.config.settings.Settings`; its groups are tables. Whether the values fit together is checked by
+    :meth:`~gateway.config.settings.Settings.check`.
+
+    Args:
+        tables: the parsed file.
+        where: name of the file in error messages.
     """
     known = _keys()
     unknown = [key for key in tables if key not in known]
     if unknown:
-        raise InvalidArgument(f"{where}: there is no key {unknown[0]!r}; known are {', '.join(sorted(known))}")
+        raise InvalidArgument(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(known))}")
     core_keys = hints_of(CoreSettings)
     core: CoreSettings = read_table(
         CoreSettings, {key: value for key, value in tables.items() if key in core_keys}, where
@@ -53,7 +59,7 @@ def settings_of(tables: Mapping[str, Any], where: str) -> Settings:
 
 
 def write_settings(settings: Settings) -> str:
-    """The file that says all of it, defaults too, so that :func:`read_settings` gives the same."""
+    """Return the file, with all defaults, from which :func:`read_settings` gives the same settings."""
     core = write_table(dataclasses.replace(settings.core, rules=StreamRules()))
     own = write_table(dataclasses.replace(settings, core=CoreSettings()))
     del core["rules"], own["core"]
@@ -71,7 +77,7 @@ def _keys() -> set[str]:
 
 def _read_rules(tables: Any, where: str) -> StreamRules:
     if not isinstance(tables, list):
-        raise InvalidArgument(f"{where}: streams is a list of tables: write [[streams]] above each")
+        raise InvalidArgument(f"{where}: streams is a list of tables: write [[streams]] above each rule")
     return StreamRules([_read_rule(table, f"{where}: [[streams]] number {n}") for n, table in enumerate(tables, 1)])
 
 
@@ -79,7 +85,7 @@ def _read_rule(table: Mapping[str, Any], where: str) -> tuple[Pattern, StreamCon
     rest = dict(table)
     text = rest.pop(_PATTERN, None)
     if not isinstance(text, str):
-        raise InvalidArgument(f"{where} has no pattern: it takes the names of the streams, such as 'wf-42/**'")
+        raise InvalidArgument(f"{where} has no pattern: add the names of its streams, such as pattern = 'wf-42/**'")
     try:
         pattern = compile_pattern(text)
     except RequestRefused as refusal:
@@ -88,13 +94,13 @@ def _read_rule(table: Mapping[str, Any], where: str) -> tuple[Pattern, StreamCon
 
 
 def _lines(table: Mapping[str, Any], name: str, *, repeated: bool = False) -> Iterator[str]:
-    """A table as TOML: its values, then the tables in it."""
+    """Yield the lines of a table as TOML: its values, then its inner tables."""
     if repeated:
         yield f"[[{name}]]"
     inner = {key: value for key, value in table.items() if isinstance(value, Mapping)}
     for key, value in table.items():
         if key not in inner:
-            # What JSON writes of texts, numbers, booleans and lists of them is TOML.
+            # The JSON of strings, numbers, booleans and lists of them is TOML, too.
             yield f"{key} = {json.dumps(value)}"
     for key, value in inner.items():
         path = f"{name}.{key}" if name else key

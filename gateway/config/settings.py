@@ -1,4 +1,4 @@
-"""Everything that a gateway can be told, with its defaults."""
+"""Settings of a gateway, with their defaults."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ _MAX_PORT: Final = 65535
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything that a gateway can be told.
+    """Settings of a gateway.
 
     Raises:
-        InvalidArgument: a value that cannot be.
+        InvalidArgument: a value is out of its range.
     """
 
     host: str = "127.0.0.1"
-    """Address of both ports."""
+    """Address that both ports are bound to."""
     port: int = 8765
-    """For WebSockets; 0 picks a free one."""
+    """Port for WebSockets; 0 picks a free one."""
     admin_port: int | None = 8766
-    """For the admin HTTP API; 0 picks a free one, ``None`` leaves it out."""
+    """Port for the admin HTTP API; 0 picks a free one, ``None`` leaves it out."""
     worker_threads: int = 2
     """Threads that encode large payloads."""
     drain_deadline_s: float = 10.0
-    """How long a stopping gateway delivers what is queued."""
+    """Longest time in which a stopping gateway delivers queued messages."""
     store: str = MEMORY
-    """Where streams are kept: ``memory``, or ``sqlite:PATH`` for those that outlive the process."""
+    """Place of streams: ``memory``, or ``sqlite:PATH`` for streams that outlive the process."""
     core: CoreSettings = field(default_factory=CoreSettings)
     """Limits and times of connections."""
 
@@ -47,21 +47,21 @@ class Settings:
         _path_of(self.store)
 
     def check(self) -> None:
-        """Whether the values go together.
+        """Check that the values fit together.
 
         Raises:
-            InvalidArgument: streams are configured to outlive the process, and there is nowhere to keep them.
+            InvalidArgument: streams are configured to outlive the process, but are kept in memory.
         """
         if self.store_path is not None:
             return
         for pattern, config in self.core.rules.rules:
             if config.durability not in (None, Durability.MEMORY):
-                problem = f"streams {pattern.text} have durability {config.durability}, and streams are kept in memory"
+                problem = f"streams {pattern.text} have durability {config.durability}, but streams are kept in memory"
                 raise InvalidArgument(f"{problem}: set store to sqlite:PATH")
 
     @property
     def store_path(self) -> Path | None:
-        """The file for streams that outlive the process; ``None``: there are none."""
+        """File of the streams that outlive the process; ``None`` if all are kept in memory."""
         return _path_of(self.store)
 
 

@@ -1,4 +1,4 @@
-"""Frozen dataclasses from tables of a TOML file, and back: every field is a key, and nothing else is."""
+"""Conversion between tables of a TOML file and frozen dataclasses, whose fields are the keys."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from gateway.protocol.schema import Schema
 T = TypeVar("T")
 
 ANY_SIZE: Final = "*"
-"""In the shape of a schema: TOML has no null."""
+"""Mark of any size in the shape of a schema, because TOML has no null."""
 
 
 def read_table(cls: type[T], table: Mapping[str, Any], where: str, base: T | None = None) -> T:
-    """A dataclass from a table; keys that are absent keep their defaults.
+    """Return a dataclass with the values of a table; absent keys keep their defaults.
 
     Args:
         cls: a frozen dataclass whose fields have defaults.
-        table: as TOML gave it.
-        where: what it is called in errors, such as ``frys.toml: [limits]``.
-        base: where defaults come from, if not from the class.
+        table: a table of parsed TOML.
+        where: name of the table in error messages, such as ``frys.toml: [limits]``.
+        base: has the defaults, if the class does not.
 
     Raises:
-        InvalidArgument: a key that is not known, or a value that its field cannot have.
+        InvalidArgument: a key is unknown, or a value does not fit its field.
     """
     hints = hints_of(cls)
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in hints:
-            raise InvalidArgument(f"{where}: there is no key {key!r}; known are {', '.join(sorted(hints))}")
+            raise InvalidArgument(f"{where}: unknown key {key!r}; known keys are {', '.join(sorted(hints))}")
         before = None if base is None else getattr(base, key)
         values[key] = _read(hints[key], value, f"{where}: {key}", before)
     try:
@@ -44,13 +44,13 @@ def read_table(cls: type[T], table: Mapping[str, Any], where: str, base: T | Non
 
 
 def write_table(value: Any) -> dict[str, Any]:
-    """The table that :func:`read_table` makes the dataclass of; what is ``None`` is left out."""
+    """Return the table from which :func:`read_table` makes the dataclass; fields that are ``None`` are left out."""
     fields = ((name, getattr(value, name)) for name in hints_of(type(value)))
     return {name: _written(field) for name, field in fields if field is not None}
 
 
 def hints_of(cls: type[Any]) -> dict[str, Any]:
-    """The types of a dataclass's fields, by their names."""
+    """Return the types of a dataclass's fields, by their names."""
     hints = get_type_hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
@@ -71,7 +71,7 @@ def _read_schema(value: Any, where: str) -> Schema:
 
 
 def _replaced(value: Any, old: object, new: object) -> Any:
-    """A JSON value in which sizes are written otherwise."""
+    """Return a JSON value in which each ``old`` is ``new``."""
     if isinstance(value, dict):
         return {key: _replaced(inner, old, new) for key, inner in value.items()}
     if isinstance(value, list):
@@ -83,7 +83,7 @@ def _read(hint: Any, value: Any, where: str, before: Any) -> Any:
     if get_origin(hint) in (Union, types.UnionType):
         options = [option for option in get_args(hint) if option is not type(None)]
         if value is False and len(options) < len(get_args(hint)) and bool not in options:
-            # TOML has no null.
+            # TOML has no null: false stands for it.
             return None
         hint = options[0]
     if hint is Schema:
@@ -107,7 +107,7 @@ def _read_plain(hint: Any, value: Any, where: str) -> Any:
         return value
     if hint in (int, float) and isinstance(value, int | float) and not isinstance(value, bool):
         if not math.isfinite(value):
-            # TOML has inf and nan.
+            # TOML has inf and nan, no setting has.
             raise _wrong(where, value, "a finite number")
         if value < 0:
             raise _wrong(where, value, "0 or more")

@@ -1,6 +1,6 @@
-"""What is known of the demo's streams at a moment: counts, rates, the curves of loss and accuracy.
+"""Board of the demo: counts and rates of its streams, and the curves of loss and accuracy.
 
-Takes messages and the time they came at; shows nothing, and has no clock.
+Takes messages with their arrival times; displays nothing, and has no clock.
 """
 
 from __future__ import annotations
@@ -17,44 +17,41 @@ from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.messages import Kind
 
 WINDOW_S: Final = 3.0
-"""Rates are of the last so many seconds."""
+"""Period over which rates are computed."""
 MIN_SPAN_S: Final = 1.0
-"""A stream that is younger than the window has its rate since its first message, or at least over so long."""
+"""Shortest period of a rate: a stream younger than :data:`WINDOW_S` has its rate since its first message."""
 CURVE: Final = 1000
-"""Points of a curve that are remembered."""
+"""Points kept of a curve."""
 LATENCY_SHARE: Final = 0.1
-"""How much the newest message counts in a stream's latency."""
+"""Weight of the newest message in the smoothed latency of a stream."""
 
 
 class StreamRow:
-    """One stream.
-
-    Attributes:
-        kind: its delivery contract.
-        offset: of the newest message.
-        tensors: dtype and shape of the newest message's first tensor, and how many more there are.
-        messages: how many came.
-        bytes: how much payload that was.
-        latency_s: from publishing to arrival, smoothed.
-        ratio: how far the publisher could compress its last message, where it says so.
-        conflated: messages of a state that were replaced by newer ones on the way here.
-    """
+    """Counters of one stream."""
 
     def __init__(self) -> None:
         self.kind: Kind | None = None
+        """Kind of the stream; None before its first message."""
         self.offset = -1
+        """Offset of the newest message."""
         self.tensors = ""
+        """dtype and shape of the newest message's first tensor, and the number of further ones."""
         self.messages = 0
+        """Messages received."""
         self.bytes = 0
+        """Bytes of their payloads."""
         self.latency_s: float | None = None
+        """Time from publish to arrival, smoothed."""
         self.ratio: float | None = None
+        """Compression ratio of the publisher's last message, if its headers have it."""
         self.conflated = 0
+        """Messages of a ``state`` stream that were replaced by newer ones before they arrived."""
         self._epoch = 0
         self._start_s = 0.0
         self._recent: deque[tuple[float, int]] = deque()
 
     def receive(self, message: Message, now_s: float) -> None:
-        """Count a message."""
+        """Count a message that arrived at ``now_s``."""
         if message.kind is Kind.STATE and self.messages and message.epoch == self._epoch:
             self.conflated += max(0, message.offset - self.offset - 1)
         if not self.messages:
@@ -70,7 +67,7 @@ class StreamRow:
         self._recent.append((now_s, message.nbytes))
 
     def rates(self, now_s: float) -> tuple[float, float]:
-        """Messages and bytes per second, of late."""
+        """Return messages and bytes a second over the last :data:`WINDOW_S`."""
         while self._recent and self._recent[0][0] <= now_s - WINDOW_S:
             self._recent.popleft()
         if not self._recent:
@@ -80,27 +77,24 @@ class StreamRow:
 
 
 class Board:
-    """All streams of the demo.
-
-    Attributes:
-        rows: by stream.
-        losses: of the latest steps.
-        accuracies: of the latest evaluations, 0 to 1.
-        confusion: int64 (10, 10), None before it came.
-        run: which training it is, from 1.
-        step: of this training.
-    """
+    """State of all streams of the demo."""
 
     def __init__(self) -> None:
         self.rows: dict[str, StreamRow] = {}
+        """Counters by stream."""
         self.losses: deque[float] = deque(maxlen=CURVE)
+        """Losses of the latest steps."""
         self.accuracies: deque[float] = deque(maxlen=CURVE)
+        """Accuracies of the latest evaluations, 0 to 1."""
         self.confusion: npt.NDArray[np.int64] | None = None
+        """Confusion matrix, int64 (10, 10); None before the first one."""
         self.run = 0
+        """Number of the training run, from 1."""
         self.step = 0
+        """Step of this run."""
 
     def receive(self, message: Message, now_s: float) -> None:
-        """Take in a message of any stream."""
+        """Take in a message of any stream that arrived at ``now_s``."""
         self.rows.setdefault(message.stream, StreamRow()).receive(message, now_s)
         match message.stream:
             case streams.LOSS:
@@ -114,16 +108,16 @@ class Board:
 
     @property
     def conflated(self) -> int:
-        """Over all streams."""
+        """Conflated messages of all streams."""
         return sum(row.conflated for row in self.rows.values())
 
     def rates(self, now_s: float) -> tuple[float, float]:
-        """Messages and bytes per second over all streams, of late."""
+        """Return messages and bytes a second of all streams over the last :data:`WINDOW_S`."""
         rates = [row.rates(now_s) for row in self.rows.values()]
         return sum(messages for messages, _ in rates), sum(size for _, size in rates)
 
     def summary(self, now_s: float) -> str:
-        """How things stand, in one line."""
+        """Return the current numbers in one line."""
         messages, size = self.rates(now_s)
         loss = f"{self.losses[-1]:.4f}" if self.losses else "-"
         accuracy = f"{self.accuracies[-1]:.1%}" if self.accuracies else "-"
@@ -133,7 +127,7 @@ class Board:
         )
 
     def total(self) -> str:
-        """What came in all, in one line."""
+        """Return the totals in one line."""
         best = f", best accuracy {max(self.accuracies):.1%}" if self.accuracies else ""
         messages = sum(row.messages for row in self.rows.values())
         size = sum(row.bytes for row in self.rows.values())

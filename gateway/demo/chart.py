@@ -1,4 +1,4 @@
-"""Curves and matrices drawn with the block characters of a terminal, as large as the space they are given."""
+"""Charts for a terminal: curves and matrices of block characters that fill the space they are given."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ WRONG: Final = (237, 76, 92)
 
 
 def resample(values: Sequence[float], columns: int) -> list[float]:
-    """At most so many values: the means of as many neighbours each."""
+    """Return at most ``columns`` values, each the mean of equally many neighbours."""
     if len(values) <= columns:
         return list(values)
     return [float(part.mean()) for part in np.array_split(np.asarray(values), columns)]
 
 
 def curve(shares: Sequence[float], columns: int, rows: int) -> list[str]:
-    """A curve as lines of text, the uppermost first.
+    """Return a curve as lines of text, from the top down.
 
     Args:
-        shares: 0 stands at the lower edge, 1 at the upper; what is beyond is cut off.
-        columns: width.
-        rows: height.
+        shares: heights, from 0 at the lower edge to 1 at the upper; others are clipped.
+        columns: width in characters.
+        rows: height in lines.
     """
     levels = [round(min(max(share, 0.0), 1.0) * rows * 8) for share in resample(shares, columns)]
     return [
@@ -45,13 +45,13 @@ def curve(shares: Sequence[float], columns: int, rows: int) -> list[str]:
 
 
 def shares_of(values: Sequence[float], low: float, high: float, *, log: bool = False) -> list[float]:
-    """Where values stand between two others, on a linear or a logarithmic axis.
+    """Return values as shares of an axis.
 
     Args:
-        values: any; above 0 for a logarithmic axis.
-        low: becomes 0.
-        high: becomes 1; more than ``low``.
-        log: equal ratios take equal room.
+        values: the values; above 0 for a logarithmic axis.
+        low: value of share 0.
+        high: value of share 1; more than ``low``.
+        log: make the axis logarithmic.
     """
     scaled, edges = np.asarray(values, np.float64), np.array([low, high])
     if log:
@@ -60,10 +60,10 @@ def shares_of(values: Sequence[float], low: float, high: float, *, log: bool = F
 
 
 class Curve:
-    """A curve that fills its space.
+    """Renderable curve that fills its space.
 
     Args:
-        shares: as in :func:`curve`.
+        shares: heights, as in :func:`curve`.
         style: its colour.
     """
 
@@ -77,10 +77,10 @@ class Curve:
 
 
 class Heat:
-    """A confusion matrix: what is right shines green, what is wrong red; each row by its own sum.
+    """Renderable confusion matrix, with right answers in green and wrong ones in red, each as a share of its row.
 
     Args:
-        matrix: (n, n); a row takes half a line, a line, or more, as there is space.
+        matrix: (n, n). A row takes half a line, a line or more, depending on the space.
     """
 
     def __init__(self, matrix: npt.NDArray[Any]) -> None:
@@ -105,7 +105,7 @@ class Heat:
 
 
 def colours_of(matrix: npt.NDArray[Any]) -> list[list[RGB]]:
-    """Red, green and blue of each cell of a confusion matrix."""
+    """Return red, green and blue of each cell of a confusion matrix."""
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     return [
         [_colour(float(share), right=row == column) for column, share in enumerate(line)]
@@ -116,7 +116,7 @@ def colours_of(matrix: npt.NDArray[Any]) -> list[list[RGB]]:
 def _colour(share: float, *, right: bool) -> RGB:
     if right or share == 0:
         return _mix(share, RIGHT)
-    # Errors are few: one among a hundred is to be seen, also on a terminal of 256 colours.
+    # Errors are few: one among a hundred is visible, even on a terminal of 256 colours.
     return _mix(0.35 + 0.65 * share**0.5, WRONG)
 
 

@@ -1,6 +1,6 @@
-"""A process of the demo: ``python -m gateway.demo.child ROLE SETTINGS``, where the settings are a JSON object.
+"""Program of a child process of the demo: ``python -m gateway.demo.child ROLE SETTINGS``, with JSON settings.
 
-Started by :mod:`gateway.demo.family`, not by people.
+Started by :mod:`gateway.demo.family`, not by users.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from gateway.demo.lifeline import Lifeline
 from gateway.errors import FrysError
 
 ROLES: Final = ("gateway", "trainer", "evaluator")
-"""Each is the module of its name in this package, with a function ``run(lifeline, **settings)``."""
+"""Roles. Each is a module of this package, with a function ``run(lifeline, **settings)``."""
 
 
 def main() -> None:
-    """Play a role until the lifeline ends; what goes wrong is reported in one line."""
-    # Before numpy is loaded. Its threads wait for work by spinning: the trainer took 96 % of a processor at 20 steps a
-    # second with two of them, and takes 6 % with one (2026-11).
+    """Play a role until the lifeline ends, and report an error in one line."""
+    # Before numpy is loaded, whose threads spin while they wait for work: the trainer took 96 % of a processor at 20
+    # steps a second with two threads, and takes 6 % with one (2026-11).
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     role, settings = sys.argv[1:]
     line = Lifeline(sys.stdin, sys.stdout)
     try:
         if role not in ROLES:
-            raise ValueError(f"unknown role {role!r}; known are {', '.join(ROLES)}")
+            raise ValueError(f"unknown role {role!r}; known roles are {', '.join(ROLES)}")
         importlib.import_module(f"gateway.demo.{role}").run(line, **json.loads(settings))
     except FrysError as error:
         line.failed(str(error))

@@ -1,4 +1,4 @@
-"""Where the demo is shown: on a whole terminal, or as a line a second where there is none."""
+"""Displays of the demo: the full screen of a terminal, or a line a second where there is no terminal."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ LINE_S: Final = 1.0
 
 
 class Display(Protocol):
-    """Shows a board again and again."""
+    """Output of the board, updated at regular times."""
 
     @property
     def pause_s(self) -> float:
-        """Between two pictures."""
+        """Seconds between two updates."""
 
     def show(self, board: Board, now_s: float) -> None:
-        """Show how things stand."""
+        """Show the board."""
 
     def close(self) -> None:
-        """Leave the terminal as it was."""
+        """Restore the terminal."""
 
 
 class TerminalDisplay:
-    """The whole terminal.
+    """Display on the full screen of a terminal.
 
     Args:
         console: the terminal.
-        title: names what is shown.
-        hint: what else one can do.
+        title: text for the first line.
+        hint: text for the last line.
     """
 
     pause_s = FRAME_S
@@ -46,22 +46,22 @@ class TerminalDisplay:
         self._live.start()
 
     def show(self, board: Board, now_s: float) -> None:
-        """See :class:`Display`."""
+        """Redraw the screen."""
         self._live.update(screen(board, now_s, title=self._title, hint=self._hint), refresh=True)
 
     def close(self) -> None:
-        """See :class:`Display`."""
+        """Restore the terminal."""
         self._live.stop()
 
 
 class LineDisplay:
-    """A line a second."""
+    """Display of one line a second."""
 
     pause_s = LINE_S
 
     def show(self, board: Board, now_s: float) -> None:
-        """See :class:`Display`."""
+        """Print a line."""
         print(board.summary(now_s), flush=True)
 
     def close(self) -> None:
-        """See :class:`Display`."""
+        """Leave the terminal, which shows lines only, as it is."""

@@ -1,6 +1,6 @@
-"""The agent that evaluates: follows the weights, and publishes how well each state of them does on the held-out set.
+"""Evaluator: agent that receives the weights, and publishes their accuracy on the held-out images.
 
-Everything it knows of the model comes through the gateway, the held-out images included.
+All its inputs come through the gateway, the held-out images included.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ def run(line: Lifeline, url: str) -> None:
     """Evaluate until the lifeline ends.
 
     Raises:
-        FrysError: there is no gateway, or it refuses.
+        FrysError: no gateway listens at the URL, or the gateway refuses.
     """
     line.run(_evaluate(line, url))
 
 
 def accuracy(weights: Message, held_out: dict[str, Array]) -> np.float64:
-    """The part of the held-out images that these weights classify right."""
+    """Return the share of the held-out images that these weights classify right."""
     right: np.float64 = (predict(weights.tensors, held_out["images"]) == held_out["labels"]).mean()
     return right
 

@@ -1,4 +1,4 @@
-"""Starts the processes of the demo, hears their reports, and ends them all."""
+"""Family of processes of the demo: starts them, reads their reports, and ends them all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any, Final, Self
 from gateway.errors import FrysError
 
 END_TIMEOUT_S: Final = 5.0
-"""A process that has not ended by itself so long after it was let go is killed."""
+"""Time after which a released process that has not ended is killed."""
 
 
 class ChildFailed(FrysError):
-    """A process of the demo cannot go on.
+    """Failure of a process of the demo.
 
     Attributes:
-        details: what else it reported.
+        details: further values of its report.
     """
 
     def __init__(self, role: str, reason: str, details: dict[str, Any]) -> None:
@@ -28,16 +28,16 @@ class ChildFailed(FrysError):
 
 
 class Child:
-    """One process.
+    """Child process, which plays one role.
 
     Args:
         role: one of :data:`gateway.demo.child.ROLES`.
-        settings: what it is told.
+        settings: keyword arguments of the role.
     """
 
     def __init__(self, role: str, settings: dict[str, Any]) -> None:
         self.role = role
-        # In a session of its own, so that a terminal's Ctrl-C does not reach it while it still imports.
+        # In a session of its own, so that Ctrl-C does not reach the process while it still imports.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "gateway.demo.child", role, json.dumps(settings)],
             stdin=subprocess.PIPE,
@@ -51,14 +51,14 @@ class Child:
         self._reports = self._process.stdout
 
     def fileno(self) -> int:
-        """Readable when there is a report, or the process has ended."""
+        """Return a descriptor that is readable when there is a report, or the process has ended."""
         return self._reports.fileno()
 
     def hear(self) -> dict[str, Any]:
-        """Wait until the process is ready, and return what it reports then.
+        """Wait until the process is ready, and return the values of its report.
 
         Raises:
-            ChildFailed: it reports a failure, or has ended.
+            ChildFailed: the process reports a failure, or has ended.
         """
         report: dict[str, Any] = json.loads(self._reports.readline() or "{}")
         if "ready" in report:
@@ -67,11 +67,11 @@ class Child:
         raise ChildFailed(self.role, report.pop("failed", "the process has ended unexpectedly"), report)
 
     def let_go(self) -> None:
-        """Tell it to end."""
+        """Release the process, which then ends."""
         self._hold.close()
 
     def wait(self) -> None:
-        """Wait until it has ended; kill it if that takes too long."""
+        """Wait until the process has ended; kill it after :data:`END_TIMEOUT_S`."""
         try:
             self._process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
@@ -81,13 +81,13 @@ class Child:
 
 
 class Family:
-    """All processes of a demo; at the end of ``with`` none is left. Those that came last end first."""
+    """All processes of a demo. None is left at the end of ``with``; the last one started ends first."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
 
     def start(self, role: str, **settings: Any) -> Child:
-        """Start a process."""
+        """Start a process that plays ``role``."""
         child = Child(role, settings)
         self._children.append(child)
         return child

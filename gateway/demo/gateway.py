@@ -1,4 +1,4 @@
-"""The demo's gateway, in a process of its own: the same parts as ``frys serve``, ended by its lifeline."""
+"""Gateway of the demo, in a process of its own: the same parts as ``frys serve``, stopped by its lifeline."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from gateway.demo.lifeline import Lifeline
 from gateway.server.allocator import keep_freed_memory
 
 DRAIN_DEADLINE_S = 2.0
-"""The demo's receivers are about to end themselves."""
+"""Short, because the demo's receivers end at the same time."""
 
 
 def run(line: Lifeline, port: int, admin_port: int | None) -> None:
-    """Serve until the lifeline ends; reports ``url`` and ``admin_url``, or ``in_use`` with a failure."""
+    """Serve until the lifeline ends; report ``url`` and ``admin_url``, or a failure with ``in_use``."""
     keep_freed_memory()
     line.run(_serve(line, Settings(port=port, admin_port=admin_port, drain_deadline_s=DRAIN_DEADLINE_S)))
 

@@ -1,7 +1,7 @@
-"""What ties a process of the demo to the one that started it: it ends when that one lets go, or dies in any way.
+"""Lifeline between a child process of the demo and its parent: the child ends when the parent releases it, or dies.
 
-The child's standard input is the lifeline: nothing is ever written to it, and it ends when the parent closes it or is
-gone. On its standard output the child says one JSON object: that it is ready, or why it is not.
+The lifeline is the child's standard input: the parent never writes to it, and it ends when the parent closes it or is
+gone. On its standard output the child writes one JSON object: that it is ready, or why it failed.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import uvloop
 
 
 class Lifeline:
-    """The child's end.
+    """Child's side of the lifeline.
 
     Args:
-        hold: ends when the child should end.
-        say: takes the child's reports.
+        hold: file that ends when the child should end.
+        say: file that takes the child's reports.
     """
 
     def __init__(self, hold: TextIO, say: TextIO) -> None:
@@ -28,15 +28,15 @@ class Lifeline:
         self._say = say
 
     def ready(self, **details: Any) -> None:
-        """Report that the child does its work from now on."""
+        """Report that the child has begun its work."""
         print(json.dumps({"ready": details}), file=self._say, flush=True)
 
     def failed(self, reason: str, **details: Any) -> None:
-        """Report that the child cannot go on."""
+        """Report that the child has failed."""
         print(json.dumps({"failed": reason, **details}), file=self._say, flush=True)
 
     def let_go(self, wait_s: float) -> bool:
-        """Whether the child should end; waits for that so long at most."""
+        """Return whether the child should end; wait for that up to ``wait_s``."""
         return bool(select.select([self._hold], [], [], max(0.0, wait_s))[0])
 
     def run(self, main: Coroutine[Any, Any, None]) -> None:
@@ -48,7 +48,7 @@ class Lifeline:
         task = loop.create_task(main)
 
         def cancel() -> None:
-            # Once only: the end stays readable, and what the task does in order to end is not to be cancelled too.
+            # Once only: the ended file stays readable, and a second cancellation would hit the clean-up of the task.
             loop.remove_reader(self._hold)
             task.cancel()
 

@@ -1,4 +1,4 @@
-"""A classifier with one hidden layer, and its training, in numpy. Knows nothing of streams."""
+"""Model of the demo: a classifier with one hidden layer, and its training, in numpy. Knows nothing of streams."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ CLASSES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one batch gave, forward and backward."""
+    """Result of a forward and backward pass over one batch."""
 
     loss: float
     """Mean cross-entropy."""
     activations: Floats
-    """Of the hidden layer, (batch, hidden)."""
+    """Outputs of the hidden layer, (batch, hidden)."""
     predicted: Labels
-    """(batch,)."""
+    """Predicted classes, (batch,)."""
     gradients: Parameters
-    """By the names of the parameters."""
+    """Gradients by the names of the parameters."""
 
 
 def initial_parameters(inputs: int, hidden: int, random: np.random.Generator) -> Parameters:
-    """Random weights (He et al. 2015), biases of 0."""
+    """Return random weights (He et al. 2015), and biases of 0."""
 
     def weights(rows: int, columns: int) -> Floats:
         values: Floats = (random.standard_normal((rows, columns)) * np.sqrt(2 / rows)).astype(np.float32)
@@ -45,25 +45,25 @@ def initial_parameters(inputs: int, hidden: int, random: np.random.Generator) ->
 
 
 def hidden_layer(parameters: Parameters, images: Floats) -> Floats:
-    """The rectified output of the hidden layer, (batch, hidden)."""
+    """Return the rectified output of the hidden layer, (batch, hidden)."""
     hidden: Floats = np.maximum(images @ parameters["w1"] + parameters["b1"], 0)
     return hidden
 
 
 def predict(parameters: Parameters, images: Floats) -> Labels:
-    """The likeliest class of each image, (batch,)."""
+    """Return the likeliest class of each image, (batch,)."""
     scores = hidden_layer(parameters, images) @ parameters["w2"] + parameters["b2"]
     likeliest: Labels = scores.argmax(axis=1)
     return likeliest
 
 
 def forward_backward(parameters: Parameters, images: Floats, labels: Labels) -> Pass:
-    """The softmax loss of a batch, and its gradient.
+    """Return the softmax loss of a batch, and its gradients.
 
     Args:
-        parameters: of the model.
-        images: (batch, inputs).
-        labels: (batch,), below 10.
+        parameters: the parameters of the model.
+        images: the batch, (batch, inputs).
+        labels: its classes, (batch,), below 10.
     """
     batch = np.arange(len(labels))
     activations = hidden_layer(parameters, images)
@@ -92,8 +92,8 @@ class Descent:
 
     Args:
         parameters: changed in place by each step.
-        rate: how far a step goes.
-        momentum: how much of the last step goes on.
+        rate: the learning rate.
+        momentum: the share of the last step in the next one.
     """
 
     def __init__(self, parameters: Parameters, *, rate: float = 0.02, momentum: float = 0.9) -> None:
@@ -112,7 +112,7 @@ class Descent:
 
 
 def confusion(labels: Labels, predicted: Labels) -> npt.NDArray[np.int64]:
-    """How often class i (row) was taken for class j (column): int64 (10, 10)."""
+    """Return how often class i (row) was classified as j (column), as int64 (10, 10)."""
     matrix: npt.NDArray[Any] = np.zeros((CLASSES, CLASSES), np.int64)
     np.add.at(matrix, (labels, predicted), 1)
     return matrix

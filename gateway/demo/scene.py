@@ -1,4 +1,4 @@
-"""The demo from beginning to end: starts its processes, watches them, and leaves none behind."""
+"""Scene of the demo: starts its processes, shows their streams, and leaves no process behind."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from gateway.demo.watch import watch
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the demo is told."""
+    """Settings of a demo."""
 
     port: int
-    """For WebSockets; 0 picks a free one."""
+    """Port for WebSockets; 0 picks a free one."""
     admin_port: int | None
-    """For the admin HTTP API; None leaves it out."""
+    """Port for the admin HTTP API; None leaves it out."""
     other_ports: bool
-    """Take free ports where these are in use."""
+    """Whether free ports are taken if these are in use."""
     seconds: float | None
-    """How long it runs; None: until a signal comes."""
+    """Duration; None: until a signal comes."""
     steps_per_s: float
     """Training steps a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayUrls:
-    """Where the demo's gateway is."""
+    """URLs of the demo's gateway."""
 
     url: str
     admin_url: str | None
@@ -41,26 +41,26 @@ def play(plan: Plan, open_display: Callable[[GatewayUrls], Display]) -> Board:
     """Run the demo.
 
     Args:
-        plan: what it is told.
-        open_display: called when everything runs.
+        plan: its settings.
+        open_display: called when all processes run.
 
     Returns:
-        What was seen.
+        The board, with the totals of the demo.
 
     Raises:
-        ChildFailed: a process cannot start or go on.
+        ChildFailed: a process failed.
         FrysError: the gateway refuses.
     """
     board = Board()
     with Family() as family:
-        gateway, place = _start_gateway(family, plan)
-        trainer = family.start("trainer", url=place.url, steps_per_s=plan.steps_per_s)
-        evaluator = family.start("evaluator", url=place.url)
+        gateway, urls = _start_gateway(family, plan)
+        trainer = family.start("trainer", url=urls.url, steps_per_s=plan.steps_per_s)
+        evaluator = family.start("evaluator", url=urls.url)
         trainer.hear()
         evaluator.hear()
-        display = open_display(place)
+        display = open_display(urls)
         try:
-            uvloop.run(watch(place.url, board, display, (gateway, trainer, evaluator), plan.seconds))
+            uvloop.run(watch(urls.url, board, display, (gateway, trainer, evaluator), plan.seconds))
         finally:
             display.close()
     return board

@@ -1,4 +1,4 @@
-"""The live view of the demo: curves, the confusion matrix, and a row for each stream."""
+"""Screen of the demo: curves, the confusion matrix, and a row for each stream."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from gateway.demo.streams import WORKFLOW
 
 MATRIX_COLUMNS: Final = 27
 TABLE_FRAME: Final = 3
-"""Lines of the table that are no streams: its border and its head."""
+"""Lines of the table beside its streams: border and head."""
 CURVES_LINES: Final = 8
-"""What the curves have at least."""
+"""Fewest lines of the curves."""
 WIDE: Final = 100
-"""From here on all columns of the table have room."""
+"""Width from which all columns of the table have room."""
 ACCURACY_FLOOR: Final = 0.5
-"""The lower edge of the accuracy's axis."""
+"""Lower edge of the accuracy's axis."""
 
 
 def screen(board: Board, now_s: float, *, title: str, hint: str) -> Layout:
-    """Everything that is known at this moment, as large as the terminal.
+    """Return the board as a layout of the size of the terminal.
 
     Args:
-        board: what is known.
-        now_s: the moment.
-        title: for the first line.
-        hint: for the last one.
+        board: the board.
+        now_s: the time.
+        title: text for the first line.
+        hint: text for the last line.
     """
     messages, size = board.rates(now_s)
     head = Text.assemble(
@@ -63,11 +63,11 @@ def screen(board: Board, now_s: float, *, title: str, hint: str) -> Layout:
 
 
 class StreamTable:
-    """A row for each stream; where it is narrow, without what can be spared.
+    """Table with a row for each stream; a narrow one has fewer columns.
 
     Args:
-        board: what is known.
-        now_s: the moment.
+        board: the board.
+        now_s: the time.
     """
 
     def __init__(self, board: Board, now_s: float) -> None:
@@ -108,7 +108,7 @@ def _loss(board: Board) -> Panel:
     if not board.losses:
         return _panel(Text("waiting", style="dim"), "loss")
     low, high = min(board.losses), max(board.losses)
-    # A tenth of room below, so that the least loss is still seen; it also keeps the two apart.
+    # A tenth of room below, so that the least loss is visible; it also keeps low and high apart.
     shares = shares_of(list(board.losses), low * 0.9, high, log=True) if low > 0 else []
     return _panel(
         Curve(shares, "magenta"), f"loss [bold magenta]{board.losses[-1]:.4f}", f"log {low:.2g} to {high:.2g}"

@@ -1,4 +1,4 @@
-"""The agent that trains: a plain loop without asyncio, which publishes what it computes at every step."""
+"""Trainer: agent that trains the model in a plain loop, without asyncio, and publishes the tensors of every step."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from gateway.demo.model import Descent, Floats, Labels, confusion, forward_backw
 BATCH_SIZE: Final = 128
 HIDDEN: Final = 256
 HELD_OUT_PART: Final = 5
-"""One image in so many is kept for evaluation."""
+"""One of so many images is held out for evaluation."""
 ACTIVATIONS_CODEC: Final = "zstd:1"
-"""Half of them are zeros: 1.6 times smaller, a gain too small for ``auto`` to spend the time by itself."""
+"""Half of the activations are zeros: 1.6 times smaller, too small a gain for ``auto`` to compress them."""
 RUN_STEPS: Final = 500
-"""Then the model has learned what it will, and training starts again from other weights."""
+"""Steps of a run. The model learns little more after them, and the next run starts from other weights."""
 CONFUSION_BATCHES: Final = 12
-"""About one pass over the training set."""
+"""Batches of a confusion matrix: about one pass over the training set."""
 
 
 class StepPublisher:
-    """Publishes the tensors of a step, each with how the one before it on its stream went.
+    """Publishes the tensors of a step, with the result of the previous publish to the same stream in the headers.
 
     Args:
         client: connected.
@@ -41,13 +41,21 @@ class StepPublisher:
         self._sent: dict[str, dict[str, float]] = {}
 
     def publish(self, stream: str, value: object, run: int, step: int, codec: str = "auto") -> None:
-        """Publish state, and wait for the acknowledgement."""
+        """Publish a state, and wait for its acknowledgement.
+
+        Args:
+            stream: name of the stream.
+            value: array, or arrays by name.
+            run: number of the training run, for the headers.
+            step: number of the step, for the headers.
+            codec: as of ``Client.publish``.
+        """
         headers = {"run": run, "step": step, **self._sent.get(stream, {})}
         result = self._client.publish(stream, value, kind="state", headers=headers, codec=codec)
         self._sent[stream] = {"ratio": round(result.compression_ratio, 3), "quality": round(result.quality_score, 3)}
 
     def publish_loss(self, loss: float) -> None:
-        """Publish one record without waiting."""
+        """Publish a loss as one record, without waiting."""
         self._client.publish_nowait(streams.LOSS, np.float32(loss), kind="event")
 
 
@@ -55,12 +63,12 @@ def run(line: Lifeline, url: str, steps_per_s: float) -> None:
     """Train until the lifeline ends.
 
     Args:
-        line: to the process that started this one.
-        url: of the gateway.
-        steps_per_s: at most; unhindered, a step takes a millisecond.
+        line: lifeline to the parent process.
+        url: URL of the gateway.
+        steps_per_s: most steps a second; without a limit a step takes a millisecond.
 
     Raises:
-        FrysError: there is no gateway, or it refuses.
+        FrysError: no gateway listens at the URL, or the gateway refuses.
     """
     (images, labels), held_out = split_digits()
     random = np.random.default_rng(0)
@@ -79,7 +87,15 @@ def run(line: Lifeline, url: str, steps_per_s: float) -> None:
 def training_run(
     publisher: StepPublisher, images: Floats, labels: Labels, random: np.random.Generator, number: int
 ) -> Iterator[int]:
-    """Train one model from random weights; yields the number of each step when it is published."""
+    """Train one model from random weights; yield the number of each step once it is published.
+
+    Args:
+        publisher: publishes the tensors of each step.
+        images: the training set, (n, 64).
+        labels: its classes, (n,).
+        random: chooses weights and batches.
+        number: number of the run, from 1.
+    """
     parameters = initial_parameters(images.shape[1], HIDDEN, random)
     descent = Descent(parameters)
     recent: deque[Labels] = deque(maxlen=CONFUSION_BATCHES)
@@ -98,7 +114,7 @@ def training_run(
 
 
 def split_digits() -> tuple[tuple[Floats, Labels], dict[str, npt.NDArray[np.float32] | npt.NDArray[np.int64]]]:
-    """Scikit-learn's digits, 8 by 8 pixels from 0 to 1: what to train on, and what to hold out."""
+    """Return scikit-learn's digits, 8 by 8 pixels from 0 to 1: the training set and the held-out set."""
     data, target = load_digits(return_X_y=True)
     images, labels = (data / 16).astype(np.float32), target.astype(np.int64)
     held_out = np.arange(len(labels)) % HELD_OUT_PART == 0

@@ -1,4 +1,4 @@
-"""Follows the demo's streams, as any dashboard would, until somebody has seen enough."""
+"""Watch loop of the demo: subscribes to its streams as a dashboard does, and shows them until the end."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ async def watch(url: str, board: Board, display: Display, children: Collection[C
     """Show the streams until SIGINT or SIGTERM comes, or the time is over.
 
     Args:
-        url: of the gateway.
-        board: takes in what comes.
-        display: shows it.
-        children: the processes that must go on all the while; they are ready.
-        seconds: how long; None: until a signal comes.
+        url: URL of the gateway.
+        board: takes in the messages.
+        display: shows the board.
+        children: the processes of the demo, which are ready; the watch ends if one fails.
+        seconds: duration; None: until a signal comes.
 
     Raises:
-        ChildFailed: one of the processes cannot go on.
-        FrysError: there is no gateway, or it refuses.
+        ChildFailed: one of the processes failed.
+        FrysError: no gateway listens at the URL, or the gateway refuses.
     """
     loop = asyncio.get_running_loop()
     end: asyncio.Future[None] = loop.create_future()

@@ -1,4 +1,4 @@
-"""A real gateway in one line, for the tests of those who build on it."""
+"""Real gateway in one line, for tests of programs that use one."""
 
 from gateway.testing.running import GatewayProcess, running_gateway, running_gateway_process
 

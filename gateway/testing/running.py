@@ -1,4 +1,4 @@
-"""Runs a gateway for a test: in the test's own loop, or as the real command in a process of its own."""
+"""Gateways for tests: in the test's own loop, or as the real command in a process of its own."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ STOP_TIMEOUT_S = 20
 
 @asynccontextmanager
 async def running_gateway(settings: Settings | None = None) -> AsyncIterator[Gateway]:
-    """A gateway on free ports in the running loop; stopped in good order at the end.
+    """Run a gateway on free ports in the running loop; stop it gracefully at the end.
 
     Args:
-        settings: what it is told; its ports are replaced by free ones.
+        settings: its settings; their ports are replaced by free ones.
     """
     settings = settings or Settings(admin_port=None, drain_deadline_s=2.0)
     gateway = Gateway(replace(settings, port=0, admin_port=None if settings.admin_port is None else 0))
@@ -33,21 +33,21 @@ async def running_gateway(settings: Settings | None = None) -> AsyncIterator[Gat
 
 @dataclass(frozen=True, slots=True)
 class GatewayProcess:
-    """``frys serve`` in a process of its own."""
+    """Process of ``frys serve``."""
 
     process: subprocess.Popen[str]
     url: str
-    """Where clients connect."""
+    """URL for clients."""
     admin_url: str | None
-    """Where the admin port is, if it has one."""
+    """URL of the admin port; ``None`` if there is none."""
 
 
 @contextmanager
 def running_gateway_process(*arguments: str) -> Iterator[GatewayProcess]:
-    """``frys serve`` on free ports, with further ``arguments``; stopped by SIGTERM at the end.
+    """Run ``frys serve`` on free ports, with further ``arguments``; stop it by SIGTERM at the end.
 
     Raises:
-        RuntimeError: it did not start; what it said is in the message.
+        RuntimeError: the gateway did not start; the message has its output.
     """
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--admin-port", "0", *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

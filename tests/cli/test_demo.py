@@ -41,5 +41,6 @@ def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert run(["demo"]) == ExitCode.FAILURE
     assert capsys.readouterr().err == (
-        "frys demo: scikit-learn is not installed; the demo needs its digits: pip install 'frys-gateway[server]'\n"
+        "frys demo: scikit-learn is not installed; the demo trains on its digits: "
+        "run pip install 'frys-gateway[server]'\n"
     )

@@ -52,7 +52,7 @@ def test_an_operating_system_error_without_number() -> None:
 
 def test_a_missing_package_says_what_to_install() -> None:
     line = line_of(ModuleNotFoundError("No module named 'rich'", name="rich"))
-    assert line == "rich is not installed; this command needs: pip install 'frys-gateway[server]'"
+    assert line == "rich is not installed; install what this command needs with: pip install 'frys-gateway[server]'"
 
 
 def test_a_bug_says_where_it_is() -> None:

@@ -96,7 +96,7 @@ def test_headers() -> None:
         "f": "",
     }
     for bad in ("a", "=1"):
-        with pytest.raises(typer.BadParameter, match="is not NAME=VALUE"):
+        with pytest.raises(typer.BadParameter, match="is not of the form NAME=VALUE"):
             parse_headers([bad])
 
 

@@ -92,25 +92,25 @@ def test_what_is_written_is_read_again(path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("port = ", "is no TOML: Invalid value (at end of document)"),
-        ("prot = 1", "there is no key 'prot'; known are admin_port, "),
-        ("core = 1", "there is no key 'core'"),
+        ("port = ", "is not a TOML file: Invalid value (at end of document)"),
+        ("prot = 1", "unknown key 'prot'; known keys are admin_port, "),
+        ("core = 1", "unknown key 'core'"),
         ("port = 99999", "port 99999 is not from 0 to 65535"),
-        ("[limits]\nmax_strems = 1", "limits: there is no key 'max_strems'"),
+        ("[limits]\nmax_strems = 1", "limits: unknown key 'max_strems'"),
         ("heartbeat_interval_s = 0", "heartbeat_interval_s is 0.0: it takes more than 0"),
         ("[consumers]\nack_timeout_s = 0", "consumers: ack_timeout_s is 0.0: it takes more than 0"),
         ("[consumers]\nmax_tries = 0", "consumers: max_tries is 0: it takes more than 0"),
         ("[consumers]\nmax_tries = 1.5", "consumers: max_tries is 1.5: it takes a whole number"),
-        ("[consumers]\nack_timeout = 30", "consumers: there is no key 'ack_timeout'; known are ack_timeout_s, "),
+        ("[consumers]\nack_timeout = 30", "consumers: unknown key 'ack_timeout'; known keys are ack_timeout_s, "),
         ("[requests]\nmax_handovers = -1", "requests: max_handovers is -1: it takes 0 or more"),
         ("[requests]\nkept_bytes = '1 GiB'", "requests: kept_bytes is '1 GiB': it takes a whole number"),
         ("[streams]\npattern = 'a/b'", "write [[streams]] above each"),
         ("[[streams]]\nkind = 'event'", "[[streams]] number 1 has no pattern"),
         ("[[streams]]\npattern = 'a/b'\n[[streams]]\npattern = 'a'", "[[streams]] number 2: pattern 'a' is not"),
-        ("[[streams]]\npattern = 'a/b'\ndurabilty = 'os'", "[[streams]] number 1 (a/b): there is no key 'durabilty'"),
+        ("[[streams]]\npattern = 'a/b'\ndurabilty = 'os'", "[[streams]] number 1 (a/b): unknown key 'durabilty'"),
         ("[[streams]]\npattern = 'a/b'\nschema = {dtype = 'f32', shape = []}", "(a/b): schema: tensor '' of a schema"),
         ("[[streams]]\npattern = 'a/b'\nschema = 1", "(a/b): schema is 1: it takes a table"),
-        ("[[streams]]\npattern = 'a/b'\nhistory = {bytes = 1}", "number 1 (a/b): history: there is no key 'bytes'"),
+        ("[[streams]]\npattern = 'a/b'\nhistory = {bytes = 1}", "number 1 (a/b): history: unknown key 'bytes'"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(path: Path, text: str, problem: str) -> None:
@@ -127,5 +127,5 @@ def test_a_file_that_is_not_there(path: Path) -> None:
 
 def test_bytes_that_are_no_text(path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(InvalidArgument, match="is no TOML"):
+    with pytest.raises(InvalidArgument, match="is not a TOML file"):
         read_settings(path)

@@ -17,7 +17,7 @@ def play(role: str, **settings: Any) -> tuple[int, Any, str]:
 @pytest.mark.parametrize(
     ("role", "settings", "said"),
     [
-        ("bogus", {}, "ValueError: unknown role 'bogus'; known are gateway, trainer, evaluator"),
+        ("bogus", {}, "ValueError: unknown role 'bogus'; known roles are gateway, trainer, evaluator"),
         ("gateway", {"bogus": 1}, "TypeError: run() got an unexpected keyword argument 'bogus'"),
         ("gateway", {"port": 0, "admin_port": "x"}, ""),
     ],

@@ -1,4 +1,4 @@
-"""Counts what a subscription gave, for the rates that ``frys sub`` shows."""
+"""Rate meter: messages and bytes of a subscription, and their rates, as ``frys sub`` shows them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from gateway.cli import text
 from gateway.client import Message, SubscriptionStats
 
 
-class Tally:
-    """Messages and bytes, and since when. Times are of any clock that only grows."""
+class RateMeter:
+    """Counter of messages and bytes, and of their rates. Takes times of any monotonic clock."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -17,7 +17,7 @@ class Tally:
         self._mark = (0.0, 0, 0)
 
     def start(self, now_s: float) -> None:
-        """Rates count from now on."""
+        """Begin to measure rates at ``now_s``."""
         self._start_s = now_s
         self._mark = (now_s, self.messages, self.bytes)
 
@@ -28,13 +28,13 @@ class Tally:
         self._streams.add(message.stream)
 
     def recent(self, now_s: float) -> str:
-        """The rates since the last call, which are those of now if it is called at regular times."""
+        """Return the rates since the last call, as text."""
         then_s, messages, size = self._mark
         self._mark = (now_s, self.messages, self.bytes)
         return self._rates(self.messages - messages, self.bytes - size, now_s - then_s)
 
     def total(self, now_s: float, stats: SubscriptionStats) -> str:
-        """Everything, in one line."""
+        """Return the totals, in one line."""
         elapsed_s = now_s - self._start_s
         count = f"{text.count(self.messages, 'message')} of {text.count(len(self._streams), 'stream')}"
         rates = self._rates(self.messages, self.bytes, elapsed_s)
@@ -45,6 +45,6 @@ class Tally:
 
 
 def losses(stats: SubscriptionStats) -> str:
-    """What did not come, and how it was accounted for; empty if everything did."""
+    """Return the counts of messages that did not arrive, as text; empty if all did."""
     parts = {"conflated": stats.conflated, "dropped": stats.dropped, "not decodable": stats.failed}
     return "".join(f"; {number} {what}" for what, number in parts.items() if number)

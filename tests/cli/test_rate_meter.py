@@ -1,6 +1,6 @@
 """Counts and rates of a subscription."""
 
-from gateway.cli.tally import Tally, losses
+from gateway.cli.rate_meter import RateMeter, losses
 from gateway.client import SubscriptionStats
 from tests.cli.messages import message
 
@@ -19,21 +19,21 @@ def stats(conflated: int = 0, dropped: int = 0, failed: int = 0) -> Subscription
 
 
 def test_rates_since_the_last_look() -> None:
-    tally = Tally()
-    tally.start(10.0)
+    meter = RateMeter()
+    meter.start(10.0)
     for _ in range(4):
-        tally.add(message())
-    assert tally.recent(12.0) == "2 msg/s, 0.0 MB/s"
-    assert tally.recent(13.0) == "0 msg/s, 0.0 MB/s"
+        meter.add(message())
+    assert meter.recent(12.0) == "2 msg/s, 0.0 MB/s"
+    assert meter.recent(13.0) == "0 msg/s, 0.0 MB/s"
 
 
 def test_a_total() -> None:
-    tally = Tally()
-    tally.start(10.0)
-    tally.add(message("wf/x"))
-    assert tally.total(12.0, stats()) == "1 message of 1 stream, 24 bytes in 2.0 s: 0 msg/s, 0.0 MB/s"
-    tally.add(message("wf/y"))
-    assert tally.total(10.0, stats()).startswith("2 messages of 2 streams, 48 bytes in 0.0 s: 0 msg/s")
+    meter = RateMeter()
+    meter.start(10.0)
+    meter.add(message("wf/x"))
+    assert meter.total(12.0, stats()) == "1 message of 1 stream, 24 bytes in 2.0 s: 0 msg/s, 0.0 MB/s"
+    meter.add(message("wf/y"))
+    assert meter.total(10.0, stats()).startswith("2 messages of 2 streams, 48 bytes in 0.0 s: 0 msg/s")
 
 
 def test_what_did_not_come_is_told() -> None:
