@@ -1,6 +1,7 @@
 """Two dashboards watch a field that changes much faster than they draw: python examples/dashboard_view.py [URL]
 
-The gateway computes each distinct view once. The simulation publishes whole arrays and knows nothing of it.
+The gateway computes each distinct view once for all its receivers. The simulation publishes complete arrays, and does
+not know of the views.
 """
 
 import asyncio

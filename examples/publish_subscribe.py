@@ -1,6 +1,7 @@
 """One agent publishes weights and losses, another receives both: python examples/publish_subscribe.py [URL]
 
-`state` gives a late joiner the newest message; `event` gives everyone everything from the moment of subscribing.
+A late joiner of a `state` stream gets its newest message; a subscriber of an `event` stream gets every message from
+then on.
 """
 
 import asyncio

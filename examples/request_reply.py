@@ -1,7 +1,7 @@
 """An agent offers a service to others: python examples/request_reply.py [URL]
 
-A client's inbox is the address `agent:<client_id>`; `client.inbox(group="planners")` makes it one of several behind
-`group:planners`. Requests and replies carry tensors of any size.
+The inbox of a client has the address `agent:<client_id>`. With `client.inbox(group="planners")` the client is one of
+several members behind the address `group:planners`. Requests and replies carry tensors of any size.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""A plain training loop that can be watched: python examples/training_loop.py [URL]
+"""A plain training loop publishes its loss and weights: python examples/training_loop.py [URL]
 
-No asyncio: the connection lives in a thread of its own. `publish_nowait` costs a microsecond or two, and what it is
-given is packed into record batches. While it runs: frys sub 'regression/*'
+It needs no asyncio: the connection has a thread of its own. `publish_nowait` takes a microsecond or two, and packs its
+values into record batches. To watch the loop while it runs: frys sub 'regression/*'
 """
 
 import sys
