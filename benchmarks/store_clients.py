@@ -28,8 +28,8 @@ ACK_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(slots=True)
-class Tally:
-    """What all publishers were told."""
+class Acknowledged:
+    """Acknowledgements of all publishers together."""
 
     acknowledged: int = 0
     last_offset: int = -1
@@ -42,22 +42,22 @@ def publish(plan: Plan, core: int, results: Results, level: str, publishers: int
 
 
 async def _publish(plan: Plan, results: Results, level: Durability, publishers: int, pack: int, seconds: float) -> None:
-    tally = Tally(latencies_s=[])
+    total = Acknowledged(latencies_s=[])
     connections = [await _open(plan, level) for _ in range(publishers)]
     begin = time.perf_counter()
-    await asyncio.gather(*(_publish_on(connection, level, pack, begin + seconds, tally) for connection in connections))
+    await asyncio.gather(*(_publish_on(connection, level, pack, begin + seconds, total) for connection in connections))
     elapsed_s = time.perf_counter() - begin
     for connection in connections:
         await connection.close()
-    if tally.last_offset != tally.acknowledged - 1:
-        problem = f"{tally.acknowledged} messages were acknowledged, the last with offset {tally.last_offset}"
+    if total.last_offset != total.acknowledged - 1:
+        problem = f"{total.acknowledged} messages were acknowledged, the last with offset {total.last_offset}"
         raise VerificationFailed(problem)
-    assert tally.latencies_s
+    assert total.latencies_s
     results.put(
         {
-            "per_second": tally.acknowledged / elapsed_s,
-            "p50_us": float(np.percentile(tally.latencies_s, 50)) * 1e6,
-            "p99_us": float(np.percentile(tally.latencies_s, 99)) * 1e6,
+            "per_second": total.acknowledged / elapsed_s,
+            "p50_us": float(np.percentile(total.latencies_s, 50)) * 1e6,
+            "p99_us": float(np.percentile(total.latencies_s, 99)) * 1e6,
         }
     )
 
@@ -75,9 +75,11 @@ async def _open(plan: Plan, level: Durability) -> ClientConnection:
     return connection
 
 
-async def _publish_on(connection: ClientConnection, level: Durability, pack: int, until_s: float, tally: Tally) -> None:
+async def _publish_on(
+    connection: ClientConnection, level: Durability, pack: int, until_s: float, total: Acknowledged
+) -> None:
     sequence = 1
-    assert tally.latencies_s is not None
+    assert total.latencies_s is not None
     while (sent_s := time.perf_counter()) < until_s:
         frames = [
             b"".join(
@@ -95,12 +97,12 @@ async def _publish_on(connection: ClientConnection, level: Durability, pack: int
         ]
         await connection.send(b"".join(frames))
         sequence += pack
-        while await _acknowledged(connection, level, tally) < sequence - 1:
+        while await _acknowledged(connection, level, total) < sequence - 1:
             pass
-        tally.latencies_s.append(time.perf_counter() - sent_s)
+        total.latencies_s.append(time.perf_counter() - sent_s)
 
 
-async def _acknowledged(connection: ClientConnection, level: Durability, tally: Tally) -> int:
+async def _acknowledged(connection: ClientConnection, level: Durability, total: Acknowledged) -> int:
     """The last sequence that the next message from the gateway acknowledges."""
     message = memoryview(await asyncio.wait_for(connection.recv(decode=False), ACK_TIMEOUT_S))
     last = 0
@@ -110,7 +112,7 @@ async def _acknowledged(connection: ClientConnection, level: Durability, tally: 
         ack = Ack.parse(message, frame)
         if ack.durability is not level:
             raise VerificationFailed(f"acknowledged at {ack.durability}, not {level}")
-        tally.acknowledged += ack.count
-        tally.last_offset = max(tally.last_offset, ack.offset)
+        total.acknowledged += ack.count
+        total.last_offset = max(total.last_offset, ack.offset)
         last = ack.sequence
     return last

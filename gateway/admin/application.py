@@ -11,12 +11,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.admin.catalogue import Catalogue
-from gateway.admin.download import Download
+from gateway.admin.download import FileDownload
 from gateway.admin.failures import connection_failed, http_failed, peer_failed, program_failed
 from gateway.admin.health import Health
 from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import show_document
-from gateway.admin.page import show_page
+from gateway.admin.start_page import show_page
 from gateway.admin.upload import FileUpload
 from gateway.connections.core import Core
 from gateway.errors import ConnectionClosed, PeerError
@@ -29,7 +29,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
     """Return the application of one gateway; it must run on the gateway's own loop."""
     health = Health(core)
     catalogue = Catalogue(core)
-    download = Download(core, idle_timeout_s)
+    download = FileDownload(core, idle_timeout_s)
     upload = FileUpload(core, idle_timeout_s)
 
     async def stream(request: Request) -> Response:

@@ -33,7 +33,7 @@ THREAD_BYTES: Final = 64 * 1024
 """Size above which a frame is parsed in a thread."""
 
 
-class Download:
+class FileDownload:
     """Handler of downloads.
 
     Args:

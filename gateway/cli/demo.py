@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from gateway.cli.connection import DEFAULT_URL
+from gateway.cli.connection_option import DEFAULT_URL
 from gateway.cli.exit_code import EXTRA, CommandFailed, ExitCode
 from gateway.config import Settings
 from gateway.demo.display import Display, LineDisplay, TerminalDisplay

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from gateway.cli import text
 from gateway.cli.array_file import read_arrays
-from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
+from gateway.cli.connection_option import DEFAULT_URL, ClientId, Token, Url
 from gateway.client import TransmissionResult, connect
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gateway.cli import text
 from gateway.cli.array_file import save
-from gateway.cli.connection import DEFAULT_URL, ClientId, Token, Url
+from gateway.cli.connection_option import DEFAULT_URL, ClientId, Token, Url
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.rate_meter import RateMeter, losses
 from gateway.cli.view_option import Dtype, MaxRateHz, Slice, Tensor, view_of

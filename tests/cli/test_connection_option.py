@@ -1,6 +1,6 @@
 """What pub and sub share."""
 
-from gateway.cli.connection import DEFAULT_URL
+from gateway.cli.connection_option import DEFAULT_URL
 from gateway.config import Settings
 
 

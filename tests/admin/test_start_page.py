@@ -6,7 +6,7 @@ import re
 
 import httpx
 
-from gateway.admin.page import LINKS
+from gateway.admin.start_page import LINKS
 
 
 async def test_every_link_leads_somewhere(http: httpx.AsyncClient) -> None:
