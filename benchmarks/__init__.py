@@ -1,1 +1,1 @@
-"""Benchmarks of the gateway against peers in the same run: ``python -m benchmarks``, see ``README.md`` beside this."""
+"""Benchmarks of the gateway and of other servers in the same run: ``python -m benchmarks``, see ``README.md``."""

@@ -1,6 +1,6 @@
-"""``python -m benchmarks [NAME ...]``: measures, and prints a report in markdown.
+"""Program ``python -m benchmarks [NAME ...]``: runs the benchmarks, and prints a report in markdown.
 
-Exit code 0: everything was measured and verified, whether or not it reaches its bar; 1: something was not verified.
+Exit code 0: all messages were verified, even if a goal was missed; 1: a message could not be verified.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ def _read_arguments() -> tuple[list[str], Settings]:
     default = Settings()
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; all if none is given")
-    parser.add_argument("--repeats", type=int, default=default.repeats, help="of each measurement, interleaved")
-    parser.add_argument("--seconds", type=float, default=default.seconds, help="of one measurement of a rate")
-    parser.add_argument("--scale", type=float, default=default.scale, help="factor on counts, for a quick look")
+    parser.add_argument(
+        "--repeats",
+        type=int,
+        default=default.repeats,
+        help="rounds of each measurement, interleaved between the servers",
+    )
+    parser.add_argument("--seconds", type=float, default=default.seconds, help="length of one measurement of a rate")
+    parser.add_argument("--scale", type=float, default=default.scale, help="factor on counts; below 1 for a quick look")
     parser.add_argument("--gateway", type=shlex.split, default=default.gateway, help="command that starts the gateway")
     arguments = parser.parse_args()
     for name in arguments.names:
@@ -49,7 +54,7 @@ def _read_arguments() -> tuple[list[str], Settings]:
 
 
 def main() -> int:
-    """Runs the benchmarks that were named; returns the exit code."""
+    """Run the named benchmarks, and return the exit code."""
     names, settings = _read_arguments()
     begin = time.monotonic()
     build()

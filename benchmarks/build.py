@@ -1,4 +1,4 @@
-"""Compiles the C programs: the load generator, and the server that is its ceiling."""
+"""Build of the C programs: the load generator, and the forwarding server that is the ceiling."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FORWARDER: Final = BUILD / "forwarder"
 
 
 def build() -> None:
-    """Compiles both, anew each time: it takes a second and cannot be stale."""
+    """Compile both programs, at every run: it takes a second, and they are never stale."""
     BUILD.mkdir(exist_ok=True)
     _compile(LOADGEN, sorted((FOLDER / "loadgen").glob("*.c")))
     _compile(FORWARDER, [FOLDER / "peers" / "forwarder.c"])

@@ -1,7 +1,7 @@
 """Benchmark 1: 100-byte messages from one publisher to 1, 100 and 1,000 subscribers.
 
-Every subscriber's every message is verified: its number, its order, and at the end that none is missing. The publisher
-keeps at most a window of messages that the slowest subscriber lacks, so that no server has a reason to drop one.
+Each message is verified at each subscriber: its number, its order, and at the end that none is missing. The publisher
+is at most a window of messages ahead of the slowest subscriber, so that no server has a reason to drop one.
 """
 
 from __future__ import annotations
@@ -23,16 +23,17 @@ PAYLOAD_BYTES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How many subscribers, and how the publisher goes about it."""
+    """Number of subscribers, and behaviour of the publisher."""
 
     name: str
     subscribers: int
     windows: dict[str, int]
-    """Messages under way, by protocol. For frys and nats-server about what was best for each among 256, 1,024 and 4,096
-    (frys was not tried with 4,096 at 1,000 subscribers). For ``websockets`` a narrow one, or it takes seconds to drain;
-    with wider ones it was no faster."""
+    """Messages in flight, by protocol. For frys and nats-server about the best of 256, 1,024 and 4,096 (frys was not
+    tried with 4,096 at 1,000 subscribers). For ``websockets`` a narrow window: a wider one was no faster, and takes
+    seconds to
+    drain."""
     burst: int = 64
-    """Messages that the publisher hands to its socket at once; also those of a record batch."""
+    """Messages that the publisher hands to its socket at once, or packs into a record batch."""
 
 
 ONE: Final = Scenario(
@@ -53,7 +54,13 @@ CEILING_BATCH: Final = "ceiling BATCH"
 
 
 def measure(settings: Settings, scenarios: Sequence[Scenario] = SCENARIOS, *, peers: bool = True) -> Samples:
-    """Runs all scenarios against all peers in turn, as often as the settings say."""
+    """Run all scenarios against all servers in turn, as many rounds as the settings say.
+
+    Args:
+        settings: the settings.
+        scenarios: the scenarios.
+        peers: measure the other servers, too, not only the gateway.
+    """
     samples = Samples()
     with ExitStack() as stack:
         frys = stack.enter_context(servers.gateway(settings.gateway))
@@ -89,7 +96,7 @@ def measure(settings: Settings, scenarios: Sequence[Scenario] = SCENARIOS, *, pe
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = measure(settings)
     whoms = (FRYS, FRYS_SINGLE, FRYS_BATCH, NATS, WEBSOCKETS, CEILING, CEILING_BATCH)
 
@@ -104,10 +111,10 @@ def run(settings: Settings) -> Section:
     bars.append(Bar(f"{IN_FLIGHT.name}: {FRYS} / {NATS}", samples.ratio(IN_FLIGHT.name, FRYS, NATS, "per_second"), 1.0))
     text = (
         f"Messages of {PAYLOAD_BYTES} bytes delivered a second, over all subscribers: median of {settings.repeats} "
-        "(lowest–highest), and how busy the server's and the load's core were. MESSAGE: each message in a frame of its "
-        "own, 64 frames in a WebSocket message; unpacked: one; BATCH: record batches of 64. Every publisher writes 64 "
-        "messages at once, but for one in flight. The ceiling is the same load against a C server that only unmasks "
-        "and forwards."
+        "(lowest–highest), and the use of the server's and the load's core. MESSAGE: each message in a frame of its "
+        "own, 64 frames in a WebSocket message; unpacked: one frame in a WebSocket message; BATCH: record batches of "
+        "64. Every publisher writes 64 messages at once, except with one in flight. The ceiling is the same load "
+        "against a C server that only unmasks and forwards."
     )
     tables = (grid(samples, "messages/s", [scenario.name for scenario in SCENARIOS], whoms, cell),)
     return Section("Fan-out", text, tables, tuple(bars), tuple(samples.failures))

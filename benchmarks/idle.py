@@ -1,4 +1,4 @@
-"""Benchmark 5: what an idle connection costs, how fast connections are accepted, how fast the server starts."""
+"""Benchmark 5: memory of an idle connection, rate of accepting connections, time from start to listening."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _measure(open_server: Opener, protocol: str, count: int) -> Result:
     with open_server() as server:
         _check_imports(server)
         server.settle()
-        # A server that has met a few connections has made what it makes once: caches, late imports.
+        # The first connections fill caches and cause late imports, which do not count.
         load("idle", server, protocol, count=WARM_UP_CONNECTIONS)
         server.settle()
         before = server.rss_bytes()
@@ -48,7 +48,7 @@ def _measure(open_server: Opener, protocol: str, count: int) -> Result:
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     count = allow_connections(settings.count(CONNECTIONS))
 
@@ -82,9 +82,9 @@ def run(settings: Settings) -> Section:
         Bar("start to listening", samples.median(HELD, FRYS, "start_ms"), START_LIMIT_MS, "ms", at_most=True),
     )
     text = (
-        f"{count:,} connections, each as far as its first answer (frys: WELCOME); medians of {settings.repeats}. "
-        "Memory is what the server's resident set grew by (1 KB is 1,000 bytes). The gateway's process has not loaded "
-        f"{TOO_HEAVY}, neither at the start nor at the end: that is verified."
+        f"{count:,} connections, each open until its first answer (frys: WELCOME); medians of {settings.repeats}. "
+        "Memory is the growth of the server's resident set (1 KB is 1,000 bytes). The gateway's process has not "
+        f"imported {TOO_HEAVY}, neither at the start nor at the end, which is verified."
     )
     header = ("", "memory per connection", "server in all", "accepted a second", "start to listening")
     return Section("Idle connections", text, (table(header, rows),), bars, tuple(samples.failures))

@@ -1,7 +1,8 @@
 """Benchmark 4: from publish to delivery of a 1 KB float32 tensor.
 
-Raw sockets: the load generator takes both times. One message in flight, then 10,000 a second, where a message's time
-counts from when it was due. The floor is a raw uvloop echo of as many bytes. The SDKs: see ``sdk.py``.
+Raw sockets: the load generator takes both times, first with one message in flight, then at 10,000 a second, where the
+latency of a message counts from the time at which it was due. The floor is a raw uvloop echo of as many bytes. For the
+SDKs see ``sdk.py``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from benchmarks.settings import Settings
 
 PAYLOAD_BYTES: Final = 1024
 ECHO_BYTES: Final = 8 + 32 + 8 + PAYLOAD_BYTES
-"""What a publish has on the wire: WebSocket header, data frame header, descriptor, payload."""
+"""Bytes of a publish on the wire: WebSocket header, data frame header, descriptor, payload."""
 RATE: Final = 10_000
 SAMPLES: Final = 20_000
 
@@ -32,7 +33,7 @@ CEILING: Final = "C echo"
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     count = settings.count(SAMPLES)
     with ExitStack() as stack:

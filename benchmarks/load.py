@@ -1,4 +1,4 @@
-"""Runs the C load generator."""
+"""Runner of the C load generator."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _runs: Final = itertools.count()
 def hold_load(
     mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float
 ) -> AbstractContextManager[dict[str, float]]:
-    """One run of the load generator, whose connections stay open until the block ends.
+    """Run the load generator, whose connections stay open until the block ends.
 
     Args:
         mode: ``fanout``, ``latency``, ``tensors``, ``idle``, ``publish`` or ``recovery``.
         protocol: ``frys``, ``frys-single``, ``frys-batch``, ``nats``, ``websocket`` or ``raw``.
-        workflow: where the stream stands; made up if absent, so that its offsets start at 0.
-        options: of the program, see ``loadgen/load.h``.
+        server: the server under load.
+        workflow: workflow of the stream; a new one if absent, so that the offsets start at 0.
+        options: options of the program, see ``loadgen/load.h``.
 
     Raises:
-        VerificationFailed: what came was not exactly what had been sent.
+        VerificationFailed: the received messages are not exactly the sent ones.
     """
     fixed = {"port": server.port, "server-pid": server.pid, "protocol": protocol}
     fixed["workflow"] = workflow or f"bench-{os.getpid()}-{next(_runs)}"
@@ -38,6 +39,6 @@ def hold_load(
 
 
 def load(mode: str, server: Server, protocol: str, workflow: str | None = None, **options: float) -> dict[str, float]:
-    """One run of the load generator from beginning to end."""
+    """Run the load generator to its end, and return its result."""
     with hold_load(mode, server, protocol, workflow, **options) as result:
         return result

@@ -1,4 +1,4 @@
-"""What the numbers were measured on: cores, versions, limits."""
+"""Machine of a measurement: cores, versions, limits."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ _CORES: Final = sorted(os.sched_getaffinity(0))
 
 LOAD_CORE: Final = _CORES[min(1, len(_CORES) - 1)]
 SPARE_CORE: Final = _CORES[2] if len(_CORES) > 2 else SERVER_CORE
-"""For a third process; on two cores it shares the server's, where it leaves more room than beside the publisher."""
+"""Core of a third process. With two cores it is the server's, which has more time left than the publisher's."""
 
 
 def allow_connections(count: int) -> int:
-    """Raises this process's limit of open files, which children inherit; returns how many connections it allows."""
+    """Raise this process's limit of open files, which children inherit.
+
+    Returns:
+        ``count``, or the number of connections that the limit allows if that is less.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return count if hard == resource.RLIM_INFINITY else min(count, hard - 200)
@@ -33,7 +37,7 @@ def _cpu_model() -> str:
 
 
 def describe() -> str:
-    """One paragraph of markdown."""
+    """Return a description of the machine, as one paragraph of markdown."""
     nats = subprocess.run([nats_program(), "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
     packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("websockets", "uvloop", "numpy"))

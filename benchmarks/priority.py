@@ -1,7 +1,7 @@
-"""Control messages to a receiver to which a 256 MB tensor is under way, through the SDKs.
+"""Latency of control messages to a receiver while a 256 MB tensor is being sent to it, through the SDKs.
 
-Publisher, commander and receiver are processes of their own. A command carries its time; the receiver counts those
-that arrive between the tensor's first chunk (its progress callback) and its end.
+Publisher, commander and receiver are processes of their own. A command carries its time; the receiver counts the
+commands that arrive between the tensor's first chunk (its progress callback) and its end.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _runs: Final = itertools.count()
 
 
 def publish_tensor(plan: Plan, core: int, subscribed: Event, size: int) -> None:
-    """Publishes one tensor, as fast as the gateway takes it."""
+    """Publish one tensor, as fast as the gateway takes it."""
     run_client(core, _publish_tensor(plan, subscribed, size))
 
 
@@ -46,7 +46,7 @@ async def _publish_tensor(plan: Plan, subscribed: Event, size: int) -> None:
 
 
 def command(plan: Plan, core: int, subscribed: Event, done: Event) -> None:
-    """Publishes a control message every few milliseconds until it is told to stop."""
+    """Publish a control message every :data:`PERIOD_S` until ``done`` is set."""
     run_client(core, _command(plan, subscribed, done))
 
 
@@ -62,7 +62,7 @@ async def _command(plan: Plan, subscribed: Event, done: Event) -> None:
 
 
 def receive(plan: Plan, core: int, subscribed: Event, done: Event, results: Results, size: int) -> None:
-    """Takes both streams on one connection, and reports the commands' latencies while the tensor is under way."""
+    """Receive both streams on one connection, and report the latencies of commands during the tensor."""
     run_client(core, _receive(plan, subscribed, done, results, size))
 
 
@@ -103,7 +103,7 @@ async def _receive(plan: Plan, subscribed: Event, done: Event, results: Results,
 
 
 def measure(server: Server, size: int) -> Result:
-    """One tensor, and the commands beside it."""
+    """Measure the commands beside one tensor."""
     results: Results = SPAWN.Queue()
     subscribed, done = SPAWN.Event(), SPAWN.Event()
     plan = Plan(f"ws://127.0.0.1:{server.port}", f"priority-{next(_runs)}")
@@ -116,7 +116,7 @@ def measure(server: Server, size: int) -> Result:
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     size = settings.count(TENSOR_BYTES // 4096) * 4096
     with servers.gateway(settings.gateway) as server:
@@ -127,7 +127,7 @@ def run(settings: Settings) -> Section:
     rows = [(title, f"{samples.median(WHAT, SDK, key):.1f}") for key, title in keys]
     rows.append(("tensor, MB/s", f"{samples.median(WHAT, SDK, 'bytes_per_second') / 1e6:.0f}"))
     text = (
-        f"Control messages that arrive while a tensor of {size / 1e6:.0f} MB is under way to the same connection: "
+        f"Control messages that arrive while a tensor of {size / 1e6:.0f} MB is being sent to the same connection: "
         f"publish to deliver, medians of {settings.repeats} runs. Server and publishers share a core."
     )
     bars = (

@@ -1,4 +1,4 @@
-"""Child processes: each pinned to a core, watched, and gone when the block that started it ends, however it ends."""
+"""Child processes, each pinned to a core, watched, and ended with the block that started it, even by an error."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _LIBC: Final = ctypes.CDLL(None)
 
 
 class VerificationFailed(Exception):
-    """A measurement that proves nothing: a message was lost, a server died, a promise was broken."""
+    """Failure of a measurement: a message was lost, a server died, a promise was broken."""
 
 
 def bind_to(core: int) -> None:
-    """Called in a child: pins it to ``core`` and lets it end with its parent, even if that is killed."""
+    """Pin the calling child process to ``core``, and make it end with its parent, even if the parent is killed."""
     os.sched_setaffinity(0, {core})
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class _Output:
-    """Reads a child's output, so that it never waits for us: finds the line that says it is ready, keeps the last."""
+    """Reader of a child's output, for which the child never waits. Finds the line ``ready``, keeps the last ones."""
 
     def __init__(self, process: subprocess.Popen[str], ready: re.Pattern[str]) -> None:
         self.match: re.Match[str] | None = None
@@ -48,7 +48,7 @@ class _Output:
         self._thread.start()
 
     def close(self) -> None:
-        """The child has ended: wait until the last of its output is read."""
+        """Read the rest of the output; the child has ended."""
         self._thread.join()
 
     def _read(self) -> None:
@@ -65,24 +65,24 @@ class _Output:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A server that accepts connections on 127.0.0.1."""
+    """Server that accepts connections on 127.0.0.1."""
 
     name: str
     port: int
     pid: int
     start_s: float
-    """From spawning it to its line that says that it listens."""
+    """Time from its start to the line in which it says that it listens."""
 
     def rss_bytes(self) -> int:
-        """Resident memory now."""
+        """Return its resident memory."""
         return int(psutil.Process(self.pid).memory_info().rss)
 
     def has_loaded(self, package: str) -> bool:
-        """Whether an extension module of the Python package is mapped into the process."""
+        """Return whether an extension module of the Python package is mapped into the process."""
         return any(f"/{package}/" in mapped.path for mapped in psutil.Process(self.pid).memory_maps())
 
     def settle(self) -> None:
-        """Waits until the server uses no CPU time: its late imports and its clean-up are over."""
+        """Wait until the server uses no CPU time: its late imports and its clean-up are over."""
         process = psutil.Process(self.pid)
         deadline = time.monotonic() + 10
         quiet = 0
@@ -96,13 +96,16 @@ class Server:
 
 @contextmanager
 def serving(name: str, command: Sequence[str], ready: re.Pattern[str], core: int) -> Iterator[Server]:
-    """Runs a server on ``core`` for the length of the block.
+    """Run a server on ``core`` for the length of the block.
 
     Args:
-        ready: matches the line of its output that says that it listens; the group ``port`` is where.
+        name: its name in messages.
+        command: starts it.
+        ready: matches the line of its output in which it says that it listens; the group ``port`` is its port.
+        core: its core.
 
     Raises:
-        VerificationFailed: it does not get ready, or has ended by itself before the block does.
+        VerificationFailed: the server does not get ready, or has ended before the block.
     """
     begin = time.perf_counter()
     process = subprocess.Popen(
@@ -132,10 +135,10 @@ def _stop(process: subprocess.Popen[str]) -> None:
 
 @contextmanager
 def loading(command: Sequence[str], core: int, timeout_s: float) -> Iterator[dict[str, float]]:
-    """Runs a load on ``core``; gives the result that it prints; what it holds open stays open until the block ends.
+    """Run a load on ``core``, and yield the result that it prints. Its connections stay open until the block ends.
 
     Raises:
-        VerificationFailed: it found a broken promise, or took longer than ``timeout_s``.
+        VerificationFailed: the load found a broken promise, or took longer than ``timeout_s``.
     """
     with subprocess.Popen(
         command,

@@ -1,7 +1,7 @@
-"""Benchmark 7: a subscriber that missed 100,000 messages of an ``event`` stream asks for them.
+"""Benchmark 7: recovery of 100,000 missed messages of an ``event`` stream.
 
-From SUBSCRIBE with ``since`` to the last message that was missed; then live messages, without a gap at the seam. The
-raw socket's are published while the missed ones are on their way.
+Measures from SUBSCRIBE with ``since`` to the last missed message; live messages must follow without a gap. For the raw
+socket they are published while the missed ones are being sent.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _recover_by_sdk(server: Server, protocol: str, missed: int, *, in_batches: b
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     missed = settings.count(MISSED)
     with servers.gateway((*settings.gateway, *servers.LONG_HISTORY)) as server:
@@ -61,7 +61,7 @@ def run(settings: Settings) -> Section:
             for what, protocol in PUBLISHED:
                 samples.take(what, RAW, partial(_recover_raw, server, protocol, missed), "per_second")
                 for whom, in_batches in ((SDK_MESSAGES, False), (SDK_BATCHES, True)):
-                    # Looking into every payload costs more than receiving it: once, before the rounds that count.
+                    # A check of every payload takes longer than its receipt: once, before the rounds that count.
                     if not round_number:
                         _recover_by_sdk(server, protocol, missed, in_batches=in_batches, every_byte=True)
                     measure = partial(

@@ -1,4 +1,4 @@
-"""The subscriber of ``recovery.py`` that uses the SDK: the whole program of a process."""
+"""Subscriber of ``recovery.py`` through the SDK, the program of a process of its own."""
 
 from __future__ import annotations
 
@@ -13,15 +13,19 @@ from benchmarks.sdk_clients import RECORD_BYTES, Plan, Results, run_client
 from gateway.client import Client, Subscription, connect
 
 LIVE: Final = 1000
-"""Messages that are published when the missed ones are there."""
+"""Messages published once the missed ones have arrived."""
 
 
 def recover(plan: Plan, core: int, results: Results, missed: int, in_batches: bool, every_byte: bool) -> None:
-    """Recovers ``missed`` messages, then takes some live ones; verifies every offset.
+    """Receive ``missed`` messages, then some live ones, and verify every offset.
 
     Args:
-        in_batches: take record batches, not messages one by one.
-        every_byte: verify each message's number in its payload as well, which costs more than receiving it.
+        plan: URL and stream.
+        core: core of the process.
+        results: takes the result.
+        missed: number of missed messages.
+        in_batches: receive record batches instead of messages one by one.
+        every_byte: verify the number in each payload, too, which takes longer than the receipt.
     """
     run_client(core, _recover(plan, results, missed, in_batches=in_batches, every_byte=every_byte))
 

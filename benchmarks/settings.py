@@ -1,4 +1,4 @@
-"""How thoroughly to measure."""
+"""Settings of a run: number of rounds, lengths, counts."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from benchmarks.servers import GATEWAY
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Common to all benchmarks."""
+    """Settings of all benchmarks."""
 
     repeats: int = 5
-    """How often each measurement is taken, interleaved between peers."""
+    """Rounds of each measurement, interleaved between the servers."""
     seconds: float = 1.0
-    """Length of one measurement where it is not given by a count."""
+    """Length of a measurement that is not bounded by a count."""
     scale: float = 1.0
     """Factor on counts: bytes of tensors, samples of latency, idle connections."""
     gateway: tuple[str, ...] = GATEWAY
-    """The command that starts the gateway."""
+    """Command that starts the gateway."""
 
     def count(self, full: int) -> int:
-        """``full``, scaled."""
+        """Return ``full``, scaled, and at least 1."""
         return max(1, round(full * self.scale))

@@ -1,4 +1,4 @@
-"""A state of 1,000 x 1,000 float32 of which 1 % changes in each version, 30 versions a second to 100 subscribers.
+"""Benchmark of a state: 1,000 x 1,000 float32, of which 1 % changes, 30 versions a second, to 100 subscribers.
 
 Two of the subscribers use the SDK and compare every version with what was published, bit for bit; the others are
 sockets that count bytes and versions. All subscribers and the publisher share a core, the server has the other.
@@ -30,7 +30,7 @@ _runs: Final = itertools.count()
 
 
 def measure(server: Server, random: bool, versions: int) -> Result:
-    """One run."""
+    """Measure one run."""
     plan = Plan(f"ws://127.0.0.1:{server.port}", f"state-{next(_runs)}/field")
     scene = Scene(plan, random, RATE, versions, SUBSCRIBERS)
     subscribed, begin, over = SPAWN.Event(), SPAWN.Event(), SPAWN.Event()
@@ -44,7 +44,7 @@ def measure(server: Server, random: bool, versions: int) -> Result:
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     with servers.gateway(settings.gateway) as server:
         server.settle()
@@ -64,8 +64,8 @@ def run(settings: Settings) -> Section:
     text = (
         f"float32 (1000, 1000), of which one element in {SHARE} changes in each version, published {RATE:.0f} times a "
         f"second to {SUBSCRIBERS} subscribers, medians. {VERIFIERS} of them compare every version bit for bit. Bytes: "
-        "from the socket, with all framing and the whole versions that each subscriber gets now and then, against "
-        "sending every version whole. CPU: of the gateway's process, all threads, of one core."
+        "from the socket, with all framing and the keyframes that each subscriber gets now and then, against sending "
+        "every version completely. CPU: of the gateway's process, all threads, of one core."
     )
     header = ("what changes", "bytes", "versions/s", "of them received", "CPU of the gateway")
     bars = tuple(

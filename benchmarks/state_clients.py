@@ -1,4 +1,4 @@
-"""The publisher and the subscribers of ``state.py``, each the whole program of a process."""
+"""Publisher and subscribers of ``state.py``, programs of two processes."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from gateway.protocol.wire import FLAG_CHUNKED, FRAME_START, PING_FRAME, SUBPROT
 
 SHAPE: Final = (1000, 1000)
 SHARE: Final = 100
-"""One element in so many changes from version to version."""
+"""One of so many elements changes from version to version."""
 WARM_UP: Final = 30
-"""Versions before the measurement: the gateway takes its samples, and who has come gets the first one whole."""
+"""Versions before the measurement: the gateway takes its samples, and every subscriber gets a keyframe."""
 VERIFIERS: Final = 2
 """Subscribers through the SDK, which compare every version bit for bit; the others count."""
 
@@ -38,7 +38,7 @@ _UPGRADE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What happens: ``versions`` versions, ``rate`` a second, in which elements change at ``random`` or in a block."""
+    """Scenario: ``versions`` versions, ``rate`` a second, whose elements change at ``random`` places or in a block."""
 
     plan: Plan
     random: bool
@@ -48,7 +48,7 @@ class Scene:
 
 
 class Field:
-    """A state that changes: the same for everyone who makes one of the same scene."""
+    """State that changes; every process that makes one of the same scene gets the same versions."""
 
     def __init__(self, *, random: bool) -> None:
         self._rng = np.random.default_rng(7)
@@ -57,7 +57,7 @@ class Field:
         self.number = 0
 
     def step(self) -> None:
-        """The next version."""
+        """Change the state to the next version."""
         self.number += 1
         count = self.state.size // SHARE
         if self._random:
@@ -69,7 +69,7 @@ class Field:
 
 
 def publish(scene: Scene, core: int, subscribed: Event, begin: Event, over: Event, results: Results, pid: int) -> None:
-    """Publishes at the rate, and says what that took the gateway."""
+    """Publish at the rate of the scene, and report the CPU time of the gateway."""
     run_client(core, _publish(scene, subscribed, begin, over, results, psutil.Process(pid)))
 
 
@@ -89,7 +89,7 @@ async def _publish(
             return time.monotonic() - start_s
 
         await publish(WARM_UP)
-        await asyncio.sleep(1)  # what was still on its way is not counted
+        await asyncio.sleep(1)  # versions still being sent are not counted
         before = server.cpu_times()
         begin.set()
         seconds = await publish(scene.versions)
@@ -101,7 +101,7 @@ async def _publish(
 
 
 def subscribe(scene: Scene, core: int, subscribed: Event, begin: Event, over: Event, results: Results) -> None:
-    """All subscribers: some verify, the others count bytes and versions."""
+    """Run all subscribers: some verify versions, the others count bytes and versions."""
     run_client(core, _subscribe(scene, subscribed, begin, over, results))
 
 
@@ -139,7 +139,7 @@ async def _subscribe(scene: Scene, subscribed: Event, begin: Event, over: Event,
 
 
 async def verify(subscription: Subscription, scene: Scene, last: int) -> int:
-    """Compares every version that arrives, up to the last one; how many."""
+    """Compare every received version with the published one, up to version ``last``; return their number."""
     field = Field(random=scene.random)
     count = 0
     async for message in subscription:
@@ -156,13 +156,13 @@ async def verify(subscription: Subscription, scene: Scene, last: int) -> int:
 
 
 class Counter(asyncio.Protocol):
-    """A subscriber that counts: bytes from the socket, and the versions in them; it answers PINGs and decodes nothing.
+    """Subscriber that counts bytes from the socket and versions in them. It answers PINGs, and decodes nothing.
 
     Attributes:
-        bytes: received, with all framing.
-        versions: received to their end.
-        newest: offset of the last one.
-        welcomed: done when the subscription stands.
+        bytes: bytes received, with all framing.
+        versions: versions received completely.
+        newest: offset of the last of them.
+        welcomed: done when the gateway has answered SUBSCRIBED.
     """
 
     def __init__(self, stream: str) -> None:
@@ -177,18 +177,18 @@ class Counter(asyncio.Protocol):
         self.welcomed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def wait_for(self, offset: int) -> None:
-        """Until a version has come."""
+        """Wait until version ``offset`` or a later one has come."""
         while self.newest < offset:
             self._changed.clear()
             await self._changed.wait()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See :class:`asyncio.Protocol`."""
+        """Send the handshake."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
         self._transport.write(_UPGRADE)
 
     def data_received(self, data: bytes) -> None:
-        """See :class:`asyncio.Protocol`."""
+        """Count bytes and versions."""
         self.bytes += len(data)
         self._received += data
         if not self._upgraded:
@@ -205,7 +205,7 @@ class Counter(asyncio.Protocol):
         del self._received[:at]
 
     def _message_at(self, at: int) -> int:
-        """Take the WebSocket message at ``at``; its size, 0 if it is not all there."""
+        """Take the WebSocket message at ``at``; return its size, 0 if it is incomplete."""
         received = self._received
         if len(received) < at + 10:
             return 0
@@ -232,7 +232,7 @@ class Counter(asyncio.Protocol):
         return end - at
 
     def _send(self, frames: bytes) -> None:
-        """A WebSocket message, masked with zeros."""
+        """Send a WebSocket message, masked with zeros."""
         assert self._transport is not None
         length = bytes([0x80 | len(frames)]) if len(frames) < 126 else b"\xfe" + len(frames).to_bytes(2, "big")
         self._transport.write(b"\x82" + length + bytes(4) + frames)

@@ -1,6 +1,6 @@
 """Benchmark 8: acknowledged publishes a second at each level of durability.
 
-One publisher with one message under way sees what a commit takes; many share one (group commit).
+One publisher with one message in flight measures the time of a commit; many publishers share commits (group commit).
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ from gateway.protocol.durability import Durability
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """How many publishers there are, and how many messages each has under way."""
+    """Number of publishers, and of the messages that each has in flight."""
 
     name: str
     publishers: int
     pack: int
 
 
-ONE: Final = Scenario("1 publisher, 1 under way", 1, 1)
-MANY: Final = Scenario("64 publishers, 1 under way each", 64, 1)
-PACKED: Final = Scenario("16 publishers, 64 under way each", 16, 64)
+ONE: Final = Scenario("1 publisher, 1 in flight", 1, 1)
+MANY: Final = Scenario("64 publishers, 1 in flight each", 64, 1)
+PACKED: Final = Scenario("16 publishers, 64 in flight each", 16, 64)
 SCENARIOS: Final = (ONE, MANY, PACKED)
 
 _runs: Final = itertools.count()
 
 
 def measure(server: Server, scenario: Scenario, level: Durability, seconds: float) -> Result:
-    """Acknowledged publishes a second to a stream of its own, and how long each took."""
+    """Measure acknowledged publishes a second to a stream of its own, and the latency of each."""
     results: sdk_clients.Results = SPAWN.Queue()
     plan = sdk_clients.Plan(f"ws://127.0.0.1:{server.port}", f"store-{os.getpid()}/{next(_runs)}")
     arguments = plan, LOAD_CORE, results, level.value, scenario.publishers, scenario.pack, seconds
@@ -50,9 +50,9 @@ def measure(server: Server, scenario: Scenario, level: Durability, seconds: floa
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
-    # Beside the benchmarks, not where temporary files go: that may be memory, where a disk costs nothing.
+    # In the working directory: the one for temporary files may be in memory, where fsync costs nothing.
     with tempfile.TemporaryDirectory(dir=Path.cwd(), prefix=".bench-store-") as folder:
         command = [*settings.gateway, "--store", f"sqlite:{folder}/streams.db"]
         with servers.gateway(command) as server:
@@ -73,11 +73,11 @@ def run(settings: Settings) -> Section:
     text = (
         f"Acknowledged publishes of {len(store_clients.PAYLOAD)} bytes a second to one `event` stream, from raw "
         f"sockets: median of {settings.repeats} (lowest–highest). Every acknowledgement is checked for its level, and "
-        "the offsets for gaps. The publishers, in Python on one core, are what bounds the last two at `memory`."
+        "the offsets for gaps. At `memory` the last two are bounded by the publishers, which are in Python on one core."
     )
     names = [scenario.name for scenario in SCENARIOS]
     tables = (
         grid(samples, "acknowledged/s", names, list(Durability), cell),
-        table(("1 under way, µs", "median", "p99"), latencies),
+        table(("1 in flight, µs", "median", "p99"), latencies),
     )
     return Section("Durability", text, tables, (), tuple(samples.failures))

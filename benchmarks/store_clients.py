@@ -1,4 +1,4 @@
-"""The publishers of ``store.py``, on raw sockets: the whole program of a process."""
+"""Publishers of ``store.py``, on raw sockets, the program of a process of its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Acknowledged:
 
 
 def publish(plan: Plan, core: int, results: Results, level: str, publishers: int, pack: int, seconds: float) -> None:
-    """``publishers`` connections, each with ``pack`` messages on their way until all are acknowledged, and again."""
+    """Publish on ``publishers`` connections, each of which sends ``pack`` messages, awaits their ACKs, and repeats."""
     run_client(core, _publish(plan, results, Durability(level), publishers, pack, seconds))
 
 
@@ -103,7 +103,7 @@ async def _publish_on(
 
 
 async def _acknowledged(connection: ClientConnection, level: Durability, total: Acknowledged) -> int:
-    """The last sequence that the next message from the gateway acknowledges."""
+    """Return the last sequence that the next message from the gateway acknowledges."""
     message = memoryview(await asyncio.wait_for(connection.recv(decode=False), ACK_TIMEOUT_S))
     last = 0
     for frame in iter_frames(message):

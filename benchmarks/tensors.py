@@ -1,7 +1,7 @@
 """Benchmark 3: float32 tensors of 64 KB to 256 MB, codec none, from one raw connection to another.
 
-The relay moves the very bytes that the gateway gets, masked WebSocket messages and all. From the gateway every frame is
-verified, and of the first tensor, which is not counted, every byte.
+The relay passes on the same bytes that the gateway gets, masked WebSocket messages. Every frame from the gateway is
+verified, and every byte of the first tensor, which does not count.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FORWARDER: Final = "C forwarder"
 
 
 def run(settings: Settings) -> Section:
-    """Measures; returns the section of the report."""
+    """Measure, and return the section of the report."""
     samples = Samples()
     with ExitStack() as stack:
         sides = [
@@ -52,9 +52,9 @@ def run(settings: Settings) -> Section:
         Bar(f"{name}: {FRYS} / {RELAY}", samples.ratio(name, FRYS, RELAY, "bytes_per_second"), LIMIT) for name in SIZES
     ]
     text = (
-        f"Bytes of payload a second: median of {settings.repeats} (lowest–highest), and how busy the server's and the "
-        "load's core were. Chunks of 512 KiB; tensors up to 4 MB follow each other with at most 4 MB under way, larger "
-        "ones one by one. The ceilings are a C relay, and a C server that unmasks and forwards."
+        f"Bytes of payload a second: median of {settings.repeats} (lowest–highest), and the use of the server's and "
+        "the load's core. Chunks of 512 KiB; tensors up to 4 MB follow each other with at most 4 MB in flight, larger "
+        "ones are sent one by one. The ceilings are a C relay, and a C server that unmasks and forwards."
     )
     tables = (grid(samples, "bytes/s", list(SIZES), (FRYS, RELAY, CEILING, FORWARDER), cell),)
     return Section("Tensors", text, tables, tuple(bars), tuple(samples.failures))

@@ -1,1 +1,1 @@
-"""What the gateway is measured against; each module is a program that prints ``listening on HOST:PORT``."""
+"""Servers that the gateway is compared with; each module is a program that prints ``listening on HOST:PORT``."""

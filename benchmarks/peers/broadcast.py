@@ -1,6 +1,6 @@
-"""``python -m benchmarks.peers.broadcast``: what a user of ``websockets`` writes: ``broadcast()`` to all connections.
+"""Server ``python -m benchmarks.peers.broadcast``: ``broadcast()`` of ``websockets`` to all connections.
 
-No compression and no keepalive, as the gateway; on uvloop, as the gateway. Subscribers send nothing and receive all.
+No compression, no keepalive, and uvloop, as in the gateway. Subscribers send nothing, and receive all messages.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ connections: set[ServerConnection] = set()
 
 
 async def handle(connection: ServerConnection) -> None:
-    """Sends each message of this connection to all others."""
+    """Send each message of this connection to all others."""
     connections.add(connection)
     others: set[ServerConnection] | None = None
     try:
@@ -25,7 +25,7 @@ async def handle(connection: ServerConnection) -> None:
 
 
 async def main() -> None:
-    """Serves until the process is ended."""
+    """Serve until the process is ended."""
     async with serve(handle, "127.0.0.1", 0, compression=None, ping_interval=None) as server:
         print("listening on {}:{}".format(*next(iter(server.sockets)).getsockname()), flush=True)
         await server.serve_forever()

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.peers.raw relay|echo``: the least that a TCP server can do on uvloop.
+"""Server ``python -m benchmarks.peers.raw relay|echo``: the least that a TCP server does on uvloop.
 
-``echo`` sends back what comes. ``relay`` passes bytes between the first and the second connection, the third and the
-fourth, and so on; a side that cannot take more pauses the other one. It is what a gateway that does nothing costs.
+``echo`` sends received bytes back. ``relay`` passes bytes between the first and the second connection, the third and
+the fourth, and so on; a slow side pauses the other one. It has the costs of a gateway that does nothing.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ import uvloop
 
 
 class Echo(asyncio.Protocol):
-    """Sends back what it receives."""
+    """Connection that sends received bytes back."""
 
     transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keeps the transport."""
+        """Keep the transport."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
 
     def data_received(self, data: bytes) -> None:
-        """Sends ``data`` back."""
+        """Send ``data`` back."""
         self.transport.write(data)
 
 
 class Relay(asyncio.Protocol):
-    """Passes what it receives to its partner."""
+    """Connection that passes received bytes to its partner."""
 
     waiting: Relay | None = None
-    """The first of a pair, until the second has come."""
+    """First connection of a pair, until the second has come."""
 
     transport: asyncio.Transport
     partner: Relay | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Pairs the connection with the one before it."""
+        """Pair the connection with the previous one."""
         self.transport = cast(asyncio.Transport, transport)  # uvloop's is not a subclass
         if Relay.waiting is None:
             Relay.waiting = self
@@ -46,22 +46,22 @@ class Relay(asyncio.Protocol):
             self.partner.partner = self
 
     def data_received(self, data: bytes) -> None:
-        """Passes ``data`` on; before there is a partner nobody sends."""
+        """Pass ``data`` on; no client sends before its connection has a partner."""
         if self.partner is not None:
             self.partner.transport.write(data)
 
     def pause_writing(self) -> None:
-        """Our peer is slow: its source stops."""
+        """Stop reading from the partner: this client is slow."""
         if self.partner is not None:
             self.partner.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Our peer has caught up."""
+        """Read from the partner again: this client has caught up."""
         if self.partner is not None:
             self.partner.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Ends the other side too."""
+        """Close the partner, too."""
         if Relay.waiting is self:
             Relay.waiting = None
         if self.partner is not None:
@@ -70,7 +70,7 @@ class Relay(asyncio.Protocol):
 
 
 async def serve(protocol: type[Echo] | type[Relay]) -> None:
-    """Serves until the process is ended."""
+    """Serve until the process is ended."""
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
     print("listening on {}:{}".format(*server.sockets[0].getsockname()), flush=True)
     await server.serve_forever()

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.slow_readers``: the whole matrix, or some of it; prints a table in markdown.
+"""Program ``python -m benchmarks.slow_readers``: runs all cells of the matrix or some, and prints a markdown table.
 
-Exit code 0: memory and latency stayed within their bounds in every cell; 1: they did not, or something went wrong.
+Exit code 0: memory and latency stayed within their bounds in every cell; 1: a bound was broken, or a process failed.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def _read_arguments() -> argparse.Namespace:
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
     names = [size.name for size in SIZES]
     parser.add_argument("--sizes", nargs="+", choices=names, default=names, help="quoted, such as '64 KB'")
-    parser.add_argument("--rounds", type=int, default=5, help="of latency, of each cell; 0: memory only")
-    parser.add_argument("--seconds", type=float, help="of one round; 2, and 4 of the largest messages, if absent")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of latency for each cell; 0: memory only")
+    parser.add_argument("--seconds", type=float, help="length of a round; default: 2, for the largest messages 4")
     return parser.parse_args()
 
 
@@ -47,14 +47,14 @@ def _texts(measured: Measured, cell: Cell, without: Cell) -> tuple[str, ...]:
 
 
 def main() -> int:
-    """Measures; returns the exit code."""
+    """Measure, and return the exit code."""
     arguments = _read_arguments()
     begin = time.monotonic()
     print(f"# Slow readers\n\n{describe()}\n")
     print(
-        f"{READERS} slow readers at a time, at a part of the publish rate; queues of {QUEUE_BYTES >> 20} MiB. "
-        "Memory: the highest, of what is allowed, when so much is published as fast as the gateway takes it. p99: "
-        "publish to deliver of a fast reader's small messages, without and with the slow ones, median of "
+        f"{READERS} slow readers at a time, at a fraction of the publish rate; queues of {QUEUE_BYTES >> 20} MiB. "
+        "Memory: the highest, and the allowed, while messages are published as fast as the gateway takes them. p99: "
+        "publish to deliver of a fast reader's small messages, without and with slow readers, median of "
         f"{arguments.rounds} rounds at a moderate rate; at most {RATIO:g} x.\n"
     )
     rows: list[tuple[str, ...]] = []

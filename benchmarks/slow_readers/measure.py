@@ -1,4 +1,4 @@
-"""One group of cells on one gateway: rounds without slow readers and with those of each speed, in turn."""
+"""Measurement of one group of cells on one gateway: rounds without slow readers and with each speed, in turn."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from benchmarks.slow_readers.throttled import Slowness, run_readers
 from benchmarks.slow_readers.traffic import BULK, Flood, Outcome, Paced, run_traffic
 
 WITHOUT: Final = None
-"""The speed of no slow readers at all."""
+"""Speed of the cell without slow readers."""
 FLOOD_S: Final = 20.0
-"""The longest time for a flood: a publisher may be slowed until nothing comes through."""
+"""Longest time of a flood: the gateway may slow its publisher until no message gets through."""
 PATIENCE_S: Final = 120.0
 GATEWAY: Final = (*servers.GATEWAY, "--config", str(Path(__file__).with_name("gateway.toml")))
 
@@ -33,46 +33,43 @@ _SPAWN: Final = multiprocessing.get_context("spawn")
 
 @dataclass(slots=True)
 class Cell:
-    """What was measured with slow readers of one speed, or without any."""
+    """Results with slow readers of one speed, or without any."""
 
     speed: float | None
     flood: Outcome | None = None
     rounds: list[Outcome] = field(default_factory=list)
     peak_bytes: int = 0
-    """The most resident memory of the gateway at any time."""
+    """Highest resident memory of the gateway."""
     read_bytes: int = 0
-    """What the slow readers have read, all together."""
+    """Bytes that the slow readers have read together."""
     closed: int = 0
-    """How many of them the gateway closed in a round."""
+    """Number of slow readers that the gateway closed in a round."""
 
     @property
     def p99_ms(self) -> float:
-        """Median of its rounds."""
+        """Median p99 of its rounds."""
         return statistics.median([outcome.p99_ms for outcome in self.rounds]) if self.rounds else float("nan")
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One group.
-
-    Attributes:
-        bound_bytes: what the gateway's memory may reach.
-        cells: by speed, the one without slow readers first.
-    """
+    """Results of one group."""
 
     group: Group
     bound_bytes: int
+    """Bound of the gateway's memory."""
     cells: Sequence[Cell]
+    """Cells by speed, the one without slow readers first."""
 
     def ratio(self, cell: Cell) -> float:
-        """How much longer the slowest percent takes to the fast reader than without slow readers."""
+        """Return the p99 of the fast reader, divided by its p99 without slow readers."""
         return cell.p99_ms / self.cells[0].p99_ms
 
     def broken(self, *, timed: bool) -> list[str]:
-        """The bounds that are broken.
+        """Return a line for each broken bound.
 
         Args:
-            timed: look at latencies, too.
+            timed: check latencies, too.
         """
         what = f"{self.group.kind}, {self.group.size.name}"
         broken = []
@@ -89,11 +86,13 @@ def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, sec
     """Measure all cells of a group: memory while the gateway is flooded, then latency at a moderate rate.
 
     Args:
-        rounds: of latency, of each cell, interleaved; 0: memory only.
-        seconds: length of one; None: as the size says.
+        group: kind and size of the messages.
+        speeds: speeds of the slow readers, one for each cell.
+        rounds: rounds of latency for each cell, interleaved; 0: memory only.
+        seconds: length of a round; None: the one of the size.
 
     Raises:
-        VerificationFailed: a process did not do its part, or the fast reader did not get what it should.
+        VerificationFailed: a process failed, or the fast reader missed a message.
     """
     cells = [Cell(WITHOUT), *map(Cell, speeds)]
     published_bytes = _SPAWN.RawValue(ctypes.c_uint64, 0)
@@ -109,7 +108,7 @@ def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, sec
         for cell in cells[1:]:
             cell.flood = stage.play(cell, Flood(group.flood_bytes, FLOOD_S))
         for number in range(rounds):
-            # Another one begins each time, so that none is always behind the same.
+            # Each round begins with another cell, so that no cell always follows the same one.
             first = number % len(cells)
             for cell in cells[first:] + cells[:first]:
                 cell.rounds.append(stage.play(cell, Paced(seconds or group.size.seconds)))
@@ -117,7 +116,7 @@ def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, sec
 
 
 class _Stage(NamedTuple):
-    """Where the cells of a group play."""
+    """Stage of a group: the processes in which its rounds run."""
 
     server: Server
     group: Group
@@ -125,7 +124,7 @@ class _Stage(NamedTuple):
     slow: Connection
 
     def play(self, cell: Cell, traffic: Flood | Paced) -> Outcome:
-        """One round of a cell."""
+        """Run one round of a cell."""
         if cell.speed is not None:
             self.slow.send(Slowness(BULK, READERS, cell.speed, self.group.acknowledged))
             _answer(self.slow)
@@ -158,13 +157,13 @@ def _peak_bytes(pid: int) -> int:
 
 
 def _forget_peak(pid: int) -> None:
-    """From now on the peak counts anew (proc(5), clear_refs)."""
+    """Reset the peak (proc(5), clear_refs)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
 @contextmanager
 def _child(target: Callable[..., None], *arguments: object) -> Iterator[Connection]:
-    """A process that runs ``target`` with a pipe to take commands from; ``None`` ends it."""
+    """Run ``target`` in a process, with a pipe for commands; the command ``None`` ends it."""
     ours, theirs = _SPAWN.Pipe()
     process = _SPAWN.Process(target=target, args=(*arguments, theirs), daemon=True)
     process.start()

@@ -1,4 +1,4 @@
-"""What is tried, and how much memory the gateway may use for it."""
+"""Plan of the matrix: kinds, sizes, speeds, and the memory that the gateway may use for each."""
 
 from __future__ import annotations
 
@@ -10,43 +10,40 @@ MIB: Final = 1024 * KIB
 
 KINDS: Final = ("state", "event", "collaboration", "control")
 SPEEDS: Final = (0.0, 0.1, 0.5, 2.0)
-"""What a slow reader reads, as a part of what is published."""
+"""Speeds of slow readers, as fractions of the publish rate."""
 
 READERS: Final = 2
 """Slow readers at a time, all of the same speed."""
 QUEUE_BYTES: Final = 4 * MIB
-"""Of a receiver's outbox, and of what a stream's consumers have not acknowledged (``gateway.toml``)."""
+"""Bound of a receiver's outbox, and of a stream's unacknowledged messages (``gateway.toml``)."""
 PROBE_HZ: Final = 200
-"""Small messages a second, beside those of the cell, whose latency is measured."""
+"""Rate of small messages whose latency is measured, beside the messages of the cell."""
 PROBE_BYTES: Final = 1 * KIB
 
 RATIO: Final = 1.5
-"""How much longer the slowest percent of messages may take to fast readers when there are slow ones."""
+"""Largest ratio of the p99 of fast readers with slow readers to the one without."""
 
 HISTORY_BYTES: Final = 16 * MIB
-"""Of an ``event`` stream, by default."""
+"""Bound of the history of an ``event`` stream, by default."""
 TRANSPORT_BYTES: Final = 1 * MIB
-"""Written and not taken by the system, past which a receiver is served from its outbox."""
+"""Bytes written and not taken by the operating system, past which a receiver is served from its outbox."""
 CHUNK_BYTES: Final = 512 * KIB
 HEAP: Final = 1.25
-"""What the allocator takes for a byte that is held: holes between buffers of different ages."""
+"""Bytes that the allocator takes for a held byte, because of holes between buffers of different ages."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """One size of messages.
-
-    Attributes:
-        name: for the table.
-        message_bytes: of one payload.
-        rate_hz: messages a second while latency is measured: 5 to 60 MB in all, so that two cores have an easy time.
-        seconds: of one such round.
-    """
+    """Size of messages."""
 
     name: str
+    """Name in the table."""
     message_bytes: int
+    """Size of a payload."""
     rate_hz: float
+    """Messages a second while latency is measured: 5 to 60 MB a second, which two cores do without effort."""
     seconds: float = 2.0
+    """Length of such a round."""
 
 
 SIZES: Final = (
@@ -60,29 +57,31 @@ SIZES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """All readers' speeds for one kind and size, tried on one gateway."""
+    """Group of cells with one kind and size and all speeds, run on one gateway."""
 
     kind: str
     size: Size
 
     @property
     def acknowledged(self) -> bool:
-        """Whether receivers acknowledge what they have processed."""
+        """Whether receivers acknowledge messages."""
         return self.kind in ("collaboration", "control")
 
     @property
     def held_bytes(self) -> int:
-        """What the gateway's memory may grow by (docs/operations.md, "Sizing")."""
+        """Growth of memory that the gateway is allowed (docs/operations.md, "Sizing")."""
         message = self.size.message_bytes
-        # Of the stream, or of its dead letters: those of a slow reader that has left.
+        # History of the stream, or of the dead letters of a slow reader that has left.
         history = 0 if self.kind == "state" else HISTORY_BYTES
         newest = message if self.kind == "state" else 0
-        # On its way in, and whole but not yet with those who keep up.
+        # A message that is being uploaded, and a complete one that is being sent to readers that keep up.
         under_way = 2 * message
-        # The fast one, too, lags for a moment when much comes at once, such as the dead letters of a slow one.
+        # The fast reader lags for a moment, too, when many messages come at once, such as dead letters of a slow one.
         receivers = READERS + 1
-        # What is queued for each, one that was begun and the newest one; or what a stream's consumers have not
-        # acknowledged, and one beyond the bound; the dead letters of all that leave at once, and one who reads them.
+        # For each receiver its queue, one message that is partly sent, and the newest one. Or the unacknowledged
+        # messages of the stream, one beyond the bound, the dead letters of all readers that leave at once, and a reader
+        # of
+        # these.
         outboxes = receivers * (QUEUE_BYTES + 2 * message)
         unacknowledged = QUEUE_BYTES + message
         dead_letters = READERS * unacknowledged + QUEUE_BYTES
@@ -92,10 +91,10 @@ class Group:
 
     @property
     def flood_bytes(self) -> int:
-        """What is published to see whether it holds: were nothing bounded, the gateway would hold more than it may."""
+        """Bytes published in a flood: a gateway without bounds would hold more than it is allowed."""
         return 2 * self.held_bytes
 
 
 def groups(kinds: tuple[str, ...] = KINDS, sizes: tuple[Size, ...] = SIZES) -> list[Group]:
-    """All of them."""
+    """Return the groups of all these kinds and sizes."""
     return [Group(kind, size) for kind in kinds for size in sizes]

@@ -1,4 +1,4 @@
-"""The slow readers: sockets of which no more is read than a rate allows. All of them in one process and thread."""
+"""Slow readers: sockets that are read at a bounded rate, all in one process and thread."""
 
 from __future__ import annotations
 
@@ -32,28 +32,30 @@ from gateway.protocol.signals import Done, End, Ping, Pong
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Opcode
 
 RECEIVE_BYTES: Final = 256 * 1024
-"""Of the socket's buffer, too: what waits there is not the gateway's."""
+"""Size of a read and of the socket's buffer; the gateway does not hold the bytes in that buffer."""
 TICK_S: Final = 0.005
 PATIENCE_S: Final = 10.0
 _numbers: Final = itertools.count()
 
 
 class Slowness(NamedTuple):
-    """What the process is asked to do, until it is told to stop."""
+    """Command to the process: read slowly, until the next command."""
 
     pattern: str
     readers: int
     speed: float
-    """How much each may read of what is published."""
+    """Fraction of the published bytes that each reader may read."""
     acknowledges: bool
-    """Whether they say DONE when they have read a message."""
+    """Whether the readers send DONE when they have read a message."""
 
 
 class ThrottledReader:
-    """One subscriber.
+    """Subscriber that reads slowly.
 
     Args:
-        acknowledges: say DONE when a message was read.
+        url: URL of the gateway.
+        client_id: its client id.
+        acknowledges: send DONE when a message was read.
     """
 
     def __init__(self, url: str, client_id: str, *, acknowledges: bool) -> None:
@@ -62,7 +64,7 @@ class ThrottledReader:
         self._seen: list[int] = []
         self._acknowledges = acknowledges
         self._streams: dict[int, int] = {}
-        """Of large messages under way, by transfer."""
+        """Streams of incomplete large messages, by transfer."""
         self.received_bytes = 0
         self.closed = False
         self.socket = socket.socket()
@@ -76,14 +78,14 @@ class ThrottledReader:
         self._wait_until(lambda: Opcode.WELCOME in self._seen)
 
     def subscribe(self, pattern: str) -> None:
-        """Ask, and wait for the answer; what follows is read as the rate allows."""
+        """Subscribe, and wait for the answer; later bytes are read at the bounded rate."""
         self._say(Subscribe(1, 1, pattern))
         self._wait_until(lambda: Opcode.SUBSCRIBED in self._seen)
         self.socket.setblocking(False)
         self.received_bytes = 0
 
     def read(self, room: int) -> bool:
-        """Read what there is, ``room`` bytes at most, and answer PINGs; whether there was anything."""
+        """Read at most ``room`` bytes, and answer PINGs; return whether there were any bytes."""
         try:
             data = self.socket.recv(min(room, RECEIVE_BYTES))
         except BlockingIOError:
@@ -139,13 +141,13 @@ class ThrottledReader:
 
     def _send(self, frame: bytes) -> None:
         if self._protocol.state is not State.OPEN:
-            return  # the gateway has closed it for being slow, which is its right
+            return  # the gateway has closed the slow reader, as it may
         self._protocol.send_binary(frame)
         self._flush()
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():
-            # An answer that does not go out is that of a slow reader, too.
+            # An answer that cannot be sent is lost: it, too, comes from a slow reader.
             with suppress(BlockingIOError, ConnectionError):
                 self.socket.send(data)
 
@@ -155,7 +157,7 @@ def _reading(url: str, wanted: Slowness) -> Iterator[list[ThrottledReader]]:
     readers: list[ThrottledReader] = []
     try:
         for _ in range(wanted.readers):
-            # A name of its own: what the ones before have not acknowledged is not for this one.
+            # A client id of its own, so that it does not get the unacknowledged messages of earlier readers.
             reader = ThrottledReader(url, f"slow-{next(_numbers)}", acknowledges=wanted.acknowledges)
             readers.append(reader)
             reader.subscribe(wanted.pattern)
@@ -166,13 +168,16 @@ def _reading(url: str, wanted: Slowness) -> Iterator[list[ThrottledReader]]:
 
 
 def run_readers(url: str, core: int, published_bytes: ctypes.c_uint64, commands: Connection) -> None:
-    """The whole program of a process: a :class:`Slowness`, until anything else comes; ``None`` ends it.
+    """Run the program of a process: read as each :class:`Slowness` says, until the next command; ``None`` ends it.
 
     Args:
-        published_bytes: counts on while others publish.
+        url: URL of the gateway.
+        core: core of the process.
+        published_bytes: counter of published bytes, which the publisher increments.
+        commands: pipe for commands and answers.
     """
     bind_to(core)
-    # In life they have machines of their own: here they get what is left of a core.
+    # Real slow readers are on other machines: here they get only the idle time of a core.
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     while (wanted := commands.recv()) is not None:
         with _reading(url, wanted) as readers:

@@ -1,4 +1,4 @@
-"""The publisher and the fast reader: SDK clients of one process, so that one clock times what passes between them."""
+"""Publisher and fast reader: SDK clients in one process, so that one clock times the messages between them."""
 
 from __future__ import annotations
 
@@ -22,50 +22,54 @@ WORKFLOW: Final = "slow"
 BULK: Final = f"{WORKFLOW}/bulk"
 PROBE: Final = f"{WORKFLOW}/probe"
 NOWAIT_BYTES: Final = 64 * 1024
-"""Larger messages are published one after the other, each acknowledged."""
+"""Size above which messages are published one after the other, each acknowledged."""
 DIFFERENT_BYTES: Final = 4 * 1024 * 1024
-"""Of small messages, before the same one comes again."""
+"""Bytes of different small messages, before the first one is repeated."""
 WINDOW_BYTES: Final = 512 * 1024
-"""What the fast reader may lack in a flood, and at least one message, so that it is no slow one."""
+"""Bytes that a flood may be ahead of the fast reader (at least one message), so that it does not become slow."""
 WINDOW_S: Final = 1.0
 STUCK: Final = 200
-"""After so many refusals in a row a flood is over: the stream holds what it may hold."""
+"""Refusals in a row that end a flood: the stream has reached its bound."""
 TICK_S: Final = 0.002
 SETTLE_S: Final = 20.0
 WARM_UP: Final = 0.1
-"""This part of a round's messages is not counted: buffers are used for the first time, connections wake up."""
+"""Fraction of a round's messages that do not count: buffers are used for the first time, connections wake up."""
 
 
 class Outcome(NamedTuple):
-    """What one round has shown."""
+    """Result of one round."""
 
     p50_ms: float
     p99_ms: float
     samples: int
     published: int
-    """Messages of the cell's own stream."""
+    """Messages published to the cell's stream."""
     refused: int
-    """Messages that were refused, or not acknowledged in time: the publisher was slowed."""
+    """Messages refused or not acknowledged in time, because the gateway slows the publisher."""
 
 
 class Flood(NamedTuple):
-    """Publish so much as fast as the gateway takes it, for so long at most."""
+    """Command: publish ``nbytes`` as fast as the gateway takes them, for at most ``seconds``."""
 
     nbytes: int
     seconds: float
 
 
 class Paced(NamedTuple):
-    """Publish at the group's rate for so long."""
+    """Command: publish at the group's rate for ``seconds``."""
 
     seconds: float
 
 
 def run_traffic(url: str, core: int, group: Group, published_bytes: ctypes.c_uint64, commands: Connection) -> None:
-    """The whole program of a process: a :class:`Flood` or a :class:`Paced` is one round, ``None`` ends it.
+    """Run the program of a process: one round for each :class:`Flood` or :class:`Paced`; ``None`` ends it.
 
     Args:
-        published_bytes: is counted up with what is published.
+        url: URL of the gateway.
+        core: core of the process.
+        group: kind and size of the messages.
+        published_bytes: counter of published bytes, which this process increments.
+        commands: pipe for commands and results.
     """
     run_client(core, _run_traffic(url, group, published_bytes, commands))
 
@@ -88,7 +92,7 @@ async def _run_traffic(url: str, group: Group, published_bytes: ctypes.c_uint64,
 
 
 class _Traffic:
-    """Rounds of one group; each message carries its round's number and the time when it was published."""
+    """Traffic of one group, in rounds; each message carries the number of its round and the time of its publish."""
 
     def __init__(
         self,
@@ -106,14 +110,14 @@ class _Traffic:
         self._round = self._published = self._late = self._newest_bulk = 0
         self._latencies_s: list[float] = []
         self._probe = np.zeros(PROBE_BYTES // 8, np.int64)
-        # Random, and none like those before it, so that neither codecs nor deltas make less of them.
+        # Random and all different, so that neither codecs nor deltas make the messages smaller.
         shape = max(2, DIFFERENT_BYTES // group.size.message_bytes), group.size.message_bytes // 8
         self._contents = np.random.default_rng(1).integers(0, 2**62, shape, np.int64)
         self._newest_probe = 0
         self._probes = itertools.count(1)
 
     async def watch(self) -> None:
-        """The fast reader."""
+        """Receive messages as the fast reader."""
         async for message in self._messages:
             if message.stream not in (BULK, PROBE):
                 continue  # dead letters, of slow readers that have left
@@ -128,9 +132,9 @@ class _Traffic:
                 self._newest_bulk = number
 
     async def play(self, wanted: Flood | Paced) -> Outcome:
-        """One round: publish, wait for the last probe, and sum up."""
+        """Run one round: publish, wait for the last probe, and return the result."""
         self._round += 1
-        # Before and after: what is published meanwhile may arrive later, and its number must not look newer.
+        # Before and after: a message published meanwhile may arrive later, and its number must not look newer.
         self._published = 0
         await self._wait_for_room()
         self._problems.clear()
@@ -155,7 +159,7 @@ class _Traffic:
         return self._late + len(self._problems)
 
     async def _wait_for_room(self) -> None:
-        """Until the gateway has given up the slow readers of the round before, what they lack may fill the stream."""
+        """Wait until the gateway has given up the last round's slow readers, whose messages may fill the stream."""
         end = time.monotonic() + SETTLE_S
         while not await self._publish_acknowledged(SETTLE_S):
             if time.monotonic() > end:
@@ -177,10 +181,10 @@ class _Traffic:
                 await asyncio.sleep(TICK_S)
 
     async def _keep_window(self, window: int, refused: int) -> None:
-        """Wait for the fast reader; not for what was refused, and not for ever for what a kind leaves out."""
+        """Wait for the fast reader unless a message was refused, at most :data:`WINDOW_S`: a kind may skip messages."""
         end = time.monotonic() + WINDOW_S
         wanted = self._published - window
-        # What came, what was refused and the time have no event in common.
+        # A poll, because arrivals, refusals and the time have no event in common.
         while self._newest_bulk < wanted and self._refused == refused and time.monotonic() < end:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
