@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from gateway.connections.core import Core, CoreSettings
 from gateway.protocol.wire import SUBPROTOCOL_JSON
+from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
-from tests.connections.memory import World
-from tests.server.memory import MemoryServer, Socket
+from gateway.server.loop import LoopClock
+from tests.connections.memory import FixedPolicy, StepWorkers, World
+from tests.server.memory import MemoryServer, Socket, masked
 
 
 def test_each_subprotocol_has_its_format() -> None:
@@ -46,3 +49,49 @@ async def test_an_address_that_is_taken() -> None:
     with pytest.raises(OSError, match="in use"):
         await second.start("127.0.0.1", port)
     await first.stop("done", 1.0)
+
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: frys.v1\r\n\r\n"
+)
+GOING_AWAY = b"\x88\x06\x03\xe9done"
+"""A Close of code 1001 with its reason."""
+
+
+async def open_websocket(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client over a real socket that has become a WebSocket."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(REQUEST)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+    return reader, writer
+
+
+async def test_a_client_that_answers_the_close_is_not_waited_for_any_longer() -> None:
+    listener = Listener(World().core)
+    reader, writer = await open_websocket(await listener.start("127.0.0.1", 0))
+    stopping = asyncio.create_task(listener.stop("done", 60.0))
+    assert await reader.readexactly(len(GOING_AWAY)) == GOING_AWAY
+    writer.write(masked(8, GOING_AWAY[2:4]))
+    assert await reader.read() == b""
+    writer.close()
+    await stopping
+
+
+async def test_a_client_that_does_not_answer_the_close_is_cut_off_at_the_deadline() -> None:
+    listener = Listener(World().core)
+    reader, writer = await open_websocket(await listener.start("127.0.0.1", 0))
+    await listener.stop("done", 0.1)
+    assert await reader.read() == GOING_AWAY
+    writer.close()
+
+
+async def test_a_socket_that_is_no_websocket_in_time_is_dropped() -> None:
+    settings = CoreSettings(hello_timeout_s=0.1)
+    workers = StepWorkers()
+    listener = Listener(Core(settings, LoopClock(asyncio.get_running_loop()), workers, FixedPolicy(), AllowAll()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", await listener.start("127.0.0.1", 0))
+    writer.write(REQUEST[:40])
+    assert await reader.read() == b""
+    writer.close()
+    await listener.stop("done", 1.0)
