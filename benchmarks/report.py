@@ -21,7 +21,7 @@ class Bar:
 
     @property
     def passed(self) -> bool:
-        """Whether the value reaches the limit; False for NaN."""
+        """True if the value reaches the limit; False for NaN."""
         return self.value <= self.limit if self.at_most else self.value >= self.limit
 
     def row(self) -> tuple[str, str, str, str]:

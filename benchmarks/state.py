@@ -1,6 +1,6 @@
 """Benchmark of a state: 1,000 x 1,000 float32, of which 1 % changes, 30 versions a second, to 100 subscribers.
 
-Two of the subscribers use the SDK and compare every version with what was published, bit for bit; the others are
+Two of the subscribers use the SDK and compare every version with the published one, bit for bit; the others are
 sockets that count bytes and versions. All subscribers and the publisher share a core, the server has the other.
 """
 

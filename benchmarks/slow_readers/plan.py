@@ -64,7 +64,7 @@ class Group:
 
     @property
     def acknowledged(self) -> bool:
-        """Whether receivers acknowledge messages."""
+        """True if receivers acknowledge messages."""
         return self.kind in ("collaboration", "control")
 
     @property

@@ -46,7 +46,7 @@ class Slowness(NamedTuple):
     speed: float
     """Fraction of the published bytes that each reader may read."""
     acknowledges: bool
-    """Whether the readers send DONE when they have read a message."""
+    """True if the readers send DONE when they have read a message."""
 
 
 class ThrottledReader:

@@ -46,7 +46,7 @@ class NewestMessage:
             pieces = decoded if len(decoded) == len(newest.chunks) else newest.chunks
             return cls(newest.offset or 0, parse_meta(newest.meta).specs, pieces, newest.plan.chunk_bytes)
         run = last_record(newest)
-        # A frame in two buffers is joined here. That copies at most max_frame_bytes: a larger message is in chunks.
+        # A frame in two buffers is joined here. The copy has at most max_frame_bytes: a larger message is in chunks.
         frame = frame_of(run)
         meta = parse_meta(frame.meta)
         return cls(run.last, meta.specs, (StoredChunk(frame.encoding, frame.payload),), max(1, meta.payload_bytes))

@@ -70,5 +70,5 @@ class AdminServer:
             await asyncio.gather(watch, return_exceptions=True)
 
     def stop(self) -> None:
-        """End :meth:`serve`: take no new connection, finish the answers under way."""
+        """End :meth:`serve`: take no new connection, finish those that have begun."""
         self._server.should_exit = True

@@ -28,7 +28,7 @@ config = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="markdown
 
 @config.command()
 def check(file: Annotated[Path, FILE]) -> int:
-    """Check that a gateway can be started with a configuration file, and say in one line what is wrong with it.
+    """Check that a gateway can be started with a configuration file, or tell the first mistake in one line.
 
     Example:
 

@@ -58,7 +58,7 @@ def frys(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """A real-time collaboration gateway for workflow tensors."""
+    """Run and use a real-time collaboration gateway for workflow tensors."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 

@@ -38,8 +38,8 @@ def settings_of(tables: Mapping[str, Any], where: str) -> Settings:
     """Return the settings that parsed TOML holds, as :func:`read_settings` does.
 
     The fields of :class:`~gateway.connections.core.CoreSettings` stand beside those of
-    :class:`~gateway.config.settings.Settings`; its groups are tables. Whether the values fit together is checked by
-    :meth:`~gateway.config.settings.Settings.check`.
+    :class:`~gateway.config.settings.Settings`; its groups are tables. Call
+    :meth:`~gateway.config.settings.Settings.check` to check that the values fit together.
 
     Args:
         tables: the parsed file.

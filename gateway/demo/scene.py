@@ -22,7 +22,7 @@ class Plan:
     admin_port: int | None
     """Port for the admin HTTP API; None leaves it out."""
     other_ports: bool
-    """Whether free ports are taken if these are in use."""
+    """Take free ports if these are in use."""
     seconds: float | None
     """Duration; None: until a signal comes."""
     steps_per_s: float

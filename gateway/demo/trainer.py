@@ -30,7 +30,7 @@ CONFUSION_BATCHES: Final = 12
 
 
 class StepPublisher:
-    """Publishes the tensors of a step, with the result of the previous publish to the same stream in the headers.
+    """Publisher of the tensors of a step, with the result of the previous publish to the same stream in the headers.
 
     Args:
         client: connected.

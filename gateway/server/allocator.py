@@ -23,7 +23,7 @@ def keep_freed_memory() -> bool:
     a library leaves its host's allocator alone.
 
     Returns:
-        Whether the allocator has taken the settings; False where it is not glibc's.
+        True if the allocator has taken the settings; False where it is not glibc's.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

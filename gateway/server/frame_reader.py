@@ -93,7 +93,7 @@ class FrameReader:
         self._mask = b""
         """Mask of that payload."""
         self._peek = False
-        """Whether the next read is one of :data:`PEEK_BYTES`."""
+        """True if the next read is one of :data:`PEEK_BYTES`."""
         self._foreign_bytes = 0
         """Bytes of the library's current frame that are still to be read."""
         self._fragmented = False

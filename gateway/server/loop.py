@@ -54,5 +54,5 @@ class ThreadWorkers:
         self._executor.submit(run)
 
     def close(self) -> None:
-        """Wait for the work under way, and end the threads."""
+        """Wait for the work that has begun or is queued, and end the threads."""
         self._executor.shutdown(wait=True)

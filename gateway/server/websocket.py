@@ -38,9 +38,9 @@ class Receivers(NamedTuple):
     """Functions that take the messages of a connection, each called with its session and the message."""
 
     binary: Callable[[Session, Buffer], object]
-    """Takes a binary message, which does not change afterwards."""
+    """Receiver of binary messages, which do not change afterwards."""
     text: Callable[[Session, bytes], object]
-    """Takes a text message, as UTF-8 that may be invalid."""
+    """Receiver of text messages, as UTF-8 that may be invalid."""
 
 
 def _discard(session: Session, message: Buffer) -> None:
@@ -55,7 +55,7 @@ class Endpoint(Protocol):
 
     max_frame_bytes: int
     read_buffer: memoryview
-    """Of :data:`~gateway.server.frame_reader.BUFFER_BYTES`; all connections of an event loop share one."""
+    """Buffer of :data:`~gateway.server.frame_reader.BUFFER_BYTES`; all connections of an event loop share it."""
 
     def accepted(self, websocket: WebSocketConnection) -> None:
         """Note an accepted socket; its handshake is to come."""
@@ -106,9 +106,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._full_reads = 0
         self._reading_paused = False
         self._fragments: list[bytes] | None = None
-        """Messages under way in fragments, which the library hands over one by one."""
+        """Fragments of an incomplete message, which the library hands over one by one."""
         self._text = False
-        """Whether these fragments are of a text message."""
+        """True if these fragments are of a text message."""
         self._transport: asyncio.Transport
 
     # Called by asyncio.
