@@ -93,5 +93,5 @@ class AdminPort:
 
 
 def _load(core: Core) -> Server:
-    """Import the server, in a thread and not at the top: that takes longer than the start of the gateway."""
+    """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
     return cast(Server, import_module(SERVING).AdminServer(core))

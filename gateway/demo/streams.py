@@ -1,4 +1,4 @@
-"""Names of the streams of the demo's workflow."""
+"""Stream names of the demo's workflow."""
 
 from __future__ import annotations
 

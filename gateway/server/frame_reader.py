@@ -58,7 +58,7 @@ class Foreign(NamedTuple):
 
 
 class FrameReader:
-    """Cuts the bytes of one client into messages.
+    """Reader that cuts the bytes of one client into messages.
 
     Read into :meth:`buffer`, then call :meth:`receive` at once.
 

@@ -23,7 +23,7 @@ from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.frame_reader import Foreign, FrameReader
 
 FULL_READS_A_TURN = 8
-"""Reads that filled their buffer, after which other sockets get their turn."""
+"""Number of reads that filled their buffer, after which other sockets get their turn."""
 
 HIGH_WATER_BYTES = 1024 * 1024
 LOW_WATER_BYTES = 256 * 1024
