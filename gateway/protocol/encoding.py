@@ -45,16 +45,13 @@ class CodecStep(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Encoding block of a payload or chunk (spec section 10.1).
-
-    Attributes:
-        decoded_bytes: size after decoding, which decoding allocates. Compare it with the descriptors or the chunk plan,
-            and with the limit on a message, before decoding.
-        steps: in the order in which the encoder applied them, without the end of the chain; empty if the data is plain.
-    """
+    """Encoding block of a payload or chunk (spec section 10.1)."""
 
     decoded_bytes: int
+    """Size after decoding, which decoding allocates. Compare it with the descriptors or the chunk plan, and with the
+    limit on a message, before decoding."""
     steps: tuple[CodecStep, ...]
+    """Steps in the order in which the encoder applied them, without the end of the chain; empty for plain data."""
 
     @property
     def ids(self) -> frozenset[int]:
@@ -114,22 +111,20 @@ def _unknown_codec(problem: str, steps: Sequence[CodecStep]) -> RequestRefused:
 class Chain:
     """Steps that an encoder is to apply; written ``"diff32:1+shuffle+zstd:3"``.
 
-    Attributes:
-        shuffle: whether to shuffle bytes, by the element size of the payload.
-        codec: ``none``, ``lz4``, ``zstd`` or ``snappy``.
-        level: of the codec; None is its default.
-        delta: the filter that makes a delta, ``xor`` or ``diff8`` to ``diff64``; empty for none.
-        distance: how far back the base of the delta is, 1 to 255; 0 without ``delta``.
-
     Raises:
         InvalidArgument: no encoder can follow the chain.
     """
 
     shuffle: bool = False
+    """True to shuffle bytes, by the element size of the payload."""
     codec: str = NONE.name
+    """Compressor: ``none``, ``lz4``, ``zstd`` or ``snappy``."""
     level: int | None = None
+    """Level of the codec; None is its default."""
     delta: str = ""
+    """Filter that makes a delta, ``xor`` or ``diff8`` to ``diff64``; empty for none."""
     distance: int = 0
+    """Offsets from the delta back to its base, 1 to 255; 0 without ``delta``."""
 
     def __post_init__(self) -> None:
         if self.codec != NONE.name and self.codec not in COMPRESSORS:

@@ -43,17 +43,14 @@ _CACHED_BLOCKS: Final = 512
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """A parsed meta block.
-
-    Attributes:
-        specs: specs of the tensors, in the order in which the payload holds them.
-        headers: headers of the message, or None.
-        payload_bytes: decoded size, by the descriptors, of the payload of a message or of one record of a batch.
-    """
+    """Contents of a meta block."""
 
     specs: tuple[TensorSpec, ...]
+    """Specs of the tensors, in the order in which the payload holds them."""
     headers: dict[str, Any] | None
+    """Headers of the message, or None."""
     payload_bytes: int
+    """Decoded size, by the descriptors, of the payload of a message or of one record of a batch."""
 
 
 _EMPTY: Final = Meta((), None, 0)

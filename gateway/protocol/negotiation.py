@@ -16,36 +16,30 @@ PATCH: Final = "patch"
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """Capabilities of a server.
-
-    Attributes:
-        versions: protocol versions that the server speaks.
-        codecs: names of the compressors that the server knows, the preferred one first.
-        filters: names of the filters that the server knows, the preferred one first.
-        limits: limits on messages that the server accepts.
-    """
+    """Capabilities of a server."""
 
     versions: tuple[int, ...] = (VERSION,)
+    """Protocol versions that the server speaks."""
     codecs: tuple[str, ...] = ()
+    """Compressors that the server knows, by name, the preferred one first."""
     filters: tuple[str, ...] = ()
+    """Filters that the server knows, by name, the preferred one first."""
     limits: Limits = field(default_factory=Limits)
+    """Limits on messages that the server accepts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Result of the negotiation for one connection.
-
-    Attributes:
-        version: the highest protocol version that both speak.
-        codecs: compressors that both know, in the server's order of preference.
-        filters: filters that both know, in the server's order of preference.
-        max_message_bytes: the largest decoded message that may go to the client.
-    """
+    """Result of the negotiation for one connection."""
 
     version: int
+    """Highest protocol version that both sides speak."""
     codecs: tuple[str, ...]
+    """Compressors that both sides know, in the server's order of preference."""
     filters: tuple[str, ...]
+    """Filters that both sides know, in the server's order of preference."""
     max_message_bytes: int
+    """Size of the largest decoded message that may go to the client."""
 
 
 def negotiate(hello: Hello, capabilities: Capabilities) -> Agreement:

@@ -24,13 +24,10 @@ _NEEDS_SHAPE: Final = "needs the shape of the state: name all bounds, or publish
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Part of a tensor.
-
-    Attributes:
-        extents: indices of each dimension; empty for a scalar.
-    """
+    """Part of a tensor."""
 
     extents: tuple[Extent, ...]
+    """Indices of each dimension; empty for a scalar."""
 
     @classmethod
     def of(cls, key: object, shape: Sizes | None = None) -> Region:

@@ -48,28 +48,26 @@ class FrameRun:
     """Consecutive MESSAGE frames of a stream that differ in offset, timestamp and payload only; each offset is 1 more.
 
     The frames have no extensions, no encoding and no chunk plan. All views are slices of the WebSocket message.
-
-    Attributes:
-        message: WebSocket message of the frames.
-        start: index of the first frame.
-        count: number of frames, at least 1.
-        frame_bytes: size of each frame, padding not counted.
-        flags: flags of each frame.
-        stream: stream in the header of each frame.
-        publisher: publisher in the header of each frame.
-        first: offset of the first frame.
-        meta_bytes: size of the meta block, which is the same in each frame.
     """
 
     message: memoryview
+    """WebSocket message of the frames."""
     start: int
+    """Index of the first frame."""
     count: int
+    """Number of frames, at least 1."""
     frame_bytes: int
+    """Size of each frame, padding not counted."""
     flags: int
+    """Flags of each frame."""
     stream: int
+    """Stream in the header of each frame."""
     publisher: int
+    """Publisher in the header of each frame."""
     first: int
+    """Offset of the first frame."""
     meta_bytes: int
+    """Size of the meta block, which is the same in each frame."""
 
     @property
     def stride(self) -> int:

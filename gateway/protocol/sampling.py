@@ -80,8 +80,8 @@ def choose_delta(
     best, ratio = _best(sample, old, itemsize, codecs, filters, delta)
     if ratio > _WORTH_IT:
         return PLAIN
-    _, whole = _best(sample, None, itemsize, codecs, filters, "")
-    return best if ratio <= _MUCH_BETTER * whole else PLAIN
+    _, other = _best(sample, None, itemsize, codecs, filters, "")
+    return best if ratio <= _MUCH_BETTER * other else PLAIN
 
 
 def _best(

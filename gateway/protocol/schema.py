@@ -19,17 +19,14 @@ _MAX_SIZE: Final = 2**53 - 1
 
 @dataclass(frozen=True, slots=True)
 class TensorSchema:
-    """Declaration of one tensor of a schema.
-
-    Attributes:
-        name: empty for the unnamed tensor.
-        dtype: one of :data:`gateway.protocol.dtypes.DTYPES`.
-        shape: dimensions; None: of any size.
-    """
+    """Declaration of one tensor of a schema."""
 
     name: str
+    """Name of the tensor; empty for the unnamed one."""
     dtype: np.dtype[Any]
+    """Dtype that travels, one of :data:`gateway.protocol.dtypes.DTYPES`."""
     shape: tuple[int | None, ...]
+    """Dimensions; None for a dimension of any size."""
 
     def fits(self, spec: TensorSpec) -> bool:
         """Return whether a tensor matches the declaration."""
@@ -46,13 +43,10 @@ class TensorSchema:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Declaration of the tensors in every message of a stream, in any order: schemas of the same tensors are equal.
-
-    Attributes:
-        tensors: at least one, ordered by name.
-    """
+    """Declaration of the tensors in every message of a stream, in any order: schemas of the same tensors are equal."""
 
     tensors: tuple[TensorSchema, ...]
+    """At least one tensor, ordered by name."""
 
     @classmethod
     def parse(cls, fields: Mapping[str, Any], what: str = "schema") -> Schema:

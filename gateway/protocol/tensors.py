@@ -31,17 +31,14 @@ _CASTABLE: Final = frozenset(dtype for dtype in DTYPES if dtype.kind in "biuf")
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Contents of a tensor descriptor: name, dtype and shape of one tensor (spec section 5.1).
-
-    Attributes:
-        name: unique in its message; empty for the unnamed tensor.
-        dtype: one of :data:`gateway.protocol.dtypes.DTYPES`.
-        shape: up to 32 dimensions; ``()`` is a scalar.
-    """
+    """Contents of a tensor descriptor: name, dtype and shape of one tensor (spec section 5.1)."""
 
     name: str
+    """Name, unique in the message; empty for the unnamed tensor."""
     dtype: np.dtype[Any]
+    """Dtype that travels, one of :data:`gateway.protocol.dtypes.DTYPES`."""
     shape: tuple[int, ...]
+    """Up to 32 dimensions; ``()`` is a scalar."""
 
     @property
     def nbytes(self) -> int:

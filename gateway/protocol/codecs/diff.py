@@ -54,5 +54,5 @@ class Diff:
         return np.frombuffer(data, self._dtype, count=len(data) // self._itemsize)
 
     def _copy_rest(self, data: Buffer, out: memoryview) -> None:
-        whole = len(data) - len(data) % self._itemsize
-        out[whole:] = data[whole:]
+        end = len(data) - len(data) % self._itemsize
+        out[end:] = data[end:]

@@ -33,9 +33,9 @@ class Shuffle:
     def encode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write the shuffled ``data`` to ``out``."""
         count = len(data) // parameter
-        whole = count * parameter
-        source = np.frombuffer(data, np.uint8)[:whole]
-        planes = np.frombuffer(out, np.uint8)[:whole].reshape(parameter, count)
+        end = count * parameter
+        source = np.frombuffer(data, np.uint8)[:end]
+        planes = np.frombuffer(out, np.uint8)[:end].reshape(parameter, count)
         if parameter in _ENCODED_BY_SHIFTS:
             words = source.view(_word(parameter))
             np.copyto(planes[0], words, casting="unsafe")
@@ -44,14 +44,14 @@ class Shuffle:
         else:
             for k in range(parameter):
                 planes[k] = source[k::parameter]
-        out[whole:] = data[whole:]
+        out[end:] = data[end:]
 
     def decode_into(self, data: Buffer, out: memoryview, parameter: int, base: Buffer | None) -> None:
         """Write the original of the shuffled ``data`` to ``out``."""
         count = len(data) // parameter
-        whole = count * parameter
-        planes = np.frombuffer(data, np.uint8)[:whole].reshape(parameter, count)
-        target = np.frombuffer(out, np.uint8)[:whole]
+        end = count * parameter
+        planes = np.frombuffer(data, np.uint8)[:end].reshape(parameter, count)
+        target = np.frombuffer(out, np.uint8)[:end]
         if parameter in _DECODED_BY_SHIFTS:
             word = _word(parameter)
             words = target.view(word)
@@ -63,7 +63,7 @@ class Shuffle:
         else:
             for k in range(parameter):
                 target[k::parameter] = planes[k]
-        out[whole:] = data[whole:]
+        out[end:] = data[end:]
 
 
 def _word(size: int) -> npt.DTypeLike:
