@@ -19,7 +19,7 @@ from gateway.connections.fanout.late_join import LateJoin
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import THREAD_BYTES, Transcoder
-from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.connection import ClassKey, Connection
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
@@ -67,7 +67,7 @@ class PubSubFanout:
         self._queue = EncodeQueue(workers)
         self._transcoder = self._new_transcoder(policy)
         self._latecomers = LateJoin(source, self._queue)
-        self._classes: dict[tuple[str, frozenset[str]], DeliveryClass] = {}
+        self._classes: dict[ClassKey, DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
         self._past_deliveries = 0
         """Of classes that have lost their last member."""
@@ -117,7 +117,7 @@ class PubSubFanout:
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:
         """Where a receiver would start now; what was delivered so far is on its way to it if it is one already."""
-        delivery = self._classes.get((connection.format.name, connection.codecs))
+        delivery = self._classes.get(connection.class_key)
         if delivery is not None:
             delivery.flush()
             delivery.settle(connection)
@@ -131,7 +131,7 @@ class PubSubFanout:
         Args:
             start: from :meth:`start`, in the same turn.
         """
-        key = (connection.format.name, connection.codecs)
+        key = connection.class_key
         if key not in self._classes:
             self._classes[key] = self._new_class(connection)
         delivery = self._classes[key]
@@ -157,7 +157,7 @@ class PubSubFanout:
         connection.memberships.pop(self.source, None)
         if connection.outbox is not None:
             connection.outbox.forget(self.source)
-        key = (connection.format.name, connection.codecs)
+        key = connection.class_key
         delivery = self._classes.get(key)
         if delivery is not None:
             delivery.leave(connection)

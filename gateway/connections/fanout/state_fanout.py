@@ -80,7 +80,7 @@ class StateFanout(PubSubFanout):
         )
 
     def _state_class(self, connection: Connection) -> StateClass:
-        return as_state(self._classes[(connection.format.name, connection.codecs)])
+        return as_state(self._classes[connection.class_key])
 
     # Patches (spec section 5.4): as they came to those who hold the version before them, and whole to all others.
 

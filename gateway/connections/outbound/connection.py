@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.formats import Format, Sendable, framed, in_one_piece
@@ -18,6 +18,14 @@ from gateway.protocol.signals import Gap, Pong, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
+
+
+class ClassKey(NamedTuple):
+    """Key of a delivery class: the properties that all its members share."""
+
+    format: str
+    """Name of the format."""
+    codecs: frozenset[str]
 
 
 class Membership(Protocol):
@@ -60,6 +68,11 @@ class Connection(FrameWriter):
         self.memberships: dict[Source, Membership] = {}
         self.outbox: Outbox | None = None
         self.lagging = False
+
+    @property
+    def class_key(self) -> ClassKey:
+        """Key of the delivery class that serves the connection; it stays the same as long as there is one."""
+        return ClassKey(self.format.name, self.codecs)
 
     # Answers and signals, which pass what waits.
 
