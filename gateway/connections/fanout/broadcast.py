@@ -10,7 +10,7 @@ from typing import Protocol
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.delta import delta_chunk
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.recode import codec_names, recode_chunk
+from gateway.connections.fanout.recode import readable, recode_chunk
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
@@ -275,8 +275,7 @@ class _Encoding:
     @property
     def readable(self) -> bool:
         """Whether all receivers can read the chunk as it came."""
-        encoding = self._chunk.encoding
-        return encoding is None or codec_names(encoding.ids) <= self._known
+        return readable(self._chunk.encoding, self._known)
 
     def work(self) -> StoredChunk:
         if self._base is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gateway.connections.fanout.recode import codec_names, frame_of
+from gateway.connections.fanout.recode import frame_of, readable
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, decode, encode
 from gateway.protocol.meta import parse_meta
@@ -88,6 +88,5 @@ def delta_chunk(
     """
     payload = chunk.data if chunk.encoding is None else decode(chunk.encoding, chunk.data)
     encoded = encode(chain, payload, itemsize, base=base.part(at, len(payload)))
-    readable = chunk.encoding is None or codec_names(chunk.encoding.ids) <= known
-    whole = chunk if readable else StoredChunk(None, payload)
+    whole = chunk if readable(chunk.encoding, known) else StoredChunk(None, payload)
     return StoredChunk(*encoded) if encoded is not None and len(encoded[1]) < len(whole.data) else whole

@@ -6,26 +6,15 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from gateway.connections.fanout.recode import chunk_codecs, decode_run, recode_chunk, run_codecs
+from gateway.connections.fanout.form import Work, form_of
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
-from gateway.connections.outbound.formats import Format, in_one_piece
+from gateway.connections.outbound.formats import Format
 from gateway.connections.ports import PastReader, Workers
-from gateway.errors import RequestRefused
-from gateway.protocol.codecs import CODEC_NAMES, SHUFFLE
-from gateway.protocol.encoding import PLAIN
-from gateway.protocol.signals import Gap
 from gateway.streams.history import Entry
 from gateway.streams.run import Run, Source
-from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
-
-PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
-"""All that a publish may be encoded by: whoever knows them takes every message as it came."""
-
-THREAD_BYTES = 64 * 1024
-"""Larger runs are written as text in a thread."""
 
 
 class HistoryReader:
@@ -63,12 +52,13 @@ class HistoryReader:
             if isinstance(entries, Exception):
                 logger.error("offsets %d to %d of %s cannot be read", first, last, source.name, exc_info=entries)
                 taken(())
-            elif all(_as_it_is(entry, form, codecs) for entry in entries):
-                taken([entry if isinstance(entry, Run) else LargeForm(entry, entry.chunks) for entry in entries])
+                return
+            forms = [form_of(entry, form, codecs) for entry in entries]
+            ready = [each for each in forms if not isinstance(each, Work)]
+            if len(ready) == len(forms):
+                taken(ready)
             else:
-                self._workers.submit(
-                    lambda: [part for entry in entries for part in _taken_by(entry, form, codecs)], done
-                )
+                self._workers.submit(partial(_parts, forms), done)
 
         def done(parts: list[Found] | BaseException) -> None:
             if isinstance(parts, BaseException):
@@ -84,24 +74,6 @@ class HistoryReader:
         return partial(self.read, source, form, codecs)
 
 
-def _as_it_is(entry: Entry, form: Format, codecs: frozenset[str]) -> bool:
-    """Whether the receivers take it as it was published, and without work that takes long."""
-    if not form.takes_chunks:
-        return isinstance(entry, Run) and entry.size <= THREAD_BYTES
-    if codecs >= PUBLISHED_CODECS:
-        return True
-    return (run_codecs(entry) if isinstance(entry, Run) else chunk_codecs(entry.chunks)) <= codecs
-
-
-def _taken_by(entry: Entry, form: Format, codecs: frozenset[str]) -> Sequence[Found]:
-    """In a form that the receivers take. Runs in a thread."""
-    if isinstance(entry, Run):
-        return decode_run(entry, codecs) if form.takes_chunks else (in_one_piece(form, entry),)
-    try:
-        if not form.takes_chunks:
-            return (in_one_piece(form, entry),)
-        known = chunk_codecs(entry.chunks) <= codecs
-        chunks = entry.chunks if known else [recode_chunk(chunk, PLAIN, 1) for chunk in entry.chunks]
-        return (LargeForm(entry, chunks),)
-    except RequestRefused as refusal:
-        return (Gap(entry.source.id, refusal.code, *offsets_of(entry)),)
+def _parts(forms: Sequence[Run | LargeForm | Work]) -> list[Found]:
+    """Return the forms in order, with the work among them done. Runs in a thread."""
+    return [part for form in forms for part in (form.make() if isinstance(form, Work) else (form,))]

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.connections.ports import Workers
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
@@ -26,9 +27,6 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-THREAD_BYTES = 64 * 1024
-"""Larger states are made whole in a thread."""
 
 
 class PatchMerger:

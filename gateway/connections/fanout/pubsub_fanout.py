@@ -16,9 +16,9 @@ from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
-from gateway.connections.fanout.recode import codec_names
+from gateway.connections.fanout.recode import THREAD_BYTES, codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
-from gateway.connections.fanout.transcoder import THREAD_BYTES, Transcoder
+from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import ClassKey, Connection
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.protocol.data import DataFrame
@@ -46,7 +46,7 @@ class PubSubFanout:
         "_flusher",
         "_history",
         "_is_state",
-        "_latecomers",
+        "_late_join",
         "_newest",
         "_past_deliveries",
         "_queue",
@@ -66,7 +66,7 @@ class PubSubFanout:
         self._history = history
         self._queue = EncodeQueue(workers)
         self._transcoder = self._new_transcoder(policy)
-        self._latecomers = LateJoin(source, self._queue)
+        self._late_join = LateJoin(source, self._queue)
         self._classes: dict[ClassKey, DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
         self._past_deliveries = 0
@@ -139,7 +139,7 @@ class PubSubFanout:
             delivery.join(connection)
             connection.memberships[self.source] = delivery
         if self._is_state and start.newest and self._newest is not None:
-            self._latecomers.send_newest(connection, delivery, self._newest)
+            self._late_join.send_newest(connection, delivery, self._newest)
         elif not self._is_state and start.offset < self.delivered:
             connection.backfill(self.source, start.offset, self.delivered - 1)
         begun = {} if connection.outbox is None else connection.outbox.resumes
@@ -202,9 +202,9 @@ class PubSubFanout:
         newest = None
         if self._is_state:
             newest = self._transcoder.latest = run.newest()
-        text = self._transcoder.text_format(self._classes.values()) if run.size > THREAD_BYTES else None
+        text = self._transcoder.text_of(run, self._classes.values()) if run.size > THREAD_BYTES else None
         if text is not None:
-            self._queue.submit(partial(text.runs, (run,)), lambda _: self._add(run, newest))
+            self._queue.submit(text.make, lambda _: self._add(run, newest))
         elif not self._queue.idle:
             self._queue.add_ready(partial(self._add, run, newest))
         else:
@@ -236,7 +236,7 @@ class PubSubFanout:
                 if recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
                     delivery.add(recoded or run)
                 else:
-                    self._latecomers.send_decoded(run, patched, delivery)
+                    self._late_join.send_decoded(run, delivery)
             for tap in self.taps:
                 tap(run)
 
@@ -289,9 +289,12 @@ class PubSubFanout:
             tap(message)
 
     def _send_to_others(self, broadcast: Broadcast, served: set[Connection]) -> None:
-        """Bring a message that is whole to all who were not served chunk by chunk."""
-        self._latecomers.serve(broadcast.message, self.classes, served, partial(self._send_late, broadcast))
+        """Send a complete message to all members that did not get it chunk by chunk."""
+        for delivery in self.classes:
+            delivery.flush()
+            others = [member for member in delivery.members if member not in served]
+            self._send_late(broadcast, delivery, others)
 
-    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, member: Connection) -> None:
-        """Send a message that is whole to a member that did not get it chunk by chunk."""
-        self._latecomers.send_large(broadcast.message, delivery, member)
+    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, members: list[Connection]) -> None:
+        """Send a complete message to members of a class that did not get it chunk by chunk."""
+        self._late_join.send(broadcast.message, delivery, members)

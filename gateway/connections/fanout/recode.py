@@ -8,17 +8,22 @@ from functools import lru_cache
 from gateway.errors import RequestRefused
 from gateway.protocol.codecs import DELTAS, compressor_of, filter_of, is_compressor
 from gateway.protocol.data import DataFrame, parse_data
-from gateway.protocol.encoding import PLAIN, Chain, decode, encode
+from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.negotiation import PATCH
 from gateway.protocol.signals import Gap
-from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT, Buffer, Opcode, padded
+from gateway.protocol.wire import FLAG_ENCODED, Buffer, Opcode, padded
 from gateway.streams.large import StoredChunk
 from gateway.streams.run import Run, Source
 
 NOT_PUBLISHED = frozenset((*DELTAS, PATCH))
 """What clients name beside the codecs and filters by which they may encode what they publish."""
+
+
+THREAD_BYTES = 64 * 1024
+"""Larger payloads are encoded, decoded, merged and written as text in a thread: by then it takes longer than the hop
+there and back (design, section 4)."""
 
 
 def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
@@ -77,48 +82,51 @@ def run_codecs(run: Run) -> frozenset[str]:
     return codec_names(ids)
 
 
+def readable(encoding: Encoding | None, codecs: frozenset[str]) -> bool:
+    """Return whether receivers that know ``codecs`` can decode a payload."""
+    return encoding is None or codec_names(encoding.ids) <= codecs
+
+
 def chunk_codecs(chunks: Iterable[StoredChunk]) -> frozenset[str]:
     """The names of the codecs that any of the chunks is encoded by."""
     return codec_names({step for chunk in chunks if chunk.encoding for step in chunk.encoding.ids})
 
 
 def decode_run(run: Run, codecs: frozenset[str]) -> list[Run | Gap]:
-    """The run with those frames decoded that take other codecs than these; a gap in place of what does not decode."""
+    """Decode those frames of a run that are encoded by other codecs than ``codecs``.
+
+    Returns:
+        The run in parts, in order: a gap stands for a frame that cannot be decoded.
+    """
     message = run.joined()
     parts: list[Run | Gap] = []
-    decoded: list[Buffer] = []
+    decoded: list[tuple[bytes, int]] = []
     first = run.first
     for frame in iter_frames(message):
         data = parse_data(message, frame)
         try:
-            if data.encoding is None or codec_names(data.encoding.ids) <= codecs:
+            if data.encoding is None or readable(data.encoding, codecs):
                 written: list[Buffer] = [message[frame.start : frame.start + padded(frame.end - frame.start)]]
             else:
                 written = data.encoded(None, decode(data.encoding, data.payload)).write()
-            decoded.append(b"".join(written))
+            decoded.append((b"".join(written), data.count))
         except RequestRefused as refusal:
             if decoded:
-                parts.append(_joined(run.source, first, data.offset - first, decoded))
+                parts.append(_joined(run.source, first, decoded))
             first = data.offset + data.count
             decoded = []
             parts.append(Gap(run.source.id, refusal.code, data.offset, first - 1))
     if decoded:
-        parts.append(_joined(run.source, first, run.last - first + 1, decoded))
+        parts.append(_joined(run.source, first, decoded))
     return parts
 
 
-def _joined(source: Source, first: int, count: int, frames: list[Buffer]) -> Run:
-    """Frames as a run whose last frame nobody will ask for."""
-    joined = b"".join(frames)
-    return Run(source, first, count, (joined,), len(joined), len(joined) - len(frames[-1]), 1)
-
-
-def codecs_of(run: Run) -> frozenset[str]:
-    """The names of the codecs that a run of one frame is encoded by."""
-    if not run.buffers[0][FLAGS_AT] & FLAG_ENCODED:
-        return frozenset()
-    encoding = frame_of(run).encoding
-    return frozenset() if encoding is None else codec_names(encoding.ids)
+def _joined(source: Source, first: int, frames: list[tuple[bytes, int]]) -> Run:
+    """Return frames, each with its number of messages, as one run."""
+    last, last_count = frames[-1]
+    joined = b"".join([frame for frame, _ in frames]) if len(frames) > 1 else last
+    count = sum([count for _, count in frames])
+    return Run(source, first, count, (joined,), len(joined), len(joined) - len(last), last_count)
 
 
 def frame_of(run: Run) -> DataFrame:

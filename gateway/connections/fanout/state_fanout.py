@@ -18,7 +18,7 @@ from gateway.connections.fanout.state_transcoder import StateTranscoder
 from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import DeliveryPolicy, Workers
-from gateway.streams.large import LargeMessage
+from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 from gateway.streams.state import LargePatch, PatchRun
 from gateway.streams.stream import Stream
@@ -55,7 +55,7 @@ class StateFanout(PubSubFanout):
         for delivery in self.classes:
             for member in delivery.members:
                 if member in receivers:
-                    self._latecomers.send_newest(member, delivery, newest)
+                    self._late_join.send_newest(member, delivery, newest)
                 else:
                     as_state(delivery).need_whole(member)
 
@@ -66,7 +66,7 @@ class StateFanout(PubSubFanout):
         if self._newest is None:
             delivery.need_whole(connection)
         else:
-            self._latecomers.send_newest(connection, delivery, self._newest)
+            self._late_join.send_newest(connection, delivery, self._newest)
 
     def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
         assert isinstance(self.source, Stream)
@@ -101,7 +101,7 @@ class StateFanout(PubSubFanout):
                 if takes_patches(delivery) and names <= delivery.codecs:
                     delivery.add(run)
                 else:
-                    self._latecomers.send_version(run, delivery, delivery.members)
+                    self._late_join.send_version(run, delivery, delivery.members)
             keep_short(run.patch)
             for tap in self.taps:
                 tap(run)
@@ -119,29 +119,33 @@ class StateFanout(PubSubFanout):
         before = self._newest
         self._before = before.offset if isinstance(before, LargeMessage) else None if before is None else before.last
         super().finish_broadcast(broadcast)
+        message = broadcast.message
+        if isinstance(message, LargePatch) and message.patch is not None:
+            keep_short(message.patch)
         for part in broadcast.parts:
             for member in part.audience:
                 part.delivery.got_whole(member)
             if part.chain is not None and part.chain.delta:
                 # Nobody who comes later can use it.
-                broadcast.message.variants.pop(part.chain, None)
+                message.variants.pop(part.chain, None)
 
-    def _send_to_others(self, broadcast: Broadcast, served: set[Connection]) -> None:
+    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, members: list[Connection]) -> None:
         message = broadcast.message
-        if isinstance(message, LargePatch) and message.patch is not None:
-            for delivery in self.classes:
-                others = [member for member in delivery.members if member not in served]
-                self._latecomers.send_version(message, delivery, others)
-            keep_short(message.patch)
-        else:
-            super()._send_to_others(broadcast, served)
-
-    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, member: Connection) -> None:
-        message = broadcast.message
-        if message.base_offset is not None and message.base_offset == self._before and not delivery.needs_whole(member):
+        if isinstance(message, LargePatch):
+            self._late_join.send_version(message, delivery, members)
+            return
+        if message.base_offset is not None and message.base_offset == self._before:
             form = next((part.form for part in broadcast.parts if part.delivery is delivery and part.begun), [])
-            whole = len(form) == message.plan.chunk_count and message.plan.payload_bytes <= member.max_message_bytes
-            if whole and member.enqueue_delta(message, form):
-                delivery.delivered_messages += 1
-                return
-        super()._send_late(broadcast, delivery, member)
+            if len(form) == message.plan.chunk_count:
+                members = [member for member in members if not self._send_delta(message, form, delivery, member)]
+        super()._send_late(broadcast, delivery, members)
+
+    def _send_delta(
+        self, message: LargeMessage, form: list[StoredChunk], delivery: DeliveryClass, member: Connection
+    ) -> bool:
+        """Send a version as a delta to a member that holds the version before; returns whether that was possible."""
+        fits = message.plan.payload_bytes <= member.max_message_bytes
+        sent = fits and not delivery.needs_whole(member) and member.enqueue_delta(message, form)
+        if sent:
+            delivery.delivered_messages += 1
+        return sent

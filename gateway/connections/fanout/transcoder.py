@@ -13,8 +13,8 @@ from functools import partial
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.recode import NOT_PUBLISHED, recode_run
-from gateway.connections.outbound.formats import UnchunkedFormat
+from gateway.connections.fanout.form import Work, form_of
+from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, recode_run
 from gateway.connections.ports import DeliveryPolicy, Sample
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
@@ -28,9 +28,6 @@ logger = logging.getLogger(__name__)
 
 RECODE_BYTES = 16 * 1024
 """Smaller payloads are delivered as they came."""
-
-THREAD_BYTES = 64 * 1024
-"""Larger ones are encoded in a thread: by then it takes longer than the hop there and back (design, section 4)."""
 
 
 class Transcoder:
@@ -105,12 +102,12 @@ class Transcoder:
             return PLAIN
         return self.chain_for(delivery, frozenset(), RECODE_BYTES)
 
-    def text_format(self, classes: Iterable[DeliveryClass]) -> UnchunkedFormat | None:
-        """What a large run is written by in a thread before it is delivered: the run keeps the text."""
+    def text_of(self, run: Run, classes: Iterable[DeliveryClass]) -> Work | None:
+        """Return the work that writes a large run as text before it is delivered, if a class takes text."""
         if not isinstance(self._source, Stream):
-            return None
-        formats = (delivery.format for delivery in classes)
-        return next((form for form in formats if not form.takes_chunks), None)
+            return None  # a REQUEST that cannot be written is refused on the loop's thread
+        forms = (form_of(run, each.format, each.codecs) for each in classes if not each.format.takes_chunks)
+        return next((form for form in forms if isinstance(form, Work)), None)
 
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, or the first chunk of one; arguments as of :meth:`chains_for`."""

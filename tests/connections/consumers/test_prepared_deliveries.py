@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
-from gateway.connections.consumers.prepared_deliveries import THREAD_BYTES, PreparedDeliveries
-from gateway.connections.fanout.recode import frame_of
+from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
+from gateway.connections.fanout.recode import THREAD_BYTES, frame_of
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.connections.fanout.encode_queue import MAX_WAITING
-from gateway.connections.fanout.transcoder import RECODE_BYTES, THREAD_BYTES
+from gateway.connections.fanout.recode import THREAD_BYTES
+from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from tests.connections.frames import CHUNK_BYTES

@@ -1,0 +1,95 @@
+"""Deliverable forms: how a kept message reaches receivers of one format that know the same codecs.
+
+This is the one place that decides whether such receivers take a message as it was published, and what has to be made of
+it if they do not. Encoding live messages because it pays is the business of
+:class:`~gateway.connections.fanout.transcoder.Transcoder`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+from gateway.connections.fanout.recode import THREAD_BYTES, chunk_codecs, decode_run, recode_chunk, run_codecs
+from gateway.connections.outbound.backfill import Found, LargeForm
+from gateway.connections.outbound.formats import Format, UnchunkedFormat, in_one_piece
+from gateway.errors import Code, RequestRefused, name_of
+from gateway.protocol.codecs import CODEC_NAMES, SHUFFLE
+from gateway.protocol.encoding import PLAIN
+from gateway.protocol.signals import Gap
+from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
+
+logger = logging.getLogger(__name__)
+
+PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
+"""Everything that a publish may be encoded by: receivers that know all of it take every message as it was published."""
+
+
+class Work(NamedTuple):
+    """Work for a thread that makes the form which receivers take."""
+
+    name: str
+    """Name of that form: the same for all receivers that take the same form of a message of one frame."""
+    make: Callable[[], Sequence[Found]]
+    """Returns the form, one for a message of one frame; a gap stands for messages that cannot be decoded.
+
+    Raises:
+        RequestRefused: a REQUEST cannot be written as text.
+    """
+
+
+def form_of(entry: Run | LargeMessage, form: Format, codecs: frozenset[str]) -> Run | LargeForm | Work:
+    """Return the form in which receivers take messages, or the work that makes it.
+
+    Args:
+        entry: a run, or a complete large message that has its offset.
+        form: how messages become bytes for the receivers.
+        codecs: names of the codecs and filters that they know.
+    """
+    if isinstance(entry, Run):
+        if not form.takes_chunks:
+            ready = entry.text is not None or entry.size <= THREAD_BYTES
+            return entry if ready else Work(form.name, partial(_text, form, entry))
+        plain = not entry.last_at and not entry.buffers[0][FLAGS_AT] & FLAG_ENCODED
+        if plain or codecs >= PUBLISHED_CODECS or run_codecs(entry) <= codecs:
+            return entry
+        return Work("plain", partial(decode_run, entry, codecs))
+    if not form.takes_chunks:
+        return Work(form.name, partial(_text, form, entry))
+    if codecs >= PUBLISHED_CODECS or chunk_codecs(entry.chunks) <= codecs:
+        return LargeForm(entry, entry.chunks)
+    plain_chunks = entry.variants.get(PLAIN, ())
+    if len(plain_chunks) == entry.plan.chunk_count:
+        return LargeForm(entry, entry.variants[PLAIN])
+    return Work("plain", partial(_plain, entry))
+
+
+def made_of(result: Sequence[Found] | BaseException, entry: Run | LargeMessage) -> Found:
+    """Return the form that :attr:`Work.make` gave for a message of one frame; a gap, which is logged, if it failed."""
+    first, last = offsets_of(entry)
+    if isinstance(result, BaseException):
+        problem = str(result)
+        form: Found = Gap(entry.source.id, Code.CORRUPT_PAYLOAD, first, last)
+    else:
+        (form,) = result
+        if not isinstance(form, Gap):
+            return form
+        problem = name_of(form.code)
+    logger.warning("message %d of %s cannot be decoded: %s", first, entry.source.name, problem)
+    return form
+
+
+def _text(form: UnchunkedFormat, entry: Run | LargeMessage) -> Sequence[Found]:
+    return (in_one_piece(form, entry),)
+
+
+def _plain(message: LargeMessage) -> Sequence[Found]:
+    try:
+        return (LargeForm(message, [recode_chunk(chunk, PLAIN, 1) for chunk in message.chunks]),)
+    except RequestRefused as refusal:
+        return (Gap(message.source.id, refusal.code, *offsets_of(message)),)
