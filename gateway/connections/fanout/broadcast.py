@@ -68,13 +68,15 @@ class BroadcastPart:
                 member.fall_behind()
 
     def _begin(self, message: LargeMessage) -> bytes:
-        holding = isinstance(message, LargePatch) or (self.chain is not None and bool(self.chain.delta))
-        if holding:
+        based = isinstance(message, LargePatch) or (self.chain is not None and bool(self.chain.delta))
+        if based:
             # What the chunks refer to has to be on the wire before the head.
             self.delivery.flush()
         self.begun = True
         size = message.plan.payload_bytes
-        members = self.delivery.keeping_up(holding=holding)
+        members = [member for member in self.delivery.members if not member.lagging]
+        if based:
+            members = [member for member in members if self.delivery.holds_newest(member)]
         self.audience = dict.fromkeys([member for member in members if size <= member.max_message_bytes])
         return self.format.head(message)
 
@@ -94,9 +96,12 @@ class BroadcastPart:
                 member.accounts.messages(message.source.id, message.offset or 0, 1)
                 member.transport.write(end)
         self.delivery.passed((message.offset or 0) + 1)
+        if self.delivery.versions is not None:
+            for member in self.audience:
+                self.delivery.versions.keyframe_queued(member)
 
     def _has_base(self, member: Connection, patch: LargePatch) -> bool:
-        return not self.delivery.needs_whole(member) and (not member.lagging or member.holds_newest(patch.source))
+        return self.delivery.holds_newest(member) and (not member.lagging or member.holds_newest(patch.source))
 
     def send_abort(self, message: LargeMessage, code: int) -> None:
         """Tell the audience that the message will not come."""
@@ -213,6 +218,25 @@ class Broadcast:
             part.audience[connection] = None
             connection.follow(self.message, part.form, 0)
 
+    def send_deltas(self, delivery: DeliveryClass, members: list[Connection]) -> list[Connection]:
+        """Queue the complete message as a delta for members of one class that hold the version before.
+
+        Returns:
+            The members that need the message in another form.
+        """
+        message = self.message
+        form = next((part.form for part in self.parts if part.delivery is delivery and part.begun), [])
+        if len(form) < message.plan.chunk_count:
+            return members
+        others: list[Connection] = []
+        for member in members:
+            fits = message.plan.payload_bytes <= member.max_message_bytes
+            if fits and delivery.holds_newest(member) and member.enqueue_delta(message, form):
+                delivery.delivered_messages += 1
+            else:
+                others.append(member)
+        return others
+
     def commit(self) -> None:
         """Send END to the audience, then the complete message to all other members."""
 
@@ -221,6 +245,10 @@ class Broadcast:
                 part.delivery.flush()
                 part.send_end(self.message)
             self._fanout.finish_broadcast(self)
+            for part in self.parts:
+                if part.chain is not None and part.chain.delta:
+                    # Nobody who comes later can use it.
+                    self.message.variants.pop(part.chain, None)
 
         self._fanout.commit_broadcast(self)
         self._queue.add_ready(deliver)

@@ -7,8 +7,9 @@ written to every member, so that a delivery costs a share of one system call and
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from gateway.connections.fanout.version_tracker import VersionTracker
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
@@ -56,11 +57,21 @@ class DeliveryClass:
     What is written to all members that keep up is counted once, and brought into a member's ledger when it falls behind
     or somebody asks: an account costs nothing on the way of a message.
 
+    Args:
+        source: the stream or inbox.
+        form: how messages become bytes for the receivers.
+        codecs: names of the codecs and filters that they all know.
+        flusher: flushes the class at the end of the turn.
+        history: reads messages of the past in a form that the receivers take.
+        delivered: offset of the first message that the class may deliver.
+        keyframe_every: of a state stream, how often each member gets a keyframe; ``None``: of another kind.
+
     Attributes:
         format: how messages become bytes for them.
         codecs: what they all can decode.
         stale: a member has fallen behind or caught up since the last flush.
         delivered_messages: messages written to members or queued for them, each member counted.
+        versions: of a state stream, which members hold the newest version.
     """
 
     __slots__ = (
@@ -79,10 +90,19 @@ class DeliveryClass:
         "delivered_messages",
         "format",
         "stale",
+        "versions",
     )
 
     def __init__(
-        self, source: Source, form: Format, codecs: frozenset[str], flusher: Flusher, history: Read, delivered: int = 0
+        self,
+        source: Source,
+        form: Format,
+        codecs: frozenset[str],
+        flusher: Flusher,
+        history: Read,
+        *,
+        delivered: int = 0,
+        keyframe_every: int | None = None,
     ) -> None:
         self.format = form
         self._stream = source.id
@@ -96,6 +116,7 @@ class DeliveryClass:
         self._history = history
         self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
         self._members: dict[Connection, None] = {}
+        self.versions = None if keyframe_every is None else VersionTracker(self, keyframe_every)
         self._fast: list[Transport] = []
         self._slow: list[Connection] = []
         self._pending: list[Run] = []
@@ -121,31 +142,23 @@ class DeliveryClass:
             self._sort_members()
         return any(member.queue_full for member in self._slow)
 
-    def leave_out(self, member: Connection, gap: Gap) -> None:
+    def holds_newest(self, member: Connection) -> bool:
+        """Return whether a member may get a message that refers to the version before, of a state."""
+        return self.versions is None or member not in self.versions.needing
+
+    def send_gap(self, member: Connection, gap: Gap) -> None:
         """Tell a member that it cannot be given some messages."""
+        if self.versions is not None:
+            self.versions.require_keyframe(member)
         member.send(gap)
-
-    def got_whole(self, member: Connection) -> bool:
-        """The newest message is on its way to a member, whole; whether it had got it before, if it is a state."""
-        return False
-
-    def needs_whole(self, member: Connection) -> bool:
-        """Whether the next message must reach a member whole, for it may not hold the one before."""
-        return False
-
-    def keeping_up(self, *, holding: bool) -> list[Connection]:
-        """The members that a large message begins to go to now, chunk by chunk.
-
-        Args:
-            holding: it refers to the version before: only those who hold that.
-        """
-        return [member for member in self._members if not member.lagging]
 
     def join(self, connection: Connection) -> None:
         """Serve one more receiver, from the next message on."""
         self.flush()
         self._members[connection] = None
         self.stale = True
+        if self.versions is not None:
+            self.versions.join(connection)
 
     def leave(self, connection: Connection) -> None:
         """Serve a receiver no more."""
@@ -154,6 +167,8 @@ class DeliveryClass:
         self._marks.pop(connection, None)
         self._members.pop(connection, None)
         self.stale = True
+        if self.versions is not None:
+            self.versions.leave(connection)
 
     def settle(self, connection: Connection) -> None:
         """Bring into a member's ledger what was written to all since it was last done."""
@@ -196,8 +211,7 @@ class DeliveryClass:
             return
         self._pending = []
         self._pending_bytes = 0
-        if self.stale:
-            self._sort_members()
+        needing = self._sort_members() if self.stale else None
         count = sum([run.count for run in pending])
         # Before it is written: who falls behind in the middle of it has still got it.
         self._sent += count
@@ -206,6 +220,8 @@ class DeliveryClass:
             self._write(framed(self.format, pending))
         for connection in self._slow:
             connection.enqueue(pending)
+        if needing:
+            self._send_keyframes(pending)
         self.delivered_messages += len(self._members) * count
 
     def _write(self, buffers: list[Buffer]) -> None:
@@ -218,10 +234,24 @@ class DeliveryClass:
             for transport in self._fast:
                 transport.writelines(buffers)
 
-    def _sort_members(self) -> None:
-        self.stale = False
-        self._write_to([member for member in self._members if not member.lagging])
-        self._slow = [member for member in self._members if member.lagging]
+    def _send_keyframes(self, pending: list[Run]) -> None:
+        """Queue complete versions for the members that cannot use deltas."""
+        assert self.versions is not None
+        keyframes = [run.keyframe or run for run in pending]
+        self.stale = True
+        for connection in self.versions.take():
+            connection.enqueue(keyframes)
+
+    def _sort_members(self) -> bool:
+        """Tell members that keep up from those that lag; returns whether others get keyframes at the next flush."""
+        members: Iterable[Connection] = self._members
+        needing = self.versions is not None and bool(self.versions.needing)
+        if needing:
+            members = [member for member in members if self.holds_newest(member)]
+        self.stale = needing
+        self._write_to([member for member in members if not member.lagging])
+        self._slow = [member for member in members if member.lagging]
+        return needing
 
     def _write_to(self, members: list[Connection]) -> None:
         """From now on what is written is written to these; all others are counted by themselves."""

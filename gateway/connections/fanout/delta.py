@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
+from typing import TypeVar
 
 from gateway.connections.fanout.recode import frame_of, readable
+from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, decode, encode
 from gateway.protocol.meta import parse_meta
@@ -15,6 +18,10 @@ from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.plain_payload import PlainPayload
 from gateway.streams.run import Run
 from gateway.streams.state import LargePatch, PatchRun
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def payload_of(message: Run | LargeMessage) -> PlainPayload | None:
@@ -68,6 +75,27 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
     delta = Run.of_frame(run.source, run.first, buffers)
     delta.is_delta = True
     return delta
+
+
+def delta_runs(run: Run, frame: DataFrame, chains: dict[T, Chain], itemsize: int, base: PlainPayload) -> dict[T, Run]:
+    """Return a message as deltas, made once for each chain; for the keys for which that is smaller.
+
+    Args:
+        run: holds one frame.
+        frame: that frame, cut into its blocks, as it is delivered.
+        chains: with delta filters.
+        itemsize: bytes of an element.
+        base: a version of the same size, less than 256 offsets before.
+    """
+    made: dict[Chain, Run | None] = {}
+    for chain in set(chains.values()):
+        try:
+            made[chain] = delta_run(run, frame, chain, itemsize, base)
+        except RequestRefused as refusal:
+            logger.warning("message %d of %s is not made a delta: %s", run.first, run.source.name, refusal)
+    deltas = ((key, made.get(chain)) for key, chain in chains.items())
+    # A run of its own for each key: the keyframes that go out in its place may differ.
+    return {key: delta.alone() for key, delta in deltas if delta is not None}
 
 
 def delta_chunk(

@@ -40,9 +40,7 @@ class LateJoin:
 
     def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
         """Send the newest message of a ``state`` stream to a receiver that has just come, or asks for it again."""
-        if isinstance(newest, PatchRun | LargePatch):
-            self.send_version(newest, delivery, [connection], repeated=True)
-        elif isinstance(newest, Run) and newest.count > 1:
+        if isinstance(newest, Run) and newest.count > 1:
             record = Work("plain", lambda: (last_record(newest),))
             self._send(record, newest, delivery, [connection], repeated=True)
         else:
@@ -67,11 +65,11 @@ class LateJoin:
         delivery.flush()
         delivery.delivered_messages += len(members)
         for member in members:
-            held = delivery.got_whole(member)
+            again = _keyframe_queued(delivery, member) and repeated
             if isinstance(newest, PatchRun):
-                member.enqueue((newest,), again=repeated and held)
+                member.enqueue((newest,), again=again)
             else:
-                member.enqueue_large(newest, newest.chunks, again=repeated and held)
+                member.enqueue_large(newest, newest.chunks, again=again)
 
     def send_decoded(self, run: Run, delivery: DeliveryClass) -> None:
         """Send a message to a class that has come while the message was being encoded, and does not know its codec.
@@ -102,12 +100,15 @@ class LateJoin:
             members: the receivers.
             repeated: the message was delivered before, and they may have got it.
         """
+        if isinstance(message, PatchRun | LargePatch):
+            self.send_version(message, delivery, members, repeated=repeated)
+            return
         if isinstance(message, LargeMessage) and delivery.format.takes_chunks:
             size = message.plan.payload_bytes
             too_big = [member for member in members if size > member.max_message_bytes]
             for member in too_big:
                 offset = message.offset or 0
-                delivery.leave_out(member, Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
+                delivery.send_gap(member, Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
                 delivery.passed(offset + 1)
             members = [member for member in members if size <= member.max_message_bytes]
         if members:
@@ -148,10 +149,15 @@ class LateJoin:
                 continue
             if isinstance(form, Gap):
                 if isinstance(self._source, Stream):
-                    delivery.leave_out(member, form)
+                    delivery.send_gap(member, form)
                 continue
-            held = delivery.got_whole(member)
+            again = _keyframe_queued(delivery, member) and repeated
             if isinstance(form, Run):
-                member.enqueue((form,), again=repeated and held)
+                member.enqueue((form,), again=again)
             else:
-                member.enqueue_large(form.message, form.form, again=repeated and held)
+                member.enqueue_large(form.message, form.form, again=again)
+
+
+def _keyframe_queued(delivery: DeliveryClass, member: Connection) -> bool:
+    """Record that a member gets a complete version; returns whether it held that version before."""
+    return delivery.versions is not None and delivery.versions.keyframe_queued(member)

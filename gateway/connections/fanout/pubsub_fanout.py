@@ -13,9 +13,11 @@ from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
+from gateway.connections.fanout.delta_encoder import DeltaEncoder
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
+from gateway.connections.fanout.patch_merger import keep_short
 from gateway.connections.fanout.recode import THREAD_BYTES, codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
@@ -28,6 +30,8 @@ from gateway.protocol.signals import Ack, Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
+from gateway.streams.span import offsets_of
+from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 
@@ -43,9 +47,10 @@ class PubSubFanout:
     __slots__ = (
         "_broadcasts",
         "_classes",
+        "_deltas",
         "_flusher",
         "_history",
-        "_is_state",
+        "_keyframe_every",
         "_late_join",
         "_newest",
         "_past_deliveries",
@@ -65,13 +70,17 @@ class PubSubFanout:
         self._flusher = flusher
         self._history = history
         self._queue = EncodeQueue(workers)
-        self._transcoder = self._new_transcoder(policy)
+        self._deltas: DeltaEncoder | None = None
+        self._keyframe_every: int | None = None
+        if isinstance(source, Stream) and source.kind is Kind.STATE:
+            self._deltas = DeltaEncoder(source, policy)
+            self._keyframe_every = source.config.keyframe_every
+        self._transcoder = Transcoder(source, policy, self._queue, self._deltas)
         self._late_join = LateJoin(source, self._queue)
         self._classes: dict[ClassKey, DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
         self._past_deliveries = 0
         """Of classes that have lost their last member."""
-        self._is_state = source.kind is Kind.STATE
         self._newest = source.newest if isinstance(source, Stream) else None
         """The newest message that has been delivered; a stream's own may still be on its way through the queue."""
 
@@ -110,9 +119,6 @@ class PubSubFanout:
         """Whether a receiver has no room for what must not be lost."""
         return any(delivery.queue_full for delivery in self._classes.values())
 
-    def _new_transcoder(self, policy: DeliveryPolicy) -> Transcoder:
-        return Transcoder(self.source, policy, self._queue)
-
     # Who receives.
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:
@@ -138,17 +144,28 @@ class PubSubFanout:
         if self.source not in connection.memberships:
             delivery.join(connection)
             connection.memberships[self.source] = delivery
-        if self._is_state and start.newest and self._newest is not None:
+        if delivery.versions is None:
+            if start.offset < self.delivered:
+                connection.backfill(self.source, start.offset, self.delivered - 1)
+        elif self._newest is None:
+            # The first version refers to nothing.
+            delivery.versions.keyframe_queued(connection)
+        elif start.newest:
             self._late_join.send_newest(connection, delivery, self._newest)
-        elif not self._is_state and start.offset < self.delivered:
-            connection.backfill(self.source, start.offset, self.delivered - 1)
         begun = {} if connection.outbox is None else connection.outbox.resumes
         for transfer in begun.keys() & self._broadcasts.keys():
             self._broadcasts[transfer].resume(connection, delivery)
 
     def _new_class(self, connection: Connection) -> DeliveryClass:
-        history = self._history.of(self.source, connection.format, connection.codecs)
-        return DeliveryClass(self.source, connection.format, connection.codecs, self._flusher, history, self.delivered)
+        return DeliveryClass(
+            self.source,
+            connection.format,
+            connection.codecs,
+            self._flusher,
+            self._history.of(self.source, connection.format, connection.codecs),
+            delivered=self.delivered,
+            keyframe_every=self._keyframe_every,
+        )
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
@@ -200,8 +217,8 @@ class PubSubFanout:
     def deliver(self, run: Run) -> None:
         """Deliver a run as it came."""
         newest = None
-        if self._is_state:
-            newest = self._transcoder.latest = run.newest()
+        if self._deltas is not None:
+            newest = self._deltas.latest = run.newest()
         text = self._transcoder.text_of(run, self._classes.values()) if run.size > THREAD_BYTES else None
         if text is not None:
             self._queue.submit(text.make, lambda _: self._add(run, newest))
@@ -228,7 +245,7 @@ class PubSubFanout:
 
         def deliver(made: Mapping[DeliveryClass, Run]) -> None:
             self.delivered = run.first + run.count
-            if self._is_state:
+            if self._deltas is not None:
                 self._newest = run.newest()
             for delivery in self.classes:
                 # A class that has come meanwhile gets it as it came, or decoded.
@@ -270,7 +287,9 @@ class PubSubFanout:
         self._transcoder.begin(broadcast, self._classes.values())
 
     def commit_broadcast(self, broadcast: Broadcast) -> None:
-        """Take note that the message is complete."""
+        """Take note that a message is complete: of a state, the next version may be encoded against it."""
+        if self._deltas is not None:
+            self._deltas.latest = broadcast.message
 
     def drop_broadcast(self, broadcast: Broadcast) -> None:
         """Forget a message that will not be completed."""
@@ -282,19 +301,18 @@ class PubSubFanout:
         del self._broadcasts[message.plan.transfer]
         if message.offset is not None:
             self.delivered = message.offset + 1
-        if self._is_state:
+        before = self._newest
+        if self._deltas is not None:
             self._newest = message
-        self._send_to_others(broadcast, {member for part in broadcast.parts for member in part.audience})
-        for tap in self.taps:
-            tap(message)
-
-    def _send_to_others(self, broadcast: Broadcast, served: set[Connection]) -> None:
-        """Send a complete message to all members that did not get it chunk by chunk."""
+        has_base = before is not None and message.base_offset == offsets_of(before)[1]
+        served = {member for part in broadcast.parts for member in part.audience}
         for delivery in self.classes:
             delivery.flush()
             others = [member for member in delivery.members if member not in served]
-            self._send_late(broadcast, delivery, others)
-
-    def _send_late(self, broadcast: Broadcast, delivery: DeliveryClass, members: list[Connection]) -> None:
-        """Send a complete message to members of a class that did not get it chunk by chunk."""
-        self._late_join.send(broadcast.message, delivery, members)
+            if has_base:
+                others = broadcast.send_deltas(delivery, others)
+            self._late_join.send(message, delivery, others)
+        if isinstance(message, LargePatch) and message.patch is not None:
+            keep_short(message.patch)
+        for tap in self.taps:
+            tap(message)

@@ -12,16 +12,19 @@ from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.delta import delta_runs
+from gateway.connections.fanout.delta_encoder import DeltaEncoder, decoded_bytes
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.form import Work, form_of
-from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, recode_run
+from gateway.connections.fanout.patch_merger import takes_patches
+from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recode_run
 from gateway.connections.ports import DeliveryPolicy, Sample
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.wire import Buffer
-from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
+from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -37,19 +40,16 @@ class Transcoder:
         source: the stream or inbox.
         policy: says what pays; asked for streams only.
         queue: keeps the order while something is encoded.
-
-    Attributes:
-        latest: of a state the message that was published last, for what comes next may be encoded against it. It may
-            still be on its way through the queue.
+        deltas: of a state stream, encodes versions as deltas.
     """
 
-    __slots__ = ("_policy", "_queue", "_source", "latest")
+    __slots__ = ("_deltas", "_policy", "_queue", "_source")
 
-    def __init__(self, source: Source, policy: DeliveryPolicy, queue: EncodeQueue) -> None:
+    def __init__(self, source: Source, policy: DeliveryPolicy, queue: EncodeQueue, deltas: DeltaEncoder | None) -> None:
         self._source = source
         self._policy = policy
         self._queue = queue
-        self.latest: Run | LargeMessage | None = None
+        self._deltas = deltas
 
     # What a class gets.
 
@@ -79,6 +79,8 @@ class Transcoder:
             chain = self.chain_for(delivery, names, len(payload))
             if chain is not None:
                 chains[delivery] = chain
+        if decoded_bytes(payload, encoding) >= RECODE_BYTES:
+            chains.update(self._delta_chains(classes))
         return chains
 
     def chain_for(self, delivery: DeliveryClass, names: frozenset[str], payload_bytes: int) -> Chain | None:
@@ -93,14 +95,29 @@ class Transcoder:
         return None if chain == PLAIN else chain
 
     def begin(self, broadcast: Broadcast, classes: Iterable[DeliveryClass]) -> None:
-        """The first chunk of a large message is there: decide how each of the classes gets its chunks."""
-        codecs = broadcast.publisher_codecs
-        broadcast.begin([(each, self._chain_for_chunks(each, codecs)) for each in taking_chunks(classes)])
+        """Decide how each of the classes gets the chunks of a large message, of which the first is there."""
+        message = broadcast.message
+        patch = isinstance(message, LargePatch)
+        # A patch changes the version before itself: receivers that cannot apply it get a keyframe when it is complete.
+        classes = [each for each in taking_chunks(classes) if not patch or takes_patches(each)]
+        chains = {each: self._chain_for_chunks(each, broadcast.publisher_codecs) for each in classes}
+        base = None if patch or self._deltas is None else self._deltas.base_of(message.opcode, message.meta)
+        deltas = {} if base is None else self._delta_chains(classes)
+        for delivery in deltas:
+            count_delta(delivery)
+        broadcast.begin((chains | deltas).items(), base if deltas else None)
 
     def _chain_for_chunks(self, delivery: DeliveryClass, publisher_codecs: frozenset[str]) -> Chain | None:
         if not publisher_codecs - NOT_PUBLISHED <= delivery.codecs:
             return PLAIN
         return self.chain_for(delivery, frozenset(), RECODE_BYTES)
+
+    def _delta_chains(self, classes: Iterable[DeliveryClass]) -> dict[DeliveryClass, Chain]:
+        """Return the chains of deltas, for the classes for which deltas pay."""
+        if self._deltas is None or self._queue.backed_up:
+            return {}
+        chains = [(each, self._deltas.chain_for(each)) for each in taking_chunks(classes)]
+        return {delivery: chain for delivery, chain in chains if chain is not None}
 
     def text_of(self, run: Run, classes: Iterable[DeliveryClass]) -> Work | None:
         """Return the work that writes a large run as text before it is delivered, if a class takes text."""
@@ -112,7 +129,9 @@ class Transcoder:
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, or the first chunk of one; arguments as of :meth:`chains_for`."""
         source = self._source
-        if encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
+        if self._deltas is not None:
+            self._deltas.observe(payload, itemsize, meta, encoding)
+        elif encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
             self._policy.observe(source, Sample(payload, itemsize))
 
     # Encoding it.
@@ -141,10 +160,12 @@ class Transcoder:
             if isinstance(made, BaseException):
                 logger.warning("message %d of %s cannot be recoded: %s", run.first, self._source.name, made)
                 made = {}
+            for delivery, recoded in made.items():
+                if recoded.keyframe is not None:
+                    count_delta(delivery)
             deliver(made)
 
-        decoded_bytes = 0 if frame.encoding is None else frame.encoding.decoded_bytes
-        if max(len(frame.payload), decoded_bytes) > THREAD_BYTES:
+        if max(len(frame.payload), decoded_bytes(frame.payload, frame.encoding)) > THREAD_BYTES:
             self._queue.submit(work, done)
             return
         made: dict[DeliveryClass, Run] | RequestRefused
@@ -159,11 +180,36 @@ class Transcoder:
     ) -> Callable[[], dict[DeliveryClass, Run]]:
         """Work, for a thread if it is much: the message as each of the classes gets it."""
 
+        base = None
+        deltas: dict[DeliveryClass, Chain] = {}
+        if self._deltas is not None:
+            base = self._deltas.base_of_run(run, frame)
+            self._deltas.latest = run.newest()
+            deltas = {delivery: chain for delivery, chain in chains.items() if chain.delta}
+            chains = {delivery: chain for delivery, chain in chains.items() if not chain.delta}
+            names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
+            for delivery in deltas:
+                # With deltas beside it, encoding the payload once more for the few who need a keyframe is not worth it.
+                chain = self.chain_for(delivery, names, len(frame.payload) if base is None else 0)
+                if chain is not None:
+                    chains[delivery] = chain
+
         def work() -> dict[DeliveryClass, Run]:
-            made = {chain: recode_run(run, frame, chain, itemsize) for chain in set(chains.values())}
-            return {delivery: made[chain] for delivery, chain in chains.items()}
+            recoded = {chain: recode_run(run, frame, chain, itemsize) for chain in set(chains.values())}
+            made = {delivery: recoded[chain] for delivery, chain in chains.items()}
+            if base is not None:
+                for delivery, delta in delta_runs(run, frame, deltas, itemsize, base).items():
+                    delta.keyframe = made.get(delivery, run)
+                    made[delivery] = delta
+            return made
 
         return work
+
+
+def count_delta(delivery: DeliveryClass) -> None:
+    """Record that a class gets a version as a delta."""
+    if delivery.versions is not None:
+        delivery.versions.count_delta()
 
 
 def taking_chunks(classes: Iterable[DeliveryClass]) -> list[DeliveryClass]:

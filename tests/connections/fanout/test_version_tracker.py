@@ -1,9 +1,9 @@
-"""StateClass: who of its members holds the newest version."""
+"""VersionTracker, and the delivery class that it belongs to: members without the newest version get keyframes."""
 
 from __future__ import annotations
 
-from gateway.connections.fanout.delivery_class import Flusher
-from gateway.connections.fanout.state_class import StateClass
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
+from gateway.connections.fanout.version_tracker import VersionTracker
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -15,15 +15,21 @@ from tests.connections.memory import Peer, World
 SOURCE = Stream(StreamId(1), StreamName("wf/s"), Kind.STATE, Epoch(1))
 
 
-def state_class(world: World, members: int, keyframe_every: int = 1000) -> tuple[StateClass, list[Peer]]:
-    """A class whose members hold what there is."""
-    delivery = StateClass(SOURCE, world.binary, frozenset(), Flusher(world.clock), lambda *_: None, 0, keyframe_every)
+def state_class(world: World, members: int, keyframe_every: int = 1000) -> tuple[DeliveryClass, list[Peer]]:
+    """A class whose members hold the newest version."""
+    flusher = Flusher(world.clock)
+    delivery = DeliveryClass(SOURCE, world.binary, frozenset(), flusher, lambda *_: None, keyframe_every=keyframe_every)
     peers = [world.peer(f"peer-{number}") for number in range(members)]
     for peer in peers:
         delivery.join(peer.session.connection)
-        delivery.got_whole(peer.session.connection)
+        tracker_of(delivery).keyframe_queued(peer.session.connection)
         peer.forget()
     return delivery, peers
+
+
+def tracker_of(delivery: DeliveryClass) -> VersionTracker:
+    assert delivery.versions is not None
+    return delivery.versions
 
 
 def version(offset: int, fill: bytes) -> Run:
@@ -53,17 +59,16 @@ def test_who_has_just_come_needs_the_next_version_whole() -> None:
     world.turn()
     assert written(old) == b"d" * 16
     assert written(new) == b"w" * 8  # the newer one took the place of the other
-    assert not delivery.needs_whole(new.session.connection)
+    assert delivery.holds_newest(new.session.connection)
 
 
 def test_who_was_left_out_needs_the_next_version_whole() -> None:
     world = World()
     delivery, peers = state_class(world, 2)
     left = peers[0].session.connection
-    delivery.leave_out(left, Gap(1, Code.MESSAGE_TOO_BIG, 0, 0))
+    delivery.send_gap(left, Gap(1, Code.MESSAGE_TOO_BIG, 0, 0))
     assert [gap.code for gap in peers[0].news().gaps] == [Code.MESSAGE_TOO_BIG]
-    assert delivery.keeping_up(holding=True) == [peers[1].session.connection]
-    assert delivery.keeping_up(holding=False) == [peer.session.connection for peer in peers]
+    assert [delivery.holds_newest(peer.session.connection) for peer in peers] == [False, True]
     delivery.add(delta(1))
     world.turn()
     assert [written(peer) for peer in peers] == [b"w" * 8, b"d" * 8]
@@ -75,27 +80,27 @@ def test_who_was_left_out_needs_the_next_version_whole() -> None:
 def test_whether_a_member_held_the_version_that_it_gets_whole() -> None:
     delivery, (peer,) = state_class(World(), 1)
     member = peer.session.connection
-    assert delivery.got_whole(member)
-    delivery.need_whole(member)
-    assert not delivery.got_whole(member)
-    assert delivery.got_whole(member)
+    assert tracker_of(delivery).keyframe_queued(member)
+    tracker_of(delivery).require_keyframe(member)
+    assert not tracker_of(delivery).keyframe_queued(member)
+    assert tracker_of(delivery).keyframe_queued(member)
 
 
 def test_whose_turn_it_is_holds_the_version_before_all_the_same() -> None:
     delivery, (peer,) = state_class(World(), 1, keyframe_every=1)
-    delivery.count_delta()
-    assert delivery.needs_whole(peer.session.connection)
-    assert delivery.got_whole(peer.session.connection)
+    tracker_of(delivery).count_delta()
+    assert not delivery.holds_newest(peer.session.connection)
+    assert tracker_of(delivery).keyframe_queued(peer.session.connection)
 
 
 def test_members_take_turns() -> None:
     delivery, peers = state_class(World(), 6, keyframe_every=3)
     turns = []
     for _ in range(6):
-        delivery.count_delta()
-        turns.append({peer.client_id for peer in peers if delivery.needs_whole(peer.session.connection)})
+        tracker_of(delivery).count_delta()
+        turns.append({peer.client_id for peer in peers if not delivery.holds_newest(peer.session.connection)})
         for peer in peers:
-            delivery.got_whole(peer.session.connection)
+            tracker_of(delivery).keyframe_queued(peer.session.connection)
     assert turns[:3] == turns[3:]
     assert [len(turn) for turn in turns[:3]] == [2, 2, 2]
     assert set.union(*turns[:3]) == {peer.client_id for peer in peers}
@@ -103,8 +108,8 @@ def test_members_take_turns() -> None:
 
 def test_who_has_left_needs_nothing() -> None:
     delivery, (peer,) = state_class(World(), 1)
-    delivery.need_whole(peer.session.connection)
+    tracker_of(delivery).require_keyframe(peer.session.connection)
     delivery.leave(peer.session.connection)
-    assert not delivery.needs_whole(peer.session.connection)
-    delivery.need_whole(peer.session.connection)
-    assert not delivery.needs_whole(peer.session.connection)
+    assert delivery.holds_newest(peer.session.connection)
+    tracker_of(delivery).require_keyframe(peer.session.connection)
+    assert delivery.holds_newest(peer.session.connection)
