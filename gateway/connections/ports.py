@@ -177,6 +177,25 @@ class Sample:
     version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Outcome of a decision of a policy: one message that was encoded by the chain that the policy gave."""
+
+    chain: Chain
+    """That chain."""
+    plain_bytes: int
+    """Size of what would have gone out without the chain."""
+    sent_bytes: int
+    """Size of what goes out; ``plain_bytes`` if encoding did not make it smaller."""
+    seconds: float
+    """CPU time that encoding took."""
+
+    def __add__(self, other: Outcome) -> Outcome:
+        """Return the outcome of two parts of one message."""
+        sent_bytes = self.sent_bytes + other.sent_bytes
+        return Outcome(self.chain, self.plain_bytes + other.plain_bytes, sent_bytes, self.seconds + other.seconds)
+
+
 class DeliveryPolicy(Protocol):
     """Choice of the encoding of a stream's payloads for a set of receivers."""
 
@@ -198,6 +217,9 @@ class DeliveryPolicy(Protocol):
 
     def observe(self, stream: Stream, sample: Sample) -> None:
         """Learn from a payload. May keep a reference to its buffers for a while; must return at once."""
+
+    def report(self, stream: Stream, outcome: Outcome) -> None:
+        """Learn how a chain did. Called on the loop's thread for each message that was encoded; must return at once."""
 
     def forget(self, stream: Stream) -> None:
         """Drop everything about a stream that has ended; its id is not used again."""

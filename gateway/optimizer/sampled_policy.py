@@ -1,10 +1,13 @@
-"""The default :class:`~gateway.connections.ports.DeliveryPolicy`: encode what a sample says is worth it."""
+"""Sampled policy: the default :class:`~gateway.connections.ports.DeliveryPolicy`, which encodes a stream by the chain
+that made a sample of it small enough.
+"""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, field
 
-from gateway.connections.ports import Sample, Workers
+from gateway.connections.ports import Outcome, Sample, Workers
 from gateway.errors import RequestRefused
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.sampling import choose_chain, choose_delta
@@ -19,37 +22,48 @@ FIRST_RESAMPLE_MESSAGES = 64
 LAST_RESAMPLE_MESSAGES = 4096
 """The interval doubles up to this while samples keep saying the same: looking costs 0.1 ms of a thread."""
 
+PROMISED_RATIO = 0.7
+"""Ratio, sent over plain, that a sample must reach for its chain to be chosen: see
+:func:`~gateway.protocol.sampling.choose_chain`."""
+
+FUTILE_RATIO = 0.9
+"""A chain whose average ratio is above this is dropped before the next sample. The distance to what is promised keeps
+a payload that is a little worse than its samples from being sampled and dropped in turn."""
+
+REPORT_WEIGHT = 1 / 8
+"""Share of the newest outcome in the average: a chain that has just kept its promise is dropped after 9 messages that
+it does not make smaller."""
 
 Chosen = tuple[Chain, Chain]
-"""How a payload is encoded, and how a delta."""
+"""Chain of complete payloads, and chain of deltas."""
 
 
+@dataclass(slots=True, eq=False)
 class _Choice:
-    """What is known of one stream.
+    """Knowledge of one stream."""
 
-    Attributes:
-        chains: by what receivers know, how they get a payload.
-        deltas: the same for deltas to the version before.
-        countdown: messages until the next sample.
-        interval: from one sample to the next.
-        compared: a sample with a base has been taken.
-    """
-
-    __slots__ = ("chains", "compared", "countdown", "deltas", "interval")
-
-    def __init__(self) -> None:
-        self.chains: dict[frozenset[str], Chain] = {}
-        self.deltas: dict[frozenset[str], Chain] = {}
-        self.countdown = 0
-        self.interval = FIRST_RESAMPLE_MESSAGES
-        self.compared = False
+    chains: dict[frozenset[str], Chain] = field(default_factory=dict)
+    """By the codecs that receivers know, the chain of complete payloads for them."""
+    deltas: dict[frozenset[str], Chain] = field(default_factory=dict)
+    """The same for deltas to the version before."""
+    achieved: dict[Chain, float] = field(default_factory=dict)
+    """Average ratio, sent over plain, of chains that were used since the last sample."""
+    countdown: int = 0
+    """Messages until the next sample."""
+    interval: int = FIRST_RESAMPLE_MESSAGES
+    """Messages from one sample to the next."""
+    compared: bool = False
+    """Whether the last sample had a base."""
 
 
 class SampledPolicy:
-    """Remembers for each stream what :mod:`gateway.protocol.sampling` said of a recent payload.
+    """Policy that remembers for each stream which chains :mod:`gateway.protocol.sampling` chose for a recent payload.
 
-    The sample is looked at in a thread, so what it says holds from one of the next messages on. The first message of
-    a stream is delivered as it came.
+    A sample is compressed in a thread, so its result holds from one of the next messages on. The first message of a
+    stream is delivered as it came.
+
+    A chain that achieves much less on the messages than on the sample is dropped until the next sample, which is then
+    taken soon.
     """
 
     def __init__(self, workers: Workers) -> None:
@@ -57,15 +71,15 @@ class SampledPolicy:
         self._choices: dict[int, _Choice] = {}
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        """See the port."""
+        """Return the chain that was chosen last; plain before the first sample."""
         return self._known(stream, codecs).chains[codecs]
 
     def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
-        """See the port."""
+        """Return the chain of deltas that was chosen last; plain before the first sample with a base."""
         return self._known(stream, codecs).deltas.get(codecs, PLAIN)
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:
-        """See the port."""
+        """Count a payload, and return whether it is due to be sampled; the first one with a base always is."""
         choice = self._choices.get(stream.id)
         if choice is None:
             return False
@@ -77,7 +91,7 @@ class SampledPolicy:
         return True
 
     def _known(self, stream: Stream, codecs: frozenset[str]) -> _Choice:
-        """What is known of a stream; who has just come is looked at with the next sample, which is the next payload."""
+        """Return the choice of a stream; for codecs that are new there, the next payload is sampled."""
         choice = self._choices.get(stream.id)
         if choice is None:
             choice = self._choices[stream.id] = _Choice()
@@ -87,7 +101,7 @@ class SampledPolicy:
         return choice
 
     def observe(self, stream: Stream, sample: Sample) -> None:
-        """See the port."""
+        """Compress a sample in a thread, and choose by the result."""
         choice = self._choices[stream.id]
         known = {codecs: choice.deltas.get(codecs, PLAIN) for codecs in choice.chains}
         if sample.base is None:
@@ -99,26 +113,52 @@ class SampledPolicy:
             return {codecs: _choose(sample, payload, base, codecs, delta) for codecs, delta in known.items()}
 
         def learn(result: dict[frozenset[str], Chosen] | BaseException) -> None:
-            if isinstance(result, RequestRefused):  # what was published cannot be decoded, by nobody
+            if isinstance(result, RequestRefused):  # the payload, or its base, cannot be decoded by anybody
                 return
             if isinstance(result, BaseException):
                 logger.error("sampling %s failed", stream.name, exc_info=result)
                 return
             same = all((choice.chains.get(key), choice.deltas.get(key)) == chosen for key, chosen in result.items())
             choice.interval = min(2 * choice.interval, LAST_RESAMPLE_MESSAGES) if same else FIRST_RESAMPLE_MESSAGES
+            choice.achieved.clear()
             for codecs, (chain, delta) in result.items():
                 choice.chains[codecs] = chain
                 choice.deltas[codecs] = delta
 
         self._workers.submit(look, learn)
 
+    def report(self, stream: Stream, outcome: Outcome) -> None:
+        """Drop a chain that hardly makes messages smaller; the stream is sampled again soon."""
+        choice = self._choices.get(stream.id)
+        if choice is None:
+            return
+        chain, ratio = outcome.chain, outcome.sent_bytes / outcome.plain_bytes
+        before = choice.achieved.get(chain, PROMISED_RATIO)
+        choice.achieved[chain] = average = before + (ratio - before) * REPORT_WEIGHT
+        if average <= FUTILE_RATIO:
+            return
+        used = _drop(chain, choice.chains) + _drop(chain, choice.deltas)
+        if used:
+            cost = f"{average:.0%} of the bytes for {outcome.seconds * 1e3:.1f} ms of CPU time"
+            logger.debug("%s: %s is dropped until the next sample, it sends %s", stream.name, chain, cost)
+            choice.interval = FIRST_RESAMPLE_MESSAGES
+            choice.countdown = min(choice.countdown, FIRST_RESAMPLE_MESSAGES)
+
     def forget(self, stream: Stream) -> None:
-        """See the port."""
+        """Forget a stream, whose id is not used again."""
         self._choices.pop(stream.id, None)
 
 
+def _drop(chain: Chain, chains: dict[frozenset[str], Chain]) -> int:
+    """Put plain in place of a chain; returns for how many sets of codecs it was used."""
+    using = [codecs for codecs, used in chains.items() if used == chain]
+    for codecs in using:
+        chains[codecs] = PLAIN
+    return len(using)
+
+
 def _choose(sample: Sample, payload: Buffer, base: Buffer | None, codecs: frozenset[str], delta: Chain) -> Chosen:
-    """The chain for receivers that know ``codecs``, and that for deltas; without a base that stays ``delta``."""
+    """Return the chains for receivers that know ``codecs``; without a base, that of deltas stays ``delta``."""
     if base is not None:
         delta = choose_delta(payload, base, sample.itemsize, codecs, codecs, integers=sample.integers)
     return choose_chain(payload, sample.itemsize, codecs, codecs), delta

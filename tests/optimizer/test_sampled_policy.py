@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.connections.ports import Sample
+from gateway.connections.ports import Outcome, Sample
 from gateway.ids import Epoch, StreamId, StreamName
-from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, SampledPolicy
+from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, LAST_RESAMPLE_MESSAGES, SampledPolicy
 from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.messages import Kind
 from gateway.streams.stream import Stream
@@ -179,3 +179,70 @@ def test_who_gets_everything_as_it_came_may_still_get_deltas() -> None:
     show(policy, source, Sample(NOISE, 8, base=lambda: changed(NOISE)))
     workers.step()
     assert policy.delta_for(source, DELTAS) != PLAIN
+
+
+def futile(chain: Chain) -> Outcome:
+    return Outcome(chain, 400_000, 400_000, 0.01)
+
+
+def compressing(workers: StepWorkers) -> tuple[SampledPolicy, Stream, Chain]:
+    """A policy that encodes a stream."""
+    policy, source = SampledPolicy(workers), stream()
+    learned(policy, workers, source, TOKENS, 8)
+    return policy, source, policy.chain_for(source, CODECS)
+
+
+def test_a_chain_that_makes_messages_no_smaller_is_dropped_before_the_next_sample() -> None:
+    workers = StepWorkers()
+    policy, source, chain = compressing(workers)
+    for _ in range(8):
+        policy.report(source, futile(chain))
+        assert policy.chain_for(source, CODECS) == chain
+    policy.report(source, futile(chain))
+    assert policy.chain_for(source, CODECS) == PLAIN
+
+
+def test_a_chain_that_was_dropped_is_tried_again_after_the_next_sample() -> None:
+    workers = StepWorkers()
+    policy, source, chain = compressing(workers)
+    choice = policy._choices[source.id]
+    choice.countdown = choice.interval = LAST_RESAMPLE_MESSAGES
+    for _ in range(20):
+        policy.report(source, futile(chain))
+    for _ in range(FIRST_RESAMPLE_MESSAGES):
+        show(policy, source, Sample(TOKENS, 8))
+        assert not len(workers)
+    show(policy, source, Sample(TOKENS, 8))
+    workers.step()
+    assert policy.chain_for(source, CODECS) == chain
+    policy.report(source, futile(chain))
+    assert policy.chain_for(source, CODECS) == chain, "the average starts anew with the sample"
+
+
+def test_now_and_then_a_message_may_not_compress() -> None:
+    workers = StepWorkers()
+    policy, source, chain = compressing(workers)
+    for number in range(1000):
+        policy.report(source, futile(chain) if number % 2 else Outcome(chain, 400_000, 200_000, 0.01))
+    assert policy.chain_for(source, CODECS) == chain
+
+
+def test_deltas_are_dropped_by_themselves() -> None:
+    workers = StepWorkers()
+    policy, source = SampledPolicy(workers), stream()
+    policy.chain_for(source, DELTAS)
+    show(policy, source, Sample(TOKENS, 8, integers=True, base=lambda: changed(TOKENS)))
+    workers.step()
+    chain, delta = policy.chain_for(source, DELTAS), policy.delta_for(source, DELTAS)
+    for _ in range(20):
+        policy.report(source, futile(delta))
+    assert policy.delta_for(source, DELTAS) == PLAIN
+    assert policy.chain_for(source, DELTAS) == chain != PLAIN
+
+
+def test_the_outcome_of_a_stream_that_is_forgotten_is_of_no_use() -> None:
+    workers = StepWorkers()
+    policy, source, chain = compressing(workers)
+    policy.forget(source)
+    policy.report(source, futile(chain))
+    assert policy.chain_for(source, CODECS) == PLAIN

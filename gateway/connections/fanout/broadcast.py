@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from functools import partial
+from time import thread_time
 from typing import Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
-from gateway.connections.fanout.delta import delta_chunk
+from gateway.connections.fanout.delta_encoder import delta_chunk
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import readable, recode_chunk
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import Outcome
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.signals import Abort
@@ -154,7 +156,7 @@ class Broadcast:
         parts: the receivers that take chunks; made when the first one has come.
     """
 
-    __slots__ = ("_base", "_fanout", "_held", "_queue", "itemsize", "message", "parts", "publisher_codecs")
+    __slots__ = ("_encoders", "_fanout", "_queue", "itemsize", "message", "parts", "publisher_codecs")
 
     def __init__(
         self,
@@ -169,11 +171,14 @@ class Broadcast:
         self.itemsize = itemsize
         self._fanout = fanout
         self._queue = queue
-        self._base: PlainPayload | None = None
-        self._held: dict[Chain, list[StoredChunk]] = {}
+        self._encoders: list[_ChunkEncoder] = []
         self.parts: list[BroadcastPart] = []
 
-    def begin(self, chains: Iterable[tuple[DeliveryClass, Chain | None]], base: PlainPayload | None = None) -> None:
+    def begin(
+        self,
+        chains: Iterable[tuple[DeliveryClass, Chain | None]],
+        base: PlainPayload | None = None,
+    ) -> None:
         """The first chunk is there.
 
         Args:
@@ -181,8 +186,10 @@ class Broadcast:
             base: of the same size, for chains that make deltas; what is published last before this message.
         """
         self.parts = [BroadcastPart(delivery, self.message, chain) for delivery, chain in chains]
-        self._base = base
         self.message.base_offset = None if base is None else base.offset
+        for chain in {part.chain for part in self.parts if part.chain is not None}:
+            parts = [part for part in self.parts if part.chain == chain]
+            self._encoders.append(_ChunkEncoder(self.message, chain, parts, self.itemsize, base))
 
     def chunk(self, chunk: StoredChunk) -> None:
         """Add the next chunk to the message and pass it on."""
@@ -194,15 +201,13 @@ class Broadcast:
         for part in self.parts:
             if part.chain is None:
                 part.send_chunks(message, index)
-        for chain in {part.chain for part in self.parts if part.chain is not None}:
-            parts = [part for part in self.parts if part.chain == chain]
-            held = self._held.setdefault(chain, [])
-            encode = _Encoding(message, chain, chunk, index, self.itemsize, parts, self._base, held)
-            as_it_came = chunk.encoding is None if chain == PLAIN else self._queue.backed_up and encode.readable
-            if as_it_came:
-                self._queue.add_ready(partial(encode.deliver, chunk))
-            else:
-                self._queue.submit(encode.work, encode.deliver)
+        for encoder in self._encoders:
+            encoder.add(chunk, index, self._queue)
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Outcomes of the chains by which chunks were encoded."""
+        return [encoder.outcome for encoder in self._encoders if encoder.outcome is not None]
 
     def resume(self, connection: Connection, delivery: DeliveryClass) -> None:
         """A receiver that has the beginning goes on behind it, if its class takes chunks as they came."""
@@ -269,59 +274,81 @@ class Broadcast:
             part.leave(self.message, connection)
 
 
-class _Encoding:
-    """One chunk being encoded for the parts of one chain.
+class _ChunkEncoder:
+    """Encoder of the chunks of one large message by one chain.
 
     Args:
-        base: what deltas refer to.
-        held: encoded chunks that wait for others, to go out with them.
+        message: the message.
+        chain: encodes the chunks; ``PLAIN`` decodes them.
+        parts: the receivers that get them so.
+        itemsize: bytes of an element.
+        base: the version that deltas refer to.
+
+    Attributes:
+        outcome: how the chain has done so far; ``None``: it has encoded nothing.
     """
 
-    __slots__ = ("_base", "_chain", "_chunk", "_held", "_index", "_itemsize", "_known", "_message", "_parts")
+    __slots__ = ("_base", "_chain", "_held", "_itemsize", "_known", "_message", "_parts", "outcome")
 
     def __init__(
         self,
         message: LargeMessage,
         chain: Chain,
-        chunk: StoredChunk,
-        index: int,
-        itemsize: int,
         parts: list[BroadcastPart],
+        itemsize: int,
         base: PlainPayload | None,
-        held: list[StoredChunk],
     ) -> None:
-        self._held = held
         self._message = message
         self._chain = chain
-        self._chunk = chunk
-        self._index = index
-        self._itemsize = itemsize
         self._parts = parts
+        self._itemsize = itemsize
         self._base = base if chain.delta else None
         self._known = frozenset.intersection(*[part.delivery.codecs for part in parts])
+        self.outcome: Outcome | None = None
+        self._held: list[StoredChunk] = []
+        """Encoded chunks that wait for others, to go out with them."""
 
-    @property
-    def readable(self) -> bool:
-        """Whether all receivers can read the chunk as it came."""
-        return readable(self._chunk.encoding, self._known)
+    def add(self, chunk: StoredChunk, index: int, queue: EncodeQueue) -> None:
+        """Encode the next chunk and send it, in its place in the queue."""
+        if self._chain == PLAIN:
+            as_it_came = chunk.encoding is None
+        else:
+            as_it_came = queue.backed_up and readable(chunk.encoding, self._known)
+        if as_it_came:
+            queue.add_ready(partial(self._send, chunk))
+        else:
+            queue.submit(partial(self._encode, chunk, index), partial(self._deliver, chunk))
 
-    def work(self) -> StoredChunk:
+    def _encode(self, chunk: StoredChunk, index: int) -> tuple[StoredChunk, Outcome | None]:
+        """Return the encoded chunk and, unless it was decoded or came encoded, how the chain did. Runs in a thread."""
+        if self._base is None and (self._chain == PLAIN or chunk.encoding is not None):
+            return recode_chunk(chunk, self._chain, self._itemsize), None
+        started_s = thread_time()
         if self._base is None:
-            return recode_chunk(self._chunk, self._chain, self._itemsize)
-        at = self._index * self._message.plan.chunk_bytes
-        return delta_chunk(self._chunk, self._chain, self._itemsize, self._base, at, self._known)
+            encoded = recode_chunk(chunk, self._chain, self._itemsize)
+        else:
+            at = index * self._message.plan.chunk_bytes
+            encoded = delta_chunk(chunk, self._chain, self._itemsize, self._base, at, self._known)
+        return encoded, Outcome(self._chain, len(chunk.data), len(encoded.data), thread_time() - started_s)
 
-    def deliver(self, result: StoredChunk | BaseException) -> None:
-        if isinstance(result, BaseException):
-            logger.warning("chunk of %s cannot be recoded: %s", self._message.source.name, result)
-            if not self.readable or self._chain == PLAIN:
-                for part in self._parts:
-                    part.send_abort(self._message, Code.CORRUPT_PAYLOAD)
-                return
-            result = self._chunk
+    def _deliver(self, chunk: StoredChunk, result: tuple[StoredChunk, Outcome | None] | BaseException) -> None:
+        if not isinstance(result, BaseException):
+            encoded, outcome = result
+            if outcome is not None:
+                self.outcome = outcome if self.outcome is None else self.outcome + outcome
+            self._send(encoded)
+            return
+        logger.warning("chunk of %s cannot be recoded: %s", self._message.source.name, result)
+        if self._chain != PLAIN and readable(chunk.encoding, self._known):
+            self._send(chunk)
+            return
+        for part in self._parts:
+            part.send_abort(self._message, Code.CORRUPT_PAYLOAD)
+
+    def _send(self, chunk: StoredChunk) -> None:
         form, held = self._message.form(self._chain), self._held
-        held.append(result)
-        size = sum([len(chunk.data) for chunk in held])
+        held.append(chunk)
+        size = sum([len(each.data) for each in held])
         last = len(form) + len(held) == self._message.plan.chunk_count
         # The first delta goes out at once, with the head: what it refers to is the newest version only now.
         if self._base is not None and form and size < TOGETHER_BYTES and not last:

@@ -301,6 +301,7 @@ class PubSubFanout:
         del self._broadcasts[message.plan.transfer]
         if message.offset is not None:
             self.delivered = message.offset + 1
+        self._transcoder.report(broadcast.outcomes)
         before = self._newest
         if self._deltas is not None:
             self._newest = message

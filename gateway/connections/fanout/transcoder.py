@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from time import thread_time
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
-from gateway.connections.fanout.delta import delta_runs
-from gateway.connections.fanout.delta_encoder import DeltaEncoder, decoded_bytes
+from gateway.connections.fanout.delta_encoder import DeltaEncoder, decoded_bytes, delta_run
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.form import Work, form_of
 from gateway.connections.fanout.patch_merger import takes_patches
 from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recode_run
-from gateway.connections.ports import DeliveryPolicy, Sample
+from gateway.connections.ports import DeliveryPolicy, Outcome, Sample
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
 from gateway.protocol.wire import Buffer
+from gateway.streams.plain_payload import PlainPayload
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
@@ -154,56 +156,107 @@ class Transcoder:
             deliver: called with the message for each class that does not get it as it came. A class of ``chains`` is
                 missing if the message cannot be made for it.
         """
-        work = self._recoding(run, frame, chains, itemsize)
+        recoding = _Recoding(run, frame, itemsize, chains)
+        if self._deltas is not None:
+            self._prepare_deltas(self._deltas, recoding)
 
         def done(made: dict[DeliveryClass, Run] | BaseException) -> None:
             if isinstance(made, BaseException):
                 logger.warning("message %d of %s cannot be recoded: %s", run.first, self._source.name, made)
                 made = {}
+            self.report(recoding.outcomes)
             for delivery, recoded in made.items():
                 if recoded.keyframe is not None:
                     count_delta(delivery)
             deliver(made)
 
         if max(len(frame.payload), decoded_bytes(frame.payload, frame.encoding)) > THREAD_BYTES:
-            self._queue.submit(work, done)
+            self._queue.submit(recoding.work, done)
             return
         made: dict[DeliveryClass, Run] | RequestRefused
         try:
-            made = work()
+            made = recoding.work()
         except RequestRefused as refusal:
             made = refusal
         self._queue.add_ready(partial(done, made))
 
-    def _recoding(
-        self, run: Run, frame: DataFrame, chains: dict[DeliveryClass, Chain], itemsize: int
-    ) -> Callable[[], dict[DeliveryClass, Run]]:
-        """Work, for a thread if it is much: the message as each of the classes gets it."""
+    def _prepare_deltas(self, encoder: DeltaEncoder, recoding: _Recoding) -> None:
+        """Tell deltas from other chains, and choose how receivers of deltas that need a keyframe get it."""
+        run, frame, chains = recoding.run, recoding.frame, recoding.chains
+        recoding.base = encoder.base_of_run(run, frame)
+        encoder.latest = run.newest()
+        recoding.deltas = {delivery: chain for delivery, chain in chains.items() if chain.delta}
+        recoding.chains = {delivery: chain for delivery, chain in chains.items() if not chain.delta}
+        names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
+        for delivery in recoding.deltas:
+            # With deltas beside it, encoding the payload once more for the few who need a keyframe is not worth it.
+            chain = self.chain_for(delivery, names, len(frame.payload) if recoding.base is None else 0)
+            if chain is not None:
+                recoding.chains[delivery] = chain
 
-        base = None
-        deltas: dict[DeliveryClass, Chain] = {}
-        if self._deltas is not None:
-            base = self._deltas.base_of_run(run, frame)
-            self._deltas.latest = run.newest()
-            deltas = {delivery: chain for delivery, chain in chains.items() if chain.delta}
-            chains = {delivery: chain for delivery, chain in chains.items() if not chain.delta}
-            names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
-            for delivery in deltas:
-                # With deltas beside it, encoding the payload once more for the few who need a keyframe is not worth it.
-                chain = self.chain_for(delivery, names, len(frame.payload) if base is None else 0)
-                if chain is not None:
-                    chains[delivery] = chain
+    def report(self, outcomes: Iterable[Outcome]) -> None:
+        """Tell the policy how its chains did on one message."""
+        if isinstance(self._source, Stream):
+            for outcome in outcomes:
+                self._policy.report(self._source, outcome)
 
-        def work() -> dict[DeliveryClass, Run]:
-            recoded = {chain: recode_run(run, frame, chain, itemsize) for chain in set(chains.values())}
-            made = {delivery: recoded[chain] for delivery, chain in chains.items()}
-            if base is not None:
-                for delivery, delta in delta_runs(run, frame, deltas, itemsize, base).items():
-                    delta.keyframe = made.get(delivery, run)
+
+@dataclass(slots=True, eq=False)
+class _Recoding:
+    """A small message on its way to be encoded or decoded."""
+
+    run: Run
+    """Holds one frame."""
+    frame: DataFrame
+    """That frame, cut into its blocks."""
+    itemsize: int
+    """Bytes of an element."""
+    chains: dict[DeliveryClass, Chain]
+    """Chains of complete messages."""
+    deltas: dict[DeliveryClass, Chain] = field(default_factory=dict)
+    """Chains of deltas."""
+    base: PlainPayload | None = None
+    """The version that deltas refer to; ``None``: there is none that they can refer to."""
+    outcomes: list[Outcome] = field(default_factory=list)
+    """Outcomes of the chains, filled by :meth:`work`."""
+
+    def work(self) -> dict[DeliveryClass, Run]:
+        """Return the message as each of the classes gets it. Runs in a thread if it is large.
+
+        Raises:
+            RequestRefused: ``CORRUPT_PAYLOAD``.
+        """
+        recoded = {chain: self._recoded(chain) for chain in set(self.chains.values())}
+        made = {delivery: recoded[chain] for delivery, chain in self.chains.items()}
+        if self.base is not None:
+            encoded = {chain: self._delta(chain, self.base) for chain in set(self.deltas.values())}
+            for delivery, chain in self.deltas.items():
+                delta = encoded[chain]
+                if delta is not None:
+                    # A run of its own for each class: the keyframes that go out in its place may differ.
+                    delta = delta.alone()
+                    delta.keyframe = made.get(delivery, self.run)
                     made[delivery] = delta
-            return made
+        return made
 
-        return work
+    def _recoded(self, chain: Chain) -> Run:
+        started_s = thread_time()
+        recoded = recode_run(self.run, self.frame, chain, self.itemsize)
+        if chain != PLAIN and self.frame.encoding is None:
+            self.outcomes.append(Outcome(chain, self.run.size, recoded.size, thread_time() - started_s))
+        return recoded
+
+    def _delta(self, chain: Chain, base: PlainPayload) -> Run | None:
+        started_s = thread_time()
+        try:
+            delta = delta_run(self.run, self.frame, chain, self.itemsize, base)
+        except RequestRefused as refusal:
+            run = self.run
+            logger.warning("message %d of %s is not made a delta: %s", run.first, run.source.name, refusal)
+            return None
+        sent_bytes = (self.run if delta is None else delta).size
+        self.outcomes.append(Outcome(chain, self.run.size, sent_bytes, thread_time() - started_s))
+        return delta
 
 
 def count_delta(delivery: DeliveryClass) -> None:

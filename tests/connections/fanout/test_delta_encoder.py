@@ -1,177 +1,142 @@
-"""StateTranscoder: which versions become deltas, and to what."""
+"""DeltaEncoder: messages and chunks as differences to the version before."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from gateway.errors import Code
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, TextPeer, World
-from tests.connections.versions import (
-    BIG,
-    CHUNKED,
-    LZ4,
-    SMALL,
-    conflated,
-    make_publisher,
-    make_world,
-    publish,
-    seen,
-    version,
-)
+from gateway.connections.fanout.delta_encoder import all_integers, delta_chunk, delta_run, payload_of
+from gateway.connections.fanout.recode import frame_of, recode_chunk
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.data import write_data
+from gateway.protocol.encoding import PLAIN, Chain, decode, encode
+from gateway.protocol.frames import bytes_of
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import write_meta
+from gateway.protocol.sampling import MIN_BYTES
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.plain_payload import PlainPayload
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
 
-every_size = pytest.mark.parametrize("size", [SMALL, BIG, CHUNKED])
-
-
-@every_size
-def test_several_versions_in_one_turn(size: int) -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    for number in range(4):
-        if size == CHUNKED:
-            publisher.large(0, version(number, size), transfer=number).end()
-        else:
-            publisher.publish(0, version(number, size))
-    while len(world.workers):
-        world.workers.step(len(world.workers) - 1)
-    world.settle()
-    assert seen(receiver) == [(0, False), (1, True), (2, True), (3, True)]
+SOURCE = Stream(StreamId(7), StreamName("wf/a"), Kind.STATE, Epoch(1))
+FLOAT = np.dtype(np.float32)
+OLD = np.random.default_rng(1).normal(size=6000).astype(np.float32)
+NEW = OLD.copy()
+NEW[::100] += 1
+XOR = Chain(codec="zstd", level=1, delta="xor", distance=1)
+LZ4 = Chain(codec="lz4")
+LZ4_XOR = Chain(codec="lz4", delta="xor", distance=1)
 
 
-def test_another_size_or_shape_or_kind_of_message_is_no_base() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    publish(world, publisher, 0)
-    publish(world, publisher, 1, SMALL + 1)
-    publish(world, publisher, 2, SMALL + 1)
-    publish(world, publisher, 3, 10_000)
-    publish(world, publisher, 4, 10_000)
-    publisher.send(publisher.batch(0, [version(5), version(6)]))
-    publish(world, publisher, 7)
-    publish(world, publisher, 8)
-    publish(world, publisher, 9, CHUNKED)
-    publish(world, publisher, 10, CHUNKED)
-    world.settle()
-    assert [offset for offset, delta in seen(receiver) if delta] == [2, 8, 10]
-    assert receiver.reader.offsets == list(range(11))
+def run(payload: bytes, offset: int, chain: Chain = PLAIN, count: int = 1) -> Run:
+    found = encode(chain, payload, 4) if chain != PLAIN else None
+    encoding, data = (None, payload) if found is None else (found[0], bytes(found[1]))
+    buffers = write_data(
+        Opcode.BATCH if count > 1 else Opcode.MESSAGE,
+        stream=7,
+        publisher=3,
+        offset=offset,
+        timestamp_ns=9,
+        meta=write_meta([TensorSpec("", FLOAT, (len(payload) // count // 4,))], None),
+        count=count if count > 1 else None,
+        encoding=encoding,
+        payload=(data,),
+    )
+    return Run.of_frame(SOURCE, offset, buffers, count)
 
 
-def test_in_chunks_or_in_one_piece_makes_no_difference() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    publish(world, publisher, 0, CHUNKED)
-    publisher.publish(0, version(1, CHUNKED))
-    world.settle()
-    publish(world, publisher, 2, CHUNKED)
-    assert seen(receiver) == [(0, False), (1, True), (2, True)]
+def base_of(offset: int = 4) -> PlainPayload:
+    base = payload_of(run(OLD.tobytes(), offset))
+    assert base is not None
+    return base
 
 
-def test_a_delta_that_is_not_smaller_is_not_sent() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    noise = [np.random.default_rng(number).bytes(SMALL) for number in range(2)]
-    for payload in noise:
-        publisher.publish(0, payload)
-    world.settle()
-    assert [(arrival.delta, arrival.payload) for arrival in receiver.read().arrivals] == [
-        (False, payload) for payload in noise
-    ]
+@pytest.mark.parametrize("distance", [1, 2, 255])
+def test_a_delta_says_how_far_back_its_base_is(distance: int) -> None:
+    whole = run(NEW.tobytes(), 300)
+    delta = delta_run(whole, frame_of(whole), XOR, 4, base_of(300 - distance))
+    assert delta is not None
+    assert delta.is_delta
+    assert (delta.first, delta.count, delta.size) == (300, 1, bytes_of(delta.buffers))
+    frame = frame_of(delta)
+    assert frame.encoding is not None
+    assert frame.encoding.distance == distance
+    assert bytes(decode(frame.encoding, frame.payload, base=OLD.tobytes())) == NEW.tobytes()
+    assert frame._replace(payload=memoryview(b""), encoding=None, flags=0) == frame_of(whole)._replace(
+        payload=memoryview(b""), flags=0
+    )
 
 
-def test_text_receivers_get_every_version_whole() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    text = TextPeer(world)
-    text.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
-    text.send('{"message_type":"subscribe","id":1,"payload":{"pattern":"wf/s"}}')
-    knowing = world.subscriber("wf/s", "knowing", EVERY_CODEC)
-    text.texts()
-    for number in range(2):
-        publish(world, publisher, number, SMALL)
-        publish(world, publisher, number + 2, CHUNKED)
-    assert len(seen_texts := text.texts()) == 4
-    assert all(b'"message"' in line for line in seen_texts)
-    assert len(knowing.read().arrivals) == 4
+def test_what_came_encoded_is_decoded_first_and_kept_where_it_is_smaller() -> None:
+    zeros = np.zeros(6000, np.float32)
+    whole = run(zeros.tobytes(), 5, LZ4)
+    assert delta_run(whole, frame_of(whole), XOR, 4, base_of()) is None
+    steps = np.repeat(NEW[:3000], 2)
+    encoded = run(steps.tobytes(), 5, Chain(codec="zstd"))
+    base = payload_of(run(np.repeat(OLD[:3000], 2).tobytes(), 4, LZ4))
+    assert base is not None
+    assert frame_of(encoded).encoding is not None
+    delta = delta_run(encoded, frame_of(encoded), XOR, 4, base)
+    assert delta is not None
+    assert delta.size < encoded.size // 5
 
 
-def test_two_large_versions_under_way_at_once_refer_to_what_came_before_both() -> None:
-    world = make_world()
-    one, other = make_publisher(world), make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    behind = world.subscriber("wf/s", "behind", EVERY_CODEC)
-    publish(world, one, 0, CHUNKED)
-    behind.transport.fill_up()
-    first, second = one.large(0, version(1, CHUNKED)), other.large(0, version(2, CHUNKED))
-    for _ in range(2):
-        first.chunk()
-        second.chunk()
-    first.end()
-    second.end()
-    publish(world, one, 3, CHUNKED)
-    behind.transport.read_on()
-    world.settle()
-    assert seen(receiver) == [(0, False), (1, True), (2, True), (3, True)]
-    # What is encoded against version 0 is of no use to who gets it behind version 1.
-    assert seen(behind) == [(0, False), (2, False), (3, True)]
-    assert conflated(behind) == 1
+def test_what_changes_altogether_is_no_delta() -> None:
+    whole = run(np.random.default_rng(2).bytes(24_000), 5)
+    assert delta_run(whole, frame_of(whole), XOR, 4, base_of()) is None
 
 
-def test_a_version_in_between_leaves_the_chunks_their_base() -> None:
-    world = make_world()
-    one, other = make_publisher(world), make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    publish(world, one, 0, CHUNKED)
-    large = one.large(0, version(2, CHUNKED))
-    large.chunk()
-    world.settle()
-    other.publish(0, version(1, CHUNKED))
-    world.settle()
-    late = world.subscriber("wf/s", "late", EVERY_CODEC)
-    large.end()
-    publish(world, other, 3, CHUNKED)
-    assert seen(receiver) == [(0, False), (1, True), (2, True), (3, True)]
-    assert seen(late) == [(1, False), (2, False), (3, True)]
+def test_chunks_refer_to_the_same_place() -> None:
+    plain = StoredChunk(None, NEW.tobytes()[4096:8192])
+    delta = delta_chunk(plain, XOR, 4, base_of(), 4096, frozenset())
+    assert delta.encoding is not None
+    assert delta.encoding.distance == 1
+    assert bytes(decode(delta.encoding, delta.data, base=OLD.tobytes()[4096:8192])) == plain.data
 
 
-@pytest.mark.parametrize("size", [SMALL, CHUNKED])
-def test_a_version_that_cannot_be_decoded_is_no_base(size: int) -> None:
-    """Receivers that need it decoded are told by GAP; nobody is sent a delta to it."""
-    world = make_world()
-    publisher = make_publisher(world, codecs=("lz4",))
-    knowing = world.subscriber("wf/s", "knowing", EVERY_CODEC)
-    ignorant = world.subscriber("wf/s", "ignorant", ("zstd", "xor"))
-    knowing.reader.strict = False
-    publish(world, publisher, 0, size)
-    large = publisher.large(0, version(1, size), chain=LZ4) if size == CHUNKED else None
-    if large is None:
-        frame = bytearray(b"".join(publisher.message(0, version(1, size), chain=LZ4)))
-        frame[-200:] = b"\xff" * 200
-        publisher.send(bytes(frame))
-    else:
-        large.spoiled = True
-        large.end()
-    publish(world, publisher, 2, size)
-    publish(world, publisher, 3, size)
-    assert [(arrival.offset, arrival.delta) for arrival in knowing.read().arrivals] == [
-        (0, False),
-        (1, False),
-        (2, False),
-        (3, True),
-    ]
-    assert seen(ignorant) == [(0, False), (2, False), (3, True)]
-    assert [(gap.code, gap.first) for gap in ignorant.reader.gaps] == [(Code.CORRUPT_PAYLOAD, 1)]
+def test_a_chunk_that_is_no_delta_goes_out_so_that_it_can_be_read() -> None:
+    zeros = bytes(4096)
+    came = recode_chunk(StoredChunk(None, zeros), LZ4, 4)
+    assert delta_chunk(came, XOR, 4, base_of(), 0, frozenset({"lz4", "xor", "zstd"})) is came
+    unreadable = delta_chunk(came, LZ4_XOR, 4, base_of(), 0, frozenset({"xor"}))
+    assert unreadable.encoding is None
+    assert unreadable.data == zeros
+    noise = StoredChunk(None, np.random.default_rng(5).bytes(4096))
+    assert delta_chunk(noise, XOR, 4, base_of(), 0, frozenset()) is noise
 
 
-@pytest.mark.parametrize("size", [SMALL, CHUNKED])
-def test_where_deltas_do_not_pay_versions_are_encoded_by_themselves(size: int) -> None:
-    world = World(FixedPolicy(LZ4))
-    publisher = make_publisher(world, codecs=())
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    for number in range(2):
-        publish(world, publisher, number, size)
-    assert seen(receiver) == [(0, False), (1, False)]
-    assert all(arrival.encoded for arrival in receiver.reader.arrivals)
+def test_what_can_be_a_base() -> None:
+    assert base_of(9).offset == 9
+    assert payload_of(run(OLD.tobytes(), 0, count=2)) is None
+    assert payload_of(run(OLD[: MIN_BYTES // 4 - 1].tobytes(), 0)) is None
+    small = payload_of(run(OLD[: MIN_BYTES // 4].tobytes(), 0))
+    assert small is not None
+    assert small.part(0, MIN_BYTES) == OLD.tobytes()[:MIN_BYTES]
+    compressed = payload_of(run(np.zeros(6000, np.float32).tobytes(), 3, LZ4))
+    assert compressed is not None
+    assert bytes(compressed.part(0, 24_000)) == bytes(24_000)
+
+
+def test_a_large_message_is_a_base_once_it_has_its_offset() -> None:
+    meta = write_meta([TensorSpec("", FLOAT, (6000,))], None)
+    message = LargeMessage(SOURCE, Opcode.MESSAGE, 3, 9, 0, meta, ChunkPlan(1, 4096, 24_000))
+    message.chunks = [StoredChunk(None, OLD.tobytes()[at : at + 4096]) for at in range(0, 24_000, 4096)]
+    assert payload_of(message) is None
+    message.offset = 8
+    base = payload_of(message)
+    assert base is not None
+    assert (base.offset, base.specs) == (8, (TensorSpec("", FLOAT, (6000,)),))
+    assert bytes(base.part(4000, 300)) == OLD.tobytes()[4000:4300]
+
+
+def test_integers_of_one_size() -> None:
+    ints, floats = TensorSpec("a", np.dtype(np.int32), (3,)), TensorSpec("b", FLOAT, (3,))
+    assert all_integers((ints,))
+    assert all_integers((ints, TensorSpec("c", np.dtype(np.uint32), ())))
+    assert not all_integers((ints, floats))
+    assert not all_integers((ints, TensorSpec("c", np.dtype(np.int64), ())))
+    assert not all_integers(())

@@ -10,6 +10,7 @@ from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
+from tests.connections import versions
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 
@@ -112,3 +113,61 @@ def test_chunks_are_decoded_for_those_who_do_not_know_their_codec(codecs: tuple[
     publisher.large(0, payload, chain=ZSTD).end()
     world.settle()
     assert [(arrival.payload, arrival.encoded) for arrival in receiver.read().arrivals] == [(payload, encoded)]
+
+
+@pytest.mark.parametrize("size", [len(MIDDLE), len(BIG), 3 * CHUNK_BYTES])
+def test_the_policy_is_told_once_for_each_message_how_its_chain_did(size: int) -> None:
+    policy = FixedPolicy(LZ4)
+    world = World(policy)
+    publisher = world.publisher("wf/a", codecs=())
+    world.subscriber("wf/a", "knowing", EVERY_CODEC)
+    world.subscriber("wf/a", "too", ("lz4",))
+    world.subscriber("wf/a", "plain")
+    if size == 3 * CHUNK_BYTES:
+        publisher.large(0, bytes(size)).end()
+    else:
+        publisher.publish(0, bytes(size))
+    world.settle()
+    (outcome,) = policy.outcomes
+    assert outcome.chain == LZ4
+    assert outcome.sent_bytes < outcome.plain_bytes / 10
+    assert size <= outcome.plain_bytes <= size + 200
+    assert outcome.seconds >= 0
+
+
+def test_the_policy_is_told_of_payloads_that_do_not_get_smaller() -> None:
+    policy = FixedPolicy(LZ4)
+    world = World(policy)
+    publisher = world.publisher("wf/a", codecs=())
+    world.subscriber("wf/a", "knowing", EVERY_CODEC)
+    publisher.publish(0, np.random.default_rng(1).bytes(len(MIDDLE)))
+    publisher.large(0, np.random.default_rng(2).bytes(3 * CHUNK_BYTES)).end()
+    world.settle()
+    assert [outcome.sent_bytes == outcome.plain_bytes for outcome in policy.outcomes] == [True, True]
+
+
+@pytest.mark.parametrize("codecs", [(), EVERY_CODEC])
+def test_the_policy_is_told_nothing_of_messages_that_it_did_not_encode(codecs: tuple[str, ...]) -> None:
+    policy = FixedPolicy(LZ4)
+    world = World(policy)
+    publisher = world.publisher("wf/a", codecs=("zstd",))
+    world.subscriber("wf/a", "receiver", codecs)
+    publisher.publish(0, bytes(len(MIDDLE)), chain=ZSTD)
+    publisher.large(0, bytes(3 * CHUNK_BYTES), chain=ZSTD).end()
+    publisher.publish(0, b"small")
+    world.settle()
+    assert policy.outcomes == []
+
+
+@pytest.mark.parametrize("size", [versions.SMALL, versions.CHUNKED])
+def test_the_policy_is_told_how_deltas_did(size: int) -> None:
+    policy = FixedPolicy(delta=versions.XOR)
+    world = World(policy, keyframe_every=1000)
+    publisher = versions.make_publisher(world)
+    world.subscriber("wf/s", "receiver", EVERY_CODEC)
+    versions.publish(world, publisher, 0, size)
+    assert policy.outcomes == []
+    versions.publish(world, publisher, 1, size)
+    (outcome,) = policy.outcomes
+    assert outcome.chain == versions.XOR
+    assert outcome.sent_bytes < outcome.plain_bytes / 10
