@@ -43,9 +43,9 @@ class _Choice:
     """Knowledge of one stream."""
 
     chains: dict[frozenset[str], Chain] = field(default_factory=dict)
-    """By the codecs that receivers know, the chain of complete payloads for them."""
+    """Chain of complete payloads, by the codecs that receivers know."""
     deltas: dict[frozenset[str], Chain] = field(default_factory=dict)
-    """The same for deltas to the version before."""
+    """Chain of deltas to the version before, by the same."""
     achieved: dict[Chain, float] = field(default_factory=dict)
     """Average ratio, sent over plain, of chains that were used since the last sample."""
     countdown: int = 0
@@ -53,7 +53,7 @@ class _Choice:
     interval: int = FIRST_RESAMPLE_MESSAGES
     """Messages from one sample to the next."""
     compared: bool = False
-    """Whether the last sample had a base."""
+    """True if the last sample had a base."""
 
 
 class SampledPolicy:
@@ -101,7 +101,7 @@ class SampledPolicy:
         return choice
 
     def observe(self, stream: Stream, sample: Sample) -> None:
-        """Compress a sample in a thread, and choose by the result."""
+        """Take a sample: compress it in a thread, and choose chains by the result."""
         choice = self._choices[stream.id]
         known = {codecs: choice.deltas.get(codecs, PLAIN) for codecs in choice.chains}
         if sample.base is None:

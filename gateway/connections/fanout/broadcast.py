@@ -72,7 +72,7 @@ class BroadcastPart:
     def _begin(self, message: LargeMessage) -> bytes:
         based = isinstance(message, LargePatch) or (self.chain is not None and bool(self.chain.delta))
         if based:
-            # What the chunks refer to has to be on the wire before the head.
+            # The version that the chunks refer to has to be on the wire before the head.
             self.delivery.flush()
         self.begun = True
         size = message.plan.payload_bytes

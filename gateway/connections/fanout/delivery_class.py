@@ -1,7 +1,8 @@
-"""A delivery class: the receivers of a stream that get the very same bytes.
+"""Delivery class: the receivers of a stream that get the very same bytes.
 
-The hot path ends here. What is published during one turn of the loop is collected, framed once, and the same object is
-written to every member, so that a delivery costs a share of one system call and no Python work of its own.
+The hot path ends here. Messages that are published during one turn of the loop are collected and framed once, and the
+same object is written to every member, so that a delivery costs a share of one system call and no Python work of its
+own.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ logger = logging.getLogger(__name__)
 
 
 class Flusher:
-    """Calls the delivery classes that have something to send, once at the end of the turn."""
+    """Schedule of the delivery classes that have messages to send, which it flushes at the end of the turn."""
 
     __slots__ = ("_call_soon", "_waiting")
 
@@ -32,11 +33,11 @@ class Flusher:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits for the end of the turn."""
+        """True if no class waits for the end of the turn."""
         return not self._waiting
 
     def schedule(self, delivery: DeliveryClass) -> None:
-        """Flush a class soon."""
+        """Flush a class at the end of the turn."""
         if not self._waiting:
             self._call_soon(self._flush)
         self._waiting.append(delivery)
@@ -54,8 +55,8 @@ class Flusher:
 class DeliveryClass:
     """Receivers of one stream with one format and the same codecs.
 
-    What is written to all members that keep up is counted once, and brought into a member's ledger when it falls behind
-    or somebody asks: an account costs nothing on the way of a message.
+    Messages that are written to all members that keep up are counted once. They are booked in the accounts of a member
+    when it falls behind or the accounts are read, so that accounts cost nothing on the way of a message.
 
     Args:
         source: the stream or inbox.
@@ -68,10 +69,10 @@ class DeliveryClass:
 
     Attributes:
         format: how messages become bytes for them.
-        codecs: what they all can decode.
-        stale: a member has fallen behind or caught up since the last flush.
+        codecs: names of the codecs and filters that they all know.
+        stale: whether a member has fallen behind or caught up since the members were sorted.
         delivered_messages: messages written to members or queued for them, each member counted.
-        versions: of a state stream, which members hold the newest version.
+        versions: tells which members hold the newest version; ``None`` unless the stream is a state.
     """
 
     __slots__ = (
@@ -109,7 +110,7 @@ class DeliveryClass:
         self._sent = 0
         self._next = delivered
         self._marks: dict[Connection, int] = {}
-        """Of the members that keep up: what of ``_sent`` is in their ledgers."""
+        """Part of ``_sent`` that is booked in the accounts of each member that keeps up."""
         self.codecs = codecs
         self.stale = False
         self.delivered_messages = 0
@@ -127,33 +128,33 @@ class DeliveryClass:
 
     @property
     def members(self) -> list[Connection]:
-        """All receivers."""
+        """All receivers of the class."""
         return list(self._members)
 
     @property
     def all_lagging(self) -> bool:
-        """Whether no member keeps up."""
+        """True if no member keeps up."""
         return all(member.lagging for member in self._members)
 
     @property
     def queue_full(self) -> bool:
-        """Whether a member has no room for what must not be lost."""
+        """True if a member has no room for messages that must not be lost."""
         if self.stale:
             self._sort_members()
         return any(member.queue_full for member in self._slow)
 
     def holds_newest(self, member: Connection) -> bool:
-        """Return whether a member may get a message that refers to the version before, of a state."""
+        """Return whether a member may get a message that refers to the version before it."""
         return self.versions is None or member not in self.versions.needing
 
     def send_gap(self, member: Connection, gap: Gap) -> None:
-        """Tell a member that it cannot be given some messages."""
+        """Tell a member that some messages will not come."""
         if self.versions is not None:
             self.versions.require_keyframe(member)
         member.send(gap)
 
     def join(self, connection: Connection) -> None:
-        """Serve one more receiver, from the next message on."""
+        """Add a receiver, which gets the next message and all later ones."""
         self.flush()
         self._members[connection] = None
         self.stale = True
@@ -161,7 +162,7 @@ class DeliveryClass:
             self.versions.join(connection)
 
     def leave(self, connection: Connection) -> None:
-        """Serve a receiver no more."""
+        """Remove a receiver."""
         self.flush()
         self.settle(connection)
         self._marks.pop(connection, None)
@@ -171,20 +172,27 @@ class DeliveryClass:
             self.versions.leave(connection)
 
     def settle(self, connection: Connection) -> None:
-        """Bring into a member's ledger what was written to all since it was last done."""
+        """Book in the accounts of a member what was written to all members since it was last booked."""
         mark = self._marks.get(connection)
         if mark is not None:
             connection.accounts.sent(self._stream, self._sent - mark, self._next)
             self._marks[connection] = self._sent
 
     def passed(self, following: int) -> None:
-        """What comes before the offset ``following`` went to members in another way, or will not come."""
+        """Record that messages before the offset ``following`` went to members in another way, or will not come."""
         for member in self._marks:
             self.settle(member)
         self._next = max(self._next, following)
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
-        """Read from history what a member missed; it counts as delivered."""
+        """Read messages that a member missed from history, and count them as delivered.
+
+        Args:
+            first: offset of the first message.
+            last: offset of the last one.
+            max_bytes: about so much is read.
+            taken: called with the messages, in a form that the members take.
+        """
 
         def found(parts: Sequence[Found]) -> None:
             self.delivered_messages += sum(
@@ -195,7 +203,7 @@ class DeliveryClass:
         self._history(first, last, max_bytes, found)
 
     def add(self, run: Run) -> None:
-        """Deliver a run at the end of the turn, or at once when that is enough for a system call a member."""
+        """Deliver a run at the end of the turn, or at once if enough is pending for a system call a member."""
         pending = self._pending
         pending.append(run)
         self._pending_bytes += run.size
@@ -205,7 +213,7 @@ class DeliveryClass:
             self._schedule(self)
 
     def flush(self) -> None:
-        """Write what is pending."""
+        """Write the pending runs to all members."""
         pending = self._pending
         if not pending:
             return
@@ -213,7 +221,7 @@ class DeliveryClass:
         self._pending_bytes = 0
         needing = self._sort_members() if self.stale else None
         count = sum([run.count for run in pending])
-        # Before it is written: who falls behind in the middle of it has still got it.
+        # Counted before it is written: a member that falls behind in the middle of it has still got it.
         self._sent += count
         self._next = pending[-1].last + 1
         if self._fast:
@@ -225,7 +233,7 @@ class DeliveryClass:
         self.delivered_messages += len(self._members) * count
 
     def _write(self, buffers: list[Buffer]) -> None:
-        """One call, and so one system call, a member."""
+        """Write to the members that keep up, by one call, and so one system call, each."""
         if len(buffers) == 1:
             data = buffers[0]
             for transport in self._fast:
@@ -243,7 +251,7 @@ class DeliveryClass:
             connection.enqueue(keyframes)
 
     def _sort_members(self) -> bool:
-        """Tell members that keep up from those that lag; returns whether others get keyframes at the next flush."""
+        """Tell members that keep up from those that lag; return whether others get keyframes at the next flush."""
         members: Iterable[Connection] = self._members
         needing = self.versions is not None and bool(self.versions.needing)
         if needing:
@@ -254,7 +262,7 @@ class DeliveryClass:
         return needing
 
     def _write_to(self, members: list[Connection]) -> None:
-        """From now on what is written is written to these; all others are counted by themselves."""
+        """Make these the members that keep up; messages of all others are booked one by one."""
         for member in self._marks.keys() - set(members):
             self.settle(member)
         self._fast = [member.transport for member in members]

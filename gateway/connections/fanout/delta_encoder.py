@@ -79,10 +79,10 @@ def decoded_bytes(payload: Buffer, encoding: Encoding | None) -> int:
 
 
 def payload_of(message: Run | LargeMessage) -> PlainPayload | None:
-    """A published message as the base of the next one; ``None`` if it cannot be one.
+    """Return a published message as the base of the next one; ``None`` if it cannot be one.
 
     Args:
-        message: a run of one frame, or a whole large message.
+        message: a run of one frame, or a complete large message.
     """
     if isinstance(message, PatchRun | LargePatch):
         return None
@@ -98,17 +98,17 @@ def payload_of(message: Run | LargeMessage) -> PlainPayload | None:
 
 
 def specs_of(meta: Buffer) -> tuple[TensorSpec, ...]:
-    """The descriptors of a meta block that was found good."""
+    """Return the descriptors of a meta block that was checked before."""
     return parse_meta(meta).specs
 
 
 def all_integers(specs: tuple[TensorSpec, ...]) -> bool:
-    """Whether a payload is nothing but integers of one size."""
+    """Return whether all elements of a payload are integers of one size."""
     return all(spec.dtype.kind in "iu" for spec in specs) and len({spec.dtype.itemsize for spec in specs}) == 1
 
 
 def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: PlainPayload) -> Run | None:
-    """A message as a delta; ``None`` if that is not smaller than it came.
+    """Return a message as a delta; ``None`` if that is not smaller than the message as it was published.
 
     Args:
         run: holds one frame.
@@ -118,7 +118,7 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
         base: a version of the same size, less than 256 offsets before.
 
     Raises:
-        RequestRefused: ``CORRUPT_PAYLOAD``, this version or its base cannot be decoded.
+        RequestRefused: ``CORRUPT_PAYLOAD``, the version or its base cannot be decoded.
     """
     payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
     distant = replace(chain, distance=run.first - base.offset)
@@ -134,14 +134,14 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
 def delta_chunk(
     chunk: StoredChunk, chain: Chain, itemsize: int, base: PlainPayload, at: int, known: frozenset[str]
 ) -> StoredChunk:
-    """A chunk as a delta, or whole if that is not smaller.
+    """Return a chunk as a delta, or in a form that is not one if the delta is not smaller.
 
     Args:
-        chunk: as it came.
+        chunk: as it was published.
         chain: with a delta filter and distance 1.
         itemsize: bytes of an element.
         base: a version of the message's size.
-        at: where the chunk starts in the payload.
+        at: offset of the chunk in the payload, in bytes.
         known: names of the codecs and filters that the receivers know.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Encode queue: keeps the order of a stream while some of its messages are encoded in threads."""
+"""Encode queue: order of the messages of a stream while some of them are encoded in threads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_WAITING = 64
 
 
 class EncodeQueue(ReorderBuffer):
-    """Reorder buffer of one source: deliveries in order, although the work before them takes different times.
+    """Reorder buffer of one source: it delivers in order, although the work before takes different times.
 
     Runs on the loop's thread; only the work itself runs elsewhere.
     """
@@ -29,7 +29,7 @@ class EncodeQueue(ReorderBuffer):
 
     @property
     def backed_up(self) -> bool:
-        """Whether so much waits that messages are better delivered as they came, if their receivers can read them."""
+        """True if so much waits that messages are better delivered as they came, to receivers that can read them."""
         return len(self._slots) >= MAX_WAITING
 
     def submit(

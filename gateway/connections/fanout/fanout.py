@@ -1,4 +1,4 @@
-"""What the ways into a stream need of whoever brings its messages to the receivers."""
+"""Fan-out: the protocol that publishes use to have the messages of a stream delivered to its receivers."""
 
 from __future__ import annotations
 
@@ -28,11 +28,10 @@ class ChunkSink(Protocol):
 
 
 class Fanout(Protocol):
-    """Brings what is published to one source to its receivers, in order.
+    """Delivery of the messages of one source to its receivers, in order.
 
-    :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout` does so for receivers that are merely sent what
-    comes,
-    :class:`~gateway.connections.consumers.consumer_fanout.ConsumerFanout` for those that acknowledge.
+    :class:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout` serves receivers that do not acknowledge,
+    :class:`~gateway.connections.consumers.consumer_fanout.ConsumerFanout` those that do.
     """
 
     @property
@@ -41,11 +40,11 @@ class Fanout(Protocol):
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being encoded, and nothing waits for the end of the turn."""
+        """True if nothing is being encoded, and nothing waits for the end of the turn."""
 
     @property
     def queue_full(self) -> bool:
-        """Whether what must not be lost has to be refused."""
+        """True if messages that must not be lost have to be refused."""
 
     @property
     def delivered_messages(self) -> int:
@@ -53,18 +52,33 @@ class Fanout(Protocol):
 
     @property
     def receivers(self) -> int:
-        """How many there are."""
+        """Number of receivers."""
 
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
-        """How a payload is recoded for those that do not get it as it came; see :class:`Fanout`."""
+        """Return the chains for the delivery classes that do not get a payload as it was published.
+
+        Args:
+            names: of the codecs by which the payload is encoded.
+            payload: the policy may take a sample of it.
+            itemsize: bytes of an element.
+            meta: its meta block.
+            encoding: of the payload; ``None``: it is plain.
+        """
 
     def deliver(self, run: Run) -> None:
-        """Deliver a run as it came."""
+        """Deliver a run as it was published."""
 
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
-        """Deliver a run of one frame whose payload is encoded, or large enough to be."""
+        """Deliver a run of one frame whose payload is encoded, or large enough to be encoded.
+
+        Args:
+            run: holds the frame.
+            frame: the frame as it was published, cut into its blocks.
+            publisher: peer of the sender.
+            itemsize: bytes of an element.
+        """
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
         """Begin to deliver a large message.
@@ -79,10 +93,10 @@ class Fanout(Protocol):
         """
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
-        """Tell a publisher that its messages are taken, when it may go on."""
+        """Send a publisher its ACK as soon as it may go on."""
 
     def leave(self, connection: Connection) -> None:
-        """A receiver has unsubscribed."""
+        """Remove a receiver that has unsubscribed."""
 
     def lose(self, connection: Connection) -> None:
-        """A receiver's connection is lost."""
+        """Take note that the connection of a receiver is lost."""

@@ -27,7 +27,7 @@ from gateway.streams.span import offsets_of
 logger = logging.getLogger(__name__)
 
 PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
-"""Everything that a publish may be encoded by: receivers that know all of it take every message as it was published."""
+"""Codecs and filters of publishes: receivers that know all of them take every message as it was published."""
 
 
 class Work(NamedTuple):
@@ -36,7 +36,8 @@ class Work(NamedTuple):
     name: str
     """Name of that form: the same for all receivers that take the same form of a message of one frame."""
     make: Callable[[], Sequence[Found]]
-    """Returns the form, one for a message of one frame; a gap stands for messages that cannot be decoded.
+    """Function that returns the form in parts, one for a message of one frame; a gap stands for messages that cannot
+    be decoded.
 
     Raises:
         RequestRefused: a REQUEST cannot be written as text.

@@ -1,4 +1,4 @@
-"""Reads from the past of streams what receivers of one format and with the same codecs can take."""
+"""History reader: reads messages that receivers missed, in a form that receivers of one class take."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 class HistoryReader:
-    """All reading of history, for all receivers.
+    """Reader of the history of all streams, for all receivers.
 
     Args:
-        store: has the past.
-        workers: threads for decoding.
+        store: holds the messages.
+        workers: threads that decode.
     """
 
     def __init__(self, store: PastReader, workers: Workers) -> None:
@@ -39,10 +39,17 @@ class HistoryReader:
         max_bytes: int,
         taken: Taken,
     ) -> None:
-        """Read the messages ``first .. last`` for receivers that take ``form`` and know ``codecs``.
+        """Read messages of a source.
 
-        Calls ``taken`` with what there is, at once if it is in memory and need not be decoded; with nothing if nothing
-        of it is held, or can be read, any more.
+        Args:
+            source: the stream; an inbox has no history.
+            form: how messages become bytes for the receivers.
+            codecs: names of the codecs and filters that they know.
+            first: offset of the first message.
+            last: offset of the last one.
+            max_bytes: about so much is read.
+            taken: called with the messages that are held, at once if they are in memory and need not be decoded; with
+                an empty sequence if none of them is held, or can be read, any more.
         """
         if not isinstance(source, Stream):
             taken(())
@@ -70,10 +77,10 @@ class HistoryReader:
         self._store.read(source, first, last, max_bytes, found)
 
     def of(self, source: Source, form: Format, codecs: frozenset[str]) -> partial[None]:
-        """:meth:`read` for the receivers of one delivery class."""
+        """Return :meth:`read` for the receivers of one delivery class."""
         return partial(self.read, source, form, codecs)
 
 
 def _parts(forms: Sequence[Run | LargeForm | Work]) -> list[Found]:
-    """Return the forms in order, with the work among them done. Runs in a thread."""
+    """Return the forms in order, and do the work among them. Runs in a thread."""
     return [part for form in forms for part in (form.make() if isinstance(form, Work) else (form,))]

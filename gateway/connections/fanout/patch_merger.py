@@ -1,4 +1,4 @@
-"""Takes in patches to states, and makes versions whole for those who need them so (spec section 5.4)."""
+"""Patch merger: checks patches to states (spec section 5.4), and merges them into keyframes for other receivers."""
 
 from __future__ import annotations
 
@@ -187,7 +187,7 @@ class PatchMerger:
 
 
 def takes_patches(delivery: DeliveryClass) -> bool:
-    """Whether the members of a class apply patches themselves."""
+    """Return whether the members of a class apply patches themselves."""
     return PATCH in delivery.codecs and delivery.format.takes_chunks
 
 
@@ -198,7 +198,7 @@ def keep_short(patch: Patch) -> None:
 
 
 def _nothing() -> None:
-    """Nobody waits for it."""
+    """Do nothing: no receiver waits for the keyframe."""
 
 
 def _attempt(work: Callable[[], T]) -> T | BaseException:

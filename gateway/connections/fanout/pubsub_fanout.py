@@ -1,9 +1,8 @@
-"""Brings what is published to one stream (or sent to one inbox) to its delivery classes, in order.
+"""Pub/sub fan-out: delivers the messages of one stream (or inbox) to its delivery classes, in order.
 
-Small messages go straight to the classes. What has to be encoded for some of them is given to the
-:class:`~gateway.connections.fanout.transcoder.Transcoder` first, and everything behind it waits its turn. Large
-messages are
-passed on by a :class:`~gateway.connections.fanout.broadcast.Broadcast`.
+Small messages go straight to the classes. Messages that have to be encoded for some of the classes go to the
+:class:`~gateway.connections.fanout.transcoder.Transcoder` first, and everything behind them waits its turn. Large
+messages are passed on by a :class:`~gateway.connections.fanout.broadcast.Broadcast`.
 """
 
 from __future__ import annotations
@@ -36,12 +35,18 @@ from gateway.streams.stream import Stream
 
 
 class PubSubFanout:
-    """The receivers of one source.
+    """Fan-out of one source to receivers that do not acknowledge.
+
+    Args:
+        source: the stream or inbox.
+        flusher: flushes the delivery classes at the end of the turn.
+        workers: threads that encode and decode.
+        policy: chooses encodings.
+        history: reads messages that a receiver missed.
 
     Attributes:
-        source: the stream or inbox.
-        taps: called with what has been delivered, in order: views of the stream are made from it.
-        delivered: the offset behind the last message of a stream that has been delivered.
+        taps: called with each message that has been delivered, in order: views of the stream are computed from them.
+        delivered: offset behind the last message that has been delivered; 0 for an inbox.
     """
 
     __slots__ = (
@@ -80,9 +85,9 @@ class PubSubFanout:
         self._classes: dict[ClassKey, DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
         self._past_deliveries = 0
-        """Of classes that have lost their last member."""
+        """Deliveries of classes that have lost their last member."""
         self._newest = source.newest if isinstance(source, Stream) else None
-        """The newest message that has been delivered; a stream's own may still be on its way through the queue."""
+        """Newest version that has been delivered; the newest one of the stream may still wait in the encode queue."""
 
     @property
     def classes(self) -> list[DeliveryClass]:
@@ -96,33 +101,37 @@ class PubSubFanout:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being encoded."""
+        """True if nothing is being encoded or decoded."""
         return self._queue.idle
 
     @property
     def newest(self) -> Run | LargeMessage | None:
-        """Of a ``state`` stream the newest message that has been delivered."""
+        """Newest version that has been delivered; ``None`` if there is none, and for other kinds."""
         return self._newest
 
     @property
     def all_lagging(self) -> bool:
-        """Whether there are receivers, and none keeps up."""
+        """True if there are receivers and none of them keeps up."""
         return bool(self._classes) and all(delivery.all_lagging for delivery in self._classes.values())
 
     @property
     def receivers(self) -> int:
-        """How many there are."""
+        """Number of receivers."""
         return sum([len(delivery) for delivery in self._classes.values()])
 
     @property
     def queue_full(self) -> bool:
-        """Whether a receiver has no room for what must not be lost."""
+        """True if a receiver has no room for messages that must not be lost."""
         return any(delivery.queue_full for delivery in self._classes.values())
 
-    # Who receives.
+    # Receivers.
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:
-        """Where a receiver would start now; what was delivered so far is on its way to it if it is one already."""
+        """Return the start position of a receiver that joins now.
+
+        The delivery class of a connection that receives the stream already is flushed first, so that the position is
+        exact.
+        """
         delivery = self._classes.get(connection.class_key)
         if delivery is not None:
             delivery.flush()
@@ -132,9 +141,10 @@ class PubSubFanout:
         return start_of(self.source, since, self.delivered)
 
     def join(self, connection: Connection, start: StartPosition) -> None:
-        """Add a receiver, or another subscription of one: it gets what is due from its start on, then everything.
+        """Add a receiver, or another subscription of one: it gets the messages that it missed, then all that come.
 
         Args:
+            connection: the receiver.
             start: from :meth:`start`, in the same turn.
         """
         key = connection.class_key
@@ -183,7 +193,7 @@ class PubSubFanout:
                 self._past_deliveries += delivery.delivered_messages
 
     def leave_out(self, gap: Gap) -> None:
-        """Tell all receivers that messages will not come, in their place among those that do."""
+        """Tell all receivers that messages will not come, in the place of those messages."""
 
         def tell() -> None:
             self.delivered = gap.last + 1
@@ -195,7 +205,7 @@ class PubSubFanout:
         self._queue.add_ready(tell)
 
     def when_delivered(self, callback: Callable[[], object]) -> None:
-        """Call back when all that came before is written to the receivers, or waits in their outboxes."""
+        """Call back when all earlier messages are written to the receivers, or wait in their outboxes."""
 
         def flushed() -> None:
             for delivery in self._classes.values():
@@ -205,17 +215,17 @@ class PubSubFanout:
         self._queue.add_ready(flushed)
 
     def lose(self, connection: Connection) -> None:
-        """A receiver's connection is lost: as if it had left."""
+        """Remove a receiver whose connection is lost."""
         self.leave(connection)
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
-        """Tell a publisher that its messages are taken."""
+        """Send a publisher its ACK, without waiting for receivers."""
         connection.send(ack)
 
     # Small messages.
 
     def deliver(self, run: Run) -> None:
-        """Deliver a run as it came."""
+        """Deliver a run as it was published."""
         newest = None
         if self._deltas is not None:
             newest = self._deltas.latest = run.newest()
@@ -228,12 +238,12 @@ class PubSubFanout:
             self._add(run, newest)
 
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
-        """Deliver a run of one frame whose payload is encoded, or large enough to be.
+        """Deliver a run of one frame whose payload is encoded, or large enough to be encoded.
 
         Args:
             run: holds the frame.
-            frame: the frame as it came, cut into its blocks.
-            publisher: the sender's peer.
+            frame: the frame as it was published, cut into its blocks.
+            publisher: peer of the sender.
             itemsize: bytes of an element.
         """
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
@@ -248,7 +258,7 @@ class PubSubFanout:
             if self._deltas is not None:
                 self._newest = run.newest()
             for delivery in self.classes:
-                # A class that has come meanwhile gets it as it came, or decoded.
+                # A class that was made meanwhile gets the message as it was published, or decoded.
                 recoded = made.get(delivery)
                 if recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
                     delivery.add(recoded or run)
@@ -262,7 +272,15 @@ class PubSubFanout:
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
-        """See :meth:`Transcoder.chains_for <gateway.connections.fanout.transcoder.Transcoder.chains_for>`."""
+        """Return the chains for the delivery classes that do not get a payload as it was published.
+
+        Args:
+            names: of the codecs by which the payload is encoded.
+            payload: the policy may take a sample of it.
+            itemsize: bytes of an element.
+            meta: its meta block.
+            encoding: of the payload; ``None``: it is plain.
+        """
         return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
 
     def _add(self, run: Run, newest: Run | None) -> None:

@@ -1,4 +1,4 @@
-"""Encodes and decodes what is delivered, for receivers that get it otherwise than it came. Runs in worker threads."""
+"""Recoding: the same message in another encoding, for receivers that cannot use the published one. Runs in threads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from gateway.streams.large import StoredChunk
 from gateway.streams.run import Run, Source
 
 NOT_PUBLISHED = frozenset((*DELTAS, PATCH))
-"""What clients name beside the codecs and filters by which they may encode what they publish."""
+"""Features and filters that clients list beside the codecs and filters by which they may encode publishes."""
 
 
 THREAD_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ there and back (design, section 4)."""
 
 
 def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
-    """The same message encoded by ``chain``; the run itself if that makes no difference.
+    """Return the same message encoded by ``chain``; the run itself if that makes no difference.
 
     Args:
         run: holds one frame.
@@ -54,7 +54,7 @@ def recode_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int) -> Run:
 
 
 def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk:
-    """As :func:`recode_run`, of one chunk."""
+    """Return a chunk encoded by ``chain``, by the rules of :func:`recode_run`."""
     if chain == PLAIN:
         return chunk if chunk.encoding is None else StoredChunk(None, decode(chunk.encoding, chunk.data))
     encoded = None if chunk.encoding is not None else encode(chain, chunk.data, itemsize)
@@ -62,7 +62,7 @@ def recode_chunk(chunk: StoredChunk, chain: Chain, itemsize: int) -> StoredChunk
 
 
 def codec_names(ids: Iterable[int]) -> frozenset[str]:
-    """The names of the codecs and filters with these wire ids, as HELLO lists them."""
+    """Return the names of the codecs and filters with these wire ids, as HELLO lists them."""
     return _codec_names(frozenset(ids))
 
 
@@ -72,7 +72,7 @@ def _codec_names(ids: frozenset[int]) -> frozenset[str]:
 
 
 def run_codecs(run: Run) -> frozenset[str]:
-    """The names of the codecs that any frame of a run is encoded by."""
+    """Return the names of the codecs that any frame of a run is encoded by."""
     ids: set[int] = set()
     message = run.joined()
     for frame in iter_frames(message):
@@ -88,7 +88,7 @@ def readable(encoding: Encoding | None, codecs: frozenset[str]) -> bool:
 
 
 def chunk_codecs(chunks: Iterable[StoredChunk]) -> frozenset[str]:
-    """The names of the codecs that any of the chunks is encoded by."""
+    """Return the names of the codecs that any of the chunks is encoded by."""
     return codec_names({step for chunk in chunks if chunk.encoding for step in chunk.encoding.ids})
 
 
@@ -130,13 +130,13 @@ def _joined(source: Source, first: int, frames: list[tuple[bytes, int]]) -> Run:
 
 
 def frame_of(run: Run) -> DataFrame:
-    """The one frame that a run of one frame holds, cut into its blocks; its views last as long as the run."""
+    """Return the frame of a run of one frame, cut into its blocks; the views are valid as long as the run."""
     message = run.joined()
     return parse_data(message, next(iter_frames(message)))
 
 
 def last_record(run: Run) -> Run:
-    """The newest message of a run of one frame: of a record batch its last record as a message of its own.
+    """Return the newest message of a run of one frame: the last record of a batch, as a message of its own.
 
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``.

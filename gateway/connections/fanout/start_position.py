@@ -1,4 +1,4 @@
-"""Where a receiver of a stream starts, by what its subscription named (spec section 4.3)."""
+"""Start position: the first message that a receiver gets, by the start that it names (spec section 4.3)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from gateway.streams.stream import Stream
 
 
 class StartPosition(NamedTuple):
-    """The first message that a receiver gets.
+    """First message that a receiver gets.
 
     Attributes:
         offset: of that message.
-        recovered: whether that is all that was asked for; ``None``: nothing was.
-        newest: of a ``state`` stream, whether the newest message is to be sent.
+        recovered: whether the receiver gets all that it asked for; ``None``: it named no start.
+        newest: whether the newest version is to be sent; always False unless the stream is a state.
     """
 
     offset: int
@@ -23,17 +23,17 @@ class StartPosition(NamedTuple):
 
 
 def start_of(stream: Stream, since: Since | None, delivered: int) -> StartPosition:
-    """Where a receiver starts.
+    """Return the start position of a receiver.
 
     Args:
-        stream: the stream that it joins.
-        since: what it asked for.
-        delivered: the offset behind the last message that those who are there have got: what comes from there on is
-            delivered to the new one as well.
+        stream: the stream that the receiver joins.
+        since: the start that it named.
+        delivered: offset behind the last message that the present receivers have got: the new one gets all messages
+            from that offset on together with them.
     """
     wanted = _wanted(stream, since)
     if stream.kind is Kind.STATE:
-        # What lies between is conflated: the newest message is all that there is to get.
+        # Versions in between are conflated: only the newest one can be sent.
         current = wanted == delivered
         recovered = None if since is None else wanted is not None
         return StartPosition(delivered if current else max(0, delivered - 1), recovered, not current)
@@ -41,13 +41,13 @@ def start_of(stream: Stream, since: Since | None, delivered: int) -> StartPositi
         return StartPosition(delivered, None, newest=False)
     first = min(stream.first_offset, delivered)
     if wanted is None:
-        # Another incarnation: all that there is of this one is new.
+        # The start belongs to another incarnation: all messages of this one are new.
         return StartPosition(first, recovered=False, newest=False)
     return StartPosition(max(first, wanted), wanted >= first or since == BEGINNING, newest=False)
 
 
 def _wanted(stream: Stream, since: Since | None) -> int | None:
-    """The first offset that is wanted; ``None`` if none was named, or one of another incarnation."""
+    """Return the first wanted offset; ``None`` if the receiver named none, or one of another incarnation."""
     match since:
         case None:
             return None

@@ -1,7 +1,7 @@
-"""Decides in which encoding each delivery class of a source gets what is published, and has it encoded.
+"""Transcoder: chooses the encoding in which each delivery class gets a message, and has the message encoded.
 
-Most get it as it came. Who does not know its codec gets it decoded, and where the policy says that it pays, it is
-encoded: once per chain, in a thread when it is large. What becomes of the result is the fan-out's business.
+Most classes get a message as it was published. It is decoded for classes that do not know its codec, and encoded where
+the policy says that this pays: once for each chain, in a thread if it is large. The fan-out delivers the result.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ RECODE_BYTES = 16 * 1024
 
 
 class Transcoder:
-    """Of one source.
+    """Transcoder of one source.
 
     Args:
         source: the stream or inbox.
-        policy: says what pays; asked for streams only.
-        queue: keeps the order while something is encoded.
+        policy: chooses chains; asked for streams only.
+        queue: keeps the order while messages are encoded.
         deltas: of a state stream, encodes versions as deltas.
     """
 
@@ -53,7 +53,7 @@ class Transcoder:
         self._queue = queue
         self._deltas = deltas
 
-    # What a class gets.
+    # Choice of encodings.
 
     def chains_for(
         self,
@@ -64,15 +64,15 @@ class Transcoder:
         meta: Buffer,
         encoding: Encoding | None = None,
     ) -> dict[DeliveryClass, Chain]:
-        """How a payload of :data:`RECODE_BYTES` or more is recoded for those classes that do not get it as it came.
+        """Return the chains for the classes that do not get a payload as it was published.
 
         Args:
-            classes: of the source.
-            names: of the codecs that it is encoded by.
-            payload: the policy may take a sample of it.
+            classes: the delivery classes of the source.
+            names: of the codecs by which the payload is encoded.
+            payload: the policy may take a sample of it, if it is large enough.
             itemsize: bytes of an element.
             meta: its meta block.
-            encoding: how it is encoded.
+            encoding: of the payload; ``None``: it is plain.
         """
         if len(payload) >= RECODE_BYTES or encoding is not None:
             self.observe(payload, itemsize, meta, encoding)
@@ -86,7 +86,13 @@ class Transcoder:
         return chains
 
     def chain_for(self, delivery: DeliveryClass, names: frozenset[str], payload_bytes: int) -> Chain | None:
-        """As :meth:`chains_for`, of one class, and without a sample; ``None``: as it came."""
+        """Return the chain for one class, deltas left aside; ``None``: the class gets the payload as it was published.
+
+        Args:
+            delivery: the class.
+            names: of the codecs by which the payload is encoded.
+            payload_bytes: size of the payload as it was published.
+        """
         if not delivery.format.takes_chunks:
             return None
         if names:
@@ -129,14 +135,21 @@ class Transcoder:
         return next((form for form in forms if isinstance(form, Work)), None)
 
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
-        """Let the policy learn from a payload, or the first chunk of one; arguments as of :meth:`chains_for`."""
+        """Let the policy learn from a payload, or from its first chunk.
+
+        Args:
+            payload: the policy may take a sample of it.
+            itemsize: bytes of an element.
+            meta: the meta block of the message.
+            encoding: of the payload; ``None``: it is plain.
+        """
         source = self._source
         if self._deltas is not None:
             self._deltas.observe(payload, itemsize, meta, encoding)
         elif encoding is None and isinstance(source, Stream) and self._policy.wants_sample(source, based=False):
             self._policy.observe(source, Sample(payload, itemsize))
 
-    # Encoding it.
+    # Encoding.
 
     def submit(
         self,
@@ -146,15 +159,15 @@ class Transcoder:
         itemsize: int,
         deliver: Callable[[Mapping[DeliveryClass, Run]], object],
     ) -> None:
-        """Make of a small message what the classes get, then deliver it, behind all that came before.
+        """Encode a small message for the classes, then deliver it behind all earlier ones.
 
         Args:
             run: holds one frame.
             frame: that frame, cut into its blocks.
             chains: from :meth:`chains_for`.
             itemsize: bytes of an element.
-            deliver: called with the message for each class that does not get it as it came. A class of ``chains`` is
-                missing if the message cannot be made for it.
+            deliver: called with the message for each class that does not get it as it was published. A class of
+                ``chains`` is missing if the message cannot be encoded for it.
         """
         recoding = _Recoding(run, frame, itemsize, chains)
         if self._deltas is not None:
@@ -206,9 +219,9 @@ class _Recoding:
     """A small message on its way to be encoded or decoded."""
 
     run: Run
-    """Holds one frame."""
+    """Run of one frame."""
     frame: DataFrame
-    """That frame, cut into its blocks."""
+    """The frame, cut into its blocks."""
     itemsize: int
     """Bytes of an element."""
     chains: dict[DeliveryClass, Chain]
@@ -266,5 +279,5 @@ def count_delta(delivery: DeliveryClass) -> None:
 
 
 def taking_chunks(classes: Iterable[DeliveryClass]) -> list[DeliveryClass]:
-    """Those of the classes that get large messages chunk by chunk."""
+    """Return the classes that get large messages chunk by chunk."""
     return [delivery for delivery in classes if delivery.format.takes_chunks]
