@@ -6,7 +6,7 @@ import numpy as np
 
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, Refresh
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 
@@ -59,3 +59,24 @@ def conflated(peer: Peer) -> int:
     """How many messages were replaced by newer ones while they waited for a peer."""
     outbox = peer.session.connection.outbox
     return 0 if outbox is None else outbox.conflated
+
+
+class Scene:
+    """A gateway with one state, its publisher, and a receiver that knows every codec."""
+
+    def __init__(self, keyframe_every: int = 1000) -> None:
+        self.world = make_world(keyframe_every)
+        self.publisher = make_publisher(self.world)
+        self.receiver = self.join("receiver")
+
+    def join(self, name: str, codecs: tuple[str, ...] = EVERY_CODEC) -> Peer:
+        """One more receiver."""
+        return self.world.subscriber("wf/s", name, codecs)
+
+    def publish(self, number: int, size: int = SMALL, chain: Chain = PLAIN) -> None:
+        """One version, and everything that follows from it."""
+        publish(self.world, self.publisher, number, size, chain)
+
+    def refresh(self) -> None:
+        """The receiver asks for the newest version."""
+        self.receiver.say(Refresh(self.receiver.read().stream_id("wf/s")))

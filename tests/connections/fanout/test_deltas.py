@@ -12,6 +12,7 @@ from tests.connections.versions import (
     CHUNKED,
     LZ4,
     SMALL,
+    Scene,
     conflated,
     make_publisher,
     make_world,
@@ -20,64 +21,58 @@ from tests.connections.versions import (
     version,
 )
 
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
 every_size = pytest.mark.parametrize("size", [SMALL, BIG, CHUNKED])
 
 
 @every_size
-def test_several_versions_in_one_turn(size: int) -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
+def test_several_versions_in_one_turn(scene: Scene, size: int) -> None:
     for number in range(4):
         if size == CHUNKED:
-            publisher.large(0, version(number, size), transfer=number).end()
+            scene.publisher.large(0, version(number, size), transfer=number).end()
         else:
-            publisher.publish(0, version(number, size))
-    while len(world.workers):
-        world.workers.step(len(world.workers) - 1)
-    world.settle()
-    assert seen(receiver) == [(0, False), (1, True), (2, True), (3, True)]
+            scene.publisher.publish(0, version(number, size))
+    while len(scene.world.workers):
+        scene.world.workers.step(len(scene.world.workers) - 1)
+    scene.world.settle()
+    assert seen(scene.receiver) == [(0, False), (1, True), (2, True), (3, True)]
 
 
-def test_another_size_or_shape_or_kind_of_message_is_no_base() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    publish(world, publisher, 0)
-    publish(world, publisher, 1, SMALL + 1)
-    publish(world, publisher, 2, SMALL + 1)
-    publish(world, publisher, 3, 10_000)
-    publish(world, publisher, 4, 10_000)
-    publisher.send(publisher.batch(0, [version(5), version(6)]))
-    publish(world, publisher, 7)
-    publish(world, publisher, 8)
-    publish(world, publisher, 9, CHUNKED)
-    publish(world, publisher, 10, CHUNKED)
-    world.settle()
-    assert [offset for offset, delta in seen(receiver) if delta] == [2, 8, 10]
-    assert receiver.reader.offsets == list(range(11))
+def test_another_size_or_shape_or_kind_of_message_is_no_base(scene: Scene) -> None:
+    scene.publish(0)
+    scene.publish(1, SMALL + 1)
+    scene.publish(2, SMALL + 1)
+    scene.publish(3, 10_000)
+    scene.publish(4, 10_000)
+    scene.publisher.send(scene.publisher.batch(0, [version(5), version(6)]))
+    scene.publish(7)
+    scene.publish(8)
+    scene.publish(9, CHUNKED)
+    scene.publish(10, CHUNKED)
+    scene.world.settle()
+    assert [offset for offset, delta in seen(scene.receiver) if delta] == [2, 8, 10]
+    assert scene.receiver.reader.offsets == list(range(11))
 
 
-def test_in_chunks_or_in_one_piece_makes_no_difference() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
-    publish(world, publisher, 0, CHUNKED)
-    publisher.publish(0, version(1, CHUNKED))
-    world.settle()
-    publish(world, publisher, 2, CHUNKED)
-    assert seen(receiver) == [(0, False), (1, True), (2, True)]
+def test_in_chunks_or_in_one_piece_makes_no_difference(scene: Scene) -> None:
+    scene.publish(0, CHUNKED)
+    scene.publisher.publish(0, version(1, CHUNKED))
+    scene.world.settle()
+    scene.publish(2, CHUNKED)
+    assert seen(scene.receiver) == [(0, False), (1, True), (2, True)]
 
 
-def test_a_delta_that_is_not_smaller_is_not_sent() -> None:
-    world = make_world()
-    publisher = make_publisher(world)
-    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
+def test_a_delta_that_is_not_smaller_is_not_sent(scene: Scene) -> None:
     noise = [np.random.default_rng(number).bytes(SMALL) for number in range(2)]
     for payload in noise:
-        publisher.publish(0, payload)
-    world.settle()
-    assert [(arrival.delta, arrival.payload) for arrival in receiver.read().arrivals] == [
+        scene.publisher.publish(0, payload)
+    scene.world.settle()
+    assert [(arrival.delta, arrival.payload) for arrival in scene.receiver.read().arrivals] == [
         (False, payload) for payload in noise
     ]
 
