@@ -18,7 +18,7 @@ from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.hub.views import Views
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
+from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.ports import SubscriptionObserver
 from gateway.connections.sessions.credit_window import CreditWindow
@@ -92,7 +92,7 @@ class Hub:
                 sessions[session] = None
         for session in sessions:
             matching = [number for number, pattern in session.subscriptions.items() if pattern.matches(name)]
-            self._join(session, matching, stream, NO_WISH)
+            self._join(session, matching, stream, NO_OPTIONS)
         self.views.opened(stream)
         return stream, fanout
 
@@ -101,7 +101,7 @@ class Hub:
         session: Session,
         subscription: int,
         pattern: Pattern,
-        options: SubscribeOptions = NO_WISH,
+        options: SubscribeOptions = NO_OPTIONS,
         credit: CreditWindow | None = None,
     ) -> None:
         """Add a subscription: its streams are announced, and their messages sent from its start position on.

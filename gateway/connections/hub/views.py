@@ -10,7 +10,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.derivation import Derivation, ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import ViewCounts, ViewStats
-from gateway.connections.outbound.delivery_accounts import NO_WISH, SubscribeOptions
+from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
@@ -89,7 +89,7 @@ class Views:
                 self._check_newest(stream, view)
 
     def subscribe(
-        self, session: Session, subscription: int, wanted: ViewSubscription, options: SubscribeOptions = NO_WISH
+        self, session: Session, subscription: int, wanted: ViewSubscription, options: SubscribeOptions = NO_OPTIONS
     ) -> None:
         """Add a subscription that :meth:`check` has passed; its streams are announced, each by the id of its view.
 
@@ -122,7 +122,7 @@ class Views:
         for session in list(self._sessions):
             for subscription, wanted in list(session.views.items()):
                 if wanted.pattern.matches(stream.name):
-                    self._join(session, subscription, stream, wanted.view, NO_WISH)
+                    self._join(session, subscription, stream, wanted.view, NO_OPTIONS)
 
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of connections that receive views of a stream, each view counted."""

@@ -1,11 +1,13 @@
-"""Messages that a receiver has not got and history still has: a hole in its queue that is filled when its turn comes.
+"""Backfill: messages that a receiver lacks, as a placeholder in its queue that is filled from history in its turn.
 
-So what a slow receiver misses costs no memory of its own, and one that comes back is served like one that was slow.
+So the messages that a slow receiver misses cost no memory of their own, and a receiver that comes back is served like
+one that was slow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from gateway.errors import Code
@@ -14,60 +16,63 @@ from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
 STEP_BYTES = 256 * 1024
-"""What is read from history at a time: a few writes to the transport."""
+"""Bytes that are read from history at a time: a few writes to the transport."""
 
 
 class LargeForm(NamedTuple):
-    """A large message, and its chunks in an encoding that the receiver knows."""
+    """A large message, and its chunks in an encoding that the receiver can decode."""
 
     message: LargeMessage
     form: list[StoredChunk]
 
 
 Found = Run | LargeForm | Gap
-"""What history gives to a receiver, in order; a gap stands for what this one cannot take."""
+"""Part of the past as a receiver gets it; a gap stands for messages that this receiver cannot take."""
 
 Taken = Callable[[Sequence[Found]], object]
+"""Callback that takes the parts that were read, in order."""
+
 Read = Callable[[int, int, int, Taken], object]
-"""Reads (first offset, last offset, about so many bytes) and calls back with what there is: at once, or later."""
+"""Function that reads (first offset, last offset, about so many bytes) and calls back, at once or later."""
 
 
 class BackfillReader(Protocol):
-    """What a hole needs of the connection that it is a hole for."""
+    """Connection as its backfills need it."""
 
     max_message_bytes: int
-    """The payload of the largest message that it takes."""
+    """Payload of the largest message that the receiver takes."""
 
     def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
-        """Read from the history of a source what the connection can take."""
+        """Read messages from the history of a source, in encodings that the receiver can decode.
+
+        Args:
+            source: the stream.
+            first: offset of the first message.
+            last: offset of the last message.
+            max_bytes: about so many bytes are read, at least one message.
+            taken: called with the messages, with none if the source has no history.
+        """
 
     def drain(self) -> None:
-        """Go on sending."""
+        """Send what can be sent now."""
 
 
+@dataclass(slots=True, eq=False)
 class Backfill:
-    """The messages ``first .. last`` of a source.
+    """The messages ``first .. last`` of a source, to be read from its history."""
 
-    Args:
-        code: why they were not sent when they were published; 0: the receiver asked for them.
-
-    Attributes:
-        replayed: how many of them were found so far.
-        lost: how many were not.
-    """
-
-    __slots__ = ("_announced", "_found", "_reading", "code", "first", "last", "lost", "replayed", "source")
-
-    def __init__(self, source: Source, first: int, last: int, code: int) -> None:
-        self.source = source
-        self.first = first
-        self.last = last
-        self.code = code
-        self.replayed = 0
-        self.lost = 0
-        self._announced = False
-        self._reading = False
-        self._found: Sequence[Found] | None = None
+    source: Source
+    first: int
+    last: int
+    code: int
+    """Reason why they were not sent when they were published; 0: the receiver asked for them."""
+    replayed: int = 0
+    """Messages that were found and not counted yet."""
+    lost: int = 0
+    """Messages that history did not have any more, or that the receiver cannot take, and that are not counted yet."""
+    _announced: bool = False
+    _reading: bool = False
+    _found: Sequence[Found] | None = None
 
     @property
     def over(self) -> bool:
@@ -75,7 +80,11 @@ class Backfill:
         return self.first > self.last
 
     def take(self, reader: BackfillReader) -> list[Found | Replay] | None:
-        """The next part, to be sent in this order; ``None`` while it is read: ``reader`` is drained when it came."""
+        """Return the next part, to be sent in this order, and start to read if none is there.
+
+        Returns:
+            ``None`` while history is read; then ``reader`` is drained when the part has come.
+        """
         if self._found is None and not self._reading:
             self._read(reader)
         found, self._found = self._found, None
@@ -98,7 +107,7 @@ class Backfill:
         for entry in found:
             first, last = _offsets_of(entry)
             if first > self.first:
-                parts.append(self._lose(first - 1))
+                parts.append(self._skip(first - 1))
             if isinstance(entry, LargeForm) and entry.message.plan.payload_bytes > max_message_bytes:
                 entry = Gap(self.source.id, Code.MESSAGE_TOO_BIG, first, last)
             if isinstance(entry, Gap):
@@ -107,15 +116,16 @@ class Backfill:
                 if not self._announced:
                     self._announced = True
                     parts.append(Replay(self.source.id, self.code, self.first, self.last))
-                # A record batch may reach over both ends: what the receiver has already is not replayed.
+                # A record batch may reach over both ends: records that the receiver has already are not replayed.
                 self.replayed += min(last, self.last) - self.first + 1
             parts.append(entry)
             self.first = last + 1
         if not found:
-            parts.append(self._lose(self.last))
+            parts.append(self._skip(self.last))
         return parts
 
-    def _lose(self, last: int) -> Gap:
+    def _skip(self, last: int) -> Gap:
+        """Return the gap for the messages up to ``last``, which history has lost."""
         gap = Gap(self.source.id, self.code or Code.HISTORY_LOST, self.first, last)
         self.lost += last - self.first + 1
         self.first = last + 1

@@ -1,4 +1,4 @@
-"""The accounts of one connection: what each of its subscriptions was sent of each stream (spec section 7.7)."""
+"""Delivery accounts of one connection: the messages that each subscription was sent (spec section 7.7)."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from gateway.streams.stream import Stream
 
 
 class SubscribeOptions(NamedTuple):
-    """What a SUBSCRIBE says of where it starts (spec section 4.2)."""
+    """Start of a subscription as its SUBSCRIBE asks for it (spec section 4.2)."""
 
     since: Since | None = None
     resume: Mapping[str, tuple[int, int]] = MappingProxyType({})
-    """By stream, a large message of which it has the first chunks, by its transfer, and how many."""
+    """By stream, the transfer of a large message whose first chunks the receiver has, and their number."""
 
 
-NO_WISH = SubscribeOptions()
+NO_OPTIONS = SubscribeOptions()
+"""Start at the position that the kind of the stream gives a late joiner."""
 
 
 class DeliveryAccounts:
-    """By the id under which a stream is sent, and by subscription.
+    """Accounts by the id under which a stream is sent, and by subscription.
 
-    What a delivery class writes to all its members is not counted here message by message: the class adds it up, and
-    brings it in when a member leaves it for its outbox, or somebody asks
+    Messages that a delivery class writes to all its members are not counted one by one: the class adds them up, and
+    settles with a member that leaves it for its outbox, or when somebody asks for the account
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.settle`).
     """
 
@@ -39,25 +40,25 @@ class DeliveryAccounts:
         self._carried: dict[int, Mapping[str, Counts]] = {}
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
-        """What a subscription counted on earlier connections: of streams too that are yet to come on this one."""
+        """Go on from the counts of a subscription on earlier connections, also of streams that are yet to come here."""
         if counts:
             self._carried[subscription] = counts
 
-    def open(self, stream: Stream, subscription: int, wish: SubscribeOptions, first: int) -> None:
-        """A subscription is about to be sent a stream, for the first time on this connection.
+    def open(self, stream: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
+        """Open the account of a stream for a subscription, before its first message on this connection.
 
         Args:
-            stream: or a view of one.
+            stream: the stream, or a view of one.
             subscription: the client's number.
-            wish: what it asked for.
+            options: start that the subscription asked for.
             first: offset of the first message that it gets.
         """
         account = StreamAccount(stream.kind, self._carried.get(subscription, {}).get(stream.name))
-        account.start(stream.epoch, first_wanted(wish.since, stream.name, stream.epoch), first)
+        account.start(stream.epoch, first_wanted(options.since, stream.name, stream.epoch), first)
         self._accounts.setdefault(stream.id, {})[subscription] = (stream.name, account)
 
     def close(self, subscription: int) -> None:
-        """A subscription has ended."""
+        """Drop the accounts of a subscription that has ended."""
         self._carried.pop(subscription, None)
         for stream, accounts in list(self._accounts.items()):
             accounts.pop(subscription, None)
@@ -65,19 +66,19 @@ class DeliveryAccounts:
                 del self._accounts[stream]
 
     def of(self, subscription: int) -> Iterator[tuple[str, Counts]]:
-        """The account of a subscription: name and counts of each of its streams."""
+        """Yield name and counts of each stream of a subscription."""
         for accounts in self._accounts.values():
             found = accounts.get(subscription)
             if found is not None:
                 yield found[0], found[1].counts
 
     def messages(self, stream: int, first: int, count: int) -> None:
-        """Messages were written to the connection."""
+        """Count messages that were written to the connection."""
         for _, account in self._accounts.get(stream, {}).values():
             account.messages(account.epoch, first, count)
 
     def runs(self, runs: Sequence[Run]) -> None:
-        """Runs of one source were written: those that follow one another are booked as one."""
+        """Count runs of one source that were written; runs that follow one another are counted as one."""
         source, first = runs[0].source.id, runs[0].first
         following = first
         for run in runs:
@@ -88,16 +89,16 @@ class DeliveryAccounts:
         self.messages(source, first, following - first)
 
     def gap(self, gap: Gap) -> None:
-        """A gap was announced to it."""
+        """Count a gap that was announced."""
         for _, account in self._accounts.get(gap.stream, {}).values():
             account.gap(account.epoch, gap.code, gap.first, gap.last)
 
     def replay(self, replay: Replay) -> None:
-        """A replay was announced to it."""
+        """Count a replay that was announced."""
         for _, account in self._accounts.get(replay.stream, {}).values():
             account.replay(replay.first, replay.last)
 
     def sent(self, stream: int, count: int, following: int) -> None:
-        """Bring in what a delivery class has written: see :meth:`StreamAccount.sent`."""
+        """Count messages of a delivery class; see :meth:`~gateway.protocol.account.StreamAccount.sent`."""
         for _, account in self._accounts.get(stream, {}).values():
             account.sent(count, following)

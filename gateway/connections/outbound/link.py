@@ -1,10 +1,10 @@
-"""What is measured of a connection, and how much bulk may be under way on it.
+"""Flow control of bulk on one connection: round trip, goodput, and the window of chunks under way.
 
 Sockets buffer tens of megabytes: a control message written behind a large tensor waits for all of them. So chunks are
-followed by PINGs, and no more of them are sent than the peer answers within a target delay. Small messages are not
-held back: they pass the chunks that are not sent yet. The window grows while what is sent does not queue, and shrinks
-when it does for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a gain of 1); so that it does not
-overshoot, it never exceeds what the goodput brings through within the round trip and twice the target.
+followed by PINGs, and no more chunks are sent than the peer answers within a target delay. Small messages are not held
+back: they pass the chunks that are not sent yet. The window grows while chunks do not queue on their way, and shrinks
+when they queue for longer than a target, as in LEDBAT (RFC 6817, section 2.4.2, with a gain of 1). To prevent an
+overshoot, the window is at most the bytes that the goodput carries within the round trip and twice the target.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from gateway.protocol.signals import Pong
 
 PINGS_A_WINDOW = 4
 MAX_PING_EVERY_BYTES = 1024 * 1024
-"""A PING follows each quarter of the window, or so many bytes of chunks."""
+"""A PING follows each quarter of the window, or this many bytes of chunks if that is less."""
 
 FIRST_WINDOW_BYTES = 1024 * 1024
 MIN_WINDOW_BYTES = 512 * 1024
 MAX_WINDOW_BYTES = 64 * 1024 * 1024
 
 TARGET_DELAY_NS = 10_000_000
-"""How long bulk may queue on its way, beyond the smallest round trip."""
+"""Time that bulk may queue on its way, beyond the smallest round trip."""
 
 BASE_PERIODS = 3
 BASE_PERIOD_NS = 20_000_000_000
-"""The fastest is forgotten after a minute, so that a clock that was set does not matter for long."""
+"""The smallest delay is forgotten after a minute, so that a clock that was set does not matter for long."""
 
 GOODPUT_SAMPLES = 9
-"""The median of so many counts: a reader that was held up and then catches up looks fast for a moment."""
+"""Goodput is the median of this many samples: a reader that was held up and catches up looks fast for a moment."""
 
 LARGEST_STEP_DOWN = -0.5
-"""How much of what was read the window shrinks by at most: a reader that was not scheduled for a moment is not slow."""
+"""Bound on one step down, as a share of the bytes just read: a reader that was not scheduled for once is not slow."""
 
 
 class Link:
@@ -40,8 +40,8 @@ class Link:
 
     Attributes:
         rtt_ns: the smallest round trip seen; 0 before the first.
-        goodput_bytes_per_s: what bulk arrives with of late; 0 before the first answer.
-        window_bytes: how much bulk may be unanswered.
+        goodput_bytes_per_s: recent rate at which bulk arrives; 0 before the first answer.
+        window_bytes: bulk that may be unanswered.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class Link:
         self._sent = 0
         self._answered = 0
         self._marks: deque[tuple[int, int]] = deque()
-        """PINGs under way: when, and bytes sent before it."""
+        """PINGs under way: time of sending, and bytes of bulk sent before."""
         self._last_t1_ns: int | None = None
         self._bases_ns: deque[int] = deque(maxlen=BASE_PERIODS)
         """The smallest one-way delay of each of the last periods, by two clocks that need not agree."""
@@ -73,14 +73,14 @@ class Link:
 
     @property
     def open(self) -> bool:
-        """Whether another chunk may be sent; always if no answer is awaited, for then nothing else would say so.
+        """Whether another chunk may be sent; always if no answer is awaited, because no answer would open it again.
 
-        What was sent behind the last PING may be more than a window that shrank with its answer.
+        Bytes sent behind the last PING may exceed a window that shrank with its answer.
         """
         return not self._marks or self._sent - self._answered < self.window_bytes
 
     def sent(self, size: int, now_ns: int) -> bool:
-        """Count ``size`` bytes of bulk; whether a PING with ``now_ns`` is to follow them."""
+        """Count ``size`` bytes of bulk, and return whether a PING with ``now_ns`` is to follow them."""
         self._sent += size
         marked = self._marks[-1][1] if self._marks else self._answered
         if self._sent - marked < min(self.window_bytes // PINGS_A_WINDOW, MAX_PING_EVERY_BYTES):
@@ -89,7 +89,7 @@ class Link:
         return True
 
     def answered(self, pong: Pong, now_ns: int) -> None:
-        """A PONG came: everything sent before its PING has been read."""
+        """Adjust the window to a PONG: everything sent before its PING has been read."""
         marks = self._marks
         if not any(mark[0] == pong.t0 for mark in marks):
             return
@@ -108,9 +108,9 @@ class Link:
         self.window_bytes = int(min(max(window, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES))
 
     def _measure_goodput(self, newly: int, t1_ns: int) -> None:
-        """From one answer to the next by the peer's clock: what they wait for on their way here does not count.
+        """Measure from one answer to the next by the peer's clock, so that delays of the answers do not count.
 
-        Nor does the time in which nothing was under way.
+        Time in which nothing was under way does not count either.
         """
         since_ns = self._last_t1_ns
         self._last_t1_ns = t1_ns if self._marks else None
@@ -119,7 +119,7 @@ class Link:
             self.goodput_bytes_per_s = sorted(self._goodputs)[len(self._goodputs) // 2]
 
     def _queued_ns(self, one_way_ns: int, now_ns: int) -> int:
-        """How much longer a PING was under way than the fastest of late; not how long its answer waited for us."""
+        """Return how much longer a PING was under way than the fastest recent one; its answer's way does not count."""
         bases = self._bases_ns
         if now_ns >= self._next_base_ns:
             self._next_base_ns = now_ns + BASE_PERIOD_NS

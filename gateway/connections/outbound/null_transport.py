@@ -1,4 +1,4 @@
-"""Where the words go that are still said to a peer that is gone."""
+"""A transport that discards everything, for closed connections."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from gateway.protocol.wire import Buffer
 
 
 class _NullTransport:
-    """The :class:`~gateway.connections.ports.Transport` of a connection that is over."""
+    """The :class:`~gateway.connections.ports.Transport` of a closed connection."""
 
     __slots__ = ()
 
     def write(self, data: Buffer) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def ping(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def pause_reading(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def resume_reading(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def close(self, code: int, reason: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def waiting_bytes(self) -> int:
-        """Nothing waits."""
+        """Return 0."""
         return 0
 
 
 NULL_TRANSPORT: Final[Transport] = _NullTransport()
-"""The one that all such connections share."""
+"""The transport that all closed connections share."""

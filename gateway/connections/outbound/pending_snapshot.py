@@ -1,7 +1,8 @@
-"""A version of a state that came as a patch, in the queue of a receiver that needs it whole (spec section 5.4)."""
+"""Pending snapshot: a version that came as a patch, queued for a receiver that needs a keyframe (spec section 5.4)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import Code
@@ -11,43 +12,38 @@ from gateway.streams.state import Newest, Patch
 
 
 class SnapshotReader(Protocol):
-    """What a version needs of the connection that it waits for."""
+    """Connection as its pending snapshots need it."""
 
     max_message_bytes: int
-    """The payload of the largest message that it takes."""
+    """Payload of the largest message that the receiver takes."""
 
     @property
     def bulk_open(self) -> bool:
         """Whether the link takes another chunk (:mod:`gateway.connections.outbound.link`)."""
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
-        """The version as the connection takes it; ``None``: not yet, the connection is drained when it is there."""
+        """Return the version as a keyframe; ``None`` while it is merged: the connection is drained when it is there."""
 
 
+@dataclass(slots=True, eq=False)
 class PendingSnapshot:
-    """A place in a queue that is taken by the whole state when its turn comes.
+    """A placeholder that is replaced by a keyframe of the state when its turn comes.
 
-    So what a slow receiver does not get is never made, and one that reads nothing costs nothing.
-
-    Attributes:
-        patch: what the version came as.
-        asked: it is being made whole, and so will go out: if newer ones took its place meanwhile, and theirs, a
-            receiver might never get any.
+    So a version that a slow receiver does not get is never merged, and a receiver that reads nothing costs nothing.
     """
 
-    __slots__ = ("asked", "patch")
-
-    def __init__(self, patch: Patch) -> None:
-        self.patch = patch
-        self.asked = False
+    patch: Patch
+    """The version as it came."""
+    requested: bool = False
+    """Merging has begun: the version is not conflated any more, so that a slow receiver always gets some version."""
 
     def take(self, receiver: SnapshotReader) -> Newest | Gap | None:
-        """What goes out in its place; ``None`` while it is being made, or the link takes nothing."""
+        """Return the message that replaces the placeholder; ``None`` while it is merged or the link takes nothing."""
         if not receiver.bulk_open:
             return None
-        self.asked = True
+        self.requested = True
         patch = self.patch
-        whole = receiver.keyframe_of(patch)
-        if isinstance(whole, LargeMessage) and whole.plan.payload_bytes > receiver.max_message_bytes:
+        keyframe = receiver.keyframe_of(patch)
+        if isinstance(keyframe, LargeMessage) and keyframe.plan.payload_bytes > receiver.max_message_bytes:
             return Gap(patch.source.id, Code.MESSAGE_TOO_BIG, patch.offset, patch.offset)
-        return whole
+        return keyframe

@@ -1,8 +1,9 @@
-"""What waits for one receiver of one stream (or inbox), in the order in which it is sent."""
+"""Queue of one stream (or inbox) towards one receiver: messages and signals in the order in which they are sent."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
@@ -13,14 +14,14 @@ from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
 CATCH_UP_BYTES = 64 * 1024
-"""Small messages are sent to a catching-up receiver in WebSocket messages of about this size."""
+"""Small messages to a receiver that catches up are joined into WebSocket messages of about this size."""
 
 
 class Receiver(BackfillReader, SnapshotReader, Protocol):
-    """What an outbox needs of its connection."""
+    """Connection as its outbox needs it."""
 
     paused: bool
-    """More than high water is waiting in the transport."""
+    """The transport holds more than high water."""
 
     def write_runs(self, runs: list[Run]) -> None:
         """Send runs as one WebSocket message."""
@@ -38,27 +39,30 @@ class Receiver(BackfillReader, SnapshotReader, Protocol):
         """Send a signal."""
 
 
+@dataclass(slots=True, eq=False)
 class Cursor:
-    """How far a large message has come on its way to this receiver."""
+    """Position in a large message on its way to this receiver."""
 
-    __slots__ = ("form", "message", "sent", "size", "started")
+    message: LargeMessage
+    form: list[StoredChunk]
+    """The chunks in an encoding that the receiver can decode; grows while the message comes in."""
+    sent: int
+    """Number of chunks that were sent."""
+    started: bool
+    """The receiver has got the head."""
+    size: int = 0
+    """Bytes by which the queue counts the message; the size of the payload by default."""
 
-    def __init__(
-        self, message: LargeMessage, form: list[StoredChunk], sent: int, started: bool, size: int | None = None
-    ) -> None:
-        self.message = message
-        self.size = message.plan.payload_bytes if size is None else size
-        self.form = form
-        self.sent = sent
-        self.started = started
+    def __post_init__(self) -> None:
+        self.size = self.size or self.message.plan.payload_bytes
 
     @property
     def caught_up(self) -> bool:
-        """Whether every chunk that there is has been sent."""
+        """Whether every chunk that has come was sent."""
         return self.started and self.sent == len(self.form)
 
     def advance(self, receiver: Receiver) -> bool:
-        """Send the head or the next chunk; ``False`` if there is none yet, or the link takes none."""
+        """Send the head or the next chunk. Return False if there is none yet, or the link takes none."""
         if not receiver.bulk_open:
             return False
         if not self.started:
@@ -80,13 +84,14 @@ class StreamQueue:
     """The queue of one stream (or inbox) towards this receiver.
 
     Attributes:
-        entries: in order of offsets. A cursor among them is a large message that has its offset; those behind it wait
-            for its END. Where messages were left out stands what is to be read from history.
-        open: large messages under way that have no offset yet: their chunks flow as they come.
-        resumes: by transfer, how many chunks the receiver has of large messages from an earlier connection.
-        again: the offset of a message that the receiver has got before and asked for once more.
-        replayed: messages that were sent from history.
-        lost: messages that history had lost.
+        entries: messages and signals in order of offsets. A cursor is a large message that has its offset; entries
+            behind it wait for its END. A backfill stands for messages that are to be read from history.
+        open: large messages under way that have no offset yet: their chunks are sent as they come.
+        resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
+        waiting_bytes: bytes of the messages in ``entries``, large ones at their full size.
+        again: offset of a message that the receiver has got before and asked for once more.
+        replayed: messages that were sent from history, and not counted by the outbox yet.
+        lost: messages that history had lost, and not counted by the outbox yet.
     """
 
     __slots__ = ("again", "entries", "lost", "open", "replayed", "resumes", "source", "waiting_bytes")
@@ -103,19 +108,22 @@ class StreamQueue:
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to send that exists."""
+        """Whether everything that has come was sent."""
         return not self.entries and all(cursor.caught_up for cursor in self.open)
 
     def send_some(self, receiver: Receiver) -> bool:
-        """Send one turn's worth: some runs, or one chunk. ``False`` if nothing can be sent now."""
+        """Send some runs, one signal or one chunk. Return False if nothing can be sent now."""
         entries = self.entries
         if entries:
             head = entries[0]
             if isinstance(head, PendingSnapshot):
-                whole = head.take(receiver)
-                if whole is None:
+                keyframe = head.take(receiver)
+                if keyframe is None:
                     return any(cursor.advance(receiver) for cursor in self.open)
-                head = Cursor(whole, whole.chunks, 0, started=False) if isinstance(whole, LargeMessage) else whole
+                if isinstance(keyframe, LargeMessage):
+                    head = Cursor(keyframe, keyframe.chunks, 0, started=False)
+                else:
+                    head = keyframe
                 entries[0] = head
                 self.waiting_bytes = sum(map(_size_of, entries))
             if isinstance(head, Run):
@@ -137,9 +145,12 @@ class StreamQueue:
         return any(cursor.advance(receiver) for cursor in self.open)
 
     def drop_oldest(self) -> int:
-        """Leave the oldest entry that is not under way to history; its size, 0 if there is none.
+        """Replace the oldest entry that is not under way by a backfill, which leaves the entry to history.
 
         The newest entry stays, so that a message larger than the bound gets through.
+
+        Returns:
+            The size of the entry; 0 if there is none.
         """
         entries = self.entries
         for at in range(len(entries) - 1):
@@ -161,20 +172,23 @@ class StreamQueue:
             return size
         return 0
 
-    def has_room_for_delta(self, size: int, whole_bytes: int) -> bool:
-        """Whether a delta had better wait here than take the place of all that waits as a whole message.
+    def has_room_for_delta(self, size: int, keyframe_bytes: int) -> bool:
+        """Return whether a delta of ``size`` bytes may wait; otherwise a keyframe replaces all waiting messages.
 
-        Twice the whole: so a receiver can take deltas while it is still sent what they refer to, and one that keeps up
-        with the deltas, but not with whole messages, catches up.
+        Twice the size of a keyframe may wait: so a receiver can take deltas while the version to which they refer is
+        still being sent, and a receiver that keeps up with deltas, but not with keyframes, catches up.
         """
-        return self.waiting_bytes + size <= 2 * whole_bytes
+        return self.waiting_bytes + size <= 2 * keyframe_bytes
 
     def conflate(self, newest: int | None = None, *, again: bool = False) -> int:
-        """Forget every message that is not under way, for a newer one; how many there were that the receiver misses.
+        """Drop all queued messages that are not under way, for a newer one.
 
         Args:
-            newest: the offset of that one, which may wait here already and does come.
-            again: the receiver has got that one before.
+            newest: offset of the newer message, which may be queued already; it is not missed.
+            again: the receiver has got the newer message before.
+
+        Returns:
+            The number of messages that the receiver will miss.
         """
         waiting = [entry for entry in self.entries if not is_under_way(entry)]
         if again and not any(_last_of(entry) == newest for entry in waiting):
@@ -187,19 +201,19 @@ class StreamQueue:
         return conflated
 
     def cursor(self, message: LargeMessage, form: list[StoredChunk]) -> Cursor:
-        """At the first chunk of a large message that the receiver has not got."""
+        """Return a cursor at the first chunk of a large message that the receiver has not got."""
         return Cursor(message, form, min(self.resumes.pop(message.plan.transfer, 0), len(form)), started=False)
 
-    def _fill(self, missed: Backfill, receiver: Receiver) -> bool:
-        """Put what history has in place of a hole at the head; whether there was anything yet."""
-        parts = missed.take(receiver)
+    def _fill(self, backfill: Backfill, receiver: Receiver) -> bool:
+        """Replace the part of a backfill that history has given. Return False if nothing has come yet."""
+        parts = backfill.take(receiver)
         entries = self.entries
-        # Reading may have been so quick that the lane was emptied meanwhile.
-        if parts is None or not entries or entries[0] is not missed:
+        # The callback of a read that ended at once may have emptied the queue.
+        if parts is None or not entries or entries[0] is not backfill:
             return False
-        self.replayed, missed.replayed = self.replayed + missed.replayed, 0
-        self.lost, missed.lost = self.lost + missed.lost, 0
-        if missed.over:
+        self.replayed, backfill.replayed = self.replayed + backfill.replayed, 0
+        self.lost, backfill.lost = self.lost + backfill.lost, 0
+        if backfill.over:
             entries.popleft()
         for part in reversed(parts):
             if isinstance(part, LargeForm):
@@ -224,8 +238,8 @@ class StreamQueue:
 
 
 def is_under_way(entry: Entry) -> bool:
-    """Whether a receiver has got the beginning of an entry, or is about to, so that no other may take its place."""
-    return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, PendingSnapshot) and entry.asked)
+    """Return whether a receiver has got the beginning of an entry, or is about to, so that none may take its place."""
+    return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, PendingSnapshot) and entry.requested)
 
 
 def _count_of(entry: Entry) -> int:
@@ -233,7 +247,7 @@ def _count_of(entry: Entry) -> int:
 
 
 def _last_of(entry: Entry) -> int | None:
-    """The offset of an entry's last message; ``None`` of what is no message."""
+    """Return the offset of an entry's last message; ``None`` if the entry is no message."""
     if isinstance(entry, Run):
         return entry.last
     if isinstance(entry, Cursor):

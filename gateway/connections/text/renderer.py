@@ -133,7 +133,7 @@ class TextRenderer:
         )
 
     def _instead(self, source: Source, parsed: DataFrame, refusal: RequestRefused) -> bytes:
-        """What goes out for a message that cannot be written."""
+        """Return the text that replaces a message that cannot be written: a failed reply, or a gap."""
         if parsed.opcode == Opcode.REPLY:
             envelope = self._envelope(source, parsed._replace(flags=parsed.flags | FLAG_FAILED))
             reply = JsonMessage(
@@ -149,7 +149,7 @@ class TextRenderer:
         return write_range(JsonRange(Opcode.GAP, source.name, refusal.code, parsed.offset, last, view))
 
     def _check_size(self, payload_bytes: int) -> None:
-        """Before a payload is decoded: it may be a thousand times larger than what came."""
+        """Refuse a payload that is too long for text before it is decoded, which may make it much longer."""
         if payload_bytes > self._max_bytes:
             problem = f"payload of {payload_bytes} bytes exceeds {self._max_bytes} bytes of text"
             raise RequestRefused(Code.MESSAGE_TOO_BIG, problem)

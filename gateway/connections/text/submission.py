@@ -1,4 +1,4 @@
-"""Writes a message as the frames that a client would send, for those who join without a socket."""
+"""Submission: a message from text as the binary frames that a client of ``frys.v1`` would send."""
 
 from __future__ import annotations
 
@@ -28,12 +28,19 @@ def submit(
     chunk_bytes: int,
     extensions: Extensions | None = None,
 ) -> None:
-    """Hand a whole message to the dispatcher, in chunks if it is large.
+    """Hand a complete message to the dispatcher, in chunks if it is large.
 
     Args:
+        dispatcher: takes the frames.
+        session: of the client that sends the message.
+        opcode: MESSAGE, REQUEST or REPLY.
         stream: the alias; of a reply the asker's peer.
         offset: the sequence; of a request or reply the correlation.
-        payload: its buffers, copied.
+        timestamp_ns: Unix time.
+        flags: of the data frame.
+        meta: the meta block.
+        payload: its buffers, which are copied.
+        chunk_bytes: a larger payload is sent in chunks of this size.
         extensions: the extension block.
     """
     payload_bytes = bytes_of(payload)

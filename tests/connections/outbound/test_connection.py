@@ -112,7 +112,7 @@ def test_what_waits_for_a_lagging_receiver_keeps_no_larger_websocket_message_ali
     world.settle()
     outbox = subscriber.session.connection.outbox
     assert outbox is not None
-    entries = [entry for lane in outbox._lanes.values() for entry in lane.entries]
+    entries = [entry for lane in outbox._queues.values() for entry in lane.entries]
     runs = [entry for entry in entries if isinstance(entry, Run)]
     assert len(runs) == 2
     for run in runs:

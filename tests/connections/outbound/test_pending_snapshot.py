@@ -43,9 +43,9 @@ def version_of(world: World, shape: tuple[int, ...], *, chunked: bool = False) -
 
 def test_a_small_one_is_there_at_once() -> None:
     version = version_of(World(), (4, 4))
-    assert not version.asked
+    assert not version.requested
     assert isinstance(version.take(Receiver(bulk_open=True)), Run)
-    assert version.asked
+    assert version.requested
 
 
 def test_a_large_one_is_made_in_a_thread_once_for_all_who_wait() -> None:
@@ -77,5 +77,5 @@ def test_nothing_is_made_for_a_link_that_takes_nothing() -> None:
     world = World()
     version = version_of(world, (200, 200))
     assert version.take(Receiver(bulk_open=False)) is None
-    assert not version.asked
+    assert not version.requested
     assert not len(world.workers)
