@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connections.inbound.router import VECTOR_FRAMES
@@ -202,6 +202,7 @@ def together(peer: Peer, frames: list[bytes]) -> None:
     peer.send(*frames)
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     lengths=st.lists(st.integers(1, 3 * VECTOR_FRAMES), min_size=1, max_size=4),
     changes=st.lists(st.sampled_from(["alias", "ack", "size", "skip"]), min_size=4, max_size=4),

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from gateway.errors import StoreFailed
-from gateway.ids import StreamName
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
+from gateway.streams.progress import Mark
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.store import SqliteStreamStore
@@ -28,7 +29,7 @@ from tests.streams.test_state import array_of, patched, whole_large, whole_run
 
 TIMEOUT_S = 60
 PLENTY = 2**40
-EVENTS, STATE = StreamName("wf/events"), StreamName("wf/state")
+EVENTS, STATE, TASKS = StreamName("wf/events"), StreamName("wf/state"), StreamName("wf/tasks")
 
 
 class Bench:
@@ -166,6 +167,45 @@ def test_a_read_that_fails_is_told(path: Path) -> None:
     second.calls.get(timeout=TIMEOUT_S)()
     assert isinstance(results[0], Exception)
     second.store.close()
+
+
+def test_a_restarted_gateway_knows_what_consumers_have_not_settled(path: Path) -> None:
+    first = Bench(path)
+    tasks = first.open(TASKS, Kind.COLLABORATION)
+    first.append(tasks, run_of(0, [None] * 6, tasks))
+    first.store.advance(tasks, ClientId("behind"), Mark(2, ((4, 4),)))
+    first.store.advance(tasks, ClientId("done"), Mark(6))
+    first.store.advance(tasks, ClientId("gone"), Mark(1))
+    first.append(tasks, run_of(6, [None], tasks))
+    first.store.advance(tasks, ClientId("gone"), None)
+    first.store.close()
+    second = Bench(path)
+    unsettled = second.store.unsettled(second.open(TASKS, Kind.COLLABORATION))
+    assert unsettled.marks == {"behind": Mark(2, ((4, 4),)), "done": Mark(6)}
+    assert [offset for entry in unsettled.entries for offset in offsets_in(entry)] == [2, 3, 4, 5, 6]
+    second.store.close()
+
+
+def test_all_is_settled_of_a_stream_without_consumers(path: Path) -> None:
+    first = Bench(path)
+    tasks = first.open(TASKS, Kind.COLLABORATION)
+    first.append(tasks, run_of(0, [None], tasks))
+    first.store.close()
+    second = Bench(path)
+    unsettled = second.store.unsettled(second.open(TASKS, Kind.COLLABORATION))
+    assert (unsettled.marks, list(unsettled.entries)) == ({}, [])
+    second.store.close()
+
+
+def test_a_large_message_that_is_discarded_leaves_room_for_the_next(bench: Bench) -> None:
+    events = bench.open(EVENTS, Kind.EVENT)
+    message = large_of(0, 9000, events)
+    bench.store.stage(message, 0)
+    assert bench.store.waiting_bytes > 0
+    bench.store.discard(message)
+    bench.append(events, run_of(0, [None], events))
+    assert bench.store.waiting_bytes == 0
+    assert offsets(bench.read(events, 0, 0)) == [0]
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["in one frame", "in chunks"])
