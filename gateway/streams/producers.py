@@ -155,7 +155,7 @@ class Producers:
         self._now_s = now_s
         self._windows: dict[tuple[Stream, int], Window] = {}
         self._absent: OrderedDict[tuple[Stream, int], float] = OrderedDict()
-        """For each window without a holder the time at which it lost the holder, the earliest first."""
+        """Times at which windows lost their holder, of those that have none, the earliest first."""
 
     def __len__(self) -> int:
         return len(self._windows)

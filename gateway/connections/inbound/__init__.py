@@ -1,1 +1,1 @@
-"""Publishes on their way in: checked, ordered, stored, handed to the fan-out."""
+"""Published messages on their way in: checked, ordered, stored, passed to the fan-out."""

@@ -29,10 +29,10 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 HOLD_BYTES = 32 * 1024 * 1024
-"""When so much waits to be stored, connections that publish more are not read from until half of it is stored."""
+"""Bytes waiting to be stored past which publishing connections are not read from, until half of them are stored."""
 
 MAX_WAITING_BYTES = 256 * 1024 * 1024
-"""When so much waits to be stored, publishes are refused: many publishers at once, or one with large messages."""
+"""Bytes waiting to be stored past which publishes are refused: many publishers, or one with large messages."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,7 +48,7 @@ class _PendingCommit:
     abort: Callable[[int], object] | None
     ack: bool
     followers: list[tuple[Callable[[], object], Callable[[RequestRefused], object]]] = field(default_factory=list)
-    """For publishes that wait behind this one: called when it is stored, and when it is refused."""
+    """Callbacks of publishes that wait behind this one: for when it is stored, and for when it is refused."""
     rolled_back: bool = False
 
     def stored(self) -> list[Callable[[], object]]:

@@ -46,7 +46,7 @@ from gateway.protocol.wire import (
 from gateway.streams.run import Run
 
 VECTOR_FRAMES = 48
-"""So many frames are patched by numpy: 256 take 29 us instead of 95, 32 take the same (CPython 3.11, November 2026)."""
+"""Frames of a run from which on numpy patches them: 256 take 29 us instead of 95, 32 as long as without (2026-11)."""
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
@@ -107,7 +107,7 @@ class Router:
     def publish_run(self, session: Session, incoming: InboundMessage, at: int) -> int:
         """Publish the messages from ``at`` on that have length and meta block of the last one to their alias.
 
-        Stops before the first frame that differs, and behind a frame of :data:`RECODE_BYTES` or more.
+        Stops before the first frame that differs, and behind a frame of ``RECODE_BYTES`` or more.
 
         Returns:
             index at which the next frame starts; 0 if the frame at ``at`` itself differs: then it needs

@@ -37,7 +37,7 @@ class ConsumerMarks:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._open: dict[int, dict[ClientId, int]] = {}
-        """By stream and client, the first offset that is not settled."""
+        """First offset that is not settled, by stream and client."""
         for stream, client_id, next_offset in connection.execute(
             "SELECT stream, client_id, next_offset FROM consumers"
         ):

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.errors import StoreFailed
 
 APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
-"""In the header of the file, so that the file of another program is not taken for a store."""
+"""Number in the header of the file, so that the file of another program is not taken for a store."""
 
 FORMAT_VERSION: Final = 1
 """Version of the tables; a file with another version is not changed."""
