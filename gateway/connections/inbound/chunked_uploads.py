@@ -114,7 +114,6 @@ class ChunkedUploads:
         upload = session.transfers[transfer]
         upload.sink.abort(Code.TRANSFER_ABORTED)
         upload.message, upload.sink = self._begin_again(session, upload.message, mailbox, upload.itemsize)
-        upload.fanout = mailbox
         return upload.message
 
     def repeat(self, session: Session, message: LargeMessage, mailbox: Fanout) -> LargeMessage:
@@ -235,9 +234,17 @@ class ChunkedUploads:
                 message.extensions = Extensions(identity=Identity(window.producer, parsed.offset))
         itemsize = element_bytes(meta)
         sink = fanout.begin(message, session.connection.codecs, itemsize)
-        upload = Upload(session, plan.transfer, message, fanout, sink, itemsize)
-        upload.correlation = correlation
-        upload.window = window
+        upload = Upload(
+            session=session,
+            transfer=plan.transfer,
+            client_id=session.peer.client_id,
+            codecs=session.connection.codecs,
+            message=message,
+            sink=sink,
+            itemsize=itemsize,
+            correlation=correlation,
+            window=window,
+        )
         self._partial_uploads.add(session, upload)
         return upload
 

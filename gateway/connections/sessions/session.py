@@ -69,74 +69,42 @@ class AliasBinding:
         self.payload_bytes = _NO_PAYLOAD
 
 
+@dataclass(slots=True, eq=False)
 class Upload:
-    """A large message on its way in.
+    """Large message on its way in."""
 
-    Attributes:
-        session: that it comes from; ``None`` while it waits for its producer to come back.
-        transfer: the client's number for it.
-        client_id: whose it is.
-        codecs: that its chunks may use.
-        route: the alias that it is published to; ``None`` for a request or a reply.
-        correlation: of a request or a reply.
-        fanout: who receives it.
-        sink: takes its chunks and its end.
-        itemsize: bytes of an element, for the codecs.
-        sequence: what an acknowledgement names.
-        ack: whether the publisher wants one.
-        asker_peer: of a reply, whom it is for.
-        window: of the producer that publishes it, if it has said which.
-        done: of a request or a reply, called when it is complete.
-        undo: of a request or a reply, called if it will not be.
-        moved_s: when something came of it last.
-    """
-
-    __slots__ = (
-        "ack",
-        "asker_peer",
-        "client_id",
-        "codecs",
-        "correlation",
-        "done",
-        "fanout",
-        "itemsize",
-        "message",
-        "moved_s",
-        "route",
-        "sequence",
-        "session",
-        "sink",
-        "transfer",
-        "undo",
-        "window",
-    )
-
-    def __init__(
-        self,
-        session: Session,
-        transfer: int,
-        message: LargeMessage,
-        fanout: Fanout,
-        sink: ChunkSink,
-        itemsize: int,
-    ) -> None:
-        self.session: Session | None = session
-        self.transfer = transfer
-        self.message = message
-        self.fanout = fanout
-        self.sink = sink
-        self.itemsize = itemsize
-        self.client_id: ClientId = session.peer.client_id
-        self.codecs = session.connection.codecs
-        self.route: AliasBinding | None = None
-        self.correlation: int | None = None
-        self.sequence = 0
-        self.ack = False
-        self.asker_peer: int | None = None
-        self.window: Window | None = None
-        self.done: Callable[[], object] | None = None
-        self.undo: Callable[[], object] | None = None
-        self.moved_s = 0.0
+    session: Session | None
+    """Session that sends it; ``None`` while it waits for its producer to reconnect."""
+    transfer: int
+    """Client's number for it."""
+    client_id: ClientId
+    """Client that sends it."""
+    codecs: frozenset[str]
+    """Codecs that its chunks may use."""
+    message: LargeMessage
+    """The message, with the chunks that have been received."""
+    sink: ChunkSink
+    """Delivery of its chunks and its end."""
+    itemsize: int
+    """Bytes of an element, for the codecs."""
+    correlation: int | None = None
+    """Correlation of a request or a reply; ``None`` for a message to a stream."""
+    window: Window | None = None
+    """Window of the producer that sends it; ``None`` if no producer was named."""
+    route: AliasBinding | None = None
+    """Alias that it is published to; ``None`` for a request or a reply."""
+    sequence: int = 0
+    """Sequence that an acknowledgement names."""
+    ack: bool = False
+    """Whether the publisher wants an acknowledgement."""
+    asker_peer: int | None = None
+    """Peer that a reply is for."""
+    done: Callable[[], object] | None = None
+    """Called when a request or a reply is complete."""
+    undo: Callable[[], object] | None = None
+    """Called if a request or a reply will not be completed."""
+    moved_s: float = 0.0
+    """Time of its last progress, by the monotonic clock."""
 
 
 class ViewSubscription(NamedTuple):
