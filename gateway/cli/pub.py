@@ -43,7 +43,10 @@ def pub(
         typer.Option(
             metavar="LEVEL",
             case_sensitive=False,
-            help="memory, os or fsync. Without it: the durability of the stream, or memory for a new one.",
+            help=(
+                "memory, os (the message survives the gateway) or fsync (it survives a power cut). "
+                "Without it: the durability of the stream, or memory for a new one."
+            ),
         ),
     ] = None,
     codec: Annotated[

@@ -14,7 +14,9 @@ Slice = Annotated[
     typer.Option("--view", metavar="SLICE", help="Slice of each tensor, in numpy's notation: '::4, ::4', '0, ...'."),
 ]
 Dtype = Annotated[str | None, typer.Option(metavar="DTYPE", help="dtype to receive, e.g. float16; uint8 is quantized.")]
-MaxRateHz = Annotated[float | None, typer.Option(metavar="HZ", help="Most messages a second; kind state only.")]
+MaxRateHz = Annotated[
+    float | None, typer.Option(metavar="HZ", help="Most messages a second of each stream; kind state only.")
+]
 Tensor = Annotated[str | None, typer.Option(metavar="NAME", help="Receive only this one of several tensors.")]
 
 
