@@ -15,6 +15,7 @@ from starlette.types import Send
 from gateway.admin.newest import NewestMessage, Part
 from gateway.admin.npy import write_header
 from gateway.connections.core import Core
+from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.errors import Code, PeerError, RequestRefused
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import decode
@@ -53,7 +54,7 @@ class FileDownload:
                 (the stream is not of kind ``state``), ``INVALID_TENSOR``, ``INVALID_REQUEST``, ``CORRUPT_PAYLOAD``.
         """
         stream = self._stream_of(request.path_params["name"])
-        newest = await _newest_of(stream)
+        newest = await _newest_of(stream, self._core.merger)
         if isinstance(newest, Run) and newest.size > THREAD_BYTES:
             message = await asyncio.to_thread(NewestMessage.of, newest)
         else:
@@ -93,7 +94,7 @@ class FileDownload:
         return stream
 
 
-async def _newest_of(stream: Stream) -> Run | LargeMessage:
+async def _newest_of(stream: Stream, merger: PatchMerger) -> Run | LargeMessage:
     """Return the newest state, complete."""
     newest = stream.newest
     if newest is None:
@@ -102,7 +103,7 @@ async def _newest_of(stream: Stream) -> Run | LargeMessage:
     if patch is None:
         return newest
     merged = asyncio.Event()
-    while (state := patch.keyframe_for(None, merged.set)) is None:
+    while (state := merger.keyframe(patch, None, merged.set)) is None:
         await merged.wait()
     if isinstance(state, Gap):
         raise RequestRefused(Code.CORRUPT_PAYLOAD, f"message {patch.offset} of {stream.name} does not decode")

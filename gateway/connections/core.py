@@ -125,22 +125,22 @@ class Core:
         consumers = ConsumerContext(
             settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, self._detached
         )
-        views = ViewContext(clock, workers, limits, transfers, policy)
+        self.merger = PatchMerger(workers, transfers)
+        views = ViewContext(clock, workers, limits, transfers, policy, self.merger)
         self.hub = Hub(self.streams, views, consumers, [self._detached])
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
-        patching = PatchMerger(workers, transfers)
         self._unfinished = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
-        self._intake = ChunkedUploads(limits, self._unfinished, self.gate, transfers, patching)
+        self._intake = ChunkedUploads(limits, self._unfinished, self.gate, transfers, self.merger)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._intake, clock)
         self._subscriptions = SubscribeHandler(
             limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._unfinished
         )
         self.dispatcher = Dispatcher(
-            Router(limits, self._intake, self._unfinished, self.gate, patching),
+            Router(limits, self._intake, self._unfinished, self.gate, self.merger),
             self._intake,
             self._requests,
             self.hub,
@@ -157,7 +157,8 @@ class Core:
 
     def connect(self, transport: Transport, form: Format) -> Session:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""
-        connection = Connection(Peer(self.pool.next_peer()), transport, form, self.settings.delivery, self.clock)
+        peer = Peer(self.pool.next_peer())
+        connection = Connection(peer, transport, form, self.settings.delivery, self.clock, self.merger)
         session = Session(connection)
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -68,19 +68,6 @@ class Change(NamedTuple):
         self.region.selects(state)[...] = np.ndarray(self.region.shape, spec.dtype, data)
 
 
-class Merger(Protocol):
-    """Service that makes keyframes of patches, in threads where that takes long."""
-
-    def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        """Return the keyframe of a version; ``None`` while it is being made: ``then`` is called to ask again.
-
-        Args:
-            patch: the version.
-            write: writer of a receiver that takes no chunks; ``None`` for receivers that take them.
-            then: called on the loop's thread.
-        """
-
-
 class Patch:
     """Version of a state that was published as a patch of the version before it.
 
@@ -100,7 +87,6 @@ class Patch:
         "_before",
         "_chunk_bytes",
         "_headers",
-        "_merger",
         "_payload",
         "_publisher",
         "_timestamp_ns",
@@ -124,7 +110,6 @@ class Patch:
         headers: bytes,
         publisher: int,
         timestamp_ns: int,
-        merger: Merger,
     ) -> None:
         """
         Args:
@@ -134,7 +119,6 @@ class Patch:
             headers: of the message, as they stand at the end of its meta block.
             publisher: the sender's peer.
             timestamp_ns: the publisher's.
-            merger: makes its keyframe.
         """
         earlier = patch_of(before)
         self.source: Source = before.source
@@ -150,7 +134,6 @@ class Patch:
         self._headers = headers
         self._publisher = publisher
         self._timestamp_ns = timestamp_ns
-        self._merger = merger
         self._payload: memoryview | None = None
         self._chunk_bytes: int | None = None
         if earlier is not None:
@@ -169,10 +152,6 @@ class Patch:
     def broken(self) -> bool:
         """True if no keyframe can be made: the last one that was published does not decode."""
         return isinstance(self.keyframe, Gap)
-
-    def keyframe_for(self, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        """Return the keyframe as :meth:`Merger.keyframe` does."""
-        return self._merger.keyframe(self, write, then)
 
     def merging(self) -> Callable[[], memoryview]:
         """Return a function for any thread that merges the version's payload; :meth:`settle` takes its result.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -21,18 +19,11 @@ from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
-from gateway.streams.state import MAX_CHANGES, Change, LargePatch, Newest, Patch, PatchRun, Write, patch_of, specs_of
+from gateway.streams.state import MAX_CHANGES, Change, LargePatch, Newest, Patch, PatchRun, patch_of, specs_of
 from gateway.streams.stream import Stream
 
 STATE = np.arange(3000, dtype=np.uint16).reshape(50, 60)
 CHUNK_BYTES = 4096
-
-
-class Waiting:
-    """A :class:`~gateway.streams.state.Merger` that never does anything."""
-
-    def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        return None
 
 
 def stream() -> Stream:
@@ -86,7 +77,6 @@ def patched(before: Newest, value: int, key: object = np.s_[2:4, ::2], headers: 
         headers=headers,
         publisher=17,
         timestamp_ns=123,
-        merger=Waiting(),
     )
     return PatchRun(Run(before.source, offset, 1, (b"",), 0, 0, 1), patch)
 

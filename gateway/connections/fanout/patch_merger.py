@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 class PatchMerger:
-    """The patches of all streams; the :class:`~gateway.streams.state.Merger` of their versions.
+    """Merger of the patches of all streams.
 
     Every version is made whole once, however many ask for it.
 
@@ -137,13 +137,18 @@ class PatchMerger:
             headers=headers,
             publisher=publisher,
             timestamp_ns=timestamp_ns,
-            merger=self,
         )
 
     # Out.
 
     def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
-        """See :class:`~gateway.streams.state.Merger`."""
+        """Return the keyframe of a version; ``None`` while it is being made: ``then`` is called to ask again.
+
+        Args:
+            patch: the version.
+            write: writer of a receiver that takes no chunks; ``None`` for receivers that take them.
+            then: called on the loop's thread.
+        """
         if patch.keyframe is None:
             if patch.payload_bytes + patch.waiting_bytes > THREAD_BYTES:
                 self._work(patch, patch.merging, partial(self._settle, patch), then)
@@ -159,6 +164,11 @@ class PatchMerger:
                 return None
             _written(patch, _attempt(work))
         return patch.text
+
+    def compact_if_due(self, patch: Patch) -> None:
+        """Make the keyframe of a version if too many patches are kept until a receiver needs one."""
+        if patch.due:
+            self.keyframe(patch, None, _nothing)
 
     def _settle(self, patch: Patch, result: memoryview | BaseException) -> None:
         patch.settle(result, self._transfers.next() if patch.chunked else 0)
@@ -189,12 +199,6 @@ class PatchMerger:
 def takes_patches(delivery: DeliveryClass) -> bool:
     """Return whether the members of a class apply patches themselves."""
     return PATCH in delivery.codecs and delivery.format.takes_chunks
-
-
-def keep_short(patch: Patch) -> None:
-    """Have a version made whole if too much is kept until somebody asks for it."""
-    if patch.due:
-        patch.keyframe_for(None, _nothing)
 
 
 def _nothing() -> None:

@@ -16,7 +16,6 @@ from gateway.connections.fanout.delta_encoder import DeltaEncoder
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
-from gateway.connections.fanout.patch_merger import keep_short
 from gateway.connections.fanout.recode import THREAD_BYTES, codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
@@ -30,7 +29,6 @@ from gateway.protocol.wire import Buffer
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.span import offsets_of
-from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
 
@@ -331,7 +329,5 @@ class PubSubFanout:
             if has_base:
                 others = broadcast.send_deltas(delivery, others)
             self._late_join.send(message, delivery, others)
-        if isinstance(message, LargePatch) and message.patch is not None:
-            keep_short(message.patch)
         for tap in self.taps:
             tap(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from gateway.connections.fanout.patch_merger import keep_short, takes_patches
+from gateway.connections.fanout.patch_merger import takes_patches
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
 from gateway.streams.large import LargeMessage
@@ -63,7 +63,6 @@ class StateFanout(PubSubFanout):
                     delivery.add(run)
                 else:
                     self._late_join.send(run, delivery, delivery.members)
-            keep_short(run.patch)
             for tap in self.taps:
                 tap(run)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import last_record
 from gateway.connections.fanout.start_position import StartPosition
@@ -53,6 +54,8 @@ class ViewContext:
     """Numbers for large results."""
     policy: DeliveryPolicy
     """Chooses encodings of views as of streams; has to forget a view that ends."""
+    merger: PatchMerger
+    """Makes keyframes of versions that came as patches."""
 
 
 class Derivation:
@@ -181,7 +184,7 @@ class Derivation:
             patch = patch_of(waiting.entry) if isinstance(waiting, PendingEntry) else None
             if patch is None:
                 continue
-            whole = patch.keyframe_for(None, partial(self._submit, job))
+            whole = self._context.merger.keyframe(patch, None, partial(self._submit, job))
             if whole is None:
                 return
             job[index] = whole if isinstance(whole, Gap) else PendingEntry(whole, last_only=True)

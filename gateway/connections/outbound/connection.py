@@ -11,6 +11,7 @@ from gateway.connections.outbound.formats import Format, Sendable, framed, in_on
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
+from gateway.connections.outbound.pending_snapshot import KeyframeMaker
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
@@ -47,6 +48,14 @@ class Connection(FrameWriter):
     A client that keeps up has no outbox content: its delivery classes write to its transport. One that lags is served
     from its outbox, in order, until the outbox is empty.
 
+    Args:
+        peer: the client.
+        transport: where its frames are written.
+        form: the format that it takes.
+        settings: bounds of the connection.
+        clock: measures the link, and ends the turn.
+        keyframes: makes keyframes of versions that came as patches.
+
     Attributes:
         peer: the client, as it has introduced itself.
         codecs: names of the codecs and filters that the client can decode.
@@ -56,13 +65,20 @@ class Connection(FrameWriter):
         lagging: everything for the client goes through the outbox.
     """
 
-    __slots__ = ("codecs", "lagging", "max_message_bytes", "memberships", "outbox", "peer")
+    __slots__ = ("_keyframes", "codecs", "lagging", "max_message_bytes", "memberships", "outbox", "peer")
 
     def __init__(
-        self, peer: Peer, transport: Transport, form: Format, settings: DeliverySettings, clock: Clock
+        self,
+        peer: Peer,
+        transport: Transport,
+        form: Format,
+        settings: DeliverySettings,
+        clock: Clock,
+        keyframes: KeyframeMaker,
     ) -> None:
         super().__init__(transport, form, settings, clock)
         self.peer = peer
+        self._keyframes = keyframes
         self.codecs: frozenset[str] = frozenset()
         self.max_message_bytes = 0
         self.memberships: dict[Source, Membership] = {}
@@ -258,7 +274,7 @@ class Connection(FrameWriter):
         """Implement :meth:`~gateway.connections.outbound.pending_snapshot.SnapshotReader.keyframe_of`."""
         form = self.format
         write = None if form.takes_chunks else partial(in_one_piece, form)
-        return patch.keyframe_for(write, self.drain)
+        return self._keyframes.keyframe(patch, write, self.drain)
 
     def _transport_full(self) -> bool:
         """Return :attr:`paused`, which writing to the transport may have changed since it was looked at."""

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.errors import Code
 from gateway.protocol.signals import Gap
 from gateway.streams.large import LargeMessage
-from gateway.streams.state import Newest, Patch
+from gateway.streams.state import Newest, Patch, Write
+
+
+class KeyframeMaker(Protocol):
+    """Service that makes keyframes of patches, in threads where that takes long."""
+
+    def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
+        """Return the keyframe of a version; ``None`` while it is being made: ``then`` is called to ask again.
+
+        Args:
+            patch: the version.
+            write: writer of a receiver that takes no chunks; ``None`` for receivers that take them.
+            then: called on the loop's thread.
+        """
 
 
 class SnapshotReader(Protocol):

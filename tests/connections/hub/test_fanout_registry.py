@@ -40,7 +40,7 @@ def registry(*kinds: Kind, detached: tuple[str, ...] = ()) -> tuple[FanoutRegist
     consumers = consumer_context(world, RestoringStore())
     for client in detached:
         consumers.detached.left(ClientId(client), [compile_pattern("**")], returning=True)
-    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy())
+    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
     return FanoutRegistry(streams, views, consumers), streams
 
 

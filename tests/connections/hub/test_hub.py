@@ -175,7 +175,7 @@ def observed_hub() -> tuple[Hub, Recorder, Session]:
     context = consumer_context(world)
     recorder = Recorder()
     observers: list[SubscriptionObserver] = [recorder, context.detached]
-    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy())
+    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
     hub = Hub(world.core.streams, views, context, observers)
     return hub, recorder, world.peer("worker").session
 

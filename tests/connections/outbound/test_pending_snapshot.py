@@ -18,13 +18,14 @@ from tests.connections.patches import STREAM, Publisher
 class Receiver:
     """A connection whose link is open or not."""
 
-    def __init__(self, bulk_open: bool) -> None:
+    def __init__(self, world: World, *, bulk_open: bool) -> None:
+        self._merger = world.core.merger
         self.bulk_open = bulk_open
         self.max_message_bytes = 1 << 30
         self.drained = 0
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
-        return patch.keyframe_for(None, self.drain)
+        return self._merger.keyframe(patch, None, self.drain)
 
     def drain(self) -> None:
         self.drained += 1
@@ -42,16 +43,17 @@ def version_of(world: World, shape: tuple[int, ...], *, chunked: bool = False) -
 
 
 def test_a_small_one_is_there_at_once() -> None:
-    version = version_of(World(), (4, 4))
+    world = World()
+    version = version_of(world, (4, 4))
     assert not version.requested
-    assert isinstance(version.take(Receiver(bulk_open=True)), Run)
+    assert isinstance(version.take(Receiver(world, bulk_open=True)), Run)
     assert version.requested
 
 
 def test_a_large_one_is_made_in_a_thread_once_for_all_who_wait() -> None:
     world = World()
     version = version_of(world, (200, 200), chunked=True)
-    first, second = Receiver(bulk_open=True), Receiver(bulk_open=True)
+    first, second = Receiver(world, bulk_open=True), Receiver(world, bulk_open=True)
     assert version.take(first) is None
     assert version.take(first) is None
     assert PendingSnapshot(version.patch).take(second) is None
@@ -66,7 +68,7 @@ def test_a_large_one_is_made_in_a_thread_once_for_all_who_wait() -> None:
 def test_one_that_the_receiver_does_not_take_is_a_gap() -> None:
     world = World()
     version = version_of(world, (200, 200), chunked=True)
-    receiver = Receiver(bulk_open=True)
+    receiver = Receiver(world, bulk_open=True)
     receiver.max_message_bytes = 200 * 200 * 4 - 1
     assert version.take(receiver) is None
     world.workers.step()
@@ -76,6 +78,6 @@ def test_one_that_the_receiver_does_not_take_is_a_gap() -> None:
 def test_nothing_is_made_for_a_link_that_takes_nothing() -> None:
     world = World()
     version = version_of(world, (200, 200))
-    assert version.take(Receiver(bulk_open=False)) is None
+    assert version.take(Receiver(world, bulk_open=False)) is None
     assert not version.requested
     assert not len(world.workers)
