@@ -17,7 +17,6 @@ UNFINISHED = frozenset(
         "gateway/client/messages",
         "gateway/client/requests",
         "gateway/client/sending",
-        "gateway/client/session",
         "gateway/client/subscribing",
         "gateway/client/sync",
         "gateway/connections",
@@ -26,7 +25,6 @@ UNFINISHED = frozenset(
         "gateway/connections/hub",
         "gateway/connections/outbound",
         "gateway/connections/requests",
-        "gateway/connections/sessions",
         "gateway/connections/text",
         "gateway/optimizer",
     }

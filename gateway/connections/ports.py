@@ -173,8 +173,8 @@ class Sample:
     integers: bool = False
     """Whether all elements are integers of ``itemsize`` bytes."""
     base: Callable[[], Buffer] | None = None
-    """Returns the same bytes of the previous version, decoded, for a stream of kind ``state``; ``None`` if there is no
-    version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""
+    """Function that returns the same bytes of the previous version of a ``state`` stream, decoded; ``None`` if there is
+    no version of the same dtype and shape. Slow, and raises ``RequestRefused``: to be called in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +182,11 @@ class Outcome:
     """Outcome of a decision of a policy: one message that was encoded by the chain that the policy gave."""
 
     chain: Chain
-    """That chain."""
+    """Chain that the policy gave."""
     plain_bytes: int
-    """Size of what would have gone out without the chain."""
+    """Size of the payload without the chain."""
     sent_bytes: int
-    """Size of what goes out; ``plain_bytes`` if encoding did not make it smaller."""
+    """Size of the payload that is sent; ``plain_bytes`` if encoding did not make it smaller."""
     seconds: float
     """CPU time that encoding took."""
 

@@ -1,7 +1,7 @@
-"""What monitoring sees of the gateway: immutable values, made on request from what the parts count anyway.
+"""Snapshots for monitoring: immutable values, made on request from counters that the parts keep anyway.
 
-To be called on the loop's thread. A gateway may have 50 000 connections and 100 000 streams, so whatever looks at all
-of them does so in steps, between which the loop may do other things.
+To be called on the loop's thread. A gateway may have 50 000 connections and 100 000 streams, so a function that looks
+at all of them works in steps, between which the loop runs other callbacks.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ConnectionSnapshot:
     """Addresses of those that it is a member of."""
     lagging: bool
     waiting_bytes: int
-    """In its outbox and its transport."""
+    """Bytes in its outbox and its transport."""
     conflated: int
     dropped: int
 
@@ -66,7 +66,7 @@ class StreamSnapshot:
     epoch: Epoch
     durability: Durability
     first_offset: int
-    """Of the oldest message that can be read again; the next one if there is none."""
+    """Offset of the oldest message that can be read again; the next offset if there is none."""
     next_offset: int
     subscribers: int
     """Connections that receive it as it is; clients that are there, if its kind is acknowledged."""
@@ -95,9 +95,9 @@ class CoreSnapshot:
     subscriptions: int
     transfers: int
     requests: int
-    """That wait for a reply."""
+    """Requests that wait for a reply."""
     kept_request_bytes: int
-    """Of those to groups, for another member should one be lost."""
+    """Bytes of requests to groups, kept for another member should one be lost."""
     lagging: int
     outbox_bytes: int
     transport_bytes: int

@@ -1,11 +1,11 @@
-"""Requests that wait for their replies: who asked, who owes the reply, and what is kept of them (spec section 8).
+"""Outstanding requests: the asker and the replier of each, and the copies kept of group requests (spec section 8).
 
-Knows tables and sums only. What becomes of a request is decided in :mod:`gateway.connections.requests.requests`.
+This module knows tables and sums only; :mod:`gateway.connections.requests.requests` decides about requests.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -19,142 +19,111 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 
 REQUEST_BYTES = 64 * 1024
-"""What a request weighs beside its bytes when members of a group are compared: a small one is work, too."""
+"""Weight of a request beside its bytes when the loads of group members are compared: a small request is work, too."""
 
 MAX_RELEASED = 4096
-"""Requests that were taken back from a replier, which may still reply to them without being told that nobody waits."""
+"""Withdrawn requests of one replier that are remembered: late replies to these are dropped without an error."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestSettings:
-    """How requests to groups are kept, so that another member can have them."""
+    """Bounds on requests to groups, which are kept so that another member can be given them."""
 
     max_handovers: int = 3
-    """How many members may be lost with a request before it fails: one that kills workers must not kill them all."""
+    """Members that may be lost with a request before it fails: a request that kills workers must not kill all."""
     kept_bytes_per_asker: int = 256 * 1024 * 1024
-    """Of the unanswered group requests of one connection, payloads included; past it ``LIMIT_EXCEEDED``."""
+    """Bytes of the unanswered group requests of one connection, payloads included; past it ``LIMIT_EXCEEDED``."""
     kept_bytes: int = 1024 * 1024 * 1024
-    """Of those of all connections."""
+    """Bytes of the unanswered group requests of all connections; past it ``LIMIT_EXCEEDED``."""
 
 
 class RequestStats(NamedTuple):
     """Numbers of the requests of one connection."""
 
     asked: int
-    """Its own requests that wait for a reply."""
+    """Requests of the connection that wait for a reply."""
     owed: int
-    """Requests that it has to reply to."""
+    """Requests that the connection must reply to."""
     groups: tuple[str, ...]
     """Addresses of the groups that it is a member of, sorted."""
     kept_bytes: int
-    """Size of its requests to groups that are kept for another member, should one be lost."""
+    """Bytes of its requests to groups, kept for another member should one be lost."""
 
 
+@dataclass(slots=True, eq=False)
 class ConnectionRequests:
-    """What one connection has asked, and what it has been asked.
+    """Requests that one connection has asked, and requests that it must reply to."""
 
-    Attributes:
-        connection: whose it is.
-        asked: its requests that wait for a reply, by correlation.
-        owed: requests that it has to reply to, in the order in which it got them: by (asker's peer, correlation).
-        released: requests that it got and need not reply to any more; what it says to them is dropped.
-        groups: those that it is a member of.
-        mailboxes: what brings requests and replies to it, by address: its own inbox, and that of each of its groups.
-        load_bytes: weight of what it owes.
-        kept_bytes: size of what is kept of the requests that it asked.
-    """
-
-    __slots__ = ("asked", "connection", "groups", "kept_bytes", "load_bytes", "mailboxes", "owed", "released")
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.asked: dict[int, OutstandingRequest] = {}
-        self.owed: dict[tuple[int, int], OutstandingRequest] = {}
-        self.released: dict[tuple[int, int], None] = {}
-        self.groups: set[str] = set()
-        self.mailboxes: dict[str, PubSubFanout] = {}
-        self.load_bytes = 0
-        self.kept_bytes = 0
+    connection: Connection
+    asked: dict[int, OutstandingRequest] = field(default_factory=dict)
+    """Requests of the connection that wait for a reply, by correlation."""
+    owed: dict[tuple[int, int], OutstandingRequest] = field(default_factory=dict)
+    """Requests that the connection must reply to, in the order of their arrival, by (asker's peer, correlation)."""
+    released: dict[tuple[int, int], None] = field(default_factory=dict)
+    """Requests that were withdrawn from the connection; its replies to them are dropped."""
+    groups: set[str] = field(default_factory=set)
+    """Addresses of the groups that the connection is a member of."""
+    mailboxes: dict[str, PubSubFanout] = field(default_factory=dict)
+    """Fan-outs of requests and replies to the connection, by address: its own inbox, and one for each of its groups."""
+    load_bytes: int = 0
+    """Weight of the requests that the connection must reply to."""
+    kept_bytes: int = 0
+    """Bytes kept of the requests that the connection asked."""
 
     def stats(self) -> RequestStats:
         """Return the numbers of the requests of this connection."""
         return RequestStats(len(self.asked), len(self.owed), tuple(sorted(self.groups)), self.kept_bytes)
 
     def forgive(self, key: tuple[int, int]) -> None:
-        """A request was taken back: what it will still say to it does not matter."""
+        """Record that a request was withdrawn from the connection: its replies to the request are dropped."""
         self.released[key] = None
         if len(self.released) > MAX_RELEASED:
             del self.released[next(iter(self.released))]
 
 
+@dataclass(slots=True, eq=False)
 class OutstandingRequest:
-    """A request whose last reply has not come.
+    """A request whose last reply has not come."""
 
-    Attributes:
-        asker: who asked.
-        correlation: the asker's number for it.
-        key: names it to the replier.
-        address: where it was sent.
-        size: its bytes.
-        deadline_ns: when it expires, Unix time; ``None``: never.
-        kept: of a request to a group, what another member is given should this one be lost.
-        replier: who has to reply.
-        mailbox: what brings it there.
-        incoming: the asker's number of the transfer while a large request still comes in.
-        replying: the replier's number of the transfer while a large reply comes in.
-        streamed: a reply that is not the last has been passed on.
-        handovers: how many members were lost with it.
-    """
+    table: OutstandingRequests
+    """The table that holds the request."""
+    asker: ConnectionRequests
+    """Requests of the connection that asked."""
+    correlation: int
+    """The asker's number for the request."""
+    address: str
+    """Address that the request was sent to."""
+    size: int
+    """Bytes of the request."""
+    replier: ConnectionRequests
+    """Requests of the connection that must reply."""
+    mailbox: PubSubFanout
+    """Fan-out that brings the request to the replier."""
+    key: tuple[int, int] = field(init=False)
+    """The replier's name for the request: (asker's peer, correlation)."""
+    deadline_ns: int | None = None
+    """Unix time at which the request expires; ``None``: never."""
+    kept: Run | LargeMessage | None = None
+    """Copy of a request to a group, for another member should this one be lost."""
+    incoming: int | None = None
+    """The asker's number of the transfer, while a large request is on its way in."""
+    replying: int | None = None
+    """The replier's number of the transfer, while a large reply is on its way in."""
+    streamed: bool = False
+    """Whether a reply that is not the last one has been passed on."""
+    handovers: int = 0
+    """Members that were lost with the request."""
 
-    __slots__ = (
-        "_table",
-        "address",
-        "asker",
-        "correlation",
-        "deadline_ns",
-        "handovers",
-        "incoming",
-        "kept",
-        "key",
-        "mailbox",
-        "replier",
-        "replying",
-        "size",
-        "streamed",
-    )
-
-    def __init__(
-        self,
-        table: OutstandingRequests,
-        asker: ConnectionRequests,
-        correlation: int,
-        address: str,
-        size: int,
-        replier: ConnectionRequests,
-        mailbox: PubSubFanout,
-    ) -> None:
-        self._table = table
-        self.asker = asker
-        self.correlation = correlation
-        self.key = (asker.connection.peer.id, correlation)
-        self.address = address
-        self.size = size
-        self.deadline_ns: int | None = None
-        self.kept: Run | LargeMessage | None = None
-        self.replier = replier
-        self.mailbox = mailbox
-        self.incoming: int | None = None
-        self.replying: int | None = None
-        self.streamed = False
-        self.handovers = 0
+    def __post_init__(self) -> None:
+        self.key = (self.asker.connection.peer.id, self.correlation)
 
     def settle(self) -> None:
-        """Nobody waits for it any more; a second call does nothing."""
+        """Remove the request from its table: no client waits for it any more. A second call does nothing."""
         if self.asker.asked.get(self.correlation) is self:
-            self._table.remove(self)
+            self.table.remove(self)
 
     def refuse(self, refusal: PeerError) -> None:
-        """It will not be answered: forget it and tell the asker, behind the parts of a reply that have come."""
+        """Remove the request, and tell the asker that it fails, behind the parts of a reply that have come."""
         self.settle()
         asker = self.asker
         error = Error.of(refusal, correlation=self.correlation)
@@ -165,14 +134,14 @@ class OutstandingRequest:
 
 
 class OutstandingRequests:
-    """All requests that are outstanding.
+    """Table of all outstanding requests.
 
     Args:
-        settings: bounds on what is kept.
+        settings: bounds on the copies that are kept.
 
     Attributes:
         settings: the bounds.
-        kept_bytes: size of what is kept of all.
+        kept_bytes: bytes of all copies that are kept.
         owing: connections that owe a reply.
     """
 
@@ -183,7 +152,7 @@ class OutstandingRequests:
         self._deadlines: Deadlines[OutstandingRequest] = Deadlines()
 
     def check_room(self, asker: ConnectionRequests, size: int) -> None:
-        """Whether another ``size`` bytes may be kept for an asker.
+        """Check that another ``size`` bytes may be kept for an asker.
 
         Raises:
             RequestRefused: ``LIMIT_EXCEEDED``.
@@ -201,7 +170,7 @@ class OutstandingRequests:
                 raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem} {what}={limit}: wait for replies")
 
     def add(self, request: OutstandingRequest) -> None:
-        """A request is on its way to its replier; it is kept if it has something to keep."""
+        """Add a request that is on its way to its replier."""
         request.asker.asked[request.correlation] = request
         if request.kept is not None:
             request.asker.kept_bytes += request.size
@@ -211,17 +180,17 @@ class OutstandingRequests:
         self._owe(request)
 
     def assign(self, request: OutstandingRequest, replier: ConnectionRequests, mailbox: PubSubFanout) -> None:
-        """Another member has to reply."""
+        """Make another member of the group the replier."""
         self._release(request)
         request.replier, request.mailbox = replier, mailbox
         self._owe(request)
 
     def take_expired(self, now_ns: int) -> list[OutstandingRequest]:
-        """Requests that are past their deadlines, each once."""
+        """Return the requests that have passed their deadlines since the last call, each once."""
         return self._deadlines.take_due(now_ns)
 
     def remove(self, request: OutstandingRequest) -> None:
-        """Part of :meth:`OutstandingRequest.settle`."""
+        """Remove a request; called by :meth:`OutstandingRequest.settle`."""
         del request.asker.asked[request.correlation]
         if request.kept is not None:
             request.kept = None
