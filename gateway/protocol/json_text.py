@@ -48,7 +48,7 @@ class JsonAck:
 
 @dataclass(frozen=True, slots=True)
 class JsonRange:
-    """``gap`` or ``replay``: messages that this receiver will not get or gets from history (spec section 14)."""
+    """``gap`` or ``replay``: messages that the receiver will not get, or gets from history (spec section 14)."""
 
     opcode: Opcode
     """GAP (spec section 7.2) or REPLAY (spec section 7.3)."""

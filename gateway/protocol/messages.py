@@ -222,7 +222,7 @@ class Unsubscribe:
     request: int
     subscription: int
     keep: bool | None = None
-    """True: unacknowledged messages are kept for the client, as after a lost connection; otherwise they are dropped."""
+    """True keeps unacknowledged messages for the client, as after a lost connection; otherwise they are given up."""
 
 
 @dataclass(frozen=True, slots=True)
