@@ -14,13 +14,15 @@ from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Identity
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Credits, Kind
+from gateway.protocol.wire import Buffer
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.run import Run
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import Peer, World
 from tests.connections.step_store import StepStore
 from tests.connections.text_messages import news, person
+from tests.connections.transport import MemoryTransport
 
 STREAM = "wf/tasks"
 
@@ -364,3 +366,37 @@ def test_the_publisher_of_what_was_taken_up_again_is_told_of_it() -> None:
         worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
         world.settle()
     assert [notice.code for notice in publisher.read().notices] == [Code.DEAD_LETTER]
+
+
+class BrokenTransport(MemoryTransport):
+    """A transport with a fault: it raises, which no transport may."""
+
+    def write(self, data: Buffer) -> None:
+        raise OSError("a fault")
+
+
+def test_a_consumer_that_fails_does_not_cost_the_others_their_turn(caplog: pytest.LogCaptureFixture) -> None:
+    world, publisher = world_of()
+    broken, sound = world.subscriber(STREAM, "broken"), world.subscriber(STREAM, "sound")
+    broken.session.connection.transport = BrokenTransport()
+    publisher.publish(0, b"a")
+    world.settle()
+    assert sound.read().offsets == [0]
+    assert "the consumer broken of wf/tasks failed" in caplog.text
+    sound.done(STREAM, 0)
+    assert fanout_of(world).consumers[ClientId("sound")].pending == 0
+
+
+def test_a_second_subscription_adds_its_credit_to_the_connection_that_is_served() -> None:
+    world, publisher = world_of()
+    worker = world.peer("worker")
+    wide = worker.subscribe(STREAM, credits=Credits(5, 1000))
+    narrow = worker.subscribe("wf/*", credits=Credits(1, 1000))
+    for _ in range(3):
+        publisher.publish(0, b"a")
+    world.settle()
+    assert worker.read().offsets == [0]
+    worker.unsubscribe(narrow)
+    world.settle()
+    assert worker.read().offsets == [0, 1, 2]
+    assert wide != narrow

@@ -13,8 +13,10 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind, Open
+from gateway.protocol.signals import Done
+from gateway.protocol.wire import MAX_HEADERS_BYTES
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import Peer, World
+from tests.connections.memory import EVERY_CODEC, Peer, World
 from tests.connections.reader import Arrival
 from tests.connections.step_store import StepStore
 
@@ -133,3 +135,50 @@ def test_they_are_as_durable_as_their_stream_unless_theirs_is_there_already(ther
         store.commit()
     world.settle()
     assert (dead.next_offset, world.core.drained) == (1, True)
+
+
+def test_a_message_that_cannot_be_decoded_is_logged_and_the_next_one_follows(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(consumers=ConsumerSettings(max_tries=1))
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.subscriber(STREAM, "worker", codecs=EVERY_CODEC)
+    undertaker = world.subscriber(STREAM + ".dead", "undertaker")
+    spoiled = bytearray(b"".join(publisher.message(0, bytes(1000), chain=Chain(codec="lz4"))))
+    spoiled[-8:] = b"\xff" * 8
+    publisher.send(bytes(spoiled), publisher.message(0, b"good"))
+    world.settle()
+    worker.send(Done(stream_id(world), Code.NOT_PROCESSED, 0, 1).write())
+    with caplog.at_level(logging.WARNING):
+        (letter,) = letters(world, undertaker)
+    assert letter.payload == b"good"
+    assert "dead letter 0 of wf/tasks is lost: it cannot be decoded" in caplog.text
+    assert world.core.drained
+
+
+def test_headers_that_leave_no_room_for_the_origin_are_left_out() -> None:
+    world, publisher, worker, undertaker = world_of_one_try()
+    publisher.publish_array(0, np.zeros(3), headers={"note": "x" * (MAX_HEADERS_BYTES - 50)})
+    publisher.publish_array(0, np.zeros(3), headers={"note": "short"})
+    world.settle()
+    worker.done(STREAM, 0, 1, code=Code.NOT_PROCESSED)
+    first, second = letters(world, undertaker)
+    assert set(dict(first.headers or ())) == {"dead_letter"}
+    assert set(dict(second.headers or ())) == {"dead_letter", "note"}
+
+
+def test_a_gateway_that_takes_no_more_connections_loses_them_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    world = World(consumers=ConsumerSettings(max_tries=1), max_connections=2)
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.subscriber(STREAM, "worker")
+    publisher.publish(0, b"poison")
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    with caplog.at_level(logging.WARNING):
+        world.settle()
+    assert "dead letter 0 of wf/tasks is lost" in caplog.text
+    assert world.core.drained
+
+
+def stream_id(world: World) -> int:
+    stream = world.core.streams.get(StreamName(STREAM))
+    assert stream is not None
+    return stream.id
