@@ -20,11 +20,8 @@ UNFINISHED = frozenset(
         "gateway/client/subscribing",
         "gateway/client/sync",
         "gateway/connections",
-        "gateway/connections/consumers",
         "gateway/connections/fanout",
-        "gateway/connections/hub",
         "gateway/connections/outbound",
-        "gateway/connections/requests",
         "gateway/connections/text",
         "gateway/optimizer",
     }

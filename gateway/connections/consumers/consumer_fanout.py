@@ -88,7 +88,7 @@ class ConsumerFanout:
 
     @property
     def idle(self) -> bool:
-        """Implement :attr:`Fanout.idle`."""
+        """True while no consumer is to be pumped and no message is being prepared in a thread."""
         return not self._woken and self._deliveries.idle
 
     @property
@@ -98,7 +98,7 @@ class ConsumerFanout:
 
     @property
     def queue_full(self) -> bool:
-        """Implement :attr:`Fanout.queue_full`."""
+        """True when so much is held for consumers that publishes are refused."""
         return self._held.held_bytes >= self._context.settings.limit_bytes
 
     @property
@@ -108,7 +108,7 @@ class ConsumerFanout:
 
     @property
     def delivered_messages(self) -> int:
-        """Implement :attr:`Fanout.delivered_messages`."""
+        """Messages delivered and redelivered, each consumer counted, also consumers that are gone."""
         return self._past.counting(self._consumers.values()).deliveries
 
     @property
@@ -169,14 +169,14 @@ class ConsumerFanout:
         return self._end_offset if consumer is None else consumer.progress.next_offset
 
     def leave(self, connection: Connection) -> None:
-        """Implement :meth:`Fanout.leave`: messages that are not acknowledged are given up."""
+        """Remove a connection that unsubscribes: its client gives up the messages that it has not acknowledged."""
         consumer = self._withdraw(connection)
         if consumer is not None:
             self._held.enact(consumer, consumer.end(None))
             self._forget(consumer)
 
     def lose(self, connection: Connection) -> None:
-        """Implement :meth:`Fanout.lose`: messages are kept for the client until it comes back."""
+        """Remove a connection that is lost: messages are kept for its client until it comes back."""
         consumer = self._withdraw(connection)
         if consumer is not None:
             self._held.enact(consumer, consumer.detach(self._context.clock.monotonic_s()))
@@ -245,11 +245,11 @@ class ConsumerFanout:
             self._put(units_of(entry))
 
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
-        """Implement :meth:`Fanout.deliver_frame`."""
+        """Deliver a run of one frame to all consumers, as published."""
         self.deliver(run)
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
-        """Collect a large message: it is delivered once it is complete, since it may have to be delivered again."""
+        """Return a collector of chunks: the message is delivered when complete, since it may be delivered again."""
         return _ChunkCollector(message, self)
 
     def _put(self, units: Sequence[AckUnit]) -> None:
@@ -278,7 +278,7 @@ class ConsumerFanout:
     # Acknowledgements to publishers.
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
-        """Implement :meth:`Fanout.acknowledge`: the acknowledgement is held back while receivers are behind."""
+        """Acknowledge messages to their publisher, when consumers are not behind."""
         self._held.acks.send(connection, ack)
 
     def release_acks(self) -> None:

@@ -76,7 +76,7 @@ class DeadLetters:
 
     @property
     def idle(self) -> bool:
-        """Whether no dead letter is on its way."""
+        """True while no dead letter is on its way."""
         return not self._waiting
 
     def put(self, unit: AckUnit, letter: DeadLetter, durability: Durability, done: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Units as their receivers can take them: as they came, or what was made of them in a thread, once for all."""
+"""Units in the forms that their receivers can take: as published, or decoded or rendered in a thread, once for all."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Form = Run | LargeForm | Gap
 
 
 class PreparedDeliveries:
-    """The forms of the units of one stream.
+    """Forms of the units of one stream.
 
     Args:
         stream: the stream.
-        workers: threads.
-        made: called when a form that somebody waits for is there.
+        workers: threads that decode and render.
+        made: called when a form is ready that was asked for before.
     """
 
     __slots__ = ("_forms", "_made", "_preparing", "_stream", "_workers")
@@ -34,22 +34,22 @@ class PreparedDeliveries:
         self._workers = workers
         self._made = made
         self._forms: dict[tuple[AckUnit, str], Form | None] = {}
-        """``None``: is being made."""
+        """Forms by unit and name; ``None``: the form is being made."""
         self._preparing = 0
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being made."""
+        """True while no form is being made."""
         return not self._preparing
 
     def forget(self, unit: AckUnit) -> None:
-        """Nobody needs a unit any more."""
+        """Forget the forms of a unit that no consumer needs any more."""
         if self._forms:
             for key in [key for key in self._forms if key[0] is unit]:
                 del self._forms[key]
 
     def of(self, unit: AckUnit, connection: Connection) -> Form | None:
-        """What the connection gets of a unit; ``None`` if that has to be made first."""
+        """Return the form of a unit for a connection; ``None`` if the form has to be made first."""
         if unit.nbytes > connection.max_message_bytes:
             return Gap(self._stream.id, Code.MESSAGE_TOO_BIG, unit.first, unit.last)
         form = form_of(unit.content, connection.format, connection.codecs)

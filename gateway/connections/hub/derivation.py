@@ -45,7 +45,7 @@ class ViewContext:
     """Parts of the gateway that all views share."""
 
     clock: Clock
-    """For rates."""
+    """Time, for rates."""
     workers: Workers
     """Threads for computing."""
     limits: Limits
@@ -53,9 +53,9 @@ class ViewContext:
     transfers: TransferNumbers
     """Numbers for large results."""
     policy: DeliveryPolicy
-    """Chooses encodings of views as of streams; has to forget a view that ends."""
+    """Choice of encodings, for views as for streams; it has to forget a view that ends."""
     merger: PatchMerger
-    """Makes keyframes of versions that came as patches."""
+    """Keyframes of versions that came as patches."""
 
 
 class Derivation:
@@ -111,7 +111,7 @@ class Derivation:
         self._busy = False
         self._timer = False
         self.misfit: RequestRefused | None = None
-        """Why the view does not fit the last message that was computed; ``None``: it fits."""
+        """Refusal of the last message that was computed, because the view does not fit it; ``None``: it fits."""
         self._closed = False
         self._due_s = context.clock.monotonic_s()
 
@@ -122,7 +122,7 @@ class Derivation:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being computed or encoded, or is about to be; a version that waits for its time is not."""
+        """True while nothing is being computed or encoded, or about to be; a version may wait for its time."""
         return not self._busy and (not self._queue or self._timer) and self.fanout.idle
 
     def take_newest(self, entry: Entry) -> None:
@@ -146,7 +146,7 @@ class Derivation:
         last_only = self.source.view.max_rate_hz is not None
         if last_only and isinstance(entry, Run):
             newest = entry.newest()
-            # Of a record batch the last record only, which is cut out when it is computed.
+            # The last record of a batch is cut out when it is computed.
             self._left_out += entry.count - 1
             entry = newest
         self._put(PendingEntry(entry, last_only))

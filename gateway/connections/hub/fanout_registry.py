@@ -55,7 +55,7 @@ class FanoutRegistry:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being encoded, and nothing waits for the end of the turn."""
+        """True while nothing is being encoded, and nothing waits for the end of the turn."""
         return self._flusher.idle and all(fanout.idle for fanout in self)
 
     def open(self, stream: Stream) -> Fanout:

@@ -68,7 +68,7 @@ class Hub:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being encoded, and nothing waits for the end of the turn."""
+        """True while nothing is being encoded, and nothing waits for the end of the turn."""
         return self.views.idle and self.fanouts.idle
 
     def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:

@@ -29,7 +29,7 @@ class ViewedStore:
         self._context = context
 
     def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: Done) -> None:
-        """Implement :meth:`PastReader.read`; for a view ``done`` is called later."""
+        """Read as :meth:`~gateway.connections.ports.PastReader.read` does; of a view ``done`` is called later."""
         if not isinstance(stream, DerivedStream):
             self._store.read(stream, first, last, max_bytes, done)
             return

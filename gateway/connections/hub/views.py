@@ -63,7 +63,7 @@ class Views:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is being computed or encoded."""
+        """True while nothing is being computed or encoded."""
         return all(derivation.idle for derivation in self)
 
     def stats(self) -> ViewStats:
@@ -153,7 +153,7 @@ class Views:
         start = fanout.start(connection, options.since)
         source = derivation.source
         connection.accounts.open(source, subscription, options, start.offset)
-        # What is declared of the stream is not what the view shows.
+        # The schema is that of the stream: the view shows something else.
         info = replace(stream.info(), id=source.id, schema=None, subscription=subscription)
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
         if derivation.misfit is not None:
