@@ -24,7 +24,6 @@ WITHOUT_TESTS = {
     "gateway/connections/fanout/fanout.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
     "gateway/client/session/frame_sender.py": "interfaces only",
-    "gateway/connections/consumers/outcomes.py": "values, nothing runs",
     "gateway/connections/hub/stats.py": "values, nothing runs",
 }
 """Modules that need no test module of their own, and why."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.consumers.in_flight import AckTimeout, InFlight, Sending, covered, put_back
-from gateway.connections.consumers.outcomes import Buried, Expired, Outcome, Released, Retried
+from gateway.connections.consumers.outcomes import Buried, Outcome, OutcomeLog, Retried
 from gateway.connections.consumers.prepared_deliveries import Form, PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.outbound.backfill import Taken
@@ -39,17 +39,14 @@ class Consumer:
     """
 
     __slots__ = (
-        "_buried",
         "_catching_up",
         "_credits",
         "_deliveries",
-        "_expired",
         "_gaps",
         "_in_flight",
         "_is_control",
+        "_outcomes",
         "_queued",
-        "_released",
-        "_retried",
         "_settings",
         "_timed",
         "_timeout",
@@ -88,11 +85,7 @@ class Consumer:
         self._settings = settings
         self._deliveries = deliveries
         self._wake = wake
-        # Outcomes that no method has returned yet; they outlast a method that fails.
-        self._released: list[AckUnit] = []
-        self._expired: list[AckUnit] = []
-        self._retried: list[Retried] = []
-        self._buried: list[Buried] = []
+        self._outcomes = OutcomeLog()
         self._queued: deque[InFlight] = deque()
         """Units to be sent, oldest first: those that were sent before, then the rest."""
         self._in_flight: dict[int, InFlight] = {}
@@ -161,7 +154,7 @@ class Consumer:
         if oldest is not None and oldest.tries >= self._settings.max_tries:
             self._queued.remove(oldest)
             self._bury(oldest, f"{self.client_id} lost its connection {oldest.tries} times while it worked on it")
-        return self._take_outcomes()
+        return self._outcomes.take()
 
     def end(self, reason: str | None) -> list[Outcome]:
         """End the consumer: the client gets nothing any more.
@@ -178,7 +171,7 @@ class Consumer:
                 self._drop(entry.unit)
             else:
                 self._bury(entry, reason)
-        return self._take_outcomes()
+        return self._outcomes.take()
 
     # Units that it gets.
 
@@ -206,7 +199,7 @@ class Consumer:
         connection = self.connection
         if connection is not None and not connection.closed:
             self._send_queued(connection, now_ns)
-        return self._take_outcomes()
+        return self._outcomes.take()
 
     def done(self, first: int, last: int, code: int) -> list[Outcome]:
         """Note that the receiver has done with these offsets (spec section 7.4). The consumer is to be pumped then.
@@ -222,14 +215,14 @@ class Consumer:
             del self._in_flight[entry.unit.first]
             entry.settle()
             if not code:
-                self._released.append(entry.unit)
+                self._outcomes.released.append(entry.unit)
             else:
                 self._try_again(entry, f"not processed: {name_of(code)}")
         if not code and self._queued and self._queued[0].sent:
             self._release_queued(first, last)
         if self._catching_up and self.pending <= self._settings.max_pending_commands:
             self._catching_up = False
-        return self._take_outcomes()
+        return self._outcomes.take()
 
     def settle(self, connection: Connection) -> None:
         """Do nothing: messages are in the connection's accounts when they are sent."""
@@ -262,7 +255,7 @@ class Consumer:
             del self._in_flight[oldest.unit.first]
             oldest.settle()
             self._try_again(oldest, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
-        return self._take_outcomes()
+        return self._outcomes.take()
 
     # Sending.
 
@@ -300,7 +293,7 @@ class Consumer:
                 entry.take(() if self._is_control else self._credits)
                 sent[unit.first] = entry
             else:
-                self._released.append(unit)
+                self._outcomes.released.append(unit)
             sending.add(form)
         sending.flush()
         if resent:
@@ -325,20 +318,6 @@ class Consumer:
 
     # Outcomes.
 
-    def _take_outcomes(self) -> list[Outcome]:
-        outcomes: list[Outcome] = []
-        if self._released:
-            outcomes.append(Released(self._released))
-            self._released = []
-        if self._expired:
-            outcomes.append(Expired(self._expired))
-            self._expired = []
-        if self._retried or self._buried:
-            outcomes += self._retried
-            outcomes += self._buried
-            self._retried, self._buried = [], []
-        return outcomes
-
     def _release_queued(self, first: int, last: int) -> None:
         """Release units that wait to be sent again and are processed after all.
 
@@ -348,7 +327,7 @@ class Consumer:
         while self._queued and self._queued[0].sent:
             entry = self._queued.popleft()
             if first <= entry.unit.first and entry.unit.last <= last:
-                self._released.append(entry.unit)
+                self._outcomes.released.append(entry.unit)
             else:
                 again.append(entry)
         self._queued.extendleft(reversed(again))
@@ -357,7 +336,7 @@ class Consumer:
         if entry.tries >= self._settings.max_tries:
             self._bury(entry, reason)
             return
-        self._retried.append(Retried(entry.unit))
+        self._outcomes.add(Retried(entry.unit))
         self._timed = self._timed or entry.unit.deadline_ns is not None
         put_back(self._queued, entry)
 
@@ -377,7 +356,7 @@ class Consumer:
             return False
         self.expired += unit.count
         self._add_gap(Gap(self.stream.id, Code.EXPIRED, unit.first, unit.last))
-        self._expired.append(unit)
+        self._outcomes.expired.append(unit)
         return True
 
     def _add_gap(self, gap: Gap) -> None:
@@ -389,9 +368,9 @@ class Consumer:
 
     def _drop(self, unit: AckUnit) -> None:
         self.dropped += unit.count
-        self._released.append(unit)
+        self._outcomes.released.append(unit)
 
     def _bury(self, entry: InFlight, reason: str) -> None:
         self.dropped += entry.unit.count
         self.dead_lettered += entry.unit.count
-        self._buried.append(Buried(entry.unit, entry.tries, reason))
+        self._outcomes.add(Buried(entry.unit, entry.tries, reason))

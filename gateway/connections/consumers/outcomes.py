@@ -36,3 +36,32 @@ class Buried(NamedTuple):
 
 
 Outcome = Released | Expired | Retried | Buried
+
+
+class OutcomeLog:
+    """Outcomes that a consumer has not returned yet; they outlast a method that fails."""
+
+    __slots__ = ("_single", "expired", "released")
+
+    def __init__(self) -> None:
+        self.released: list[AckUnit] = []
+        self.expired: list[AckUnit] = []
+        self._single: list[Retried | Buried] = []
+
+    def add(self, outcome: Retried | Buried) -> None:
+        """Add the outcome of a single unit."""
+        self._single.append(outcome)
+
+    def take(self) -> list[Outcome]:
+        """Remove and return all outcomes."""
+        outcomes: list[Outcome] = []
+        if self.released:
+            outcomes.append(Released(self.released))
+            self.released = []
+        if self.expired:
+            outcomes.append(Expired(self.expired))
+            self.expired = []
+        if self._single:
+            outcomes += self._single
+            self._single = []
+        return outcomes
