@@ -8,9 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
-
-import numpy as np
 
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.fanout.recode import codec_names
@@ -18,6 +15,7 @@ from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate, accept_run
+from gateway.connections.inbound.inbound_message import VECTOR_FRAMES, InboundMessage
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.payload import check_payload, cut_as_run, frame_as_run
 from gateway.connections.sessions.session import AliasBinding, Session
@@ -27,7 +25,6 @@ from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
 from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.regions import Region
-from gateway.protocol.runs import run_at
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import (
     ALIGNMENT,
@@ -38,46 +35,17 @@ from gateway.protocol.wire import (
     FLAG_CHUNKED,
     FLAG_ENCODED,
     FLAG_EXTENDED,
-    FRAME_START,
     ROUTE_AT,
-    Buffer,
     Opcode,
 )
 from gateway.streams.run import Run
 from gateway.streams.state import PatchRun
-
-VECTOR_FRAMES = 48
-"""Frames of a run from which on numpy patches them: 256 take 29 us instead of 95, 32 as long as without (2026-11)."""
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
 _HEADER_BYTES = DATA_HEADER.size
 _NO_CODECS: frozenset[str] = frozenset()
 _MAX_SEQUENCE = 2**64 - 1
-
-
-class InboundMessage:
-    """WebSocket message from a client.
-
-    Attributes:
-        data: its bytes, immutable.
-        size: their number, a multiple of 8.
-        view: view of the same bytes.
-    """
-
-    __slots__ = ("_patched", "data", "size", "view")
-
-    def __init__(self, data: Buffer) -> None:
-        self.data = data
-        self.size = len(data)
-        self.view = memoryview(data)
-        self._patched: bytearray | None = None
-
-    def patched(self) -> bytearray:
-        """Return a copy for offsets to be written into, shared by all runs of small messages in this message."""
-        if self._patched is None:
-            self._patched = bytearray(self.data)
-        return self._patched
 
 
 class Router:
@@ -150,7 +118,7 @@ class Router:
             peer = session.peer.id
             wants_ack = 0
             if size - at >= VECTOR_FRAMES * small_bytes and sequence == expected:
-                count = _patch_run(incoming, at, route, peer, offset)
+                count = incoming.patch_run(at, route, peer, offset)
                 if count:
                     offset += count
                     expected += count
@@ -345,36 +313,6 @@ class Router:
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
         return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)
-
-
-def _patch_run(incoming: InboundMessage, at: int, route: AliasBinding, publisher: int, offset: int) -> int:
-    """Patch the frames from ``at`` on that differ from the first by sequence, timestamp and payload only.
-
-    Args:
-        incoming: has room for :data:`VECTOR_FRAMES` frames from ``at`` on.
-        at: index of the first frame, which has the alias and the next sequence of ``route``.
-        route: the alias.
-        publisher: the sender's peer.
-        offset: of the first message.
-
-    Returns:
-        number of patched frames; 0 if there are too few, or if their meta block is not the last one of the alias.
-    """
-    stream = route.stream
-    assert stream is not None
-    frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(incoming.data, at)
-    stride = (frame_bytes + 7) & -8
-    alias, _, sequence = DATA_ROUTE.unpack_from(incoming.data, at + ROUTE_AT + (VECTOR_FRAMES - 1) * stride)
-    if alias != route.alias or sequence != route.next_sequence + VECTOR_FRAMES - 1:
-        return 0
-    run = run_at(incoming.view, Frame(opcode, flags, meta_units, at, at + frame_bytes))
-    if run is None or run.meta != route.meta:
-        return 0
-    words: np.ndarray[Any, np.dtype[np.uint64]]
-    words = np.ndarray((run.count, 2), "<u8", incoming.patched(), at + ROUTE_AT, (stride, 8))
-    words[:, 0] = stream.id | publisher << 32
-    words[:, 1] = np.arange(offset, offset + run.count, dtype=np.uint64)
-    return run.count
 
 
 def _parse(incoming: InboundMessage, frame: Frame) -> DataFrame | RequestRefused:

@@ -1,0 +1,65 @@
+"""InboundMessage: runs of small messages are patched in a copy, many at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.connections.inbound.inbound_message import VECTOR_FRAMES, InboundMessage
+from gateway.connections.sessions.session import AliasBinding
+from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.messages import Kind
+from gateway.protocol.wire import DATA_HEADER, DATA_ROUTE, ROUTE_AT
+from gateway.streams.stream import Stream
+from tests.connections.frames import message_frame
+
+ALIAS, PUBLISHER, OFFSET, FIRST_SEQUENCE = 3, 2**32 - 2, 2**40, 5
+FRAMES = VECTOR_FRAMES + 10
+
+
+def frame(index: int, size: int = 12) -> bytes:
+    return b"".join(message_frame(ALIAS, FIRST_SEQUENCE + index, bytes([index]) * size))
+
+
+def binding(of: bytes) -> AliasBinding:
+    """The alias of a stream to which a message with the meta block of this frame was published."""
+    route = AliasBinding(ALIAS, "wf/a", PUBLISHER)
+    route.stream = Stream(StreamId(9), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+    route.next_sequence = FIRST_SEQUENCE
+    meta_units = DATA_HEADER.unpack_from(of)[3]
+    route.meta = of[DATA_HEADER.size : DATA_HEADER.size + 8 * meta_units]
+    return route
+
+
+def test_a_run_gets_its_stream_its_publisher_and_its_offsets_and_nothing_else_changes() -> None:
+    frames = [frame(index) for index in range(FRAMES)]
+    other = b"".join(message_frame(ALIAS + 1, 1, bytes(12)))
+    data = b"".join([other, *frames])
+    message = InboundMessage(data)
+    assert message.patch_run(len(other), binding(frames[0]), PUBLISHER, OFFSET) == FRAMES
+    expected = bytearray(data)
+    for index in range(FRAMES):
+        at = len(other) + index * len(frames[0])
+        DATA_ROUTE.pack_into(expected, at + ROUTE_AT, 9, PUBLISHER, OFFSET + index)
+    assert message.patched() == expected
+    assert message.data == data
+
+
+def test_a_run_ends_before_the_first_frame_that_differs() -> None:
+    frames = [frame(index) for index in range(FRAMES)]
+    frames[-3] = b"".join(message_frame(ALIAS, FIRST_SEQUENCE + FRAMES - 3, bytes(12), ack=True))
+    message = InboundMessage(b"".join(frames))
+    assert message.patch_run(0, binding(frames[0]), PUBLISHER, OFFSET) == FRAMES - 3
+
+
+@pytest.mark.parametrize("what", ["alias", "sequence", "meta block"])
+def test_frames_that_are_no_run_of_the_alias_are_left_alone(what: str) -> None:
+    frames = [frame(index) for index in range(FRAMES)]
+    route = binding(frame(0, 16) if what == "meta block" else frames[0])
+    if what == "alias":
+        frames[VECTOR_FRAMES - 1] = b"".join(message_frame(ALIAS + 1, FIRST_SEQUENCE + VECTOR_FRAMES - 1, bytes(12)))
+    elif what == "sequence":
+        del frames[7]
+    data = b"".join(frames)
+    message = InboundMessage(data)
+    assert message.patch_run(0, route, PUBLISHER, OFFSET) == 0
+    assert message.patched() == data
