@@ -126,7 +126,7 @@ class Router:
                     at += count * ((small_bytes + 7) & -8)
                     last_at = at - ((small_bytes + 7) & -8)
                     frame_bytes = 0
-                    if at < size:
+                    if size - at >= _HEADER_BYTES:
                         frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
                         if opcode != _MESSAGE or next_alias != alias or flags & _SPECIAL:
                             frame_bytes = 0

@@ -12,7 +12,8 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.meta import write_meta
-from gateway.protocol.wire import FLAG_ACK, FLAG_ENCODED
+from gateway.protocol.signals import Cancel
+from gateway.protocol.wire import DATA_HEADER, FLAG_ACK, FLAG_ENCODED
 from tests.connections.frames import message_frame
 from tests.connections.memory import Peer, World
 
@@ -191,6 +192,17 @@ def test_flags_of_the_publisher_are_passed_on_but_not_its_numbers() -> None:
     assert first.flags == FLAG_ACK
     assert not second.flags & FLAG_ENCODED or second.encoded
     assert {first.stream, second.stream} == {1}
+
+
+def test_a_long_run_is_followed_by_a_frame_that_is_shorter_than_a_data_header() -> None:
+    world, publisher, subscriber = pair()
+    publisher.publish(0, PAYLOAD)
+    cancel = Cancel(7, 7).write()
+    assert len(cancel) < DATA_HEADER.size
+    publisher.send(*[publisher.message(0, PAYLOAD) for _ in range(VECTOR_FRAMES)], cancel)
+    world.settle()
+    assert subscriber.read().offsets == list(range(1 + VECTOR_FRAMES))
+    assert publisher.close_code() is None
 
 
 def one_by_one(peer: Peer, frames: list[bytes]) -> None:
