@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from typing import cast
 
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.outbound.link import FIRST_WINDOW_BYTES
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.data import write_data
+from gateway.protocol.frames import frame_at
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Ping, Pong
-from gateway.streams.run import Run
-from tests.connections.frames import message_frame
-from tests.connections.memory import World
+from gateway.protocol.signals import Gap, Ping, Pong, Replay
+from gateway.protocol.wire import Opcode
+from gateway.streams.run import Run, Source
+from tests.connections.frames import CHUNK_BYTES, message_frame
+from tests.connections.memory import Peer, World
 
 
 def test_an_answer_passes_what_waits() -> None:
@@ -121,3 +126,141 @@ def test_what_waits_for_a_lagging_receiver_keeps_no_larger_websocket_message_ali
             assert not isinstance(buffer, memoryview) or memoryview(cast(bytes, buffer.obj)).nbytes < 1000
     subscriber.transport.read_on()
     assert len(subscriber.read().arrivals) == 2
+
+
+def lagging(world: World, pattern: str = "wf/*") -> Peer:
+    """A subscriber whose transport is full."""
+    subscriber = world.subscriber(pattern)
+    subscriber.read()
+    subscriber.transport.fill_up()
+    return subscriber
+
+
+def test_a_gap_waits_for_the_messages_before_it() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    subscriber = lagging(world)
+    publisher.publish(0, b"before")
+    world.settle()
+    connection = subscriber.session.connection
+    (source,) = connection.memberships
+    connection.send_gap(source, Gap(source.id, Code.QUEUE_FULL, 1, 1))
+    assert not subscriber.read().gaps
+    subscriber.transport.read_on()
+    reader = subscriber.read()
+    assert reader.offsets == [0]
+    assert [(gap.first, gap.last) for gap in reader.gaps] == [(1, 1)]
+    connection.send_gap(source, Gap(source.id, Code.QUEUE_FULL, 2, 2))
+    assert len(subscriber.read().gaps) == 2
+
+
+def test_a_signal_in_order_passes_nothing_of_its_own_stream() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", "wf/b")
+    subscriber = lagging(world)
+    publisher.publish(0, b"waits")
+    world.settle()
+    connection = subscriber.session.connection
+    waiting, idle = sorted(connection.memberships, key=lambda source: source.name)
+    for source in (waiting, idle):
+        connection.send_in_order(source, Replay(source.id, 0, 1, 1))
+    assert [replay.stream for replay in replays(subscriber)] == [idle.id]
+    subscriber.transport.read_on()
+    assert [replay.stream for replay in replays(subscriber)] == [idle.id, waiting.id]
+
+
+def test_messages_for_one_receiver_alone_are_booked_and_queued_if_it_lags() -> None:
+    world = World()
+    world.publisher("wf/a")
+    subscriber = world.subscriber("wf/a")
+    connection = subscriber.session.connection
+    (source,) = connection.memberships
+    runs = [Run(source, offset, 1, (frame_of(source, offset),), 48, 0, 1) for offset in range(2)]
+    connection.deliver(runs[:1])
+    assert subscriber.read().offsets == [0]
+    subscriber.transport.fill_up()
+    connection.deliver(runs[1:])
+    assert subscriber.read().offsets == [0]
+    subscriber.transport.read_on()
+    assert subscriber.read().offsets == [0, 1]
+    ((_, counts),) = connection.accounts.of(1)
+    assert counts.delivered == 2
+
+
+def test_a_receiver_that_lags_gets_a_large_message_from_its_outbox() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    subscriber = world.subscriber("wf/a")
+    large = publisher.large(0, bytes(4 * CHUNK_BYTES))
+    large.chunk()
+    world.settle()
+    subscriber.transport.fill_up()
+    large.end()
+    world.settle()
+    connection = subscriber.session.connection
+    (source,) = connection.memberships
+    assert is_lagging(connection)
+    assert subscriber.read().offsets == []
+    subscriber.transport.read_on()
+    assert subscriber.read().offsets == [0]
+    assert not is_lagging(connection)
+    assert connection.holds_newest(source)
+
+
+def test_a_link_that_takes_no_more_makes_the_connection_fall_behind_until_it_answers() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    subscriber = world.subscriber("wf/a")
+    connection = subscriber.session.connection
+    subscriber.read()
+    assert connection.write_bulk((bytes(FIRST_WINDOW_BYTES),), FIRST_WINDOW_BYTES) is False
+    written = subscriber.transport.writes.pop()[FIRST_WINDOW_BYTES:]
+    ping = Ping.parse(written, frame_at(written, 0))
+    connection.fall_behind()
+    connection.drain()
+    assert is_lagging(connection)
+    publisher.publish(0, b"small ones pass")
+    world.settle()
+    assert subscriber.read().offsets == [0]
+    assert is_lagging(connection)
+    connection.answered(Pong(ping.t0, ping.t0, ping.t0))
+    assert not is_lagging(connection)
+
+
+def test_publishes_are_refused_while_collaboration_fills_the_outbox() -> None:
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=1000))
+    world.publisher("wf/a", kind=Kind.COLLABORATION)
+    connection = lagging(world, "wf/none").session.connection
+    source = next(iter(world.core.streams))
+    assert not is_full(connection)
+    connection.enqueue([Run(source, 0, 1, (bytes(1000),), 1000, 0, 1)])
+    assert is_full(connection)
+
+
+def test_history_of_a_stream_that_was_left_is_not_read() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    publisher.publish(0, b"old")
+    subscriber = world.subscriber("wf/none")
+    (source,) = world.core.streams
+    found: list[object] = []
+    subscriber.session.connection.read_backfill(source, 0, 0, 1000, found.append)
+    assert found == [()]
+
+
+def is_full(connection: Connection) -> bool:
+    return connection.queue_full
+
+
+def is_lagging(connection: Connection) -> bool:
+    return connection.lagging
+
+
+def replays(peer: Peer) -> list[Replay]:
+    return [entry for entry in peer.read().log if isinstance(entry, Replay)]
+
+
+def frame_of(source: Source, offset: int) -> bytes:
+    return b"".join(
+        write_data(Opcode.MESSAGE, stream=source.id, offset=offset, timestamp_ns=0, meta=b"", payload=(b"",))
+    )

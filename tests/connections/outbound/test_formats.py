@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from gateway.connections.outbound.formats import BinaryFormat
+import numpy as np
+import orjson
+import pytest
+
+from gateway.connections.outbound.formats import ALONE_BYTES, FLUSH_BYTES, BinaryFormat, framed, in_one_piece
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.frames import bytes_of
@@ -13,7 +17,10 @@ from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
+from tests.connections.frames import tensor_meta
+from tests.connections.memory import TextPeer, World
 
+BYTES_META = tensor_meta(np.zeros(5000, np.uint8))
 SOURCE = Stream(StreamId(7), StreamName("wf/a"), Kind.EVENT, Epoch(1))
 
 
@@ -56,3 +63,58 @@ def test_a_large_message_piece_by_piece() -> None:
     assert any(buffer is data for buffer in buffers)
     message.offset = 12
     assert unframed(form().end(message))[4] == Opcode.END
+
+
+def run_of(offset: int, size: int) -> Run:
+    return Run(SOURCE, offset, 1, (bytes(size),), size, 0, 1)
+
+
+def test_small_runs_are_joined_up_to_a_bound() -> None:
+    size = ALONE_BYTES
+    joined = FLUSH_BYTES // size
+    buffers = framed(form(), [run_of(offset, size) for offset in range(joined + 2)])
+    assert [len(buffer) for buffer in buffers] == [4 + joined * size, 4 + 2 * size]
+
+
+def test_a_large_run_goes_out_alone_and_in_its_place_without_a_copy() -> None:
+    alone = run_of(1, ALONE_BYTES + 8)
+    buffers = framed(form(), [run_of(0, 64), alone, run_of(2, 64)])
+    assert [len(buffer) for buffer in buffers] == [4 + 64, 4, ALONE_BYTES + 8, 4 + 64]
+    assert buffers[2] is alone.buffers[0]
+
+
+def test_no_runs_are_no_buffers() -> None:
+    assert framed(form(), []) == []
+
+
+def test_a_run_in_one_piece_keeps_its_text() -> None:
+    world = World()
+    text = TextPeer(world).form
+    publisher = world.publisher("wf/a")
+    publisher.publish(0, b"abc")
+    (stream,) = world.core.streams
+    run = Run(stream, 0, 1, (b"".join(publisher.message(0, b"abc")),), 64, 0, 1)
+    assert in_one_piece(text, run) is run
+    assert run.text is not None
+    assert text.runs((run,)) == [run.text]
+
+
+def test_a_large_message_in_one_piece_is_a_run_of_its_text() -> None:
+    world = World()
+    text = TextPeer(world).form
+    message = LargeMessage(SOURCE, Opcode.MESSAGE, 9, 5, 0, BYTES_META, ChunkPlan(3, 4096, 5000))
+    message.chunks += [StoredChunk(None, bytes(4096)), StoredChunk(None, bytes(904))]
+    message.offset = 12
+    run = in_one_piece(text, message)
+    assert (run.source, run.first, run.last) == (SOURCE, 12, 12)
+    assert run.text is not None
+    assert orjson.loads(run.text)["payload"]["shape"] == [5000]
+    assert text.runs((run,)) == [run.text]
+
+
+def test_a_request_that_is_too_long_for_text_is_not_written() -> None:
+    text = TextPeer(World()).form
+    request = LargeMessage(SOURCE, Opcode.REQUEST, 9, 5, 0, BYTES_META, ChunkPlan(3, 4096, 1 << 30))
+    with pytest.raises(RequestRefused) as refused:
+        in_one_piece(text, request)
+    assert refused.value.code == Code.MESSAGE_TOO_BIG
