@@ -175,7 +175,7 @@ class ConsumerFanout:
             self._held.enact(consumer, consumer.end(None))
             self._forget(consumer)
 
-    def lose(self, connection: Connection) -> None:
+    def detach(self, connection: Connection) -> None:
         """Remove a connection that is lost: messages are kept for its client until it comes back."""
         consumer = self._withdraw(connection)
         if consumer is not None:

@@ -1,4 +1,4 @@
-"""One large message on its way to the receivers of a stream, passed on chunk by chunk as it comes."""
+"""Broadcast: one large message on its way to the receivers of a stream, passed on chunk by chunk as it comes."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ the gateway's work when 100 of them got 8 chunks of 8 KB 30 times a second (2 co
 
 
 class BroadcastPart:
-    """The receivers of one delivery class that have the message's head.
+    """Part of a broadcast that goes to the members of one delivery class.
 
     Attributes:
-        format: writes the message for them.
-        chain: how the chunks are encoded for them; ``None``: as they came.
-        form: the chunks so encoded.
-        audience: who kept up when the first chunk went out, and so gets every chunk: directly, or from its outbox if it
-            falls behind.
-        begun: the audience has got the head.
+        delivery: the class.
+        format: writes the message for the members.
+        chain: encodes the chunks for them; ``None``: they get the chunks as published.
+        form: the chunks in that encoding.
+        audience: members that kept up when the first chunk went out. They get every chunk: directly, or through their
+            outbox if they fall behind.
+        begun: whether the audience has got the head.
     """
 
     __slots__ = ("audience", "begun", "chain", "delivery", "form", "format")
@@ -54,7 +55,7 @@ class BroadcastPart:
         self.audience: dict[Connection, None] = {}
 
     def send_chunks(self, message: LargeMessage, first: int) -> None:
-        """Send the form's newest chunks, from ``first`` on, to the audience; the head goes with the first one."""
+        """Send the newest chunks, from index ``first`` on, to the audience; the head goes out with the first one."""
         buffers: list[Buffer] = []
         head = None if self.begun else self._begin(message)
         size = sum([len(chunk.data) for chunk in self.form[first:]])
@@ -83,12 +84,12 @@ class BroadcastPart:
         return self.format.head(message)
 
     def send_end(self, message: LargeMessage) -> None:
-        """Send END to the audience, in order."""
+        """Send END to the audience, behind the chunks."""
         self.delivery.delivered_messages += len(self.audience)
         end = self.format.end(message)
         for member in list(self.audience):
             if isinstance(message, LargePatch) and not self._has_base(member, message):
-                # The version that it changes will not reach this one: it gets the newest state instead.
+                # The version that the patch changes will not reach this member: it gets a keyframe instead.
                 self.leave(message, member)
                 member.enqueue_large(message, self.form)
             elif member.lagging:
@@ -97,7 +98,7 @@ class BroadcastPart:
                 self.delivery.settle(member)
                 member.accounts.messages(message.source.id, message.offset or 0, 1)
                 member.transport.write(end)
-        self.delivery.passed((message.offset or 0) + 1)
+        self.delivery.advance_to((message.offset or 0) + 1)
         if self.delivery.versions is not None:
             for member in self.audience:
                 self.delivery.versions.keyframe_queued(member)
@@ -109,10 +110,10 @@ class BroadcastPart:
         """Tell the audience that the message will not come."""
         for member in list(self.audience):
             self.leave(message, member, code)
-        self.begun = True  # without an audience, which it shall not find any more
+        self.begun = True  # so that a later chunk does not find an audience
 
     def leave(self, message: LargeMessage, member: Connection, code: int = Code.TRANSFER_ABORTED) -> None:
-        """Tell one of the audience, if it is, that the message will not come to it."""
+        """Take a member out of the audience, if it is there, and tell it that the message will not come."""
         if member not in self.audience:
             return
         del self.audience[member]
@@ -132,7 +133,7 @@ class Broadcaster(Protocol):
         """Choose the encoding of each delivery class, now that the first chunk shows what the payload is like."""
 
     def commit_broadcast(self, broadcast: Broadcast) -> None:
-        """Take note that the message is complete: what is published next may be encoded against it."""
+        """Take note that the message is complete: the next one may be encoded against it."""
 
     def finish_broadcast(self, broadcast: Broadcast) -> None:
         """Deliver the message to all members that did not get it chunk by chunk, in its place among the others."""
@@ -146,14 +147,14 @@ class Broadcast:
     :class:`~gateway.connections.fanout.fanout.ChunkSink` of a fan-out whose receivers do not acknowledge.
 
     Args:
-        message: holds what its head says.
+        message: the message, of which only the head has come.
         fanout: delivers the message.
-        queue: of the stream; keeps the order while chunks are encoded.
+        queue: keeps the order of the stream while chunks are encoded.
         itemsize: bytes of an element, for the codecs.
-        publisher_codecs: names of the codecs that its chunks may come encoded by.
+        publisher_codecs: names of the codecs by which its chunks may be encoded.
 
     Attributes:
-        parts: the receivers that take chunks; made when the first one has come.
+        parts: one for each class that takes chunks; made when the first chunk has come.
     """
 
     __slots__ = ("_encoders", "_fanout", "_queue", "itemsize", "message", "parts", "publisher_codecs")
@@ -179,11 +180,11 @@ class Broadcast:
         chains: Iterable[tuple[DeliveryClass, Chain | None]],
         base: PlainPayload | None = None,
     ) -> None:
-        """The first chunk is there.
+        """Begin to send, now that the first chunk has come.
 
         Args:
-            chains: for each class that takes chunks, how its members get them.
-            base: of the same size, for chains that make deltas; what is published last before this message.
+            chains: for each class that takes chunks, the chain that encodes them; ``None``: as published.
+            base: the version before, of the same size, for chains that make deltas.
         """
         self.parts = [BroadcastPart(delivery, self.message, chain) for delivery, chain in chains]
         self.message.base_offset = None if base is None else base.offset
@@ -210,7 +211,7 @@ class Broadcast:
         return [encoder.outcome for encoder in self._encoders if encoder.outcome is not None]
 
     def resume(self, connection: Connection, delivery: DeliveryClass) -> None:
-        """A receiver that has the beginning goes on behind it, if its class takes chunks as they came."""
+        """Let a receiver that has the first chunks go on behind them, if its class takes chunks as published."""
         known = any(connection in part.audience for part in self.parts)
         if known or isinstance(self.message, LargePatch) or not self.publisher_codecs <= delivery.codecs:
             return
@@ -252,7 +253,7 @@ class Broadcast:
             self._fanout.finish_broadcast(self)
             for part in self.parts:
                 if part.chain is not None and part.chain.delta:
-                    # Nobody who comes later can use it.
+                    # A receiver that comes later cannot use it.
                     self.message.variants.pop(part.chain, None)
 
         self._fanout.commit_broadcast(self)
@@ -269,7 +270,7 @@ class Broadcast:
         self._queue.add_ready(deliver)
 
     def leave(self, connection: Connection) -> None:
-        """A receiver is gone or has unsubscribed."""
+        """Remove a receiver that is gone or has unsubscribed."""
         for part in self.parts:
             part.leave(self.message, connection)
 

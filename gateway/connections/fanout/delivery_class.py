@@ -178,7 +178,7 @@ class DeliveryClass:
             connection.accounts.sent(self._stream, self._sent - mark, self._next)
             self._marks[connection] = self._sent
 
-    def passed(self, following: int) -> None:
+    def advance_to(self, following: int) -> None:
         """Record that messages before the offset ``following`` went to members in another way, or will not come."""
         for member in self._marks:
             self.settle(member)

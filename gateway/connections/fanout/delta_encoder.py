@@ -149,5 +149,5 @@ def delta_chunk(
     """
     payload = chunk.data if chunk.encoding is None else decode(chunk.encoding, chunk.data)
     encoded = encode(chain, payload, itemsize, base=base.part(at, len(payload)))
-    whole = chunk if readable(chunk.encoding, known) else StoredChunk(None, payload)
-    return StoredChunk(*encoded) if encoded is not None and len(encoded[1]) < len(whole.data) else whole
+    keyframe = chunk if readable(chunk.encoding, known) else StoredChunk(None, payload)
+    return StoredChunk(*encoded) if encoded is not None and len(encoded[1]) < len(keyframe.data) else keyframe

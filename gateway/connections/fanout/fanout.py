@@ -98,5 +98,5 @@ class Fanout(Protocol):
     def leave(self, connection: Connection) -> None:
         """Remove a receiver that has unsubscribed."""
 
-    def lose(self, connection: Connection) -> None:
-        """Take note that the connection of a receiver is lost."""
+    def detach(self, connection: Connection) -> None:
+        """Stop to deliver to a receiver that may come back."""

@@ -25,7 +25,7 @@ from gateway.streams.stream import Stream
 
 
 class LateJoin:
-    """Late join to one source.
+    """Late join of the receivers of one source.
 
     Args:
         source: the stream or inbox.
@@ -46,31 +46,6 @@ class LateJoin:
         else:
             self.send(newest, delivery, [connection], repeated=True)
 
-    def send_version(
-        self,
-        newest: PatchRun | LargePatch,
-        delivery: DeliveryClass,
-        members: list[Connection],
-        *,
-        repeated: bool = False,
-    ) -> None:
-        """Send a version that was published as a patch to receivers that need a keyframe; they lag until it is made.
-
-        Args:
-            newest: the patch.
-            delivery: class of the receivers.
-            members: the receivers.
-            repeated: the version was delivered before, and they may have got it.
-        """
-        delivery.flush()
-        delivery.delivered_messages += len(members)
-        for member in members:
-            again = _keyframe_queued(delivery, member) and repeated
-            if isinstance(newest, PatchRun):
-                member.enqueue((newest,), again=again)
-            else:
-                member.enqueue_large(newest, newest.chunks, again=again)
-
     def send_decoded(self, run: Run, delivery: DeliveryClass) -> None:
         """Send a message to a class that has come while the message was being encoded, and does not know its codec.
 
@@ -83,7 +58,7 @@ class LateJoin:
             form = made_of(result, run)
             if isinstance(form, Gap) and isinstance(self._source, Stream):
                 self._enqueue(form, delivery, delivery.members, repeated=False)
-                delivery.passed(run.last + 1)
+                delivery.advance_to(run.last + 1)
             else:
                 delivery.add(form if isinstance(form, Run) else run)
 
@@ -92,7 +67,7 @@ class LateJoin:
     def send(
         self, message: Run | LargeMessage, delivery: DeliveryClass, members: list[Connection], *, repeated: bool = False
     ) -> None:
-        """Send a complete message to receivers of one class, in a form that they take.
+        """Send a complete message to receivers of one class, in a form that they take; a patch as a keyframe.
 
         Args:
             message: a run of one frame, or a large message that has its offset.
@@ -101,7 +76,7 @@ class LateJoin:
             repeated: the message was delivered before, and they may have got it.
         """
         if isinstance(message, PatchRun | LargePatch):
-            self.send_version(message, delivery, members, repeated=repeated)
+            self._send_keyframe(message, delivery, members, repeated=repeated)
             return
         if isinstance(message, LargeMessage) and delivery.format.takes_chunks:
             size = message.plan.payload_bytes
@@ -109,11 +84,24 @@ class LateJoin:
             for member in too_big:
                 offset = message.offset or 0
                 delivery.send_gap(member, Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
-                delivery.passed(offset + 1)
+                delivery.advance_to(offset + 1)
             members = [member for member in members if size <= member.max_message_bytes]
         if members:
             form = form_of(message, delivery.format, delivery.codecs)
             self._send(form, message, delivery, members, repeated=repeated)
+
+    def _send_keyframe(
+        self, patch: PatchRun | LargePatch, delivery: DeliveryClass, members: list[Connection], *, repeated: bool
+    ) -> None:
+        """Queue the version that a patch makes, as a keyframe: its receivers lag until the patch is merged."""
+        delivery.flush()
+        delivery.delivered_messages += len(members)
+        for member in members:
+            again = _keyframe_queued(delivery, member) and repeated
+            if isinstance(patch, PatchRun):
+                member.enqueue((patch,), again=again)
+            else:
+                member.enqueue_large(patch, patch.chunks, again=again)
 
     def _send(
         self,
@@ -135,7 +123,7 @@ class LateJoin:
             if isinstance(made, LargeForm) and made.form is not made.message.chunks:
                 made.message.variants[PLAIN] = made.form
             self._enqueue(made, delivery, members, repeated=repeated)
-            delivery.passed(offsets_of(message)[1] + 1)
+            delivery.advance_to(offsets_of(message)[1] + 1)
 
         if isinstance(form, Work):
             self._queue.submit(form.make, deliver, next_in_turn=True)
@@ -159,5 +147,5 @@ class LateJoin:
 
 
 def _keyframe_queued(delivery: DeliveryClass, member: Connection) -> bool:
-    """Record that a member gets a complete version; returns whether it held that version before."""
+    """Record that a member gets a complete version; return whether it held that version before."""
     return delivery.versions is not None and delivery.versions.keyframe_queued(member)

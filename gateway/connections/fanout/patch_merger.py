@@ -32,11 +32,11 @@ T = TypeVar("T")
 class PatchMerger:
     """Merger of the patches of all streams.
 
-    Every version is made whole once, however many ask for it.
+    A version is merged once, however many receivers ask for its keyframe.
 
     Args:
-        workers: threads.
-        transfers: numbers for the states that go out in chunks.
+        workers: threads that merge.
+        transfers: numbers for the keyframes that go out in chunks.
     """
 
     def __init__(self, workers: Workers, transfers: TransferNumbers) -> None:
@@ -44,22 +44,22 @@ class PatchMerger:
         self._transfers = transfers
         self._waiting: dict[Patch, dict[Callable[[], object], None]] = {}
 
-    # In.
+    # Patches that are published.
 
     def check(self, stream: Stream, region: Region, opcode: int, meta: Meta) -> int:
         """Check that a message fits the newest state as a patch.
 
         Args:
-            stream: where it is published.
-            region: that it names.
+            stream: the stream to which it is published.
+            region: the region that it names.
             opcode: of its frame.
             meta: its descriptors.
 
         Returns:
-            Which tensor of the state it changes.
+            The index of the tensor that it changes.
 
         Raises:
-            RequestRefused: ``INVALID_REGION``, with the region and what it met.
+            RequestRefused: ``INVALID_REGION``; the message names the region, and the state that it does not fit.
         """
         where = f"region {region} of {stream.name}"
         if stream.kind is not Kind.STATE:
@@ -69,10 +69,10 @@ class PatchMerger:
             raise _refused(f"{where} in {met}: a patch is a message of one tensor")
         newest = stream.latest
         if newest is None:
-            raise _refused(f"{where}, which holds no state yet: publish it whole first")
+            raise _refused(f"{where}, which holds no state yet: publish a complete one first")
         patch = patch_of(newest)
         if patch is not None and patch.broken:
-            raise _refused(f"{where}, whose state does not decode: publish it whole first")
+            raise _refused(f"{where}, whose state does not decode: publish a complete one first")
         change = meta.specs[0]
         specs = specs_of(newest)
         tensor = next((index for index, spec in enumerate(specs) if spec.name == change.name), None)
@@ -88,14 +88,14 @@ class PatchMerger:
         return tensor
 
     def take_run(self, stream: Stream, run: Run, frame: DataFrame, publisher: int, region: Region) -> PatchRun:
-        """A patch of one frame, checked, that has its offset: to be appended to its stream.
+        """Return a patch of one frame, which was checked and has its offset, as it is appended to its stream.
 
         Args:
-            stream: where it is published.
+            stream: the stream to which it is published.
             run: holds the frame.
-            frame: the frame as it came, cut into its blocks.
-            publisher: the sender's peer.
-            region: what it changes.
+            frame: the frame as it was published, cut into its blocks.
+            publisher: peer of the sender.
+            region: the region that it changes.
         """
         run = run.newest()
         data = memoryview(run.buffers[-1])
@@ -107,10 +107,10 @@ class PatchMerger:
         return PatchRun(run, patch)
 
     def take_large(self, stream: Stream, message: LargePatch) -> None:
-        """A large patch is whole, and about to get its offset; the state may have changed since its head came.
+        """Complete a large patch that is about to get its offset.
 
         Raises:
-            RequestRefused: ``INVALID_REGION``, it fits no more.
+            RequestRefused: ``INVALID_REGION``, the state has changed since the head came, and the patch does not fit.
         """
         meta = parse_meta(message.meta)
         headers = headers_of(message.meta)
@@ -139,7 +139,7 @@ class PatchMerger:
             timestamp_ns=timestamp_ns,
         )
 
-    # Out.
+    # Keyframes for receivers.
 
     def keyframe(self, patch: Patch, write: Write | None, then: Callable[[], object]) -> Newest | Gap | None:
         """Return the keyframe of a version; ``None`` while it is being made: ``then`` is called to ask again.
@@ -154,11 +154,11 @@ class PatchMerger:
                 self._work(patch, patch.merging, partial(self._settle, patch), then)
                 return None
             self._settle(patch, _attempt(patch.merging()))
-        whole = patch.keyframe
-        if write is None or whole is None or isinstance(whole, Gap):
-            return whole
+        keyframe = patch.keyframe
+        if write is None or keyframe is None or isinstance(keyframe, Gap):
+            return keyframe
         if patch.text is None:
-            work = partial(write, whole)
+            work = partial(write, keyframe)
             if patch.payload_bytes > THREAD_BYTES:
                 self._work(patch, lambda: work, partial(_written, patch), then)
                 return None
@@ -180,7 +180,14 @@ class PatchMerger:
         done: Callable[[T | BaseException], None],
         then: Callable[[], object],
     ) -> None:
-        """Have work done in a thread, unless it is being done already, and call back when it is."""
+        """Do work in a thread, unless it is under way already, and call back when it is done.
+
+        Args:
+            patch: the version that is worked on.
+            prepare: called to get the work, if it is not under way.
+            done: called with the result.
+            then: called after ``done``.
+        """
         waiting = self._waiting.get(patch)
         if waiting is not None:
             waiting[then] = None

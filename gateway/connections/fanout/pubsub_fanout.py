@@ -190,7 +190,7 @@ class PubSubFanout:
                 del self._classes[key]
                 self._past_deliveries += delivery.delivered_messages
 
-    def leave_out(self, gap: Gap) -> None:
+    def send_gap(self, gap: Gap) -> None:
         """Tell all receivers that messages will not come, in the place of those messages."""
 
         def tell() -> None:
@@ -212,8 +212,8 @@ class PubSubFanout:
 
         self._queue.add_ready(flushed)
 
-    def lose(self, connection: Connection) -> None:
-        """Remove a receiver whose connection is lost."""
+    def detach(self, connection: Connection) -> None:
+        """Remove a receiver: it asks for what it misses when it comes back."""
         self.leave(connection)
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:

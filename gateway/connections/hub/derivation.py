@@ -281,7 +281,7 @@ class Derivation:
 
     def _leave_out(self, gap: Gap) -> None:
         self.source.next_offset = gap.last + 1
-        self.fanout.leave_out(gap)
+        self.fanout.send_gap(gap)
 
     def _deliver_large(self, part: ShownLarge) -> None:
         message = large_of(self.source, part, self._context)

@@ -142,7 +142,7 @@ class Hub:
         for stream in self._streams.matching(pattern):
             fanout = self.fanouts.of(stream)
             if not any(other.matches(stream.name) for other in rest):
-                (fanout.lose if keep else fanout.leave)(session.connection)
+                (fanout.detach if keep else fanout.leave)(session.connection)
             elif isinstance(fanout, ConsumerFanout):
                 fanout.join(session.connection, _credits_for(session, stream))
         if not is_address(pattern.text):
@@ -153,7 +153,7 @@ class Hub:
         self.views.drop(session)
         for source in list(session.connection.memberships):
             if isinstance(source, Stream):
-                self.fanouts.of(source).lose(session.connection)
+                self.fanouts.of(source).detach(session.connection)
         patterns = [pattern for pattern in session.subscriptions.values() if not is_address(pattern.text)]
         for pattern in session.subscriptions.values():
             self._forget_literal(session, pattern.text)

@@ -362,7 +362,7 @@ def test_a_state_that_does_not_decode_cannot_be_made_whole_until_the_next_one() 
         (1, Code.CORRUPT_PAYLOAD),
     ]
     publisher.peer.send(*publisher.patch_frames(np.s_[0, 0], 6, chunked=False))
-    assert "does not decode: publish it whole first" in publisher.peer.read().errors[0].message
+    assert "does not decode: publish a complete one first" in publisher.peer.read().errors[0].message
     publisher.whole(filled(SMALL, 2))
     world.settle()
     plain.read()
