@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +36,8 @@ class Room:
         self.world = World()
         self.clock = ManualClock()
         form = BinaryFormat("frys.v1", lambda size: b"")
-        self.delivery = DeliveryClass(SOURCE, form, frozenset(), Flusher(self.clock), no_history)
+        self.flusher = Flusher(self.clock)
+        self.delivery = DeliveryClass(SOURCE, form, frozenset(), self.flusher, no_history)
 
     def member(self) -> Peer:
         peer = self.world.peer()
@@ -163,3 +167,17 @@ def offsets(peer: Peer) -> list[int]:
         if not seen or seen[-1] != value:
             seen.append(value)
     return seen
+
+
+def test_a_class_that_fails_does_not_cost_the_others_their_turn(caplog: pytest.LogCaptureFixture) -> None:
+    room = Room()
+    member = room.member()
+    failing = DeliveryClass(SOURCE, BinaryFormat("local", lambda size: b""), frozenset(), room.flusher, no_history)
+    failing.join(room.world.peer("other").session.connection)
+    failing.add(Run(SOURCE, 0, 1, (None,), 8, 0, 1))  # type: ignore[arg-type]
+    room.delivery.add(run(0))
+    with caplog.at_level(logging.ERROR):
+        room.clock.turn()
+    assert written(member) == bytes([0]) * 40
+    assert [record.getMessage() for record in caplog.records] == ["a delivery class of 1 receivers failed"]
+    assert room.flusher.idle

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from gateway.errors import Code
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, TextPeer, World
+from gateway.optimizer.sampled_policy import SampledPolicy
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, StepWorkers, TextPeer, World
 from tests.connections.versions import (
     BIG,
     CHUNKED,
@@ -170,3 +171,17 @@ def test_where_deltas_do_not_pay_versions_are_encoded_by_themselves(size: int) -
         publish(world, publisher, number, size)
     assert seen(receiver) == [(0, False), (1, False)]
     assert all(arrival.encoded for arrival in receiver.reader.arrivals)
+
+
+@pytest.mark.parametrize("size", [SMALL, BIG])
+def test_deltas_are_learned_from_the_traffic(size: int) -> None:
+    workers = StepWorkers()
+    world = World(SampledPolicy(workers), keyframe_every=1000)
+    publisher = make_publisher(world)
+    receiver = world.subscriber("wf/s", "receiver", EVERY_CODEC)
+    for number in range(4):
+        publish(world, publisher, number, size)
+        while len(workers):
+            workers.step()
+    # The second version is the first that can be compared with the one before.
+    assert seen(receiver) == [(0, False), (1, False), (2, True), (3, True)]

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Sequence
+
 import pytest
 
+from gateway.connections.fanout.history_reader import HistoryReader
+from gateway.connections.fanout.recode import THREAD_BYTES
+from gateway.connections.outbound.backfill import Found
+from gateway.connections.outbound.formats import Format
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.errors import Code
+from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import BEGINNING, Kind
+from gateway.streams.history import Entry
+from gateway.streams.run import Run, Source
+from gateway.streams.stream import Stream
 from tests.connections.memory import EVERY_CODEC, Peer, TextPeer, World
 
 LZ4 = Chain(codec="lz4")
 ZSTD = Chain(codec="zstd")
+STREAM = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
 
 
 def payload(number: int, size: int) -> bytes:
@@ -90,3 +103,63 @@ def test_what_is_larger_than_the_receiver_takes_is_a_gap() -> None:
     world.settle()
     gaps = subscriber.read().gaps
     assert [(gap.first, gap.code) for gap in gaps] == [(len(sent) - 2, Code.MESSAGE_TOO_BIG)]
+
+
+class BrokenReader:
+    """A :class:`~gateway.connections.ports.PastReader` whose disk fails."""
+
+    def read(
+        self,
+        stream: Stream,
+        first: int,
+        last: int,
+        max_bytes: int,
+        done: Callable[[Sequence[Entry] | Exception], object],
+    ) -> None:
+        done(OSError("disk"))
+
+
+def taken_by(reader: HistoryReader, source: Source, form: Format) -> list[Sequence[Found]]:
+    taken: list[Sequence[Found]] = []
+    reader.read(source, form, frozenset(), 0, 9, 1000, taken.append)
+    return taken
+
+
+def test_what_cannot_be_read_is_lost_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    reader = HistoryReader(BrokenReader(), world.workers)
+    with caplog.at_level(logging.ERROR):
+        assert taken_by(reader, STREAM, world.binary) == [()]
+    assert "offsets 0 to 9 of wf/a cannot be read" in caplog.text
+
+
+def test_an_inbox_has_no_past() -> None:
+    world = World()
+    inbox = InboxSource("agent:a", lambda asker, correlation, refusal: None)
+    assert taken_by(HistoryReader(BrokenReader(), world.workers), inbox, world.binary) == [()]
+
+
+class OneRun:
+    """A :class:`~gateway.connections.ports.PastReader` with a run that nobody can write."""
+
+    def read(
+        self,
+        stream: Stream,
+        first: int,
+        last: int,
+        max_bytes: int,
+        done: Callable[[Sequence[Entry] | Exception], object],
+    ) -> None:
+        done([Run(STREAM, 0, 1, (bytes(THREAD_BYTES + 8),), THREAD_BYTES + 8, 0, 1)])
+
+
+def test_what_fails_in_a_thread_is_lost_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    taken: list[Sequence[Found]] = []
+    text = TextPeer(world).session.connection.format
+    HistoryReader(OneRun(), world.workers).read(STREAM, text, frozenset(), 0, 9, 1000, taken.append)
+    assert taken == []
+    with caplog.at_level(logging.ERROR):
+        world.workers.step()
+    assert taken == [()]
+    assert "offsets 0 to 9 of wf/a cannot be decoded" in caplog.text

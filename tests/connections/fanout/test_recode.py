@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.fanout.recode import codec_names, frame_of, last_record, recode_chunk, recode_run
+from gateway.connections.fanout.recode import (
+    chunk_codecs,
+    codec_names,
+    decode_run,
+    frame_of,
+    last_record,
+    readable,
+    recode_chunk,
+    recode_run,
+    run_codecs,
+)
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import write_data
@@ -15,6 +25,7 @@ from gateway.protocol.encoding import PLAIN, Chain, Encoding, decode, encode
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
+from gateway.protocol.signals import Gap
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import StoredChunk
@@ -106,3 +117,32 @@ def test_what_cannot_be_decoded_is_refused() -> None:
 def test_names_of_codecs() -> None:
     assert codec_names([1, 16]) == {"lz4", "shuffle"}
     assert codec_names([]) == frozenset()
+
+
+@pytest.mark.parametrize(("codecs", "decoded"), [((), True), (("lz4",), False), (("lz4", "shuffle"), False)])
+def test_a_run_is_decoded_for_receivers_that_do_not_know_its_codecs(codecs: tuple[str, ...], decoded: bool) -> None:
+    encoded = run(PAYLOAD, Chain(codec="lz4"), count=5)
+    assert run_codecs(encoded) == {"lz4"}
+    (made,) = decode_run(encoded, frozenset(codecs))
+    assert isinstance(made, Run)
+    frame = frame_of(made)
+    assert (frame.encoding is None) == decoded
+    assert frame.payload == (PAYLOAD if decoded else frame_of(encoded).payload)
+    assert (made.first, made.count, made.last_at, made.last_count) == (40, 5, 0, 5)
+
+
+def test_a_frame_that_cannot_be_decoded_is_a_gap() -> None:
+    encoded = run(PAYLOAD, Chain(codec="lz4"), count=5)
+    data = b"".join(encoded.buffers)
+    broken = Run(SOURCE, 40, 5, (data[:-64] + b"\xff" * 64,), len(data), 0, 5)
+    assert decode_run(broken, frozenset()) == [Gap(7, Code.CORRUPT_PAYLOAD, 40, 44)]
+    (as_it_came,) = decode_run(broken, frozenset({"lz4"}))
+    assert isinstance(as_it_came, Run)
+
+
+def test_codecs_of_chunks() -> None:
+    chunks = [StoredChunk(None, PAYLOAD)]
+    assert chunk_codecs(chunks) == frozenset()
+    chunks.append(recode_chunk(chunks[0], Chain(True, "zstd"), 8))
+    assert chunk_codecs(chunks) == {"zstd", "shuffle"}
+    assert [readable(chunk.encoding, frozenset({"zstd"})) for chunk in chunks] == [True, False]
