@@ -21,8 +21,6 @@ UNFINISHED = frozenset(
         "gateway/client/sync",
         "gateway/connections",
         "gateway/connections/fanout",
-        "gateway/connections/outbound",
-        "gateway/connections/text",
         "gateway/optimizer",
     }
 )

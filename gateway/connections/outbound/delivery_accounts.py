@@ -18,7 +18,7 @@ class SubscribeOptions(NamedTuple):
 
     since: Since | None = None
     resume: Mapping[str, tuple[int, int]] = MappingProxyType({})
-    """By stream, the transfer of a large message whose first chunks the receiver has, and their number."""
+    """Large messages, by stream, whose first chunks the receiver has: the transfer, and the number of chunks."""
 
 
 NO_OPTIONS = SubscribeOptions()

@@ -53,7 +53,7 @@ class ChunkedFormat(MessageFormat, Protocol):
 
     @property
     def takes_chunks(self) -> Literal[True]:
-        """Tells it from an :class:`UnchunkedFormat`."""
+        """Mark that tells the type from :class:`UnchunkedFormat`."""
 
     def head(self, message: LargeMessage) -> bytes:
         """Return the data frame of a large message."""
@@ -70,7 +70,7 @@ class UnchunkedFormat(MessageFormat, Protocol):
 
     @property
     def takes_chunks(self) -> Literal[False]:
-        """Tells it from a :class:`ChunkedFormat`."""
+        """Mark that tells the type from :class:`ChunkedFormat`."""
 
     def large(self, message: LargeMessage, /) -> bytes:
         """Return a large message in one piece. Slow: called in a worker thread.

@@ -15,11 +15,11 @@ class Peer:
     """The client at the other end of a connection: its number from the start, the rest from its HELLO."""
 
     id: PeerId
-    """Names the connection on the wire."""
+    """Number of the connection on the wire."""
     client_id: ClientId = _UNKNOWN
-    """Names the client; made up by the gateway if HELLO had none, empty before HELLO."""
+    """Name of the client; made up by the gateway if HELLO had none, empty before HELLO."""
     client_type: ClientType = ClientType.EXTENSION
     agent: str = ""
     """The client's software, for people."""
     session_id: str = ""
-    """Names this session in WELCOME."""
+    """Name of this session in WELCOME."""

@@ -65,9 +65,9 @@ class TextSession:
         self._clock = clock
         self._chunk_bytes = chunk_bytes
         self._streams: dict[int, tuple[str, int | None]] = {}
-        """By id of a stream its name, and the id again if it is a view's."""
+        """Streams that were announced: by id the name, and the id again if it is a view's."""
         self._publishes: dict[tuple[int, int], tuple[int | None, str]] = {}
-        """Publishes that are not answered yet: by (alias, sequence) the ``id`` and the stream."""
+        """Messages that are not acknowledged yet: by (alias, sequence) the ``id`` and the stream."""
         self._answering: int | None = None
         """The ``id`` of the message that is being handled."""
         self._opening = False
