@@ -17,7 +17,7 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 FIRST_RESAMPLE_MESSAGES = 64
-"""A stream is sampled again after so many large messages: what compresses well may change as a model trains."""
+"""A stream is sampled again after so many large messages: the best chain may change as a model trains."""
 
 LAST_RESAMPLE_MESSAGES = 4096
 """The interval doubles up to this while samples keep saying the same: looking costs 0.1 ms of a thread."""
@@ -27,7 +27,7 @@ PROMISED_RATIO = 0.7
 :func:`~gateway.protocol.sampling.choose_chain`."""
 
 FUTILE_RATIO = 0.9
-"""A chain whose average ratio is above this is dropped before the next sample. The distance to what is promised keeps
+"""A chain whose average ratio is above this is dropped before the next sample. The distance to the promised ratio keeps
 a payload that is a little worse than its samples from being sampled and dropped in turn."""
 
 REPORT_WEIGHT = 1 / 8
@@ -60,7 +60,7 @@ class SampledPolicy:
     """Policy that remembers for each stream which chains :mod:`gateway.protocol.sampling` chose for a recent payload.
 
     A sample is compressed in a thread, so its result holds from one of the next messages on. The first message of a
-    stream is delivered as it came.
+    stream is delivered as published.
 
     A chain that achieves much less on the messages than on the sample is dropped until the next sample, which is then
     taken soon.

@@ -130,7 +130,7 @@ class Broadcaster(Protocol):
     """Fan-out that a :class:`Broadcast` belongs to."""
 
     def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:
-        """Choose the encoding of each delivery class, now that the first chunk shows what the payload is like."""
+        """Choose the encoding of each delivery class, by a sample of the first chunk."""
 
     def commit_broadcast(self, broadcast: Broadcast) -> None:
         """Take note that the message is complete: the next one may be encoded against it."""
@@ -351,7 +351,7 @@ class _ChunkEncoder:
         held.append(chunk)
         size = sum([len(each.data) for each in held])
         last = len(form) + len(held) == self._message.plan.chunk_count
-        # The first delta goes out at once, with the head: what it refers to is the newest version only now.
+        # The first delta goes out at once, with the head: only now is its base the newest version.
         if self._base is not None and form and size < TOGETHER_BYTES and not last:
             return
         first = len(form)

@@ -172,7 +172,7 @@ class DeliveryClass:
             self.versions.leave(connection)
 
     def settle(self, connection: Connection) -> None:
-        """Book in the accounts of a member what was written to all members since it was last booked."""
+        """Book the messages that were written to all members, since it was last done, in the accounts of one."""
         mark = self._marks.get(connection)
         if mark is not None:
             connection.accounts.sent(self._stream, self._sent - mark, self._next)

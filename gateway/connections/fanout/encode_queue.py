@@ -29,7 +29,7 @@ class EncodeQueue(ReorderBuffer):
 
     @property
     def backed_up(self) -> bool:
-        """True if so much waits that messages are better delivered as they came, to receivers that can read them."""
+        """True if so much waits that messages are better delivered as published, to receivers that can read them."""
         return len(self._slots) >= MAX_WAITING
 
     def submit(

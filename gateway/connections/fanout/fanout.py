@@ -84,7 +84,7 @@ class Fanout(Protocol):
         """Begin to deliver a large message.
 
         Args:
-            message: holds what its head says, and no chunk.
+            message: the message, of which only the head has come.
             publisher_codecs: names of the codecs that its chunks may come encoded by.
             itemsize: bytes of an element, for the codecs.
 

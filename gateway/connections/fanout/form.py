@@ -1,8 +1,7 @@
 """Deliverable forms: how a kept message reaches receivers of one format that know the same codecs.
 
-This is the one place that decides whether such receivers take a message as it was published, and what has to be made of
-it if they do not. Encoding live messages because it pays is the business of
-:class:`~gateway.connections.fanout.transcoder.Transcoder`.
+This module alone decides whether such receivers take a message as it was published, decoded or as text.
+:class:`~gateway.connections.fanout.transcoder.Transcoder` encodes live messages where that pays.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ class PubSubFanout:
         self._queue.add_ready(flushed)
 
     def detach(self, connection: Connection) -> None:
-        """Remove a receiver: it asks for what it misses when it comes back."""
+        """Remove a receiver; when it comes back it names the offset to go on from."""
         self.leave(connection)
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
@@ -298,7 +298,7 @@ class PubSubFanout:
         return broadcast
 
     def start_broadcast(self, broadcast: Broadcast, first: StoredChunk) -> None:
-        """Choose the encoding of each delivery class, now that the first chunk shows what the payload is like."""
+        """Choose the encoding of each delivery class, by a sample of the first chunk."""
         self._transcoder.observe(first.data, broadcast.itemsize, broadcast.message.meta, first.encoding)
         self._transcoder.begin(broadcast, self._classes.values())
 

@@ -46,7 +46,7 @@ class StateFanout(PubSubFanout):
     def deliver_patch(self, run: PatchRun, names: frozenset[str]) -> None:
         """Deliver a small patch (spec section 5.4).
 
-        It goes out as it came to receivers that hold the version before it, and as a keyframe to all others.
+        It goes out as published to receivers that hold the version before it, and as a keyframe to all others.
 
         Args:
             run: holds the patch.

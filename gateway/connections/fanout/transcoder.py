@@ -32,7 +32,7 @@ from gateway.streams.stream import Stream
 logger = logging.getLogger(__name__)
 
 RECODE_BYTES = 16 * 1024
-"""Smaller payloads are delivered as they came."""
+"""Smaller payloads are delivered as published."""
 
 
 class Transcoder:
@@ -202,7 +202,7 @@ class Transcoder:
         recoding.chains = {delivery: chain for delivery, chain in chains.items() if not chain.delta}
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
         for delivery in recoding.deltas:
-            # With deltas beside it, encoding the payload once more for the few who need a keyframe is not worth it.
+            # With deltas beside it, encoding the payload once more for the few keyframes is not worth it.
             chain = self.chain_for(delivery, names, len(frame.payload) if recoding.base is None else 0)
             if chain is not None:
                 recoding.chains[delivery] = chain
