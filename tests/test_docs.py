@@ -30,7 +30,7 @@ PAGES: Final = sorted(
     for path in ROOT.rglob("*.md")
     if not any(part.startswith(".") or part == "node_modules" for part in path.relative_to(ROOT).parts)
 )
-CODE_PAGES: Final = sorted((ROOT / "docs").rglob("*.md"))
+CODE_PAGES: Final = sorted([ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 EXAMPLES: Final = sorted((ROOT / "examples").glob("*.py"))
 
 URL: Final = "ws://127.0.0.1:8765"

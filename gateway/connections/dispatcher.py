@@ -10,8 +10,7 @@ import logging
 
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
-from gateway.connections.inbound.inbound_message import InboundMessage
-from gateway.connections.inbound.router import Router
+from gateway.connections.inbound.router import InboundMessage, Router
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
 from gateway.connections.requests.requests import Requests

@@ -15,9 +15,9 @@ from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate, accept_run
-from gateway.connections.inbound.inbound_message import VECTOR_FRAMES, InboundMessage
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.payload import check_payload, cut_as_run, frame_as_run
+from gateway.connections.inbound.run_patching import VECTOR_FRAMES, patch_run
 from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
@@ -36,6 +36,7 @@ from gateway.protocol.wire import (
     FLAG_ENCODED,
     FLAG_EXTENDED,
     ROUTE_AT,
+    Buffer,
     Opcode,
 )
 from gateway.streams.run import Run
@@ -46,6 +47,30 @@ _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
 _HEADER_BYTES = DATA_HEADER.size
 _NO_CODECS: frozenset[str] = frozenset()
 _MAX_SEQUENCE = 2**64 - 1
+
+
+class InboundMessage:
+    """WebSocket message from a client.
+
+    Attributes:
+        data: its bytes, immutable.
+        size: their number, a multiple of 8.
+        view: view of the same bytes.
+    """
+
+    __slots__ = ("_patched", "data", "size", "view")
+
+    def __init__(self, data: Buffer) -> None:
+        self.data = data
+        self.size = len(data)
+        self.view = memoryview(data)
+        self._patched: bytearray | None = None
+
+    def patched(self) -> bytearray:
+        """Return a copy for offsets to be written into, shared by all runs of small messages in this message."""
+        if self._patched is None:
+            self._patched = bytearray(self.data)
+        return self._patched
 
 
 class Router:
@@ -118,7 +143,7 @@ class Router:
             peer = session.peer.id
             wants_ack = 0
             if size - at >= VECTOR_FRAMES * small_bytes and sequence == expected:
-                count = incoming.patch_run(at, route, peer, offset)
+                count = patch_run(incoming.view, patched, at, route, peer, offset)
                 if count:
                     offset += count
                     expected += count

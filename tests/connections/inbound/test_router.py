@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.connections.inbound.inbound_message import VECTOR_FRAMES
+from gateway.connections.inbound.run_patching import VECTOR_FRAMES
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain

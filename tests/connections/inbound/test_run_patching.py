@@ -1,10 +1,10 @@
-"""InboundMessage: runs of small messages are patched in a copy, many at once."""
+"""Run patching: runs of small messages are patched in a copy, many at once."""
 
 from __future__ import annotations
 
 import pytest
 
-from gateway.connections.inbound.inbound_message import VECTOR_FRAMES, InboundMessage
+from gateway.connections.inbound.run_patching import VECTOR_FRAMES, patch_run
 from gateway.connections.sessions.session import AliasBinding
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -34,21 +34,20 @@ def test_a_run_gets_its_stream_its_publisher_and_its_offsets_and_nothing_else_ch
     frames = [frame(index) for index in range(FRAMES)]
     other = b"".join(message_frame(ALIAS + 1, 1, bytes(12)))
     data = b"".join([other, *frames])
-    message = InboundMessage(data)
-    assert message.patch_run(len(other), binding(frames[0]), PUBLISHER, OFFSET) == FRAMES
+    patched = bytearray(data)
+    assert patch_run(memoryview(data), patched, len(other), binding(frames[0]), PUBLISHER, OFFSET) == FRAMES
     expected = bytearray(data)
     for index in range(FRAMES):
         at = len(other) + index * len(frames[0])
         DATA_ROUTE.pack_into(expected, at + ROUTE_AT, 9, PUBLISHER, OFFSET + index)
-    assert message.patched() == expected
-    assert message.data == data
+    assert patched == expected
 
 
 def test_a_run_ends_before_the_first_frame_that_differs() -> None:
     frames = [frame(index) for index in range(FRAMES)]
     frames[-3] = b"".join(message_frame(ALIAS, FIRST_SEQUENCE + FRAMES - 3, bytes(12), ack=True))
-    message = InboundMessage(b"".join(frames))
-    assert message.patch_run(0, binding(frames[0]), PUBLISHER, OFFSET) == FRAMES - 3
+    data = b"".join(frames)
+    assert patch_run(memoryview(data), bytearray(data), 0, binding(frames[0]), PUBLISHER, OFFSET) == FRAMES - 3
 
 
 @pytest.mark.parametrize("what", ["alias", "sequence", "meta block"])
@@ -60,6 +59,6 @@ def test_frames_that_are_no_run_of_the_alias_are_left_alone(what: str) -> None:
     elif what == "sequence":
         del frames[7]
     data = b"".join(frames)
-    message = InboundMessage(data)
-    assert message.patch_run(0, route, PUBLISHER, OFFSET) == 0
-    assert message.patched() == data
+    patched = bytearray(data)
+    assert patch_run(memoryview(data), patched, 0, route, PUBLISHER, OFFSET) == 0
+    assert patched == data

@@ -1,0 +1,47 @@
+"""Run patching: offsets are written with numpy into many alike frames at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gateway.connections.sessions.session import AliasBinding
+from gateway.protocol.frames import Frame
+from gateway.protocol.runs import run_at
+from gateway.protocol.wire import ALIGNMENT, DATA_ROUTE, FRAME_START, ROUTE_AT, padded
+
+VECTOR_FRAMES = 48
+"""Frames of a run from which on numpy patches them: 256 take 29 us instead of 95, 32 as long as without (2026-11)."""
+
+
+def patch_run(data: memoryview, patched: bytearray, at: int, route: AliasBinding, publisher: int, offset: int) -> int:
+    """Patch the frames from ``at`` on that differ from the first by sequence, timestamp and payload only.
+
+    Args:
+        data: bytes of a WebSocket message.
+        patched: copy of the same bytes, in which stream, publisher and offset are written.
+        at: index of the first frame, which has the alias and the next sequence of ``route``; the message has room
+            for :data:`VECTOR_FRAMES` such frames.
+        route: the alias.
+        publisher: the sender's peer.
+        offset: offset of the first message.
+
+    Returns:
+        number of patched frames; 0 if there are too few, or if their meta block is not the last one of the alias.
+    """
+    stream = route.stream
+    assert stream is not None
+    frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(data, at)
+    stride = padded(frame_bytes)
+    alias, _, sequence = DATA_ROUTE.unpack_from(data, at + ROUTE_AT + (VECTOR_FRAMES - 1) * stride)
+    if alias != route.alias or sequence != route.next_sequence + VECTOR_FRAMES - 1:
+        return 0
+    run = run_at(data, Frame(opcode, flags, meta_units, at, at + frame_bytes))
+    if run is None or run.meta != route.meta:
+        return 0
+    words: np.ndarray[Any, np.dtype[np.uint64]]
+    words = np.ndarray((run.count, 2), "<u8", patched, at + ROUTE_AT, (stride, ALIGNMENT))
+    words[:, 0] = stream.id | publisher << 32
+    words[:, 1] = np.arange(offset, offset + run.count, dtype=np.uint64)
+    return run.count
