@@ -123,7 +123,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         format=connection.format.name,
         state=State.CLOSED if connection.closed else session.state,
         subscriptions=len(session.subscriptions) + len(session.views),
-        aliases=len(session.routes),
+        aliases=len(session.bindings),
         transfers=len(session.transfers),
         asked=requests.asked,
         owed=requests.owed,

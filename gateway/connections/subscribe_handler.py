@@ -68,15 +68,15 @@ class SubscribeHandler:
 
     def open(self, session: Session, request: Open) -> None:
         """Bind an alias. A refused alias is kept, so that its messages are refused with the same error."""
-        if request.alias in session.routes:
+        if request.alias in session.bindings:
             raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
-        if len(session.routes) >= self._limits.max_aliases:
+        if len(session.bindings) >= self._limits.max_aliases:
             raise self._too_many("max_aliases", self._limits.max_aliases)
-        route = session.routes[request.alias] = AliasBinding(request.alias, request.stream, session.peer.id)
+        binding = session.bindings[request.alias] = AliasBinding(request.alias, request.stream, session.peer.id)
         try:
-            self._lead(session, request, route)
+            self._lead(session, request, binding)
         except RequestRefused as refusal:
-            route.refusal = refusal
+            binding.refusal = refusal
             raise
 
     def subscribe(self, session: Session, request: Subscribe) -> None:
@@ -149,9 +149,9 @@ class SubscribeHandler:
 
     def drop(self, session: Session) -> None:
         """Detach the producers of a connection that is gone."""
-        for route in session.routes.values():
-            if route.stream is not None and route.window is not None:
-                self._producers.detach(route.stream, route.window, route)
+        for binding in session.bindings.values():
+            if binding.stream is not None and binding.window is not None:
+                self._producers.detach(binding.stream, binding.window, binding)
 
     def _open_inbox(self, session: Session, request: Subscribe) -> None:
         client_id = session.peer.client_id
@@ -165,7 +165,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.FORBIDDEN, problem)
         self._pool.open_inbox(session)
 
-    def _lead(self, session: Session, request: Open, route: AliasBinding) -> None:
+    def _lead(self, session: Session, request: Open, binding: AliasBinding) -> None:
         self._check_not_draining(session)
         connection = session.connection
         if is_address(request.stream):
@@ -177,14 +177,14 @@ class SubscribeHandler:
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
         if not session.grant.may_publish(name):
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
-        route.stream, route.fanout = self._hub.open(name, request.kind, request.durability)
-        stream = route.stream
+        binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
+        stream = binding.stream
         if schema is not None:
             stream.declare(schema)
-        route.next_sequence = request.sequence or 1
+        binding.next_sequence = request.sequence or 1
         if request.producer is not None:
-            route.window = self._producers.attach(stream, request.producer, route.next_sequence, route)
-            self._unfinished.take_over(route.window, route.next_sequence)
+            binding.window = self._producers.attach(stream, request.producer, binding.next_sequence, binding)
+            self._unfinished.take_over(binding.window, binding.next_sequence)
         connection.send(replace(stream.info(), alias=request.alias))
 
     def _check_not_draining(self, session: Session) -> None:

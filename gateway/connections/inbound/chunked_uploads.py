@@ -57,27 +57,27 @@ class ChunkedUploads:
         self._transfers = transfers
         self._merger = merger
 
-    def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, route: AliasBinding) -> None:
+    def begin_publish(self, session: Session, parsed: DataFrame, meta: Meta, binding: AliasBinding) -> None:
         """Begin a large MESSAGE with its head; with RESUMING the missing chunks are asked for.
 
         Args:
             session: publishes it.
             parsed: the head, with a chunk plan.
             meta: its meta block.
-            route: its alias.
+            binding: its alias.
 
         Raises:
             RequestRefused: the message is not accepted; its chunks will be skipped.
         """
-        assert route.fanout is not None
+        assert binding.fanout is not None
         assert parsed.plan is not None
-        upload = None if route.window is None else self._partial_uploads.resume(session, route.window, parsed)
+        upload = None if binding.window is None else self._partial_uploads.resume(session, binding.window, parsed)
         if upload is None:
-            upload = self._begin(session, parsed, meta, route.fanout, window=route.window)
-        upload.route = route
+            upload = self._begin(session, parsed, meta, binding.fanout, window=binding.window)
+        upload.binding = binding
         upload.sequence = parsed.offset
         upload.ack = bool(parsed.flags & FLAG_ACK)
-        route.transfer = parsed.plan.transfer
+        binding.transfer = parsed.plan.transfer
         if parsed.resuming:
             session.connection.send(Resume(upload.transfer, len(upload.message.chunks)))
 
@@ -180,10 +180,10 @@ class ChunkedUploads:
         if not isinstance(stream, Stream):
             upload.sink.commit()
         else:
-            assert upload.route is not None
+            assert upload.binding is not None
             self._gate.commit(
                 session,
-                upload.route,
+                upload.binding,
                 message,
                 upload.sequence,
                 partial(self._deliver, message, upload.sink),

@@ -40,7 +40,7 @@ class _PendingCommit:
     """Messages of one publish that are being stored."""
 
     session: Session
-    route: AliasBinding
+    binding: AliasBinding
     entry: Entry
     sequence: int
     """Sequence of the first message."""
@@ -62,19 +62,19 @@ class _PendingCommit:
     def _complete(self) -> None:
         self.deliver()
         if self.ack:
-            _acknowledge(self.session, self.route, self.entry, self.sequence)
+            _acknowledge(self.session, self.binding, self.entry, self.sequence)
 
     def _refuse(self, refusal: RequestRefused) -> None:
         first, last = offsets_of(self.entry)
         count = last - first + 1
         if isinstance(self.entry, LargeMessage):
             self.entry.offset = None
-        if self.route.window is not None:
-            self.route.window.withdraw(self.sequence, count, refusal.code)
+        if self.binding.window is not None:
+            self.binding.window.withdraw(self.sequence, count, refusal.code)
         if self.abort is not None:
             self.abort(refusal.code)
         last_sequence = self.sequence + count - 1
-        self.session.refuse(refusal, alias=self.route.alias, sequence=last_sequence, count=count)
+        self.session.refuse(refusal, alias=self.binding.alias, sequence=last_sequence, count=count)
 
 
 class CommitGate:
@@ -128,7 +128,7 @@ class CommitGate:
     def commit(
         self,
         session: Session,
-        route: AliasBinding,
+        binding: AliasBinding,
         entry: Entry,
         sequence: int,
         deliver: Callable[[], object],
@@ -146,7 +146,7 @@ class CommitGate:
 
         Args:
             session: publishes the messages; its connection is not read from while too much waits to be stored.
-            route: its alias for the stream.
+            binding: its alias for the stream.
             entry: the messages, as a run whose frames carry the stream's next offsets already, or as a large message,
                 which gets its offset here.
             sequence: sequence of the first message.
@@ -155,7 +155,7 @@ class CommitGate:
             abort: called with an error code instead of ``deliver`` if the messages cannot be stored. Their sequences
                 are then refused, as are all messages of the stream behind them.
         """
-        stream, window = route.stream, route.window
+        stream, window = binding.stream, binding.window
         assert stream is not None
         if isinstance(entry, Run):
             first, count = entry.first, entry.count
@@ -171,11 +171,11 @@ class CommitGate:
             stream.remember(entry)
             deliver()
             if ack:
-                _acknowledge(session, route, entry, sequence)
+                _acknowledge(session, binding, entry, sequence)
             return
         assert self._store is not None, "the registry refuses durable streams where there is no store"
         stream.expect(entry)
-        waiting = _PendingCommit(session, route, entry, sequence, deliver, abort, ack)
+        waiting = _PendingCommit(session, binding, entry, sequence, deliver, abort, ack)
         self._waiting.setdefault(stream, deque()).append(waiting)
         origin = None if window is None else Origin(first, count, window.producer, sequence)
         self._store.append(stream, entry, lambda error: self._stored(stream, waiting, error), origin)
@@ -243,12 +243,12 @@ def accept_run(window: Window, run: Run, sequence: int) -> None:
         run.identity = Identity(window.producer, sequence)
 
 
-def _acknowledge(session: Session, route: AliasBinding, entry: Entry, sequence: int) -> None:
-    stream, fanout = route.stream, route.fanout
+def _acknowledge(session: Session, binding: AliasBinding, entry: Entry, sequence: int) -> None:
+    stream, fanout = binding.stream, binding.fanout
     assert stream is not None
     assert fanout is not None
     first, last = offsets_of(entry)
-    ack = Ack(route.alias, last - first + 1, sequence + last - first, last, stream.durability)
+    ack = Ack(binding.alias, last - first + 1, sequence + last - first, last, stream.durability)
     fanout.acknowledge(session.connection, ack)
 
 

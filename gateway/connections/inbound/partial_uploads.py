@@ -154,9 +154,9 @@ class PartialUploads:
             upload.session.refuse(
                 refusal,
                 transfer=upload.transfer,
-                alias=None if upload.route is None else upload.route.alias,
+                alias=None if upload.binding is None else upload.binding.alias,
                 sequence=upload.sequence or None,
-                count=None if upload.route is None else 1,
+                count=None if upload.binding is None else 1,
                 correlation=upload.correlation,
                 peer=upload.asker_peer,
             )
@@ -225,8 +225,8 @@ class PartialUploads:
 
 def _detach(session: Session, upload: Upload) -> None:
     del session.transfers[upload.transfer]
-    if upload.route is not None:
-        upload.route.transfer = None
+    if upload.binding is not None:
+        upload.binding.transfer = None
 
 
 def _continues(left: Upload, session: Session, head: DataFrame) -> bool:

@@ -113,22 +113,22 @@ class Router:
             return 0
         unpack = DATA_HEADER.unpack_from
         frame_bytes, opcode, flags, meta_units, alias, _, sequence, _ = unpack(data, at)
-        route = session.routes.get(alias)
-        if route is None or route.stream is None or route.fanout is None or route.transfer is not None:
+        binding = session.bindings.get(alias)
+        if binding is None or binding.stream is None or binding.fanout is None or binding.transfer is not None:
             return 0
-        stream = route.stream
-        if stream.schema is not route.schema or (stream.kind.acknowledged and route.fanout.queue_full):
+        stream = binding.stream
+        if stream.schema is not binding.schema or (stream.kind.acknowledged and binding.fanout.queue_full):
             return 0
         if stream.durable and self._gate.full:
             return 0
-        meta = route.meta
+        meta = binding.meta
         meta_bytes = len(meta)
-        small_bytes = _HEADER_BYTES + meta_bytes + route.payload_bytes
-        expected = route.next_sequence
+        small_bytes = _HEADER_BYTES + meta_bytes + binding.payload_bytes
+        expected = binding.next_sequence
         if frame_bytes != small_bytes or flags & _SPECIAL:
             return 0
         if frame_bytes >= RECODE_BYTES:
-            run = self._cut_larger(session, incoming, at, route)
+            run = self._cut_larger(session, incoming, at, binding)
             if run is None:
                 return 0
             at += run.size
@@ -143,7 +143,7 @@ class Router:
             peer = session.peer.id
             wants_ack = 0
             if size - at >= VECTOR_FRAMES * small_bytes and sequence == expected:
-                count = patch_run(incoming.view, patched, at, route, peer, offset)
+                count = patch_run(incoming.view, patched, at, binding, peer, offset)
                 if count:
                     offset += count
                     expected += count
@@ -179,37 +179,41 @@ class Router:
                 return 0
             frames = memoryview(patched)[start:at] if at - start != size else patched
             run = Run(stream, first, offset - first, (frames,), at - start, last_at - start, 1)
-        first_sequence, route.next_sequence = route.next_sequence, expected
+        first_sequence, binding.next_sequence = binding.next_sequence, expected
         ack = wants_ack & FLAG_ACK
         if stream.durable:
-            deliver = partial(route.fanout.deliver, run)
-            self._gate.commit(session, route, run, first_sequence, deliver, ack=bool(ack))
+            deliver = partial(binding.fanout.deliver, run)
+            self._gate.commit(session, binding, run, first_sequence, deliver, ack=bool(ack))
             return at
         # CommitGate.commit, written out to save two calls per run.
         stream.append_run(run)
-        if route.window is not None:
-            accept_run(route.window, run, first_sequence)
-        route.fanout.deliver(run)
+        if binding.window is not None:
+            accept_run(binding.window, run, first_sequence)
+        binding.fanout.deliver(run)
         if ack:
-            route.fanout.acknowledge(session.connection, Ack(alias, run.count, expected - 1, run.first + run.count - 1))
+            binding.fanout.acknowledge(
+                session.connection, Ack(alias, run.count, expected - 1, run.first + run.count - 1)
+            )
         return at
 
-    def _cut_larger(self, session: Session, incoming: InboundMessage, at: int, route: AliasBinding) -> Run | None:
+    def _cut_larger(self, session: Session, incoming: InboundMessage, at: int, binding: AliasBinding) -> Run | None:
         """Return the larger frame at ``at`` as a run, if it differs from the last one to its alias by its payload only.
 
         ``None`` if it differs in more, or has to be encoded for some receivers.
         """
-        stream, fanout, data = route.stream, route.fanout, incoming.data
+        stream, fanout, data = binding.stream, binding.fanout, incoming.data
         frame_bytes, _, _, meta_units, _, _, sequence, _ = DATA_HEADER.unpack_from(data, at)
-        payload_at = at + _HEADER_BYTES + len(route.meta)
+        payload_at = at + _HEADER_BYTES + len(binding.meta)
         if (
             stream is None
             or fanout is None
-            or sequence != route.next_sequence
+            or sequence != binding.next_sequence
             or at + frame_bytes > incoming.size
-            or data[at + _HEADER_BYTES : payload_at] != route.meta
-            or meta_units * ALIGNMENT != len(route.meta)
-            or fanout.chains_for(_NO_CODECS, incoming.view[payload_at : at + frame_bytes], route.itemsize, route.meta)
+            or data[at + _HEADER_BYTES : payload_at] != binding.meta
+            or meta_units * ALIGNMENT != len(binding.meta)
+            or fanout.chains_for(
+                _NO_CODECS, incoming.view[payload_at : at + frame_bytes], binding.itemsize, binding.meta
+            )
         ):
             return None
         after = (at + frame_bytes + 7) & -8
@@ -228,21 +232,21 @@ class Router:
         count: int = BATCH_BLOCK.unpack_from(incoming.data, frame.start + _HEADER_BYTES)[0] if is_batch else 1
         used: AliasBinding | None = None
         try:
-            route = self._route(session, alias)
-            if sequence < route.next_sequence or (route.window is None and sequence != route.next_sequence):
-                message = f"sequence {sequence} to alias {alias}; the next is {route.next_sequence}"
+            binding = self._binding_of(session, alias)
+            if sequence < binding.next_sequence or (binding.window is None and sequence != binding.next_sequence):
+                message = f"sequence {sequence} to alias {alias}; the next is {binding.next_sequence}"
                 raise RequestRefused(Code.BAD_SEQUENCE, message)
             # From here on the sequence is used up, refused or not.
-            route.next_sequence = sequence + count
-            if route.transfer is not None:
-                message = f"message to alias {alias} while transfer {route.transfer} to it is under way"
+            binding.next_sequence = sequence + count
+            if binding.transfer is not None:
+                message = f"message to alias {alias} while transfer {binding.transfer} to it is under way"
                 raise RequestRefused(Code.BROKEN_TRANSFER, message)
-            used = route
-            if route.window is not None and self._repeated(session, route, alias, flags, sequence, max(count, 1)):
+            used = binding
+            if binding.window is not None and self._repeated(session, binding, alias, flags, sequence, max(count, 1)):
                 return
             if isinstance(parsed, RequestRefused):
                 raise parsed
-            self._publish(session, incoming, frame, parsed, route)
+            self._publish(session, incoming, frame, parsed, binding)
         except RequestRefused as refusal:
             count = max(count, 1)
             last = min(sequence + count - 1, _MAX_SEQUENCE)
@@ -251,20 +255,20 @@ class Router:
             session.refuse(refusal, alias=alias, sequence=last, count=count)
 
     def _repeated(
-        self, session: Session, route: AliasBinding, alias: int, flags: int, sequence: int, count: int
+        self, session: Session, binding: AliasBinding, alias: int, flags: int, sequence: int, count: int
     ) -> bool:
         """Return whether a message was published before; then it is only acknowledged (spec section 4.6).
 
         Raises:
             RequestRefused: the message was refused before, or its outcome is not known any more.
         """
-        assert route.window is not None
-        offset = route.window.offset_of(sequence, count)
+        assert binding.window is not None
+        offset = binding.window.offset_of(sequence, count)
         if offset is None:
             return False
-        assert route.stream is not None
+        assert binding.stream is not None
         connection, last = session.connection, sequence + count - 1
-        ack = Ack(alias, count, last, offset + count - 1, route.stream.durability, repeated=True)
+        ack = Ack(alias, count, last, offset + count - 1, binding.stream.durability, repeated=True)
 
         def answer() -> None:
             if flags & FLAG_ACK:
@@ -274,25 +278,25 @@ class Router:
             session.refuse(refusal, alias=alias, sequence=last, count=count)
 
         # The earlier publish may still be on its way to the store.
-        self._gate.follow(route.stream, answer, refuse)
+        self._gate.follow(binding.stream, answer, refuse)
         return True
 
-    def _route(self, session: Session, alias: int) -> AliasBinding:
-        route = session.routes.get(alias)
-        if route is None:
+    def _binding_of(self, session: Session, alias: int) -> AliasBinding:
+        binding = session.bindings.get(alias)
+        if binding is None:
             message = f"alias {alias} was never opened: send OPEN first"
             raise RequestRefused(Code.UNKNOWN_STREAM, message)
-        if route.refusal is not None:
-            raise route.refusal
-        if route.stream is None:
-            message = f"alias {alias} is the address {route.name}: send it a REQUEST"
+        if binding.refusal is not None:
+            raise binding.refusal
+        if binding.stream is None:
+            message = f"alias {alias} is the address {binding.name}: send it a REQUEST"
             raise RequestRefused(Code.INVALID_NAME, message)
-        return route
+        return binding
 
     def _publish(
-        self, session: Session, incoming: InboundMessage, frame: Frame, parsed: DataFrame, route: AliasBinding
+        self, session: Session, incoming: InboundMessage, frame: Frame, parsed: DataFrame, binding: AliasBinding
     ) -> None:
-        stream, fanout, connection = route.stream, route.fanout, session.connection
+        stream, fanout, connection = binding.stream, binding.fanout, session.connection
         assert stream is not None
         assert fanout is not None
         if stream.kind.acknowledged and fanout.queue_full:
@@ -307,10 +311,10 @@ class Router:
         elif stream.schema is not None:
             stream.schema.check(meta.specs, stream.name)
         if parsed.plan is not None:
-            self._uploads.begin_publish(session, parsed, meta, route)
+            self._uploads.begin_publish(session, parsed, meta, binding)
             return
-        if route.window is not None:
-            self._partial_uploads.abandon_waiting(route.window)
+        if binding.window is not None:
+            self._partial_uploads.abandon_waiting(binding.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
         run = frame_as_run(incoming.data, frame, parsed, stream, session.peer.id, stream.next_offset)
         if region is not None:
@@ -319,22 +323,22 @@ class Router:
             assert isinstance(fanout, StateFanout)
             deliver: Callable[[], object] = partial(self._deliver_patch, fanout, patch, names)
         else:
-            deliver = self._delivery_of(run, meta, parsed, route, itemsize, session.peer.id)
-        self._gate.commit(session, route, run, parsed.offset, deliver, ack=bool(parsed.flags & FLAG_ACK))
+            deliver = self._delivery_of(run, meta, parsed, binding, itemsize, session.peer.id)
+        self._gate.commit(session, binding, run, parsed.offset, deliver, ack=bool(parsed.flags & FLAG_ACK))
 
     def _deliver_patch(self, fanout: StateFanout, patch: PatchRun, names: frozenset[str]) -> None:
         fanout.deliver_patch(patch, names)
         self._merger.compact_if_due(patch.patch)
 
     def _delivery_of(
-        self, run: Run, meta: Meta, parsed: DataFrame, route: AliasBinding, itemsize: int, publisher: int
+        self, run: Run, meta: Meta, parsed: DataFrame, binding: AliasBinding, itemsize: int, publisher: int
     ) -> Callable[[], object]:
         """Return the delivery of a message that is no patch; :meth:`publish_run` takes the next ones like it."""
-        fanout = route.fanout
+        fanout = binding.fanout
         assert fanout is not None
         if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
-            route.meta, route.payload_bytes, route.itemsize = bytes(parsed.meta), len(parsed.payload), itemsize
-            route.schema = None if route.stream is None else route.stream.schema
+            binding.meta, binding.payload_bytes, binding.itemsize = bytes(parsed.meta), len(parsed.payload), itemsize
+            binding.schema = None if binding.stream is None else binding.stream.schema
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
         return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)

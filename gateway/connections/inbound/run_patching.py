@@ -15,30 +15,30 @@ VECTOR_FRAMES = 48
 """Frames of a run from which on numpy patches them: 256 take 29 us instead of 95, 32 as long as without (2026-11)."""
 
 
-def patch_run(data: memoryview, patched: bytearray, at: int, route: AliasBinding, publisher: int, offset: int) -> int:
+def patch_run(data: memoryview, patched: bytearray, at: int, binding: AliasBinding, publisher: int, offset: int) -> int:
     """Patch the frames from ``at`` on that differ from the first by sequence, timestamp and payload only.
 
     Args:
         data: bytes of a WebSocket message.
         patched: copy of the same bytes, in which stream, publisher and offset are written.
-        at: index of the first frame, which has the alias and the next sequence of ``route``; the message has room
+        at: index of the first frame, which has the alias and the next sequence of ``binding``; the message has room
             for :data:`VECTOR_FRAMES` such frames.
-        route: the alias.
+        binding: the alias.
         publisher: the sender's peer.
         offset: offset of the first message.
 
     Returns:
         number of patched frames; 0 if there are too few, or if their meta block is not the last one of the alias.
     """
-    stream = route.stream
+    stream = binding.stream
     assert stream is not None
     frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(data, at)
     stride = padded(frame_bytes)
     alias, _, sequence = DATA_ROUTE.unpack_from(data, at + ROUTE_AT + (VECTOR_FRAMES - 1) * stride)
-    if alias != route.alias or sequence != route.next_sequence + VECTOR_FRAMES - 1:
+    if alias != binding.alias or sequence != binding.next_sequence + VECTOR_FRAMES - 1:
         return 0
     run = run_at(data, Frame(opcode, flags, meta_units, at, at + frame_bytes))
-    if run is None or run.meta != route.meta:
+    if run is None or run.meta != binding.meta:
         return 0
     words: np.ndarray[Any, np.dtype[np.uint64]]
     words = np.ndarray((run.count, 2), "<u8", patched, at + ROUTE_AT, (stride, ALIGNMENT))

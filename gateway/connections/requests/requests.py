@@ -196,13 +196,13 @@ class Requests:
         mailbox.deliver_frame(run, parsed, peer, itemsize)
 
     def _address(self, session: Session, parsed: DataFrame) -> str:
-        route = session.routes.get(parsed.stream)
-        if route is None:
+        binding = session.bindings.get(parsed.stream)
+        if binding is None:
             raise RequestRefused(Code.UNKNOWN_STREAM, f"alias {parsed.stream} was never opened: send OPEN first")
-        if route.refusal is not None:
-            raise route.refusal
-        if route.stream is not None:
-            raise RequestRefused(Code.INVALID_NAME, f"{route.name} is a stream: requests go to an address")
+        if binding.refusal is not None:
+            raise binding.refusal
+        if binding.stream is not None:
+            raise RequestRefused(Code.INVALID_NAME, f"{binding.name} is a stream: requests go to an address")
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping and takes no new requests")
         asked, correlation = session.requests.asked, parsed.offset
@@ -211,7 +211,7 @@ class Requests:
         if len(asked) >= self._limits.max_requests:
             problem = f"the connection has max_requests={self._limits.max_requests} outstanding"
             raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
-        return route.name
+        return binding.name
 
     def _inbox(self, address: str, client_id: str) -> tuple[ConnectionRequests, PubSubFanout]:
         replier = self._pool.inbox_of(client_id)

@@ -91,7 +91,7 @@ class Upload:
     """Correlation of a request or a reply; ``None`` for a message to a stream."""
     window: Window | None = None
     """Window of the producer that sends it; ``None`` if no producer was named."""
-    route: AliasBinding | None = None
+    binding: AliasBinding | None = None
     """Alias that it is published to; ``None`` for a request or a reply."""
     sequence: int = 0
     """Sequence that an acknowledgement names."""
@@ -124,7 +124,7 @@ class Session:
         state: state of the protocol (spec section 3); without meaning once the connection is closed.
         heard: whether anything came from the client since the last heartbeat sweep.
         silent_sweeps: heartbeat sweeps since anything came.
-        routes: bindings of the client's aliases, by alias.
+        bindings: bindings of the client's aliases, by alias.
         subscriptions: patterns of subscriptions without a view, by the client's number.
         credits: credit of these subscriptions, by the same number.
         views: subscriptions with a view, by the client's number.
@@ -133,13 +133,13 @@ class Session:
     """
 
     __slots__ = (
+        "bindings",
         "connection",
         "credits",
         "grant",
         "heard",
         "peer",
         "requests",
-        "routes",
         "silent_sweeps",
         "state",
         "subscriptions",
@@ -154,7 +154,7 @@ class Session:
         self.state = State.GREETING
         self.heard = True
         self.silent_sweeps = 0
-        self.routes: dict[int, AliasBinding] = {}
+        self.bindings: dict[int, AliasBinding] = {}
         self.subscriptions: dict[int, Pattern] = {}
         self.views: dict[int, ViewSubscription] = {}
         self.credits: dict[int, CreditWindow] = {}

@@ -152,7 +152,7 @@ class TextSession:
             stream = self._alias(session, check(name), message.kind, message.durability)
             offset = message.correlation or 0
         if message.message_type == "message":
-            offset = session.routes[stream].next_sequence
+            offset = session.bindings[stream].next_sequence
             self._publishes[(stream, offset)] = (message.id, message.stream or "")
             flags = FLAG_ACK if message.ack else 0
         timestamp_ns, deadline_ns = message.timestamp_ns, message.deadline_ns
@@ -174,17 +174,17 @@ class TextSession:
 
     def _alias(self, session: Session, name: str, kind: Kind | None, durability: Durability | None) -> int:
         """Return the alias of a stream or address, which is opened if need be."""
-        for alias, route in session.routes.items():
-            if route.name == name and route.refusal is None:
-                if route.stream is not None:
-                    route.stream.check(kind, durability)
+        for alias, binding in session.bindings.items():
+            if binding.name == name and binding.refusal is None:
+                if binding.stream is not None:
+                    binding.stream.check(kind, durability)
                 return alias
-        alias = next(alias for alias in count(len(session.routes)) if alias not in session.routes)
+        alias = next(alias for alias in count(len(session.bindings)) if alias not in session.bindings)
         self._opening = True
         try:
             self._dispatcher.open(session, Open(alias, name, kind, durability))
         except RequestRefused:
-            session.routes.pop(alias, None)
+            session.bindings.pop(alias, None)
             raise
         finally:
             self._opening = False

@@ -20,14 +20,14 @@ def frame(index: int, size: int = 12) -> bytes:
     return b"".join(message_frame(ALIAS, FIRST_SEQUENCE + index, bytes([index]) * size))
 
 
-def binding(of: bytes) -> AliasBinding:
+def bound(of: bytes) -> AliasBinding:
     """The alias of a stream to which a message with the meta block of this frame was published."""
-    route = AliasBinding(ALIAS, "wf/a", PUBLISHER)
-    route.stream = Stream(StreamId(9), StreamName("wf/a"), Kind.EVENT, Epoch(1))
-    route.next_sequence = FIRST_SEQUENCE
+    binding = AliasBinding(ALIAS, "wf/a", PUBLISHER)
+    binding.stream = Stream(StreamId(9), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+    binding.next_sequence = FIRST_SEQUENCE
     meta_units = DATA_HEADER.unpack_from(of)[3]
-    route.meta = of[DATA_HEADER.size : DATA_HEADER.size + 8 * meta_units]
-    return route
+    binding.meta = of[DATA_HEADER.size : DATA_HEADER.size + 8 * meta_units]
+    return binding
 
 
 def test_a_run_gets_its_stream_its_publisher_and_its_offsets_and_nothing_else_changes() -> None:
@@ -35,7 +35,7 @@ def test_a_run_gets_its_stream_its_publisher_and_its_offsets_and_nothing_else_ch
     other = b"".join(message_frame(ALIAS + 1, 1, bytes(12)))
     data = b"".join([other, *frames])
     patched = bytearray(data)
-    assert patch_run(memoryview(data), patched, len(other), binding(frames[0]), PUBLISHER, OFFSET) == FRAMES
+    assert patch_run(memoryview(data), patched, len(other), bound(frames[0]), PUBLISHER, OFFSET) == FRAMES
     expected = bytearray(data)
     for index in range(FRAMES):
         at = len(other) + index * len(frames[0])
@@ -47,18 +47,18 @@ def test_a_run_ends_before_the_first_frame_that_differs() -> None:
     frames = [frame(index) for index in range(FRAMES)]
     frames[-3] = b"".join(message_frame(ALIAS, FIRST_SEQUENCE + FRAMES - 3, bytes(12), ack=True))
     data = b"".join(frames)
-    assert patch_run(memoryview(data), bytearray(data), 0, binding(frames[0]), PUBLISHER, OFFSET) == FRAMES - 3
+    assert patch_run(memoryview(data), bytearray(data), 0, bound(frames[0]), PUBLISHER, OFFSET) == FRAMES - 3
 
 
 @pytest.mark.parametrize("what", ["alias", "sequence", "meta block"])
 def test_frames_that_are_no_run_of_the_alias_are_left_alone(what: str) -> None:
     frames = [frame(index) for index in range(FRAMES)]
-    route = binding(frame(0, 16) if what == "meta block" else frames[0])
+    binding = bound(frame(0, 16) if what == "meta block" else frames[0])
     if what == "alias":
         frames[VECTOR_FRAMES - 1] = b"".join(message_frame(ALIAS + 1, FIRST_SEQUENCE + VECTOR_FRAMES - 1, bytes(12)))
     elif what == "sequence":
         del frames[7]
     data = b"".join(frames)
     patched = bytearray(data)
-    assert patch_run(memoryview(data), patched, 0, route, PUBLISHER, OFFSET) == 0
+    assert patch_run(memoryview(data), patched, 0, binding, PUBLISHER, OFFSET) == 0
     assert patched == data

@@ -106,7 +106,7 @@ def test_after_an_abort_the_stream_goes_on_with_the_same_alias() -> None:
     assert isinstance(receipt, PublishReceipt)
     assert receipt.offset == 0
     (session,) = world.core.pool
-    assert len(session.routes) == 1
+    assert len(session.bindings) == 1
     assert not session.transfers
 
 
