@@ -220,6 +220,20 @@ def test_every_relative_link_leads_somewhere(path: Path) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize(("heading", "package"), [("connections", "connections"), ("the SDK", "client")])
+def test_the_tables_of_rooms_name_every_module(heading: str, package: str) -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    section = page.partition(f"### Rooms of {heading}\n")[2].partition("\n##")[0]
+    named = set()
+    for rooms, modules in re.findall(r"^\| (`.+?) \| .+? \| (.*?)\|$", section, re.M):
+        for room in re.findall(r"`([\w.]+)/?`", rooms):
+            named |= (
+                {room} if room.endswith(".py") else {f"{room}/{name}" for name in re.findall(r"`(\w+\.py)`", modules)}
+            )
+    folder = ROOT / "gateway" / package
+    assert named == {path.relative_to(folder).as_posix() for path in folder.rglob("*.py") if path.stem != "__init__"}
+
+
 def test_every_make_target_that_a_page_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.M))
     named = {target for page in PAGES for target in re.findall(r"(?:`|^)make ([a-z-]+)", page.read_text("utf-8"), re.M)}
