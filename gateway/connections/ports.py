@@ -32,6 +32,13 @@ class Transport(Protocol):
     def write(self, data: Buffer) -> None:
         """Send bytes that are framed already. The buffer must not change any more."""
 
+    @property
+    def raw_write(self) -> Callable[[Buffer], object]:
+        """Function that :meth:`write` calls, for loops over many transports: it saves a Python call for each.
+
+        It may raise ``RuntimeError`` for a peer that is being lost, which the caller ignores.
+        """
+
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Send several buffers one after another, without joining them."""
 

@@ -174,6 +174,11 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             # Raised by uvloop between the loss of a connection and the call of connection_lost.
             pass
 
+    @property
+    def raw_write(self) -> Callable[[Buffer], object]:
+        """Function that hands bytes to the socket, and raises ``RuntimeError`` if the socket is about to be lost."""
+        return self._transport.write
+
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Hand several buffers to the socket, as :meth:`write` does with one."""
         try:  # noqa: SIM105

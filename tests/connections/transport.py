@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from gateway.connections.sessions.session import Session
 from gateway.protocol.wire import Buffer
@@ -20,6 +20,7 @@ class MemoryTransport:
         late: what was written after that: a breach of RFC 6455.
         reading: whether the gateway reads from the peer.
         pings: how often the peer was probed.
+        lost: the peer is being lost, as yet untold: writing past the transport's guard raises.
     """
 
     def __init__(self, high_water: int = 16 * 1024) -> None:
@@ -32,6 +33,7 @@ class MemoryTransport:
         self.late: list[bytes] = []
         self.reading = True
         self.pings = 0
+        self.lost = False
         self.writes: list[bytes] = []
 
     def write(self, data: Buffer) -> None:
@@ -44,6 +46,15 @@ class MemoryTransport:
             if not self.full and self.waiting > self.high_water and self.session is not None:
                 self.full = True
                 self.session.connection.pause_writing()
+
+    @property
+    def raw_write(self) -> Callable[[Buffer], object]:
+        return self._write_unguarded
+
+    def _write_unguarded(self, data: Buffer) -> None:
+        if self.lost:
+            raise RuntimeError("unable to perform operation; the handler is closed")
+        self.write(data)
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         self.write(b"".join(buffers))

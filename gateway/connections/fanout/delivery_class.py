@@ -87,6 +87,7 @@ class DeliveryClass:
         "_sent",
         "_slow",
         "_stream",
+        "_writes",
         "codecs",
         "delivered_messages",
         "format",
@@ -119,6 +120,7 @@ class DeliveryClass:
         self._members: dict[Connection, None] = {}
         self.versions = None if keyframe_every is None else VersionTracker(self, keyframe_every)
         self._fast: list[Transport] = []
+        self._writes: list[Callable[[Buffer], object]] = []
         self._slow: list[Connection] = []
         self._pending: list[Run] = []
         self._pending_bytes = 0
@@ -236,8 +238,14 @@ class DeliveryClass:
         """Write to the members that keep up, by one call, and so one system call, each."""
         if len(buffers) == 1:
             data = buffers[0]
-            for transport in self._fast:
-                transport.write(data)
+            writes = iter(self._writes)
+            while True:
+                try:
+                    for write in writes:
+                        write(data)
+                    return
+                except RuntimeError:
+                    continue  # behind the member that is being lost
         else:
             for transport in self._fast:
                 transport.writelines(buffers)
@@ -266,4 +274,5 @@ class DeliveryClass:
         for member in self._marks.keys() - set(members):
             self.settle(member)
         self._fast = [member.transport for member in members]
+        self._writes = [transport.raw_write for transport in self._fast]
         self._marks = {member: self._marks.get(member, self._sent) for member in members}

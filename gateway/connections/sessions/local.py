@@ -269,6 +269,11 @@ class _MemoryTransport:
         """Hand bytes to the connection."""
         self._connection.received(data)
 
+    @property
+    def raw_write(self) -> Callable[[Buffer], object]:
+        """Function that hands bytes to the connection."""
+        return self.write
+
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Hand buffers to the connection as one message."""
         self._connection.received(b"".join(buffers))

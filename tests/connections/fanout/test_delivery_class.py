@@ -63,6 +63,17 @@ def test_what_one_turn_brings_is_one_write_of_the_same_object() -> None:
     assert room.delivery.delivered_messages == 15
 
 
+@pytest.mark.parametrize("lost", [{0}, {2}, {0, 1, 3}, {0, 1, 2, 3}])
+def test_members_that_are_being_lost_cost_the_others_nothing(lost: set[int]) -> None:
+    room = Room()
+    members = [room.member() for _ in range(4)]
+    for index in lost:
+        members[index].transport.lost = True
+    room.delivery.add(run(0))
+    assert room.clock.turn()
+    assert [len(member.transport.writes) for member in members] == [index not in lost for index in range(4)]
+
+
 def test_a_large_run_is_not_joined_with_the_others() -> None:
     room = Room()
     member = room.member()
