@@ -67,7 +67,7 @@ class Catalogue:
             return session.peer.id > after and (session.state is not State.GREETING or session.connection.closed)
 
         found, last = await _take(self._core.pool, limit, is_wanted)
-        page = [_connection(connection_snapshot(session)) for session in found]
+        page = [_fields(connection_snapshot(session)) for session in found]
         return JSONResponse({"connections": page, "next": None if last else found[-1].peer.id})
 
 
@@ -95,39 +95,9 @@ def _stream(stream: StreamSnapshot) -> dict[str, Any]:
         newest = [
             {"name": spec.name, "dtype": dtype_name(spec.dtype), "shape": list(spec.shape)} for spec in stream.newest
         ]
-    return {
-        "id": stream.id,
-        "name": stream.name,
-        "kind": stream.kind.value,
-        "epoch": stream.epoch,
-        "durability": stream.durability.value,
-        "first_offset": stream.first_offset,
-        "next_offset": stream.next_offset,
-        "subscribers": stream.subscribers,
-        "viewers": stream.viewers,
-        "consumers": stream.consumers,
-        "pending": stream.pending,
-        "published_bytes": stream.published_bytes,
-        "newest": newest,
-    }
+    return _fields(stream) | {"newest": newest}
 
 
-def _connection(connection: ConnectionSnapshot) -> dict[str, Any]:
-    return {
-        "peer": connection.peer,
-        "client_id": connection.client_id,
-        "client_type": connection.client_type.value,
-        "agent": connection.agent,
-        "subprotocol": connection.format,
-        "state": connection.state.value,
-        "subscriptions": connection.subscriptions,
-        "aliases": connection.aliases,
-        "transfers": connection.transfers,
-        "asked": connection.asked,
-        "owed": connection.owed,
-        "groups": list(connection.groups),
-        "lagging": connection.lagging,
-        "waiting_bytes": connection.waiting_bytes,
-        "conflated": connection.conflated,
-        "dropped": connection.dropped,
-    }
+def _fields(snapshot: StreamSnapshot | ConnectionSnapshot) -> dict[str, Any]:
+    """Return the fields of a snapshot under their names, which are those of the JSON."""
+    return {name: getattr(snapshot, name) for name in snapshot.__slots__}

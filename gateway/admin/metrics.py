@@ -10,7 +10,9 @@ from collections.abc import Generator, Iterator
 from typing import Final, TypeVar
 
 from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily as Counter
+from prometheus_client.core import GaugeMetricFamily as Gauge
+from prometheus_client.core import InfoMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.requests import Request
@@ -56,52 +58,55 @@ class CoreCollector(Collector):
         yield from _gauges(snapshot)
         yield from _per_kind(snapshot)
         yield from _consumers(snapshot.consumers)
-        yield CounterMetricFamily(
+        yield Counter(
             "frys_conflated_messages",
             "Messages of state streams replaced by newer ones in an outbox.",
             snapshot.conflated_messages,
         )
-        yield CounterMetricFamily(
+        yield Counter(
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
         computed, conflated = snapshot.views.counts
-        yield CounterMetricFamily("frys_computed_views", "Entries computed for views.", computed)
-        yield CounterMetricFamily(
+        yield Counter("frys_computed_views", "Entries computed for views.", computed)
+        yield Counter(
             "frys_conflated_views", "Versions of states not computed for a view, because a newer one came.", conflated
         )
 
 
 def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
-    connections = GaugeMetricFamily("frys_connections", "Connections of clients.", labels=["client_type"])
+    connections = Gauge("frys_connections", "Connections of clients.", labels=["client_type"])
     for client_type, count in snapshot.connections.items():
         connections.add_metric([client_type.value], count)
     yield connections
-    yield GaugeMetricFamily("frys_greeting_connections", "Connections that have not sent HELLO.", snapshot.greeting)
-    yield GaugeMetricFamily("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
-    yield GaugeMetricFamily("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
-    yield GaugeMetricFamily("frys_views", "Distinct views with at least one receiver.", snapshot.views.views)
-    yield GaugeMetricFamily("frys_outbox_bytes", "Bytes waiting in outboxes; shared ones count in each.",
-                            snapshot.outbox_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_transport_bytes", "Bytes written and not yet taken by the operating system.",
-                            snapshot.transport_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_history_bytes", "Bytes of the histories of all streams, in memory.",
-                            snapshot.history_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_store_waiting_bytes", "Bytes published to durable streams and not stored yet.",
-                            snapshot.store_waiting_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_transfers", "Large messages that are being uploaded.", snapshot.transfers)
-    yield GaugeMetricFamily("frys_requests", "Requests that wait for a reply.", snapshot.requests)
-    yield GaugeMetricFamily("frys_kept_request_bytes", "Bytes of requests to groups, kept in case a member is lost.",
-                            snapshot.kept_request_bytes)  # fmt: skip
-    yield GaugeMetricFamily("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
+    yield Gauge("frys_greeting_connections", "Connections that have not sent HELLO.", snapshot.greeting)
+    yield Gauge("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
+    yield Gauge("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
+    yield Gauge("frys_views", "Distinct views with at least one receiver.", snapshot.views.views)
+    yield Gauge("frys_outbox_bytes", "Bytes waiting in outboxes; shared ones count in each.", snapshot.outbox_bytes)
+    yield Gauge(
+        "frys_transport_bytes", "Bytes written and not yet taken by the operating system.", snapshot.transport_bytes
+    )
+    yield Gauge("frys_history_bytes", "Bytes of the histories of all streams, in memory.", snapshot.history_bytes)
+    yield Gauge(
+        "frys_store_waiting_bytes",
+        "Bytes published to durable streams and not stored yet.",
+        snapshot.store_waiting_bytes,
+    )
+    yield Gauge("frys_transfers", "Large messages that are being uploaded.", snapshot.transfers)
+    yield Gauge("frys_requests", "Requests that wait for a reply.", snapshot.requests)
+    yield Gauge(
+        "frys_kept_request_bytes",
+        "Bytes of requests to groups, kept in case a member is lost.",
+        snapshot.kept_request_bytes,
+    )
+    yield Gauge("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
 
 
 def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:
-    streams = GaugeMetricFamily("frys_streams", "Streams.", labels=["kind"])
-    messages = CounterMetricFamily("frys_published_messages", "Messages published.", labels=["kind"])
-    size = CounterMetricFamily("frys_published_bytes", "Bytes published, as received.", labels=["kind"])
-    delivered = CounterMetricFamily(
-        "frys_delivered_messages", "Messages written to receivers or queued for them.", labels=["kind"]
-    )
+    streams = Gauge("frys_streams", "Streams.", labels=["kind"])
+    messages = Counter("frys_published_messages", "Messages published.", labels=["kind"])
+    size = Counter("frys_published_bytes", "Bytes published, as received.", labels=["kind"])
+    delivered = Counter("frys_delivered_messages", "Messages written to receivers or queued for them.", labels=["kind"])
     for kind, counts in snapshot.kinds.items():
         labels = [kind.value]
         streams.add_metric(labels, counts.streams)
@@ -112,31 +117,27 @@ def _per_kind(snapshot: CoreSnapshot) -> Iterator[Metric]:
 
 
 def _consumers(consumers: ConsumerStats) -> Iterator[Metric]:
-    by_presence = GaugeMetricFamily(
+    by_presence = Gauge(
         "frys_consumers", "Consumers of acknowledged streams, one for each client and stream.", labels=["presence"]
     )
     by_presence.add_metric(["present"], consumers.present)
     by_presence.add_metric(["absent"], consumers.absent)
     yield by_presence
-    yield GaugeMetricFamily(
+    yield Gauge(
         "frys_pending_deliveries",
         "Messages and record batches not yet acknowledged, counted for each consumer.",
         consumers.pending,
     )
-    yield GaugeMetricFamily(
+    yield Gauge(
         "frys_unacknowledged_bytes", "Bytes of messages not yet acknowledged by all consumers.", consumers.held_bytes
     )
-    yield CounterMetricFamily(
-        "frys_redelivered_messages", "Messages delivered to consumers again.", consumers.redelivered_messages
-    )
-    yield CounterMetricFamily(
+    yield Counter("frys_redelivered_messages", "Messages delivered to consumers again.", consumers.redelivered_messages)
+    yield Counter(
         "frys_expired_messages",
         "Messages whose deadline passed before a consumer got them.",
         consumers.expired_messages,
     )
-    yield CounterMetricFamily(
-        "frys_dead_lettered_messages", "Messages that became dead letters.", consumers.dead_lettered_messages
-    )
+    yield Counter("frys_dead_lettered_messages", "Messages that became dead letters.", consumers.dead_lettered_messages)
 
 
 class Metrics:

@@ -35,7 +35,7 @@ class ConnectionSnapshot:
     client_id: str
     client_type: ClientType
     agent: str
-    format: str
+    subprotocol: str
     """The subprotocol, or ``local``."""
     state: State
     subscriptions: int
@@ -81,33 +81,33 @@ class StreamSnapshot:
     """The tensors of the newest message; ``None``: there is none, or its kind keeps none."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CoreSnapshot:
-    """The whole gateway."""
+    """The gateway with all its connections and streams. Sums over connections are 0 while there is none."""
 
     draining: bool
-    greeting: int
+    greeting: int = 0
     """Connections that have not said HELLO."""
     connections: Mapping[ClientType, int]
     kinds: Mapping[Kind, KindStats]
     consumers: ConsumerStats
     """The consumers of all streams whose receivers acknowledge."""
-    subscriptions: int
-    transfers: int
-    requests: int
+    subscriptions: int = 0
+    transfers: int = 0
+    requests: int = 0
     """Requests that wait for a reply."""
-    kept_request_bytes: int
+    kept_request_bytes: int = 0
     """Bytes of requests to groups, kept for another member should one be lost."""
-    lagging: int
-    outbox_bytes: int
-    transport_bytes: int
+    lagging: int = 0
+    outbox_bytes: int = 0
+    transport_bytes: int = 0
     """Written to connections and not yet taken by the operating system."""
     history_bytes: int
     """The past of all streams that is held in memory."""
     store_waiting_bytes: int
     """Published to durable streams and not stored yet."""
-    conflated_messages: int
-    dropped_messages: int
+    conflated_messages: int = 0
+    dropped_messages: int = 0
     views: ViewStats
 
 
@@ -120,7 +120,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         client_id=session.peer.client_id,
         client_type=session.peer.client_type,
         agent=session.peer.agent,
-        format=connection.format.name,
+        subprotocol=connection.format.name,
         state=State.CLOSED if connection.closed else session.state,
         subscriptions=len(session.subscriptions) + len(session.views),
         aliases=len(session.bindings),
@@ -161,7 +161,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     Counters never go back from one snapshot to the next: what connections that left in between have counted is in the
     copy of the list that is worked through.
     """
-    sums = Counter(conflated=core.conflated_messages, dropped=core.dropped_messages)
+    sums = Counter(conflated_messages=core.conflated_messages, dropped_messages=core.dropped_messages)
     clients = Counter(dict.fromkeys(ClientType, 0))
     for index, session in enumerate(core.pool, start=1):
         _count_connection(session, sums, clients)
@@ -170,22 +170,13 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     hub = yield from core.hub.stats()
     return CoreSnapshot(
         draining=core.draining,
-        greeting=sums["greeting"],
         connections=MappingProxyType(clients),
         kinds=hub.kinds,
         consumers=hub.consumers,
-        subscriptions=sums["subscriptions"],
-        transfers=sums["transfers"],
-        requests=sums["requests"],
-        kept_request_bytes=sums["kept_request_bytes"],
-        lagging=sums["lagging"],
-        outbox_bytes=sums["outbox_bytes"],
-        transport_bytes=sums["transport_bytes"],
         history_bytes=core.streams.budget.held_bytes,
         store_waiting_bytes=core.gate.waiting_bytes,
-        conflated_messages=sums["conflated"],
-        dropped_messages=sums["dropped"],
         views=hub.views,
+        **sums,
     )
 
 
@@ -204,5 +195,5 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
     sums["transport_bytes"] += connection.transport.waiting_bytes()
     if connection.outbox is not None:
         sums["outbox_bytes"] += connection.outbox.waiting_bytes
-        sums["conflated"] += connection.outbox.conflated
-        sums["dropped"] += connection.outbox.dropped
+        sums["conflated_messages"] += connection.outbox.conflated
+        sums["dropped_messages"] += connection.outbox.dropped

@@ -59,7 +59,7 @@ def test_a_connection() -> None:
     world.settle()
     snapshot = connection_snapshot(publisher.session)
     assert (snapshot.peer, snapshot.client_id, snapshot.client_type) == (1, "publisher", ClientType.AGENT)
-    assert (snapshot.state, snapshot.format) == (State.OPEN, world.binary.name)
+    assert (snapshot.state, snapshot.subprotocol) == (State.OPEN, world.binary.name)
     assert (snapshot.subscriptions, snapshot.aliases, snapshot.transfers) == (1, 2, 1)
     assert (snapshot.lagging, snapshot.conflated, snapshot.dropped) == (False, 0, 0)
 
