@@ -26,11 +26,5 @@ Epoch = NewType("Epoch", int)
 Sequence = NewType("Sequence", int)
 """A publisher's count of its messages to one alias (u64, from 1)."""
 
-TransferId = NewType("TransferId", int)
-"""Number of a large message under way (u32)."""
-
 Correlation = NewType("Correlation", int)
 """An asker's number for an outstanding request (u64)."""
-
-SubscriptionId = NewType("SubscriptionId", int)
-"""A client's number for one of its subscriptions (u32)."""

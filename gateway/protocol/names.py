@@ -102,11 +102,6 @@ def inbox_of(client_id: str) -> str:
     return f"{AGENT_SCHEME}:{client_id}"
 
 
-def workflow_of(name: str) -> str:
-    """Return the workflow of a stream's name: its first segment."""
-    return name.partition("/")[0]
-
-
 @dataclass(frozen=True, slots=True)
 class Pattern:
     """Compiled pattern of stream names. Make one with :func:`compile_pattern`."""

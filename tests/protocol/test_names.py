@@ -19,7 +19,6 @@ from gateway.protocol.names import (
     is_address,
     is_group,
     split_address,
-    workflow_of,
 )
 
 SEGMENTS = st.text(string.ascii_letters + string.digits + "._-", min_size=1, max_size=6)
@@ -115,7 +114,6 @@ def test_a_name_with_segments_replaced_by_stars_matches_the_name(name: str, data
     assert compile_pattern("/".join(replaced)).matches(name)
     kept = data.draw(st.integers(1, len(segments) - 1))
     assert compile_pattern("/".join([*replaced[:kept], "**"])).matches(name)
-    assert workflow_of(name) == segments[0]
 
 
 @given(st.text())
@@ -129,9 +127,8 @@ def test_random_text(text: str) -> None:
         assert refusal is None or (refusal.code == Code.INVALID_NAME and len(refusal.message) < 1200)
 
 
-def test_groups_inboxes_and_workflows() -> None:
+def test_groups_and_inboxes() -> None:
     assert is_group("group:workers")
     assert not is_group("agent:planner")
     assert not is_group("wf-42/**")
     assert inbox_of("planner") == "agent:planner"
-    assert workflow_of("wf-42/loss/train") == "wf-42"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.errors import Code, ConnectionClosed, RequestRefused
@@ -65,61 +65,42 @@ class OpenAlias:
     """The message that is under way."""
 
 
+@dataclass(slots=True, eq=False)
 class Publication:
     """A message whose payload comes in pieces.
 
     A payload above ``chunk_bytes`` is sent chunk by chunk as it comes (spec section 6), a smaller one in one frame when
     it is complete. At most one chunk is held here.
-
-    Args:
-        target: connection that the frames go to.
-        alias: the stream, open or being opened.
-        meta: meta block of the message.
-        payload_bytes: size of the payload according to the meta block.
-        done: called once with the outcome; never after :meth:`abort`.
-
-    Attributes:
-        received_bytes: bytes of the payload that have come.
-        outcome: ``None`` while the message is open. A refused message takes no more bytes, so its source may stop.
     """
 
-    __slots__ = (
-        "_alias",
-        "_checksum",
-        "_done",
-        "_index",
-        "_meta",
-        "_pieces",
-        "_room",
-        "_target",
-        "_transfer",
-        "outcome",
-        "payload_bytes",
-        "received_bytes",
-    )
+    _target: PublicationTarget
+    """Connection that the frames go to."""
+    _alias: OpenAlias
+    """The stream, open or being opened."""
+    _meta: bytes
+    """Meta block of the message."""
+    payload_bytes: int
+    """Size of the payload according to the meta block."""
+    _done: Callable[[Outcome], object]
+    """Called once with the outcome; never after :meth:`abort`."""
+    received_bytes: int = field(default=0, init=False)
+    """Bytes of the payload that have come."""
+    outcome: Outcome | None = field(default=None, init=False)
+    """``None`` while the message is open. A refused message takes no more bytes, so its source may stop."""
+    _pieces: list[Buffer] = field(default_factory=list, init=False)
+    _room: int = field(init=False)
+    """Bytes that the chunk, or the only frame, still takes."""
+    _transfer: int = field(default=0, init=False)
+    """Number of a large message; 0: the message goes in one frame."""
+    _index: int = field(default=0, init=False)
+    _checksum: int = field(default=0, init=False)
 
-    def __init__(
-        self,
-        target: PublicationTarget,
-        alias: OpenAlias,
-        meta: bytes,
-        payload_bytes: int,
-        done: Callable[[Outcome], object],
-    ) -> None:
-        self._target = target
-        self._alias = alias
-        self._meta = meta
-        self._done = done
-        self._pieces: list[Buffer] = []
-        self._index = 0
-        self._checksum = 0
-        chunked = payload_bytes > target.chunk_bytes
-        self._room = target.chunk_bytes if chunked else payload_bytes
-        self._transfer = target.next_transfer() if chunked else 0
-        self.payload_bytes = payload_bytes
-        self.received_bytes = 0
-        self.outcome: Outcome | None = None
-        alias.publication = self
+    def __post_init__(self) -> None:
+        self._room = self.payload_bytes
+        if self.payload_bytes > self._target.chunk_bytes:
+            self._room = self._target.chunk_bytes
+            self._transfer = self._target.next_transfer()
+        self._alias.publication = self
 
     def begin(self) -> None:
         """Send the head of a large message; called once, when OPEN has been sent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
@@ -114,52 +114,38 @@ class ViewSubscription(NamedTuple):
     view: View
 
 
+@dataclass(slots=True, eq=False)
 class Session:
-    """A connection, the client behind it, and everything that the client has under way.
+    """A connection, the client behind it, and everything that the client has under way."""
 
-    Attributes:
-        peer: identity of the client, from its HELLO.
-        connection: the way out to the client.
-        grant: permissions of the client; nothing is permitted before HELLO has been answered.
-        state: state of the protocol (spec section 3); without meaning once the connection is closed.
-        heard: whether anything came from the client since the last heartbeat sweep.
-        silent_sweeps: heartbeat sweeps since anything came.
-        bindings: bindings of the client's aliases, by alias.
-        subscriptions: patterns of subscriptions without a view, by the client's number.
-        credits: credit of these subscriptions, by the same number.
-        views: subscriptions with a view, by the client's number.
-        transfers: large messages on their way in, by the client's number.
-        requests: requests that the client has asked, and requests that it must reply to.
-    """
+    connection: Connection
+    """The way out to the client."""
+    peer: Peer = field(init=False)
+    """Identity of the client, from its HELLO."""
+    grant: Grant = field(default=NOTHING, init=False)
+    """Permissions of the client; nothing is permitted before HELLO has been answered."""
+    state: State = field(default=State.GREETING, init=False)
+    """State of the protocol (spec section 3); without meaning once the connection is closed."""
+    heard: bool = field(default=True, init=False)
+    """Whether anything came from the client since the last heartbeat sweep."""
+    silent_sweeps: int = field(default=0, init=False)
+    """Heartbeat sweeps since anything came."""
+    bindings: dict[int, AliasBinding] = field(default_factory=dict, init=False)
+    """Bindings of the client's aliases, by alias."""
+    subscriptions: dict[int, Pattern] = field(default_factory=dict, init=False)
+    """Patterns of subscriptions without a view, by the client's number."""
+    credits: dict[int, CreditWindow] = field(default_factory=dict, init=False)
+    """Credit of these subscriptions, by the same number."""
+    views: dict[int, ViewSubscription] = field(default_factory=dict, init=False)
+    """Subscriptions with a view, by the client's number."""
+    transfers: dict[int, Upload] = field(default_factory=dict, init=False)
+    """Large messages on their way in, by the client's number."""
+    requests: ConnectionRequests = field(init=False)
+    """Requests that the client has asked, and requests that it must reply to."""
 
-    __slots__ = (
-        "bindings",
-        "connection",
-        "credits",
-        "grant",
-        "heard",
-        "peer",
-        "requests",
-        "silent_sweeps",
-        "state",
-        "subscriptions",
-        "transfers",
-        "views",
-    )
-
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.peer = connection.peer
-        self.grant: Grant = NOTHING
-        self.state = State.GREETING
-        self.heard = True
-        self.silent_sweeps = 0
-        self.bindings: dict[int, AliasBinding] = {}
-        self.subscriptions: dict[int, Pattern] = {}
-        self.views: dict[int, ViewSubscription] = {}
-        self.credits: dict[int, CreditWindow] = {}
-        self.transfers: dict[int, Upload] = {}
-        self.requests = ConnectionRequests(connection)
+    def __post_init__(self) -> None:
+        self.peer = self.connection.peer
+        self.requests = ConnectionRequests(self.connection)
 
     def introduce(self, peer: Peer) -> None:
         """Set the identity of the client, from its HELLO."""

@@ -18,6 +18,7 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.submission import submit
 from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused, name_of
+from gateway.protocol.data import DataFrame
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.json_message import JsonMessage
@@ -156,19 +157,24 @@ class TextSession:
             self._publishes[(stream, offset)] = (message.id, message.stream or "")
             flags = FLAG_ACK if message.ack else 0
         timestamp_ns, deadline_ns = message.timestamp_ns, message.deadline_ns
-        submit(
-            self._dispatcher,
-            session,
+        if timestamp_ns is None:
+            timestamp_ns = self._clock.time_ns()
+        payload = payload_buffers([array for _, array in message.tensors])
+        frame = DataFrame(
             message.opcode,
-            stream=stream,
+            flags,
+            stream,
+            publisher=0,
             offset=offset,
-            flags=flags,
-            timestamp_ns=self._clock.time_ns() if timestamp_ns is None else timestamp_ns,
-            meta=meta,
-            payload=payload_buffers([array for _, array in message.tensors]),
-            chunk_bytes=self._chunk_bytes,
+            timestamp_ns=timestamp_ns,
+            count=1,
+            meta=memoryview(meta),
+            encoding=None,
+            plan=None,
+            payload=memoryview(payload[0] if len(payload) == 1 else b"".join(payload)),
             extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
         )
+        submit(self._dispatcher, session, frame, self._chunk_bytes)
         if message.message_type == "message" and not message.ack:
             self._publishes.pop((stream, offset), None)
 

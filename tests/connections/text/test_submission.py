@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from gateway.connections.text.submission import submit
+from gateway.protocol.data import DataFrame
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
-from gateway.protocol.tensors import payload_buffers, spec_of
+from gateway.protocol.tensors import spec_of
 from gateway.protocol.wire import FLAG_ACK, Opcode
 from tests.connections.frames import CHUNK_BYTES, START_NS
 from tests.connections.memory import World
@@ -21,18 +22,12 @@ def test_a_message_is_chunked_when_it_is_large(size: int) -> None:
     subscriber = world.subscriber("wf/a")
     array = np.arange(size, dtype=np.uint8) if size < 256 else np.resize(np.arange(256, dtype=np.uint8), size)
     for sequence in (1, 2):
-        submit(
-            world.core.dispatcher,
-            publisher.session,
-            Opcode.MESSAGE,
-            stream=0,
-            offset=sequence,
-            timestamp_ns=START_NS,
-            flags=FLAG_ACK,
-            meta=write_meta([spec_of(array)], {"n": sequence}),
-            payload=payload_buffers([array]),
-            chunk_bytes=CHUNK_BYTES,
+        meta = memoryview(write_meta([spec_of(array)], {"n": sequence}))
+        payload = memoryview(array.tobytes())
+        message = DataFrame(
+            Opcode.MESSAGE, FLAG_ACK, 0, 0, sequence, START_NS, 1, meta, None, None, payload, extensions=None
         )
+        submit(world.core.dispatcher, publisher.session, message, CHUNK_BYTES)
     world.settle()
     assert [ack.sequence for ack in publisher.read().acks] == [1, 2]
     arrivals = subscriber.read().arrivals
