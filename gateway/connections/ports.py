@@ -11,7 +11,7 @@ from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import ClientType
 from gateway.protocol.names import Pattern
 from gateway.protocol.wire import Buffer
-from gateway.streams.history import Entry
+from gateway.streams.history import EntriesRead, Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
@@ -84,14 +84,7 @@ class Workers(Protocol):
 class PastReader(Protocol):
     """Gives the past of streams. Called on the loop's thread; never blocks."""
 
-    def read(
-        self,
-        stream: Stream,
-        first: int,
-        last: int,
-        max_bytes: int,
-        done: Callable[[Sequence[Entry] | Exception], object],
-    ) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         """Read the messages ``first .. last`` of a stream, oldest first, for receivers that missed them.
 
         As :meth:`~gateway.streams.history.History.read`: at least one entry, no more than ``max_bytes`` otherwise. What

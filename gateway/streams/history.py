@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from gateway.streams.large import LargeMessage
@@ -18,6 +18,9 @@ from gateway.streams.span import held_bytes_of, offsets_of
 
 Entry = Run | LargeMessage
 """Consecutive messages of a stream: a run, or one complete large message."""
+
+EntriesRead = Callable[[Sequence[Entry] | Exception], object]
+"""Callback of a reader: called with the entries, or with the error because of which they cannot be read."""
 
 AGE_STEPS = 16
 """Ages are known to this fraction of ``max_age_s``, so that no message has to carry a time."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.errors import StoreFailed
 from gateway.ids import ClientId
-from gateway.streams.history import Entry
+from gateway.streams.history import EntriesRead, Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
@@ -72,14 +72,7 @@ class StepStore:
     def discard(self, message: LargeMessage) -> None:
         self.discarded.append(message)
 
-    def read(
-        self,
-        stream: Stream,
-        first: int,
-        last: int,
-        max_bytes: int,
-        done: Callable[[Sequence[Entry] | Exception], object],
-    ) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         done(stream.history.read(first, last, max_bytes))
 
     def close(self) -> None:

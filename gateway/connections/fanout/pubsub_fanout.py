@@ -270,15 +270,7 @@ class PubSubFanout:
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
-        """Return the chains for the delivery classes that do not get a payload as it was published.
-
-        Args:
-            names: of the codecs by which the payload is encoded.
-            payload: the policy may take a sample of it.
-            itemsize: bytes of an element.
-            meta: its meta block.
-            encoding: of the payload; ``None``: it is plain.
-        """
+        """Return the chains for the delivery classes that do not get a payload as it was published."""
         return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
 
     def _add(self, run: Run, newest: Run | None) -> None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gateway.connections.hub.derivation import ViewContext, large_of
 from gateway.connections.ports import PastReader
 from gateway.streams.derived import DerivedStream
-from gateway.streams.history import Entry
+from gateway.streams.history import EntriesRead, Entry
 from gateway.streams.stream import Stream
 from gateway.streams.view import Part, Shown, ShownLarge, show
-
-Done = Callable[[Sequence[Entry] | Exception], object]
 
 
 class ViewedStore:
@@ -28,7 +26,7 @@ class ViewedStore:
         self._store = store
         self._context = context
 
-    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: Done) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         """Read as :meth:`~gateway.connections.ports.PastReader.read` does; of a view ``done`` is called later."""
         if not isinstance(stream, DerivedStream):
             self._store.read(stream, first, last, max_bytes, done)

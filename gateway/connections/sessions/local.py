@@ -53,7 +53,6 @@ class LocalConnection:
         core: the gateway.
         client_type: type of the client.
         client_id: id of the client; the gateway makes one up if it is absent.
-        token: proof of identity.
         agent: name and version of the software, for people.
 
     Attributes:
@@ -72,7 +71,6 @@ class LocalConnection:
         *,
         client_type: ClientType,
         client_id: ClientId | None = None,
-        token: str | None = None,
         agent: str = "local",
     ) -> None:
         self._core = core
@@ -85,7 +83,7 @@ class LocalConnection:
         self._waiting: list[Callable[[], object]] = []
         self.paused = False
         self._session = core.connect(_MemoryTransport(self), _FORMAT)
-        welcome = self._greet(Hello((VERSION,), client_type, client_id, token, agent))
+        welcome = self._greet(Hello((VERSION,), client_type, client_id, agent=agent))
         self.client_id = welcome.client_id
         self.peer = PeerId(welcome.peer)
         self.chunk_bytes = welcome.limits.chunk_bytes

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
-from gateway.streams.history import Entry
+from gateway.streams.history import EntriesRead, Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
@@ -113,14 +113,7 @@ class SqliteStreamStore:
         """Delete the chunks of a large message that will not be appended."""
         self._writer.put(Discard(message), None)
 
-    def read(
-        self,
-        stream: Stream,
-        first: int,
-        last: int,
-        max_bytes: int,
-        done: Callable[[Sequence[Entry] | Exception], object],
-    ) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         """Read messages from the history if it holds the first one, else from the file, in a worker thread."""
         history = stream.history
         if first >= history.first or stream.stored_first is None:
@@ -147,7 +140,7 @@ def _trimmed(stream: Stream, first: int) -> None:
     stream.stored_first = first
 
 
-def _answer(done: Callable[[Sequence[Entry] | Exception], object], result: Sequence[Entry] | BaseException) -> None:
+def _answer(done: EntriesRead, result: Sequence[Entry] | BaseException) -> None:
     if isinstance(result, BaseException) and not isinstance(result, Exception):
         raise result
     done(result)

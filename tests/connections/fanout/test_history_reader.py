@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,7 +16,7 @@ from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import BEGINNING, Kind
-from gateway.streams.history import Entry
+from gateway.streams.history import EntriesRead
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
 from tests.connections.memory import EVERY_CODEC, Peer, TextPeer, World
@@ -108,14 +108,7 @@ def test_what_is_larger_than_the_receiver_takes_is_a_gap() -> None:
 class BrokenReader:
     """A :class:`~gateway.connections.ports.PastReader` whose disk fails."""
 
-    def read(
-        self,
-        stream: Stream,
-        first: int,
-        last: int,
-        max_bytes: int,
-        done: Callable[[Sequence[Entry] | Exception], object],
-    ) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         done(OSError("disk"))
 
 
@@ -142,14 +135,7 @@ def test_an_inbox_has_no_past() -> None:
 class OneRun:
     """A :class:`~gateway.connections.ports.PastReader` with a run that nobody can write."""
 
-    def read(
-        self,
-        stream: Stream,
-        first: int,
-        last: int,
-        max_bytes: int,
-        done: Callable[[Sequence[Entry] | Exception], object],
-    ) -> None:
+    def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         done([Run(STREAM, 0, 1, (bytes(THREAD_BYTES + 8),), THREAD_BYTES + 8, 0, 1)])
 
 
