@@ -82,14 +82,14 @@ class Workers(Protocol):
 
 
 class PastReader(Protocol):
-    """Gives the past of streams. Called on the loop's thread; never blocks."""
+    """Reader of the past of streams. Called on the loop's thread; never blocks."""
 
     def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         """Read the messages ``first .. last`` of a stream, oldest first, for receivers that missed them.
 
-        As :meth:`~gateway.streams.history.History.read`: at least one entry, no more than ``max_bytes`` otherwise. What
-        lies before :attr:`Stream.first_offset` is left out, so the first entry may begin behind ``first``; an empty
-        result says that nothing of it is held any more.
+        As :meth:`~gateway.streams.history.History.read`: at least one entry, no more than ``max_bytes`` otherwise.
+        Entries before :attr:`~gateway.streams.stream.Stream.first_offset` are left out, so the first one may begin
+        behind ``first``; an empty result says that nothing of it is held any more.
 
         Args:
             done: called with the entries, or with why they cannot be read: on the loop's thread, before this returns
