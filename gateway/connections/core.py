@@ -133,15 +133,15 @@ class Core:
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
-        self._unfinished = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
-        self._intake = ChunkedUploads(limits, self._unfinished, self.gate, transfers, self.merger)
-        self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._intake, clock)
+        self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
+        self._uploads = ChunkedUploads(limits, self._partial_uploads, self.gate, transfers, self.merger)
+        self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self._subscriptions = SubscribeHandler(
-            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._unfinished
+            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._partial_uploads
         )
         self.dispatcher = Dispatcher(
-            Router(limits, self._intake, self._unfinished, self.gate, self.merger),
-            self._intake,
+            Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger),
+            self._uploads,
             self._requests,
             self.hub,
             self._subscriptions,
@@ -182,7 +182,7 @@ class Core:
         if outbox is not None:
             self.conflated_messages += outbox.conflated
             self.dropped_messages += outbox.dropped
-        self._unfinished.drop(session)
+        self._partial_uploads.drop(session)
         self._subscriptions.drop(session)
         self._requests.drop(session)
         self.hub.drop(session)

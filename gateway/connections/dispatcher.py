@@ -44,7 +44,7 @@ class Dispatcher:
 
     Args:
         router: publishes.
-        intake: large messages.
+        uploads: large messages.
         requests: requests and replies.
         hub: DONE and REFRESH.
         subscriptions: OPEN, SUBSCRIBE and related requests.
@@ -55,7 +55,7 @@ class Dispatcher:
     def __init__(
         self,
         router: Router,
-        intake: ChunkedUploads,
+        uploads: ChunkedUploads,
         requests: Requests,
         hub: Hub,
         subscriptions: SubscribeHandler,
@@ -63,7 +63,7 @@ class Dispatcher:
         clock: Clock,
     ) -> None:
         self._router = router
-        self._intake = intake
+        self._uploads = uploads
         self._requests = requests
         self._hub = hub
         self._subscriptions = subscriptions
@@ -128,15 +128,15 @@ class Dispatcher:
             return
         match frame.opcode:
             case Opcode.CHUNK:
-                self._intake.chunk(session, incoming.view, frame)
+                self._uploads.chunk(session, incoming.view, frame)
             case Opcode.MESSAGE | Opcode.BATCH:
                 self._router.publish_frame(session, incoming, frame)
             case Opcode.REQUEST | Opcode.REPLY:
                 self._requests.receive(session, incoming.data, frame)
             case Opcode.END:
-                self._intake.end(session, End.parse(incoming.data, frame))
+                self._uploads.end(session, End.parse(incoming.data, frame))
             case Opcode.ABORT:
-                self._intake.abort(session, Abort.parse(incoming.data, frame))
+                self._uploads.abort(session, Abort.parse(incoming.data, frame))
             case Opcode.CANCEL:
                 self._requests.cancel(session, Cancel.parse(incoming.data, frame))
             case Opcode.PING:

@@ -45,7 +45,7 @@ class SubscribeHandler:
         requests: groups.
         authorizer: authenticates clients.
         producers: publishes of each producer that have been accepted.
-        unfinished: uploads that are not complete.
+        partial_uploads: uploads that are not complete.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class SubscribeHandler:
         requests: Requests,
         authorizer: Authorizer,
         producers: Producers,
-        unfinished: PartialUploads,
+        partial_uploads: PartialUploads,
     ) -> None:
         self._limits = limits
         self._hub = hub
@@ -64,7 +64,7 @@ class SubscribeHandler:
         self._requests = requests
         self._authorizer = authorizer
         self._producers = producers
-        self._unfinished = unfinished
+        self._partial_uploads = partial_uploads
 
     def open(self, session: Session, request: Open) -> None:
         """Bind an alias. A refused alias is kept, so that its messages are refused with the same error."""
@@ -184,7 +184,7 @@ class SubscribeHandler:
         binding.next_sequence = request.sequence or 1
         if request.producer is not None:
             binding.window = self._producers.attach(stream, request.producer, binding.next_sequence, binding)
-            self._unfinished.take_over(binding.window, binding.next_sequence)
+            self._partial_uploads.take_over(binding.window, binding.next_sequence)
         connection.send(replace(stream.info(), alias=request.alias))
 
     def _check_not_draining(self, session: Session) -> None:

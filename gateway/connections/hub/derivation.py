@@ -184,10 +184,10 @@ class Derivation:
             patch = patch_of(waiting.entry) if isinstance(waiting, PendingEntry) else None
             if patch is None:
                 continue
-            whole = self._context.merger.keyframe(patch, None, partial(self._submit, job))
-            if whole is None:
+            keyframe = self._context.merger.keyframe(patch, None, partial(self._submit, job))
+            if keyframe is None:
                 return
-            job[index] = whole if isinstance(whole, Gap) else PendingEntry(whole, last_only=True)
+            job[index] = keyframe if isinstance(keyframe, Gap) else PendingEntry(keyframe, last_only=True)
         self._context.workers.submit(lambda: self._compute(job), lambda result: self._computed(job, result))
 
     def _on_timer(self) -> None:

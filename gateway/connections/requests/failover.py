@@ -66,7 +66,7 @@ class Failover:
                 return
             mailbox, incoming = request.mailbox, request.incoming
             self._reassign(request, member)
-            requests.forgive(request.key)
+            requests.mark_withdrawn(request.key)
             if incoming is None:
                 self._withdraw(requests, mailbox, request)
 
@@ -79,7 +79,7 @@ class Failover:
         """
         request.settle()
         replier = request.replier
-        replier.forgive(request.key)
+        replier.mark_withdrawn(request.key)
         self._stop_reply(request, code)
         if request.incoming is not None:
             self._uploads.stop(self._session(request.asker), request.incoming, code)

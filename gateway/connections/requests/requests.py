@@ -92,7 +92,7 @@ class Requests:
             if request is not None and request.replying is None:
                 # No reply rather than one that lacks a part without the asker knowing.
                 request.refuse(refusal)
-                session.requests.forgive(request.key)
+                session.requests.mark_withdrawn(request.key)
 
     def cancel(self, session: Session, cancel: Cancel) -> None:
         """Handle CANCEL of an asker; ignore it if the request is not outstanding: its last reply is on its way."""

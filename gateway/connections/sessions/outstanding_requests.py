@@ -74,7 +74,7 @@ class ConnectionRequests:
         """Return the numbers of the requests of this connection."""
         return RequestStats(len(self.asked), len(self.owed), tuple(sorted(self.groups)), self.kept_bytes)
 
-    def forgive(self, key: tuple[int, int]) -> None:
+    def mark_withdrawn(self, key: tuple[int, int]) -> None:
         """Record that a request was withdrawn from the connection: its replies to the request are dropped."""
         self.released[key] = None
         if len(self.released) > MAX_RELEASED:

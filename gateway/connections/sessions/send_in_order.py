@@ -17,8 +17,8 @@ def send_in_order(connection: Connection, mailbox: PubSubFanout, message: Sendab
 
 def follow(connection: Connection, source: Source, message: Sendable) -> None:
     """Send a message behind the messages of a source that wait in the connection's outbox."""
-    lane = None if connection.outbox is None else connection.outbox.queue_of(source)
-    if lane is None or not lane.entries:
+    queue = None if connection.outbox is None else connection.outbox.queue_of(source)
+    if queue is None or not queue.entries:
         connection.send(message)
         return
     frame = message.write() if isinstance(message, Signal) else write_session(message)

@@ -125,7 +125,7 @@ def test_what_expires_is_found_once_and_not_when_it_was_answered() -> None:
 def test_as_many_late_replies_are_forgiven_as_may_be_outstanding() -> None:
     requests = Office().first.session.requests
     for correlation in range(MAX_RELEASED + 2):
-        requests.forgive((1, correlation))
+        requests.mark_withdrawn((1, correlation))
     assert len(requests.released) == MAX_RELEASED
     assert (1, 1) not in requests.released
     assert (1, 2) in requests.released
