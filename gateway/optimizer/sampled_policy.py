@@ -108,7 +108,7 @@ class SampledPolicy:
             choice.compared = False
 
         def look() -> dict[frozenset[str], Chosen]:
-            payload = sample.payload if sample.encoding is None else decode(sample.encoding, sample.payload)
+            payload = decode(sample.encoding, sample.payload)
             base = None if sample.base is None else sample.base()
             return {codecs: _choose(sample, payload, base, codecs, delta) for codecs, delta in known.items()}
 

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from gateway.protocol.signals import Pong
 
 
+@dataclass(slots=True, eq=False)
 class ClockEstimate:
     """Clock offset and round trip, taken from the exchange of PING and PONG with the smallest round trip.
 
     The smaller the round trip, the less room there is for the two ways to differ: the offset of one exchange is wrong
     by at most half its round trip (RFC 5905, section 8).
-
-    Attributes:
-        offset_ns: other side's clock minus the own one; 0 before the first exchange.
-        rtt_ns: the smallest round trip so far; ``None`` before the first exchange.
     """
 
-    __slots__ = ("offset_ns", "rtt_ns")
-
-    def __init__(self) -> None:
-        self.offset_ns = 0
-        self.rtt_ns: int | None = None
+    offset_ns: int = 0
+    """Other side's clock minus the own one; 0 before the first exchange."""
+    rtt_ns: int | None = None
+    """The smallest round trip so far; ``None`` before the first exchange."""
 
     def receive(self, pong: Pong, t3: int) -> None:
         """Take one exchange into account.

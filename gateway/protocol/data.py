@@ -31,6 +31,7 @@ _BATCH: Final = int(Opcode.BATCH)
 _HEADER_BYTES: Final = DATA_HEADER.size
 _PLAIN_FLAGS: Final = ~(FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED)
 _MAX_META_BYTES: Final = 0xFFFF * ALIGNMENT
+_NO_BYTES: Final = memoryview(b"")
 
 
 class DataFrame(NamedTuple):
@@ -48,15 +49,15 @@ class DataFrame(NamedTuple):
     offset: int
     """Sequence (from a client) or offset (from the server); of a request or reply the correlation."""
     timestamp_ns: int
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    count: int = 1  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     """Number of messages in the frame: 1, but for BATCH."""
-    meta: memoryview
-    encoding: Encoding | None
-    plan: ChunkPlan | None
+    meta: memoryview = _NO_BYTES
+    encoding: Encoding | None = None
+    plan: ChunkPlan | None = None
     """Present if the payload comes in chunks; then ``payload`` is empty and ``encoding`` is ``None``."""
-    payload: memoryview
+    payload: memoryview = _NO_BYTES
     """Encoded if ``encoding`` is present."""
-    extensions: Extensions | None
+    extensions: Extensions | None = None
 
     @property
     def resuming(self) -> bool:

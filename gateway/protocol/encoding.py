@@ -242,20 +242,22 @@ def check_declared_size(encoding: Encoding, data: Buffer) -> None:
     _compressor_of(encoding).check_size(data, encoding.decoded_bytes)
 
 
-def decode(encoding: Encoding, data: Buffer, *, base: Buffer | None = None) -> Buffer:
+def decode(encoding: Encoding | None, data: Buffer, *, base: Buffer | None = None) -> Buffer:
     """Decode a payload or a chunk.
 
     Args:
-        encoding: from the wire; the caller has checked ``decoded_bytes`` against its limit.
+        encoding: from the wire; the caller has checked ``decoded_bytes`` against its limit. None: the data is plain.
         data: flat bytes.
         base: for a delta, the payload that it refers to.
 
     Returns:
-        Flat bytes of exactly the declared size; ``data`` itself for a chain without steps.
+        Flat bytes of exactly the declared size; ``data`` itself if it is plain, or for a chain without steps.
 
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``; ``UNKNOWN_CODEC``.
     """
+    if encoding is None:
+        return data
     if _filter_steps(encoding):
         check_declared_size(encoding, data)
         out = np.empty(encoding.decoded_bytes, np.uint8).data

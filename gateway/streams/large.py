@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
 
+from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.transfers import ChunkPlan
@@ -86,6 +87,20 @@ class LargeMessage:
     def received_bytes(self) -> int:
         """Bytes of the chunks that are held, as received."""
         return sum(len(chunk.data) for chunk in self.chunks)
+
+    def frame(self, payload: Buffer = b"") -> DataFrame:
+        """Return the message as one frame that has no chunk plan, with ``payload``, which is decoded."""
+        return DataFrame(
+            self.opcode,
+            self.flags,
+            self.source.id,
+            self.publisher,
+            self.offset or 0,
+            self.timestamp_ns,
+            meta=memoryview(self.meta),
+            payload=memoryview(payload),
+            extensions=self.extensions,
+        )
 
     def as_resumed(self) -> LargeMessage:
         """Return its head for a receiver that has the beginning from an earlier connection (spec section 6.7)."""

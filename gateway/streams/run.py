@@ -116,6 +116,20 @@ class Run:
         """
         return Run(source, offset, count, tuple(buffers), bytes_of(buffers), 0, count)
 
+    @staticmethod
+    def of_frames(source: Source, first: int, frames: Sequence[tuple[bytes, int]]) -> Run:
+        """Return frames as one run in one buffer.
+
+        Args:
+            source: the stream or inbox.
+            first: offset of the first message.
+            frames: each frame with its padding, and its number of messages.
+        """
+        last, last_count = frames[-1]
+        joined = b"".join([frame for frame, _ in frames]) if len(frames) > 1 else last
+        count = sum([count for _, count in frames])
+        return Run(source, first, count, (joined,), len(joined), len(joined) - len(last), last_count)
+
     @property
     def last(self) -> int:
         """Offset of the last message."""

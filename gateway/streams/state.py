@@ -335,5 +335,5 @@ def _copy_payload(message: Newest, out: memoryview) -> None:
 
 
 def _joined(pieces: Sequence[StoredChunk]) -> Buffer:
-    decoded = [piece.data if piece.encoding is None else decode(piece.encoding, piece.data) for piece in pieces]
+    decoded = [decode(piece.encoding, piece.data) for piece in pieces]
     return decoded[0] if len(decoded) == 1 else b"".join(decoded)

@@ -114,7 +114,7 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
     count = frame.count if frame.opcode == Opcode.BATCH else None
     wanted = view.check_all(specs)
     _check_size(view, specs, wanted, count, limits)
-    payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
+    payload = decode(frame.encoding, frame.payload)
     tensors = view_tensors(specs, payload, count=count)
     arrays: list[Array] = []
     quantized = None
@@ -138,8 +138,6 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
         timestamp_ns=frame.timestamp_ns,
         count=frame.count,
         meta=memoryview(with_specs(frame.meta, wanted)),
-        encoding=None,
-        plan=None,
         payload=memoryview(buffers[0] if len(buffers) == 1 else b"".join(buffers)),
         extensions=None if quantized is None else Extensions(quantized=quantized),
     )
@@ -149,14 +147,7 @@ def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
     """Join small frames to one run; ``frames`` is empty afterwards."""
     if not frames:
         return
-    whole = bytearray()
-    last_at = 0
-    for frame in frames:
-        last_at = len(whole)
-        for buffer in frame.write():
-            whole += buffer
-    count = sum([frame.count for frame in frames])
-    run = Run(source, frames[0].offset, count, (bytes(whole),), len(whole), last_at, frames[-1].count)
+    run = Run.of_frames(source, frames[0].offset, [(b"".join(frame.write()), frame.count) for frame in frames])
     parts.append(Shown(run, None, 1))
     frames.clear()
 
@@ -175,22 +166,7 @@ def _frames_of(entry: Run | LargeMessage) -> list[DataFrame]:
     if isinstance(entry, Run):
         data = entry.joined()
         return [parse_data(data, frame) for frame in iter_frames(data)]
-    return [
-        DataFrame(
-            opcode=entry.opcode,
-            flags=0,
-            stream=entry.source.id,
-            publisher=entry.publisher,
-            offset=entry.offset or 0,
-            timestamp_ns=entry.timestamp_ns,
-            count=1,
-            meta=memoryview(entry.meta),
-            encoding=None,
-            plan=None,
-            payload=memoryview(_whole_payload(entry)),
-            extensions=None,
-        )
-    ]
+    return [entry.frame(_whole_payload(entry))]
 
 
 def _whole_payload(message: LargeMessage) -> Buffer:

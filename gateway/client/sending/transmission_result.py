@@ -32,17 +32,12 @@ class TransmissionResult:
     """Failure that the message survives: ``memory`` none, ``os`` of the gateway, ``fsync`` of the machine."""
 
 
+@dataclass(slots=True, eq=False)
 class LinkQuality:
-    """Best goodput that one connection has shown so far (spec section 15).
+    """Best goodput that one connection has shown so far (spec section 15)."""
 
-    Attributes:
-        goodput_bytes_per_s: 0 before a publish of 64 KiB or more was acknowledged.
-    """
-
-    __slots__ = ("goodput_bytes_per_s",)
-
-    def __init__(self) -> None:
-        self.goodput_bytes_per_s = 0.0
+    goodput_bytes_per_s: float = 0.0
+    """0 before a publish of 64 KiB or more was acknowledged."""
 
     def score(self, bytes_transmitted: int, latency_s: float, rtt_s: float) -> float:
         """Take one publish into account and score it.

@@ -147,9 +147,7 @@ def _opened(content: Run | LargeMessage) -> _Opened:
     """Return tensors, headers and plain payload; of a record batch one tensor with all records."""
     if isinstance(content, LargeMessage):
         meta = parse_meta(content.meta)
-        chunks = [
-            chunk.data if chunk.encoding is None else decode(chunk.encoding, chunk.data) for chunk in content.chunks
-        ]
+        chunks = [decode(chunk.encoding, chunk.data) for chunk in content.chunks]
         return meta.specs, meta.headers or {}, chunks
     frame = frame_of(content)
     meta = parse_meta(frame.meta)
@@ -157,5 +155,5 @@ def _opened(content: Run | LargeMessage) -> _Opened:
     if frame.opcode == Opcode.BATCH:
         (record,) = meta.specs
         specs = [TensorSpec(record.name, record.dtype, (frame.count, *record.shape))]
-    payload: Buffer = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
+    payload: Buffer = decode(frame.encoding, frame.payload)
     return specs, meta.headers or {}, [payload]

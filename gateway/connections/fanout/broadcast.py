@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import partial
 from time import thread_time
 from typing import Protocol
@@ -13,6 +14,7 @@ from gateway.connections.fanout.delta_encoder import delta_chunk
 from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import readable, recode_chunk
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.formats import ChunkedFormat
 from gateway.connections.ports import Outcome
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
@@ -29,33 +31,35 @@ TOGETHER_BYTES = 64 * 1024
 the gateway's work when 100 of them got 8 chunks of 8 KB 30 times a second (2 cores, November 2026)."""
 
 
+@dataclass(slots=True, eq=False)
 class BroadcastPart:
-    """Part of a broadcast that goes to the members of one delivery class.
+    """Part of a broadcast that goes to the members of one delivery class."""
 
-    Attributes:
-        delivery: the class.
-        format: writes the message for the members.
-        chain: encodes the chunks for them; ``None``: they get the chunks as published.
-        form: the chunks in that encoding.
-        audience: members that kept up when the first chunk went out. They get every chunk: directly, or through their
-            outbox if they fall behind.
-        begun: whether the audience has got the head.
-    """
+    message: LargeMessage
+    """The message."""
+    delivery: DeliveryClass
+    """The class."""
+    chain: Chain | None
+    """Chain that encodes the chunks for the members; ``None``: they get the chunks as published."""
+    begun: bool = False
+    """Whether the audience has got the head."""
+    audience: dict[Connection, None] = field(default_factory=dict, init=False)
+    """Members that kept up when the first chunk went out. They get every chunk: directly, or through their outbox if
+    they fall behind."""
+    format: ChunkedFormat = field(init=False)
+    """Format that writes the message for the members."""
+    form: list[StoredChunk] = field(init=False)
+    """The chunks in the encoding of the chain."""
 
-    __slots__ = ("audience", "begun", "chain", "delivery", "form", "format")
-
-    def __init__(self, delivery: DeliveryClass, message: LargeMessage, chain: Chain | None) -> None:
-        form = delivery.format
+    def __post_init__(self) -> None:
+        form = self.delivery.format
         assert form.takes_chunks
-        self.delivery = delivery
         self.format = form
-        self.chain = chain
-        self.form = message.form(chain)
-        self.begun = False
-        self.audience: dict[Connection, None] = {}
+        self.form = self.message.form(self.chain)
 
-    def send_chunks(self, message: LargeMessage, first: int) -> None:
+    def send_chunks(self, first: int) -> None:
         """Send the newest chunks, from index ``first`` on, to the audience; the head goes out with the first one."""
+        message = self.message
         buffers: list[Buffer] = []
         head = None if self.begun else self._begin(message)
         size = sum([len(chunk.data) for chunk in self.form[first:]])
@@ -83,14 +87,15 @@ class BroadcastPart:
         self.audience = dict.fromkeys([member for member in members if size <= member.max_message_bytes])
         return self.format.head(message)
 
-    def send_end(self, message: LargeMessage) -> None:
+    def send_end(self) -> None:
         """Send END to the audience, behind the chunks."""
+        message = self.message
         self.delivery.delivered_messages += len(self.audience)
         end = self.format.end(message)
         for member in list(self.audience):
             if isinstance(message, LargePatch) and not self._has_base(member, message):
                 # The version that the patch changes will not reach this member: it gets a keyframe instead.
-                self.leave(message, member)
+                self.leave(member)
                 member.enqueue_large(message, self.form)
             elif member.lagging:
                 member.commit(message, self.form)
@@ -106,13 +111,13 @@ class BroadcastPart:
     def _has_base(self, member: Connection, patch: LargePatch) -> bool:
         return self.delivery.holds_newest(member) and (not member.lagging or member.holds_newest(patch.source))
 
-    def send_abort(self, message: LargeMessage, code: int) -> None:
+    def send_abort(self, code: int) -> None:
         """Tell the audience that the message will not come."""
         for member in list(self.audience):
-            self.leave(message, member, code)
+            self.leave(member, code)
         self.begun = True  # so that a later chunk does not find an audience
 
-    def leave(self, message: LargeMessage, member: Connection, code: int = Code.TRANSFER_ABORTED) -> None:
+    def leave(self, member: Connection, code: int = Code.TRANSFER_ABORTED) -> None:
         """Take a member out of the audience, if it is there, and tell it that the message will not come."""
         if member not in self.audience:
             return
@@ -120,9 +125,9 @@ class BroadcastPart:
         if not self.begun:
             return
         if member.outbox is not None:
-            member.outbox.abort(message)
+            member.outbox.abort(self.message)
         if not member.closed:
-            member.send(Abort(message.plan.transfer, code))
+            member.send(Abort(self.message.plan.transfer, code))
             member.drain()
 
 
@@ -142,55 +147,40 @@ class Broadcaster(Protocol):
         """Forget a message that will not be completed."""
 
 
+@dataclass(slots=True, eq=False)
 class Broadcast:
     """One large message on its way to the receivers: the
     :class:`~gateway.connections.fanout.fanout.ChunkSink` of a fan-out whose receivers do not acknowledge.
-
-    Args:
-        message: the message, of which only the head has come.
-        fanout: delivers the message.
-        queue: keeps the order of the stream while chunks are encoded.
-        itemsize: bytes of an element, for the codecs.
-        publisher_codecs: names of the codecs by which its chunks may be encoded.
-
-    Attributes:
-        parts: one for each class that takes chunks; made when the first chunk has come.
     """
 
-    __slots__ = ("_encoders", "_fanout", "_queue", "itemsize", "message", "parts", "publisher_codecs")
+    message: LargeMessage
+    """The message, of which only the head has come."""
+    _fanout: Broadcaster
+    """Fan-out that delivers the message."""
+    _queue: EncodeQueue
+    """Queue that keeps the order of the stream while chunks are encoded."""
+    itemsize: int
+    """Bytes of an element, for the codecs."""
+    publisher_codecs: frozenset[str]
+    """Codecs by which the chunks may be encoded, by their names."""
+    parts: list[BroadcastPart] = field(default_factory=list, init=False)
+    """One part for each class that takes chunks; made when the first chunk has come."""
+    _encoders: list[_ChunkEncoder] = field(default_factory=list, init=False)
 
-    def __init__(
-        self,
-        message: LargeMessage,
-        fanout: Broadcaster,
-        queue: EncodeQueue,
-        itemsize: int,
-        publisher_codecs: frozenset[str],
-    ) -> None:
-        self.message = message
-        self.publisher_codecs = publisher_codecs
-        self.itemsize = itemsize
-        self._fanout = fanout
-        self._queue = queue
-        self._encoders: list[_ChunkEncoder] = []
-        self.parts: list[BroadcastPart] = []
-
-    def begin(
-        self,
-        chains: Iterable[tuple[DeliveryClass, Chain | None]],
-        base: PlainPayload | None = None,
-    ) -> None:
+    def begin(self, chains: Iterable[tuple[DeliveryClass, Chain | None]], base: PlainPayload | None = None) -> None:
         """Begin to send, now that the first chunk has come.
 
         Args:
             chains: for each class that takes chunks, the chain that encodes them; ``None``: as published.
             base: the version before, of the same size, for chains that make deltas.
         """
-        self.parts = [BroadcastPart(delivery, self.message, chain) for delivery, chain in chains]
+        self.parts = [BroadcastPart(self.message, delivery, chain) for delivery, chain in chains]
         self.message.base_offset = None if base is None else base.offset
         for chain in {part.chain for part in self.parts if part.chain is not None}:
             parts = [part for part in self.parts if part.chain == chain]
-            self._encoders.append(_ChunkEncoder(self.message, chain, parts, self.itemsize, base))
+            self._encoders.append(
+                _ChunkEncoder(self.message, chain, parts, self.itemsize, base if chain.delta else None)
+            )
 
     def chunk(self, chunk: StoredChunk) -> None:
         """Add the next chunk to the message and pass it on."""
@@ -201,7 +191,7 @@ class Broadcast:
         message.chunks.append(chunk)
         for part in self.parts:
             if part.chain is None:
-                part.send_chunks(message, index)
+                part.send_chunks(index)
         for encoder in self._encoders:
             encoder.add(chunk, index, self._queue)
 
@@ -217,8 +207,7 @@ class Broadcast:
             return
         part = next((part for part in self.parts if part.delivery is delivery and part.chain is None), None)
         if part is None:
-            part = BroadcastPart(delivery, self.message, None)
-            part.begun = bool(self.message.chunks)
+            part = BroadcastPart(self.message, delivery, None, begun=bool(self.message.chunks))
             self.parts.append(part)
         if part.begun:
             part.audience[connection] = None
@@ -249,7 +238,7 @@ class Broadcast:
         def deliver() -> None:
             for part in self.parts:
                 part.delivery.flush()
-                part.send_end(self.message)
+                part.send_end()
             self._fanout.finish_broadcast(self)
             for part in self.parts:
                 if part.chain is not None and part.chain.delta:
@@ -264,7 +253,7 @@ class Broadcast:
 
         def deliver() -> None:
             for part in self.parts:
-                part.send_abort(self.message, code)
+                part.send_abort(code)
 
         self._fanout.drop_broadcast(self)
         self._queue.add_ready(deliver)
@@ -272,46 +261,36 @@ class Broadcast:
     def leave(self, connection: Connection) -> None:
         """Remove a receiver that is gone or has unsubscribed."""
         for part in self.parts:
-            part.leave(self.message, connection)
+            part.leave(connection)
 
 
+@dataclass(slots=True, eq=False)
 class _ChunkEncoder:
-    """Encoder of the chunks of one large message by one chain.
+    """Encoder of the chunks of one large message by one chain."""
 
-    Args:
-        message: the message.
-        chain: encodes the chunks; ``PLAIN`` decodes them.
-        parts: the receivers that get them so.
-        itemsize: bytes of an element.
-        base: the version that deltas refer to.
+    message: LargeMessage
+    """The message."""
+    chain: Chain
+    """Chain that encodes the chunks; ``PLAIN`` decodes them."""
+    parts: list[BroadcastPart]
+    """The receivers that get them so."""
+    itemsize: int
+    """Bytes of an element."""
+    base: PlainPayload | None
+    """The version that deltas refer to; ``None``: the chain makes no deltas."""
+    outcome: Outcome | None = field(default=None, init=False)
+    """Outcome of the chain so far; ``None``: it has encoded nothing."""
+    _held: list[StoredChunk] = field(default_factory=list, init=False)
+    """Encoded chunks that wait for others, to go out with them."""
+    _known: frozenset[str] = field(init=False)
+    """Codecs and filters that all receivers know."""
 
-    Attributes:
-        outcome: how the chain has done so far; ``None``: it has encoded nothing.
-    """
-
-    __slots__ = ("_base", "_chain", "_held", "_itemsize", "_known", "_message", "_parts", "outcome")
-
-    def __init__(
-        self,
-        message: LargeMessage,
-        chain: Chain,
-        parts: list[BroadcastPart],
-        itemsize: int,
-        base: PlainPayload | None,
-    ) -> None:
-        self._message = message
-        self._chain = chain
-        self._parts = parts
-        self._itemsize = itemsize
-        self._base = base if chain.delta else None
-        self._known = frozenset.intersection(*[part.delivery.codecs for part in parts])
-        self.outcome: Outcome | None = None
-        self._held: list[StoredChunk] = []
-        """Encoded chunks that wait for others, to go out with them."""
+    def __post_init__(self) -> None:
+        self._known = frozenset.intersection(*[part.delivery.codecs for part in self.parts])
 
     def add(self, chunk: StoredChunk, index: int, queue: EncodeQueue) -> None:
         """Encode the next chunk and send it, in its place in the queue."""
-        if self._chain == PLAIN:
+        if self.chain == PLAIN:
             as_it_came = chunk.encoding is None
         else:
             as_it_came = queue.backed_up and readable(chunk.encoding, self._known)
@@ -322,15 +301,15 @@ class _ChunkEncoder:
 
     def _encode(self, chunk: StoredChunk, index: int) -> tuple[StoredChunk, Outcome | None]:
         """Return the encoded chunk and, unless it was decoded or came encoded, how the chain did. Runs in a thread."""
-        if self._base is None and (self._chain == PLAIN or chunk.encoding is not None):
-            return recode_chunk(chunk, self._chain, self._itemsize), None
+        if self.base is None and (self.chain == PLAIN or chunk.encoding is not None):
+            return recode_chunk(chunk, self.chain, self.itemsize), None
         started_s = thread_time()
-        if self._base is None:
-            encoded = recode_chunk(chunk, self._chain, self._itemsize)
+        if self.base is None:
+            encoded = recode_chunk(chunk, self.chain, self.itemsize)
         else:
-            at = index * self._message.plan.chunk_bytes
-            encoded = delta_chunk(chunk, self._chain, self._itemsize, self._base, at, self._known)
-        return encoded, Outcome(self._chain, len(chunk.data), len(encoded.data), thread_time() - started_s)
+            at = index * self.message.plan.chunk_bytes
+            encoded = delta_chunk(chunk, self.chain, self.itemsize, self.base, at, self._known)
+        return encoded, Outcome(self.chain, len(chunk.data), len(encoded.data), thread_time() - started_s)
 
     def _deliver(self, chunk: StoredChunk, result: tuple[StoredChunk, Outcome | None] | BaseException) -> None:
         if not isinstance(result, BaseException):
@@ -339,23 +318,23 @@ class _ChunkEncoder:
                 self.outcome = outcome if self.outcome is None else self.outcome + outcome
             self._send(encoded)
             return
-        logger.warning("chunk of %s cannot be recoded: %s", self._message.source.name, result)
-        if self._chain != PLAIN and readable(chunk.encoding, self._known):
+        logger.warning("chunk of %s cannot be recoded: %s", self.message.source.name, result)
+        if self.chain != PLAIN and readable(chunk.encoding, self._known):
             self._send(chunk)
             return
-        for part in self._parts:
-            part.send_abort(self._message, Code.CORRUPT_PAYLOAD)
+        for part in self.parts:
+            part.send_abort(Code.CORRUPT_PAYLOAD)
 
     def _send(self, chunk: StoredChunk) -> None:
-        form, held = self._message.form(self._chain), self._held
+        form, held = self.message.form(self.chain), self._held
         held.append(chunk)
         size = sum([len(each.data) for each in held])
-        last = len(form) + len(held) == self._message.plan.chunk_count
+        last = len(form) + len(held) == self.message.plan.chunk_count
         # The first delta goes out at once, with the head: only now is its base the newest version.
-        if self._base is not None and form and size < TOGETHER_BYTES and not last:
+        if self.base is not None and form and size < TOGETHER_BYTES and not last:
             return
         first = len(form)
         form += held
         held.clear()
-        for part in self._parts:
-            part.send_chunks(self._message, first)
+        for part in self.parts:
+            part.send_chunks(first)

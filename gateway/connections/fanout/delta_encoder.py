@@ -91,7 +91,7 @@ def payload_of(message: Run | LargeMessage) -> PlainPayload | None:
             return None
         return PlainPayload(message.offset, specs_of(message.meta), message.plan.chunk_bytes, message.chunks)
     frame = frame_of(message)
-    payload_bytes = len(frame.payload) if frame.encoding is None else frame.encoding.decoded_bytes
+    payload_bytes = decoded_bytes(frame.payload, frame.encoding)
     if frame.opcode != Opcode.MESSAGE or payload_bytes < MIN_BYTES:
         return None
     return PlainPayload(message.last, specs_of(frame.meta), payload_bytes, [StoredChunk(frame.encoding, frame.payload)])
@@ -120,7 +120,7 @@ def delta_run(run: Run, frame: DataFrame, chain: Chain, itemsize: int, base: Pla
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``, the version or its base cannot be decoded.
     """
-    payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
+    payload = decode(frame.encoding, frame.payload)
     distant = replace(chain, distance=run.first - base.offset)
     encoded = encode(distant, payload, itemsize, base=base.part(0, len(payload)))
     if encoded is None or len(encoded[1]) >= len(frame.payload):
@@ -147,7 +147,7 @@ def delta_chunk(
     Raises:
         RequestRefused: ``CORRUPT_PAYLOAD``, the chunk or its base cannot be decoded.
     """
-    payload = chunk.data if chunk.encoding is None else decode(chunk.encoding, chunk.data)
+    payload = decode(chunk.encoding, chunk.data)
     encoded = encode(chain, payload, itemsize, base=base.part(at, len(payload)))
     keyframe = chunk if readable(chunk.encoding, known) else StoredChunk(None, payload)
     return StoredChunk(*encoded) if encoded is not None and len(encoded[1]) < len(keyframe.data) else keyframe

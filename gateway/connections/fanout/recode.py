@@ -15,7 +15,7 @@ from gateway.protocol.negotiation import PATCH
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import FLAG_ENCODED, Buffer, Opcode, padded
 from gateway.streams.large import StoredChunk
-from gateway.streams.run import Run, Source
+from gateway.streams.run import Run
 
 NOT_PUBLISHED = frozenset((*DELTAS, PATCH))
 """Features and filters that clients list beside the codecs and filters by which they may encode publishes."""
@@ -112,21 +112,13 @@ def decode_run(run: Run, codecs: frozenset[str]) -> list[Run | Gap]:
             decoded.append((b"".join(written), data.count))
         except RequestRefused as refusal:
             if decoded:
-                parts.append(_joined(run.source, first, decoded))
+                parts.append(Run.of_frames(run.source, first, decoded))
             first = data.offset + data.count
             decoded = []
             parts.append(Gap(run.source.id, refusal.code, data.offset, first - 1))
     if decoded:
-        parts.append(_joined(run.source, first, decoded))
+        parts.append(Run.of_frames(run.source, first, decoded))
     return parts
-
-
-def _joined(source: Source, first: int, frames: list[tuple[bytes, int]]) -> Run:
-    """Return frames, each with its number of messages, as one run."""
-    last, last_count = frames[-1]
-    joined = b"".join([frame for frame, _ in frames]) if len(frames) > 1 else last
-    count = sum([count for _, count in frames])
-    return Run(source, first, count, (joined,), len(joined), len(joined) - len(last), last_count)
 
 
 def frame_of(run: Run) -> DataFrame:
@@ -144,7 +136,7 @@ def last_record(run: Run) -> Run:
     if run.last_count == 1:
         return run
     frame = frame_of(run)
-    payload = frame.payload if frame.encoding is None else decode(frame.encoding, frame.payload)
+    payload = decode(frame.encoding, frame.payload)
     record_bytes = parse_meta(frame.meta).payload_bytes
     record = frame.encoded(None, payload[len(payload) - record_bytes :])
     buffers = record._replace(opcode=Opcode.MESSAGE, flags=0, offset=run.last, extensions=None).write()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 from gateway.errors import RequestRefused
 from gateway.protocol.messages import Kind
@@ -15,20 +16,15 @@ class Refuse(Protocol):
         """Refuse the request that the asker has sent under ``correlation``, if this receiver still owes its reply."""
 
 
+@dataclass(slots=True, eq=False)
 class InboxSource:
-    """The :class:`~gateway.streams.run.Source` of the requests and replies to one connection.
+    """The :class:`~gateway.streams.run.Source` of the requests and replies to one connection."""
 
-    Args:
-        address: ``agent:<client_id>`` for replies and the client's own requests, ``group:<name>`` for a group's.
-        refuse: called for a request that cannot be written in the receiver's format.
-        number: the receiver's subscription to the group; 0 of its own inbox.
-    """
+    kind: ClassVar = Kind.COLLABORATION
 
-    __slots__ = ("id", "name", "refuse")
-
-    kind = Kind.COLLABORATION
-
-    def __init__(self, address: str, refuse: Refuse, number: int = 0) -> None:
-        self.name = address
-        self.id = number
-        self.refuse = refuse
+    name: str
+    """Address: ``agent:<client_id>`` for replies and the client's own requests, ``group:<name>`` for a group's."""
+    refuse: Refuse
+    """Called for a request that cannot be written in the receiver's format."""
+    id: int = 0
+    """The receiver's subscription to the group; 0 of its own inbox."""

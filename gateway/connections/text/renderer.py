@@ -57,32 +57,14 @@ class TextRenderer:
         Raises:
             RequestRefused: a request cannot be written; other messages are replaced as by :meth:`runs`.
         """
-        offset = message.offset or 0
-        frame = DataFrame(
-            message.opcode,
-            message.flags,
-            message.source.id,
-            message.publisher,
-            offset,
-            message.timestamp_ns,
-            1,
-            memoryview(message.meta),
-            None,
-            None,
-            memoryview(b""),
-            message.extensions,
-        )
         try:
             self._check_size(message.plan.payload_bytes)
-            chunks = [
-                chunk.data if chunk.encoding is None else decode(chunk.encoding, chunk.data) for chunk in message.chunks
-            ]
-            envelope = self._envelope(message.source, frame)
-            text = render_message(envelope, parse_meta(message.meta), b"".join(chunks), max_bytes=self._max_bytes)
+            chunks = [decode(chunk.encoding, chunk.data) for chunk in message.chunks]
+            [text] = self._render(message.source, message.frame(b"".join(chunks)))
         except RequestRefused as refusal:
             if message.opcode == Opcode.REQUEST:
                 raise
-            text = self._instead(message.source, frame, refusal)
+            text = self._instead(message.source, message.frame(), refusal)
         return self.message_header(len(text)) + text
 
     def _texts(self, run: Run) -> list[bytes]:
@@ -103,9 +85,7 @@ class TextRenderer:
     def _render(self, source: Source, parsed: DataFrame) -> list[bytes]:
         envelope = self._envelope(source, parsed)
         meta = parse_meta(parsed.meta)
-        payload: Buffer = parsed.payload
-        if parsed.encoding is not None:
-            payload = decode(parsed.encoding, payload)
+        payload = decode(parsed.encoding, parsed.payload)
         if parsed.opcode == Opcode.BATCH:
             return list(render_batch(envelope, meta, payload, parsed.count, max_bytes=self._max_bytes))
         return [render_message(envelope, meta, payload, max_bytes=self._max_bytes)]

@@ -167,10 +167,7 @@ class TextSession:
             publisher=0,
             offset=offset,
             timestamp_ns=timestamp_ns,
-            count=1,
             meta=memoryview(meta),
-            encoding=None,
-            plan=None,
             payload=memoryview(payload[0] if len(payload) == 1 else b"".join(payload)),
             extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
         )

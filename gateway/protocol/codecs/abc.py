@@ -11,8 +11,8 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.wire import Buffer
 
 
-class Compressor(Protocol):
-    """Last step of a chain: makes the data smaller."""
+class Codec(Protocol):
+    """Step of a chain, known by its name and its number."""
 
     @property
     def name(self) -> str:
@@ -21,6 +21,10 @@ class Compressor(Protocol):
     @property
     def id(self) -> int:
         """Number on the wire."""
+
+
+class Compressor(Codec, Protocol):
+    """Last step of a chain: makes the data smaller."""
 
     @property
     def levels(self) -> range:
@@ -48,16 +52,8 @@ class Compressor(Protocol):
         """
 
 
-class Filter(Protocol):
+class Filter(Codec, Protocol):
     """A step that keeps the size and makes the data easier to compress."""
-
-    @property
-    def name(self) -> str:
-        """Name in negotiation and in :class:`gateway.protocol.encoding.Chain`."""
-
-    @property
-    def id(self) -> int:
-        """Number on the wire."""
 
     @property
     def parameters(self) -> range:
