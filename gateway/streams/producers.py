@@ -8,7 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Final, Protocol
 
@@ -49,25 +49,17 @@ class _SequenceSpan:
 _FIRST: Final = attrgetter("first")
 
 
+@dataclass(slots=True, eq=False)
 class Window:
-    """Outcomes of the last messages of one producer to one stream.
+    """Outcomes of the last messages of one producer to one stream."""
 
-    Args:
-        producer: number of the producer.
-        first: the lowest sequence that can have an outcome.
-
-    Attributes:
-        next_sequence: above every sequence that has an outcome.
-        holder: alias that publishes for the producer; ``None`` while it has no connection.
-    """
-
-    __slots__ = ("_ranges", "holder", "next_sequence", "producer")
-
-    def __init__(self, producer: int, first: int) -> None:
-        self.producer = producer
-        self.next_sequence = first
-        self.holder: Holder | None = None
-        self._ranges: list[_SequenceSpan] = []
+    producer: int
+    """Number of the producer."""
+    next_sequence: int
+    """Above every sequence that has an outcome; at first the lowest one that can have an outcome."""
+    holder: Holder | None = field(default=None, init=False)
+    """Alias that publishes for the producer; ``None`` while it has no connection."""
+    _ranges: list[_SequenceSpan] = field(default_factory=list, init=False)
 
     def accept(self, first: int, count: int, offset: int) -> None:
         """Note that ``count`` messages from sequence ``first`` on got the offsets from ``offset`` on.

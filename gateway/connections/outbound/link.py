@@ -10,6 +10,8 @@ overshoot, the window is at most the bytes that the goodput carries within the r
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.protocol.signals import Pong
 
@@ -35,41 +37,25 @@ LARGEST_STEP_DOWN = -0.5
 """Bound on one step down, as a share of the bytes just read: a reader that was not scheduled for once is not slow."""
 
 
+@dataclass(slots=True, eq=False)
 class Link:
-    """The bulk window of one connection.
+    """The bulk window of one connection."""
 
-    Attributes:
-        rtt_ns: the smallest round trip seen; 0 before the first.
-        goodput_bytes_per_s: recent rate at which bulk arrives; 0 before the first answer.
-        window_bytes: bulk that may be unanswered.
-    """
-
-    __slots__ = (
-        "_answered",
-        "_bases_ns",
-        "_goodputs",
-        "_last_t1_ns",
-        "_marks",
-        "_next_base_ns",
-        "_sent",
-        "goodput_bytes_per_s",
-        "rtt_ns",
-        "window_bytes",
-    )
-
-    def __init__(self) -> None:
-        self._sent = 0
-        self._answered = 0
-        self._marks: deque[tuple[int, int]] = deque()
-        """PINGs under way: time of sending, and bytes of bulk sent before."""
-        self._last_t1_ns: int | None = None
-        self._bases_ns: deque[int] = deque(maxlen=BASE_PERIODS)
-        """The smallest one-way delay of each of the last periods, by two clocks that need not agree."""
-        self._next_base_ns = 0
-        self._goodputs: deque[float] = deque(maxlen=GOODPUT_SAMPLES)
-        self.rtt_ns = 0
-        self.goodput_bytes_per_s = 0.0
-        self.window_bytes = FIRST_WINDOW_BYTES
+    rtt_ns: int = 0
+    """The smallest round trip seen; 0 before the first."""
+    goodput_bytes_per_s: float = 0.0
+    """Recent rate at which bulk arrives; 0 before the first answer."""
+    window_bytes: int = FIRST_WINDOW_BYTES
+    """Bulk that may be unanswered."""
+    _sent: int = 0
+    _answered: int = 0
+    _marks: deque[tuple[int, int]] = field(default_factory=deque)
+    """PINGs under way: time of sending, and bytes of bulk sent before."""
+    _last_t1_ns: int | None = None
+    _bases_ns: deque[int] = field(default_factory=partial(deque, maxlen=BASE_PERIODS))
+    """The smallest one-way delay of each of the last periods, by two clocks that need not agree."""
+    _next_base_ns: int = 0
+    _goodputs: deque[float] = field(default_factory=partial(deque, maxlen=GOODPUT_SAMPLES))
 
     @property
     def open(self) -> bool:

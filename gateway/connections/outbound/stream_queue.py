@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
@@ -80,31 +80,27 @@ class Cursor:
 Entry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill
 
 
+@dataclass(slots=True, eq=False)
 class StreamQueue:
-    """The queue of one stream (or inbox) towards this receiver.
+    """The queue of one stream (or inbox) towards this receiver."""
 
-    Attributes:
-        entries: messages and signals in order of offsets. A cursor is a large message that has its offset; entries
-            behind it wait for its END. A backfill stands for messages that are to be read from history.
-        open: large messages under way that have no offset yet: their chunks are sent as they come.
-        resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
-        waiting_bytes: bytes of the messages in ``entries``, large ones at their full size.
-        again: offset of a message that the receiver has got before and asked for once more.
-        replayed: messages that were sent from history, and not counted by the outbox yet.
-        lost: messages that history had lost, and not counted by the outbox yet.
-    """
-
-    __slots__ = ("again", "entries", "lost", "open", "replayed", "resumes", "source", "waiting_bytes")
-
-    def __init__(self, source: Source, resumes: dict[int, int] | None = None) -> None:
-        self.source = source
-        self.resumes = {} if resumes is None else resumes
-        self.entries: deque[Entry] = deque()
-        self.open: list[Cursor] = []
-        self.waiting_bytes = 0
-        self.again: int | None = None
-        self.replayed = 0
-        self.lost = 0
+    source: Source
+    """The stream or inbox."""
+    resumes: dict[int, int] = field(default_factory=dict)
+    """Numbers of chunks that the receiver has of large messages from an earlier connection, by transfer."""
+    entries: deque[Entry] = field(default_factory=deque, init=False)
+    """Messages and signals in order of offsets. A cursor is a large message that has its offset; entries behind it wait
+    for its END. A backfill stands for messages that are to be read from history."""
+    open: list[Cursor] = field(default_factory=list, init=False)
+    """Large messages under way that have no offset yet: their chunks are sent as they come."""
+    waiting_bytes: int = field(default=0, init=False)
+    """Bytes of the messages in ``entries``, large ones at their full size."""
+    again: int | None = field(default=None, init=False)
+    """Offset of a message that the receiver has got before and asked for once more."""
+    replayed: int = field(default=0, init=False)
+    """Messages that were sent from history, and not counted by the outbox yet."""
+    lost: int = field(default=0, init=False)
+    """Messages that history had lost, and not counted by the outbox yet."""
 
     @property
     def idle(self) -> bool:
