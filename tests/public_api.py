@@ -28,7 +28,9 @@ INTERNAL: Final = {
     "RecordBatch": "after of parts receipt",
     "ReplyStream": "start",
     "Request": "cancel parts patched_by receipt session",
-    "Subscription": "as_batch deliver deliver_run fail fail_at leave next_batch settle_in_hand source take tell",
+    "Subscription": (
+        "acknowledge_previous as_batch deliver deliver_acknowledged deliver_run fail fail_at leave next_batch report source"
+    ),
     "View": "apply canonical check check_all from_json misfit select to_json wire_dtype",
 }
 """Attributes that other modules of the project use and a program does not, by class."""

@@ -4,29 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.layout import ROOT, SOURCES, relative
+from tests.layout import SOURCES, relative
 from tests.prose import Kind, Text
 from tests.prose_rules import faults_in, faults_of
 from tests.references import is_defined_at
 
-UNFINISHED = frozenset(
-    {
-        "gateway/client/decoding",
-        "gateway/client/messages",
-        "gateway/client/subscribing",
-    }
-)
-"""Packages that are not held to the rules yet. The list only gets shorter."""
 
-
-@pytest.mark.parametrize("path", [path for path in SOURCES if relative(path.parent) not in UNFINISHED], ids=relative)
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
 def test_it_reads_at_once(path: Path) -> None:
     faults = faults_in(path)
     assert not faults, "\n".join(faults)
-
-
-def test_every_unfinished_package_exists() -> None:
-    assert {package for package in UNFINISHED if not (ROOT / package).is_dir()} == set()
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ class InboundDispatcher:
             session.now_ns,
             max_message_bytes=limits.max_message_bytes,
             max_transfers=limits.max_transfers,
-            unfinished=subscriptions.unfinished,
+            partial_transfers=subscriptions.partial_transfers,
         )
 
     def handlers(self) -> Handlers:
@@ -90,7 +90,7 @@ class InboundDispatcher:
 
     def close(self) -> None:
         """End decoding, since the session is over, and keep large messages that were cut for the next one."""
-        self._subscriptions.cut(self._decoding.close())
+        self._subscriptions.keep_partial(self._decoding.close())
 
     def refused(self, error: Error) -> None:
         """Hand an ERROR to the part whose frame it answers (spec section 12.2)."""
@@ -117,8 +117,8 @@ class InboundDispatcher:
             return
         destination = self._subscriptions.sink(data.stream)
         if destination is not None:
-            if len(self._subscriptions.unfinished):
-                self._subscriptions.goes_on(destination, data)
+            if len(self._subscriptions.partial_transfers):
+                self._subscriptions.forget_superseded(destination, data)
             self._receive(InboundFrame(data, self._session.now_ns()), destination)
 
     def _run_received(self, run: FrameRun) -> None:
@@ -150,17 +150,17 @@ class InboundDispatcher:
         if destination is not None:
             self._receive(InboundFrame(data, self._session.now_ns()), destination)
 
-    def _receive(self, arrival: InboundFrame, destination: Destination) -> None:
+    def _receive(self, inbound: InboundFrame, destination: Destination) -> None:
         try:
-            arrival.check()
-            self._decoding.receive(arrival, destination)
+            inbound.check()
+            self._decoding.receive(inbound, destination)
         except RequestRefused as error:
-            destination.fail(error, arrival)
+            destination.fail(error, inbound)
 
     def _stream_received(self, message: memoryview, frame: Frame) -> None:
         info = parse_session(frame.opcode, body_of(message, frame))
         assert isinstance(info, StreamInfo)
-        self._subscriptions.stream_known(info)
+        self._subscriptions.stream_received(info)
         alias = self._context.aliases.get(info.alias)
         if alias is not None:
             alias.answer(info)

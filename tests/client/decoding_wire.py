@@ -51,11 +51,11 @@ class Noted:
     progress: list[tuple[int, int]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        self.delivered.append((arrival.offset, bytes(payload)))
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
+        self.delivered.append((inbound.offset, bytes(payload)))
         self.changed.set()
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
         self.errors.append(error)
         self.changed.set()
 
@@ -82,7 +82,7 @@ class Wire:
             lambda: 99,
             max_message_bytes=max_message_bytes,
             max_transfers=max_transfers,
-            unfinished=PartialTransfers(),
+            partial_transfers=PartialTransfers(),
         )
 
     def read(self, reading: bool) -> None:
@@ -135,9 +135,9 @@ class Wire:
 
     def _receive(self, to: Noted, frame: list[Buffer]) -> None:
         message = memoryview(b"".join(frame))
-        arrival = InboundFrame(parse_data(message, next(iter_frames(message))), 1)
-        arrival.check()
-        self.decoding.receive(arrival, to)
+        inbound = InboundFrame(parse_data(message, next(iter_frames(message))), 1)
+        inbound.check()
+        self.decoding.receive(inbound, to)
 
 
 def counting(size: int) -> bytes:

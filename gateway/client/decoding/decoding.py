@@ -1,7 +1,6 @@
-"""Gets payloads out of data frames: in place where they are plain, in threads where they are large and encoded.
+"""Decoding of one session: takes payloads out of data frames, in place if plain, in threads if large and encoded.
 
-Knows codecs and transfers, one session's worth of them. Must not know who the messages are for: that is a
-*destination*.
+The module knows codecs and transfers. The receiver of a message is a *destination*, of which the module knows no more.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, Protocol
 
@@ -28,67 +28,66 @@ from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
 from gateway.protocol.wire import Buffer
 
 INLINE_DECODE_BYTES: Final = 64 * 1024
-"""What decodes to more than this does so in a thread."""
+"""Largest decoded size of a payload that is decoded on the loop; larger ones are decoded in a thread."""
 WAITING_BYTES: Final = 32 * 1024 * 1024
-"""So much encoded data may wait for threads before the socket is not read any more."""
+"""Encoded bytes that may wait for threads; past this bound the socket is not read."""
 
 
 class Destination(Protocol):
-    """Where a message goes when it is decoded."""
+    """Receiver of decoded messages: a stream of a subscription, a request, a responder."""
 
     @property
     def order(self) -> ReorderBuffer:
-        """What its messages wait in when some of them take longer."""
+        """Buffer that keeps messages in their order when decoding some of them takes longer."""
 
     @property
     def bases(self) -> DeltaBases | None:
-        """What deltas refer to; None: nothing of it comes as one."""
+        """Versions that deltas refer to; ``None``: the destination gets no deltas."""
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        """The message, decoded."""
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
+        """Take a decoded message."""
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
-        """A message cannot be decoded, or ended early; None: not even its descriptors could be read."""
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
+        """Take the error of a message that cannot be decoded, or was aborted.
+
+        Args:
+            error: reason.
+            inbound: data frame of the message; ``None``: not even its descriptors could be read.
+        """
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        """A large message grows."""
+        """Note that more of a large message has arrived."""
 
 
+@dataclass(slots=True, eq=False)
 class Transfer:
-    """A large message under way."""
+    """Large message whose chunks arrive."""
 
-    __slots__ = (
-        "arrival",
-        "assembler",
-        "base",
-        "checksum",
-        "chunks",
-        "destination",
-        "error",
-        "expected_checksum",
-        "finished",
-        "next_index",
-        "owner",
-        "working",
-    )
-
-    def __init__(self, owner: Decoding, arrival: InboundFrame, assembler: Assembler, destination: Destination) -> None:
-        self.owner = owner
-        self.next_index = 0
-        self.arrival = arrival
-        self.assembler = assembler
-        self.checksum = RunningChecksum(assembler)
-        self.expected_checksum: int | None = None
-        self.destination = destination
-        self.base = _newest(destination)
-        self.chunks: deque[Chunk] = deque()
-        self.working = False
-        self.finished: asyncio.Future[Buffer] | None = None
-        self.error: Exception | None = None
+    owner: Decoding
+    """Decoding of the session that brings the chunks."""
+    head: InboundFrame
+    """Data frame that began the transfer, or continues the transfer on this session."""
+    assembler: Assembler
+    destination: Destination
+    base: DeltaBase | None
+    """Newest version of the stream when the transfer began: delta chunks refer to it."""
+    checksum: RunningChecksum
+    next_index: int = 0
+    """Index of the first chunk that has not arrived."""
+    expected_checksum: int | None = None
+    """Checksum that END names; ``None``: END has not arrived, or names none."""
+    chunks: deque[Chunk] = field(default_factory=deque)
+    """Chunks that wait to be decoded in a thread."""
+    working: bool = False
+    """Whether a thread decodes a chunk, or is about to."""
+    finished: asyncio.Future[Buffer] | None = None
+    """Promise of the payload, since END has arrived."""
+    error: Exception | None = None
+    """First error; chunks that arrive after it are skipped."""
 
 
 class Decoding:
-    """All that is being received on one session."""
+    """Payloads and transfers of one session that are being received."""
 
     def __init__(
         self,
@@ -98,9 +97,9 @@ class Decoding:
         *,
         max_message_bytes: int,
         max_transfers: int,
-        unfinished: PartialTransfers,
+        partial_transfers: PartialTransfers,
     ) -> None:
-        self._unfinished = unfinished
+        self._partial_transfers = partial_transfers
         self._loop = asyncio.get_running_loop()
         self._flow = flow
         self._now_ns = now_ns
@@ -112,26 +111,26 @@ class Decoding:
         filters = [FILTERS[name].id for name in welcome.filters if name in FILTERS]
         self._agreed = frozenset(codecs + filters)
 
-    def receive(self, arrival: InboundFrame, destination: Destination) -> None:
-        """Take a data frame.
+    def receive(self, inbound: InboundFrame, destination: Destination) -> None:
+        """Decode a data frame, or begin a transfer; deliver the message now or later, in order.
 
         Raises:
-            RequestRefused: ``UNKNOWN_CODEC``, ``MESSAGE_TOO_BIG``, ``LIMIT_EXCEEDED``; ``CORRUPT_PAYLOAD``.
+            RequestRefused: ``UNKNOWN_CODEC``, ``MESSAGE_TOO_BIG``, ``LIMIT_EXCEEDED`` or ``CORRUPT_PAYLOAD``.
         """
-        frame = arrival.frame
+        frame = inbound.frame
         if frame.plan is not None:
-            self._begin(arrival, destination)
+            self._begin(inbound, destination)
         elif frame.encoding is not None:
-            self._decode(arrival, frame.encoding, destination)
+            self._decode(inbound, frame.encoding, destination)
         else:
-            _hold(destination, arrival, frame.payload)
+            _set_base(destination, inbound, frame.payload)
             if destination.order.idle:
-                destination.deliver(arrival, frame.payload)
+                destination.deliver(inbound, frame.payload)
             else:
-                destination.order.add_ready(lambda: destination.deliver(arrival, frame.payload))
+                destination.order.add_ready(lambda: destination.deliver(inbound, frame.payload))
 
     def chunk_received(self, message: memoryview, frame: Frame) -> None:
-        """CHUNK (spec section 6.2). One of a transfer that is not open is skipped."""
+        """Handle CHUNK (spec section 6.2). Skip a chunk of a transfer that is not open."""
         chunk = parse_chunk(message, frame)
         transfer = self._transfers.get(chunk.transfer)
         if transfer is None or transfer.error is not None:
@@ -143,41 +142,41 @@ class Decoding:
         if chunk.encoding is not None and not chunk.encoding.ids <= self._agreed:
             transfer.error = _not_agreed(chunk.encoding)
             return
-        self._wait(len(chunk.data))
+        self._count_waiting(len(chunk.data))
         transfer.chunks.append(chunk)
         if not transfer.working:
             transfer.working = True
             self._decode_next(transfer)
 
     def end_received(self, message: memoryview, frame: Frame) -> None:
-        """END (spec section 6.3)."""
+        """Handle END (spec section 6.3)."""
         end = End.parse(message, frame)
         transfer = self._transfers.pop(end.transfer, None)
         if transfer is None:
             return
-        arrival, destination = transfer.arrival, transfer.destination
-        arrival.offset, arrival.placed = end.offset, True
-        arrival.received_ns = self._now_ns()
+        inbound, destination = transfer.head, transfer.destination
+        inbound.offset, inbound.offset_known = end.offset, True
+        inbound.received_ns = self._now_ns()
         transfer.expected_checksum = end.checksum
         transfer.finished = self._loop.create_future()
-        _hold(destination, arrival, transfer.finished)
-        self._finish_in_order(destination, arrival, transfer.finished)
+        _set_base(destination, inbound, transfer.finished)
+        self._finish_in_order(destination, inbound, transfer.finished)
         if not transfer.working:
             self._complete(transfer)
 
     def abort_received(self, message: memoryview, frame: Frame) -> None:
-        """ABORT (spec section 6.4)."""
+        """Handle ABORT (spec section 6.4)."""
         abort = Abort.parse(message, frame)
         transfer = self._transfers.pop(abort.transfer, None)
         if transfer is not None:
             transfer.error = RequestRefused(abort.code, "the large message was ended by its sender")
-            transfer.destination.fail(transfer.error, transfer.arrival)
+            transfer.destination.fail(transfer.error, transfer.head)
 
     def close(self) -> list[Transfer]:
-        """The session is over. What is whole is still delivered.
+        """End the decoding, since the session has ended. Complete messages are still delivered.
 
         Returns:
-            What is under way and may go on on another session.
+            The transfers that are not complete; another session may continue them.
         """
         left = [transfer for transfer in self._transfers.values() if transfer.error is None]
         for transfer in left:
@@ -190,58 +189,61 @@ class Decoding:
 
     # Encoded payloads in one frame.
 
-    def _decode(self, arrival: InboundFrame, encoding: Encoding, destination: Destination) -> None:
+    def _decode(self, inbound: InboundFrame, encoding: Encoding, destination: Destination) -> None:
         if not encoding.ids <= self._agreed:
             raise _not_agreed(encoding)
-        self._check_size(arrival)
-        data = arrival.frame.payload
-        base = self._base_of(arrival, encoding, _newest(destination))
+        self._check_size(inbound)
+        data = inbound.frame.payload
+        base = self._find_base(inbound, encoding, _newest(destination))
         if (
-            arrival.payload_bytes <= INLINE_DECODE_BYTES
+            inbound.payload_bytes <= INLINE_DECODE_BYTES
             and destination.order.idle
             and (base is None or not base.pending)
         ):
             payload = decode(encoding, data, base=None if base is None else base.payload())
-            _hold(destination, arrival, payload)
-            destination.deliver(arrival, payload)
+            _set_base(destination, inbound, payload)
+            destination.deliver(inbound, payload)
             return
-        self._wait(len(data))
+        self._count_waiting(len(data))
         work: asyncio.Future[Buffer]
         if base is None or not base.pending:
             decoding = partial(decode, encoding, data, base=None if base is None else base.payload())
             work = self._loop.run_in_executor(None, decoding)
         else:
             work = self._loop.create_task(self._decode_behind(base, encoding, data))
-        work.add_done_callback(lambda _: self._wait(-len(data)))
-        _hold(destination, arrival, work)
-        self._finish_in_order(destination, arrival, work)
+        work.add_done_callback(lambda _: self._count_waiting(-len(data)))
+        _set_base(destination, inbound, work)
+        self._finish_in_order(destination, inbound, work)
 
     async def _decode_behind(self, base: DeltaBase, encoding: Encoding, data: Buffer) -> Buffer:
-        """Decode a delta when what it refers to is decoded."""
+        """Wait until the base of a delta is decoded, then decode the delta."""
         if base.pending is not None:
             await asyncio.wait([base.pending])
         return await self._loop.run_in_executor(None, partial(decode, encoding, data, base=base.payload()))
 
-    def _base_of(self, arrival: InboundFrame, encoding: Encoding | None, newest: DeltaBase | None) -> DeltaBase | None:
-        """What a payload or a chunk refers to; None if it is no delta."""
+    def _find_base(
+        self, inbound: InboundFrame, encoding: Encoding | None, newest: DeltaBase | None
+    ) -> DeltaBase | None:
+        """Return the version that a payload or chunk refers to; ``None`` if the encoding has no delta."""
         if encoding is None or not encoding.distance:
             return None
-        return base_of(newest, arrival.frame.offset - encoding.distance, arrival.payload_bytes)
+        return base_of(newest, inbound.frame.offset - encoding.distance, inbound.payload_bytes)
 
     # Large messages.
 
-    def _begin(self, arrival: InboundFrame, destination: Destination) -> None:
-        plan = arrival.frame.plan
+    def _begin(self, inbound: InboundFrame, destination: Destination) -> None:
+        plan = inbound.frame.plan
         assert plan is not None
         if len(self._transfers) >= self._max_transfers:
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"more than {self._max_transfers} large messages under way")
-        if arrival.frame.resuming:
-            transfer = self._unfinished.take(arrival)
+        if inbound.frame.resuming:
+            transfer = self._partial_transfers.take(inbound)
             assert isinstance(transfer, Transfer)
-            transfer.owner, transfer.arrival, transfer.destination = self, arrival, destination
+            transfer.owner, transfer.head, transfer.destination = self, inbound, destination
         else:
             assembler = Assembler(plan, max_message_bytes=self._max_message_bytes)
-            transfer = Transfer(self, arrival, assembler, destination)
+            checksum = RunningChecksum(assembler)
+            transfer = Transfer(self, inbound, assembler, destination, _newest(destination), checksum)
         self._transfers[plan.transfer] = transfer
 
     def _assemble(self, transfer: Transfer, chunk: Chunk) -> None:
@@ -253,9 +255,9 @@ class Decoding:
             self._tell_progress(transfer)
 
     def _decode_next(self, transfer: Transfer) -> None:
-        """Decode chunk after chunk of one transfer in threads; transfers do so side by side."""
+        """Decode the next chunk of a transfer in a thread: one chunk of each transfer at a time."""
         if not transfer.chunks or transfer.error is not None:
-            transfer.owner._wait(-sum(len(chunk.data) for chunk in transfer.chunks))
+            transfer.owner._count_waiting(-sum(len(chunk.data) for chunk in transfer.chunks))
             transfer.chunks.clear()
             transfer.working = False
             if transfer.finished is not None:
@@ -263,7 +265,7 @@ class Decoding:
             return
         chunk = transfer.chunks.popleft()
         try:
-            base = self._base_of(transfer.arrival, chunk.encoding, transfer.base)
+            base = self._find_base(transfer.head, chunk.encoding, transfer.base)
             if base is not None and base.pending is not None:
                 transfer.chunks.appendleft(chunk)
                 base.pending.add_done_callback(lambda _: self._decode_next(transfer))
@@ -271,35 +273,33 @@ class Decoding:
             payload = None if base is None else base.payload()
         except RequestRefused as error:
             transfer.error = error
-            transfer.owner._wait(-len(chunk.data))
+            transfer.owner._count_waiting(-len(chunk.data))
             self._decode_next(transfer)
             return
         work = self._loop.run_in_executor(None, partial(transfer.assembler.receive, chunk, base=payload))
         work.add_done_callback(lambda _: self._decoded(transfer, chunk, work))
 
     def _decoded(self, transfer: Transfer, chunk: Chunk, work: asyncio.Future[None]) -> None:
-        transfer.owner._wait(-len(chunk.data))
+        transfer.owner._count_waiting(-len(chunk.data))
         try:
             work.result()
-        except Exception as error:  # noqa: BLE001 - handed to whoever the message is for
+        except Exception as error:  # noqa: BLE001 - handed to the destination of the message
             transfer.error = error
         else:
             self._tell_progress(transfer)
         self._decode_next(transfer)
 
     def _complete(self, transfer: Transfer) -> None:
-        """END was received and every chunk decoded."""
+        """Check the checksum: END has arrived and every chunk is decoded."""
         if transfer.error is not None or transfer.expected_checksum is None or not transfer.assembler.complete:
             self._settle(transfer)
         else:
             transfer.checksum.finish(partial(self._check, transfer))
 
     def _check(self, transfer: Transfer, checksum: int) -> None:
-        """The checksum of the whole payload is known."""
+        """Compare the checksum of the complete payload with the one that END names."""
         if checksum != transfer.expected_checksum:
-            problem = (
-                f"{transfer.arrival.payload_bytes} bytes with checksum {checksum:#010x}, their sender has computed"
-            )
+            problem = f"{transfer.head.payload_bytes} bytes with checksum {checksum:#010x}, their sender has computed"
             transfer.error = RequestRefused(Code.CORRUPT_PAYLOAD, f"{problem} {transfer.expected_checksum:#010x}")
         self._settle(transfer)
 
@@ -309,35 +309,35 @@ class Decoding:
             if transfer.error is not None:
                 raise transfer.error
             transfer.finished.set_result(transfer.assembler.payload())
-        except Exception as error:  # noqa: BLE001 - handed to whoever the message is for
+        except Exception as error:  # noqa: BLE001 - handed to the destination of the message
             transfer.finished.set_exception(error)
 
     def _tell_progress(self, transfer: Transfer) -> None:
         transfer.checksum.advance()
-        transfer.destination.advanced(transfer.assembler.received_bytes, transfer.arrival.payload_bytes)
+        transfer.destination.advanced(transfer.assembler.received_bytes, transfer.head.payload_bytes)
 
     # Checks and bounds.
 
-    def _finish_in_order(self, destination: Destination, arrival: InboundFrame, work: asyncio.Future[Buffer]) -> None:
+    def _finish_in_order(self, destination: Destination, inbound: InboundFrame, work: asyncio.Future[Buffer]) -> None:
         slot = destination.order.reserve()
-        work.add_done_callback(lambda work: slot.fill(lambda: self._finish(destination, arrival, work)))
+        work.add_done_callback(lambda work: slot.fill(lambda: self._finish(destination, inbound, work)))
 
-    def _finish(self, destination: Destination, arrival: InboundFrame, work: asyncio.Future[Buffer]) -> None:
+    def _finish(self, destination: Destination, inbound: InboundFrame, work: asyncio.Future[Buffer]) -> None:
         try:
             payload = work.result()
-        except Exception as error:  # noqa: BLE001 - handed to whoever the message is for
-            destination.fail(error, arrival)
+        except Exception as error:  # noqa: BLE001 - handed to the destination of the message
+            destination.fail(error, inbound)
         else:
-            destination.deliver(arrival, payload)
+            destination.deliver(inbound, payload)
 
-    def _check_size(self, arrival: InboundFrame) -> None:
-        if arrival.payload_bytes > self._max_message_bytes:
+    def _check_size(self, inbound: InboundFrame) -> None:
+        if inbound.payload_bytes > self._max_message_bytes:
             raise RequestRefused(
-                Code.MESSAGE_TOO_BIG, f"payload of {arrival.payload_bytes} bytes exceeds {self._max_message_bytes}"
+                Code.MESSAGE_TOO_BIG, f"payload of {inbound.payload_bytes} bytes exceeds {self._max_message_bytes}"
             )
 
-    def _wait(self, size: int) -> None:
-        """So many more bytes wait for threads."""
+    def _count_waiting(self, size: int) -> None:
+        """Count ``size`` more bytes that wait for threads; stop or resume reading the socket at the bound."""
         before, self._waiting_bytes = self._waiting_bytes, max(0, self._waiting_bytes + size)
         if self._waiting_bytes > WAITING_BYTES >= before:
             self._flow.fill(self, stuffed=True)
@@ -349,14 +349,14 @@ def _newest(destination: Destination) -> DeltaBase | None:
     return None if destination.bases is None else destination.bases.newest
 
 
-def _hold(destination: Destination, arrival: InboundFrame, payload: Buffer | asyncio.Future[Buffer]) -> None:
-    bases, frame = destination.bases, arrival.frame
+def _set_base(destination: Destination, inbound: InboundFrame, payload: Buffer | asyncio.Future[Buffer]) -> None:
+    bases, frame = destination.bases, inbound.frame
     if bases is None:
         return
     if frame.extensions is not None and frame.extensions.region is not None:
-        bases.newest = None  # a patch: what it makes of the version before is nothing that deltas refer to
+        bases.newest = None  # a patch: no delta refers to the version that it makes
     else:
-        bases.hold(arrival.offset, frame.count, arrival.payload_bytes, payload)
+        bases.set_newest(inbound.offset, frame.count, inbound.payload_bytes, payload)
 
 
 def _not_agreed(encoding: Encoding) -> RequestRefused:

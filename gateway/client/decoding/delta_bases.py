@@ -1,6 +1,6 @@
-"""What deltas refer to: the newest payload of a state stream, or the promise of it (spec section 10).
+"""Delta bases: the newest payload of each state stream, or the promise of the payload (spec section 10).
 
-Knows payloads and futures only. All methods run on the loop.
+The module knows payloads and futures only. All methods run on the loop.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from gateway.protocol.sampling import MIN_BYTES
 from gateway.protocol.wire import Buffer
 
 MIN_BASE_BYTES: Final = MIN_BYTES
-"""Smaller payloads are never referred to."""
+"""Smallest payload that a delta refers to."""
 
 
 class DeltaBaseMissing(RequestRefused):
-    """A delta refers to a version that is not here; the newest one has to be asked for whole."""
+    """A delta refers to a version that this client does not have; a keyframe has to be requested."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(Code.CORRUPT_PAYLOAD, problem)
@@ -27,7 +27,7 @@ class DeltaBase:
     """One version of a state.
 
     Attributes:
-        offset: of the message.
+        offset: offset of the message.
         size: bytes of the payload.
     """
 
@@ -41,14 +41,14 @@ class DeltaBase:
 
     @property
     def pending(self) -> asyncio.Future[Buffer] | None:
-        """What to wait for; None: the payload is there, or will never be."""
+        """Decoding of the payload to wait for; ``None``: the payload is there, or will never be."""
         return None if self._work is None or self._work.done() else self._work
 
     def payload(self) -> Buffer:
-        """The payload, of ``size`` bytes; of a record batch its last record.
+        """Return the payload, of ``size`` bytes; of a record batch the payload of its last record.
 
         Raises:
-            BaseMissing: the version could not be decoded.
+            DeltaBaseMissing: the version could not be decoded.
         """
         if self._payload is None:
             assert self._work is not None
@@ -62,7 +62,7 @@ class DeltaBases:
     """The newest version of one stream of this session.
 
     Attributes:
-        newest: None: there is none that could be referred to.
+        newest: the newest version; ``None``: there is none that a delta could refer to.
     """
 
     __slots__ = ("newest",)
@@ -70,29 +70,29 @@ class DeltaBases:
     def __init__(self) -> None:
         self.newest: DeltaBase | None = None
 
-    def hold(self, offset: int, count: int, payload_bytes: int, payload: Buffer | asyncio.Future[Buffer]) -> None:
-        """A message or batch has been received.
+    def set_newest(self, offset: int, count: int, payload_bytes: int, payload: Buffer | asyncio.Future[Buffer]) -> None:
+        """Make the last message of a received frame the newest version.
 
         Args:
-            offset: of the first message.
-            count: how many there are.
-            payload_bytes: size of all of them.
-            payload: theirs, or what it is being decoded by.
+            offset: offset of the first message in the frame.
+            count: number of messages in the frame.
+            payload_bytes: size of the decoded payload of all messages together.
+            payload: the decoded payload, or the future that brings it.
         """
         size = payload_bytes // count
         self.newest = DeltaBase(offset + count - 1, size, payload) if size >= MIN_BASE_BYTES else None
 
 
 def base_of(newest: DeltaBase | None, offset: int, size: int) -> DeltaBase:
-    """The version that a delta refers to.
+    """Return the version that a delta refers to.
 
     Args:
-        newest: the newest one when the data frame of the delta came.
-        offset: of the version that is referred to.
-        size: of the delta's payload.
+        newest: newest version when the data frame of the delta arrived.
+        offset: offset of the version that the delta refers to.
+        size: bytes of the delta's decoded payload.
 
     Raises:
-        BaseMissing: the newest is another one.
+        DeltaBaseMissing: the newest version is another one.
     """
     if newest is None or newest.offset != offset or newest.size != size:
         held = "none" if newest is None else f"version {newest.offset} of {newest.size} bytes"

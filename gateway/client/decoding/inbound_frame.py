@@ -1,4 +1,4 @@
-"""A data frame on its way in: parsed, checked against its descriptors, its payload decoded or being decoded."""
+"""Inbound data frames: parsed, checked against their descriptors, and made into messages once decoded."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ NOTHING: Final = Meta((), None, 0)
 
 
 class InboundFrame:
-    """One data frame. Call :meth:`check` before anything is decoded.
+    """One data frame. Call :meth:`check` before the payload is decoded.
 
     Attributes:
-        frame: as it was received.
-        meta: its parsed meta block.
-        payload_bytes: the decoded size that the descriptors give to the whole payload.
-        received_ns: when it arrived, a large one its END, by the gateway's clock.
-        offset: of the message; a large one learns it at END.
-        placed: the offset is the message's; before END it is not, and a message that is ended early never has one.
+        frame: the parsed frame.
+        meta: the parsed meta block of the frame.
+        payload_bytes: decoded size of the complete payload, as the descriptors declare it.
+        received_ns: time of arrival by the gateway's clock; of a large message the arrival of its END.
+        offset: offset of the message; of a large message known from END on.
+        offset_known: whether ``offset`` is that of the message: False for a large message before its END.
     """
 
-    __slots__ = ("frame", "meta", "offset", "payload_bytes", "placed", "received_ns")
+    __slots__ = ("frame", "meta", "offset", "offset_known", "payload_bytes", "received_ns")
 
     def __init__(self, frame: DataFrame, received_ns: int) -> None:
         self.frame = frame
         self.received_ns = received_ns
         self.offset = frame.offset
-        self.placed = frame.plan is None
+        self.offset_known = frame.plan is None
         self.meta: Meta = NOTHING
         self.payload_bytes = 0
 
     def check(self) -> None:
-        """Parse the meta block, and compare sizes.
+        """Parse the meta block and compare the declared sizes.
 
         Raises:
-            RequestRefused: ``INVALID_TENSOR``, ``INVALID_REQUEST``, or ``SIZE_MISMATCH`` where the sizes that are
-                declared do not agree with the descriptors.
+            RequestRefused: ``INVALID_TENSOR``, ``INVALID_REQUEST``, or ``SIZE_MISMATCH``: the declared size does not
+                agree with the descriptors.
         """
         frame = self.frame
         self.meta = parse_meta(frame.meta)
@@ -61,10 +61,13 @@ class InboundFrame:
             raise RequestRefused(Code.INVALID_TENSOR, "a record batch has exactly one tensor descriptor and no headers")
 
     def item(self, stream: str, kind: Kind | None, epoch: int, payload: Buffer) -> Message | RecordBatch:
-        """The message or batch, as the application gets it.
+        """Return the message or record batch for the application.
 
         Args:
-            payload: decoded, of ``payload_bytes`` bytes.
+            stream: name of the stream, or address of the request.
+            kind: delivery contract of the stream; ``None`` for requests and replies.
+            epoch: incarnation of the stream; 0 for requests and replies.
+            payload: decoded payload, of ``payload_bytes`` bytes.
         """
         item = self._item(stream, kind, epoch, payload)
         if self.frame.extensions is not None:

@@ -1,6 +1,6 @@
-"""Large messages of which a part had come when the connection was lost: the next one brings the rest, if it can.
+"""Partial transfers: large messages that were incomplete when the connection was lost; the next one may bring the rest.
 
-Knows transfers and streams (spec section 6.7); not who asks, nor how chunks are put together.
+The module knows transfers and streams (spec section 6.7); it must not know subscriptions, nor how chunks are assembled.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.errors import Code, RequestRefused
 
 
-class Beginning(Protocol):
-    """A large message under way."""
+class PartialTransfer(Protocol):
+    """Large message of which some chunks have arrived."""
 
-    arrival: InboundFrame
-    """Its head."""
+    head: InboundFrame
+    """Data frame that began the message."""
 
     @property
     def next_index(self) -> int:
-        """The first chunk that is missing."""
+        """Index of the first chunk that is missing."""
 
 
 class _Kept(NamedTuple):
     stream: str
-    beginning: Beginning
+    partial: PartialTransfer
 
 
 class PartialTransfers:
-    """What the last connection has left unfinished, of streams."""
+    """Partial transfers that the last connection has left, at most one of each stream."""
 
     def __init__(self) -> None:
         self._kept: dict[int, _Kept] = {}
@@ -38,56 +38,63 @@ class PartialTransfers:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def keep(self, beginnings: Iterable[tuple[str, Beginning]]) -> None:
-        """A connection is lost. Of each stream the one message is kept of which there is most; others are forgotten.
+    def keep(self, transfers: Iterable[tuple[str, PartialTransfer]]) -> None:
+        """Keep the most advanced transfer of each stream after a lost connection, and forget all others.
 
         Args:
-            beginnings: with the name of the stream of each.
+            transfers: name of the stream and transfer, each.
         """
-        most: dict[str, Beginning] = {}
-        for stream, beginning in beginnings:
+        most: dict[str, PartialTransfer] = {}
+        for stream, partial in transfers:
             best = most.get(stream)
-            if beginning.next_index and (best is None or beginning.next_index > best.next_index):
-                most[stream] = beginning
-        self._kept = {_transfer_of(beginning): _Kept(stream, beginning) for stream, beginning in most.items()}
+            if partial.next_index and (best is None or partial.next_index > best.next_index):
+                most[stream] = partial
+        self._kept = {_transfer_of(partial): _Kept(stream, partial) for stream, partial in most.items()}
         self._offered.clear()
 
     def offer(self, matches: Callable[[str], bool]) -> Mapping[str, tuple[int, int]] | None:
-        """For SUBSCRIBE: of the streams that match, what is to go on; each is offered once on a session."""
+        """Return the transfers that SUBSCRIBE asks to resume; each is offered once a session.
+
+        Args:
+            matches: returns whether the subscription matches a stream.
+
+        Returns:
+            Number of the transfer and first missing chunk, by stream.
+        """
         offer = {}
-        for transfer, (stream, beginning) in self._kept.items():
+        for transfer, (stream, partial) in self._kept.items():
             if transfer not in self._offered and matches(stream):
                 self._offered.add(transfer)
-                offer[stream] = transfer, beginning.next_index
+                offer[stream] = transfer, partial.next_index
         return offer or None
 
-    def take(self, arrival: InboundFrame) -> Beginning:
-        """The beginning of a message whose head says that it goes on.
+    def take(self, inbound: InboundFrame) -> PartialTransfer:
+        """Remove and return the partial transfer that a head resumes.
 
         Raises:
-            RequestRefused: ``BROKEN_TRANSFER``, there is none, or it is that of another message.
+            RequestRefused: ``BROKEN_TRANSFER``: there is none, or it belongs to another message.
         """
-        plan = arrival.frame.plan
+        plan = inbound.frame.plan
         assert plan is not None
         kept = self._kept.pop(plan.transfer, None)
-        if kept is None or not _same(kept.beginning.arrival, arrival):
-            problem = f"transfer {plan.transfer} goes on, and its beginning is not here"
+        if kept is None or not _is_same_message(kept.partial.head, inbound):
+            problem = f"transfer {plan.transfer} is resumed, and its first chunks are not here"
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
-        return kept.beginning
+        return kept.partial
 
     def forget(self, stream: str) -> None:
-        """Something newer has come of a ``state`` stream: the rest will not."""
+        """Forget the transfer of a ``state`` stream of which a newer version has arrived: the rest will not come."""
         for transfer in [transfer for transfer, kept in self._kept.items() if kept.stream == stream]:
             del self._kept[transfer]
 
 
-def _transfer_of(beginning: Beginning) -> int:
-    plan = beginning.arrival.frame.plan
+def _transfer_of(partial: PartialTransfer) -> int:
+    plan = partial.head.frame.plan
     assert plan is not None
     return plan.transfer
 
 
-def _same(one: InboundFrame, other: InboundFrame) -> bool:
-    """Whether two heads are of the same message: transfers of a restarted gateway may have the same numbers."""
+def _is_same_message(one: InboundFrame, other: InboundFrame) -> bool:
+    """Return whether two heads belong to one message: transfers of a restarted gateway may have the same numbers."""
     a, b = one.frame, other.frame
     return (a.plan, a.publisher, a.timestamp_ns, a.meta) == (b.plan, b.publisher, b.timestamp_ns, b.meta)

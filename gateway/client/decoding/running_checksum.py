@@ -1,4 +1,4 @@
-"""The checksum of a large message on its way in, computed while it comes (spec section 6.3)."""
+"""Running checksum of a large message, computed while its chunks arrive (spec section 6.3)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Final
 from gateway.protocol.transfers import Assembler
 
 STEP_BYTES: Final = 4 * 1024 * 1024
-"""So much is computed at a time, in a thread: 0.7 ms, beside which the way there and back is nothing."""
+"""Bytes that one call in a thread computes: 0.7 ms, so that the hop to the thread and back does not count."""
 INLINE_CHECKSUM_BYTES: Final = 256 * 1024
-"""What is left at the end and no more than this is computed at once: 40 us."""
+"""Largest rest that is computed on the loop at the end: 40 us."""
 
 
 class RunningChecksum:
-    """CRC-32 of what an assembler holds, a little behind it. Used on the loop; it computes in threads.
+    """CRC-32 of the bytes that an assembler has received. Called on the loop; computes in threads.
 
     Args:
-        assembler: what it has received does not change any more.
+        assembler: receives the message; bytes that it has received must not change.
     """
 
     __slots__ = ("_assembler", "_checksum", "_done_bytes", "_then", "_working")
@@ -32,12 +32,12 @@ class RunningChecksum:
         self._then: Callable[[int], None] | None = None
 
     def advance(self) -> None:
-        """More has been received."""
+        """Compute further if enough new bytes have arrived."""
         if not self._working and self._assembler.received_bytes - self._done_bytes >= STEP_BYTES:
             self._compute()
 
     def finish(self, then: Callable[[int], None]) -> None:
-        """Everything has been received: call back with the checksum of it all, maybe before this returns."""
+        """Call back with the checksum of the complete message, possibly before this method returns."""
         self._then = then
         if not self._working:
             self._compute()

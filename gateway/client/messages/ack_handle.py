@@ -1,4 +1,4 @@
-"""Acknowledgement handles: the answers that a program owes for units that it has in hand (spec section 7.4)."""
+"""Acknowledgement handles: the answers that a program owes for the units that it holds (spec section 7.4)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class AckUnitRange(NamedTuple):
 
     epoch: int
     first: int
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    count: int  # type: ignore[assignment]  # hides tuple.count, which is not called
     nbytes: int
     """Size of its decoded payload."""
     identity: Identity | None
@@ -77,7 +77,7 @@ class AckScope:
             self._free_messages = self._free_bytes = 0
 
     def withdraw(self) -> None:
-        """End the subscription: nobody waits for its answers any more."""
+        """Give up all units of the subscription, which has ended, without answers."""
         for handle in list(self.handles):
             handle.withdraw()
 

@@ -1,4 +1,4 @@
-"""What a subscriber receives, one by one: messages, as views of the received bytes."""
+"""Messages as a subscriber receives them one by one: views of the received bytes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Specs = tuple[TensorSpec, ...]
 
 
 class Acknowledged:
-    """What streams of kind ``collaboration`` and ``control`` deliver: the program says when it is through with it.
+    """Message or batch that the program may acknowledge: of streams of kind ``collaboration`` and ``control``.
 
     Attributes:
-        receipt: for the answer; ``None`` of what is not acknowledged, so that answers mean nothing.
+        receipt: takes the answer; ``None``: the stream is of another kind, and answers have no effect.
     """
 
     __slots__ = ("receipt",)
@@ -31,15 +31,15 @@ class Acknowledged:
         self.receipt: AckHandle | RecordAckHandle | None = None
 
     async def ack(self) -> None:
-        """Say that it is processed: it will not come again. Sent with others, at the end of the turn of the loop."""
+        """Acknowledge the message as processed: it is not delivered again. Sent at the end of the turn of the loop."""
         if self.receipt is not None:
             self.receipt.done()
 
     async def nack(self, code: int = Code.NOT_PROCESSED) -> None:
-        """Say that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
+        """Refuse the message: it is delivered again, at most ``max_tries`` times, and then becomes a dead letter.
 
         Args:
-            code: why, for the publisher.
+            code: reason, for the publisher.
         """
         if self.receipt is not None:
             self.receipt.refuse(code)
@@ -49,19 +49,19 @@ class Message(Acknowledged):
     """One message. Its arrays are read-only views of the received buffer and live as long as they are used.
 
     Attributes:
-        stream: the stream's name; of a request or reply, the address that was asked.
-        kind: the stream's delivery contract; None for requests and replies.
+        stream: name of the stream; of a request or reply, its address.
+        kind: delivery contract of the stream; ``None`` for requests and replies.
         offset: position in the stream; of a request or reply, its number.
-        epoch: the stream's incarnation; 0 for requests and replies.
-        publisher: the sender's connection, as the gateway numbers them.
-        timestamp_ns: when it was published, Unix time in ns by the gateway's clock.
-        received_ns: when it arrived here, by the same clock.
-        quantization: of a view whose integers stand for other numbers: ``scale``, ``zero_point`` and the ``dtype`` of
-            the stream's tensor. None: the tensors hold what they hold.
-        region: of a message that was published as a patch, what it has changed: ``message.tensor[message.region]`` is
-            ``message.patch``. None: it was published whole, or came whole.
-        patch: what was published, read-only; None of all others.
-        patched: the name of the tensor that was changed; None of all others.
+        epoch: incarnation of the stream; 0 for requests and replies.
+        publisher: number that the gateway gave the sender's connection.
+        timestamp_ns: time of publishing, Unix time in ns by the gateway's clock.
+        received_ns: time of arrival at this client, by the same clock.
+        quantization: ``scale``, ``zero_point`` and the stream's ``dtype``, for a view whose integers stand for other
+            numbers. ``None``: the tensors are not quantized.
+        region: part of the tensor that a patch has changed: ``message.tensor[message.region]`` is ``message.patch``.
+            ``None``: the message was published or delivered as a keyframe.
+        patch: read-only tensor that was published as a patch; ``None`` for a keyframe.
+        patched: name of the tensor that the patch has changed; ``None`` for a keyframe.
     """
 
     __slots__ = (
@@ -83,7 +83,7 @@ class Message(Acknowledged):
     )
 
     count: Final = 1
-    """A message counts as one, a record batch as its records."""
+    """Number of messages: one, where a record batch has the number of its records."""
 
     def __init__(
         self,
@@ -118,14 +118,14 @@ class Message(Acknowledged):
 
     @property
     def headers(self) -> dict[str, Any]:
-        """The JSON headers; empty if there are none."""
+        """JSON headers; empty if there are none."""
         if self._headers is None:
             self._headers = {}
         return self._headers
 
     @property
     def tensors(self) -> dict[str, Array]:
-        """All tensors by name, in the publisher's order; an unnamed one has the name ``""``."""
+        """Tensors by name, in the publisher's order; an unnamed tensor has the name ``""``."""
         if self._tensors is None:
             arrays = view_tensors(self._specs, self._payload)
             self._tensors = {spec.name: array for spec, array in zip(self._specs, arrays, strict=True)}
@@ -133,10 +133,10 @@ class Message(Acknowledged):
 
     @property
     def tensor(self) -> Array:
-        """The message's only tensor.
+        """Only tensor of the message.
 
         Raises:
-            InvalidArgument: it has none, or several: take them from :attr:`tensors`.
+            InvalidArgument: the message has no tensor, or several: take those from :attr:`tensors`.
         """
         tensors = self.tensors
         if len(tensors) != 1:
@@ -145,35 +145,35 @@ class Message(Acknowledged):
         return next(iter(tensors.values()))
 
     def dequantized(self) -> Array:
-        """The message's only tensor as the numbers that it stands for: quantized ones are off by ``scale / 2`` at most.
+        """Return the only tensor with quantization undone; values are off by at most ``scale / 2``.
 
         Returns:
-            An array of the stream's dtype, of its own memory; of a message that is not quantized :attr:`tensor`.
+            A new array of the stream's dtype; :attr:`tensor` itself if the message is not quantized.
 
         Raises:
-            InvalidArgument: it has no tensor, or several.
+            InvalidArgument: the message has no tensor, or several.
         """
         return self.tensor if self.quantization is None else dequantize(self.tensor, self.quantization)
 
     @property
     def specs(self) -> Specs:
-        """Name, dtype and shape of each tensor, without making the arrays."""
+        """Name, dtype and shape of each tensor; no array is made."""
         return self._specs
 
     def patched_by(self, region: Region, spec: TensorSpec, payload: Buffer) -> None:
-        """The message is what a patch made of the version before it.
+        """Set the patch that made this message of the version before it.
 
         Args:
-            region: that was changed.
-            spec: of the patch.
-            payload: of the patch.
+            region: part of the tensor that the patch has changed.
+            spec: descriptor of the patch.
+            payload: decoded payload of the patch.
         """
         self.region = region.slices
         self.patched = spec.name
         (self.patch,) = view_tensors((spec,), payload)
 
     def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, dict[str, Any] | None, Specs, Buffer]:
-        """The arguments that make a message like this one; for the classes that add something to it."""
+        """Return the arguments that make an equal message, for classes that extend it."""
         return (
             self.stream,
             self.kind,
@@ -194,7 +194,7 @@ class Message(Acknowledged):
 
     @property
     def latency_s(self) -> float:
-        """From publishing to arrival here, both by the gateway's clock; at least 0."""
+        """Time from publishing to arrival at this client, by the gateway's clock; at least 0."""
         return max(0, self.received_ns - self.timestamp_ns) / 1e9
 
     def __repr__(self) -> str:
@@ -205,16 +205,16 @@ class Message(Acknowledged):
 def messages_like(
     model: Message, timestamps_ns: Iterable[int], payloads: memoryview, size: int, stride: int
 ) -> Iterator[Message]:
-    """As many messages as there are timestamps: like the model, and each offset 1 more than the one before.
+    """Yield messages like the model, one for each timestamp, with offsets that follow one another.
 
-    They are made when they are asked for. Receipts, headers and patches are not taken over.
+    Receipts, headers and patches of the model are not copied.
 
     Args:
-        model: has the first offset.
-        timestamps_ns: of each.
-        payloads: flat bytes that hold all payloads; the messages are views of it.
-        size: of each payload, in bytes.
-        stride: from the start of a payload to that of the next, in bytes.
+        model: message whose offset is that of the first message.
+        timestamps_ns: time of publishing of each message.
+        payloads: flat bytes that hold all payloads; the messages are views of this buffer.
+        size: bytes of each payload.
+        stride: bytes from the start of a payload to the start of the next.
     """
     stream, kind, epoch, publisher = model.stream, model.kind, model.epoch, model.publisher
     received_ns, quantization, specs = model.received_ns, model.quantization, model.specs

@@ -1,7 +1,7 @@
-"""What arrives when many messages are caught up on: runs of messages that look alike, none of them made yet.
+"""Runs of messages that look alike and arrived together, as in a replay; their message objects are not made yet.
 
-A program gets messages or record batches, never a run: subscriptions make the ones or the other when it asks. Knows the
-frames of a run and the descriptors that they have in common; must not know who gets them.
+A program gets messages or record batches, never a run: a subscription makes them when the program asks for the next
+item. The module knows the frames of a run and their common descriptors; it must not know the receivers.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ _U1: Final = np.dtype(np.uint8)
 
 
 class MessageRun:
-    """Messages of one stream that arrived together, each offset 1 more than the one before. Nothing acknowledges them.
+    """Messages of one stream without acknowledgements that arrived together, with offsets that follow one another.
 
     Args:
-        frames: as they were received; their payloads are as long as ``meta`` says.
-        meta: their parsed meta block.
+        frames: the received frames; the size of their payloads agrees with ``meta``.
+        meta: parsed meta block that all frames have.
 
     Attributes:
-        stream: the stream's name.
-        kind: the stream's delivery contract.
-        epoch: the stream's incarnation.
-        offset: of the first message.
-        count: how many there are, at least 1.
-        received_ns: when they arrived here, by the gateway's clock.
+        stream: name of the stream.
+        kind: delivery contract of the stream.
+        epoch: incarnation of the stream.
+        offset: offset of the first message.
+        count: number of messages, at least 1.
+        received_ns: time of arrival at this client, by the gateway's clock.
     """
 
     __slots__ = ("_frames", "_meta", "count", "epoch", "kind", "offset", "received_ns", "stream")
@@ -56,11 +56,11 @@ class MessageRun:
 
     @property
     def nbytes(self) -> int:
-        """Size of the frames: what is held of the received bytes."""
+        """Size of the frames: received bytes that the run keeps alive."""
         return self.count * self._frames.stride
 
     def messages(self) -> Iterator[Message]:
-        """Each message, made when it is asked for: a view of the received bytes."""
+        """Return an iterator that makes each message when asked for it: a view of the received bytes."""
         frames = self._frames
         model = Message(
             self.stream,
@@ -79,12 +79,12 @@ class MessageRun:
         return messages if self._meta.headers is None else self._with_headers(messages)
 
     def batch(self) -> RecordBatch:
-        """All of them as one record batch, published when the first was. Headers are left out.
+        """Return the messages as one record batch with the timestamp of the first message, without headers.
 
-        The payloads are copied, once: there are headers between them, and what is given out is one array without gaps.
+        The payloads are copied once: frame headers stand between them, and a batch is one array without gaps.
 
         Raises:
-            InvalidArgument: they have no tensor, or several.
+            InvalidArgument: the messages have no tensor, or several.
         """
         if len(self._meta.specs) != 1:
             raise InvalidArgument(f"{self!r} holds no records: iterate over messages, not batches")
@@ -105,14 +105,14 @@ class MessageRun:
         )
 
     def after(self, count: int) -> MessageRun:
-        """The run without its first ``count`` messages, fewer than there are."""
+        """Return the run without its first ``count`` messages, which are fewer than the run has."""
         frames = self._frames.part(count, self.count - count)
         return MessageRun(self.stream, self.kind, self.epoch, self.received_ns, frames, self._meta)
 
     def _with_headers(self, messages: Iterator[Message]) -> Iterator[Message]:
         meta = self._frames.meta
         for message in messages:
-            message._headers = parse_meta(meta).headers  # of its own: a program may change them
+            message._headers = parse_meta(meta).headers  # parsed for each message: a program may change its headers
             yield message
 
     def __repr__(self) -> str:
@@ -120,4 +120,4 @@ class MessageRun:
 
 
 Received = Message | RecordBatch | MessageRun
-"""What waits for a program."""
+"""Item that waits in the receive buffer of a subscription."""

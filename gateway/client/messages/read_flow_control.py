@@ -1,6 +1,7 @@
-"""Decides when the socket is read: the bound between the gateway and the application (``spec/client.md`` section 5).
+"""Read flow control: decides when the socket is read (``spec/client.md`` section 5).
 
-Knows who is full and how many answers are awaited. Must not know what the messages are. It outlives connections.
+The module knows which readers are full and how many answers are awaited; it must not know messages. Its state outlives
+connections.
 """
 
 from __future__ import annotations
@@ -9,45 +10,50 @@ from collections.abc import Callable
 
 
 class ReadFlowControl:
-    """Stops reading while somebody who must not lose a message is full, but never starves those who await an answer.
+    """Flow control of the socket: full readers that must not lose messages stop it, unless an answer is awaited.
 
     A program that subscribes, and for each message awaits a publish, would wait forever if its full subscription kept
     the acknowledgement from being read. So a reader that is *full* stops the socket only while no answer is awaited;
-    one that is *stuffed* (past twice its bound, and may not drop anything) stops it always.
+    a reader that is *stuffed* (past twice its bound, and may not drop anything) always stops the socket.
+
+    Args:
+        apply: called on every change with whether to read.
+
+    Attributes:
+        awaited: number of answers that callers wait for.
+        reading: whether the socket is read.
     """
 
     __slots__ = ("_apply", "_full", "_stuffed", "awaited", "reading")
 
     def __init__(self, apply: Callable[[bool], None]) -> None:
-        """``apply`` is called with whether to read, on every change."""
         self._apply = apply
         self._full: set[object] = set()
         self._stuffed: set[object] = set()
         self.awaited = 0
-        """Answers that somebody waits for."""
         self.reading = True
 
     def fill(self, reader: object, *, stuffed: bool = False) -> None:
-        """``reader`` has no room left."""
+        """Mark ``reader`` as full, or as stuffed."""
         self._full.add(reader)
         if stuffed:
             self._stuffed.add(reader)
         self._decide()
 
     def drain(self, reader: object) -> None:
-        """``reader`` has room again, or is gone. May be called for one that was not full."""
+        """Unmark ``reader``, which has room again or is gone; it need not have been full."""
         self._full.discard(reader)
         self._stuffed.discard(reader)
         self._decide()
 
     def expect_answer(self) -> None:
-        """One more answer is awaited."""
+        """Count one more answer that is awaited."""
         self.awaited += 1
         if not self.reading:
             self._decide()
 
     def end_answer(self) -> None:
-        """One answer came, or is not awaited any more."""
+        """Count one answer that has arrived, or is not awaited any more."""
         self.awaited -= 1
         if not self.awaited and self._full:
             self._decide()

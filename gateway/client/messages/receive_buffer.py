@@ -47,7 +47,7 @@ class ReceiveBuffer(Generic[T]):
 
     Args:
         bound: size in bytes at which the buffer is full.
-        flow: it is told when the buffer is full, and when it has room again.
+        flow: stops reading when the buffer is full, and resumes it when there is room again.
 
     Attributes:
         over: nothing more will come.
@@ -95,7 +95,7 @@ class ReceiveBuffer(Generic[T]):
         """Take one item, and wake the task that waits for it.
 
         At the bound, of a ``state`` stream only the newest item is kept from then on; any other kind stops the reading
-        of the socket. Reading goes on while somebody awaits an answer, so items can still come: up to twice the bound
+        of the socket. Reading continues while an answer is awaited, so items can still come: up to twice the bound
         they are taken; past it those of ``event`` streams are not, and for the other kinds reading stops whatever is
         awaited.
 

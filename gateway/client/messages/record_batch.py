@@ -1,4 +1,4 @@
-"""What a subscriber receives many at a time: record batches, as views of the received bytes (spec section 5.2)."""
+"""Record batches as a subscriber receives them: views of the received bytes (spec section 5.2)."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from gateway.protocol.wire import Buffer
 
 
 class RecordBatch(Acknowledged):
-    """Many small messages of one stream that were packed or arrived together: one array (spec section 5.2).
+    """Small messages of one stream, packed by the publisher or arrived together, as one array (spec section 5.2).
 
-    It is acknowledged as one: by its own :meth:`ack`, or by those of all its records.
+    A batch is acknowledged as one: by the :meth:`ack` of the batch, or by those of all its records.
 
     Attributes:
-        stream: the stream's name.
-        kind: the stream's delivery contract.
-        epoch: the stream's incarnation.
-        offset: of the first record; each next record has 1 more.
-        count: how many records there are, at least 1.
-        publisher: the sender's connection, as the gateway numbers them.
-        timestamp_ns: when the first record was published, Unix time in ns by the gateway's clock.
-        received_ns: when the batch arrived here, by the same clock.
-        quantization: as of a message; one for all records.
+        stream: name of the stream.
+        kind: delivery contract of the stream.
+        epoch: incarnation of the stream.
+        offset: offset of the first record; each next record has 1 more.
+        count: number of records, at least 1.
+        publisher: number that the gateway gave the sender's connection.
+        timestamp_ns: time of publishing of the first record, Unix time in ns by the gateway's clock.
+        received_ns: time of arrival at this client, by the same clock.
+        quantization: quantization of all records, as of a message.
     """
 
     __slots__ = (
@@ -77,10 +77,10 @@ class RecordBatch(Acknowledged):
 
     @classmethod
     def of(cls, message: Message) -> RecordBatch:
-        """A message of one tensor as a batch of one record.
+        """Return a message of one tensor as a batch of one record.
 
         Raises:
-            InvalidArgument: it has no tensor, or several.
+            InvalidArgument: the message has no tensor, or several.
         """
         if len(message.specs) != 1:
             raise InvalidArgument(f"{message!r} is no record: iterate over messages, not batches")
@@ -102,17 +102,19 @@ class RecordBatch(Acknowledged):
 
     @property
     def array(self) -> Array:
-        """All records: shape ``(count, *shape)``, read-only, a view of the received buffer."""
+        """Records as one array of shape ``(count, *shape)``: a read-only view of the received buffer."""
         if self._array is None:
             (self._array,) = view_tensors((self._spec,), self._payload, count=self.count)
         return self._array
 
     def dequantized(self) -> Array:
-        """All records as the numbers that they stand for; see :meth:`Message.dequantized`."""
+        """Return all records with quantization undone; see
+        :meth:`gateway.client.messages.message.Message.dequantized`.
+        """
         return self.array if self.quantization is None else dequantize(self.array, self.quantization)
 
     def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, int, TensorSpec, Buffer]:
-        """The arguments that make a batch like this one; for the classes that add something to it."""
+        """Return the arguments that make an equal batch, for classes that extend it."""
         return (
             self.stream,
             self.kind,
@@ -133,11 +135,11 @@ class RecordBatch(Acknowledged):
 
     @property
     def latency_s(self) -> float:
-        """From publishing the first record to arrival here, both by the gateway's clock; at least 0."""
+        """Time from publishing of the first record to arrival at this client, by the gateway's clock; at least 0."""
         return max(0, self.received_ns - self.timestamp_ns) / 1e9
 
     def after(self, count: int) -> RecordBatch:
-        """The batch without its first ``count`` records, fewer than there are; a view of the same buffer."""
+        """Return the batch without its first ``count`` records, fewer than it has; a view of the same buffer."""
         rest = RecordBatch(
             self.stream,
             self.kind,
@@ -154,7 +156,7 @@ class RecordBatch(Acknowledged):
         return rest
 
     def messages(self) -> Iterator[Message]:
-        """Each record as a message of its own."""
+        """Return an iterator that makes a message of each record."""
         size = self._spec.nbytes
         payload = memoryview(self._payload)
         model = Message(

@@ -51,11 +51,11 @@ class PendingRequest:
     bases = None
     """Replies do not come as deltas."""
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Take a reply: the last one, or a part."""
-        reply = arrival.item(self.address, None, 0, payload)
+        reply = inbound.item(self.address, None, 0, payload)
         assert isinstance(reply, Message)
-        flags = arrival.frame.flags
+        flags = inbound.frame.flags
         if flags & FLAG_FAILED:
             self.refuse(RequestFailed(self.address, str(reply.headers.get("error", "it did not say why"))))
             return
@@ -67,7 +67,7 @@ class PendingRequest:
             self.over = True
             self.message.finish(reply)
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
         """Fail the request: a reply cannot be read. One that was only cut off is followed by another answer."""
         if not isinstance(error, RequestRefused) or error.code not in ENDED_EARLY:
             self.message.fail(error)

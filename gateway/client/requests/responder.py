@@ -65,29 +65,29 @@ class RequestDestination:
         self._responder = responder
         self._session = session
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Put a request into the inbox that it was sent to."""
-        message = arrival.item(self._address_of(arrival), None, 0, payload)
+        message = inbound.item(self._address_of(inbound), None, 0, payload)
         assert isinstance(message, Message)
-        self._responder.requested(message, arrival.frame.stream, self._session)
+        self._responder.requested(message, inbound.frame.stream, self._session)
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
         """Tell the asker that its request cannot be read. One that was cut off is not wanted any more."""
         if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
             return
-        if arrival is None:
+        if inbound is None:
             self._responder.broken(error, None, self._session)
         else:
-            frame = arrival.frame
-            address = self._address_of(arrival)
-            empty = Message(address, None, 0, arrival.offset, frame.publisher, frame.timestamp_ns, 0, None, (), b"")
+            frame = inbound.frame
+            address = self._address_of(inbound)
+            empty = Message(address, None, 0, inbound.offset, frame.publisher, frame.timestamp_ns, 0, None, (), b"")
             self._responder.broken(error, empty, self._session)
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
         """Ignore that a large request grows."""
 
-    def _address_of(self, arrival: InboundFrame) -> str:
-        inbox = self._responder.inboxes.get(arrival.frame.stream)
+    def _address_of(self, inbound: InboundFrame) -> str:
+        inbox = self._responder.inboxes.get(inbound.frame.stream)
         return inbox_of(self._session.welcome.client_id) if inbox is None else inbox.address
 
 

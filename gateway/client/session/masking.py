@@ -75,6 +75,6 @@ def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[bytes]:
 
 
 def _turned(key: bytes, size: int) -> bytes:
-    """The key as it stands after ``size`` bytes: octet i of a message is masked by octet i mod 4 of the key."""
+    """Return the key rotated by ``size`` bytes: octet i of a message is masked by octet i mod 4 of the key."""
     at = size % 4
     return key[at:] + key[:at]

@@ -147,7 +147,7 @@ class Socket(asyncio.Protocol):
 
     async def wait_closed(self, timeout_s: float) -> None:
         """Wait until the connection is gone; cut it off after ``timeout_s``."""
-        self.resume_reading()  # the other side's close frame stands behind what was not read yet
+        self.resume_reading()  # the other side's close frame comes after the bytes that were not read yet
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.shield(self._gone)
@@ -169,7 +169,7 @@ class Socket(asyncio.Protocol):
     # Called by the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the WebSocket handshake: the TCP (and TLS) connection stands."""
+        """Start the WebSocket handshake: the TCP (and TLS) connection is made."""
         # uvloop's transports have the methods of asyncio.Transport but do not inherit from it.
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES, low=LOW_WATER_BYTES)

@@ -1,4 +1,4 @@
-"""Where the messages of a stream go that are acknowledged when the program is through with them (spec section 7.4)."""
+"""Sink of an acknowledged stream: the program says of each message when it is processed (spec section 7.4)."""
 
 from __future__ import annotations
 
@@ -14,56 +14,57 @@ from gateway.protocol.wire import Buffer
 
 
 class AcknowledgedSink(StreamSink):
-    """A stream whose messages are acknowledged when the program is through with them (spec section 7.4).
+    """Acknowledged stream of the present session (spec section 7.4).
 
     Args:
-        ledger: of the stream.
-        session: the present one.
+        info: STREAM.
+        duplicates: duplicate filter of the stream.
+        session: the present session.
     """
 
-    __slots__ = ("_ledger", "_session")
+    __slots__ = ("_duplicates", "_session")
 
-    def __init__(self, info: StreamInfo, ledger: DuplicateFilter, session: Session) -> None:
+    def __init__(self, info: StreamInfo, duplicates: DuplicateFilter, session: Session) -> None:
         super().__init__(info)
-        self._ledger = ledger
+        self._duplicates = duplicates
         self._session = session
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        """A message of the stream, decoded: made for each subscription, since each says when it is through with it."""
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
+        """Give each subscription a message object of its own, since each acknowledges the message for itself."""
         present = self.present()
-        if not present:  # of an earlier session, or nobody's any more: it is not in hand, and comes again if it has to
+        if not present:  # of an earlier session, or all are closed: the gateway delivers the message again if needed
             return
-        unit = self._unit(arrival)
-        pending, scopes, spare = self._ledger.receive(unit)
+        unit = self._unit(inbound)
+        pending, scopes, credit_free = self._duplicates.receive(unit)
         for subscription in present:
-            subscription.standing.pass_by(self.stream, self.kind, unit.epoch, unit.first, unit.count)
+            subscription.position.record_arrival(self.stream, self.kind, unit.epoch, unit.first, unit.count)
             if pending is None or (scopes is not None and subscription.ack_scope not in scopes):
-                subscription.standing.repeat(self.stream, unit.count)
-                if spare:
+                subscription.position.record_duplicate(self.stream, unit.count)
+                if credit_free:
                     subscription.ack_scope.release(unit.session, unit.nbytes)
             else:
-                item = arrival.item(self.stream, self.kind, self.epoch, payload)
-                subscription.take(item, AckHandle(pending, subscription.ack_scope))
+                item = inbound.item(self.stream, self.kind, self.epoch, payload)
+                subscription.deliver_acknowledged(item, AckHandle(pending, subscription.ack_scope))
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
-        """A message that cannot be decoded is not processed; it may come better next time."""
-        super().fail(error, arrival)
-        if arrival is not None and arrival.placed:
-            unit = self._unit(arrival)
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
+        """Refuse a message that cannot be decoded: the gateway delivers it again."""
+        super().fail(error, inbound)
+        if inbound is not None and inbound.offset_known:
+            unit = self._unit(inbound)
             code = error.code if isinstance(error, RequestRefused) else Code.CORRUPT_PAYLOAD
-            self._ledger.refuse(unit.epoch, unit.first, unit.last, code)
+            self._duplicates.refuse(unit.epoch, unit.first, unit.last, code)
             for subscription in self.present():
                 subscription.ack_scope.release(unit.session, unit.nbytes)
 
     def skip(self, gap: Gap) -> None:
-        """See :class:`StreamSink`."""
-        self._ledger.skip(self.epoch, gap.first, gap.last)
+        """Record a gap: its offsets count as processed."""
+        self._duplicates.skip(self.epoch, gap.first, gap.last)
         for subscription in self.present():
-            subscription.standing.skip(gap, self.epoch)
+            subscription.position.skip(gap, self.epoch)
 
-    def _unit(self, arrival: InboundFrame) -> AckUnitRange:
-        extensions = arrival.frame.extensions
+    def _unit(self, inbound: InboundFrame) -> AckUnitRange:
+        extensions = inbound.frame.extensions
         identity = None if extensions is None else extensions.identity
-        # Commands pass without credit (spec section 7.5).
+        # Messages of control streams need no credit (spec section 7.5).
         session = self._session if self.kind is Kind.COLLABORATION else None
-        return AckUnitRange(self.epoch, arrival.offset, arrival.frame.count, arrival.payload_bytes, identity, session)
+        return AckUnitRange(self.epoch, inbound.offset, inbound.frame.count, inbound.payload_bytes, identity, session)

@@ -1,4 +1,4 @@
-"""Tells the gateway what the program is through with, in few frames (spec section 7.4)."""
+"""Acknowledger: sends the acknowledgements of the program to the gateway, in few frames (spec section 7.4)."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from gateway.protocol.signals import Done
 
 
 class AckPosition(NamedTuple):
-    """Where messages stand."""
+    """Incarnation of a stream in which acknowledged offsets count."""
 
     stream: str
     epoch: int
 
 
 class Acknowledger:
-    """Collects what is done during a turn of the loop.
+    """Acknowledgements of one turn of the loop, sent together at its end.
 
     Args:
         session: returns the session that DONE goes to; ``None``: there is none.
-        number_of: the id that a stream has on the present session; ``None``: it is not known there.
+        number_of: returns the id of a stream on the present session; ``None``: the session does not know the stream.
     """
 
     def __init__(
@@ -33,25 +33,28 @@ class Acknowledger:
         self._number_of = number_of
         self._done: dict[tuple[AckPosition, int], Ranges] = {}
 
-    def add(self, place: AckPosition, code: int, first: int, last: int) -> None:
-        """These offsets are done with.
+    def add(self, position: AckPosition, code: int, first: int, last: int) -> None:
+        """Acknowledge or refuse the offsets ``first`` to ``last`` at the end of this turn of the loop.
 
         Args:
-            code: 0 if they are processed; otherwise why they are not, and come again.
+            position: stream and epoch of the offsets.
+            code: 0 if the messages are processed; otherwise the reason why they are to be delivered again.
+            first: first offset.
+            last: last offset.
         """
         if not self._done:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._done.setdefault((place, code), Ranges()).add(first, last)
+        self._done.setdefault((position, code), Ranges()).add(first, last)
 
     def flush(self) -> None:
-        """Say it now. What cannot be said, since there is no connection, is asked about after the next one came up."""
+        """Send all acknowledgements now. Without a connection drop them: the messages will be delivered again."""
         done, self._done = self._done, {}
         session = self._session()
         if session is None or not session.open:
             return
         frames: list[bytes] = []
-        for (place, code), ranges in done.items():
-            number = self._number_of(place)
+        for (position, code), ranges in done.items():
+            number = self._number_of(position)
             if number is not None:
                 frames += [Done(number, code, first, last).write() for first, last in ranges]
         if frames:

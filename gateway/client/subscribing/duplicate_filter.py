@@ -1,7 +1,7 @@
-"""What a client has in hand of a stream that it acknowledges, and what it is through with.
+"""Duplicate filter: units of an acknowledged stream that the program holds, and units that it has processed.
 
-The gateway delivers again what it has no answer for (spec section 7.4); the ledger sees to it that the program gets
-each message once. It outlives sessions, and the epoch of the stream.
+The gateway delivers a unit again until it has the acknowledgement (spec section 7.4); the filter lets the program get
+each message once. The filter outlives sessions, and the epoch of the stream.
 """
 
 from __future__ import annotations
@@ -14,106 +14,107 @@ from gateway.client.subscribing.ranges import Ranges
 from gateway.protocol.extensions import Identity
 
 MAX_PRODUCERS: Final = 256
-"""Of so many publishers a stream remembers what came; the one heard of longest ago is forgotten first."""
+"""Producers whose processed sequences a stream remembers; the least recently seen one is forgotten first."""
 
 
-class Receiving(NamedTuple):
-    """What is to be done with a unit that has arrived."""
+class FilterResult(NamedTuple):
+    """Decision about a unit that has arrived."""
 
     pending: PendingAck | None
-    """For the program; ``None``: it came before."""
+    """Unit to be given to the program; ``None``: the unit is a duplicate."""
     scopes: list[AckScope] | None
-    """The subscriptions that it is for; ``None``: all."""
-    spare: bool
-    """What it took of the credit of the others is free again."""
+    """Scopes of the subscriptions that get the unit; ``None``: all subscriptions."""
+    credit_free: bool
+    """Whether the credit of the other subscriptions is released."""
 
 
 class DuplicateFilter:
-    """One stream's.
+    """Duplicate filter of one stream.
 
     Args:
-        stream: its name.
-        acknowledger: tells the gateway.
+        stream: name of the stream.
+        acknowledger: sends acknowledgements to the gateway.
     """
 
     def __init__(self, stream: str, acknowledger: Acknowledger) -> None:
         self._stream = stream
         self._acknowledger = acknowledger
         self._epoch: int | None = None
-        self._through = Ranges()
+        self._processed = Ranges()
         """Offsets of the epoch that are processed, or will not come."""
         self._sequences: dict[int, Ranges] = {}
-        """By producer, what is processed of its messages."""
-        self._held: dict[int, PendingAck] = {}
-        """By first offset of the epoch."""
+        """Processed sequences, by producer."""
+        self._pending: dict[int, PendingAck] = {}
+        """Units that the program holds, by their first offset in the epoch."""
         self._identified: dict[Identity, PendingAck] = {}
         self._refusers: dict[int, list[AckScope]] = {}
-        """By first offset, the subscriptions that want a unit again which others have processed."""
+        """Scopes of subscriptions that refused a unit which others have processed, by first offset."""
 
-    def receive(self, unit: AckUnitRange) -> Receiving:
-        """A unit has arrived.
+    def receive(self, unit: AckUnitRange) -> FilterResult:
+        """Decide about a unit that has arrived.
 
-        What came before and is processed is acknowledged at once; what is still in hand will be when it is processed.
+        A unit that is processed already is acknowledged at once; a unit that the program holds is acknowledged when the
+        program has processed it.
         """
-        self._enter(unit.epoch)
-        pending = self._held.get(unit.first)
+        self._enter_epoch(unit.epoch)
+        pending = self._pending.get(unit.first)
         if pending is None and unit.identity is not None:
             pending = self._identified.get(unit.identity)
         if pending is not None:
-            # The credit that it took on an earlier session is of no use any more; what it took now stands for it.
-            spare = pending.unit.session is unit.session
-            self._move(pending, unit)
-            return Receiving(None, None, spare)
+            # Credit of an earlier session is void: the credit that the unit took on this session replaces it.
+            credit_free = pending.unit.session is unit.session
+            self._replace_unit(pending, unit)
+            return FilterResult(None, None, credit_free)
         scopes = self._refusers.pop(unit.first, None)
-        if scopes is None and self._is_through(unit):
-            self._through.add(unit.first, unit.last)
+        if scopes is None and self._is_processed(unit):
+            self._processed.add(unit.first, unit.last)
             self._acknowledger.add(AckPosition(self._stream, unit.epoch), 0, unit.first, unit.last)
-            return Receiving(None, None, True)
-        pending = self._held[unit.first] = PendingAck(unit, self._settle)
+            return FilterResult(None, None, True)
+        pending = self._pending[unit.first] = PendingAck(unit, self._settle)
         if unit.identity is not None:
             self._identified[unit.identity] = pending
-        return Receiving(pending, scopes, True)
+        return FilterResult(pending, scopes, True)
 
     def skip(self, epoch: int, first: int, last: int) -> None:
-        """These offsets will not come."""
-        self._enter(epoch)
-        self._through.add(first, last)
+        """Count offsets that will not come as processed."""
+        self._enter_epoch(epoch)
+        self._processed.add(first, last)
 
     def refuse(self, epoch: int, first: int, last: int, code: int) -> None:
-        """What has arrived there cannot be read: it is not processed."""
+        """Refuse units that have arrived and cannot be decoded."""
         self._acknowledger.add(AckPosition(self._stream, epoch), code, first, last)
 
     def _settle(self, pending: PendingAck) -> None:
-        """All subscriptions have answered."""
+        """Acknowledge or refuse a unit to which all subscriptions have answered."""
         unit = pending.unit
-        if self._held.get(unit.first) is pending:
-            del self._held[unit.first]
+        if self._pending.get(unit.first) is pending:
+            del self._pending[unit.first]
         if unit.identity is not None:
             self._identified.pop(unit.identity, None)
-        place = AckPosition(self._stream, unit.epoch)
+        position = AckPosition(self._stream, unit.epoch)
         if pending.refusers:
             if pending.processed and unit.epoch == self._epoch:
                 self._refusers[unit.first] = pending.refusers
-            self._acknowledger.add(place, pending.code, unit.first, unit.last)
+            self._acknowledger.add(position, pending.code, unit.first, unit.last)
         elif pending.processed:
-            self._note(unit)
-            self._acknowledger.add(place, 0, unit.first, unit.last)
+            self._record_processed(unit)
+            self._acknowledger.add(position, 0, unit.first, unit.last)
 
-    def _enter(self, epoch: int) -> None:
+    def _enter_epoch(self, epoch: int) -> None:
         if epoch != self._epoch:
             self._epoch = epoch
-            self._through = Ranges()
-            self._held = {}
+            self._processed = Ranges()
+            self._pending = {}
             self._refusers = {}
 
-    def _move(self, pending: PendingAck, unit: AckUnitRange) -> None:
-        """What is in hand has come again: it is to be acknowledged where it stands now."""
-        self._held.pop(pending.unit.first, None)
-        self._held[unit.first] = pending
+    def _replace_unit(self, pending: PendingAck, unit: AckUnitRange) -> None:
+        """Acknowledge a unit that has arrived again at the offset of its last arrival."""
+        self._pending.pop(pending.unit.first, None)
+        self._pending[unit.first] = pending
         pending.unit = unit
 
-    def _is_through(self, unit: AckUnitRange) -> bool:
-        if self._through.covers(unit.first, unit.last):
+    def _is_processed(self, unit: AckUnitRange) -> bool:
+        if self._processed.covers(unit.first, unit.last):
             return True
         if unit.identity is None:
             return False
@@ -121,9 +122,9 @@ class DuplicateFilter:
         seen = self._sequences.get(producer)
         return seen is not None and seen.covers(sequence, sequence + unit.count - 1)
 
-    def _note(self, unit: AckUnitRange) -> None:
+    def _record_processed(self, unit: AckUnitRange) -> None:
         if unit.epoch == self._epoch:
-            self._through.add(unit.first, unit.last)
+            self._processed.add(unit.first, unit.last)
         if unit.identity is None:
             return
         producer, sequence = unit.identity

@@ -1,4 +1,4 @@
-"""Sets of numbers that mostly follow one another: offsets and sequences that were seen."""
+"""Ranges: sets of numbers that mostly follow one another, such as processed offsets and sequences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Ranges:
     """A set of integers, kept as ranges without a gap between them.
 
     Args:
-        limit: how many ranges are kept; past it the lowest gap is forgotten, as if its numbers were in the set.
+        limit: largest number of ranges; past it the lowest gap is closed, as if its numbers were in the set.
     """
 
     __slots__ = ("_firsts", "_lasts", "_limit")
@@ -21,7 +21,7 @@ class Ranges:
         self._lasts: list[int] = []
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
-        """The ranges as (first, last), in order."""
+        """Return an iterator over the ranges as (first, last), in order."""
         return zip(self._firsts, self._lasts, strict=True)
 
     def add(self, first: int, last: int) -> None:
@@ -30,7 +30,7 @@ class Ranges:
         if lasts and lasts[-1] + 1 == first:
             lasts[-1] = last
             return
-        # Those from `low` up to `high` touch the new range.
+        # The ranges from `low` up to `high` touch the new range.
         low = bisect_left(lasts, first - 1)
         high = bisect_right(firsts, last + 1)
         if low < high:
@@ -41,6 +41,6 @@ class Ranges:
             del firsts[1], lasts[0]
 
     def covers(self, first: int, last: int) -> bool:
-        """Whether all of ``first .. last`` is in the set."""
+        """Return whether all of ``first .. last`` is in the set."""
         index = bisect_right(self._firsts, first) - 1
         return index >= 0 and self._lasts[index] >= last

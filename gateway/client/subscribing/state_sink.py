@@ -1,4 +1,4 @@
-"""A state stream on its way to its subscriptions: versions that came as patches are made whole, in order."""
+"""Sink of a state stream: merges patches into complete versions, in order."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from gateway.protocol.session_body import write_session
 from gateway.protocol.wire import Buffer, Opcode
 
 INLINE_PATCH_BYTES: Final = 256 * 1024
-"""Larger states are copied in a thread: by then it takes about as long as the hop there and back."""
+"""Largest state that is copied on the loop: copying takes about as long as the hop to a thread and back."""
 
 
 class StateSink(StreamSink):
-    """See :class:`gateway.client.subscribing.stream_sink.StreamSink`.
+    """State stream of the present session.
 
     Args:
         info: STREAM.
-        session: where the newest version is asked for, should it be missing.
-        versions: of all streams.
+        session: session on which keyframes are requested.
+        versions: newest versions of all streams.
     """
 
-    __slots__ = ("_asked", "_id", "_session", "_versions")
+    __slots__ = ("_id", "_keyframe_requested", "_session", "_versions")
 
     def __init__(self, info: StreamInfo, session: Session, versions: Versions) -> None:
         super().__init__(info)
@@ -40,82 +40,80 @@ class StateSink(StreamSink):
         self._id = info.id
         self._session = session
         self._versions = versions
-        self._asked = False
+        self._keyframe_requested = False
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        """A message of the stream, decoded: a version, or what makes one of that before it."""
-        region = _region_of(arrival)
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
+        """Give a keyframe to all subscriptions, or merge a patch into the version before it."""
+        region = _region_of(inbound)
         if region is not None:
-            self._patch(arrival, payload, region)
+            self._patch(inbound, payload, region)
             return
-        frame, specs = arrival.frame, arrival.meta.specs
-        offset, whole = arrival.offset, payload
+        frame, specs = inbound.frame, inbound.meta.specs
+        offset, keyframe = inbound.offset, payload
         if frame.opcode == Opcode.BATCH:
             offset += frame.count - 1
-            whole = memoryview(payload)[len(payload) - arrival.meta.payload_bytes :]
-        self._asked = False
-        self._versions.put(self.stream, self.epoch, offset, specs, whole)
-        super().deliver(arrival, payload)
+            keyframe = memoryview(payload)[len(payload) - inbound.meta.payload_bytes :]
+        self._keyframe_requested = False
+        self._versions.put(self.stream, self.epoch, offset, specs, keyframe)
+        super().deliver(inbound, payload)
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
-        """See :class:`~gateway.client.subscribing.stream_sink.StreamSink`. A patch that does not decode changes
-        nothing for anybody.
-        """
-        super().fail(error, arrival)
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
+        """Report a message that cannot be decoded; a patch among them leaves the state as it was."""
+        super().fail(error, inbound)
         if isinstance(error, DeltaBaseMissing):
-            self._ask_for_newest()
-        if arrival is None or not arrival.placed:
+            self._request_keyframe()
+        if inbound is None or not inbound.offset_known:
             return
         held = self._versions.get(self.stream)
-        undecodable = isinstance(error, RequestRefused) and _region_of(arrival) is not None
-        if held is not None and undecodable and (held.epoch, held.offset + 1) == (self.epoch, arrival.offset):
-            self._versions.put(self.stream, self.epoch, arrival.offset, held.specs, held.payload)
+        undecodable = isinstance(error, RequestRefused) and _region_of(inbound) is not None
+        if held is not None and undecodable and (held.epoch, held.offset + 1) == (self.epoch, inbound.offset):
+            self._versions.put(self.stream, self.epoch, inbound.offset, held.specs, held.payload)
         else:
-            self._versions.lose(self.stream)
+            self._versions.forget(self.stream)
 
-    def _patch(self, arrival: InboundFrame, payload: Buffer, region: Region) -> None:
+    def _patch(self, inbound: InboundFrame, payload: Buffer, region: Region) -> None:
         held = self._versions.get(self.stream)
         try:
             if held is None:
-                raise refused(f"patch {arrival.offset} of {self.stream}, of which no version is here")
-            if len(arrival.meta.specs) != 1:
-                raise refused(f"patch {arrival.offset} of {self.stream} has {len(arrival.meta.specs)} tensors")
-            tensor = held.check(self.epoch, arrival.offset, arrival.meta.specs[0], region)
+                raise refused(f"patch {inbound.offset} of {self.stream}, of which no version is here")
+            if len(inbound.meta.specs) != 1:
+                raise refused(f"patch {inbound.offset} of {self.stream} has {len(inbound.meta.specs)} tensors")
+            tensor = held.check(self.epoch, inbound.offset, inbound.meta.specs[0], region)
         except RequestRefused as error:
-            # It was not passed by: the whole version that is asked for may have its offset.
+            # Not recorded as arrived: the keyframe that is requested may have the offset of the patch.
             for subscription in self.present():
-                subscription.tell(error)
-            self._ask_for_newest()
+                subscription.report(error)
+            self._request_keyframe()
             return
         if len(held.payload) <= INLINE_PATCH_BYTES:
-            self._merged(arrival, held, held.patched(tensor, region, payload), payload, region)
+            self._merged(inbound, held, held.patched(tensor, region, payload), payload, region)
             return
         work = asyncio.get_running_loop().run_in_executor(None, held.patched, tensor, region, payload)
         slot = self.order.reserve_next()
-        work.add_done_callback(lambda work: slot.fill(lambda: self._finish(work, arrival, held, payload, region)))
+        work.add_done_callback(lambda work: slot.fill(lambda: self._finish(work, inbound, held, payload, region)))
 
     def _finish(
-        self, work: asyncio.Future[memoryview], arrival: InboundFrame, held: Version, patch: Buffer, region: Region
+        self, work: asyncio.Future[memoryview], inbound: InboundFrame, held: Version, patch: Buffer, region: Region
     ) -> None:
         try:
             merged = work.result()
-        except Exception as error:  # noqa: BLE001 - no memory, or no thread any more: told to whoever waits for it
-            self.fail(error, arrival)
-            self._ask_for_newest()
+        except Exception as error:  # noqa: BLE001 - no memory, or no thread any more: reported to the subscriptions
+            self.fail(error, inbound)
+            self._request_keyframe()
         else:
-            self._merged(arrival, held, merged, patch, region)
+            self._merged(inbound, held, merged, patch, region)
 
-    def _merged(self, arrival: InboundFrame, held: Version, merged: memoryview, patch: Buffer, region: Region) -> None:
-        self._versions.put(self.stream, self.epoch, arrival.offset, held.specs, merged)
-        frame, meta = arrival.frame, arrival.meta
+    def _merged(self, inbound: InboundFrame, held: Version, merged: memoryview, patch: Buffer, region: Region) -> None:
+        self._versions.put(self.stream, self.epoch, inbound.offset, held.specs, merged)
+        frame, meta = inbound.frame, inbound.meta
         message = Message(
             self.stream,
             self.kind,
             self.epoch,
-            arrival.offset,
+            inbound.offset,
             frame.publisher,
             frame.timestamp_ns,
-            arrival.received_ns,
+            inbound.received_ns,
             meta.headers,
             held.specs,
             merged,
@@ -123,15 +121,15 @@ class StateSink(StreamSink):
         message.patched_by(region, meta.specs[0], patch)
         self.give(message)
 
-    def _ask_for_newest(self) -> None:
-        """REFRESH (spec section 4.4), once until a whole version comes."""
-        if self._asked or not self._session.open:
+    def _request_keyframe(self) -> None:
+        """Send REFRESH (spec section 4.4), once until a keyframe arrives."""
+        if self._keyframe_requested or not self._session.open:
             return
-        self._asked = True
-        with contextlib.suppress(ConnectionFailed):  # lost meanwhile: the next session begins with the newest version
+        self._keyframe_requested = True
+        with contextlib.suppress(ConnectionFailed):  # lost: the next session begins with a keyframe
             self._session.send((write_session(Refresh(self._id)),))
 
 
-def _region_of(arrival: InboundFrame) -> Region | None:
-    extensions = arrival.frame.extensions
+def _region_of(inbound: InboundFrame) -> Region | None:
+    extensions = inbound.frame.extensions
     return None if extensions is None or extensions.region is None else Region(extensions.region)

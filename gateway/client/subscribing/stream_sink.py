@@ -1,4 +1,4 @@
-"""Where the messages of a stream go: to the subscriptions that match it."""
+"""Stream sink: gives the messages of a stream to the subscriptions that match the stream."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Reference = weakref.ref[Subscription]
 
 
 class StreamSink:
-    """A stream of the present session, and the subscriptions that it goes to."""
+    """Stream of the present session, and its subscriptions."""
 
     __slots__ = ("bases", "epoch", "kind", "numbers", "order", "stream", "subscriptions")
 
@@ -30,14 +30,14 @@ class StreamSink:
         self.epoch = info.epoch or 0
         self.order = ReorderBuffer()
         self.bases: DeltaBases | None = None
-        """Of a state: what deltas refer to."""
+        """Versions of a state that deltas refer to; ``None`` for other kinds."""
         self.numbers: set[int] | None = None if info.subscription is None else set()
-        """Of a view: the subscriptions that asked for it (spec section 4.5). Others go by their patterns."""
+        """Numbers of the subscriptions that asked for a view (spec section 4.5); ``None``: patterns decide."""
         self.subscriptions: list[Reference] = []
 
-    def deliver(self, arrival: InboundFrame, payload: Buffer) -> None:
-        """A message of the stream, decoded: made once, given to all."""
-        self.give(arrival.item(self.stream, self.kind, self.epoch, payload))
+    def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
+        """Make a decoded message once and give it to all subscriptions."""
+        self.give(inbound.item(self.stream, self.kind, self.epoch, payload))
 
     def give(self, item: Message | RecordBatch) -> None:
         """Give an item to all subscriptions."""
@@ -47,39 +47,39 @@ class StreamSink:
                 subscription.deliver(item)
 
     def deliver_run(self, run: MessageRun) -> None:
-        """Messages of the stream that came together, to all subscriptions."""
+        """Give messages that arrived together to all subscriptions."""
         for subscription in self.present():
             subscription.deliver_run(run)
 
     def present(self) -> list[Subscription]:
-        """The subscriptions that are still held by the application."""
+        """Return the subscriptions that the application still holds."""
         return [subscription for reference in self.subscriptions if (subscription := reference()) is not None]
 
-    def fail(self, error: Exception, arrival: InboundFrame | None) -> None:
-        """A message of the stream that cannot be decoded, or was ended early."""
+    def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
+        """Report a message that cannot be decoded, or was aborted."""
         for subscription in self.present():
-            if arrival is None or not arrival.placed:
+            if inbound is None or not inbound.offset_known:
                 subscription.fail(error)
             else:
-                subscription.fail_at(error, self.stream, self.epoch, arrival.offset, arrival.frame.count)
+                subscription.fail_at(error, self.stream, self.epoch, inbound.offset, inbound.frame.count)
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
-        """A large message grows."""
+        """Report the progress of a large message."""
         for subscription in self.present():
             if subscription.progress is not None:
                 call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
 
     def announce(self, subscriptions: list[Subscription], info: StreamInfo) -> None:
-        """STREAM, to these subscriptions: from which offset on messages come (spec section 4.3)."""
+        """Tell the subscriptions the offset from which on messages come (STREAM, spec section 4.3)."""
         for subscription in subscriptions:
-            subscription.standing.announce(info)
+            subscription.position.announce(info)
 
     def replay(self, first: int, last: int) -> None:
-        """The gateway announced that these offsets come from history, or once more (spec section 7.3)."""
+        """Record that offsets come from history, or once more (REPLAY, spec section 7.3)."""
         for subscription in self.present():
-            subscription.standing.replay(self.stream, first, last)
+            subscription.position.replay(self.stream, first, last)
 
     def skip(self, gap: Gap) -> None:
-        """The gateway announced a gap (spec section 7.2)."""
+        """Record a gap (GAP, spec section 7.2)."""
         for subscription in self.present():
-            subscription.standing.skip(gap, self.epoch)
+            subscription.position.skip(gap, self.epoch)

@@ -1,4 +1,4 @@
-"""One subscription: its iterators, its counts, and how to start and stop it. It lives through reconnects."""
+"""Subscription: the iterators and counts of one subscription, which outlives connections."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
 
 Start = str | int | tuple[int, int]
-"""Where a subscription starts: ``"beginning"``, an offset, or an epoch and an offset."""
+"""Start of a subscription: ``"beginning"``, an offset, or an epoch and an offset."""
 
 StreamProgress = Callable[[str, int, int], None]
 """Called with (stream, bytes received, bytes in all) while a large message comes in."""
@@ -31,29 +31,29 @@ StreamProgress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionStats:
-    """What became of the messages of a subscription. Records of a batch count one by one."""
+    """Counts of the messages of a subscription; records of a batch count one by one."""
 
     received: int
-    """Arrived and fit to be delivered."""
+    """Messages that arrived and could be delivered."""
     conflated: int
-    """Of ``state`` streams: replaced by a newer one, here or by the gateway."""
+    """Messages of ``state`` streams that a newer one replaced, in this client or in the gateway."""
     dropped: int
-    """Announced as gaps: the application or the link did not keep up, or the link was down."""
+    """Messages announced as gaps: the application or the link did not keep up, or the link was down."""
     duplicates: int
-    """Came again, after a reconnect or for another subscription, and were left out."""
+    """Messages that arrived again, after a reconnect or for another subscription, and were left out."""
     expired: int
-    """Their deadline passed before the gateway could deliver them."""
+    """Messages whose deadline passed before the gateway could deliver them."""
     failed: int
-    """Could not be decoded, or are no records where batches are iterated."""
+    """Messages that could not be decoded, or are no records while batches are iterated."""
     replayed: int
-    """Of those received, from history: published earlier, or while the connection was lost, or left out of a queue."""
+    """Received messages from history: published earlier, during a lost connection, or left out of a queue."""
     buffered_bytes: int
-    """Wait for the application now."""
+    """Bytes that wait for the application now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriptionOptions:
-    """Keyword arguments of :meth:`gateway.client.client.Client.subscribe`, which explains them."""
+    """Keyword arguments of :meth:`gateway.client.client.Client.subscribe`, whose documentation explains each."""
 
     since: Start | None = None
     view: View | None = None
@@ -66,11 +66,11 @@ class SubscriptionOptions:
 
 
 class Subscription:
-    """The messages of all streams that match a pattern. Made by ``client.subscribe``.
+    """Messages of all streams that match a pattern. Made by ``client.subscribe``.
 
     ``async with`` subscribes on entry and unsubscribes on exit; iterating without it subscribes at the first step. One
-    task at a time may iterate. The iterator goes on through reconnects; it ends when the subscription or the client is
-    closed, and raises ``ConnectionClosed`` when the connection is gone for good.
+    task at a time may iterate. The iterator continues after reconnects; it ends when the subscription or the client is
+    closed, and raises ``ConnectionClosed`` when the client gives up the connection.
     """
 
     def __init__(
@@ -87,15 +87,15 @@ class Subscription:
 
         Args:
             pattern: names of streams.
-            options: what the program asks for.
-            flow: it is told when the program does not keep up.
+            options: keyword arguments of the program.
+            flow: stops reading when the program does not keep up.
             start: sends SUBSCRIBE.
             stop: sends UNSUBSCRIBE; its second argument is ``keep`` of :meth:`close`.
-            report: for errors that nobody waits for, unless ``options`` names another.
+            report: called with errors that no caller waits for, unless ``options`` names another.
         """
         self.pattern = compile_pattern(pattern)
         self.view = options.view
-        self.standing = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
+        self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
         self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow)
         self.progress = options.progress
         self._start = start
@@ -104,15 +104,15 @@ class Subscription:
         self._records: Iterator[Message] | None = None
         self.ack_scope = AckScope(options.credits)
         self.auto_ack = options.auto_ack
-        self._in_hand: AckHandle | RecordAckHandle | None = None
-        """Of what the iterator has given out last, if asking for the next says that it is processed."""
+        self._previous: AckHandle | RecordAckHandle | None = None
+        """Handle of the item that the iterator returned last, if asking for the next one acknowledges it."""
         self._started = False
         self._failed = 0
 
     @property
     def stats(self) -> SubscriptionStats:
-        """The counts so far."""
-        streams = list(self.standing)
+        """Counts of this moment."""
+        streams = list(self.position)
         return SubscriptionStats(
             received=sum([stream.delivered - stream.failed - stream.repeated for stream in streams]),
             conflated=sum([stream.conflated for stream in streams]) + self.buffer.conflated,
@@ -126,32 +126,32 @@ class Subscription:
 
     @property
     def account(self) -> Mapping[str, Counts]:
-        """By stream, what became of its messages: arrived, conflated by the gateway, never to come, and so on.
+        """Account of each stream: messages that arrived, were conflated by the gateway, will never come, and so on.
 
-        The gateway keeps the same account (:meth:`gateway.client.Client.account`), over reconnects too. What this side
-        conflates or drops because the program does not keep up is in :attr:`stats` only.
+        The gateway keeps the same account (:meth:`gateway.client.client.Client.account`), over reconnects too. Messages
+        that this client conflates or drops because the program does not keep up are in :attr:`stats` only.
         """
-        return self.standing.counts
+        return self.position.counts
 
-    # What the application does.
+    # Called by the application.
 
     async def start(self) -> None:
-        """Subscribe, unless that was done already. ``async with`` and iterating do it by themselves.
+        """Subscribe, unless the subscription is started. ``async with`` and iterating call this method themselves.
 
         Raises:
             RequestRefused: the gateway refused the subscription.
-            ConnectionFailed: the connection is gone for good.
+            ConnectionFailed: the client has given up the connection.
         """
         if not self._started:
             self._started = True
             await self._start(self)
 
     async def close(self, *, keep: bool = False) -> None:
-        """Unsubscribe. The iterator ends after what has arrived already. May be called twice.
+        """Unsubscribe. The iterator ends after the messages that have arrived. May be called twice.
 
         Args:
-            keep: the gateway keeps what is not acknowledged for this client, as after a lost connection, until it
-                subscribes again; otherwise it is given up.
+            keep: whether the gateway keeps unacknowledged messages for this client until it subscribes again, as after
+                a lost connection; otherwise the messages are given up.
         """
         if not self.buffer.over:
             self.buffer.end()
@@ -159,9 +159,9 @@ class Subscription:
                 await self._stop(self, keep)
 
     async def leave(self, error: type[BaseException] | None) -> None:
-        """The end of ``async with``. What was being processed when an ``error`` came up is not processed."""
+        """End ``async with``: acknowledge the last item unless an ``error`` was raised, and unsubscribe."""
         if error is None:
-            self.settle_in_hand()
+            self.acknowledge_previous()
         await self.close(keep=error is not None)
 
     async def __aenter__(self) -> Self:
@@ -185,55 +185,55 @@ class Subscription:
                 if record is not None:
                     return record
                 self._records = None
-            if self._in_hand is not None:
-                self.settle_in_hand()
+            if self._previous is not None:
+                self.acknowledge_previous()
             item = self.buffer.take()
             if item is None:
                 item = await self.buffer.next()
             if self.auto_ack:
-                self._in_hand = item.receipt
+                self._previous = item.receipt
             if isinstance(item, Message):
                 return item
             self._records = item.messages()
 
     def batches(self) -> BatchIterator:
-        """Iterate over whole record batches: one array of shape ``(count, *shape)`` each.
+        """Iterate over record batches: one array of shape ``(count, *shape)`` each.
 
-        A message that was sent alone is a batch of one record; alike ones that arrive one behind the other may come as
-        one batch. Messages without a tensor or with several are no records: they are left out, counted as failed, and
-        told to ``on_error``.
+        A message that was sent alone is a batch of one record; alike messages that arrive one after the other may come
+        as one batch. Messages without a tensor or with several are no records: they are left out, counted as failed,
+        and reported to ``on_error``.
         """
         return BatchIterator(self)
 
     async def next_batch(self) -> RecordBatch:
-        """The next record batch; see :meth:`batches`."""
+        """Wait for the next record batch and return it; see :meth:`batches`."""
         if not self._started:
             await self.start()
-        while self._records is not None:  # the program iterated over messages until now: the rest comes first
+        while self._records is not None:  # the program iterated over messages so far: the rest comes first
             record = next(self._records, None)
             if record is None:
                 self._records = None
             elif (batch := self.as_batch(record)) is not None:
                 return batch
-        self.settle_in_hand()
+        self.acknowledge_previous()
         while True:
             item = await self.buffer.next()
             batch = self.as_batch(item)
             if batch is not None:
                 if self.auto_ack:
-                    self._in_hand = batch.receipt
+                    self._previous = batch.receipt
                 return batch
             if item.receipt is not None:
                 item.receipt.done()
 
-    def settle_in_hand(self) -> None:
-        """What the iterator has given out last is processed, unless the program has said something else."""
-        receipt, self._in_hand = self._in_hand, None
-        if receipt is not None:
-            receipt.done()
+    def acknowledge_previous(self) -> None:
+        """Acknowledge the item that the iterator returned last, unless the program has answered itself."""
+        handle, self._previous = self._previous, None
+        if handle is not None:
+            handle.done()
 
     def as_batch(self, item: Received) -> RecordBatch | None:
-        """An item as a record batch; None, counted and reported, if it is no record."""
+        """Return an item as a record batch; count and report an item that is no record, and return ``None``."""
         if isinstance(item, RecordBatch):
             return item
         try:
@@ -242,51 +242,51 @@ class Subscription:
             self.fail(error, item.count)
             return None
 
-    # What the client does.
+    # Called by the client.
 
     def deliver(self, item: Received) -> None:
-        """Something arrived for this subscription."""
-        known = self.standing.pass_by(item.stream, item.kind, item.epoch, item.offset, item.count)
+        """Take an item that arrived for this subscription, unless it is a duplicate."""
+        known = self.position.record_arrival(item.stream, item.kind, item.epoch, item.offset, item.count)
         if known:
             if isinstance(item, Message) or known == item.count:
                 return
             item = item.after(known)
         if not self.buffer.put(item) and not self.buffer.over:
-            self.standing.lose(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
+            self.position.record_overflow(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
 
     def deliver_run(self, run: MessageRun) -> None:
-        """Messages arrived together for this subscription; where there is no room for all each has its own fate."""
+        """Take messages that arrived together for this subscription, one by one if there is no room for all."""
         if self.buffer.has_room(run):
             self.deliver(run)
         else:
             for message in run.messages():
                 self.deliver(message)
 
-    def take(self, item: Message | RecordBatch, receipt: AckHandle) -> None:
-        """Something that is acknowledged arrived for this subscription, for the first time."""
-        item.receipt = receipt
+    def deliver_acknowledged(self, item: Message | RecordBatch, handle: AckHandle) -> None:
+        """Take an item of an acknowledged stream; it is no duplicate."""
+        item.receipt = handle
         if not self.buffer.put(item):
-            receipt.withdraw()
+            handle.withdraw()
 
     def fail(self, error: Exception, count: int = 1) -> None:
-        """Something that arrived cannot be delivered."""
+        """Count and report messages that arrived and cannot be delivered."""
         self._failed += count
-        self.tell(error)
+        self.report(error)
 
-    def tell(self, error: Exception) -> None:
-        """Something is wrong with the subscription, and nobody waits for an answer."""
+    def report(self, error: Exception) -> None:
+        """Report an error that no caller waits for."""
         call_back(self._on_error, error)
 
     def fail_at(self, error: Exception, stream: str, epoch: int, offset: int, count: int) -> None:
-        """Messages whose place in the stream is known cannot be delivered: they are no gap."""
-        # A delta that cannot be undone comes again, whole.
-        fresh = self.standing.pass_failed(stream, epoch, offset, count, again=isinstance(error, DeltaBaseMissing))
+        """Record messages that cannot be delivered at their offsets, so that these do not count as a gap."""
+        # A delta without its base comes again, as a keyframe.
+        fresh = self.position.record_failure(stream, epoch, offset, count, again=isinstance(error, DeltaBaseMissing))
         if fresh:
             self.fail(error, fresh)
 
 
 def _since_of(since: Start | None, pattern: Pattern) -> Since | None:
-    """``since`` as SUBSCRIBE names it (spec section 4.3)."""
+    """Return ``since`` as SUBSCRIBE names it (spec section 4.3)."""
     match since:
         case None | int():
             return since
@@ -302,7 +302,7 @@ def _since_of(since: Start | None, pattern: Pattern) -> Since | None:
 
 
 class BatchIterator:
-    """Iterates over the record batches of a subscription; ``async with`` subscribes and unsubscribes."""
+    """Iterator over the record batches of a subscription; ``async with`` subscribes and unsubscribes."""
 
     def __init__(self, subscription: Subscription) -> None:
         self.subscription = subscription

@@ -1,6 +1,7 @@
-"""Where a subscription stands in each of its streams, and what became of their messages (``spec/client.md`` section 5).
+"""Subscription position: next offset and account of each stream of a subscription (``spec/client.md`` section 5).
 
-It outlives connections: from it a subscription asks for what it missed. Knows offsets; no messages, no sockets.
+A position outlives connections, so that a subscription asks for the messages that it missed. The module knows offsets,
+but no messages and no sockets.
 """
 
 from __future__ import annotations
@@ -15,26 +16,27 @@ from gateway.protocol.messages import Counts, Kind, Since, StreamInfo
 
 
 class Gap(NamedTuple):
-    """Messages that a subscription will not get."""
+    """Offsets whose messages a subscription will not get."""
 
     stream: str
     code: int
-    """Why; a number of :class:`gateway.errors.Code`."""
+    """Reason; a number of :class:`gateway.errors.Code`."""
     first: int
-    """First offset that is left out."""
+    """First offset of the gap."""
     last: int
-    """Last one."""
+    """Last offset of the gap."""
 
 
 class StreamPosition(StreamAccount):
-    """One stream: its account, which the gateway keeps as well, and what becomes of messages on this side.
+    """Position in one stream: its account, which the gateway keeps as well, and counts of this client.
 
     Attributes:
-        settled: the gateway has said where it starts on this connection; what comes before that is for others.
-        overflowed: arrived, and the program had left no room for them.
-        failed: arrived, and could not be decoded.
-        repeated: arrived once more, and are in hand or processed: of streams that are acknowledged.
-        awaited: the offset of a state that could not be decoded and was asked for once more.
+        settled: whether the gateway has named the start on this connection; earlier messages belong to other
+            subscriptions.
+        overflowed: messages that arrived while the receive buffer had no room.
+        failed: messages that arrived and could not be decoded.
+        repeated: messages of an acknowledged stream that arrived again while the program held or had processed them.
+        awaited: offset of a state that could not be decoded and was requested again.
     """
 
     __slots__ = ("awaited", "failed", "overflowed", "repeated", "settled")
@@ -49,14 +51,14 @@ class StreamPosition(StreamAccount):
 
 
 class SubscriptionPosition:
-    """All streams of one subscription.
+    """Positions in all streams of one subscription.
 
     Args:
-        since: where the program wants it to start.
-        on_gap: told of messages that will not come.
+        since: start that the program asks for.
+        on_gap: called with each gap.
 
     Attributes:
-        joined: the gateway has said SUBSCRIBED on this connection.
+        joined: whether SUBSCRIBED has arrived on this connection.
     """
 
     def __init__(self, since: Since | None, on_gap: Callable[[Gap], None] | None) -> None:
@@ -72,13 +74,13 @@ class SubscriptionPosition:
 
     @property
     def counts(self) -> dict[str, Counts]:
-        """By stream, the account so far."""
+        """Account of each stream."""
         return {name: stream.counts for name, stream in self._streams.items()}
 
     # Asking.
 
     def ask(self) -> tuple[Since | None, Mapping[str, Counts] | None]:
-        """What to name in SUBSCRIBE: where the program wants to start; later, where it stands and what was counted."""
+        """Return start and accounts for SUBSCRIBE: at first the program's start alone, later the position."""
         if self._joined_before:
             known = {name: stream for name, stream in self._streams.items() if stream.next is not None}
             self._named = {name: (stream.epoch, stream.next or 0) for name, stream in known.items()}
@@ -87,19 +89,19 @@ class SubscriptionPosition:
         return self._named, None
 
     def leave(self) -> None:
-        """A new connection: nothing comes for this subscription before it was asked for again."""
+        """Begin a connection: all messages belong to other subscriptions until this one is joined again."""
         self.joined = False
         for stream in self._streams.values():
             stream.settled = False
 
     def join(self) -> None:
-        """SUBSCRIBED: what is announced from now on is meant for this subscription as well."""
+        """Handle SUBSCRIBED: streams that are announced from now on are meant for this subscription as well."""
         self.joined = self._joined_before = True
 
-    # What the gateway says of streams.
+    # Announcements of the gateway.
 
     def announce(self, info: StreamInfo) -> None:
-        """STREAM: from which offset on the messages of a stream come (spec section 4.3)."""
+        """Handle STREAM: it names the offset from which on messages come (spec section 4.3)."""
         stream = self._streams.get(info.stream)
         if stream is None:
             stream = self._streams[info.stream] = StreamPosition(info.kind or Kind.EVENT)
@@ -109,30 +111,37 @@ class SubscriptionPosition:
         if info.since is not None and info.epoch is not None:
             lost = stream.start(info.epoch, first_wanted(self._named, info.stream, info.epoch), info.since)
             if lost:
-                self._tell(Gap(info.stream, Code.HISTORY_LOST, info.since - lost, info.since - 1))
+                self._report_gap(Gap(info.stream, Code.HISTORY_LOST, info.since - lost, info.since - 1))
 
     def replay(self, name: str, first: int, last: int) -> None:
-        """REPLAY: these offsets come from history, or once more."""
+        """Handle REPLAY: these offsets come from history, or once more."""
         stream = self._streams.get(name)
         if stream is not None and stream.settled:
             stream.replay(first, last)
 
     def skip(self, gap: Gap, epoch: int) -> None:
-        """GAP (spec section 7.2)."""
-        stream = self._of(gap.stream)
+        """Handle GAP (spec section 7.2)."""
+        stream = self._settled(gap.stream)
         fresh = 0 if stream is None else stream.gap(epoch, gap.code, gap.first, gap.last)
         if fresh:
-            self._tell(gap._replace(first=gap.last + 1 - fresh))
+            self._report_gap(gap._replace(first=gap.last + 1 - fresh))
 
-    # What becomes of messages.
+    # Messages.
 
-    def pass_by(self, name: str, kind: Kind | None, epoch: int, offset: int, count: int) -> int:
-        """Messages arrived.
+    def record_arrival(self, name: str, kind: Kind | None, epoch: int, offset: int, count: int) -> int:
+        """Record messages that arrived.
+
+        Args:
+            name: name of the stream.
+            kind: delivery contract of the stream.
+            epoch: incarnation of the stream.
+            offset: offset of the first message.
+            count: number of messages.
 
         Returns:
-            How many of them are to be left out, from the first on: the subscription has them, or did not ask for them.
+            Number of messages at the front that the subscription has already, or did not ask for.
         """
-        stream = self._of(name, kind)
+        stream = self._settled(name, kind)
         if stream is None:
             return count
         step = stream.messages(epoch, offset, count)
@@ -142,16 +151,23 @@ class SubscriptionPosition:
             stream.duplicates -= step.repeated
             return 0
         if step.skipped and not stream.is_state:
-            self._tell(Gap(name, Code.QUEUE_FULL, offset - step.skipped, offset - 1))
+            self._report_gap(Gap(name, Code.QUEUE_FULL, offset - step.skipped, offset - 1))
         return step.repeated
 
-    def pass_failed(self, name: str, epoch: int, offset: int, count: int, *, again: bool = False) -> int:
-        """Messages arrived that cannot be decoded; how many of them are new.
+    def record_failure(self, name: str, epoch: int, offset: int, count: int, *, again: bool = False) -> int:
+        """Record messages that arrived and cannot be decoded.
 
         Args:
-            again: they were asked for once more.
+            name: name of the stream.
+            epoch: incarnation of the stream.
+            offset: offset of the first message.
+            count: number of messages.
+            again: whether a keyframe in their place has been requested.
+
+        Returns:
+            Number of messages that are no duplicates.
         """
-        stream = self._of(name)
+        stream = self._settled(name)
         if stream is None:
             return 0
         if again:
@@ -160,19 +176,19 @@ class SubscriptionPosition:
         stream.failed += fresh
         return fresh
 
-    def repeat(self, name: str, count: int) -> None:
-        """Messages arrived once more that the program has in hand, or is through with."""
-        stream = self._of(name)
+    def record_duplicate(self, name: str, count: int) -> None:
+        """Count messages that arrived again while the program held or had processed them."""
+        stream = self._settled(name)
         if stream is not None:
             stream.repeated += count
 
-    def lose(self, gap: Gap) -> None:
-        """Messages arrived for which the program left no room."""
+    def record_overflow(self, gap: Gap) -> None:
+        """Record messages that arrived while the receive buffer had no room."""
         self._streams[gap.stream].overflowed += gap.last - gap.first + 1
-        self._tell(gap)
+        self._report_gap(gap)
 
-    def _of(self, name: str, kind: Kind | None = None) -> StreamPosition | None:
-        """The stream, if what comes of it now is meant for this subscription."""
+    def _settled(self, name: str, kind: Kind | None = None) -> StreamPosition | None:
+        """Return the position in a stream; ``None`` if its messages are not meant for this subscription now."""
         stream = self._streams.get(name)
         if stream is None:
             if self._named is not None or not self.joined:
@@ -180,6 +196,6 @@ class SubscriptionPosition:
             stream = self._streams[name] = StreamPosition(kind or Kind.EVENT)
         return stream if stream.settled else None
 
-    def _tell(self, gap: Gap) -> None:
+    def _report_gap(self, gap: Gap) -> None:
         if self._on_gap is not None:
             call_back(self._on_gap, gap)

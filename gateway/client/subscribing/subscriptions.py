@@ -1,4 +1,4 @@
-"""All subscriptions of a client: who gets what, and asking for it again on every new session (spec section 4.2)."""
+"""Subscriptions of a client: streams to subscriptions, and SUBSCRIBE on every new session (spec section 4.2)."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, 
 
 
 class Subscriptions:
-    """The subscriptions, over as many sessions as there are."""
+    """Subscriptions of a client, over all its sessions."""
 
     def __init__(self, context: SendContext) -> None:
         self._context = context
-        # Weak: one that the application dropped without closing it must not fill up and stop the socket for all.
+        # Weak: a subscription that the application dropped without closing it must not fill up and stop the socket.
         self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
         self._sinks: dict[int, StreamSink] = {}
         self._joined = asyncio.Event()
-        """Set whenever a subscription stands again."""
+        """Set whenever SUBSCRIBED has arrived for a subscription."""
         self._versions = Versions()
-        self.unfinished = PartialTransfers()
-        """Large messages that the last session has left unfinished."""
+        self.partial_transfers = PartialTransfers()
+        """Large messages that were incomplete when the last session ended."""
         self._past_sinks: list[StreamSink] = []
-        """Of the last session: what is still being decoded of it is delivered until the next one stands."""
-        self._ledgers: dict[str, DuplicateFilter] = {}
-        """Of the streams that are acknowledged, by name: what is processed is known over sessions."""
+        """Sinks of the last session: messages still being decoded reach them until the next session is welcomed."""
+        self._duplicate_filters: dict[str, DuplicateFilter] = {}
+        """Duplicate filters of the acknowledged streams, by name; they outlive sessions."""
         self._acknowledger = Acknowledger(lambda: context.session, self._number_of)
 
     async def start(self, subscription: Subscription) -> None:
-        """Ask the gateway for a new subscription, and on every later session again.
+        """Send SUBSCRIBE for a new subscription, and again on every later session.
 
         Raises:
-            RequestRefused: the gateway refused.
-            ConnectionFailed: there will be no connection any more.
+            RequestRefused: the gateway refused the subscription.
+            ConnectionFailed: the client has given up the connection.
         """
         number = self._next_number
         self._next_number += 1
@@ -71,20 +71,20 @@ class Subscriptions:
         try:
             await self._ask(session, subscription, number)
         except ConnectionFailed:
-            await self._context.wait_ready()  # attached() has asked again, or there is no way to
+            await self._context.wait_ready()  # attached() has asked again, or the client has given up
         except BaseException:
             self._forget(subscription)
             raise
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
-        """See :meth:`gateway.client.client.Client.account`."""
+        """Ask for the account that the gateway keeps; see :meth:`gateway.client.client.Client.account`."""
         while (number := self._numbers.get(subscription)) is not None:
             session = await self._context.wait_ready()
-            if not subscription.standing.joined:
+            if not subscription.position.joined:
                 self._joined.clear()
                 await self._joined.wait()
                 continue
-            # Lost, and asked again: it changes nothing.
+            # A lost request is repeated: it changes nothing in the gateway.
             with contextlib.suppress(ConnectionFailed):
                 answer = await self._context.ask(session, partial(Account, subscription=number))
                 assert isinstance(answer, Account)
@@ -92,49 +92,50 @@ class Subscriptions:
         raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
 
     async def stop(self, subscription: Subscription, keep: bool) -> None:
-        """End a subscription. A gateway that cannot be told any more has noticed itself that nobody is there.
+        """End a subscription. Without a connection the gateway has ended it already.
 
         Args:
-            keep: what is not acknowledged is to be kept for this client.
+            subscription: the subscription to end.
+            keep: whether the gateway keeps unacknowledged messages for this client.
         """
         number = self._forget(subscription)
         subscription.ack_scope.withdraw()
         self._acknowledger.flush()
         if number is not None:
-            await self._take_back(number, keep)
+            await self._unsubscribe(number, keep)
 
     def flush(self) -> None:
-        """Tell the gateway now what is processed."""
+        """Send acknowledgements now."""
         self._acknowledger.flush()
 
     def attached(self, session: Session) -> None:
-        """A new session: ask for everything again."""
+        """Subscribe again on a new session."""
         for sink in self._past_sinks:
             sink.subscriptions = []
         self._past_sinks.clear()
         for subscription, number in list(self._numbers.items()):
-            subscription.standing.leave()
+            subscription.position.leave()
             self._context.start(self._resume(session, subscription, number))
 
     def detached(self) -> None:
-        """The session is over; the numbers of its streams mean nothing any more."""
+        """Detach the sinks of a session that has ended: the ids of its streams are void."""
         self._past_sinks += self._sinks.values()
         self._sinks.clear()
 
     def close(self, error: FrysError | None) -> None:
-        """The client is closed: end all iterators, with ``error`` if it was not the application that closed."""
+        """End all iterators since the client is closed, with ``error`` if the application did not close it."""
         for subscription in list(self._numbers):
             subscription.buffer.end(error)
         self._numbers.clear()
         self._joined.set()
 
     def sink(self, stream: int) -> StreamSink | None:
-        """Where messages of a stream go; None if nobody here wants them (any more)."""
+        """Return the sink of a stream; ``None`` if no subscription matches the stream."""
         sink = self._sinks.get(stream)
         return sink if sink is not None and sink.subscriptions else None
 
-    def stream_known(self, info: StreamInfo) -> None:
-        """STREAM: what a number stands for (spec section 4.1)."""
+    def stream_received(self, info: StreamInfo) -> None:
+        """Handle STREAM, which gives a stream its id (spec section 4.1)."""
         if info.id is not None:
             sink = self._sinks.get(info.id)
             if sink is None or sink.epoch != info.epoch:
@@ -142,11 +143,11 @@ class Subscriptions:
             if sink.numbers is not None and info.subscription is not None:
                 sink.numbers.add(info.subscription)
             sink.subscriptions = self._wanting(sink)
-            # Only those whose SUBSCRIBED has come: it is their STREAM, or one for all.
+            # Only subscriptions whose SUBSCRIBED has arrived: the STREAM is meant for one of them, or for all.
             joined = [
                 subscription
                 for subscription in sink.present()
-                if subscription.standing.joined and info.subscription in (None, self._numbers.get(subscription))
+                if subscription.position.joined and info.subscription in (None, self._numbers.get(subscription))
             ]
             sink.order.add_ready(lambda: sink.announce(joined, info))
 
@@ -154,90 +155,94 @@ class Subscriptions:
         session = self._context.session
         if session is None or info.kind is None:
             return StreamSink(info)
-        # Of a view every version comes whole.
+        # A view gets keyframes only.
         if info.kind is Kind.STATE and info.subscription is None:
             return StateSink(info, session, self._versions)
         if not info.kind.acknowledged:
             return StreamSink(info)
-        ledger = self._ledgers.get(info.stream)
-        if ledger is None:
-            ledger = self._ledgers[info.stream] = DuplicateFilter(info.stream, self._acknowledger)
-        return AcknowledgedSink(info, ledger, session)
+        duplicates = self._duplicate_filters.get(info.stream)
+        if duplicates is None:
+            duplicates = self._duplicate_filters[info.stream] = DuplicateFilter(info.stream, self._acknowledger)
+        return AcknowledgedSink(info, duplicates, session)
 
-    def _number_of(self, place: AckPosition) -> int | None:
+    def _number_of(self, position: AckPosition) -> int | None:
         for number, sink in self._sinks.items():
-            if (sink.stream, sink.epoch) == place:
+            if (sink.stream, sink.epoch) == position:
                 return number
         return None
 
     def refused(self, error: Error) -> bool:
-        """ERROR for a subscription that stands: a view that does not fit (spec section 4.5). Whether it was for one."""
+        """Report an ERROR for a subscription, of a view that does not fit (spec section 4.5).
+
+        Returns:
+            Whether the ERROR names a subscription.
+        """
         for subscription, number in list(self._numbers.items()):
             if number == error.subscription:
-                subscription.tell(RequestRefused(error.code, error.message))
+                subscription.report(RequestRefused(error.code, error.message))
         return error.subscription is not None
 
-    def cut(self, transfers: list[Transfer]) -> None:
-        """The session is over, in the middle of large messages."""
+    def keep_partial(self, transfers: list[Transfer]) -> None:
+        """Keep partial transfers of a session that has ended."""
         kept = []
         for transfer in transfers:
-            sink, extensions = transfer.destination, transfer.arrival.frame.extensions
+            sink, extensions = transfer.destination, transfer.head.frame.extensions
             is_patch = extensions is not None and extensions.region is not None
-            # A view is another stream on the next session; a patch may refer to a version that is not there then.
+            # A view is another stream on the next session, and the version that a patch refers to may be missing there.
             if isinstance(sink, StreamSink) and sink.numbers is None and not is_patch:
                 kept.append((sink.stream, transfer))
-        self.unfinished.keep(kept)
+        self.partial_transfers.keep(kept)
 
-    def goes_on(self, sink: StreamSink, frame: DataFrame) -> None:
-        """A message of a stream has come while there are some that were cut."""
+    def forget_superseded(self, sink: StreamSink, frame: DataFrame) -> None:
+        """Forget the partial transfer of a state of which a newer version arrives."""
         if sink.kind is Kind.STATE and not frame.resuming:
-            self.unfinished.forget(sink.stream)
+            self.partial_transfers.forget(sink.stream)
 
     def gap_received(self, message: memoryview, frame: Frame) -> None:
-        """GAP (spec section 7.2): told after everything that came before it."""
+        """Handle GAP (spec section 7.2), after all messages that arrived before it."""
         gap = signals.Gap.parse(message, frame)
         sink = self.sink(gap.stream)
         if sink is not None:
-            told = Gap(sink.stream, gap.code, gap.first, gap.last)
-            sink.order.add_ready(lambda: sink.skip(told))
+            skipped = Gap(sink.stream, gap.code, gap.first, gap.last)
+            sink.order.add_ready(lambda: sink.skip(skipped))
 
     def replay_received(self, message: memoryview, frame: Frame) -> None:
-        """REPLAY (spec section 7.3)."""
+        """Handle REPLAY (spec section 7.3), after all messages that arrived before it."""
         replay = signals.Replay.parse(message, frame)
         sink = self.sink(replay.stream)
         if sink is not None:
             sink.order.add_ready(lambda: sink.replay(replay.first, replay.last))
 
     async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
-        pattern, standing, scope = subscription.pattern.text, subscription.standing, subscription.ack_scope
+        pattern, position, scope = subscription.pattern.text, subscription.position, subscription.ack_scope
         view = None if subscription.view is None else subscription.view.to_json()
         scope.begin(session, number)
-        since, account = standing.ask()
-        resume = self.unfinished.offer(subscription.pattern.matches) if view is None else None
+        since, account = position.ask()
+        resume = self.partial_transfers.offer(subscription.pattern.matches) if view is None else None
         await self._context.ask(
             session,
             lambda request: Subscribe(request, number, pattern, since, view, scope.window, resume, account),
-            # At once: streams may be announced in the same WebSocket message.
-            lambda _: self._join(standing),
+            # Before the next frame: streams may be announced in the same WebSocket message.
+            lambda _: self._join(position),
         )
 
-    def _join(self, standing: SubscriptionPosition) -> None:
-        standing.join()
+    def _join(self, position: SubscriptionPosition) -> None:
+        position.join()
         self._joined.set()
 
-    async def _take_back(self, number: int, keep: bool = False) -> None:
+    async def _unsubscribe(self, number: int, keep: bool = False) -> None:
         session = self._context.session
         if session is not None:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._context.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
     def _dropped(self, number: int, buffer: ReceiveBuffer[Received], scope: AckScope) -> None:
-        """A subscription was garbage collected: as if it had been closed."""
+        """Close a subscription that was garbage collected."""
         if not buffer.over:
             buffer.end()
             scope.withdraw()
             self._match()
-            self._context.start(self._take_back(number))
+            self._context.start(self._unsubscribe(number))
 
     async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
         if subscription not in self._numbers:  # closed meanwhile
@@ -248,7 +253,7 @@ class Subscriptions:
             self._forget(subscription)
             subscription.buffer.end(error)
         except ConnectionFailed:
-            pass  # this session is over as well; the next one asks again
+            pass  # this session has ended as well; the next one asks again
 
     def _forget(self, subscription: Subscription) -> int | None:
         number = self._numbers.pop(subscription, None)
@@ -256,7 +261,7 @@ class Subscriptions:
         return number
 
     def _match(self) -> None:
-        """Subscriptions have changed: see anew which stream goes where."""
+        """Match all streams against the subscriptions, which have changed."""
         for sink in self._sinks.values():
             sink.subscriptions = self._wanting(sink)
         patterns = [subscription.pattern for subscription in list(self._numbers) if subscription.view is None]
@@ -275,6 +280,6 @@ class Subscriptions:
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    """Call back on the loop, from whatever thread collects garbage."""
+    """Call back on the loop, from the thread that collects garbage."""
     with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
         loop.call_soon_threadsafe(callback)

@@ -1,4 +1,4 @@
-"""The newest version of each state stream, as this client has it: what patches change (spec section 5.4)."""
+"""Newest version of each state stream that this client has; patches are merged into it (spec section 5.4)."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from gateway.protocol.tensors import Array, TensorSpec, payload_layout, view_ten
 from gateway.protocol.wire import Buffer
 
 COPY_BYTES: Final = 16 * 1024
-"""Smaller payloads are copied: they may be slices of a WebSocket message that is much larger."""
+"""Largest payload that is copied: it may be a slice of a WebSocket message that is much larger."""
 
 
 class Version(NamedTuple):
-    """One version of a state. Its payload belongs to the messages that were made of it: nobody changes it."""
+    """One version of a state. Messages share its payload, which must not be changed."""
 
     epoch: int
     offset: int
@@ -28,13 +28,13 @@ class Version(NamedTuple):
         """Check that a patch makes the next version of this one.
 
         Args:
-            epoch: of the stream now.
-            offset: of the patch.
-            patch: what the message holds.
-            region: what it changes.
+            epoch: present epoch of the stream.
+            offset: offset of the patch.
+            patch: descriptor of the patch.
+            region: part of the tensor that the patch changes.
 
         Returns:
-            Which of the tensors it changes.
+            Index of the tensor that the patch changes.
 
         Raises:
             RequestRefused: ``INVALID_REGION``.
@@ -50,11 +50,11 @@ class Version(NamedTuple):
         return tensor
 
     def patched(self, tensor: int, region: Region, payload: Buffer) -> memoryview:
-        """The payload with a region replaced: a new buffer, read-only. The state must have passed :meth:`check`.
+        """Return a new read-only payload with a region replaced, after :meth:`check` has accepted the patch.
 
-        Slow where the state is large: 0.07 ms for 256 KiB, 0.8 ms for 4 MiB, 20 ms for 256 MiB (CPython 3.11, EPYC
-        9005, November 2026). To change the buffer in place would be cheaper, but a program that iterates still holds
-        the last message when the next patch comes.
+        Slow for large states: 0.07 ms for 256 KiB, 0.8 ms for 4 MiB, 20 ms for 256 MiB (CPython 3.11, EPYC
+        9005, November 2026). Changing the buffer in place would be cheaper, but a program that iterates still holds
+        the last message when the next patch arrives.
         """
         merged: Array = np.empty(len(self.payload), np.uint8)
         merged.data[:] = self.payload
@@ -66,32 +66,32 @@ class Version(NamedTuple):
 
 
 class Versions:
-    """One version a stream, over as many sessions as there are."""
+    """Newest version of each stream, over all sessions."""
 
     def __init__(self) -> None:
         self._newest: dict[str, Version] = {}
 
     def get(self, stream: str) -> Version | None:
-        """The newest version; None if there is none."""
+        """Return the newest version; ``None`` if there is none."""
         return self._newest.get(stream)
 
     def put(self, stream: str, epoch: int, offset: int, specs: tuple[TensorSpec, ...], payload: Buffer) -> None:
-        """A version came; one that is older than what is there (of a session that is over) changes nothing."""
+        """Make a version the newest one, unless it is older than the known one (of a session that has ended)."""
         known = self._newest.get(stream)
         if known is None or (epoch, offset) >= (known.epoch, known.offset):
             kept = bytes(payload) if len(payload) <= COPY_BYTES else payload
             self._newest[stream] = Version(epoch, offset, specs, kept)
 
-    def lose(self, stream: str) -> None:
-        """What the newest version is, is not known any more."""
+    def forget(self, stream: str) -> None:
+        """Forget the version of a stream: the newest version is not known any more."""
         self._newest.pop(stream, None)
 
     def keep(self, wanted: Callable[[str], bool]) -> None:
-        """Let go of all streams that are not wanted any more."""
+        """Forget all streams but those for which ``wanted`` returns True."""
         for stream in [stream for stream in self._newest if not wanted(stream)]:
             del self._newest[stream]
 
 
 def refused(problem: str) -> RequestRefused:
-    """The error for a patch that cannot be applied here."""
+    """Return the error for a patch that cannot be merged."""
     return RequestRefused(Code.INVALID_REGION, problem)

@@ -1,4 +1,4 @@
-"""Invariant: what arrives is delivered whole, in the order of arrival, however long its decoding takes."""
+"""Invariant: what arrives is delivered complete, in the order of arrival, however long its decoding takes."""
 
 import zlib
 

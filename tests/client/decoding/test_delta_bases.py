@@ -160,6 +160,6 @@ async def test_one_version_is_held_and_only_if_it_is_large_enough() -> None:
 async def test_of_a_batch_the_last_record_is_held() -> None:
     held = DeltaBases()
     records = [bytes([number]) * MIN_BASE_BYTES for number in range(3)]
-    held.hold(10, 3, 3 * MIN_BASE_BYTES, b"".join(records))
+    held.set_newest(10, 3, 3 * MIN_BASE_BYTES, b"".join(records))
     version = base_of(held.newest, 12, MIN_BASE_BYTES)
     assert version.payload() == records[2]

@@ -21,8 +21,8 @@ F4 = np.dtype("<f4")
 META = write_meta([TensorSpec("", F4, (2,))])
 
 
-def arrival(frame: list[Buffer]) -> InboundFrame:
-    """The frame as it arrives, its timestamp 7 and its arrival 9."""
+def received(frame: list[Buffer]) -> InboundFrame:
+    """The frame as it arrives, published at 7 and received at 9."""
     message = memoryview(b"".join(frame))
     return InboundFrame(parse_data(message, next(iter_frames(message))), 9)
 
@@ -31,9 +31,9 @@ def test_a_message() -> None:
     frame = write_data(
         Opcode.MESSAGE, stream=3, offset=5, timestamp_ns=7, publisher=2, meta=META, payload=[np.ones(2, F4).data]
     )
-    arrived = arrival(frame)
-    arrived.check()
-    message = arrived.item("wf/x", Kind.EVENT, 11, arrived.frame.payload)
+    inbound = received(frame)
+    inbound.check()
+    message = inbound.item("wf/x", Kind.EVENT, 11, inbound.frame.payload)
     assert isinstance(message, Message)
     assert (message.offset, message.publisher, message.timestamp_ns, message.received_ns) == (5, 2, 7, 9)
     assert message.tensor.tolist() == [1, 1]
@@ -41,11 +41,11 @@ def test_a_message() -> None:
 
 def test_a_batch() -> None:
     payload = np.arange(6, dtype=F4).tobytes()
-    arrived = arrival(
+    inbound = received(
         write_data(Opcode.BATCH, stream=3, offset=5, timestamp_ns=7, meta=META, count=3, payload=[payload])
     )
-    arrived.check()
-    batch = arrived.item("wf/x", Kind.EVENT, 11, arrived.frame.payload)
+    inbound.check()
+    batch = inbound.item("wf/x", Kind.EVENT, 11, inbound.frame.payload)
     assert isinstance(batch, RecordBatch)
     assert (batch.offset, batch.count, batch.array.shape) == (5, 3, (3, 2))
 
@@ -63,9 +63,9 @@ def test_a_view_says_how_its_integers_stand_for_numbers(count: int | None) -> No
         payload=[bytes(range(128, 128 + (count or 1)))],
         extensions=Extensions(quantized=how),
     )
-    arrived = arrival(frame)
-    arrived.check()
-    item = arrived.item("wf/x", Kind.EVENT, 11, arrived.frame.payload)
+    inbound = received(frame)
+    inbound.check()
+    item = inbound.item("wf/x", Kind.EVENT, 11, inbound.frame.payload)
     assert item.quantization == how
     assert item.dequantized().dtype == np.float32
     assert item.dequantized().tolist() == (0.0 if count is None else [0.0, 0.5, 1.0])
@@ -77,30 +77,30 @@ def test_an_encoded_payload_is_checked_by_what_it_declares() -> None:
     encoding, data = encoded
     good = write_meta([TensorSpec("", F4, (20_000,))])
     for meta, fits in [(good, True), (META, False)]:
-        arrived = arrival(
+        inbound = received(
             write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, encoding=encoding, payload=[data])
         )
         if fits:
-            arrived.check()
+            inbound.check()
         else:
             with pytest.raises(RequestRefused, match="80000 bytes, its descriptors say 8"):
-                arrived.check()
+                inbound.check()
 
 
 def test_a_chunk_plan_is_checked_too() -> None:
-    arrived = arrival(
+    inbound = received(
         write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=META, plan=ChunkPlan(1, 4096, 9))
     )
     with pytest.raises(RequestRefused) as caught:
-        arrived.check()
+        inbound.check()
     assert caught.value.code == Code.SIZE_MISMATCH
 
 
 @pytest.mark.parametrize("payload", [b"", bytes(7), bytes(16)])
 def test_a_lying_length_is_refused(payload: bytes) -> None:
-    arrived = arrival(write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=META, payload=[payload]))
+    inbound = received(write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=META, payload=[payload]))
     with pytest.raises(RequestRefused) as caught:
-        arrived.check()
+        inbound.check()
     assert caught.value.code == Code.SIZE_MISMATCH
 
 
@@ -114,9 +114,9 @@ def test_a_lying_length_is_refused(payload: bytes) -> None:
 )
 def test_a_batch_has_one_tensor_and_no_headers(meta: bytes) -> None:
     payload_bytes = {0: 0}.get(len(meta), 12 if b"b" in meta else 4)
-    arrived = arrival(
+    inbound = received(
         write_data(Opcode.BATCH, stream=1, offset=0, timestamp_ns=0, meta=meta, count=1, payload=[bytes(payload_bytes)])
     )
     with pytest.raises(RequestRefused) as caught:
-        arrived.check()
+        inbound.check()
     assert caught.value.code == Code.INVALID_TENSOR

@@ -25,7 +25,7 @@ U1 = np.dtype(np.uint8)
 class Begun:
     """A large message of which some chunks have come."""
 
-    arrival: InboundFrame
+    head: InboundFrame
     next_index: int
 
 
@@ -48,9 +48,9 @@ def head(
 
 def kept(**transfers: tuple[int, int]) -> PartialTransfers:
     """By stream, the transfer that was cut and its first missing chunk."""
-    unfinished = PartialTransfers()
-    unfinished.keep((stream, Begun(head(transfer), index)) for stream, (transfer, index) in transfers.items())
-    return unfinished
+    partial = PartialTransfers()
+    partial.keep((stream, Begun(head(transfer), index)) for stream, (transfer, index) in transfers.items())
+    return partial
 
 
 def everything(stream: str) -> bool:
@@ -58,16 +58,16 @@ def everything(stream: str) -> bool:
 
 
 def test_each_is_offered_to_the_first_subscription_that_matches() -> None:
-    unfinished = kept(a=(4, 2), b=(5, 1))
-    assert unfinished.offer(lambda stream: stream == "a") == {"a": (4, 2)}
-    assert unfinished.offer(everything) == {"b": (5, 1)}
-    assert unfinished.offer(everything) is None
+    partial = kept(a=(4, 2), b=(5, 1))
+    assert partial.offer(lambda stream: stream == "a") == {"a": (4, 2)}
+    assert partial.offer(everything) == {"b": (5, 1)}
+    assert partial.offer(everything) is None
 
 
 def test_of_a_stream_the_one_is_kept_of_which_there_is_most() -> None:
-    unfinished = PartialTransfers()
-    unfinished.keep([("a", Begun(head(1), 2)), ("a", Begun(head(2), 4)), ("a", Begun(head(3), 3))])
-    assert unfinished.offer(everything) == {"a": (2, 4)}
+    partial = PartialTransfers()
+    partial.keep([("a", Begun(head(1), 2)), ("a", Begun(head(2), 4)), ("a", Begun(head(3), 3))])
+    assert partial.offer(everything) == {"a": (2, 4)}
 
 
 def test_one_of_which_nothing_has_come_is_not_kept() -> None:
@@ -75,24 +75,24 @@ def test_one_of_which_nothing_has_come_is_not_kept() -> None:
 
 
 def test_a_second_loss_forgets_what_did_not_go_on() -> None:
-    unfinished = kept(a=(4, 2))
-    unfinished.offer(everything)
-    unfinished.keep([("b", Begun(head(9), 1))])
-    assert unfinished.offer(everything) == {"b": (9, 1)}
+    partial = kept(a=(4, 2))
+    partial.offer(everything)
+    partial.keep([("b", Begun(head(9), 1))])
+    assert partial.offer(everything) == {"b": (9, 1)}
 
 
 def test_what_is_kept_over_a_session_that_did_not_even_ask_is_offered_again() -> None:
-    unfinished = kept(a=(4, 2))
-    begun = unfinished.take(head(4))
-    unfinished.keep([("a", begun)])
-    assert unfinished.offer(everything) == {"a": (4, 2)}
+    partial = kept(a=(4, 2))
+    begun = partial.take(head(4))
+    partial.keep([("a", begun)])
+    assert partial.offer(everything) == {"a": (4, 2)}
 
 
 def test_it_goes_on_once() -> None:
-    unfinished = kept(a=(4, 2))
-    assert unfinished.take(head(4)).next_index == 2
+    partial = kept(a=(4, 2))
+    assert partial.take(head(4)).next_index == 2
     with pytest.raises(RequestRefused) as refused:
-        unfinished.take(head(4))
+        partial.take(head(4))
     assert refused.value.code == Code.BROKEN_TRANSFER
 
 
@@ -113,6 +113,6 @@ def test_another_message_does_not_go_on_where_it_was_cut(other: Callable[[], Inb
 
 
 def test_what_is_forgotten_is_forgotten_of_one_stream() -> None:
-    unfinished = kept(a=(4, 2), b=(5, 1))
-    unfinished.forget("a")
-    assert unfinished.offer(everything) == {"b": (5, 1)}
+    partial = kept(a=(4, 2), b=(5, 1))
+    partial.forget("a")
+    assert partial.offer(everything) == {"b": (5, 1)}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange
 from gateway.client.session.frame_sender import FrameSender
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
-from gateway.client.subscribing.duplicate_filter import DuplicateFilter, Receiving
+from gateway.client.subscribing.duplicate_filter import DuplicateFilter, FilterResult
 from gateway.protocol.extensions import Identity
 from gateway.protocol.wire import Buffer
 
@@ -30,17 +30,17 @@ class Noted(Acknowledger):
     def __init__(self) -> None:
         self.said: list[tuple[int, int, int, int]] = []
 
-    def add(self, place: AckPosition, code: int, first: int, last: int) -> None:
-        assert place.stream == "wf/tasks"
-        self.said.append((place.epoch, code, first, last))
+    def add(self, position: AckPosition, code: int, first: int, last: int) -> None:
+        assert position.stream == "wf/tasks"
+        self.said.append((position.epoch, code, first, last))
 
 
-class Book:
-    """A ledger and what it says."""
+class Filtered:
+    """A duplicate filter and its acknowledgements."""
 
     def __init__(self) -> None:
         self.noted = Noted()
-        self.ledger = DuplicateFilter("wf/tasks", self.noted)
+        self.filter = DuplicateFilter("wf/tasks", self.noted)
 
     def receive(
         self,
@@ -50,8 +50,8 @@ class Book:
         count: int = 1,
         session: FrameSender = FIRST,
         identity: Identity | None = None,
-    ) -> Receiving:
-        return self.ledger.receive(AckUnitRange(epoch, first, count, 8, identity, session))
+    ) -> FilterResult:
+        return self.filter.receive(AckUnitRange(epoch, first, count, 8, identity, session))
 
     def take(self, first: int, *, epoch: int = 1, count: int = 1, identity: Identity | None = None) -> AckHandle:
         pending = self.receive(first, epoch=epoch, count=count, identity=identity).pending
@@ -60,101 +60,101 @@ class Book:
 
 
 def test_what_is_processed_is_said_and_said_again_if_it_comes_again() -> None:
-    book = Book()
-    book.take(0).done()
-    assert book.receive(0) == Receiving(None, None, True)
-    assert book.noted.said == [(1, 0, 0, 0), (1, 0, 0, 0)]
+    filtered = Filtered()
+    filtered.take(0).done()
+    assert filtered.receive(0) == FilterResult(None, None, True)
+    assert filtered.noted.said == [(1, 0, 0, 0), (1, 0, 0, 0)]
 
 
 def test_what_is_in_hand_is_not_given_twice() -> None:
-    book = Book()
-    receipt = book.take(0)
+    filtered = Filtered()
+    handle = filtered.take(0)
     # On the same session its credit is free at once; on a later one it stands for what is in hand.
-    assert book.receive(0).spare
-    assert not book.receive(0, session=SECOND).spare
-    assert book.noted.said == []
-    receipt.done()
-    assert book.noted.said == [(1, 0, 0, 0)]
+    assert filtered.receive(0).credit_free
+    assert not filtered.receive(0, session=SECOND).credit_free
+    assert filtered.noted.said == []
+    handle.done()
+    assert filtered.noted.said == [(1, 0, 0, 0)]
 
 
 def test_what_is_refused_is_given_again() -> None:
-    book = Book()
-    book.take(0).refuse(7)
-    assert book.noted.said == [(1, 7, 0, 0)]
-    book.take(0).done()
-    assert book.noted.said[1:] == [(1, 0, 0, 0)]
+    filtered = Filtered()
+    filtered.take(0).refuse(7)
+    assert filtered.noted.said == [(1, 7, 0, 0)]
+    filtered.take(0).done()
+    assert filtered.noted.said[1:] == [(1, 0, 0, 0)]
 
 
 def test_what_one_subscription_has_processed_is_given_again_to_the_other_only() -> None:
-    book = Book()
+    filtered = Filtered()
     one, two = AckScope(None), AckScope(None)
-    pending = book.receive(0).pending
+    pending = filtered.receive(0).pending
     assert pending is not None
     AckHandle(pending, one).done()
     # Several receipts are made before any is answered.
-    pending = book.receive(1).pending
+    pending = filtered.receive(1).pending
     assert pending is not None
     first, second = AckHandle(pending, one), AckHandle(pending, two)
     first.done()
     second.refuse(7)
-    assert book.noted.said == [(1, 0, 0, 0), (1, 7, 1, 1)]
-    again = book.receive(1)
+    assert filtered.noted.said == [(1, 0, 0, 0), (1, 7, 1, 1)]
+    again = filtered.receive(1)
     assert again.scopes == [two]
     assert again.pending is not None
     AckHandle(again.pending, two).done()
-    assert book.noted.said[2:] == [(1, 0, 1, 1)]
-    assert book.receive(1).pending is None
+    assert filtered.noted.said[2:] == [(1, 0, 1, 1)]
+    assert filtered.receive(1).pending is None
 
 
 def test_after_a_restart_of_the_gateway_messages_are_known_by_who_published_them() -> None:
-    book = Book()
-    book.take(5, identity=Identity(9, 30)).done()
-    in_hand = book.take(6, identity=Identity(9, 31))
-    assert book.receive(0, epoch=2, identity=Identity(9, 30)).pending is None
-    assert book.receive(1, epoch=2, session=SECOND, identity=Identity(9, 31)).pending is None
-    assert book.noted.said == [(1, 0, 5, 5), (2, 0, 0, 0)]
+    filtered = Filtered()
+    filtered.take(5, identity=Identity(9, 30)).done()
+    in_hand = filtered.take(6, identity=Identity(9, 31))
+    assert filtered.receive(0, epoch=2, identity=Identity(9, 30)).pending is None
+    assert filtered.receive(1, epoch=2, session=SECOND, identity=Identity(9, 31)).pending is None
+    assert filtered.noted.said == [(1, 0, 5, 5), (2, 0, 0, 0)]
     in_hand.done()
-    assert book.noted.said[2:] == [(2, 0, 1, 1)]
-    assert book.receive(2, epoch=2, identity=Identity(9, 32)).pending is not None
+    assert filtered.noted.said[2:] == [(2, 0, 1, 1)]
+    assert filtered.receive(2, epoch=2, identity=Identity(9, 32)).pending is not None
 
 
 def test_without_that_another_epoch_begins_anew() -> None:
-    book = Book()
-    book.take(0).done()
-    assert book.receive(0, epoch=2).pending is not None
+    filtered = Filtered()
+    filtered.take(0).done()
+    assert filtered.receive(0, epoch=2).pending is not None
 
 
-def test_what_will_not_come_is_through() -> None:
-    book = Book()
-    book.ledger.skip(1, 0, 3)
-    assert book.receive(2).pending is None
-    assert book.receive(4).pending is not None
+def test_what_will_not_come_is_processed() -> None:
+    filtered = Filtered()
+    filtered.filter.skip(1, 0, 3)
+    assert filtered.receive(2).pending is None
+    assert filtered.receive(4).pending is not None
 
 
 def test_what_cannot_be_read_is_not_processed() -> None:
-    book = Book()
-    book.ledger.refuse(1, 0, 2, 99)
-    assert book.noted.said == [(1, 99, 0, 2)]
+    filtered = Filtered()
+    filtered.filter.refuse(1, 0, 2, 99)
+    assert filtered.noted.said == [(1, 99, 0, 2)]
 
 
 def test_what_nobody_answers_for_is_not_processed() -> None:
-    book = Book()
-    book.take(0).withdraw()
-    assert book.noted.said == []
-    assert book.receive(0).pending is not None
+    filtered = Filtered()
+    filtered.take(0).withdraw()
+    assert filtered.noted.said == []
+    assert filtered.receive(0).pending is not None
 
 
 def test_so_many_publishers_are_remembered() -> None:
-    book = Book()
+    filtered = Filtered()
     for producer in range(300):
-        book.take(producer, identity=Identity(producer, 1)).done()
-    assert book.receive(0, epoch=2, identity=Identity(299, 1)).pending is None
-    assert book.receive(1, epoch=2, identity=Identity(0, 1)).pending is not None
+        filtered.take(producer, identity=Identity(producer, 1)).done()
+    assert filtered.receive(0, epoch=2, identity=Identity(299, 1)).pending is None
+    assert filtered.receive(1, epoch=2, identity=Identity(0, 1)).pending is not None
 
 
 async def test_a_batch_is_one_unit() -> None:
-    book = Book()
-    book.take(0, count=3, identity=Identity(9, 1)).done()
-    assert book.noted.said == [(1, 0, 0, 2)]
-    assert book.receive(0, epoch=2, count=3, identity=Identity(9, 1)).pending is None
+    filtered = Filtered()
+    filtered.take(0, count=3, identity=Identity(9, 1)).done()
+    assert filtered.noted.said == [(1, 0, 0, 2)]
+    assert filtered.receive(0, epoch=2, count=3, identity=Identity(9, 1)).pending is None
     await asyncio.sleep(0)

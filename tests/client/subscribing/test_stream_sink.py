@@ -31,7 +31,7 @@ def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> 
     )
 
 
-def arrival(offset: int) -> InboundFrame:
+def received(offset: int) -> InboundFrame:
     data = memoryview(b"".join(message(offset, 1)))
     arrived = InboundFrame(parse_data(data, next(iter_frames(data))), 9)
     arrived.check()
@@ -44,19 +44,19 @@ async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
     sink = StreamSink(StreamInfo(7, "wf/a", Kind.EVENT, 5, 0))
     first, second, gone = (subscription(errors, sizes) for _ in range(3))
     for each in (first, second, gone):
-        each.standing.join()
+        each.position.join()
     sink.subscriptions = [weakref.ref(each) for each in (first, second, gone)]
     del gone, each
     gc.collect()
     assert sink.present() == [first, second]
-    came = arrival(3)
-    sink.deliver(came, came.frame.payload)
+    inbound = received(3)
+    sink.deliver(inbound, inbound.frame.payload)
     item = first.buffer.take()
     assert item is not None
     assert second.buffer.take() is item
     sink.advanced(1, 2)
     assert sizes == [("wf/a", 1, 2)] * 2
-    sink.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), arrival(4))
+    sink.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), received(4))
     sink.fail(RequestRefused(Code.INVALID_TENSOR, "not even that"), None)
     assert len(errors) == 4
     assert [each.stats.failed for each in (first, second)] == [2, 2]

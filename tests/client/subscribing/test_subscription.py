@@ -48,7 +48,7 @@ class Noted:
             stop=self.stop,
             report=self.errors.append,
         )
-        subscription.standing.join()
+        subscription.position.join()
         return subscription
 
 
@@ -155,7 +155,7 @@ def test_a_run_is_counted_as_its_messages_are(runs: list[tuple[int, int]], repla
         noted = Noted()
         subscription = noted.make()
         subscription.deliver(message(0))
-        subscription.standing.replay("wf/x", 0, replayed)
+        subscription.position.replay("wf/x", 0, replayed)
         for first, count in runs:
             run = message_run(first, count)
             if one_by_one:
@@ -257,8 +257,8 @@ def test_an_announced_gap_is_told_once() -> None:
     noted = Noted()
     subscription = noted.make()
     subscription.deliver(message(5))
-    subscription.standing.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
-    subscription.standing.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
+    subscription.position.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
+    subscription.position.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
     subscription.deliver(message(10))
     assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
     assert (subscription.stats.dropped, subscription.stats.received) == (4, 2)
@@ -268,7 +268,7 @@ def test_of_a_gap_that_overlaps_what_was_seen_the_rest_is_told() -> None:
     noted = Noted()
     subscription = noted.make()
     subscription.deliver(message(5))
-    subscription.standing.skip(Gap("wf/x", Code.QUEUE_FULL, 4, 9), epoch=1)
+    subscription.position.skip(Gap("wf/x", Code.QUEUE_FULL, 4, 9), epoch=1)
     subscription.fail_at(RequestRefused(Code.CORRUPT_PAYLOAD, "bad"), "wf/x", 1, 8, 4)
     assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
     assert (subscription.stats.dropped, subscription.stats.failed) == (4, 2)
@@ -322,7 +322,7 @@ def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogC
         stop=noted.stop,
         report=noted.errors.append,
     )
-    subscription.standing.join()
+    subscription.position.join()
     subscription.deliver(message(0))
     subscription.deliver(message(2))
     assert subscription.stats.received == 2

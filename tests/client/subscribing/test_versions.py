@@ -74,8 +74,8 @@ def test_the_newest_is_kept_whatever_comes_of_a_session_that_is_over() -> None:
     newest = versions.get("wf/a")
     assert newest is not None
     assert (newest.epoch, newest.offset) == (2, 0)
-    versions.lose("wf/a")
-    versions.lose("wf/a")
+    versions.forget("wf/a")
+    versions.forget("wf/a")
     assert versions.get("wf/a") is None
 
 
