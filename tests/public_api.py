@@ -23,13 +23,14 @@ INTERNAL: Final = {
     "BatchIterator": "",
     "Client": "open",
     "Inbox": "next",
-    "Message": "parts patched_by receipt",
+    "Message": "ack_handle copy_from patched_by",
     "Notice": "of",
-    "RecordBatch": "after of parts receipt",
+    "RecordBatch": "ack_handle after copy_from of",
     "ReplyStream": "start",
-    "Request": "cancel parts patched_by receipt session",
+    "Request": "ack_handle cancel copy_from patched_by session",
     "Subscription": (
-        "acknowledge_previous as_batch deliver deliver_acknowledged deliver_run fail fail_at leave next_batch report source"
+        "acknowledge_previous as_batch deliver deliver_acknowledged deliver_run fail fail_at leave next_batch "
+        "report source"
     ),
     "View": "apply canonical check check_all from_json misfit select to_json wire_dtype",
 }

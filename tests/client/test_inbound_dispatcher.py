@@ -223,7 +223,7 @@ async def test_other_kinds_have_their_own_way(scripted: ScriptedGateway, kind: K
         peer.send(StreamInfo(7, "wf/x", kind, 5, 0), *[message(offset, offset) for offset in range(6)])
         received = [await anext(messages) for _ in range(6)]
         assert [int(each.tensor) for each in received] == list(range(6))
-        assert {each.receipt is not None for each in received} == {kind.acknowledged}
+        assert {each.ack_handle is not None for each in received} == {kind.acknowledged}
 
 
 async def test_a_run_that_nobody_wants_is_skipped(scripted: ScriptedGateway) -> None:

@@ -40,7 +40,7 @@ class MessageRun:
 
     __slots__ = ("_frames", "_meta", "count", "epoch", "kind", "offset", "received_ns", "stream")
 
-    receipt: Final = None
+    ack_handle: Final = None
 
     def __init__(
         self, stream: str, kind: Kind | None, epoch: int, received_ns: int, frames: FrameRun, meta: Meta

@@ -61,7 +61,7 @@ class RecordBatch(Acknowledged):
         spec: TensorSpec,
         payload: Buffer,
     ) -> None:
-        self.receipt = None
+        self.ack_handle = None
         self.stream = stream
         self.kind = kind
         self.epoch = Epoch(epoch)
@@ -97,7 +97,7 @@ class RecordBatch(Acknowledged):
             message._payload,
         )
         batch.quantization = message.quantization
-        batch.receipt = message.receipt
+        batch.ack_handle = message.ack_handle
         return batch
 
     @property
@@ -113,20 +113,21 @@ class RecordBatch(Acknowledged):
         """
         return self.array if self.quantization is None else dequantize(self.array, self.quantization)
 
-    def parts(self) -> tuple[str, Kind | None, int, int, int, int, int, int, TensorSpec, Buffer]:
-        """Return the arguments that make an equal batch, for classes that extend it."""
-        return (
-            self.stream,
-            self.kind,
-            self.epoch,
-            self.offset,
-            self.count,
-            self.publisher,
-            self.timestamp_ns,
-            self.received_ns,
-            self._spec,
-            self._payload,
-        )
+    def copy_from(self, source: RecordBatch) -> None:
+        """Set all fields to those of another batch; for classes that extend a batch. Buffers are shared."""
+        self.ack_handle = source.ack_handle
+        self.stream = source.stream
+        self.kind = source.kind
+        self.epoch = source.epoch
+        self.offset = source.offset
+        self.count = source.count
+        self.publisher = source.publisher
+        self.timestamp_ns = source.timestamp_ns
+        self.received_ns = source.received_ns
+        self.quantization = source.quantization
+        self._spec = source._spec
+        self._payload = source._payload
+        self._array = source._array
 
     @property
     def nbytes(self) -> int:
@@ -140,19 +141,13 @@ class RecordBatch(Acknowledged):
 
     def after(self, count: int) -> RecordBatch:
         """Return the batch without its first ``count`` records, fewer than it has; a view of the same buffer."""
-        rest = RecordBatch(
-            self.stream,
-            self.kind,
-            self.epoch,
-            self.offset + count,
-            self.count - count,
-            self.publisher,
-            self.timestamp_ns,
-            self.received_ns,
-            self._spec,
-            memoryview(self._payload)[count * self._spec.nbytes :],
-        )
-        rest.quantization = self.quantization
+        rest = RecordBatch.__new__(RecordBatch)
+        rest.copy_from(self)
+        rest.ack_handle = None
+        rest.offset = Offset(self.offset + count)
+        rest.count = self.count - count
+        rest._payload = memoryview(self._payload)[count * self._spec.nbytes :]
+        rest._array = None
         return rest
 
     def messages(self) -> Iterator[Message]:
@@ -173,8 +168,8 @@ class RecordBatch(Acknowledged):
         )
         model.quantization = self.quantization
         records = messages_like(model, repeat(self.timestamp_ns, self.count), payload, size, size)
-        batch = self.receipt
-        return _with_receipts(records, batch) if isinstance(batch, AckHandle) else records
+        batch = self.ack_handle
+        return _with_ack_handles(records, batch) if isinstance(batch, AckHandle) else records
 
     def __repr__(self) -> str:
         return (
@@ -183,7 +178,7 @@ class RecordBatch(Acknowledged):
         )
 
 
-def _with_receipts(records: Iterator[Message], batch: AckHandle) -> Iterator[Message]:
+def _with_ack_handles(records: Iterator[Message], batch: AckHandle) -> Iterator[Message]:
     for record in records:
-        record.receipt = RecordAckHandle(batch)
+        record.ack_handle = RecordAckHandle(batch)
         yield record

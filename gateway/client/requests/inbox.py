@@ -30,7 +30,7 @@ class Request(Message):
     __slots__ = ("__weakref__", "_cancelled", "_on_cancel", "_reply", "session")
 
     def __init__(self, message: Message, session: object, reply: Reply) -> None:
-        super().__init__(*message.parts())
+        self.copy_from(message)
         self.session = session
         self._reply = reply
         self._cancelled = asyncio.Event()

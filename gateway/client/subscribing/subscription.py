@@ -191,7 +191,7 @@ class Subscription:
             if item is None:
                 item = await self.buffer.next()
             if self.auto_ack:
-                self._previous = item.receipt
+                self._previous = item.ack_handle
             if isinstance(item, Message):
                 return item
             self._records = item.messages()
@@ -221,10 +221,10 @@ class Subscription:
             batch = self.as_batch(item)
             if batch is not None:
                 if self.auto_ack:
-                    self._previous = batch.receipt
+                    self._previous = batch.ack_handle
                 return batch
-            if item.receipt is not None:
-                item.receipt.done()
+            if item.ack_handle is not None:
+                item.ack_handle.done()
 
     def acknowledge_previous(self) -> None:
         """Acknowledge the item that the iterator returned last, unless the program has answered itself."""
@@ -264,7 +264,7 @@ class Subscription:
 
     def deliver_acknowledged(self, item: Message | RecordBatch, handle: AckHandle) -> None:
         """Take an item of an acknowledged stream; it is no duplicate."""
-        item.receipt = handle
+        item.ack_handle = handle
         if not self.buffer.put(item):
             handle.withdraw()
 

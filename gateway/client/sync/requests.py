@@ -21,7 +21,7 @@ class Request(Message):
     __slots__ = ("_source", "_thread")
 
     def __init__(self, thread: LoopThread, source: inbox.Request) -> None:
-        super().__init__(*source.parts())
+        self.copy_from(source)
         self._thread = thread
         self._source = source
 

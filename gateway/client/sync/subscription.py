@@ -32,8 +32,8 @@ class _BlockingAcks(Acknowledged):
 
     def ack(self) -> None:  # type: ignore[override]  # the blocking twin
         """Acknowledge it as processed: it will not come again."""
-        if self.receipt is not None:
-            self._thread.call_soon(self.receipt.done)
+        if self.ack_handle is not None:
+            self._thread.call_soon(self.ack_handle.done)
 
     def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
         """Answer that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
@@ -41,8 +41,8 @@ class _BlockingAcks(Acknowledged):
         Args:
             code: reason, for the publisher.
         """
-        if self.receipt is not None:
-            self._thread.call_soon(partial(self.receipt.refuse, code))
+        if self.ack_handle is not None:
+            self._thread.call_soon(partial(self.ack_handle.refuse, code))
 
 
 class AcknowledgedMessage(_BlockingAcks, Message):
@@ -51,8 +51,7 @@ class AcknowledgedMessage(_BlockingAcks, Message):
     __slots__ = ("_thread",)
 
     def __init__(self, thread: LoopThread, source: Message) -> None:
-        super().__init__(*source.parts())
-        self.receipt = source.receipt
+        self.copy_from(source)
         self._thread = thread
 
 
@@ -62,8 +61,7 @@ class AcknowledgedBatch(_BlockingAcks, RecordBatch):
     __slots__ = ("_thread",)
 
     def __init__(self, thread: LoopThread, source: RecordBatch) -> None:
-        super().__init__(*source.parts())
-        self.receipt = source.receipt
+        self.copy_from(source)
         self._thread = thread
 
 
@@ -135,16 +133,16 @@ class Subscription:
             batch = self._source.as_batch(item)
             if batch is None:
                 continue
-            yield batch if batch.receipt is None else AcknowledgedBatch(self._thread, batch)
+            yield batch if batch.ack_handle is None else AcknowledgedBatch(self._thread, batch)
 
     def _blocking(self, message: Message) -> Message:
-        return message if message.receipt is None else AcknowledgedMessage(self._thread, message)
+        return message if message.ack_handle is None else AcknowledgedMessage(self._thread, message)
 
     def _settle_in_hand(self) -> None:
         """Acknowledge the message given out last as processed, unless the program has answered otherwise."""
-        receipt, self._in_hand = self._in_hand, None
-        if receipt is not None:
-            self._thread.call_soon(receipt.done)
+        handle, self._in_hand = self._in_hand, None
+        if handle is not None:
+            self._thread.call_soon(handle.done)
 
     def _next_item(self) -> Received:
         self._settle_in_hand()
@@ -155,7 +153,7 @@ class Subscription:
             raise StopIteration
         item = self._items.popleft()
         if self._source.auto_ack:
-            self._in_hand = item.receipt
+            self._in_hand = item.ack_handle
         return item
 
     async def _fetch(self) -> list[Received]:

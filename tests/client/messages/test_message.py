@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange, PendingAck
 from gateway.client.messages.message import Message, messages_like
-from gateway.errors import InvalidArgument
+from gateway.errors import Code, InvalidArgument
+from gateway.protocol.dtypes import code_of
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
+from gateway.protocol.regions import Region
 from gateway.protocol.tensors import TensorSpec
 
 F4 = np.dtype("<f4")
@@ -78,3 +81,56 @@ def test_no_field_of_a_message_is_forgotten_when_it_is_made_like_another() -> No
     (made,) = messages_like(model, [model.timestamp_ns], memoryview(bytes(4)), 4, 4)
     fields = [name for kind in Message.__mro__ for name in getattr(kind, "__slots__", ())]
     assert {name: getattr(made, name) for name in fields} == {name: getattr(model, name) for name in fields}
+
+
+def test_no_field_of_a_message_is_forgotten_when_it_is_copied() -> None:
+    source = message((TensorSpec("", F4, (2,)),), np.array([1, 2], F4).tobytes(), {"step": 1})
+    source.quantization = Quantization(12, 0.5, 0.0)
+    source.patched_by(Region.of(slice(1, 2)), TensorSpec("", F4, (1,)), np.array([2], F4).tobytes())
+    source.ack_handle = AckHandle(
+        PendingAck(AckUnitRange(5, 10, 1, 8, None, None), lambda pending: None), AckScope(None)
+    )
+    copy = Message.__new__(Message)
+    copy.copy_from(source)
+    fields = [name for kind in Message.__mro__ for name in getattr(kind, "__slots__", ())]
+    assert all(getattr(copy, name) is getattr(source, name) for name in fields)
+    assert copy.headers == {"step": 1}
+    assert np.shares_memory(copy.tensor, source.tensor)
+
+
+async def test_an_answer_goes_to_the_handle_and_the_first_one_counts() -> None:
+    scope = AckScope(None)
+    settled: list[tuple[bool, int]] = []
+
+    def settle(pending: PendingAck) -> None:
+        settled.append((pending.processed, pending.code))
+
+    received = message((), b"")
+    for answer in (received.ack, received.nack):
+        received.ack_handle = AckHandle(PendingAck(AckUnitRange(5, 10, 1, 0, None, None), settle), scope)
+        await answer()
+    await received.ack()
+    assert settled == [(True, 0), (False, Code.NOT_PROCESSED)]
+
+
+async def test_answers_of_a_message_that_is_not_acknowledged_have_no_effect() -> None:
+    received = message((), b"")
+    await received.ack()
+    await received.nack()
+    assert received.ack_handle is None
+
+
+def test_a_patch_names_what_it_has_changed() -> None:
+    received = message((TensorSpec("w", F4, (3,)),), np.array([1, 7, 3], F4).tobytes())
+    received.patched_by(Region.of(slice(1, 2)), TensorSpec("w", F4, (1,)), np.array([7], F4).tobytes())
+    assert received.patched == "w"
+    assert received.region is not None
+    assert received.patch is not None
+    assert received.tensor[received.region].tolist() == received.patch.tolist() == [7]
+
+
+def test_dequantizing_undoes_quantization_and_nothing_else() -> None:
+    received = message((TensorSpec("", np.dtype("i1"), (2,)),), np.array([2, -4], np.int8).tobytes())
+    assert received.dequantized() is received.tensor
+    received.quantization = Quantization(code_of(F4), 0.5, 0.0)
+    assert received.dequantized().tolist() == [1, -2]

@@ -49,14 +49,14 @@ def test_messages_are_views_of_the_received_bytes() -> None:
     assert [message.timestamp_ns for message in messages] == [1_000_010 + n for n in range(5)]
     first = messages[0]
     assert (first.stream, first.kind, first.epoch, first.publisher) == ("wf/x", Kind.EVENT, 5, 3)
-    assert (first.received_ns, first.headers, first.receipt) == (2_000_000, {}, None)
+    assert (first.received_ns, first.headers, first.ack_handle) == (2_000_000, {}, None)
     assert not first.tensor.flags.writeable
     assert np.shares_memory(first.tensor, next(received.messages()).tensor)
 
 
 def test_a_run_says_what_it_is() -> None:
     received = run(5, (TensorSpec("", F4, (3,)),))
-    assert (received.offset, received.count, received.receipt) == (10, 5, None)
+    assert (received.offset, received.count, received.ack_handle) == (10, 5, None)
     assert received.nbytes == 5 * (32 + 8 + 16)  # 12 bytes of payload, padded
     assert repr(received) == "<MessageRun wf/x offsets 10 to 14>"
 

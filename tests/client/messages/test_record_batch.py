@@ -1,8 +1,9 @@
-"""Tests that record batches are views of the received bytes, whole and taken apart."""
+"""Tests that record batches are views of the received bytes, in one piece and record by record."""
 
 import numpy as np
 import pytest
 
+from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange, PendingAck
 from gateway.client.messages.message import Message
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.errors import InvalidArgument
@@ -76,3 +77,34 @@ def test_what_is_cut_from_a_quantized_batch_is_quantized_alike() -> None:
     assert RecordBatch.of(record).dequantized().tolist() == [[2.0, 2.5]]
     record.quantization = None
     assert record.dequantized() is record.tensor
+
+
+def test_no_field_of_a_batch_is_forgotten_when_it_is_copied() -> None:
+    source = batch()
+    source.quantization = Quantization(12, 0.5, 0.0)
+    source.ack_handle = AckHandle(
+        PendingAck(AckUnitRange(1, 0, 3, 24, None, None), lambda pending: None), AckScope(None)
+    )
+    assert source.array is not None
+    copy = RecordBatch.__new__(RecordBatch)
+    copy.copy_from(source)
+    fields = [name for kind in RecordBatch.__mro__ for name in getattr(kind, "__slots__", ())]
+    assert all(getattr(copy, name) is getattr(source, name) for name in fields)
+
+
+def test_a_batch_is_acknowledged_when_all_its_records_are() -> None:
+    settled: list[bool] = []
+
+    def settle(pending: PendingAck) -> None:
+        settled.append(pending.processed)
+
+    received = batch(count=2)
+    received.ack_handle = AckHandle(PendingAck(AckUnitRange(1, 0, 2, 16, None, None), settle), AckScope(None))
+    first, second = received.messages()
+    assert first.ack_handle is not None
+    assert second.ack_handle is not None
+    first.ack_handle.done()
+    first.ack_handle.done()
+    assert settled == []
+    second.ack_handle.done()
+    assert settled == [True]

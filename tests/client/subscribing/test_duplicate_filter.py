@@ -91,7 +91,7 @@ def test_what_one_subscription_has_processed_is_given_again_to_the_other_only() 
     pending = filtered.receive(0).pending
     assert pending is not None
     AckHandle(pending, one).done()
-    # Several receipts are made before any is answered.
+    # Several handles are made before any is answered.
     pending = filtered.receive(1).pending
     assert pending is not None
     first, second = AckHandle(pending, one), AckHandle(pending, two)

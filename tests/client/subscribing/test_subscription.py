@@ -11,10 +11,10 @@ from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
+from gateway.client.subscribing.subscription import Start, Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, Since
 from gateway.protocol.meta import Meta
 from gateway.protocol.tensors import TensorSpec
 from tests.client.frames import message_run
@@ -339,3 +339,29 @@ def test_a_pattern_that_is_none_is_refused() -> None:
             stop=Noted().stop,
             report=print,
         )
+
+
+def start_of(pattern: str, since: Start | None) -> Since | None:
+    """What SUBSCRIBE asks for at first."""
+    noted = Noted()
+    options = SubscriptionOptions(since=since, buffer_bytes=1)
+    subscription = Subscription(
+        pattern, options, flow=noted.flow, start=noted.start, stop=noted.stop, report=noted.errors.append
+    )
+    return subscription.position.ask()[0]
+
+
+def test_a_start_that_is_none_is_refused() -> None:
+    with pytest.raises(InvalidArgument, match="'newest' is neither"):
+        start_of("wf/x", "newest")
+
+
+def test_a_position_of_one_stream_names_the_stream() -> None:
+    assert start_of("wf/x", (3, 40)) == {"wf/x": (3, 40)}
+    with pytest.raises(InvalidArgument, match="may match several"):
+        start_of("wf/*", (3, 40))
+
+
+@pytest.mark.parametrize("since", [None, 7, "beginning"])
+def test_other_starts_are_asked_for_as_they_are(since: Start | None) -> None:
+    assert start_of("wf/*", since) == since
