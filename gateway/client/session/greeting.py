@@ -1,4 +1,4 @@
-"""Opening of a session: connect, send HELLO, and raise errors that say what to check."""
+"""Opening of a session: connect, send HELLO, and raise errors that give advice."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def open_session(options: Options, client_id: str | None, events: SessionE
         InvalidArgument: the URL is not one of a gateway.
         ConnectionClosed: the gateway refused, and would refuse again: wrong token, no common version, a bad name.
         ConnectionFailed: no server answers, the server is no gateway, or the gateway refuses for now. The message names
-            the URL and says what to check.
+            the URL and advice.
     """
     uri = parse_url(options.url)
     hello = Hello(

@@ -65,16 +65,16 @@ def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[bytes]:
             continue
         if small:
             parts.append(apply_mask(b"".join(small), key))
-            key = _turned(key, small_bytes)
+            key = _rotated(key, small_bytes)
             small, small_bytes = [], 0
         parts.append(apply_mask(buffer, key))
-        key = _turned(key, len(buffer))
+        key = _rotated(key, len(buffer))
     if small:
         parts.append(apply_mask(b"".join(small), key))
     return parts
 
 
-def _turned(key: bytes, size: int) -> bytes:
+def _rotated(key: bytes, size: int) -> bytes:
     """Return the key rotated by ``size`` bytes: octet i of a message is masked by octet i mod 4 of the key."""
     at = size % 4
     return key[at:] + key[:at]

@@ -284,7 +284,7 @@ async def open_socket(
         tls: context for ``wss``; ``None``: the system's certificates.
 
     Raises:
-        ConnectionFailed: no server listens, or the server is no gateway; the message says what to check.
+        ConnectionFailed: no server listens, or the server is no gateway; the message gives advice.
     """
     context = (tls or ssl.create_default_context()) if uri.secure else None
     socket: Socket | None = None

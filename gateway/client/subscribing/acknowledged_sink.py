@@ -1,4 +1,4 @@
-"""Sink of an acknowledged stream: the program says of each message when it is processed (spec section 7.4)."""
+"""Sink of an acknowledged stream: the program acknowledges each message after processing it (spec section 7.4)."""
 
 from __future__ import annotations
 

@@ -8,17 +8,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gateway.client import Client, Gap, View, connect
-from gateway.errors import Code, RequestRefused
+from gateway.client import Backoff, Client, Gap, View, connect
+from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol import signals
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.meta import write_tensor_meta
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import Opcode
 from tests.client.frames import message
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
 from tests.client.waiting import until
+
+QUICK = Backoff(base_s=0.0, cap_s=0.0, later_s=0.0)
 
 
 @asynccontextmanager
@@ -213,3 +215,68 @@ async def test_views_go_to_the_subscriptions_that_asked_for_them(scripted: Scrip
         assert [subscription.stats.received for subscription in (plain, row, same, other)] == [1, 1, 2, 2]
         assert other.stats.dropped == 1
         assert [str(error) for error in errors] == ["no (INVALID_VIEW, code 5217)"]
+
+
+def account(peer: Peer, received: Received) -> None:
+    """Answer with an account."""
+    asked = received.session()
+    assert isinstance(asked, Account)
+    peer.send(replace(asked, streams={"wf/a": Counts(delivered=3)}))
+
+
+async def test_the_account_of_a_subscription_is_asked_for(scripted: ScriptedGateway) -> None:
+    scripted.answers[Opcode.ACCOUNT] = account
+    async with connected(scripted) as (client, _):
+        subscription = client.subscribe("wf/*")
+        with pytest.raises(UsageError, match="not been started"):
+            await client.account(subscription)
+        async with subscription:
+            assert await client.account(subscription) == {"wf/a": Counts(delivered=3)}
+        with pytest.raises(UsageError, match="is closed"):
+            await client.account(subscription)
+
+
+async def test_an_account_that_a_lost_connection_swallowed_is_asked_for_again(scripted: ScriptedGateway) -> None:
+    async with connect(scripted.url, backoff=QUICK) as client:
+        peer = await scripted.accept()
+        async with client.subscribe("wf/*") as subscription:
+            asking = asyncio.create_task(client.account(subscription))
+            await peer.next(Opcode.ACCOUNT)
+            scripted.answers[Opcode.ACCOUNT] = account
+            peer.drop()
+            assert await asking == {"wf/a": Counts(delivered=3)}
+
+
+async def test_a_subscription_that_the_next_session_refuses_ends(scripted: ScriptedGateway) -> None:
+    def refuse(peer: Peer, received: Received) -> None:
+        asked = received.session()
+        assert isinstance(asked, Subscribe)
+        peer.send(Error(Code.FORBIDDEN, "FORBIDDEN", "not any more", request=asked.request))
+
+    async with connect(scripted.url, backoff=QUICK) as client:
+        peer = await scripted.accept()
+        async with client.subscribe("wf/*") as messages:
+            scripted.answers[Opcode.SUBSCRIBE] = refuse
+            peer.drop()
+            with pytest.raises(RequestRefused, match="not any more"):
+                await anext(messages)
+
+
+async def test_a_cut_message_is_offered_to_the_next_session(scripted: ScriptedGateway) -> None:
+    meta = write_tensor_meta(np.dtype(np.uint8), (8192,))
+    head = write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, plan=ChunkPlan(9, 4096, 8192))
+    progress: list[int] = []
+
+    def advanced(stream: str, received_bytes: int, payload_bytes: int) -> None:
+        progress.append(received_bytes)
+
+    async with connect(scripted.url, backoff=QUICK) as client:
+        peer = await scripted.accept()
+        async with client.subscribe("wf/*", progress=advanced):
+            peer.send(info(1, "wf/a"), head, b"".join(write_chunk(9, 0, [bytes(4096)])))
+            await until(lambda: progress == [4096])
+            peer.drop()
+            peer = await scripted.accept()
+            asked = (await peer.next(Opcode.SUBSCRIBE)).session()
+            assert isinstance(asked, Subscribe)
+            assert asked.resume == {"wf/a": (9, 1)}
