@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from starlette.requests import Request
@@ -16,6 +16,7 @@ from gateway.admin.newest import NewestMessage, Part
 from gateway.admin.npy import write_header
 from gateway.connections.core import Core
 from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.errors import Code, PeerError, RequestRefused
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.encoding import decode
@@ -29,9 +30,6 @@ from gateway.streams.state import patch_of
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
-
-THREAD_BYTES: Final = 64 * 1024
-"""Size above which a frame is parsed in a thread."""
 
 
 class FileDownload:

@@ -7,7 +7,7 @@ from itertools import count
 from typing import NamedTuple
 
 from gateway.protocol.data import DataFrame
-from gateway.protocol.encoding import Chain, Encoding
+from gateway.protocol.encoding import Chain, Encoding, decode_into
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Buffer
@@ -101,6 +101,21 @@ class LargeMessage:
             payload=memoryview(payload),
             extensions=self.extensions,
         )
+
+    def copy_payload(self, out: memoryview) -> None:
+        """Write the decoded payload to ``out``, which is flat, writable and of its size.
+
+        Raises:
+            RequestRefused: ``CORRUPT_PAYLOAD``.
+        """
+        at = 0
+        for encoding, data in self.chunks:
+            end = at + (len(data) if encoding is None else encoding.decoded_bytes)
+            if encoding is None:
+                out[at:end] = data
+            else:
+                decode_into(encoding, data, out[at:end])
+            at = end
 
     def as_resumed(self) -> LargeMessage:
         """Return its head for a receiver that has the beginning from an earlier connection (spec section 6.7)."""

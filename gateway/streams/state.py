@@ -324,14 +324,10 @@ def _copy_payload(message: Newest, out: memoryview) -> None:
         data = message.joined()
         *_, last = iter_frames(data[message.last_at :])
         frame = parse_data(data[message.last_at :], last)
-        payload = memoryview(_joined([StoredChunk(frame.encoding, frame.payload)]))
+        payload = memoryview(decode(frame.encoding, frame.payload))
         out[:] = payload[len(payload) - len(out) :]
-        return
-    at = 0
-    for chunk in message.chunks:
-        piece = _joined([chunk])
-        out[at : at + len(piece)] = piece
-        at += len(piece)
+    else:
+        message.copy_payload(out)
 
 
 def _joined(pieces: Sequence[StoredChunk]) -> Buffer:

@@ -9,7 +9,7 @@ import numpy as np
 
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
-from gateway.protocol.encoding import decode, decode_into
+from gateway.protocol.encoding import decode
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.limits import Limits
@@ -174,12 +174,5 @@ def _whole_payload(message: LargeMessage) -> Buffer:
     if len(message.chunks) == 1 and first.encoding is None:
         return first.data
     whole = np.empty(message.plan.payload_bytes, np.uint8).data
-    at = 0
-    for chunk in message.chunks:
-        end = at + (len(chunk.data) if chunk.encoding is None else chunk.encoding.decoded_bytes)
-        if chunk.encoding is None:
-            whole[at:end] = chunk.data
-        else:
-            decode_into(chunk.encoding, chunk.data, whole[at:end])
-        at = end
+    message.copy_payload(whole)
     return whole.toreadonly()
