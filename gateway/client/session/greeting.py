@@ -30,7 +30,7 @@ async def open_session(options: Options, client_id: str | None, events: SessionE
         InvalidArgument: the URL is not one of a gateway.
         ConnectionClosed: the gateway refused, and would refuse again: wrong token, no common version, a bad name.
         ConnectionFailed: no server answers, the server is no gateway, or the gateway refuses for now. The message names
-            the URL and advice.
+            the URL and gives advice.
     """
     uri = parse_url(options.url)
     hello = Hello(
