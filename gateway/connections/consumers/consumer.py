@@ -201,6 +201,10 @@ class Consumer:
             self._send_queued(connection, now_ns)
         return self._outcomes.take()
 
+    def take_outcomes(self) -> list[Outcome]:
+        """Remove and return the outcomes that a method has not returned because it failed."""
+        return self._outcomes.take()
+
     def done(self, first: int, last: int, code: int) -> list[Outcome]:
         """Note that the receiver has done with these offsets (spec section 7.4). The consumer is to be pumped then.
 
@@ -268,36 +272,38 @@ class Consumer:
         queued = self._queued
         sending = Sending(connection, self.stream)
         resent: dict[int, InFlight] = {}
-        while queued:
-            entry = queued[0]
-            unit = entry.unit
-            if unit.deadline_ns is not None and self._expire(unit, now_ns):
+        try:
+            while queued:
+                entry = queued[0]
+                unit = entry.unit
+                if unit.deadline_ns is not None and self._expire(unit, now_ns):
+                    queued.popleft()
+                    continue
+                form = self._form_now(unit, connection, len(resent))
+                if form is None:
+                    break
                 queued.popleft()
-                continue
-            form = self._form_now(unit, connection, len(resent))
-            if form is None:
-                break
-            queued.popleft()
-            if isinstance(form, Gap):
-                self._add_gap(form)
-                self._drop(unit)
-                continue
-            if entry.sent:
-                self.redelivered += unit.count
-                sending.announce(unit)
-                sent = resent
-            else:
-                self.delivered += unit.count
-                sent = self._in_flight
-            if connection.format.acknowledges:
-                entry.take(() if self._is_control else self._credits)
-                sent[unit.first] = entry
-            else:
-                self._outcomes.released.append(unit)
-            sending.add(form)
-        sending.flush()
-        if resent:
-            self._in_flight = {**resent, **self._in_flight}
+                if isinstance(form, Gap):
+                    self._add_gap(form)
+                    self._drop(unit)
+                    continue
+                if entry.sent:
+                    self.redelivered += unit.count
+                    sending.announce(unit)
+                    sent = resent
+                else:
+                    self.delivered += unit.count
+                    sent = self._in_flight
+                if connection.format.acknowledges:
+                    entry.take(() if self._is_control else self._credits)
+                    sent[unit.first] = entry
+                else:
+                    self._outcomes.released.append(unit)
+                sending.add(form)
+            sending.flush()
+        finally:
+            if resent:
+                self._in_flight = {**resent, **self._in_flight}
         gaps, self._gaps = self._gaps, []
         for gap in gaps:
             connection.send_in_order(self.stream, gap)

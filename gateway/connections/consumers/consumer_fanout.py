@@ -322,5 +322,23 @@ class ConsumerFanout:
                     self._held.enact(consumer, outcomes)
             except Exception:
                 # One consumer must not cost the others their turn.
-                logger.exception("the consumer %s of %s failed", consumer.client_id, self.source.name)
+                logger.exception(
+                    "delivery of %s to %s failed: the client may miss messages until it reconnects; this is a fault of "
+                    "the gateway: report it",
+                    self.source.name,
+                    consumer.client_id,
+                )
+                self._enact_rest(consumer)
         self._held.end_turn()
+
+    def _enact_rest(self, consumer: Consumer) -> None:
+        """Act on the outcomes that a failed delivery left, so that no unit is held for ever."""
+        try:
+            self._held.enact(consumer, consumer.take_outcomes())
+        except Exception:
+            logger.exception(
+                "outcomes of messages of %s at %s are lost: the memory of these messages may stay taken until the "
+                "gateway is restarted; this is a fault of the gateway: report it",
+                self.source.name,
+                consumer.client_id,
+            )

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES
+from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.held_units import HeldUnits
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.errors import Code
@@ -382,9 +384,53 @@ def test_a_consumer_that_fails_does_not_cost_the_others_their_turn(caplog: pytes
     publisher.publish(0, b"a")
     world.settle()
     assert sound.read().offsets == [0]
-    assert "the consumer broken of wf/tasks failed" in caplog.text
+    assert "delivery of wf/tasks to broken failed: the client may miss messages until it reconnects" in caplog.text
     sound.done(STREAM, 0)
     assert fanout_of(world).consumers[ClientId("sound")].pending == 0
+
+
+def test_units_that_are_released_by_a_delivery_that_fails_are_not_held(caplog: pytest.LogCaptureFixture) -> None:
+    world, publisher = world_of()
+    peer = person(world)
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/tasks"}}')
+    peer.session.connection.transport = BrokenTransport()
+    publisher.publish(0, b"a")
+    assert fanout_of(world).held_bytes
+    world.settle()
+    assert "delivery of wf/tasks to person failed" in caplog.text
+    assert not fanout_of(world).held_bytes
+
+
+def test_a_unit_whose_redelivery_fails_is_delivered_again_when_the_client_is_back() -> None:
+    world, publisher = world_of()
+    worker = world.subscriber(STREAM, "worker")
+    publisher.publish(0, b"a")
+    world.settle()
+    worker.session.connection.transport = BrokenTransport()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    assert fanout_of(world).consumers[ClientId("worker")].pending == 1
+    worker.drop()
+    again = world.subscriber(STREAM, "worker")
+    world.settle()
+    assert again.read().offsets == [0]
+
+
+def test_an_outcome_that_cannot_be_enacted_does_not_cost_the_others_their_turn(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, publisher = world_of()
+    broken, sound = world.subscriber(STREAM, "broken"), world.subscriber(STREAM, "sound")
+    broken.session.connection.transport = BrokenTransport()
+
+    def fail(self: HeldUnits, consumer: Consumer, outcomes: object) -> None:
+        raise OSError("a fault")
+
+    monkeypatch.setattr(HeldUnits, "enact", fail)
+    publisher.publish(0, b"a")
+    world.settle()
+    assert sound.read().offsets == [0]
+    assert "outcomes of messages of wf/tasks at broken are lost" in caplog.text
 
 
 def test_a_second_subscription_adds_its_credit_to_the_connection_that_is_served() -> None:
