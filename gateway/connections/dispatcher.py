@@ -99,6 +99,8 @@ class Dispatcher:
     def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
         """Handle one message of the JSON subprotocol (spec section 14)."""
         connection = session.connection
+        if connection.closed:
+            return
         session.heard = True
         try:
             advance(Role.CLIENT, session.state, message.opcode)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import Code
-from gateway.protocol.messages import ClientType, Hello
+from gateway.ids import StreamName
+from gateway.protocol.messages import ClientType, Hello, Open
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
 from tests.connections.memory import World
@@ -51,3 +52,11 @@ def test_what_goes_wrong_inside_closes_that_connection_only(monkeypatch: pytest.
     assert publisher.close_code() == Code.INTERNAL_ERROR
     assert publisher.read().codes == [Code.INTERNAL]
     assert other.close_code() is None
+
+
+def test_a_session_message_that_comes_after_the_close_is_ignored() -> None:
+    world = World()
+    peer = world.peer("late")
+    peer.session.connection.close(Code.GOING_AWAY, "stopping")
+    world.core.dispatcher.receive_session(peer.session, Open(1, "wf/late", None))
+    assert world.core.streams.get(StreamName("wf/late")) is None

@@ -81,6 +81,8 @@ class TextSession:
             session: of this connection.
             text: UTF-8 that may be invalid.
         """
+        if session.connection.closed:
+            return
         session.heard = True
         try:
             message = parse_text(text)

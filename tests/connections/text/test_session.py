@@ -251,3 +251,16 @@ def test_what_goes_wrong_inside_closes_that_connection_only(monkeypatch: pytest.
     assert only(peer, world, "error")["payload"]["code"] == Code.INTERNAL
     other.send(message(id=1))
     assert only(other, world, "ack")["payload"]["offset"] == 0
+
+
+@pytest.mark.parametrize("text", [message(), '{"message_type":"open","payload":{"stream":"wf-42/late"}}', "no JSON"])
+def test_a_text_that_comes_after_the_close_is_ignored(text: str) -> None:
+    world = World()
+    peer = person(world)
+    peer.session.connection.close(Code.GOING_AWAY, "stopping")
+    peer.session.heard = False
+    peer.send(text)
+    world.settle()
+    assert not list(world.core.streams)
+    assert not peer.session.heard
+    assert peer.transport.late == []
