@@ -23,7 +23,7 @@ WITHOUT_TESTS = {
     "gateway/protocol/codecs/abc.py": "interfaces only",
     "gateway/connections/fanout/fanout.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
-    "gateway/client/session/frame_sender.py": "interfaces only",
+    "gateway/client/messages/frame_sender.py": "interfaces only",
     "gateway/connections/hub/stats.py": "values, nothing runs",
 }
 """Modules that need no test module of their own, and why."""

@@ -6,8 +6,8 @@ from gateway.client.client_core import ClientState
 from gateway.client.connecting import Connecting, connect
 from gateway.client.messages.message import Message
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.notice import Notice
 from gateway.client.options import Backoff, Options
+from gateway.client.report import Notice
 from gateway.client.requests.inbox import Inbox, Request
 from gateway.client.requests.pending_request import RequestFailed
 from gateway.client.requests.reply_stream import ReplyStream

@@ -9,7 +9,8 @@ from typing import Final, Self
 
 from gateway.client.client_core import ClientCore, ClientState
 from gateway.client.messages.message import Message
-from gateway.client.options import Options, Progress, Report
+from gateway.client.options import Options, Progress
+from gateway.client.report import Report
 from gateway.client.requests.inbox import Inbox
 from gateway.client.requests.reply_stream import ReplyStream
 from gateway.client.requests.requester import RequestOptions

@@ -5,8 +5,7 @@ from __future__ import annotations
 from gateway.client.decoding.decoding import Decoding, Destination
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message_run import MessageRun
-from gateway.client.notice import Notice
-from gateway.client.report import Reporter
+from gateway.client.report import Notice, Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import RequestDestination, Responder
 from gateway.client.sending.publisher import Publisher

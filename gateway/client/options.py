@@ -10,16 +10,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from gateway.client.notice import Notice
+from gateway.client.report import Notice, Report
 from gateway.errors import InvalidArgument
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType
 
 Token = str | Callable[[], str | Awaitable[str | None] | None] | None
 """Proof of identity, or a function (plain or ``async``) that is called for a fresh one before every connection."""
-
-Report = Callable[[Exception], None]
-"""Called with an error that nobody waits for, e.g. a refused ``publish_nowait``."""
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) of a large message's payload, before compression."""

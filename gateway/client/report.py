@@ -1,22 +1,49 @@
-"""Reporter: passes errors and notices that nobody waits for to the application's callbacks, or to the log."""
+"""Reports of errors and notices that no caller waits for, to the application's callbacks or to the log."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable
-from typing import Final, ParamSpec
+from typing import Final, NamedTuple, ParamSpec
 
-from gateway.client.notice import Notice
-from gateway.client.options import Report
 from gateway.errors import RequestRefused
+from gateway.protocol import messages
 
 P = ParamSpec("P")
+
+Report = Callable[[Exception], None]
+"""Called with an error that no caller waits for, e.g. a refused ``publish_nowait``."""
 
 logger: Final = logging.getLogger("gateway.client")
 
 LOG_EVERY_S: Final = 1.0
 """Interval in which the log gets at most one such error, with the number of those left out."""
+
+
+class Notice(NamedTuple):
+    """Messages that did not reach a receiver, or were not processed by it."""
+
+    stream: str
+    first: int
+    """First offset that the notice concerns."""
+    last: int
+    """Last offset."""
+    code: int
+    """``EXPIRED`` or ``DEAD_LETTER`` of :class:`gateway.errors.Code`."""
+    client_id: str | None
+    """The receiver, if it is known."""
+    reason: str
+    """Explanation for people."""
+
+    @classmethod
+    def of(cls, notice: messages.Notice) -> Notice:
+        """Return the notice in a NOTICE frame of the gateway."""
+        return cls(notice.stream, notice.first, notice.last, notice.code, notice.client_id, notice.reason)
+
+    def __str__(self) -> str:
+        offsets = f"message {self.first}" if self.first == self.last else f"messages {self.first} to {self.last}"
+        return f"{offsets} of {self.stream} did not get through to {self.client_id or 'a receiver'}: {self.reason}"
 
 
 def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

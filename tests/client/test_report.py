@@ -2,9 +2,9 @@
 
 import pytest
 
-from gateway.client.notice import Notice
-from gateway.client.report import Reporter
+from gateway.client.report import Notice, Reporter
 from gateway.errors import Code, FrysError, RequestRefused
+from gateway.protocol import messages
 
 NOTICE = Notice("wf/tasks", 3, 3, Code.DEAD_LETTER, "worker", "not processed")
 
@@ -60,3 +60,19 @@ def test_a_callback_for_notices_that_fails_is_logged(caplog: pytest.LogCaptureFi
 
     Reporter(None, fail).notice(NOTICE)
     assert "in the application" in caplog.text
+
+
+def test_a_notice_is_what_the_gateway_said() -> None:
+    told = messages.Notice("wf/tasks", 3, 4, Code.EXPIRED, "late", client_id="worker")
+    assert Notice.of(told) == Notice("wf/tasks", 3, 4, Code.EXPIRED, "worker", "late")
+
+
+@pytest.mark.parametrize(
+    ("last", "client_id", "text"),
+    [
+        (3, "worker", "message 3 of wf/tasks did not get through to worker: late"),
+        (4, None, "messages 3 to 4 of wf/tasks did not get through to a receiver: late"),
+    ],
+)
+def test_a_notice_says_what_did_not_reach_whom_and_why(last: int, client_id: str | None, text: str) -> None:
+    assert str(Notice("wf/tasks", 3, last, Code.EXPIRED, client_id, "late")) == text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.client.session.frame_sender import FrameSender
+from gateway.client.messages.frame_sender import FrameSender
 from gateway.errors import InvalidArgument
 from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Credits

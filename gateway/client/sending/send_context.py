@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.options import Report
+from gateway.client.report import Report
 from gateway.client.sending.alias import Aliases
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom

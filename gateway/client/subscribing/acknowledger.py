@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
-from gateway.client.session.frame_sender import FrameSender
+from gateway.client.messages.frame_sender import FrameSender
 from gateway.client.subscribing.ranges import Ranges
 from gateway.protocol.signals import Done
 

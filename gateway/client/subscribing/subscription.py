@@ -14,8 +14,7 @@ from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.options import Report
-from gateway.client.report import call_back
+from gateway.client.report import Report, call_back
 from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
 from gateway.errors import Code, InvalidArgument
 from gateway.protocol.messages import BEGINNING, Counts, Credits, Since

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange
-from gateway.client.session.frame_sender import FrameSender
+from gateway.client.messages.frame_sender import FrameSender
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.client.subscribing.duplicate_filter import DuplicateFilter, FilterResult
 from gateway.protocol.extensions import Identity
