@@ -11,6 +11,12 @@ from tests.layout import ROOT
 MAX_LINES: Final = 400
 MAX_FILES: Final = 8
 
+CALLED_FROM_ELSEWHERE: Final = {
+    "WebSocketConnection.get_buffer": "by uvloop",
+    "WebSocketConnection.buffer_updated": "by uvloop",
+    "Dispatcher.receive": "by buffer_updated, as the receiver that the socket keeps",
+}
+
 TITLE: Final = "## The hot path, in one sitting"
 REFERENCE: Final = re.compile(r"`([\w/]+\.py):([\w.]+)`")
 
@@ -22,19 +28,35 @@ def listed_functions() -> list[tuple[str, str]]:
     return [found for row in rows for found in REFERENCE.findall(row)]
 
 
-def lines_of(file: str, name: str) -> int:
-    """Return the lines of a function or method, with its docstring."""
+def found(file: str, name: str) -> ast.FunctionDef:
+    """Return the definition of a function or method."""
     body: list[ast.stmt] = ast.parse((ROOT / "gateway" / file).read_text("utf-8")).body
     for part in name.split("."):
-        (found,) = [node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part]
-        body = found.body
-    assert isinstance(found, ast.FunctionDef)
-    assert found.end_lineno is not None
-    return found.end_lineno - found.lineno + 1
+        (node,) = [node for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == part]
+        body = node.body
+    assert isinstance(node, ast.FunctionDef)
+    return node
+
+
+def names_in(function: ast.FunctionDef) -> set[str]:
+    """Return the names and attributes that a function uses."""
+    nodes = list(ast.walk(function))
+    return {node.attr.lstrip("_") for node in nodes if isinstance(node, ast.Attribute)} | {
+        node.id.lstrip("_") for node in nodes if isinstance(node, ast.Name)
+    }
 
 
 def test_the_hot_path_can_be_read_in_one_sitting() -> None:
     functions = listed_functions()
     assert functions
-    assert sum(lines_of(file, name) for file, name in functions) < MAX_LINES
+    spans = [(node.end_lineno or 0) - node.lineno + 1 for node in (found(*function) for function in functions)]
+    assert sum(spans) < MAX_LINES
     assert len({file for file, _ in functions}) <= MAX_FILES
+
+
+def test_each_function_of_the_hot_path_is_called_by_one_before_it() -> None:
+    used: set[str] = set()
+    for file, name in listed_functions():
+        if name not in CALLED_FROM_ELSEWHERE:
+            assert name.rpartition(".")[2].lstrip("_") in used, f"{file}:{name}"
+        used |= names_in(found(file, name))

@@ -137,7 +137,7 @@ class Core:
         self._uploads = ChunkedUploads(limits, self._partial_uploads, self.gate, transfers, self.merger)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self._subscriptions = SubscribeHandler(
-            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._partial_uploads
+            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._partial_uploads, clock
         )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger),

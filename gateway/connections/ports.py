@@ -232,8 +232,8 @@ class Grant(Protocol):
     """
 
     @property
-    def expires_s(self) -> float | None:
-        """Lifetime of the token in seconds, counted from its authentication; ``None``: it does not expire."""
+    def expires_at_s(self) -> float | None:
+        """Time of :meth:`Clock.monotonic_s` at which the token expires; ``None``: it does not expire."""
 
     def may_publish(self, stream: StreamName) -> bool:
         """Return whether the client may publish to the stream."""
@@ -248,8 +248,14 @@ class Grant(Protocol):
 class Authorizer(Protocol):
     """Authentication of clients, by the token of HELLO and of AUTHENTICATE."""
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
+    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
         """Return the permissions of a client.
+
+        Args:
+            client_id: id that the client claims.
+            client_type: type that the client claims.
+            token: proof of identity.
+            now_s: time of :meth:`Clock.monotonic_s`, from which a lifetime of the token counts.
 
         Raises:
             RequestRefused: the token is not accepted.

@@ -7,7 +7,7 @@ from dataclasses import replace
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
-from gateway.connections.ports import Authorizer
+from gateway.connections.ports import Authorizer, Clock
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.pool import Pool
@@ -46,6 +46,7 @@ class SubscribeHandler:
         authorizer: authenticates clients.
         producers: publishes of each producer that have been accepted.
         partial_uploads: uploads that are not complete.
+        clock: time from which the lifetime of a token counts.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class SubscribeHandler:
         authorizer: Authorizer,
         producers: Producers,
         partial_uploads: PartialUploads,
+        clock: Clock,
     ) -> None:
         self._limits = limits
         self._hub = hub
@@ -65,6 +67,7 @@ class SubscribeHandler:
         self._authorizer = authorizer
         self._producers = producers
         self._partial_uploads = partial_uploads
+        self._clock = clock
 
     def open(self, session: Session, request: Open) -> None:
         """Bind an alias. A refused alias is kept, so that its messages are refused with the same error."""
@@ -143,9 +146,11 @@ class SubscribeHandler:
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the permissions of the session by those of another token."""
-        connection = session.connection
-        session.grant = self._authorizer.authenticate(session.peer.client_id, session.peer.client_type, request.token)
-        connection.send(Authenticated(request.request, session.grant.expires_s))
+        peer, now_s = session.peer, self._clock.monotonic_s()
+        session.grant = self._authorizer.authenticate(peer.client_id, peer.client_type, request.token, now_s)
+        expires_at_s = session.grant.expires_at_s
+        expires_s = None if expires_at_s is None else expires_at_s - now_s
+        session.connection.send(Authenticated(request.request, expires_s))
 
     def drop(self, session: Session) -> None:
         """Detach the producers of a connection that is gone."""

@@ -15,6 +15,6 @@ _EVERYTHING: Final = UniformGrant(permitted=True)
 class AllowAll:
     """:class:`~gateway.connections.ports.Authorizer` that accepts every client and permits everything."""
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
+    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
         """Return a grant that permits everything and does not expire; the token is not looked at."""
         return _EVERYTHING

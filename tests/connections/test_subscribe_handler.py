@@ -32,7 +32,7 @@ class PublicGrant:
     """Permits a client what stands in one workflow."""
 
     workflow: str
-    expires_s: float | None = 60.0
+    expires_at_s: float | None
 
     def may_publish(self, stream: StreamName) -> bool:
         return stream.startswith(f"{self.workflow}/")
@@ -47,10 +47,10 @@ class PublicGrant:
 class Strict:
     """Accepts every token but one; a token names the workflow that it is for."""
 
-    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
+    def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
         if token == "stolen":
             raise RequestRefused(Code.FORBIDDEN, "this token is known to be stolen")
-        return PublicGrant(token or "public")
+        return PublicGrant(token or "public", now_s + 60)
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_connection_is_a_member_of_a_group_once() -> None:
     assert (error.code, error.request) == (Code.INVALID_REQUEST, 2)
     peer.say(Unsubscribe(4, 1), Subscribe(5, 1, "group:a"))
     assert peer.read().codes == [Code.INVALID_REQUEST]
-    assert peer.session.requests.groups == {"group:a", "group:b"}
+    assert set(peer.session.requests.groups) == {"group:a", "group:b"}
 
 
 def test_nothing_to_unsubscribe() -> None:
@@ -188,6 +188,11 @@ def test_a_new_token(strict: World) -> None:
     (error,) = peer.reader.errors
     assert (error.code, error.request) == (Code.FORBIDDEN, 6)
     assert peer.close_code() is None
+
+
+def test_the_expiry_of_the_first_token_stays_with_the_session(strict: World) -> None:
+    now_s = strict.clock.monotonic_s()
+    assert strict.peer().session.grant.expires_at_s == now_s + 60
 
 
 def test_a_new_token_replaces_what_is_permitted(strict: World) -> None:

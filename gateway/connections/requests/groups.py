@@ -32,11 +32,11 @@ class Groups:
     def join(self, address: str, member: Member) -> None:
         """Add a member to the group ``group:<name>``."""
         self._members.setdefault(address, {})[member.requests.connection.peer.id] = member
-        member.requests.groups.add(address)
+        member.requests.groups[address] = None
 
     def leave(self, address: str, requests: ConnectionRequests) -> None:
         """Remove a member."""
-        requests.groups.remove(address)
+        del requests.groups[address]
         members = self._members[address]
         del members[requests.connection.peer.id]
         if not members:

@@ -41,7 +41,7 @@ def close_unused(requests: ConnectionRequests) -> None:
     connection = requests.connection
     used = (
         {request.address for request in requests.owed.values()}
-        | requests.groups
+        | requests.groups.keys()
         | {inbox_of(connection.peer.client_id)}
     )
     for address in requests.mailboxes.keys() - used:

@@ -13,7 +13,7 @@ class UniformGrant:
     """:class:`~gateway.connections.ports.Grant` that permits everything, or nothing."""
 
     permitted: bool
-    expires_s: float | None = None
+    expires_at_s: float | None = None
 
     def may_publish(self, stream: StreamName) -> bool:
         """Return :attr:`permitted`."""

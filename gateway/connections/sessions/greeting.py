@@ -45,7 +45,8 @@ class Greeter:
         connection = session.connection
         client_id = hello.client_id or ClientId(f"{hello.client_type.value}-{secrets.token_hex(6)}")
         try:
-            session.grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token)
+            now_s = self._clock.monotonic_s()
+            session.grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
         peer = Peer(session.peer.id, client_id, hello.client_type, hello.agent, secrets.token_hex(8))

@@ -42,7 +42,7 @@ def test_clients_with_equal_codecs_share_the_set() -> None:
 
 def test_a_token_that_is_refused_closes() -> None:
     class Nobody:
-        def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None) -> Grant:
+        def authenticate(self, client_id: ClientId, client_type: ClientType, token: str | None, now_s: float) -> Grant:
             raise RequestRefused(Code.FORBIDDEN, "nobody may come")
 
     world = World()
