@@ -54,10 +54,9 @@ class Sink:
         """Count a buffer."""
         self.size += len(data)
 
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        """Function that :meth:`write` is."""
-        return self.write
+    def raw_write(self, data: Buffer, /) -> None:
+        """Take a buffer as :meth:`write` does."""
+        self.write(data)
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Count buffers."""
@@ -99,11 +98,6 @@ class Translator(Sink):
     def write(self, data: Buffer) -> None:
         """Render a WebSocket message in one buffer."""
         self._send((data,), data)
-
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        """Function that :meth:`write` is."""
-        return self.write
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Render frames that come in several buffers each, without joining the data of chunks."""

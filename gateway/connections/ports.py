@@ -25,18 +25,20 @@ T = TypeVar("T")
 class Transport(Protocol):
     """The way out to one peer: a socket, or memory.
 
-    Writing never blocks and never raises; bytes for a peer that has gone are dropped. When more than a high water mark
-    is waiting, the transport tells its connection to pause, and again to go on when it has drained.
+    Writing never blocks. :meth:`write` and :meth:`writelines` never raise: bytes for a peer that has gone are dropped.
+    When more than a high water mark is waiting, the transport tells its connection to pause, and again to go on when it
+    has drained.
     """
 
     def write(self, data: Buffer) -> None:
         """Send bytes that are framed already. The buffer must not change any more."""
 
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        """Function that :meth:`write` calls, for loops over many transports: it saves a Python call for each.
+    def raw_write(self, data: Buffer, /) -> object:
+        """Send bytes as :meth:`write` does, for loops over many transports: a socket offers the write of its loop.
 
-        It may raise ``RuntimeError`` for a peer that is being lost, which the caller ignores.
+        Raises:
+            RuntimeError: the peer is being lost; the caller ignores the error. A transport whose write can raise it for
+                another reason logs it instead.
         """
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:

@@ -88,6 +88,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         "_session",
         "_text",
         "_transport",
+        "raw_write",
     )
 
     def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
@@ -110,12 +111,15 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._text = False
         """True if these fragments are of a text message."""
         self._transport: asyncio.Transport
+        self.raw_write: Callable[[Buffer], object]
+        """Write of the loop's transport, which raises ``RuntimeError`` if the socket is about to be lost."""
 
     # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take an accepted socket."""
         self._transport = cast(asyncio.Transport, transport)
+        self.raw_write = self._transport.write
         self._transport.set_write_buffer_limits(HIGH_WATER_BYTES, LOW_WATER_BYTES)
         self._endpoint.accepted(self)
 
@@ -173,11 +177,6 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         except RuntimeError:
             # Raised by uvloop between the loss of a connection and the call of connection_lost.
             pass
-
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        """Function that hands bytes to the socket, and raises ``RuntimeError`` if the socket is about to be lost."""
-        return self._transport.write
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Hand several buffers to the socket, as :meth:`write` does with one."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gateway.connections.sessions.session import Session
 from gateway.protocol.wire import Buffer
@@ -47,11 +47,7 @@ class MemoryTransport:
                 self.full = True
                 self.session.connection.pause_writing()
 
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        return self._write_unguarded
-
-    def _write_unguarded(self, data: Buffer) -> None:
+    def raw_write(self, data: Buffer, /) -> None:
         if self.lost:
             raise RuntimeError("unable to perform operation; the handler is closed")
         self.write(data)

@@ -13,6 +13,7 @@ from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
+from gateway.server.websocket import WebSocketConnection
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
 from tests.server.memory import MemoryServer, Socket, masked
@@ -324,3 +325,9 @@ def test_a_client_that_sends_as_fast_as_it_can_lets_others_have_their_turn() -> 
     assert socket.transport.reading
     server.world.settle()
     assert read(watcher).offsets == [0, 1]
+
+
+def test_the_raw_write_is_that_of_the_loop_without_a_call_between() -> None:
+    socket = MemoryServer().socket()
+    assert socket.websocket.raw_write == socket.transport.write
+    assert not isinstance(vars(WebSocketConnection)["raw_write"], property)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from gateway.connections.ports import Transport
@@ -17,10 +17,8 @@ class _NullTransport:
     def write(self, data: Buffer) -> None:
         """Do nothing."""
 
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        """Function that does nothing."""
-        return self.write
+    def raw_write(self, data: Buffer, /) -> None:
+        """Do nothing."""
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Do nothing."""

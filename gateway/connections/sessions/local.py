@@ -7,6 +7,7 @@ outcome of a message.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -25,6 +26,8 @@ from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ack
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import JSON_OPCODES, VERSION, Buffer, Opcode
+
+logger = logging.getLogger(__name__)
 
 _FORMAT = BinaryFormat("local", lambda size: b"", answers_pings=False)
 
@@ -267,10 +270,12 @@ class _MemoryTransport:
         """Hand bytes to the connection."""
         self._connection.received(data)
 
-    @property
-    def raw_write(self) -> Callable[[Buffer], object]:
-        """Function that hands bytes to the connection."""
-        return self.write
+    def raw_write(self, data: Buffer, /) -> None:
+        """Hand bytes to the connection, and log a ``RuntimeError``: the caller would take it for a lost peer."""
+        try:
+            self._connection.received(data)
+        except RuntimeError:
+            logger.exception("a connection within the gateway failed: it misses what it was sent")
 
     def writelines(self, buffers: Sequence[Buffer]) -> None:
         """Hand buffers to the connection as one message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import weakref
 
 import numpy as np
@@ -16,6 +17,7 @@ from gateway.ids import ClientId
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import Buffer
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import World
 
@@ -288,3 +290,19 @@ def test_a_closed_connection_is_forgotten() -> None:
     del local
     gc.collect()
     assert gone() is None
+
+
+def test_a_failure_of_the_connection_is_not_taken_for_a_lost_peer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(connection: LocalConnection, data: Buffer) -> None:
+        raise RuntimeError("broken")
+
+    world = World()
+    local = join(world)
+    monkeypatch.setattr(LocalConnection, "received", fail)
+    with caplog.at_level(logging.ERROR):
+        local._session.connection.transport.raw_write(b"anything")
+    (record,) = caplog.records
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "broken"
