@@ -182,9 +182,12 @@ class DeliveryClass:
 
     def advance_to(self, following: int) -> None:
         """Record that messages before the offset ``following`` went to members in another way, or will not come."""
+        if following <= self._next:
+            # The next offset stays the same, so every member may settle later: joining must not cost a look at all.
+            return
         for member in self._marks:
             self.settle(member)
-        self._next = max(self._next, following)
+        self._next = following
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read messages that a member missed from history, and count them as delivered.
@@ -245,7 +248,7 @@ class DeliveryClass:
                         write(data)
                     return
                 except RuntimeError:
-                    continue  # behind the member that is being lost
+                    continue  # behind the member that is being lost: the only reason, see Transport.raw_write
         else:
             for transport in self._fast:
                 transport.writelines(buffers)
@@ -261,13 +264,13 @@ class DeliveryClass:
     def _sort_members(self) -> bool:
         """Tell members that keep up from those that lag; return whether others get keyframes at the next flush."""
         members: Iterable[Connection] = self._members
-        needing = self.versions is not None and bool(self.versions.needing)
+        needing = None if self.versions is None else self.versions.needing
         if needing:
-            members = [member for member in members if self.holds_newest(member)]
-        self.stale = needing
+            members = [member for member in members if member not in needing]
+        self.stale = bool(needing)
         self._write_to([member for member in members if not member.lagging])
         self._slow = [member for member in members if member.lagging]
-        return needing
+        return self.stale
 
     def _write_to(self, members: list[Connection]) -> None:
         """Make these the members that keep up; messages of all others are booked one by one."""

@@ -81,9 +81,10 @@ class LateJoin:
         if isinstance(message, LargeMessage) and delivery.format.takes_chunks:
             size = message.plan.payload_bytes
             too_big = [member for member in members if size > member.max_message_bytes]
+            offset = message.offset or 0
             for member in too_big:
-                offset = message.offset or 0
                 delivery.send_gap(member, Gap(self._source.id, Code.MESSAGE_TOO_BIG, offset, offset))
+            if too_big:
                 delivery.advance_to(offset + 1)
             members = [member for member in members if size <= member.max_message_bytes]
         if members:

@@ -16,6 +16,7 @@ from gateway.protocol.messages import Kind
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 from tests.connections.memory import ManualClock, Peer, World
+from tests.connections.versions import Scene, seen
 
 SOURCE = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
 
@@ -192,3 +193,18 @@ def test_a_class_that_fails_does_not_cost_the_others_their_turn(caplog: pytest.L
     assert written(member) == bytes([0]) * 40
     assert [record.getMessage() for record in caplog.records] == ["a delivery class of 1 receivers failed"]
     assert room.flusher.idle
+
+
+def test_members_are_sorted_without_a_call_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(keyframe_every=2)
+    receivers = [scene.receiver, *[scene.join(f"receiver-{number}") for number in range(5)]]
+    scene.publish(0)
+    asked: list[object] = []
+    monkeypatch.setattr(DeliveryClass, "holds_newest", lambda delivery, member: asked.append(member))
+    for number in range(1, 5):
+        scene.publish(number)
+    assert not asked
+    for receiver in receivers:
+        offsets, deltas = zip(*seen(receiver), strict=True)
+        assert offsets == (0, 1, 2, 3, 4)
+        assert sorted(deltas) == [False, False, False, True, True]

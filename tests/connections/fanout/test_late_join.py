@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.outbound.connection import Connection
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind
 from tests.connections.memory import EVERY_CODEC, Peer, World
@@ -82,3 +84,27 @@ def test_who_joins_while_the_queue_is_busy_gets_what_it_can_decode() -> None:
     world.settle()
     assert payloads(other) == [BIG, MIDDLE]
     assert payloads(late) == [BIG, MIDDLE]
+
+
+def test_joining_a_state_does_not_settle_with_every_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[object] = []
+    settle = DeliveryClass.settle
+
+    def counted(delivery: DeliveryClass, member: Connection) -> None:
+        settled.append(member)
+        settle(delivery, member)
+
+    monkeypatch.setattr(DeliveryClass, "settle", counted)
+    counts: list[int] = []
+    for others in (3, 30):
+        world = World()
+        publisher = world.publisher("wf/a", kind=Kind.STATE)
+        members = [world.subscriber("wf/a", f"member-{number}") for number in range(others)]
+        publisher.publish(0, b"one")
+        world.settle()
+        settled.clear()
+        late = world.subscriber("wf/a", "late")
+        counts.append(len(settled))
+        world.settle()
+        assert [payloads(peer) for peer in (*members, late)] == [[b"one"]] * (others + 1)
+    assert counts[0] == counts[1]
