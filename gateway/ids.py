@@ -14,9 +14,6 @@ StreamId = NewType("StreamId", int)
 PeerId = NewType("PeerId", int)
 """The server's number for a connection (u32, from 1)."""
 
-Alias = NewType("Alias", int)
-"""A publisher's number for a stream on its own connection (u32)."""
-
 Offset = NewType("Offset", int)
 """Position of a message in its stream (u64, one more for each message)."""
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Send
 
-from gateway.admin.newest import NewestMessage, Part
+from gateway.admin.newest import NewestMessage, PieceSlice
 from gateway.admin.npy import write_header
 from gateway.connections.core import Core
 from gateway.connections.fanout.patch_merger import PatchMerger
@@ -114,12 +114,12 @@ async def _pieces(message: NewestMessage, index: int) -> AsyncIterator[Buffer]:
         yield _cut(part, await _decoded(part), dtype)
 
 
-async def _decoded(part: Part) -> Buffer:
+async def _decoded(part: PieceSlice) -> Buffer:
     encoding, data = part.piece
     return data if encoding is None else await asyncio.to_thread(decode, encoding, data)
 
 
-def _cut(part: Part, data: Buffer, dtype: np.dtype[Any]) -> Buffer:
+def _cut(part: PieceSlice, data: Buffer, dtype: np.dtype[Any]) -> Buffer:
     view = memoryview(data)[part.start : part.stop]
     # numpy trusts that a bool is 0 or 1 (see gateway.protocol.tensors.view_tensors); a publisher may send other values.
     return (np.frombuffer(view, np.uint8) != 0).view(np.uint8).data if dtype.kind == "b" else view

@@ -15,7 +15,7 @@ from gateway.streams.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class PieceSlice:
     """Part of a piece: bytes ``start`` to ``stop`` of its decoded payload."""
 
     piece: StoredChunk
@@ -70,7 +70,7 @@ class NewestMessage:
             )
         return names.index(name)
 
-    def parts_of(self, index: int) -> Iterator[Part]:
+    def parts_of(self, index: int) -> Iterator[PieceSlice]:
         """Yield the parts of the payload that make up one tensor, in order."""
         offsets, _ = payload_layout(self.specs)
         at = offsets[index]
@@ -78,5 +78,5 @@ class NewestMessage:
         while at < end:
             number, start = divmod(at, self.piece_bytes)
             stop = min(self.piece_bytes, start + end - at)
-            yield Part(self.pieces[number], start, stop)
+            yield PieceSlice(self.pieces[number], start, stop)
             at += stop - start

@@ -13,7 +13,7 @@ from gateway.admin.npy import NpyHeader, parse_header
 from gateway.admin.query import kind_of
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import LocalConnection
-from gateway.connections.sessions.publication import Outcome, Publication, PublishReceipt
+from gateway.connections.sessions.publication import Publication, PublishOutcome, PublishReceipt
 from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.names import check_stream_name
@@ -70,10 +70,10 @@ class FileUpload:
 
     async def _publish(
         self, name: str, kind: Kind | None, header: NpyHeader, data: memoryview, pieces: AsyncIterator[bytes]
-    ) -> Outcome:
-        answered: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    ) -> PublishOutcome:
+        answered: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
 
-        def settle(outcome: Outcome) -> None:
+        def settle(outcome: PublishOutcome) -> None:
             if not answered.done():
                 answered.set_result(outcome)
 

@@ -9,8 +9,12 @@ import typer
 DEFAULT_URL: Final = "ws://127.0.0.1:8765"
 """Address on which ``frys serve`` listens by default."""
 
-Url = Annotated[str, typer.Option(metavar="URL", help="Address of the gateway: ws://host:port, or wss:// for TLS.")]
-Token = Annotated[str | None, typer.Option(metavar="TOKEN", help="Authentication token, if the gateway asks for one.")]
-ClientId = Annotated[
+UrlOption = Annotated[
+    str, typer.Option(metavar="URL", help="Address of the gateway: ws://host:port, or wss:// for TLS.")
+]
+TokenOption = Annotated[
+    str | None, typer.Option(metavar="TOKEN", help="Authentication token, if the gateway asks for one.")
+]
+ClientIdOption = Annotated[
     str | None, typer.Option(metavar="ID", help="Client id; made up by the gateway if absent.", show_default=False)
 ]

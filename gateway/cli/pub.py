@@ -14,7 +14,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 
 from gateway.cli import text
 from gateway.cli.array_file import read_arrays
-from gateway.cli.connection_option import DEFAULT_URL, ClientId, Token, Url
+from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
 from gateway.client import TransmissionResult, connect
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
@@ -59,9 +59,9 @@ def pub(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Message header; repeatable. A VALUE that is not JSON is a string."),
     ] = None,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    client_id: ClientId = None,
+    url: UrlOption = DEFAULT_URL,
+    token: TokenOption = None,
+    client_id: ClientIdOption = None,
 ) -> None:
     """Publish the array of a file, and wait until the gateway has acknowledged it.
 

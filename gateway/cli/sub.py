@@ -16,7 +16,7 @@ from rich.console import Console
 
 from gateway.cli import text
 from gateway.cli.array_file import save
-from gateway.cli.connection_option import DEFAULT_URL, ClientId, Token, Url
+from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.rate_meter import RateMeter, losses
 from gateway.cli.view_option import Dtype, MaxRateHz, Slice, Tensor, view_of
@@ -59,9 +59,9 @@ def sub(
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
-    url: Url = DEFAULT_URL,
-    token: Token = None,
-    client_id: ClientId = None,
+    url: UrlOption = DEFAULT_URL,
+    token: TokenOption = None,
+    client_id: ClientIdOption = None,
 ) -> None:
     """Print the messages of all streams that match a pattern, until Ctrl-C.
 

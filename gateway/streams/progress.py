@@ -34,7 +34,7 @@ class Unsettled(NamedTuple):
     """Messages that at least one of them has not settled, in order: runs of one frame, and large messages."""
 
 
-class Progress:
+class ConsumerProgress:
     """Offsets of a stream that a consumer has settled: all before one offset, and some beyond it.
 
     Args:

@@ -43,7 +43,7 @@ MAX_CHANGES: Final = 4096
 """Patches that are kept before a keyframe is made: merging so many takes some 10 ms."""
 
 
-class Change(NamedTuple):
+class RegionChange(NamedTuple):
     """Region that a patch replaces, and its new content."""
 
     tensor: int
@@ -105,7 +105,7 @@ class Patch:
         self,
         before: Newest,
         offset: int,
-        change: Change,
+        change: RegionChange,
         *,
         headers: bytes,
         publisher: int,
@@ -301,7 +301,7 @@ def specs_of(newest: Newest) -> tuple[TensorSpec, ...]:
 
 
 def _merged(
-    start: Newest | memoryview | None, specs: Sequence[TensorSpec], changes: Sequence[Change], what: str
+    start: Newest | memoryview | None, specs: Sequence[TensorSpec], changes: Sequence[RegionChange], what: str
 ) -> memoryview:
     if start is None:
         raise RequestRefused(Code.CORRUPT_PAYLOAD, "the version before it is missing")

@@ -54,10 +54,10 @@ class ShownLarge(NamedTuple):
     itemsize: int
 
 
-Part = Shown | ShownLarge | Misfit
+ViewPart = Shown | ShownLarge | Misfit
 
 
-def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) -> list[Part]:
+def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) -> list[ViewPart]:
     """Return messages as a view shows them, in their order.
 
     Args:
@@ -66,7 +66,7 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
         source: the stream of the view.
         limits: bounds on results; payloads above ``chunk_bytes`` go out in chunks.
     """
-    parts: list[Part] = []
+    parts: list[ViewPart] = []
     small: list[DataFrame] = []
     for frame in _frames_of(entry):
         try:
@@ -143,7 +143,7 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
     )
 
 
-def _join(source: Source, frames: list[DataFrame], parts: list[Part]) -> None:
+def _join(source: Source, frames: list[DataFrame], parts: list[ViewPart]) -> None:
     """Join small frames to one run; ``frames`` is empty afterwards."""
     if not frames:
         return

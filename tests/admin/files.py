@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gateway.app import Gateway
 from gateway.connections.sessions.local import LocalConnection
-from gateway.connections.sessions.publication import Outcome, PublishReceipt
+from gateway.connections.sessions.publication import PublishOutcome, PublishReceipt
 from gateway.errors import Code
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.tensors import payload_buffers, spec_of
@@ -37,7 +37,7 @@ def loaded(data: bytes) -> Array:
 
 def publish(gateway: Gateway, stream: str, tensors: dict[str, Array], kind: Kind | None = None) -> PublishReceipt:
     """Publish from within the process."""
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     connection = LocalConnection(gateway.core, client_type=ClientType.AGENT)
     try:
         specs = [spec_of(array, name) for name, array in tensors.items()]

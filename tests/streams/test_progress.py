@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from gateway.streams import progress
-from gateway.streams.progress import MAX_BEYOND, Mark, Progress
+from gateway.streams.progress import MAX_BEYOND, ConsumerProgress, Mark
 
 FIRST = 5
 
@@ -18,7 +18,7 @@ def test_units_in_any_order_are_what_a_set_of_offsets_says(sizes: list[int], dat
         first = units[-1][1] + 1 if units else FIRST
         units.append((first, first + size - 1))
     order = data.draw(st.permutations(units))
-    found, settled = Progress(Mark(FIRST)), set(range(FIRST))
+    found, settled = ConsumerProgress(Mark(FIRST)), set(range(FIRST))
     for first, last in order[: data.draw(st.integers(0, len(order)))]:
         found.settle(first, last)
         settled |= set(range(first, last + 1))
@@ -26,13 +26,13 @@ def test_units_in_any_order_are_what_a_set_of_offsets_says(sizes: list[int], dat
     assert found.next_offset == min(set(range(end + 1)) - settled)
     for first, last in units:
         assert found.covers(first, last) == ({first, last} <= settled)
-    again = Progress(found.mark())
+    again = ConsumerProgress(found.mark())
     assert again.mark() == found.mark()
     assert [again.covers(*unit) for unit in units] == [found.covers(*unit) for unit in units]
 
 
 def test_ranges_that_touch_are_one() -> None:
-    found = Progress(Mark(0))
+    found = ConsumerProgress(Mark(0))
     for first, last in [(4, 5), (8, 9), (6, 7), (2, 2)]:
         found.settle(first, last)
     assert found.mark() == Mark(0, ((2, 2), (4, 9)))
@@ -43,7 +43,7 @@ def test_ranges_that_touch_are_one() -> None:
 
 
 def test_a_mark_tells_no_more_than_so_many_ranges() -> None:
-    found = Progress(Mark(0))
+    found = ConsumerProgress(Mark(0))
     for offset in range(1, 2 * MAX_BEYOND + 3, 2):
         found.settle(offset, offset)
     assert len(found.mark().beyond) == progress.MAX_BEYOND

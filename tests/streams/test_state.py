@@ -19,7 +19,7 @@ from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
-from gateway.streams.state import MAX_CHANGES, Change, LargePatch, Newest, Patch, PatchRun, patch_of, specs_of
+from gateway.streams.state import MAX_CHANGES, LargePatch, Newest, Patch, PatchRun, RegionChange, patch_of, specs_of
 from gateway.streams.stream import Stream
 
 STATE = np.arange(3000, dtype=np.uint16).reshape(50, 60)
@@ -73,7 +73,7 @@ def patched(before: Newest, value: int, key: object = np.s_[2:4, ::2], headers: 
     patch = Patch(
         before,
         offset,
-        Change(0, region, [StoredChunk(None, data)]),
+        RegionChange(0, region, [StoredChunk(None, data)]),
         headers=headers,
         publisher=17,
         timestamp_ns=123,

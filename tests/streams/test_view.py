@@ -27,7 +27,7 @@ from gateway.protocol.wire import Buffer, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
-from gateway.streams.view import JOINED_FRAME_BYTES, Misfit, Part, Shown, ShownLarge, show
+from gateway.streams.view import JOINED_FRAME_BYTES, Misfit, Shown, ShownLarge, ViewPart, show
 from tests.protocol.strategies import Array, arrays, chains, dtypes, indices, same_bits
 
 STREAM = Stream(StreamId(1), StreamName("wf/field"), Kind.STATE, Epoch(5))
@@ -84,7 +84,7 @@ def large(array: Array, chunk_bytes: int = 4096, chain: Chain = PLAIN) -> LargeM
     return head
 
 
-def frames_of(parts: list[Part]) -> list[DataFrame]:
+def frames_of(parts: list[ViewPart]) -> list[DataFrame]:
     """All frames, as a receiver cuts them."""
     found: list[DataFrame] = []
     for part in parts:
@@ -110,7 +110,7 @@ def tensors_of(frame: DataFrame) -> dict[str, Array]:
     return {spec.name: array for spec, array in zip(specs, views, strict=True)}
 
 
-def only(parts: list[Part]) -> DataFrame:
+def only(parts: list[ViewPart]) -> DataFrame:
     (frame,) = frames_of(parts)
     return frame
 

@@ -19,7 +19,7 @@ STUFFED: Final = 2
 """At so many times its bound a buffer is stuffed: see :meth:`ReceiveBuffer.put`."""
 
 
-class Item(Protocol):
+class BufferedItem(Protocol):
     """A message, a record batch, or a run of messages."""
 
     @property
@@ -39,7 +39,7 @@ class Item(Protocol):
         """Received bytes that the item keeps alive, its payload at least."""
 
 
-T = TypeVar("T", bound=Item)
+T = TypeVar("T", bound=BufferedItem)
 
 
 class ReceiveBuffer(Generic[T]):

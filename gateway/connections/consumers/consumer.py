@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.consumers.in_flight import AckTimeout, InFlight, Sending, covered, put_back
-from gateway.connections.consumers.outcomes import Buried, Outcome, OutcomeLog, Retried
+from gateway.connections.consumers.outcomes import Buried, OutcomeLog, Retried, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import Form, PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.outbound.backfill import Taken
@@ -21,7 +21,7 @@ from gateway.errors import Code, name_of
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
-from gateway.streams.progress import Progress
+from gateway.streams.progress import ConsumerProgress
 from gateway.streams.stream import Stream
 
 
@@ -74,7 +74,7 @@ class Consumer:
         deliveries: PreparedDeliveries,
         wake: Callable[[Consumer], object],
         now_s: float,
-        progress: Progress,
+        progress: ConsumerProgress,
     ) -> None:
         self.client_id = client_id
         self.stream = stream
@@ -141,7 +141,7 @@ class Consumer:
         """Replace the credits: the connection has one subscription more or less that matches the stream."""
         self._credits = credits
 
-    def detach(self, now_s: float) -> list[Outcome]:
+    def detach(self, now_s: float) -> list[UnitOutcome]:
         """Note that the connection is lost.
 
         The oldest unit in flight, on which the client worked, counts as tried; the others as not sent.
@@ -156,7 +156,7 @@ class Consumer:
             self._bury(oldest, f"{self.client_id} lost its connection {oldest.tries} times while it worked on it")
         return self._outcomes.take()
 
-    def end(self, reason: str | None) -> list[Outcome]:
+    def end(self, reason: str | None) -> list[UnitOutcome]:
         """End the consumer: the client gets nothing any more.
 
         Args:
@@ -190,7 +190,7 @@ class Consumer:
         """Have the consumer pumped: there is credit again."""
         self._wake(self)
 
-    def pump(self, now_ns: int) -> list[Outcome]:
+    def pump(self, now_ns: int) -> list[UnitOutcome]:
         """Send the units that may be sent now.
 
         Args:
@@ -201,11 +201,11 @@ class Consumer:
             self._send_queued(connection, now_ns)
         return self._outcomes.take()
 
-    def take_outcomes(self) -> list[Outcome]:
+    def take_outcomes(self) -> list[UnitOutcome]:
         """Remove and return the outcomes that a method has not returned because it failed."""
         return self._outcomes.take()
 
-    def done(self, first: int, last: int, code: int) -> list[Outcome]:
+    def done(self, first: int, last: int, code: int) -> list[UnitOutcome]:
         """Note that the receiver has done with these offsets (spec section 7.4). The consumer is to be pumped then.
 
         A unit that they cover in part is not done.
@@ -237,7 +237,7 @@ class Consumer:
 
     # Time.
 
-    def sweep(self, now_s: float, now_ns: int) -> list[Outcome]:
+    def sweep(self, now_s: float, now_ns: int) -> list[UnitOutcome]:
         """Check deadlines and time-outs; to be called about once a second.
 
         The consumer is to be pumped if anything comes of it, unless it has ended.

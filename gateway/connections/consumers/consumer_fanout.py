@@ -27,7 +27,7 @@ from gateway.protocol.signals import Ack, Done
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk
-from gateway.streams.progress import Mark, Progress, Unsettled
+from gateway.streams.progress import ConsumerProgress, Mark, Unsettled
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
@@ -203,7 +203,9 @@ class ConsumerFanout:
 
     def _add_consumer(self, client_id: ClientId, mark: Mark) -> Consumer:
         settings, now_s = self._context.settings, self._context.clock.monotonic_s()
-        consumer = Consumer(client_id, self.source, settings, self._deliveries, self._wake, now_s, Progress(mark))
+        consumer = Consumer(
+            client_id, self.source, settings, self._deliveries, self._wake, now_s, ConsumerProgress(mark)
+        )
         self._consumers[client_id] = consumer
         return consumer
 

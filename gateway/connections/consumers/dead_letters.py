@@ -13,7 +13,7 @@ from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.fanout.recode import frame_of
 from gateway.connections.ports import Workers
 from gateway.connections.sessions.local import GatewayEntry, LocalConnection
-from gateway.connections.sessions.publication import Outcome, PublishReceipt
+from gateway.connections.sessions.publication import PublishOutcome, PublishReceipt
 from gateway.errors import Code, FrysError, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
@@ -108,7 +108,7 @@ class DeadLetters:
         except FrysError:  # together too large
             headers = {}
 
-        def done(outcome: Outcome) -> None:
+        def done(outcome: PublishOutcome) -> None:
             if isinstance(outcome, RequestRefused) and outcome.code == Code.DURABILITY_MISMATCH and burial.durability:
                 self._publish(burial._replace(durability=None), opened)
             else:

@@ -11,7 +11,7 @@ from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.dead_letters import DeadLetter, DeadLetters
 from gateway.connections.consumers.delayed_acks import DelayedAcks
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
-from gateway.connections.consumers.outcomes import Buried, Expired, Outcome, Released
+from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock, DurableStore, Workers
@@ -77,7 +77,7 @@ class HeldUnits:
             unit.holders = count
             self.held_bytes += unit.size
 
-    def enact(self, consumer: Consumer, outcomes: Iterable[Outcome]) -> None:
+    def enact(self, consumer: Consumer, outcomes: Iterable[UnitOutcome]) -> None:
         """Act on the outcomes of units at a consumer."""
         for outcome in outcomes:
             if isinstance(outcome, Released):

@@ -35,7 +35,7 @@ class Buried(NamedTuple):
     reason: str
 
 
-Outcome = Released | Expired | Retried | Buried
+UnitOutcome = Released | Expired | Retried | Buried
 
 
 class OutcomeLog:
@@ -52,9 +52,9 @@ class OutcomeLog:
         """Add the outcome of a single unit."""
         self._single.append(outcome)
 
-    def take(self) -> list[Outcome]:
+    def take(self) -> list[UnitOutcome]:
         """Remove and return all outcomes."""
-        outcomes: list[Outcome] = []
+        outcomes: list[UnitOutcome] = []
         if self.released:
             outcomes.append(Released(self.released))
             self.released = []

@@ -21,7 +21,7 @@ from gateway.protocol.signals import Gap
 from gateway.protocol.wire import FRAME_START, Opcode
 from gateway.streams.large import StoredChunk, TransferNumbers
 from gateway.streams.run import Run
-from gateway.streams.state import Change, LargePatch, Newest, Patch, PatchRun, Write, patch_of, specs_of
+from gateway.streams.state import LargePatch, Newest, Patch, PatchRun, RegionChange, Write, patch_of, specs_of
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class PatchMerger:
         publisher: int,
         timestamp_ns: int,
     ) -> Patch:
-        change = Change(self.check(stream, region, Opcode.MESSAGE, meta), region, pieces)
+        change = RegionChange(self.check(stream, region, Opcode.MESSAGE, meta), region, pieces)
         assert stream.latest is not None
         return Patch(
             stream.latest,

@@ -26,18 +26,17 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
 from gateway.protocol.transfers import ChunkPlan, split_payload
 from gateway.streams.derived import DerivedStream
+from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.state import patch_of
-from gateway.streams.view import Misfit, Part, Shown, ShownLarge, show
+from gateway.streams.view import Misfit, Shown, ShownLarge, ViewPart, show
 
 logger = logging.getLogger(__name__)
 
 LAGGING_INTERVAL_S: Final = 0.25
 """Interval at which a ``state`` is computed while all receivers are behind: most versions would be conflated."""
-
-Entry = Run | LargeMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +203,9 @@ class Derivation:
             return max(interval_s, LAGGING_INTERVAL_S)
         return interval_s
 
-    def _compute(self, job: list[PendingEntry | Gap]) -> list[Part | Gap]:
+    def _compute(self, job: list[PendingEntry | Gap]) -> list[ViewPart | Gap]:
         """Return the parts of the view; runs in a thread."""
-        parts: list[Part | Gap] = []
+        parts: list[ViewPart | Gap] = []
         for waiting in job:
             if isinstance(waiting, Gap):
                 parts.append(waiting)
@@ -217,7 +216,7 @@ class Derivation:
             parts += show(self.source.view, entry, self.source, self._context.limits)
         return parts
 
-    def _computed(self, job: list[PendingEntry | Gap], result: list[Part | Gap] | BaseException) -> None:
+    def _computed(self, job: list[PendingEntry | Gap], result: list[ViewPart | Gap] | BaseException) -> None:
         self._busy = False
         if self._closed:
             return
@@ -228,7 +227,7 @@ class Derivation:
             self._deliver(part)
         self._compute_next()
 
-    def _failed(self, job: list[PendingEntry | Gap], error: BaseException) -> list[Part | Gap]:
+    def _failed(self, job: list[PendingEntry | Gap], error: BaseException) -> list[ViewPart | Gap]:
         ranges = [
             (waiting.first, waiting.last) if isinstance(waiting, Gap) else offsets_of(waiting.entry) for waiting in job
         ]
@@ -240,7 +239,7 @@ class Derivation:
 
     # Delivering.
 
-    def _deliver(self, part: Part | Gap) -> None:
+    def _deliver(self, part: ViewPart | Gap) -> None:
         match part:
             case Shown(run, frame, itemsize):
                 self.misfit = None

@@ -9,7 +9,7 @@ from gateway.connections.ports import PastReader
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import EntriesRead, Entry
 from gateway.streams.stream import Stream
-from gateway.streams.view import Part, Shown, ShownLarge, show
+from gateway.streams.view import Shown, ShownLarge, ViewPart, show
 
 
 class ViewedStore:
@@ -37,12 +37,12 @@ class ViewedStore:
                 done(entries)
                 return
 
-            def work() -> list[Part]:
+            def work() -> list[ViewPart]:
                 return [part for entry in entries for part in show(stream.view, entry, stream, self._context.limits)]
 
             self._context.workers.submit(work, shown)
 
-        def shown(parts: list[Part] | BaseException) -> None:
+        def shown(parts: list[ViewPart] | BaseException) -> None:
             if isinstance(parts, Exception):
                 done(parts)
             elif isinstance(parts, list):
@@ -50,7 +50,7 @@ class ViewedStore:
 
         self._store.read(stream.parent, first, last, max_bytes, found)
 
-    def _entry_of(self, source: DerivedStream, part: Part) -> Entry | None:
+    def _entry_of(self, source: DerivedStream, part: ViewPart) -> Entry | None:
         if isinstance(part, Shown):
             return part.run
         return large_of(source, part, self._context) if isinstance(part, ShownLarge) else None

@@ -77,7 +77,7 @@ class Cursor:
         return True
 
 
-Entry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill
+QueueEntry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill
 
 
 @dataclass(slots=True, eq=False)
@@ -88,7 +88,7 @@ class StreamQueue:
     """The stream or inbox."""
     resumes: dict[int, int] = field(default_factory=dict)
     """Numbers of chunks that the receiver has of large messages from an earlier connection, by transfer."""
-    entries: deque[Entry] = field(default_factory=deque, init=False)
+    entries: deque[QueueEntry] = field(default_factory=deque, init=False)
     """Messages and signals in order of offsets. A cursor is a large message that has its offset; entries behind it wait
     for its END. A backfill stands for messages that are to be read from history."""
     open: list[Cursor] = field(default_factory=list, init=False)
@@ -233,16 +233,16 @@ class StreamQueue:
         return runs
 
 
-def is_under_way(entry: Entry) -> bool:
+def is_under_way(entry: QueueEntry) -> bool:
     """Return whether a receiver has got the beginning of an entry, or is about to, so that none may take its place."""
     return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, PendingSnapshot) and entry.requested)
 
 
-def _count_of(entry: Entry) -> int:
+def _count_of(entry: QueueEntry) -> int:
     return entry.count if isinstance(entry, Run) else 1
 
 
-def _last_of(entry: Entry) -> int | None:
+def _last_of(entry: QueueEntry) -> int | None:
     """Return the offset of an entry's last message; ``None`` if the entry is no message."""
     if isinstance(entry, Run):
         return entry.last
@@ -251,7 +251,7 @@ def _last_of(entry: Entry) -> int | None:
     return entry.patch.offset if isinstance(entry, PendingSnapshot) else None
 
 
-def _size_of(entry: Entry) -> int:
+def _size_of(entry: QueueEntry) -> int:
     if isinstance(entry, Run):
         return entry.size
     if isinstance(entry, Cursor):

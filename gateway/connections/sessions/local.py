@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from gateway.connections.outbound.formats import BinaryFormat, Format
 from gateway.connections.ports import Clock, Transport
-from gateway.connections.sessions.publication import OpenAlias, Outcome, Publication, PublishReceipt
+from gateway.connections.sessions.publication import OpenAlias, Publication, PublishOutcome, PublishReceipt
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId, Epoch, Offset, PeerId, StreamName
@@ -100,7 +100,7 @@ class LocalConnection:
         self,
         stream: str,
         specs: Sequence[TensorSpec],
-        done: Callable[[Outcome], object],
+        done: Callable[[PublishOutcome], object],
         *,
         kind: Kind | None = None,
         headers: Mapping[str, Any] | None = None,
@@ -143,7 +143,7 @@ class LocalConnection:
         stream: str,
         specs: Sequence[TensorSpec],
         payload: Sequence[Buffer],
-        done: Callable[[Outcome], object],
+        done: Callable[[PublishOutcome], object],
         *,
         kind: Kind | None = None,
         headers: Mapping[str, Any] | None = None,

@@ -29,7 +29,7 @@ class PublishReceipt:
     offset: Offset
 
 
-Outcome = PublishReceipt | RequestRefused | ConnectionClosed
+PublishOutcome = PublishReceipt | RequestRefused | ConnectionClosed
 """Outcome of a publication."""
 
 
@@ -81,11 +81,11 @@ class Publication:
     """Meta block of the message."""
     payload_bytes: int
     """Size of the payload according to the meta block."""
-    _done: Callable[[Outcome], object]
+    _done: Callable[[PublishOutcome], object]
     """Called once with the outcome; never after :meth:`abort`."""
     received_bytes: int = field(default=0, init=False)
     """Bytes of the payload that have come."""
-    outcome: Outcome | None = field(default=None, init=False)
+    outcome: PublishOutcome | None = field(default=None, init=False)
     """``None`` while the message is open. A refused message takes no more bytes, so its source may stop."""
     _pieces: list[Buffer] = field(default_factory=list, init=False)
     _room: int = field(init=False)
@@ -150,13 +150,13 @@ class Publication:
             if self._transfer:
                 self._target.send(Abort(self._transfer, code).write())
 
-    def settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: PublishOutcome) -> None:
         """Record the gateway's answer and call ``done``."""
         if self.outcome is None:
             self._release(outcome)
             self._done(outcome)
 
-    def _release(self, outcome: Outcome) -> None:
+    def _release(self, outcome: PublishOutcome) -> None:
         self.outcome = outcome
         self._pieces = []
         self._alias.publication = None

@@ -28,7 +28,7 @@ IDLE_S: Final = 0.25
 IDLE_STREAMS: Final = 256
 """Streams that are trimmed at one such time: 20 us each."""
 
-Done = Callable[[Exception | None], object]
+CommitCallback = Callable[[Exception | None], object]
 """Called with the error, or ``None`` if the change is stored."""
 
 
@@ -36,7 +36,7 @@ class _PendingChange(NamedTuple):
     """Change that waits for its transaction."""
 
     change: Change
-    done: Done | None
+    done: CommitCallback | None
 
 
 class Writer:
@@ -78,7 +78,7 @@ class Writer:
             self._know(stream)
         self._thread.start()
 
-    def put(self, change: Change, done: Done | None) -> None:
+    def put(self, change: Change, done: CommitCallback | None) -> None:
         """Queue a change; ``done`` is called on the loop's thread, in the order of the calls."""
         self.waiting_bytes += _size_of(change)
         self._queue.put(_PendingChange(change, done))

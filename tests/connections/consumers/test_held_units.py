@@ -14,7 +14,7 @@ from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Ack
-from gateway.streams.progress import Mark, Progress
+from gateway.streams.progress import ConsumerProgress, Mark
 from tests.connections.consumer_context import consumer_context
 from tests.connections.consumers.test_ack_unit import frame, run_of
 from tests.connections.memory import Peer, World
@@ -42,7 +42,7 @@ class Holder:
 
     def add(self, client: str) -> None:
         """Begin with a consumer, or with another one for the same client."""
-        progress = Progress(Mark(0))
+        progress = ConsumerProgress(Mark(0))
         self.consumers[ClientId(client)] = Consumer(
             ClientId(client), self.stream, self.settings, self.deliveries, lambda consumer: None, 0.0, progress
         )

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.sessions.local import LocalConnection
-from gateway.connections.sessions.publication import Outcome, PublishReceipt
+from gateway.connections.sessions.publication import PublishOutcome, PublishReceipt
 from gateway.errors import Code, ConnectionClosed, InvalidArgument, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.limits import Limits
@@ -38,15 +38,17 @@ def octets(size: int) -> tuple[TensorSpec]:
     return (TensorSpec("", np.dtype(np.uint8), (size,)),)
 
 
-def publish(local: LocalConnection, payload: bytes, stream: str = "wf/a", kind: Kind | None = None) -> Outcome | None:
+def publish(
+    local: LocalConnection, payload: bytes, stream: str = "wf/a", kind: Kind | None = None
+) -> PublishOutcome | None:
     """The outcome, if there is one at once."""
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     local.publish(stream, octets(len(payload)), [payload], outcomes.append, kind=kind)
     assert len(outcomes) <= 1
     return outcomes[0] if outcomes else None
 
 
-def code_of(outcome: Outcome | None) -> int:
+def code_of(outcome: PublishOutcome | None) -> int:
     assert isinstance(outcome, RequestRefused | ConnectionClosed)
     return outcome.code
 
@@ -116,7 +118,7 @@ def test_two_messages_to_one_stream_may_be_under_way() -> None:
     world = world_of_small_chunks()
     subscriber = world.subscriber("wf/a")
     local = join(world)
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     publications = [local.begin("wf/a", octets(len(LARGE)), outcomes.append, kind=Kind.EVENT) for _ in range(2)]
     for publication in publications:
         publication.write(LARGE)
@@ -142,7 +144,7 @@ def test_another_kind_is_refused(payload: bytes) -> None:
 def test_a_message_above_the_limit_is_refused_at_its_head() -> None:
     world = world_of_small_chunks()
     local = join(world)
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     publication = local.begin("wf/a", octets((1 << 20) + 1), outcomes.append)
     assert code_of(publication.outcome) == Code.MESSAGE_TOO_BIG
     assert outcomes == [publication.outcome]
@@ -188,7 +190,7 @@ def test_closing_aborts_what_is_under_way_and_leaves_nothing() -> None:
     world = world_of_small_chunks()
     subscriber = world.subscriber("wf/a")
     local = join(world)
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     local.begin("wf/a", octets(len(LARGE)), outcomes.append).write(LARGE)
     local.close()
     local.close()
@@ -204,7 +206,7 @@ def test_closing_aborts_what_is_under_way_and_leaves_nothing() -> None:
 def test_the_gateway_closes_it_like_any_other() -> None:
     world = world_of_small_chunks()
     local = join(world)
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     publication = local.begin("wf/a", octets(len(LARGE)), outcomes.append)
     world.core.go_away("stopping", 1.0)
     publication.write(LARGE[:5000])
@@ -221,7 +223,7 @@ def test_the_gateway_closes_it_like_any_other() -> None:
 def test_what_is_under_way_is_finished_while_the_gateway_drains() -> None:
     world = world_of_small_chunks()
     local = join(world)
-    outcomes: list[Outcome] = []
+    outcomes: list[PublishOutcome] = []
     publication = local.begin("wf/a", octets(len(LARGE)), outcomes.append)
     world.core.go_away("stopping", 1.0)
     assert not world.core.drained

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.sessions.publication import OpenAlias, Outcome, Publication, PublishReceipt
+from gateway.connections.sessions.publication import OpenAlias, Publication, PublishOutcome, PublishReceipt
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import Epoch, Offset, StreamName
 from gateway.protocol.data import parse_data
@@ -60,7 +60,7 @@ class Bench:
     def __init__(self, size: int) -> None:
         self.tape = Tape()
         self.alias = OpenAlias(5)
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[PublishOutcome] = []
         meta = write_meta([TensorSpec("", np.dtype(np.uint8), (size,))])
         self.publication = Publication(self.tape, self.alias, meta, size, self.outcomes.append)
         self.publication.begin()
