@@ -262,8 +262,7 @@ class PubSubFanout:
                     delivery.add(recoded or run)
                 else:
                     self._late_join.send_decoded(run, delivery)
-            for tap in self.taps:
-                tap(run)
+            self._tell_taps(run)
 
         self._transcoder.submit(run, patched, chains, itemsize, deliver)
 
@@ -321,5 +320,9 @@ class PubSubFanout:
             if has_base:
                 others = broadcast.send_deltas(delivery, others)
             self._late_join.send(message, delivery, others)
+        self._tell_taps(message)
+
+    def _tell_taps(self, message: Run | LargeMessage) -> None:
+        """Hand a message that has been delivered, and takes the general path, to the taps."""
         for tap in self.taps:
             tap(message)

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from gateway.connections.fanout.patch_merger import takes_patches
+from gateway.connections.fanout.delivery_class import Flusher
+from gateway.connections.fanout.history_reader import HistoryReader
+from gateway.connections.fanout.patch_merger import PatchMerger, takes_patches
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run
-from gateway.streams.state import PatchRun
+from gateway.streams.run import Run, Source
+from gateway.streams.state import PatchRun, patch_of
 
 
 class StateFanout(PubSubFanout):
-    """Fan-out of one state stream."""
+    """Fan-out of one state stream.
 
-    __slots__ = ()
+    Args:
+        source: the stream.
+        flusher: flushes the delivery classes at the end of the turn.
+        workers: threads that encode and decode.
+        policy: chooses encodings.
+        history: reads messages that a receiver missed.
+        merger: merges patches that have been delivered, before too many are kept.
+    """
+
+    __slots__ = ("_merger",)
+
+    def __init__(
+        self,
+        source: Source,
+        flusher: Flusher,
+        workers: Workers,
+        policy: DeliveryPolicy,
+        history: HistoryReader,
+        merger: PatchMerger,
+    ) -> None:
+        super().__init__(source, flusher, workers, policy, history)
+        self._merger = merger
 
     def begin_with(self, newest: Run | LargeMessage, receivers: Container[Connection]) -> None:
         """Take the version that existed before all members came; called before any other is delivered.
@@ -63,7 +87,12 @@ class StateFanout(PubSubFanout):
                     delivery.add(run)
                 else:
                     self._late_join.send(run, delivery, delivery.members)
-            for tap in self.taps:
-                tap(run)
+            self._tell_taps(run)
 
         self._queue.add_ready(deliver)
+
+    def _tell_taps(self, message: Run | LargeMessage) -> None:
+        patch = patch_of(message)
+        if patch is not None:
+            self._merger.compact_if_due(patch)
+        super()._tell_taps(message)

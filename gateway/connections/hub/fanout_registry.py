@@ -86,5 +86,5 @@ class FanoutRegistry:
         """Make a fan-out for a source whose receivers do not acknowledge: a stream, a view or a mailbox."""
         views = self._views
         if isinstance(source, Stream) and source.kind is Kind.STATE:
-            return StateFanout(source, self._flusher, views.workers, views.policy, self._history)
+            return StateFanout(source, self._flusher, views.workers, views.policy, self._history, views.merger)
         return PubSubFanout(source, self._flusher, views.workers, views.policy, self._history)

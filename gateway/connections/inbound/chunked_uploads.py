@@ -186,7 +186,7 @@ class ChunkedUploads:
                 upload.binding,
                 message,
                 upload.sequence,
-                partial(self._deliver, message, upload.sink),
+                upload.sink.commit,
                 ack=upload.ack,
                 abort=upload.sink.abort,
             )
@@ -198,11 +198,6 @@ class ChunkedUploads:
         upload = session.transfers.get(abort.transfer)
         if upload is not None:
             self._partial_uploads.abandon(upload, abort.code)
-
-    def _deliver(self, message: LargeMessage, sink: ChunkSink) -> None:
-        sink.commit()
-        if isinstance(message, LargePatch) and message.patch is not None:
-            self._merger.compact_if_due(message.patch)
 
     def _begin(
         self,

@@ -40,7 +40,6 @@ from gateway.protocol.wire import (
     Opcode,
 )
 from gateway.streams.run import Run
-from gateway.streams.state import PatchRun
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
@@ -321,14 +320,10 @@ class Router:
             run = patch = self._merger.take_run(stream, run, parsed, session.peer.id, Region(region))
             names = _NO_CODECS if parsed.encoding is None else codec_names(parsed.encoding.ids)
             assert isinstance(fanout, StateFanout)
-            deliver: Callable[[], object] = partial(self._deliver_patch, fanout, patch, names)
+            deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
             deliver = self._delivery_of(run, meta, parsed, binding, itemsize, session.peer.id)
         self._gate.commit(session, binding, run, parsed.offset, deliver, ack=bool(parsed.flags & FLAG_ACK))
-
-    def _deliver_patch(self, fanout: StateFanout, patch: PatchRun, names: frozenset[str]) -> None:
-        fanout.deliver_patch(patch, names)
-        self._merger.compact_if_due(patch.patch)
 
     def _delivery_of(
         self, run: Run, meta: Meta, parsed: DataFrame, binding: AliasBinding, itemsize: int, publisher: int

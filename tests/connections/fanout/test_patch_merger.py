@@ -512,3 +512,19 @@ def test_any_sequence_gives_everybody_what_numpy_makes_of_it(data: st.DataObject
     for receiver in receivers[:5]:  # who was there from the start
         conflated = 0 if (outbox := receiver.peer.session.connection.outbox) is None else outbox.conflated
         assert conflated == len(publisher.versions) - len(receiver.versions)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_patches_that_wait_behind_a_version_are_merged_when_they_are_delivered(chunked: bool) -> None:
+    world = World(FixedPolicy(LZ4))
+    publisher = Publisher(world)
+    receiver = Receiver(world.subscriber(STREAM, codecs=PATCH_CODECS))
+    publisher.whole(filled(LARGE, 0))
+    for value in range(1, 7):
+        publisher.patch(np.s_[0:40, :], value, chunked=chunked)
+    assert len(world.workers) == 1, "only the version is encoded"
+    world.workers.step()
+    assert len(world.workers) > 0, "the patches are delivered, and merged"
+    world.settle()
+    receiver.read()
+    check(publisher, receiver)
