@@ -180,22 +180,23 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class EncodingOutcome:
     """Outcome of a decision of a policy: one message that was encoded by the chain that the policy gave."""
 
     chain: Chain
     """Chain that the policy gave."""
-    plain_bytes: int
-    """Size of the payload without the chain."""
+    published_bytes: int
+    """Size of the payload as it was published, without header and meta block; for a delta it may be encoded."""
     sent_bytes: int
-    """Size of the payload that is sent; ``plain_bytes`` if encoding did not make it smaller."""
+    """Size of the payload that is sent; ``published_bytes`` if encoding did not make it smaller."""
     seconds: float
     """CPU time that encoding took."""
 
-    def __add__(self, other: Outcome) -> Outcome:
+    def __add__(self, other: EncodingOutcome) -> EncodingOutcome:
         """Return the outcome of two parts of one message."""
         sent_bytes = self.sent_bytes + other.sent_bytes
-        return Outcome(self.chain, self.plain_bytes + other.plain_bytes, sent_bytes, self.seconds + other.seconds)
+        published_bytes = self.published_bytes + other.published_bytes
+        return EncodingOutcome(self.chain, published_bytes, sent_bytes, self.seconds + other.seconds)
 
 
 class DeliveryPolicy(Protocol):
@@ -220,7 +221,7 @@ class DeliveryPolicy(Protocol):
     def observe(self, stream: Stream, sample: Sample) -> None:
         """Learn from a payload. May keep a reference to its buffers for a while; must return at once."""
 
-    def report(self, stream: Stream, outcome: Outcome) -> None:
+    def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         """Learn how a chain did. Called on the loop's thread for each message that was encoded; must return at once."""
 
     def forget(self, stream: Stream) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from gateway.connections.ports import Outcome, Sample, Workers
+from gateway.connections.ports import EncodingOutcome, Sample, Workers
 from gateway.errors import RequestRefused
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.sampling import choose_chain, choose_delta
@@ -127,12 +127,12 @@ class SampledPolicy:
 
         self._workers.submit(look, learn)
 
-    def report(self, stream: Stream, outcome: Outcome) -> None:
+    def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         """Drop a chain that hardly makes messages smaller; the stream is sampled again soon."""
         choice = self._choices.get(stream.id)
         if choice is None:
             return
-        chain, ratio = outcome.chain, outcome.sent_bytes / outcome.plain_bytes
+        chain, ratio = outcome.chain, outcome.sent_bytes / outcome.published_bytes
         before = choice.achieved.get(chain, PROMISED_RATIO)
         choice.achieved[chain] = average = before + (ratio - before) * REPORT_WEIGHT
         if average <= FUTILE_RATIO:

@@ -14,7 +14,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.connections.ports import DeliveryPolicy, DurableStore, Outcome, Sample
+from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.session import TextSession
@@ -134,7 +134,7 @@ class FixedPolicy:
         self.chain = chain
         self.delta = delta
         self.forgotten: list[int] = []
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[EncodingOutcome] = []
 
     def chain_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         return self.chain if self.chain.names <= codecs else PLAIN
@@ -142,7 +142,7 @@ class FixedPolicy:
     def delta_for(self, stream: Stream, codecs: frozenset[str]) -> Chain:
         return self.delta if self.delta.names <= codecs else PLAIN
 
-    def report(self, stream: Stream, outcome: Outcome) -> None:
+    def report(self, stream: Stream, outcome: EncodingOutcome) -> None:
         self.outcomes.append(outcome)
 
     def wants_sample(self, stream: Stream, *, based: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.connections.ports import Outcome, Sample
+from gateway.connections.ports import EncodingOutcome, Sample
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.optimizer.sampled_policy import FIRST_RESAMPLE_MESSAGES, LAST_RESAMPLE_MESSAGES, SampledPolicy
 from gateway.protocol.encoding import PLAIN, Chain, encode
@@ -181,8 +181,8 @@ def test_who_gets_everything_as_it_came_may_still_get_deltas() -> None:
     assert policy.delta_for(source, DELTAS) != PLAIN
 
 
-def futile(chain: Chain) -> Outcome:
-    return Outcome(chain, 400_000, 400_000, 0.01)
+def futile(chain: Chain) -> EncodingOutcome:
+    return EncodingOutcome(chain, 400_000, 400_000, 0.01)
 
 
 def compressing(workers: StepWorkers) -> tuple[SampledPolicy, Stream, Chain]:
@@ -223,7 +223,7 @@ def test_now_and_then_a_message_may_not_compress() -> None:
     workers = StepWorkers()
     policy, source, chain = compressing(workers)
     for number in range(1000):
-        policy.report(source, futile(chain) if number % 2 else Outcome(chain, 400_000, 200_000, 0.01))
+        policy.report(source, futile(chain) if number % 2 else EncodingOutcome(chain, 400_000, 200_000, 0.01))
     assert policy.chain_for(source, CODECS) == chain
 
 

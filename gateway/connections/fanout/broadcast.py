@@ -15,7 +15,7 @@ from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import readable, recode_chunk
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import ChunkedFormat
-from gateway.connections.ports import Outcome
+from gateway.connections.ports import EncodingOutcome
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.signals import Abort
@@ -196,7 +196,7 @@ class Broadcast:
             encoder.add(chunk, index, self._queue)
 
     @property
-    def outcomes(self) -> list[Outcome]:
+    def outcomes(self) -> list[EncodingOutcome]:
         """Outcomes of the chains by which chunks were encoded."""
         return [encoder.outcome for encoder in self._encoders if encoder.outcome is not None]
 
@@ -278,7 +278,7 @@ class _ChunkEncoder:
     """Bytes of an element."""
     base: PlainPayload | None
     """The version that deltas refer to; ``None``: the chain makes no deltas."""
-    outcome: Outcome | None = field(default=None, init=False)
+    outcome: EncodingOutcome | None = field(default=None, init=False)
     """Outcome of the chain so far; ``None``: it has encoded nothing."""
     _held: list[StoredChunk] = field(default_factory=list, init=False)
     """Encoded chunks that wait for others, to go out with them."""
@@ -299,7 +299,7 @@ class _ChunkEncoder:
         else:
             queue.submit(partial(self._encode, chunk, index), partial(self._deliver, chunk))
 
-    def _encode(self, chunk: StoredChunk, index: int) -> tuple[StoredChunk, Outcome | None]:
+    def _encode(self, chunk: StoredChunk, index: int) -> tuple[StoredChunk, EncodingOutcome | None]:
         """Return the encoded chunk and, unless it was decoded or came encoded, how the chain did. Runs in a thread."""
         if self.base is None and (self.chain == PLAIN or chunk.encoding is not None):
             return recode_chunk(chunk, self.chain, self.itemsize), None
@@ -309,9 +309,9 @@ class _ChunkEncoder:
         else:
             at = index * self.message.plan.chunk_bytes
             encoded = delta_chunk(chunk, self.chain, self.itemsize, self.base, at, self._known)
-        return encoded, Outcome(self.chain, len(chunk.data), len(encoded.data), thread_time() - started_s)
+        return encoded, EncodingOutcome(self.chain, len(chunk.data), len(encoded.data), thread_time() - started_s)
 
-    def _deliver(self, chunk: StoredChunk, result: tuple[StoredChunk, Outcome | None] | BaseException) -> None:
+    def _deliver(self, chunk: StoredChunk, result: tuple[StoredChunk, EncodingOutcome | None] | BaseException) -> None:
         if not isinstance(result, BaseException):
             encoded, outcome = result
             if outcome is not None:

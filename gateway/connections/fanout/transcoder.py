@@ -7,7 +7,7 @@ the policy says that this pays: once for each chain, in a thread if it is large.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import thread_time
@@ -19,7 +19,7 @@ from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.form import Work, form_of
 from gateway.connections.fanout.patch_merger import takes_patches
 from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recode_run
-from gateway.connections.ports import DeliveryPolicy, Outcome, Sample
+from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
@@ -57,7 +57,7 @@ class Transcoder:
 
     def chains_for(
         self,
-        classes: Iterable[DeliveryClass],
+        classes: Collection[DeliveryClass],
         names: frozenset[str],
         payload: Buffer,
         itemsize: int,
@@ -207,7 +207,7 @@ class Transcoder:
             if chain is not None:
                 recoding.chains[delivery] = chain
 
-    def report(self, outcomes: Iterable[Outcome]) -> None:
+    def report(self, outcomes: Iterable[EncodingOutcome]) -> None:
         """Tell the policy how its chains did on one message."""
         if isinstance(self._source, Stream):
             for outcome in outcomes:
@@ -230,7 +230,7 @@ class _Recoding:
     """Chains of deltas."""
     base: PlainPayload | None = None
     """The version that deltas refer to; ``None``: there is none that they can refer to."""
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[EncodingOutcome] = field(default_factory=list)
     """Outcomes of the chains, filled by :meth:`work`."""
 
     def work(self) -> dict[DeliveryClass, Run]:
@@ -256,7 +256,7 @@ class _Recoding:
         started_s = thread_time()
         recoded = recode_run(self.run, self.frame, chain, self.itemsize)
         if chain != PLAIN and self.frame.encoding is None:
-            self.outcomes.append(Outcome(chain, self.run.size, recoded.size, thread_time() - started_s))
+            self._note(chain, recoded, thread_time() - started_s)
         return recoded
 
     def _delta(self, chain: Chain, base: PlainPayload) -> Run | None:
@@ -267,9 +267,14 @@ class _Recoding:
             run = self.run
             logger.warning("message %d of %s is not made a delta: %s", run.first, run.source.name, refusal)
             return None
-        sent_bytes = (self.run if delta is None else delta).size
-        self.outcomes.append(Outcome(chain, self.run.size, sent_bytes, thread_time() - started_s))
+        self._note(chain, self.run if delta is None else delta, thread_time() - started_s)
         return delta
+
+    def _note(self, chain: Chain, sent: Run, seconds: float) -> None:
+        published_bytes = len(self.frame.payload)
+        # Header and meta block are the same in both.
+        sent_bytes = published_bytes + sent.size - self.run.size
+        self.outcomes.append(EncodingOutcome(chain, published_bytes, sent_bytes, seconds))
 
 
 def count_delta(delivery: DeliveryClass) -> None:
