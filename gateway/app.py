@@ -15,7 +15,6 @@ from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
-from gateway.streams.sqlite.store import SqliteStreamStore
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """File of Linux that holds another text after each start of the machine."""
@@ -99,6 +98,9 @@ class Gateway:
     def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> DurableStore | None:
         if path is None:
             return None
+        # Late, because the import takes 4 % of the start, and a gateway without a store does not need it.
+        from gateway.streams.sqlite.store import SqliteStreamStore  # noqa: PLC0415
+
         return SqliteStreamStore(path, boot_id(), clock.time_ns, loop.call_soon_threadsafe, self._workers.submit)
 
     async def _stop_admin(self) -> None:
