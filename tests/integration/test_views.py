@@ -13,9 +13,10 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Gap, Subscription, View, connect, sync
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.tensors import Array
 from gateway.testing import running_gateway
 from tests.client.waiting import until
-from tests.integration.proxy import cutting_proxy
+from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 
 FIELD = np.random.default_rng(5).normal(size=(64, 64)).astype(np.float32)
 COARSE = View(slice=np.s_[::4, ::4], dtype="float16")
@@ -117,6 +118,65 @@ async def test_a_patch_is_viewed_as_part_of_the_state_that_it_makes(gateway: Gat
         await client.publish("wf/field", field[0:8], region=np.s_[0:8, :])
         np.testing.assert_array_equal((await anext(column)).tensor, field[::2, 3])
         np.testing.assert_array_equal((await anext(whole)).tensor, field)
+
+
+async def publish_rows(client: Client, viewed: Subscription, state: Array, rows: range) -> None:
+    """Change the rows of a state one by one, and check that the view of each version comes."""
+    for row in rows:
+        state[row] = row
+        result = await client.publish("wf/state", state)
+        message = await anext(viewed)
+        while message.offset < result.offset:  # this version was left out: its delta had no base
+            message = await anext(viewed)
+        np.testing.assert_array_equal(message.tensor, state[::4, ::4])
+
+
+async def publish_until_delta(client: Client, viewed: Subscription, state: Array, proxy: CuttingProxy) -> int:
+    """Publish until the view of a version came as a delta, of which the gateway takes samples; return the count."""
+    for count in range(1, 1000):
+        before = proxy.passed_bytes[Way.TO_CLIENT]
+        await publish_rows(client, viewed, state, range(count % len(state), count % len(state) + 1))
+        if proxy.passed_bytes[Way.TO_CLIENT] - before < 0.1 * state[::4, ::4].nbytes:
+            return count
+    raise AssertionError("no version of the view came as a delta")
+
+
+async def test_a_view_of_a_state_that_changes_little_comes_as_deltas(gateway: Gateway, client: Client) -> None:
+    state = np.random.default_rng(0).standard_normal((400, 300)).astype(np.float32)
+    errors: list[Exception] = []
+    async with (
+        cutting_proxy(gateway.url) as proxy,
+        connect(proxy.url, on_error=errors.append) as viewer,
+        viewer.subscribe("wf/state", view=View(np.s_[::4, ::4])) as viewed,
+    ):
+        count = await publish_until_delta(client, viewed, state, proxy)
+        before = proxy.passed_bytes[Way.TO_CLIENT]
+        await publish_rows(client, viewed, state, range(30))
+        # One of the versions may have come as a keyframe.
+        assert proxy.passed_bytes[Way.TO_CLIENT] - before < 2.5 * state[::4, ::4].nbytes
+        assert errors == []
+        assert viewed.stats.received == count + 30
+        assert viewed.stats.failed == viewed.stats.conflated == 0
+
+
+async def test_a_delta_of_a_view_without_its_base_brings_a_keyframe_of_the_view(
+    gateway: Gateway, client: Client
+) -> None:
+    state = np.random.default_rng(0).standard_normal((400, 300)).astype(np.float32)
+    errors: list[Exception] = []
+    async with (
+        cutting_proxy(gateway.url) as proxy,
+        connect(proxy.url, on_error=errors.append) as viewer,
+        viewer.subscribe("wf/state", view=View(np.s_[::4, ::4])) as viewed,
+    ):
+        count = await publish_until_delta(client, viewed, state, proxy)
+        (sink,) = viewer._core.subscriptions._sinks.values()
+        assert sink.bases is not None
+        sink.bases.newest = None
+        await publish_rows(client, viewed, state, range(4))  # the keyframe has the offset of the delta that failed
+        assert [type(error).__name__ for error in errors] == ["DeltaBaseMissing"]
+        assert viewed.stats.failed == 1
+        assert viewed.stats.received == count + 4
 
 
 async def test_a_view_that_does_not_fit_is_refused_with_the_shape_it_met(client: Client) -> None:

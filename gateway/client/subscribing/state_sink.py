@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Final
 
-from gateway.client.decoding.delta_bases import DeltaBaseMissing, DeltaBases
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message import Message
 from gateway.client.session.session import Session
-from gateway.client.subscribing.stream_sink import StreamSink
+from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.versions import Version, Versions, refused
-from gateway.errors import ConnectionFailed, RequestRefused
-from gateway.protocol.messages import Refresh, StreamInfo
+from gateway.errors import RequestRefused
+from gateway.protocol.messages import StreamInfo
 from gateway.protocol.regions import Region
-from gateway.protocol.session_body import write_session
 from gateway.protocol.wire import Buffer, Opcode
 
 INLINE_PATCH_BYTES: Final = 256 * 1024
 """Largest state that is copied on the loop: copying takes about as long as the hop to a thread and back."""
 
 
-class StateSink(StreamSink):
+class StateSink(DeltaSink):
     """State stream of the present session.
 
     Args:
@@ -31,16 +28,11 @@ class StateSink(StreamSink):
         versions: newest versions of all streams.
     """
 
-    __slots__ = ("_id", "_keyframe_requested", "_session", "_versions")
+    __slots__ = ("_versions",)
 
     def __init__(self, info: StreamInfo, session: Session, versions: Versions) -> None:
-        super().__init__(info)
-        assert info.id is not None
-        self.bases = DeltaBases()
-        self._id = info.id
-        self._session = session
+        super().__init__(info, session)
         self._versions = versions
-        self._keyframe_requested = False
 
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Give a keyframe to all subscriptions, or merge a patch into the version before it."""
@@ -53,15 +45,12 @@ class StateSink(StreamSink):
         if frame.opcode == Opcode.BATCH:
             offset += frame.count - 1
             keyframe = memoryview(payload)[len(payload) - inbound.meta.payload_bytes :]
-        self._keyframe_requested = False
         self._versions.put(self.stream, self.epoch, offset, specs, keyframe)
         super().deliver(inbound, payload)
 
     def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
         """Report a message that cannot be decoded; a patch among them leaves the state as it was."""
         super().fail(error, inbound)
-        if isinstance(error, DeltaBaseMissing):
-            self._request_keyframe()
         if inbound is None or not inbound.offset_known:
             return
         held = self._versions.get(self.stream)
@@ -120,14 +109,6 @@ class StateSink(StreamSink):
         )
         message.patched_by(region, meta.specs[0], patch)
         self.give(message)
-
-    def _request_keyframe(self) -> None:
-        """Send REFRESH (spec section 4.4), once until a keyframe arrives."""
-        if self._keyframe_requested or not self._session.open:
-            return
-        self._keyframe_requested = True
-        with contextlib.suppress(ConnectionFailed):  # lost: the next session begins with a keyframe
-            self._session.send((write_session(Refresh(self._id)),))
 
 
 def _region_of(inbound: InboundFrame) -> Region | None:

@@ -17,6 +17,7 @@ from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
 from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
+from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.duplicate_filter import DuplicateFilter
 from gateway.client.subscribing.state_sink import StateSink
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
@@ -155,9 +156,10 @@ class Subscriptions:
         session = self._context.session
         if session is None or info.kind is None:
             return StreamSink(info)
-        # A view gets keyframes only.
-        if info.kind is Kind.STATE and info.subscription is None:
-            return StateSink(info, session, self._versions)
+        if info.kind is Kind.STATE:
+            # The server applies patches before the view: of a view no version is kept for them.
+            view = info.subscription is not None
+            return DeltaSink(info, session) if view else StateSink(info, session, self._versions)
         if not info.kind.acknowledged:
             return StreamSink(info)
         duplicates = self._duplicate_filters.get(info.stream)
