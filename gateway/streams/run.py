@@ -176,14 +176,18 @@ class Run:
             yield single
             return
         data = memoryview(self.buffers[0])
-        offset = self.first
-        for at, end, count in self._places():
+        offset, at = self.first, 0
+        # As _places does: a second generator costs 10 % of this, which messages that are acknowledged take one by one.
+        while at < self.size:
+            frame_bytes, opcode, _, _ = FRAME_START.unpack_from(data, at)
+            count = BATCH_BLOCK.unpack_from(data, at + DATA_HEADER.size)[0] if opcode == Opcode.BATCH else 1
+            end = (at + frame_bytes + 7) & -8
             single = Run(self.source, offset, count, (bytes(data[at:end]),), end - at, 0, count)
             if self.identity is not None:
                 producer, sequence = self.identity
                 single.identity = Identity(producer, sequence + offset - self.first)
             yield single
-            offset += count
+            offset, at = offset + count, end
 
     def part(self, first: int, last: int) -> Run:
         """Return the frames that hold the offsets ``first .. last``, as a new run over the same bytes.

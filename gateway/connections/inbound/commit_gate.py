@@ -97,7 +97,8 @@ class CommitGate:
     @property
     def full(self) -> bool:
         """True if publishes to durable streams are refused for now."""
-        return self.waiting_bytes >= MAX_WAITING_BYTES
+        store = self._store
+        return store is not None and store.waiting_bytes >= MAX_WAITING_BYTES
 
     @property
     def waiting_bytes(self) -> int:
@@ -138,11 +139,12 @@ class CommitGate:
     ) -> None:
         """Commit the next messages of a stream: offset, then store, then deliver, then acknowledge.
 
-        Every publish passes here, once it is checked and complete, and everything that follows from its offset happens
-        behind this call. So this is the seam for a cluster's broker, which gives the offset and keeps the message in
-        place of the store: it may answer later, in the order of each stream, and nothing before this call or in
-        ``deliver`` knows the difference. A stream in memory is committed before this returns
-        (:meth:`~gateway.connections.inbound.router.Router.publish_run` does so without the call).
+        Every publish but those below passes here, once it is checked and complete, and everything that follows from its
+        offset happens behind this call. So this is the seam for a cluster's broker, which gives the offset and keeps
+        the message in place of the store: it may answer later, in the order of each stream, and nothing before this
+        call or in ``deliver`` knows the difference. A stream in memory is committed before this returns. Runs of small
+        messages to a stream in memory do not come here: they take an inlined copy of this method in
+        :meth:`~gateway.connections.inbound.router.Router.publish_run`, which has to change together with it.
 
         Args:
             session: publishes the messages; its connection is not read from while too much waits to be stored.
@@ -207,7 +209,8 @@ class CommitGate:
             for callback in waiting.stored():
                 self._call(stream, callback)
         else:
-            logger.error("messages of %s could not be stored: %s", stream.name, error)
+            problem = "messages of %s are refused with QUEUE_FULL, since the store failed (check its disk space): %s"
+            logger.error(problem, stream.name, error)
             del self._waiting[stream]
             stream.rollback(waiting.entry)
             refusal = RequestRefused(Code.QUEUE_FULL, f"{stream.name}: not stored, try again later: {error}")
@@ -225,7 +228,8 @@ class CommitGate:
             logger.exception("a message of %s was stored but could not be delivered", stream.name)
 
     def _hold(self, connection: Connection) -> None:
-        if self.waiting_bytes >= HOLD_BYTES:
+        store = self._store
+        if store is not None and store.waiting_bytes >= HOLD_BYTES:
             self._held[connection] = None
             connection.reading.hold(self)
 

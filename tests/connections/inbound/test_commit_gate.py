@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gateway.connections.inbound.commit_gate import HOLD_BYTES, MAX_WAITING_BYTES
+from gateway.connections.inbound.commit_gate import HOLD_BYTES, MAX_WAITING_BYTES, CommitGate
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
@@ -328,3 +328,14 @@ def test_a_stream_keeps_its_durability_and_says_it() -> None:
     [error] = second.read().errors
     assert (error.code, error.alias) == (Code.DURABILITY_MISMATCH, 0)
     assert {info.durability for info in second.read().streams.values()} == {Durability.FSYNC}
+
+
+def test_a_publish_asks_the_store_itself_how_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene()
+    asked: list[object] = []
+    monkeypatch.setattr(CommitGate, "waiting_bytes", property(asked.append))
+    in_a_run(scene.publisher)
+    while scene.store.waiting:
+        scene.store.commit()
+    assert scene.seen() == list(range(6))
+    assert not asked
