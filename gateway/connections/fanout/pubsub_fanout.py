@@ -236,14 +236,7 @@ class PubSubFanout:
             self._add(run, newest)
 
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
-        """Deliver a run of one frame whose payload is encoded, or large enough to be encoded.
-
-        Args:
-            run: holds the frame.
-            frame: the frame as it was published, cut into its blocks.
-            publisher: peer of the sender.
-            itemsize: bytes of an element.
-        """
+        """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.deliver_frame` by the transcoder."""
         names = frozenset() if frame.encoding is None else codec_names(frame.encoding.ids)
         chains = self.chains_for(names, frame.payload, itemsize, frame.meta, frame.encoding)
         if not chains and not (names and not self._queue.idle):
@@ -269,7 +262,7 @@ class PubSubFanout:
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
-        """Return the chains for the delivery classes that do not get a payload as it was published."""
+        """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.chains_for` by the transcoder."""
         return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
 
     def _add(self, run: Run, newest: Run | None) -> None:
@@ -283,7 +276,7 @@ class PubSubFanout:
     # Large messages.
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> Broadcast:
-        """Begin to deliver a large message; returns the handle for its chunks and its end."""
+        """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.begin` by a broadcast."""
         broadcast = Broadcast(message, self, self._queue, itemsize, publisher_codecs)
         self._broadcasts[message.plan.transfer] = broadcast
         return broadcast

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind, Unsubscribe
@@ -189,3 +190,26 @@ def test_a_large_control_message_is_not_passed_by_the_next_one() -> None:
     world.settle()
     receiver.transport.read_on()
     assert receiver.read().offsets == [0, 1]
+
+
+def test_a_member_that_needs_a_keyframe_gets_the_chunks_of_a_version_that_is_no_delta() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", kind=Kind.STATE, codecs=())
+    receiver = world.subscriber("wf/a")
+    publisher.large(0, CHUNKED).end()
+    world.settle()
+    assert payloads(receiver) == [CHUNKED]
+    connection = receiver.session.connection
+    (delivery,) = connection.memberships.values()
+    assert isinstance(delivery, DeliveryClass)
+    assert delivery.versions is not None
+    delivery.versions.require_keyframe(connection)
+    large = publisher.large(0, CHUNKED, 2)
+    before = receiver.read().received_chunks
+    for count in (1, 2):
+        large.chunk()
+        assert receiver.read().received_chunks == before + count
+    large.end()
+    world.settle()
+    assert payloads(receiver) == [CHUNKED, CHUNKED]
+    assert delivery.holds_newest(connection)
