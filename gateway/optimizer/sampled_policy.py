@@ -116,7 +116,9 @@ class SampledPolicy:
             if isinstance(result, RequestRefused):  # the payload, or its base, cannot be decoded by anybody
                 return
             if isinstance(result, BaseException):
-                logger.error("sampling %s failed", stream.name, exc_info=result)
+                logger.error(
+                    "sampling %s failed, its messages go out plain or as chosen before", stream.name, exc_info=result
+                )
                 return
             same = all((choice.chains.get(key), choice.deltas.get(key)) == chosen for key, chosen in result.items())
             choice.interval = min(2 * choice.interval, LAST_RESAMPLE_MESSAGES) if same else FIRST_RESAMPLE_MESSAGES

@@ -168,7 +168,7 @@ class Patch:
             changes.append(earlier.change)
             before = earlier._before
         start = before if earlier is None else earlier._payload
-        return partial(_merged, start, self.specs, tuple(reversed(changes)), f"{self.source.name} to {self.offset}")
+        return partial(_merged, start, self.specs, tuple(reversed(changes)), self.source.name, self.offset)
 
     def expect(self) -> None:
         """Note that the keyframe is being made: the patches from now on are counted from this version."""
@@ -301,8 +301,13 @@ def specs_of(newest: Newest) -> tuple[TensorSpec, ...]:
 
 
 def _merged(
-    start: Newest | memoryview | None, specs: Sequence[TensorSpec], changes: Sequence[RegionChange], what: str
+    start: Newest | memoryview | None,
+    specs: Sequence[TensorSpec],
+    changes: Sequence[RegionChange],
+    name: str,
+    offset: int,
 ) -> memoryview:
+    """Return the payload of version ``offset`` of the stream ``name``, which the last of the changes makes."""
     if start is None:
         raise RequestRefused(Code.CORRUPT_PAYLOAD, "the version before it is missing")
     payload: Array = np.empty(payload_layout(specs)[1], np.uint8)
@@ -310,11 +315,11 @@ def _merged(
         payload.data[:] = start
     else:
         _copy_payload(start, payload.data)
-    for change in changes:
+    for at, change in enumerate(changes, offset - len(changes) + 1):
         try:
             change.apply(specs, payload)
         except RequestRefused as refusal:
-            logger.warning("a patch of %s changes nothing: %s", what, refusal)
+            logger.warning("patch %d of %s does not decode, it changes nothing: %s", at, name, refusal)
     return payload.data.toreadonly()
 
 

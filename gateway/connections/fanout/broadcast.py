@@ -318,10 +318,14 @@ class _ChunkEncoder:
                 self.outcome = outcome if self.outcome is None else self.outcome + outcome
             self._send(encoded)
             return
-        logger.warning("chunk of %s cannot be recoded: %s", self.message.source.name, result)
+        name = self.message.source.name
         if self.chain != PLAIN and readable(chunk.encoding, self._known):
+            logger.warning("a chunk of %s cannot be encoded, it goes out as published: %s", name, result)
             self._send(chunk)
             return
+        logger.warning(
+            "a chunk of %s cannot be recoded, the transfer is aborted with CORRUPT_PAYLOAD: %s", name, result
+        )
         for part in self.parts:
             part.send_abort(Code.CORRUPT_PAYLOAD)
 

@@ -49,7 +49,11 @@ class Flusher:
                 delivery.flush()
             except Exception:
                 # One class must not cost the others their turn.
-                logger.exception("a delivery class of %d receivers failed", len(delivery))
+                logger.exception(
+                    "messages of %s may not have reached the %d receivers of a delivery class",
+                    delivery.name,
+                    len(delivery),
+                )
 
 
 class DeliveryClass:
@@ -70,6 +74,7 @@ class DeliveryClass:
     Attributes:
         format: how messages become bytes for them.
         codecs: names of the codecs and filters that they all know.
+        name: name of the stream or inbox.
         stale: whether a member has fallen behind or caught up since the members were sorted.
         delivered_messages: messages written to members or queued for them, each member counted.
         versions: tells which members hold the newest version; ``None`` unless the stream is a state.
@@ -91,6 +96,7 @@ class DeliveryClass:
         "codecs",
         "delivered_messages",
         "format",
+        "name",
         "stale",
         "versions",
     )
@@ -108,6 +114,7 @@ class DeliveryClass:
     ) -> None:
         self.format = form
         self._stream = source.id
+        self.name = source.name
         self._sent = 0
         self._next = delivered
         self._marks: dict[Connection, int] = {}

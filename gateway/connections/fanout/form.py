@@ -70,17 +70,22 @@ def form_of(entry: Run | LargeMessage, form: Format, codecs: frozenset[str]) -> 
 
 
 def made_of(result: Sequence[Found] | BaseException, entry: Run | LargeMessage) -> Found:
-    """Return the form that :attr:`Work.make` gave for a message of one frame; a gap, which is logged, if it failed."""
+    """Return the form that :attr:`Work.make` gave for a message of one frame; a gap, which is logged, if it failed.
+
+    An exception other than ``RequestRefused`` is a fault of the gateway, and logged with its traceback.
+    """
     first, last = offsets_of(entry)
+    error: BaseException | None = None
     if isinstance(result, BaseException):
         problem = str(result)
+        error = None if isinstance(result, RequestRefused) else result
         form: Found = Gap(entry.source.id, Code.CORRUPT_PAYLOAD, first, last)
     else:
         (form,) = result
         if not isinstance(form, Gap):
             return form
         problem = name_of(form.code)
-    logger.warning("message %d of %s cannot be decoded: %s", first, entry.source.name, problem)
+    logger.warning("message %d of %s cannot be decoded: %s", first, entry.source.name, problem, exc_info=error)
     return form
 
 

@@ -57,7 +57,8 @@ class HistoryReader:
 
         def found(entries: Sequence[Entry] | Exception) -> None:
             if isinstance(entries, Exception):
-                logger.error("offsets %d to %d of %s cannot be read", first, last, source.name, exc_info=entries)
+                problem = "offsets %d to %d of %s cannot be read, a receiver is told a GAP"
+                logger.error(problem, first, last, source.name, exc_info=entries)
                 taken(())
                 return
             forms = [form_of(entry, form, codecs) for entry in entries]
@@ -69,7 +70,8 @@ class HistoryReader:
 
         def done(parts: list[Found] | BaseException) -> None:
             if isinstance(parts, BaseException):
-                logger.error("offsets %d to %d of %s cannot be decoded", first, last, source.name, exc_info=parts)
+                problem = "offsets %d to %d of %s cannot be decoded, a receiver is told a GAP"
+                logger.error(problem, first, last, source.name, exc_info=parts)
                 taken(())
             else:
                 taken(parts)

@@ -131,7 +131,9 @@ class Writer:
             outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
         except Exception as error:
             # The thread's boundary: without it the callbacks of these and all later changes would never be called.
-            logger.exception("a group of %d changes failed", len(group))
+            logger.exception(
+                "%d changes were not stored, the publishes among them are refused with QUEUE_FULL", len(group)
+            )
             outcomes = [StoreFailed(f"the store failed: {error}; the gateway's log says more")] * len(group)
         for pending in group:
             if isinstance(pending.change, Append):

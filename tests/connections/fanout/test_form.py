@@ -13,7 +13,7 @@ from gateway.connections.fanout.form import Work, form_of, made_of
 from gateway.connections.fanout.recode import THREAD_BYTES, run_codecs
 from gateway.connections.outbound.backfill import Found, LargeForm
 from gateway.connections.outbound.connection import Connection
-from gateway.errors import Code
+from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import parse_data
 from gateway.protocol.encoding import PLAIN, Chain, decode
@@ -180,5 +180,8 @@ def test_a_failure_is_a_gap_and_logged(caplog: pytest.LogCaptureFixture) -> None
         "message 10 of wf/a cannot be decoded: CORRUPT_PAYLOAD",
         "message 10 of wf/a cannot be decoded: none left",
     ]
+    assert [record.exc_info is None for record in caplog.records] == [True, False], "a fault has a traceback"
+    assert made_of(RequestRefused(Code.CORRUPT_PAYLOAD, "as told"), run) == gap
+    assert caplog.records[2].exc_info is None
     assert made_of((run,), run) is run
-    assert not caplog.records[2:]
+    assert not caplog.records[3:]
