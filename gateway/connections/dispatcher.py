@@ -148,7 +148,7 @@ class Dispatcher:
             case Opcode.DONE:
                 self._hub.done(session, Done.parse(incoming.data, frame))
             case Opcode.CREDIT:
-                self._subscriptions.grant(session, Credit.parse(incoming.data, frame))
+                self._subscriptions.add_credit(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:
                 try:
                     message = parse_session(opcode, body_of(incoming.view, frame))

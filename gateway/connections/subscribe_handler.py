@@ -36,7 +36,7 @@ from gateway.streams.producers import Producers
 class SubscribeHandler:
     """Handler of the requests that change the streams which a session publishes to or receives.
 
-    Every method raises ``RequestRefused`` for a request that it does not grant; the caller answers with ERROR.
+    Every method raises ``RequestRefused`` for a request that it does not allow; the caller answers with ERROR.
 
     Args:
         limits: bounds on the aliases and subscriptions of one session.
@@ -107,8 +107,8 @@ class SubscribeHandler:
         session.connection.accounts.carry(request.subscription, request.account or {})
         options = SubscribeOptions(request.since, request.resume or {})
         if view is None:
-            grant = request.credits
-            credit = None if grant is None else CreditWindow(grant.messages, grant.bytes, replenished=False)
+            credits = request.credits
+            credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
             self._hub.subscribe(session, request.subscription, pattern, options, credit)
         else:
             self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), options)
@@ -134,15 +134,15 @@ class SubscribeHandler:
         if request.subscription not in session.subscriptions and request.subscription not in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
         connection = session.connection
-        connection.settle()
+        connection.book()
         streams = dict(connection.accounts.of(request.subscription))
         connection.send(Account(request.request, request.subscription, streams))
 
-    def grant(self, session: Session, grant: signals.Credit) -> None:
-        """The receiver takes more for a subscription (spec section 7.5); late for one that it has left."""
-        credit = session.credits.get(grant.subscription)
+    def add_credit(self, session: Session, more: signals.Credit) -> None:
+        """Add credit to a subscription (spec section 7.5); ignore credit for one that the client has left."""
+        credit = session.credits.get(more.subscription)
         if credit is not None:
-            credit.grant(grant.messages, grant.nbytes)
+            credit.add(more.messages, more.nbytes)
 
     def authenticate(self, session: Session, request: Authenticate) -> None:
         """Replace the permissions of the session by those of another token."""

@@ -228,7 +228,7 @@ class Consumer:
             self._catching_up = False
         return self._outcomes.take()
 
-    def settle(self, connection: Connection) -> None:
+    def book(self, connection: Connection) -> None:
         """Do nothing: messages are in the connection's accounts when they are sent."""
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:

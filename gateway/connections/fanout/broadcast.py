@@ -100,7 +100,7 @@ class BroadcastPart:
             elif member.lagging:
                 member.commit(message, self.form)
             else:
-                self.delivery.settle(member)
+                self.delivery.book(member)
                 member.accounts.messages(message.source.id, message.offset or 0, 1)
                 member.transport.write(end)
         self.delivery.advance_to((message.offset or 0) + 1)

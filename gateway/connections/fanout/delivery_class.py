@@ -173,14 +173,14 @@ class DeliveryClass:
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
         self.flush()
-        self.settle(connection)
+        self.book(connection)
         self._marks.pop(connection, None)
         self._members.pop(connection, None)
         self.stale = True
         if self.versions is not None:
             self.versions.leave(connection)
 
-    def settle(self, connection: Connection) -> None:
+    def book(self, connection: Connection) -> None:
         """Book the messages that were written to all members, since it was last done, in the accounts of one."""
         mark = self._marks.get(connection)
         if mark is not None:
@@ -190,10 +190,10 @@ class DeliveryClass:
     def advance_to(self, following: int) -> None:
         """Record that messages before the offset ``following`` went to members in another way, or will not come."""
         if following <= self._next:
-            # The next offset stays the same, so every member may settle later: joining must not cost a look at all.
+            # The next offset stays the same, so every member may be booked later: joining must not cost a look at all.
             return
         for member in self._marks:
-            self.settle(member)
+            self.book(member)
         self._next = following
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
@@ -282,7 +282,7 @@ class DeliveryClass:
     def _write_to(self, members: list[Connection]) -> None:
         """Make these the members that keep up; messages of all others are booked one by one."""
         for member in self._marks.keys() - set(members):
-            self.settle(member)
+            self.book(member)
         self._fast = [member.transport for member in members]
         self._writes = [transport.raw_write for transport in self._fast]
         self._marks = {member: self._marks.get(member, self._sent) for member in members}

@@ -133,7 +133,7 @@ class PubSubFanout:
         delivery = self._classes.get(connection.class_key)
         if delivery is not None:
             delivery.flush()
-            delivery.settle(connection)
+            delivery.book(connection)
         if not isinstance(self.source, Stream):
             return StartPosition(self.delivered, None, newest=False)
         return start_of(self.source, since, self.delivered)

@@ -38,7 +38,7 @@ class Membership(Protocol):
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read from history, in the encoding that its members can decode."""
 
-    def settle(self, connection: Connection) -> None:
+    def book(self, connection: Connection) -> None:
         """Bring into a member's accounts what was written to all members."""
 
 
@@ -95,10 +95,10 @@ class Connection(FrameWriter):
     def send(self, message: Sendable) -> None:
         """Send an answer or a signal; it passes the messages in the outbox."""
         if isinstance(message, Gap):
-            self.settle()
+            self.book()
             self.accounts.gap(message)
         elif isinstance(message, Replay):
-            self.settle()
+            self.book()
             self.accounts.replay(message)
         data = self.format.signal(message)
         if data:
@@ -145,7 +145,7 @@ class Connection(FrameWriter):
                 continue
             waiting_bytes = outbox.waiting_bytes_of(run.source)
             if not waiting_bytes:
-                self.settle()
+                self.book()
                 self.accounts.messages(run.source.id, run.first, run.count)
                 self.send_urgent(b"".join(self.format.runs((run,))))
             elif waiting_bytes < self.settings.outbox_limit_bytes + self.settings.urgent_limit_bytes:
@@ -246,10 +246,10 @@ class Connection(FrameWriter):
             self.outbox.clear()
         self._tell_classes()
 
-    def settle(self) -> None:
+    def book(self) -> None:
         """Bring into the accounts what delivery classes have written so far."""
         for membership in self.memberships.values():
-            membership.settle(self)
+            membership.book(self)
 
     def holds_newest(self, source: Source) -> bool:
         """Return whether the client has the newest version of a state, or gets it by what is under way to it."""
@@ -282,5 +282,5 @@ class Connection(FrameWriter):
 
     def _tell_classes(self) -> None:
         for membership in self.memberships.values():
-            membership.settle(self)
+            membership.book(self)
             membership.stale = True

@@ -30,7 +30,7 @@ class DeliveryAccounts:
 
     Messages that a delivery class writes to all its members are not counted one by one: the class adds them up, and
     settles with a member that leaves it for its outbox, or when somebody asks for the account
-    (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.settle`).
+    (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
     __slots__ = ("_accounts", "_carried")

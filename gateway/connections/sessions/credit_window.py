@@ -65,8 +65,8 @@ class CreditWindow:
             self.nbytes += nbytes
         self._wake()
 
-    def grant(self, messages: int, nbytes: int) -> None:
-        """Add the credit that the receiver has granted."""
+    def add(self, messages: int, nbytes: int) -> None:
+        """Add credit that the receiver has given."""
         self.messages += messages
         self.nbytes += nbytes
         self._wake()

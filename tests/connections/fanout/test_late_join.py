@@ -86,15 +86,15 @@ def test_who_joins_while_the_queue_is_busy_gets_what_it_can_decode() -> None:
     assert payloads(late) == [BIG, MIDDLE]
 
 
-def test_joining_a_state_does_not_settle_with_every_member(monkeypatch: pytest.MonkeyPatch) -> None:
-    settled: list[object] = []
-    settle = DeliveryClass.settle
+def test_joining_a_state_does_not_book_for_every_member(monkeypatch: pytest.MonkeyPatch) -> None:
+    booked: list[object] = []
+    book = DeliveryClass.book
 
     def counted(delivery: DeliveryClass, member: Connection) -> None:
-        settled.append(member)
-        settle(delivery, member)
+        booked.append(member)
+        book(delivery, member)
 
-    monkeypatch.setattr(DeliveryClass, "settle", counted)
+    monkeypatch.setattr(DeliveryClass, "book", counted)
     counts: list[int] = []
     for others in (3, 30):
         world = World()
@@ -102,9 +102,9 @@ def test_joining_a_state_does_not_settle_with_every_member(monkeypatch: pytest.M
         members = [world.subscriber("wf/a", f"member-{number}") for number in range(others)]
         publisher.publish(0, b"one")
         world.settle()
-        settled.clear()
+        booked.clear()
         late = world.subscriber("wf/a", "late")
-        counts.append(len(settled))
+        counts.append(len(booked))
         world.settle()
         assert [payloads(peer) for peer in (*members, late)] == [[b"one"]] * (others + 1)
     assert counts[0] == counts[1]

@@ -34,7 +34,7 @@ def test_what_is_done_is_granted_again_by_the_receiver_only_or_at_once() -> None
         credit.settle(10)
     assert not granted.allows(1)
     assert window.allows(10)
-    granted.grant(1, 5)
+    granted.add(1, 5)
     assert granted.allows(5)
 
 
@@ -48,20 +48,20 @@ def test_a_message_larger_than_what_is_left_passes_alone_and_is_made_up_for() ->
     credit.settle(500)
     assert credit.nbytes == -460
     assert not credit.allows(0)
-    credit.grant(1, 460)
+    credit.add(1, 460)
     assert credit.allows(0)
     assert not credit.allows(1)
 
 
-@pytest.mark.parametrize("more", ["grant", "settle"])
+@pytest.mark.parametrize("more", ["add", "settle"])
 def test_who_waits_is_woken_once(more: str) -> None:
     credit, waiting = CreditWindow(1, 10, replenished=True), Waiting()
     credit.take(10)
     credit.wait(waiting)
     credit.wait(waiting)
     for _ in range(2):
-        if more == "grant":
-            credit.grant(1, 1)
+        if more == "add":
+            credit.add(1, 1)
         else:
             credit.settle(10)
     assert waiting.woken == 1
