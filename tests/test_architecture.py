@@ -24,6 +24,8 @@ WITHOUT_TESTS = {
     "gateway/connections/fanout/fanout.py": "interfaces only",
     "gateway/connections/ports.py": "interfaces only",
     "gateway/client/messages/frame_sender.py": "interfaces only",
+    "gateway/connections/consumers/context.py": "values, nothing runs",
+    "gateway/connections/hub/context.py": "values, nothing runs",
     "gateway/connections/hub/stats.py": "values, nothing runs",
 }
 """Modules that need no test module of their own, and why."""

@@ -6,13 +6,13 @@ import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
 
+from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
-from gateway.connections.consumers.held_units import ConsumerContext
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
-from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
@@ -121,13 +121,13 @@ class Core:
             store.restore(self.streams, transfers, self.producers)
         self._dead_letters = DeadLetters(self, workers)
         notices = Notices(self.pool, clock)
-        self._detached = DetachedConsumers(clock, settings.consumers.consumer_ttl_s)
+        detached = DetachedConsumers(clock, settings.consumers.consumer_ttl_s)
         consumers = ConsumerContext(
-            settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, self._detached
+            settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, detached
         )
         self.merger = PatchMerger(workers, transfers)
         views = ViewContext(clock, workers, limits, transfers, policy, self.merger)
-        self.hub = Hub(self.streams, views, consumers, [self._detached])
+        self.hub = Hub(self.streams, views, consumers)
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
@@ -197,7 +197,6 @@ class Core:
 
         Yields now and then, for the loop.
         """
-        self._detached.sweep()
         return self.hub.sweep()
 
     def go_away(self, reason: str, deadline_s: float) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
-from gateway.connections.consumers.held_units import ConsumerContext
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.notices import Notices

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
 from gateway.connections.consumers.consumer import Consumer
-from gateway.connections.consumers.held_units import ConsumerContext, HeldUnits
+from gateway.connections.consumers.context import ConsumerContext
+from gateway.connections.consumers.held_units import HeldUnits
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.delivery_class import DeliveryClass

@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.consumers.consumer import Consumer
-from gateway.connections.consumers.dead_letters import DeadLetter, DeadLetters
+from gateway.connections.consumers.context import ConsumerContext
+from gateway.connections.consumers.dead_letters import DeadLetter
 from gateway.connections.consumers.delayed_acks import DelayedAcks
-from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
-from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.ports import Clock, DurableStore, Workers
-from gateway.connections.sessions.notices import Notices
 from gateway.errors import Code
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind, Notice
-from gateway.streams.producers import Producers
 from gateway.streams.stream import Stream
-
-
-@dataclass(frozen=True, slots=True)
-class ConsumerContext:
-    """Settings and parts of the gateway that the consumers of all streams share."""
-
-    settings: ConsumerSettings
-    clock: Clock
-    workers: Workers
-    store: DurableStore | None
-    producers: Producers
-    notices: Notices
-    dead_letters: DeadLetters
-    detached: DetachedConsumers
 
 
 class HeldUnits:

@@ -7,27 +7,24 @@ Each message of the view is computed once, in a thread, one after the other, and
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import last_record
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
+from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused
-from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
 from gateway.protocol.transfers import ChunkPlan, split_payload
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import Entry
-from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
+from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.state import patch_of
@@ -37,24 +34,6 @@ logger = logging.getLogger(__name__)
 
 LAGGING_INTERVAL_S: Final = 0.25
 """Interval at which a ``state`` is computed while all receivers are behind: most versions would be conflated."""
-
-
-@dataclass(frozen=True, slots=True)
-class ViewContext:
-    """Parts of the gateway that all views share."""
-
-    clock: Clock
-    """Time, for rates."""
-    workers: Workers
-    """Threads for computing."""
-    limits: Limits
-    """Bounds on results."""
-    transfers: TransferNumbers
-    """Numbers for large results."""
-    policy: DeliveryPolicy
-    """Choice of encodings, for views as for streams; it has to forget a view that ends."""
-    merger: PatchMerger
-    """Keyframes of versions that came as patches."""
 
 
 class Derivation:

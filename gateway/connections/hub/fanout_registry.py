@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
-from gateway.connections.consumers.held_units import ConsumerContext
+from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.fanout.delivery_class import Flusher
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.viewed_store import ViewedStore
 from gateway.ids import StreamId
 from gateway.protocol.messages import Kind

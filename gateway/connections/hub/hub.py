@@ -7,13 +7,13 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
-from gateway.connections.consumers.held_units import ConsumerContext
+from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.hub.views import Views
@@ -44,7 +44,7 @@ class Hub:
         streams: all streams.
         view_context: shared by all views; its clock, workers and policy serve the other receivers as well.
         consumer_context: shared by the consumers of all streams; its store keeps the past of streams.
-        observers: told which clients begin and cease to receive which patterns.
+        observers: told which clients begin and cease to receive which patterns, after the detached consumers.
     """
 
     def __init__(
@@ -52,11 +52,12 @@ class Hub:
         streams: StreamRegistry,
         view_context: ViewContext,
         consumer_context: ConsumerContext,
-        observers: Sequence[SubscriptionObserver],
+        observers: Sequence[SubscriptionObserver] = (),
     ) -> None:
         self._streams = streams
         self._clock = view_context.clock
-        self._observers = observers
+        self._detached = consumer_context.detached
+        self._observers = (self._detached, *observers)
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
         self.views = Views(streams, self.fanouts, view_context)
@@ -226,6 +227,7 @@ class Hub:
 
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
+        self._detached.sweep()
         for index, fanout in enumerate(list(self.fanouts.acknowledged), start=1):
             fanout.sweep()
             if not index % STEP:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.connections.hub.derivation import ViewContext, large_of
+from gateway.connections.hub.context import ViewContext
+from gateway.connections.hub.derivation import large_of
 from gateway.connections.ports import PastReader
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import EntriesRead, Entry

@@ -7,7 +7,8 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.hub.derivation import Derivation, ViewContext
+from gateway.connections.hub.context import ViewContext
+from gateway.connections.hub.derivation import Derivation
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions

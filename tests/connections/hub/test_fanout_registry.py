@@ -7,7 +7,7 @@ import pytest
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.ids import ClientId, StreamName

@@ -12,10 +12,9 @@ from hypothesis import strategies as st
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.stats import ConsumerStats
-from gateway.connections.hub.derivation import ViewContext
+from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.hub import STEP, Hub
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
-from gateway.connections.ports import SubscriptionObserver
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
@@ -174,9 +173,8 @@ def observed_hub() -> tuple[Hub, Recorder, Session]:
     world = World()
     context = consumer_context(world)
     recorder = Recorder()
-    observers: list[SubscriptionObserver] = [recorder, context.detached]
     views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
-    hub = Hub(world.core.streams, views, context, observers)
+    hub = Hub(world.core.streams, views, context, [recorder])
     return hub, recorder, world.peer("worker").session
 
 
@@ -278,3 +276,19 @@ def finish(steps: Generator[None, None, HubStats]) -> HubStats:
             next(steps)
         except StopIteration as end:
             return cast("HubStats", end.value)
+
+
+def test_a_stream_that_is_opened_after_a_client_has_stayed_away_too_long_is_not_kept_for_it() -> None:
+    world = World()
+    context = consumer_context(world)
+    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
+    hub = Hub(world.core.streams, views, context)
+    session = world.peer("worker").session
+    hub.subscribe(session, 1, compile_pattern("wf/*"))
+    hub.drop(session)
+    assert len(context.detached) == 1
+    world.clock.advance(context.settings.consumer_ttl_s)
+    list(hub.sweep())
+    assert len(context.detached) == 0
+    _, fanout = hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
+    assert fanout.receivers == 0

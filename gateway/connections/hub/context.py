@@ -1,0 +1,28 @@
+"""View context: parts of the gateway that all views share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.ports import Clock, DeliveryPolicy, Workers
+from gateway.protocol.limits import Limits
+from gateway.streams.large import TransferNumbers
+
+
+@dataclass(frozen=True, slots=True)
+class ViewContext:
+    """Parts of the gateway that all views share."""
+
+    clock: Clock
+    """Time, for rates."""
+    workers: Workers
+    """Threads for computing."""
+    limits: Limits
+    """Bounds on results."""
+    transfers: TransferNumbers
+    """Numbers for large results."""
+    policy: DeliveryPolicy
+    """Choice of encodings, for views as for streams; it has to forget a view that ends."""
+    merger: PatchMerger
+    """Keyframes of versions that came as patches."""
