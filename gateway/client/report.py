@@ -51,7 +51,8 @@ def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
     try:
         callback(*args, **kwargs)
     except Exception:
-        logger.exception("a callback of the application failed")
+        name = getattr(callback, "__qualname__", None) or repr(callback)
+        logger.exception("the callback %s of the application failed: correct it; the client goes on", name)
 
 
 class Reporter:

@@ -48,7 +48,7 @@ class ConnectionSnapshot:
     owed: int
     """Requests that it has to reply to."""
     groups: tuple[str, ...]
-    """Addresses of those that it is a member of."""
+    """Groups that the client is a member of."""
     lagging: bool
     waiting_bytes: int
     """Bytes in its outbox and its transport."""

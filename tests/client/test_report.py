@@ -24,6 +24,7 @@ def test_a_callback_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> No
 
     Reporter(fail)(FrysError("x"))
     assert "in the application" in caplog.text
+    assert "the callback test_a_callback_that_fails_is_logged.<locals>.fail of the application failed" in caplog.text
 
 
 def test_without_a_callback_the_log_is_not_flooded(caplog: pytest.LogCaptureFixture) -> None:

@@ -90,7 +90,7 @@ class PendingAck:
         settle: called when all subscriptions have answered.
 
     Attributes:
-        unit: as it came last.
+        unit: the unit as it was delivered last.
         processed: one of the subscriptions has processed it.
         refusers: subscriptions that have not, and want it again.
         code: reason of the last refusal.

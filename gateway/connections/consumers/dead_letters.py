@@ -131,7 +131,15 @@ class DeadLetters:
 
     def _done(self, burial: _Burial, problem: str | None) -> None:
         if problem is not None:
-            logger.warning("dead letter %d of %s is lost: %s", burial.letter.offset, burial.letter.stream, problem)
+            letter = burial.letter
+            logger.warning(
+                "dead letter %d of %s is lost: %s; %s has not processed the message and does not get it again: publish "
+                "it again if it matters",
+                letter.offset,
+                letter.stream,
+                problem,
+                letter.client_id,
+            )
         self._waiting.popleft()
         try:
             burial.done()

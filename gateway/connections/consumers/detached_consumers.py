@@ -34,7 +34,7 @@ class DetachedConsumers:
         return len(self._by_client)
 
     def joined(self, client_id: ClientId, pattern: Pattern) -> None:
-        """Wait no more for a client: it is back, and states itself what it wants."""
+        """Stop waiting for a client: it has subscribed again."""
         self._by_client.pop(client_id, None)
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:

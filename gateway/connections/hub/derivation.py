@@ -212,7 +212,15 @@ class Derivation:
         ]
         first, last = ranges[0][0], ranges[-1][1]
         if not isinstance(error, RequestRefused):
-            logger.error("offsets %d to %d of %s cannot be viewed", first, last, self.source.name, exc_info=error)
+            logger.error(
+                "view %s of %s failed: its receivers do not get offsets %d to %d, and are told so; this is a fault of "
+                "the gateway: report it",
+                self.source.view,
+                self.source.name,
+                first,
+                last,
+                exc_info=error,
+            )
             error = RequestRefused(Code.INTERNAL, f"view {self.source.view} failed; the gateway's log says more")
         return [Misfit(first, last, error)]
 

@@ -24,7 +24,7 @@ class Outbox:
 
     Args:
         limit_bytes: bound on the waiting bytes of a kind. Past it, the oldest messages of ``event`` streams are left to
-            history, and publishes to ``collaboration`` streams are refused (:attr:`full`). Streams of kind ``state``
+            history, and requests and replies to this receiver are refused (:attr:`full`). Streams of kind ``state``
             need no bound: one message of each waits, or deltas of at most twice its size.
 
     Attributes:
@@ -52,7 +52,10 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether the bound is reached for ``collaboration`` streams."""
+        """Whether the bound is reached for requests and replies, which are of kind ``collaboration``.
+
+        Messages of ``collaboration`` streams wait at their consumer instead, which has a bound of its own.
+        """
         return self._waiting_of(Kind.COLLABORATION) >= self._limit_bytes
 
     @property

@@ -47,7 +47,7 @@ class PendingSnapshot:
     """
 
     patch: Patch
-    """The version as it came."""
+    """The version as published."""
     requested: bool = False
     """Merging has begun: the version is not conflated any more, so that a slow receiver always gets some version."""
 
