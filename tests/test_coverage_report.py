@@ -3,8 +3,17 @@
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 
-from tests.coverage_report import ModuleCoverage, packages_below, packages_of, write_report
+from tests.coverage_report import (
+    IMPORT,
+    ModuleCoverage,
+    packages_below,
+    packages_of,
+    read_covered,
+    read_own_percent,
+    write_report,
+)
 from tests.layout import ROOT
 
 
@@ -38,3 +47,22 @@ def test_a_large_module_that_its_own_tests_hardly_run_is_listed() -> None:
     _, listed = write_report([thin, small, module("ids.py", 100)]).split("from their own test module:")
     assert listed.splitlines()[1].split() == ["gateway/streams/run.py", "150", "69.9"]
     assert listed.splitlines()[2] == ""
+
+
+def test_lines_that_run_on_import_do_not_count_as_tested(tmp_path: Path) -> None:
+    path = ROOT / "gateway" / "client" / "report.py"
+    measurement = Coverage(data_file=tmp_path / "coverage", config_file=False)
+    _, statements, _, _ = measurement.analysis(str(path))
+    data = measurement.get_data()
+    data.set_context("")
+    data.add_lines({str(path): statements[:20]})
+    imported = read_covered(measurement, [path], IMPORT)[path].covered
+    assert imported == 20
+    assert read_own_percent(measurement, path, imported) == 0.0
+    data.set_context("tests/client/test_other.py")
+    data.add_lines({str(path): statements})
+    assert read_own_percent(measurement, path, imported) == 0.0
+    data.set_context("tests/client/test_report.py")
+    rest = statements[20:]
+    data.add_lines({str(path): [*statements[:20], *rest[: len(rest) // 2]]})
+    assert read_own_percent(measurement, path, imported) == 100 * (len(rest) // 2) / len(rest)
