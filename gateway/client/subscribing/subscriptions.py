@@ -29,6 +29,7 @@ from gateway.protocol import signals
 from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.names import Pattern
 
 
 class Subscriptions:
@@ -62,13 +63,16 @@ class Subscriptions:
         self._next_number += 1
         session = await self._context.wait_ready()
         self._numbers[subscription] = number
+        reference = weakref.ref(subscription)
+        pattern = None if subscription.view is not None else subscription.pattern
         weakref.finalize(
             subscription,
             _call_soon,
             asyncio.get_running_loop(),
-            partial(self._dropped, number, subscription.buffer, subscription.ack_scope),
+            partial(self._dropped, number, reference, pattern, subscription.buffer, subscription.ack_scope),
         )
-        self._match()
+        if pattern is not None:  # the streams of a view are announced later
+            self._join_sinks(reference, pattern)
         try:
             await self._ask(session, subscription, number)
         except ConnectionFailed:
@@ -114,6 +118,7 @@ class Subscriptions:
         for sink in self._past_sinks:
             sink.subscriptions = []
         self._past_sinks.clear()
+        self._versions.keep(self._matched)
         for subscription, number in list(self._numbers.items()):
             subscription.position.leave()
             self._context.start(self._resume(session, subscription, number))
@@ -238,12 +243,19 @@ class Subscriptions:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._context.ask(session, lambda request: Unsubscribe(request, number, keep or None))
 
-    def _dropped(self, number: int, buffer: ReceiveBuffer[Received], scope: AckScope) -> None:
+    def _dropped(
+        self,
+        number: int,
+        reference: Reference,
+        pattern: Pattern | None,
+        buffer: ReceiveBuffer[Received],
+        scope: AckScope,
+    ) -> None:
         """Close a subscription that was garbage collected."""
         if not buffer.over:
             buffer.end()
             scope.withdraw()
-            self._match()
+            self._leave_sinks(reference, number, pattern)
             self._context.start(self._unsubscribe(number))
 
     async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
@@ -259,15 +271,37 @@ class Subscriptions:
 
     def _forget(self, subscription: Subscription) -> int | None:
         number = self._numbers.pop(subscription, None)
-        self._match()
+        if number is not None:
+            pattern = None if subscription.view is not None else subscription.pattern
+            self._leave_sinks(weakref.ref(subscription), number, pattern)
         return number
 
-    def _match(self) -> None:
-        """Match all streams against the subscriptions, which have changed."""
+    def _join_sinks(self, reference: Reference, pattern: Pattern) -> None:
+        """Give a new subscription the streams that are known already."""
         for sink in self._sinks.values():
-            sink.subscriptions = self._wanting(sink)
-        patterns = [subscription.pattern for subscription in list(self._numbers) if subscription.view is None]
-        self._versions.keep(lambda stream: any(pattern.matches(stream) for pattern in patterns))
+            if sink.numbers is None and pattern.matches(sink.stream):
+                sink.subscriptions = [*sink.subscriptions, reference]
+
+    def _leave_sinks(self, reference: Reference, number: int, pattern: Pattern | None) -> None:
+        """Take a subscription out of its sinks, and forget the versions that only this subscription needed.
+
+        Args:
+            reference: the subscription; it may have been garbage collected.
+            number: number of the subscription.
+            pattern: pattern of the subscription; ``None``: it asked for a view, of which no versions are kept.
+        """
+        for sink in self._sinks.values():
+            if sink.numbers is not None:
+                sink.numbers.discard(number)
+            if reference in sink.subscriptions:
+                # A copy: the sink may be giving a message to its subscriptions.
+                sink.subscriptions = sink.subscriptions.copy()
+                sink.subscriptions.remove(reference)
+        if pattern is not None:
+            self._versions.keep(lambda stream: not pattern.matches(stream) or self._matched(stream))
+
+    def _matched(self, stream: str) -> bool:
+        return any(each.view is None and each.pattern.matches(stream) for each in list(self._numbers))
 
     def _wanting(self, sink: StreamSink) -> list[Reference]:
         return [

@@ -14,6 +14,7 @@ from gateway.protocol import signals
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.meta import write_tensor_meta
+from gateway.protocol.names import Pattern
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import Opcode
 from tests.client.frames import message
@@ -215,6 +216,47 @@ async def test_views_go_to_the_subscriptions_that_asked_for_them(scripted: Scrip
         assert [subscription.stats.received for subscription in (plain, row, same, other)] == [1, 1, 2, 2]
         assert other.stats.dropped == 1
         assert [str(error) for error in errors] == ["no (INVALID_VIEW, code 5217)"]
+
+
+async def test_closing_many_subscriptions_matches_each_stream_and_each_pattern_a_few_times(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 30
+    matched: list[str] = []
+    matches = Pattern.matches
+
+    def counting(pattern: Pattern, name: str) -> bool:
+        matched.append(name)
+        return matches(pattern, name)
+
+    async with connected(scripted) as (client, peer):
+        subscriptions = [client.subscribe(f"wf/{number}") for number in range(count)]
+        for number, subscription in enumerate(subscriptions):
+            await subscription.start()
+            peer.send(info(number, f"wf/{number}", Kind.STATE), message(0, number, stream=number))
+            assert int((await anext(subscription)).tensor) == number
+        monkeypatch.setattr(Pattern, "matches", counting)
+        for subscription in subscriptions:
+            await subscription.close()
+        assert len(matched) <= 2 * count**2
+        assert not client._core.subscriptions._versions._newest
+
+
+async def test_the_version_of_a_state_is_kept_until_the_last_subscription_is_closed(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        first, second, view = client.subscribe("wf/*"), client.subscribe("wf/a"), client.subscribe("**", view=View(0))
+        for subscription in (first, second, view):
+            await subscription.start()
+        peer.send(info(1, "wf/a", Kind.STATE), message(0, 1, stream=1))
+        await anext(second)
+        versions = client._core.subscriptions._versions
+        await first.close()
+        assert versions.get("wf/a") is not None
+        peer.send(message(1, 2, stream=1))
+        assert [int((await anext(second)).tensor), first.stats.received] == [2, 1]
+        await second.close()
+        assert versions.get("wf/a") is None
+        await view.close()
 
 
 def account(peer: Peer, received: Received) -> None:
