@@ -21,6 +21,7 @@ from gateway.client.sync.blocking import blocking, wrapping
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
+from gateway.errors import ConnectionFailed
 from gateway.protocol.messages import Counts
 
 
@@ -45,9 +46,12 @@ class Client:
 
     def close(self) -> None:
         """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
-        if self._thread.alive:
+        try:
             self._thread.run(self._source.close())
-            self._thread.stop()
+        except ConnectionFailed:
+            if self._thread.alive:
+                raise
+        self._thread.stop()
 
     def __enter__(self) -> Self:
         return self

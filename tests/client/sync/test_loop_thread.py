@@ -64,6 +64,39 @@ def test_after_the_end_it_refuses_work(thread: LoopThread) -> None:
         thread.run(work())
 
 
+def test_threads_that_stop_it_at_once_end_it_once(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, joining, release = threading.Event(), threading.Semaphore(0), asyncio.Event()
+    monkeypatch.setattr(loop_thread, "FINISH_WITHIN_S", 60)
+    join = thread._thread.join
+
+    def noted_join() -> None:
+        joining.release()
+        join()
+
+    monkeypatch.setattr(thread._thread, "join", noted_join)
+
+    async def work() -> str:
+        begun.set()
+        await release.wait()
+        return "done"
+
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        result = pool.submit(lambda: thread.run(work()))
+        assert begun.wait(10)
+        stops = [pool.submit(thread.stop) for _ in range(2)]
+        for _ in stops:
+            assert joining.acquire(timeout=10)
+        with pytest.raises(ConnectionFailed, match="closed"):
+            thread.run(work())
+        thread.call_soon(release.set)
+        assert result.result(10) == "done"
+        for stop in stops:
+            stop.result(10)
+    assert thread._loop.is_closed()
+    with pytest.raises(ConnectionFailed, match="closed"):
+        thread.run(work())
+
+
 def test_work_that_does_not_end_is_cancelled(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_thread, "FINISH_WITHIN_S", 0.05)
     begun, cancelled = threading.Event(), threading.Event()
