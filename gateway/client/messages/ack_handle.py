@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.client.messages.frame_sender import FrameSender
 from gateway.errors import InvalidArgument
 from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Credits
 from gateway.protocol.signals import Credit
+
+MAX_CODE: Final = 2**32 - 1
+"""Largest code that DONE carries."""
 
 
 class AckUnitRange(NamedTuple):
@@ -28,6 +32,21 @@ class AckUnitRange(NamedTuple):
     def last(self) -> int:
         """Last offset of the unit."""
         return self.first + self.count - 1
+
+
+def check_refusal(code: int) -> int:
+    """Return the code of a refusal as DONE carries it (spec section 7.4).
+
+    Raises:
+        InvalidArgument: no integer, or out of range; 0 would mean that the message is processed.
+    """
+    try:
+        number = operator.index(code)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= MAX_CODE:
+        raise InvalidArgument(f"code={code!r}: the reason of a refusal is an integer from 1 to {MAX_CODE}")
+    return number
 
 
 class AckScope:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
-from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle
+from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle, check_refusal
 from gateway.errors import Code, InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
@@ -39,8 +39,12 @@ class Acknowledged:
         """Refuse the message: it is delivered again, at most ``max_tries`` times, and then becomes a dead letter.
 
         Args:
-            code: reason, for the publisher.
+            code: reason, for the publisher: from 1 to 2**32 - 1.
+
+        Raises:
+            InvalidArgument: another code.
         """
+        code = check_refusal(code)
         if self.ack_handle is not None:
             self.ack_handle.refuse(code)
 

@@ -8,7 +8,7 @@ from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
-from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle
+from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle, check_refusal
 from gateway.client.messages.message import Acknowledged, Message
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.record_batch import RecordBatch
@@ -39,8 +39,12 @@ class _BlockingAcks(Acknowledged):
         """Answer that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
 
         Args:
-            code: reason, for the publisher.
+            code: reason, for the publisher: from 1 to 2**32 - 1.
+
+        Raises:
+            InvalidArgument: another code.
         """
+        code = check_refusal(code)
         if self.ack_handle is not None:
             self._thread.call_soon(partial(self.ack_handle.refuse, code))
 

@@ -1,10 +1,13 @@
 """Tests that messages are views of the received bytes."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange, PendingAck
-from gateway.client.messages.message import Message, messages_like
+from gateway.client.messages.message import Acknowledged, Message, messages_like
+from gateway.client.messages.record_batch import RecordBatch
 from gateway.errors import Code, InvalidArgument
 from gateway.protocol.dtypes import code_of
 from gateway.protocol.extensions import Quantization
@@ -111,6 +114,25 @@ async def test_an_answer_goes_to_the_handle_and_the_first_one_counts() -> None:
         await answer()
     await received.ack()
     assert settled == [(True, 0), (False, Code.NOT_PROCESSED)]
+
+
+@pytest.mark.parametrize("code", ["x", None, 1.0, -1, 0, 2**32, 2**40])
+@pytest.mark.parametrize("batch", [False, True], ids=["message", "batch"])
+async def test_a_code_that_done_cannot_carry_is_refused_and_the_message_stays_unanswered(
+    code: Any, batch: bool
+) -> None:
+    scope = AckScope(None)
+    settled: list[int] = []
+    single = message((TensorSpec("", F4, ()),), np.zeros((), F4).tobytes())
+    received: Acknowledged = RecordBatch.of(single) if batch else single
+    received.ack_handle = AckHandle(
+        PendingAck(AckUnitRange(5, 10, 1, 0, None, None), lambda pending: settled.append(pending.code)), scope
+    )
+    with pytest.raises(InvalidArgument, match="from 1 to 4294967295"):
+        await received.nack(code)
+    assert settled == []
+    await received.nack(2**32 - 1)
+    assert settled == [2**32 - 1]
 
 
 async def test_answers_of_a_message_that_is_not_acknowledged_have_no_effect() -> None:

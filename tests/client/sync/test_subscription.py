@@ -7,6 +7,7 @@ import pytest
 
 from gateway.client import Credits, sync
 from gateway.client.sync.subscription import AcknowledgedBatch, AcknowledgedMessage, Subscription
+from gateway.errors import InvalidArgument
 from gateway.testing import GatewayProcess, running_gateway_process
 
 
@@ -69,6 +70,8 @@ def test_the_program_may_answer_itself(gateway: GatewayProcess, stream: str) -> 
         publish(gateway, stream, 3)
         first, second, third = (next(messages) for _ in range(3))
         assert isinstance(second, AcknowledgedMessage)
+        with pytest.raises(InvalidArgument, match="from 1 to 4294967295"):
+            second.nack(2**40)
         second.nack()
         for message in (first, third):
             assert isinstance(message, AcknowledgedMessage)
@@ -92,6 +95,8 @@ def test_batches_are_acknowledged_whole(gateway: GatewayProcess, stream: str) ->
             assert isinstance(batch, AcknowledgedBatch)
             if not refused:
                 refused = True
+                with pytest.raises(InvalidArgument, match="from 1 to 4294967295"):
+                    batch.nack(-1)
                 batch.nack()
                 continue
             batch.ack()
