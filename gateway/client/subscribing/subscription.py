@@ -143,7 +143,11 @@ class Subscription:
         """
         if not self._started:
             self._started = True
-            await self._start(self)
+            try:
+                await self._start(self)
+            except BaseException:
+                self._started = False
+                raise
 
     async def close(self, *, keep: bool = False) -> None:
         """Unsubscribe. The iterator ends after the messages that have arrived. May be called twice.

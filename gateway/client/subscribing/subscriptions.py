@@ -22,7 +22,7 @@ from gateway.client.subscribing.duplicate_filter import DuplicateFilter
 from gateway.client.subscribing.state_sink import StateSink
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
-from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
+from gateway.client.subscribing.subscription_position import Gap
 from gateway.client.subscribing.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol import signals
@@ -65,7 +65,7 @@ class Subscriptions:
         self._numbers[subscription] = number
         reference = weakref.ref(subscription)
         pattern = None if subscription.view is not None else subscription.pattern
-        weakref.finalize(
+        finalizer = weakref.finalize(
             subscription,
             _call_soon,
             asyncio.get_running_loop(),
@@ -74,11 +74,15 @@ class Subscriptions:
         if pattern is not None:  # the streams of a view are announced later
             self._join_sinks(reference, pattern)
         try:
-            await self._ask(session, subscription, number)
-        except ConnectionFailed:
-            await self._context.wait_ready()  # attached() has asked again, or the client has given up
-        except BaseException:
+            try:
+                await self._ask(session, subscription, number)
+            except ConnectionFailed:
+                await self._context.wait_ready()  # attached() has asked again, or the client has given up
+        except BaseException as error:
+            finalizer.detach()
             self._forget(subscription)
+            if isinstance(error, asyncio.CancelledError):  # the gateway may have the subscription already
+                self._context.start(self._unsubscribe(number))
             raise
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
@@ -230,12 +234,13 @@ class Subscriptions:
             session,
             lambda request: Subscribe(request, number, pattern, since, view, scope.window, resume, account),
             # Before the next frame: streams may be announced in the same WebSocket message.
-            lambda _: self._join(position),
+            lambda _: self._join(subscription, number),
         )
 
-    def _join(self, position: SubscriptionPosition) -> None:
-        position.join()
-        self._joined.set()
+    def _join(self, subscription: Subscription, number: int) -> None:
+        if self._numbers.get(subscription) == number:  # otherwise its start was cancelled
+            subscription.position.join()
+            self._joined.set()
 
     async def _unsubscribe(self, number: int, keep: bool = False) -> None:
         session = self._context.session
@@ -259,7 +264,7 @@ class Subscriptions:
             self._context.start(self._unsubscribe(number))
 
     async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
-        if subscription not in self._numbers:  # closed meanwhile
+        if self._numbers.get(subscription) != number:  # closed meanwhile
             return
         try:
             await self._ask(session, subscription, number)

@@ -58,6 +58,49 @@ async def test_a_refusal_is_raised(scripted: ScriptedGateway) -> None:
             await client.subscribe("wf/*").start()
 
 
+async def test_a_cancelled_start_is_undone_and_a_later_start_subscribes(scripted: ScriptedGateway) -> None:
+    answer = scripted.answers.pop(Opcode.SUBSCRIBE)
+    async with connected(scripted) as (client, peer):
+        messages = client.subscribe("wf/*", since="beginning")
+        starting = asyncio.ensure_future(messages.start())
+        received = await peer.next(Opcode.SUBSCRIBE)
+        first = received.session()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        undone = (await peer.next(Opcode.UNSUBSCRIBE)).session()
+        assert isinstance(first, Subscribe)
+        assert isinstance(undone, Unsubscribe)
+        assert undone.subscription == first.subscription
+        answer(peer, received)  # too late
+        scripted.answers[Opcode.SUBSCRIBE] = answer
+        async with messages:
+            again = (await peer.next(Opcode.SUBSCRIBE)).session()
+            assert isinstance(again, Subscribe)
+            assert (again.subscription != first.subscription, again.since) == (True, "beginning")
+            peer.send(info(1, "wf/a"), message(0, 1, stream=1))
+            assert (await anext(messages)).tensor == 1
+
+
+async def test_a_refused_start_may_be_repeated(scripted: ScriptedGateway) -> None:
+    def refuse(peer: Peer, received: Received) -> None:
+        asked = received.session()
+        assert isinstance(asked, Subscribe)
+        peer.send(Error(Code.FORBIDDEN, "FORBIDDEN", "not yours", request=asked.request))
+
+    answer = scripted.answers[Opcode.SUBSCRIBE]
+    scripted.answers[Opcode.SUBSCRIBE] = refuse
+    async with connected(scripted) as (client, peer):
+        messages = client.subscribe("wf/*")
+        for _ in range(2):
+            with pytest.raises(RequestRefused, match="not yours"):
+                await messages.start()
+        scripted.answers[Opcode.SUBSCRIBE] = answer
+        async with messages:
+            peer.send(info(1, "wf/a"), message(0, 1, stream=1))
+            assert (await anext(messages)).tensor == 1
+
+
 async def test_streams_go_to_every_subscription_that_matches(scripted: ScriptedGateway) -> None:
     async with (
         connected(scripted) as (client, peer),
