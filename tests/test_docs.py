@@ -153,7 +153,7 @@ async def test_the_readme_s_frys_commands_work(tmp_path: Path) -> None:
     commands = [words[1:] for words in shell_lines() if words[0] == "frys"]
     weights = np.arange(12, dtype=np.float32).reshape(3, 4)
     np.save(tmp_path / "weights.npy", weights)
-    async with running_gateway() as gateway:
+    async with running_gateway(Settings(store=f"sqlite:{tmp_path / 'streams.db'}")) as gateway:
         for command in commands:
             if command[0] in ("pub", "sub"):
                 await run("-m", "gateway", *command, "--url", gateway.url, cwd=tmp_path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 from collections.abc import Generator
 from typing import Final
@@ -23,6 +24,22 @@ MAX_CONNECTIONS: Final = 256
 """Connections at once; uvicorn answers further ones with 503."""
 STOP_TIMEOUT_S: Final = 2
 """Longest time that unfinished answers may take once the gateway has stopped."""
+
+
+UVICORN_LOG: Final = logging.getLogger("uvicorn.error")
+
+
+def replace_websocket_advice(record: logging.LogRecord) -> bool:
+    """Filter the log of uvicorn: replace its advice to install a WebSocket library by one that helps.
+
+    Returns:
+        False for the line before the advice, which says less.
+    """
+    message = record.getMessage()
+    if message.startswith("No supported WebSocket library"):
+        record.msg = "a WebSocket client came to the admin port; WebSockets are on the gateway's other port (--port)"
+        record.args = None
+    return message != "Unsupported upgrade request."
 
 
 class _Server(uvicorn.Server):
@@ -59,6 +76,7 @@ class AdminServer:
         )
         config.load()
         self._server = _Server(config)
+        UVICORN_LOG.addFilter(replace_websocket_advice)
 
     async def serve(self, listening: socket.socket) -> None:
         """Answer requests until :meth:`stop`, then close the socket."""

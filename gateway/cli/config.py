@@ -32,7 +32,9 @@ def check(file: Annotated[Path, FILE]) -> int:
 
     Example:
 
-        frys config check frys.toml
+    ```
+    frys config check frys.toml
+    ```
     """
     settings = read_settings(file)
     settings.check()
@@ -47,8 +49,10 @@ def show(file: Annotated[Path | None, FILE] = None) -> int:
 
     Examples:
 
-        frys config show
-        frys config show frys.toml
+    ```
+    frys config show
+    frys config show frys.toml
+    ```
     """
     print(write_settings(Settings() if file is None else read_settings(file)))
     return ExitCode.OK

@@ -10,10 +10,11 @@ DEFAULT_URL: Final = "ws://127.0.0.1:8765"
 """Address on which ``frys serve`` listens by default."""
 
 UrlOption = Annotated[
-    str, typer.Option(metavar="URL", help="Address of the gateway: ws://host:port, or wss:// for TLS.")
+    str, typer.Option(metavar="URL", help="Gateway: ws://host:port, or wss:// of a TLS proxy before it.")
 ]
 TokenOption = Annotated[
-    str | None, typer.Option(metavar="TOKEN", help="Authentication token, if the gateway asks for one.")
+    str | None,
+    typer.Option(metavar="TOKEN", help="Token sent to the gateway; this version asks for none."),
 ]
 ClientIdOption = Annotated[
     str | None, typer.Option(metavar="ID", help="Client id; made up by the gateway if absent.", show_default=False)

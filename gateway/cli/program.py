@@ -34,7 +34,9 @@ class LazyGroup(TyperGroup):
             return None
         command = getattr(importlib.import_module(f"gateway.cli.{cmd_name}"), cmd_name)
         if isinstance(command, typer.Typer):
-            return typer.main.get_command(command)
+            group = typer.main.get_command(command)
+            group.name = cmd_name
+            return group
         single = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         single.command(cmd_name)(command)
         return typer.main.get_command(single)
@@ -78,7 +80,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.TyperException as error:
         context = getattr(error, "ctx", None)
         where = name if context is None else context.command_path
-        print(f"{where}: {' '.join(error.format_message().split())} (see {where} --help)", file=sys.stderr)
+        print(f"{where}: {_told(error)} (see {where} --help)", file=sys.stderr)
         return ExitCode.USAGE
     except (KeyboardInterrupt, typer.Abort):
         return ExitCode.INTERRUPTED
@@ -86,6 +88,11 @@ def run(arguments: Sequence[str]) -> int:
         print(f"{name}: {line_of(error)}", file=sys.stderr)
         return exit_code_of(error)
     return int(result or ExitCode.OK)
+
+
+def _told(error: typer.TyperException) -> str:
+    # Typer reads enumerations with pydantic's types, whose name for the failure stands before the text.
+    return " ".join(error.format_message().split()).replace(": Value error, ", ": ")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -120,13 +120,16 @@ def nbytes_of(arrays: Array | Mapping[str, Array]) -> int:
 def summary(result: TransmissionResult, nbytes: int) -> str:
     """Return one line about a publish.
 
+    The ratio is that of the two sizes in the line: the bytes sent include frame headers, unlike ``compression_ratio``.
+
     Args:
         result: the result of the publish.
         nbytes: size of the payload.
     """
+    ratio = text.rate(nbytes, result.bytes_transmitted)
     return (
         f"offset {result.offset}: {text.size(nbytes)} sent as {text.size(result.bytes_transmitted)}"
-        f" (ratio {result.compression_ratio:.2f}), {text.rate(nbytes, result.latency_s) / 1e6:.1f} MB/s,"
+        f" (ratio {ratio:.2f}), {text.rate(nbytes, result.latency_s) / 1e6:.1f} MB/s,"
         f" latency {text.duration(result.latency_s)}, quality {result.quality_score:.2f}, {result.durability}"
     )
 

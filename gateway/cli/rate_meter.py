@@ -34,11 +34,11 @@ class RateMeter:
         return self._rates(self.messages - messages, self.bytes - size, now_s - then_s)
 
     def total(self, now_s: float, stats: SubscriptionStats) -> str:
-        """Return the totals, in one line."""
+        """Return the totals, in one line; without rates below 1 s, a time too short for them."""
         elapsed_s = now_s - self._start_s
         count = f"{text.count(self.messages, 'message')} of {text.count(len(self._streams), 'stream')}"
-        rates = self._rates(self.messages, self.bytes, elapsed_s)
-        return f"{count}, {text.size(self.bytes)} in {elapsed_s:.1f} s: {rates}{losses(stats)}"
+        rates = f": {self._rates(self.messages, self.bytes, elapsed_s)}" if elapsed_s >= 1 else ""
+        return f"{count}, {text.size(self.bytes)} in {elapsed_s:.1f} s{rates}{losses(stats)}"
 
     def _rates(self, messages: int, size: int, elapsed_s: float) -> str:
         return f"{text.rate(messages, elapsed_s):,.0f} msg/s, {text.rate(size, elapsed_s) / 1e6:,.1f} MB/s"

@@ -41,7 +41,7 @@ def sub(
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Start: 'beginning' (all messages that the gateway still has) or an offset. Kind event only.",
+            help="Start of event streams: 'beginning' (all messages kept) or an offset. No effect on other kinds.",
         ),
     ] = None,
     view: Slice = None,
@@ -58,7 +58,7 @@ def sub(
             help="Save each message as DIR/STREAM@OFFSET.npy (.npz if it has several tensors).",
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a message.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per message.")] = False,
     url: UrlOption = DEFAULT_URL,
     token: TokenOption = None,
     client_id: ClientIdOption = None,

@@ -65,9 +65,9 @@ def _read_schema(value: Any, where: str) -> Schema:
     if not isinstance(value, Mapping):
         raise _wrong(where, value, "a table")
     try:
-        return Schema.parse(_replaced(dict(value), ANY_SIZE, None))
+        return Schema.parse(_replaced(dict(value), ANY_SIZE, None), where)
     except RequestRefused as refusal:
-        raise InvalidArgument(f"{where}: {refusal.message}") from None
+        raise InvalidArgument(refusal.message) from None
 
 
 def _replaced(value: Any, old: object, new: object) -> Any:

@@ -1,4 +1,4 @@
-"""Core: the gateway without its sockets, everything that connections share put together."""
+"""Core: the gateway without its sockets; it constructs and connects the parts that all connections share."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CoreSettings:
     """Settings of the core.
 
     Raises:
-        InvalidArgument: a value with which the core cannot work.
+        InvalidArgument: a value is out of range.
     """
 
     limits: Limits = field(default_factory=Limits)

@@ -122,7 +122,7 @@ class Board:
         loss = f"{self.losses[-1]:.4f}" if self.losses else "-"
         accuracy = f"{self.accuracies[-1]:.1%}" if self.accuracies else "-"
         return (
-            f"run {self.run} step {self.step}  loss {loss}  accuracy {accuracy}  {len(self.rows)} streams"
+            f"run {self.run} step {self.step}  loss {loss}  accuracy {accuracy}  {_count(len(self.rows), 'stream')}"
             f"  {messages:.0f} msg/s  {size / 1e6:.2f} MB/s  {self.conflated} conflated"
         )
 
@@ -131,7 +131,11 @@ class Board:
         best = f", best accuracy {max(self.accuracies):.1%}" if self.accuracies else ""
         messages = sum(row.messages for row in self.rows.values())
         size = sum(row.bytes for row in self.rows.values())
-        return f"{messages:,} messages of {len(self.rows)} streams, {size / 1e6:,.1f} MB{best}"
+        return f"{_count(messages, 'message')} of {_count(len(self.rows), 'stream')}, {size / 1e6:,.1f} MB{best}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _describe(message: Message) -> str:

@@ -23,6 +23,7 @@ GROUP_SCHEME: Final = "group"
 # All allowed characters are ASCII, so that a length in characters is one in bytes.
 _SEGMENT = r"[A-Za-z0-9._-]+"
 _STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
+_ONE_SEGMENT = re.compile(_SEGMENT)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PATTERN = re.compile(rf"(?:(?:{_SEGMENT}|\*)/)+(?:{_SEGMENT}|\*\*?)|\*\*")
 _SHOWN_NAME_CHARS = 80
@@ -61,7 +62,10 @@ def check_pattern(pattern: str) -> str:
     if is_address(pattern):
         return check_address(pattern)
     if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
-        raise _invalid("pattern", pattern, "a stream name in which a segment may be '*', or the last one '**'")
+        rule = "a stream name in which a segment may be '*', or the last one '**'"
+        if len(pattern) <= _SHOWN_NAME_CHARS and _ONE_SEGMENT.fullmatch(pattern):
+            rule += f": did you mean '{pattern}/**'?"
+        raise _invalid("pattern", pattern, rule)
     return pattern
 
 

@@ -62,13 +62,13 @@ class Schema:
         body = JsonBody(what, dict(fields))
         named = body.mapping_or_none("tensors")
         if named is None:
-            return cls((_parse_tensor("", body),))
+            return cls((_parse_tensor("", body, fields, what),))
         if not 0 < len(named) <= MAX_TENSORS:
             raise RequestRefused(
                 Code.INVALID_REQUEST, f"{what} has {len(named)} tensors; it takes from 1 to {MAX_TENSORS}"
             )
         tensors = JsonBody(f"{what}.tensors", named)
-        return cls(tuple([_parse_tensor(name, tensors.nested(name)) for name in sorted(named)]))
+        return cls(tuple([_parse_tensor(name, tensors.nested(name), named[name], what) for name in sorted(named)]))
 
     def fields(self) -> dict[str, Any]:
         """Return the JSON object that :meth:`parse` reads."""
@@ -103,19 +103,33 @@ class Schema:
         return _listed(self.tensors)
 
 
-def _parse_tensor(name: str, body: JsonBody) -> TensorSchema:
+def _parse_tensor(name: str, body: JsonBody, fields: Mapping[str, Any], what: str) -> TensorSchema:
+    """Read the declaration of one tensor.
+
+    Args:
+        name: name of the tensor.
+        body: its fields.
+        fields: the same fields, to find an unknown one.
+        what: name of the schema in error texts.
+    """
+    where = f"tensor {name[:80]!r} of {what}" if name else what
+    if "dtype" not in body:
+        unknown = sorted(fields.keys() - {"dtype", "shape", "tensors"})
+        met = f"; unknown field {unknown[0][:80]!r}" if unknown else ""
+        raise RequestRefused(Code.INVALID_REQUEST, f"{where}: field 'dtype' is required{met}")
+    dtype_text = body.text("dtype")
     try:
-        dtype = dtype_named(body.text("dtype"))
+        dtype = dtype_named(dtype_text)
     except RequestRefused as refusal:
-        raise RequestRefused(Code.INVALID_REQUEST, f"tensor {name[:80]!r} of a schema: {refusal.message}") from None
+        raise RequestRefused(Code.INVALID_REQUEST, f"{where}: {refusal.message}") from None
     if len(name.encode(errors="replace")) > MAX_NAME_BYTES:
         raise RequestRefused(
-            Code.INVALID_REQUEST, f"tensor name {name[:80]!r}... of a schema exceeds {MAX_NAME_BYTES} bytes"
+            Code.INVALID_REQUEST, f"tensor name {name[:80]!r}... of {what} exceeds {MAX_NAME_BYTES} bytes"
         )
     shape = body.get("shape")
     if not isinstance(shape, list | tuple) or len(shape) > MAX_NDIM or not all(map(_is_size, shape)):
         problem = f"shape must be a list of at most {MAX_NDIM} integers of 0 or more, or null for any size"
-        raise RequestRefused(Code.INVALID_REQUEST, f"tensor {name[:80]!r} of a schema: {problem}")
+        raise RequestRefused(Code.INVALID_REQUEST, f"{where}: {problem}")
     return TensorSchema(name, dtype, tuple(shape))
 
 

@@ -187,7 +187,8 @@ class Assembler:
         if plan.payload_bytes > max_message_bytes:
             raise RequestRefused(
                 Code.MESSAGE_TOO_BIG,
-                f"payload of {plan.payload_bytes} bytes exceeds the limit of {max_message_bytes} bytes",
+                f"payload of {plan.payload_bytes} bytes exceeds max_message_bytes={max_message_bytes}:"
+                " raise it, or split the tensor",
             )
         try:
             self._array = np.empty(plan.payload_bytes, np.uint8)

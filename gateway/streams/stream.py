@@ -8,6 +8,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
 from gateway.streams.large import LargeMessage
@@ -113,11 +114,9 @@ class Stream:
             RequestRefused: ``KIND_MISMATCH`` or ``DURABILITY_MISMATCH``.
         """
         if kind is not None and kind is not self.kind:
-            problem = f"stream {self.name} is of kind {self.kind.value}, not {kind.value}"
-            raise RequestRefused(Code.KIND_MISMATCH, problem)
+            raise kind_mismatch(self.name, self.kind, kind)
         if durability is not None and durability is not self.durability:
-            problem = f"stream {self.name} has durability {self.durability.value}, not {durability.value}"
-            raise RequestRefused(Code.DURABILITY_MISMATCH, problem)
+            raise durability_mismatch(self.name, self.durability, durability)
 
     @property
     def declared(self) -> dict[str, Any] | None:

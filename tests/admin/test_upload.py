@@ -108,7 +108,9 @@ async def test_uploads_side_by_side(http: httpx.AsyncClient) -> None:
 async def test_another_kind(http: httpx.AsyncClient) -> None:
     await http.put("/api/v1/streams/wf/a?kind=event", content=saved(LARGE))
     response = await http.put("/api/v1/streams/wf/a?kind=state", content=saved(LARGE))
-    assert failure_of(response, Code.KIND_MISMATCH, 409) == "stream wf/a is of kind event, not state"
+    assert failure_of(response, Code.KIND_MISMATCH, 409) == (
+        "stream wf/a is of kind event, not state: publish with kind='event', or to another stream"
+    )
 
 
 async def test_a_kind_that_is_none(http: httpx.AsyncClient) -> None:

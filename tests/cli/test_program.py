@@ -1,5 +1,7 @@
 """The program finds its commands, and whatever goes wrong is one line on stderr and an exit code."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -11,7 +13,7 @@ from gateway.cli.program import COMMANDS, app, main, run
 def test_help_lists_commands_and_exit_codes() -> None:
     result = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"})
     assert result.exit_code == 0
-    assert all(command in result.stdout for command in COMMANDS)
+    assert all(re.search(rf"^\W*{command} ", result.stdout, re.MULTILINE) for command in COMMANDS)
     assert all(f"{code.value}: {MEANINGS[code]}" in result.stdout for code in ExitCode)
 
 
@@ -21,6 +23,12 @@ def test_help_of_a_command_has_examples(command: str) -> None:
     assert result.exit_code == 0
     assert f"{command} [OPTIONS]" in result.stdout
     assert f"\n  frys {command}" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["check", "show"])
+def test_examples_of_a_config_command_have_lines_of_their_own(command: str) -> None:
+    result = CliRunner().invoke(app, ["config", command, "--help"], env={"COLUMNS": "200"})
+    assert re.search(rf"^ *frys config {command}( frys\.toml)? *$", result.stdout, re.MULTILINE)
 
 
 def test_no_command_is_help(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +48,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--port", "70000"], "frys serve: Invalid value for '--port'"),
         (["serve", "--bogus"], "frys serve: No such option: --bogus"),
         (["pub", "wf/x"], "frys pub: Missing argument 'FILE'"),
-        (["pub", "wf/x", "x.npy", "--kind", "bogus"], "frys pub: Invalid value for '--kind'"),
+        (["pub", "wf/x", "x.npy", "--kind", "evnt"], "frys pub: Invalid value for '--kind': 'evnt' is not one of"),
     ],
 )
 def test_a_wrong_command_line_is_one_line(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,7 +55,10 @@ def test_a_refusal_is_one_line(url: str, file: str, capsys: pytest.CaptureFixtur
     assert run(["pub", "pub/kind", file, "--url", url]) == ExitCode.OK
     assert run(["pub", "pub/kind", file, "--kind", "event", "--url", url]) == ExitCode.REFUSED
     captured = capsys.readouterr()
-    assert captured.err == "frys pub: stream pub/kind is of kind state, not event (KIND_MISMATCH, code 5203)\n"
+    assert captured.err == (
+        "frys pub: stream pub/kind is of kind state, not event: publish with kind='state', or to another stream"
+        " (KIND_MISMATCH, code 5203)\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -105,4 +108,6 @@ def test_summary() -> None:
     assert summary(result, 2_000_000) == (
         "offset 3: 2.0 MB sent as 1.0 MB (ratio 2.00), 200.0 MB/s, latency 10.00 ms, quality 0.50, os"
     )
+    small = TransmissionResult(Offset(3), Epoch(1), 104, 2978.91, 0.01, 0.5, Durability.OS)
+    assert "65.5 kB sent as 104 bytes (ratio 630.15)" in summary(small, 65_536)
     assert nbytes_of({"w": np.zeros(3), "b": np.zeros(1)}) == nbytes_of(np.zeros(4)) == 32

@@ -108,7 +108,7 @@ def test_what_is_written_is_read_again(path: Path, text: str) -> None:
         ("[[streams]]\nkind = 'event'", "[[streams]] number 1 has no pattern"),
         ("[[streams]]\npattern = 'a/b'\n[[streams]]\npattern = 'a'", "[[streams]] number 2: pattern 'a' is not"),
         ("[[streams]]\npattern = 'a/b'\ndurabilty = 'os'", "[[streams]] number 1 (a/b): unknown key 'durabilty'"),
-        ("[[streams]]\npattern = 'a/b'\nschema = {dtype = 'f32', shape = []}", "(a/b): schema: tensor '' of a schema"),
+        ("[[streams]]\npattern = 'a/b'\nschema = {dtype = 'f32', shape = []}", "(a/b): schema: unknown dtype 'f32'"),
         ("[[streams]]\npattern = 'a/b'\nschema = 1", "(a/b): schema is 1: it takes a table"),
         ("[[streams]]\npattern = 'a/b'\nhistory = {bytes = 1}", "number 1 (a/b): history: unknown key 'bytes'"),
     ],

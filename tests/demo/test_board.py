@@ -63,3 +63,10 @@ def test_a_message_without_tensors() -> None:
     board = Board()
     board.receive(message(tensors={}), 0.0)
     assert board.rows["wf/x"].tensors == ""
+
+
+def test_one_stream_is_no_plural() -> None:
+    board = Board()
+    board.receive(message(streams.WEIGHTS), 0.0)
+    assert "  1 stream  " in board.summary(0.5)
+    assert board.total().startswith("1 message of 1 stream, ")

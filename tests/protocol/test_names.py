@@ -132,3 +132,11 @@ def test_groups_and_inboxes() -> None:
     assert not is_group("agent:planner")
     assert not is_group("wf-42/**")
     assert inbox_of("planner") == "agent:planner"
+
+
+def test_the_name_of_a_workflow_alone_is_answered_with_its_pattern() -> None:
+    with pytest.raises(RequestRefused, match=r"did you mean 'wf-42/\*\*'\?"):
+        check_pattern("wf-42")
+    with pytest.raises(RequestRefused) as refused:
+        check_pattern("wf-42/")
+    assert "did you mean" not in refused.value.message

@@ -89,6 +89,8 @@ def test_dimensions_by_name() -> None:
     ("fields", "problem"),
     [
         ({}, "'dtype' is required"),
+        ({"dtpye": "float32", "shape": []}, "^schema: field 'dtype' is required; unknown field 'dtpye' "),
+        ({"tensors": {"w": {}}}, "^tensor 'w' of schema: field 'dtype' is required "),
         ({"dtype": "float32"}, "shape must be a list"),
         ({"dtype": "float31", "shape": []}, "unknown dtype 'float31'"),
         ({"dtype": 1, "shape": []}, "'dtype' must be a string"),

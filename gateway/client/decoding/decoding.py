@@ -333,7 +333,9 @@ class Decoding:
     def _check_size(self, inbound: InboundFrame) -> None:
         if inbound.payload_bytes > self._max_message_bytes:
             raise RequestRefused(
-                Code.MESSAGE_TOO_BIG, f"payload of {inbound.payload_bytes} bytes exceeds {self._max_message_bytes}"
+                Code.MESSAGE_TOO_BIG,
+                f"payload of {inbound.payload_bytes} bytes exceeds max_message_bytes={self._max_message_bytes}"
+                " of this client: raise it, or split the tensor",
             )
 
     def _count_waiting(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""Acknowledgement handles: the answers that a program owes for the units that it holds (spec section 7.4)."""
+"""Acknowledgement handles: one for each unit that the program has received and must answer (spec section 7.4)."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def check_refusal(code: int) -> int:
 
 
 class AckScope:
-    """Units that one subscription has not answered yet, over all its streams, and the credit that answers free.
+    """Units of one subscription, over all its streams, that wait for an answer, and the credit that their answers free.
 
     A subscription with a credit window of its own grants credit again whenever half of the window is free (spec section
     7.5).
 
     Args:
-        window: units and bytes that may be under way; ``None`` leaves it to the gateway, which needs no grants then.
+        window: units and bytes that may be under way; ``None``: the gateway chooses the window and needs no grants.
 
     Attributes:
         window: see above.
@@ -79,7 +79,12 @@ class AckScope:
         self._free_bytes = 0
 
     def begin(self, session: FrameSender, number: int) -> None:
-        """Start on a new session, on which the subscription has this number, with the complete window."""
+        """Start on a new session with the full window free.
+
+        Args:
+            session: the session.
+            number: number of the subscription on this session.
+        """
         self._session = session
         self._number = number
         self._free_messages = self._free_bytes = 0
@@ -96,22 +101,22 @@ class AckScope:
             self._free_messages = self._free_bytes = 0
 
     def withdraw(self) -> None:
-        """Give up all units of the subscription, which has ended, without answers."""
+        """Drop all units without an answer, because the subscription has ended."""
         for handle in list(self.handles):
             handle.withdraw()
 
 
 class PendingAck:
-    """A unit in the hands of the program, which may have several subscriptions that it is for.
+    """Unit that the program has received and not answered yet, through one or several subscriptions.
 
     Args:
         unit: the unit as it arrived.
         settle: called when all subscriptions have answered.
 
     Attributes:
-        unit: the unit as it was delivered last.
-        processed: one of the subscriptions has processed it.
-        refusers: subscriptions that have not, and want it again.
+        unit: the unit as its latest delivery brought it.
+        processed: whether the program has acknowledged the unit through one of the subscriptions.
+        refusers: subscriptions that have refused the unit and want it again.
         code: reason of the last refusal.
     """
 

@@ -38,22 +38,22 @@ class Request(Message):
 
     @property
     def cancelled(self) -> bool:
-        """True if nobody wants the reply any more: replies are dropped."""
+        """True if the client that sent the request no longer wants the reply: replies are dropped."""
         return self._cancelled.is_set()
 
     async def wait_cancelled(self) -> None:
-        """Wait until nobody wants the reply any more, or the connection is lost on which the request came."""
+        """Wait until the request is cancelled, or the connection on which it came is lost."""
         await self._cancelled.wait()
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call ``callback``, on the client's loop, when nobody wants the reply any more: at once if that is so now."""
+        """Call ``callback`` on the client's loop when the request is cancelled; at once if it is cancelled already."""
         if self.cancelled:
             call_back(callback)
         else:
             self._on_cancel.append(callback)
 
     def cancel(self) -> None:
-        """Tell the program that the asker does not want the reply any more, or cannot get it. Called by the client."""
+        """Mark the request as cancelled: its requester no longer wants the reply, or cannot get it."""
         if not self.cancelled:
             self._cancelled.set()
             callbacks, self._on_cancel = self._on_cancel, []

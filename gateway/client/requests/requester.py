@@ -61,7 +61,7 @@ class RequestOptions(NamedTuple):
 
 
 class Requester:
-    """Requests of a client, over as many sessions as there are.
+    """Requests of a client, kept across reconnects.
 
     Args:
         context: the way out.

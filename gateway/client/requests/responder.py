@@ -72,7 +72,7 @@ class RequestDestination:
         self._responder.requested(message, inbound.frame.stream, self._session)
 
     def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
-        """Tell the asker that its request cannot be read. One that was cut off is not wanted any more."""
+        """Reply to a request that cannot be decoded with the error; ignore one that its requester has cut off."""
         if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
             return
         if inbound is None:
@@ -92,7 +92,7 @@ class RequestDestination:
 
 
 class Responder:
-    """Inboxes and replies of a client, over as many sessions as there are.
+    """Inboxes and replies of a client, kept across reconnects.
 
     Args:
         context: the way out.

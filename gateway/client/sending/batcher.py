@@ -1,9 +1,9 @@
-"""Batcher: collects the messages of ``publish_nowait`` until they are sent, like small arrays as one record batch.
+"""Batcher: collects the messages of ``publish_nowait`` until they are sent.
 
-Knows arrays and bytes; must not know connections, aliases or loops, so it also works while there is no connection, and
-from another thread (:class:`LockedBatcher`). On CPython 3.11 a call that finds its batch open costs 0.28 us for 25
-float32, of which ``tobytes`` is 0.04 (0.45 with the lock); that is why the fast path compares identities and counts
-records instead of bytes.
+Small arrays of the same dtype and shape become one record batch. The module must not know connections, aliases or event
+loops, so that it works without a connection, and from another thread (:class:`LockedBatcher`). On CPython 3.11 a call
+that finds its batch open costs 0.28 us for 25 float32, of which ``tobytes`` is 0.04 (0.45 with the lock); that is why
+the fast path compares identities and counts records instead of bytes.
 """
 
 from __future__ import annotations
@@ -75,13 +75,13 @@ class OpenBatch:
 
 
 class Batcher:
-    """Messages that wait to be sent, in the order of the calls of each stream.
+    """Messages that wait to be sent; those of one stream keep the order of the calls.
 
     Args:
         max_pending_bytes: bytes that may wait before :meth:`add` raises.
         now_ns: clock for timestamps.
-        first: called when a message waits where none did: sending is due soon.
-        full: called when about :data:`BATCH_BYTES` or more are complete: sending is due now.
+        first: called when the first message begins to wait: the caller should send soon.
+        full: called when complete batches hold about :data:`BATCH_BYTES` or more: the caller should send now.
 
     Attributes:
         pending_bytes: bytes that wait; of open batches only the first record is counted.

@@ -26,7 +26,12 @@ def parse_codec(codec: str) -> Chain | None:
     Raises:
         InvalidArgument: there is no such codec or level.
     """
-    return None if codec == AUTO else Chain.parse(codec)
+    if codec == AUTO:
+        return None
+    try:
+        return Chain.parse(codec)
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{error} (or {AUTO!r}, or a chain such as 'shuffle+zstd:3')") from None
 
 
 def check_agreed(chain: Chain, welcome: Welcome) -> None:

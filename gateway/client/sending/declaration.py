@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.schema import Schema
 
 SchemaLike = Mapping[str, Any] | Schema | None
@@ -38,10 +39,9 @@ class Declaration(NamedTuple):
             RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``SCHEMA_MISMATCH``: the stream differs.
         """
         if self.kind not in (None, info.kind):
-            raise RequestRefused(Code.KIND_MISMATCH, f"stream {info.stream} is {info.kind}, not {self.kind}")
+            raise kind_mismatch(info.stream, info.kind, self.kind)
         if self.durability not in (None, info.durability):
-            problem = f"stream {info.stream} has durability {info.durability}, not {self.durability}"
-            raise RequestRefused(Code.DURABILITY_MISMATCH, problem)
+            raise durability_mismatch(info.stream, info.durability, self.durability)
         if self.schema is None or info.schema is None:
             return self.schema is None
         known = Schema.parse(info.schema)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class OutboundMessage:
-    """A message that is to be sent, or was and is not acknowledged yet."""
+    """Message that waits to be sent, or that was sent and is not acknowledged yet."""
 
     opcode: int
     """MESSAGE, BATCH, REQUEST or REPLY."""
@@ -42,7 +42,7 @@ class OutboundMessage:
     """Codec chain; None: automatic."""
     progress: Progress | None = None
     done: asyncio.Future[object] | None = None
-    """Result or error for the caller that waits; None if nobody does."""
+    """Result or error for the caller that waits; None: no caller waits."""
     started_s: float = 0.0
     """Time of the call, by ``time.perf_counter``."""
     sequence: int = field(default=0, init=False)
@@ -62,7 +62,7 @@ class OutboundMessage:
 
     @property
     def abandoned(self) -> bool:
-        """True if nobody wants the message any more: its caller gave up, or it was refused already."""
+        """True if the message need not be sent any more: its caller gave up, or the message was refused."""
         return self.done is not None and self.done.done()
 
     def restart(self) -> None:
@@ -124,11 +124,11 @@ class OutboundMessage:
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
         finally:
-            # Nobody waits now: what comes later, such as another part of a reply, moves no time limit.
+            # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.
             self._deadline = None
 
     def latency_s(self) -> float:
-        """Return the time since the call."""
+        """Return the seconds since the program called the client."""
         return time.perf_counter() - self.started_s
 
 

@@ -54,7 +54,7 @@ class PublishOptions(NamedTuple):
 
 
 class Publisher:
-    """All streams that a client publishes to, over as many sessions as there are.
+    """All streams that a client publishes to, kept across reconnects.
 
     Args:
         context: the way out.

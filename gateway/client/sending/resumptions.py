@@ -1,5 +1,6 @@
-"""Resumptions: the gateway's answers about the chunk at which a large message goes on that an earlier connection has
-begun (spec section 6.5).
+"""Resumptions: RESUME frames, in which the gateway names the chunk at which an interrupted large message continues.
+
+An earlier connection has sent the chunks before that one (spec section 6.5).
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from gateway.protocol.signals import Resume
 
 
 class Resumptions:
-    """RESUME frames that are awaited on the present session."""
+    """RESUME frames that the client waits for on the present session."""
 
     def __init__(self) -> None:
         self._answers: dict[int, asyncio.Future[int]] = {}
 
     async def index_of(self, transfer: int, settled: asyncio.Future[object]) -> int | None:
-        """Wait for the chunk to go on with, and return its index; ``None`` if there is nothing to send.
+        """Wait for the gateway's answer and return the index of the next chunk; ``None`` if no chunk has to be sent.
 
         Args:
             transfer: number in the head that has been sent.

@@ -204,7 +204,9 @@ class SendQueue(ABC):
         limit = session.welcome.limits.max_message_bytes
         if content.payload_bytes > limit:
             raise RequestRefused(
-                Code.MESSAGE_TOO_BIG, f"{self.name}: {content.payload_bytes} bytes, the gateway takes at most {limit}"
+                Code.MESSAGE_TOO_BIG,
+                f"{self.name}: payload of {content.payload_bytes} bytes exceeds max_message_bytes={limit}"
+                " of the gateway: raise it, or split the tensor",
             )
         await self._wait_addressable(session, message)
         chain = await self._chain_for(session, message)

@@ -1,4 +1,4 @@
-"""Send queue of one stream: its messages in the order of the calls, over as many sessions as it takes."""
+"""Send queue of one stream: its messages in the order of the calls, kept across reconnects."""
 
 from __future__ import annotations
 

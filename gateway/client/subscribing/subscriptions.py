@@ -33,7 +33,7 @@ from gateway.protocol.names import Pattern
 
 
 class Subscriptions:
-    """Subscriptions of a client, over all its sessions."""
+    """Subscriptions of a client, kept across reconnects."""
 
     def __init__(self, context: SendContext) -> None:
         self._context = context

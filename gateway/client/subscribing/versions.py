@@ -66,7 +66,7 @@ class Version(NamedTuple):
 
 
 class Versions:
-    """Newest version of each stream, over all sessions."""
+    """Newest version of each stream, kept across reconnects."""
 
     def __init__(self) -> None:
         self._newest: dict[str, Version] = {}

@@ -1,7 +1,8 @@
 """Delivery state of one client on one acknowledged stream: units queued and units in flight.
 
-A consumer is told the time, sends to its connection, and returns the outcomes of units as values: the fan-out of the
-stream acts on them.
+A consumer sends units to the client's connection and sends again those that are refused or not acknowledged in time. It
+reads no clock: its caller passes the time. It returns the outcomes of units as values, which the fan-out of the stream
+carries out.
 """
 
 from __future__ import annotations
@@ -238,9 +239,9 @@ class Consumer:
     # Time.
 
     def sweep(self, now_s: float, now_ns: int) -> list[UnitOutcome]:
-        """Check deadlines and time-outs; to be called about once a second.
+        """Check deadlines and timeouts and return the outcomes; to be called about once a second.
 
-        The consumer is to be pumped if anything comes of it, unless it has ended.
+        If there are outcomes and the consumer has not ended, the caller must pump the consumer.
 
         Args:
             now_s: seconds from some fixed moment.

@@ -1,4 +1,7 @@
-"""Units of one stream that are held until every consumer has done with them, and the acts on their outcomes."""
+"""Held units: units of one stream, kept until every consumer has acknowledged or given up each of them.
+
+The module also carries out the outcomes of units: acknowledgements to publishers, dead letters, notices.
+"""
 
 from __future__ import annotations
 

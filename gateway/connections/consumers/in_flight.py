@@ -1,4 +1,4 @@
-"""Units on their way to one receiver: deliveries of each, the time that the oldest may take, and runs joined."""
+"""Units in flight to one receiver: count of deliveries, acknowledgement timeout, and joining of units into runs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,13 @@ class InFlight:
 
 
 def covered(in_flight: Mapping[int, InFlight], first: int, last: int) -> list[InFlight]:
-    """Return the units in flight, given by first offset, that lie within a range as long as a peer likes."""
+    """Return the units in flight that lie within a range of offsets. The range may be of any length: a peer names it.
+
+    Args:
+        in_flight: the units by first offset.
+        first: first offset of the range.
+        last: last offset of the range.
+    """
     if last - first < len(in_flight):
         found = [in_flight[offset] for offset in range(first, last + 1) if offset in in_flight]
         return [entry for entry in found if entry.unit.last <= last]

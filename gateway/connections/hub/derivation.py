@@ -1,7 +1,8 @@
 """Derivation of one view from one stream, for as long as it has receivers.
 
-Each message of the view is computed once, in a thread, one after the other, and given to the fan-out of the view. A
-``state`` that comes faster than that, or than the view's rate, is conflated before it is computed.
+Threads compute the messages of the view one after the other, each message once for all receivers, and the fan-out of
+the view sends them. The derivation also limits the rate: a ``state`` that is published faster than ``max_rate_hz`` of
+the view, or faster than the threads compute it, is conflated before the computation.
 """
 
 from __future__ import annotations

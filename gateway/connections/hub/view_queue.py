@@ -1,4 +1,8 @@
-"""Queue of one view: messages to be computed, of a state the newest version only, of events all within a bound."""
+"""Queue of one view: messages of the stream that wait for the computation of the view.
+
+The queue keeps only the newest version of a ``state``, and all messages of an ``event`` stream up to
+:data:`QUEUE_BYTES`.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +16,10 @@ from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of, offsets_of
 
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""Bound on the events that wait for threads which do not keep up; past it the oldest are dropped, told by GAP."""
+"""Bound on the events that wait for busy threads; past it, the oldest are dropped and receivers are sent a GAP."""
 
 JOB_BYTES: Final = 1024 * 1024
-"""Size of the events that are computed at a time, if more wait."""
+"""Size of one batch of events, computed together in a thread, if more than that wait."""
 
 
 class PendingEntry(NamedTuple):
@@ -28,12 +32,12 @@ class PendingEntry(NamedTuple):
 
     @property
     def wanted_messages(self) -> int:
-        """Number of messages of the view that it would become."""
+        """Number of messages of the view that are computed from the entry."""
         return 1 if self.last_only or not isinstance(self.entry, Run) else self.entry.count
 
 
 class ViewQueue:
-    """Queue of one view, first in first out; that of a ``state`` has one entry at most.
+    """Queue of one view, first in, first out; the queue of a ``state`` has at most one entry.
 
     Args:
         view_id: id of the view, for gaps.

@@ -48,7 +48,7 @@ def check_size(payload_bytes: int, limits: Limits) -> None:
     """Refuse a message whose decoded payload is above ``max_message_bytes``."""
     if payload_bytes > limits.max_message_bytes:
         message = f"payload of {payload_bytes} bytes exceeds max_message_bytes={limits.max_message_bytes}"
-        raise RequestRefused(Code.MESSAGE_TOO_BIG, message)
+        raise RequestRefused(Code.MESSAGE_TOO_BIG, message + " of the gateway: raise it, or split the tensor")
 
 
 def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits: Limits) -> int:

@@ -1,6 +1,6 @@
-"""Formats: the framed bytes that one kind of connection is sent.
+"""Formats: encoders of messages into the bytes of one kind of connection, such as binary frames or JSON text.
 
-A format is shared by all connections of its kind where it can be, so that the bytes of a message are made once.
+Connections of the same kind share one format where possible, so that a message is encoded once for all of them.
 """
 
 from __future__ import annotations
@@ -87,8 +87,9 @@ class BinaryFormat:
     """``frys.v1``: frames of spec section 2 behind a message header; a :class:`ChunkedFormat`.
 
     Args:
-        name: of the format.
-        message_header: gives the header of a WebSocket message of so many bytes; empty in memory.
+        name: name of the format.
+        message_header: returns the header of a WebSocket message for a number of payload bytes; empty for connections
+            in memory.
         answers_pings: see :class:`MessageFormat`.
     """
 

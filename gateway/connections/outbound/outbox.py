@@ -23,9 +23,10 @@ class Outbox:
     """The stream queues of one receiver, served in turn so that no stream starves another.
 
     Args:
-        limit_bytes: bound on the waiting bytes of a kind. Past it, the oldest messages of ``event`` streams are left to
-            history, and requests and replies to this receiver are refused (:attr:`full`). Streams of kind ``state``
-            need no bound: one message of each waits, or deltas of at most twice its size.
+        limit_bytes: bound on the bytes that wait, for each kind by itself. Past it, the oldest messages of ``event``
+            streams are dropped from the queue and read from history later, and requests and replies to this
+            receiver are refused (:attr:`full`). Streams of kind ``state`` need no bound: of each stream one message
+            waits, or deltas of at most twice its size.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.

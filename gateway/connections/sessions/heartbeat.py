@@ -8,7 +8,8 @@ from gateway.protocol.state import State
 
 SWEEPS_PER_INTERVAL = 2
 PROBE_AFTER_SWEEPS = 2
-"""After one silent interval the transport probes its peer, so that a plain WebSocket of a person stays open."""
+"""After one silent interval the transport sends a WebSocket ping, so that a browser or wscat, which sends nothing
+by itself, stays open."""
 CLOSE_AFTER_SWEEPS = 5
 """Two and a half intervals (spec section 9)."""
 

@@ -26,6 +26,8 @@ class FileLock:
         lock_path = path.with_name(f"{path.name}-lock")
         try:
             self._descriptor = os.open(lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except FileNotFoundError as error:
+            raise StoreFailed(f"store {path}: the directory {path.parent} does not exist: create it") from error
         except OSError as error:
             raise StoreFailed(f"store {path} cannot be locked: {lock_path}: {error.strerror}") from error
         try:

@@ -77,3 +77,10 @@ def test_what_was_not_agreed_on_is_refused() -> None:
     check_agreed(PLAIN, WELCOME)
     with pytest.raises(InvalidArgument, match=r"snappy.*lz4, zstd, shuffle"):
         check_agreed(Chain.parse("snappy"), WELCOME)
+
+
+def test_an_unknown_codec_is_answered_with_what_there_is() -> None:
+    with pytest.raises(
+        InvalidArgument, match=r"known are none, .* \(or 'auto', or a chain such as 'shuffle\+zstd:3'\)"
+    ):
+        parse_codec("gzip")

@@ -126,7 +126,7 @@ async def test_a_kind_is_checked_against_the_answer_to_open(scripted: ScriptedGa
         wrong = asyncio.ensure_future(client.publish("wf/x", 2, kind="event"))
         right = asyncio.ensure_future(client.publish("wf/x", 3, kind="state"))
         peer.send(info(0), Ack(0, 1, 1, 0).write())
-        with pytest.raises(RequestRefused, match="wf/x is state, not event"):
+        with pytest.raises(RequestRefused, match="wf/x is of kind state, not event"):
             await wrong
         assert (await next_data(peer)).offset == 2  # the refused one took no sequence
         peer.send(Ack(0, 1, 2, 1).write())

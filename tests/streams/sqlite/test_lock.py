@@ -44,5 +44,5 @@ def test_a_process_that_is_killed_leaves_it_free(tmp_path: Path) -> None:
 
 
 def test_a_place_that_does_not_exist(tmp_path: Path) -> None:
-    with pytest.raises(StoreFailed, match="No such file"):
+    with pytest.raises(StoreFailed, match=f"the directory {tmp_path / 'missing'} does not exist: create it"):
         FileLock(tmp_path / "missing" / "streams.db")
