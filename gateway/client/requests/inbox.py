@@ -116,12 +116,19 @@ class Inbox:
         self._stop = stop
         self.late: list[Request] = []
         self.started = False
+        self._starting: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
-        """Open the inbox, unless that was done already. ``async with`` and iterating do it by themselves."""
-        if not self.started:
+        """Open the inbox, unless that was done already. ``async with`` and iterating do it by themselves.
+
+        A start whose caller is cancelled goes on; a later call waits for its end.
+        """
+        if self._starting is None:
             self.started = True
-            await self._start(self)
+            # A task: the gateway may have the inbox already when the caller is cancelled.
+            self._starting = asyncio.ensure_future(self._start(self))
+            self._starting.add_done_callback(_take_error)
+        await asyncio.shield(self._starting)
 
     async def close(self) -> None:
         """Close the inbox: no more requests are taken. May be called twice."""
@@ -157,3 +164,9 @@ class Inbox:
         if not self.started:
             await self.start()
         return await self.next()
+
+
+def _take_error(starting: asyncio.Future[None]) -> None:
+    """Mark the error of a start as seen: the caller may have been cancelled."""
+    if not starting.cancelled():
+        starting.exception()

@@ -9,6 +9,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.requests.inbox import Inbox, Request
 from gateway.client.sending.content import Headers
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
+from tests.client.waiting import until
 
 Sent = tuple[object, Headers, str, int]
 
@@ -20,9 +21,12 @@ class Noted:
         self.started = 0
         self.stopped = 0
         self.sent: list[Sent] = []
+        self.answered = asyncio.Event()
+        self.answered.set()
 
     async def start(self, inbox: Inbox) -> None:
         self.started += 1
+        await self.answered.wait()
 
     async def stop(self, inbox: Inbox) -> None:
         self.stopped += 1
@@ -44,6 +48,25 @@ async def test_it_starts_and_stops_once() -> None:
     inbox = noted.make()
     async with inbox:
         await inbox.start()
+    await inbox.close()
+    assert (noted.started, noted.stopped) == (1, 1)
+
+
+async def test_after_a_cancelled_start_a_later_one_waits_until_the_inbox_is_open() -> None:
+    noted = Noted()
+    noted.answered.clear()
+    inbox = noted.make()
+    first = asyncio.ensure_future(inbox.start())
+    await until(lambda: noted.started == 1)
+    first.cancel()
+    await asyncio.wait([first])
+    assert first.cancelled()
+    second = asyncio.ensure_future(inbox.start())
+    await asyncio.wait([second], timeout=0)
+    other = asyncio.ensure_future(Noted().make().start())
+    assert await asyncio.wait([second, other], return_when=asyncio.FIRST_COMPLETED) == ({other}, {second})
+    noted.answered.set()
+    await second
     await inbox.close()
     assert (noted.started, noted.stopped) == (1, 1)
 
