@@ -72,7 +72,7 @@ class RequestDestination:
         self._responder.requested(message, inbound.frame.stream, self._session)
 
     def fail(self, error: Exception, inbound: InboundFrame | None) -> None:
-        """Reply to a request that cannot be decoded with the error; ignore one that its requester has cut off."""
+        """Answer a request that cannot be decoded with its error; ignore a request that was cut off (ENDED_EARLY)."""
         if isinstance(error, RequestRefused) and error.code in ENDED_EARLY:
             return
         if inbound is None:

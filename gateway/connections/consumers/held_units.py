@@ -1,6 +1,6 @@
 """Held units: units of one stream, kept until every consumer has acknowledged or given up each of them.
 
-The module also carries out the outcomes of units: acknowledgements to publishers, dead letters, notices.
+The module also carries out the outcomes of units: release, dead letters, notices to their publishers.
 """
 
 from __future__ import annotations
