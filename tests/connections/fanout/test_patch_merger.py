@@ -333,7 +333,7 @@ def test_named_tensors_are_patched_one_by_one() -> None:
     assert arrival.offset == 1
 
 
-def test_a_patch_that_does_not_decode_changes_nothing() -> None:
+def test_a_patch_that_does_not_decode_changes_nothing(caplog: pytest.LogCaptureFixture) -> None:
     world, publisher, _ = world_of()
     (frame,) = publisher.patch_frames(np.s_[0:8, :], 7, chunked=False, chain=LZ4)
     broken = bytearray(b"".join(frame))
@@ -344,6 +344,7 @@ def test_a_patch_that_does_not_decode_changes_nothing() -> None:
     late = Receiver(world.subscriber(STREAM, "late"))
     world.settle()
     check(publisher, late)
+    assert "patch 1 of wf/field does not decode, it changes nothing" in caplog.text
 
 
 def test_a_state_that_does_not_decode_cannot_be_made_whole_until_the_next_one() -> None:
