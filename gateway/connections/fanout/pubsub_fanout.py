@@ -179,11 +179,14 @@ class PubSubFanout:
         """Remove a receiver."""
         for broadcast in self._broadcasts.values():
             broadcast.leave(connection)
+        key = connection.class_key
+        delivery = self._classes.get(key)
+        if delivery is not None:
+            # Before the outbox forgets the version that a pending delta refers to.
+            delivery.flush()
         connection.memberships.pop(self.source, None)
         if connection.outbox is not None:
             connection.outbox.forget(self.source)
-        key = connection.class_key
-        delivery = self._classes.get(key)
         if delivery is not None:
             delivery.leave(connection)
             if not len(delivery):

@@ -359,3 +359,19 @@ def covered(log: Sequence[object], stream: int) -> list[int]:
 
 TestContracts = Contracts.TestCase
 TestContracts.settings = settings(max_examples=30, stateful_step_count=40, deadline=None)
+
+
+def test_a_pending_delta_goes_to_a_receiver_that_leaves_before_its_base_is_forgotten() -> None:
+    state = Contracts()
+    delta = Chain(codec="zstd", delta="xor", distance=1)
+    state.begin(policy=PLAIN, delta=delta, keyframe_every=3, states=True)
+    publisher = state.publisher(codecs=())
+    state.vanish(peer=publisher)
+    publisher = state.publisher(codecs=())
+    subscriber = state.subscriber(codecs=(), kinds=frozenset([Kind.STATE]), wide=False)
+    state.stall(hard=True, subscriber=subscriber)
+    for _ in range(2):
+        state.refresh(subscriber=subscriber)
+        state.publish(peer=publisher, sends=[(Kind.STATE, 1, "message")])
+    state.unsubscribe(subscriber=subscriber)
+    state.teardown()
