@@ -22,8 +22,6 @@ ASYNC_ONLY = {
 
 NOT_TWINS = {
     "Request.wait_cancelled": "has a time limit of its own, where an async program has ``asyncio.timeout``",
-    "Request.ack": "inherited from Message: a request is answered, not acknowledged",
-    "Request.nack": "inherited from Message: a request is answered, not acknowledged",
 }
 """Methods that are not called alike, and why."""
 

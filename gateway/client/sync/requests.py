@@ -11,11 +11,12 @@ from gateway.client.messages.message import Message
 from gateway.client.requests import inbox, reply_stream
 from gateway.client.sync.blocking import blocking
 from gateway.client.sync.loop_thread import LoopThread
+from gateway.client.sync.subscription import BlockingAcks
 
 T = TypeVar("T")
 
 
-class Request(Message):
+class Request(BlockingAcks, Message):
     """A message whose sender waits for a reply; see :class:`gateway.client.requests.inbox.Request`."""
 
     __slots__ = ("_source", "_thread")

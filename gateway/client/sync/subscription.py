@@ -23,7 +23,7 @@ FETCHED_MESSAGES: Final = 1024
 """Messages fetched from the loop's thread at a time: a hop between threads costs more than a message."""
 
 
-class _BlockingAcks(Acknowledged):
+class BlockingAcks(Acknowledged):
     """Blocking twins of ``ack`` and ``nack``, for a subclass that has the slot ``_thread``."""
 
     __slots__ = ()
@@ -49,7 +49,7 @@ class _BlockingAcks(Acknowledged):
             self._thread.call_soon(partial(self.ack_handle.refuse, code))
 
 
-class AcknowledgedMessage(_BlockingAcks, Message):
+class AcknowledgedMessage(BlockingAcks, Message):
     """A message that the program acknowledges; see :class:`gateway.client.messages.message.Message`."""
 
     __slots__ = ("_thread",)
@@ -59,7 +59,7 @@ class AcknowledgedMessage(_BlockingAcks, Message):
         self._thread = thread
 
 
-class AcknowledgedBatch(_BlockingAcks, RecordBatch):
+class AcknowledgedBatch(BlockingAcks, RecordBatch):
     """A record batch that the program acknowledges; see :class:`gateway.client.messages.record_batch.RecordBatch`."""
 
     __slots__ = ("_thread",)

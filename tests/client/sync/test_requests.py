@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from gateway.client import sync
-from gateway.errors import Code, RequestRefused, RequestTimeout
+from gateway.errors import Code, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.testing import GatewayProcess, running_gateway_process
 
 Serve = Callable[[sync.Request], object]
@@ -52,6 +52,19 @@ def agents(gateway: GatewayProcess) -> Iterator[Callable[[str, Serve], Agent]]:
     yield start
     for agent in started:
         agent.close()
+
+
+def test_a_request_is_not_acknowledged(gateway: GatewayProcess, agents: Callable[[str, Serve], Agent]) -> None:
+    def serve(request: sync.Request) -> None:
+        request.ack()
+        request.nack()
+        with pytest.raises(InvalidArgument):
+            request.nack(0)
+        request.reply(request.tensor)
+
+    agents("echo", serve)
+    with sync.connect(gateway.url) as client:
+        assert client.request("group:echo", 7).tensor == 7
 
 
 def test_a_group_answers(gateway: GatewayProcess, agents: Callable[[str, Serve], Agent]) -> None:
