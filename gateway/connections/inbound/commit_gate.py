@@ -168,14 +168,17 @@ class CommitGate:
             entry.offset = first
             if window is not None:
                 window.accept(sequence, count, first)
-        stream.reserve(count)
         if not stream.durable:
-            stream.remember(entry)
+            if isinstance(entry, Run):
+                stream.append_run(entry)
+            else:
+                stream.append_large(entry)
             deliver()
             if ack:
                 _acknowledge(session, binding, entry, sequence)
             return
         assert self._store is not None, "the registry refuses durable streams where there is no store"
+        stream.reserve(count)
         stream.expect(entry)
         waiting = _PendingCommit(session, binding, entry, sequence, deliver, abort, ack)
         self._waiting.setdefault(stream, deque()).append(waiting)
