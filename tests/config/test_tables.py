@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from gateway.config.tables import read_table, write_table
+from gateway.config.tables import ANY_SIZE, hints_of, read_table, write_table
 from gateway.errors import InvalidArgument
 from gateway.protocol.messages import Kind
+from gateway.protocol.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,17 @@ class Outer:
     port: int | None = 5
     inner: Inner = field(default_factory=Inner)
     maybe: Inner | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    least: int = 1
+    most: int = 9
+    schema: Schema | None = None
+
+    def __post_init__(self) -> None:
+        if self.least > self.most:
+            raise InvalidArgument(f"least={self.least} is above most={self.most}")
 
 
 def test_what_is_absent_has_its_default() -> None:
@@ -83,3 +95,50 @@ def test_what_is_wrong_is_told_with_its_place(table: dict[str, Any], problem: st
     with pytest.raises(InvalidArgument) as refused:
         read_table(Outer, table, "x")
     assert str(refused.value) == problem
+
+
+def test_every_field_is_a_key_with_its_type() -> None:
+    assert hints_of(Inner) == {"count": int, "delay_s": float}
+    assert list(hints_of(Checked)) == ["least", "most", "schema"]
+
+
+@pytest.mark.parametrize("base", [None, Checked(2, 9)])
+def test_values_that_do_not_fit_together_are_told_with_their_table(base: Checked | None) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read_table(Checked, {"least": 12}, "frys.toml: [x]", base)
+    assert str(refused.value) == "frys.toml: [x]: least=12 is above most=9"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"dtype": "float32", "shape": [4, ANY_SIZE]},
+        {"tensors": {"a": {"dtype": "uint8", "shape": []}, "b": {"dtype": "int16", "shape": [ANY_SIZE, ANY_SIZE, 2]}}},
+    ],
+)
+def test_a_schema_has_a_mark_in_place_of_any_size(table: dict[str, Any]) -> None:
+    read = read_table(Checked, {"schema": table}, "x")
+    assert read.schema is not None
+    assert read.schema.tensors[-1].shape[-2:] in ((4, None), (None, 2))
+    assert write_table(read) == {"least": 1, "most": 9, "schema": table}
+    assert read_table(Checked, write_table(read), "x") == read
+
+
+def test_false_takes_a_schema_back() -> None:
+    base = read_table(Checked, {"schema": {"dtype": "uint8", "shape": []}}, "x")
+    assert read_table(Checked, {"schema": False}, "x", base) == Checked()
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        (5, "x: schema is 5: it takes a table"),
+        ({"shape": [1]}, "x: schema: field 'dtype' is required"),
+        ({"dtype": "float31", "shape": [1]}, "float31"),
+        ({"dtype": "uint8", "shape": [-1]}, "x: schema"),
+    ],
+)
+def test_a_schema_that_is_wrong_is_told_with_its_place(schema: object, problem: str) -> None:
+    with pytest.raises(InvalidArgument) as refused:
+        read_table(Checked, {"schema": schema}, "x")
+    assert problem in str(refused.value)

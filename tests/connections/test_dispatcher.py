@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.errors import Code
+from gateway.connections.dispatcher import drained
+from gateway.connections.outbound.link import Link
+from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
-from gateway.protocol.messages import ClientType, Hello, Open
+from gateway.protocol.messages import (
+    Account,
+    Authenticate,
+    Authenticated,
+    ClientType,
+    Counts,
+    Credits,
+    Hello,
+    Kind,
+    Open,
+    Refresh,
+    SessionMessage,
+    StreamInfo,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong
+from gateway.protocol.wire import FRAME_START, Opcode
+from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
+from tests.connections.frames import START_NS
 from tests.connections.memory import World
 
 
@@ -60,3 +82,238 @@ def test_a_session_message_that_comes_after_the_close_is_ignored() -> None:
     peer.session.connection.close(Code.GOING_AWAY, "stopping")
     world.core.dispatcher.receive_session(peer.session, Open(1, "wf/late", None))
     assert world.core.streams.get(StreamName("wf/late")) is None
+
+
+@pytest.mark.parametrize("size", [0, 4, 12, 41])
+def test_a_websocket_message_that_is_no_multiple_of_eight_bytes_closes(size: int) -> None:
+    peer = World().peer()
+    peer.send(bytes(size))
+    (error,) = peer.read().errors
+    assert (error.code, peer.close_code()) == (Code.MALFORMED_FRAME, Code.MALFORMED_FRAME)
+    assert f"WebSocket message of {size} bytes" in error.message
+
+
+@pytest.mark.parametrize("opcode", [Opcode.MESSAGE, Opcode.REQUEST])
+def test_data_before_hello_closes(opcode: Opcode) -> None:
+    peer = World().stranger()
+    peer.send(data_frame(opcode, 0, 1, b"too early"))
+    assert peer.close_code() == Code.UNEXPECTED_MESSAGE
+    assert peer.read().codes == [Code.UNEXPECTED_MESSAGE]
+
+
+def test_a_frame_that_only_the_gateway_sends_closes() -> None:
+    peer = World().peer()
+    peer.send(Ack(0, 1, 1, 0).write())
+    assert peer.close_code() == Code.UNEXPECTED_MESSAGE
+    (error,) = peer.read().errors
+    assert "ACK from the client" in error.message
+
+
+def test_an_unknown_opcode_is_refused_and_the_frame_behind_it_is_handled() -> None:
+    peer = World().peer()
+    peer.send(FRAME_START.pack(8, 0x7E, 0, 0), Ping(9).write())
+    refused, pong = peer.read().log
+    assert peer.reader.codes == [Code.UNKNOWN_MESSAGE_TYPE]
+    assert refused is peer.reader.errors[0]
+    assert isinstance(pong, Pong)
+    assert peer.close_code() is None
+
+
+def test_a_session_message_with_a_wrong_body_is_refused_by_its_number_and_the_next_is_handled() -> None:
+    peer = World().peer()
+    wrong = bytes(write_session(Subscribe(7, 1, "wf/a"))).replace(b'"pattern":"wf/a"', b'"pattern":555555')
+    peer.send(wrong, write_session(Subscribe(8, 1, "wf/a")))
+    (error,) = peer.read().errors
+    assert (error.code, error.request) == (Code.INVALID_REQUEST, 7)
+    assert Subscribed(8, 1) in peer.reader.log
+    assert peer.close_code() is None
+
+
+def test_messages_batches_and_chunks_are_published_in_the_order_of_their_frames() -> None:
+    world = World()
+    publisher, watcher = world.publisher("wf/a"), world.subscriber("wf/a")
+    large = publisher.large(0, bytes(5000), ack=True)
+    large.end()
+    publisher.send(publisher.batch(0, [b"r1", b"r2"]), publisher.message(0, b"last"))
+    world.settle()
+    arrivals = watcher.read().arrivals
+    assert [(arrival.offset, arrival.large) for arrival in arrivals] == [(0, True), (1, False), (2, False), (3, False)]
+    assert [arrival.payload for arrival in arrivals] == [bytes(5000), b"r1", b"r2", b"last"]
+
+
+def test_an_abort_ends_its_transfer_and_an_end_behind_it_commits_nothing() -> None:
+    world = World()
+    publisher, watcher = world.publisher("wf/a"), world.subscriber("wf/a")
+    publisher.large(0, bytes(5000), transfer=3).chunk()
+    publisher.send(Abort(3, 5001).write(), End(3, 0, START_NS).write(), publisher.message(0, b"next"))
+    world.settle()
+    assert [abort.code for abort in watcher.read().aborts] == [5001]
+    assert [(arrival.offset, arrival.payload) for arrival in watcher.reader.arrivals] == [(0, b"next")]
+    assert not publisher.session.transfers
+
+
+def test_requests_replies_and_cancels_find_the_other_end() -> None:
+    world = World()
+    worker, asker = member(world, "worker"), asker_of(world)
+    ask(asker, 1)
+    ask(asker, 2)
+    cancel(asker, 2)
+    world.settle()
+    assert worker.read().offsets == [1, 2]
+    assert [found.correlation for found in worker.reader.cancels] == [2]
+    reply(worker, asker, 1, b"done")
+    world.settle()
+    assert [(arrival.offset, arrival.payload) for arrival in asker.read().arrivals] == [(1, b"done")]
+    assert nothing_is_left(world)
+
+
+def test_a_request_that_is_refused_is_answered_by_its_correlation() -> None:
+    peer = World().peer()
+    ask(peer, 5)
+    (error,) = peer.read().errors
+    assert (error.code, error.correlation) == (Code.UNKNOWN_STREAM, 5)
+
+
+def test_a_pong_tells_how_long_the_way_to_the_client_is() -> None:
+    world = World()
+    peer = world.peer()
+    peer.send(Pong(START_NS, START_NS, START_NS).write())
+    assert peer.session.connection.link is None
+    link = peer.session.connection.link = Link()
+    asked_ns = world.clock.time_ns()
+    assert link.sent(1 << 20, asked_ns)
+    world.clock.advance(0.25)
+    peer.send(Pong(asked_ns, asked_ns, asked_ns).write())
+    assert link.rtt_ns == pytest.approx(0.25e9, rel=0.01)
+
+
+def test_credit_lets_more_through_and_done_removes_what_is_processed() -> None:
+    world = World()
+    publisher = world.publisher("wf/jobs", kind=Kind.COLLABORATION)
+    worker = world.peer("worker")
+    number = worker.subscribe("wf/jobs", credits=Credits(1, 1000))
+    for payload in (b"a", b"b"):
+        publisher.publish(0, payload)
+    world.settle()
+    assert worker.read().offsets == [0]
+    worker.done("wf/jobs", 0)
+    worker.grant(number, 1, 1000)
+    worker.grant(number + 1, 1, 1000)
+    world.settle()
+    assert worker.read().offsets == [0, 1]
+    worker.drop()
+    back = world.subscriber("wf/jobs", "worker")
+    world.settle()
+    assert back.read().offsets == [1]
+
+
+def test_a_refresh_sends_the_state_again_and_is_refused_for_a_stream_that_is_not_received() -> None:
+    world = World()
+    publisher, viewer = world.publisher("wf/s", kind=Kind.STATE), world.subscriber("wf/s")
+    publisher.publish(0, b"state")
+    world.settle()
+    viewer.forget()
+    number = viewer.reader.stream_id("wf/s")
+    viewer.say(Refresh(number), Refresh(number + 1))
+    world.settle()
+    assert [arrival.payload for arrival in viewer.read().arrivals] == [b"state"]
+    assert viewer.reader.codes == [Code.UNKNOWN_STREAM]
+
+
+def test_session_messages_are_answered_by_their_request() -> None:
+    world = World()
+    world.publisher("wf/a").publish(0, b"x")
+    peer = world.peer()
+    peer.say(Subscribe(1, 4, "wf/a", "beginning"), Authenticate(2, "token"))
+    world.settle()
+    peer.say(Account(3, 4), Unsubscribe(5, 4))
+    log = peer.read().log
+    assert Subscribed(1, 4) in log
+    assert Authenticated(2, None) in log
+    assert Account(3, 4, {"wf/a": Counts(delivered=1, replayed=1)}) in log
+    assert log[-1] == Unsubscribed(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "named"),
+    [
+        (Open(6, "no-slash"), Code.INVALID_NAME, {"alias": 6}),
+        (Subscribe(6, 1, "wf//a"), Code.INVALID_NAME, {"request": 6}),
+        (Unsubscribe(6, 1), Code.INVALID_REQUEST, {"request": 6}),
+        (Account(6, 1), Code.INVALID_REQUEST, {"request": 6}),
+        (Refresh(6), Code.UNKNOWN_STREAM, {}),
+    ],
+)
+def test_a_refusal_names_the_message_that_was_refused(
+    message: SessionMessage, code: Code, named: dict[str, int]
+) -> None:
+    world = World()
+    binary, text = world.peer("binary"), world.peer("text")
+    binary.say(message)
+    world.core.dispatcher.receive_session(text.session, message)
+    for peer in (binary, text):
+        (error,) = peer.read().errors
+        assert error.code == code
+        assert {"alias": error.alias, "request": error.request} == {"alias": None, "request": None, **named}
+        assert peer.close_code() is None
+
+
+def test_session_messages_of_text_reach_the_same_handlers() -> None:
+    world = World()
+    worker, asker = member(world, "worker"), asker_of(world)
+    ask(asker, 1)
+    world.settle()
+    dispatcher, session = world.core.dispatcher, asker.session
+    session.heard = False
+    dispatcher.receive_session(session, Ping(77))
+    dispatcher.receive_session(session, Cancel(0, 1))
+    dispatcher.receive_session(session, Subscribe(1, 1, "wf/a"))
+    world.settle()
+    pong, subscribed = asker.read().log
+    assert isinstance(pong, Pong)
+    assert pong.t0 == 77
+    assert subscribed == Subscribed(1, 1)
+    assert [found.correlation for found in worker.read().cancels] == [1]
+    assert session.heard
+
+
+def test_a_session_message_of_text_that_the_state_does_not_allow_closes() -> None:
+    world = World()
+    peer = world.stranger()
+    world.core.dispatcher.receive_session(peer.session, Subscribe(1, 1, "wf/a"))
+    assert peer.close_code() == Code.UNEXPECTED_MESSAGE
+    assert not peer.session.subscriptions
+
+
+def test_an_alias_that_is_opened_for_a_client_is_bound_or_refused_to_the_caller() -> None:
+    world = World()
+    peer = world.peer()
+    world.core.dispatcher.open(peer.session, Open(0, "wf/a", Kind.EVENT))
+    (info,) = peer.read().log
+    assert isinstance(info, StreamInfo)
+    assert (info.alias, info.stream) == (0, "wf/a")
+    with pytest.raises(RequestRefused) as refused:
+        world.core.dispatcher.open(peer.session, Open(1, "wf/a", Kind.STATE))
+    assert refused.value.code == Code.KIND_MISMATCH
+    assert not peer.news().log
+
+
+def test_a_connection_is_drained_when_nothing_waits_in_transport_outbox_or_mailbox() -> None:
+    world = World()
+    publisher, reader = world.publisher("wf/a"), world.subscriber("wf/a")
+    assert drained(reader.session)
+    reader.transport.stalled = True
+    publisher.publish(0, b"x")
+    world.settle()
+    assert not drained(reader.session)
+    reader.transport.read_on()
+    assert drained(reader.session)
+    reader.transport.fill_up()
+    publisher.publish(0, b"y")
+    world.settle()
+    reader.transport.waiting = 0
+    assert not drained(reader.session)
+    reader.transport.read_on()
+    world.settle()
+    assert drained(reader.session)
+    assert [arrival.payload for arrival in reader.read().arrivals] == [b"x", b"y"]

@@ -14,16 +14,22 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
+    Account,
     Authenticate,
     Authenticated,
     ClientType,
+    Counts,
+    Credits,
     Kind,
     Open,
     StreamInfo,
     Subscribe,
     Subscribed,
     Unsubscribe,
+    Unsubscribed,
 )
+from gateway.protocol.views import View
+from tests.connections.asking import ask, asker_of
 from tests.connections.memory import FixedPolicy, World
 
 
@@ -218,3 +224,138 @@ def test_nothing_new_while_the_gateway_stops() -> None:
     assert subscriber.read().offsets == [0]
     subscriber.say(Unsubscribe(10, 1))
     assert subscriber.read().codes == [Code.DRAINING] * 2
+
+
+def test_a_view_is_subscribed_to_counted_and_taken_back_as_any_subscription() -> None:
+    world = World(limits=Limits(max_subscriptions=1))
+    publisher, peer = world.publisher("wf/a"), world.peer("viewer")
+    peer.subscribe("wf/a", 4, view=View(slice(1, 3)))
+    publisher.publish(0, b"abcd")
+    world.settle()
+    assert [arrival.payload for arrival in peer.read().arrivals] == [b"bc"]
+    assert set(peer.session.views) == {4}
+    peer.say(Subscribe(7, 4, "wf/b"), Subscribe(8, 5, "wf/b"), Account(9, 4), Unsubscribe(10, 4))
+    assert [(error.code, error.request) for error in peer.read().errors] == [
+        (Code.INVALID_REQUEST, 7),
+        (Code.LIMIT_EXCEEDED, 8),
+    ]
+    assert Account(9, 4, {"wf/a": Counts(delivered=1)}) in peer.reader.log
+    assert peer.reader.log[-1] == Unsubscribed(10, 4)
+    publisher.publish(0, b"efgh")
+    world.settle()
+    assert len(peer.read().arrivals) == 1
+    assert not peer.session.views
+
+
+@pytest.mark.parametrize("address", ["agent:viewer", "group:workers"])
+def test_an_inbox_and_a_group_have_no_views(address: str) -> None:
+    peer = World().peer("viewer")
+    peer.subscribe(address, 4, view=View(slice(1, 3)))
+    assert peer.read().codes == [Code.INVALID_VIEW]
+    assert not peer.session.subscriptions
+    assert not peer.session.requests.groups
+
+
+def test_an_inbox_is_open_until_its_last_subscription_is_gone() -> None:
+    world = World()
+    holder, asker = world.peer("holder"), asker_of(world, "agent:holder")
+    holder.say(Subscribe(1, 1, "agent:holder"), Subscribe(2, 2, "agent:holder"), Unsubscribe(3, 1))
+    ask(asker, 1)
+    world.settle()
+    assert holder.read().offsets == [1]
+    holder.say(Unsubscribe(4, 2))
+    ask(asker, 2)
+    assert [(error.code, error.correlation) for error in asker.read().errors] == [(Code.NO_SUCH_PEER, 2)]
+
+
+def test_a_group_that_a_member_leaves_asks_it_no_more() -> None:
+    world = World()
+    worker, asker = world.peer("worker"), asker_of(world)
+    worker.say(Subscribe(1, 1, "group:workers"), Unsubscribe(2, 1))
+    ask(asker, 1)
+    assert asker.read().codes == [Code.NO_SUCH_PEER]
+    assert worker.read().log[-1] == Unsubscribed(2, 1)
+
+
+def test_the_account_goes_on_with_the_counts_of_earlier_connections() -> None:
+    world = World()
+    publisher, peer = world.publisher("wf/a", "wf/b"), world.peer()
+    peer.say(Subscribe(1, 4, "wf/a", account={"wf/a": Counts(delivered=5, dropped=2)}))
+    publisher.publish(0, b"x")
+    publisher.publish(1, b"x")
+    world.settle()
+    peer.say(Account(2, 4), Account(3, 5))
+    assert Account(2, 4, {"wf/a": Counts(delivered=6, dropped=2)}) in peer.read().log
+    assert [(error.code, error.request) for error in peer.reader.errors] == [(Code.INVALID_REQUEST, 3)]
+
+
+def test_a_receiver_that_grants_credit_gets_as_much_and_no_more() -> None:
+    world = World()
+    publisher, worker = world.publisher("wf/jobs", kind=Kind.COLLABORATION), world.peer("worker")
+    worker.subscribe("wf/jobs", 4, credits=Credits(1, 1000))
+    for payload in (b"a", b"b", b"c"):
+        publisher.publish(0, payload)
+    world.settle()
+    assert worker.read().offsets == [0]
+    worker.grant(4, 1, 1000)
+    worker.grant(5, 1, 1000)
+    world.settle()
+    assert worker.read().offsets == [0, 1]
+    assert worker.close_code() is None
+
+
+@pytest.mark.parametrize(("keep", "offsets"), [(True, [0, 1]), (None, [])])
+def test_messages_that_are_not_acknowledged_are_kept_for_one_who_asks_for_it(
+    keep: bool | None, offsets: list[int]
+) -> None:
+    world = World()
+    publisher, worker = world.publisher("wf/jobs", kind=Kind.COLLABORATION), world.peer("worker")
+    number = worker.subscribe("wf/jobs")
+    publisher.publish(0, b"a")
+    publisher.publish(0, b"b")
+    world.settle()
+    worker.unsubscribe(number, keep=keep)
+    worker.forget()
+    worker.subscribe("wf/jobs")
+    world.settle()
+    assert worker.read().offsets == offsets
+
+
+def test_an_open_declares_a_schema_that_its_answer_tells() -> None:
+    peer = World().peer()
+    schema = {"dtype": "float32", "shape": [2, None]}
+    peer.say(Open(0, "wf/a", schema=schema), Open(1, "wf/b", schema={"dtype": "float31", "shape": []}))
+    info, error = peer.read().log
+    assert isinstance(info, StreamInfo)
+    assert info.schema == schema
+    assert (peer.reader.codes, peer.reader.errors[0].alias) == ([Code.INVALID_REQUEST], 1)
+    assert error is peer.reader.errors[0]
+
+
+def test_a_refused_alias_stays_refused_and_cannot_be_opened_again() -> None:
+    world = World()
+    world.publisher("wf/event")
+    peer = world.peer()
+    peer.open(0, "wf/event", Kind.STATE)
+    peer.publish(0, b"x")
+    peer.open(0, "wf/other")
+    assert peer.read().codes == [Code.KIND_MISMATCH, Code.KIND_MISMATCH, Code.INVALID_REQUEST]
+    assert world.core.streams.get(StreamName("wf/other")) is None
+
+
+def test_a_producer_has_one_alias_that_it_publishes_by_and_the_sequence_of_its_open() -> None:
+    world = World()
+    old, new = world.peer("old"), world.peer("new")
+    old.produce(0, "wf/a", 5)
+    old.publish(0, b"five", ack=True)
+    new.produce(0, "wf/a", 6)
+    new.publish(0, b"six", ack=True)
+    old.publish(0, b"six", ack=True)
+    assert [(ack.sequence, ack.offset) for ack in old.read().acks] == [(5, 0)]
+    assert [(ack.sequence, ack.offset) for ack in new.read().acks] == [(6, 1)]
+    (error,) = old.reader.errors
+    assert error.code == Code.BAD_SEQUENCE
+    assert "opened wf/a again" in error.message
+    old.drop()
+    new.publish(0, b"seven", ack=True)
+    assert [ack.sequence for ack in new.read().acks] == [6, 7]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from gateway.errors import Code
+from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
+from gateway.protocol.extensions import Extensions, Identity
 from gateway.protocol.limits import Limits
-from gateway.protocol.signals import Abort, End
-from gateway.protocol.transfers import write_chunk
-from tests.connections.frames import CHUNK_BYTES, START_NS
-from tests.connections.memory import Peer, World
+from gateway.protocol.messages import Kind, Open
+from gateway.protocol.meta import write_meta
+from gateway.protocol.signals import Abort, Cancel, End
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.transfers import ChunkPlan, write_chunk
+from gateway.protocol.wire import FRAME_START, Opcode
+from gateway.streams.large import LargeMessage
+from tests.connections.asking import ask, ask_large, asker_of, member, nothing_is_left, peer_of, reply, reply_large
+from tests.connections.frames import BYTE, CHUNK_BYTES, START_NS
+from tests.connections.memory import EVERY_CODEC, Peer, World
+from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver
 
 PAYLOAD = bytes(range(256)) * 40
 """Two whole chunks and a part."""
@@ -253,3 +263,186 @@ def test_a_receiver_that_vanishes_in_the_middle_is_not_noticed() -> None:
     large.end()
     world.settle()
     assert [arrival.payload for arrival in other.read().arrivals] == [PAYLOAD]
+
+
+def test_a_chunk_frame_that_is_shorter_than_its_table_closes() -> None:
+    _, publisher, _ = pair()
+    publisher.large(0, PAYLOAD)
+    publisher.send(FRAME_START.pack(8, Opcode.CHUNK, 0, 0))
+    assert publisher.close_code() == Code.MALFORMED_FRAME
+    assert publisher.read().codes == [Code.MALFORMED_FRAME]
+
+
+def head(sequence: int, shape: int, plan: ChunkPlan, extensions: Extensions | None = None) -> bytes:
+    meta = write_meta([TensorSpec("", BYTE, (shape,))], None)
+    frame = write_data(
+        Opcode.MESSAGE,
+        stream=0,
+        offset=sequence,
+        timestamp_ns=START_NS,
+        meta=meta,
+        plan=plan,
+        extensions=extensions,
+    )
+    return b"".join(frame)
+
+
+def test_a_plan_of_another_size_than_the_shape_is_refused_and_its_chunks_are_skipped() -> None:
+    world, publisher, subscriber = pair()
+    publisher.send(head(1, 9000, ChunkPlan(1, CHUNK_BYTES, 9001)))
+    (error,) = publisher.read().errors
+    assert (error.code, error.alias, error.sequence) == (Code.SIZE_MISMATCH, 0, 1)
+    publisher.send(write_chunk(1, 0, (bytes(CHUNK_BYTES),)), End(1, 0, START_NS).write())
+    world.settle()
+    assert publisher.read().codes == [Code.SIZE_MISMATCH]
+    assert not subscriber.read().transfers
+    assert not publisher.session.transfers
+
+
+def test_a_producer_goes_on_with_a_large_message_where_its_connection_was_lost() -> None:
+    world = World()
+    subscriber = world.subscriber("wf/*")
+    first = world.peer("trainer")
+    first.produce(0, "wf/a")
+    lost = first.large(0, PAYLOAD, 4)
+    lost.chunk()
+    first.drop()
+    again = world.peer("trainer")
+    again.produce(0, "wf/a")
+    large = again.large(0, PAYLOAD, 5, ack=True, resuming=True)
+    (resume,) = again.read().resumes
+    assert (resume.transfer, resume.index) == (5, 1)
+    large.skip(1)
+    large.end()
+    world.settle()
+    assert [(ack.sequence, ack.offset) for ack in again.read().acks] == [(1, 0)]
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [PAYLOAD]
+    assert subscriber.reader.received_chunks == 3
+
+
+def test_one_that_is_resumed_without_a_first_part_begins_at_its_first_chunk() -> None:
+    world, publisher, subscriber = pair()
+    large = publisher.large(0, PAYLOAD, 5, resuming=True)
+    (resume,) = publisher.read().resumes
+    assert (resume.transfer, resume.index) == (5, 0)
+    large.end()
+    world.settle()
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [PAYLOAD]
+
+
+def test_a_message_to_be_acknowledged_keeps_its_deadline_and_the_sequence_of_its_producer() -> None:
+    world = World()
+    peer = world.peer("trainer")
+    peer.produce(0, "wf/jobs", 3, producer=7, kind=Kind.COLLABORATION)
+    deadline_ns = START_NS + 10**12
+    peer.send(head(3, 5000, ChunkPlan(1, CHUNK_BYTES, 5000), Extensions(deadline_ns=deadline_ns)))
+    message = peer.session.transfers[1].message
+    assert isinstance(message, LargeMessage)
+    assert message.deadline_ns == deadline_ns
+    assert message.extensions == Extensions(identity=Identity(7, 3))
+
+
+def test_a_schema_that_is_declared_under_way_ends_the_transfer_that_does_not_fit_it_and_no_other() -> None:
+    world = World()
+    receiver, declaring = world.subscriber("wf/s"), world.peer("declaring")
+    one, two = world.peer("one"), world.peer("two")
+    for peer in (one, two):
+        peer.open(0, "wf/s", Kind.STATE)
+    fitting, other = one.large(0, bytes(9000), ack=True), two.large(0, bytes(8000), ack=True)
+    declaring.say(Open(0, "wf/s", schema={"dtype": "uint8", "shape": [9000]}))
+    other.end()
+    fitting.end()
+    world.settle()
+    assert [(error.code, error.alias, error.sequence) for error in two.read().errors] == [(Code.SCHEMA_MISMATCH, 0, 1)]
+    assert [ack.offset for ack in one.read().acks] == [0]
+    assert [arrival.payload for arrival in receiver.read().arrivals] == [bytes(9000)]
+
+
+def test_a_large_patch_changes_the_state_at_its_end_and_fails_if_the_state_has_another_shape_by_then() -> None:
+    world = World()
+    publisher = Publisher(world)
+    receiver = Receiver(world.subscriber(STREAM, codecs=PATCH_CODECS))
+    publisher.whole(np.zeros((100, 100), np.int32))
+    publisher.patch(np.s_[10:60, 20:60], 7, chunked=True)
+    world.settle()
+    receiver.read()
+    np.testing.assert_array_equal(receiver.versions[1], publisher.versions[1])
+    begin, *rest = publisher.patch_frames(np.s_[10:60, 20:60], 8)
+    publisher.peer.send(begin)
+    other = Publisher(world, publisher)
+    other.whole(np.zeros((5, 5), np.int32))
+    for frame in rest:
+        publisher.peer.send(frame)
+    world.settle()
+    (error,) = publisher.peer.read().errors
+    assert (error.alias, error.sequence) == (0, 3)
+    receiver.read()
+    assert receiver.versions[receiver.offset].shape == (5, 5)
+    assert receiver.offset == 2
+
+
+def test_a_large_request_and_its_large_reply_arrive_bit_for_bit() -> None:
+    world = World()
+    worker, asker = member(world, "worker"), asker_of(world)
+    ask_large(asker, 5, PAYLOAD).end()
+    world.settle()
+    (request,) = worker.read().arrivals
+    assert (request.opcode, request.offset, request.payload) == (Opcode.REQUEST, 5, PAYLOAD)
+    answer = reply_large(worker, asker, 5, PAYLOAD[::-1])
+    assert worker.session.transfers[1].asker_peer == peer_of(asker)
+    answer.end()
+    world.settle()
+    (found,) = asker.read().arrivals
+    assert (found.opcode, found.offset, found.payload) == (Opcode.REPLY, 5, PAYLOAD[::-1])
+    assert nothing_is_left(world)
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+@pytest.mark.parametrize("chain", [Chain(), Chain(codec="lz4")])
+def test_a_large_request_under_way_goes_to_another_member_from_its_first_chunk_on(chunks: int, chain: Chain) -> None:
+    world = World()
+    first, asker = member(world, "first", codecs=EVERY_CODEC), asker_of(world)
+    large = ask_large(asker, 5, PAYLOAD, chain=chain)
+    for _ in range(chunks):
+        large.chunk()
+    world.settle()
+    second = member(world, "second")
+    first.drop()
+    large.end()
+    world.settle()
+    (request,) = second.read().arrivals
+    assert (request.offset, request.payload) == (5, PAYLOAD)
+    reply(second, asker, 5)
+    world.settle()
+    assert asker.read().offsets == [5]
+    assert nothing_is_left(world)
+
+
+def test_a_large_request_that_was_complete_is_repeated_for_another_member() -> None:
+    world = World()
+    first, asker = member(world, "first"), asker_of(world)
+    ask_large(asker, 5, PAYLOAD).end()
+    world.settle()
+    assert first.read().offsets == [5]
+    second = member(world, "second")
+    first.drop()
+    world.settle()
+    (request,) = second.read().arrivals
+    assert (request.offset, request.payload, request.publisher) == (5, PAYLOAD, peer_of(asker))
+
+
+def test_a_large_request_that_is_cancelled_under_way_is_aborted_for_its_receiver() -> None:
+    world = World()
+    worker, asker = member(world, "worker"), asker_of(world)
+    large = ask_large(asker, 5, PAYLOAD)
+    large.chunk()
+    world.settle()
+    asker.send(Cancel(0, 5).write())
+    large.end()
+    world.settle()
+    assert [abort.code for abort in worker.read().aborts] == [Code.CANCELLED]
+    assert not worker.reader.arrivals
+    assert nothing_is_left(world)
+    ask(asker, 5)
+    world.settle()
+    assert worker.read().offsets == [5]

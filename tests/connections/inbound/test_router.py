@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.connections.inbound.run_patching import VECTOR_FRAMES
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
+from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind, StreamInfo
@@ -15,10 +18,15 @@ from gateway.protocol.meta import write_meta
 from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import DATA_HEADER, FLAG_ACK, FLAG_ENCODED
 from tests.connections.frames import message_frame
-from tests.connections.memory import Peer, World
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
+from tests.connections.patches import STREAM, Publisher, Receiver
+from tests.connections.step_store import StepStore
 
 PAYLOAD = b"12345678"
+LARGER = 40_000
+"""Payload bytes of a frame that goes on by itself, with its payload shared."""
 NO_META = write_meta([], None)
+PATCH_READERS = {"patching": ("lz4", "patch"), "complete": ()}
 
 
 def patched(frame: list[bytes | bytearray | memoryview], at: int, value: bytes) -> bytes:
@@ -256,3 +264,161 @@ def test_many_small_messages_together_become_what_they_become_one_by_one(
     assert run[:2] == alone[:2]
     # One ACK covers a run, of which some messages may not have asked for it.
     assert run[2].items() >= alone[2].items()
+
+
+def named(peer: Peer) -> list[tuple[int, int | None, int | None, int | None]]:
+    """The new refusals: code, alias, sequence and count."""
+    return [(error.code, error.alias, error.sequence, error.count) for error in peer.news().errors]
+
+
+@pytest.mark.parametrize("chain", [Chain(), Chain(codec="lz4")])
+def test_larger_frames_alike_the_last_are_published_each_by_itself(chain: Chain) -> None:
+    world = World(FixedPolicy(chain))
+    publisher = world.publisher("wf/a")
+    plain, compressed = world.subscriber("wf/*"), world.subscriber("wf/*", "compressed", EVERY_CODEC)
+    payloads = [bytes([number]) * LARGER for number in range(4)]
+    publisher.send(*[publisher.message(0, payload, ack=number != 2) for number, payload in enumerate(payloads)])
+    world.settle()
+    for reader in (plain.read(), compressed.read()):
+        assert [(arrival.offset, arrival.payload) for arrival in reader.arrivals] == list(enumerate(payloads))
+    assert {arrival.encoded for arrival in compressed.read().arrivals} == {chain != Chain()}
+    acks = publisher.read().acks
+    assert [(ack.sequence, ack.count, ack.offset) for ack in acks] == [(1, 1, 0), (2, 1, 1), (4, 1, 3)]
+
+
+def test_a_larger_frame_whose_sequence_or_meta_block_differs_is_checked_by_itself() -> None:
+    world, publisher, subscriber = pair()
+    publisher.publish(0, bytes(LARGER))
+    publisher.send(message_frame(0, 3, bytes(LARGER)), message_frame(0, 2, bytes(LARGER)))
+    publisher.sequences[0] = 2
+    publisher.publish_array(0, np.zeros(LARGER // 4, np.float32))
+    world.settle()
+    assert named(publisher) == [(Code.BAD_SEQUENCE, 0, 3, 1)]
+    assert subscriber.read().offsets == [0, 1, 2]
+    assert [arrival.specs[0].dtype.name for arrival in subscriber.reader.arrivals] == ["uint8", "uint8", "float32"]
+
+
+def test_each_refusal_names_the_messages_that_it_is_about() -> None:
+    _, publisher, subscriber = pair()
+    publisher.open(7, "wf/a", Kind.STATE)
+    publisher.open(8, "agent:somebody")
+    publisher.forget()
+    unknown = message_frame(9, 4, PAYLOAD)
+    refused = message_frame(7, 2, PAYLOAD)
+    address = message_frame(8, 3, PAYLOAD)
+    behind = publisher.batch(0, [b"r1", b"r2", b"r3"])
+    publisher.send(unknown, refused, address, patched(behind, 16, (5).to_bytes(8, "little")))
+    assert named(publisher) == [
+        (Code.UNKNOWN_STREAM, 9, 4, 1),
+        (Code.KIND_MISMATCH, 7, 2, 1),
+        (Code.INVALID_NAME, 8, 3, 1),
+        (Code.BAD_SEQUENCE, 0, 7, 3),
+    ]
+    assert not subscriber.read().arrivals
+
+
+def test_messages_in_a_run_during_a_transfer_are_each_refused() -> None:
+    world, publisher, subscriber = pair()
+    publisher.publish(0, PAYLOAD)
+    large = publisher.large(0, bytes(9000))
+    publisher.send(publisher.message(0, PAYLOAD), publisher.message(0, PAYLOAD), publisher.batch(0, [b"a", b"b"]))
+    broken = Code.BROKEN_TRANSFER
+    assert named(publisher) == [(broken, 0, 3, 1), (broken, 0, 4, 1), (broken, 0, 6, 2)]
+    large.end()
+    publisher.publish(0, PAYLOAD)
+    world.settle()
+    assert subscriber.read().offsets == [0, 1, 2]
+
+
+def test_a_producer_gets_the_first_offsets_of_what_it_repeats_and_goes_on_behind_them() -> None:
+    world = World()
+    subscriber = world.subscriber("wf/*")
+    for connection in range(2):
+        peer = world.peer(f"connection-{connection}")
+        peer.produce(0, "wf/a")
+        peer.forget()
+        frames = [peer.message(0, PAYLOAD), peer.batch(0, [b"r1", b"r2"], ack=True), peer.message(0, PAYLOAD, ack=True)]
+        peer.send(*frames)
+        acks = peer.read().acks
+        assert [(ack.sequence, ack.count, ack.offset, ack.repeated) for ack in acks] == [
+            (3, 2, 2, connection == 1),
+            (4, 1, 3, connection == 1),
+        ]
+    peer.publish(0, PAYLOAD, ack=True)
+    assert [(ack.sequence, ack.offset, ack.repeated) for ack in peer.news().acks] == [(5, 4, False)]
+    world.settle()
+    assert subscriber.read().offsets == list(range(5))
+
+
+def test_a_refused_batch_of_a_producer_is_refused_again_with_its_code() -> None:
+    world = World()
+    for connection in range(2):
+        peer = world.peer(f"connection-{connection}")
+        peer.produce(0, "wf/a")
+        peer.forget()
+        batch = peer.batch(0, [b"r1", b"r2"])
+        peer.send(patched(batch, 40, b"\x63") if not connection else batch)
+        assert named(peer) == [(Code.INVALID_TENSOR, 0, 2, 2)]
+
+
+def test_a_repeat_waits_for_the_store_as_the_first_publish_does() -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.OS)
+    first, second = world.peer("first"), world.peer("second")
+    first.produce(0, "wf/a")
+    first.publish(0, PAYLOAD)
+    second.produce(0, "wf/a")
+    second.forget()
+    second.publish(0, PAYLOAD, ack=True)
+    assert not second.news().log
+    store.commit()
+    world.settle()
+    (ack,) = second.news().acks
+    assert (ack.sequence, ack.offset, ack.durability, ack.repeated) == (1, 0, Durability.OS, True)
+
+
+def test_a_run_to_a_durable_stream_is_delivered_when_it_is_stored_and_refused_when_the_store_is_full() -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.OS)
+    publisher, subscriber = world.publisher("wf/a"), world.subscriber("wf/a")
+    publisher.publish(0, PAYLOAD)
+    publisher.send(*[publisher.message(0, PAYLOAD, ack=True) for _ in range(3)])
+    world.settle()
+    assert not subscriber.read().arrivals
+    store.commit(len(store.waiting))
+    world.settle()
+    assert subscriber.read().offsets == [0, 1, 2, 3]
+    (ack,) = publisher.news().acks
+    assert (ack.sequence, ack.count, ack.offset) == (4, 3, 3)
+    store.extra_bytes = 1 << 40
+    publisher.send(publisher.message(0, PAYLOAD), publisher.message(0, PAYLOAD))
+    assert named(publisher) == [(Code.QUEUE_FULL, 0, 5, 1), (Code.QUEUE_FULL, 0, 6, 1)]
+
+
+@pytest.mark.parametrize("chain", [Chain(), Chain(codec="lz4")])
+def test_a_patch_is_published_as_a_part_of_the_state(chain: Chain) -> None:
+    world = World()
+    publisher = Publisher(world)
+    receivers = [Receiver(world.subscriber(STREAM, name, codecs)) for name, codecs in PATCH_READERS.items()]
+    publisher.whole(np.zeros((40, 50), np.int32))
+    world.settle()
+    for receiver in receivers:
+        receiver.read()
+    publisher.patch(np.s_[3:23, 4:44], 5, chain=chain)
+    world.settle()
+    for receiver in receivers:
+        receiver.read()
+        assert receiver.offset == 1
+        np.testing.assert_array_equal(receiver.versions[1], publisher.versions[1])
+    assert [receiver.patches for receiver in receivers] == [1, 0]
+    assert [ack.offset for ack in publisher.peer.read().acks] == [0, 1]
+
+
+def test_a_patch_of_nothing_is_refused_and_uses_its_sequence_up() -> None:
+    world = World()
+    publisher = Publisher(world)
+    publisher.versions.append(np.zeros((4, 5), np.int32))
+    publisher.patch(np.s_[0:2, 0:2], 1)
+    assert named(publisher.peer) == [(Code.INVALID_REGION, 0, 1, 1)]
+    publisher.whole(np.zeros((4, 5), np.int32))
+    assert [(ack.sequence, ack.offset) for ack in publisher.peer.read().acks] == [(2, 0)]
