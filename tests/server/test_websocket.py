@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
-from gateway.server.websocket import WebSocketConnection
+from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
 from tests.server.memory import MemoryServer, Socket, masked
@@ -110,11 +111,14 @@ def outcome(cuts: list[int]) -> tuple[list[Arrival], list[tuple[int, int]], int 
     return read(watcher).arrivals, acked, None if closed is None else closed.code, pongs
 
 
-WHOLE = outcome([])
+@cache
+def uncut() -> tuple[list[Arrival], list[tuple[int, int]], int | None, int]:
+    """The outcome of the script in one piece."""
+    return outcome([])
 
 
 def test_the_script_says_what_it_is_meant_to() -> None:
-    arrivals, acked, code, pongs = WHOLE
+    arrivals, acked, code, pongs = uncut()
     assert [arrival.offset for arrival in arrivals] == list(range(9))
     assert acked == [(n, n - 1) for n in range(1, 10)]
     assert (code, pongs) == (1000, 2)
@@ -123,12 +127,12 @@ def test_the_script_says_what_it_is_meant_to() -> None:
 @given(cuts=st.lists(st.integers(0, len(SCRIPT)), max_size=40).map(sorted))
 def test_the_same_bytes_in_any_split_give_the_same_events(cuts: list[int]) -> None:
     """Chunking invariance."""
-    assert outcome(cuts) == WHOLE
+    assert outcome(cuts) == uncut()
 
 
 @given(start=st.integers(0, 1600), step=st.integers(1, 3))
 def test_the_same_bytes_one_by_one_give_the_same_events(start: int, step: int) -> None:
-    assert outcome(list(range(start, min(start + 300, len(SCRIPT)), step))) == WHOLE
+    assert outcome(list(range(start, min(start + 300, len(SCRIPT)), step))) == uncut()
 
 
 def lying_frames() -> list[bytes]:
@@ -331,3 +335,169 @@ def test_the_raw_write_is_that_of_the_loop_without_a_call_between() -> None:
     socket = MemoryServer().socket()
     assert socket.websocket.raw_write == socket.transport.write
     assert not isinstance(vars(WebSocketConnection)["raw_write"], property)
+
+
+def test_a_socket_that_is_full_holds_back_its_own_messages_only() -> None:
+    server = MemoryServer()
+    slow, fast = subscriber(server), subscriber(server)
+    publisher = server.socket()
+    publisher.push(masked(BINARY, HELLO + OPEN))
+    for watcher in (slow, fast):
+        watcher.frames()
+    slow.websocket.pause_writing()
+    publisher.push(masked(BINARY, message(1, b"one")))
+    server.world.settle()
+    assert not slow.frames()
+    assert fast.frames()
+    slow.websocket.resume_writing()
+    assert slow.frames()
+
+
+def test_a_socket_that_is_full_during_its_handshake_is_no_fault() -> None:
+    socket = Socket(MemoryServer())
+    socket.websocket.pause_writing()
+    socket.websocket.resume_writing()
+    socket.handshake()
+    assert socket.client.subprotocol == "frys.v1"
+
+
+def test_bytes_for_a_socket_that_is_being_lost_are_ignored() -> None:
+    """Between the loss of a socket and the call that tells of it uvloop raises at each write."""
+    server = MemoryServer()
+    socket = server.socket()
+    socket.transport.aborted = True
+    socket.websocket.write(b"late")
+    socket.websocket.writelines([b"la", b"te"])
+    socket.websocket.ping()
+    assert not socket.transport.sent
+    socket.vanish()
+    assert len(server.world.core.pool) == 0
+
+
+def test_several_buffers_are_written_in_order() -> None:
+    socket = MemoryServer().socket()
+    socket.websocket.writelines([b"\x82\x04", b"ab", b"cd"])
+    (frame,) = socket.frames()
+    assert bytes(frame.data) == b"abcd"
+    assert socket.websocket.waiting_bytes() == 0
+
+
+def test_reading_stops_and_goes_on_when_the_core_says_so() -> None:
+    socket = MemoryServer().socket()
+    socket.websocket.pause_reading()
+    assert not socket.transport.reading
+    socket.websocket.resume_reading()
+    assert socket.transport.reading
+
+
+def test_a_socket_that_is_closing_is_not_told_to_read_or_not() -> None:
+    socket = MemoryServer().socket()
+    socket.transport.aborted = True
+    socket.websocket.pause_reading()
+    assert socket.transport.reading
+    socket.transport.reading = False
+    socket.websocket.resume_reading()
+    assert not socket.transport.reading
+
+
+class Flood:
+    """A client that has always more to send than the gateway offers room for."""
+
+    def __init__(self, server: MemoryServer) -> None:
+        self.socket = server.socket()
+        self.socket.push(masked(BINARY, HELLO + OPEN))
+        self._sequence = 0
+        self._data = b""
+
+    def reads(self, count: int) -> None:
+        """The gateway reads so many times, each time as much as it takes."""
+        for _ in range(count):
+            buffer = self.socket.websocket.get_buffer(-1)
+            while len(self._data) < len(buffer):
+                self._sequence += 1
+                self._data += masked(BINARY, message(self._sequence, bytes(50_000), ack=False))
+            buffer[:], self._data = self._data[: len(buffer)], self._data[len(buffer) :]
+            self.socket.websocket.buffer_updated(len(buffer))
+
+
+@pytest.mark.parametrize("change", ["none", "core", "lost"])
+def test_after_so_many_full_reads_the_next_read_waits_for_a_turn(change: str) -> None:
+    """Unless the core has stopped the reading meanwhile, or the socket is gone."""
+    server = MemoryServer()
+    flood = Flood(server)
+    socket = flood.socket
+    reading = []
+    for reads in (FULL_READS_A_TURN - 1, 1):
+        flood.reads(reads)
+        reading.append(socket.transport.reading)
+    assert reading == [True, False]
+    if change == "core":
+        socket.websocket.pause_reading()
+    elif change == "lost":
+        socket.transport.aborted = True
+    server.loop.turn()
+    assert socket.transport.reading == (change == "none")
+
+
+def test_a_read_that_does_not_fill_the_buffer_begins_the_count_again() -> None:
+    flood = Flood(MemoryServer())
+    for _ in range(2):
+        flood.reads(FULL_READS_A_TURN - 1)
+        flood.socket.websocket.get_buffer(-1)
+        flood.socket.websocket.buffer_updated(0)
+    assert flood.socket.transport.reading
+
+
+def test_full_reads_of_a_socket_that_the_core_has_stopped_do_not_start_it_again() -> None:
+    server = MemoryServer()
+    flood = Flood(server)
+    flood.socket.websocket.pause_reading()
+    flood.reads(FULL_READS_A_TURN)
+    server.loop.turn()
+    assert not flood.socket.transport.reading
+
+
+def test_a_close_of_the_gateway_says_why_and_nothing_is_taken_any_more() -> None:
+    server = MemoryServer()
+    watcher = subscriber(server)
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO + OPEN))
+    socket.websocket.close(Code.GOING_AWAY, "maintenance")
+    socket.push(masked(BINARY, message(1, b"late")))
+    server.world.settle()
+    assert not read(watcher).arrivals
+    assert close_code(socket) == Code.GOING_AWAY
+    assert socket.client.close_rcvd is not None
+    assert socket.client.close_rcvd.reason == "maintenance"
+    # The peer answers, so the socket ends; it is not aborted before its time is over.
+    socket.push(socket.bytes_to_send())
+    assert socket.transport.ended
+    assert not socket.transport.aborted
+
+
+def test_a_second_close_sends_nothing() -> None:
+    socket = MemoryServer().socket()
+    socket.websocket.close(Code.GOING_AWAY, "first")
+    assert close_code(socket) == Code.GOING_AWAY
+    socket.websocket.close(Code.PROTOCOL_ERROR, "second")
+    assert not socket.transport.sent
+
+
+def test_aborting_drops_the_socket_at_once() -> None:
+    socket = MemoryServer().socket()
+    socket.websocket.abort()
+    assert socket.transport.aborted
+    socket.websocket.eof_received()
+    assert not socket.transport.ended
+
+
+def test_a_fragmented_message_of_a_socket_that_is_lost_is_forgotten() -> None:
+    server = MemoryServer()
+    watcher = subscriber(server)
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO + OPEN))
+    socket.push(masked(BINARY, message(1, b"one")[:20], final=False))
+    socket.vanish()
+    server.world.settle()
+    assert not read(watcher).arrivals
+    assert len(server.world.core.pool) == 1

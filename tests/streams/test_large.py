@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
-from gateway.protocol.encoding import PLAIN, Chain
+from gateway.protocol.encoding import PLAIN, Chain, encode
 from gateway.protocol.extensions import Extensions, Identity
 from gateway.protocol.messages import Kind
 from gateway.protocol.transfers import ChunkPlan
@@ -50,3 +53,45 @@ def test_a_resumed_head_says_so_and_what_follows_its_deltas_keeps_no_chunks() ->
 def test_numbers_of_transfers_differ_and_fit_the_wire() -> None:
     numbers = TransferNumbers(2**32 - 2)
     assert [numbers.next() for _ in range(4)] == [2**32 - 2, 2**32 - 1, 0, 1]
+
+
+def half_encoded(source: Stream) -> tuple[LargeMessage, bytes]:
+    """A complete message, the first of whose chunks is encoded; and its payload."""
+    payload = bytes(4096) + bytes(range(226)) * 4
+    found = encode(Chain(codec="lz4"), payload[:4096], 1)
+    assert found is not None
+    plan = ChunkPlan(1, 4096, len(payload))
+    message = LargeMessage(source, Opcode.MESSAGE, 9, 5, 0, b"", plan)
+    message.chunks += [StoredChunk(*found), StoredChunk(None, payload[4096:])]
+    return message, payload
+
+
+def test_the_payload_is_copied_decoded_chunk_behind_chunk() -> None:
+    message, payload = half_encoded(Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1)))
+    assert message.received_bytes < len(payload)
+    out = bytearray(len(payload))
+    message.copy_payload(memoryview(out))
+    assert out == payload
+
+
+def test_a_chunk_that_does_not_decode_is_a_corrupt_payload() -> None:
+    message, payload = half_encoded(Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1)))
+    encoding, data = message.chunks[0]
+    message.chunks[0] = StoredChunk(encoding, b"\xff" * len(data))
+    with pytest.raises(RequestRefused) as refused:
+        message.copy_payload(memoryview(bytearray(len(payload))))
+    assert refused.value.code == Code.CORRUPT_PAYLOAD
+
+
+def test_as_one_frame_it_says_what_its_head_said_without_chunks() -> None:
+    source = Stream(StreamId(4), StreamName("wf/a"), Kind.EVENT, Epoch(1))
+    extensions = Extensions(identity=Identity(1, 2))
+    meta = bytes(16)
+    message = LargeMessage(source, Opcode.MESSAGE, 9, 5, 3, meta, ChunkPlan(1, 4096, 5000), extensions=extensions)
+    assert message.frame().offset == 0
+    message.offset = 6
+    frame = message.frame(b"decoded")
+    assert (frame.opcode, frame.flags, frame.stream, frame.publisher) == (Opcode.MESSAGE, 3, 4, 9)
+    assert (frame.offset, frame.timestamp_ns, frame.extensions) == (6, 5, extensions)
+    assert (bytes(frame.meta), bytes(frame.payload)) == (meta, b"decoded")
+    assert (frame.plan, frame.encoding) == (None, None)

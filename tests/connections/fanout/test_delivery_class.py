@@ -9,12 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
-from gateway.connections.outbound.backfill import Taken
+from gateway.connections.outbound.backfill import Found, LargeForm, Taken
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import BinaryFormat
+from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
+from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import ManualClock, Peer, World
 from tests.connections.versions import Scene, seen
 
@@ -210,3 +218,169 @@ def test_members_are_sorted_without_a_call_for_each_of_them(monkeypatch: pytest.
         offsets, deltas = zip(*seen(receiver), strict=True)
         assert offsets == (0, 1, 2, 3, 4)
         assert sorted(deltas) == [False, False, False, True, True]
+
+
+# Members that lag, and the accounts of all.
+
+
+def connection_of(peer: Peer) -> Connection:
+    return peer.session.connection
+
+
+def delivered_to(peer: Peer) -> int:
+    """The messages that the accounts of the first subscription count as delivered."""
+    ((_, counts),) = connection_of(peer).accounts.of(1)
+    return counts.delivered
+
+
+def test_all_members_lag_when_the_last_one_falls_behind() -> None:
+    room = Room()
+    members = [room.member() for _ in range(2)]
+    assert room.delivery.members == [connection_of(member) for member in members]
+    lagging = [room.delivery.all_lagging]
+    for member in members:
+        member.transport.fill_up()
+        lagging.append(room.delivery.all_lagging)
+    members[0].transport.read_on()
+    lagging.append(room.delivery.all_lagging)
+    assert lagging == [False, False, True, False]
+
+
+def test_a_class_is_full_while_a_member_that_lags_has_no_room_for_messages_that_must_not_be_lost() -> None:
+    source = Stream(StreamId(1), StreamName("wf/c"), Kind.COLLABORATION, Epoch(1))
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=100))
+    flusher = Flusher(world.clock)
+    delivery = DeliveryClass(source, world.binary, frozenset(), flusher, no_history)
+    slow, fast = world.peer("slow"), world.peer("fast")
+    for peer in (slow, fast):
+        delivery.join(connection_of(peer))
+        connection_of(peer).memberships[source] = delivery
+    slow.transport.fill_up()
+    full = [delivery.queue_full]
+    for offset in range(3):
+        delivery.add(Run(source, offset, 1, (bytes(40),), 40, 0, 1))
+        world.turn()
+        full.append(delivery.queue_full)
+    slow.transport.read_on()
+    full.append(delivery.queue_full)
+    assert full == [False, False, False, True, False]
+    assert written(fast).endswith(bytes(120))
+
+
+def test_members_are_booked_for_what_they_were_sent_and_no_later_one_for_what_came_before() -> None:
+    """The accounts of a member are brought up to date when it leaves, lags, or asks."""
+    world = World()
+    publisher = world.publisher("wf/a")
+    early = world.subscriber("wf/a", "early")
+    for number in range(3):
+        publisher.publish(0, bytes([number]))
+    world.settle()
+    late = world.subscriber("wf/a", "late")
+    publisher.publish(0, b"now")
+    world.settle()
+    for peer, delivered in ((early, 4), (late, 1)):
+        connection_of(peer).book()
+        connection_of(peer).book()
+        assert delivered_to(peer) == delivered
+
+
+def test_a_member_that_lags_is_booked_once_for_what_it_gets_through_its_outbox() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    slow, fast = world.subscriber("wf/a", "slow"), world.subscriber("wf/a", "fast")
+    for number in range(6):
+        if number == 2:
+            slow.transport.fill_up()
+        if number == 4:
+            slow.transport.read_on()
+        publisher.publish(0, bytes([number]))
+        world.settle()
+    for peer in (slow, fast):
+        connection_of(peer).book()
+        assert delivered_to(peer) == 6
+        assert peer.read().offsets == list(range(6))
+
+
+def test_messages_that_went_another_way_are_not_booked_as_those_that_come() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    receiver = world.subscriber("wf/a")
+    publisher.publish(0, b"one")
+    publisher.large(0, bytes(3 * CHUNK_BYTES)).end()
+    publisher.publish(0, b"two")
+    world.settle()
+    connection_of(receiver).book()
+    assert receiver.read().offsets == [0, 1, 2]
+    assert delivered_to(receiver) == 3
+    (delivery,) = connection_of(receiver).memberships.values()
+    assert isinstance(delivery, DeliveryClass)
+    delivery.advance_to(2)
+    publisher.publish(0, b"six")
+    world.settle()
+    connection_of(receiver).book()
+    assert delivered_to(receiver) == 4, "a step back changes nothing"
+
+
+# The past, and members that need a keyframe.
+
+
+def test_messages_from_history_count_as_delivered_one_by_one_and_gaps_do_not() -> None:
+    asked: list[tuple[int, int, int]] = []
+    large = LargeMessage(SOURCE, Opcode.MESSAGE, 1, 0, 0, b"", ChunkPlan(1, 4096, 5000), offset=4)
+    past: list[Found] = [
+        Gap(SOURCE.id, Code.HISTORY_LOST, 0, 1),
+        Run(SOURCE, 2, 2, (bytes(80),), 80, 40, 1),
+        LargeForm(large, []),
+    ]
+
+    def history(first: int, last: int, max_bytes: int, taken: Taken) -> None:
+        asked.append((first, last, max_bytes))
+        taken(past)
+
+    world = World()
+    delivery = DeliveryClass(SOURCE, world.binary, frozenset(), Flusher(world.clock), history)
+    taken: list[Found] = []
+    delivery.read(0, 4, 1000, taken.extend)
+    assert asked == [(0, 4, 1000)]
+    assert taken == past
+    assert delivery.delivered_messages == 3
+
+
+def state_class(room: Room) -> DeliveryClass:
+    """A delivery class of a state."""
+    source = Stream(StreamId(2), StreamName("wf/s"), Kind.STATE, Epoch(1))
+    form = BinaryFormat("frys.v1", lambda size: b"")
+    return DeliveryClass(source, form, frozenset(), room.flusher, no_history, keyframe_every=64)
+
+
+def test_a_member_that_is_told_of_a_gap_needs_a_keyframe_of_a_state_and_of_other_kinds_it_does_not() -> None:
+    room = Room()
+    state = state_class(room)
+    peer = room.world.peer()
+    connection = connection_of(peer)
+    for delivery in (state, room.delivery):
+        delivery.join(connection)
+    assert state.versions is not None
+    state.versions.keyframe_queued(connection)
+    assert state.holds_newest(connection)
+    for delivery in (state, room.delivery):
+        delivery.send_gap(connection, Gap(1, Code.HISTORY_LOST, 0, 0))
+    assert not state.holds_newest(connection)
+    assert room.delivery.holds_newest(connection)
+    state.leave(connection)
+    assert state.holds_newest(connection), "the need is forgotten with the member"
+
+
+def test_a_member_that_cannot_use_a_delta_gets_the_keyframe_of_the_same_version() -> None:
+    scene = Scene()
+    needing = scene.join("needing")
+    scene.publish(0)
+    connection = connection_of(needing)
+    (delivery,) = connection.memberships.values()
+    assert isinstance(delivery, DeliveryClass)
+    assert delivery.versions is not None
+    delivery.versions.require_keyframe(connection)
+    scene.publish(1)
+    scene.publish(2)
+    assert seen(needing) == [(0, False), (1, False), (2, True)]
+    assert seen(scene.receiver) == [(0, False), (1, True), (2, True)]

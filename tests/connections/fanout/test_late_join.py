@@ -7,9 +7,11 @@ import pytest
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.outbound.connection import Connection
+from gateway.errors import Code
 from gateway.protocol.encoding import Chain
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, Refresh
 from tests.connections.memory import EVERY_CODEC, Peer, World
+from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver
 
 LZ4 = Chain(codec="lz4")
 ZSTD = Chain(codec="zstd")
@@ -108,3 +110,137 @@ def test_joining_a_state_does_not_book_for_every_member(monkeypatch: pytest.Monk
         world.settle()
         assert [payloads(peer) for peer in (*members, late)] == [[b"one"]] * (others + 1)
     assert counts[0] == counts[1]
+
+
+# Receivers that come, or come back to the present, when a version is there already.
+
+
+def state() -> tuple[World, Peer]:
+    """A gateway with one state and its publisher."""
+    world = World()
+    return world, world.publisher("wf/a", kind=Kind.STATE)
+
+
+def refresh(peer: Peer) -> None:
+    """Ask for the newest version."""
+    peer.say(Refresh(peer.read().stream_id("wf/a")))
+
+
+def test_a_state_that_is_asked_for_again_comes_again_and_counts_as_delivered() -> None:
+    world, publisher = state()
+    subscriber = world.subscriber("wf/a")
+    publisher.publish(0, b"only")
+    world.settle()
+    refresh(subscriber)
+    world.settle()
+    assert payloads(subscriber) == [b"only", b"only"]
+    connection = subscriber.session.connection
+    (delivery,) = connection.memberships.values()
+    assert isinstance(delivery, DeliveryClass)
+    assert delivery.delivered_messages == 2
+
+
+def test_a_large_state_that_one_receiver_does_not_take_is_a_gap_for_that_receiver() -> None:
+    world, publisher = state()
+    publisher.large(0, bytes(20_000)).end()
+    world.settle()
+    small, unlimited = world.peer("small"), world.peer("unlimited")
+    small.session.connection.max_message_bytes = 19_999
+    for peer in (small, unlimited):
+        peer.subscribe("wf/a")
+    world.settle()
+    assert payloads(unlimited) == [bytes(20_000)]
+    assert payloads(small) == []
+    assert [(gap.code, gap.first, gap.last) for gap in small.reader.gaps] == [(Code.MESSAGE_TOO_BIG, 0, 0)]
+    publisher.publish(0, b"small")
+    world.settle()
+    assert payloads(small) == [b"small"]
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_newest_version_that_does_not_decode_is_a_gap_for_a_receiver_without_its_codec(chunked: bool) -> None:
+    world, publisher = state()
+    payload = bytes(20_000)
+    if chunked:
+        large = publisher.large(0, payload, chain=LZ4)
+        large.spoiled = True
+        large.end()
+    else:
+        publisher.send(spoiled(publisher, payload))
+    world.settle()
+    late = world.subscriber("wf/a")
+    world.settle()
+    assert payloads(late) == []
+    assert [(gap.code, gap.first) for gap in late.reader.gaps] == [(Code.CORRUPT_PAYLOAD, 0)]
+    publisher.publish(0, b"good")
+    world.settle()
+    assert payloads(late) == [b"good"]
+
+
+def spoiled(publisher: Peer, payload: bytes) -> bytes:
+    """The next message, encoded so that it does not decode."""
+    frame = b"".join(publisher.message(0, payload, chain=LZ4))
+    return frame[:-32] + b"\xff" * 32
+
+
+def test_a_class_that_comes_while_a_broken_message_waits_is_told_of_it_in_order() -> None:
+    """The message does not decode, which shows only after the class has come."""
+    world = World()
+    publisher = world.publisher("wf/a")
+    other = world.subscriber("wf/a", "other", ("lz4",))
+    other.reader.strict = False
+    publisher.publish(0, BIG, chain=ZSTD)
+    publisher.send(spoiled(publisher, MIDDLE))
+    publisher.publish(0, b"behind")
+    late = world.subscriber("wf/a", "late")
+    world.settle()
+    assert [(gap.code, gap.first) for gap in late.read().gaps] == [(Code.CORRUPT_PAYLOAD, 1)]
+    assert payloads(late) == [BIG, b"behind"]
+    assert other.read().offsets == [0, 1, 2]
+
+
+def test_a_receiver_that_leaves_while_its_message_is_decoded_gets_nothing() -> None:
+    world, publisher = state()
+    publisher.publish(0, BIG, chain=ZSTD)
+    world.settle()
+    stays, leaves = world.subscriber("wf/a", "stays"), world.subscriber("wf/a", "leaves")
+    leaves.unsubscribe(1)
+    world.settle()
+    assert payloads(stays) == [BIG]
+    assert payloads(leaves) == []
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_version_that_came_as_a_patch_is_a_keyframe_for_who_joins_and_who_asks_again(chunked: bool) -> None:
+    world = World()
+    publisher = Publisher(world)
+    publisher.whole(np.zeros((40, 60), np.int32))
+    publisher.patch(np.s_[1:3, :], 7, chunked=chunked)
+    world.settle()
+    late = world.subscriber(STREAM, "late", PATCH_CODECS)
+    world.settle()
+    late.say(Refresh(late.read().stream_id(STREAM)))
+    world.settle()
+    arrivals = late.read().arrivals
+    assert [arrival.offset for arrival in arrivals] == [1, 1]
+    for arrival in arrivals:
+        assert arrival.region is None
+        np.testing.assert_array_equal(arrival.array, publisher.versions[1])
+
+
+def test_a_receiver_that_holds_a_patched_version_gets_the_next_patch_as_a_patch_after_asking_again() -> None:
+    world = World()
+    publisher = Publisher(world)
+    receiver = Receiver(world.subscriber(STREAM, "receiver", PATCH_CODECS))
+    publisher.whole(np.zeros((40, 60), np.int32))
+    publisher.patch(np.s_[1, :], 1)
+    world.settle()
+    receiver.read()
+    receiver.peer.say(Refresh(receiver.peer.read().stream_id(STREAM)))
+    world.settle()
+    receiver.read()
+    publisher.patch(np.s_[2, :], 2)
+    world.settle()
+    receiver.read()
+    assert receiver.patches == 2
+    np.testing.assert_array_equal(receiver.versions[2], publisher.versions[2])

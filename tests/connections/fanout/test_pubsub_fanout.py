@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+import orjson
 import pytest
 
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.outbound.outbox import Outbox
+from gateway.errors import Code
 from gateway.protocol.encoding import Chain
+from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Gap
+from gateway.protocol.wire import Opcode
+from gateway.streams.span import offsets_of
+from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
+from tests.connections.reader import Arrival
+from tests.connections.versions import CHUNKED as STATE_BYTES
+from tests.connections.versions import Scene, seen
 
 ZSTD = Chain(codec="zstd")
 LZ4 = Chain(codec="lz4")
@@ -141,3 +153,269 @@ def test_order_is_kept_while_messages_are_encoded_in_threads_that_finish_in_any_
         arrivals = [arrival for arrival in peer.read().arrivals if arrival.stream == 1]
         assert [arrival.offset for arrival in arrivals] == list(range(9))
         assert [arrival.payload for arrival in arrivals] == [BIG, SMALL, MIDDLE] * 3
+
+
+# Receivers and their classes.
+
+
+def fanout_of(world: World, name: str = "wf/a") -> PubSubFanout:
+    """The fan-out of a stream."""
+    found = next(fanout for fanout in world.core.hub.fanouts if fanout.source.name == name)
+    assert isinstance(found, PubSubFanout)
+    return found
+
+
+def leave(peer: Peer) -> None:
+    """Take the only subscription back."""
+    peer.unsubscribe(1)
+
+
+def test_receivers_with_the_same_codecs_share_a_class_and_are_counted() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    fanout = fanout_of(world)
+    assert (fanout.classes, fanout.receivers) == ([], 0)
+    plain = [world.subscriber("wf/a", f"plain-{number}") for number in range(2)]
+    knowing = world.subscriber("wf/a", "knowing", ("lz4",))
+    assert sorted(len(delivery) for delivery in fanout.classes) == [1, 2]
+    assert fanout.receivers == 3
+    publisher.publish(0, b"one")
+    publisher.publish(0, b"two")
+    world.settle()
+    assert fanout.delivered_messages == 6
+    leave(knowing)
+    assert [len(delivery) for delivery in fanout.classes] == [2]
+    publisher.publish(0, b"six")
+    world.settle()
+    assert fanout.delivered_messages == 8, "deliveries of a class that is gone still count"
+    assert payloads(knowing) == [b"one", b"two"]
+    for peer in plain:
+        assert payloads(peer) == [b"one", b"two", b"six"]
+
+
+def test_two_subscriptions_of_one_receiver_are_one_membership() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    receiver = world.subscriber("wf/a")
+    receiver.subscribe("wf/*")
+    publisher.publish(0, SMALL)
+    world.settle()
+    assert fanout_of(world).receivers == 1
+    assert payloads(receiver) == [SMALL]
+
+
+def test_a_receiver_that_leaves_in_the_turn_of_a_publish_still_gets_the_message() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    receiver = world.subscriber("wf/a")
+    publisher.publish(0, b"before")
+    leave(receiver)
+    publisher.publish(0, b"behind")
+    world.settle()
+    assert payloads(receiver) == [b"before"]
+
+
+def test_a_receiver_that_names_an_offset_gets_the_past_before_the_present() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    for number in range(4):
+        publisher.publish(0, bytes([number]))
+    world.settle()
+    late = world.subscriber("wf/a", since=2)
+    publisher.publish(0, b"now")
+    world.settle()
+    assert late.read().offsets == [2, 3, 4]
+    assert [(replay.first, replay.last) for replay in late.reader.replays] == [(2, 3)]
+
+
+def test_the_position_of_one_more_subscription_lies_behind_the_messages_of_the_turn() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    receiver = world.subscriber("wf/a")
+    publisher.publish(0, SMALL)
+    start = fanout_of(world).start(receiver.session.connection, None)
+    assert (start.offset, start.recovered, start.newest) == (1, None, False)
+    assert payloads(receiver) == [SMALL], "the position is exact because the class was flushed"
+
+
+def test_nobody_lags_where_there_is_nobody_and_all_do_when_the_last_falls_behind() -> None:
+    world = World()
+    world.publisher("wf/a")
+    fanout = fanout_of(world)
+    assert not fanout.all_lagging
+    first, second = world.subscriber("wf/a", "first"), world.subscriber("wf/a", "second", ("lz4",))
+    lagging = [fanout.all_lagging]
+    for peer in (first, second):
+        peer.transport.fill_up()
+        lagging.append(fanout.all_lagging)
+    first.transport.read_on()
+    lagging.append(fanout.all_lagging)
+    assert lagging == [False, False, True, False]
+    assert not fanout.queue_full, "events that wait are dropped, so there is always room"
+
+
+def test_a_publisher_is_acknowledged_though_no_receiver_reads() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    world.subscriber("wf/a").transport.fill_up()
+    publisher.publish(0, SMALL, ack=True)
+    world.settle()
+    assert [(ack.sequence, ack.offset) for ack in publisher.read().acks] == [(1, 0)]
+
+
+# Order of everything that is no message.
+
+
+@pytest.mark.parametrize("payload", [SMALL, BIG])
+def test_a_gap_comes_in_the_place_of_the_messages_that_will_not_come(payload: bytes) -> None:
+    """A receiver that reads and one that does not, while the message before the gap is decoded or is not."""
+    world = World()
+    publisher = world.publisher("wf/a")
+    fast, slow = world.subscriber("wf/a", "fast"), world.subscriber("wf/a", "slow")
+    for peer in (fast, slow):
+        peer.forget()
+    slow.transport.fill_up()
+    publisher.publish(0, payload, chain=ZSTD if payload is BIG else Chain())
+    fanout = fanout_of(world)
+    assert isinstance(fanout.source, Stream)
+    first = fanout.source.reserve(2)
+    gap = Gap(fanout.source.id, Code.HISTORY_LOST, first, first + 1)
+    fanout.send_gap(gap)
+    publisher.publish(0, b"behind")
+    world.settle()
+    slow.transport.read_on()
+    world.settle()
+    for peer in (fast, slow):
+        told = [entry for entry in peer.read().log if isinstance(entry, Gap | Arrival)]
+        assert [entry.first if isinstance(entry, Gap) else entry.offset for entry in told] == [0, 1, 3]
+        assert told[1] == gap
+    assert fanout.delivered == 4
+
+
+def test_a_callback_waits_until_all_earlier_messages_are_written() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    receiver = world.subscriber("wf/a")
+    fanout = fanout_of(world)
+    seen: list[list[int]] = []
+    publisher.publish(0, SMALL)
+    fanout.when_delivered(lambda: seen.append(list(receiver.read().offsets)))
+    assert seen == [[0]], "the class is flushed before the end of the turn"
+    publisher.publish(0, BIG, chain=ZSTD)
+    fanout.when_delivered(lambda: seen.append(list(receiver.read().offsets)))
+    assert len(seen) == 1
+    assert not fanout.idle
+    world.settle()
+    assert seen == [[0], [0, 1]]
+    assert fanout.idle
+
+
+def test_taps_get_each_message_once_it_is_delivered_whatever_its_form() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    world.subscriber("wf/a")
+    tapped: list[tuple[int, int]] = []
+    fanout = fanout_of(world)
+    fanout.taps.append(lambda message: tapped.append(offsets_of(message)))
+    publisher.publish(0, BIG, chain=ZSTD)
+    publisher.send(publisher.batch(0, [b"a", b"b"]))
+    publisher.large(0, CHUNKED).end()
+    assert tapped == []
+    world.settle()
+    assert tapped == [(0, 0), (1, 2), (3, 3)]
+    publisher.publish(0, SMALL)
+    assert tapped[3:] == [(4, 4)]
+    assert fanout.delivered == 5
+
+
+def test_the_newest_version_is_the_one_that_was_delivered() -> None:
+    world = World()
+    publisher = world.peer("publisher", EVERY_CODEC)
+    publisher.open(0, "wf/s", Kind.STATE)
+    publisher.open(1, "wf/e", Kind.EVENT)
+    world.subscriber("wf/*")
+    state, event = fanout_of(world, "wf/s"), fanout_of(world, "wf/e")
+    assert [state.newest, event.newest] == [None, None]
+    publisher.publish(0, SMALL)
+    publisher.publish(1, SMALL)
+    world.settle()
+    publisher.publish(0, BIG, chain=ZSTD)
+    assert state.newest is not None
+    assert offsets_of(state.newest) == (0, 0)
+    world.settle()
+    assert offsets_of(state.newest) == (1, 1)
+    publisher.large(0, CHUNKED).end()
+    world.settle()
+    assert offsets_of(state.newest) == (2, 2)
+    assert event.newest is None
+
+
+def test_a_big_message_becomes_text_in_a_thread_and_the_next_one_waits() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    plain = world.subscriber("wf/a")
+    text = TextPeer(world)
+    text.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+    text.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/a"}}')
+    text.texts()
+    publisher.publish(0, BIG)
+    publisher.publish(0, SMALL)
+    world.turn()
+    assert not text.texts()
+    world.settle()
+    messages = [orjson.loads(line) for line in text.texts()]
+    assert [fields["offset"] for fields in messages if fields["message_type"] == "message"] == [0, 1]
+    assert payloads(plain) == [BIG, SMALL]
+
+
+# Large messages.
+
+
+def test_a_large_message_that_is_aborted_delivers_nothing_and_holds_up_nothing() -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    other = world.peer("other")
+    other.open(0, "wf/a")
+    receiver = world.subscriber("wf/a")
+    publisher.large(0, CHUNKED).chunk()
+    publisher.drop()
+    other.publish(0, SMALL)
+    world.settle()
+    fanout = fanout_of(world)
+    assert (fanout.delivered, fanout.delivered_messages) == (1, 1)
+    assert payloads(receiver) == [SMALL]
+
+
+def test_members_that_lag_get_a_large_state_as_a_delta_to_the_version_that_waits_for_them() -> None:
+    scene = Scene()
+    slow = scene.join("slow")
+    scene.publish(0, STATE_BYTES)
+    seen(slow)
+    slow.transport.fill_up()
+    for number in (1, 2):
+        scene.publish(number, STATE_BYTES)
+    slow.transport.read_on()
+    scene.world.settle()
+    assert seen(slow)[-1][0] == 2
+    assert seen(scene.receiver) == [(0, False), (1, True), (2, True)]
+    assert fanout_of(scene.world, "wf/s").delivered_messages == 6
+
+
+def test_a_client_that_comes_back_goes_on_with_the_large_message_that_is_still_coming() -> None:
+    world = World()
+    publisher = world.publisher("wf/a", codecs=())
+    first = world.subscriber("wf/a", "first")
+    large = publisher.large(0, CHUNKED)
+    large.chunk()
+    (transfer,) = first.read().transfers
+    again = world.peer("again")
+    again.session.connection.fall_behind().resumes[transfer] = 1
+    again.subscribe("wf/a")
+    large.end()
+    world.settle()
+    # The head again, and the chunks behind the one that the client has.
+    assert (again.session.connection.outbox or Outbox(0)).resumes == {}
+    written = b"".join(again.transport.writes)
+    chunks = [frame for frame in iter_frames(memoryview(written)) if frame.opcode == Opcode.CHUNK]
+    assert len(chunks) == 2
+    assert payloads(first) == [CHUNKED]

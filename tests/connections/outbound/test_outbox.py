@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
@@ -11,17 +12,24 @@ from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.data import write_data
 from gateway.protocol.messages import Kind
+from gateway.protocol.meta import write_meta
+from gateway.protocol.regions import Region
 from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.tensors import payload_buffers, spec_of
 from gateway.protocol.transfers import ChunkPlan
 from gateway.protocol.wire import Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
-from gateway.streams.state import Newest, Patch
+from gateway.streams.span import offsets_of
+from gateway.streams.state import LargePatch, Newest, Patch, PatchRun, RegionChange
 from gateway.streams.stream import Stream
 
 SIZE = 64
 CHUNK = 4096
+STATE = np.zeros((8, 16), np.uint8)
+"""A state that can be patched."""
 Step = tuple[str, int, int]
 
 
@@ -510,3 +518,215 @@ def test_small_messages_are_joined_to_about_the_bound() -> None:
     recorder = Recorder(room=1)
     outbox.drain(recorder)
     assert len(recorder.steps) == 2
+
+
+# Versions of states: deltas, patches, and versions that the receiver has got before.
+
+
+def delta(source: Stream, offset: int, size: int = SIZE, keyframe: int = 4 * SIZE) -> Run:
+    """A version that goes out as a delta to the one before, and its keyframe beside it."""
+    made = run(source, offset, 1, size)
+    made.is_delta = True
+    made.keyframe = run(source, offset, 1, keyframe)
+    return made
+
+
+def patched(before: Newest, source: Stream) -> Patch:
+    """The version that changes the first row of the one before."""
+    offset = offsets_of(before)[1] + 1
+    region = Region.of(np.s_[0:1], STATE.shape)
+    change = RegionChange(0, region, (StoredChunk(None, bytes(STATE.shape[1])),))
+    return Patch(before, offset, change, headers=b"", publisher=1, timestamp_ns=0)
+
+
+def state_run(source: Stream, offset: int) -> Run:
+    """A version in one frame, which can be patched."""
+    frame = write_data(
+        Opcode.MESSAGE,
+        stream=source.id,
+        offset=offset,
+        timestamp_ns=0,
+        meta=write_meta([spec_of(STATE)]),
+        payload=payload_buffers([STATE]),
+    )
+    return Run.of_frame(source, offset, frame)
+
+
+class Merger(Recorder):
+    """A receiver whose patches are merged at once."""
+
+    def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
+        patch.settle(patch.merging()(), 9)
+        return patch.keyframe
+
+
+def test_deltas_wait_one_behind_the_other_until_they_take_more_than_two_keyframes() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    for offset in range(8):
+        outbox.put_run(delta(source, offset))
+    assert (outbox.waiting_bytes, outbox.conflated) == (8 * SIZE, 0)
+    outbox.put_run(delta(source, 8))
+    assert (outbox.waiting_bytes, outbox.conflated) == (4 * SIZE, 8), "the keyframe replaces the deltas"
+    assert drained(outbox) == runs(1, [8])
+
+
+def test_a_delta_that_waits_does_not_keep_its_keyframe_alive() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(delta(source, 0))
+    queue = outbox.queue_of(source)
+    assert queue is not None
+    (entry,) = queue.entries
+    assert isinstance(entry, Run)
+    assert (entry.is_delta, entry.keyframe) == (True, None)
+
+
+def test_a_version_that_waits_already_is_not_queued_twice() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    for _ in range(2):
+        outbox.put_run(run(source, 0))
+    assert (outbox.waiting_bytes, outbox.conflated) == (SIZE, 0)
+    assert drained(outbox) == runs(1, [0])
+
+
+def test_a_version_that_the_receiver_has_got_before_is_not_missed_when_it_is_replaced() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(run(source, 3), again=True)
+    outbox.put_run(run(source, 4))
+    assert outbox.conflated == 0
+    outbox.put_run(run(source, 5))
+    assert outbox.conflated == 1
+    assert drained(outbox) == runs(1, [5])
+
+
+def test_a_large_delta_is_queued_by_its_own_size_while_there_is_room() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    message = large(source, 9, 2, offset=1)
+    form = [StoredChunk(None, bytes(100)), StoredChunk(None, bytes(60))]
+    assert outbox.put_delta(message, form)
+    assert outbox.waiting_bytes_of(source) == 160
+    big = [StoredChunk(None, bytes(2 * message.plan.payload_bytes))]
+    assert not outbox.put_delta(large(source, 10, 2, offset=2), big)
+    assert outbox.waiting_bytes_of(source) == 160
+    assert outbox.waiting_bytes_of(stream(2, Kind.STATE)) == 0
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_patch_waits_as_the_keyframe_of_its_version(chunked: bool) -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    patch = patched(state_run(source, 0), source)
+    if chunked:
+        entry = LargePatch(source, Opcode.MESSAGE, 1, 0, 0, b"", ChunkPlan(9, CHUNK, CHUNK), region=patch.change.region)
+        entry.patch = patch
+        for _ in range(2):
+            outbox.put_large(entry, entry.chunks)
+    else:
+        for _ in range(2):
+            outbox.put_run(PatchRun(run(source, 1), patch))
+    assert (outbox.waiting_bytes, outbox.conflated) == (STATE.nbytes, 0)
+    receiver = Merger()
+    outbox.drain(receiver)
+    assert receiver.steps == runs(1, [1])
+
+
+def test_a_newer_patch_replaces_the_one_that_waits() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    first = PatchRun(run(source, 1), patched(state_run(source, 0), source))
+    second = PatchRun(run(source, 2), patched(first, source))
+    for patch in (first, second):
+        outbox.put_run(patch)
+    assert (outbox.waiting_bytes, outbox.conflated) == (STATE.nbytes, 1)
+    receiver = Merger()
+    outbox.drain(receiver)
+    assert receiver.steps == runs(1, [2])
+
+
+def test_a_patch_of_a_stream_that_the_receiver_left_is_not_merged() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    outbox.put_run(PatchRun(run(source, 1), patched(state_run(source, 0), source)))
+    outbox.forget(source)
+    assert drained(outbox) == []
+    assert outbox.waiting_bytes == 0
+
+
+def test_a_large_state_that_ends_replaces_the_versions_that_wait() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    message = large(source, 9, 2)
+    outbox.follow(message, message.chunks, 2)
+    for offset in range(2):
+        outbox.put_run(run(source, offset))
+    message.offset = 2
+    outbox.commit(message, message.chunks)
+    assert outbox.conflated == 2
+    assert drained(outbox) == [("end", 1, 2)]
+
+
+# Signals, and messages that the receiver has begun to receive.
+
+
+def test_a_signal_goes_behind_the_messages_that_wait_and_is_refused_where_none_do() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    gap = Gap(source.id, Code.HISTORY_LOST, 1, 1)
+    assert not outbox.put_signal(source, gap)
+    outbox.put_run(run(source, 0))
+    assert outbox.put_signal(source, gap)
+    assert drained(outbox) == [*runs(1, [0]), (Code.HISTORY_LOST.name, 1, 1)]
+    assert not outbox.put_signal(source, gap)
+
+
+def test_a_gap_keeps_its_place_among_the_messages_that_wait() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.put_run(run(source, 0))
+    outbox.put_gap(source, Gap(source.id, Code.HISTORY_LOST, 1, 2))
+    outbox.put_run(run(source, 3))
+    lost = Code.HISTORY_LOST.name
+    assert drained(outbox) == [*runs(1, [0]), (lost, 1, 1), (lost, 1, 2), *runs(1, [3])]
+
+
+def test_all_is_under_way_when_nothing_waits_for_its_turn() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.STATE)
+    assert outbox.all_under_way(source)
+    message = large(source, 9, 2, offset=0)
+    outbox.put_large(message, message.chunks)
+    assert not outbox.all_under_way(source)
+    drained(outbox, room=2)
+    assert outbox.all_under_way(source)
+    outbox.put_run(run(source, 1))
+    assert not outbox.all_under_way(source)
+
+
+def test_a_message_that_the_receiver_has_in_part_begins_with_its_head_and_goes_on_behind_that_part() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.resumes[9] = 2
+    message = large(source, 9, 3)
+    outbox.follow(message, message.chunks, 0)
+    assert drained(outbox) == [("head", 1, 9), ("chunk", 9, 2)]
+    assert not outbox.resumes
+    outbox.follow(message, message.chunks, 0)
+    message.offset = 0
+    outbox.commit(message, message.chunks)
+    assert drained(outbox) == [("end", 1, 0)], "it is followed once"
+
+
+def test_a_cleared_outbox_has_nothing_to_send() -> None:
+    outbox = Outbox(1 << 20)
+    source = stream(1, Kind.EVENT)
+    outbox.put_run(run(source, 0))
+    outbox.clear()
+    assert is_idle(outbox)
+    assert outbox.queue_of(source) is None
+    assert drained(outbox) == []
+    outbox.forget(source)
+    outbox.abort(large(source, 9, 1))
