@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
@@ -20,6 +21,8 @@ SMALL = 20_000
 BIG = 100_000
 """One frame, encoded in a thread."""
 CHUNKED = 6 * CHUNK_BYTES - 100
+
+every_size = pytest.mark.parametrize("size", [SMALL, BIG, CHUNKED])
 
 
 def version(number: int, size: int = SMALL) -> bytes:

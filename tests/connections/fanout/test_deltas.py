@@ -15,20 +15,13 @@ from tests.connections.versions import (
     SMALL,
     Scene,
     conflated,
+    every_size,
     make_publisher,
     make_world,
     publish,
     seen,
     version,
 )
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return Scene()
-
-
-every_size = pytest.mark.parametrize("size", [SMALL, BIG, CHUNKED])
 
 
 @every_size

@@ -13,26 +13,18 @@ from gateway.protocol.messages import Kind, Refresh, Unsubscribe
 from gateway.streams.run import Run
 from tests.connections.memory import EVERY_CODEC, Peer
 from tests.connections.versions import (
-    BIG,
     CHUNKED,
     LZ4,
     SMALL,
     Scene,
     conflated,
+    every_size,
     make_publisher,
     make_world,
     publish,
     seen,
     version,
 )
-
-
-@pytest.fixture
-def scene() -> Scene:
-    return Scene()
-
-
-every_size = pytest.mark.parametrize("size", [SMALL, BIG, CHUNKED])
 
 
 def lanes(peer: Peer) -> list[object]:
