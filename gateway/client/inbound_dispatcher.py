@@ -93,7 +93,7 @@ class InboundDispatcher:
 
     def refused(self, error: Error) -> None:
         """Hand an ERROR to the part whose frame it answers (spec section 12.2)."""
-        alias = self._context.aliases.get(error.alias)
+        alias = self._context.aliases.refused_by(error)
         if self._requester.refused(error) or self._subscriptions.refused(error):
             return
         if alias is None:

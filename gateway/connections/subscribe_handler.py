@@ -70,11 +70,17 @@ class SubscribeHandler:
         self._clock = clock
 
     def open(self, session: Session, request: Open) -> None:
-        """Bind an alias. A refused alias is kept, so that its messages are refused with the same error."""
-        if request.alias in session.bindings:
-            raise RequestRefused(Code.INVALID_REQUEST, f"alias {request.alias} is open already")
-        if len(session.bindings) >= self._limits.max_aliases:
-            raise self._too_many("max_aliases", self._limits.max_aliases)
+        """Bind an alias, or bind it anew. A refused alias is kept: its messages are refused with the same error."""
+        before = session.bindings.get(request.alias)
+        if before is None:
+            if len(session.bindings) >= self._limits.max_aliases:
+                raise session.not_open(request.alias, self._limits.max_aliases)
+        elif before.transfer is not None:
+            problem = f"alias {request.alias} keeps to {before.name}: end its transfer {before.transfer} first"
+            raise RequestRefused(Code.INVALID_REQUEST, problem)
+        else:
+            self._release(before)
+            del session.bindings[request.alias]  # so that the aliases stand in the order in which they were bound
         binding = session.bindings[request.alias] = AliasBinding(request.alias, request.stream, session.peer.id)
         try:
             self._lead(session, request, binding)
@@ -90,7 +96,7 @@ class SubscribeHandler:
         if request.subscription in session.subscriptions or request.subscription in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"subscription {request.subscription} exists already")
         if len(session.subscriptions) + len(session.views) >= self._limits.max_subscriptions:
-            raise self._too_many("max_subscriptions", self._limits.max_subscriptions)
+            raise _too_many("max_subscriptions", self._limits.max_subscriptions)
         view = None if request.view is None else View.from_json(request.view)
         if is_address(request.pattern):
             if view is not None:
@@ -153,10 +159,15 @@ class SubscribeHandler:
         session.connection.send(Authenticated(request.request, expires_s))
 
     def drop(self, session: Session) -> None:
-        """Detach the producers of a connection that is gone."""
+        """Release the aliases of a connection that is gone."""
         for binding in session.bindings.values():
-            if binding.stream is not None and binding.window is not None:
-                self._producers.detach(binding.stream, binding.window, binding)
+            self._release(binding)
+
+    def _release(self, binding: AliasBinding) -> None:
+        """Detach the producer of an alias, whose connection is gone or which is bound anew."""
+        binding.released = True
+        if binding.stream is not None and binding.window is not None:
+            self._producers.detach(binding.stream, binding.window, binding)
 
     def _open_inbox(self, session: Session, request: Subscribe) -> None:
         client_id = session.peer.client_id
@@ -196,5 +207,6 @@ class SubscribeHandler:
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
 
-    def _too_many(self, name: str, limit: int) -> RequestRefused:
-        return RequestRefused(Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already")
+
+def _too_many(name: str, limit: int) -> RequestRefused:
+    return RequestRefused(Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already")

@@ -103,7 +103,7 @@ class Listener:
         if subprotocol != SUBPROTOCOL_JSON:
             return self._core.connect(websocket, self._binary), self._binary_receivers
         core = self._core
-        form = TextSession(self._renderer, core.dispatcher, core.clock, core.settings.limits.chunk_bytes)
+        form = TextSession(self._renderer, core.dispatcher, core.clock, core.settings.limits)
         return core.connect(websocket, form), Receivers(_refuse_binary, form.receive)
 
     def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:

@@ -208,7 +208,7 @@ class Peer:
     def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:
         """Open an alias."""
         self.say(Open(alias, stream, kind))
-        self.sequences.setdefault(alias, 0)
+        self.sequences[alias] = 0
 
     def produce(self, alias: int, stream: str, sequence: int = 1, producer: int = 7, kind: Kind = Kind.EVENT) -> None:
         """Open an alias as a producer; ``sequence`` is that of the next message."""
@@ -367,7 +367,7 @@ class TextPeer:
 
     def __init__(self, world: World) -> None:
         core = world.core
-        self.form = TextSession(world.renderer, core.dispatcher, world.clock, core.settings.limits.chunk_bytes)
+        self.form = TextSession(world.renderer, core.dispatcher, world.clock, core.settings.limits)
         self.transport = MemoryTransport()
         self.session = core.connect(self.transport, self.form)
         self.transport.session = self.session

@@ -110,14 +110,28 @@ def test_an_open_that_is_refused_names_its_alias(stream: str, kind: Kind | None,
     assert (error.code, error.alias) == (code, 7)
 
 
-def test_an_alias_is_opened_once() -> None:
+def test_an_open_alias_is_bound_to_another_stream() -> None:
+    world = World()
+    peer = world.peer()
+    peer.produce(0, "wf/a", 5)
+    peer.publish(0, b"to the first", ack=True)
+    peer.open(0, "wf/b")
+    peer.publish(0, b"to the second", ack=True)
+    assert [(ack.alias, ack.sequence, ack.offset) for ack in peer.read().acks] == [(0, 5, 0), (0, 1, 0)]
+    peer.produce(1, "wf/a", 6)
+    peer.publish(1, b"to the first again", ack=True)
+    assert [(ack.alias, ack.sequence, ack.offset) for ack in peer.read().acks][2:] == [(1, 6, 1)]
+
+
+def test_an_alias_with_a_large_message_under_way_is_not_bound_anew() -> None:
     peer = World().peer()
     peer.open(0, "wf/a")
+    peer.large(0, bytes(8192))
     peer.open(0, "wf/b")
     (error,) = peer.read().errors
     assert (error.code, error.alias) == (Code.INVALID_REQUEST, 0)
-    peer.publish(0, b"to the first", ack=True)
-    assert peer.read().acks
+    assert "wf/a" in error.message
+    assert "transfer 1" in error.message
 
 
 def test_too_many_aliases_and_subscriptions() -> None:
@@ -127,6 +141,19 @@ def test_too_many_aliases_and_subscriptions() -> None:
     peer.subscribe("wf/a")
     peer.subscribe("wf/b")
     assert peer.read().codes == [Code.LIMIT_EXCEEDED] * 2
+
+
+def test_messages_to_an_alias_too_many_are_refused_like_its_open_until_one_is_bound_anew() -> None:
+    world = World(limits=Limits(max_aliases=1))
+    peer = world.peer()
+    peer.open(0, "wf/a")
+    peer.open(1, "wf/b")
+    peer.publish(1, b"x")
+    assert peer.read().codes == [Code.LIMIT_EXCEEDED] * 2
+    assert "open one again that has nothing outstanding" in peer.reader.errors[1].message
+    peer.open(0, "wf/b")
+    peer.publish(0, b"x", ack=True)
+    assert [ack.alias for ack in peer.read().acks] == [0]
 
 
 @pytest.mark.parametrize(
@@ -332,15 +359,17 @@ def test_an_open_declares_a_schema_that_its_answer_tells() -> None:
     assert error is peer.reader.errors[0]
 
 
-def test_a_refused_alias_stays_refused_and_cannot_be_opened_again() -> None:
+def test_a_refused_alias_stays_refused_until_it_is_opened_again() -> None:
     world = World()
     world.publisher("wf/event")
     peer = world.peer()
     peer.open(0, "wf/event", Kind.STATE)
     peer.publish(0, b"x")
+    assert peer.read().codes == [Code.KIND_MISMATCH, Code.KIND_MISMATCH]
     peer.open(0, "wf/other")
-    assert peer.read().codes == [Code.KIND_MISMATCH, Code.KIND_MISMATCH, Code.INVALID_REQUEST]
-    assert world.core.streams.get(StreamName("wf/other")) is None
+    peer.publish(0, b"x", ack=True)
+    assert [ack.alias for ack in peer.read().acks] == [0]
+    assert world.core.streams.get(StreamName("wf/other")) is not None
 
 
 def test_a_producer_has_one_alias_that_it_publishes_by_and_the_sequence_of_its_open() -> None:

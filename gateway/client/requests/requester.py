@@ -32,23 +32,42 @@ class AddressSendQueue(SendQueue):
     """Requests to one address, under the alias that it has on the present session."""
 
     _alias: Alias | None = None
+    _sent = 0
+
+    @property
+    def sent(self) -> int:
+        """Correlation of the last request that was sent."""
+        return self._sent
 
     def forget(self, alias: Alias) -> None:
         """Drop an alias that the gateway refused to open: the next request opens another."""
         if self._alias is alias:
             self._alias = None
 
+    def _addressable(self, session: Session, message: OutboundMessage) -> bool:
+        alias = self._alias
+        return (alias is not None and alias.session is session) or self._context.aliases.room
+
+    async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:
+        if not self._addressable(session, message):
+            await self._context.wait_alias(session, message, self.name)
+            # At once: another queue would take the alias otherwise.
+            self._alias = self._context.aliases.open(session, self.name, self)
+            session.send((self._alias.opening(),))
+
     def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            alias = self._alias = self._context.aliases.open(session, self.name)
+            alias = self._alias = self._context.aliases.open(session, self.name, self)
             before.append(alias.opening())
+        self._sent = message.correlation
         return alias.number, message.correlation, before
 
     def _written(self, message: OutboundMessage) -> None:
-        if message.abandoned and self._alias is not None:  # while its END was under way
-            self._alias.session.send((Cancel(0, message.correlation).write(),))
+        session = None if self._alias is None else self._alias.session
+        if message.abandoned and session is not None:  # while its END was under way
+            session.send((Cancel(0, message.correlation).write(),))
 
 
 class RequestOptions(NamedTuple):
@@ -119,6 +138,7 @@ class Requester:
 
     def address_refused(self, error: Error, alias: Alias) -> None:
         """Take an ERROR about an address: its requests are refused one by one, later ones open it again."""
+        alias.refuse(RequestRefused(error.code, error.message))
         queue = self._queues.get(alias.name)
         if queue is not None:
             queue.forget(alias)

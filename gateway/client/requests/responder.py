@@ -40,6 +40,11 @@ class ReplySendQueue(SendQueue):
         self._peer = peer
         self._session = session
 
+    @property
+    def sent(self) -> int:
+        """0: replies need no alias."""
+        return 0
+
     def _ready(self) -> Session | None:
         # Also after GO_AWAY, which ends no request that is under way.
         return self._session if self._session.open else None

@@ -5,29 +5,55 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final, Protocol
 
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.session.session import Session
-from gateway.protocol.messages import Open, StreamInfo
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.messages import Error, Open, StreamInfo
 from gateway.protocol.session_body import write_session
+
+MAX_ALIASES: Final = 4096
+"""Aliases of a connection that every gateway allows by default (spec section 13)."""
+
+
+class AliasHolder(Protocol):
+    """Queue that names its destination by an alias."""
+
+    @property
+    def idle(self) -> bool:
+        """True if no message waits or is under way."""
+
+    @property
+    def sent(self) -> int:
+        """A number that differs after each message that was sent."""
 
 
 @dataclass(slots=True, eq=False)
 class Alias:
     """One OPEN on one session."""
 
-    session: Session
+    session: Session | None
+    """Session on which it is open; None once its number was given to another stream or address."""
     number: int
     """Number that frames name the stream or address by."""
     name: str
     """Stream or address."""
+    holder: AliasHolder
+    """Queue of the messages that are sent under the alias."""
     declared: Declaration
     """Properties of the stream that OPEN declares."""
     producer: int | None = None
     """Number of the client that counts the sequences; None for an address."""
     sequence: int | None = None
     """Sequence of the first message sent under the alias."""
+    before: Alias | None = None
+    """Alias that had the number before, until this one is answered: it may still be refused messages."""
+    refused: bool = field(default=False, init=False)
+    """The gateway refused OPEN."""
+    seen: int = field(default=-1, init=False)
+    """:attr:`AliasHolder.sent` when an unused alias was last looked for."""
     awaiting: dict[int, OutboundMessage] = field(default_factory=dict, init=False)
     """Messages that wait for their acknowledgement, by sequence."""
     info: StreamInfo | None = field(default=None, init=False)
@@ -41,6 +67,11 @@ class Alias:
         return write_session(
             Open(self.number, self.name, kind, durability, fields, producer=self.producer, sequence=self.sequence)
         )
+
+    @property
+    def outstanding(self) -> bool:
+        """True if messages wait to be sent under the alias or to be acknowledged, or OPEN was not answered yet."""
+        return bool(self.awaiting) or not self.holder.idle or (self.info is None and not self.refused)
 
     async def answered(self) -> StreamInfo:
         """Wait for the answer to OPEN, and return it.
@@ -58,11 +89,14 @@ class Alias:
     def answer(self, info: StreamInfo) -> None:
         """Take the answer to OPEN."""
         self.info = info
+        self.before = None
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(info)
 
     def refuse(self, error: Exception) -> None:
         """Fail the wait for the answer to OPEN: it was refused, or will not come."""
+        self.refused = True
+        self.before = None
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
             self._answered.exception()  # nobody may be waiting any more; then asyncio is not to log it
@@ -79,27 +113,73 @@ class Alias:
 
 
 class Aliases:
-    """The aliases of the present session."""
+    """The aliases of the present session.
 
-    def __init__(self) -> None:
+    When all numbers are taken, one with nothing outstanding that was not used for long is opened for another stream or
+    address (spec section 4.1). It is found by the clock algorithm, which looks at the holders only then: the sending of
+    a message need not note its time.
+
+    Args:
+        limit: number of aliases that may be open.
+    """
+
+    def __init__(self, limit: int = MAX_ALIASES) -> None:
+        self._limit = limit
         self._by_number: dict[int, Alias] = {}
+        self._hand = 0
+        self._exhausted = False
+
+    @property
+    def room(self) -> bool:
+        """True if :meth:`open` finds a number. Once it is False, it stays so until :meth:`look_again`."""
+        return len(self._by_number) < self._limit or (not self._exhausted and self._unused() is not None)
+
+    def look_again(self) -> bool:
+        """Look for an unused alias once more, since messages may have been acknowledged; return :attr:`room`."""
+        self._exhausted = False
+        return self.room
 
     def open(
         self,
         session: Session,
         name: str,
+        holder: AliasHolder,
         declared: Declaration = ANYTHING,
         producer: int | None = None,
         sequence: int | None = None,
     ) -> Alias:
-        """Make a new alias. The caller sends its :meth:`Alias.opening`; the arguments are the fields of the alias."""
-        alias = Alias(session, len(self._by_number), name, declared, producer, sequence)
-        self._by_number[alias.number] = alias
+        """Make a new alias. The caller sends its :meth:`Alias.opening`; the arguments are the fields of the alias.
+
+        Raises:
+            RequestRefused: ``LIMIT_EXCEEDED``: there is no :attr:`room`.
+        """
+        number, before = len(self._by_number), None
+        if number >= self._limit:
+            before = self._unused()
+            if before is None:
+                raise self.full(name)
+            number, before.session = before.number, None
+        alias = self._by_number[number] = Alias(session, number, name, holder, declared, producer, sequence, before)
         return alias
+
+    def full(self, name: str) -> RequestRefused:
+        """Return the error for a message to ``name``, which needs an alias while all have something outstanding."""
+        return RequestRefused(
+            Code.LIMIT_EXCEEDED,
+            f"{name}: messages to {self._limit} streams and addresses are under way on this connection, and no more can"
+            f" be opened before some are acknowledged: wait for publishes, or publish to fewer streams at a time",
+        )
 
     def get(self, number: int | None) -> Alias | None:
         """Return the alias of a number that the gateway named; None if there is none."""
         return None if number is None else self._by_number.get(number)
+
+    def refused_by(self, error: Error) -> Alias | None:
+        """Return the alias that an ERROR concerns; None if it concerns none."""
+        alias = self.get(error.alias)
+        if alias is not None and alias.before is not None and error.sequence is not None:
+            return alias.before  # OPEN is answered before the messages that follow it
+        return alias
 
     def clear(self, error: Exception) -> dict[str, list[OutboundMessage]]:
         """Forget all aliases: the session is over. Waits for answers end with ``error``.
@@ -114,4 +194,19 @@ class Aliases:
         for alias in self._by_number.values():
             alias.refuse(error)
         self._by_number.clear()
+        self._exhausted = False
         return waiting
+
+    def _unused(self) -> Alias | None:
+        """Return an alias with nothing outstanding, of those the one not used for longest, as far as is known."""
+        count = len(self._by_number)
+        for _ in range(2 * count):
+            self._hand = (self._hand + 1) % count
+            alias = self._by_number[self._hand]
+            if not alias.outstanding:
+                if alias.seen == alias.holder.sent:
+                    self._hand -= 1  # so that the next call finds it as well
+                    return alias
+                alias.seen = alias.holder.sent
+        self._exhausted = True
+        return None

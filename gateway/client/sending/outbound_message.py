@@ -11,7 +11,7 @@ from typing import TypeVar
 from gateway.client.options import Progress
 from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
-from gateway.errors import ConnectionFailed, FrysError, RequestTimeout
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
 
@@ -53,6 +53,8 @@ class OutboundMessage:
     """The last frame was written, so that the gateway may have the message."""
     lost_s: float | None = field(default=None, init=False)
     """Loop time at which the connection that carried the last frame was lost; None if never."""
+    postponed: RequestRefused | None = field(default=None, init=False)
+    """Reason for which it has to wait; its caller gets it if the time limit passes meanwhile."""
     frame_bytes: int = field(default=0, init=False)
     """Bytes written of the message, as frames."""
     payload_sent_bytes: int = field(default=0, init=False)
@@ -121,6 +123,8 @@ class OutboundMessage:
         except TimeoutError as error:
             if isinstance(error, FrysError):
                 raise
+            if self.postponed is not None:
+                raise self.postponed from None
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
         finally:

@@ -215,7 +215,8 @@ class Publisher:
     ) -> TransmissionResult:
         latency_s = publish.latency_s()
         sent_bytes = publish.payload_sent_bytes
-        rtt_ns = alias.session.clock.rtt_ns or 0
+        session = self._context.session
+        rtt_ns = (session.clock.rtt_ns if session is not None else None) or 0
         return TransmissionResult(
             offset=Offset(offset),
             epoch=Epoch((alias.info.epoch if alias.info is not None else None) or 0),

@@ -10,6 +10,7 @@ from typing import Any, Final
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.report import Report
 from gateway.client.sending.alias import Aliases
+from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
 from gateway.client.sending.transmission_result import LinkQuality
@@ -17,6 +18,8 @@ from gateway.client.session.session import Answer, Session
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import SessionMessage
 
+LOOK_AGAIN_S: Final = 0.02
+"""Interval in which a message that waits for an alias looks for an unused one. All of them take turns."""
 MAX_TRANSFERS: Final = 32
 """Large messages under way at a time: half of what a gateway allows by default (spec section 13)."""
 
@@ -47,6 +50,7 @@ class SendContext:
         self.transfer_room = TransferRoom(MAX_TRANSFERS)
         self.resumptions = Resumptions()
         self._transfers = itertools.count(1)
+        self._alias_turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._error: FrysError | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -108,6 +112,21 @@ class SendContext:
             return await session.ask(request, answered)
         finally:
             self.flow.end_answer()
+
+    async def wait_alias(self, session: Session, message: OutboundMessage, name: str) -> None:
+        """Wait until there is an alias for a message to ``name``; the caller opens it at once.
+
+        Raises:
+            ConnectionFailed: the session ended first, or nobody waits for the message any more.
+        """
+        async with self._alias_turn:
+            while not self.aliases.look_again():
+                message.postponed = self.aliases.full(name)
+                await asyncio.sleep(LOOK_AGAIN_S)
+                if not session.open:
+                    raise ConnectionFailed("the connection was lost")
+                if message.abandoned:
+                    raise ConnectionFailed(f"sending to {name} was abandoned")
 
     def next_transfer(self) -> int:
         """Return a new number for a large message (u32)."""

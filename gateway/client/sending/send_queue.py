@@ -57,6 +57,11 @@ class SendQueue(ABC):
         """True if no message waits or is under way."""
         return not self._waiting
 
+    @property
+    @abstractmethod
+    def sent(self) -> int:
+        """A number that differs after each message that was sent."""
+
     def submit(self, message: OutboundMessage) -> None:
         """Send a message behind those that were submitted before."""
         session = self._ready()

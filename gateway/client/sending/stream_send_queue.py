@@ -43,6 +43,11 @@ class StreamSendQueue(SendQueue):
         if self._alias is alias:
             self._alias, self._declared = None, ANYTHING
 
+    @property
+    def sent(self) -> int:
+        """A number that differs after each message that was sent."""
+        return self._next_sequence
+
     def submit(self, message: OutboundMessage) -> None:
         """Send a message behind those that were submitted before."""
         if message.extensions is None:
@@ -72,7 +77,9 @@ class StreamSendQueue(SendQueue):
 
     def _addressable(self, session: Session, message: OutboundMessage) -> bool:
         alias = self._alias
-        if alias is None or alias.session is not session or message.declaration.within(alias.declared):
+        if alias is None or alias.session is not session:
+            return self._context.aliases.room
+        if message.declaration.within(alias.declared):
             return True
         try:
             return alias.info is not None and message.declaration.holds(alias.info)
@@ -80,27 +87,44 @@ class StreamSendQueue(SendQueue):
             return False
 
     async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:
-        if self._addressable(session, message) or self._alias is None:
+        if self._addressable(session, message):
             return
-        if not message.declaration.holds(await self._alias.answered()):
+        alias = self._alias
+        if alias is not None and alias.session is session:
+            if message.declaration.holds(await alias.answered()):
+                return
             # The declaration needs an OPEN of its own.
             self._alias = None
+        if not self._context.aliases.room:
+            await self._context.wait_alias(session, message, self.name)
+            # At once: another queue would take the alias otherwise.
+            session.send((self._open(session, message).opening(),))
 
     def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
-        if not message.sequence:
-            message.sequence = self._next_sequence
-            self._next_sequence += message.count
         before: list[Buffer] = []
         alias = self._alias
         if alias is None or alias.session is not session:
-            self._declared = message.declaration.over(self._declared)
-            alias = self._alias = self._context.aliases.open(
-                session, self.name, self._declared, self._producer, message.sequence
-            )
+            alias = self._open(session, message)
             before.append(alias.opening())
+        elif not message.sequence:
+            self._number(message)
         if message.done is not None:
             alias.awaiting[message.sequence] = message
         return alias.number, message.sequence, before
+
+    def _open(self, session: Session, message: OutboundMessage) -> Alias:
+        """Open an alias, of which the message will be the first."""
+        if not message.sequence:
+            self._number(message)
+        self._declared = message.declaration.over(self._declared)
+        self._alias = self._context.aliases.open(
+            session, self.name, self, self._declared, self._producer, message.sequence
+        )
+        return self._alias
+
+    def _number(self, message: OutboundMessage) -> None:
+        message.sequence = self._next_sequence
+        self._next_sequence += message.count
 
     async def _send(self, session: Session, message: OutboundMessage) -> None:
         lost_s = message.lost_s

@@ -73,6 +73,9 @@ class _PendingCommit:
             self.binding.window.withdraw(self.sequence, count, refusal.code)
         if self.abort is not None:
             self.abort(refusal.code)
+        if self.binding.released:  # its number may mean another stream by now
+            self.session.refuse(refusal, stream=self.binding.name)
+            return
         last_sequence = self.sequence + count - 1
         self.session.refuse(refusal, alias=self.binding.alias, sequence=last_sequence, count=count)
 

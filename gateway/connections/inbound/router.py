@@ -283,8 +283,7 @@ class Router:
     def _binding_of(self, session: Session, alias: int) -> AliasBinding:
         binding = session.bindings.get(alias)
         if binding is None:
-            message = f"alias {alias} was never opened: send OPEN first"
-            raise RequestRefused(Code.UNKNOWN_STREAM, message)
+            raise session.not_open(alias, self._limits.max_aliases)
         if binding.refusal is not None:
             raise binding.refusal
         if binding.stream is None:

@@ -198,7 +198,7 @@ class Requests:
     def _address(self, session: Session, parsed: DataFrame) -> str:
         binding = session.bindings.get(parsed.stream)
         if binding is None:
-            raise RequestRefused(Code.UNKNOWN_STREAM, f"alias {parsed.stream} was never opened: send OPEN first")
+            raise session.not_open(parsed.stream, self._limits.max_aliases)
         if binding.refusal is not None:
             raise binding.refusal
         if binding.stream is not None:

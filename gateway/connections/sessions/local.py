@@ -29,6 +29,9 @@ from gateway.protocol.wire import JSON_OPCODES, VERSION, Buffer, Opcode
 
 logger = logging.getLogger(__name__)
 
+MANY_ALIASES = 1024
+"""Aliases of one connection from which on an unused one is given to the next stream (spec section 4.1)."""
+
 _FORMAT = BinaryFormat("local", lambda size: b"", answers_pings=False)
 
 
@@ -81,6 +84,8 @@ class LocalConnection:
         self._last_error: Error | None = None
         self._welcome: Welcome | None = None
         self._aliases: list[OpenAlias] = []
+        self._opened: dict[OpenAlias, list[OpenAlias]] = {}
+        """Aliases in the order of their OPEN, each with the list of ``_by_stream`` that it is in."""
         self._by_stream: dict[tuple[StreamName, Kind | None, Durability | None], list[OpenAlias]] = {}
         self._last_transfer = 0
         self._waiting: list[Callable[[], object]] = []
@@ -130,9 +135,7 @@ class LocalConnection:
         if alias is not None:
             publication = Publication(self, alias, meta, payload_layout(specs)[1], done)
         else:
-            alias = OpenAlias(len(self._aliases))
-            self._aliases.append(alias)
-            opened.append(alias)
+            alias = self._add_alias(opened)
             publication = Publication(self, alias, meta, payload_layout(specs)[1], done)
             self.send(write_session(Open(alias.number, name, kind, durability=durability)))
         publication.begin()
@@ -226,6 +229,22 @@ class LocalConnection:
     def show_life(self) -> None:
         """Answer a probe of the heartbeat: code in the same process is alive, however long it sends nothing."""
         self._session.heard = True
+
+    def _add_alias(self, opened: list[OpenAlias]) -> OpenAlias:
+        """Add an alias to those of a stream: a new one, or one of many that was opened earlier and is not in use."""
+        number = len(self._aliases)
+        earlier = None
+        if number >= MANY_ALIASES:
+            earlier = next((alias for alias in self._opened if alias.publication is None), None)
+        alias = OpenAlias(number if earlier is None else earlier.number)
+        if earlier is None:
+            self._aliases.append(alias)
+        else:
+            self._aliases[alias.number] = alias
+            self._opened.pop(earlier).remove(earlier)
+        self._opened[alias] = opened
+        opened.append(alias)
+        return alias
 
     def _greet(self, hello: Hello) -> Welcome:
         self.send(write_session(hello))

@@ -61,6 +61,8 @@ class AliasBinding:
     """Bytes of an element of these messages."""
     schema: Schema | None = None
     """Schema of the stream when that meta block was checked."""
+    released: bool = False
+    """True once the connection is gone, or the alias is bound anew: outcomes that come later do not name it."""
 
     def superseded(self) -> None:
         """Refuse further messages to the alias (:class:`~gateway.streams.producers.Holder`)."""
@@ -150,6 +152,13 @@ class Session:
     def introduce(self, peer: Peer) -> None:
         """Set the identity of the client, from its HELLO."""
         self.peer = self.connection.peer = peer
+
+    def not_open(self, alias: int, max_aliases: int) -> RequestRefused:
+        """Return the refusal of an alias that is not open, or that can not be opened because there are so many."""
+        if len(self.bindings) < max_aliases:
+            return RequestRefused(Code.UNKNOWN_STREAM, f"alias {alias} was never opened: send OPEN first")
+        problem = f"alias {alias} cannot be opened, the connection has max_aliases={max_aliases}"
+        return RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}: open one again that has nothing outstanding")
 
     def refuse(self, refusal: PeerError, **answers: int | str | None) -> None:
         """Answer with ERROR; ``answers`` are the fields that name the refused message (spec section 12.2)."""

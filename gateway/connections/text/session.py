@@ -32,6 +32,7 @@ from gateway.protocol.json_text import (
     write_range,
     write_session_text,
 )
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import check_address, check_stream_name
@@ -50,7 +51,7 @@ class TextSession:
         renderer: writes messages, the same for all JSON connections.
         dispatcher: takes the frames that the client's texts become.
         clock: stamps answers, and messages that carry no time.
-        chunk_bytes: larger payloads are handed on in chunks.
+        limits: bound on the aliases of a connection; larger payloads than its ``chunk_bytes`` are handed on in chunks.
     """
 
     name = SUBPROTOCOL_JSON
@@ -58,13 +59,14 @@ class TextSession:
     acknowledges = False
     answers_pings = False
 
-    def __init__(self, renderer: TextRenderer, dispatcher: Dispatcher, clock: Clock, chunk_bytes: int) -> None:
+    def __init__(self, renderer: TextRenderer, dispatcher: Dispatcher, clock: Clock, limits: Limits) -> None:
         self.runs = renderer.runs
         self.large = renderer.large
         self._header = renderer.message_header
         self._dispatcher = dispatcher
         self._clock = clock
-        self._chunk_bytes = chunk_bytes
+        self._chunk_bytes = limits.chunk_bytes
+        self._max_aliases = limits.max_aliases
         self._streams: dict[int, tuple[str, int | None]] = {}
         """Streams that were announced: by id the name, and the id again if it is a view's."""
         self._publishes: dict[tuple[int, int], tuple[int | None, str]] = {}
@@ -184,7 +186,7 @@ class TextSession:
                 if binding.stream is not None:
                     binding.stream.check(kind, durability)
                 return alias
-        alias = next(alias for alias in count(len(session.bindings)) if alias not in session.bindings)
+        alias = self._unused(session)
         self._opening = True
         try:
             self._dispatcher.open(session, Open(alias, name, kind, durability))
@@ -194,3 +196,13 @@ class TextSession:
         finally:
             self._opening = False
         return alias
+
+    def _unused(self, session: Session) -> int:
+        """Return a number for another alias: of those in use, if there are too many, the one that was opened first."""
+        bindings = session.bindings
+        if len(bindings) >= self._max_aliases:
+            outstanding = {alias for alias, _ in self._publishes}
+            for alias, binding in bindings.items():
+                if binding.transfer is None and alias not in outstanding:
+                    return alias
+        return next(alias for alias in count(len(bindings)) if alias not in bindings)

@@ -11,11 +11,18 @@ from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.session.session import Session
 from gateway.errors import Code, ConnectionFailed, RequestRefused
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import Kind, Open, StreamInfo
+from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.wire import Opcode
 
 INFO = StreamInfo(7, "wf/x", Kind.EVENT, 5, 0, alias=0)
+
+
+class Holder:
+    """A queue of which only the alias is looked at."""
+
+    idle = True
+    sent = 0
 
 
 def session() -> Session:
@@ -24,7 +31,7 @@ def session() -> Session:
 
 
 def alias_awaiting(*sequences: int) -> Alias:
-    alias = Alias(session(), 0, "wf/x", ANYTHING)
+    alias = Alias(session(), 0, "wf/x", Holder(), ANYTHING)
     for sequence in sequences:
         alias.awaiting[sequence] = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
     return alias
@@ -32,7 +39,7 @@ def alias_awaiting(*sequences: int) -> Alias:
 
 def test_numbers_count_up_and_find_their_alias() -> None:
     aliases, here = Aliases(), session()
-    first, second = aliases.open(here, "wf/a"), aliases.open(here, "wf/b", Declaration(Kind.EVENT))
+    first, second = aliases.open(here, "wf/a", Holder()), aliases.open(here, "wf/b", Holder(), Declaration(Kind.EVENT))
     assert (first.number, second.number) == (0, 1)
     assert aliases.get(1) is second
     assert aliases.get(2) is None
@@ -40,7 +47,7 @@ def test_numbers_count_up_and_find_their_alias() -> None:
 
 
 def test_the_opening_declares_it() -> None:
-    message = memoryview(Aliases().open(session(), "wf/b", Declaration(Kind.EVENT)).opening())
+    message = memoryview(Aliases().open(session(), "wf/b", Holder(), Declaration(Kind.EVENT)).opening())
     frame = next(iter_frames(message))
     assert parse_session(frame.opcode, body_of(message, frame)) == Open(0, "wf/b", Kind.EVENT)
 
@@ -75,7 +82,7 @@ async def test_a_refusal_is_an_answer() -> None:
 
 async def test_clearing_gives_back_what_was_awaited_and_fails_who_waits() -> None:
     aliases = Aliases()
-    alias = aliases.open(session(), "wf/x")
+    alias = aliases.open(session(), "wf/x", Holder())
     message = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
     alias.awaiting[1] = message
     waiting = asyncio.ensure_future(alias.answered())
@@ -84,3 +91,53 @@ async def test_clearing_gives_back_what_was_awaited_and_fails_who_waits() -> Non
     assert aliases.get(0) is None
     with pytest.raises(ConnectionFailed, match="lost"):
         await waiting
+
+
+def all_open(limit: int) -> tuple[Aliases, list[Holder], list[Alias]]:
+    """As many aliases as there may be, all answered."""
+    aliases, here, holders = Aliases(limit), session(), [Holder() for _ in range(limit)]
+    opened = [aliases.open(here, f"wf/{number}", holder) for number, holder in enumerate(holders)]
+    for alias in opened:
+        alias.answer(INFO)
+    return aliases, holders, opened
+
+
+def test_the_alias_that_was_not_used_for_longest_is_opened_for_another_stream() -> None:
+    aliases, holders, opened = all_open(3)
+    first = aliases.open(session(), "wf/3", Holder())
+    assert (first.number, opened[first.number].session) == (1, None)
+    holders[2].sent = 5
+    second = aliases.open(session(), "wf/4", Holder())
+    assert (second.number, opened[0].session, opened[2].session is None) == (0, None, False)
+
+
+def test_an_alias_with_something_outstanding_keeps_its_number() -> None:
+    aliases, holders, opened = all_open(3)
+    opened[0].awaiting[1] = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
+    holders[1].idle = False
+    assert aliases.open(session(), "wf/3", Holder()).number == 2
+    assert not aliases.room, "the one that was just opened is not answered"
+    with pytest.raises(RequestRefused, match=r"wf/4.*3 streams") as refused:
+        aliases.open(session(), "wf/4", Holder())
+    assert refused.value.code == Code.LIMIT_EXCEEDED
+    holders[1].idle = True
+    assert not aliases.room, "it is not looked for again before it is told to"
+    assert aliases.look_again()
+    assert aliases.open(session(), "wf/4", Holder()).number == 1
+
+
+def test_a_refused_alias_is_given_to_another_stream() -> None:
+    aliases = Aliases(1)
+    aliases.open(session(), "wf/0", Holder()).refuse(RequestRefused(Code.FORBIDDEN, "no"))
+    assert aliases.open(session(), "wf/1", Holder()).number == 0
+
+
+def test_refused_messages_are_those_of_the_earlier_alias_until_the_new_one_is_answered() -> None:
+    aliases, _, (earlier,) = all_open(1)
+    later = aliases.open(session(), "wf/1", Holder())
+    of_a_message = Error(Code.QUEUE_FULL, "QUEUE_FULL", "full", alias=0, sequence=7)
+    of_the_opening = Error(Code.FORBIDDEN, "FORBIDDEN", "no", alias=0)
+    assert aliases.refused_by(of_a_message) is earlier
+    assert aliases.refused_by(of_the_opening) is later
+    later.answer(INFO)
+    assert aliases.refused_by(of_a_message) is later

@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gateway.app import Gateway
 from gateway.client import Client, connect
+from gateway.client.sending.alias import Aliases
 from gateway.errors import Code, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.durability import Durability
@@ -170,3 +172,57 @@ async def test_timestamps_are_those_of_the_call(scripted: ScriptedGateway) -> No
         client.publish_nowait("wf/x", np.zeros(3))
         after_ns = client._core.now_ns()
         assert before_ns - 10**9 <= (await next_data(peer)).timestamp_ns <= after_ns + 10**9
+
+
+async def test_more_streams_than_aliases_are_published_to_in_one_turn(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Exception] = []
+    async with connect(gateway.url, on_error=told.append) as client:
+        monkeypatch.setattr(client._core.context, "aliases", Aliases(limit=3))
+        for step in range(2):
+            for stream in range(20):
+                client.publish_nowait(f"run-{stream}/loss", np.float32(step), kind="event")
+        results = await asyncio.gather(*[client.publish(f"run-{stream}/loss", 2.0) for stream in range(20)])
+        assert [result.offset for result in results] == [2] * 20
+        with pytest.raises(RequestRefused) as refused:
+            await client.request("agent:nobody")
+        assert refused.value.code == Code.NO_SUCH_PEER
+    assert told == []
+
+
+async def test_a_publish_that_got_no_alias_in_time_says_what_to_do(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(scripted) as (client, peer, _):
+        monkeypatch.setattr(client._core.context, "aliases", Aliases(limit=1))
+        unanswered = asyncio.ensure_future(client.publish("wf/x", 1))
+        await next_data(peer)
+        with pytest.raises(RequestRefused, match=r"wf/y.*wait for publishes") as refused:
+            await client.publish("wf/y", 1, timeout_s=0.05)
+        assert refused.value.code == Code.LIMIT_EXCEEDED
+        peer.send(info(0), Ack(alias=0, count=1, sequence=1, offset=0).write())
+        await unanswered
+        publishing = asyncio.ensure_future(client.publish("wf/y", 1))
+        opened = (await peer.next(Opcode.OPEN)).session()
+        assert isinstance(opened, Open)
+        assert (opened.alias, opened.stream) == (0, "wf/y")
+        frame = await next_data(peer)
+        peer.send(replace(info(0), stream="wf/y"), Ack(alias=0, count=1, sequence=frame.offset, offset=5).write())
+        assert (await publishing).offset == 5
+
+
+async def test_every_message_to_an_alias_that_was_refused_gets_the_refusal_of_its_open(gateway: Gateway) -> None:
+    told: asyncio.Queue[Exception] = asyncio.Queue()
+    async with connect(gateway.url, on_error=told.put_nowait) as client:
+        await client.publish("wf/x", 1, kind="event")
+        async with connect(gateway.url, on_error=told.put_nowait) as other:
+            publishing = [asyncio.ensure_future(other.publish("wf/x", step, kind="state")) for step in range(3)]
+            for outcome in await asyncio.gather(*publishing, return_exceptions=True):
+                assert isinstance(outcome, RequestRefused)
+                assert outcome.code == Code.KIND_MISMATCH
+            other.publish_nowait("wf/x", 1, kind="state")
+            refused = await told.get()
+            assert isinstance(refused, RequestRefused)
+            assert refused.code == Code.KIND_MISMATCH
+            assert (await other.publish("wf/x", 1)).offset == 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.sessions import local as local_module
 from gateway.connections.sessions.local import LocalConnection
 from gateway.connections.sessions.publication import PublishOutcome, PublishReceipt
 from gateway.errors import Code, ConnectionClosed, InvalidArgument, RequestRefused
@@ -308,3 +309,12 @@ def test_a_failure_of_the_connection_is_not_taken_for_a_lost_peer(
     (record,) = caplog.records
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "broken"
+
+
+def test_more_streams_than_aliases_are_published_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_module, "MANY_ALIASES", 3)
+    world = World(limits=Limits(max_aliases=3))
+    local = join(world)
+    outcomes = [publish(local, b"x", f"run-{stream}/loss") for _ in range(2) for stream in range(5)]
+    assert [outcome.offset for outcome in outcomes if isinstance(outcome, PublishReceipt)] == [0] * 5 + [1] * 5
+    local.close()

@@ -264,3 +264,16 @@ def test_a_text_that_comes_after_the_close_is_ignored(text: str) -> None:
     assert not list(world.core.streams)
     assert not peer.session.heard
     assert peer.transport.late == []
+
+
+def test_more_streams_than_aliases_are_published_to() -> None:
+    world = World(limits=Limits(max_aliases=3))
+    peer = person(world)
+    for _ in range(2):
+        for stream in range(5):
+            peer.send(message(stream=f"run-{stream}/loss"))
+    acks = [text["payload"] for text in news(peer, world) if text["message_type"] == "ack"]
+    assert [(ack["stream"], ack["offset"]) for ack in acks] == [
+        (f"run-{stream}/loss", offset) for offset in range(2) for stream in range(5)
+    ]
+    assert len(peer.session.bindings) == 3
