@@ -107,7 +107,14 @@ def name_of(code: int) -> str:
 
 
 class FrysError(Exception):
-    """Root of every error that the gateway and its SDK raise on purpose."""
+    """Root of every error that the gateway and its SDK raise on purpose.
+
+    It can be pickled and copied, with its attributes and notes, whatever arguments its class takes.
+    """
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exception calls the class with `args` again, which are those of the text and not those of the class.
+        return _restored, (type(self), self.args), self.__dict__ or None
 
 
 class PeerError(FrysError):
@@ -179,3 +186,10 @@ class ConnectionClosed(ConnectionFailed):
 
 class RequestTimeout(ConnectionFailed, TimeoutError):
     """Timeout of a request: no answer came in time."""
+
+
+def _restored(kind: type[FrysError], args: tuple[object, ...]) -> FrysError:
+    """Return an error as it was pickled, without calling its class; its attributes follow."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error

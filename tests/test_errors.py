@@ -1,10 +1,21 @@
 """The error tree: its codes are those of the spec, and a code's hundreds say what to do."""
 
+import concurrent.futures
+import copy
+import importlib
+import inspect
+import multiprocessing
+import pickle
+import pkgutil
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+import gateway
+from gateway.cli.exit_code import ExitCode
 from gateway.errors import (
     Action,
     Code,
@@ -90,3 +101,78 @@ def test_a_closed_connection_tells_why() -> None:
 def test_errors_are_caught_as_their_builtin_kin(error: type[FrysError], parents: tuple[type[Exception], ...]) -> None:
     assert issubclass(error, FrysError)
     assert set(parents) <= set(error.__mro__)
+
+
+ARGUMENTS: Final[dict[str, object]] = {
+    "str": "the text",
+    "int": 5203,
+    "Code | int": Code.KIND_MISMATCH,
+    "ExitCode": ExitCode.REFUSED,
+    "dict[str, int]": {"request": 7},
+    "dict[str, Any]": {"loss": 0.5},
+}
+"""Arguments for the parameters of error classes, by annotation."""
+
+
+def all_errors() -> Iterator[type[FrysError]]:
+    """Yield every class of error in the package."""
+    for module in pkgutil.walk_packages(gateway.__path__, "gateway."):
+        if module.name != "gateway.__main__":
+            importlib.import_module(module.name)
+    kinds = [FrysError]
+    while kinds:
+        kind = kinds.pop()
+        yield kind
+        kinds += [each for each in kind.__subclasses__() if each.__module__.startswith("gateway.")]
+
+
+def made(kind: type[FrysError]) -> FrysError:
+    """Return an error of a class, with a note, a cause and an attribute that its class does not know."""
+    parameters = list(inspect.signature(kind).parameters.values()) if inspect.isfunction(kind.__init__) else []
+    positional = [each for each in parameters if each.kind is each.POSITIONAL_OR_KEYWORD]
+    error = kind(*[ARGUMENTS[str(each.annotation)] for each in positional] or ["the text"])
+    error.add_note("a note")
+    error.__cause__ = ValueError("the cause")
+    error.__dict__["job"] = 3
+    return error
+
+
+def pickled(error: FrysError, protocol: int = pickle.DEFAULT_PROTOCOL) -> FrysError:
+    """Return an error after a round trip."""
+    returned = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301
+    assert isinstance(returned, FrysError)
+    return returned
+
+
+ERRORS: Final = {kind.__name__: kind for kind in all_errors()}
+WAYS: Final[dict[str, Callable[[FrysError], FrysError]]] = {
+    "pickle": pickled,
+    "pickle 0": lambda error: pickled(error, 0),
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", ERRORS.values(), ids=ERRORS)
+def test_every_error_travels_with_its_attributes(kind: type[FrysError], way: str) -> None:
+    error = made(kind)
+    arrived = WAYS[way](error)
+    assert (type(arrived), str(arrived), arrived.args) == (kind, str(error), error.args)
+    assert arrived.__dict__ == error.__dict__
+    assert arrived.__dict__["__notes__"] == ["a note"]
+
+
+def refuse() -> None:
+    """Fail as a worker that the gateway refuses."""
+    raise RequestRefused(Code.KIND_MISMATCH, "it is a state")
+
+
+def test_an_error_crosses_a_pool_of_processes() -> None:
+    spawn = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=spawn) as executor:
+        error = executor.submit(refuse).exception()
+    assert isinstance(error, RequestRefused)
+    assert (error.code, error.message) == (Code.KIND_MISMATCH, "it is a state")
+    with spawn.Pool(1) as pool, pytest.raises(RequestRefused, match="it is a state"):
+        pool.apply(refuse)

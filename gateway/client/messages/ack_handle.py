@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.client.messages.frame_sender import FrameSender
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, UsageError
 from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Credits
 from gateway.protocol.signals import Credit
@@ -159,6 +159,9 @@ class AckHandle:
         pending.wait()
         scope.handles[self] = None
 
+    def check(self) -> None:
+        """Do nothing: the handle takes answers."""
+
     def done(self) -> None:
         """Answer that the program has processed the unit."""
         if not self._settled:
@@ -200,6 +203,9 @@ class RecordAckHandle:
         self._batch = batch
         self._settled = False
 
+    def check(self) -> None:
+        """Do nothing: the handle takes answers."""
+
     def done(self) -> None:
         """Answer that the program has processed the record."""
         if not self._settled:
@@ -210,3 +216,38 @@ class RecordAckHandle:
         """Answer that the program has not: the batch comes again."""
         self._settled = True
         self._batch.refuse(code)
+
+
+class DetachedAckHandle:
+    """Handle of a copy, made by ``pickle`` or ``deepcopy``, of a message or batch: it takes no answer.
+
+    Args:
+        stream: name of the stream, for the error.
+    """
+
+    __slots__ = ("_stream",)
+
+    def __init__(self, stream: str) -> None:
+        self._stream = stream
+
+    def check(self) -> None:
+        """Raise: the gateway cannot be told.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError(
+            f"this is a copy of a message of {self._stream}: acknowledge the one that the client gave, in its process"
+        )
+
+    def done(self) -> None:
+        """Raise, as :meth:`check`."""
+        self.check()
+
+    def refuse(self, code: int) -> None:
+        """Raise, as :meth:`check`."""
+        self.check()
+
+
+AnyAckHandle = AckHandle | RecordAckHandle | DetachedAckHandle
+"""Handle of a message or a batch."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, Self, cast
 
-from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle, check_refusal
+from gateway.client.messages.ack_handle import AnyAckHandle, DetachedAckHandle, check_refusal
 from gateway.errors import Code, InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
@@ -21,14 +21,22 @@ Specs = tuple[TensorSpec, ...]
 class Acknowledged:
     """Message or batch that the program may acknowledge: of streams of kind ``collaboration`` and ``control``.
 
+    It can be pickled and copied. A copy by ``pickle`` or ``deepcopy`` has its own memory, and cannot be acknowledged.
+
     Attributes:
         ack_handle: takes the answer; ``None``: the stream is of another kind, and answers have no effect.
+        stream: name of the stream.
     """
 
-    __slots__ = ("ack_handle",)
+    __slots__ = ("_payload", "ack_handle", "stream")
 
-    def __init__(self) -> None:
-        self.ack_handle: AckHandle | RecordAckHandle | None = None
+    _views: ClassVar[str]
+    """Name of the slot that holds arrays over the payload, once they are made."""
+
+    def __init__(self, stream: str, payload: Buffer) -> None:
+        self.ack_handle: AnyAckHandle | None = None
+        self.stream = stream
+        self._payload = payload
 
     async def ack(self) -> None:
         """Acknowledge the message as processed: it is not delivered again. Sent at the end of the turn of the loop."""
@@ -47,6 +55,25 @@ class Acknowledged:
         code = check_refusal(code)
         if self.ack_handle is not None:
             self.ack_handle.refuse(code)
+
+    def __copy__(self) -> Self:
+        copied = object.__new__(type(self))
+        for name, value in self._fields().items():
+            setattr(copied, name, value)
+        return copied
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        fields = self._fields()
+        fields["_payload"] = bytes(self._payload)  # a view, perhaps of a buffer that holds much more
+        fields[self._views] = None
+        if self.ack_handle is not None:
+            fields["ack_handle"] = DetachedAckHandle(self.stream)
+        return None, fields
+
+    def _fields(self) -> dict[str, Any]:
+        """Return the values of all slots."""
+        names = [name for kind in type(self).__mro__ for name in getattr(kind, "__slots__", ())]
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
 
 class Message(Acknowledged):
@@ -70,7 +97,6 @@ class Message(Acknowledged):
 
     __slots__ = (
         "_headers",
-        "_payload",
         "_specs",
         "_tensors",
         "epoch",
@@ -82,9 +108,10 @@ class Message(Acknowledged):
         "quantization",
         "received_ns",
         "region",
-        "stream",
         "timestamp_ns",
     )
+
+    _views = "_tensors"
 
     count: Final = 1
     """Number of messages: one, where a record batch has the number of its records."""
@@ -176,6 +203,12 @@ class Message(Acknowledged):
         self.patched = spec.name
         (self.patch,) = view_tensors((spec,), payload)
 
+    def __setstate__(self, state: tuple[None, dict[str, Any]]) -> None:
+        for name, value in state[1].items():
+            setattr(self, name, value)
+        if self.patch is not None:  # numpy makes copies that can be written
+            self.patch.flags.writeable = False
+
     def copy_from(self, source: Message) -> None:
         """Set all fields to those of another message; for classes that extend a message. Buffers are shared."""
         self.ack_handle = source.ack_handle
@@ -250,3 +283,10 @@ def messages_like(
         message._tensors = None
         yield message
         at += stride
+
+
+def plain_message_of(source: Message) -> Message:
+    """Return a message without the additions of a class that extends messages. Buffers are shared."""
+    message = Message.__new__(Message)
+    message.copy_from(source)
+    return message

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import repeat
 
-from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle
+from gateway.client.messages.ack_handle import AckHandle, DetachedAckHandle, RecordAckHandle
 from gateway.client.messages.message import Acknowledged, Message, messages_like
 from gateway.errors import InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
@@ -35,7 +35,6 @@ class RecordBatch(Acknowledged):
 
     __slots__ = (
         "_array",
-        "_payload",
         "_spec",
         "count",
         "epoch",
@@ -44,9 +43,10 @@ class RecordBatch(Acknowledged):
         "publisher",
         "quantization",
         "received_ns",
-        "stream",
         "timestamp_ns",
     )
+
+    _views = "_array"
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class RecordBatch(Acknowledged):
         model.quantization = self.quantization
         records = messages_like(model, repeat(self.timestamp_ns, self.count), payload, size, size)
         batch = self.ack_handle
-        return _with_ack_handles(records, batch) if isinstance(batch, AckHandle) else records
+        return _with_ack_handles(records, batch) if isinstance(batch, AckHandle | DetachedAckHandle) else records
 
     def __repr__(self) -> str:
         return (
@@ -178,7 +178,7 @@ class RecordBatch(Acknowledged):
         )
 
 
-def _with_ack_handles(records: Iterator[Message], batch: AckHandle) -> Iterator[Message]:
+def _with_ack_handles(records: Iterator[Message], batch: AckHandle | DetachedAckHandle) -> Iterator[Message]:
     for record in records:
-        record.ack_handle = RecordAckHandle(batch)
+        record.ack_handle = RecordAckHandle(batch) if isinstance(batch, AckHandle) else batch
         yield record

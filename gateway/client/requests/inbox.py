@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
-from gateway.client.messages.message import Message
+from gateway.client.messages.message import Message, plain_message_of
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.report import call_back
@@ -21,7 +21,8 @@ Reply = Callable[["Request", object, Headers, str, int], Awaitable[None]]
 class Request(Message):
     """A message whose sender waits for a reply.
 
-    It takes any number of :meth:`reply_partial`, and then one :meth:`reply` or :meth:`fail`.
+    It takes any number of :meth:`reply_partial`, and then one :meth:`reply` or :meth:`fail`. A copy by ``pickle`` or
+    ``deepcopy`` is a plain message, which cannot be replied to.
 
     Attributes:
         session: session that the request came on, which is the only one that can carry the reply.
@@ -35,6 +36,9 @@ class Request(Message):
         self._reply = reply
         self._cancelled = asyncio.Event()
         self._on_cancel: list[Callable[[], object]] = []
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return plain_message_of, (plain_message_of(self),)
 
     @property
     def cancelled(self) -> bool:

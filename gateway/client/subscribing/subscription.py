@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
-from gateway.client.messages.ack_handle import AckHandle, AckScope, RecordAckHandle
+from gateway.client.messages.ack_handle import AckHandle, AckScope, AnyAckHandle
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -103,7 +103,7 @@ class Subscription:
         self._records: Iterator[Message] | None = None
         self.ack_scope = AckScope(options.credits)
         self.auto_ack = options.auto_ack
-        self._previous: AckHandle | RecordAckHandle | None = None
+        self._previous: AnyAckHandle | None = None
         """Handle of the item that the iterator returned last, if asking for the next one acknowledges it."""
         self._started = False
         self._failed = 0

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from gateway.client.messages.message import Message
+from gateway.client.messages.message import Message, plain_message_of
 from gateway.client.requests import inbox, reply_stream
 from gateway.client.sync.blocking import blocking
 from gateway.client.sync.loop_thread import LoopThread
@@ -25,6 +25,9 @@ class Request(BlockingAcks, Message):
         self.copy_from(source)
         self._thread = thread
         self._source = source
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return plain_message_of, (plain_message_of(self),)
 
     @property
     def cancelled(self) -> bool:

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from gateway.client.messages.ack_handle import AckHandle, RecordAckHandle, check_refusal
+from gateway.client.messages.ack_handle import AnyAckHandle, check_refusal
 from gateway.client.messages.message import Acknowledged, Message
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.record_batch import RecordBatch
@@ -33,6 +33,7 @@ class BlockingAcks(Acknowledged):
     def ack(self) -> None:  # type: ignore[override]  # the blocking twin
         """Acknowledge it as processed: it will not come again."""
         if self.ack_handle is not None:
+            self.ack_handle.check()
             self._thread.call_soon(self.ack_handle.done)
 
     def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
@@ -46,7 +47,13 @@ class BlockingAcks(Acknowledged):
         """
         code = check_refusal(code)
         if self.ack_handle is not None:
+            self.ack_handle.check()
             self._thread.call_soon(partial(self.ack_handle.refuse, code))
+
+    def __getstate__(self) -> tuple[None, dict[str, Any]]:
+        nothing, fields = super().__getstate__()
+        fields.pop("_thread", None)  # a copy has a handle that does not use it
+        return nothing, fields
 
 
 class AcknowledgedMessage(BlockingAcks, Message):
@@ -79,7 +86,7 @@ class Subscription:
         self._source = source
         self._items: deque[Received] = deque()
         self._records: Iterator[Message] | None = None
-        self._in_hand: AckHandle | RecordAckHandle | None = None
+        self._in_hand: AnyAckHandle | None = None
 
     @property
     def source(self) -> subscription.Subscription:

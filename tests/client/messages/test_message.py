@@ -1,6 +1,10 @@
 """Tests that messages are views of the received bytes."""
 
-from typing import Any
+import asyncio
+import copy
+import pickle
+from collections.abc import Callable
+from typing import Any, Final
 
 import numpy as np
 import pytest
@@ -8,12 +12,12 @@ import pytest
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange, PendingAck
 from gateway.client.messages.message import Acknowledged, Message, messages_like
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.errors import Code, InvalidArgument
-from gateway.protocol.dtypes import code_of
+from gateway.errors import Code, InvalidArgument, UsageError
+from gateway.protocol.dtypes import DTYPES, code_of
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
 from gateway.protocol.regions import Region
-from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.tensors import TensorSpec, payload_layout
 
 F4 = np.dtype("<f4")
 
@@ -156,3 +160,81 @@ def test_dequantizing_undoes_quantization_and_nothing_else() -> None:
     assert received.dequantized() is received.tensor
     received.quantization = Quantization(code_of(F4), 0.5, 0.0)
     assert received.dequantized().tolist() == [1, -2]
+
+
+def acknowledged() -> tuple[Message, list[int]]:
+    """Return a message that waits for its answer, and the list of the codes of its answers."""
+    settled: list[int] = []
+    unit = AckUnitRange(5, 10, 1, 0, None, None)
+    received = message((), b"")
+    received.ack_handle = AckHandle(PendingAck(unit, lambda pending: settled.append(pending.code)), AckScope(None))
+    return received, settled
+
+
+COPIES: Final[dict[str, Callable[[Any], Any]]] = {
+    "pickle": lambda item: pickle.loads(pickle.dumps(item)),  # noqa: S301
+    "deepcopy": copy.deepcopy,
+}
+FIELDS: Final = ("stream", "kind", "epoch", "offset", "publisher", "timestamp_ns", "received_ns", "headers", "specs")
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_message_travels_with_its_tensors_which_stay_read_only(way: str) -> None:
+    bfloat16 = next(dtype for dtype in DTYPES if dtype.name == "bfloat16")
+    specs = (TensorSpec("w", F4, (2,)), TensorSpec("b", bfloat16, ()))
+    payload = np.array([1, 2], F4).tobytes() + bytes(8) + b"\x80\x3f"
+    original = message(specs, payload[: payload_layout(specs)[1]], {"step": 1})
+    original.quantization = Quantization(12, 0.5, 0.0)
+    _ = original.tensors
+    arrived = COPIES[way](original)
+    assert type(arrived) is Message
+    assert all(getattr(arrived, name) == getattr(original, name) for name in (*FIELDS, "quantization"))
+    assert arrived.headers is not original.headers
+    for name, tensor in original.tensors.items():
+        np.testing.assert_array_equal(arrived.tensors[name], tensor)
+        assert not np.shares_memory(arrived.tensors[name], tensor)
+        assert not arrived.tensors[name].flags.writeable
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_patched_message_travels_with_its_patch(way: str) -> None:
+    original = message((TensorSpec("w", F4, (4,)),), np.arange(4, dtype=F4).tobytes())
+    original.patched_by(Region.of(np.s_[1:3]), TensorSpec("w", F4, (2,)), np.array([1, 2], F4).tobytes())
+    arrived = COPIES[way](original)
+    assert (arrived.region, arrived.patched) == ((slice(1, 3, 1),), "w")
+    np.testing.assert_array_equal(arrived.tensor[arrived.region], arrived.patch)
+    assert not arrived.patch.flags.writeable
+
+
+def test_a_pickled_message_takes_only_its_part_of_the_buffer_along() -> None:
+    buffer = memoryview(bytes(1_000_000))
+    small = Message("wf/x", None, 0, 0, 0, 0, 0, None, (TensorSpec("", F4, (1,)),), buffer[:4])
+    assert len(pickle.dumps(small)) < 2000
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_copy_of_an_acknowledged_message_says_that_it_cannot_be_acknowledged(way: str) -> None:
+    original, settled = acknowledged()
+    arrived = COPIES[way](original)
+    with pytest.raises(UsageError, match="copy of a message of wf/x"):
+        asyncio.run(arrived.ack())
+    with pytest.raises(UsageError, match="copy of a message of wf/x"):
+        asyncio.run(arrived.nack())
+    assert settled == []
+    asyncio.run(COPIES[way](message((), b"")).ack())
+    asyncio.run(copy.copy(original).ack())
+    assert len(settled) == 1
+
+
+@pytest.mark.parametrize("way", COPIES)
+def test_a_record_batch_travels_and_its_records_cannot_be_acknowledged(way: str) -> None:
+    original, _ = acknowledged()
+    batch = RecordBatch("wf/x", Kind.CONTROL, 5, 10, 2, 3, 7, 9, TensorSpec("", F4, (1,)), bytes(8))
+    batch.ack_handle = original.ack_handle
+    _ = batch.array
+    arrived = COPIES[way](batch)
+    assert (arrived.stream, arrived.offset, arrived.count, arrived.array.tolist()) == ("wf/x", 10, 2, [[0], [0]])
+    assert not arrived.array.flags.writeable
+    for record in arrived.messages():
+        with pytest.raises(UsageError, match="copy"):
+            asyncio.run(record.ack())

@@ -1,6 +1,8 @@
 """Tests the inbox and its requests without a connection."""
 
 import asyncio
+import copy
+import pickle
 
 import pytest
 
@@ -143,3 +145,10 @@ async def test_a_callback_that_raises_disturbs_nobody(caplog: pytest.LogCaptureF
     request.cancel()
     assert told == ["second"]
     assert "IndexError" in caplog.text
+
+
+async def test_a_copy_of_a_request_is_a_plain_message() -> None:
+    request = Noted().request(7)
+    for arrived in (pickle.loads(pickle.dumps(request)), copy.deepcopy(request)):  # noqa: S301
+        assert type(arrived) is Message
+        assert (arrived.stream, arrived.offset, arrived.headers) == ("agent:me", 7, {"n": 7})

@@ -1,5 +1,7 @@
 """Tests how the blocking client acknowledges, with a real gateway in a process of its own."""
 
+import copy
+import pickle
 from collections.abc import Iterator
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from gateway.client import Credits, sync
 from gateway.client.sync.subscription import AcknowledgedBatch, AcknowledgedMessage, Subscription
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, UsageError
 from gateway.testing import GatewayProcess, running_gateway_process
 
 
@@ -126,3 +128,16 @@ def test_events_that_are_caught_up_on(gateway: GatewayProcess, stream: str) -> N
                 if taken == count:
                     break
             assert (messages.stats.received, messages.stats.replayed) == (count, count)
+
+
+def test_a_copy_of_a_message_says_that_it_cannot_be_acknowledged(gateway: GatewayProcess, stream: str) -> None:
+    with sync.connect(gateway.url, client_id="copies") as worker, worker.subscribe(stream, auto_ack=False) as messages:
+        publish(gateway, stream, 1)
+        message = next(messages)
+        for arrived in (pickle.loads(pickle.dumps(message)), copy.deepcopy(message)):  # noqa: S301
+            assert isinstance(arrived, AcknowledgedMessage)
+            assert int(arrived.tensor) == 0
+            with pytest.raises(UsageError, match="copy of a message"):
+                arrived.ack()
+            with pytest.raises(UsageError, match="copy of a message"):
+                arrived.nack()
