@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import zipfile
@@ -18,6 +19,15 @@ from gateway.protocol.tensors import Array
 
 STDIN: Final = "-"
 ZIP_MAGIC: Final = b"PK\x03\x04"
+
+PARTIAL: Final = ".part"
+"""End of the name of a file that is being written."""
+
+MAX_NAME_BYTES: Final = 255 - len(PARTIAL)
+"""Length of the longest name of a complete file: file systems take names of 255 bytes, streams may have them."""
+
+DIGEST_DIGITS: Final = 16
+"""Hexadecimal digits that stand for the end of a name that is too long."""
 
 
 def read_arrays(path: str, stdin: BinaryIO) -> Array | dict[str, Array]:
@@ -48,13 +58,15 @@ def read_arrays(path: str, stdin: BinaryIO) -> Array | dict[str, Array]:
 def path_of(directory: Path, message: Message) -> Path:
     """Return the path for a message: ``<directory>/<workflow>/<name>@<offset>.npy``.
 
-    No name of a stream leads out of the directory or to a file of another stream: ``@`` and ``%`` occur in no name.
+    No name of a stream leads out of the directory or to a file of another stream: ``@``, ``%`` and ``~`` occur in no
+    name. The end of a name that is too long for a file is replaced by ``~`` and a digest of the name.
     """
     *folders, name = message.stream.split("/")
     # A segment may be "." or ".."; the last one needs no escape, because a longer file name begins with it.
     safe = [folder.replace(".", "%2E") if folder in (".", "..") else folder for folder in folders]
     suffix = ".npy" if _is_single(message) else ".npz"
-    return directory.joinpath(*safe, f"{name}@{message.offset:08d}{suffix}")
+    end = f"@{message.offset:08d}{suffix}"
+    return directory.joinpath(*safe, _shortened(name, MAX_NAME_BYTES - len(end)) + end)
 
 
 def save(directory: Path, message: Message) -> Path | None:
@@ -70,7 +82,7 @@ def save(directory: Path, message: Message) -> Path | None:
         return None
     path = path_of(directory, message)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
+    partial = path.with_name(path.name + PARTIAL)
     with partial.open("wb") as file:
         if _is_single(message):
             np.save(file, message.tensor, allow_pickle=False)
@@ -78,6 +90,13 @@ def save(directory: Path, message: Message) -> Path | None:
             _write_npz(file, message.tensors)
     os.replace(partial, path)
     return path
+
+
+def _shortened(name: str, max_bytes: int) -> str:
+    if len(name) <= max_bytes:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:DIGEST_DIGITS]
+    return f"{name[: max_bytes - DIGEST_DIGITS - 1]}~{digest}"
 
 
 def _is_single(message: Message) -> bool:

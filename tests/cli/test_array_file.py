@@ -2,12 +2,16 @@
 
 import io
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from gateway.cli.array_file import path_of, read_arrays, save
 from gateway.cli.exit_code import CommandFailed, ExitCode
+from gateway.protocol.names import check_stream_name
 from gateway.protocol.tensors import Array
 from tests.cli.messages import message
 
@@ -90,6 +94,26 @@ def test_no_name_leads_out_of_the_directory(stream: str, tmp_path: Path) -> None
     path = path_of(tmp_path, message(stream))
     assert path.resolve() == path
     assert path.is_relative_to(tmp_path)
+
+
+SEGMENTS = st.from_regex(r"[A-Za-z0-9._-]{1,253}", fullmatch=True)
+NAMES = st.lists(SEGMENTS, min_size=2, max_size=4).map("/".join).filter(lambda name: len(name) <= 255)
+
+
+@given(name=NAMES, offset=st.integers(0, 2**63 - 1), several=st.booleans())
+@example(name="a/" + "b" * 253, offset=2**63 - 1, several=True)
+@example(name="a" * 253 + "/b", offset=0, several=False)
+def test_every_valid_name_can_be_saved(name: str, offset: int, several: bool) -> None:
+    tensors: dict[str, Array] | None = {"a": np.ones(2), "b" * 255: np.zeros(3)} if several else None
+    with TemporaryDirectory() as directory:
+        path = save(Path(directory), message(check_stream_name(name), tensors, offset=offset))
+        assert path is not None
+        assert path.is_file()
+
+
+def test_long_names_with_a_common_start_have_different_files(tmp_path: Path) -> None:
+    names = [f"a/{'b' * 252}{end}" for end in "xyz"]
+    assert len({path_of(tmp_path, message(name)) for name in names}) == len(names)
 
 
 def test_different_streams_have_different_files(tmp_path: Path) -> None:
