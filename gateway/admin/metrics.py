@@ -66,6 +66,7 @@ class CoreCollector(Collector):
         yield Counter(
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
+        yield Counter("frys_refused_sockets", "Sockets refused for lack of file descriptors.", snapshot.refused_sockets)
         computed, conflated = snapshot.views.counts
         yield Counter("frys_computed_views", "Entries computed for views.", computed)
         yield Counter(

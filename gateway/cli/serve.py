@@ -25,6 +25,7 @@ from gateway.cli.settings_option import DEFAULTS, with_given_options, with_setti
 from gateway.config import Settings
 from gateway.config.file import read_settings
 from gateway.server.allocator import keep_freed_memory
+from gateway.server.descriptors import raise_descriptor_limit
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ def serve(
         settings = replace(settings, admin_port=None)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
+    raise_descriptor_limit()
     uvloop.run(_serve(settings))
     return ExitCode.OK
 

@@ -88,6 +88,8 @@ class CoreSnapshot:
     draining: bool
     greeting: int = 0
     """Connections that have not said HELLO."""
+    refused_sockets: int = 0
+    """Sockets refused for lack of file descriptors."""
     connections: Mapping[ClientType, int]
     kinds: Mapping[Kind, KindStats]
     consumers: ConsumerStats
@@ -170,6 +172,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     hub = yield from core.hub.stats()
     return CoreSnapshot(
         draining=core.draining,
+        refused_sockets=core.refused_sockets,
         connections=MappingProxyType(clients),
         kinds=hub.kinds,
         consumers=hub.consumers,

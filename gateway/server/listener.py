@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from http import HTTPStatus
 
 from gateway.connections.core import Core
 from gateway.connections.outbound.formats import BinaryFormat, Format
@@ -13,6 +14,7 @@ from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.session import TextSession
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
+from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.frame_reader import BUFFER_BYTES
 from gateway.server.framing import binary_header, text_header
 from gateway.server.websocket import Receivers, WebSocketConnection
@@ -42,6 +44,7 @@ class Listener:
         self._all_closed.set()
         self._handshaking: dict[WebSocketConnection, float] = {}
         """Sockets that have not asked for a WebSocket yet, by the time at which they were accepted; oldest first."""
+        self._reserve = DescriptorReserve(descriptor_limit())
         self.read_buffer = memoryview(bytearray(BUFFER_BYTES))
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
 
@@ -92,9 +95,12 @@ class Listener:
     # Called by the WebSockets: the Endpoint.
 
     def accepted(self, websocket: WebSocketConnection) -> None:
-        """Note an accepted socket; its handshake is to come."""
+        """Note an accepted socket, whose handshake is to come; refuse it if file descriptors run short."""
         self._open.add(websocket)
         self._all_closed.clear()
+        if not self._reserve.admits(websocket.descriptor()):
+            self._refuse_socket(websocket)
+            return
         self._handshaking[websocket] = self._core.clock.monotonic_s()
 
     def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
@@ -114,6 +120,13 @@ class Listener:
         self._handshaking.pop(websocket, None)
         if session is not None:
             self._core.disconnect(session)
+
+    def _refuse_socket(self, websocket: WebSocketConnection) -> None:
+        websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is short of file descriptors: try again later\n")
+        self._core.refused_sockets = self._reserve.refused
+        line = self._reserve.report(self._core.clock.monotonic_s())
+        if line is not None:
+            logger.error(line)
 
     async def _sweep(self) -> None:
         heartbeat = self._core.heartbeat

@@ -215,6 +215,17 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         """Return the bytes that are written and not yet taken by the operating system."""
         return self._transport.get_write_buffer_size()
 
+    def descriptor(self) -> int:
+        """Return the number of the socket's file descriptor; -1 if there is none."""
+        accepted = self._transport.get_extra_info("socket")
+        return -1 if accepted is None else int(accepted.fileno())
+
+    def refuse(self, status: HTTPStatus, text: str) -> None:
+        """Answer a handshake that was not read yet with an error, and drop the socket at once."""
+        self._protocol.send_response(self._protocol.reject(status, text))
+        self._flush()
+        self._transport.abort()
+
     # Turns of reading.
 
     def _end_turn(self) -> None:

@@ -43,13 +43,19 @@ class GatewayProcess:
 
 
 @contextmanager
-def running_gateway_process(*arguments: str) -> Iterator[GatewayProcess]:
+def running_gateway_process(*arguments: str, max_descriptors: int | None = None) -> Iterator[GatewayProcess]:
     """Run ``frys serve`` on free ports, with further ``arguments``; stop it by SIGTERM at the end.
+
+    Args:
+        arguments: options of ``frys serve``.
+        max_descriptors: file descriptors that the process may have; ``None``: as many as this process.
 
     Raises:
         RuntimeError: the gateway did not start; the message has its output.
     """
     command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--admin-port", "0", *arguments]
+    if max_descriptors is not None:
+        command = ["sh", "-c", 'ulimit -n "$0"; exec "$@"', str(max_descriptors), *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
