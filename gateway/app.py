@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
+from gateway.config.address import url_of
 from gateway.connections.core import Core
 from gateway.connections.ports import Clock, DurableStore
 from gateway.optimizer.sampled_policy import SampledPolicy
@@ -57,8 +58,8 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """URL for clients."""
-        return f"ws://{self.settings.host}:{self.port}"
+        """URL for clients on this machine."""
+        return url_of("ws", self.settings.host, self.port)
 
     @property
     def admin_port(self) -> int | None:
@@ -68,7 +69,7 @@ class Gateway:
     @property
     def admin_url(self) -> str | None:
         """URL of the admin HTTP API, once started; ``None`` if the gateway has none."""
-        return None if self._admin is None else self._admin.url
+        return None if self._admin is None else url_of("http", self.settings.host, self._admin.port)
 
     async def start(self) -> None:
         """Begin to accept connections.

@@ -6,6 +6,7 @@ import socket
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
@@ -35,6 +36,24 @@ async def test_it_serves_until_it_is_stopped() -> None:
         await gateway.stop()
     with pytest.raises(ConnectionFailed):
         await connect(url, backoff=None)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
+@pytest.mark.parametrize("host", ["::1", "::"])
+async def test_urls_of_ipv6_addresses_can_be_used_as_they_are(host: str) -> None:
+    gateway = Gateway(replace(SETTINGS, host=host))
+    try:
+        await gateway.start()
+    except OSError as error:
+        await gateway.stop()
+        pytest.skip(str(error))
+    try:
+        async with connect(gateway.url, backoff=None) as client:
+            assert (await client.publish("wf/loss", np.float32(0.5))).offset == 0
+        async with httpx.AsyncClient(base_url=gateway.admin_url or "") as http:
+            assert (await http.get("/healthz")).status_code == 200
+    finally:
+        await gateway.stop()
 
 
 async def test_without_an_admin_port() -> None:

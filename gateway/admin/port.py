@@ -35,16 +35,14 @@ class AdminPort:
     """Bound port, and the server on it. Made by :meth:`bind`.
 
     Attributes:
-        host: the address, as it was given.
         port: the number of the port.
     """
 
-    def __init__(self, host: str, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket) -> None:
         self._listening = listening
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._stopping = False
-        self.host = host
         self.port = int(listening.getsockname()[1])
 
     @classmethod
@@ -59,13 +57,7 @@ class AdminPort:
         family, _, _, _, address = found[0]
         listening = socket.create_server(address, family=family, backlog=BACKLOG)
         listening.setblocking(False)
-        return cls(host, listening)
-
-    @property
-    def url(self) -> str:
-        """URL of the port."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return cls(listening)
 
     def start(self, core: Core) -> None:
         """Load the server and serve, in the background."""
@@ -88,7 +80,7 @@ class AdminPort:
                 await server.serve(self._listening)
         except Exception:
             # A boundary: the gateway goes on without its admin port.
-            logger.exception("the admin port %s failed and is closed; the gateway goes on without it", self.url)
+            logger.exception("the admin port %d failed and is closed; the gateway goes on without it", self.port)
             self._listening.close()
 
 

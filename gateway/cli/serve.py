@@ -23,6 +23,7 @@ from gateway.app import Gateway
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.cli.settings_option import DEFAULTS, with_given_options, with_settings_options
 from gateway.config import Settings
+from gateway.config.address import listens_everywhere
 from gateway.config.file import read_settings
 from gateway.server.allocator import keep_freed_memory
 from gateway.server.descriptors import raise_descriptor_limit
@@ -93,7 +94,8 @@ async def _serve(settings: Settings) -> None:
         problem = f"cannot listen: {error.strerror or error} (choose another --host, --port or --admin-port)"
         raise CommandFailed(ExitCode.CANNOT_LISTEN, problem) from error
     admin = "" if gateway.admin_url is None else f" (admin {gateway.admin_url})"
-    print(f"listening on {gateway.url}{admin}", flush=True)
+    everywhere = ", on all addresses of this machine" if listens_everywhere(settings.host) else ""
+    print(f"listening on {gateway.url}{admin}{everywhere}", flush=True)
     # All objects of now live as long as the process; without this a full collection visits them in 3 ms (2026-11).
     gc.freeze()
     await stop.wait()

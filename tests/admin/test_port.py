@@ -63,16 +63,6 @@ async def test_a_gateway_whose_own_port_is_taken_gives_the_admin_port_back() -> 
     await (await AdminPort.bind("127.0.0.1", gateway.admin_port)).stop()
 
 
-@pytest.mark.skipif(not socket.has_ipv6, reason="no IPv6 here")
-async def test_an_ipv6_address_stands_in_brackets() -> None:
-    try:
-        admin = await AdminPort.bind("::1", 0)
-    except OSError as error:
-        pytest.skip(str(error))
-    assert admin.url == f"http://[::1]:{admin.port}"
-    await admin.stop()
-
-
 async def test_a_gateway_goes_on_without_what_serves_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

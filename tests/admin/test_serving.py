@@ -39,7 +39,7 @@ async def test_it_serves_until_it_is_told_to_stop() -> None:
     server = AdminServer(World().core)
     listening = port._listening
     serving = asyncio.ensure_future(server.serve(listening))
-    async with httpx.AsyncClient(base_url=port.url) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.port}") as client:
         assert (await client.get("/healthz")).status_code == 200
         server.stop()
         await serving

@@ -48,6 +48,14 @@ def test_a_second_signal_stops_it_at_once() -> None:
         assert gateway.admin_url is not None
 
 
+def test_the_url_of_a_gateway_on_all_addresses_can_be_pasted() -> None:
+    with running_gateway_process("--host", "0.0.0.0") as gateway:
+        assert address_of(gateway.url)[0] == "127.0.0.1"
+        assert gateway.admin_url is not None
+        for url in (gateway.url, gateway.admin_url):
+            socket.create_connection(address_of(url)).close()
+
+
 @pytest.mark.parametrize("option", ["--port", "--admin-port"])
 def test_a_port_in_use_is_one_line(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
