@@ -26,6 +26,7 @@ from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
 from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscriptions import Subscriptions
+from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import Authenticate, Authenticated, Error
 
@@ -231,7 +232,7 @@ class ClientCore:
     async def _close(self) -> None:
         try:
             if self.state is ClientState.CONNECTED:
-                async with asyncio.timeout(self.options.close_timeout_s):
+                with TimeLimit(self.options.close_timeout_s):
                     await self.drain()
         except (TimeoutError, FrysError) as error:
             self.report(error)

@@ -17,6 +17,7 @@ from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.frame_reader import BUFFER_BYTES
 from gateway.server.framing import binary_header, text_header
+from gateway.server.loop import sleep
 from gateway.server.websocket import Receivers, WebSocketConnection
 
 logger = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ class Listener:
     async def _sweep(self) -> None:
         heartbeat = self._core.heartbeat
         while True:
-            await asyncio.sleep(heartbeat.sweep_interval_s)
+            await sleep(heartbeat.sweep_interval_s)
             heartbeat.sweep()
             self._drop_late_handshakes()
             for _ in self._core.trim_histories():
@@ -140,7 +141,7 @@ class Listener:
     async def _sweep_consumers(self) -> None:
         interval_s = self._core.settings.consumers.sweep_interval_s
         while True:
-            await asyncio.sleep(interval_s)
+            await sleep(interval_s)
             for _ in self._core.sweep_consumers():
                 await asyncio.sleep(0)
 

@@ -10,6 +10,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+STALL_S = 0.5
+"""A loop that calls a timer later than this was held up, or its process was suspended."""
+MAX_CATCH_UP_S = 2.0
+"""Longest time in which clients can show life after that, e.g. connect again, before a time limit is judged."""
+READ_TURNS = 32
+"""Number of turns in which the loop then reads what has come; a turn reads up to 2 MiB of a socket."""
+
 
 class LoopClock:
     """Implementation of :class:`~gateway.connections.ports.Clock` by an event loop."""
@@ -24,8 +31,38 @@ class LoopClock:
         self._loop.call_soon(callback)
 
     def call_later(self, delay_s: float, callback: Callable[[], object]) -> None:
-        """Call ``callback`` in the first turn after ``delay_s`` seconds."""
-        self._loop.call_later(delay_s, callback)
+        """Call ``callback`` in the first turn after ``delay_s`` seconds.
+
+        If the loop was held up meanwhile, it first reads what has come: time limits are not to pass over answers that
+        wait in the sockets.
+        """
+        due_s = self._loop.time() + delay_s
+        self._loop.call_at(due_s, self._due, due_s, callback)
+
+    def _due(self, due_s: float, callback: Callable[[], object]) -> None:
+        held_up_s = self._loop.time() - due_s
+        if held_up_s < STALL_S:
+            callback()
+        else:
+            self._loop.call_later(min(held_up_s, MAX_CATCH_UP_S), self._after_reading, READ_TURNS, callback)
+
+    def _after_reading(self, turns: int, callback: Callable[[], object]) -> None:
+        if turns:
+            self._loop.call_soon(self._after_reading, turns - 1, callback)
+        else:
+            callback()
+
+
+async def sleep(delay_s: float) -> None:
+    """Wait as long as :meth:`LoopClock.call_later` does."""
+    loop = asyncio.get_running_loop()
+    due_s = loop.time() + delay_s
+    await asyncio.sleep(delay_s)
+    held_up_s = loop.time() - due_s
+    if held_up_s >= STALL_S:
+        await asyncio.sleep(min(held_up_s, MAX_CATCH_UP_S))
+        for _ in range(READ_TURNS):
+            await asyncio.sleep(0)
 
 
 class ThreadWorkers:

@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import threading
+import time
+from collections.abc import Callable, Coroutine
 
-from gateway.server.loop import LoopClock, ThreadWorkers
+import pytest
+import uvloop
+
+from gateway.server.loop import STALL_S, LoopClock, ThreadWorkers, sleep
 
 
 async def test_work_is_done_in_a_thread_and_delivered_on_the_loop() -> None:
@@ -52,3 +59,33 @@ async def test_time() -> None:
     clock = LoopClock(asyncio.get_running_loop())
     assert clock.time_ns() > 1_700_000_000 * 10**9
     assert clock.monotonic_s() <= clock.monotonic_s()
+
+
+async def _wait_by_clock(delay_s: float) -> None:
+    over = asyncio.Event()
+    LoopClock(asyncio.get_running_loop()).call_later(delay_s, over.set)
+    await over.wait()
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("wait", [_wait_by_clock, sleep])
+def test_after_a_stall_the_loop_reads_what_has_come_before_time_is_over(
+    wait: Callable[[float], Coroutine[None, None, None]], new_loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    loop = new_loop()
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    received = bytearray()
+
+    async def judge() -> int:
+        loop.add_reader(ours, lambda: received.extend(ours.recv(1024)))
+        waiting = asyncio.ensure_future(wait(0.01))
+        await asyncio.sleep(0)
+        theirs.sendall(bytes(16 * 1024))
+        time.sleep(STALL_S + 0.1)  # noqa: ASYNC251 - the stall
+        await waiting
+        loop.remove_reader(ours)
+        return len(received)
+
+    with ours, theirs, contextlib.closing(loop):
+        assert loop.run_until_complete(judge()) == 16 * 1024

@@ -14,6 +14,7 @@ from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import PendingRequest
+from gateway.errors import RequestTimeout
 
 Send = Callable[[ReceiveBuffer[Message]], PendingRequest]
 """Function that sends the request, whose replies go to the buffer."""
@@ -84,6 +85,12 @@ class ReplyStream:
             )
         except StopAsyncIteration:
             raise
+        except RequestTimeout:
+            part = self._buffer.take()
+            if part is None:
+                self.close()
+                raise
+            return part  # it came in the turn in which the limit passed
         except BaseException:
             self.close()
             raise

@@ -11,6 +11,7 @@ from typing import TypeVar
 from gateway.client.options import Progress
 from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
+from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
@@ -59,8 +60,7 @@ class OutboundMessage:
     """Bytes written of the message, as frames."""
     payload_sent_bytes: int = field(default=0, init=False)
     """Bytes written of the payload, as encoded."""
-    _deadline: asyncio.Timeout | None = field(default=None, init=False)
-    _timeout_s: float | None = field(default=None, init=False)
+    _time_limit: TimeLimit | None = field(default=None, init=False)
 
     @property
     def abandoned(self) -> bool:
@@ -85,9 +85,8 @@ class OutboundMessage:
 
     def touch(self) -> None:
         """Start the caller's time limit again: the message makes progress."""
-        deadline = self._deadline
-        if deadline is not None and self._timeout_s is not None and not deadline.expired() and not self.abandoned:
-            deadline.reschedule(asyncio.get_running_loop().time() + self._timeout_s)
+        if self._time_limit is not None and not self.abandoned:
+            self._time_limit.restart()
 
     def finish(self, result: object) -> None:
         """Give the result to the caller, if one waits."""
@@ -117,19 +116,21 @@ class OutboundMessage:
             FrysError: the error that the message ended with.
         """
         try:
-            async with asyncio.timeout(timeout_s) as self._deadline:
-                self._timeout_s = timeout_s
+            with TimeLimit(timeout_s) as self._time_limit:
                 return await awaited
         except TimeoutError as error:
             if isinstance(error, FrysError):
                 raise
+            if isinstance(awaited, asyncio.Future) and awaited.done() and not awaited.cancelled():
+                late: T = awaited.result()  # it came in the turn in which the limit passed
+                return late
             if self.postponed is not None:
                 raise self.postponed from None
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
         finally:
             # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.
-            self._deadline = None
+            self._time_limit = None
 
     def latency_s(self) -> float:
         """Return the seconds since the program called the client."""

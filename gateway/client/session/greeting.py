@@ -10,6 +10,7 @@ from gateway.client.options import Options, Token
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session, SessionEvents
 from gateway.client.session.socket import Socket, open_socket, parse_url
+from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
@@ -46,7 +47,7 @@ async def open_session(options: Options, client_id: str | None, events: SessionE
     session = Session(events)
     socket: Socket | None = None
     try:
-        async with asyncio.timeout(options.connect_timeout_s):
+        with TimeLimit(options.connect_timeout_s):
             socket = await open_socket(uri, session, max_frame_bytes=options.limits.max_frame_bytes, tls=options.tls)
             await session.greet(socket, hello)
     except TimeoutError:

@@ -18,6 +18,10 @@ SILENT_BEATS: Final = 5
 """Half intervals without a sign of life after which the connection is given up: two and a half intervals."""
 
 
+LAST_LOOK_S: Final = 0.1
+"""Time in which the loop reads what may have come, before the connection is given up."""
+
+
 class Timer(Protocol):
     """Result of a loop's ``call_later``."""
 
@@ -91,8 +95,20 @@ class Heartbeat:
         """Check for a sign of life every half interval, and ping at every second beat."""
         self._silent = 0 if self._heard() else self._silent + 1
         if self._silent >= SILENT_BEATS:
-            self._give_up(self._silent * self._half_s)
+            # A loop that was held up has yet to read what came.
+            self._timer = self._call_later(LAST_LOOK_S, self._last_beat)
             return
+        self._go_on()
+
+    def _last_beat(self) -> None:
+        """Give the connection up unless there is a sign of life after all."""
+        if self._heard():
+            self._silent = 0
+            self._go_on()
+        else:
+            self._give_up(self._silent * self._half_s)
+
+    def _go_on(self) -> None:
         self._beats += 1
         if self._beats % 2 == 0:
             self._ping()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self, TypeVar
@@ -12,6 +11,7 @@ from gateway.client.requests import inbox, reply_stream
 from gateway.client.sync.blocking import blocking
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.subscription import BlockingAcks
+from gateway.client.time_limit import TimeLimit
 
 T = TypeVar("T")
 
@@ -50,7 +50,7 @@ class Request(BlockingAcks, Message):
 
     async def _wait_cancelled(self, timeout_s: float | None) -> bool:
         try:
-            async with asyncio.timeout(timeout_s):
+            with TimeLimit(timeout_s):
                 await self._source.wait_cancelled()
         except TimeoutError:
             pass

@@ -1,13 +1,18 @@
 """Tests one message on its way out and who waits for it."""
 
 import asyncio
+import time
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
+from gateway.client import connect, time_limit
 from gateway.client.sending.content import content_of
 from gateway.client.sending.outbound_message import OutboundMessage
-from gateway.errors import ConnectionFailed, RequestTimeout
+from gateway.errors import ConnectionFailed, RequestRefused, RequestTimeout
 from gateway.protocol.wire import Opcode
+from gateway.testing import running_gateway_process
 
 
 def message() -> OutboundMessage:
@@ -96,3 +101,34 @@ async def test_what_moves_between_two_waits_moves_no_time_limit() -> None:
     streamed.touch()
     streamed.finish("last")
     assert await streamed.result(1, "it") == "last"
+
+
+async def test_a_result_of_the_turn_in_which_the_limit_passes_is_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limit, "READ_TURNS", 0)
+    waited = message()
+    waiting = asyncio.ensure_future(waited.result(0.01, "it"))
+    await asyncio.sleep(0)
+    limit = waited._time_limit
+    assert limit is not None
+    waited.finish("result")
+    limit._read(0)
+    assert await waiting == "result"
+
+
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_an_acknowledgement_that_came_while_the_program_computed_is_taken(
+    new_loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def publish(url: str) -> None:
+        async with connect(url) as client:
+            await client.publish("wf/x", 0, kind="event")
+            publishing = asyncio.create_task(client.publish("wf/x", 1, timeout_s=0.3))
+            requesting = asyncio.create_task(client.request("agent:nobody", timeout_s=0.3))
+            await asyncio.sleep(0)
+            time.sleep(0.6)  # noqa: ASYNC251 - a step of the program that holds up the loop
+            assert (await publishing).offset == 1
+            with pytest.raises(RequestRefused, match="NO_SUCH_PEER"):
+                await requesting
+
+    with running_gateway_process() as gateway, asyncio.Runner(loop_factory=new_loop) as runner:
+        runner.run(publish(gateway.url))

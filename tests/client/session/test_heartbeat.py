@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.client.session.heartbeat import FIRST_PINGS, MIN_INTERVAL_S, SILENT_BEATS, Heartbeat
+from gateway.client.session.heartbeat import FIRST_PINGS, LAST_LOOK_S, MIN_INTERVAL_S, SILENT_BEATS, Heartbeat
 from gateway.ids import ClientId
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.limits import Limits
@@ -85,7 +85,23 @@ def test_silence_of_two_intervals_and_a_half_is_the_end() -> None:
     session.beat(SILENT_BEATS - 1)
     assert session.given_up == []
     session.beat()
+    assert session.given_up == []
+    assert session.due is not None
+    assert session.due[0] == LAST_LOOK_S
+    session.beat()
     assert session.given_up == [50.0]
+
+
+def test_a_last_look_finds_what_a_loop_that_was_held_up_had_not_read() -> None:
+    session = Session()
+    session.start(20.0)
+    session.silent = True
+    session.beat(SILENT_BEATS)
+    session.silent = False
+    session.beat()
+    session.silent = True
+    session.beat(SILENT_BEATS - 1)
+    assert session.given_up == []
 
 
 def test_a_sign_of_life_starts_the_count_anew() -> None:
