@@ -44,6 +44,7 @@ class Client:
         return Batcher(
             max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
+            check=self._core.publisher.check,
             first=lambda: loop.call_soon(flush),
             full=flush,
         )
@@ -182,7 +183,8 @@ class Client:
 
         Raises:
             UsageError: the value, headers or kind cannot be used.
-            RequestRefused: ``INVALID_NAME``.
+            RequestRefused: ``INVALID_NAME``; or ``MESSAGE_TOO_BIG``, ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``, if the
+                client knows it already: the stream is open on the present connection.
             CapacityError: more than ``max_pending_bytes`` wait to be sent. Wait with ``await client.drain()``.
             ConnectionFailed: the connection is gone and not opened again.
         """

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -12,15 +13,20 @@ import pytest_asyncio
 
 from gateway.app import Gateway
 from gateway.client import Client, ClientState, RecordBatch, connect
+from gateway.config.settings import Settings
+from gateway.connections.core import CoreSettings
 from gateway.errors import (
     CapacityError,
     Code,
     ConnectionFailed,
+    FrysError,
     InvalidArgument,
     RequestRefused,
     UnsupportedDtype,
     UsageError,
 )
+from gateway.protocol.limits import Limits
+from gateway.testing import running_gateway
 
 
 @pytest_asyncio.fixture
@@ -369,3 +375,73 @@ async def test_a_new_token_can_be_given(gateway: Gateway) -> None:
 async def test_a_setting_that_cannot_be_is_refused_at_once() -> None:
     with pytest.raises(InvalidArgument, match="robot"):
         connect("ws://127.0.0.1:1", client_type="robot")
+
+
+LATE_REFUSALS = [
+    ("wf/event", 1.0, "state", Code.KIND_MISMATCH),
+    ("wf/schema", np.zeros(3), None, Code.SCHEMA_MISMATCH),
+    ("wf/schema", {"named": np.zeros(3)}, None, Code.SCHEMA_MISMATCH),
+    ("wf/event", np.zeros(1 << 20), None, Code.MESSAGE_TOO_BIG),
+]
+
+
+@pytest.mark.parametrize(("stream", "value", "kind", "code"), LATE_REFUSALS)
+async def test_a_refusal_that_is_known_is_raised_by_the_call(
+    stream: str, value: object, kind: str | None, code: Code
+) -> None:
+    told: list[Exception] = []
+    core = CoreSettings(limits=Limits(max_message_bytes=1 << 20))
+    settings = Settings(admin_port=None, core=core)
+    async with running_gateway(settings) as gateway, connect(gateway.url, on_error=told.append) as client:
+        await client.publish("wf/event", 1.0, kind="event")
+        await client.publish("wf/schema", np.zeros(2), schema={"dtype": "float64", "shape": [2]})
+        with pytest.raises(RequestRefused) as refused:
+            await client.publish(stream, value, kind=kind)
+        assert refused.value.code == code
+        with pytest.raises(RequestRefused) as refused:
+            client.publish_nowait(stream, value, kind=kind)
+        assert refused.value.code == code
+        client.publish_nowait("wf/event", 2.0)
+        assert (await client.publish("wf/event", 3.0)).offset == 2
+    assert told == []
+
+
+REFUSED_VALUES = [
+    ("nope", 1, {}),
+    ("wf/" + 300 * "a", 1, {}),
+    ("agent:bob", 1, {}),
+    ("wf/x", np.array([object()]), {}),
+    ("wf/x", np.array(["text"]), {}),
+    ("wf/x", np.zeros(3, [("a", "f4"), ("b", "i4")]), {}),
+    ("wf/x", np.zeros(3, np.longdouble), {}),
+    ("wf/x", np.zeros(3, "V5"), {}),
+    ("wf/x", np.zeros(3, "M8[s]"), {}),
+    ("wf/x", [[1, 2], [3]], {}),
+    ("wf/x", 2**70, {}),
+    ("wf/x", np.ma.masked_array([1, 2], mask=[False, True]), {}),
+    ("wf/x", {1: 2.0}, {}),
+    ("wf/x", {300 * "a": 2.0}, {}),
+    ("wf/x", {"\ud800": 2.0}, {}),
+    ("wf/x", {f"t{number}": 1 for number in range(256)}, {}),
+    ("wf/x", 1, {"kind": "nope"}),
+    ("wf/x", 1, {"headers": {"a": object()}}),
+    ("wf/x", 1, {"headers": {"a": 70_000 * "x"}}),
+    ("wf/x", 1, {"headers": {"a": 2**70}}),
+    ("wf/x", 1, {"headers": {"a": "\ud800"}}),
+    ("wf/x", 1, {"headers": {1: 2}}),
+    ("wf/x", 1, {"headers": [1]}),
+]
+
+
+@pytest.mark.parametrize(("stream", "value", "keywords"), REFUSED_VALUES, ids=range(len(REFUSED_VALUES)))
+async def test_an_input_that_publish_refuses_is_refused_by_the_call_of_publish_nowait(
+    pair: tuple[Client, Client], stream: str, value: object, keywords: dict[str, Any]
+) -> None:
+    alice, _ = pair
+    with pytest.raises(FrysError) as awaited:
+        await alice.publish(stream, value, **keywords)
+    alice.publish_nowait("wf/x", 1.0)
+    with pytest.raises(FrysError) as at_once:
+        alice.publish_nowait(stream, value, **keywords)
+    assert (type(at_once.value), str(at_once.value)) == (type(awaited.value), str(awaited.value))
+    assert (await alice.publish("wf/x", 2.0)).offset == 1

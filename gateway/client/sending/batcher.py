@@ -31,6 +31,10 @@ ENTRY_OVERHEAD_BYTES: Final = 256
 """Cost of an entry that waits beside its payload."""
 
 
+Check = Callable[[str, Kind | None, int, Content | Array], None]
+"""Called with stream, kind, payload bytes, and the message or a record of it."""
+
+
 class ReadyBatch(NamedTuple):
     """A record batch or a message that is complete and waits to be sent."""
 
@@ -46,11 +50,12 @@ class ReadyBatch(NamedTuple):
 class OpenBatch:
     """A record batch that still takes records."""
 
-    __slots__ = ("dtype", "kind", "limit", "records", "shape", "timestamp_ns")
+    __slots__ = ("dtype", "kind", "limit", "meta", "records", "shape", "timestamp_ns")
 
     def __init__(self, array: Array, kind: str | None, timestamp_ns: int) -> None:
         self.dtype: np.dtype[Any] = array.dtype
         self.shape = array.shape
+        self.meta = write_tensor_meta(array.dtype, array.shape)
         self.kind = kind
         self.limit = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(1, array.nbytes)))
         self.records: list[bytes] = []
@@ -64,7 +69,7 @@ class OpenBatch:
         """Return the batch as it is to be sent; a single record is a plain message."""
         payload = self.records[0] if len(self.records) == 1 else b"".join(self.records)
         content = Content(
-            meta=write_tensor_meta(self.dtype, self.shape),
+            meta=self.meta,
             buffers=[payload] if payload else [],
             payload_bytes=len(payload),
             itemsize=self.dtype.itemsize,
@@ -80,6 +85,7 @@ class Batcher:
     Args:
         max_pending_bytes: bytes that may wait before :meth:`add` raises.
         now_ns: clock for timestamps.
+        check: raises for a message of which it is known already that it would be refused.
         first: called when the first message begins to wait: the caller should send soon.
         full: called when complete batches hold about :data:`BATCH_BYTES` or more: the caller should send now.
 
@@ -92,11 +98,13 @@ class Batcher:
         *,
         max_pending_bytes: int,
         now_ns: Callable[[], int],
+        check: Check,
         first: Callable[[], object],
         full: Callable[[], object],
     ) -> None:
         self._max_pending_bytes = max_pending_bytes
         self._now_ns = now_ns
+        self._check = check
         self._first = first
         self._full = full
         self._open: dict[str, OpenBatch] = {}
@@ -110,7 +118,8 @@ class Batcher:
 
         Raises:
             UnsupportedDtype, InvalidArgument: see :func:`gateway.client.sending.content.content_of`.
-            RequestRefused: ``INVALID_NAME``.
+            RequestRefused: ``INVALID_NAME``; ``MESSAGE_TOO_BIG``, ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``, as far as
+                is known by now.
             CapacityError: too much waits; the message was not taken.
             ConnectionFailed: the client sends nothing any more.
         """
@@ -187,6 +196,7 @@ class Batcher:
         if value is None or headers is not None or isinstance(value, Mapping):
             content = _copied(content_of(value, headers))
             ready = ReadyBatch(check_stream_name(stream), kind_of(kind), Opcode.MESSAGE, 1, content, self._now_ns())
+            self._check(stream, ready.kind, content.payload_bytes, content)
             self._make_room(content.payload_bytes)
             self._close_if_open(stream)
             self._store(ready)
@@ -207,12 +217,13 @@ class Batcher:
         if batch is not None and batch.takes(array, kind):
             return batch
         check_stream_name(stream)
-        kind_of(kind)
+        self._check(stream, kind_of(kind), array.nbytes, array)
+        new = OpenBatch(array, kind, self._now_ns())
         self._make_room(array.nbytes)
         self._close_if_open(stream)
-        batch = self._open[stream] = OpenBatch(array, kind, self._now_ns())
+        self._open[stream] = new
         self.pending_bytes += array.nbytes + ENTRY_OVERHEAD_BYTES
-        return batch
+        return new
 
     def _close_if_open(self, stream: str) -> None:
         batch = self._open.get(stream)
@@ -246,10 +257,11 @@ class LockedBatcher(Batcher):
         *,
         max_pending_bytes: int,
         now_ns: Callable[[], int],
+        check: Check,
         first: Callable[[], object],
         full: Callable[[], object],
     ) -> None:
-        super().__init__(max_pending_bytes=max_pending_bytes, now_ns=now_ns, first=first, full=full)
+        super().__init__(max_pending_bytes=max_pending_bytes, now_ns=now_ns, check=check, first=first, full=full)
         self._lock = threading.Lock()
 
     def add(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:

@@ -26,9 +26,10 @@ from gateway.ids import Epoch, Offset
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame
-from gateway.protocol.messages import Error
+from gateway.protocol.messages import Error, Kind
 from gateway.protocol.names import check_stream_name
 from gateway.protocol.signals import Ack
+from gateway.protocol.tensors import Array
 from gateway.protocol.wire import FLAG_ACK, Opcode
 
 PRODUCERS_BELOW: Final = 2**53
@@ -74,6 +75,17 @@ class Publisher:
     def collect_from(self, batcher: Batcher) -> None:
         """Let :meth:`flush` send the messages that ``publish_nowait`` puts into ``batcher``."""
         self._batcher = batcher
+
+    def check(self, stream: str, kind: Kind | None, payload_bytes: int, message: Content | Array) -> None:
+        """Check a message of ``publish_nowait`` as far as the gateway's answer to it is known; on any thread.
+
+        Raises:
+            RequestRefused: ``MESSAGE_TOO_BIG``, ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``.
+        """
+        self._context.check_size(stream, payload_bytes)
+        queue = self._queues.get(stream)
+        if queue is not None:
+            queue.check(kind, message)
 
     async def publish(self, stream: str, value: object, options: PublishOptions) -> TransmissionResult:
         """Publish one message and wait for its acknowledgement; see :meth:`gateway.client.client.Client.publish`."""
@@ -132,8 +144,7 @@ class Publisher:
         for stream in streams:
             if session.congested():
                 return
-            for ready in batcher.take(stream, CORKED_BYTES):
-                self._queue_of(stream).submit(_message_of(ready))
+            self._submit(stream, batcher, CORKED_BYTES)
 
     @property
     def flushed(self) -> bool:
@@ -141,11 +152,17 @@ class Publisher:
         return self._batcher is None or self._batcher.empty
 
     def _flush_stream(self, stream: str) -> None:
-        if self._batcher is None or self._batcher.empty:
-            return
+        if self._batcher is not None and not self._batcher.empty:
+            self._submit(stream, self._batcher, None)
+
+    def _submit(self, stream: str, batcher: Batcher, limit_bytes: int | None) -> None:
+        """Send messages of one stream. A failure of one is not that of others, nor of a publish that follows."""
         queue = self._queue_of(stream)
-        for ready in self._batcher.take(stream):
-            queue.submit(_message_of(ready))
+        for ready in batcher.take(stream, limit_bytes):
+            try:
+                queue.submit(_message_of(ready))
+            except Exception as error:  # noqa: BLE001 - nobody waits for the message
+                self._context.report(error)
 
     def _queue_of(self, stream: str) -> StreamSendQueue:
         queue = self._queues.get(stream)

@@ -15,7 +15,7 @@ from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
 from gateway.client.sending.transmission_result import LinkQuality
 from gateway.client.session.session import Answer, Session
-from gateway.errors import ConnectionFailed, FrysError
+from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused
 from gateway.protocol.messages import SessionMessage
 
 LOOK_AGAIN_S: Final = 0.02
@@ -37,6 +37,7 @@ class SendContext:
         quality: best values of the present session.
         flow: flow control of the socket; it counts the answers that are awaited.
         report: for errors that nobody waits for.
+        max_message_bytes: payload of the largest message that the gateway takes, as far as it has told; None before.
         transfer_room: room for large messages, taken while one is under way.
         resumptions: the gateway's answers about large messages that were cut.
     """
@@ -47,6 +48,7 @@ class SendContext:
         self.quality = LinkQuality()
         self.flow = flow
         self.report = report
+        self.max_message_bytes: int | None = None
         self.transfer_room = TransferRoom(MAX_TRANSFERS)
         self.resumptions = Resumptions()
         self._transfers = itertools.count(1)
@@ -75,10 +77,23 @@ class SendContext:
             self._changed.clear()
             await self._changed.wait()
 
+    def check_size(self, name: str, payload_bytes: int) -> None:
+        """Check the payload of a message to ``name``.
+
+        Raises:
+            RequestRefused: ``MESSAGE_TOO_BIG``.
+        """
+        limit = self.max_message_bytes
+        if limit is not None and payload_bytes > limit:
+            problem = f"{name}: payload of {payload_bytes} bytes exceeds max_message_bytes={limit} of the gateway"
+            raise RequestRefused(Code.MESSAGE_TOO_BIG, f"{problem}: raise it, or split the tensor")
+
     def attach(self, session: Session) -> None:
         """Begin to use a new session."""
         self.session = session
-        self.transfer_room.max_bytes = session.welcome.limits.max_unfinished_bytes
+        limits = session.welcome.limits
+        self.transfer_room.max_bytes = limits.max_unfinished_bytes
+        self.max_message_bytes = limits.max_message_bytes
         self.quality = LinkQuality()
         self._changed.set()
 

@@ -19,7 +19,7 @@ from gateway.client.sending.codec_choice import CodecChoice, check_agreed
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
-from gateway.errors import Code, ConnectionFailed, RequestRefused
+from gateway.errors import Code, ConnectionFailed
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.extensions import Extensions
@@ -206,13 +206,7 @@ class SendQueue(ABC):
 
     async def _send(self, session: Session, message: OutboundMessage) -> None:
         content = message.content
-        limit = session.welcome.limits.max_message_bytes
-        if content.payload_bytes > limit:
-            raise RequestRefused(
-                Code.MESSAGE_TOO_BIG,
-                f"{self.name}: payload of {content.payload_bytes} bytes exceeds max_message_bytes={limit}"
-                " of the gateway: raise it, or split the tensor",
-            )
+        self._context.check_size(self.name, content.payload_bytes)
         await self._wait_addressable(session, message)
         chain = await self._chain_for(session, message)
         if not _fits_one_frame(session, message):

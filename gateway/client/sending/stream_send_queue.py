@@ -6,15 +6,19 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.client.sending.alias import Alias
-from gateway.client.sending.declaration import ANYTHING
+from gateway.client.sending.content import Content
+from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import schema_in, shape_of
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.send_queue import SendQueue
 from gateway.client.session.session import Session
 from gateway.errors import ConnectionFailed, RequestRefused
+from gateway.protocol.messages import Kind
+from gateway.protocol.meta import parse_meta
 from gateway.protocol.regions import Sizes
 from gateway.protocol.schema import Schema
+from gateway.protocol.tensors import Array, spec_of
 from gateway.protocol.wire import PRODUCER_KEPT_S, Buffer
 
 
@@ -53,6 +57,26 @@ class StreamSendQueue(SendQueue):
         if message.extensions is None:
             self._keyframe_meta = message.content.meta
         super().submit(message)
+
+    def check(self, kind: Kind | None, message: Content | Array) -> None:
+        """Check a message against the stream, as far as it is known on the present session.
+
+        Args:
+            kind: kind that the publisher expects.
+            message: the message, or an array that is all of it. May be called by another thread.
+
+        Raises:
+            RequestRefused: ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``.
+        """
+        alias = self._alias
+        info = None if alias is None or alias.session is not self._context.session else alias.info
+        if info is None:
+            return
+        if kind is not None:
+            Declaration(kind).holds(info)
+        if info.schema is not None and (schema := schema_in(info)) is not None:
+            specs = parse_meta(message.meta).specs if isinstance(message, Content) else (spec_of(message, ""),)
+            schema.check(specs, self.name)
 
     def shape_of(self, tensor: str, schema: Schema | None) -> Sizes | None:
         """Return the shape of a tensor of the state: that of the last keyframe published here, or else as declared.

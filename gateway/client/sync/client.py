@@ -109,6 +109,7 @@ class _ThreadedClient(client.Client):
         return LockedBatcher(
             max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
+            check=self._core.publisher.check,
             first=lambda: self._thread.call_soon(flush),
             full=lambda: None,  # the loop was woken by the first record and takes all that wait
         )

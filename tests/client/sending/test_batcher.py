@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.sending.batcher import BATCH_BYTES, BATCH_RECORDS, Batcher, LockedBatcher, ReadyBatch
-from gateway.errors import CapacityError, ConnectionFailed, InvalidArgument, RequestRefused, UnsupportedDtype
+from gateway.client.sending.content import Content
+from gateway.errors import CapacityError, Code, ConnectionFailed, InvalidArgument, RequestRefused, UnsupportedDtype
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import Array, view_tensors
@@ -23,8 +24,17 @@ class Counted:
         self.full = 0
         self.now_ns = 0
         self.batcher = Batcher(
-            max_pending_bytes=max_pending_bytes, now_ns=self.tick, first=self.count_first, full=self.count_full
+            max_pending_bytes=max_pending_bytes,
+            now_ns=self.tick,
+            check=self.check,
+            first=self.count_first,
+            full=self.count_full,
         )
+
+    def check(self, stream: str, kind: Kind | None, payload_bytes: int, message: Content | Array) -> None:
+        """Refuse by name."""
+        if stream == "wf/refused":
+            raise RequestRefused(Code.KIND_MISMATCH, "no")
 
     def tick(self) -> int:
         self.now_ns += 1
@@ -222,7 +232,13 @@ def test_after_a_failure_everything_is_refused_and_what_waited_is_counted() -> N
 
 
 def test_threads_lose_nothing() -> None:
-    batcher = LockedBatcher(max_pending_bytes=1 << 30, now_ns=lambda: 0, first=lambda: None, full=lambda: None)
+    batcher = LockedBatcher(
+        max_pending_bytes=1 << 30,
+        now_ns=lambda: 0,
+        check=lambda *_: None,
+        first=lambda: None,
+        full=lambda: None,
+    )
     total = 2000
     taken: list[ReadyBatch] = []
 
@@ -239,3 +255,12 @@ def test_threads_lose_nothing() -> None:
     for name in ("wf/a", "wf/b"):
         steps = [int(record[0]) for record in records([batch for batch in taken if batch.stream == name])]
         assert steps == list(range(total))
+
+
+@pytest.mark.parametrize("headers", [None, {"step": 1}])
+def test_a_message_that_is_known_to_be_refused_is_not_taken(headers: dict[str, int] | None) -> None:
+    counted = Counted()
+    with pytest.raises(RequestRefused, match="KIND_MISMATCH"):
+        counted.batcher.add("wf/refused", 1.0, None, headers)
+    assert counted.batcher.empty
+    assert (counted.batcher.pending_bytes, counted.first) == (0, 0)

@@ -11,6 +11,8 @@ import pytest
 from gateway.app import Gateway
 from gateway.client import Client, connect
 from gateway.client.sending.alias import Aliases
+from gateway.client.sending.outbound_message import OutboundMessage
+from gateway.client.sending.stream_send_queue import StreamSendQueue
 from gateway.errors import Code, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.durability import Durability
@@ -226,3 +228,24 @@ async def test_every_message_to_an_alias_that_was_refused_gets_the_refusal_of_it
             assert isinstance(refused, RequestRefused)
             assert refused.code == Code.KIND_MISMATCH
             assert (await other.publish("wf/x", 1)).offset == 1
+
+
+async def test_a_failure_of_one_message_stops_neither_those_behind_it_nor_other_streams(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit = StreamSendQueue.submit
+
+    def failing(queue: StreamSendQueue, message: OutboundMessage) -> None:
+        if message.content.payload_bytes == 3:
+            raise MemoryError
+        submit(queue, message)
+
+    monkeypatch.setattr(StreamSendQueue, "submit", failing)
+    told: list[Exception] = []
+    async with connect(gateway.url, on_error=told.append) as client:
+        for size in (2, 3, 4):
+            client.publish_nowait("wf/a", np.zeros(size, np.uint8), kind="event")
+            client.publish_nowait("wf/b", np.zeros(size + 2, np.uint8), kind="event")
+        assert (await client.publish("wf/a", 1)).offset == 2
+        assert (await client.publish("wf/b", 1)).offset == 3
+    assert [type(error) for error in told] == [MemoryError]
