@@ -100,6 +100,11 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
         "Bytes of requests to groups, kept in case a member is lost.",
         snapshot.kept_request_bytes,
     )
+    yield Gauge(
+        "frys_clock_ahead_seconds",
+        "Seconds by which the machine's clock is ahead of the gateway's, which does not jump.",
+        snapshot.clock_ahead_ns / 1e9,
+    )
     yield Gauge("frys_draining", "1 while the gateway is stopping.", snapshot.draining)
 
 

@@ -20,6 +20,7 @@ from gateway.client.requests.responder import Responder
 from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.greeting import open_session
 from gateway.client.session.reconnect import Reconnector
 from gateway.client.session.session import Handlers, Session
@@ -57,6 +58,7 @@ class ClientCore:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.state = ClientState.CONNECTING
+        self._clock = GatewayClock()
         self.report = Reporter(options.on_error, options.on_notice)
         self.context = SendContext(ReadFlowControl(self._read), self.report)
         self.publisher = Publisher(self.context, self.now_ns)
@@ -69,7 +71,6 @@ class ClientCore:
         )
         self._dispatcher: InboundDispatcher | None = None
         self._attached_s = 0.0
-        self._clock_offset_ns = 0
         self._reopening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
 
@@ -109,10 +110,7 @@ class ClientCore:
 
     def now_ns(self) -> int:
         """Return Unix time in ns by the clock of the gateway that was last connected."""
-        session = self.context.session
-        if session is not None:
-            self._clock_offset_ns = session.clock.offset_ns
-        return time.time_ns() + self._clock_offset_ns
+        return self._clock.now_ns()
 
     async def drain(self) -> None:
         """Wait until all published messages are handed to the operating system, up to the low water mark.
@@ -155,6 +153,7 @@ class ClientCore:
     def welcomed(self, session: Session) -> Handlers:
         """Use the new session, and return the handlers of its frames."""
         self._client_id = session.welcome.client_id
+        self._clock = session.clock
         self._attached_s = time.monotonic()
         self._dispatcher = InboundDispatcher(
             session,
@@ -191,7 +190,6 @@ class ClientCore:
         """Detach all parts from the session, and begin to reconnect unless the client closes."""
         if session is not self.context.session:
             return
-        self.now_ns()  # keeps this session's clock
         self.context.detach()
         if self._dispatcher is not None:
             self._dispatcher.close()

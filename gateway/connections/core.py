@@ -192,7 +192,7 @@ class Core:
 
     def trim_histories(self) -> Generator[None, None, None]:
         """Trim messages that are too old; to be called about once a second. Yields now and then, for the loop."""
-        return self.streams.budget.trim(self.clock.time_ns())
+        return self.streams.budget.trim(round(self.clock.monotonic_s() * 1e9))
 
     def sweep_consumers(self) -> Generator[None, None, None]:
         """Check deadlines and timeouts; to be called every ``sweep_interval_s`` of the consumers' settings.

@@ -64,10 +64,17 @@ class Clock(Protocol):
     """Time, and callbacks that run later on the same thread."""
 
     def time_ns(self) -> int:
-        """Return Unix time in ns."""
+        """Return Unix time in ns, for deadlines and stamps. Does not jump when the machine's clock is set."""
+
+    @property
+    def ahead_ns(self) -> int:
+        """Nanoseconds by which the machine's clock, which may be set, is ahead of :meth:`time_ns`."""
+
+    def follow(self) -> None:
+        """Follow the machine's clock, slowly and not over large differences; called about once a second."""
 
     def monotonic_s(self) -> float:
-        """Return seconds since some fixed moment."""
+        """Return seconds since some fixed moment, for ages and waits. Stands still while the machine is suspended."""
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call back at the end of the present turn."""

@@ -108,6 +108,8 @@ class CoreSnapshot:
     """The past of all streams that is held in memory."""
     store_waiting_bytes: int
     """Published to durable streams and not stored yet."""
+    clock_ahead_ns: int
+    """Nanoseconds by which the machine's clock is ahead of the gateway's."""
     conflated_messages: int = 0
     dropped_messages: int = 0
     views: ViewStats
@@ -178,6 +180,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         consumers=hub.consumers,
         history_bytes=core.streams.budget.held_bytes,
         store_waiting_bytes=core.gate.waiting_bytes,
+        clock_ahead_ns=core.clock.ahead_ns,
         views=hub.views,
         **sums,
     )

@@ -142,6 +142,7 @@ class Listener:
         interval_s = self._core.settings.consumers.sweep_interval_s
         while True:
             await sleep(interval_s)
+            self._core.clock.follow()
             for _ in self._core.sweep_consumers():
                 await asyncio.sleep(0)
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from gateway.server.steady_clock import SteadyClock
+
 T = TypeVar("T")
 
 STALL_S = 0.5
@@ -23,8 +25,15 @@ class LoopClock:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self.time_ns = time.time_ns
+        self._steady = SteadyClock()
+        self.time_ns = self._steady.time_ns
+        self.follow = self._steady.follow
         self.monotonic_s = time.monotonic
+
+    @property
+    def ahead_ns(self) -> int:
+        """Nanoseconds by which the machine's clock is ahead of :attr:`time_ns`."""
+        return self._steady.ahead_ns
 
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` in the next turn of the loop."""

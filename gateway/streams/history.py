@@ -94,7 +94,7 @@ class History:
         self._page: RunPage | None = None
         """Small runs that are still being joined; newer than all entries."""
         self._marks: deque[tuple[int, int]] | None = None
-        """(Unix time in ns, the next offset then), oldest first."""
+        """(monotonic time in ns, the next offset then), oldest first."""
         self.first = next_offset
         self.next_offset = next_offset
         self.held_bytes = 0
@@ -158,7 +158,11 @@ class History:
         return found
 
     def trim(self, now_ns: int) -> None:
-        """Drop messages older than ``max_age_s``; called about once a second with the Unix time."""
+        """Drop messages older than ``max_age_s``; called about once a second.
+
+        Args:
+            now_ns: time by a clock that nobody sets.
+        """
         if not self.held_bytes:
             self._marks = None
             return

@@ -56,6 +56,7 @@ async def test_what_happened_is_counted(gateway: Gateway, http: httpx.AsyncClien
         assert samples["frys_transfers", ""] == samples["frys_lagging_connections", ""] == 0
         assert samples["frys_draining", ""] == samples["frys_store_waiting_bytes", ""] == 0
         assert samples["frys_history_bytes", ""] > 0
+        assert abs(samples["frys_clock_ahead_seconds", ""]) < 1
     samples = await scrape(http)
     assert samples["frys_delivered_messages_total", "state"] == 2
 

@@ -71,6 +71,11 @@ class ManualClock:
         self.now_ns += 1
         return self.now_ns
 
+    ahead_ns = 0
+
+    def follow(self) -> None:
+        """There is no other clock."""
+
     def monotonic_s(self) -> float:
         return self.now_ns / 1e9
 

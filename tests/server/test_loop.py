@@ -59,6 +59,8 @@ async def test_time() -> None:
     clock = LoopClock(asyncio.get_running_loop())
     assert clock.time_ns() > 1_700_000_000 * 10**9
     assert clock.monotonic_s() <= clock.monotonic_s()
+    clock.follow()
+    assert abs(clock.ahead_ns) < 1_000_000_000
 
 
 async def _wait_by_clock(delay_s: float) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from gateway.protocol.clock import ClockEstimate
-from gateway.protocol.messages import Welcome
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.protocol.signals import Ping, Pong
 
 FIRST_PINGS: Final = 4
@@ -37,9 +35,7 @@ class Heartbeat:
         send: sends a frame.
         heard: returns whether anything arrived since the last call, or nothing could because reading is paused.
         give_up: called with the seconds of silence.
-
-    Attributes:
-        clock: estimate of the gateway's clock against this machine's.
+        clock: the gateway's clock, which it measures.
     """
 
     def __init__(
@@ -48,6 +44,7 @@ class Heartbeat:
         send: Callable[[bytes], object],
         heard: Callable[[], bool],
         give_up: Callable[[float], None],
+        clock: GatewayClock,
     ) -> None:
         self._call_later = call_later
         self._send = send
@@ -58,18 +55,11 @@ class Heartbeat:
         self._beats = 0
         self._silent = 0
         self._first_pings = FIRST_PINGS
-        self.clock = ClockEstimate()
+        self._clock = clock
 
-    def start(self, welcome: Welcome, hello_ns: int, arrived_ns: int) -> None:
-        """Begin, with HELLO and WELCOME as a first, rough exchange of clocks, which better pings soon replace.
-
-        Args:
-            welcome: the gateway's WELCOME.
-            hello_ns: Unix time on this machine when HELLO was sent.
-            arrived_ns: Unix time on this machine when WELCOME arrived.
-        """
-        self.clock.receive(Pong(hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
-        self._half_s = max(welcome.heartbeat_interval_s, MIN_INTERVAL_S) / 2
+    def start(self, interval_s: float) -> None:
+        """Begin to ping, every ``interval_s`` that the gateway's WELCOME names."""
+        self._half_s = max(interval_s, MIN_INTERVAL_S) / 2
         self._ping()
         self._schedule()
 
@@ -80,13 +70,13 @@ class Heartbeat:
 
     def pong_received(self, pong: Pong, arrived_ns: int) -> None:
         """Learn from a PONG; after each of the first ones send the next ping."""
-        self.clock.receive(pong, arrived_ns)
+        self._clock.receive(pong, arrived_ns)
         if self._first_pings > 0:
             self._ping()
 
     def _ping(self) -> None:
         self._first_pings -= 1
-        self._send(Ping(time.time_ns()).write())
+        self._send(Ping(self._clock.local_ns()).write())
 
     def _schedule(self) -> None:
         self._timer = self._call_later(self._half_s, self._beat)

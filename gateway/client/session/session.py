@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import Heartbeat
 from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
-from gateway.protocol.clock import ClockEstimate
 from gateway.protocol.frames import Frame, body_of
 from gateway.protocol.messages import (
     Account,
@@ -89,6 +88,8 @@ class Session:
     """Protocol state of one connection; made by :func:`gateway.client.session.greeting.open_session`.
 
     Attributes:
+        clock: the gateway's clock.
+        now_ns: returns Unix time by it.
         draining: whether GO_AWAY was received: nothing new may be started.
         chunk_bytes: size of the chunks that payloads are cut into; known from WELCOME.
         frame_bytes: the largest payload and meta block that one frame may carry; known from WELCOME.
@@ -108,7 +109,9 @@ class Session:
         self._corked: list[Buffer] | None = None
         self._corked_bytes = 0
         self._drained: asyncio.Future[None] | None = None
-        self._heartbeat = Heartbeat(self._loop.call_later, self._send_frame, self._heard, self._give_up)
+        self.clock = GatewayClock()
+        self.now_ns = self.clock.now_ns
+        self._heartbeat = Heartbeat(self._loop.call_later, self._send_frame, self._heard, self._give_up, self.clock)
         self._reading = True
         self._last_error: Error | None = None
         self._hello_ns = 0
@@ -126,7 +129,7 @@ class Session:
             ConnectionFailed: the gateway refused the client for now, or the connection was lost.
         """
         self._socket = socket
-        self._hello_ns = time.time_ns()
+        self._hello_ns = self.clock.local_ns()
         self.send_session(hello)
         await self._welcome
 
@@ -139,15 +142,6 @@ class Session:
     def open(self) -> bool:
         """Whether frames can be sent: no side has closed yet."""
         return self._state is not State.CLOSED and self._socket is not None and self._socket.open
-
-    @property
-    def clock(self) -> ClockEstimate:
-        """Estimate of the gateway's clock against this machine's."""
-        return self._heartbeat.clock
-
-    def now_ns(self) -> int:
-        """Return Unix time by the gateway's clock, in ns (spec section 9)."""
-        return time.time_ns() + self.clock.offset_ns
 
     # Sending.
 
@@ -305,10 +299,10 @@ class Session:
         if frame.opcode in JSON_OPCODES:
             self._session_received(parse_session(frame.opcode, body_of(message, frame)))
         elif frame.opcode == Opcode.PING:
-            arrived_ns = time.time_ns()
-            self.send((Pong(Ping.parse(message, frame).t0, arrived_ns, time.time_ns()).write(),))
+            arrived_ns = self.clock.local_ns()
+            self.send((Pong(Ping.parse(message, frame).t0, arrived_ns, self.clock.local_ns()).write(),))
         elif frame.opcode == Opcode.PONG:
-            self._heartbeat.pong_received(Pong.parse(message, frame), time.time_ns())
+            self._heartbeat.pong_received(Pong.parse(message, frame), self.clock.local_ns())
 
     def _session_received(self, message: SessionMessage) -> None:
         if isinstance(message, Error):
@@ -343,14 +337,16 @@ class Session:
     def _welcomed(self, welcome: Welcome) -> None:
         if self._welcome.cancelled():  # the opener has given up
             return
-        arrived_ns = time.time_ns()
+        arrived_ns = self.clock.local_ns()
         self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
         # The gateway's advice, unless one chunk would not fit its largest WebSocket message.
         room = self.frame_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
         self.chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, room, MAX_CHUNK_BYTES))
+        # HELLO and WELCOME are a first, rough exchange of clocks, which better pings soon replace.
+        self.clock.receive(Pong(self._hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
         self._welcome.set_result(welcome)
         self._handlers, self._run_handler = self._events.welcomed(self)
-        self._heartbeat.start(welcome, self._hello_ns, arrived_ns)
+        self._heartbeat.start(welcome.heartbeat_interval_s)
 
     def _send_frame(self, frame: bytes) -> None:
         self.send((frame,))

@@ -5,11 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import FIRST_PINGS, LAST_LOOK_S, MIN_INTERVAL_S, SILENT_BEATS, Heartbeat
-from gateway.ids import ClientId
 from gateway.protocol.frames import iter_frames
-from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Welcome, WelcomeLimits
 from gateway.protocol.signals import Ping, Pong
 
 
@@ -21,7 +19,10 @@ class Session:
         self.given_up: list[float] = []
         self.silent = False
         self.due: tuple[float, Callable[[], None]] | None = None
-        self.heartbeat = Heartbeat(self.call_later, self.send, lambda: not self.silent, self.given_up.append)
+        self.clock = GatewayClock()
+        self.heartbeat = Heartbeat(
+            self.call_later, self.send, lambda: not self.silent, self.given_up.append, self.clock
+        )
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> "Session":
         self.due = delay_s, callback
@@ -33,10 +34,8 @@ class Session:
     def send(self, frame: bytes) -> None:
         self.pings.append(Ping.parse(frame, next(iter_frames(frame))).t0)
 
-    def start(self, interval_s: float = 20.0, time_ns: int = 0) -> None:
-        limits = WelcomeLimits.of(Limits())
-        welcome = Welcome(1, ClientId("a"), "s", 1, (), (), limits, interval_s, time_ns)
-        self.heartbeat.start(welcome, hello_ns=1000, arrived_ns=3000)
+    def start(self, interval_s: float = 20.0) -> None:
+        self.heartbeat.start(interval_s)
 
     def beat(self, times: int = 1) -> None:
         for _ in range(times):
@@ -48,13 +47,6 @@ class Session:
         self.heartbeat.pong_received(Pong(self.pings[-1], 0, 0), self.pings[-1] + 10)
 
 
-def test_welcome_is_the_first_exchange() -> None:
-    session = Session()
-    session.start(time_ns=1_000_000)
-    assert session.heartbeat.clock.rtt_ns == 2000
-    assert session.heartbeat.clock.offset_ns == 1_000_000 - 2000
-
-
 def test_the_first_pings_follow_each_other() -> None:
     session = Session()
     before_ns = time.time_ns()
@@ -63,7 +55,7 @@ def test_the_first_pings_follow_each_other() -> None:
         session.answer()
     assert len(session.pings) == FIRST_PINGS
     assert all(before_ns <= t0 <= time.time_ns() for t0 in session.pings)
-    assert session.heartbeat.clock.rtt_ns == 10
+    assert session.clock.rtt_ns == 10
 
 
 @pytest.mark.parametrize(

@@ -310,6 +310,13 @@ async def test_the_clock_is_estimated_from_a_few_pings(scripted: ScriptedGateway
         assert abs(session.now_ns() - (time.time_ns() + ahead_ns)) < 1_000_000_000
 
 
+async def test_welcome_is_the_first_exchange_of_clocks(scripted: ScriptedGateway) -> None:
+    del scripted.answers[Opcode.PING]
+    async with running(scripted) as (session, _owner, _peer):
+        assert session.clock.rtt_ns is not None
+        assert abs(session.now_ns() - time.time_ns()) < 1_000_000_000
+
+
 async def test_a_silent_gateway_is_given_up(scripted: ScriptedGateway) -> None:
     assert scripted.welcome is not None
     scripted.welcome = replace(scripted.welcome, heartbeat_interval_s=0.001)  # the least that is taken is 0.1

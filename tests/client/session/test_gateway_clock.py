@@ -1,0 +1,70 @@
+"""Invariant: the gateway's clock, as a client knows it, does not depend on the wall clock of the client's machine."""
+
+from __future__ import annotations
+
+from gateway.client.session.gateway_clock import GatewayClock
+from gateway.protocol.signals import Pong
+
+SECOND = 10**9
+HOUR = 3600 * SECOND
+WALL = 1_770_000_000 * SECOND
+
+
+class Machine:
+    """A machine with a clock that nobody sets, and a wall clock."""
+
+    def __init__(self) -> None:
+        self.up_ns = 5 * SECOND
+        self.set_ns = 0
+
+    def elapsed_ns(self) -> int:
+        return self.up_ns
+
+    def wall_ns(self) -> int:
+        return WALL + self.up_ns + self.set_ns
+
+
+def clock_of(machine: Machine) -> GatewayClock:
+    return GatewayClock(machine.elapsed_ns, machine.wall_ns)
+
+
+def measure(clock: GatewayClock, gateway_ns: int) -> None:
+    t0 = clock.local_ns()
+    clock.receive(Pong(t0, gateway_ns, gateway_ns), t0)
+
+
+def test_it_is_the_machines_own_before_the_first_exchange() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    machine.up_ns += SECOND
+    assert clock.now_ns() == clock.local_ns() == machine.wall_ns()
+    assert (clock.offset_ns, clock.rtt_ns) == (0, None)
+
+
+def test_a_step_of_the_wall_clock_changes_no_time() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    measure(clock, machine.wall_ns() + 7)
+    before_ns = clock.now_ns()
+    for set_ns in (-HOUR, HOUR):
+        machine.set_ns = set_ns
+        assert clock.now_ns() == before_ns
+        assert clock.local_ns() == before_ns - 7
+        assert clock.offset_ns == 7 - set_ns  # the wall clock of now and this offset are the gateway's time
+
+
+def test_a_step_of_the_gateways_clock_is_followed() -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    gateway_ns = machine.wall_ns()
+    measure(clock, gateway_ns)
+    machine.up_ns += SECOND
+    measure(clock, gateway_ns + SECOND + HOUR)
+    assert clock.now_ns() == gateway_ns + SECOND + HOUR
+    assert clock.offset_ns == HOUR
+
+
+def test_it_reads_the_clocks_of_the_real_machine() -> None:
+    clock = GatewayClock()
+    assert clock.now_ns() <= clock.now_ns()
+    assert abs(clock.offset_ns) < SECOND
