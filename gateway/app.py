@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from pathlib import Path
 from typing import Final
@@ -10,12 +11,16 @@ from typing import Final
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.config.address import url_of
+from gateway.config.bounds import check_durability, check_settings
 from gateway.connections.core import Core
 from gateway.connections.ports import Clock, DurableStore
+from gateway.errors import InvalidArgument
 from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
+
+logger = logging.getLogger(__name__)
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """File of Linux that holds another text after each start of the machine."""
@@ -36,7 +41,7 @@ class Gateway:
         settings: its configuration.
 
     Raises:
-        InvalidArgument: the settings contradict each other.
+        InvalidArgument: streams are configured to outlive the process, but there is no store.
         StoreFailed: the file of durable streams cannot be used.
 
     Attributes:
@@ -45,7 +50,7 @@ class Gateway:
     """
 
     def __init__(self, settings: Settings) -> None:
-        settings.check()
+        check_durability(settings)
         loop = asyncio.get_running_loop()
         self.settings = settings
         clock = LoopClock(loop)
@@ -53,6 +58,7 @@ class Gateway:
         self._store = self._open_store(settings.store_path, clock, loop)
         self.core = Core(settings.core, clock, self._workers, SampledPolicy(self._workers), AllowAll(), self._store)
         self._listener = Listener(self.core)
+        self._warn_of_settings()
         self._admin: AdminPort | None = None
         self.port = 0
 
@@ -103,6 +109,18 @@ class Gateway:
         from gateway.streams.sqlite.store import SqliteStreamStore  # noqa: PLC0415
 
         return SqliteStreamStore(path, boot_id(), clock.time_ns, loop.call_soon_threadsafe, self._workers.submit)
+
+    def _warn_of_settings(self) -> None:
+        """Log a setting with which no client can work, and report the gateway as not ready.
+
+        A gateway is not kept from starting: after an update that checks more, somebody may want its streams back
+        before its configuration is corrected.
+        """
+        try:
+            check_settings(self.settings)
+        except InvalidArgument as error:
+            self.core.misconfigured = str(error)
+            logger.error("clients cannot work with this configuration, /readyz answers 503: %s", error)
 
     async def _stop_admin(self) -> None:
         if self._admin is not None:

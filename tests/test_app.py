@@ -13,11 +13,14 @@ import pytest
 from gateway.app import Gateway, boot_id
 from gateway.client import connect
 from gateway.config import Settings
+from gateway.connections.core import CoreSettings
 from gateway.errors import ConnectionFailed, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.streams.stream import Stream
+from gateway.testing import running_gateway
 
 SETTINGS = Settings(port=0, admin_port=0, drain_deadline_s=2.0)
 
@@ -54,6 +57,16 @@ async def test_urls_of_ipv6_addresses_can_be_used_as_they_are(host: str) -> None
             assert (await http.get("/healthz")).status_code == 200
     finally:
         await gateway.stop()
+
+
+async def test_a_gateway_with_which_no_client_can_work_is_not_ready(caplog: pytest.LogCaptureFixture) -> None:
+    core = CoreSettings(limits=Limits(max_frame_bytes=100))
+    async with running_gateway(replace(SETTINGS, core=core)) as gateway:
+        async with httpx.AsyncClient(base_url=gateway.admin_url or "") as http:
+            answer = await http.get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["reason"].startswith("limits.max_frame_bytes is 100: it takes ")
+    assert "limits.max_frame_bytes is 100" in caplog.text
 
 
 async def test_without_an_admin_port() -> None:

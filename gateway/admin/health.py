@@ -23,7 +23,9 @@ class Health:
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> JSONResponse:
-        """Answer 200 while the gateway takes connections, 503 once it is stopping."""
+        """Answer 200 while the gateway takes connections; 503 once it is stopping, or if no client can work."""
         if self._core.draining:
-            return JSONResponse({"status": "draining"}, 503)
+            return JSONResponse({"status": "draining", "reason": "the gateway is stopping"}, 503)
+        if self._core.misconfigured:
+            return JSONResponse({"status": "misconfigured", "reason": self._core.misconfigured}, 503)
         return JSONResponse({"status": "ready"})

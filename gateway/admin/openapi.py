@@ -175,7 +175,7 @@ DOCUMENT: Final[Node] = {
         "/": _get("showPage", "Page with links to the other paths", {"text/html": {"schema": _TEXT}}),
         "/healthz": _get("isAlive", "Liveness of the gateway", _json(_object(status=_TEXT))),
         "/readyz": _get(
-            "isReady", "Readiness for connections; 503 while the gateway is stopping", _json(_object(status=_TEXT))
+            "isReady", "Readiness for connections; 503 while clients cannot work", _json(_object(status=_TEXT))
         ),
         "/metrics": _get("getMetrics", "Metrics for Prometheus", {"text/plain": {"schema": _TEXT}}),
         "/api/v1/openapi.json": _get("getDocument", "This document", _json({"type": "object"})),
@@ -204,8 +204,8 @@ DOCUMENT: Final[Node] = {
     },
 }
 DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"] = {
-    "description": "The gateway is stopping.",
-    "content": _json(_object(status=_TEXT)),
+    "description": "The gateway is stopping, or no client can work with its configuration.",
+    "content": _json(_object(status=_TEXT, reason=_TEXT)),
 }
 
 

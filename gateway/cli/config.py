@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import uvloop
 
 from gateway.cli.exit_code import ExitCode
 from gateway.config import Settings
+from gateway.config.bounds import check_settings
 from gateway.config.file import read_settings, write_settings
 
 FILE = typer.Argument(metavar="FILE", help="A configuration file, such as frys.toml.")
@@ -28,7 +30,9 @@ config = typer.Typer(help=HELP, add_completion=False, rich_markup_mode="markdown
 
 @config.command()
 def check(file: Annotated[Path, FILE]) -> int:
-    """Check that a gateway can be started with a configuration file, or tell the first mistake in one line.
+    """Check that a gateway can do its work with a configuration file, or tell the first mistake in one line.
+
+    The values are checked first; then a gateway on free ports, with a store of its own, serves clients for a moment.
 
     Example:
 
@@ -37,7 +41,11 @@ def check(file: Annotated[Path, FILE]) -> int:
     ```
     """
     settings = read_settings(file)
-    settings.check()
+    check_settings(settings)
+    # Late, because the SDK, which the trial needs, takes half of the time that help takes.
+    from gateway.cli.trial import try_settings  # noqa: PLC0415
+
+    uvloop.run(try_settings(settings))
     rules = len(settings.core.rules.rules)
     print(f"{file}: good, with {rules} {'rule' if rules == 1 else 'rules'} for streams; store {settings.store}")
     return ExitCode.OK

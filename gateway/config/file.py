@@ -13,7 +13,7 @@ from gateway.config.settings import Settings
 from gateway.config.tables import hints_of, read_table, write_table
 from gateway.connections.core import CoreSettings
 from gateway.errors import InvalidArgument, RequestRefused
-from gateway.protocol.names import Pattern, compile_pattern
+from gateway.protocol.names import Pattern, compile_pattern, is_address
 from gateway.streams.rules import StreamConfig, StreamRules
 
 _STREAMS: Final = "streams"
@@ -39,7 +39,7 @@ def settings_of(tables: Mapping[str, Any], where: str) -> Settings:
 
     The fields of :class:`~gateway.connections.core.CoreSettings` stand beside those of
     :class:`~gateway.config.settings.Settings`; its groups are tables. Call
-    :meth:`~gateway.config.settings.Settings.check` to check that the values fit together.
+    :func:`~gateway.config.bounds.check_settings` to check that the values fit together.
 
     Args:
         tables: the parsed file.
@@ -90,6 +90,8 @@ def _read_rule(table: Mapping[str, Any], where: str) -> tuple[Pattern, StreamCon
         pattern = compile_pattern(text)
     except RequestRefused as refusal:
         raise InvalidArgument(f"{where}: {refusal.message}") from None
+    if is_address(text):
+        raise InvalidArgument(f"{where}: {text} is an address: a rule is for streams")
     return pattern, read_table(StreamConfig, rest, f"{where} ({text})")
 
 

@@ -8,7 +8,6 @@ from typing import Final
 
 from gateway.connections.core import CoreSettings
 from gateway.errors import InvalidArgument
-from gateway.protocol.durability import Durability
 
 MEMORY: Final = "memory"
 _SQLITE: Final = "sqlite:"
@@ -45,19 +44,6 @@ class Settings:
         if self.worker_threads < 1:
             raise InvalidArgument(f"worker_threads {self.worker_threads} is below 1")
         _path_of(self.store)
-
-    def check(self) -> None:
-        """Check that the values fit together.
-
-        Raises:
-            InvalidArgument: streams are configured to outlive the process, but are kept in memory.
-        """
-        if self.store_path is not None:
-            return
-        for pattern, config in self.core.rules.rules:
-            if config.durability not in (None, Durability.MEMORY):
-                problem = f"streams {pattern.text} have durability {config.durability}, but streams are kept in memory"
-                raise InvalidArgument(f"{problem}: set store to sqlite:PATH")
 
     @property
     def store_path(self) -> Path | None:

@@ -95,6 +95,7 @@ class Core:
         producers: publishes of each producer that have been accepted.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         dropped_messages: messages dropped from these outboxes.
+        misconfigured: the setting with which no client can work, and its remedy; empty if there is none.
         refused_sockets: sockets that the server refused for lack of file descriptors.
     """
 
@@ -134,6 +135,7 @@ class Core:
         self.draining = False
         self.conflated_messages = 0
         self.dropped_messages = 0
+        self.misconfigured = ""
         self.refused_sockets = 0
         self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         self._uploads = ChunkedUploads(limits, self._partial_uploads, self.gate, transfers, self.merger)

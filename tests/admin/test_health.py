@@ -6,6 +6,8 @@ import httpx
 
 from gateway.app import Gateway
 
+DRAINING = {"status": "draining", "reason": "the gateway is stopping"}
+
 
 async def test_alive_and_ready(http: httpx.AsyncClient) -> None:
     for path, status in (("/healthz", "alive"), ("/readyz", "ready")):
@@ -16,5 +18,5 @@ async def test_alive_and_ready(http: httpx.AsyncClient) -> None:
 async def test_a_stopping_gateway_is_alive_and_not_ready(gateway: Gateway, http: httpx.AsyncClient) -> None:
     gateway.core.go_away("stopping", 5.0)
     response = await http.get("/readyz")
-    assert (response.status_code, response.json()) == (503, {"status": "draining"})
+    assert (response.status_code, response.json()) == (503, DRAINING)
     assert (await http.get("/healthz")).status_code == 200

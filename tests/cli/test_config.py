@@ -23,7 +23,15 @@ def test_a_good_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"{path}: good, with 1 rule for streams; store sqlite:a.db\n"
 
 
-@pytest.mark.parametrize(("text", "problem"), [("prot = 1", "unknown key 'prot'"), (RULE, "set store to sqlite:PATH")])
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("prot = 1", "unknown key 'prot'"),
+        (RULE, "set store to sqlite:PATH"),
+        ("[limits]\nchunk_bytes = 100_000\n", "limits.chunk_bytes is 100000: it takes a multiple of 64"),
+        ("[requests]\nkept_bytes = 1\n", "with requests.kept_bytes = 1 a request to group:frys-trial fails"),
+    ],
+)
 def test_a_bad_file_is_one_line(path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str) -> None:
     path.write_text(text)
     assert run(["config", "check", str(path)]) == ExitCode.USAGE

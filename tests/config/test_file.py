@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Settings
+from gateway.config.bounds import check_settings
 from gateway.config.file import read_settings, settings_of, write_settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.sessions.outstanding_requests import RequestSettings
@@ -61,7 +62,7 @@ def read(path: Path, text: str) -> Settings:
 
 def test_what_it_says_stands_and_the_rest_has_its_default(path: Path) -> None:
     settings = read(path, FILE)
-    settings.check()
+    check_settings(settings)
     assert (settings.port, settings.admin_port, settings.store_path) == (9000, None, Path("streams.db"))
     assert settings.core.max_connections == 10
     assert settings.core.limits == replace(Settings().core.limits, max_message_bytes=1000)
@@ -107,6 +108,7 @@ def test_what_is_written_is_read_again(path: Path, text: str) -> None:
         ("[streams]\npattern = 'a/b'", "write [[streams]] above each"),
         ("[[streams]]\nkind = 'event'", "[[streams]] number 1 has no pattern"),
         ("[[streams]]\npattern = 'a/b'\n[[streams]]\npattern = 'a'", "[[streams]] number 2: pattern 'a' is not"),
+        ("[[streams]]\npattern = 'agent:a'", "[[streams]] number 1: agent:a is an address: a rule is for streams"),
         ("[[streams]]\npattern = 'a/b'\ndurabilty = 'os'", "[[streams]] number 1 (a/b): unknown key 'durabilty'"),
         ("[[streams]]\npattern = 'a/b'\nschema = {dtype = 'f32', shape = []}", "(a/b): schema: unknown dtype 'f32'"),
         ("[[streams]]\npattern = 'a/b'\nschema = 1", "(a/b): schema is 1: it takes a table"),

@@ -8,13 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.config import Settings
-from gateway.connections.core import CoreSettings
 from gateway.errors import InvalidArgument
-from gateway.protocol.durability import Durability
-from gateway.protocol.names import compile_pattern
-from gateway.streams.rules import StreamConfig, StreamRules
-
-DURABLE = CoreSettings(rules=StreamRules([(compile_pattern("wf/*"), StreamConfig(durability=Durability.FSYNC))]))
 
 
 def test_a_gateway_is_private_unless_told_otherwise() -> None:
@@ -45,9 +39,3 @@ def test_streams_are_kept_in_memory_or_in_a_file() -> None:
 def test_a_value_that_cannot_be_is_refused(wrong: dict[str, object], problem: str) -> None:
     with pytest.raises(InvalidArgument, match=problem):
         Settings(**wrong)  # type: ignore[arg-type]
-
-
-def test_durable_streams_need_a_file() -> None:
-    Settings(store="sqlite:a.db", core=DURABLE).check()
-    with pytest.raises(InvalidArgument, match=r"streams wf/\* have durability fsync.*set store to sqlite:PATH"):
-        Settings(core=DURABLE).check()

@@ -339,9 +339,9 @@ class Session:
             return
         arrived_ns = self.clock.local_ns()
         self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
-        # The gateway's advice, unless one chunk would not fit its largest WebSocket message.
-        room = self.frame_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
-        self.chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, room, MAX_CHUNK_BYTES))
+        # The gateway's advice, unless the protocol has no such chunks or one would not fit a WebSocket message.
+        chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, self.frame_bytes, MAX_CHUNK_BYTES))
+        self.chunk_bytes = chunk_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
         # HELLO and WELCOME are a first, rough exchange of clocks, which better pings soon replace.
         self.clock.receive(Pong(self._hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
         self._welcome.set_result(welcome)

@@ -400,6 +400,7 @@ async def test_drained_waits_for_room_and_fails_with_the_session(scripted: Scrip
         (WelcomeLimits(8 << 20, 1 << 32, 512 << 10), 512 << 10),
         (WelcomeLimits(100_000, 1 << 32, 512 << 10), (100_000 - 1024) // 64 * 64),
         (WelcomeLimits(8 << 20, 1 << 32, 1), 4096),
+        (WelcomeLimits(8 << 20, 1 << 32, 100_000), 100_000 // 64 * 64),
         (WelcomeLimits(64 << 20, 1 << 32, 32 << 20), 4 << 20),
     ],
 )
