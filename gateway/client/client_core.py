@@ -8,8 +8,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import enum
+import secrets
 import time
 from dataclasses import replace
+from typing import Final
 
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -30,6 +32,9 @@ from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError
 from gateway.protocol.messages import Authenticate, Authenticated, Error
+
+INSTANCES_BELOW: Final = 2**53
+"""Bound of the number by which a gateway tells the reconnect of a client from a restart of its program."""
 
 
 class ClientState(enum.StrEnum):
@@ -66,6 +71,7 @@ class ClientCore:
         self.requester = Requester(self.context, self.now_ns)
         self.responder = Responder(self.context, self.now_ns)
         self._client_id = options.client_id
+        self._instance = secrets.randbelow(INSTANCES_BELOW)
         self._reconnector = Reconnector(
             options.backoff, fresh_token=callable(options.token), open_session=self._open_session
         )
@@ -182,6 +188,10 @@ class ClientCore:
         """Report an error that nobody waits for."""
         self.report(error)
 
+    def probed(self) -> None:
+        """Report the messages that the program works on: the gateway may be about to take them for forgotten."""
+        self.subscriptions.report_held()
+
     def writing_resumed(self) -> None:
         """Send the messages that wait: there is room to write."""
         self.publisher.flush()
@@ -211,7 +221,7 @@ class ClientCore:
             self.context.session.read(reading)
 
     async def _open_session(self) -> Session:
-        return await open_session(self.options, self._client_id, self)
+        return await open_session(self.options, self._client_id, self._instance, self)
 
     async def _reopen(self, lost: Lost, lived_s: float) -> None:
         try:

@@ -78,6 +78,13 @@ class CoreSettings:
     def __post_init__(self) -> None:
         check_positive(self, "heartbeat_interval_s", "hello_timeout_s", "transfer_timeout_s")
 
+    @property
+    def consumer_sweep_interval_s(self) -> float:
+        """Interval of the checks of deadlines and time-outs of consumers: short enough for every stream."""
+        consumers = self.consumers
+        every = [consumers, *[consumers.of(config) for _, config in self.rules.rules]]
+        return min([settings.sweep_interval_s for settings in every])
+
 
 class Core:
     """State that all connections share; the server hands connections and their messages to it.
@@ -123,7 +130,7 @@ class Core:
             store.restore(self.streams, transfers, self.producers)
         self._dead_letters = DeadLetters(self, workers)
         notices = Notices(self.pool, clock)
-        detached = DetachedConsumers(clock, settings.consumers.consumer_ttl_s)
+        detached = DetachedConsumers(clock, settings.consumers, settings.rules)
         consumers = ConsumerContext(
             settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, detached
         )
@@ -197,7 +204,7 @@ class Core:
         return self.streams.budget.trim(round(self.clock.monotonic_s() * 1e9))
 
     def sweep_consumers(self) -> Generator[None, None, None]:
-        """Check deadlines and timeouts; to be called every ``sweep_interval_s`` of the consumers' settings.
+        """Check deadlines and timeouts; to be called every ``consumer_sweep_interval_s`` of the settings.
 
         Yields now and then, for the loop.
         """

@@ -30,7 +30,7 @@ from gateway.protocol.messages import (
     Unsubscribe,
 )
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, Cancel, Credit, Done, End, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, Credit, Done, End, InProgress, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
@@ -46,7 +46,7 @@ class Dispatcher:
         router: publishes.
         uploads: large messages.
         requests: requests and replies.
-        hub: DONE and REFRESH.
+        hub: DONE, IN_PROGRESS and REFRESH.
         subscriptions: OPEN, SUBSCRIBE and related requests.
         greeter: HELLO.
         clock: for the times in PONG.
@@ -147,6 +147,8 @@ class Dispatcher:
                 connection.answered(Pong.parse(incoming.data, frame))
             case Opcode.DONE:
                 self._hub.done(session, Done.parse(incoming.data, frame))
+            case Opcode.IN_PROGRESS:
+                self._hub.in_progress(session, InProgress.parse(incoming.data, frame))
             case Opcode.CREDIT:
                 self._subscriptions.add_credit(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:

@@ -69,6 +69,9 @@ class Hello:
     codecs: tuple[str, ...] = ()
     filters: tuple[str, ...] = ()
     max_message_bytes: int | None = None
+    instance: int | None = None
+    """Number that the client has drawn at random for its lifetime: the same after a reconnect, another after a restart
+    of its program."""
 
 
 @dataclass(frozen=True, slots=True)

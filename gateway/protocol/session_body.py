@@ -122,6 +122,7 @@ def _read_hello(body: JsonBody) -> Hello:
         codecs=body.texts("codecs"),
         filters=body.texts("filters"),
         max_message_bytes=body.integer_or_none("max_message_bytes"),
+        instance=body.integer_or_none("instance", EXACT_MAX),
     )
 
 

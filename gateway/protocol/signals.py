@@ -26,6 +26,7 @@ from gateway.protocol.wire import (
     END_CHECKSUM,
     END_FRAME,
     FRAME_START,
+    IN_PROGRESS_FRAME,
     PING_FRAME,
     PONG_FRAME,
     RANGE_FRAME,
@@ -184,6 +185,17 @@ class Done(Signal):
     stream: int
     code: int
     """0: the messages are processed; another code: they are not, and are to be delivered again."""
+    first: int
+    """First offset."""
+    last: int
+    """Last offset."""
+
+
+@_signal(Opcode.IN_PROGRESS, IN_PROGRESS_FRAME)
+class InProgress(Signal):
+    """Messages that the receiver still has and has not answered: its program works on them (spec section 7.8)."""
+
+    stream: int
     first: int
     """First offset."""
     last: int

@@ -64,6 +64,7 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.REFRESH,
         Opcode.CREDIT,
         Opcode.DONE,
+        Opcode.IN_PROGRESS,
     },
     Role.SERVER: SENT_BY_BOTH
     | {

@@ -51,6 +51,7 @@ class Opcode(enum.IntEnum):
     RESUME = 0x21
     CANCEL = 0x22
     REPLAY = 0x23
+    IN_PROGRESS = 0x24
 
 
 JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE)
@@ -121,6 +122,9 @@ ACK_FRAME: Final = struct.Struct("<IBBHIIQQ")
 
 RANGE_FRAME: Final = struct.Struct("<IBBHIIQQ")
 """GAP, REPLAY and DONE: frame start, stream, code, first, last (spec sections 7.2 to 7.4)."""
+
+IN_PROGRESS_FRAME: Final = struct.Struct("<IBBHI4xQQ")
+"""frame start, stream, four reserved bytes, first, last (spec section 7.8)."""
 
 CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
 """frame start, subscription, messages, bytes (spec section 7.5)."""

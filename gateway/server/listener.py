@@ -139,7 +139,7 @@ class Listener:
                 await asyncio.sleep(0)
 
     async def _sweep_consumers(self) -> None:
-        interval_s = self._core.settings.consumers.sweep_interval_s
+        interval_s = self._core.settings.consumer_sweep_interval_s
         while True:
             await sleep(interval_s)
             self._core.clock.follow()

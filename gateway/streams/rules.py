@@ -28,12 +28,24 @@ class StreamConfig:
     """Versions of a ``state`` stream after which a receiver of deltas gets a keyframe at the latest."""
     schema: Schema | None = None
     """Schema of the messages of a ``state`` stream (spec section 4.7)."""
+    consumer_ttl_s: float | None = None
+    """Time that a receiver which acknowledges and has lost its connection is waited for."""
+    ack_timeout_s: float | None = None
+    """Time that a receiver may have one message without a sign of work before the message is delivered again."""
+    max_work_s: float | None = None
+    """Time for which signs of work on a message count."""
+    max_tries: int | None = None
+    """Deliveries of a message that is not processed; then the message becomes a dead letter."""
 
     def __post_init__(self) -> None:
         if self.keyframe_every < 1:
             raise InvalidArgument(
                 f"keyframe_every={self.keyframe_every}: at least 1 is needed, which makes every version a keyframe"
             )
+        for name in ("consumer_ttl_s", "ack_timeout_s", "max_work_s", "max_tries"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:  # "at most" would let "not a number" pass
+                raise InvalidArgument(f"{name} is {value}: it takes more than 0")
 
     def history_of(self, kind: Kind) -> HistoryLimits:
         """Return the limits of the history of a stream of this kind."""

@@ -515,6 +515,19 @@ DELIVERY: Final = (
     Definition("resume", "6.5", "Go on with chunk 311", frame(0x21, struct.pack("<II", 3, 311))),
     Definition("replay", "7.3", "Offsets 15 to 20 follow", frame(0x23, struct.pack("<IIQQ", 7, 5100, 15, 20))),
     Definition("done", "7.4", "Offsets 15 to 20 are processed", frame(0x20, struct.pack("<IIQQ", 7, 0, 15, 20))),
+    Definition(
+        "in-progress", "7.8", "Offsets 15 to 20 are in progress", frame(0x24, struct.pack("<IIQQ", 7, 0, 15, 20))
+    ),
+    Definition(
+        "hello-instance",
+        "3.1",
+        "A number of the running client",
+        text(
+            0x01,
+            '{"versions":[1],"client_type":"agent","client_id":"worker","token":null,"agent":"","codecs":[],'
+            '"filters":[],"instance":9007199254740991}',
+        ),
+    ),
     Definition("credit", "7.5", "16 messages and 1 MiB more", frame(0x1F, struct.pack("<IIQ", 5, 16, 1 << 20))),
     Definition("cancel", "8.1", "As it arrives at the replier", frame(0x22, struct.pack("<IIQ", 17, 0, 99))),
     Definition(

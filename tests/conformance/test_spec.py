@@ -260,6 +260,7 @@ TYPES = {
         pytest.param("7.3", wire.RANGE_FRAME, id="replay"),
         pytest.param("7.4", wire.RANGE_FRAME, id="done"),
         pytest.param("7.5", wire.CREDIT_FRAME, id="credit"),
+        pytest.param("7.8", wire.IN_PROGRESS_FRAME, id="in progress"),
         pytest.param("8.1", wire.CANCEL_FRAME, id="cancel"),
         pytest.param("10.1", wire.ENCODING_BLOCK, id="encoding block"),
     ],
@@ -299,7 +300,16 @@ def test_words() -> None:
 
 def test_message_types_of_the_json_subprotocol() -> None:
     (row,) = [row for row in table("14", "field") if row["field"] == "message_type"]
-    in_binary_only = {Opcode.BATCH, Opcode.CHUNK, Opcode.END, Opcode.ABORT, Opcode.RESUME, Opcode.CREDIT, Opcode.DONE}
+    in_binary_only = {
+        Opcode.BATCH,
+        Opcode.CHUNK,
+        Opcode.END,
+        Opcode.ABORT,
+        Opcode.RESUME,
+        Opcode.CREDIT,
+        Opcode.DONE,
+        Opcode.IN_PROGRESS,
+    }
     expected = [opcode.name.lower() for opcode in Opcode if opcode not in in_binary_only]
     assert re.findall(r"`([a-z_]+)`", row["meaning"]) == expected
 

@@ -24,7 +24,21 @@ from gateway.protocol.extensions import Extensions, Extent, Identity, Quantizati
 from gateway.protocol.frames import Frame, body_of, iter_frames
 from gateway.protocol.meta import Meta, parse_meta, write_meta
 from gateway.protocol.session_body import fields_of, parse_session, write_session
-from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume, Signal
+from gateway.protocol.signals import (
+    Abort,
+    Ack,
+    Cancel,
+    Credit,
+    Done,
+    End,
+    Gap,
+    InProgress,
+    Ping,
+    Pong,
+    Replay,
+    Resume,
+    Signal,
+)
 from gateway.protocol.tensors import TensorSpec, payload_buffers, view_tensors
 from gateway.protocol.transfers import Assembler, ChunkPlan, parse_chunk, write_chunk
 from gateway.protocol.wire import (
@@ -70,7 +84,8 @@ LONG_FIELDS: Final = frozenset(
     }
 )
 SIGNALS: Final[dict[int, type[Signal]]] = {
-    signal.opcode: signal for signal in (Ack, Gap, End, Abort, Ping, Pong, Resume, Replay, Done, Credit, Cancel)
+    signal.opcode: signal
+    for signal in (Ack, Gap, End, Abort, Ping, Pong, Resume, Replay, Done, InProgress, Credit, Cancel)
 }
 
 

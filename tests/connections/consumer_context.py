@@ -8,6 +8,7 @@ from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.notices import Notices
+from gateway.streams.rules import StreamRules
 from tests.connections.memory import World
 
 
@@ -24,5 +25,5 @@ def consumer_context(
         producers=core.producers,
         notices=Notices(core.pool, clock),
         dead_letters=DeadLetters(core, world.workers),
-        detached=DetachedConsumers(clock, settings.consumer_ttl_s),
+        detached=DetachedConsumers(clock, settings, StreamRules()),
     )

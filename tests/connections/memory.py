@@ -40,7 +40,7 @@ from gateway.protocol.meta import write_meta
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.negotiation import PATCH
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Credit, Done, End, Pong
+from gateway.protocol.signals import Credit, Done, End, InProgress, Pong
 from gateway.protocol.tensors import TensorSpec, payload_buffers, spec_of
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 from gateway.protocol.views import View
@@ -163,8 +163,9 @@ class FixedPolicy:
 class Peer:
     """A client of ``frys.v1`` on a memory transport."""
 
-    def __init__(self, world: World, client_id: str, codecs: Sequence[str]) -> None:
+    def __init__(self, world: World, client_id: str, codecs: Sequence[str], instance: int | None = None) -> None:
         self._world = world
+        self._instance = instance
         self.client_id = client_id
         self.transport = MemoryTransport()
         self.session = world.core.connect(self.transport, world.binary)
@@ -172,6 +173,8 @@ class Peer:
         self._codecs = tuple(codecs)
         self.reader = Reader(frozenset(codecs))
         self.sequences: dict[int, int] = {}
+        self.responsive = True
+        """Whether the client answers PINGs while time passes, and not only when the test reads."""
         self._last_request = 0
 
     def read(self) -> Reader:
@@ -208,7 +211,8 @@ class Peer:
         """Greet."""
         codecs = tuple(name for name in self._codecs if name in CODEC_NAMES)
         filters = tuple(name for name in self._codecs if name in (*FILTER_NAMES, PATCH))
-        self.say(Hello((1,), ClientType.AGENT, ClientId(self.client_id), codecs=codecs, filters=filters))
+        client_id = ClientId(self.client_id)
+        self.say(Hello((1,), ClientType.AGENT, client_id, codecs=codecs, filters=filters, instance=self._instance))
 
     def open(self, alias: int, stream: str, kind: Kind | None = None) -> None:
         """Open an alias."""
@@ -243,6 +247,10 @@ class Peer:
     def done(self, stream: str, first: int, last: int | None = None, code: int = 0) -> None:
         """Be through with messages of a stream that was announced."""
         self.send(Done(self.read().stream_id(stream), code, first, first if last is None else last).write())
+
+    def in_progress(self, stream: str, first: int, last: int | None = None) -> None:
+        """Still have messages of a stream that was announced."""
+        self.send(InProgress(self.read().stream_id(stream), first, first if last is None else last).write())
 
     def grant(self, subscription: int, messages: int, nbytes: int) -> None:
         """Take more for a subscription."""
@@ -400,6 +408,7 @@ class World:
         durability: what all streams are configured to have.
         keyframe_every: of states.
         consumers: how receivers that acknowledge are served.
+        rules: configuration of some streams, by pattern; it goes before that of all.
     """
 
     def __init__(
@@ -414,26 +423,29 @@ class World:
         durability: Durability | None = None,
         keyframe_every: int = 64,
         consumers: ConsumerSettings | None = None,
+        rules: Sequence[tuple[str, StreamConfig]] = (),
     ) -> None:
         self.clock = ManualClock()
         self.workers = StepWorkers()
         config = StreamConfig(history=history, durability=durability, keyframe_every=keyframe_every)
-        rules = StreamRules([(compile_pattern("**"), config)])
+        every_rule = [(compile_pattern(pattern), rule) for pattern, rule in (*rules, ("**", config))]
         settings = CoreSettings(
             limits=limits or Limits(),
             delivery=delivery or DeliverySettings(),
             requests=requests or RequestSettings(),
             max_connections=max_connections,
-            rules=rules,
+            rules=StreamRules(every_rule),
             consumers=consumers or ConsumerSettings(),
         )
         self.core = Core(settings, self.clock, self.workers, policy or FixedPolicy(), AllowAll(), store)
+        self._peers: list[Peer] = []
         self.binary = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"")
         self.renderer = TextRenderer(lambda size: b"\n", self.core.pool, settings.limits.max_frame_bytes)
 
-    def peer(self, client_id: str = "peer", codecs: Sequence[str] = ()) -> Peer:
+    def peer(self, client_id: str = "peer", codecs: Sequence[str] = (), instance: int | None = None) -> Peer:
         """A client that has said HELLO; its log is empty."""
-        peer = Peer(self, client_id, codecs)
+        peer = Peer(self, client_id, codecs, instance)
+        self._peers.append(peer)
         peer.hello()
         peer.forget()
         return peer
@@ -459,14 +471,17 @@ class World:
         return peer
 
     def pass_time(self, seconds: float) -> None:
-        """Let time pass, and look at deadlines and time-outs as often as a gateway does."""
-        interval_s = self.core.settings.consumers.sweep_interval_s
+        """Let time pass, look at deadlines and time-outs as often as a gateway does, and have clients answer PINGs."""
+        interval_s = self.core.settings.consumer_sweep_interval_s
         while seconds > 0:
             self.clock.advance(min(interval_s, seconds))
             seconds -= interval_s
             for _ in self.core.sweep_consumers():
                 pass
             self.turn()
+            for peer in self._peers:
+                if peer.responsive:
+                    peer.read()
 
     def turn(self) -> None:
         """End the turn, and those that follow from it."""

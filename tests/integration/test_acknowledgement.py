@@ -199,22 +199,6 @@ async def test_what_expires_is_told_to_both_ends() -> None:
         assert gaps == [Gap(TASKS, Code.EXPIRED, 1, 1)]
 
 
-async def test_what_a_silent_worker_is_at_comes_again_and_it_may_still_answer() -> None:
-    settings = settings_with(ConsumerSettings(ack_timeout_s=0.1, max_tries=1000))
-    async with (
-        running_gateway(settings) as gateway,
-        connect(gateway.url, client_id="worker") as worker,
-        connect(gateway.url) as publisher,
-        worker.subscribe(TASKS, auto_ack=False) as messages,
-    ):
-        await publish(publisher, 0)
-        held = await anext(messages)
-        await until(lambda: messages.stats.duplicates >= 2)
-        await held.ack()
-        await until(lambda: pending(gateway, "worker") == 0)
-        assert messages.stats.received == 1
-
-
 async def test_a_publisher_waits_for_a_receiver_that_is_behind() -> None:
     settings = settings_with(ConsumerSettings(hold_bytes=10_000))
     async with (

@@ -9,7 +9,21 @@ from hypothesis import strategies as st
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, iter_frames
-from gateway.protocol.signals import Abort, Ack, Cancel, Credit, Done, End, Gap, Ping, Pong, Replay, Resume, Signal
+from gateway.protocol.signals import (
+    Abort,
+    Ack,
+    Cancel,
+    Credit,
+    Done,
+    End,
+    Gap,
+    InProgress,
+    Ping,
+    Pong,
+    Replay,
+    Resume,
+    Signal,
+)
 from gateway.protocol.wire import Opcode
 
 U32 = st.integers(0, 2**32 - 1)
@@ -26,6 +40,7 @@ SIGNALS: st.SearchStrategy[Signal] = st.one_of(
     st.builds(Resume, U32, U32),
     st.builds(Replay, U32, U32, U64, U64),
     st.builds(Done, U32, U32, U64, U64),
+    st.builds(InProgress, U32, U64, U64),
     st.builds(Credit, U32, U32, U64),
     st.builds(Cancel, U32, U64),
 )
@@ -40,6 +55,7 @@ EXAMPLES = [
     pytest.param(Resume(1, 2), Opcode.RESUME, 16, id="resume"),
     pytest.param(Replay(7, 0, 1, 2), Opcode.REPLAY, 32, id="replay"),
     pytest.param(Done(7, 0, 1, 2), Opcode.DONE, 32, id="done"),
+    pytest.param(InProgress(7, 1, 2), Opcode.IN_PROGRESS, 32, id="in-progress"),
     pytest.param(Credit(1, 2, 3), Opcode.CREDIT, 24, id="credit"),
     pytest.param(Cancel(17, 99), Opcode.CANCEL, 24, id="cancel"),
 ]

@@ -36,3 +36,11 @@ def test_keyframes_come_at_some_time() -> None:
     assert StreamConfig().keyframe_every == 64
     with pytest.raises(InvalidArgument, match="keyframe_every=0"):
         StreamConfig(keyframe_every=0)
+
+
+@pytest.mark.parametrize("name", ["consumer_ttl_s", "ack_timeout_s", "max_work_s", "max_tries"])
+def test_consumers_of_a_stream_need_time_and_tries(name: str) -> None:
+    for value in (0, -1, float("nan")):
+        with pytest.raises(InvalidArgument, match=f"^{name} is {value}: it takes more than 0"):
+            StreamConfig(**{name: value})  # type: ignore[arg-type]
+    assert getattr(StreamConfig(**{name: 3}), name) == 3  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import weakref
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -60,7 +61,8 @@ class AckScope:
 
     Attributes:
         window: see above.
-        handles: the units that wait for an answer, in the order of their arrival.
+        handles: the units that wait for an answer, in the order of their arrival. A handle is alive as long as its
+            message: in the buffer, or in the program.
 
     Raises:
         InvalidArgument: a window in which nothing fits.
@@ -72,7 +74,7 @@ class AckScope:
         if window is not None and (window.messages < 1 or window.bytes < 1):
             raise InvalidArgument(f"{window}: at least 1 message and 1 byte are needed")
         self.window = window
-        self.handles: dict[AckHandle, None] = {}
+        self.handles: dict[PendingAck, weakref.ref[AckHandle]] = {}
         self._session: FrameSender | None = None
         self._number = 0
         self._free_messages = 0
@@ -102,8 +104,23 @@ class AckScope:
 
     def withdraw(self) -> None:
         """Drop all units without an answer, because the subscription has ended."""
-        for handle in list(self.handles):
-            handle.withdraw()
+        for pending, reference in list(self.handles.items()):
+            handle = reference()
+            if handle is None:
+                self.drop(pending)
+            else:
+                handle.withdraw()
+
+    def holds(self, pending: PendingAck) -> bool:
+        """Return whether a unit waits for an answer that the program can still give."""
+        reference = self.handles.get(pending)
+        return reference is not None and reference() is not None
+
+    def drop(self, pending: PendingAck) -> None:
+        """Give up a unit that the program has let go of without an answer."""
+        del self.handles[pending]
+        self.release(pending.unit.session, pending.unit.nbytes)
+        pending.answered(self)
 
 
 class PendingAck:
@@ -112,6 +129,7 @@ class PendingAck:
     Args:
         unit: the unit as it arrived.
         settle: called when all subscriptions have answered.
+        report: called when the program reports that it works on the unit.
 
     Attributes:
         unit: the unit as its latest delivery brought it.
@@ -120,25 +138,42 @@ class PendingAck:
         code: reason of the last refusal.
     """
 
-    __slots__ = ("_open", "_settle", "code", "processed", "refusers", "unit")
+    __slots__ = ("_open", "_report", "_settle", "code", "processed", "refusers", "unit")
 
-    def __init__(self, unit: AckUnitRange, settle: Callable[[PendingAck], None]) -> None:
+    def __init__(
+        self, unit: AckUnitRange, settle: Callable[[PendingAck], None], report: Callable[[PendingAck], None]
+    ) -> None:
         self.unit = unit
         self.processed = False
         self.refusers: list[AckScope] = []
         self.code = 0
         self._settle = settle
-        self._open = 0
+        self._report = report
+        self._open: list[AckScope] = []
 
-    def wait(self) -> None:
-        """Count one more subscription that has to answer."""
-        self._open += 1
+    @property
+    def held(self) -> bool:
+        """Whether a message of the unit waits in a buffer, or is held by the program, which has not answered yet."""
+        return any(scope.holds(self) for scope in self._open)
 
-    def answered(self) -> None:
-        """Count one subscription that has answered."""
-        self._open -= 1
+    @property
+    def open_scopes(self) -> list[AckScope]:
+        """Subscriptions that have not answered."""
+        return self._open.copy()
+
+    def wait(self, scope: AckScope) -> None:
+        """Wait for the answer of one more subscription."""
+        self._open.append(scope)
+
+    def answered(self, scope: AckScope) -> None:
+        """Note that a subscription has answered."""
+        self._open.remove(scope)
         if not self._open:
             self._settle(self)
+
+    def in_progress(self) -> None:
+        """Report that the program works on the unit."""
+        self._report(self)
 
 
 class AckHandle:
@@ -149,15 +184,15 @@ class AckHandle:
         scope: of the subscription.
     """
 
-    __slots__ = ("_pending", "_records_open", "_settled", "scope")
+    __slots__ = ("__weakref__", "_pending", "_records_open", "_settled", "scope")
 
     def __init__(self, pending: PendingAck, scope: AckScope) -> None:
         self.scope = scope
         self._pending = pending
         self._records_open = pending.unit.count
         self._settled = False
-        pending.wait()
-        scope.handles[self] = None
+        pending.wait(scope)
+        scope.handles[pending] = weakref.ref(self)
 
     def check(self) -> None:
         """Do nothing: the handle takes answers."""
@@ -181,6 +216,11 @@ class AckHandle:
             self._pending.code = code
             self._settle()
 
+    def in_progress(self) -> None:
+        """Report that the program works on the unit."""
+        if not self._settled:
+            self._pending.in_progress()
+
     def withdraw(self) -> None:
         """Give up the unit without an answer."""
         if not self._settled:
@@ -188,10 +228,11 @@ class AckHandle:
 
     def _settle(self) -> None:
         self._settled = True
-        self.scope.handles.pop(self, None)
-        unit = self._pending.unit
-        self.scope.release(unit.session, unit.nbytes)
-        self._pending.answered()
+        scope, pending = self.scope, self._pending
+        unit = pending.unit
+        scope.handles.pop(pending, None)
+        scope.release(unit.session, unit.nbytes)
+        pending.answered(scope)
 
 
 class RecordAckHandle:
@@ -216,6 +257,10 @@ class RecordAckHandle:
         """Answer that the program has not: the batch comes again."""
         self._settled = True
         self._batch.refuse(code)
+
+    def in_progress(self) -> None:
+        """Report that the program works on the record, and so on the batch."""
+        self._batch.in_progress()
 
 
 class DetachedAckHandle:
@@ -245,6 +290,10 @@ class DetachedAckHandle:
         self.check()
 
     def refuse(self, code: int) -> None:
+        """Raise, as :meth:`check`."""
+        self.check()
+
+    def in_progress(self) -> None:
         """Raise, as :meth:`check`."""
         self.check()
 

@@ -56,6 +56,15 @@ class Acknowledged:
         if self.ack_handle is not None:
             self.ack_handle.refuse(code)
 
+    async def in_progress(self) -> None:
+        """Report that the program still works on the message: the gateway waits for ``ack_timeout_s`` from now on.
+
+        The client does this by itself whenever the gateway asks, as long as the program holds the message, or a record
+        of it, and the event loop runs. A program that blocks the loop for long may call it before.
+        """
+        if self.ack_handle is not None:
+            self.ack_handle.in_progress()
+
     def __copy__(self) -> Self:
         copied = object.__new__(type(self))
         for name, value in self._fields().items():

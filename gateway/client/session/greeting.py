@@ -19,12 +19,13 @@ from gateway.protocol.negotiation import PATCH
 from gateway.protocol.wire import VERSION
 
 
-async def open_session(options: Options, client_id: str | None, events: SessionEvents) -> Session:
+async def open_session(options: Options, client_id: str | None, instance: int, events: SessionEvents) -> Session:
     """Connect once and return the session.
 
     Args:
         options: URL, token and limits.
         client_id: id of the client; ``None``: the gateway makes one up.
+        instance: number of the client object, over all its connections.
         events: called by the session from now on.
 
     Raises:
@@ -43,6 +44,7 @@ async def open_session(options: Options, client_id: str | None, events: SessionE
         codecs=tuple(CODEC_NAMES),
         filters=(*FILTER_NAMES, PATCH),
         max_message_bytes=options.limits.max_message_bytes,
+        instance=instance,
     )
     session = Session(events)
     socket: Socket | None = None

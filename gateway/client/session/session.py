@@ -77,6 +77,9 @@ class SessionEvents(Protocol):
     def reported(self, error: Exception) -> None:
         """Take an error that no caller waits for."""
 
+    def probed(self) -> None:
+        """Send what the gateway is to know before the answer to its PING."""
+
     def writing_resumed(self) -> None:
         """Go on writing: there is room again."""
 
@@ -300,6 +303,7 @@ class Session:
             self._session_received(parse_session(frame.opcode, body_of(message, frame)))
         elif frame.opcode == Opcode.PING:
             arrived_ns = self.clock.local_ns()
+            self._events.probed()
             self.send((Pong(Ping.parse(message, frame).t0, arrived_ns, self.clock.local_ns()).write(),))
         elif frame.opcode == Opcode.PONG:
             self._heartbeat.pong_received(Pong.parse(message, frame), self.clock.local_ns())

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from gateway.client.messages.frame_sender import FrameSender
 from gateway.client.subscribing.ranges import Ranges
-from gateway.protocol.signals import Done
+from gateway.protocol.signals import Done, InProgress
 
 
 class AckPosition(NamedTuple):
@@ -45,6 +45,20 @@ class Acknowledger:
         if not self._done:
             asyncio.get_running_loop().call_soon(self.flush)
         self._done.setdefault((position, code), Ranges()).add(first, last)
+
+    def report(self, position: AckPosition, ranges: Iterable[tuple[int, int]]) -> None:
+        """Report now that messages are in progress, behind the acknowledgements of this turn.
+
+        Args:
+            position: stream and epoch of the offsets.
+            ranges: first and last offsets.
+        """
+        self.flush()
+        session, number = self._session(), self._number_of(position)
+        if session is not None and session.open and number is not None:
+            frames = [InProgress(number, first, last).write() for first, last in ranges]
+            if frames:
+                session.send(frames)
 
     def flush(self) -> None:
         """Send all acknowledgements now. Without a connection drop them: the messages will be delivered again."""

@@ -60,17 +60,25 @@ class DuplicateFilter:
         pending = self._pending.get(unit.first)
         if pending is None and unit.identity is not None:
             pending = self._identified.get(unit.identity)
+        scopes: list[AckScope] | None = None
+        if pending is not None and not pending.held:
+            # The program has let go of the message without an answer: it gets the message again.
+            scopes = pending.open_scopes
+            for scope in scopes:
+                scope.drop(pending)
+            pending = None
         if pending is not None:
             # Credit of an earlier session is void: the credit that the unit took on this session replaces it.
             credit_free = pending.unit.session is unit.session
             self._replace_unit(pending, unit)
             return FilterResult(None, None, credit_free)
-        scopes = self._refusers.pop(unit.first, None)
+        if scopes is None:
+            scopes = self._refusers.pop(unit.first, None)
         if scopes is None and self._is_processed(unit):
             self._processed.add(unit.first, unit.last)
             self._acknowledger.add(AckPosition(self._stream, unit.epoch), 0, unit.first, unit.last)
             return FilterResult(None, None, True)
-        pending = self._pending[unit.first] = PendingAck(unit, self._settle)
+        pending = self._pending[unit.first] = PendingAck(unit, self._settle, self._report)
         if unit.identity is not None:
             self._identified[unit.identity] = pending
         return FilterResult(pending, scopes, True)
@@ -83,6 +91,19 @@ class DuplicateFilter:
     def refuse(self, epoch: int, first: int, last: int, code: int) -> None:
         """Refuse units that have arrived and cannot be decoded."""
         self._acknowledger.add(AckPosition(self._stream, epoch), code, first, last)
+
+    def report_held(self) -> None:
+        """Report the units that wait in a buffer, or that the program holds, as in progress."""
+        held = Ranges(limit=2**31)
+        for pending in self._pending.values():
+            if pending.held:
+                held.add(pending.unit.first, pending.unit.last)
+        if self._epoch is not None:
+            self._acknowledger.report(AckPosition(self._stream, self._epoch), held)
+
+    def _report(self, pending: PendingAck) -> None:
+        unit = pending.unit
+        self._acknowledger.report(AckPosition(self._stream, unit.epoch), [(unit.first, unit.last)])
 
     def _settle(self, pending: PendingAck) -> None:
         """Acknowledge or refuse a unit to which all subscriptions have answered."""

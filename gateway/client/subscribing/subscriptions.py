@@ -117,6 +117,11 @@ class Subscriptions:
         """Send acknowledgements now."""
         self._acknowledger.flush()
 
+    def report_held(self) -> None:
+        """Report the messages of acknowledged streams that wait, or that the program works on (spec section 7.8)."""
+        for duplicates in self._duplicate_filters.values():
+            duplicates.report_held()
+
     def attached(self, session: Session) -> None:
         """Subscribe again on a new session."""
         for sink in self._past_sinks:

@@ -24,7 +24,7 @@ FETCHED_MESSAGES: Final = 1024
 
 
 class BlockingAcks(Acknowledged):
-    """Blocking twins of ``ack`` and ``nack``, for a subclass that has the slot ``_thread``."""
+    """Blocking twins of ``ack``, ``nack`` and ``in_progress``, for a subclass that has the slot ``_thread``."""
 
     __slots__ = ()
 
@@ -49,6 +49,15 @@ class BlockingAcks(Acknowledged):
         if self.ack_handle is not None:
             self.ack_handle.check()
             self._thread.call_soon(partial(self.ack_handle.refuse, code))
+
+    def in_progress(self) -> None:  # type: ignore[override]  # the blocking twin
+        """Report that the program still works on it: the gateway waits for ``ack_timeout_s`` from now on.
+
+        The client does this by itself whenever the gateway asks, as long as the program holds the message.
+        """
+        if self.ack_handle is not None:
+            self.ack_handle.check()
+            self._thread.call_soon(self.ack_handle.in_progress)
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         nothing, fields = super().__getstate__()

@@ -11,7 +11,15 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from gateway.connections.consumers.ack_unit import AckUnit
-from gateway.connections.consumers.in_flight import AckTimeout, InFlight, Sending, covered, put_back
+from gateway.connections.consumers.in_flight import (
+    AckTimeout,
+    InFlight,
+    Sending,
+    UntoldGaps,
+    covered,
+    put_back,
+    take_answered,
+)
 from gateway.connections.consumers.outcomes import Buried, OutcomeLog, Retried, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import Form, PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
@@ -45,6 +53,8 @@ class Consumer:
         "_deliveries",
         "_gaps",
         "_in_flight",
+        "_instance",
+        "_interrupted",
         "_is_control",
         "_outcomes",
         "_queued",
@@ -93,10 +103,13 @@ class Consumer:
         """Units sent and not acknowledged, by first offset; those that were sent again come first."""
         self._timed = False
         """Units that have a deadline may be queued."""
-        self._gaps: list[Gap] = []
-        """Messages that will not come, of which the receiver was not told yet."""
-        self._timeout = AckTimeout(settings.ack_timeout_s)
+        self._gaps = UntoldGaps()
+        self._timeout = AckTimeout(settings.ack_timeout_s, settings.max_work_s)
         self._credits: Sequence[CreditWindow] = ()
+        self._instance: int | None = None
+        """Instance of the client that was served last; ``None``: it has not told any."""
+        self._interrupted: InFlight | None = None
+        """Unit on which the client worked when its connection was lost."""
         self._catching_up = False
         """More commands were queued when the connection came than may be pending: not the fault of the connection."""
         self.connection: Connection | None = None
@@ -125,37 +138,42 @@ class Consumer:
 
     # The connection that is served. The consumer is to be pumped when it was attached, or its credits have changed.
 
-    def attach(self, connection: Connection, credits: Sequence[CreditWindow]) -> None:
+    def attach(self, connection: Connection, credits: Sequence[CreditWindow]) -> list[UnitOutcome]:
         """Serve a connection from now on, and begin with the units that the client has not acknowledged.
+
+        If the connection before was lost, and another instance of the client comes, the unit on which the lost one
+        worked counts as tried: it may be the cause.
 
         Args:
             connection: the connection; it replaces the one before.
             credits: of its subscriptions that match the stream; each delivery takes from all of them.
         """
-        self._return_all(None)
+        self._return_all()
+        instance = connection.peer.instance
+        if instance is None or instance != self._instance:
+            self._count_interrupted()
+        self._interrupted = None
+        self._instance = instance
         self.connection = connection
         self.lost_s = None
         self._credits = credits
         self._catching_up = self.pending > self._settings.max_pending_commands
+        return self._outcomes.take()
 
     def change_credits(self, credits: Sequence[CreditWindow]) -> None:
         """Replace the credits: the connection has one subscription more or less that matches the stream."""
         self._credits = credits
 
-    def detach(self, now_s: float) -> list[UnitOutcome]:
+    def detach(self, now_s: float) -> None:
         """Note that the connection is lost.
 
-        The oldest unit in flight, on which the client worked, counts as tried; the others as not sent.
+        Its units count as not sent until it is known who comes back: see :meth:`attach`.
         """
-        oldest = self._oldest
-        self._return_all(oldest)
+        self._interrupted = next(iter(self._in_flight.values()), None)
+        self._return_all()
         self.connection = None
         self.lost_s = now_s
         self._credits = ()
-        if oldest is not None and oldest.tries >= self._settings.max_tries:
-            self._queued.remove(oldest)
-            self._bury(oldest, f"{self.client_id} lost its connection {oldest.tries} times while it worked on it")
-        return self._outcomes.take()
 
     def end(self, reason: str | None) -> list[UnitOutcome]:
         """End the consumer: the client gets nothing any more.
@@ -164,7 +182,9 @@ class Consumer:
             reason: makes dead letters of the units that are not acknowledged; ``None``: the client has given them up.
         """
         self.ended = True
-        self._return_all(None)
+        self._return_all()
+        if self._interrupted is not None:
+            self._interrupted.tries += 1
         self.connection = None
         queued, self._queued = self._queued, deque()
         for entry in queued:
@@ -223,11 +243,22 @@ class Consumer:
                 self._outcomes.released.append(entry.unit)
             else:
                 self._try_again(entry, f"not processed: {name_of(code)}")
-        if not code and self._queued and self._queued[0].sent:
-            self._release_queued(first, last)
+        if not code:
+            self._outcomes.released += take_answered(self._queued, first, last)
         if self._catching_up and self.pending <= self._settings.max_pending_commands:
             self._catching_up = False
         return self._outcomes.take()
+
+    def in_progress(self, first: int, last: int, now_s: float) -> None:
+        """Note that the receiver still has the units that lie within a range of offsets (spec section 7.8).
+
+        Args:
+            first: first offset.
+            last: last offset; the range may be as long as a peer likes.
+            now_s: seconds from some fixed moment.
+        """
+        for entry in covered(self._in_flight, first, last):
+            self._timeout.report(entry, now_s)
 
     def book(self, connection: Connection) -> None:
         """Do nothing: messages are in the connection's accounts when they are sent."""
@@ -253,21 +284,18 @@ class Consumer:
         ttl_s = self._settings.consumer_ttl_s
         if self.lost_s is not None and now_s - self.lost_s >= ttl_s:
             return self.end(f"{self.client_id} has not come back within {ttl_s:g} s")
-        oldest = self._oldest
+        connection = self.connection
         # A receiver that does not keep up with reading cannot work on a unit that is still on its way to it.
-        lagging = self.connection is None or self.connection.lagging
-        if self._timeout.ends(None if lagging else oldest, now_s) and oldest is not None:
-            del self._in_flight[oldest.unit.first]
-            oldest.settle()
-            self._try_again(oldest, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
+        if connection is None or connection.lagging:
+            self._timeout.clear()
+            return self._outcomes.take()
+        for entry in self._timeout.ended(self._in_flight, now_s, connection):
+            del self._in_flight[entry.unit.first]
+            entry.settle()
+            self._try_again(entry, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
         return self._outcomes.take()
 
     # Sending.
-
-    @property
-    def _oldest(self) -> InFlight | None:
-        """The unit on which the receiver works, since it works in order."""
-        return next(iter(self._in_flight.values()), None)
 
     def _send_queued(self, connection: Connection, now_ns: int) -> None:
         queued = self._queued
@@ -285,7 +313,7 @@ class Consumer:
                     break
                 queued.popleft()
                 if isinstance(form, Gap):
-                    self._add_gap(form)
+                    self._gaps.add(form)
                     self._drop(unit)
                     continue
                 if entry.sent:
@@ -305,8 +333,7 @@ class Consumer:
         finally:
             if resent:
                 self._in_flight = {**resent, **self._in_flight}
-        gaps, self._gaps = self._gaps, []
-        for gap in gaps:
+        for gap in self._gaps.take():
             connection.send_in_order(self.stream, gap)
 
     def _form_now(self, unit: AckUnit, connection: Connection, resent: int) -> Form | None:
@@ -325,20 +352,6 @@ class Consumer:
 
     # Outcomes.
 
-    def _release_queued(self, first: int, last: int) -> None:
-        """Release units that wait to be sent again and are processed after all.
-
-        The answer came late, or on another connection.
-        """
-        again: list[InFlight] = []
-        while self._queued and self._queued[0].sent:
-            entry = self._queued.popleft()
-            if first <= entry.unit.first and entry.unit.last <= last:
-                self._outcomes.released.append(entry.unit)
-            else:
-                again.append(entry)
-        self._queued.extendleft(reversed(again))
-
     def _try_again(self, entry: InFlight, reason: str) -> None:
         if entry.tries >= self._settings.max_tries:
             self._bury(entry, reason)
@@ -347,11 +360,22 @@ class Consumer:
         self._timed = self._timed or entry.unit.deadline_ns is not None
         put_back(self._queued, entry)
 
-    def _return_all(self, tried: InFlight | None) -> None:
-        """Queue all units in flight again; all but ``tried`` as if they had not been sent."""
+    def _count_interrupted(self) -> None:
+        """Count the delivery that a lost receiver worked on as tried, unless the unit was answered meanwhile."""
+        entry = self._interrupted
+        if entry is None or entry not in self._queued:
+            return
+        entry.tries += 1
+        if entry.tries >= self._settings.max_tries:
+            self._queued.remove(entry)
+            self._bury(entry, f"{self.client_id} lost its connection {entry.tries} times while it worked on it")
+
+    def _return_all(self) -> None:
+        """Queue all units in flight again, as if they had not been sent."""
+        self._timeout.clear()
         for entry in self._in_flight.values():
             entry.settle()
-            entry.tries -= entry is not tried
+            entry.tries -= 1
             self._timed = self._timed or entry.unit.deadline_ns is not None
         if self._in_flight:
             entries = [*self._in_flight.values(), *self._queued]
@@ -362,16 +386,9 @@ class Consumer:
         if unit.deadline_ns is None or now_ns <= unit.deadline_ns:
             return False
         self.expired += unit.count
-        self._add_gap(Gap(self.stream.id, Code.EXPIRED, unit.first, unit.last))
+        self._gaps.add(Gap(self.stream.id, Code.EXPIRED, unit.first, unit.last))
         self._outcomes.expired.append(unit)
         return True
-
-    def _add_gap(self, gap: Gap) -> None:
-        before = self._gaps[-1] if self._gaps else None
-        if before is not None and before.code == gap.code and before.last + 1 == gap.first:
-            self._gaps[-1] = Gap(gap.stream, gap.code, before.first, gap.last)
-        else:
-            self._gaps.append(gap)
 
     def _drop(self, unit: AckUnit) -> None:
         self.dropped += unit.count

@@ -24,7 +24,7 @@ from gateway.connections.sessions.notices import Author
 from gateway.ids import ClientId
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
-from gateway.protocol.signals import Ack, Done
+from gateway.protocol.signals import Ack, Done, InProgress
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -68,6 +68,7 @@ class ConsumerFanout:
         "_deliveries",
         "_held",
         "_past",
+        "_settings",
         "_woken",
         "source",
     )
@@ -75,6 +76,7 @@ class ConsumerFanout:
     def __init__(self, source: Stream, context: ConsumerContext) -> None:
         self.source = source
         self._context = context
+        self._settings = context.settings.of(source.config)
         self._consumers: dict[ClientId, Consumer] = {}
         self._connections: dict[ClientId, dict[Connection, Sequence[CreditWindow]]] = {}
         """Connections of each client that subscribe, in the order in which they came: the last one is served."""
@@ -158,7 +160,7 @@ class ConsumerFanout:
             before = consumer.connection
             if before is not None and before.outbox is not None:
                 before.outbox.forget(self.source)
-            consumer.attach(connection, credits)
+            self._held.enact(consumer, consumer.attach(connection, credits))
             self._wake(consumer)
         elif consumer.connection is connection:
             consumer.change_credits(credits)
@@ -171,16 +173,16 @@ class ConsumerFanout:
 
     def leave(self, connection: Connection) -> None:
         """Remove a connection that unsubscribes: its client gives up the messages that it has not acknowledged."""
-        consumer = self._withdraw(connection)
+        consumer = self._withdraw(connection, lost=False)
         if consumer is not None:
             self._held.enact(consumer, consumer.end(None))
             self._forget(consumer)
 
     def detach(self, connection: Connection) -> None:
         """Remove a connection that is lost: messages are kept for its client until it comes back."""
-        consumer = self._withdraw(connection)
+        consumer = self._withdraw(connection, lost=True)
         if consumer is not None:
-            self._held.enact(consumer, consumer.detach(self._context.clock.monotonic_s()))
+            consumer.detach(self._context.clock.monotonic_s())
 
     def done(self, client_id: ClientId, done: Done) -> None:
         """Note that a client has done with messages (spec section 7.4)."""
@@ -188,6 +190,12 @@ class ConsumerFanout:
         if consumer is not None and done.first <= done.last:
             self._held.enact(consumer, consumer.done(done.first, done.last, done.code))
             self._wake(consumer)
+
+    def in_progress(self, client_id: ClientId, progress: InProgress) -> None:
+        """Note that a client still has messages (spec section 7.8)."""
+        consumer = self._consumers.get(client_id)
+        if consumer is not None and progress.first <= progress.last:
+            consumer.in_progress(progress.first, progress.last, self._context.clock.monotonic_s())
 
     @property
     def _end_offset(self) -> int:
@@ -203,14 +211,14 @@ class ConsumerFanout:
         return consumer
 
     def _add_consumer(self, client_id: ClientId, mark: Mark) -> Consumer:
-        settings, now_s = self._context.settings, self._context.clock.monotonic_s()
+        now_s = self._context.clock.monotonic_s()
         consumer = Consumer(
-            client_id, self.source, settings, self._deliveries, self._wake, now_s, ConsumerProgress(mark)
+            client_id, self.source, self._settings, self._deliveries, self._wake, now_s, ConsumerProgress(mark)
         )
         self._consumers[client_id] = consumer
         return consumer
 
-    def _withdraw(self, connection: Connection) -> Consumer | None:
+    def _withdraw(self, connection: Connection, *, lost: bool) -> Consumer | None:
         """Remove a connection. Return the consumer of its client if the client has no other one to be served."""
         connection.memberships.pop(self.source, None)
         client_id = connection.peer.client_id
@@ -224,7 +232,9 @@ class ConsumerFanout:
             del self._connections[client_id]
             return consumer
         if consumer.connection is connection:
-            consumer.attach(*next(reversed(connections.items())))
+            if lost:
+                consumer.detach(self._context.clock.monotonic_s())
+            self._held.enact(consumer, consumer.attach(*next(reversed(connections.items()))))
             self._wake(consumer)
         return None
 

@@ -11,7 +11,7 @@ from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.errors import Code
-from gateway.protocol.signals import Replay
+from gateway.protocol.signals import Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
@@ -57,43 +57,142 @@ def covered(in_flight: Mapping[int, InFlight], first: int, last: int) -> list[In
     return [entry for entry in in_flight.values() if first <= entry.unit.first and entry.unit.last <= last]
 
 
+def take_answered(queued: deque[InFlight], first: int, last: int) -> list[AckUnit]:
+    """Remove and return the units that wait to be sent again and are processed after all.
+
+    The answer came late, or on another connection.
+
+    Args:
+        queued: units that were sent before, then the rest.
+        first: first offset that is processed.
+        last: last offset that is processed.
+    """
+    answered: list[AckUnit] = []
+    again: list[InFlight] = []
+    while queued and queued[0].sent:
+        entry = queued.popleft()
+        if first <= entry.unit.first and entry.unit.last <= last:
+            answered.append(entry.unit)
+        else:
+            again.append(entry)
+    queued.extendleft(reversed(again))
+    return answered
+
+
 def put_back(queued: deque[InFlight], entry: InFlight) -> None:
     """Queue a unit again, in order of its offset."""
     later = (at for at, other in enumerate(queued) if other.unit.first > entry.unit.first)
     queued.insert(next(later, len(queued)), entry)
 
 
+@dataclass(slots=True, eq=False)
+class _Watch:
+    """Time for which the receiver has had one delivery of a unit."""
+
+    tries: int
+    """Number of the delivery."""
+    since_s: float
+    """Time of the delivery, or of the last report that the unit is in progress."""
+    begun_s: float | None = None
+    """Time of the first report; ``None``: there was none."""
+    probe: int | None = None
+    """Answers of the connection when it was probed; ``None``: the time is not over."""
+
+
 class AckTimeout:
-    """Acknowledgement timeout of the oldest unit in flight, checked by a sweep instead of a timer for each unit.
+    """Acknowledgement timeout of the units that a receiver works on, checked by a sweep instead of a timer for each.
+
+    These are the oldest unit in flight, and the units that the receiver has reported to be in progress (spec section
+    7.8). When the time of a unit is over, the connection is probed: the delivery has failed if the receiver answers,
+    and does not report the unit before. A receiver that does not answer cannot report anything either; the heartbeat
+    decides whether it is lost.
 
     Args:
-        timeout_s: time that a receiver may take for one delivery of a unit (spec section 7.4).
+        timeout_s: time that a receiver may take for one delivery of a unit, or from one report to the next (spec
+            section 4.9).
+        max_work_s: time after the first report from which on further ones do not count; ``None``: they always do.
     """
 
-    __slots__ = ("_oldest", "_since_s", "_timeout_s", "_tries")
+    __slots__ = ("_max_work_s", "_timeout_s", "_watched")
 
-    def __init__(self, timeout_s: float) -> None:
+    def __init__(self, timeout_s: float, max_work_s: float | None = None) -> None:
         self._timeout_s = timeout_s
-        self._oldest: InFlight | None = None
-        self._tries = 0
-        self._since_s = 0.0
+        self._max_work_s = max_work_s
+        self._watched: dict[InFlight, _Watch] = {}
 
-    def ends(self, oldest: InFlight | None, now_s: float) -> bool:
-        """Return whether the receiver has had the same delivery for too long; the time then begins anew.
+    def report(self, entry: InFlight, now_s: float) -> None:
+        """Begin the time of a unit anew: the receiver still has the unit.
 
         Args:
-            oldest: the oldest unit in flight; ``None``: the receiver is not expected to work on any.
+            entry: a unit in flight.
             now_s: seconds from some fixed moment.
         """
-        if oldest is None or oldest is not self._oldest or oldest.tries != self._tries:
-            self._oldest = oldest
-            self._tries = 0 if oldest is None else oldest.tries
-            self._since_s = now_s
-            return False
-        if now_s - self._since_s < self._timeout_s:
-            return False
-        self._oldest = None
-        return True
+        watch = self._watch(entry, now_s)
+        if watch.begun_s is None:
+            watch.begun_s = now_s
+        if self._max_work_s is None or now_s - watch.begun_s < self._max_work_s:
+            watch.since_s = now_s
+            watch.probe = None
+
+    def clear(self) -> None:
+        """Forget all times: the receiver is another one, or cannot be expected to work now."""
+        self._watched.clear()
+
+    def ended(self, in_flight: Mapping[int, InFlight], now_s: float, connection: Connection) -> list[InFlight]:
+        """Return the units whose delivery has failed, and probe the connection for units whose time is over.
+
+        Args:
+            in_flight: units in flight by first offset, the oldest one first.
+            now_s: seconds from some fixed moment.
+            connection: the receiver, which takes data.
+        """
+        oldest = next(iter(in_flight.values()), None)
+        if oldest is not None:
+            self._watch(oldest, now_s)
+        failed = []
+        probe = None
+        for entry, watch in list(self._watched.items()):
+            here = in_flight.get(entry.unit.first) is entry and entry.tries == watch.tries
+            if not here or (watch.begun_s is None and entry is not oldest):
+                del self._watched[entry]
+            elif now_s - watch.since_s < self._timeout_s:
+                pass
+            elif watch.probe is None:
+                if probe is None:
+                    probe = connection.probe()
+                watch.probe = probe
+            elif connection.answers != watch.probe:
+                del self._watched[entry]
+                failed.append(entry)
+        return failed
+
+    def _watch(self, entry: InFlight, now_s: float) -> _Watch:
+        watch = self._watched.get(entry)
+        if watch is None or watch.tries != entry.tries:
+            watch = self._watched[entry] = _Watch(entry.tries, now_s)
+        return watch
+
+
+class UntoldGaps:
+    """Messages that will not come, of which the receiver was not told yet."""
+
+    __slots__ = ("_gaps",)
+
+    def __init__(self) -> None:
+        self._gaps: list[Gap] = []
+
+    def add(self, gap: Gap) -> None:
+        """Add a gap; it is joined to the one before it if the reason is the same."""
+        before = self._gaps[-1] if self._gaps else None
+        if before is not None and before.code == gap.code and before.last + 1 == gap.first:
+            self._gaps[-1] = Gap(gap.stream, gap.code, before.first, gap.last)
+        else:
+            self._gaps.append(gap)
+
+    def take(self) -> list[Gap]:
+        """Remove and return all gaps, in order."""
+        gaps, self._gaps = self._gaps, []
+        return gaps
 
 
 class Sending:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.connections.validation import check_positive
+from gateway.streams.rules import StreamConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,9 @@ class ConsumerSettings:
     consumer_ttl_s: float = 300.0
     """Time that a client which has lost its connection is waited for."""
     ack_timeout_s: float = 60.0
-    """Time that a receiver may take for one message before the message is delivered again."""
+    """Time that a receiver may have one message without a sign of work before the message is delivered again."""
+    max_work_s: float | None = None
+    """Time for which signs of work on a message count; ``None``: as long as the receiver gives them."""
     max_tries: int = 5
     """Deliveries of a message that is not processed; then the message becomes a dead letter."""
     max_pending_commands: int = 64
@@ -33,6 +36,18 @@ class ConsumerSettings:
     def __post_init__(self) -> None:
         check_positive(self, "consumer_ttl_s", "ack_timeout_s", "max_tries", "max_pending_commands")
         check_positive(self, "max_hold_s", "limit_bytes")
+        if self.max_work_s is not None:
+            check_positive(self, "max_work_s")
+
+    def of(self, config: StreamConfig) -> ConsumerSettings:
+        """Return the settings of a stream: those of its configuration where that has any."""
+        return replace(
+            self,
+            consumer_ttl_s=self.consumer_ttl_s if config.consumer_ttl_s is None else config.consumer_ttl_s,
+            ack_timeout_s=self.ack_timeout_s if config.ack_timeout_s is None else config.ack_timeout_s,
+            max_work_s=self.max_work_s if config.max_work_s is None else config.max_work_s,
+            max_tries=self.max_tries if config.max_tries is None else config.max_tries,
+        )
 
     @property
     def sweep_interval_s(self) -> float:

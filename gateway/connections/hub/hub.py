@@ -28,7 +28,7 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, is_address
-from gateway.protocol.signals import Done
+from gateway.protocol.signals import Done, InProgress
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
@@ -185,6 +185,12 @@ class Hub:
         fanout = self.fanouts.acknowledged_by_id(done.stream)
         if fanout is not None:
             fanout.done(session.peer.client_id, done)
+
+    def in_progress(self, session: Session, progress: InProgress) -> None:
+        """Note that a receiver still has messages (spec section 7.8); late for a stream that it has left."""
+        fanout = self.fanouts.acknowledged_by_id(progress.stream)
+        if fanout is not None:
+            fanout.in_progress(session.peer.client_id, progress)
 
     def stream_stats(self, stream: Stream) -> StreamStats:
         """Return the numbers of one stream."""

@@ -15,7 +15,7 @@ from gateway.connections.outbound.pending_snapshot import KeyframeMaker
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Gap, Pong, Replay
+from gateway.protocol.signals import Gap, Ping, Pong, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
@@ -63,9 +63,10 @@ class Connection(FrameWriter):
         memberships: by source, the delivery class or the consumer that serves it.
         outbox: messages that wait; made when the client falls behind for the first time.
         lagging: everything for the client goes through the outbox.
+        answers: PONGs that have come from the client.
     """
 
-    __slots__ = ("_keyframes", "codecs", "lagging", "max_message_bytes", "memberships", "outbox", "peer")
+    __slots__ = ("_keyframes", "answers", "codecs", "lagging", "max_message_bytes", "memberships", "outbox", "peer")
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Connection(FrameWriter):
         self.memberships: dict[Source, Membership] = {}
         self.outbox: Outbox | None = None
         self.lagging = False
+        self.answers = 0
 
     @property
     def class_key(self) -> ClassKey:
@@ -232,8 +234,14 @@ class Connection(FrameWriter):
         self.reading.release(self)
         self.drain()
 
+    def probe(self) -> int:
+        """Send a PING and return :attr:`answers`, which changes once the client has answered."""
+        self.send(Ping(self._clock.time_ns()))
+        return self.answers
+
     def answered(self, pong: Pong) -> None:
         """Open the link's window further: the client has read everything up to a PING of ours."""
+        self.answers += 1
         if self.link is not None:
             self.link.answered(pong, self._clock.time_ns())
             self.drain()

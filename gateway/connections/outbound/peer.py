@@ -23,3 +23,5 @@ class Peer:
     """The client's software, for people."""
     session_id: str = ""
     """Name of this session in WELCOME."""
+    instance: int | None = None
+    """Number of the running client, which its reconnects keep; ``None``: HELLO had none."""

@@ -21,7 +21,8 @@ class Settled:
 
     def __init__(self, count: int = 1) -> None:
         self.settled: list[PendingAck] = []
-        self.pending = PendingAck(unit(count=count), self.settled.append)
+        self.reported: list[PendingAck] = []
+        self.pending = PendingAck(unit(count=count), self.settled.append, self.reported.append)
 
     def handle(self) -> AckHandle:
         return AckHandle(self.pending, AckScope(None))
@@ -129,3 +130,51 @@ def test_without_a_window_the_gateway_knows() -> None:
 def test_a_window_in_which_nothing_fits_is_refused(window: Credits) -> None:
     with pytest.raises(InvalidArgument, match="at least 1"):
         AckScope(window)
+
+
+def test_work_is_reported_until_it_is_answered() -> None:
+    case = Settled(count=2)
+    batch = case.handle()
+    record = RecordAckHandle(batch)
+    record.in_progress()
+    batch.in_progress()
+    assert case.reported == [case.pending] * 2
+    batch.done()
+    record.in_progress()
+    assert len(case.reported) == 2
+
+
+def test_a_unit_is_held_while_its_message_is() -> None:
+    case = Settled(count=2)
+    one, two = case.handle(), case.handle()
+    record = RecordAckHandle(one)
+    two.done()
+    del one, two
+    assert case.pending.held
+    del record
+    assert [scope.holds(case.pending) for scope in case.pending.open_scopes] == [False]
+    assert case.settled == []
+
+
+def test_a_unit_that_the_program_has_let_go_of_is_given_up_with_its_credit() -> None:
+    scope, line = begun(Credits(2, 1000))
+    settled: list[PendingAck] = []
+    pending = PendingAck(AckUnitRange(1, 0, 1, 8, None, line), settled.append, settled.append)
+    handle = AckHandle(pending, scope)
+    assert scope.holds(pending)
+    del handle
+    assert not scope.holds(pending)
+    assert pending.open_scopes == [scope]
+    scope.drop(pending)
+    assert settled == [pending]
+    assert line.sent == [Credit(3, 1, 8)]
+
+
+def test_a_subscription_ends_with_units_that_the_program_has_let_go_of() -> None:
+    case = Settled()
+    handle = case.handle()
+    scope = handle.scope
+    del handle
+    scope.withdraw()
+    assert not scope.handles
+    assert case.settled == [case.pending]

@@ -94,15 +94,17 @@ def test_no_field_of_a_message_is_forgotten_when_it_is_copied() -> None:
     source = message((TensorSpec("", F4, (2,)),), np.array([1, 2], F4).tobytes(), {"step": 1})
     source.quantization = Quantization(12, 0.5, 0.0)
     source.patched_by(Region.of(slice(1, 2)), TensorSpec("", F4, (1,)), np.array([2], F4).tobytes())
-    source.ack_handle = AckHandle(
-        PendingAck(AckUnitRange(5, 10, 1, 8, None, None), lambda pending: None), AckScope(None)
-    )
+    source.ack_handle = AckHandle(PendingAck(AckUnitRange(5, 10, 1, 8, None, None), ignore, ignore), AckScope(None))
     copy = Message.__new__(Message)
     copy.copy_from(source)
     fields = [name for kind in Message.__mro__ for name in getattr(kind, "__slots__", ())]
     assert all(getattr(copy, name) is getattr(source, name) for name in fields)
     assert copy.headers == {"step": 1}
     assert np.shares_memory(copy.tensor, source.tensor)
+
+
+def ignore(pending: PendingAck) -> None:
+    """Take an outcome that the test does not look at."""
 
 
 async def test_an_answer_goes_to_the_handle_and_the_first_one_counts() -> None:
@@ -114,7 +116,7 @@ async def test_an_answer_goes_to_the_handle_and_the_first_one_counts() -> None:
 
     received = message((), b"")
     for answer in (received.ack, received.nack):
-        received.ack_handle = AckHandle(PendingAck(AckUnitRange(5, 10, 1, 0, None, None), settle), scope)
+        received.ack_handle = AckHandle(PendingAck(AckUnitRange(5, 10, 1, 0, None, None), settle, ignore), scope)
         await answer()
     await received.ack()
     assert settled == [(True, 0), (False, Code.NOT_PROCESSED)]
@@ -130,7 +132,7 @@ async def test_a_code_that_done_cannot_carry_is_refused_and_the_message_stays_un
     single = message((TensorSpec("", F4, ()),), np.zeros((), F4).tobytes())
     received: Acknowledged = RecordBatch.of(single) if batch else single
     received.ack_handle = AckHandle(
-        PendingAck(AckUnitRange(5, 10, 1, 0, None, None), lambda pending: settled.append(pending.code)), scope
+        PendingAck(AckUnitRange(5, 10, 1, 0, None, None), lambda pending: settled.append(pending.code), ignore), scope
     )
     with pytest.raises(InvalidArgument, match="from 1 to 4294967295"):
         await received.nack(code)
@@ -167,7 +169,9 @@ def acknowledged() -> tuple[Message, list[int]]:
     settled: list[int] = []
     unit = AckUnitRange(5, 10, 1, 0, None, None)
     received = message((), b"")
-    received.ack_handle = AckHandle(PendingAck(unit, lambda pending: settled.append(pending.code)), AckScope(None))
+    received.ack_handle = AckHandle(
+        PendingAck(unit, lambda pending: settled.append(pending.code), ignore), AckScope(None)
+    )
     return received, settled
 
 
@@ -220,6 +224,8 @@ def test_a_copy_of_an_acknowledged_message_says_that_it_cannot_be_acknowledged(w
         asyncio.run(arrived.ack())
     with pytest.raises(UsageError, match="copy of a message of wf/x"):
         asyncio.run(arrived.nack())
+    with pytest.raises(UsageError, match="copy of a message of wf/x"):
+        asyncio.run(arrived.in_progress())
     assert settled == []
     asyncio.run(COPIES[way](message((), b"")).ack())
     asyncio.run(copy.copy(original).ack())

@@ -79,12 +79,14 @@ def test_what_is_cut_from_a_quantized_batch_is_quantized_alike() -> None:
     assert record.dequantized() is record.tensor
 
 
+def ignore(pending: PendingAck) -> None:
+    """Take an outcome that the test does not look at."""
+
+
 def test_no_field_of_a_batch_is_forgotten_when_it_is_copied() -> None:
     source = batch()
     source.quantization = Quantization(12, 0.5, 0.0)
-    source.ack_handle = AckHandle(
-        PendingAck(AckUnitRange(1, 0, 3, 24, None, None), lambda pending: None), AckScope(None)
-    )
+    source.ack_handle = AckHandle(PendingAck(AckUnitRange(1, 0, 3, 24, None, None), ignore, ignore), AckScope(None))
     assert source.array is not None
     copy = RecordBatch.__new__(RecordBatch)
     copy.copy_from(source)
@@ -99,7 +101,7 @@ def test_a_batch_is_acknowledged_when_all_its_records_are() -> None:
         settled.append(pending.processed)
 
     received = batch(count=2)
-    received.ack_handle = AckHandle(PendingAck(AckUnitRange(1, 0, 2, 16, None, None), settle), AckScope(None))
+    received.ack_handle = AckHandle(PendingAck(AckUnitRange(1, 0, 2, 16, None, None), settle, ignore), AckScope(None))
     first, second = received.messages()
     assert first.ack_handle is not None
     assert second.ack_handle is not None

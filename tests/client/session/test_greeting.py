@@ -26,6 +26,8 @@ class Owner:
 
     def reported(self, error: Exception) -> None: ...
 
+    def probed(self) -> None: ...
+
     def writing_resumed(self) -> None: ...
 
     def session_lost(self, session: Session, lost: Lost) -> None: ...
@@ -33,7 +35,7 @@ class Owner:
 
 async def hello_of(scripted: ScriptedGateway, options: Options, client_id: str | None = None) -> Hello:
     """What the client says with these options."""
-    session = await open_session(options, client_id, Owner())
+    session = await open_session(options, client_id, 77, Owner())
     hello = (await (await scripted.accept()).next(Opcode.HELLO)).session()
     session.close()
     await session.wait_closed(5)
@@ -46,6 +48,7 @@ async def test_hello_tells_what_the_client_can_do(scripted: ScriptedGateway) -> 
     assert (hello.client_type, hello.client_id, hello.token, hello.versions) == ("workflow", "me", "secret", (1,))
     assert {"lz4", "zstd", "snappy"} <= set(hello.codecs)
     assert hello.filters == ("shuffle", "xor", "diff8", "diff16", "diff32", "diff64", "patch")
+    assert hello.instance == 77
     assert hello.agent.startswith("frys-python/")
     assert hello.max_message_bytes == Options(scripted.url).limits.max_message_bytes
 
@@ -69,11 +72,11 @@ async def test_a_token_that_cannot_be_fetched_is_a_failed_attempt(scripted: Scri
         raise KeyError("no vault")
 
     with pytest.raises(ConnectionFailed, match=r"token could not be fetched: .*no vault"):
-        await open_session(Options(scripted.url, token=fail), None, Owner())
+        await open_session(Options(scripted.url, token=fail), None, 77, Owner())
 
 
 async def test_a_real_gateway_welcomes(gateway: Gateway) -> None:
-    session = await open_session(Options(gateway.url), None, Owner())
+    session = await open_session(Options(gateway.url), None, 77, Owner())
     assert session.welcome.client_id
     session.close()
     await session.wait_closed(5)
@@ -81,7 +84,7 @@ async def test_a_real_gateway_welcomes(gateway: Gateway) -> None:
 
 async def test_a_name_that_is_none_is_refused_for_good(gateway: Gateway) -> None:
     with pytest.raises(ConnectionClosed) as caught:
-        await open_session(Options(gateway.url), "not a name", Owner())
+        await open_session(Options(gateway.url), "not a name", 77, Owner())
     assert caught.value.code in (Code.BAD_HELLO, Code.INVALID_NAME)
 
 
@@ -91,7 +94,7 @@ async def test_nobody_there_names_the_url() -> None:
     server.close()
     await server.wait_closed()
     with pytest.raises(ConnectionFailed, match=f"cannot connect to {url}: .*frys serve"):
-        await open_session(Options(url), None, Owner())
+        await open_session(Options(url), None, 77, Owner())
 
 
 @pytest.mark.parametrize("silent", ["no welcome", "no handshake"])
@@ -100,19 +103,19 @@ async def test_a_server_that_says_nothing_is_left(scripted: ScriptedGateway, sil
     if silent == "no handshake":
         scripted.handshake = lambda protocol, request: False  # type: ignore[method-assign]
     with pytest.raises(RequestTimeout, match=r"within 0\.05 s"):
-        await open_session(Options(scripted.url, connect_timeout_s=0.05), None, Owner())
+        await open_session(Options(scripted.url, connect_timeout_s=0.05), None, 77, Owner())
 
 
 async def test_a_refusal_for_now_keeps_its_code(scripted: ScriptedGateway) -> None:
     scripted.answers[Opcode.HELLO] = lambda peer, received: peer.close(Code.TOO_MANY_CONNECTIONS, "full")
     with pytest.raises(SessionRefused, match=f"cannot connect to {scripted.url}: .*full") as caught:
-        await open_session(Options(scripted.url), None, Owner())
+        await open_session(Options(scripted.url), None, 77, Owner())
     assert caught.value.code == Code.TOO_MANY_CONNECTIONS
 
 
 async def test_giving_up_leaves_nothing_behind(scripted: ScriptedGateway) -> None:
     scripted.welcome = None
-    opening = asyncio.ensure_future(open_session(Options(scripted.url), None, Owner()))
+    opening = asyncio.ensure_future(open_session(Options(scripted.url), None, 77, Owner()))
     peer = await scripted.accept()
     await peer.next(Opcode.HELLO)
     opening.cancel()
@@ -123,4 +126,4 @@ async def test_giving_up_leaves_nothing_behind(scripted: ScriptedGateway) -> Non
 
 async def test_a_url_that_is_none_is_refused() -> None:
     with pytest.raises(InvalidArgument, match="URL"):
-        await open_session(Options("http://x"), None, Owner())
+        await open_session(Options("http://x"), None, 77, Owner())

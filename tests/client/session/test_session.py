@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ from gateway.protocol.messages import (
     WelcomeLimits,
 )
 from gateway.protocol.runs import FrameRun
-from gateway.protocol.signals import Ack, Gap, Ping, Pong
+from gateway.protocol.signals import Ack, Gap, InProgress, Ping, Pong
 from gateway.protocol.wire import FRAME_START, Opcode
 from tests.client.frames import message
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
@@ -43,6 +43,8 @@ class Owner:
         self.reports: asyncio.Queue[Exception] = asyncio.Queue()
         self.lost: asyncio.Future[Lost] = asyncio.get_running_loop().create_future()
         self.resumed = asyncio.Event()
+        self.answer: Callable[[], object] | None = None
+        """Called before the answer to a PING."""
         self.runs: list[tuple[int, int]] = []
         self.offsets: list[int] = []
 
@@ -69,6 +71,10 @@ class Owner:
 
     def reported(self, error: Exception) -> None:
         self.reports.put_nowait(error)
+
+    def probed(self) -> None:
+        if self.answer is not None:
+            self.answer()
 
     def writing_resumed(self) -> None:
         self.resumed.set()
@@ -291,6 +297,14 @@ async def test_pings_are_answered(scripted: ScriptedGateway) -> None:
         pong = Pong.parse(received.message, received.frame)
         assert pong.t0 == 42
         assert before_ns <= pong.t1 <= pong.t2 <= time.time_ns()
+
+
+async def test_what_the_gateway_is_to_know_goes_before_the_answer_to_its_ping(scripted: ScriptedGateway) -> None:
+    async with running(scripted) as (session, owner, peer):
+        owner.answer = lambda: session.send((InProgress(7, 1, 2).write(),))
+        peer.send(Ping(42).write())
+        received = await peer.next(Opcode.IN_PROGRESS, Opcode.PONG)
+        assert received.opcode == Opcode.IN_PROGRESS
 
 
 async def test_the_clock_is_estimated_from_a_few_pings(scripted: ScriptedGateway) -> None:

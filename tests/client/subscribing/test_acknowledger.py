@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.protocol.frames import frame_at
-from gateway.protocol.signals import Done
-from gateway.protocol.wire import Buffer
+from gateway.protocol.signals import Done, InProgress, Signal
+from gateway.protocol.wire import Buffer, Opcode
 
 TASKS, OTHER = AckPosition("wf/tasks", 5), AckPosition("wf/other", 5)
 
@@ -16,11 +16,17 @@ class Line:
 
     def __init__(self) -> None:
         self.open = True
-        self.sent: list[list[Done]] = []
+        self.sent: list[list[Signal]] = []
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        self.sent.append([Done.parse(frame, frame_at(frame, 0)) for frame in buffers])
+        self.sent.append([_read(frame) for frame in buffers])
         return 0
+
+
+def _read(data: Buffer) -> Signal:
+    frame = frame_at(data, 0)
+    signal: type[Signal] = Done if frame.opcode == Opcode.DONE else InProgress
+    return signal.parse(data, frame)
 
 
 def acknowledger(line: Line | None) -> Acknowledger:
@@ -72,3 +78,18 @@ async def test_without_a_session_nothing_is_said() -> None:
         done.add(TASKS, 0, 1, 1)
         await turn()
     assert line.sent == []
+
+
+async def test_work_in_progress_is_reported_at_once_behind_what_is_done() -> None:
+    line = Line()
+    done = acknowledger(line)
+    done.add(TASKS, 0, 1, 1)
+    done.report(TASKS, [(2, 4), (7, 7)])
+    assert line.sent == [[Done(7, 0, 1, 1)], [InProgress(7, 2, 4), InProgress(7, 7, 7)]]
+    done.report(TASKS, [])
+    done.report(OTHER, [(1, 1)])
+    line.open = False
+    done.report(TASKS, [(2, 4)])
+    acknowledger(None).report(TASKS, [(2, 4)])
+    await turn()
+    assert len(line.sent) == 2

@@ -1,7 +1,7 @@
 """Tests that the program gets each message once, whatever the gateway delivers again."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange
 from gateway.client.messages.frame_sender import FrameSender
@@ -29,10 +29,14 @@ class Noted(Acknowledger):
 
     def __init__(self) -> None:
         self.said: list[tuple[int, int, int, int]] = []
+        self.reported: list[tuple[int, int, int]] = []
 
     def add(self, position: AckPosition, code: int, first: int, last: int) -> None:
         assert position.stream == "wf/tasks"
         self.said.append((position.epoch, code, first, last))
+
+    def report(self, position: AckPosition, ranges: Iterable[tuple[int, int]]) -> None:
+        self.reported += [(position.epoch, first, last) for first, last in ranges]
 
 
 class Filtered:
@@ -142,6 +146,42 @@ def test_what_nobody_answers_for_is_not_processed() -> None:
     filtered.take(0).withdraw()
     assert filtered.noted.said == []
     assert filtered.receive(0).pending is not None
+
+
+def test_what_is_in_hand_is_reported_in_progress() -> None:
+    filtered = Filtered()
+    filtered.filter.report_held()
+    handles = [filtered.take(offset) for offset in (0, 1, 2, 5)]
+    filtered.take(6)  # and let go of
+    handles[3].in_progress()
+    assert filtered.noted.reported == [(1, 5, 5)]
+    handles[1].done()
+    filtered.filter.report_held()
+    assert filtered.noted.reported[1:] == [(1, 0, 0), (1, 2, 2), (1, 5, 5)]
+
+
+def test_a_message_that_the_program_let_go_of_is_given_to_it_again() -> None:
+    filtered = Filtered()
+    filtered.take(0)
+    again = filtered.take(0)
+    assert filtered.receive(0).pending is None
+    again.done()
+    assert filtered.noted.said == [(1, 0, 0, 0)]
+
+
+def test_a_message_that_one_of_two_subscriptions_let_go_of_is_given_to_that_one_again() -> None:
+    filtered = Filtered()
+    one, two = AckScope(None), AckScope(None)
+    pending = filtered.receive(0).pending
+    assert pending is not None
+    first, second = AckHandle(pending, one), AckHandle(pending, two)
+    first.done()
+    del second
+    again = filtered.receive(0)
+    assert again.scopes == [two]
+    assert again.pending is not None
+    AckHandle(again.pending, two).done()
+    assert filtered.receive(0).pending is None
 
 
 def test_so_many_publishers_are_remembered() -> None:

@@ -14,9 +14,10 @@ from gateway.protocol.data import write_data
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.messages import Credits, Kind
 from gateway.protocol.meta import write_meta
-from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.signals import Done, Gap, Replay
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.wire import Opcode
+from gateway.streams.rules import StreamConfig
 from tests.connections.frames import BYTE, CHUNK_BYTES, START_NS
 from tests.connections.memory import Peer, World
 from tests.connections.reader import Arrival
@@ -65,9 +66,9 @@ def consumer_of(world: World, client_id: str = "worker") -> Consumer:
     return fanout.consumers[ClientId(client_id)]
 
 
-def back(world: World, client_id: str = "worker", credits: Credits | None = None) -> Peer:
+def back(world: World, client_id: str = "worker", credits: Credits | None = None, instance: int | None = None) -> Peer:
     """The client on a new connection."""
-    peer = world.peer(client_id)
+    peer = world.peer(client_id, instance=instance)
     peer.subscribe(STREAM, credits=credits)
     world.settle()
     return peer
@@ -184,6 +185,124 @@ def test_a_lost_connection_counts_for_what_it_was_at_alone() -> None:
     world.settle()
     assert sequence_of(worker) == ["replay 1-1", "message 1"]
     assert [(notice.first, notice.last) for notice in publisher.read().notices] == [(0, 0)]
+
+
+def test_a_lost_connection_does_not_count_if_the_same_client_comes_back() -> None:
+    world, publisher, worker = pair(max_tries=2)
+    publish(world, publisher, b"long")
+    for _ in range(10):
+        worker.drop()
+        worker = back(world, instance=77)
+    assert sequence_of(worker) == ["replay 0-0", "message 0"]
+    worker.drop()
+    worker = back(world, instance=77)
+    worker.done(STREAM, 0)
+    world.settle()
+    assert not publisher.read().notices
+    assert consumer_of(world).pending == 0
+
+
+def test_every_restart_of_the_program_counts() -> None:
+    world, publisher, worker = pair(max_tries=3)
+    publish(world, publisher, b"poison", b"good")
+    for instance in range(2):
+        worker.drop()
+        worker = back(world, instance=instance)
+        assert sequence_of(worker) == ["replay 0-1", "message 0", "message 1"]
+    worker.drop()
+    world.settle()
+    assert not publisher.read().notices
+    worker = back(world, instance=2)
+    world.settle()
+    assert sequence_of(worker) == ["replay 1-1", "message 1"]
+    (notice,) = publisher.read().notices
+    assert (notice.first, notice.reason) == (0, "worker lost its connection 3 times while it worked on it")
+
+
+def test_a_restart_does_not_count_for_what_was_answered_on_another_connection() -> None:
+    world, publisher, worker = pair(max_tries=1)
+    other = world.peer("worker")
+    publish(world, publisher, b"a", b"b")
+    worker.drop()
+    other.subscribe("wf/other")
+    other.send(Done(worker.read().stream_id(STREAM), 0, 0, 0).write())
+    worker = back(world, instance=2)
+    assert sequence_of(worker) == ["replay 1-1", "message 1"]
+    assert not publisher.read().notices
+
+
+def test_a_lost_connection_counts_when_an_older_one_of_another_instance_takes_over() -> None:
+    world, publisher, first = pair(max_tries=1)
+    second = back(world, instance=2)
+    publish(world, publisher, b"poison", b"good")
+    assert sequence_of(second) == ["message 0", "message 1"]
+    second.drop()
+    world.settle()
+    assert sequence_of(first) == ["replay 1-1", "message 1"]
+    assert [notice.first for notice in publisher.read().notices] == [0]
+
+
+def test_a_client_that_unsubscribes_has_not_failed() -> None:
+    world, publisher, first = pair(max_tries=1)
+    second = world.peer("worker", instance=2)
+    number = second.subscribe(STREAM)
+    publish(world, publisher, b"a")
+    second.unsubscribe(number)
+    world.settle()
+    assert sequence_of(first) == ["replay 0-0", "message 0"]
+    assert not publisher.read().notices
+
+
+def test_work_in_progress_is_neither_sent_again_nor_given_up() -> None:
+    world, publisher, worker = pair(ack_timeout_s=10.0, max_tries=1)
+    publish(world, publisher, b"long", b"next")
+    for _ in range(20):
+        world.pass_time(9.0)
+        worker.in_progress(STREAM, 0)
+    assert sequence_of(worker) == ["message 0", "message 1"]
+    worker.done(STREAM, 0, 1)
+    world.pass_time(30.0)
+    assert not publisher.read().notices
+    assert (consumer_of(world).pending, consumer_of(world).redelivered) == (0, 0)
+
+
+def test_reports_on_what_is_not_under_way_have_no_effect() -> None:
+    world, publisher, worker = pair(ack_timeout_s=10.0, max_tries=1)
+    publish(world, publisher, b"a")
+    worker.in_progress(STREAM, 5, 2**63)
+    worker.in_progress(STREAM, 1, 0)
+    world.pass_time(20.0)
+    assert [notice.first for notice in publisher.read().notices] == [0]
+
+
+def test_a_client_that_is_too_busy_to_answer_has_not_failed() -> None:
+    world, publisher, worker = pair(ack_timeout_s=1.0, max_tries=1)
+    publish(world, publisher, b"computes without a break")
+    worker.responsive = False
+    world.pass_time(40.0)
+    worker.in_progress(STREAM, 0)
+    worker.responsive = True
+    world.pass_time(0.5)
+    worker.done(STREAM, 0)
+    world.pass_time(5.0)
+    assert not publisher.read().notices
+    assert sequence_of(worker) == ["message 0"]
+
+
+def test_times_and_tries_are_those_of_the_stream() -> None:
+    config = StreamConfig(ack_timeout_s=1.0, max_tries=1, consumer_ttl_s=5.0)
+    world = World(rules=[("wf/*", config)])
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.peer("worker")
+    worker.subscribe(STREAM)
+    publish(world, publisher, b"a", b"b")
+    world.pass_time(2.0)
+    world.settle()
+    worker.drop()
+    world.pass_time(6.0)
+    world.settle()
+    reasons = [notice.reason for notice in publisher.read().notices]
+    assert reasons == ["not acknowledged within 1 s", "worker has not come back within 5 s"]
 
 
 def test_who_does_not_come_back_leaves_dead_letters() -> None:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.names import compile_pattern
+from gateway.streams.rules import StreamConfig, StreamRules
 from tests.connections.memory import ManualClock
 
 WORKER, OTHER = ClientId("worker"), ClientId("other")
 TASKS = StreamName("wf/tasks")
 
 
+def detached_consumers(clock: ManualClock, *rules: tuple[str, StreamConfig]) -> DetachedConsumers:
+    compiled = [(compile_pattern(pattern), config) for pattern, config in rules]
+    return DetachedConsumers(clock, ConsumerSettings(consumer_ttl_s=10.0), StreamRules(compiled))
+
+
 def test_clients_are_found_by_what_they_had_subscribed_to() -> None:
-    detached = DetachedConsumers(ManualClock(), 10.0)
+    detached = detached_consumers(ManualClock())
     detached.left(WORKER, [compile_pattern("wf/*")], returning=True)
     detached.left(OTHER, [compile_pattern("other/*")], returning=True)
     assert detached.waiting_for(TASKS) == [WORKER]
@@ -22,7 +29,7 @@ def test_clients_are_found_by_what_they_had_subscribed_to() -> None:
 
 def test_several_lost_connections_add_up() -> None:
     clock = ManualClock()
-    detached = DetachedConsumers(clock, 10.0)
+    detached = detached_consumers(clock)
     detached.left(WORKER, [compile_pattern("wf/tasks")], returning=True)
     clock.advance(8.0)
     detached.left(WORKER, [compile_pattern("other/*")], returning=True)
@@ -36,12 +43,29 @@ def test_several_lost_connections_add_up() -> None:
 
 
 def test_a_client_that_had_subscribed_to_nothing_is_not_waited_for() -> None:
-    detached = DetachedConsumers(ManualClock(), 10.0)
+    detached = detached_consumers(ManualClock())
     detached.left(WORKER, [], returning=True)
     assert not len(detached)
 
 
 def test_a_client_that_unsubscribes_is_not_waited_for() -> None:
-    detached = DetachedConsumers(ManualClock(), 10.0)
+    detached = detached_consumers(ManualClock())
     detached.left(WORKER, [compile_pattern("wf/*")], returning=False)
     assert not len(detached)
+
+
+def test_a_stream_with_a_time_of_its_own_waits_for_that_long() -> None:
+    clock = ManualClock()
+    detached = detached_consumers(
+        clock, ("wf/brief", StreamConfig(consumer_ttl_s=2.0)), ("wf/long", StreamConfig(consumer_ttl_s=100.0))
+    )
+    detached.left(WORKER, [compile_pattern("wf/*")], returning=True)
+    clock.advance(5.0)
+    names = ("wf/brief", "wf/tasks", "wf/long")
+    assert [detached.waiting_for(StreamName(name)) for name in names] == [[], [WORKER], [WORKER]]
+    clock.advance(45.0)
+    detached.sweep()
+    assert [detached.waiting_for(StreamName(name)) for name in names] == [[], [], [WORKER]]
+    clock.advance(51.0)
+    detached.sweep()
+    assert len(detached) == 0

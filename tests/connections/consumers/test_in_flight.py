@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections import deque
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
-from gateway.connections.consumers.in_flight import AckTimeout, InFlight, Sending, covered, put_back
+from gateway.connections.consumers.in_flight import (
+    AckTimeout,
+    InFlight,
+    Sending,
+    UntoldGaps,
+    covered,
+    put_back,
+    take_answered,
+)
 from gateway.connections.fanout.recode import frame_of
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Replay
+from gateway.protocol.signals import Gap, Replay
 from gateway.streams.run import Run
 from tests.connections.consumers.test_ack_unit import frame, run_of
 from tests.connections.memory import Peer, World
@@ -73,23 +81,84 @@ def test_what_was_sent_before_is_announced_in_one_piece() -> None:
     ]
 
 
-def test_it_ends_for_the_same_delivery_only() -> None:
-    timeout = AckTimeout(10.0)
-    first, second = InFlight(unit_at(0)), InFlight(unit_at(1))
-    assert [timeout.ends(first, now_s) for now_s in (0.0, 9.0)] == [False, False]
-    assert [timeout.ends(second, now_s) for now_s in (10.0, 19.9, 20.0)] == [False, False, True]
-    assert not timeout.ends(second, 21.0)
+class Watched:
+    """Units in flight to a receiver, and their timeout; the receiver answers PINGs when the test says so."""
+
+    def __init__(self, max_work_s: float | None = None, units: int = 2) -> None:
+        self.peer, self.connection = receiver()
+        self.peer.responsive = False
+        self.timeout = AckTimeout(10.0, max_work_s)
+        self.entries = [InFlight(unit_at(offset)) for offset in range(units)]
+        self.in_flight = {entry.unit.first: entry for entry in self.entries}
+
+    def ended(self, now_s: float) -> list[int]:
+        """Offsets of the units whose delivery has failed."""
+        failed = self.timeout.ended(self.in_flight, now_s, self.connection)
+        for entry in failed:
+            del self.in_flight[entry.unit.first]
+        return [entry.unit.first for entry in failed]
+
+    def probed_and_ended(self, now_s: float) -> list[int]:
+        """The same, once the receiver has answered the PING, if there is one."""
+        assert self.ended(now_s) == []
+        self.peer.read()
+        return self.ended(now_s)
+
+
+def test_only_the_oldest_unit_is_worked_on() -> None:
+    watched = Watched()
+    assert [watched.probed_and_ended(now_s) for now_s in (0.0, 9.9, 10.0)] == [[], [], [0]]
+    assert [watched.probed_and_ended(now_s) for now_s in (10.1, 20.0, 20.2)] == [[], [], [1]]
+
+
+def test_a_receiver_that_does_not_answer_has_not_failed() -> None:
+    watched = Watched()
+    assert [watched.ended(now_s) for now_s in (0.0, 10.0, 20.0, 1000.0)] == [[]] * 4
+    watched.peer.read()
+    assert watched.ended(1000.0) == [0]
 
 
 def test_another_delivery_and_a_pause_begin_anew() -> None:
-    timeout = AckTimeout(10.0)
-    entry = InFlight(unit_at(0))
-    timeout.ends(entry, 0.0)
+    watched = Watched(units=1)
+    (entry,) = watched.entries
+    assert watched.probed_and_ended(0.0) == []
     entry.take(())
-    assert not timeout.ends(entry, 11.0)
-    timeout.ends(None, 12.0)
-    assert not timeout.ends(entry, 30.0)
-    assert timeout.ends(entry, 40.0)
+    assert watched.probed_and_ended(11.0) == []
+    watched.timeout.clear()
+    assert watched.probed_and_ended(30.0) == []
+    assert watched.probed_and_ended(40.0) == [0]
+
+
+def test_a_unit_in_progress_does_not_fail_before_its_reports_stop() -> None:
+    watched = Watched()
+    for now_s in range(0, 100, 9):
+        watched.timeout.report(watched.entries[0], now_s)
+        assert watched.probed_and_ended(now_s + 8.9) == []
+    assert watched.probed_and_ended(109.1) == [0]
+
+
+def test_a_report_after_the_probe_is_in_time() -> None:
+    watched = Watched()
+    watched.ended(0.0)
+    assert watched.ended(10.0) == []
+    watched.timeout.report(watched.entries[0], 10.5)
+    watched.peer.read()
+    assert watched.ended(11.0) == []
+
+
+def test_a_unit_that_was_in_progress_fails_although_an_older_one_still_is() -> None:
+    watched = Watched()
+    watched.timeout.report(watched.entries[1], 0.0)
+    watched.timeout.report(watched.entries[0], 5.0)
+    assert watched.probed_and_ended(10.0) == [1]
+
+
+def test_reports_count_for_a_while_only_if_that_is_wanted() -> None:
+    watched = Watched(max_work_s=20.0)
+    for now_s in (0.0, 5.0, 19.0, 25.0):
+        watched.timeout.report(watched.entries[0], now_s)
+    assert watched.probed_and_ended(28.9) == []
+    assert watched.probed_and_ended(29.0) == [0]
 
 
 def test_a_range_covers_complete_units_only() -> None:
@@ -108,3 +177,21 @@ def test_a_unit_is_put_back_before_later_ones() -> None:
     put_back(queued, InFlight(unit_at(7)))
     put_back(queued, InFlight(unit_at(0)))
     assert [entry.unit.first for entry in queued] == [0, 1, 2, 4, 7]
+
+
+def test_late_answers_settle_units_that_wait_to_be_sent_again() -> None:
+    entries = [InFlight(unit_at(offset)) for offset in (0, 1, 2, 5)]
+    for entry in entries[:3]:
+        entry.sent = True
+    queued = deque(entries)
+    assert take_answered(queued, 1, 9) == [entries[1].unit, entries[2].unit]
+    assert list(queued) == [entries[0], entries[3]]
+    assert take_answered(deque(), 0, 9) == []
+
+
+def test_gaps_for_one_reason_are_told_in_one_piece() -> None:
+    gaps = UntoldGaps()
+    for gap in (Gap(7, 1, 0, 1), Gap(7, 1, 2, 2), Gap(7, 2, 3, 3), Gap(7, 2, 5, 5)):
+        gaps.add(gap)
+    assert gaps.take() == [Gap(7, 1, 0, 2), Gap(7, 2, 3, 3), Gap(7, 2, 5, 5)]
+    assert gaps.take() == []
