@@ -14,6 +14,7 @@ from starlette.types import Send
 
 from gateway.admin.newest import NewestMessage, PieceSlice
 from gateway.admin.npy import write_header
+from gateway.admin.thread import in_thread
 from gateway.connections.core import Core
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.fanout.recode import THREAD_BYTES
@@ -54,7 +55,7 @@ class FileDownload:
         stream = self._stream_of(request.path_params["name"])
         newest = await _newest_of(stream, self._core.merger)
         if isinstance(newest, Run) and newest.size > THREAD_BYTES:
-            message = await asyncio.to_thread(NewestMessage.of, newest)
+            message = await in_thread(NewestMessage.of, newest)
         else:
             message = NewestMessage.of(newest)
         index = message.index_of(request.query_params.get("tensor"))
@@ -116,7 +117,7 @@ async def _pieces(message: NewestMessage, index: int) -> AsyncIterator[Buffer]:
 
 async def _decoded(part: PieceSlice) -> Buffer:
     encoding, data = part.piece
-    return data if encoding is None else await asyncio.to_thread(decode, encoding, data)
+    return data if encoding is None else await in_thread(decode, encoding, data)
 
 
 def _cut(part: PieceSlice, data: Buffer, dtype: np.dtype[Any]) -> Buffer:

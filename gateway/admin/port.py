@@ -11,6 +11,7 @@ import socket
 from importlib import import_module
 from typing import Final, Protocol, cast
 
+from gateway.admin.thread import in_thread
 from gateway.connections.core import Core
 
 logger = logging.getLogger(__name__)
@@ -74,7 +75,7 @@ class AdminPort:
 
     async def _serve(self, core: Core) -> None:
         try:
-            server = await asyncio.to_thread(_load, core)
+            server = await in_thread(_load, core)
             if not self._stopping:
                 self._server = server
                 await server.serve(self._listening)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import TypeVar
 
 from gateway.server.steady_clock import SteadyClock
@@ -75,7 +77,10 @@ async def sleep(delay_s: float) -> None:
 
 
 class ThreadWorkers:
-    """Implementation of :class:`~gateway.connections.ports.Workers` by a pool of threads.
+    """Implementation of :class:`~gateway.connections.ports.Workers` by threads of its own.
+
+    They are no executor of ``concurrent.futures``, which takes no work once the main thread has ended: a gateway in
+    another thread goes on.
 
     Args:
         loop: the event loop on which results are delivered.
@@ -84,21 +89,48 @@ class ThreadWorkers:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, threads: int) -> None:
         self._loop = loop
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="frys-encode")
+        self._max_threads = threads
+        self._jobs: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+        self._idle = threading.Semaphore(0)
+        """Count of the threads that wait for work."""
+        self._threads: list[threading.Thread] = []
+        self._closed = False
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
-        """Run ``work`` in a thread, then call ``done`` on the loop's thread with its result or exception."""
+        """Run ``work`` in a thread, then call ``done`` on the loop's thread with its result or exception.
+
+        Raises:
+            RuntimeError: the workers are closed.
+        """
+        if self._closed:
+            raise RuntimeError("the workers are closed: the gateway has stopped")
 
         def run() -> None:
             result: T | BaseException
             try:
                 result = work()
-            except Exception as error:  # noqa: BLE001 - the caller gets the error as the result
+            except BaseException as error:  # noqa: BLE001 - the caller gets the error as the result
                 result = error
-            self._loop.call_soon_threadsafe(done, result)
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(done, result)
 
-        self._executor.submit(run)
+        self._jobs.put(run)
+        if not self._idle.acquire(blocking=False) and len(self._threads) < self._max_threads:
+            name = f"frys-encode_{len(self._threads)}"
+            self._threads.append(threading.Thread(target=self._work, name=name, daemon=True))
+            self._threads[-1].start()
 
     def close(self) -> None:
-        """Wait for the work that has begun or is queued, and end the threads."""
-        self._executor.shutdown(wait=True)
+        """Wait for the work that has begun or is queued, and end the threads. May be called twice."""
+        self._closed = True
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            job()
+            del job  # may hold a large message
+            self._idle.release()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -32,6 +34,54 @@ async def test_an_exception_is_delivered() -> None:
     workers.submit(lambda: 1 / 0, done.set_result)
     assert isinstance(await done, ZeroDivisionError)
     workers.close()
+
+
+async def test_at_most_so_many_threads_work_at_a_time() -> None:
+    loop = asyncio.get_running_loop()
+    workers = ThreadWorkers(loop, 2)
+    both = threading.Barrier(2)
+    done: list[asyncio.Future[int | BaseException]] = [loop.create_future() for _ in range(4)]
+    for future in done:
+        workers.submit(both.wait, future.set_result)
+    assert sorted([await future for future in done]) == [0, 0, 1, 1]  # type: ignore[type-var]
+    workers.close()
+
+
+async def test_closing_waits_for_the_work_and_may_be_done_twice() -> None:
+    loop = asyncio.get_running_loop()
+    workers = ThreadWorkers(loop, 1)
+    worked: list[int] = []
+    for number in range(3):
+        workers.submit(lambda number=number: worked.append(number), lambda result: None)  # type: ignore[misc]
+    workers.close()
+    workers.close()
+    assert worked == [0, 1, 2]
+    with pytest.raises(RuntimeError, match="closed"):
+        workers.submit(int, lambda result: None)
+
+
+AFTER_MAIN = """
+import asyncio, threading
+from gateway.server.loop import ThreadWorkers
+
+async def main():
+    workers = ThreadWorkers(asyncio.get_running_loop(), 2)
+    done = asyncio.get_running_loop().create_future()
+    workers.submit(lambda: 7, done.set_result)
+    print(await done)
+    workers.close()
+
+def work():
+    threading.main_thread().join()
+    asyncio.run(main())
+
+threading.Thread(target=work).start()
+"""
+
+
+def test_they_work_when_the_main_thread_has_ended() -> None:
+    ended = subprocess.run([sys.executable, "-c", AFTER_MAIN], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("7\n", "")
 
 
 async def test_a_call_soon_is_made_in_the_next_turn() -> None:

@@ -17,6 +17,7 @@ from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.decoding.partial_transfers import PartialTransfers
 from gateway.client.decoding.running_checksum import RunningChecksum
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.workers import WORKERS
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.codecs import COMPRESSORS, FILTERS
 from gateway.protocol.encoding import Encoding, decode
@@ -207,8 +208,7 @@ class Decoding:
         self._count_waiting(len(data))
         work: asyncio.Future[Buffer]
         if base is None or not base.pending:
-            decoding = partial(decode, encoding, data, base=None if base is None else base.payload())
-            work = self._loop.run_in_executor(None, decoding)
+            work = WORKERS.run(decode, encoding, data, base=None if base is None else base.payload())
         else:
             work = self._loop.create_task(self._decode_behind(base, encoding, data))
         work.add_done_callback(lambda _: self._count_waiting(-len(data)))
@@ -219,7 +219,7 @@ class Decoding:
         """Wait until the base of a delta is decoded, then decode the delta."""
         if base.pending is not None:
             await asyncio.wait([base.pending])
-        return await self._loop.run_in_executor(None, partial(decode, encoding, data, base=base.payload()))
+        return await WORKERS.run(decode, encoding, data, base=base.payload())
 
     def _find_base(
         self, inbound: InboundFrame, encoding: Encoding | None, newest: DeltaBase | None
@@ -276,7 +276,7 @@ class Decoding:
             transfer.owner._count_waiting(-len(chunk.data))
             self._decode_next(transfer)
             return
-        work = self._loop.run_in_executor(None, partial(transfer.assembler.receive, chunk, base=payload))
+        work = WORKERS.run(transfer.assembler.receive, chunk, base=payload)
         work.add_done_callback(lambda _: self._decoded(transfer, chunk, work))
 
     def _decoded(self, transfer: Transfer, chunk: Chunk, work: asyncio.Future[None]) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Callable
 from typing import Final
 
+from gateway.client.workers import WORKERS
 from gateway.protocol.transfers import Assembler
 
 STEP_BYTES: Final = 4 * 1024 * 1024
@@ -50,7 +50,7 @@ class RunningChecksum:
             self._computed(zlib.crc32(rest, self._checksum))
             return
         self._working = True
-        work = asyncio.get_running_loop().run_in_executor(None, zlib.crc32, rest, self._checksum)
+        work = WORKERS.run(zlib.crc32, rest, self._checksum)
         work.add_done_callback(lambda done: self._computed(done.result()))
 
     def _computed(self, checksum: int) -> None:

@@ -19,6 +19,7 @@ from gateway.client.sending.codec_choice import CodecChoice, check_agreed
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
+from gateway.client.workers import WORKERS
 from gateway.errors import Code, ConnectionFailed
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, Encoding, encode
@@ -223,9 +224,7 @@ class SendQueue(ABC):
     async def _chain_for(self, session: Session, message: OutboundMessage) -> Chain:
         chain = message.chain or self._choice.known(message.content)
         if chain is None:
-            chain = await asyncio.get_running_loop().run_in_executor(
-                None, self._choice.sample, message.content, session.welcome
-            )
+            chain = await WORKERS.run(self._choice.sample, message.content, session.welcome)
         check_agreed(chain, session.welcome)
         return chain
 
@@ -250,7 +249,7 @@ class SendQueue(ABC):
         message.begun = True
         message.frame_bytes += session.send([*before, *frame]) - bytes_of(before)
         # In a thread beside the sending, which takes longer: 512 KiB are 90 us (2026-11).
-        checksum = asyncio.get_running_loop().run_in_executor(None, checksum_of, content.buffers)
+        checksum = WORKERS.run(checksum_of, content.buffers)
         try:
             first = await self._resumed(session, message, plan.transfer) if resuming else 0
             if first is not None:
@@ -294,9 +293,8 @@ async def _chunks(
             yield None, part
         return
     ahead: deque[tuple[list[Buffer], asyncio.Future[Encoded]]] = deque()
-    loop = asyncio.get_running_loop()
     for part in parts:
-        ahead.append((part, loop.run_in_executor(None, _encode, part, chain, message.content.itemsize)))
+        ahead.append((part, WORKERS.run(_encode, part, chain, message.content.itemsize)))
         if len(ahead) > READ_AHEAD:
             yield await _next_encoded(ahead)
     while ahead:
@@ -314,7 +312,7 @@ async def _next_encoded(
 async def _encoded(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
     if bytes_of(buffers) <= INLINE_ENCODE_BYTES:
         return _encode(buffers, chain, itemsize)
-    return await asyncio.get_running_loop().run_in_executor(None, _encode, buffers, chain, itemsize)
+    return await WORKERS.run(_encode, buffers, chain, itemsize)
 
 
 def _encode(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:

@@ -8,10 +8,11 @@ message and 14 GB/s (CPython 3.11, 2026). Sent bytes are framed by :mod:`gateway
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ssl
-from collections.abc import Sequence
-from socket import gaierror
+from collections.abc import Callable, Sequence
+from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo, inet_pton
 from typing import Final, NamedTuple, Protocol, cast
 
 from websockets.client import ClientProtocol
@@ -23,6 +24,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from gateway.client.session.masking import masked_frame
+from gateway.client.workers import WORKERS
 from gateway.errors import ConnectionFailed, InvalidArgument
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
 
@@ -289,11 +291,9 @@ async def open_socket(
     context = (tls or ssl.create_default_context()) if uri.secure else None
     socket: Socket | None = None
     try:
-        _, socket = await asyncio.get_running_loop().create_connection(
-            lambda: Socket(uri, events, max_frame_bytes), uri.host, uri.port, ssl=context
-        )
+        socket = await _connected(uri, context, lambda: Socket(uri, events, max_frame_bytes))
         await socket.opened()
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # a host's name that no name server could be asked for is a UnicodeError
         raise error if isinstance(error, ConnectionFailed) else ConnectionFailed(_advice(error, uri.secure)) from error
     except asyncio.CancelledError:
         if socket is not None:
@@ -302,8 +302,39 @@ async def open_socket(
     return socket
 
 
-def _advice(error: OSError, secure: bool) -> str:
+async def _connected(uri: WebSocketURI, context: ssl.SSLContext | None, make: Callable[[], Socket]) -> Socket:
+    """Connect to the first address of the host that answers."""
+    loop = asyncio.get_running_loop()
+    errors: list[OSError] = []
+    for address in await _addresses_of(uri.host, uri.port):
+        try:
+            _, socket = await loop.create_connection(
+                make, address, uri.port, ssl=context, server_hostname=uri.host if context else None
+            )
+        except OSError as error:
+            errors.append(error)
+        else:
+            return socket
+    if len(errors) == 1:
+        raise errors[0]
+    raise OSError("; ".join(map(str, errors)))
+
+
+async def _addresses_of(host: str, port: int) -> list[str]:
+    """Return the addresses of a host, in the order in which they are tried."""
+    for family in (AF_INET, AF_INET6):
+        with contextlib.suppress(OSError, ValueError):
+            inet_pton(family, host)
+            return [host]
+    # Not `loop.getaddrinfo`: asyncio's threads take no work once the main thread has ended.
+    found = await WORKERS.run(getaddrinfo, host, port, type=SOCK_STREAM)
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+
+def _advice(error: OSError | UnicodeError, secure: bool) -> str:
     """Return the meaning of a failed attempt to connect, and advice what to check."""
+    if isinstance(error, UnicodeError):
+        return f"the host's name cannot be resolved ({error})"
     text = error.strerror or str(error) or "the connection ended"
     # A name with several addresses gives one OSError that quotes the error of each.
     if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):

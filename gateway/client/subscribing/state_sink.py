@@ -10,6 +10,7 @@ from gateway.client.messages.message import Message
 from gateway.client.session.session import Session
 from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.versions import Version, Versions, refused
+from gateway.client.workers import WORKERS
 from gateway.errors import RequestRefused
 from gateway.protocol.messages import StreamInfo
 from gateway.protocol.regions import Region
@@ -77,7 +78,7 @@ class StateSink(DeltaSink):
         if len(held.payload) <= INLINE_PATCH_BYTES:
             self._merged(inbound, held, held.patched(tensor, region, payload), payload, region)
             return
-        work = asyncio.get_running_loop().run_in_executor(None, held.patched, tensor, region, payload)
+        work = WORKERS.run(held.patched, tensor, region, payload)
         slot = self.order.reserve_next()
         work.add_done_callback(lambda work: slot.fill(lambda: self._finish(work, inbound, held, payload, region)))
 

@@ -1,0 +1,124 @@
+"""Tests the threads of the SDK: they come with the work, go with it, and do not depend on the main thread."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from gateway.client.workers import DaemonWorkers
+
+
+async def test_work_is_done_in_a_thread() -> None:
+    workers = DaemonWorkers(2)
+    assert await workers.run(threading.get_ident) != threading.get_ident()
+    assert await workers.run(int, "11", base=2) == 3
+
+
+async def test_errors_are_handed_on() -> None:
+    with pytest.raises(ZeroDivisionError):
+        await DaemonWorkers(1).run(lambda: 1 / 0)
+    with pytest.raises(SystemExit):
+        await DaemonWorkers(1).run(sys.exit)
+
+
+async def test_at_most_so_many_threads_work_at_a_time() -> None:
+    workers = DaemonWorkers(2)
+    both = threading.Barrier(2)
+    assert sorted(await asyncio.gather(*[workers.run(both.wait) for _ in range(4)])) == [0, 0, 1, 1]
+
+
+async def test_a_thread_without_work_ends() -> None:
+    workers = DaemonWorkers(1)
+    thread = await workers.run(threading.current_thread)
+    assert thread.daemon
+    thread.join()
+    assert await workers.run(threading.current_thread) is not thread
+
+
+async def test_work_that_nobody_waits_for_is_not_begun() -> None:
+    workers = DaemonWorkers(1)
+    begun, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        release.wait()
+
+    held = workers.run(hold)
+    assert await asyncio.get_running_loop().run_in_executor(None, begun.wait)
+    called: list[int] = []
+    cancelled = workers.run(called.append, 1)
+    cancelled.cancel()
+    release.set()
+    await held
+    await workers.run(int)
+    assert called == []
+
+
+async def test_without_threads_the_work_is_done_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    workers = DaemonWorkers(2)
+    assert await workers.run(threading.get_ident) == threading.get_ident()
+    assert await workers.run(int, "3") == 3
+
+
+def test_a_loop_that_is_closed_meanwhile_does_not_end_the_thread() -> None:
+    workers = DaemonWorkers(1)
+    release = threading.Event()
+
+    async def leave() -> None:
+        workers.run(release.wait)
+
+    asyncio.run(leave())
+    release.set()
+
+    async def work() -> int:
+        return await workers.run(int, "3")
+
+    assert asyncio.run(work()) == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    program = """
+import asyncio, os
+from gateway.client.workers import WORKERS
+
+async def work():
+    return await WORKERS.run(os.getpid)
+
+assert asyncio.run(work()) == os.getpid()
+with WORKERS._lock:
+    child = os.fork()
+    if not child:
+        assert asyncio.run(work()) == os.getpid()
+        os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("7\n", "")
+
+
+@pytest.mark.parametrize("place", ["thread", "atexit"])
+def test_they_work_when_the_main_thread_has_ended(place: str) -> None:
+    program = """
+import asyncio, atexit, sys, threading
+from gateway.client.workers import WORKERS
+
+async def work():
+    return await WORKERS.run(int, "7")
+
+def later():
+    if sys.argv[1] == "thread":
+        threading.main_thread().join()
+    print(asyncio.run(work()))
+
+threading.Thread(target=later).start() if sys.argv[1] == "thread" else atexit.register(later)
+"""
+    ended = subprocess.run([sys.executable, "-c", program, place], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("7\n", "")
