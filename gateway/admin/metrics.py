@@ -87,6 +87,11 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield Gauge(
         "frys_transport_bytes", "Bytes written and not yet taken by the operating system.", snapshot.transport_bytes
     )
+    yield Gauge(
+        "frys_held_acks",
+        "Acknowledgements of publishes held back while receivers are behind: their publishers wait.",
+        snapshot.held_acks,
+    )
     yield Gauge("frys_history_bytes", "Bytes of the histories of all streams, in memory.", snapshot.history_bytes)
     yield Gauge(
         "frys_store_waiting_bytes",

@@ -135,7 +135,7 @@ class Core:
             settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, detached
         )
         self.merger = PatchMerger(workers, transfers)
-        views = ViewContext(clock, workers, limits, transfers, policy, self.merger)
+        views = ViewContext(clock, workers, limits, transfers, policy, self.merger, settings.delivery.max_event_hold_s)
         self.hub = Hub(self.streams, views, consumers)
         self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
@@ -213,8 +213,8 @@ class Core:
     def go_away(self, reason: str, deadline_s: float) -> None:
         """Tell every client that the gateway will close within ``deadline_s`` (spec section 3.3)."""
         self.draining = True
-        for consumers in self.hub.fanouts.acknowledged:
-            consumers.release_acks()
+        for fanout in self.hub.fanouts:
+            fanout.release_acks()
         for session in self.pool:
             connection = session.connection
             if session.state is State.GREETING:

@@ -104,6 +104,8 @@ class CoreSnapshot:
     outbox_bytes: int = 0
     transport_bytes: int = 0
     """Written to connections and not yet taken by the operating system."""
+    held_acks: int
+    """Acknowledgements of publishes that are held back while receivers are behind."""
     history_bytes: int
     """The past of all streams that is held in memory."""
     store_waiting_bytes: int
@@ -178,6 +180,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         connections=MappingProxyType(clients),
         kinds=hub.kinds,
         consumers=hub.consumers,
+        held_acks=hub.held_acks,
         history_bytes=core.streams.budget.held_bytes,
         store_waiting_bytes=core.gate.waiting_bytes,
         clock_ahead_ns=core.clock.ahead_ns,

@@ -159,9 +159,11 @@ class SubscribeHandler:
         session.connection.send(Authenticated(request.request, expires_s))
 
     def drop(self, session: Session) -> None:
-        """Release the aliases of a connection that is gone."""
+        """Release the aliases of a connection that is gone, and drop the acknowledgements that it waited for."""
         for binding in session.bindings.values():
             self._release(binding)
+            if binding.fanout is not None:
+                binding.fanout.forget_publisher(session.connection)
 
     def _release(self, binding: AliasBinding) -> None:
         """Detach the producer of an alias, whose connection is gone or which is bound anew."""

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.credit_window import WINDOW_BYTES, WINDOW_MESSAGES
 from gateway.connections.sessions.outstanding_requests import MAX_RELEASED, REQUEST_BYTES, RequestSettings
 from gateway.errors import Code, action_of
@@ -157,6 +158,7 @@ def test_limits() -> None:
         "hold_bytes": consumers.hold_bytes,
         "max_hold_s": int(consumers.max_hold_s),
         "limit_bytes": consumers.limit_bytes,
+        "max_event_hold_s": int(DeliverySettings().max_event_hold_s),
     }
     units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
     found = {}

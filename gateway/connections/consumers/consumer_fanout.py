@@ -294,6 +294,15 @@ class ConsumerFanout:
         """Acknowledge messages to their publisher, when consumers are not behind."""
         self._held.acks.send(connection, ack)
 
+    @property
+    def held_acks(self) -> int:
+        """Number of acknowledgements that are held back."""
+        return len(self._held.acks)
+
+    def forget_publisher(self, connection: Connection) -> None:
+        """Drop the acknowledgements to a publisher that is gone."""
+        self._held.acks.forget(connection)
+
     def release_acks(self) -> None:
         """Acknowledge all messages that were taken: the gateway stops, and receivers are not waited for any more."""
         self._held.acks.release()

@@ -12,9 +12,9 @@ from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetter
-from gateway.connections.consumers.delayed_acks import DelayedAcks
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
+from gateway.connections.outbound.delayed_acks import DelayedAcks
 from gateway.errors import Code
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind, Notice

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from gateway.connections.fanout.version_tracker import VersionTracker
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
 from gateway.connections.ports import Clock, Transport
 from gateway.protocol.signals import Gap
@@ -70,6 +71,7 @@ class DeliveryClass:
         history: reads messages of the past in a form that the receivers take.
         delivered: offset of the first message that the class may deliver.
         keyframe_every: of a state stream, how often each member gets a keyframe; ``None``: of another kind.
+        acks: of an ``event`` stream, acknowledgements that are held back while a member is behind.
 
     Attributes:
         format: how messages become bytes for them.
@@ -81,6 +83,7 @@ class DeliveryClass:
     """
 
     __slots__ = (
+        "_acks",
         "_fast",
         "_history",
         "_marks",
@@ -111,8 +114,10 @@ class DeliveryClass:
         *,
         delivered: int = 0,
         keyframe_every: int | None = None,
+        acks: EventAcks | None = None,
     ) -> None:
         self.format = form
+        self._acks = acks
         self._stream = source.id
         self.name = source.name
         self._sent = 0
@@ -174,6 +179,7 @@ class DeliveryClass:
         """Remove a receiver."""
         self.flush()
         self.book(connection)
+        self.let_publishers_go(connection)
         self._marks.pop(connection, None)
         self._members.pop(connection, None)
         self.stale = True
@@ -186,6 +192,16 @@ class DeliveryClass:
         if mark is not None:
             connection.accounts.sent(self._stream, self._sent - mark, self._next)
             self._marks[connection] = self._sent
+
+    def hold_publishers(self, connection: Connection) -> None:
+        """Hold back acknowledgements of publishes for a member that is behind."""
+        if self._acks is not None:
+            self._acks.hold((self, connection))
+
+    def let_publishers_go(self, connection: Connection) -> None:
+        """Hold back no acknowledgement for a member any more."""
+        if self._acks is not None:
+            self._acks.let_go((self, connection))
 
     def advance_to(self, following: int) -> None:
         """Record that messages before the offset ``following`` went to members in another way, or will not come."""

@@ -54,6 +54,10 @@ class Fanout(Protocol):
     def receivers(self) -> int:
         """Number of receivers."""
 
+    @property
+    def held_acks(self) -> int:
+        """Number of acknowledgements to publishers that are held back."""
+
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None
     ) -> dict[DeliveryClass, Chain]:
@@ -94,6 +98,12 @@ class Fanout(Protocol):
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Send a publisher its ACK as soon as it may go on."""
+
+    def forget_publisher(self, connection: Connection) -> None:
+        """Drop the acknowledgements to a publisher that is gone."""
+
+    def release_acks(self) -> None:
+        """Acknowledge all messages that were taken: the gateway stops, and receivers are not waited for any more."""
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver that has unsubscribed."""

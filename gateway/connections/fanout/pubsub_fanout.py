@@ -20,6 +20,7 @@ from gateway.connections.fanout.recode import THREAD_BYTES, codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import ClassKey, Connection
+from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
@@ -41,8 +42,11 @@ class PubSubFanout:
         workers: threads that encode and decode.
         policy: chooses encodings.
         history: reads messages that a receiver missed.
+        acks: acknowledgements to publishers of an ``event`` stream; a view has those of its stream. ``None``:
+            publishers do not wait for receivers.
 
     Attributes:
+        acks: the same.
         taps: called with each message that has been delivered, in order: views of the stream are computed from them.
         delivered: offset behind the last message that has been delivered; 0 for an inbox.
     """
@@ -59,15 +63,23 @@ class PubSubFanout:
         "_past_deliveries",
         "_queue",
         "_transcoder",
+        "acks",
         "delivered",
         "source",
         "taps",
     )
 
     def __init__(
-        self, source: Source, flusher: Flusher, workers: Workers, policy: DeliveryPolicy, history: HistoryReader
+        self,
+        source: Source,
+        flusher: Flusher,
+        workers: Workers,
+        policy: DeliveryPolicy,
+        history: HistoryReader,
+        acks: EventAcks | None = None,
     ) -> None:
         self.source = source
+        self.acks = acks
         self.taps: list[Callable[[Run | LargeMessage], object]] = []
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
@@ -173,6 +185,7 @@ class PubSubFanout:
             self._history.of(self.source, connection.format, connection.codecs),
             delivered=self.delivered,
             keyframe_every=self._keyframe_every,
+            acks=self.acks,
         )
 
     def leave(self, connection: Connection) -> None:
@@ -219,9 +232,34 @@ class PubSubFanout:
         """Remove a receiver; when it comes back it names the offset to go on from."""
         self.leave(connection)
 
+    # Acknowledgements to publishers.
+
+    @property
+    def held_acks(self) -> int:
+        """Number of acknowledgements that are held back."""
+        return 0 if self.acks is None else len(self.acks)
+
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
-        """Send a publisher its ACK, without waiting for receivers."""
-        connection.send(ack)
+        """Send a publisher its ACK: of an ``event`` when the message is delivered and no receiver is behind."""
+        acks = self.acks
+        if acks is None:
+            connection.send(ack)
+        elif not self._queue.idle:
+            self._queue.add_ready(partial(acks.send, connection, ack))
+        elif acks.holding:
+            acks.send(connection, ack)
+        else:
+            connection.send(ack)
+
+    def forget_publisher(self, connection: Connection) -> None:
+        """Drop the acknowledgements to a publisher that is gone."""
+        if self.acks is not None:
+            self.acks.forget(connection)
+
+    def release_acks(self) -> None:
+        """Send all acknowledgements, and hold none back from now on."""
+        if self.acks is not None:
+            self.acks.release()
 
     # Small messages.
 

@@ -26,3 +26,5 @@ class ViewContext:
     """Choice of encodings, for views as for streams; it has to forget a view that ends."""
     merger: PatchMerger
     """Keyframes of versions that came as patches."""
+    max_event_hold_s: float = 0.0
+    """Time for which publishers of ``event`` streams wait for a receiver that is behind; 0: they do not wait."""

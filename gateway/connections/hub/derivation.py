@@ -134,11 +134,26 @@ class Derivation:
         """End the view, which nobody receives any more; results of a computation under way are dropped."""
         self._closed = True
         self._queue.clear()
+        self._hold_publishers()
         self._context.policy.forget(self.source)
 
     def _put(self, waiting: PendingEntry) -> None:
         self._queue.put(waiting)
         self._compute_next()
+        self._hold_publishers()
+
+    def _hold_publishers(self) -> None:
+        """Have publishers of an ``event`` stream wait while too many of their messages wait to be computed."""
+        acks = self.fanout.acks
+        if acks is not None:
+            if self._queue.crowded:
+                acks.hold(self)
+            elif acks.holding:
+                self.fanout.when_delivered(self._let_publishers_go)
+
+    def _let_publishers_go(self) -> None:
+        if self.fanout.acks is not None and not self._queue.crowded:
+            self.fanout.acks.let_go(self)
 
     # Computing.
 
@@ -198,6 +213,7 @@ class Derivation:
 
     def _computed(self, job: list[PendingEntry | Gap], result: list[ViewPart | Gap] | BaseException) -> None:
         self._busy = False
+        self._queue.computed()
         if self._closed:
             return
         if isinstance(result, BaseException):
@@ -206,6 +222,7 @@ class Derivation:
         for part in result:
             self._deliver(part)
         self._compute_next()
+        self._hold_publishers()
 
     def _failed(self, job: list[PendingEntry | Gap], error: BaseException) -> list[ViewPart | Gap]:
         ranges = [

@@ -13,8 +13,10 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.viewed_store import ViewedStore
+from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.ids import StreamId
 from gateway.protocol.messages import Kind
+from gateway.streams.derived import DerivedStream
 from gateway.streams.memory_reader import MemoryPastReader
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
@@ -87,4 +89,9 @@ class FanoutRegistry:
         views = self._views
         if isinstance(source, Stream) and source.kind is Kind.STATE:
             return StateFanout(source, self._flusher, views.workers, views.policy, self._history, views.merger)
-        return PubSubFanout(source, self._flusher, views.workers, views.policy, self._history)
+        acks = None
+        if isinstance(source, DerivedStream):
+            acks = self.pubsub_of(source.parent).acks
+        elif source.kind is Kind.EVENT:
+            acks = EventAcks(views.clock, views.max_event_hold_s)
+        return PubSubFanout(source, self._flusher, views.workers, views.policy, self._history, acks)

@@ -207,10 +207,11 @@ class Hub:
         """
         kinds = {kind: [0, 0, 0, 0] for kind in Kind}
         consumers = ConsumerStats()
-        work = 0
+        work = held_acks = 0
         for stream in list(self._streams):
             fanout = self.fanouts.of(stream)
             work += 1
+            held_acks += fanout.held_acks
             if isinstance(fanout, ConsumerFanout):
                 stats = fanout.stats()
                 consumers = consumers.plus(stats)
@@ -229,7 +230,8 @@ class Hub:
         views = self.views.stats()
         for kind, delivered in views.delivered_messages.items():
             kinds[kind][3] += delivered
-        return HubStats(MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()}), consumers, views)
+        by_kind = MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()})
+        return HubStats(by_kind, consumers, views, held_acks)
 
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""

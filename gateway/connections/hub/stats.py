@@ -59,3 +59,5 @@ class HubStats:
     kinds: Mapping[Kind, KindStats]
     consumers: ConsumerStats
     views: ViewStats
+    held_acks: int
+    """Acknowledgements of publishes that are held back while receivers are behind."""

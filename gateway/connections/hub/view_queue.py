@@ -16,7 +16,8 @@ from gateway.streams.run import Run
 from gateway.streams.span import held_bytes_of, offsets_of
 
 QUEUE_BYTES: Final = 64 * 1024 * 1024
-"""Bound on the events that wait for busy threads; past it, the oldest are dropped and receivers are sent a GAP."""
+"""Bound on the events that wait for busy threads. Past half of it publishers wait; past all of it the oldest are
+dropped and receivers are sent a GAP. The event that is next, and one more of any size, do not count."""
 
 JOB_BYTES: Final = 1024 * 1024
 """Size of one batch of events, computed together in a thread, if more than that wait."""
@@ -44,20 +45,27 @@ class ViewQueue:
         conflates: the stream is a ``state``, whose newer versions replace older ones.
     """
 
-    __slots__ = ("_bytes", "_conflates", "_dropped", "_id", "_waiting", "conflated_messages")
+    __slots__ = ("_bytes", "_conflates", "_dropped", "_id", "_job_bytes", "_waiting", "conflated_messages")
 
     def __init__(self, view_id: int, *, conflates: bool) -> None:
         self._id = view_id
         self._conflates = conflates
         self._waiting: deque[PendingEntry] = deque()
         self._bytes = 0
+        self._job_bytes = 0
+        """Bytes of the entries that were taken last and are being computed."""
         self._dropped: Gap | None = None
-        """Events that were dropped, earlier than all that wait."""
+        """Events that were dropped: those between the first one that waits and all others."""
         self.conflated_messages = 0
         """Versions that newer ones have replaced."""
 
     def __len__(self) -> int:
         return len(self._waiting)
+
+    @property
+    def crowded(self) -> bool:
+        """Whether so many events wait, or are being computed, that publishers are to wait."""
+        return self._bytes + self._job_bytes > QUEUE_BYTES // 2
 
     def put(self, waiting: PendingEntry) -> None:
         """Queue messages, in place of older versions or behind older events; the newest entry is never dropped."""
@@ -66,8 +74,9 @@ class ViewQueue:
             self.clear()
         self._waiting.append(waiting)
         self._bytes += held_bytes_of(waiting.entry)
-        while self._bytes > QUEUE_BYTES and len(self._waiting) > 1:
-            oldest = self._waiting.popleft()
+        while self._bytes > QUEUE_BYTES and self._over_bound():
+            oldest = self._waiting[1]
+            del self._waiting[1]
             self._bytes -= held_bytes_of(oldest.entry)
             first, last = offsets_of(oldest.entry)
             if self._dropped is not None:
@@ -75,19 +84,33 @@ class ViewQueue:
             self._dropped = Gap(self._id, Code.QUEUE_FULL, first, last)
 
     def take(self) -> list[PendingEntry | Gap]:
-        """Remove and return the entries to be computed next, behind a gap for those that were dropped before them."""
-        job: list[PendingEntry | Gap] = [] if self._dropped is None else [self._dropped]
-        self._dropped = None
+        """Remove and return the entries to be computed next, with a gap in the place of those that were dropped."""
+        job: list[PendingEntry | Gap] = []
         size = 0
         while self._waiting and size < JOB_BYTES:
             waiting = self._waiting.popleft()
             job.append(waiting)
             size += held_bytes_of(waiting.entry)
+            if self._dropped is not None:
+                job.append(self._dropped)
+                self._dropped = None
         self._bytes -= size
+        self._job_bytes = size
         return job
+
+    def computed(self) -> None:
+        """Note that the entries which were taken last have been computed."""
+        self._job_bytes = 0
+
+    def _over_bound(self) -> bool:
+        """Return whether more waits than the bound, not counting the first event and one more."""
+        if len(self._waiting) <= 2:
+            return False
+        first, oldest, newest = [held_bytes_of(self._waiting[at].entry) for at in (0, 1, -1)]
+        return self._bytes - first - max(oldest, newest) > QUEUE_BYTES
 
     def clear(self) -> None:
         """Remove all entries."""
         self._waiting.clear()
-        self._bytes = 0
+        self._bytes = self._job_bytes = 0
         self._dropped = None

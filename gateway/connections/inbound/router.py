@@ -266,12 +266,14 @@ class Router:
         if offset is None:
             return False
         assert binding.stream is not None
-        connection, last = session.connection, sequence + count - 1
+        assert binding.fanout is not None
+        acknowledge = partial(binding.fanout.acknowledge, session.connection)
+        last = sequence + count - 1
         ack = Ack(alias, count, last, offset + count - 1, binding.stream.durability, repeated=True)
 
         def answer() -> None:
             if flags & FLAG_ACK:
-                connection.send(ack)
+                acknowledge(ack)
 
         def refuse(refusal: RequestRefused) -> None:
             session.refuse(refusal, alias=alias, sequence=last, count=count)

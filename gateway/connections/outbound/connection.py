@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.formats import Format, Sendable, framed, in_one_piece
@@ -12,6 +12,7 @@ from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWri
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.outbound.pending_snapshot import KeyframeMaker
+from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
@@ -40,6 +41,17 @@ class Membership(Protocol):
 
     def book(self, connection: Connection) -> None:
         """Bring into a member's accounts what was written to all members."""
+
+
+@runtime_checkable
+class EventMembership(Membership, Protocol):
+    """A delivery class of an ``event`` stream, whose publishers wait for members that are behind."""
+
+    def hold_publishers(self, connection: Connection) -> None:
+        """Have the publishers of the source wait for a member that is behind."""
+
+    def let_publishers_go(self, connection: Connection) -> None:
+        """Have publishers wait no more for a member: it has caught up, or counts as slow."""
 
 
 class Connection(FrameWriter):
@@ -213,13 +225,16 @@ class Connection(FrameWriter):
     def drain(self) -> None:
         """Send what the transport takes from the outbox; join the delivery classes again when it is empty."""
         outbox = self.outbox
-        if outbox is None or self.paused or not self.lagging:
+        if outbox is None or not self.lagging:
             return
-        outbox.drain(self)
-        if outbox.idle and self.bulk_open and not self._transport_full():
-            outbox.clear()
-            self.lagging = False
-            self._tell_classes()
+        if not self.paused:
+            outbox.drain(self)
+            if outbox.idle and self.bulk_open and not self._transport_full():
+                outbox.clear()
+                self.lagging = False
+                self._tell_classes()
+        if outbox.crowded and not (self.paused and outbox.hold is not None and outbox.hold.slow):
+            self._hold_publishers(outbox)
 
     def pause_writing(self) -> None:
         """Fall behind: the transport holds more than high water."""
@@ -252,7 +267,44 @@ class Connection(FrameWriter):
         self.lagging = False
         if self.outbox is not None:
             self.outbox.clear()
+            self._hold_publishers(self.outbox)
         self._tell_classes()
+
+    def _hold_publishers(self, outbox: Outbox) -> None:
+        """Tell the delivery classes of ``event`` streams whether publishers are to wait for the client."""
+        hold, settings = outbox.hold, self.settings
+        behind = outbox.behind if settings.max_event_hold_s else []
+        if hold is None:
+            if not behind:
+                outbox.crowded = False
+                return
+            hold = outbox.hold = PublisherHold(settings.max_event_hold_s, settings.outbox_limit_bytes // 2)
+        change = hold.update(behind, outbox.taken_bytes, self._clock.monotonic_s())
+        outbox.crowded = hold.behind
+        for source in change.begun:
+            membership = self.memberships.get(source)
+            if isinstance(membership, EventMembership):
+                membership.hold_publishers(self)
+        for source in change.ended:
+            membership = self.memberships.get(source)
+            if isinstance(membership, EventMembership):
+                membership.let_publishers_go(self)
+        if hold.behind and not hold.slow and not hold.timed:
+            hold.timed = True
+            self._clock.call_later(settings.max_event_hold_s, self._check_hold)
+
+    def _check_hold(self) -> None:
+        """Find out whether the client counts as slow."""
+        outbox = self.outbox
+        if outbox is None or outbox.hold is None:
+            return
+        hold = outbox.hold
+        left_s = hold.check(outbox.taken_bytes, self._clock.monotonic_s())
+        hold.timed = left_s is not None
+        if left_s is not None:
+            self._clock.call_later(left_s, self._check_hold)
+        elif hold.slow:
+            self._hold_publishers(outbox)
 
     def book(self) -> None:
         """Bring into the accounts what delivery classes have written so far."""

@@ -26,6 +26,10 @@ class DeliverySettings:
     """Bytes that may wait in a connection's outbox before the policies of its streams' kinds act."""
     urgent_limit_bytes: int = 1024 * 1024
     """Control messages and answers that may wait before the connection is closed with ``SLOW_CONSUMER``."""
+    max_event_hold_s: float = 5.0
+    """Time for which acknowledgements to publishers of ``event`` streams are held back for a receiver that is behind:
+    more than half of ``outbox_limit_bytes`` waits for it. A receiver that takes less than that half in the time counts
+    as slow, and is waited for again once it has caught up. 0: no acknowledgement is held back."""
 
 
 class FrameWriter:

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import deque
 
 from gateway.connections.outbound.backfill import Backfill
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot
+from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.outbound.stream_queue import Cursor, Receiver, StreamQueue, is_under_way
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap, Replay
@@ -23,19 +25,33 @@ class Outbox:
     """The stream queues of one receiver, served in turn so that no stream starves another.
 
     Args:
-        limit_bytes: bound on the bytes that wait, for each kind by itself. Past it, the oldest messages of ``event``
-            streams are dropped from the queue and read from history later, and requests and replies to this
-            receiver are refused (:attr:`full`). Streams of kind ``state`` need no bound: of each stream one message
-            waits, or deltas of at most twice its size.
+        limit_bytes: bound on the bytes that wait, for each kind by itself. Past half of it, publishers of ``event``
+            streams wait (:attr:`behind`). Past it, the oldest messages of ``event`` streams are dropped from the queue
+            and read from history later, and requests and replies to this receiver are refused (:attr:`full`). The
+            message of each stream that is sent next, and one more of any size, do not count. Streams of kind ``state``
+            need no bound: of each stream one message waits, or deltas of at most twice its size.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
         dropped: messages of ``event`` streams that history had lost when their turn came.
         replayed: messages that were sent from history.
         resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
+        hold: publishers that wait for the receiver; ``None``: it has never been behind.
+        crowded: whether :attr:`behind` has to be looked at, since the queues of ``event`` streams have grown past it.
     """
 
-    __slots__ = ("_limit_bytes", "_queues", "_turn", "conflated", "dropped", "replayed", "resumes")
+    __slots__ = (
+        "_limit_bytes",
+        "_queues",
+        "_taken_bytes",
+        "_turn",
+        "conflated",
+        "crowded",
+        "dropped",
+        "hold",
+        "replayed",
+        "resumes",
+    )
 
     def __init__(self, limit_bytes: int) -> None:
         self._limit_bytes = limit_bytes
@@ -45,6 +61,10 @@ class Outbox:
         self.dropped = 0
         self.replayed = 0
         self.resumes: dict[int, int] = {}
+        self.hold: PublisherHold | None = None
+        self.crowded = False
+        self._taken_bytes = 0
+        """Bytes that were sent of queues that are gone."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -53,11 +73,29 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether the bound is reached for requests and replies, which are of kind ``collaboration``.
+        """Whether the bound is reached for requests and replies.
 
-        Messages of ``collaboration`` streams wait at their consumer instead, which has a bound of its own.
+        Messages of ``collaboration`` streams do not count: their consumers have a bound of their own.
         """
-        return self._waiting_of(Kind.COLLABORATION) >= self._limit_bytes
+        inboxes = [queue for queue in self._turn if isinstance(queue.source, InboxSource)]
+        return sum([queue.backlog_bytes for queue in inboxes]) >= self._limit_bytes
+
+    @property
+    def behind(self) -> list[Source]:
+        """The ``event`` streams whose publishers are to wait, because the receiver is behind.
+
+        More than half of the bound waits behind the first message of each stream, and messages of these streams do; or
+        messages of the stream did not fit, and history is to be read while it still has them. Messages that the
+        receiver asked for when it came keep no publisher waiting.
+        """
+        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
+        crowded = sum([queue.backlog_bytes for queue in events]) > self._limit_bytes // 2
+        return [queue.source for queue in events if (crowded and queue.backlog_bytes) or queue.left_to_history]
+
+    @property
+    def taken_bytes(self) -> int:
+        """Bytes that were sent, also of messages that are only partly sent; only grows while the receiver is behind."""
+        return self._taken_bytes + sum([queue.all_taken_bytes for queue in self._turn])
 
     @property
     def idle(self) -> bool:
@@ -191,6 +229,7 @@ class Outbox:
             self.conflated += queue.conflate()
         queue.entries.append(cursor)
         queue.waiting_bytes += message.plan.payload_bytes
+        self._keep_bound(message.source)
 
     def abort(self, message: LargeMessage) -> None:
         """Drop a large message under way."""
@@ -218,6 +257,7 @@ class Outbox:
             elif not queue.entries and not queue.open:
                 turn.popleft()
                 del self._queues[queue.source]
+                self._taken_bytes += queue.taken_bytes
             else:
                 blocked += 1
                 turn.rotate(-1)
@@ -234,20 +274,26 @@ class Outbox:
             self._turn.append(queue)
         return queue
 
-    def _waiting_of(self, kind: Kind) -> int:
-        return sum([queue.waiting_bytes for queue in self._turn if queue.source.kind is kind])
-
     def _keep_bound(self, source: Source) -> None:
         if source.kind is not Kind.EVENT:
             return
-        excess = self._waiting_of(Kind.EVENT) - self._limit_bytes
         events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
+        limit_bytes = self._limit_bytes
+        waiting_bytes = sum([queue.waiting_bytes for queue in events])
+        if waiting_bytes <= limit_bytes // 2:
+            return
+        self.crowded = True
+        if waiting_bytes <= limit_bytes:
+            return
+        excess = sum([queue.droppable_bytes for queue in events]) - limit_bytes
         while excess > 0 and events:
-            queue = max(events, key=lambda queue: queue.waiting_bytes)
-            size = queue.drop_oldest()
-            if not size:
+            queue = max(events, key=lambda queue: queue.droppable_bytes)
+            before = queue.droppable_bytes
+            if queue.drop_oldest():
+                excess += queue.droppable_bytes - before
+            else:
                 events.remove(queue)
-            excess -= size
+                excess -= before
 
     def _count(self, queue: StreamQueue) -> None:
         self.replayed, queue.replayed = self.replayed + queue.replayed, 0

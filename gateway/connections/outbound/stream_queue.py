@@ -101,11 +101,44 @@ class StreamQueue:
     """Messages that were sent from history, and not counted by the outbox yet."""
     lost: int = field(default=0, init=False)
     """Messages that history had lost, and not counted by the outbox yet."""
+    taken_bytes: int = field(default=0, init=False)
+    """Bytes of the messages that were sent."""
 
     @property
     def idle(self) -> bool:
         """Whether everything that has come was sent."""
         return not self.entries and all(cursor.caught_up for cursor in self.open)
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of the messages behind the first one, which is being sent or is the next to be sent."""
+        first = next((entry for entry in self.entries if not isinstance(entry, Gap | Replay)), None)
+        return 0 if first is None else self.waiting_bytes - _size_of(first)
+
+    @property
+    def droppable_bytes(self) -> int:
+        """Bytes of the backlog without its newest message, or without its oldest one if that is larger.
+
+        So a bound on these bytes admits one message of any size.
+        """
+        backlog_bytes = self.backlog_bytes
+        if not backlog_bytes:
+            return 0
+        at = self._oldest_waiting()
+        oldest_bytes = 0 if at is None else _size_of(self.entries[at])
+        return backlog_bytes - max(oldest_bytes, _size_of(self.entries[-1]))
+
+    @property
+    def left_to_history(self) -> bool:
+        """Whether messages that did not fit are the next to be sent, and are still to be read from history."""
+        first = self.entries[0] if self.entries else None
+        return isinstance(first, Backfill) and first.code != 0
+
+    @property
+    def all_taken_bytes(self) -> int:
+        """Bytes that were sent, also of messages that are only partly sent."""
+        heads = [entry for entry in [*self.open, *list(self.entries)[:1]] if isinstance(entry, Cursor)]
+        return self.taken_bytes + sum([head.sent * head.message.plan.chunk_bytes for head in heads])
 
     def send_some(self, receiver: Receiver) -> bool:
         """Send some runs, one signal or one chunk. Return False if nothing can be sent now."""
@@ -136,37 +169,52 @@ class StreamQueue:
             if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
                 entries.popleft()
                 self.waiting_bytes -= head.size
+                self.taken_bytes += head.size
                 receiver.write_end(head.message)
                 return True
         return any(cursor.advance(receiver) for cursor in self.open)
 
     def drop_oldest(self) -> int:
-        """Replace the oldest entry that is not under way by a backfill, which leaves the entry to history.
+        """Replace the oldest message behind the first one by a backfill, which leaves the message to history.
 
-        The newest entry stays, so that a message larger than the bound gets through.
+        The first message stays, since it is being sent or is the next to be sent, and the newest one stays: a message
+        larger than the bound gets through.
 
         Returns:
-            The size of the entry; 0 if there is none.
+            The size of the message; 0 if there is none.
         """
         entries = self.entries
-        for at in range(len(entries) - 1):
-            entry = entries[at]
-            if isinstance(entry, Run):
-                first, last, size = entry.first, entry.last, entry.size
-            elif isinstance(entry, Cursor) and not entry.started:
-                first = last = entry.message.offset or 0
-                size = entry.size
-            else:
+        at = self._oldest_waiting()
+        if at is None:
+            return 0
+        entry = entries[at]
+        size = _size_of(entry)
+        if isinstance(entry, Run):
+            first, last = entry.first, entry.last
+        else:
+            assert isinstance(entry, Cursor)
+            first = last = entry.message.offset or 0
+        before = entries[at - 1]
+        if isinstance(before, Backfill) and before.code == Code.QUEUE_FULL and before.last == first - 1:
+            before.last = last
+            del entries[at]
+        else:
+            entries[at] = Backfill(self.source, first, last, Code.QUEUE_FULL)
+        self.waiting_bytes -= size
+        return size
+
+    def _oldest_waiting(self) -> int | None:
+        """Return the index of the oldest message behind the first one that may be dropped; ``None``: there is none."""
+        behind_first = False
+        for at, entry in enumerate(self.entries):
+            if at == len(self.entries) - 1:
+                break
+            if isinstance(entry, Gap | Replay):
                 continue
-            before = entries[at - 1] if at else None
-            if isinstance(before, Backfill) and before.code == Code.QUEUE_FULL and before.last == first - 1:
-                before.last = last
-                del entries[at]
-            else:
-                entries[at] = Backfill(self.source, first, last, Code.QUEUE_FULL)
-            self.waiting_bytes -= size
-            return size
-        return 0
+            if behind_first and (isinstance(entry, Run) or (isinstance(entry, Cursor) and not entry.started)):
+                return at
+            behind_first = True
+        return None
 
     def has_room_for_delta(self, size: int, keyframe_bytes: int) -> bool:
         """Return whether a delta of ``size`` bytes may wait; otherwise a keyframe replaces all waiting messages.
@@ -230,6 +278,7 @@ class StreamQueue:
             runs.append(run)
             size += run.size
         self.waiting_bytes -= size
+        self.taken_bytes += size
         return runs
 
 

@@ -13,6 +13,7 @@ from gateway.connections.outbound.backfill import Found, LargeForm, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -247,7 +248,7 @@ def test_all_members_lag_when_the_last_one_falls_behind() -> None:
 
 
 def test_a_class_is_full_while_a_member_that_lags_has_no_room_for_messages_that_must_not_be_lost() -> None:
-    source = Stream(StreamId(1), StreamName("wf/c"), Kind.COLLABORATION, Epoch(1))
+    source = InboxSource("agent:slow", lambda *_: None)
     world = World(delivery=DeliverySettings(outbox_limit_bytes=100))
     flusher = Flusher(world.clock)
     delivery = DeliveryClass(source, world.binary, frozenset(), flusher, no_history)
@@ -257,14 +258,14 @@ def test_a_class_is_full_while_a_member_that_lags_has_no_room_for_messages_that_
         connection_of(peer).memberships[source] = delivery
     slow.transport.fill_up()
     full = [delivery.queue_full]
-    for offset in range(3):
+    for offset in range(4):
         delivery.add(Run(source, offset, 1, (bytes(40),), 40, 0, 1))
         world.turn()
         full.append(delivery.queue_full)
     slow.transport.read_on()
     full.append(delivery.queue_full)
-    assert full == [False, False, False, True, False]
-    assert written(fast).endswith(bytes(120))
+    assert full == [False, False, False, False, True, False]
+    assert written(fast).endswith(bytes(160))
 
 
 def test_members_are_booked_for_what_they_were_sent_and_no_later_one_for_what_came_before() -> None:

@@ -10,7 +10,7 @@ from gateway.connections.hub import view_queue
 from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
 from gateway.errors import Code
 from gateway.protocol.signals import Gap
-from gateway.streams.span import offsets_of
+from gateway.streams.span import held_bytes_of, offsets_of
 from tests.streams.frames import large_of, run_of
 
 
@@ -58,6 +58,34 @@ def test_events_come_in_order_and_what_is_dropped_stands_in_its_place(steps: lis
                 assert offsets_of(last.entry)[0] == newest
         assert taken == list(range(put))
         assert queue.conflated_messages == 0
+
+
+def test_a_large_event_pushes_no_small_one_out_and_is_not_pushed_out_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    size = held_bytes_of(large_of(0))
+    monkeypatch.setattr(view_queue, "QUEUE_BYTES", size // 2)
+    monkeypatch.setattr(view_queue, "JOB_BYTES", 1)
+    queue = ViewQueue(9, conflates=False)
+    for offset in range(6):
+        large = offset in (0, 2, 4, 5)
+        queue.put(PendingEntry(large_of(offset) if large else run_of(offset, [None]), last_only=False))
+    jobs = []
+    while len(queue):
+        jobs.append([each for each in queue.take() if isinstance(each, Gap)])
+    assert [(gap.first, gap.last) for job in jobs for gap in job] == [(1, 4)]
+
+
+def test_it_is_crowded_until_enough_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(view_queue, "QUEUE_BYTES", 2 * held_bytes_of(large_of(0)))
+    queue = ViewQueue(9, conflates=False)
+    crowded = [queue.crowded]
+    for offset in range(2):
+        queue.put(PendingEntry(large_of(offset), last_only=False))
+        crowded.append(queue.crowded)
+    queue.take()
+    crowded.append(queue.crowded)
+    queue.computed()
+    crowded.append(queue.crowded)
+    assert crowded == [False, False, True, True, False]
 
 
 def test_what_is_forgotten_is_no_loss() -> None:

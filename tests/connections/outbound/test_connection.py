@@ -6,6 +6,7 @@ from typing import cast
 
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.link import FIRST_WINDOW_BYTES
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
@@ -227,14 +228,15 @@ def test_a_link_that_takes_no_more_makes_the_connection_fall_behind_until_it_ans
     assert not is_lagging(connection)
 
 
-def test_publishes_are_refused_while_collaboration_fills_the_outbox() -> None:
+def test_requests_are_refused_while_more_than_the_first_fill_the_outbox() -> None:
     world = World(delivery=DeliverySettings(outbox_limit_bytes=1000))
-    world.publisher("wf/a", kind=Kind.COLLABORATION)
     connection = lagging(world, "wf/none").session.connection
-    source = next(iter(world.core.streams))
-    assert not is_full(connection)
-    connection.enqueue([Run(source, 0, 1, (bytes(1000),), 1000, 0, 1)])
-    assert is_full(connection)
+    source = InboxSource("agent:subscriber", lambda *_: None)
+    full = [is_full(connection)]
+    for _ in range(2):
+        connection.enqueue([Run(source, 0, 1, (bytes(1000),), 1000, 0, 1)])
+        full.append(is_full(connection))
+    assert full == [False, False, True]
 
 
 def test_history_of_a_stream_that_was_left_is_not_read() -> None:

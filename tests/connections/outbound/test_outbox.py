@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
+from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
@@ -106,7 +107,7 @@ def stream(number: int, kind: Kind) -> Stream:
     return Stream(StreamId(number), StreamName(f"wf/{number}"), kind, Epoch(1))
 
 
-def run(source: Stream, first: int, count: int = 1, size: int = SIZE) -> Run:
+def run(source: Source, first: int, count: int = 1, size: int = SIZE) -> Run:
     frame = bytes(size)
     return Run(source, first, count, (frame * count,), size * count, size * (count - 1), 1)
 
@@ -204,21 +205,91 @@ def test_a_large_state_under_way_is_finished_before_the_newer_one() -> None:
 def test_an_event_drops_its_oldest_messages_and_says_so() -> None:
     outbox = Outbox(3 * SIZE)
     source = stream(1, Kind.EVENT)
-    for offset in range(7):
+    for offset in range(9):
         outbox.put_run(run(source, offset))
-    assert outbox.waiting_bytes == 3 * SIZE
+    # The first one is the next to be sent; of the others three fit, and one more of any size.
+    assert outbox.waiting_bytes == 5 * SIZE
     assert not is_idle(outbox)
-    assert drained(outbox) == [("gap", 1, offset) for offset in range(4)] + runs(1, [4, 5, 6])
+    gaps = [("gap", 1, offset) for offset in range(1, 5)]
+    assert drained(outbox) == [*runs(1, [0]), *gaps, *runs(1, [5, 6, 7, 8])]
 
 
 def test_one_event_larger_than_the_bound_gets_through_alone() -> None:
     outbox = Outbox(SIZE)
     source = stream(1, Kind.EVENT)
-    outbox.put_run(run(source, 0, 1))
-    outbox.put_run(run(source, 1, 5))
+    for offset in (0, 5, 10, 15):
+        outbox.put_run(run(source, offset, 5))
     assert not is_idle(outbox)
-    assert drained(outbox) == [("gap", 1, 0), *runs(1, range(1, 6))]
+    gaps = [("gap", 1, offset) for offset in range(5, 15)]
+    assert drained(outbox) == [*runs(1, range(5)), *gaps, *runs(1, range(15, 20))]
     assert is_idle(outbox)
+
+
+@pytest.mark.parametrize("sizes", [(20, 1), (1, 20), (1, 1, 20), (20, 1, 1, 1)])
+def test_an_event_larger_than_the_bound_costs_no_small_one_its_place_and_is_not_dropped_for_them(
+    sizes: tuple[int, ...],
+) -> None:
+    outbox = Outbox(3 * SIZE)
+    source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    outbox.put_run(run(other, 0))
+    outbox.put_run(run(other, 1))
+    outbox.put_run(run(source, 0, size=20 * SIZE))
+    for offset, size in enumerate(sizes, start=1):
+        outbox.put_run(run(source, offset, size=size * SIZE))
+    assert sorted(drained(outbox)) == sorted([*runs(1, range(1 + len(sizes))), *runs(2, [0, 1])])
+
+
+def test_publishers_wait_for_a_receiver_once_half_of_the_bound_waits_behind_the_first_message() -> None:
+    outbox = Outbox(4 * SIZE)
+    one, two, three = [stream(number, Kind.EVENT) for number in (1, 2, 3)]
+    outbox.put_run(run(one, 0, size=9 * SIZE))
+    assert (outbox.crowded, outbox.behind) == (True, [])
+    outbox.put_run(run(one, 1))
+    outbox.put_run(run(two, 0))
+    outbox.put_run(run(two, 1))
+    assert outbox.behind == []
+    outbox.put_run(run(one, 2))
+    outbox.put_run(run(three, 0))
+    # Of the third stream nothing waits behind another message: its publisher need not wait.
+    assert outbox.behind == [one, two]
+    drained(outbox, room=2)
+    assert outbox.behind == []
+
+
+def test_publishers_wait_while_messages_that_did_not_fit_are_read_from_history() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.EVENT)
+    sent = [run(source, offset) for offset in range(12)]
+    for entry in sent:
+        outbox.put_run(entry)
+    recorder = Recorder(history=sent, later=True)
+    outbox.drain(recorder)
+    assert outbox.behind == [source]
+    while recorder.reading:
+        recorder.read_on()
+        outbox.drain(recorder)
+    assert outbox.behind == []
+    assert [offset for name, _, offset in recorder.steps if name == "run"] == list(range(12))
+
+
+def test_no_publisher_waits_for_a_past_that_the_receiver_asked_for() -> None:
+    outbox = Outbox(4 * SIZE)
+    source = stream(1, Kind.EVENT)
+    outbox.put_backfill(source, 0, 99)
+    outbox.put_run(run(source, 100))
+    assert outbox.behind == []
+
+
+def test_bytes_that_were_taken_are_counted_chunk_by_chunk() -> None:
+    outbox = Outbox(CHUNK)
+    source = stream(1, Kind.EVENT)
+    message = large(source, 9, 8, offset=0)
+    outbox.put_large(message, message.chunks)
+    outbox.put_run(run(source, 1))
+    drained(outbox, room=4)
+    assert outbox.taken_bytes == 3 * CHUNK
+    drained(outbox)
+    assert outbox.taken_bytes == 8 * CHUNK + SIZE
 
 
 def test_the_stream_that_has_most_waiting_loses_first() -> None:
@@ -241,30 +312,32 @@ def test_a_stream_with_nothing_to_drop_does_not_save_the_others_from_the_bound()
     drained(outbox, room=2)
     for offset in range(2000):
         outbox.put_run(run(noisy, offset))
-    assert outbox.waiting_bytes <= 10 * CHUNK
+    assert outbox.waiting_bytes <= 8 * CHUNK + 10 * CHUNK + 2 * SIZE
 
 
 def test_collaboration_is_never_dropped_but_the_outbox_is_full() -> None:
     outbox = Outbox(2 * SIZE)
-    source = stream(1, Kind.COLLABORATION)
-    outbox.put_run(run(source, 0))
+    source, inbox = stream(1, Kind.COLLABORATION), InboxSource("agent:worker", lambda *_: None)
+    outbox.put_run(run(source, 0, 9))
+    outbox.put_run(run(inbox, 0, 9))
+    # Messages of streams have a bound elsewhere, and the first request may be of any size.
     assert not is_full(outbox)
-    outbox.put_run(run(source, 1, 3))
+    outbox.put_run(run(inbox, 9, 2))
     assert is_full(outbox)
-    assert drained(outbox) == runs(1, range(4))
+    assert len(drained(outbox)) == 20
     assert not is_full(outbox)
 
 
 def test_a_large_state_takes_no_room_from_other_kinds() -> None:
     outbox = Outbox(10 * SIZE)
-    state, event, collaboration = stream(1, Kind.STATE), stream(2, Kind.EVENT), stream(3, Kind.COLLABORATION)
+    state, event, inbox = stream(1, Kind.STATE), stream(2, Kind.EVENT), InboxSource("agent:worker", lambda *_: None)
     message = large(state, 9, 8, offset=0)
     outbox.put_large(message, message.chunks)
-    for offset in range(9):
+    for offset in range(10):
         outbox.put_run(run(event, offset))
-        outbox.put_run(run(collaboration, offset))
+        outbox.put_run(run(inbox, offset))
         assert not is_full(outbox)
-    outbox.put_run(run(collaboration, 9))
+    outbox.put_run(run(inbox, 10))
     assert is_full(outbox)
     assert outbox.dropped == 0
 
@@ -322,7 +395,7 @@ def test_a_receiver_that_has_every_chunk_gets_only_the_end() -> None:
 
 
 def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
-    """A message under way lies between two that are dropped: they are two gaps."""
+    """A message under way stays, and so does the one that is sent next: only what is behind them is dropped."""
     outbox = Outbox(4 * CHUNK)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2)
@@ -335,7 +408,7 @@ def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
     steps = [step for step in drained(outbox) if step[0] != "chunk"]
     assert [offset for _, _, offset in steps] == list(range(5, 7 + 3 * CHUNK // SIZE))
     assert ("end", 1, 6) in steps
-    assert ("gap", 1, 5) in steps
+    assert ("run", 1, 5) in steps
     assert ("gap", 1, 7) in steps
 
 
@@ -381,7 +454,7 @@ def test_dropped_messages_are_counted() -> None:
     outbox.put_run(run(source, 11))
     assert outbox.dropped == 0
     drained(outbox)
-    assert (outbox.dropped, outbox.replayed) == (10, 0)
+    assert (outbox.dropped, outbox.replayed) == (5, 0)
 
 
 def test_what_left_the_queue_is_replayed_in_its_place() -> None:
@@ -392,8 +465,8 @@ def test_what_left_the_queue_is_replayed_in_its_place() -> None:
         outbox.put_run(entry)
     recorder = Recorder(history=sent)
     outbox.drain(recorder)
-    assert recorder.steps == [("replay", 0, 5), *runs(1, range(8))]
-    assert (outbox.dropped, outbox.replayed) == (0, 6)
+    assert recorder.steps == [*runs(1, [0]), ("replay", 1, 4), *runs(1, range(1, 8))]
+    assert (outbox.dropped, outbox.replayed) == (0, 4)
     assert is_idle(outbox)
 
 

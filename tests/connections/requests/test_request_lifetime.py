@@ -57,16 +57,15 @@ def test_a_member_whose_queue_is_full_is_passed_over() -> None:
     asker = asker_of(world)
     first.transport.fill_up()
     second.transport.fill_up()
-    ask(asker, 1, bytes(2000))
-    world.settle()
-    ask(asker, 2, bytes(2000))
-    world.settle()
-    ask(asker, 3)
+    for correlation in range(1, 5):
+        ask(asker, correlation, bytes(2000))
+        world.settle()
+    ask(asker, 5)
     assert asker.read().codes == [Code.QUEUE_FULL]
     second.transport.read_on()
-    ask(asker, 3)
+    ask(asker, 5)
     world.settle()
-    assert second.read().offsets == [2, 3]
+    assert second.read().offsets == [2, 4, 5]
 
 
 def test_only_so_much_of_group_requests_is_kept() -> None:
@@ -141,7 +140,7 @@ def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
     worker, asker = member(world, "worker"), asker_of(world)
     ask(asker, 1)
     asker.transport.fill_up()
-    for part in range(4):
+    for part in range(5):
         reply(worker, asker, 1, bytes([part]) * 2000, FLAG_MORE)
         world.settle()
     (error,) = worker.read().errors
@@ -149,7 +148,7 @@ def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
     asker.transport.read_on()
     reply(worker, asker, 1, b"the rest")
     world.settle()
-    assert [answer.payload[0] for answer in asker.read().arrivals] == [0, 1]
+    assert [answer.payload[0] for answer in asker.read().arrivals] == [0, 1, 2]
     assert [(error.code, error.correlation) for error in asker.reader.errors] == [(Code.QUEUE_FULL, 1)]
     assert not worker.news().errors
     assert nothing_is_left(world)

@@ -219,14 +219,15 @@ def test_a_replier_without_room() -> None:
     asker.open(0, "agent:replier")
     replier.transport.fill_up()
     ask(asker, 1, bytes(2000))
+    ask(asker, 2, bytes(2000))
     world.settle()
-    ask(asker, 2)
+    ask(asker, 3)
     (error,) = asker.read().errors
-    assert (error.code, error.correlation) == (Code.QUEUE_FULL, 2)
+    assert (error.code, error.correlation) == (Code.QUEUE_FULL, 3)
     replier.transport.read_on()
-    ask(asker, 2)
+    ask(asker, 3)
     world.settle()
-    assert replier.read().offsets == [1, 2]
+    assert replier.read().offsets == [1, 2, 3]
 
 
 def test_a_large_request_that_is_aborted_is_not_outstanding() -> None:

@@ -166,10 +166,10 @@ def test_a_gap_names_the_stream() -> None:
     peer.transport.read_on()
     texts = news(peer, world)
     (gap,) = [text["payload"] for text in texts if text["message_type"] == "gap"]
-    assert gap == {"stream": "wf-42/events", "code": Code.QUEUE_FULL, "first": 0, "last": 4}
+    assert gap == {"stream": "wf-42/events", "code": Code.QUEUE_FULL, "first": 1, "last": 4}
     (replay,) = [text["payload"] for text in texts if text["message_type"] == "replay"]
     assert (replay["stream"], replay["first"]) == ("wf-42/events", 5)
-    assert [text["offset"] for text in texts if text["message_type"] == "message"] == list(range(5, 10))
+    assert [text["offset"] for text in texts if text["message_type"] == "message"] == [0, *range(5, 10)]
 
 
 @pytest.mark.parametrize("size", [7000, 20_000])

@@ -1,0 +1,154 @@
+"""Delayed acknowledgements: those of publishes are held back while receivers are behind (spec sections 4.9 and 7.1)."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import Clock
+from gateway.protocol.signals import Ack
+
+MAX_HELD: Final = 65_536
+"""Acknowledgements of one stream that are held back; past it the oldest is sent: its publisher does not wait for it."""
+
+EVENT_HOLDS: Final = 4
+"""Times of ``max_hold_s`` for which an acknowledgement of an event is held back, if receivers are behind by turns."""
+
+
+class DelayedAcks:
+    """Acknowledgements to the publishers of one stream, in order.
+
+    Args:
+        behind: returns whether the receivers are behind.
+        now_s: returns seconds from some fixed moment.
+        max_hold_s: longest delay of one. Without a bound two programs that feed each other, and await their
+            publishes, would wait for ever.
+    """
+
+    __slots__ = ("_behind", "_held", "_max_hold_s", "_now_s", "_open")
+
+    def __init__(self, behind: Callable[[], bool], now_s: Callable[[], float], max_hold_s: float) -> None:
+        self._behind = behind
+        self._now_s = now_s
+        self._max_hold_s = max_hold_s
+        self._held: deque[tuple[float, Connection, Ack]] = deque()
+        self._open = False
+
+    def __len__(self) -> int:
+        """Return the number of acknowledgements that are held back."""
+        return len(self._held)
+
+    def send(self, connection: Connection, ack: Ack) -> None:
+        """Send an acknowledgement to a publisher, at once or when it may go on."""
+        if not self._open and (self._held or self._behind()):
+            self._held.append((self._now_s(), connection, ack))
+            if len(self._held) > MAX_HELD:
+                self._send_oldest()
+        else:
+            connection.send(ack)
+
+    def flush(self) -> None:
+        """Send the acknowledgements that need not be held back any more."""
+        held = self._held
+        if held:
+            latest_s = self._now_s() - self._max_hold_s
+            while held and (held[0][0] <= latest_s or not self._behind()):
+                self._send_oldest()
+
+    def forget(self, connection: Connection) -> None:
+        """Drop the acknowledgements to a publisher that is gone."""
+        if self._held:
+            self._held = deque([entry for entry in self._held if entry[1] is not connection])
+
+    def release(self) -> None:
+        """Send all, and hold none back from now on: receivers are not waited for any more."""
+        self._open = True
+        held, self._held = self._held, deque()
+        for _, connection, ack in held:
+            connection.send(ack)
+
+    def _send_oldest(self) -> None:
+        _, connection, ack = self._held.popleft()
+        connection.send(ack)
+
+
+class EventAcks:
+    """Acknowledgements to the publishers of one ``event`` stream, held back while receivers of it are behind.
+
+    Receivers of the stream and of its views count, until they count as slow
+    (:class:`~gateway.connections.outbound.publisher_hold.PublisherHold`), and so do queues that wait for threads.
+
+    Args:
+        clock: measures how long one is held back.
+        max_hold_s: time after which a receiver counts as slow; 0: none is held back.
+
+    Attributes:
+        holding: whether acknowledgements have to pass :meth:`send`. While it is false they need not.
+    """
+
+    __slots__ = ("_acks", "_behind", "_clock", "_max_hold_s", "_timed", "holding")
+
+    def __init__(self, clock: Clock, max_hold_s: float) -> None:
+        self.holding = False
+        self._clock = clock
+        self._max_hold_s = max_hold_s
+        self._behind: dict[object, None] = {}
+        """Receivers and queues that are behind."""
+        self._acks: DelayedAcks | None = None
+        """Made for the first receiver that is behind: most streams never need it."""
+        self._timed = False
+
+    def __len__(self) -> int:
+        """Return the number of acknowledgements that are held back."""
+        return 0 if self._acks is None else len(self._acks)
+
+    def hold(self, receiver: object) -> None:
+        """Hold acknowledgements back from now on, for a receiver or a queue that is behind."""
+        if self._max_hold_s:
+            self._behind[receiver] = None
+            self.holding = True
+
+    def let_go(self, receiver: object) -> None:
+        """Send acknowledgements again, at the end of the turn, unless others are behind as well."""
+        if self._behind.pop(receiver, self) is None and not self._behind:
+            self._clock.call_soon(self._flush)
+
+    def send(self, connection: Connection, ack: Ack) -> None:
+        """Send an acknowledgement to a publisher, at once or when it may go on."""
+        if not self.holding:
+            connection.send(ack)
+            return
+        if self._acks is None:
+            longest_s = EVENT_HOLDS * self._max_hold_s
+            self._acks = DelayedAcks(lambda: bool(self._behind), self._clock.monotonic_s, longest_s)
+        self._acks.send(connection, ack)
+        if len(self._acks) and not self._timed:
+            self._timed = True
+            self._clock.call_later(self._max_hold_s, self._look)
+
+    def forget(self, connection: Connection) -> None:
+        """Drop the acknowledgements to a publisher that is gone."""
+        if self._acks is not None:
+            self._acks.forget(connection)
+
+    def release(self) -> None:
+        """Send all, and hold none back from now on: receivers are not waited for any more."""
+        self._max_hold_s = 0.0
+        self._behind.clear()
+        if self._acks is not None:
+            self._acks.release()
+        self.holding = False
+
+    def _look(self) -> None:
+        self._timed = False
+        self._flush()
+        if len(self) and not self._timed:
+            self._timed = True
+            self._clock.call_later(self._max_hold_s, self._look)
+
+    def _flush(self) -> None:
+        if self._acks is not None:
+            self._acks.flush()
+        self.holding = bool(self._behind) or len(self) > 0

@@ -1,0 +1,141 @@
+"""Publishers of events that await acknowledgements, against receivers in processes of their own: nothing is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from gateway.app import Gateway
+from gateway.client import Client, connect
+from gateway.config import Settings
+from gateway.connections.core import CoreSettings
+from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.testing import running_gateway
+
+STREAM = "wf/frames"
+MIB = 1024 * 1024
+READER = """
+import asyncio, sys
+from gateway.client import connect
+
+async def main(url, last):
+    async with connect(url, client_id="reader") as client, client.subscribe("wf/frames") as frames:
+        print("ready", flush=True)
+        async for frame in frames:
+            if frame.offset == last:
+                break
+        print(frames.stats.received, frames.stats.dropped, flush=True)
+
+asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+
+class Outcome(NamedTuple):
+    received: int
+    dropped: int
+
+
+class ReaderProcess:
+    """A program that reads events up to an offset, and says how many came and how many were lost."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ready(self) -> None:
+        assert await self._line() == "ready"
+
+    def stop(self) -> None:
+        os.kill(self._process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self._process.pid, signal.SIGCONT)
+
+    async def outcome(self) -> Outcome:
+        received, dropped = (await self._line()).split()
+        return Outcome(int(received), int(dropped))
+
+    async def _line(self) -> str:
+        assert self._process.stdout is not None
+        return (await self._process.stdout.readline()).decode().strip()
+
+
+@asynccontextmanager
+async def reader_of(gateway: Gateway, last: int) -> AsyncIterator[ReaderProcess]:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", READER, gateway.url, str(last), stdout=subprocess.PIPE
+    )
+    reader = ReaderProcess(process)
+    try:
+        await reader.ready()
+        yield reader
+    finally:
+        if process.returncode is None:
+            reader.go_on()
+            process.kill()
+        await process.wait()
+
+
+def settings(bound: int, max_event_hold_s: float = 5.0) -> Settings:
+    delivery = DeliverySettings(outbox_limit_bytes=bound, max_event_hold_s=max_event_hold_s)
+    return Settings(admin_port=None, drain_deadline_s=2.0, core=CoreSettings(delivery=delivery))
+
+
+async def publish(client: Client, count: int, mib: float, *, compresses: bool = False) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, int(mib * MIB), np.uint8)
+    if compresses:
+        frame[:] = 0
+    for _ in range(count):
+        await client.publish(STREAM, frame, kind="event", codec="none")
+
+
+@pytest.mark.parametrize("compresses", [False, True], ids=["noise", "zeros"])
+@pytest.mark.parametrize(("count", "mib", "bound"), [(40, 4, 16 * MIB), (4, 48, 16 * MIB), (1000, 0.05, 4 * MIB)])
+async def test_a_receiver_that_reads_gets_everything_that_was_published_one_after_the_other(
+    count: int, mib: float, bound: int, *, compresses: bool
+) -> None:
+    async with (
+        running_gateway(settings(bound, max_event_hold_s=20.0)) as gateway,
+        connect(gateway.url, client_id="publisher") as publisher,
+        reader_of(gateway, count - 1) as reader,
+    ):
+        await publish(publisher, count, mib, compresses=compresses)
+        assert await reader.outcome() == Outcome(count, 0)
+
+
+async def test_several_publishers_of_one_stream_outrun_no_reader() -> None:
+    async with (
+        running_gateway(settings(32 * MIB, max_event_hold_s=20.0)) as gateway,
+        connect(gateway.url, client_id="one") as one,
+        connect(gateway.url, client_id="two") as two,
+        connect(gateway.url, client_id="three") as three,
+        reader_of(gateway, 59) as reader,
+    ):
+        await asyncio.gather(*[publish(client, 20, 4) for client in (one, two, three)])
+        assert await reader.outcome() == Outcome(60, 0)
+
+
+async def test_a_reader_that_was_stopped_holds_its_publishers_up_once_and_nobody_else() -> None:
+    async with (
+        running_gateway(settings(2 * MIB, max_event_hold_s=0.5)) as gateway,
+        connect(gateway.url, client_id="publisher") as publisher,
+        reader_of(gateway, 199) as reader,
+    ):
+        reader.stop()
+        publishing = asyncio.create_task(publish(publisher, 200, 0.5))
+        # Another stream, on the same connection.
+        for _ in range(50):
+            await publisher.publish("wf/other", np.zeros(1000, np.uint8), kind="event")
+        await publishing
+        reader.go_on()
+        received, dropped = await reader.outcome()
+        assert received + dropped == 200
+        assert dropped > 0
