@@ -23,9 +23,12 @@ class Health:
         return JSONResponse({"status": "alive"})
 
     async def ready(self, request: Request) -> JSONResponse:
-        """Answer 200 while the gateway takes connections; 503 once it is stopping, or if no client can work."""
+        """Answer 200 while the gateway does all its work; 503 once it is stopping, or while it cannot do its work."""
         if self._core.draining:
             return JSONResponse({"status": "draining", "reason": "the gateway is stopping"}, 503)
         if self._core.misconfigured:
             return JSONResponse({"status": "misconfigured", "reason": self._core.misconfigured}, 503)
+        problem = self._core.gate.store_health.problem
+        if problem is not None:
+            return JSONResponse({"status": "store_failed", "reason": problem}, 503)
         return JSONResponse({"status": "ready"})

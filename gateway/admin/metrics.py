@@ -98,6 +98,10 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
         "Bytes published to durable streams and not stored yet.",
         snapshot.store_waiting_bytes,
     )
+    store = snapshot.store
+    yield Gauge("frys_store_failing", "1 while messages of durable streams are not stored.", store.failing)
+    yield Counter("frys_store_failures", "Failed writes, reads and checks of the store.", store.failures)
+    yield Counter("frys_store_refused_messages", "Messages that were refused and not stored.", store.refused_messages)
     yield Gauge("frys_transfers", "Large messages that are being uploaded.", snapshot.transfers)
     yield Gauge("frys_requests", "Requests that wait for a reply.", snapshot.requests)
     yield Gauge(

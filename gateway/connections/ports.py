@@ -16,6 +16,7 @@ from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.run import Origin
+from gateway.streams.store_health import StoreHealth
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
@@ -117,6 +118,10 @@ class DurableStore(PastReader, Protocol):
     def waiting_bytes(self) -> int:
         """Bytes that were appended and are not stored yet."""
 
+    @property
+    def health(self) -> StoreHealth:
+        """Whether messages are stored now, and the counts of failures, which the store logs."""
+
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         """Put the streams that are kept into the registry, each with its newest state; called once, before all else.
 
@@ -166,7 +171,11 @@ class DurableStore(PastReader, Protocol):
         """Remove the staged chunks of a large message that will not be appended."""
 
     def close(self) -> None:
-        """Store everything that waits, and release all resources."""
+        """Store everything that waits, and release all resources. Takes as long as the disk does; for any thread.
+
+        Raises:
+            StoreFailed: something could not be stored, which the message names; everything is released all the same.
+        """
 
 
 @dataclass(frozen=True, slots=True)

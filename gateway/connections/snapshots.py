@@ -21,6 +21,7 @@ from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
 from gateway.streams.state import specs_of
+from gateway.streams.store_health import StoreHealth
 from gateway.streams.stream import Stream
 
 STEP = 512
@@ -112,6 +113,8 @@ class CoreSnapshot:
     """Published to durable streams and not stored yet."""
     clock_ahead_ns: int
     """Nanoseconds by which the machine's clock is ahead of the gateway's."""
+    store: StoreHealth
+    """Whether messages of durable streams are stored, and the failures so far."""
     conflated_messages: int = 0
     dropped_messages: int = 0
     views: ViewStats
@@ -184,6 +187,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         history_bytes=core.streams.budget.held_bytes,
         store_waiting_bytes=core.gate.waiting_bytes,
         clock_ahead_ns=core.clock.ahead_ns,
+        store=core.gate.store_health,
         views=hub.views,
         **sums,
     )

@@ -14,6 +14,7 @@ from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.run import Origin
 from gateway.streams.span import held_bytes_of
+from gateway.streams.store_health import StoreHealth
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
@@ -45,12 +46,17 @@ class StepStore:
         self.discarded: list[LargeMessage] = []
         self.marks: dict[tuple[str, str], Mark | None] = {}
         self.closed = False
+        self.problem: str | None = None
         self.extra_bytes = 0
         """Pretend that so much more waits."""
 
     @property
     def waiting_bytes(self) -> int:
         return sum(held_bytes_of(appended.entry) for appended in self.waiting) + self.extra_bytes
+
+    @property
+    def health(self) -> StoreHealth:
+        return StoreHealth(self.problem, 0, 0)
 
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         """Nothing was stored before."""

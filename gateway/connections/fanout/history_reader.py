@@ -10,6 +10,7 @@ from gateway.connections.fanout.form import Work, form_of
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
 from gateway.connections.outbound.formats import Format
 from gateway.connections.ports import PastReader, Workers
+from gateway.errors import StoreFailed
 from gateway.streams.history import Entry
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
@@ -56,6 +57,10 @@ class HistoryReader:
             return
 
         def found(entries: Sequence[Entry] | Exception) -> None:
+            if isinstance(entries, StoreFailed):
+                # The store has logged it, once for all readers.
+                taken(())
+                return
             if isinstance(entries, Exception):
                 problem = "offsets %d to %d of %s cannot be read, a receiver is told a GAP"
                 logger.error(problem, first, last, source.name, exc_info=entries)

@@ -24,6 +24,7 @@ from gateway.streams.producers import Window
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
 from gateway.streams.state import LargePatch
+from gateway.streams.store_health import NO_STORE, StoreHealth
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,11 @@ class CommitGate:
     def waiting_bytes(self) -> int:
         """Bytes that wait to be stored."""
         return 0 if self._store is None else self._store.waiting_bytes
+
+    @property
+    def store_health(self) -> StoreHealth:
+        """Health of the store; good if there is none."""
+        return NO_STORE if self._store is None else self._store.health
 
     def check_room(self) -> None:
         """Refuse a publish if :attr:`full`.
@@ -215,8 +221,6 @@ class CommitGate:
             for callback in waiting.stored():
                 self._call(stream, callback)
         else:
-            problem = "messages of %s are refused with QUEUE_FULL, since the store failed (check its disk space): %s"
-            logger.error(problem, stream.name, error)
             del self._waiting[stream]
             stream.rollback(waiting.entry)
             refusal = RequestRefused(Code.QUEUE_FULL, f"{stream.name}: not stored, try again later: {error}")

@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from gateway.errors import StoreFailed
-from gateway.ids import ClientId, Epoch, StreamId, StreamName
+from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Kind
-from gateway.protocol.schema import Schema
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, StageChunk, rows_for
 from gateway.streams.sqlite.consumer_marks import ConsumerMarks
-from gateway.streams.sqlite.file_format import connect
+from gateway.streams.sqlite.contents import StoredExtent, read_contents, take_over
+from gateway.streams.sqlite.database_file import CHECKPOINT_PAGES, DatabaseFile
+from gateway.streams.sqlite.failure import cannot_open, failure_of
 from gateway.streams.sqlite.origins import continued, read_origins
 from gateway.streams.sqlite.rows import (
     INSERT_CHUNK,
@@ -36,31 +33,6 @@ from gateway.streams.stream import Stream
 TRIM_ROWS: Final = 128
 """Rows that are deleted at a time: more than one transaction adds, and deleted in milliseconds."""
 
-CHECKPOINT_PAGES: Final = 4096
-"""Size of the write-ahead log, 16 MiB, at which it is copied into the file."""
-
-
-class StoredStream(NamedTuple):
-    """Stream as the file has it."""
-
-    id: StreamId
-    name: StreamName
-    kind: Kind
-    durability: Durability
-    epoch: Epoch
-    first_offset: int
-    next_offset: int
-    schema: Schema | None
-
-
-@dataclass(slots=True, eq=False)
-class _Extent:
-    """Extent of the stored messages of a stream."""
-
-    first: int
-    next_offset: int
-    held_bytes: int
-
 
 class Database:
     """Connection that writes. Used by one thread at a time; blocks for as long as the disk takes.
@@ -71,80 +43,43 @@ class Database:
         now_ns: Unix time; streams that may have lost messages get a new epoch from it.
 
     Attributes:
+        file: the open file.
         streams: the streams in the file when it was opened.
+        error: failure of the last :meth:`commit`; ``None``: it succeeded.
 
     Raises:
         StoreFailed: the file cannot be used.
     """
 
     def __init__(self, path: Path, boot_id: str, now_ns: int) -> None:
-        self._path = path
-        self._connection = connect(path)
-        self._synchronous = ""
-        self._extents: dict[int, _Extent] = {}
+        self.file = DatabaseFile(path)
+        self._connection = self.file.connection
         self._large: dict[LargeMessage, int] = {}
         """Ids of large messages whose chunks are being stored."""
-        self._schemas: dict[int, Schema | None] = {}
         self._broken: set[LargeMessage] = set()
         """Large messages with a chunk that could not be stored."""
-        self._consumers: ConsumerMarks
         self._advances: dict[tuple[int, ClientId], Advance] = {}
         """Progress of clients that is not stored yet."""
         self._pasts: dict[int, list[Origin]] = {}
         """Origins of the newest message and earlier ones, of streams that keep their newest message only."""
-        self._deletable: list[int] = []
-        """Ids of large messages with chunks that are still to be deleted."""
-        self.streams: list[StoredStream] = []
+        self.error: Exception | None = None
         try:
             self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-            self._take_over(boot_id, now_ns)
-            self._load()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise StoreFailed(f"store {path} cannot be used: {error}; restore a copy, or name another file") from error
-
-    # Opening.
-
-    def _take_over(self, boot_id: str, now_ns: int) -> None:
-        with self._transaction(Durability.FSYNC):
-            row = self._connection.execute("SELECT boot_id, closed FROM gateway").fetchone()
-            if row is None:
-                self._connection.execute("INSERT INTO gateway VALUES (?, 0)", (boot_id,))
-                return
-            if not row[1] and row[0] != boot_id:
-                # The machine went down with the gateway: messages that had reached only the operating system may be
-                # missing, so that offsets are given out a second time.
-                epoch = now_ns // 1_000_000
-                self._connection.execute("UPDATE streams SET epoch = ? WHERE durability = ?", (epoch, Durability.OS))
-            self._connection.execute("UPDATE gateway SET boot_id = ?, closed = 0", (boot_id,))
-
-    def _load(self) -> None:
-        connection = self._connection
-        sizes = {
-            stream: (first, held_bytes)
-            for stream, first, held_bytes in connection.execute(
-                "SELECT stream, min(first), sum(size) FROM messages GROUP BY stream"
-            )
-        }
-        rows = connection.execute(
-            "SELECT id, name, kind, durability, epoch, max(next_offset, coalesce((SELECT first + count FROM messages "
-            "WHERE stream = id ORDER BY first DESC LIMIT 1), 0)), schema FROM streams ORDER BY id"
-        )
-        for stream, name, kind, durability, epoch, next_offset, text in rows:
-            first, held_bytes = sizes.get(stream, (next_offset, 0))
-            self._extents[stream] = _Extent(first, next_offset, held_bytes)
-            schema = self._schemas[stream] = None if text is None else Schema.parse(json.loads(text))
-            self.streams.append(
-                StoredStream(stream, name, Kind(kind), Durability(durability), epoch, first, next_offset, schema)
-            )
-        self._next_large = 1 + max(
-            connection.execute("SELECT coalesce(max(id), 0) FROM large_messages").fetchone()[0],
-            connection.execute("SELECT coalesce(max(large), 0) FROM chunks").fetchone()[0],
-        )
-        self._consumers = ConsumerMarks(connection)
-        # Chunks of large messages that were never completed, or not deleted before the gateway stopped.
-        left = "SELECT DISTINCT large FROM chunks WHERE large NOT IN (SELECT large FROM messages WHERE large NOT NULL)"
-        self._deletable = [large for (large,) in connection.execute(left)]
+            with self.file.transaction(Durability.FSYNC):
+                take_over(self._connection, boot_id, now_ns)
+            self.file.watch()
+            contents = read_contents(self._connection)
+            self._consumers = ConsumerMarks(self._connection)
+        except Exception as error:
+            self.file.close()
+            # A damaged row raises errors of any kind.
+            raise cannot_open(path, error) from error
+        self.streams = contents.streams
+        self._extents = contents.extents
+        self._schemas = contents.schemas
+        self._next_large = contents.next_large
+        self._deletable = contents.unreachable
+        """Ids of large messages with chunks that are still to be deleted."""
 
     # Writing.
 
@@ -173,28 +108,37 @@ class Database:
                 outcomes[index] = self._misplaced(change, ends)
                 if outcomes[index] is None:
                     appends.append(change)
+        self.error = None
+        try:
+            self._store(changes, appends, now_ns)
+        except Exception as error:  # noqa: BLE001 - whatever it is, chunks that are not stored have to be known
+            self.error = error
+            failure = failure_of(self.file.path, error).error
+            return self.refuse(changes, [outcome or failure for outcome in outcomes])
+        self._forget_large(changes, outcomes)
+        return outcomes
+
+    def refuse(self, changes: Sequence[Change], outcomes: list[Exception | None]) -> list[Exception | None]:
+        """Note that changes are not stored; ``outcomes`` are returned."""
+        self._broken.update([change.message for change in changes if isinstance(change, StageChunk)])
+        self._forget_large(changes, outcomes)
+        return outcomes
+
+    def _store(self, changes: Sequence[Change], appends: list[Append], now_ns: int) -> None:
         level = max((append.stream.durability.level for append in appends), default=Durability.OS.level)
         rows = self._with_pasts(rows_for(appends))
         gone: list[int] = []
         known = self._extents.keys() | {append.stream.id for append in appends}
         # A stream without a message is not in the file yet, and no client can be behind in it.
         advances = [advance for advance in self._advances.values() if advance.stream.id in known]
-        try:
-            with self._transaction(Durability.of_level(level)):
-                self._write(changes, appends, rows, now_ns, gone)
-                self._consumers.write(advances)
-        except sqlite3.Error as error:
-            failure = StoreFailed(f"store {self._path} cannot be written: {error}")
-            self._broken.update([change.message for change in changes if isinstance(change, StageChunk)])
-            outcomes = [outcome or failure for outcome in outcomes]
-        else:
-            self._count(rows)
-            self._deletable += gone
-            self._consumers.settle(advances)
-            for advance in advances:
-                del self._advances[advance.stream.id, advance.client_id]
-        self._forget_large(changes, outcomes)
-        return outcomes
+        with self.file.transaction(Durability.of_level(level)):
+            self._write(changes, appends, rows, now_ns, gone)
+            self._consumers.write(advances)
+        self._count(rows)
+        self._deletable += gone
+        self._consumers.settle(advances)
+        for advance in advances:
+            del self._advances[advance.stream.id, advance.client_id]
 
     def _with_pasts(self, rows: list[MessageRow]) -> list[MessageRow]:
         for row in rows:
@@ -283,7 +227,7 @@ class Database:
 
     def _count(self, rows: list[MessageRow]) -> None:
         for row in rows:
-            extent = self._extents.setdefault(row.stream.id, _Extent(row.first, row.first, 0))
+            extent = self._extents.setdefault(row.stream.id, StoredExtent(row.first, row.first, 0))
             if row.stream.keeps_newest_only:
                 extent.first, extent.held_bytes = row.first, 0
                 self._pasts[row.stream.id] = row.origins
@@ -304,7 +248,8 @@ class Database:
             now_ns: Unix time.
 
         Raises:
-            StoreFailed: the file cannot be written.
+            sqlite3.Error: the file cannot be read or written.
+            StoreFailed: the file is not in its place.
         """
         extent = self._extents.get(stream.id)
         if extent is None:
@@ -326,14 +271,9 @@ class Database:
             cut, held_bytes, rows_gone = first + count, held_bytes - size, rows_gone + 1
         if not rows_gone:
             return 0
-        try:
-            with self._transaction(Durability.OS):
-                gone = self._delete(stream.id, cut)
-                self._connection.execute(
-                    "UPDATE streams SET next_offset = ? WHERE id = ?", (extent.next_offset, stream.id)
-                )
-        except sqlite3.Error as error:
-            raise StoreFailed(f"store {self._path} cannot be written: {error}") from error
+        with self.file.transaction(Durability.OS):
+            gone = self._delete(stream.id, cut)
+            self._connection.execute("UPDATE streams SET next_offset = ? WHERE id = ?", (extent.next_offset, stream.id))
         extent.first, extent.held_bytes = cut, held_bytes
         self._deletable += gone
         return rows_gone
@@ -342,19 +282,17 @@ class Database:
         """Delete some chunks of large messages that cannot be read any more; return whether there may be more.
 
         Raises:
-            StoreFailed: the file cannot be written.
+            sqlite3.Error: the file cannot be written.
+            StoreFailed: the file is not in its place.
         """
         if not self._deletable:
             return False
         large_id = self._deletable[-1]
-        try:
-            with self._transaction(Durability.OS):
-                found = self._connection.execute(
-                    "DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks WHERE large = ? LIMIT ?)",
-                    (large_id, TRIM_ROWS),
-                ).rowcount
-        except sqlite3.Error as error:
-            raise StoreFailed(f"store {self._path} cannot be written: {error}") from error
+        with self.file.transaction(Durability.OS):
+            found = self._connection.execute(
+                "DELETE FROM chunks WHERE rowid IN (SELECT rowid FROM chunks WHERE large = ? LIMIT ?)",
+                (large_id, TRIM_ROWS),
+            ).rowcount
         if not found:
             self._deletable.pop()
         return bool(self._deletable)
@@ -376,25 +314,30 @@ class Database:
     # The file.
 
     def close(self) -> None:
-        """Write everything to the disk and close the file, which may then be copied."""
-        with self._transaction(Durability.FSYNC):
-            self._connection.execute("UPDATE gateway SET closed = 1")
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._connection.close()
+        """Write everything to the disk and close the file, which may then be copied.
 
-    @contextmanager
-    def _transaction(self, durability: Durability) -> Iterator[None]:
-        connection = self._connection
-        # With NORMAL a commit has reached the operating system when it returns, with FULL the disk.
-        synchronous = "FULL" if durability is Durability.FSYNC else "NORMAL"
-        if synchronous != self._synchronous:
-            connection.execute(f"PRAGMA synchronous={synchronous}")
-            self._synchronous = synchronous
-        connection.execute("BEGIN IMMEDIATE")
+        Raises:
+            StoreFailed: the file is closed, but something is missing in it; the message says which files belong
+                together.
+        """
+        file = self.file
+        problems: list[str] = []
+        advances = [advance for advance in self._advances.values() if advance.stream.id in self._extents]
         try:
-            yield
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            with file.transaction(Durability.FSYNC):
+                self._consumers.write(advances)
+                self._connection.execute("UPDATE gateway SET closed = 1")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the file is closed
+            problems.append(f"the progress of {len(advances)} consumers is not stored: {error}")
+        try:
+            if not file.checkpoint():
+                problems.append("another program reads the file")
+        except Exception as error:  # noqa: BLE001 - the same
+            problems.append(str(error))
+        file.close()
+        if not problems:
+            return
+        together = ""
+        if file.log_path.exists():
+            together = f"; {file.path} and {file.log_path} belong together: copy or move both"
+        raise StoreFailed(f"store {file.path} was not closed in good order: {problems[0]}{together}")

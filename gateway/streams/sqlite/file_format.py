@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreFailed
+from gateway.streams.sqlite.failure import cannot_open
 
 APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
 """Number in the header of the file, so that the file of another program is not taken for a store."""
@@ -93,13 +94,16 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
-        raise StoreFailed(f"store {path} cannot be opened: {error}") from error
+        raise cannot_open(path, error) from error
     try:
         _check(connection, path)
-        connection.execute("PRAGMA journal_mode=WAL")
-    except sqlite3.DatabaseError as error:
+        (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+        if mode != "wal":
+            problem = f"store {path} cannot be used: its file system does not support a write-ahead log"
+            raise StoreFailed(f"{problem}: name a file on a local disk")
+    except sqlite3.Error as error:
         connection.close()
-        raise StoreFailed(f"store {path} cannot be used: {error}; it is damaged, or not a store") from error
+        raise cannot_open(path, error) from error
     except StoreFailed:
         connection.close()
         raise

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
+import struct
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from gateway.errors import FrysError
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
 from gateway.streams.history import EntriesRead, Entry
@@ -15,16 +19,21 @@ from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.run import Origin, Run
 from gateway.streams.sqlite.changes import Advance, Append, Discard, StageChunk
+from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.consumer_marks import read_marks, read_units
 from gateway.streams.sqlite.database import Database
+from gateway.streams.sqlite.failure import Until, cannot_open, failure_of
 from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.sqlite.lock import FileLock
 from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries, read_newest
 from gateway.streams.sqlite.writer import Writer
 from gateway.streams.state import patch_of
+from gateway.streams.store_health import StoreHealth
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
+
+logger = logging.getLogger(__name__)
 
 Submit = Callable[[Callable[[], Sequence[Entry]], Callable[[Sequence[Entry] | BaseException], None]], None]
 """Signature of :meth:`gateway.connections.ports.Workers.submit`."""
@@ -53,24 +62,42 @@ class SqliteStreamStore:
         submit: Submit,
     ) -> None:
         self._lock = FileLock(path)
+        # Without symbolic links, as SQLite names the files that belong to it.
+        path = self._lock.path
         try:
             self._database = Database(path, boot_id, time_ns())
         except BaseException:
             self._lock.release()
             raise
+        self._path = path
         self._reader = connect_reader(path)
         self._reading = threading.Lock()
+        self._unreadable = False
+        """Whether the last read failed, which was logged."""
         self._submit = submit
         self._transfers = TransferNumbers()
-        self._writer = Writer(self._database, time_ns, call_soon, _trimmed)
+        self._condition = Condition(path)
+        self._writer = Writer(self._database, time_ns, call_soon, _trimmed, self._condition)
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that are not stored yet."""
         return self._writer.waiting_bytes
 
+    @property
+    def health(self) -> StoreHealth:
+        """Whether messages are stored now, and the counts of failures."""
+        return self._condition.health()
+
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         """Put the streams of the file into the registry, and their origins into the producers."""
+        try:
+            self._restore(streams, transfers, producers)
+        except (FrysError, sqlite3.Error, ValueError, LookupError, TypeError, struct.error) as error:
+            # A damaged row raises any of these.
+            raise cannot_open(self._path, error) from error
+
+    def _restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         self._transfers = transfers
         restored = []
         for stored in self._database.streams:
@@ -124,16 +151,37 @@ class SqliteStreamStore:
         self._submit(partial(self._read, stream, first, last, max_bytes), partial(_answer, done))
 
     def close(self) -> None:
-        """Store everything that waits, then release the file."""
-        self._writer.close()
+        """Store everything that waits, then release the file.
+
+        Raises:
+            StoreFailed: something could not be stored; the message says which files belong together.
+        """
         with self._reading:
+            # First, so that the writer is the last one to close the file: it deletes the log.
             self._reader.close()
-        self._lock.release()
+        try:
+            self._writer.close()
+        finally:
+            self._lock.release()
 
     def _read(self, stream: Stream, first: int, last: int, max_bytes: int) -> Sequence[Entry]:
         """Read from the file, in a worker thread."""
-        with self._reading:
-            return read_entries(self._reader, stream, first, last, max_bytes, self._transfers)
+        try:
+            with self._reading:
+                entries = read_entries(self._reader, stream, first, last, max_bytes, self._transfers)
+        except (FrysError, sqlite3.Error, ValueError, LookupError, TypeError, struct.error, MemoryError) as error:
+            failure = failure_of(self._path, error)
+            if failure.until is Until.RESTARTED:
+                self._condition.failed(error)
+            elif not self._unreadable:
+                problem = "offsets %d to %d of %s cannot be read: %s; receivers get a GAP until they can"
+                logger.error(problem, first, last, stream.name, failure.error)
+            self._unreadable = True
+            raise failure.error from error
+        if self._unreadable:
+            self._unreadable = False
+            logger.warning("store %s can be read again", self._path)
+        return entries
 
 
 def _trimmed(stream: Stream, first: int) -> None:

@@ -1,23 +1,26 @@
-"""Writer: thread that writes a store's file, all waiting changes in one transaction, and reports their outcome."""
+"""Writer: thread that writes a store's file, all waiting changes in one transaction, and reports their outcome.
+
+The thread ends only by :meth:`Writer.close`: any failure is an outcome of the changes that it concerns.
+"""
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
 from gateway.errors import StoreFailed
 from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance, Append, Change, StageChunk
+from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
-
-logger = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 1024 * 1024
 """Bytes of one transaction: some milliseconds of a disk, for which later changes wait."""
@@ -47,6 +50,7 @@ class Writer:
         time_ns: Unix time.
         call_soon: has a function called on the loop's thread; safe to call from any thread.
         trimmed: called on the loop's thread with a stream and its new first offset.
+        condition: told of failures.
 
     Attributes:
         waiting_bytes: bytes that are not stored yet.
@@ -58,11 +62,13 @@ class Writer:
         time_ns: Callable[[], int],
         call_soon: Callable[[Callable[[], object]], object],
         trimmed: Callable[[Stream, int], object],
+        condition: Condition,
     ) -> None:
         self._database = database
         self._time_ns = time_ns
         self._call_soon = call_soon
         self._trimmed = trimmed
+        self._condition = condition
         self._queue: SimpleQueue[_PendingChange | None] = SimpleQueue()
         self._streams: deque[Stream] = deque()
         """Streams that have to be trimmed now and then, the next one first."""
@@ -70,6 +76,11 @@ class Writer:
         self.waiting_bytes = 0
         self._advances: list[Advance] = []
         self._advancing = threading.Lock()
+        self._failure_of_close: StoreFailed | None = None
+        self._group: list[_PendingChange] = []
+        """Changes of the present transaction that have no outcome yet."""
+        self._last = False
+        """Whether that transaction is the last one."""
         self._thread = threading.Thread(target=self._run, name="frys-store", daemon=True)
 
     def start(self, streams: list[Stream]) -> None:
@@ -89,29 +100,43 @@ class Writer:
             self._advances.append(advance)
 
     def close(self) -> None:
-        """Write all waiting changes, then close the file. Their outcome is reported if the loop still runs."""
+        """Write all waiting changes, then close the file. Their outcome is reported if the loop still runs.
+
+        Raises:
+            StoreFailed: something could not be written; the message says which files belong together.
+        """
         self._queue.put(None)
         self._thread.join()
+        if self._failure_of_close is not None:
+            raise self._failure_of_close
 
     # The thread.
 
     def _run(self) -> None:
-        while True:
-            group, last = self._take()
-            with self._advancing:
-                # Taken after the group, so that consumers of the time of a publish are stored with the message.
-                advances, self._advances = self._advances, []
-            self._database.advance(advances)
-            if group or advances:
-                self._commit(group)
-            if last:
-                self._database.close()
-                return
-            self._tidy(1 if group else IDLE_STREAMS)
+        while self._group or not self._last:
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: an outcome, whatever it is
+                # There may be no memory for the report either; the changes are refused by the next turn.
+                with suppress(Exception):
+                    self._condition.failed(error, _size_of_all(self._group))
+        try:
+            self._database.close()
+        except StoreFailed as error:
+            self._failure_of_close = error
 
-    def _take(self) -> tuple[list[_PendingChange], bool]:
-        """Return the changes of the next transaction, and whether it is the last one."""
-        group: list[_PendingChange] = []
+    def _turn(self) -> None:
+        group = self._group
+        if group:
+            self._refuse(group)
+        if not self._last:
+            self._last = self._take(group)
+            streams = 1 if group else IDLE_STREAMS
+            self._write(group)
+            self._look_after(streams)
+
+    def _take(self, group: list[_PendingChange]) -> bool:
+        """Take the changes of the next transaction; return whether it is the last one."""
         size = 0
         try:
             pending = self._queue.get(timeout=IDLE_S)
@@ -119,26 +144,48 @@ class Writer:
                 group.append(pending)
                 size += _size_of(pending.change)
                 if size >= GROUP_BYTES:
-                    return group, False
+                    return False
                 pending = self._queue.get_nowait()
         except Empty:
-            return group, False
-        return group, True
+            return False
+        return True
 
-    def _commit(self, group: list[_PendingChange]) -> None:
-        outcomes: list[Exception | None]
-        try:
+    def _write(self, group: list[_PendingChange]) -> None:
+        with self._advancing:
+            # Taken after the group, so that consumers of the time of a publish are stored with the message.
+            advances, self._advances = self._advances, []
+        self._database.advance(advances)
+        if not group and not advances:
+            return
+        if self._condition.suspended:
+            self._refuse(group)
+            return
+        with self._condition.busy():
             outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
-        except Exception as error:
-            # The thread's boundary: without it the callbacks of these and all later changes would never be called.
-            logger.exception(
-                "%d changes were not stored, the publishes among them are refused with QUEUE_FULL", len(group)
-            )
-            outcomes = [StoreFailed(f"the store failed: {error}; the gateway's log says more")] * len(group)
+        if self._database.error is not None:
+            self._condition.failed(self._database.error, _size_of_all(group))
         for pending in group:
             if isinstance(pending.change, Append):
                 self._know(pending.change.stream)
-        self._call_soon(partial(self._tell, group, outcomes))
+        self._report(group, outcomes)
+
+    def _refuse(self, group: list[_PendingChange]) -> None:
+        if group:
+            changes = [pending.change for pending in group]
+            self._report(group, self._database.refuse(changes, [self._condition.refusal] * len(group)))
+
+    def _report(self, group: list[_PendingChange], outcomes: list[Exception | None]) -> None:
+        changes = [pending.change for pending, outcome in zip(group, outcomes, strict=True) if outcome is not None]
+        entries = [change.entry for change in changes if isinstance(change, Append)]
+        refused = sum([last - first + 1 for first, last in map(offsets_of, entries)])
+        self._condition.refused(refused)
+        self._tell_loop(partial(self._tell, group.copy(), outcomes))
+        group.clear()
+
+    def _tell_loop(self, callback: Callable[[], object]) -> None:
+        # The loop may have ended: then there is nobody left who waits for the outcome.
+        with suppress(RuntimeError):
+            self._call_soon(callback)
 
     def _tell(self, group: list[_PendingChange], outcomes: list[Exception | None]) -> None:
         """Report outcomes, on the loop's thread."""
@@ -153,21 +200,50 @@ class Writer:
         self._known.add(stream)
         self._streams.append(stream)
 
-    def _tidy(self, streams: int) -> None:
-        """Delete messages of so many streams that exceed their limits."""
+    def _look_after(self, streams: int) -> None:
+        """Check the file now and then, and delete messages of so many streams that exceed their limits."""
+        condition = self._condition
+        if condition.failing:
+            if condition.due():
+                self._recover()
+            return
+        with condition.busy():
+            if condition.due():
+                self._database.file.check_in_place()
+                self._database.file.checkpoint_overdue()
+            self._tidy(streams)
+
+    def _recover(self) -> None:
+        """Prove that the store works again, with everything that it does besides the messages of publishers."""
+        condition, file = self._condition, self._database.file
         try:
-            for _ in range(min(streams, len(self._streams))):
-                stream = self._streams[0]
-                rows = self._database.trim(stream, stream.stored_limits, self._time_ns())
-                if rows:
-                    self._call_soon(partial(self._trimmed, stream, self._database.first_of(stream)))
-                if rows < TRIM_ROWS:
-                    self._streams.rotate(-1)
-            self._database.sweep()
-        except StoreFailed as error:
-            # The messages are deleted later; publishers are told that the disk is full.
-            logger.warning("%s", error)
-            self._streams.rotate(-1)
+            with condition.busy():
+                file.wait_for_others(wait=False)
+                self._tidy(IDLE_STREAMS)
+                file.prove(condition.probe_bytes, all_of_it=condition.suspended)
+                file.wait_for_others(wait=True)
+                # The progress of clients that could not be stored.
+                self._database.commit([], self._time_ns())
+            if self._database.error is not None:
+                raise self._database.error
+        except Exception as error:  # noqa: BLE001 - the store does not work yet, whatever it is
+            condition.failed_again(error)
+        else:
+            condition.recovered()
+
+    def _tidy(self, streams: int) -> None:
+        for _ in range(min(streams, len(self._streams))):
+            stream = self._streams[0]
+            rows = self._database.trim(stream, stream.stored_limits, self._time_ns())
+            if rows:
+                self._tell_loop(partial(self._trimmed, stream, self._database.first_of(stream)))
+            if rows < TRIM_ROWS:
+                self._streams.rotate(-1)
+        self._database.sweep()
+
+
+def _size_of_all(group: list[_PendingChange]) -> int:
+    return sum([_size_of(pending.change) for pending in group])
 
 
 def _size_of(change: Change) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -15,6 +16,7 @@ from gateway.ids import ClientId
 from gateway.streams.history import HistoryLimits
 from gateway.streams.progress import Mark
 from gateway.streams.sqlite.changes import Advance, Change
+from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.database import Database
 from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.sqlite.writer import GROUP_BYTES, Writer
@@ -50,8 +52,13 @@ class Bench:
         self.calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self.trimmed: list[tuple[Stream, int]] = []
         self.outcomes: list[tuple[int, Exception | None]] = []
+        self.condition = Condition(path)
         self.writer = Writer(
-            self.database, lambda: NOW_NS, self.calls.put, lambda stream, first: self.trimmed.append((stream, first))
+            self.database,
+            lambda: NOW_NS,
+            self.calls.put,
+            lambda stream, first: self.trimmed.append((stream, first)),
+            self.condition,
         )
         self.writer.start([])
 
@@ -127,6 +134,87 @@ def test_a_defect_is_a_failure_too(
         bench.turn()
     assert isinstance(bench.outcomes[0][1], StoreFailed)
     assert "ZeroDivisionError" in caplog.text
+    assert bench.condition.health().refused_messages == 1
+
+
+@pytest.mark.parametrize("broken", ["trim", "sweep", "advance", "check_in_place"])
+@pytest.mark.parametrize(
+    "error", [sqlite3.DatabaseError("malformed"), OSError(5, "I/O error"), MemoryError(), ZeroDivisionError()]
+)
+def test_no_failure_ends_the_thread(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str, error: Exception
+) -> None:
+    """Whatever fails beside a publish, the publishes that come later have an outcome, and recovery is found."""
+    failed = threading.Event()
+
+    def fail(*_: object) -> None:
+        failed.set()
+        raise error
+
+    monkeypatch.setattr("gateway.streams.sqlite.condition.CHECK_S", 0.0)
+    stream = stream_of()
+    bench.database.may_commit.release(1000)
+    bench.put(0, append_run(stream, [None]))
+    bench.turn()
+    assert bench.outcomes == [(0, None)]
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.database.file if broken == "check_in_place" else bench.database, broken, fail)
+        bench.put(1, append_run(stream_of(2), [None]))
+        assert failed.wait(TIMEOUT_S)
+        while len(bench.outcomes) < 2:
+            bench.turn()
+        # Refused or stored, but answered.
+    number = 2
+    while True:
+        other = stream_of(number + 1)
+        bench.put(number, append_run(other, [None]))
+        while len(bench.outcomes) <= number:
+            bench.turn()
+        if bench.outcomes[-1] == (number, None) and bench.condition.health().problem is None:
+            break
+        number += 1
+    assert caplog.text.count("are refused with QUEUE_FULL") == caplog.text.count("works again after") >= 1
+
+
+def test_a_damaged_file_refuses_at_once_until_the_gateway_is_started_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.streams.sqlite.condition.CHECK_S", 0.0)
+    bench.condition.failed(damaged(bench.path.parent))
+    for number in range(3):
+        bench.put(number, append_run(stream_of(number + 1), [None]))
+        bench.turn()
+        assert "restore a copy" in str(bench.outcomes[number][1])
+    assert bench.database.groups == []
+    assert caplog.text.count("until the gateway is started again") == 1
+    assert "malformed" in str(bench.condition.health().problem)
+
+
+def damaged(folder: Path) -> sqlite3.DatabaseError:
+    """The error of a page that went bad."""
+    path = folder / "damaged.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+        connection.execute("INSERT INTO numbers VALUES (1)")
+        (size,) = connection.execute("PRAGMA page_size").fetchone()
+    data = bytearray(path.read_bytes())
+    data[size:] = bytes([0xA5]) * (len(data) - size)
+    path.write_bytes(data)
+    with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.DatabaseError) as caught:
+        connection.execute("SELECT * FROM numbers").fetchall()
+    return caught.value
+
+
+def test_a_loop_that_has_ended_does_not_keep_the_file_open(tmp_path: Path) -> None:
+    def ended(_: object) -> None:
+        raise RuntimeError("Event loop is closed")
+
+    path = tmp_path / "streams.db"
+    writer = Writer(Database(path, BOOT, NOW_NS), lambda: NOW_NS, ended, lambda *_: None, Condition(path))
+    writer.start([])
+    writer.put(append_run(stream_of(), [None]), None)
+    writer.close()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["streams.db"]
 
 
 def test_the_past_is_trimmed_when_there_is_time(bench: Bench) -> None:

@@ -1,0 +1,109 @@
+"""Failure: an error of a store, with its remedy, and the end of the time in which publishes are refused."""
+
+from __future__ import annotations
+
+import enum
+import sqlite3
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from gateway.errors import StoreFailed
+
+
+class Until(enum.IntEnum):
+    """End of the time in which publishes to durable streams are refused; a failure that lasts longer is greater."""
+
+    STORED = 0
+    """Each publish is tried; one that fits is stored."""
+    PROVED = 1
+    """Each publish is refused without being tried, until the store has proved that it works."""
+    RESTARTED = 2
+    """The file must be repaired while the gateway is stopped."""
+
+
+CONSEQUENCES: Final = {
+    Until.STORED: "publishes that it cannot store are refused with QUEUE_FULL",
+    Until.PROVED: "publishes to durable streams are refused with QUEUE_FULL until it works again",
+    Until.RESTARTED: "publishes to durable streams are refused with QUEUE_FULL until the gateway is started again",
+}
+
+
+class Failure(NamedTuple):
+    """Failure of an operation of a store."""
+
+    error: StoreFailed
+    """Error that publishers and the log are told, with the file, the reason and the remedy."""
+    until: Until
+    expected: bool
+    """False: a fault of the program, whose traceback is logged."""
+
+
+_RESTORE: Final = "stop the gateway, restore a copy or save what sqlite3's .recover can read, then start it"
+_DISK: Final = "check the disk"
+_ACCESS: Final = "let this user write the file, its directory and its disk"
+_KINDS: Final = {
+    sqlite3.SQLITE_FULL: (Until.STORED, "make room on its disk"),
+    sqlite3.SQLITE_NOMEM: (Until.STORED, "give the gateway more memory"),
+    sqlite3.SQLITE_IOERR: (Until.PROVED, _DISK),
+    sqlite3.SQLITE_CANTOPEN: (Until.PROVED, _DISK),
+    sqlite3.SQLITE_BUSY: (Until.PROVED, "end the other program that writes it"),
+    sqlite3.SQLITE_LOCKED: (Until.PROVED, "end the other program that writes it"),
+    sqlite3.SQLITE_PROTOCOL: (Until.PROVED, "end the other programs that use it"),
+    sqlite3.SQLITE_READONLY: (Until.PROVED, _ACCESS),
+    sqlite3.SQLITE_PERM: (Until.PROVED, _ACCESS),
+    sqlite3.SQLITE_CORRUPT: (Until.RESTARTED, _RESTORE),
+    sqlite3.SQLITE_NOTADB: (Until.RESTARTED, _RESTORE),
+}
+"""Failures by the primary code of SQLite."""
+
+
+def failure_of(path: Path, error: Exception) -> Failure:
+    """Return the failure that an exception means.
+
+    Args:
+        path: the store's file.
+        error: of SQLite, of the operating system, or of the program; a :class:`~gateway.errors.StoreFailed` has its
+            remedy already.
+    """
+    if isinstance(error, StoreFailed):
+        return Failure(error, Until.PROVED, expected=True)
+    code = primary_code(error)
+    if code in _KINDS:
+        until, remedy = _KINDS[code]
+    elif isinstance(error, OSError):
+        until, remedy = Until.PROVED, _DISK
+    else:
+        text = f"store {path} failed: {type(error).__name__}: {error}: please report it"
+        return Failure(_told(text, error), Until.STORED, expected=False)
+    reason = str(error) or "out of memory"
+    return Failure(_told(f"store {path} failed: {reason}: {remedy}", error), until, expected=True)
+
+
+def cannot_open(path: Path, error: Exception) -> StoreFailed:
+    """Return the refusal to start with a file that cannot be used."""
+    code = primary_code(error)
+    if code == sqlite3.SQLITE_BUSY:
+        remedy = "end the other program that uses it"
+    elif code == sqlite3.SQLITE_FULL:
+        remedy = "make room on its disk"
+    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+        remedy = _ACCESS
+    elif code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
+        remedy = "check the disk and the memory"
+    else:
+        remedy = "it is damaged, or not a store: restore a copy, or name another file"
+    return _told(f"store {path} cannot be used: {error}; {remedy}", error)
+
+
+def primary_code(error: Exception) -> int | None:
+    """Return the code of SQLite without its details; ``None``: the error is not one of SQLite."""
+    if isinstance(error, MemoryError):
+        return sqlite3.SQLITE_NOMEM
+    code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.Error) else None
+    return None if code is None else code & 0xFF
+
+
+def _told(text: str, error: Exception) -> StoreFailed:
+    failure = StoreFailed(text)
+    failure.__cause__ = error
+    return failure

@@ -1,0 +1,125 @@
+"""DatabaseFile: transactions that happen as a whole, in a file that is still in its place."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import pytest
+
+from gateway.errors import StoreFailed
+from gateway.protocol.durability import Durability
+from gateway.streams.sqlite.database_file import DatabaseFile
+from gateway.streams.sqlite.file_format import connect_reader
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "streams.db"
+
+
+@pytest.fixture
+def file(path: Path) -> Iterator[DatabaseFile]:
+    file = DatabaseFile(path)
+    write(file, 1)
+    file.watch()
+    yield file
+    file.close()
+
+
+def write(file: DatabaseFile, number: int) -> None:
+    with file.transaction(Durability.OS):
+        file.connection.execute("INSERT INTO chunks VALUES (?, 0, NULL, x'00')", (number,))
+
+
+def numbers(file: DatabaseFile) -> list[int]:
+    return [large for (large,) in file.connection.execute("SELECT large FROM chunks ORDER BY large")]
+
+
+def test_a_transaction_that_fails_has_not_happened(file: DatabaseFile) -> None:
+    with suppress(ZeroDivisionError), file.transaction(Durability.FSYNC):
+        file.connection.execute("INSERT INTO chunks VALUES (2, 0, NULL, x'00')")
+        raise ZeroDivisionError
+    write(file, 3)
+    assert numbers(file) == [1, 3]
+
+
+def test_a_transaction_that_was_left_open_is_no_obstacle(file: DatabaseFile) -> None:
+    file.connection.execute("BEGIN IMMEDIATE")
+    file.connection.execute("INSERT INTO chunks VALUES (2, 0, NULL, x'00')")
+    write(file, 3)
+    assert numbers(file) == [1, 3]
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+@pytest.mark.parametrize("what", ["removed", "replaced", "moved"])
+def test_nothing_is_committed_to_a_file_that_is_not_in_its_place(
+    file: DatabaseFile, path: Path, suffix: str, what: str
+) -> None:
+    gone = path.with_name(path.name + suffix)
+    away = path.with_name("away")
+    if what == "removed":
+        gone.unlink()
+    else:
+        gone.rename(away)
+    if what == "replaced":
+        gone.write_bytes(away.read_bytes())
+    expected = "was replaced" if what == "replaced" else "was removed or moved"
+    with pytest.raises(StoreFailed, match=f"{gone} {expected} while the gateway runs: put it back"):
+        write(file, 2)
+    assert numbers(file) == [1]
+    if what != "removed":
+        away.rename(gone)
+        write(file, 2)
+        assert numbers(file) == [1, 2]
+
+
+def test_a_folder_that_was_moved_may_come_back(file: DatabaseFile, path: Path) -> None:
+    folder, away = path.parent, path.parent.with_name("away")
+    folder.rename(away)
+    with pytest.raises(StoreFailed, match="was removed or moved"):
+        file.check_in_place()
+    away.rename(folder)
+    file.check_in_place()
+
+
+def test_a_proof_leaves_nothing_behind(file: DatabaseFile) -> None:
+    file.prove(100_000, all_of_it=True)
+    assert numbers(file) == [1]
+    assert os.stat(file.path).st_size > 0
+
+
+def test_a_disk_without_room_for_so_much_is_no_proof(file: DatabaseFile) -> None:
+    (pages,) = file.connection.execute("PRAGMA page_count").fetchone()
+    file.connection.execute(f"PRAGMA max_page_count={pages + 2}")
+    file.prove(4096, all_of_it=True)
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        file.prove(100_000, all_of_it=True)
+    assert numbers(file) == [1]
+
+
+def test_a_reader_keeps_the_log_from_being_copied(file: DatabaseFile, path: Path) -> None:
+    file.wait_for_others(wait=False)
+    with closing(connect_reader(path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM chunks").fetchone()
+        write(file, 2)
+        assert not file.checkpoint()
+        with pytest.raises(StoreFailed, match="another program reads it"):
+            file.prove(4096, all_of_it=True)
+        file.prove(4096, all_of_it=False)
+    assert file.checkpoint()
+    assert file.log_path.stat().st_size == 0
+
+
+def test_a_log_that_has_grown_too_far_is_copied(file: DatabaseFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite's own checkpoints do not report that they fail."""
+    monkeypatch.setattr("gateway.streams.sqlite.database_file.OVERDUE_BYTES", 0)
+    before = file.path.stat().st_mtime_ns
+    file.checkpoint_overdue()
+    assert file.path.stat().st_mtime_ns > before
+    file.log_path.unlink()
+    file.checkpoint_overdue()
