@@ -5,7 +5,6 @@ Knows one transfer at a time. Must not know the transfers of a connection, nor t
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -110,18 +109,6 @@ def split_payload(buffers: Sequence[Buffer], chunk_bytes: int) -> Iterator[list[
                 chunk, room = [], chunk_bytes
     if chunk:
         yield chunk
-
-
-def checksum_of(buffers: Sequence[Buffer]) -> int:
-    """Return the CRC-32 of a complete payload, for END (spec section 6.3); 6 GB/s, without the interpreter's lock.
-
-    Args:
-        buffers: the decoded payload; C-contiguous, of any item size.
-    """
-    checksum = 0
-    for buffer in buffers:
-        checksum = zlib.crc32(buffer, checksum)
-    return checksum
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
-import zlib
 from typing import Any
 
 import lz4.block
@@ -20,7 +19,6 @@ from gateway.protocol.transfers import (
     Assembler,
     Chunk,
     ChunkPlan,
-    checksum_of,
     parse_chunk,
     parse_plan,
     split_payload,
@@ -251,12 +249,6 @@ def test_peak_memory_while_256_mb_are_put_together(codec: str) -> None:
         tracemalloc.stop()
     assert payload_bytes <= peak < 1.3 * payload_bytes
     assert payload[-chunk_bytes:] == data
-
-
-def test_the_checksum_of_buffers_is_that_of_their_bytes() -> None:
-    numbers = np.arange(6, dtype=np.float64)
-    assert checksum_of([b"ab", numbers.data, b""]) == zlib.crc32(b"ab" + numbers.tobytes())
-    assert checksum_of([]) == 0
 
 
 def test_received_bytes_are_there_before_the_rest() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable
 from dataclasses import KW_ONLY, dataclass, field
+from itertools import islice
 from typing import TypeVar
 
 from gateway.client.options import Progress
@@ -13,8 +14,10 @@ from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout
+from gateway.protocol.checksum import checksum_of
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
+from gateway.protocol.transfers import split_payload
 
 T = TypeVar("T")
 
@@ -60,6 +63,9 @@ class OutboundMessage:
     """Bytes written of the message, as frames."""
     payload_sent_bytes: int = field(default=0, init=False)
     """Bytes written of the payload, as encoded."""
+    checksums: list[int] = field(default_factory=list, init=False)
+    """Checksum of the payload of a large message up to each chunk that was sent."""
+    _chunk_bytes: int = field(default=0, init=False)
     _time_limit: TimeLimit | None = field(default=None, init=False)
 
     @property
@@ -76,6 +82,19 @@ class OutboundMessage:
     def forget_sent(self) -> None:
         """Count nothing of what was sent so far."""
         self.frame_bytes = self.payload_sent_bytes = 0
+
+    def sent_up_to(self, index: int, chunk_bytes: int) -> int:
+        """Return the checksum of the payload before chunk ``index``; forget what was sent from there on.
+
+        Chunks that the gateway claims to have and this client did not send are taken from the payload.
+        """
+        if self._chunk_bytes != chunk_bytes:
+            self._chunk_bytes = chunk_bytes
+            self.checksums = [0]
+        for part in islice(split_payload(self.content.buffers, chunk_bytes), len(self.checksums) - 1, index):
+            self.checksums.append(checksum_of(part, self.checksums[-1]))
+        del self.checksums[index + 1 :]
+        return self.checksums[-1]
 
     def advanced(self, sent_bytes: int) -> None:
         """Tell the caller how much of the payload is sent, and start its time limit again."""

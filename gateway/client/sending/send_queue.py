@@ -9,33 +9,29 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from itertools import islice
 from typing import Final
 
 from gateway.client.sending.codec_choice import CodecChoice, check_agreed
+from gateway.client.sending.content import Content
+from gateway.client.sending.outbound_chunk import OutboundChunk, chunks_of, encoded_chunk
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
 from gateway.client.workers import WORKERS
-from gateway.errors import Code, ConnectionFailed
+from gateway.errors import Code, ConnectionFailed, UsageError
+from gateway.protocol.checksum import checksum_from_the_end, checksum_of
 from gateway.protocol.data import write_data
-from gateway.protocol.encoding import Chain, Encoding, encode
+from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.signals import Abort, End
-from gateway.protocol.transfers import ChunkPlan, checksum_of, split_payload, write_chunk
+from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
 INLINE_ENCODE_BYTES: Final = 64 * 1024
 """Payloads above this are encoded in a thread, and wait for room to write."""
-READ_AHEAD: Final = 2
-"""Chunks that are encoded while the one before them is sent."""
-
-Encoded = tuple[Encoding, Buffer] | None
-"""Encoding and encoded bytes; None: the bytes go out as they are."""
 
 
 class SendQueue(ABC):
@@ -108,6 +104,9 @@ class SendQueue(ABC):
     def _written(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
         """Take note that the last frame of a message is written."""
 
+    def _unsent(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
+        """Take note that a message will not be sent completely, so that nothing answers it."""
+
     def _drained(self) -> None:  # noqa: B027 - most queues have nothing to do
         """Take note that the queue has become idle."""
 
@@ -122,10 +121,10 @@ class SendQueue(ABC):
         chain = message.chain or self._choice.known(content)
         return chain is not None and not chain.names
 
-    def _write(self, session: Session, message: OutboundMessage, encoded: Encoded) -> None:
+    def _write(self, session: Session, message: OutboundMessage, encoded: OutboundChunk | None) -> None:
         """Write the message in one frame."""
         stream, offset, before = self._begin(session, message)
-        encoding, payload = (None, message.content.buffers) if encoded is None else (encoded[0], [encoded[1]])
+        encoding, payload = (None, message.content.buffers) if encoded is None else (encoded.encoding, encoded.data)
         frame = write_data(
             message.opcode,
             stream=stream,
@@ -188,6 +187,8 @@ class SendQueue(ABC):
                 return False
             if message.done is None:
                 self._context.report(error)
+            if not message.ended:
+                self._unsent(message)
             message.fail((isinstance(error, ConnectionFailed) and self._lost(message)) or error)
         return True
 
@@ -214,9 +215,7 @@ class SendQueue(ABC):
             async with self._context.transfer_room.taken(content.payload_bytes):
                 await self._send_chunked(session, message, chain)
             return
-        encoded: Encoded = None
-        if chain.names:
-            encoded = await _encoded([*content.buffers], chain, content.itemsize)
+        encoded = await _encoded(content, chain) if chain.names else None
         await session.drained()
         if not message.abandoned:
             self._write(session, message, encoded)
@@ -249,12 +248,17 @@ class SendQueue(ABC):
         message.begun = True
         message.frame_bytes += session.send([*before, *frame]) - bytes_of(before)
         # In a thread beside the sending, which takes longer: 512 KiB are 90 us (2026-11).
-        checksum = WORKERS.run(checksum_of, content.buffers)
+        expected = WORKERS.run(checksum_from_the_end, content.buffers)
         try:
             first = await self._resumed(session, message, plan.transfer) if resuming else 0
             if first is not None:
-                await self._send_chunks(session, message, plan, chain, first)
-                end = End(plan.transfer, message.correlation, session.now_ns(), await checksum)
+                checksum = await self._send_chunks(session, message, plan, chain, first)
+                if checksum != await expected:
+                    raise UsageError(
+                        f"the array was changed while it was published to {self.name}, and is not published: publish a"
+                        " copy, or change it when the publish has returned"
+                    )
+                end = End(plan.transfer, message.correlation, session.now_ns(), checksum)
                 await session.drained()
         except BaseException:
             session.send((Abort(plan.transfer, Code.TRANSFER_ABORTED).write(),))
@@ -266,57 +270,36 @@ class SendQueue(ABC):
 
     async def _send_chunks(
         self, session: Session, message: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
-    ) -> None:
-        """Send chunk after chunk, each when there is room: memory stays bounded, and other messages pass in between."""
+    ) -> int:
+        """Send chunk after chunk, each when there is room: memory stays bounded, and other messages pass in between.
+
+        Returns:
+            Checksum of the payload as it was sent, on earlier connections as well.
+        """
         index = first
+        checksum = message.sent_up_to(first, plan.chunk_bytes)
         sent_bytes = min(first * plan.chunk_bytes, plan.payload_bytes)
-        async with aclosing(_chunks(message, plan, chain, first)) as chunks:
-            async for encoding, data in chunks:
+        async with aclosing(chunks_of(message.content, plan, chain, first)) as chunks:
+            async for encoding, data, content in chunks:
                 await session.drained()
                 if message.abandoned:
                     raise ConnectionFailed(f"sending to {self.name} was abandoned")
+                # These very bytes are sent: nothing changes them before they are copied.
+                checksum = checksum_of(content, checksum)
                 message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
+                message.checksums.append(checksum)
                 message.payload_sent_bytes += bytes_of(data)
                 sent_bytes += plan.chunk_size(index)
                 index += 1
                 message.advanced(sent_bytes)
                 await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
+        return checksum
 
 
-async def _chunks(
-    message: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
-) -> AsyncGenerator[tuple[Encoding | None, list[Buffer]], None]:
-    """Yield the chunks from ``first`` on, encoded. Threads encode :data:`READ_AHEAD` chunks ahead of sending."""
-    parts = islice(split_payload(message.content.buffers, plan.chunk_bytes), first, None)
-    if not chain.names:
-        for part in parts:
-            yield None, part
-        return
-    ahead: deque[tuple[list[Buffer], asyncio.Future[Encoded]]] = deque()
-    for part in parts:
-        ahead.append((part, WORKERS.run(_encode, part, chain, message.content.itemsize)))
-        if len(ahead) > READ_AHEAD:
-            yield await _next_encoded(ahead)
-    while ahead:
-        yield await _next_encoded(ahead)
-
-
-async def _next_encoded(
-    ahead: deque[tuple[list[Buffer], asyncio.Future[Encoded]]],
-) -> tuple[Encoding | None, list[Buffer]]:
-    part, work = ahead.popleft()
-    encoded = await work
-    return (None, part) if encoded is None else (encoded[0], [encoded[1]])
-
-
-async def _encoded(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
-    if bytes_of(buffers) <= INLINE_ENCODE_BYTES:
-        return _encode(buffers, chain, itemsize)
-    return await WORKERS.run(_encode, buffers, chain, itemsize)
-
-
-def _encode(buffers: list[Buffer], chain: Chain, itemsize: int) -> Encoded:
-    return encode(chain, buffers[0] if len(buffers) == 1 else b"".join(buffers), itemsize)
+async def _encoded(content: Content, chain: Chain) -> OutboundChunk:
+    if content.payload_bytes <= INLINE_ENCODE_BYTES:
+        return encoded_chunk(content.buffers, chain, content.itemsize)
+    return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
 
 
 def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:

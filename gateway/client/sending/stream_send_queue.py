@@ -177,5 +177,9 @@ class StreamSendQueue(SendQueue):
             assert isinstance(error, Exception)
             self._context.report(error)
 
+    def _unsent(self, message: OutboundMessage) -> None:
+        if self._alias is not None:
+            self._alias.awaiting.pop(message.sequence, None)
+
     def _drained(self) -> None:
         self._when_drained(self.name)
