@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
+from gateway.server.steady_clock import ELAPSED_NS
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +109,10 @@ class Gateway:
             return None
         # Late, because the import takes 4 % of the start, and a gateway without a store does not need it.
         from gateway.streams.sqlite.store import SqliteStreamStore  # noqa: PLC0415
+        from gateway.streams.sqlite.store_clock import Machine  # noqa: PLC0415
 
-        return SqliteStreamStore(path, boot_id(), clock.time_ns, loop.call_soon_threadsafe, self._workers.submit)
+        machine = Machine(boot_id(), time.monotonic_ns, ELAPSED_NS, clock.time_ns)
+        return SqliteStreamStore(path, machine, loop.call_soon_threadsafe, self._workers.submit)
 
     def _warn_of_settings(self) -> None:
         """Log a setting with which no client can work, and report the gateway as not ready.

@@ -170,6 +170,9 @@ class DurableStore(PastReader, Protocol):
     def discard(self, message: LargeMessage) -> None:
         """Remove the staged chunks of a large message that will not be appended."""
 
+    def forget(self, stream: Stream) -> None:
+        """Delete a stream that has ended, with its messages and the progress of its clients."""
+
     def close(self) -> None:
         """Store everything that waits, and release all resources. Takes as long as the disk does; for any thread.
 

@@ -118,6 +118,8 @@ class CoreSnapshot:
     conflated_messages: int = 0
     dropped_messages: int = 0
     views: ViewStats
+    ended_streams: int
+    """Streams that have ended to make room for others."""
 
 
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
@@ -189,6 +191,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         clock_ahead_ns=core.clock.ahead_ns,
         store=core.gate.store_health,
         views=hub.views,
+        ended_streams=hub.ended_streams,
         **sums,
     )
 

@@ -168,7 +168,10 @@ class SubscribeHandler:
     def _release(self, binding: AliasBinding) -> None:
         """Detach the producer of an alias, whose connection is gone or which is bound anew."""
         binding.released = True
-        if binding.stream is not None and binding.window is not None:
+        if binding.stream is None:
+            return
+        self._hub.unused.release(binding.stream)
+        if binding.window is not None:
             self._producers.detach(binding.stream, binding.window, binding)
 
     def _open_inbox(self, session: Session, request: Subscribe) -> None:
@@ -197,6 +200,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
         stream = binding.stream
+        self._hub.unused.use(stream)
         if schema is not None:
             stream.declare(schema)
         binding.next_sequence = request.sequence or 1

@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 BACKLOG = 4096
 DRAIN_POLL_S = 0.02
+AGE_INTERVAL_S = 1.0
+"""Interval at which messages that are too old are dropped, and the clock follows the machine's."""
 
 
 class Listener:
@@ -59,7 +61,8 @@ class Listener:
         self._server = await loop.create_server(
             lambda: WebSocketConnection(self, loop), host, port, backlog=BACKLOG, reuse_address=True
         )
-        self._sweepers = [loop.create_task(self._sweep()), loop.create_task(self._sweep_consumers())]
+        sweeps = (self._sweep(), self._sweep_consumers(), self._follow_time())
+        self._sweepers = [loop.create_task(sweep) for sweep in sweeps]
         sockets: list[socket.socket] = list(self._server.sockets)
         return int(sockets[0].getsockname()[1])
 
@@ -135,15 +138,19 @@ class Listener:
             await sleep(heartbeat.sweep_interval_s)
             heartbeat.sweep()
             self._drop_late_handshakes()
-            for _ in self._core.trim_histories():
-                await asyncio.sleep(0)
 
     async def _sweep_consumers(self) -> None:
         interval_s = self._core.settings.consumer_sweep_interval_s
         while True:
             await sleep(interval_s)
-            self._core.clock.follow()
             for _ in self._core.sweep_consumers():
+                await asyncio.sleep(0)
+
+    async def _follow_time(self) -> None:
+        while True:
+            await sleep(AGE_INTERVAL_S)
+            self._core.clock.follow()
+            for _ in self._core.trim_histories():
                 await asyncio.sleep(0)
 
     def _drop_late_handshakes(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 from gateway.ids import ClientId
@@ -32,6 +32,8 @@ class Unsettled(NamedTuple):
     """Progress of each consumer."""
     entries: Iterable[Entry]
     """Messages that at least one of them has not settled, in order: runs of one frame, and large messages."""
+    shift_ns: Callable[[int], int] = lambda offset: 0
+    """Function that returns, by offset, how much later than written a deadline is by the gateway's present clock."""
 
 
 class ConsumerProgress:

@@ -36,6 +36,7 @@ class Stream:
         durability: failures that its acknowledged messages survive.
 
     Attributes:
+        aliases: number of aliases of connections that are bound to it; the store's thread reads it.
         id: the number that names it on the wire, on all connections.
         kind: its delivery contract.
         durability: failures that its acknowledged messages survive.
@@ -51,6 +52,7 @@ class Stream:
 
     __slots__ = (
         "_expected",
+        "aliases",
         "config",
         "durability",
         "durable",
@@ -77,6 +79,7 @@ class Stream:
         durability: Durability = Durability.MEMORY,
     ) -> None:
         self.id = stream_id
+        self.aliases = 0
         self.name = name
         self.kind = kind
         self.epoch = epoch
@@ -106,6 +109,11 @@ class Stream:
     def first_offset(self) -> int:
         """Offset of the oldest message that can be read again; ``next_offset`` if there is none."""
         return self.history.first if self.stored_first is None else min(self.stored_first, self.history.first)
+
+    @property
+    def empty(self) -> bool:
+        """True if no message of it is kept, none is the newest state, and none is on its way to the store."""
+        return self.newest is None and self.first_offset == self.next_offset == self.history.next_offset
 
     def check(self, kind: Kind | None, durability: Durability | None) -> None:
         """Refuse an OPEN that expects another kind or durability (spec section 4.1); ``None`` expects any.

@@ -47,12 +47,18 @@ class StreamRegistry:
         self.budget = HistoryBudget(history_total_bytes)
         self._by_name: dict[StreamName, Stream] = {}
         self._last_id = 0
+        self._last_ended_epoch = 0
 
     def __len__(self) -> int:
         return len(self._by_name)
 
     def __iter__(self) -> Iterator[Stream]:
         return iter(self._by_name.values())
+
+    @property
+    def full(self) -> bool:
+        """True if there are as many streams as there may be."""
+        return len(self._by_name) >= self._max_streams
 
     def get(self, name: StreamName) -> Stream | None:
         """Return the stream of that name, if it exists."""
@@ -77,11 +83,11 @@ class StreamRegistry:
         if stream is not None:
             stream.check(kind, durability)
             return stream, False
-        if len(self._by_name) >= self._max_streams:
-            message = f"cannot create stream {name}: the gateway has max_streams={self._max_streams} already"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, message)
+        if self.full:
+            problem = f"cannot create stream {name}: the gateway has max_streams={self._max_streams} already"
+            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}, and none that is empty and unused")
         # Milliseconds stay below 2**53 until the year 287396, and no two incarnations start within one.
-        epoch = Epoch(now_ns // 1_000_000)
+        epoch = Epoch(max(now_ns // 1_000_000, self._last_ended_epoch + 1))
         config = self._rules.of(name)
         kind = self._kind_of(name, kind, config.kind)
         durability = self._durability_of(name, durability, config.durability)
@@ -127,6 +133,12 @@ class StreamRegistry:
         stream = self._by_name[name] = Stream(stream_id, name, kind, epoch, config, history, durability)
         self._last_id = max(self._last_id, stream_id)
         return stream
+
+    def end(self, stream: Stream) -> None:
+        """Forget a stream and its history; the next one of its name has another epoch, and begins at offset 0."""
+        del self._by_name[stream.name]
+        stream.history.close()
+        self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
 
     def next_id(self) -> StreamId:
         """Return a new number for a stream or a view, which is never used again."""

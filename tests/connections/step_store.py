@@ -47,6 +47,7 @@ class StepStore:
         self.marks: dict[tuple[str, str], Mark | None] = {}
         self.closed = False
         self.problem: str | None = None
+        self.forgotten: list[Stream] = []
         self.extra_bytes = 0
         """Pretend that so much more waits."""
 
@@ -80,6 +81,9 @@ class StepStore:
 
     def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         done(stream.history.read(first, last, max_bytes))
+
+    def forget(self, stream: Stream) -> None:
+        self.forgotten.append(stream)
 
     def close(self) -> None:
         self.closed = True

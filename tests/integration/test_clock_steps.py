@@ -188,3 +188,29 @@ def test_a_step_while_a_gateway_with_a_store_runs(shim: Path, tmp_path: Path) ->
         assert int(next(iter(tasks)).tensor) == 1
         assert numbers_of(planner, "wf/log", 20) == list(range(20))
     assert notices == []
+
+
+@pytest.mark.parametrize("step_s", [HOUR_S, -HOUR_S])
+def test_a_step_between_two_gateways_with_one_store(shim: Path, tmp_path: Path, step_s: int) -> None:
+    config = tmp_path / "frys.toml"
+    config.write_text(CONFIG)
+    arguments = ("--config", str(config), "--store", f"sqlite:{tmp_path / 'streams.db'}")
+    with running_gateway_process(*arguments) as gateway, connect_blocking(gateway.url, client_id="planner") as planner:
+        for number in range(20):
+            planner.publish("wf/log", np.int64(number), kind="event", durability="fsync")
+        planner.publish("wf/tasks", np.int64(0), kind="collaboration", durability="fsync")
+        with connect_blocking(gateway.url, client_id="worker") as worker:
+            tasks = worker.subscribe("wf/tasks", auto_ack=False)
+            tasks.start()
+            planner.publish("wf/tasks", np.int64(1), expires_in_s=HOUR_S / 2)
+            assert int(next(iter(tasks)).tensor) == 1
+    shim.write_text(str(step_s))
+    with (
+        running_gateway_process(*arguments) as gateway,
+        connect_blocking(gateway.url, client_id="planner") as planner,
+        connect_blocking(gateway.url, client_id="worker") as worker,
+    ):
+        wait_for_trims(gateway, planner, "short/after")
+        assert numbers_of(planner, "wf/log", 20) == list(range(20))
+        with worker.subscribe("wf/tasks") as tasks:
+            assert int(next(iter(tasks)).tensor) == 1

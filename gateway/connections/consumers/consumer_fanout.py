@@ -95,6 +95,11 @@ class ConsumerFanout:
         return not self._woken and self._deliveries.idle
 
     @property
+    def settled(self) -> bool:
+        """True if no message waits for a consumer."""
+        return self.idle and not self._held.held_bytes
+
+    @property
     def held_bytes(self) -> int:
         """Cost in memory of the messages that are not acknowledged."""
         return self._held.held_bytes
@@ -140,6 +145,8 @@ class ConsumerFanout:
             author = self._author_of(entry)
             for unit in units_of(entry):
                 unit.author = author
+                if unit.deadline_ns is not None:
+                    unit.deadline_ns += unsettled.shift_ns(unit.first)
                 waiting = [each for each in self._consumers.values() if not each.progress.covers(unit.first, unit.last)]
                 self._keep([unit], waiting)
 
@@ -183,6 +190,17 @@ class ConsumerFanout:
         consumer = self._withdraw(connection, lost=True)
         if consumer is not None:
             consumer.detach(self._context.clock.monotonic_s())
+
+    def close(self) -> None:
+        """Remove all consumers: the stream ends."""
+        self.release_acks()
+        for connections in list(self._connections.values()):
+            for connection in list(connections):
+                self.leave(connection)
+                connection.accounts.end(self.source.id)
+        for consumer in list(self._consumers.values()):
+            self._held.enact(consumer, consumer.end(None))
+            self._forget(consumer)
 
     def done(self, client_id: ClientId, done: Done) -> None:
         """Note that a client has done with messages (spec section 7.4)."""

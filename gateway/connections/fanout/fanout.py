@@ -43,6 +43,10 @@ class Fanout(Protocol):
         """True if nothing is being encoded, and nothing waits for the end of the turn."""
 
     @property
+    def settled(self) -> bool:
+        """True if it owes nothing: no receiver lacks a message, and none is on its way to this fan-out."""
+
+    @property
     def queue_full(self) -> bool:
         """True if messages that must not be lost have to be refused."""
 
@@ -107,6 +111,9 @@ class Fanout(Protocol):
 
     def leave(self, connection: Connection) -> None:
         """Remove a receiver that has unsubscribed."""
+
+    def close(self) -> None:
+        """Remove all receivers: the source ends."""
 
     def detach(self, connection: Connection) -> None:
         """Stop to deliver to a receiver that may come back."""

@@ -115,6 +115,14 @@ class PubSubFanout:
         return self._queue.idle
 
     @property
+    def settled(self) -> bool:
+        """True if nothing is encoded or uploaded, and nothing of the source waits in an outbox."""
+        if not self._queue.idle or self._broadcasts or self.held_acks:
+            return False
+        members = [member for delivery in self._classes.values() for member in delivery.members]
+        return all(member.outbox is None or member.outbox.queue_of(self.source) is None for member in members)
+
+    @property
     def newest(self) -> Run | LargeMessage | None:
         """Newest version that has been delivered; ``None`` if there is none, and for other kinds."""
         return self._newest
@@ -205,6 +213,14 @@ class PubSubFanout:
             if not len(delivery):
                 del self._classes[key]
                 self._past_deliveries += delivery.delivered_messages
+
+    def close(self) -> None:
+        """Remove all receivers: the source ends."""
+        self.release_acks()
+        for delivery in self.classes:
+            for member in list(delivery.members):
+                self.leave(member)
+                member.accounts.end(self.source.id)
 
     def send_gap(self, gap: Gap) -> None:
         """Tell all receivers that messages will not come, in the place of those messages."""

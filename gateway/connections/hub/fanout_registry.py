@@ -70,6 +70,13 @@ class FanoutRegistry:
         self._fanouts[stream] = fanout
         return fanout
 
+    def end(self, stream: Stream) -> Fanout:
+        """Remove the fan-out of a stream that ends, and return it: it has no receivers any more."""
+        fanout = self._fanouts.pop(stream)
+        self._acknowledged.pop(stream.id, None)
+        fanout.close()
+        return fanout
+
     def of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream."""
         return self._fanouts[stream]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
+from gateway.connections.hub.unused_streams import UnusedStreams
 from gateway.connections.hub.views import Views
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
@@ -32,6 +34,8 @@ from gateway.protocol.signals import Done, InProgress
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
+
+logger = logging.getLogger(__name__)
 
 STEP = 512
 """Streams, or streams and consumers, between two chances for the loop: about a millisecond."""
@@ -57,15 +61,23 @@ class Hub:
         self._streams = streams
         self._clock = view_context.clock
         self._detached = consumer_context.detached
+        self._store = consumer_context.store
+        self._policy = view_context.policy
         self._observers = (self._detached, *observers)
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
         self.views = Views(streams, self.fanouts, view_context)
         """Views of streams, and the subscriptions to them."""
+        self.unused = UnusedStreams(self._clock.monotonic_s, streams)
+        """Streams that no connection has opened; the handler of OPEN tells which are used."""
         self._literal: dict[str, dict[Session, None]] = {}
         """Sessions that subscribe to a stream by its very name."""
         self._wildcard: dict[Session, None] = {}
         """Sessions that have a subscription with a wildcard."""
+        self._past = {kind: KindStats() for kind in Kind}
+        """Counters of streams that have ended."""
+        self._past_consumers = ConsumerStats()
+        self._ended_streams = 0
 
     @property
     def idle(self) -> bool:
@@ -75,6 +87,8 @@ class Hub:
     def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
         """Return the stream of that name and its fan-out; announce a new one to the sessions that subscribe to it.
 
+        If there are as many streams as there may be, an empty one that nobody uses ends to make room.
+
         Args:
             name: the stream.
             kind: ``None``: that of the stream, or of its configuration.
@@ -83,10 +97,13 @@ class Hub:
         Raises:
             RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``LIMIT_EXCEEDED``.
         """
+        if self._streams.full and self._streams.get(name) is None:
+            self._make_room()
         stream, created = self._streams.open(name, kind, self._clock.time_ns(), durability)
         if not created:
             return stream, self.fanouts.of(stream)
         fanout = self.fanouts.open(stream)
+        self.unused.add(stream)
         sessions = dict(self._literal.get(name, ()))
         for session in self._wildcard:
             if any(pattern.matches(name) for pattern in session.subscriptions.values()):
@@ -96,6 +113,20 @@ class Hub:
             self._join(session, matching, stream, NO_OPTIONS)
         self.views.opened(stream)
         return stream, fanout
+
+    def end(self, stream: Stream) -> None:
+        """End a stream: nobody receives it any more, and the store deletes it.
+
+        The next stream of its name is another one: it has another id and epoch, and STREAM announces it. No alias may
+        be bound to the stream, and nothing of it may be on its way.
+        """
+        self.views.end(stream)
+        self._count_past(stream, self.fanouts.end(stream))
+        self.unused.remove(stream)
+        self._streams.end(stream)
+        self._policy.forget(stream)
+        if stream.durable and self._store is not None:
+            self._store.forget(stream)
 
     def subscribe(
         self,
@@ -205,8 +236,8 @@ class Hub:
 
         Counters never go back from one call to the next.
         """
-        kinds = {kind: [0, 0, 0, 0] for kind in Kind}
-        consumers = ConsumerStats()
+        kinds = {kind: list(past) for kind, past in self._past.items()}
+        consumers = self._past_consumers
         work = held_acks = 0
         for stream in list(self._streams):
             fanout = self.fanouts.of(stream)
@@ -231,7 +262,7 @@ class Hub:
         for kind, delivered in views.delivered_messages.items():
             kinds[kind][3] += delivered
         by_kind = MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()})
-        return HubStats(by_kind, consumers, views, held_acks)
+        return HubStats(by_kind, consumers, views, held_acks, self._ended_streams)
 
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
@@ -240,6 +271,27 @@ class Hub:
             fanout.sweep()
             if not index % STEP:
                 yield
+
+    def _make_room(self) -> None:
+        stream = self.unused.find(self._is_free)
+        if stream is not None:
+            logger.info("stream %s ends to make room: it is empty and nobody uses it", stream.name)
+            self.end(stream)
+            self._ended_streams += 1
+
+    def _is_free(self, stream: Stream) -> bool:
+        """Return whether nobody asked for this very stream, and nobody lacks a message of it."""
+        return stream.name not in self._literal and not self.views.names(stream) and self.fanouts.of(stream).settled
+
+    def _count_past(self, stream: Stream, fanout: Fanout) -> None:
+        """Keep the counters of a stream that has ended, and of its fan-out: they never go back."""
+        _, messages, nbytes, delivered = self._past[stream.kind]
+        delivered += fanout.delivered_messages
+        self._past[stream.kind] = KindStats(
+            0, messages + stream.next_offset, nbytes + stream.published_bytes, delivered
+        )
+        if isinstance(fanout, ConsumerFanout):
+            self._past_consumers = self._past_consumers.plus(fanout.stats())
 
     def _join(self, session: Session, subscriptions: list[int], stream: Stream, options: SubscribeOptions) -> None:
         connection, fanout = session.connection, self.fanouts.of(stream)

@@ -57,7 +57,10 @@ class HubStats:
     """Numbers of all streams."""
 
     kinds: Mapping[Kind, KindStats]
+    """Counters include streams that have ended."""
     consumers: ConsumerStats
     views: ViewStats
     held_acks: int
     """Acknowledgements of publishes that are held back while receivers are behind."""
+    ended_streams: int
+    """Empty, unused streams that have ended to make room."""

@@ -125,6 +125,24 @@ class Views:
                 if wanted.pattern.matches(stream.name):
                     self._join(session, subscription, stream, wanted.view, NO_OPTIONS)
 
+    def end(self, stream: Stream) -> None:
+        """End the views of a stream that ends; its subscriptions wait for the next stream of its name."""
+        for derivation in list(self._of_streams.get(stream, {}).values()):
+            for session, numbers in list(derivation.receivers.items()):
+                for number in list(numbers):
+                    self._held[session, number].remove(derivation)
+                    self._leave(derivation, session, number)
+                session.connection.accounts.end(derivation.source.id)
+
+    def names(self, stream: Stream) -> bool:
+        """Return whether a subscription to a view names the stream itself, not by a pattern."""
+        return any(
+            session.views[number].pattern.is_literal
+            for derivation in self._of_streams.get(stream, {}).values()
+            for session, numbers in derivation.receivers.items()
+            for number in numbers
+        )
+
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of connections that receive views of a stream, each view counted."""
         derivations = self._of_streams.get(stream, {}).values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Since
@@ -24,6 +24,9 @@ class SubscribeOptions(NamedTuple):
 NO_OPTIONS = SubscribeOptions()
 """Start at the position that the kind of the stream gives a late joiner."""
 
+MAX_ENDED: Final = 1024
+"""Streams that have ended whose counts a subscription remembers."""
+
 
 class DeliveryAccounts:
     """Accounts by the id under which a stream is sent, and by subscription.
@@ -37,12 +40,12 @@ class DeliveryAccounts:
 
     def __init__(self) -> None:
         self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
-        self._carried: dict[int, Mapping[str, Counts]] = {}
+        self._carried: dict[int, dict[str, Counts]] = {}
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
         """Go on from the counts of a subscription on earlier connections, also of streams that are yet to come here."""
         if counts:
-            self._carried[subscription] = counts
+            self._carried[subscription] = dict(counts)
 
     def open(self, stream: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
         """Open the account of a stream for a subscription, before its first message on this connection.
@@ -64,6 +67,16 @@ class DeliveryAccounts:
             accounts.pop(subscription, None)
             if not accounts:
                 del self._accounts[stream]
+
+    def end(self, stream: int) -> None:
+        """Close the accounts of a stream that has ended. The next stream of its name goes on from their counts.
+
+        At most :data:`MAX_ENDED` of a subscription are remembered.
+        """
+        for subscription, (name, account) in self._accounts.pop(stream, {}).items():
+            carried = self._carried.setdefault(subscription, {})
+            if len(carried) < MAX_ENDED or name in carried:
+                carried[name] = account.counts
 
     def of(self, subscription: int) -> Iterator[tuple[str, Counts]]:
         """Yield name and counts of each stream of a subscription."""

@@ -47,6 +47,13 @@ class Discard:
     message: LargeMessage
 
 
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Delete a stream that has ended."""
+
+    stream: Stream
+
+
 class Advance(NamedTuple):
     """Keep the progress of a client in a stream that it acknowledges; does not cause a transaction by itself."""
 
@@ -56,7 +63,7 @@ class Advance(NamedTuple):
     """``None``: it no longer receives the stream."""
 
 
-Change = Append | StageChunk | Discard
+Change = Append | StageChunk | Discard | Forget
 
 
 def rows_for(appends: Sequence[Append]) -> list[MessageRow]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Final
 
 from gateway.ids import ClientId
@@ -61,6 +61,17 @@ class ConsumerMarks:
                 self._open.setdefault(stream.id, {})[client_id] = mark.next_offset
             elif stream.id in self._open:
                 self._open[stream.id].pop(client_id, None)
+
+    def delete(self, stream_ids: Collection[int]) -> None:
+        """Delete the progress of all clients in streams that have ended."""
+        self._connection.executemany(
+            "DELETE FROM consumers WHERE stream = ?", [(stream_id,) for stream_id in stream_ids]
+        )
+
+    def forget(self, stream_ids: Iterable[int]) -> None:
+        """Note that these are deleted."""
+        for stream_id in stream_ids:
+            self._open.pop(stream_id, None)
 
     def first_open(self, stream: Stream) -> int | None:
         """Return the first offset of a stream that a client has not settled; ``None``: the stream has no consumers."""

@@ -50,13 +50,13 @@ class Contents:
     """Ids of large messages that were never completed, or whose chunks were not all deleted."""
 
 
-def take_over(connection: sqlite3.Connection, boot_id: str, now_ns: int) -> None:
+def take_over(connection: sqlite3.Connection, boot_id: str, unix_ns: int) -> None:
     """Note that a gateway uses the file; streams that may have lost messages with the machine get a new epoch.
 
     Args:
         connection: connection to the file, in a transaction.
         boot_id: identifies a start of the machine.
-        now_ns: Unix time.
+        unix_ns: Unix time.
     """
     row = connection.execute("SELECT boot_id, closed FROM gateway").fetchone()
     if row is None:
@@ -65,8 +65,9 @@ def take_over(connection: sqlite3.Connection, boot_id: str, now_ns: int) -> None
     if not row[1] and row[0] != boot_id:
         # The machine went down with the gateway: messages that had reached only the operating system may be
         # missing, so that offsets are given out a second time.
-        epoch = now_ns // 1_000_000
-        connection.execute("UPDATE streams SET epoch = ? WHERE durability = ?", (epoch, Durability.OS))
+        # After the one before, even if the machine's clock was set back.
+        epoch = unix_ns // 1_000_000
+        connection.execute("UPDATE streams SET epoch = max(?, epoch + 1) WHERE durability = ?", (epoch, Durability.OS))
     connection.execute("UPDATE gateway SET boot_id = ?, closed = 0", (boot_id,))
 
 

@@ -10,11 +10,12 @@ from typing import Final
 from gateway.errors import StoreFailed
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Kind
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
-from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, StageChunk, rows_for
+from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, Forget, StageChunk, rows_for
 from gateway.streams.sqlite.consumer_marks import ConsumerMarks
 from gateway.streams.sqlite.contents import StoredExtent, read_contents, take_over
 from gateway.streams.sqlite.database_file import CHECKPOINT_PAGES, DatabaseFile
@@ -28,6 +29,7 @@ from gateway.streams.sqlite.rows import (
     chunk_values,
     large_values,
 )
+from gateway.streams.sqlite.store_clock import Machine, StoreClock
 from gateway.streams.stream import Stream
 
 TRIM_ROWS: Final = 128
@@ -39,11 +41,12 @@ class Database:
 
     Args:
         path: the file; created if it does not exist.
-        boot_id: identifies a start of the machine.
-        now_ns: Unix time; streams that may have lost messages get a new epoch from it.
+        machine: identifies its last start, and has the clocks; streams that may have lost messages with it get a new
+            epoch.
 
     Attributes:
         file: the open file.
+        clock: the time at which messages are stored.
         streams: the streams in the file when it was opened.
         error: failure of the last :meth:`commit`; ``None``: it succeeded.
 
@@ -51,7 +54,7 @@ class Database:
         StoreFailed: the file cannot be used.
     """
 
-    def __init__(self, path: Path, boot_id: str, now_ns: int) -> None:
+    def __init__(self, path: Path, machine: Machine) -> None:
         self.file = DatabaseFile(path)
         self._connection = self.file.connection
         self._large: dict[LargeMessage, int] = {}
@@ -62,11 +65,14 @@ class Database:
         """Progress of clients that is not stored yet."""
         self._pasts: dict[int, list[Origin]] = {}
         """Origins of the newest message and earlier ones, of streams that keep their newest message only."""
+        self._ended: set[int] = set()
+        """Ids of streams that have ended, and are still to be deleted."""
         self.error: Exception | None = None
         try:
             self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
             with self.file.transaction(Durability.FSYNC):
-                take_over(self._connection, boot_id, now_ns)
+                take_over(self._connection, machine.boot_id, machine.unix_ns())
+                self.clock = StoreClock(self._connection, machine)
             self.file.watch()
             contents = read_contents(self._connection)
             self._consumers = ConsumerMarks(self._connection)
@@ -95,11 +101,12 @@ class Database:
 
         Args:
             changes: the changes, in order.
-            now_ns: Unix time.
+            now_ns: time by the store's clock.
 
         Returns:
             for each change its error, or ``None``: it is as safe as the durability of its stream says.
         """
+        self._note_ended(changes)
         outcomes: list[Exception | None] = [None] * len(changes)
         ends: dict[int, int] = {}
         appends: list[Append] = []
@@ -120,9 +127,17 @@ class Database:
 
     def refuse(self, changes: Sequence[Change], outcomes: list[Exception | None]) -> list[Exception | None]:
         """Note that changes are not stored; ``outcomes`` are returned."""
+        self._note_ended(changes)
         self._broken.update([change.message for change in changes if isinstance(change, StageChunk)])
         self._forget_large(changes, outcomes)
         return outcomes
+
+    def _note_ended(self, changes: Sequence[Change]) -> None:
+        """Note the streams that have ended: they are deleted by the next transaction that succeeds."""
+        ended = {change.stream.id for change in changes if isinstance(change, Forget)}
+        if ended:
+            self._ended |= ended
+            self._advances = {key: advance for key, advance in self._advances.items() if key[0] not in ended}
 
     def _store(self, changes: Sequence[Change], appends: list[Append], now_ns: int) -> None:
         level = max((append.stream.durability.level for append in appends), default=Durability.OS.level)
@@ -132,8 +147,10 @@ class Database:
         # A stream without a message is not in the file yet, and no client can be behind in it.
         advances = [advance for advance in self._advances.values() if advance.stream.id in known]
         with self.file.transaction(Durability.of_level(level)):
+            gone += self._delete_ended()
             self._write(changes, appends, rows, now_ns, gone)
             self._consumers.write(advances)
+        self._forget_ended()
         self._count(rows)
         self._deletable += gone
         self._consumers.settle(advances)
@@ -245,7 +262,7 @@ class Database:
         Args:
             stream: the stream.
             limits: bounds on its past.
-            now_ns: Unix time.
+            now_ns: time by the store's clock.
 
         Raises:
             sqlite3.Error: the file cannot be read or written.
@@ -263,8 +280,13 @@ class Database:
         cut, held_bytes, rows_gone = extent.first, extent.held_bytes, 0
         for first, count, size, stored_ns in rows:
             covered = extent.next_offset - first - count < limits.max_messages and held_bytes <= limits.max_bytes
-            # The newest message stays whatever its size and age: its publisher was told that it is stored.
-            if first + count == extent.next_offset or (covered and stored_ns >= oldest_ns):
+            fresh = stored_ns >= oldest_ns
+            # The newest message stays whatever its size, as long as a connection has opened the stream or it is fresh:
+            # its publisher was told that it is stored.
+            if first + count == extent.next_offset:
+                covered = fresh or stream.aliases > 0 or stream.kind is Kind.STATE
+                fresh = True
+            if covered and fresh:
                 break
             if open_from is not None and first + count > open_from:
                 break
@@ -297,6 +319,25 @@ class Database:
             self._deletable.pop()
         return bool(self._deletable)
 
+    def _delete_ended(self) -> list[int]:
+        """Delete the streams that have ended; return the ids of large messages whose chunks are left."""
+        gone: list[int] = []
+        for stream_id in self._ended:
+            extent = self._extents.get(stream_id)
+            if extent is not None:
+                gone += self._delete(stream_id, extent.next_offset)
+                self._connection.execute("DELETE FROM streams WHERE id = ?", (stream_id,))
+        self._consumers.delete(self._ended)
+        return gone
+
+    def _forget_ended(self) -> None:
+        """Forget the streams that are deleted."""
+        for stream_id in self._ended:
+            for known in (self._extents, self._schemas, self._pasts):
+                known.pop(stream_id, None)
+        self._consumers.forget(self._ended)
+        self._ended = set()
+
     def first_of(self, stream: Stream) -> int:
         """Return the first stored offset of a stream; the next one if there is none."""
         extent = self._extents.get(stream.id)
@@ -326,6 +367,8 @@ class Database:
         try:
             with file.transaction(Durability.FSYNC):
                 self._consumers.write(advances)
+                self._delete_ended()
+                self.clock.stamp(self._connection)
                 self._connection.execute("UPDATE gateway SET closed = 1")
         except Exception as error:  # noqa: BLE001 - whatever it is, the file is closed
             problems.append(f"the progress of {len(advances)} consumers is not stored: {error}")

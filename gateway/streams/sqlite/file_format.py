@@ -41,6 +41,7 @@ CREATE TABLE messages (
     count INTEGER NOT NULL,
     -- Bytes, of a large message those of its chunks.
     size INTEGER NOT NULL,
+    -- By the store's clock.
     stored_ns INTEGER NOT NULL,
     -- (first offset, count, producer, first sequence) of each publish, where producers count: four u64 each.
     origins BLOB,
@@ -84,6 +85,22 @@ CREATE TABLE chunks (
 );
 """
 
+CLOCKS: Final = """
+CREATE TABLE IF NOT EXISTS clocks (
+    -- A row for each gateway since the last start of the machine whose clock differed from that of the one before it.
+    boot_id TEXT NOT NULL,
+    -- Store's time when that gateway opened the file,
+    since_ns INTEGER NOT NULL,
+    -- and the last one that was noted.
+    last_ns INTEGER NOT NULL,
+    -- Store's time less the time for which the machine has run,
+    store_offset_ns INTEGER NOT NULL,
+    -- and the gateway's Unix time less the time since the machine was started.
+    unix_offset_ns INTEGER NOT NULL
+)
+"""
+"""Table that files of older gateways do not have."""
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file for writing; tables are created in a new one.
@@ -97,6 +114,7 @@ def connect(path: Path) -> sqlite3.Connection:
         raise cannot_open(path, error) from error
     try:
         _check(connection, path)
+        connection.execute(CLOCKS)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
             problem = f"store {path} cannot be used: its file system does not support a write-ahead log"

@@ -18,7 +18,7 @@ from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.run import Origin, Run
-from gateway.streams.sqlite.changes import Advance, Append, Discard, StageChunk
+from gateway.streams.sqlite.changes import Advance, Append, Discard, Forget, StageChunk
 from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.consumer_marks import read_marks, read_units
 from gateway.streams.sqlite.database import Database
@@ -27,6 +27,7 @@ from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.sqlite.lock import FileLock
 from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries, read_newest
+from gateway.streams.sqlite.store_clock import Machine
 from gateway.streams.sqlite.writer import Writer
 from gateway.streams.state import patch_of
 from gateway.streams.store_health import StoreHealth
@@ -44,8 +45,7 @@ class SqliteStreamStore:
 
     Args:
         path: the file; created if it does not exist.
-        boot_id: identifies a start of the machine.
-        time_ns: Unix time.
+        machine: identifies its last start, and has the clocks.
         call_soon: has a function called on the loop's thread; safe to call from any thread.
         submit: runs work in a thread.
 
@@ -56,8 +56,7 @@ class SqliteStreamStore:
     def __init__(
         self,
         path: Path,
-        boot_id: str,
-        time_ns: Callable[[], int],
+        machine: Machine,
         call_soon: Callable[[Callable[[], object]], object],
         submit: Submit,
     ) -> None:
@@ -65,7 +64,7 @@ class SqliteStreamStore:
         # Without symbolic links, as SQLite names the files that belong to it.
         path = self._lock.path
         try:
-            self._database = Database(path, boot_id, time_ns())
+            self._database = Database(path, machine)
         except BaseException:
             self._lock.release()
             raise
@@ -77,7 +76,7 @@ class SqliteStreamStore:
         self._submit = submit
         self._transfers = TransferNumbers()
         self._condition = Condition(path)
-        self._writer = Writer(self._database, time_ns, call_soon, _trimmed, self._condition)
+        self._writer = Writer(self._database, self._database.clock.now_ns, call_soon, _trimmed, self._condition)
 
     @property
     def waiting_bytes(self) -> int:
@@ -119,7 +118,13 @@ class SqliteStreamStore:
         """Return the marks of a stream, and the messages from the first unsettled one on, which are read lazily."""
         marks = read_marks(self._reader, stream)
         first = min((mark.next_offset for mark in marks.values()), default=stream.next_offset)
-        return Unsettled(marks, read_units(self._reader, stream, first, self._transfers))
+        return Unsettled(
+            marks, read_units(self._reader, stream, first, self._transfers), partial(self._shift_ns, stream)
+        )
+
+    def forget(self, stream: Stream) -> None:
+        """Delete a stream that has ended, with the next transaction."""
+        self._writer.put(Forget(stream), None)
 
     def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
         """Store the progress of a client with the next transaction."""
@@ -163,6 +168,15 @@ class SqliteStreamStore:
             self._writer.close()
         finally:
             self._lock.release()
+
+    def _shift_ns(self, stream: Stream, offset: int) -> int:
+        """Return how much later the deadline of a stored message is by the gateway's present clock."""
+        clock = self._database.clock
+        if not clock.stepped:
+            return 0
+        newest = "SELECT stored_ns FROM messages WHERE stream = ? AND first <= ? ORDER BY first DESC LIMIT 1"
+        row = self._reader.execute(newest, (stream.id, offset)).fetchone()
+        return 0 if row is None else clock.shift_ns(row[0])
 
     def _read(self, stream: Stream, first: int, last: int, max_bytes: int) -> Sequence[Entry]:
         """Read from the file, in a worker thread."""

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from gateway.errors import StoreFailed
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
-from gateway.streams.sqlite.changes import Advance, Append, Change, StageChunk
+from gateway.streams.sqlite.changes import Advance, Append, Change, Forget, StageChunk
 from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
 from gateway.streams.state import LargePatch
@@ -47,7 +47,7 @@ class Writer:
 
     Args:
         database: the file; used by the writer's thread only, until :meth:`close` returns.
-        time_ns: Unix time.
+        time_ns: the store's time.
         call_soon: has a function called on the loop's thread; safe to call from any thread.
         trimmed: called on the loop's thread with a stream and its new first offset.
         condition: told of failures.
@@ -81,6 +81,8 @@ class Writer:
         """Changes of the present transaction that have no outcome yet."""
         self._last = False
         """Whether that transaction is the last one."""
+        self._idle_s = 0.0
+        """Time to wait for changes; at first none, because messages may have become too old meanwhile."""
         self._thread = threading.Thread(target=self._run, name="frys-store", daemon=True)
 
     def start(self, streams: list[Stream]) -> None:
@@ -131,6 +133,7 @@ class Writer:
             self._refuse(group)
         if not self._last:
             self._last = self._take(group)
+            self._idle_s = IDLE_S
             streams = 1 if group else IDLE_STREAMS
             self._write(group)
             self._look_after(streams)
@@ -139,7 +142,7 @@ class Writer:
         """Take the changes of the next transaction; return whether it is the last one."""
         size = 0
         try:
-            pending = self._queue.get(timeout=IDLE_S)
+            pending = self._queue.get(timeout=self._idle_s)
             while pending is not None:
                 group.append(pending)
                 size += _size_of(pending.change)
@@ -167,6 +170,8 @@ class Writer:
         for pending in group:
             if isinstance(pending.change, Append):
                 self._know(pending.change.stream)
+            elif isinstance(pending.change, Forget):
+                self._known.discard(pending.change.stream)
         self._report(group, outcomes)
 
     def _refuse(self, group: list[_PendingChange]) -> None:
@@ -234,6 +239,9 @@ class Writer:
     def _tidy(self, streams: int) -> None:
         for _ in range(min(streams, len(self._streams))):
             stream = self._streams[0]
+            if stream not in self._known:
+                self._streams.popleft()  # it has ended
+                continue
             rows = self._database.trim(stream, stream.stored_limits, self._time_ns())
             if rows:
                 self._tell_loop(partial(self._trimmed, stream, self._database.first_of(stream)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribeOptions
+from gateway.connections.outbound.delivery_accounts import MAX_ENDED, DeliveryAccounts, SubscribeOptions
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Counts, Kind
@@ -61,3 +61,27 @@ def test_what_ends_is_forgotten() -> None:
     ledger.close(1)
     assert dict(ledger.of(1)) == {}
     assert list(dict(ledger.of(2))) == ["wf/2"]
+
+
+def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended() -> None:
+    ledger = DeliveryAccounts()
+    ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
+    ledger.messages(1, 0, 3)
+    ledger.end(1)
+    assert dict(ledger.of(1)) == {}
+    following = Stream(StreamId(2), StreamName("wf/1"), Kind.EVENT, Epoch(6))
+    ledger.open(following, 1, SubscribeOptions(), 0)
+    ledger.messages(2, 0, 4)
+    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=7)}
+
+
+def test_few_streams_that_have_ended_are_remembered() -> None:
+    ledger = DeliveryAccounts()
+    for _ in range(2):
+        for number in range(MAX_ENDED + 1):
+            ledger.open(stream(number, Kind.EVENT), 1, SubscribeOptions(), 0)
+            ledger.messages(number, 0, 1)
+            ledger.end(number)
+    for number in (0, MAX_ENDED):
+        ledger.open(stream(number, Kind.EVENT), 1, SubscribeOptions(), 0)
+    assert dict(ledger.of(1)) == {"wf/0": Counts(delivered=2), f"wf/{MAX_ENDED}": Counts()}

@@ -21,6 +21,7 @@ from gateway.streams.sqlite.consumer_marks import read_marks, read_units
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
 from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.stream import Stream
+from tests.streams.sqlite.still_machine import still_machine
 from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, stream_of
 
 ONE, TWO = ClientId("one"), ClientId("two")
@@ -38,7 +39,7 @@ def stream() -> Stream:
 
 @contextmanager
 def opened(path: Path) -> Iterator[Database]:
-    database = Database(path, BOOT, NOW_NS)
+    database = Database(path, still_machine(BOOT, NOW_NS))
     try:
         yield database
     finally:

@@ -53,3 +53,10 @@ def test_streams_that_the_machine_may_have_lost_get_another_epoch(
     take_over(connection, boot_id, NOW_NS)
     epochs = [stream.epoch for stream in read_contents(connection).streams]
     assert epochs == [NOW_NS // 1_000_000 if lost else 7, 7]
+
+
+def test_an_epoch_is_another_one_even_if_the_clock_was_set_back(connection: sqlite3.Connection) -> None:
+    take_over(connection, BOOT, NOW_NS)
+    add_stream(connection, 1, "os")
+    take_over(connection, "f1", 7_000_000)
+    assert [stream.epoch for stream in read_contents(connection).streams] == [8]

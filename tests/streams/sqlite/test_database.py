@@ -9,19 +9,22 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import StoreFailed
+from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import TransferNumbers
+from gateway.streams.progress import Mark
 from gateway.streams.run import Origin
-from gateway.streams.sqlite.changes import Append, Change, Discard
+from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, Forget
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
 from gateway.streams.sqlite.file_format import connect
 from gateway.streams.sqlite.origins import read_origins
 from gateway.streams.sqlite.rows import read_entries
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
+from tests.streams.sqlite.still_machine import still_machine
 from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, staged, stream_of
 
 PLENTY = 2**40
@@ -36,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 @contextmanager
 def opened(path: Path, boot_id: str = BOOT) -> Iterator[Database]:
     """The file, and at the end as a gateway leaves it that is killed."""
-    database = Database(path, boot_id, NOW_NS)
+    database = Database(path, still_machine(boot_id, NOW_NS))
     yield database
     database._connection.close()
 
@@ -235,12 +238,70 @@ def trimmed(database: Database, stream: Stream, limits: HistoryLimits, now_ns: i
 )
 def test_what_no_limit_covers_goes_row_by_row_but_for_the_newest(path: Path, limits: HistoryLimits, first: int) -> None:
     stream = stream_of()
+    stream.aliases = 1
     with opened(path) as database:
         for _ in range(10):
             done(database, append_run(stream, [None] * 10))
         assert trimmed(database, stream, limits, NOW_NS + HOUR_NS // 12) == first
         assert database.trim(stream, limits, NOW_NS + HOUR_NS // 12) == 0
     assert read(path, stream) == list(range(first, 100))
+
+
+@pytest.mark.parametrize(
+    ("kind", "aliases", "limits", "first"),
+    [
+        (Kind.EVENT, 0, HistoryLimits(max_age_s=1), 3),
+        (Kind.COLLABORATION, 0, HistoryLimits(max_age_s=1), 3),
+        (Kind.EVENT, 1, HistoryLimits(max_age_s=1), 2),
+        (Kind.EVENT, 0, HistoryLimits(max_age_s=301), 0),
+        (Kind.EVENT, 0, HistoryLimits(0, 0, 301), 2),
+        (Kind.STATE, 0, HistoryLimits(max_age_s=1), 2),
+    ],
+)
+def test_the_newest_message_goes_once_it_is_too_old_and_no_connection_has_the_stream_open(
+    path: Path, kind: Kind, aliases: int, limits: HistoryLimits, first: int
+) -> None:
+    stream = stream_of(kind=kind, history=limits)
+    stream.aliases = aliases
+    with opened(path) as database:
+        for _ in range(3):
+            done(database, append_run(stream, [None]))
+        assert trimmed(database, stream, limits, NOW_NS + HOUR_NS // 12) == first
+    with opened(path) as again:
+        (stored,) = again.streams
+        assert (stored.first_offset, stored.next_offset) == (first, 3)
+        done(again, append_run(stream, [None]))
+
+
+def test_a_stream_that_has_ended_is_deleted_and_its_name_can_be_used_again(path: Path) -> None:
+    ended, other, following = stream_of(1), stream_of(2), stream_of(3)
+    following.name = ended.name
+    with opened(path) as database:
+        done(database, append_run(ended, [None]), *append_large(ended), append_run(other, [None]))
+        database.advance([Advance(ended, ClientId("worker"), Mark(0))])
+        done(database)
+        database.advance([Advance(ended, ClientId("worker"), Mark(1))])
+        done(database, Forget(ended), append_run(following, [None]))
+        assert database.first_of(ended) == 0
+        while database.sweep():
+            pass
+        done(database, Forget(stream_of(99)))
+    assert (read(path, ended), read(path, other), read(path, following)) == ([], [0], [0])
+    assert (counted(path, "consumers"), counted(path, "chunks"), counted(path, "large_messages")) == (0, 0, 0)
+    with opened(path) as again:
+        assert [stored.id for stored in again.streams] == [2, 3]
+
+
+def test_a_stream_that_could_not_be_deleted_is_deleted_later(path: Path) -> None:
+    ended, following = stream_of(1), stream_of(3)
+    following.name = ended.name
+    with opened(path) as database:
+        done(database, append_run(ended, [None]))
+        with full_disk(database):
+            database.commit([Forget(ended), append_run(stream_of(2), [60_000])], NOW_NS)
+        database.refuse([Forget(ended)], [StoreFailed("for now")])
+        done(database, append_run(following, [None]))
+    assert (read(path, ended), read(path, following)) == ([], [0])
 
 
 def test_many_rows_go_in_steps(path: Path) -> None:
@@ -288,7 +349,7 @@ def test_after_a_crash_of_the_machine_streams_that_trusted_it_start_anew(path: P
 
 def test_after_an_orderly_stop_they_go_on(path: Path) -> None:
     prepared(path)
-    Database(path, BOOT, NOW_NS).close()
+    Database(path, still_machine(BOOT, NOW_NS)).close()
     assert not path.with_name("streams.db-wal").exists()
     assert epochs(path, "another") == {1: 7, 2: 7}
 
@@ -301,7 +362,7 @@ def test_a_damaged_file_is_told(path: Path, damage: Callable[[bytes], bytes]) ->
     with opened(path) as database:
         for number in range(1, 30):
             done(database, append_run(stream_of(number), [5000]))
-    Database(path, BOOT, NOW_NS).close()
+    Database(path, still_machine(BOOT, NOW_NS)).close()
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(StoreFailed, match="cannot be used"):
-        Database(path, BOOT, NOW_NS)
+        Database(path, still_machine(BOOT, NOW_NS))

@@ -20,9 +20,11 @@ from gateway.streams.progress import Mark
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.store import SqliteStreamStore
+from gateway.streams.sqlite.store_clock import Machine
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 from tests.streams.frames import large_of, offsets_in, run_of
+from tests.streams.sqlite.still_machine import still_machine
 from tests.streams.sqlite.streams import BOOT, NOW_NS, offsets
 from tests.streams.test_state import STATE as STATE_ARRAY
 from tests.streams.test_state import array_of, patched, whole_large, whole_run
@@ -31,15 +33,17 @@ TIMEOUT_S = 60
 PLENTY = 2**40
 EVENTS, STATE, TASKS = StreamName("wf/events"), StreamName("wf/state"), StreamName("wf/tasks")
 
+MACHINE = still_machine(BOOT, NOW_NS)
+
 
 class Bench:
     """A store with its registry; its loop is a queue, run by hand, and its workers work at once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, machine: Machine = MACHINE) -> None:
         self.calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
         self.streams = StreamRegistry(100, durable=True)
         self.transfers = TransferNumbers()
-        self.store = SqliteStreamStore(path, BOOT, lambda: NOW_NS, self.calls.put, self._submit)
+        self.store = SqliteStreamStore(path, machine, self.calls.put, self._submit)
         self.producers = Producers(lambda: 0.0)
         self.store.restore(self.streams, self.transfers, self.producers)
 
@@ -232,3 +236,16 @@ def test_a_state_that_was_patched_comes_back_whole(path: Path, large: bool) -> N
     assert isinstance(restored.newest, LargeMessage) == large
     np.testing.assert_array_equal(array_of(restored.newest), expected)
     again.store.close()
+
+
+@pytest.mark.parametrize("step_ns", [3600 * 10**9, -3600 * 10**9])
+def test_a_deadline_is_moved_when_the_clock_was_set_between_two_gateways(path: Path, step_ns: int) -> None:
+    first = Bench(path)
+    stream = first.open(StreamName("wf/tasks"), Kind.COLLABORATION)
+    first.append(stream, run_of(0, [None, None], stream))
+    first.store.close()
+    second = Bench(path, still_machine(BOOT, NOW_NS + 1, step_ns))
+    again = second.streams.get(stream.name)
+    assert again is not None
+    assert [second.store.unsettled(again).shift_ns(offset) for offset in (0, 1)] == [step_ns] * 2
+    second.store.close()

@@ -22,6 +22,7 @@ from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.sqlite.writer import GROUP_BYTES, Writer
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
+from tests.streams.sqlite.still_machine import still_machine
 from tests.streams.sqlite.streams import BOOT, NOW_NS, append_run, staged, stream_of
 
 TIMEOUT_S = 60
@@ -31,7 +32,7 @@ class SlowDatabase(Database):
     """Commits when it is let."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path, BOOT, NOW_NS)
+        super().__init__(path, still_machine(BOOT, NOW_NS))
         self.groups: list[int] = []
         self.may_commit = threading.Semaphore(0)
         self.committing = threading.Semaphore(0)
@@ -210,7 +211,9 @@ def test_a_loop_that_has_ended_does_not_keep_the_file_open(tmp_path: Path) -> No
         raise RuntimeError("Event loop is closed")
 
     path = tmp_path / "streams.db"
-    writer = Writer(Database(path, BOOT, NOW_NS), lambda: NOW_NS, ended, lambda *_: None, Condition(path))
+    writer = Writer(
+        Database(path, still_machine(BOOT, NOW_NS)), lambda: NOW_NS, ended, lambda *_: None, Condition(path)
+    )
     writer.start([])
     writer.put(append_run(stream_of(), [None]), None)
     writer.close()
@@ -275,6 +278,6 @@ def test_closing_writes_what_waits(tmp_path: Path) -> None:
         bench.put(number, append_run(stream, [None]))
         bench.database.may_commit.release()
     bench.writer.close()
-    reopened = Database(tmp_path / "streams.db", "after a restart of the machine", NOW_NS)
+    reopened = Database(tmp_path / "streams.db", still_machine("after a restart of the machine", NOW_NS))
     assert [(stored.next_offset, stored.epoch) for stored in reopened.streams] == [(10, 7)]
     reopened.close()

@@ -1,0 +1,77 @@
+"""Unused streams: streams that no connection has opened, in the order in which they ceased to be used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from gateway.protocol.wire import PRODUCER_KEPT_S
+from gateway.streams.stream import Stream
+
+LOOKED_AT: Final = 256
+"""Streams that are looked at to make room for one more: some hundred microseconds."""
+
+
+class UnusedStreams:
+    """Streams to which no alias of a connection is bound; they end to make room for others (spec section 4.1).
+
+    Args:
+        now_s: seconds by the monotonic clock.
+        streams: streams that exist already.
+    """
+
+    def __init__(self, now_s: Callable[[], float], streams: Iterable[Stream]) -> None:
+        self._now_s = now_s
+        since_s = now_s()
+        self._since_s: dict[Stream, float] = dict.fromkeys(streams, since_s)
+        """Times from which streams are unused, the earliest first."""
+
+    def __len__(self) -> int:
+        return len(self._since_s)
+
+    def __contains__(self, stream: Stream) -> bool:
+        return stream in self._since_s
+
+    def add(self, stream: Stream) -> None:
+        """Take in a stream that is new."""
+        self._since_s[stream] = self._now_s()
+
+    def use(self, stream: Stream) -> None:
+        """Note that an alias is bound to a stream."""
+        stream.aliases += 1
+        self._since_s.pop(stream, None)
+
+    def release(self, stream: Stream) -> None:
+        """Note that an alias is bound to a stream no more."""
+        stream.aliases -= 1
+        if not stream.aliases:
+            self._since_s[stream] = self._now_s()
+
+    def remove(self, stream: Stream) -> None:
+        """Forget a stream that ends."""
+        self._since_s.pop(stream, None)
+
+    def find(self, is_free: Callable[[Stream], bool]) -> Stream | None:
+        """Return a stream that is empty, whose publishers' memory is over, and that ``is_free``.
+
+        At most :data:`LOOKED_AT` streams are looked at, and those that may not end stand behind all others then.
+        """
+        now_s = self._now_s()
+        for _ in range(min(LOOKED_AT, len(self._since_s))):
+            stream, since_s = next(iter(self._since_s.items()))
+            stream.history.trim(round(now_s * 1e9))
+            if stream.empty and _is_over(stream, now_s - since_s) and is_free(stream):
+                return stream
+            del self._since_s[stream]
+            self._since_s[stream] = since_s
+        return None
+
+
+def _is_over(stream: Stream, unused_s: float) -> bool:
+    """Return whether a publisher of the stream, which may have lost its connection, need not be waited for any more.
+
+    Messages that are published again are recognized as long as the stream exists. A stream that acknowledges exists for
+    as long as that is promised (spec section 4.6). A message to another one may be delivered twice if its stream, whose
+    history is empty, has ended.
+    """
+    return not stream.kind.acknowledged or unused_s >= PRODUCER_KEPT_S
