@@ -50,7 +50,7 @@ class ReadyBatch(NamedTuple):
 class OpenBatch:
     """A record batch that still takes records."""
 
-    __slots__ = ("dtype", "kind", "limit", "meta", "records", "shape", "timestamp_ns")
+    __slots__ = ("dtype", "kind", "limit", "meta", "records", "shape", "taken", "timestamp_ns")
 
     def __init__(self, array: Array, kind: str | None, timestamp_ns: int) -> None:
         self.dtype: np.dtype[Any] = array.dtype
@@ -60,6 +60,8 @@ class OpenBatch:
         self.limit = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(1, array.nbytes)))
         self.records: list[bytes] = []
         self.timestamp_ns = timestamp_ns
+        self.taken = 0
+        """Records that :meth:`ready` has taken; a call that was interrupted may add others later."""
 
     def takes(self, array: Array, kind: str | None) -> bool:
         """Return whether the array is a record like the others."""
@@ -67,7 +69,10 @@ class OpenBatch:
 
     def ready(self, stream: str) -> ReadyBatch:
         """Return the batch as it is to be sent; a single record is a plain message."""
-        payload = self.records[0] if len(self.records) == 1 else b"".join(self.records)
+        self.limit = 0
+        records = self.records.copy()
+        self.taken = len(records)
+        payload = records[0] if len(records) == 1 else b"".join(records)
         content = Content(
             meta=self.meta,
             buffers=[payload] if payload else [],
@@ -75,8 +80,22 @@ class OpenBatch:
             itemsize=self.dtype.itemsize,
             signature=((self.dtype, self.shape),),
         )
-        opcode = Opcode.MESSAGE if len(self.records) == 1 else Opcode.BATCH
-        return ReadyBatch(stream, kind_of(self.kind), opcode, len(self.records), content, self.timestamp_ns)
+        opcode = Opcode.MESSAGE if len(records) == 1 else Opcode.BATCH
+        return ReadyBatch(stream, kind_of(self.kind), opcode, len(records), content, self.timestamp_ns)
+
+    def late(self) -> list[Array]:
+        """Take and return the records that were added after :meth:`ready`."""
+        late, self.records[self.taken :] = self.records[self.taken :], []
+        return [np.ndarray(self.shape, self.dtype, record) for record in late]
+
+
+class Addition(NamedTuple):
+    """A message that :meth:`Batcher.add` has checked: a record, or what fits in no batch."""
+
+    stream: str
+    kind: str | None
+    array: Array | None
+    ready: ReadyBatch | None
 
 
 class Batcher:
@@ -111,10 +130,17 @@ class Batcher:
         self._closed: dict[str, deque[ReadyBatch]] = {}
         self._closed_bytes = 0
         self._error: FrysError | None = None
+        self._changing = False
+        """Whether a call is changing the entries: another one on the same thread has interrupted it, and must not."""
+        self._interrupting: deque[Addition] = deque()
+        """Messages of calls that have interrupted a change."""
         self.pending_bytes = 0
 
     def add(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
         """Take a message. The caller may change its arrays when this returns.
+
+        A signal handler or a finalizer that interrupts a call may call as well: its message comes before or behind that
+        of the interrupted call, and those of one stream keep the order of the calls otherwise.
 
         Raises:
             UnsupportedDtype, InvalidArgument: see :func:`gateway.client.sending.content.content_of`.
@@ -135,8 +161,7 @@ class Batcher:
             records = batch.records
             records.append(value.tobytes())
             if len(records) >= batch.limit:
-                self._close(stream, batch)
-                self._full()
+                self._fill(stream, batch)
             return
         self._add_other(stream, value, kind, headers)
 
@@ -147,6 +172,122 @@ class Batcher:
             stream: its name.
             limit_bytes: stop when about so many bytes were taken; None: take all.
         """
+        self._changing = True
+        try:
+            return self._take(stream, limit_bytes)
+        finally:
+            self._finish_change()
+
+    def streams(self) -> list[str]:
+        """Return the streams of which messages wait."""
+        return list(self._open.keys() | self._closed.keys())
+
+    def complete_streams(self) -> list[str]:
+        """Return the streams of which complete entries wait, not just a batch that still takes records."""
+        return list(self._closed)
+
+    def fail(self, error: FrysError) -> int:
+        """Refuse all messages from now on, with this error.
+
+        Returns:
+            Number of messages that were waiting and will not be sent.
+        """
+        self._error = error
+        return sum(ready.records for stream in self.streams() for ready in self.take(stream))
+
+    def fork(self, error: FrysError) -> None:
+        """Drop all messages, which the parent sends, and refuse those that follow: this is a forked process."""
+        self._error = error
+        self._open, self._closed = {}, {}
+        self._interrupting.clear()
+        self._closed_bytes = self.pending_bytes = 0
+
+    @property
+    def empty(self) -> bool:
+        """True if no message waits."""
+        return not self._open and not self._closed
+
+    def _add_other(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
+        """Take the first record of a batch, or a message that fits in none."""
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if value is None or headers is not None or isinstance(value, Mapping):
+            content = _copied(content_of(value, headers))
+            ready = ReadyBatch(check_stream_name(stream), kind_of(kind), Opcode.MESSAGE, 1, content, self._now_ns())
+            addition = Addition(stream, kind, None, ready)
+        else:
+            addition = Addition(stream, kind, as_wire_array(value), None)
+        if self._changing:
+            self._interrupt(addition)
+            return
+        was_empty = self.empty
+        self._changing = True
+        try:
+            self._insert(addition)
+        finally:
+            self._finish_change()
+        if was_empty:
+            self._first()
+        if self._closed_bytes >= BATCH_BYTES:
+            self._full()
+
+    def _fill(self, stream: str, batch: OpenBatch) -> None:
+        """Close a batch that is full; or move records to another that came while it was being closed."""
+        if not self._changing:
+            self._changing = True
+            try:
+                full = self._open.get(stream) is batch
+                if full:
+                    self._close(stream, batch)
+            finally:
+                self._finish_change()
+            if full:
+                self._full()
+        if self._open.get(stream) is not batch:
+            for array in batch.late():
+                self._add_other(stream, array, batch.kind, None)
+
+    def _interrupt(self, addition: Addition) -> None:
+        """Keep a message until the change is over that this call has interrupted."""
+        self._check_new(addition)
+        array = addition.array
+        if array is not None:
+            addition = addition._replace(array=array.copy())
+        self._interrupting.append(addition)
+
+    def _finish_change(self) -> None:
+        """End a change; take the messages that have interrupted it."""
+        self._changing = False
+        while self._interrupting:
+            was_empty = self.empty
+            self._changing = True
+            try:
+                self._insert(self._interrupting.popleft(), checked=True)
+            finally:
+                self._changing = False
+            if was_empty:
+                self._first()
+
+    def _insert(self, addition: Addition, *, checked: bool = False) -> None:
+        stream, kind, array, ready = addition
+        batch = self._open.get(stream)
+        if array is None or batch is None or not batch.takes(array, kind):
+            if not checked:
+                self._check_new(addition)
+            new = None if array is None else OpenBatch(array, kind, self._now_ns())
+            if batch is not None:
+                self._close(stream, batch)
+            if ready is not None:
+                self._store(ready)
+            if array is None or new is None:
+                return
+            batch = self._open[stream] = new
+            self.pending_bytes += array.nbytes + ENTRY_OVERHEAD_BYTES
+        batch.records.append(array.tobytes())
+        if len(batch.records) >= batch.limit:
+            self._close(stream, batch)
+
+    def _take(self, stream: str, limit_bytes: int | None) -> list[ReadyBatch]:
         waiting = self._closed.get(stream)
         taken: list[ReadyBatch] = []
         size = 0
@@ -166,69 +307,17 @@ class Batcher:
         self.pending_bytes -= size
         return taken
 
-    def streams(self) -> list[str]:
-        """Return the streams of which messages wait."""
-        return list(self._open.keys() | self._closed.keys())
-
-    def complete_streams(self) -> list[str]:
-        """Return the streams of which complete entries wait, not just a batch that still takes records."""
-        return list(self._closed)
-
-    def fail(self, error: FrysError) -> int:
-        """Refuse all messages from now on, with this error.
-
-        Returns:
-            Number of messages that were waiting and will not be sent.
-        """
-        self._error = error
-        return sum(ready.records for stream in self.streams() for ready in self.take(stream))
-
-    @property
-    def empty(self) -> bool:
-        """True if no message waits."""
-        return not self._open and not self._closed
-
-    def _add_other(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
-        """Take the first record of a batch, or a message that fits in none."""
-        if self._error is not None:
-            raise self._error
-        was_empty = self.empty
-        if value is None or headers is not None or isinstance(value, Mapping):
-            content = _copied(content_of(value, headers))
-            ready = ReadyBatch(check_stream_name(stream), kind_of(kind), Opcode.MESSAGE, 1, content, self._now_ns())
-            self._check(stream, ready.kind, content.payload_bytes, content)
+    def _check_new(self, addition: Addition) -> None:
+        """Raise for a message that cannot begin a batch, or cannot be sent alone."""
+        array, ready = addition.array, addition.ready
+        if array is not None:
+            check_stream_name(addition.stream)
+            self._check(addition.stream, kind_of(addition.kind), array.nbytes, array)
+            self._make_room(array.nbytes)
+        elif ready is not None:
+            content = ready.content
+            self._check(addition.stream, ready.kind, content.payload_bytes, content)
             self._make_room(content.payload_bytes)
-            self._close_if_open(stream)
-            self._store(ready)
-        else:
-            array = as_wire_array(value)
-            batch = self._batch_for(stream, array, kind)
-            batch.records.append(array.tobytes())
-            if len(batch.records) >= batch.limit:
-                self._close(stream, batch)
-        if was_empty:
-            self._first()
-        if self._closed_bytes >= BATCH_BYTES:
-            self._full()
-
-    def _batch_for(self, stream: str, array: Array, kind: str | None) -> OpenBatch:
-        """Return the stream's open batch if the array fits in, else a new one."""
-        batch = self._open.get(stream)
-        if batch is not None and batch.takes(array, kind):
-            return batch
-        check_stream_name(stream)
-        self._check(stream, kind_of(kind), array.nbytes, array)
-        new = OpenBatch(array, kind, self._now_ns())
-        self._make_room(array.nbytes)
-        self._close_if_open(stream)
-        self._open[stream] = new
-        self.pending_bytes += array.nbytes + ENTRY_OVERHEAD_BYTES
-        return new
-
-    def _close_if_open(self, stream: str) -> None:
-        batch = self._open.get(stream)
-        if batch is not None:
-            self._close(stream, batch)
 
     def _close(self, stream: str, batch: OpenBatch) -> None:
         del self._open[stream]
@@ -262,7 +351,8 @@ class LockedBatcher(Batcher):
         full: Callable[[], object],
     ) -> None:
         super().__init__(max_pending_bytes=max_pending_bytes, now_ns=now_ns, check=check, first=first, full=full)
-        self._lock = threading.Lock()
+        # A signal handler or a finalizer may interrupt a call under the lock, and call as well.
+        self._lock = threading.RLock()
 
     def add(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
         """Do as :meth:`Batcher.add` under the lock."""
@@ -278,6 +368,11 @@ class LockedBatcher(Batcher):
         """Do as :meth:`Batcher.streams` under the lock."""
         with self._lock:
             return super().streams()
+
+    def fork(self, error: FrysError) -> None:
+        """Do as :meth:`Batcher.fork`, with another lock: a thread that does not run here may hold this one."""
+        self._lock = threading.RLock()
+        super().fork(error)
 
     def complete_streams(self) -> list[str]:
         """Do as :meth:`Batcher.complete_streams` under the lock."""

@@ -1,15 +1,28 @@
 """Invariant: taken together, the batches of a stream hold every array that was added, once, in order, as it was."""
 
+import sys
 import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Final
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.client.sending import batcher as batcher_module
 from gateway.client.sending.batcher import BATCH_BYTES, BATCH_RECORDS, Batcher, LockedBatcher, ReadyBatch
 from gateway.client.sending.content import Content
-from gateway.errors import CapacityError, Code, ConnectionFailed, InvalidArgument, RequestRefused, UnsupportedDtype
+from gateway.errors import (
+    CapacityError,
+    Code,
+    ConnectionFailed,
+    InvalidArgument,
+    RequestRefused,
+    UnsupportedDtype,
+    UsageError,
+)
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import Array, view_tensors
@@ -264,3 +277,114 @@ def test_a_message_that_is_known_to_be_refused_is_not_taken(headers: dict[str, i
         counted.batcher.add("wf/refused", 1.0, None, headers)
     assert counted.batcher.empty
     assert (counted.batcher.pending_bytes, counted.first) == (0, 0)
+
+
+class Interrupted:
+    """A batcher of which one call is interrupted by another, as by a signal handler, on entering a line of its module.
+
+    Args:
+        batcher: the batcher.
+        line: number of the entered line at which the interruption comes, counted from 0.
+        interrupt: the call that interrupts.
+    """
+
+    def __init__(self, batcher: Batcher, line: int, interrupt: Callable[[Batcher], None]) -> None:
+        self.batcher = batcher
+        self.interrupted = False
+        self._left = line
+        self._interrupt = interrupt
+
+    def run(self, calls: Callable[[Batcher], None]) -> None:
+        """Do the calls."""
+        sys.settrace(self._trace)
+        try:
+            calls(self.batcher)
+        finally:
+            sys.settrace(None)
+
+    def _trace(self, frame: FrameType, event: str, argument: object) -> Callable[[FrameType, str, object], Any] | None:
+        if frame.f_code.co_filename != batcher_module.__file__:
+            return None
+        if event == "line" and not self.interrupted:
+            self._left -= 1
+            if self._left < 0:
+                self.interrupted = True
+                self._interrupt(self.batcher)
+        return self._trace
+
+
+INTERRUPTIONS: Final[dict[str, Callable[[Batcher], None]]] = {
+    "a record alike": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.float32), None, None),
+    "a record of another dtype": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.int64), None, None),
+    "a number": lambda batcher: batcher.add("wf/x", -1, None, None),
+    "a message": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.float32), None, {"n": 1}),
+}
+
+
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+@pytest.mark.parametrize("make", [Batcher, LockedBatcher])
+def test_an_interrupting_call_loses_nothing_and_keeps_the_order(make: type[Batcher], interruption: str) -> None:
+    for line in range(10_000):
+        batches: list[ReadyBatch] = []
+        batcher = make(
+            max_pending_bytes=1 << 30,
+            now_ns=lambda: 0,
+            check=lambda stream, kind, size, content: None,
+            first=lambda: None,
+            full=lambda: None,
+        )
+        expected: list[float] = []
+
+        def publish(batcher: Batcher, batches: list[ReadyBatch] = batches, expected: list[float] = expected) -> None:
+            for step in range(3):
+                batcher.add("wf/x", np.full(2, step, np.float32), None, None)
+                batcher.add("wf/x", np.full(2, step + 0.25, np.float32), None, None)
+            batches += batcher.take("wf/x")
+            batcher.add("wf/x", np.full(2, 7, np.float32), None, {"step": 1})
+            batcher.add("wf/x", np.full(4096, 8, np.float32), None, None)  # several fill a batch
+            for _ in range(5):
+                batcher.add("wf/x", np.full(4096, 9, np.float32), None, None)
+            batches += batcher.take("wf/x", 1)
+            expected += [0, 0.25, 1, 1.25, 2, 2.25, 7, 8, 9, 9, 9, 9, 9]
+
+        interrupted = Interrupted(batcher, line, INTERRUPTIONS[interruption])
+        interrupted.run(publish)
+        while not batcher.empty:
+            batches += batcher.take("wf/x")
+        values = [float(record.flat[0]) for record in records(batches)]
+        if not interrupted.interrupted:
+            assert line > 100
+            assert values == expected
+            return
+        assert values.count(-1) == 1, line
+        assert [value for value in values if value >= 0] == expected, line
+        assert batcher.pending_bytes == 0, line
+
+
+def test_a_finalizer_that_publishes_while_the_batcher_is_locked_does_not_wait_for_itself() -> None:
+    batcher = LockedBatcher(
+        max_pending_bytes=1 << 30,
+        now_ns=lambda: 0,
+        check=lambda stream, kind, size, content: batcher.add("wf/inner", 1, None, None) if stream == "wf/x" else None,
+        first=lambda: None,
+        full=lambda: None,
+    )
+    batcher.add("wf/x", 2, None, None)
+    assert [float(record) for record in records(batcher.take("wf/inner"))] == [1]
+    assert [float(record) for record in records(batcher.take("wf/x"))] == [2]
+
+
+@pytest.mark.parametrize("make", [Batcher, LockedBatcher])
+def test_a_forked_process_drops_the_messages_of_its_parent_and_takes_none(make: type[Batcher]) -> None:
+    batcher = make(
+        max_pending_bytes=1 << 30,
+        now_ns=lambda: 0,
+        check=lambda stream, kind, size, content: None,
+        first=lambda: None,
+        full=lambda: None,
+    )
+    batcher.add("wf/x", np.zeros(2), None, None)
+    batcher.fork(UsageError("made in another process"))
+    assert (batcher.empty, batcher.pending_bytes) == (True, 0)
+    with pytest.raises(UsageError, match="another process"):
+        batcher.add("wf/x", np.zeros(2), None, None)
