@@ -30,7 +30,7 @@ INTERNAL: Final = {
     "Request": "ack_handle cancel copy_from patched_by session",
     "Subscription": (
         "acknowledge_previous as_batch deliver deliver_acknowledged deliver_run fail fail_at leave next_batch "
-        "report source"
+        "report source fork"
     ),
     "View": "apply canonical check check_all from_json misfit select to_json wire_dtype",
 }

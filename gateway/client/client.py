@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
@@ -10,7 +12,8 @@ from typing import Final, Self
 from gateway.client.client_core import ClientCore, ClientState
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress
-from gateway.client.report import Report
+from gateway.client.owner import Owner
+from gateway.client.report import Report, keeping
 from gateway.client.requests.inbox import Inbox
 from gateway.client.requests.reply_stream import ReplyStream
 from gateway.client.requests.requester import RequestOptions
@@ -35,8 +38,12 @@ class Client:
     """A connection to a gateway, opened again after losses. Made by ``connect``, and used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:
-        self._core = ClientCore(options)
+        self._owner = self._new_owner()
+        self._core = ClientCore(options, self._owner)
         self._batcher = self._new_batcher(options.max_pending_bytes)
+
+    def _new_owner(self) -> Owner:
+        return Owner(asyncio.get_running_loop())
 
     def _new_batcher(self, max_pending_bytes: int) -> Batcher:
         loop = asyncio.get_running_loop()
@@ -56,7 +63,12 @@ class Client:
             ConnectionFailed: the gateway cannot be reached, or refused.
         """
         await self._core.open(self._batcher)
+        self._close_when_dropped()
         return self
+
+    def _close_when_dropped(self) -> None:
+        """Have the client closed when the program has dropped it without closing it."""
+        weakref.finalize(self, _dropped, self._core, self._core.options.url).atexit = False
 
     async def close(self) -> None:
         """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
@@ -68,7 +80,8 @@ class Client:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        with keeping(error):
+            await self.close()
 
     # State.
 
@@ -254,7 +267,9 @@ class Client:
             on_gap=on_gap,
             progress=progress,
         )
-        return self._core.subscribe(pattern, options)
+        subscription = self._core.subscribe(pattern, options)
+        subscription.client = self
+        return subscription
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
@@ -266,6 +281,7 @@ class Client:
             UsageError: the subscription has not been started, or is closed.
             ConnectionFailed: the connection was lost.
         """
+        self._owner.check()
         return await self._core.subscriptions.account(subscription)
 
     # Requests.
@@ -338,7 +354,10 @@ class Client:
             InvalidArgument: ``buffer_bytes`` below 1.
         """
         options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
-        return self._core.requester.stream(address, value, options, buffer_bytes)
+        self._owner.check()
+        replies = self._core.requester.stream(address, value, options, buffer_bytes)
+        replies.client = self
+        return replies
 
     def inbox(self, *, group: str | None = None, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
         """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.
@@ -367,3 +386,12 @@ class Client:
             ConnectionFailed: the connection was lost.
         """
         return await self._core.authenticate(token)
+
+
+def _dropped(core: ClientCore, url: str) -> None:
+    """Close a client that nobody holds any more; called by the thread that has dropped it, or that collects garbage."""
+    owner = core.context.owner
+    if core.state is ClientState.CLOSED or owner.forked:
+        return
+    owner.call_soon(core.close_soon)
+    warnings.warn(f"the client of {url} was not closed: use `async with`, or close()", ResourceWarning, stacklevel=2)

@@ -10,12 +10,14 @@ import contextlib
 import enum
 import secrets
 import time
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.options import Options
+from gateway.client.owner import Owner
 from gateway.client.report import Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import Responder
@@ -30,7 +32,7 @@ from gateway.client.session.socket import Lost
 from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
 from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.client.time_limit import TimeLimit
-from gateway.errors import ConnectionFailed, FrysError
+from gateway.errors import ConnectionFailed, FrysError, UsageError
 from gateway.protocol.messages import Authenticate, Authenticated, Error
 
 INSTANCES_BELOW: Final = 2**53
@@ -49,6 +51,10 @@ class ClientState(enum.StrEnum):
 class ClientCore:
     """One client without its public face.
 
+    Args:
+        options: see below.
+        owner: process and event loop that may use the client.
+
     Attributes:
         options: see :func:`gateway.client.connecting.connect`.
         state: see :class:`ClientState`.
@@ -60,12 +66,12 @@ class ClientCore:
         report: for errors that nobody waits for.
     """
 
-    def __init__(self, options: Options) -> None:
+    def __init__(self, options: Options, owner: Owner) -> None:
         self.options = options
         self.state = ClientState.CONNECTING
         self._clock = GatewayClock()
         self.report = Reporter(options.on_error, options.on_notice)
-        self.context = SendContext(ReadFlowControl(self._read), self.report)
+        self.context = SendContext(ReadFlowControl(self._read, owner.check), self.report, owner)
         self.publisher = Publisher(self.context, self.now_ns)
         self.subscriptions = Subscriptions(self.context)
         self.requester = Requester(self.context, self.now_ns)
@@ -79,6 +85,9 @@ class ClientCore:
         self._attached_s = 0.0
         self._reopening: asyncio.Task[None] | None = None
         self._closing: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._with_loop: AsyncGenerator[None, None] = self._close_with_loop()
+        owner.tell(self)
 
     # Opening and closing.
 
@@ -92,17 +101,38 @@ class ClientCore:
             See :func:`gateway.client.session.greeting.open_session`.
         """
         self.publisher.collect_from(batcher)
+        self.context.owner.tell(batcher)
         try:
             await self._open_session()
+            await anext(self._with_loop)
         except BaseException as error:
             self._end(error if isinstance(error, FrysError) else ConnectionFailed("connecting was cancelled"))
             raise
 
     async def close(self) -> None:
-        """Send the messages that wait, within ``close_timeout_s``, and close. May be called twice."""
+        """Send the messages that wait, within ``close_timeout_s``, and close. May be called twice.
+
+        Raises:
+            UsageError: the client is open, and another event loop runs.
+        """
+        owner = self.context.owner
+        if owner.forked or (self.state is ClientState.CLOSED and not owner.is_caller):
+            return
+        owner.check()
+        await asyncio.shield(self.close_soon())
+
+    def close_soon(self) -> asyncio.Task[None]:
+        """Begin to close, unless that was begun, and return the task."""
         if self._closing is None:
-            self._closing = asyncio.get_running_loop().create_task(self._close())
-        await asyncio.shield(self._closing)
+            self._closing = self._loop.create_task(self._close())
+        return self._closing
+
+    def fork(self, error: UsageError) -> None:
+        """Refuse all use, and leave the connection to the parent: this is a forked process."""
+        self.state = ClientState.CLOSED
+        self.context.fork(error)
+        self.subscriptions.fork(error)
+        self.responder.fork(error)
 
     @property
     def session(self) -> Session | None:
@@ -135,6 +165,7 @@ class ClientCore:
 
     async def authenticate(self, token: str) -> float | None:
         """Replace the token; see :meth:`gateway.client.client.Client.authenticate`."""
+        self.context.check()
         session = await self.context.wait_ready()
         answer = await self.context.ask(session, lambda request: Authenticate(request, token))
         assert isinstance(answer, Authenticated)
@@ -237,12 +268,26 @@ class ClientCore:
         self.subscriptions.close(error)
         self.responder.close(error)
 
-    async def _close(self) -> None:
+    async def _close_with_loop(self) -> AsyncGenerator[None, None]:
+        """Close a client that the program has not closed when its loop ends, as ``asyncio.run`` ends it."""
         try:
-            if self.state is ClientState.CONNECTED:
-                with TimeLimit(self.options.close_timeout_s):
+            yield
+        finally:
+            if self._closing is None and self.state is not ClientState.CLOSED:
+                await self.close_soon()
+
+    async def _close(self) -> None:
+        timeout_s = self.options.close_timeout_s
+        closed = reason = ConnectionFailed("the client is closed")
+        cut_bytes = 0
+        try:
+            waiting = self.state is ClientState.RECONNECTING and not self.publisher.idle
+            if self.state is ClientState.CONNECTED or waiting:
+                with TimeLimit(timeout_s):
                     await self.drain()
-        except (TimeoutError, FrysError) as error:
+        except TimeoutError:
+            reason = ConnectionFailed(f"the client is closed, and close_timeout_s={timeout_s:g} was over")
+        except FrysError as error:
             self.report(error)
         if self._reopening is not None:
             self._reopening.cancel()
@@ -251,12 +296,12 @@ class ClientCore:
         if session is not None:
             self.subscriptions.flush()
             session.close()
-            await session.wait_closed(self.options.close_timeout_s)
+            cut_bytes = await session.wait_closed(timeout_s)
         await self.context.cancel()
         if self.state is not ClientState.CLOSED:
             self.state = ClientState.CLOSED
-            closed = ConnectionFailed("the client is closed")
             self.context.close(closed)
-            self.publisher.close(closed)
+            self.publisher.close(reason, cut_bytes=cut_bytes)
             self.subscriptions.close(None)
             self.responder.close(None)
+        await self._with_loop.aclose()

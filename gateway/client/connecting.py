@@ -28,7 +28,7 @@ class Connecting:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._client is not None:
-            await self._client.close()
+            await self._client.__aexit__(kind, error, trace)
 
     async def _connect(self) -> Client:
         return await Client(self._options).open()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple, ParamSpec
 
 from gateway.errors import RequestRefused
@@ -50,9 +51,22 @@ def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) 
     """Call the application from within the client. An exception that it raises is logged and goes no further."""
     try:
         callback(*args, **kwargs)
-    except Exception:
+    except (SystemExit, KeyboardInterrupt):  # meant for the program
+        raise
+    except BaseException:
         name = getattr(callback, "__qualname__", None) or repr(callback)
         logger.exception("the callback %s of the application failed: correct it; the client goes on", name)
+
+
+@contextmanager
+def keeping(error: BaseException | None) -> Iterator[None]:
+    """Close something in a block that ``error`` leaves: a failure to close is logged, and does not take its place."""
+    try:
+        yield
+    except Exception as failure:
+        if error is None:
+            raise
+        logger.warning("closing failed (%s: %s) on the way of: %r", type(failure).__name__, failure, error)
 
 
 class Reporter:

@@ -58,9 +58,11 @@ class AckScope:
 
     Args:
         window: units and bytes that may be under way; ``None``: the gateway chooses the window and needs no grants.
+        check: raises for a caller that must not answer, in another process or event loop.
 
     Attributes:
         window: see above.
+        check: see above.
         handles: the units that wait for an answer, in the order of their arrival. A handle is alive as long as its
             message: in the buffer, or in the program.
 
@@ -68,12 +70,13 @@ class AckScope:
         InvalidArgument: a window in which nothing fits.
     """
 
-    __slots__ = ("_free_bytes", "_free_messages", "_number", "_session", "handles", "window")
+    __slots__ = ("_free_bytes", "_free_messages", "_number", "_session", "check", "handles", "window")
 
-    def __init__(self, window: Credits | None) -> None:
+    def __init__(self, window: Credits | None, check: Callable[[], None] = lambda: None) -> None:
         if window is not None and (window.messages < 1 or window.bytes < 1):
             raise InvalidArgument(f"{window}: at least 1 message and 1 byte are needed")
         self.window = window
+        self.check = check
         self.handles: dict[PendingAck, weakref.ref[AckHandle]] = {}
         self._session: FrameSender | None = None
         self._number = 0
@@ -195,7 +198,12 @@ class AckHandle:
         scope.handles[pending] = weakref.ref(self)
 
     def check(self) -> None:
-        """Do nothing: the handle takes answers."""
+        """Raise unless the caller may answer; called for the program before it answers.
+
+        Raises:
+            UsageError: the client belongs to another process or event loop.
+        """
+        self.scope.check()
 
     def done(self) -> None:
         """Answer that the program has processed the unit."""
@@ -245,7 +253,8 @@ class RecordAckHandle:
         self._settled = False
 
     def check(self) -> None:
-        """Do nothing: the handle takes answers."""
+        """Raise unless the caller may answer; see :meth:`AckHandle.check`."""
+        self._batch.check()
 
     def done(self) -> None:
         """Answer that the program has processed the record."""

@@ -41,6 +41,7 @@ class Acknowledged:
     async def ack(self) -> None:
         """Acknowledge the message as processed: it is not delivered again. Sent at the end of the turn of the loop."""
         if self.ack_handle is not None:
+            self.ack_handle.check()
             self.ack_handle.done()
 
     async def nack(self, code: int = Code.NOT_PROCESSED) -> None:
@@ -54,6 +55,7 @@ class Acknowledged:
         """
         code = check_refusal(code)
         if self.ack_handle is not None:
+            self.ack_handle.check()
             self.ack_handle.refuse(code)
 
     async def in_progress(self) -> None:
@@ -63,6 +65,7 @@ class Acknowledged:
         of it, and the event loop runs. A program that blocks the loop for long may call it before.
         """
         if self.ack_handle is not None:
+            self.ack_handle.check()
             self.ack_handle.in_progress()
 
     def __copy__(self) -> Self:

@@ -18,16 +18,19 @@ class ReadFlowControl:
 
     Args:
         apply: called on every change with whether to read.
+        check: raises for a caller that must not wait for messages, in another process or event loop.
 
     Attributes:
         awaited: number of answers that callers wait for.
+        check: see above.
         reading: whether the socket is read.
     """
 
-    __slots__ = ("_apply", "_full", "_stuffed", "awaited", "reading")
+    __slots__ = ("_apply", "_full", "_stuffed", "awaited", "check", "reading")
 
-    def __init__(self, apply: Callable[[bool], None]) -> None:
+    def __init__(self, apply: Callable[[bool], None], check: Callable[[], None] = lambda: None) -> None:
         self._apply = apply
+        self.check = check
         self._full: set[object] = set()
         self._stuffed: set[object] = set()
         self.awaited = 0

@@ -130,6 +130,13 @@ class ReceiveBuffer(Generic[T]):
             self._release()
             self._wake()
 
+    def fork(self, error: Exception) -> None:
+        """Drop everything and end with ``error``: this is a forked process, and its parent reads."""
+        self._items.clear()
+        self._newest.clear()
+        self.bytes = 0
+        self.over, self._error = True, error
+
     # Reading.
 
     def take(self) -> T | None:
@@ -177,7 +184,7 @@ class ReceiveBuffer(Generic[T]):
         """
         items = self._take_up_to(limit)
         if not items and self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         return items
 
     def _take_up_to(self, limit: int) -> list[T]:
@@ -203,8 +210,9 @@ class ReceiveBuffer(Generic[T]):
     async def _wait(self) -> None:
         if self.over:
             if self._error is not None:
-                raise self._error
+                raise self._error.with_traceback(None)
             raise StopAsyncIteration
+        self._flow.check()
         if self._waiter is not None:
             raise UsageError("another task iterates already; subscribe once for each")
         self._waiter = asyncio.get_running_loop().create_future()

@@ -10,7 +10,7 @@ from typing import Self
 from gateway.client.messages.message import Message, plain_message_of
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
-from gateway.client.report import call_back
+from gateway.client.report import call_back, keeping
 from gateway.client.sending.content import Headers
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
 
@@ -159,7 +159,8 @@ class Inbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close()
+        with keeping(error):
+            await self.close()
 
     def __aiter__(self) -> Self:
         return self

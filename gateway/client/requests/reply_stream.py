@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import weakref
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +12,7 @@ from typing import Self
 from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.report import keeping
 from gateway.client.requests.pending_request import PendingRequest
 from gateway.errors import RequestTimeout
 
@@ -25,6 +25,9 @@ class ReplyStream:
 
     The request is sent when the iteration begins, and cancelled when the stream is closed, or garbage collected, before
     the last reply has come.
+
+    Attributes:
+        client: kept as long as the replies: a client that the program has dropped is closed.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class ReplyStream:
         cancel: Callable[[PendingRequest], None],
         *,
         flow: ReadFlowControl,
+        call_soon: Callable[[Callable[[], object]], None],
         buffer_bytes: int,
         timeout_s: float | None,
     ) -> None:
@@ -40,6 +44,8 @@ class ReplyStream:
         self._send = send
         self._cancel = cancel
         self._flow = flow
+        self._call_soon = call_soon
+        self.client: object = None
         self._timeout_s = timeout_s
         self._pending: PendingRequest | None = None
 
@@ -50,8 +56,7 @@ class ReplyStream:
         pending = self._pending = self._send(self._buffer)
         assert pending.message.done is not None
         pending.message.done.add_done_callback(partial(_end, self._buffer))
-        loop = asyncio.get_running_loop()
-        weakref.finalize(self, _call_soon, loop, partial(self._cancel, pending))
+        weakref.finalize(self, self._call_soon, partial(self._cancel, pending)).atexit = False
 
     def close(self) -> None:
         """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
@@ -60,7 +65,7 @@ class ReplyStream:
         self._buffer.end()
 
     async def aclose(self) -> None:
-        """Do as :meth:`close`, for ``contextlib.aclosing``."""
+        """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
         self.close()
 
     async def __aenter__(self) -> Self:
@@ -70,7 +75,8 @@ class ReplyStream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with keeping(error):
+            self.close()
 
     def __aiter__(self) -> Self:
         return self
@@ -102,9 +108,3 @@ def _end(buffer: ReceiveBuffer[Message], done: asyncio.Future[object]) -> None:
     """End the buffer behind the replies in it: the request is over."""
     error = None if done.cancelled() else done.exception()
     buffer.end(error if isinstance(error, Exception) else None)
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    """Call back on the loop, from the thread that collects garbage."""
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
-        loop.call_soon_threadsafe(callback)

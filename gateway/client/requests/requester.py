@@ -113,7 +113,12 @@ class Requester:
             return self._send(address, value, parts, options)
 
         return ReplyStream(
-            send, self._cancel, flow=self._context.flow, buffer_bytes=buffer_bytes, timeout_s=options.timeout_s
+            send,
+            self._cancel,
+            flow=self._context.flow,
+            call_soon=self._context.owner.call_soon,
+            buffer_bytes=buffer_bytes,
+            timeout_s=options.timeout_s,
         )
 
     def reply_destination(self, correlation: int) -> PendingRequest | None:
@@ -186,8 +191,10 @@ class Requester:
     def _cancel(self, pending: PendingRequest) -> None:
         """Forget a request that nobody waits for any more; if the reply has not come, the addressee is told."""
         message = pending.message
-        if self._pending.pop(message.correlation, None) is None:
+        if message.correlation not in self._pending or self._context.owner.forked:
             return
+        self._context.owner.check()
+        del self._pending[message.correlation]
         assert message.done is not None
         message.done.cancel()
         if pending.expiry is not None:

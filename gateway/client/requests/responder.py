@@ -119,6 +119,7 @@ class Responder:
 
     def open_inbox(self, group: str | None, buffer_bytes: int) -> Inbox:
         """Return a new inbox, which is not started; see :meth:`gateway.client.client.Client.inbox`."""
+        self._context.check()
         address, number = "", INBOX_NUMBER
         if group is not None:
             address = check_address(f"{GROUP_SCHEME}:{group}")
@@ -182,6 +183,11 @@ class Responder:
         for request in requests:
             request.cancel()
 
+    def fork(self, error: UsageError) -> None:
+        """Drop all requests: this is a forked process, and its parent replies."""
+        for inbox in self.inboxes.values():
+            inbox.buffer.fork(error)
+
     def close(self, error: FrysError | None) -> None:
         """End all inboxes, with ``error`` if it was not the application that closed the client."""
         for inbox in self.inboxes.values():
@@ -190,6 +196,7 @@ class Responder:
     # Replies.
 
     async def _reply(self, request: Request, value: object, headers: Headers, codec: str, flags: int) -> None:
+        self._context.owner.check()
         reply = OutboundMessage(
             Opcode.REPLY,
             content_of(value, headers),
@@ -238,6 +245,7 @@ class Responder:
     async def _stop(self, inbox: Inbox) -> None:
         session = self._context.session
         if session is not None:
+            self._context.owner.check()
             # Lost or refused, the gateway has no inbox of ours any more.
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._context.ask(session, lambda request: Unsubscribe(request, inbox.number))

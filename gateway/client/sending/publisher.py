@@ -80,8 +80,10 @@ class Publisher:
         """Check a message of ``publish_nowait`` as far as the gateway's answer to it is known; on any thread.
 
         Raises:
+            UsageError: the client belongs to another process or event loop.
             RequestRefused: ``MESSAGE_TOO_BIG``, ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``.
         """
+        self._context.owner.check()
         self._context.check_size(stream, payload_bytes)
         queue = self._queues.get(stream)
         if queue is not None:
@@ -222,10 +224,23 @@ class Publisher:
             if queue is not None:
                 queue.send_again(messages)
 
-    def close(self, error: FrysError) -> None:
-        """End publishing: nothing will be sent any more."""
-        if self._batcher is not None and (dropped := self._batcher.fail(error)):
-            self._context.report(ConnectionFailed(f"{dropped} messages of publish_nowait were not sent: {error}"))
+    @property
+    def idle(self) -> bool:
+        """True if no message waits to be sent."""
+        return self.flushed and all(queue.idle for queue in self._queues.values())
+
+    def close(self, error: FrysError, *, cut_bytes: int = 0) -> None:
+        """End publishing: nothing will be sent any more.
+
+        Args:
+            error: reason.
+            cut_bytes: bytes that were written and had not left this process when the connection was cut off.
+        """
+        dropped = self._context.unsent + (0 if self._batcher is None else self._batcher.fail(error))
+        problems = [f"{dropped} messages of publish_nowait were not sent"] * bool(dropped)
+        problems += [f"{cut_bytes} bytes of messages had not left this process"] * bool(cut_bytes)
+        if problems:
+            self._context.report(ConnectionFailed(f"{', and '.join(problems)}: {error}"))
 
     def _result(
         self, publish: OutboundMessage, alias: Alias, offset: int, durability: Durability

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.owner import Owner
 from gateway.client.report import Report
 from gateway.client.sending.alias import Aliases
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -15,7 +16,7 @@ from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
 from gateway.client.sending.transmission_result import LinkQuality
 from gateway.client.session.session import Answer, Session
-from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused
+from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol.messages import SessionMessage
 
 LOOK_AGAIN_S: Final = 0.02
@@ -30,6 +31,7 @@ class SendContext:
     Args:
         flow: see below.
         report: see below.
+        owner: see below.
 
     Attributes:
         session: the present session, or None.
@@ -37,17 +39,21 @@ class SendContext:
         quality: best values of the present session.
         flow: flow control of the socket; it counts the answers that are awaited.
         report: for errors that nobody waits for.
+        owner: process and event loop that may use the client.
         max_message_bytes: payload of the largest message that the gateway takes, as far as it has told; None before.
         transfer_room: room for large messages, taken while one is under way.
         resumptions: the gateway's answers about large messages that were cut.
+        cancelled: sending work was cancelled by :meth:`cancel`.
+        unsent: messages that nobody waits for, and that this work would have sent.
     """
 
-    def __init__(self, flow: ReadFlowControl, report: Report) -> None:
+    def __init__(self, flow: ReadFlowControl, report: Report, owner: Owner) -> None:
         self.session: Session | None = None
         self.aliases = Aliases()
         self.quality = LinkQuality()
         self.flow = flow
         self.report = report
+        self.owner = owner
         self.max_message_bytes: int | None = None
         self.transfer_room = TransferRoom(MAX_TRANSFERS)
         self.resumptions = Resumptions()
@@ -55,6 +61,8 @@ class SendContext:
         self._alias_turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._error: FrysError | None = None
+        self.cancelled = False
+        self.unsent = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -70,8 +78,7 @@ class SendContext:
             FrysError: there will be no session any more.
         """
         while True:
-            if self._error is not None:
-                raise self._error
+            self.check()
             if (session := self.ready) is not None:
                 return session
             self._changed.clear()
@@ -107,10 +114,21 @@ class SendContext:
         self._error = error
         self._changed.set()
 
+    def fork(self, error: UsageError) -> None:
+        """Refuse all use: this is a forked process."""
+        self._error = error
+        self.session = None
+
     def check(self) -> None:
-        """Raise the error that :meth:`close` was given, if it was called."""
+        """Raise unless the program may use the client now.
+
+        Raises:
+            FrysError: the error that :meth:`close` was given, if it was called.
+            UsageError: the client belongs to another process or event loop.
+        """
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
+        self.owner.check()
 
     async def ask(
         self,
@@ -162,6 +180,7 @@ class SendContext:
 
     async def cancel(self) -> None:
         """Cancel all sending work, and wait for its end."""
+        self.cancelled = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:

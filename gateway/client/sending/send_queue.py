@@ -153,14 +153,14 @@ class SendQueue(ABC):
                         self._waiting.remove(message)
         finally:
             self._working = False
-            if self._waiting:  # only if the task was cancelled: the client is closing
+            if self._waiting and self._context.cancelled:  # the client is closing
                 self._drop_waiting()
+            else:  # the task was cancelled by the program, as all tasks are when asyncio.run ends
+                self._start()
         self._drained()
 
     def _drop_waiting(self) -> None:
-        unwatched = sum(message.count for message in self._waiting if message.done is None)
-        if unwatched:
-            self._context.report(ConnectionFailed(f"closed before {unwatched} messages to {self.name} were sent"))
+        self._context.unsent += sum(message.count for message in self._waiting if message.done is None)
         while self._waiting:
             message = self._waiting.popleft()
             message.fail(self._lost(message) or ConnectionFailed(f"closed before the message to {self.name} was sent"))

@@ -247,10 +247,9 @@ class Session:
         if self._socket is not None:
             self._socket.close(code, reason)
 
-    async def wait_closed(self, timeout_s: float) -> None:
-        """Wait until the connection is gone; cut it off after ``timeout_s``."""
-        if self._socket is not None:
-            await self._socket.wait_closed(timeout_s)
+    async def wait_closed(self, timeout_s: float) -> int:
+        """Wait until the connection is gone; cut it off after ``timeout_s``, and return the bytes that were cut off."""
+        return 0 if self._socket is None else await self._socket.wait_closed(timeout_s)
 
     def socket_lost(self, lost: Lost) -> None:
         """End the session: fail open requests and tell the client."""

@@ -147,15 +147,23 @@ class Socket(asyncio.Protocol):
         elif self._transport is not None and not self._handshake_done:
             self._transport.abort()
 
-    async def wait_closed(self, timeout_s: float) -> None:
-        """Wait until the connection is gone; cut it off after ``timeout_s``."""
+    async def wait_closed(self, timeout_s: float) -> int:
+        """Wait until the connection is gone; cut it off after ``timeout_s``.
+
+        Returns:
+            The bytes that were cut off: written, and not handed to the operating system.
+        """
         self.resume_reading()  # the other side's close frame comes after the bytes that were not read yet
+        cut_bytes = 0
         try:
             async with asyncio.timeout(timeout_s):
                 await asyncio.shield(self._gone)
         except TimeoutError:
+            if self._transport is not None:
+                cut_bytes = self._transport.get_write_buffer_size()
             self.abort(Lost(ABNORMAL, "the other side did not answer the close"))
             await asyncio.shield(self._gone)
+        return cut_bytes
 
     def abort(self, lost: Lost) -> None:
         """End the connection at once; unsent bytes are dropped.

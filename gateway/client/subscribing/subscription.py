@@ -14,9 +14,9 @@ from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.report import Report, call_back
+from gateway.client.report import Report, call_back, keeping
 from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
-from gateway.errors import Code, InvalidArgument
+from gateway.errors import Code, InvalidArgument, UsageError
 from gateway.protocol.messages import BEGINNING, Counts, Credits, Since
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
@@ -70,6 +70,9 @@ class Subscription:
     ``async with`` subscribes on entry and unsubscribes on exit; iterating without it subscribes at the first step. One
     task at a time may iterate. The iterator continues after reconnects; it ends when the subscription or the client is
     closed, and raises ``ConnectionClosed`` when the client gives up the connection.
+
+    Attributes:
+        client: kept as long as the subscription: a client that the program has dropped is closed.
     """
 
     def __init__(
@@ -101,12 +104,13 @@ class Subscription:
         self._stop = stop
         self._on_error = report if options.on_error is None else options.on_error
         self._records: Iterator[Message] | None = None
-        self.ack_scope = AckScope(options.credits)
+        self.ack_scope = AckScope(options.credits, flow.check)
         self.auto_ack = options.auto_ack
         self._previous: AnyAckHandle | None = None
         """Handle of the item that the iterator returned last, if asking for the next one acknowledges it."""
         self._started = False
         self._failed = 0
+        self.client: object = None
 
     @property
     def stats(self) -> SubscriptionStats:
@@ -174,7 +178,8 @@ class Subscription:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.leave(kind)
+        with keeping(error):
+            await self.leave(kind)
 
     def __aiter__(self) -> Self:
         return self
@@ -228,6 +233,11 @@ class Subscription:
                 return batch
             if item.ack_handle is not None:
                 item.ack_handle.done()
+
+    def fork(self, error: UsageError) -> None:
+        """Drop all messages: this is a forked process, and its parent reads."""
+        self.buffer.fork(error)
+        self._records = self._previous = None
 
     def acknowledge_previous(self) -> None:
         """Acknowledge the item that the iterator returned last, unless the program has answered itself."""
@@ -317,7 +327,8 @@ class BatchIterator:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.subscription.leave(kind)
+        with keeping(error):
+            await self.subscription.leave(kind)
 
     def __aiter__(self) -> Self:
         return self

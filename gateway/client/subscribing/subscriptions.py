@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 from gateway.client.decoding.decoding import Transfer
@@ -67,10 +67,10 @@ class Subscriptions:
         pattern = None if subscription.view is not None else subscription.pattern
         finalizer = weakref.finalize(
             subscription,
-            _call_soon,
-            asyncio.get_running_loop(),
+            self._context.owner.call_soon,
             partial(self._dropped, number, reference, pattern, subscription.buffer, subscription.ack_scope),
         )
+        finalizer.atexit = False
         if pattern is not None:  # the streams of a view are announced later
             self._join_sinks(reference, pattern)
         try:
@@ -107,6 +107,8 @@ class Subscriptions:
             subscription: the subscription to end.
             keep: whether the gateway keeps unacknowledged messages for this client.
         """
+        if self._context.session is not None:
+            self._context.owner.check()
         number = self._forget(subscription)
         subscription.ack_scope.withdraw()
         self._acknowledger.flush()
@@ -136,6 +138,11 @@ class Subscriptions:
         """Detach the sinks of a session that has ended: the ids of its streams are void."""
         self._past_sinks += self._sinks.values()
         self._sinks.clear()
+
+    def fork(self, error: UsageError) -> None:
+        """Drop all messages: this is a forked process, and its parent reads."""
+        for subscription in list(self._numbers):
+            subscription.fork(error)
 
     def close(self, error: FrysError | None) -> None:
         """End all iterators since the client is closed, with ``error`` if the application did not close it."""
@@ -323,9 +330,3 @@ class Subscriptions:
                 else number in sink.numbers
             )
         ]
-
-
-def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], None]) -> None:
-    """Call back on the loop, from the thread that collects garbage."""
-    with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
-        loop.call_soon_threadsafe(callback)

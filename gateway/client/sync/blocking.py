@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from gateway.client.sync.loop_thread import LoopThread
+from gateway.errors import ConnectionFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,6 +41,28 @@ def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Cal
     return call
 
 
+def closing(method: Callable[Concatenate[S, P], Coroutine[Any, Any, None]]) -> Callable[Concatenate[Face[S], P], None]:
+    """Return a method that closes the source as :func:`blocking` does, unless the client is closed already.
+
+    In a forked process it does nothing: the connection is that of the parent.
+    """
+    close = blocking(method)
+
+    @functools.wraps(method)
+    def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        thread = self._thread
+        if thread.forked or not thread.alive:
+            return
+        try:
+            close(self, *args, **kwargs)
+        except ConnectionFailed:
+            if thread.alive:
+                raise
+
+    call.__doc__ = close.__doc__
+    return call
+
+
 def wrapping(
     method: Callable[Concatenate[S, P], T], twin: Callable[[LoopThread, T], B]
 ) -> Callable[Concatenate[Face[S], P], B]:
@@ -52,6 +75,7 @@ def wrapping(
 
     @functools.wraps(method)
     def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> B:
+        self._thread.check()
         return twin(self._thread, method(self._source, *args, **kwargs))
 
     call.__doc__ = _without_async(method.__doc__)

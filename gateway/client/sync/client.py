@@ -15,6 +15,8 @@ from typing import Self, Unpack
 from gateway.client import client
 from gateway.client.client_core import ClientState
 from gateway.client.options import ConnectKeywords, Options
+from gateway.client.owner import Owner
+from gateway.client.report import keeping
 from gateway.client.sending.batcher import LockedBatcher
 from gateway.client.sending.content import Headers
 from gateway.client.sync.blocking import blocking, wrapping
@@ -37,15 +39,26 @@ class Client:
             See :func:`connect`.
         """
         self._thread = LoopThread(loop_factory)
+        running = self._thread.running
         try:
-            self._source = self._thread.run(_open(self._thread, options))
+            self._source = self._thread.run(_open(running.owner, options))
         except BaseException:
             self._thread.stop()
             raise
         self._batcher = self._source._batcher
+        running.close_with(self._source._core.close, options.close_timeout_s)
 
     def close(self) -> None:
-        """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
+        """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice.
+
+        A client that the program drops without closing it, or leaves open when it ends, is closed by itself. In a
+        forked process the call does nothing: the connection is that of the parent.
+
+        Raises:
+            UsageError: called by a callback of the client.
+        """
+        if self._thread.forked:
+            return
         try:
             self._thread.run(self._source.close())
         except ConnectionFailed:
@@ -59,7 +72,8 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with keeping(error):
+            self.close()
 
     @property
     def client_id(self) -> str:
@@ -100,23 +114,29 @@ class Client:
 class _ThreadedClient(client.Client):
     """Async client whose ``publish_nowait`` is called by other threads."""
 
-    def __init__(self, options: Options, thread: LoopThread) -> None:
-        self._thread = thread
+    def __init__(self, options: Options, owner: Owner) -> None:
+        self._shared_owner = owner
         super().__init__(options)
 
+    def _new_owner(self) -> Owner:
+        return self._shared_owner
+
+    def _close_when_dropped(self) -> None:
+        """Do nothing: the loop's thread closes the client."""
+
     def _new_batcher(self, max_pending_bytes: int) -> LockedBatcher:
-        flush = self._core.publisher.flush
+        flush, call_soon = self._core.publisher.flush, self._shared_owner.call_soon
         return LockedBatcher(
             max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
             check=self._core.publisher.check,
-            first=lambda: self._thread.call_soon(flush),
+            first=lambda: call_soon(flush),
             full=lambda: None,  # the loop was woken by the first record and takes all that wait
         )
 
 
-async def _open(thread: LoopThread, options: Options) -> _ThreadedClient:
-    return await _ThreadedClient(options, thread).open()
+async def _open(owner: Owner, options: Options) -> _ThreadedClient:
+    return await _ThreadedClient(options, owner).open()
 
 
 def connect(

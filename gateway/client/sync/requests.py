@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from gateway.client.messages.message import Message, plain_message_of
+from gateway.client.report import keeping
 from gateway.client.requests import inbox, reply_stream
-from gateway.client.sync.blocking import blocking
+from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.subscription import BlockingAcks
 from gateway.client.time_limit import TimeLimit
@@ -66,7 +67,7 @@ class Inbox:
 
     start = blocking(inbox.Inbox.start)
 
-    close = blocking(inbox.Inbox.close)
+    close = closing(inbox.Inbox.close)
 
     def __enter__(self) -> Self:
         self.start()
@@ -75,7 +76,8 @@ class Inbox:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with keeping(error):
+            self.close()
 
     def __iter__(self) -> Self:
         return self
@@ -97,10 +99,7 @@ class ReplyStream:
         self._thread = thread
         self._source = source
 
-    def close(self) -> None:
-        """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
-        if self._thread.alive:
-            self._thread.run(self._source.aclose())
+    close = closing(reply_stream.ReplyStream.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -108,7 +107,8 @@ class ReplyStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        with keeping(error):
+            self.close()
 
     def __iter__(self) -> Self:
         return self

@@ -12,11 +12,12 @@ from gateway.client.messages.ack_handle import AnyAckHandle, check_refusal
 from gateway.client.messages.message import Acknowledged, Message
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.record_batch import RecordBatch
+from gateway.client.report import keeping
 from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription import SubscriptionStats
-from gateway.client.sync.blocking import blocking
+from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
-from gateway.errors import Code
+from gateway.errors import Code, UsageError
 from gateway.protocol.messages import Counts
 
 FETCHED_MESSAGES: Final = 1024
@@ -57,6 +58,7 @@ class BlockingAcks(Acknowledged):
         """
         if self.ack_handle is not None:
             self.ack_handle.check()
+            self.ack_handle.check()
             self._thread.call_soon(self.ack_handle.in_progress)
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
@@ -96,6 +98,7 @@ class Subscription:
         self._items: deque[Received] = deque()
         self._records: Iterator[Message] | None = None
         self._in_hand: AnyAckHandle | None = None
+        thread.running.owner.tell(self)
 
     @property
     def source(self) -> subscription.Subscription:
@@ -114,7 +117,7 @@ class Subscription:
 
     start = blocking(subscription.Subscription.start)
 
-    close = blocking(subscription.Subscription.close)
+    close = closing(subscription.Subscription.close)
 
     def __enter__(self) -> Self:
         self.start()
@@ -123,9 +126,10 @@ class Subscription:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._settle_in_hand()
-        self.close(keep=kind is not None)
+        with keeping(error):
+            if kind is None:
+                self._settle_in_hand()
+            self.close(keep=kind is not None)
 
     def __iter__(self) -> Self:
         return self
@@ -154,6 +158,11 @@ class Subscription:
             if batch is None:
                 continue
             yield batch if batch.ack_handle is None else AcknowledgedBatch(self._thread, batch)
+
+    def fork(self, error: UsageError) -> None:
+        """Drop all messages: this is a forked process, and its parent reads."""
+        self._items.clear()
+        self._records = self._in_hand = None
 
     def _blocking(self, message: Message) -> Message:
         return message if message.ack_handle is None else AcknowledgedMessage(self._thread, message)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.owner import Owner
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
 from gateway.errors import ConnectionClosed
@@ -34,7 +35,7 @@ class FakeSession(Session):
 
 
 def context() -> SendContext:
-    return SendContext(ReadFlowControl(lambda reading: None), lambda error: None)
+    return SendContext(ReadFlowControl(lambda reading: None), lambda error: None, Owner(asyncio.get_running_loop()))
 
 
 async def test_it_waits_for_a_session() -> None:
@@ -102,7 +103,7 @@ async def test_idle_waits_for_work_and_cancel_ends_it() -> None:
     assert done == ["done"]
 
 
-def test_transfers_have_numbers_of_their_own() -> None:
+async def test_transfers_have_numbers_of_their_own() -> None:
     out = context()
     assert len({out.next_transfer() for _ in range(100)}) == 100
 

@@ -1,13 +1,19 @@
 """Tests what a program without a loop sees of the blocking client, with a real gateway in a process of its own."""
 
+import gc
+import json
+import os
+import subprocess
+import sys
 import threading
+import urllib.request
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import uvloop
 
-from gateway.client import ClientState, sync
+from gateway.client import ClientState, Message, sync
 from gateway.errors import CapacityError, ConnectionFailed, InvalidArgument, RequestRefused, UsageError
 from gateway.testing import GatewayProcess, running_gateway_process
 
@@ -186,3 +192,203 @@ def test_threads_share_a_client(gateway: GatewayProcess, workflow: str) -> None:
 def test_a_token_can_be_replaced(gateway: GatewayProcess) -> None:
     with sync.connect(gateway.url) as client:
         assert client.authenticate("fresh") is None
+
+
+def run(program: str, *arguments: str) -> str:
+    """Run a program to its end, which has to be in order, and return its output."""
+    ended = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stderr == ""
+    return ended.stdout
+
+
+CALLS_IN_A_FORK = """
+import multiprocessing, os, sys, threading
+import numpy as np
+from gateway.client import sync
+from gateway.errors import UsageError
+
+def refused(call):
+    try:
+        call()
+    except UsageError as error:
+        assert "made in another process" in str(error), error
+        return True
+    return False
+
+def in_child(client, messages, requests, replies, request, message):
+    calls = {
+        "publish": lambda: client.publish("fork/x", 1.0, kind="event"),
+        "publish_nowait": lambda: client.publish_nowait("fork/x", 1.0, kind="event"),
+        "publish_nowait of a record": lambda: client.publish_nowait("fork/x", record, kind="event"),
+        "drain": client.drain,
+        "subscribe": lambda: client.subscribe("fork/x"),
+        "account": lambda: client.account(messages),
+        "request": lambda: client.request("agent:nobody"),
+        "request_stream": lambda: client.request_stream("agent:nobody"),
+        "inbox": lambda: client.inbox(group="other"),
+        "authenticate": lambda: client.authenticate("token"),
+        "next message": lambda: next(messages),
+        "next batch": lambda: next(messages.batches()),
+        "next request": lambda: next(requests),
+        "next reply": lambda: next(replies),
+        "reply": lambda: request.reply(1),
+        "ack": message.ack,
+        "nack": message.nack,
+    }
+    accepted = [name for name, call in calls.items() if not refused(call)]
+    assert client.state == "closed", client.state
+    for each in (messages, requests, replies, client, client):
+        each.close()
+    print(accepted, flush=True)
+
+record = np.zeros(4)
+with sync.connect(sys.argv[1], client_id="parent") as client, sync.connect(sys.argv[1]) as other:
+    tasks = client.subscribe("fork/tasks", auto_ack=False)
+    messages = client.subscribe("fork/x")
+    requests = client.inbox()
+    for each in (tasks, messages, requests):
+        each.start()
+    other.publish("fork/tasks", 1, kind="collaboration")
+    message = next(tasks)
+    replies = other.request_stream("agent:parent")
+    client.publish_nowait("fork/x", record, kind="event")
+    asking = other.request_stream("agent:parent", 1)
+    asker = threading.Thread(target=lambda: list(asking))
+    asker.start()
+    request = next(requests)
+    client.publish("fork/x", 2.0, kind="event")
+    HOW
+    request.reply(1)
+    asker.join()
+    message.ack()
+    client.publish("fork/x", 3.0, kind="event")
+    print([float(next(messages).tensor.flat[0]) for _ in range(3)], client.state)
+"""
+
+FORKS = {
+    "os.fork": """
+    child = os.fork()
+    if not child:
+        in_child(client, messages, requests, replies, request, message)
+        sys.exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+""",
+    "multiprocessing": """
+    process = multiprocessing.get_context("fork").Process(
+        target=in_child, args=(client, messages, requests, replies, request, message)
+    )
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+""",
+}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("how", FORKS)
+def test_in_a_forked_process_every_call_raises_and_closing_is_silent(gateway: GatewayProcess, how: str) -> None:
+    output = run(CALLS_IN_A_FORK.replace("    HOW\n", FORKS[how]), gateway.url)
+    assert output.splitlines() == ["[]", "[0.0, 2.0, 3.0] connected"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_may_connect_itself(gateway: GatewayProcess) -> None:
+    program = """
+import os, sys
+from gateway.client import sync
+
+with sync.connect(sys.argv[1]) as client, client.subscribe("forked/x") as messages:
+    child = os.fork()
+    if not child:
+        with sync.connect(sys.argv[1]) as own:
+            own.publish("forked/x", 7, kind="event")
+        os._exit(0)
+    print(int(next(messages).tensor))
+    os.waitpid(child, 0)
+"""
+    assert run(program, gateway.url) == "7\n"
+
+
+def connections_of(gateway: GatewayProcess) -> int:
+    """Return the number of connections that the gateway has."""
+    with urllib.request.urlopen(f"{gateway.admin_url}/api/v1/connections") as answer:
+        return len(json.load(answer)["connections"])
+
+
+def test_a_client_that_nobody_holds_is_closed(gateway: GatewayProcess, workflow: str) -> None:
+    before = connections_of(gateway)
+    for step in range(20):  # as a cell of a notebook that is run 20 times
+        client = sync.connect(gateway.url)
+        client.publish_nowait(f"{workflow}/x", step, kind="event")
+        loop = client._thread.running
+    del client
+    loop.thread.join()
+    while connections_of(gateway) > before:
+        pass
+    with sync.connect(gateway.url) as reader, reader.subscribe(f"{workflow}/x", since="beginning") as messages:
+        assert sorted(int(next(messages).tensor) for _ in range(20)) == list(range(20))
+
+
+def test_what_a_client_gave_keeps_it_open(gateway: GatewayProcess, workflow: str) -> None:
+    messages = sync.connect(gateway.url).subscribe(f"{workflow}/x")
+    messages.start()
+    client = sync.connect(gateway.url, client_id="kept")
+    requests = client.inbox()
+    requests.start()
+    del client
+    replies = sync.connect(gateway.url).request_stream("agent:kept")
+    gc.collect()
+    with sync.connect(gateway.url) as other:
+        other.publish(f"{workflow}/x", 3, kind="event")
+    answers: list[Message] = []
+    asker = threading.Thread(target=answers.extend, args=(replies,))
+    running = [each._thread.running.thread for each in (messages, requests, replies)]
+    del replies
+    asker.start()
+    next(requests).reply(4)
+    asker.join()
+    assert (int(next(messages).tensor), int(answers[0].tensor)) == (3, 4)
+    del messages, requests, asker
+    gc.collect()
+    for thread in running:
+        thread.join()
+
+
+def test_a_client_that_the_garbage_collector_finds_in_its_own_thread_is_closed(gateway: GatewayProcess) -> None:
+    client = sync.connect(gateway.url)
+    running = client._thread.running
+    cycle: list[object] = [client]
+    cycle.append(cycle)
+    del client, cycle
+    running.loop.call_soon_threadsafe(gc.collect)
+    running.thread.join()
+
+
+def test_a_callback_that_raises_system_exit_does_not_end_the_client(
+    gateway: GatewayProcess, workflow: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with sync.connect(gateway.url) as client:
+        client._thread.call_soon(sys.exit)
+        client.publish(f"{workflow}/x", 1)
+    assert "a callback of the application ended the loop" in caplog.text
+
+
+def test_a_signal_handler_may_close_the_client_while_it_is_used(gateway: GatewayProcess, workflow: str) -> None:
+    program = """
+import os, signal, sys, threading
+from gateway.client import sync
+from gateway.errors import ConnectionFailed
+
+client = sync.connect(sys.argv[1])
+signal.signal(signal.SIGUSR1, lambda *_: client.close())
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+try:
+    while True:
+        client.publish_nowait("signal/x", 1.0, kind="event")
+        client.publish("signal/x", 1.0, kind="event")
+except ConnectionFailed as error:
+    print(error)
+client.close()
+"""
+    assert run(program, gateway.url) in ("the client is closed\n", "the client was closed meanwhile\n")

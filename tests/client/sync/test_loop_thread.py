@@ -67,13 +67,13 @@ def test_after_the_end_it_refuses_work(thread: LoopThread) -> None:
 def test_threads_that_stop_it_at_once_end_it_once(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, joining, release = threading.Event(), threading.Semaphore(0), asyncio.Event()
     monkeypatch.setattr(loop_thread, "FINISH_WITHIN_S", 60)
-    join = thread._thread.join
+    join = thread.running.thread.join
 
     def noted_join() -> None:
         joining.release()
         join()
 
-    monkeypatch.setattr(thread._thread, "join", noted_join)
+    monkeypatch.setattr(thread.running.thread, "join", noted_join)
 
     async def work() -> str:
         begun.set()
@@ -92,7 +92,7 @@ def test_threads_that_stop_it_at_once_end_it_once(thread: LoopThread, monkeypatc
         assert result.result(10) == "done"
         for stop in stops:
             stop.result(10)
-    assert thread._loop.is_closed()
+    assert thread.running.loop.is_closed()
     with pytest.raises(ConnectionFailed, match="closed"):
         thread.run(work())
 
@@ -123,4 +123,4 @@ def test_work_that_does_not_end_is_cancelled(thread: LoopThread, monkeypatch: py
     thread.stop()
     caller.join(10)
     assert cancelled.is_set()
-    assert [type(error) for error in caught] == [concurrent.futures.CancelledError]
+    assert [type(error) for error in caught] == [ConnectionFailed]

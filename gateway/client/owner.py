@@ -1,0 +1,100 @@
+"""Owner: the process and the event loop that a client belongs to, and which alone may use it.
+
+A client whose process was forked is still that of the parent: its socket, its event loop and its locks are shared or
+dead in the child. A client of another event loop would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from gateway.errors import UsageError
+
+FORKED: Final = "the client was made in another process, of which this one is a fork: connect again in this one"
+OTHER_LOOP: Final = (
+    "the client belongs to another event loop, or to the loop of another thread: connect again in this loop, or use "
+    "gateway.client.sync, whose clients all threads may use"
+)
+
+
+class ForkedPart(Protocol):
+    """Part of a client that a forked process must not use as it is."""
+
+    def fork(self, error: UsageError) -> None:
+        """Drop what waits, and refuse all use with ``error``: in this forked process no other thread runs."""
+
+
+_OWNERS: Final[weakref.WeakSet[Owner]] = weakref.WeakSet()
+
+
+class Owner:
+    """Owner of one client.
+
+    Args:
+        loop: the event loop of the client.
+        shared: whether all threads may use the client; otherwise the tasks of ``loop`` only.
+
+    Attributes:
+        forked: whether this process is a fork of the one that made the client.
+    """
+
+    __slots__ = ("__weakref__", "_loop", "_parts", "_shared", "_thread", "forked")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, shared: bool = False) -> None:
+        self._loop = loop
+        self._shared = shared
+        self._thread = threading.get_ident()
+        self._parts: weakref.WeakSet[ForkedPart] = weakref.WeakSet()
+        self.forked = False
+        _OWNERS.add(self)
+
+    @property
+    def is_caller(self) -> bool:
+        """Whether the caller may use the client."""
+        if self.forked:
+            return False
+        running = asyncio._get_running_loop()
+        if self._shared or running is self._loop:
+            return True
+        # Between two runs of the loop its thread may prepare the next run.
+        return running is None and self._thread == threading.get_ident() and not self._loop.is_closed()
+
+    def check(self) -> None:
+        """Raise unless the caller may use the client.
+
+        Raises:
+            UsageError: this is a forked process, or another event loop runs.
+        """
+        if not self.is_caller:
+            raise UsageError(FORKED if self.forked else OTHER_LOOP)
+
+    def call_soon(self, callback: Callable[[], object]) -> None:
+        """Have the loop call back, from any thread, also while it collects garbage; not in a forked process."""
+        if not self.forked:
+            with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
+                self._loop.call_soon_threadsafe(callback)
+
+    def tell(self, part: ForkedPart) -> None:
+        """Have :meth:`ForkedPart.fork` called in a forked process; the part is not kept alive."""
+        self._parts.add(part)
+
+    def fork(self) -> None:
+        """Refuse all use from now on: this is a forked process."""
+        self.forked = True
+        for part in list(self._parts):
+            part.fork(UsageError(FORKED))
+
+
+def _forked() -> None:
+    for owner in list(_OWNERS):
+        owner.fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

@@ -1,0 +1,95 @@
+"""Exit hook: closes the clients that a program has not closed when it ends, so that what they took is sent.
+
+The hook runs in ``atexit``: when all threads have ended that are no daemons, and while the loop threads still run. It
+runs behind the hooks that the program registers after importing this module. A process of ``multiprocessing`` ends
+without ``atexit``; the hook is a finalizer of ``multiprocessing.util`` there.
+"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import logging
+import os
+import sys
+import time
+from abc import ABC, abstractmethod
+from typing import Final
+
+logger: Final = logging.getLogger("gateway.client")
+
+
+class OpenClient(ABC):
+    """Client that is open."""
+
+    @property
+    @abstractmethod
+    def exit_timeout_s(self) -> float:
+        """Longest time that closing takes."""
+
+    @abstractmethod
+    def begin_exit(self) -> concurrent.futures.Future[None] | None:
+        """Begin to close the client; return the future of its end, None if it is closed already."""
+
+
+class ExitHook:
+    """Clients that are open in this process.
+
+    Attributes:
+        done: whether the hook has run: the program is ending.
+    """
+
+    def __init__(self) -> None:
+        self._clients: set[OpenClient] = set()
+        self._in_child = False
+        self.done = False
+
+    def add(self, client: OpenClient) -> None:
+        """Close a client at the exit of the program."""
+        self._clients.add(client)
+        if not self._in_child and _is_multiprocessing_child():
+            self._in_child = True
+            from multiprocessing.util import Finalize  # noqa: PLC0415 - this process has imported it already
+
+            Finalize(self, self.run, exitpriority=0)
+
+    def discard(self, client: OpenClient) -> None:
+        """Forget a client, which is closed."""
+        self._clients.discard(client)
+
+    def run(self) -> None:
+        """Close all clients at once, and wait for them."""
+        self.done = True
+        began_s = time.monotonic()
+        closing = [(client, future) for client in list(self._clients) if (future := client.begin_exit()) is not None]
+        for client, future in closing:
+            left_s = client.exit_timeout_s - (time.monotonic() - began_s)
+            try:
+                future.result(max(0.0, left_s))
+            except concurrent.futures.TimeoutError:
+                logger.warning(
+                    "a client did not close within %g s at the exit of the program: messages may be lost",
+                    client.exit_timeout_s,
+                )
+            except Exception:
+                # A boundary: the other clients, and the exit of the program, go on.
+                logger.exception("a client could not be closed at the exit of the program: messages may be lost")
+
+    def fork(self) -> None:
+        """Forget the clients of the parent: this is a forked process."""
+        self._clients = set()
+        self._in_child = False
+        self.done = False
+
+
+def _is_multiprocessing_child() -> bool:
+    process = sys.modules.get("multiprocessing.process")
+    return process is not None and process.parent_process() is not None
+
+
+EXIT_HOOK: Final = ExitHook()
+"""Hook of this process."""
+
+atexit.register(EXIT_HOOK.run)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=EXIT_HOOK.fork)

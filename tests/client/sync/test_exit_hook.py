@@ -1,0 +1,177 @@
+"""Tests that a program which ends without closing its clients loses nothing, with a real gateway and real processes."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.client import sync
+from gateway.testing import GatewayProcess, running_gateway_process
+
+MESSAGES = 500
+
+START = f"""
+import atexit, multiprocessing, os, sys, threading
+import numpy as np
+from gateway.client import sync
+
+url, stream = sys.argv[1:3]
+
+def publish(client):
+    for step in range({MESSAGES}):
+        client.publish_nowait(stream, np.full(100, step, "f4"), kind="event")
+"""
+
+ENDINGS = {
+    "at once": """
+client = sync.connect(url)
+publish(client)
+""",
+    "by sys.exit": """
+client = sync.connect(url)
+publish(client)
+sys.exit(0)
+""",
+    "by an exception": """
+client = sync.connect(url)
+publish(client)
+raise SystemExit
+""",
+    "in a hook of atexit": """
+client = sync.connect(url)
+atexit.register(publish, client)
+""",
+    "with a client that a hook of atexit makes": """
+atexit.register(lambda: publish(sync.connect(url)))
+""",
+    "in a thread when the main thread has ended": """
+client = sync.connect(url)
+
+def work():
+    threading.main_thread().join()
+    publish(client)
+
+threading.Thread(target=work).start()
+""",
+    "with a client that a thread makes when the main thread has ended": """
+def work():
+    threading.main_thread().join()
+    publish(sync.connect(url.replace("127.0.0.1", "localhost")))
+
+threading.Thread(target=work).start()
+""",
+    "in a process of multiprocessing that is forked": """
+def work():
+    client = sync.connect(url)
+    publish(client)
+    kept.append(client)
+
+kept = []
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+""",
+    "with a client that was dropped": """
+publish(sync.connect(url))
+""",
+    "with a client in a cycle": """
+client = sync.connect(url)
+cycle = [client]
+cycle.append(cycle)
+publish(client)
+""",
+    "within asyncio": """
+import asyncio
+from gateway.client import connect
+
+async def main():
+    client = await connect(url)
+    publish(client)
+
+asyncio.run(main())
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[GatewayProcess]:
+    """One gateway for all tests here; each uses a stream of its own."""
+    with running_gateway_process() as running:
+        yield running
+
+
+def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_script_that_ends_without_closing_loses_nothing(gateway: GatewayProcess, ending: str) -> None:
+    stream = f"exit/{list(ENDINGS).index(ending)}"
+    with sync.connect(gateway.url) as client, client.subscribe(stream) as messages:
+        ended = run(START + ENDINGS[ending], gateway.url, stream)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+        received = [float(next(messages).tensor[0]) for _ in range(MESSAGES)]
+    assert received == list(range(MESSAGES))
+
+
+def test_a_gateway_that_does_not_answer_holds_a_script_up_for_its_time_only() -> None:
+    program = """
+import os, signal, sys
+import numpy as np
+from gateway.client import sync
+
+client = sync.connect(sys.argv[1], close_timeout_s=0.3)
+os.kill(int(sys.argv[2]), signal.SIGSTOP)
+for step in range(40):
+    client.publish_nowait("exit/x", np.frombuffer(os.urandom(1 << 20), "u1"), kind="event")
+"""
+    with running_gateway_process() as gateway:
+        ended = run(program, gateway.url, str(gateway.process.pid))
+        gateway.process.send_signal(signal.SIGCONT)
+    assert ended.returncode == 0
+    assert "messages of publish_nowait were not sent" in ended.stderr
+    count = int(ended.stderr.split(" messages of publish_nowait")[0].split()[-1])
+    assert 20 < count <= 40
+
+
+def test_a_gateway_that_is_gone_is_told_with_the_number_of_messages() -> None:
+    program = """
+import os, signal, sys
+import numpy as np
+from gateway.client import sync
+from gateway.client.options import Backoff
+
+client = sync.connect(sys.argv[1], close_timeout_s=0.3, backoff=Backoff(base_s=60, cap_s=60))
+os.kill(int(sys.argv[2]), signal.SIGKILL)
+while client.state == "connected":
+    pass
+for step in range(7):
+    client.publish_nowait("exit/x", step, kind="event")
+"""
+    with running_gateway_process() as gateway:
+        ended = run(program, gateway.url, str(gateway.process.pid))
+    assert ended.returncode == 0
+    assert "7 messages of publish_nowait were not sent" in ended.stderr
+
+
+def test_a_hook_that_runs_later_gets_one_clear_error() -> None:
+    program = """
+import atexit, sys
+
+def late():
+    try:
+        client.publish_nowait("exit/x", 1)
+    except Exception as error:
+        print(type(error).__name__, error)
+
+atexit.register(late)
+from gateway.client import sync
+client = sync.connect(sys.argv[1])
+"""
+    with running_gateway_process() as gateway:
+        ended = run(program, gateway.url)
+    assert ended.stdout == "ConnectionFailed the client is closed\n"
+    assert ended.stderr == ""
