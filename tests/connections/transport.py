@@ -73,6 +73,10 @@ class MemoryTransport:
     def waiting_bytes(self) -> int:
         return self.waiting
 
+    def is_reading(self) -> bool:
+        """Whether the gateway reads from the peer; a method, because calls change it behind a type checker's back."""
+        return self.reading
+
     # What the peer does.
 
     def fill_up(self) -> None:

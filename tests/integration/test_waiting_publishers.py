@@ -17,6 +17,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.client import Client, connect
 from gateway.config import Settings
+from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.testing import running_gateway
@@ -139,3 +140,49 @@ async def test_a_reader_that_was_stopped_holds_its_publishers_up_once_and_nobody
         received, dropped = await reader.outcome()
         assert received + dropped == 200
         assert dropped > 0
+
+
+def acknowledged(limit_bytes: int) -> Settings:
+    consumers = ConsumerSettings(hold_bytes=limit_bytes // 4, limit_bytes=limit_bytes)
+    return Settings(admin_port=None, drain_deadline_s=2.0, core=CoreSettings(consumers=consumers))
+
+
+async def test_tasks_larger_than_the_limit_go_through_one_after_the_other() -> None:
+    async with (
+        running_gateway(acknowledged(4 * MIB)) as gateway,
+        connect(gateway.url, client_id="publisher") as publisher,
+        reader_of(gateway, 3) as reader,
+    ):
+        for _ in range(4):
+            await publisher.publish(STREAM, np.zeros(24 * MIB, np.uint8), kind="collaboration")
+        assert await reader.outcome() == Outcome(4, 0)
+
+
+async def test_tasks_that_are_published_at_once_wait_for_a_receiver_that_is_idle() -> None:
+    async with (
+        running_gateway(acknowledged(4 * MIB)) as gateway,
+        connect(gateway.url, client_id="publisher") as publisher,
+        reader_of(gateway, 23) as reader,
+    ):
+        task = np.random.default_rng(0).integers(0, 256, 2 * MIB, np.uint8)
+        await asyncio.gather(*[publisher.publish(STREAM, task, kind="collaboration") for _ in range(24)])
+        assert await reader.outcome() == Outcome(24, 0)
+
+
+async def test_requests_larger_than_the_queue_are_asked_at_once() -> None:
+    async with (
+        running_gateway(settings(2 * MIB)) as gateway,
+        connect(gateway.url, client_id="asker") as asker,
+        connect(gateway.url, client_id="replier") as replier,
+        replier.inbox() as inbox,
+    ):
+
+        async def answer() -> None:
+            async for request in inbox:
+                await request.reply(np.int64(request.tensor.size))
+
+        answering = asyncio.create_task(answer())
+        question = np.random.default_rng(0).integers(0, 256, 8 * MIB, np.uint8)
+        replies = await asyncio.gather(*[asker.request("agent:replier", question) for _ in range(8)])
+        assert [int(reply.tensor) for reply in replies] == [8 * MIB] * 8
+        answering.cancel()

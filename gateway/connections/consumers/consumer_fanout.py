@@ -106,8 +106,8 @@ class ConsumerFanout:
 
     @property
     def queue_full(self) -> bool:
-        """True when so much is held for consumers that publishes are refused."""
-        return self._held.held_bytes >= self._context.settings.limit_bytes
+        """True when so much is held for consumers that publishers are not read from, and then refused."""
+        return self._held.full
 
     @property
     def receivers(self) -> int:
@@ -311,6 +311,10 @@ class ConsumerFanout:
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Acknowledge messages to their publisher, when consumers are not behind."""
         self._held.acks.send(connection, ack)
+
+    def wait_for_room(self, connection: Connection) -> bool:
+        """Read nothing from a publisher until there is room; return whether its message is taken."""
+        return self._held.wait_for_room(connection)
 
     @property
     def held_acks(self) -> int:

@@ -14,10 +14,13 @@ from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetter
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import DelayedAcks
+from gateway.connections.outbound.reading_holds import RoomWait
 from gateway.errors import Code
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind, Notice
+from gateway.streams.run import Source
 from gateway.streams.stream import Stream
 
 
@@ -31,7 +34,19 @@ class HeldUnits:
         consumers: consumers of the stream by client; kept by the fan-out.
     """
 
-    __slots__ = ("_consumers", "_context", "_count", "_deliveries", "_moved", "_source", "_store", "acks", "held_bytes")
+    __slots__ = (
+        "_consumers",
+        "_context",
+        "_count",
+        "_deliveries",
+        "_moved",
+        "_oversized",
+        "_room",
+        "_source",
+        "_store",
+        "acks",
+        "held_bytes",
+    )
 
     def __init__(
         self,
@@ -52,14 +67,46 @@ class HeldUnits:
         """Acknowledgements to the publishers of the stream."""
         self.held_bytes = 0
         """Cost of the units in memory, each counted once."""
+        self._oversized: dict[AckUnit, None] = {}
+        """Units that are larger than the limit by themselves, the oldest first."""
+        self._room: RoomWait | None = None
+        """Publishers that wait for room; made when the stream is full for the first time."""
+
+    @property
+    def full(self) -> bool:
+        """Whether the limit is reached. One unit larger than the limit does not count: it goes beside the others."""
+        held_bytes, limit_bytes = self.held_bytes, self._context.settings.limit_bytes
+        if held_bytes < limit_bytes:
+            return False
+        oversized = next(iter(self._oversized), None)
+        return oversized is None or held_bytes - oversized.size >= limit_bytes
+
+    def wait_for_room(self, connection: Connection) -> bool:
+        """Read nothing from a publisher until there is room; return whether its message is taken.
+
+        A connection that receives is read in any case, because its answers make the room.
+        """
+        if connection.lagging or any(_acknowledged(source) for source in connection.memberships):
+            return False
+        if self._room is None:
+            self._room = RoomWait(lambda: self.full, self._moving, self._context.clock)
+        return self._room.wait(connection.reading)
+
+    def _moving(self) -> bool:
+        """Return whether a consumer is still reading what it was sent."""
+        connections = [consumer.connection for consumer in self._consumers.values()]
+        return any(connection is not None and connection.lagging for connection in connections)
 
     def keep(self, units: Sequence[AckUnit], holders: Collection[Consumer]) -> None:
         """Hold new units until each of the ``holders``, at least one, has done with them."""
         count = len(holders)
         self._count += len(units)
+        limit_bytes = self._context.settings.limit_bytes
         for unit in units:
             unit.holders = count
             self.held_bytes += unit.size
+            if unit.size > limit_bytes:
+                self._oversized[unit] = None
 
     def enact(self, consumer: Consumer, outcomes: Iterable[UnitOutcome]) -> None:
         """Act on the outcomes of units at a consumer."""
@@ -103,6 +150,7 @@ class HeldUnits:
             if not unit.holders:
                 self.held_bytes -= unit.size
                 self._count -= 1
+                self._oversized.pop(unit, None)
                 self._deliveries.forget(unit)
 
     def _expire(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
@@ -142,3 +190,7 @@ class HeldUnits:
             return False
         half = settings.max_pending_commands // 2
         return any(consumer.connection is not None and consumer.pending > half for consumer in self._consumers.values())
+
+
+def _acknowledged(source: Source) -> bool:
+    return isinstance(source, Stream) and source.kind.acknowledged

@@ -48,7 +48,13 @@ class Fanout(Protocol):
 
     @property
     def queue_full(self) -> bool:
-        """True if messages that must not be lost have to be refused."""
+        """True if there is no room for messages that must not be lost."""
+
+    def wait_for_room(self, connection: Connection) -> bool:
+        """Have a publisher wait whose message finds the queue full; return whether the message is taken all the same.
+
+        False: waiting does not help, and the message is to be refused.
+        """
 
     @property
     def delivered_messages(self) -> int:

@@ -142,6 +142,10 @@ class PubSubFanout:
         """True if a receiver has no room for messages that must not be lost."""
         return any(delivery.queue_full for delivery in self._classes.values())
 
+    def wait_for_room(self, connection: Connection) -> bool:
+        """Return False: only mailboxes may be full, and :mod:`gateway.connections.requests` has their senders wait."""
+        return False
+
     # Receivers.
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:

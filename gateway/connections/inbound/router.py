@@ -141,7 +141,7 @@ class Router:
             stream_id = stream.id
             peer = session.peer.id
             wants_ack = 0
-            if size - at >= VECTOR_FRAMES * small_bytes and sequence == expected:
+            if size - at >= VECTOR_FRAMES * ((small_bytes + 7) & -8) and sequence == expected:
                 count = patch_run(incoming.view, patched, at, binding, peer, offset)
                 if count:
                     offset += count
@@ -299,11 +299,11 @@ class Router:
         stream, fanout, connection = binding.stream, binding.fanout, session.connection
         assert stream is not None
         assert fanout is not None
-        if stream.kind.acknowledged and fanout.queue_full:
+        if stream.kind.acknowledged and fanout.queue_full and not fanout.wait_for_room(connection):
             message = f"the receivers of {stream.name} have too many messages to acknowledge: try again later"
             raise RequestRefused(Code.QUEUE_FULL, message)
         if stream.durable:
-            self._gate.check_room()
+            self._gate.check_room(connection)
         meta = parse_meta(parsed.meta)
         region = None if parsed.extensions is None else parsed.extensions.region
         if region is not None:

@@ -157,8 +157,8 @@ class Connection(FrameWriter):
             if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run, again=again)
                 continue
-            waiting_bytes = outbox.waiting_bytes_of(run.source)
-            if not waiting_bytes:
+            waiting_bytes = outbox.backlog_bytes_of(run.source)
+            if not outbox.waiting_bytes_of(run.source):
                 self.book()
                 self.accounts.messages(run.source.id, run.first, run.count)
                 self.send_urgent(b"".join(self.format.runs((run,))))

@@ -23,9 +23,11 @@ class DeliverySettings:
     """Bounds on the bytes that the gateway holds for one connection that does not keep up."""
 
     outbox_limit_bytes: int = 64 * 1024 * 1024
-    """Bytes that may wait in a connection's outbox before the policies of its streams' kinds act."""
+    """Bytes that may wait in a connection's outbox before the policies of its streams' kinds act. The message of each
+    stream that is sent next, and one more of any size, do not count."""
     urgent_limit_bytes: int = 1024 * 1024
-    """Control messages and answers that may wait before the connection is closed with ``SLOW_CONSUMER``."""
+    """Control messages and answers that may wait before the connection is closed with ``SLOW_CONSUMER`` when one more
+    comes; a single one may be larger."""
     max_event_hold_s: float = 5.0
     """Time for which acknowledgements to publishers of ``event`` streams are held back for a receiver that is behind:
     more than half of ``outbox_limit_bytes`` waits for it. A receiver that takes less than that half in the time counts
@@ -81,10 +83,11 @@ class FrameWriter:
         self.transport.write(data)
         if not self.paused:
             return
+        waiting_bytes = self._urgent_bytes
         self._urgent_bytes += len(data)
         limit = self.settings.urgent_limit_bytes
-        if self._urgent_bytes > limit:
-            waiting = f"{self._urgent_bytes} bytes of answers and control messages are waiting"
+        if waiting_bytes > limit:
+            waiting = f"{waiting_bytes} bytes of answers and control messages are waiting"
             self.close(Code.SLOW_CONSUMER, f"{waiting}, more than urgent_limit_bytes={limit}: read faster")
         elif self._urgent_bytes > limit // 4:
             # A client that does not read its answers may not ask for more of them.

@@ -107,6 +107,11 @@ class Outbox:
         queue = self._queues.get(source)
         return 0 if queue is None else queue.waiting_bytes
 
+    def backlog_bytes_of(self, source: Source) -> int:
+        """Return the bytes of the messages of a source that wait behind the one that is being sent."""
+        queue = self._queues.get(source)
+        return 0 if queue is None else queue.backlog_bytes
+
     def queue_of(self, source: Source) -> StreamQueue | None:
         """Return the queue of a source; ``None`` if nothing of it waits or is under way."""
         return self._queues.get(source)

@@ -8,6 +8,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.payload import check_payload, frame_as_run
+from gateway.connections.outbound.reading_holds import RoomWait
 from gateway.connections.ports import Clock
 from gateway.connections.requests.failover import Failover
 from gateway.connections.requests.groups import Groups, Member
@@ -173,7 +174,7 @@ class Requests:
         scheme, holder = split_address(address)
         for_group = scheme == GROUP_SCHEME
         replier, mailbox = self._member(address, requests) if for_group else self._inbox(address, holder)
-        if mailbox.queue_full:
+        if mailbox.queue_full and not self._wait_for_room(session, replier):
             raise RequestRefused(Code.QUEUE_FULL, f"{address} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
@@ -213,6 +214,18 @@ class Requests:
             raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
         return binding.name
 
+    def _wait_for_room(self, session: Session, receiver: ConnectionRequests) -> bool:
+        """Read nothing from a sender until the receiver has room; return whether the sender's message is taken.
+
+        A sender that is behind itself is read in any case, because its answers make room.
+        """
+        if session.connection.lagging:
+            return False
+        connection = receiver.connection
+        if receiver.room is None:
+            receiver.room = RoomWait(lambda: connection.queue_full, lambda: connection.lagging, self._clock)
+        return receiver.room.wait(session.connection.reading)
+
     def _inbox(self, address: str, client_id: str) -> tuple[ConnectionRequests, PubSubFanout]:
         replier = self._pool.inbox_of(client_id)
         if replier is None:
@@ -240,7 +253,7 @@ class Requests:
             problem = f"reply to request {parsed.offset} while transfer {request.replying} with another is under way"
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
         mailbox = own_mailbox(self._fanouts, request.asker)
-        if mailbox.queue_full:
+        if mailbox.queue_full and not self._wait_for_room(session, request.asker):
             raise RequestRefused(Code.QUEUE_FULL, f"{mailbox.source.name} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         if parsed.plan is not None:

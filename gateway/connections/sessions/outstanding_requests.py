@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.reading_holds import RoomWait
 from gateway.connections.sessions.deadlines import Deadlines
 from gateway.connections.sessions.send_in_order import send_in_order
 from gateway.errors import Code, PeerError, RequestRefused
@@ -32,9 +33,11 @@ class RequestSettings:
     max_handovers: int = 3
     """Members that may be lost with a request before it fails: a request that kills workers must not kill all."""
     kept_bytes_per_asker: int = 256 * 1024 * 1024
-    """Bytes of the unanswered group requests of one connection, payloads included; past it ``LIMIT_EXCEEDED``."""
+    """Bytes of the unanswered group requests of one connection, payloads included; past it ``LIMIT_EXCEEDED``. A single
+    request may be larger."""
     kept_bytes: int = 1024 * 1024 * 1024
-    """Bytes of the unanswered group requests of all connections; past it ``LIMIT_EXCEEDED``."""
+    """Bytes of the unanswered group requests of all connections; past it ``LIMIT_EXCEEDED``. One request at a time may
+    be larger: it does not count."""
 
 
 class RequestStats(NamedTuple):
@@ -65,6 +68,8 @@ class ConnectionRequests:
     """Addresses of the groups that the connection is a member of. Empty, a dict takes 64 bytes and a set 216."""
     mailboxes: dict[str, PubSubFanout] = field(default_factory=dict)
     """Fan-outs of requests and replies to the connection, by address: its own inbox, and one for each of its groups."""
+    room: RoomWait | None = None
+    """Senders that wait until the outbox of the connection has room; made when it is full for the first time."""
     load_bytes: int = 0
     """Weight of the requests that the connection must reply to."""
     kept_bytes: int = 0
@@ -148,6 +153,8 @@ class OutstandingRequests:
     def __init__(self, settings: RequestSettings) -> None:
         self.settings = settings
         self.kept_bytes = 0
+        self._oversized_bytes = 0
+        """Bytes of the one request that is larger than the bound by itself; 0: there is none."""
         self.owing: dict[ConnectionRequests, None] = {}
         self._deadlines: Deadlines[OutstandingRequest] = Deadlines()
 
@@ -158,16 +165,13 @@ class OutstandingRequests:
             RequestRefused: ``LIMIT_EXCEEDED``.
         """
         settings = self.settings
-        for what, kept, limit in (
-            ("kept_bytes_per_asker", asker.kept_bytes, settings.kept_bytes_per_asker),
-            ("kept_bytes", self.kept_bytes, settings.kept_bytes),
-        ):
-            if size > limit:
-                problem = f"a group request of {size} bytes exceeds {what}={limit}: ask an agent by its name"
-                raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
-            if kept + size > limit:
-                problem = f"{kept} bytes of unanswered group requests are kept; with {size} more they exceed"
-                raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem} {what}={limit}: wait for replies")
+        per_asker, in_all = settings.kept_bytes_per_asker, settings.kept_bytes
+        if asker.kept_bytes and asker.kept_bytes + size > per_asker:
+            raise _no_room(asker.kept_bytes, size, f"kept_bytes_per_asker={per_asker}")
+        # A request that is larger than the bound goes beside all others, one at a time.
+        beside = self._oversized_bytes if size > in_all else self.kept_bytes - self._oversized_bytes + size > in_all
+        if beside:
+            raise _no_room(self.kept_bytes, size, f"kept_bytes={in_all}")
 
     def add(self, request: OutstandingRequest) -> None:
         """Add a request that is on its way to its replier."""
@@ -175,6 +179,8 @@ class OutstandingRequests:
         if request.kept is not None:
             request.asker.kept_bytes += request.size
             self.kept_bytes += request.size
+            if request.size > self.settings.kept_bytes:
+                self._oversized_bytes = request.size
         if request.deadline_ns is not None:
             self._deadlines.add(request, request.deadline_ns)
         self._owe(request)
@@ -196,6 +202,8 @@ class OutstandingRequests:
             request.kept = None
             request.asker.kept_bytes -= request.size
             self.kept_bytes -= request.size
+            if request.size > self.settings.kept_bytes:
+                self._oversized_bytes = 0
         if request.deadline_ns is not None:
             self._deadlines.discard(request, request.deadline_ns)
         self._release(request)
@@ -213,3 +221,8 @@ class OutstandingRequests:
         replier.load_bytes -= REQUEST_BYTES + request.size
         if not replier.owed:
             del self.owing[replier]
+
+
+def _no_room(kept_bytes: int, size: int, bound: str) -> RequestRefused:
+    problem = f"{kept_bytes} bytes of unanswered group requests are kept; with {size} more they exceed {bound}"
+    return RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}: wait for replies")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.outbound.reading_holds import IDLE_WAIT_S, LOOK_S
 from gateway.errors import Code
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, encode
@@ -230,14 +231,66 @@ def test_a_frame_that_lies_about_its_length_closes_and_what_came_before_it_count
 @pytest.mark.parametrize("kind", [Kind.COLLABORATION, Kind.CONTROL])
 def test_publishes_are_refused_while_receivers_have_too_much_to_acknowledge(kind: Kind) -> None:
     world, publisher, subscriber = pair(kind, consumers=ConsumerSettings(limit_bytes=1000))
-    publisher.publish(0, bytes(1000))
+    publisher.publish(0, bytes(400))
+    publisher.publish(0, bytes(400))
     world.settle()
+    give_up_waiting(world, publisher)
     publisher.publish(0, PAYLOAD)
     publisher.send(publisher.batch(0, [b"r1"]))
     publisher.large(0, bytes(9000))
     assert publisher.read().codes == [Code.QUEUE_FULL] * 3
-    subscriber.done("wf/a", 0)
+    subscriber.done("wf/a", 0, 2)
+    world.clock.advance(IDLE_WAIT_S)
     publisher.publish(0, PAYLOAD, ack=True)
     world.settle()
     assert len(publisher.read().acks) == 1
-    assert subscriber.read().offsets == [0, 1]
+    assert subscriber.read().offsets == [0, 1, 2, 3]
+
+
+def give_up_waiting(world: World, publisher: Peer) -> None:
+    """Publish one message that waits for room, in vain."""
+    assert publisher.transport.is_reading()
+    publisher.publish(0, PAYLOAD)
+    assert publisher.read().codes == []
+    assert not publisher.transport.is_reading()
+    world.clock.advance(IDLE_WAIT_S)
+    assert publisher.transport.is_reading()
+
+
+@pytest.mark.parametrize("kind", [Kind.COLLABORATION, Kind.CONTROL])
+def test_a_publisher_is_not_read_from_until_there_is_room(kind: Kind) -> None:
+    world, publisher, subscriber = pair(kind, consumers=ConsumerSettings(limit_bytes=1000))
+    for _ in range(4):
+        # The last ones were read already when the reading stopped.
+        publisher.publish(0, bytes(400), ack=True)
+    world.settle()
+    assert not publisher.transport.is_reading()
+    subscriber.done("wf/a", 0, 3)
+    world.clock.advance(LOOK_S)
+    assert publisher.transport.is_reading()
+    world.settle()
+    assert len(publisher.read().acks) == 4
+    assert publisher.reader.codes == []
+
+
+@pytest.mark.parametrize("size", [1000, 50_000])
+def test_a_message_larger_than_the_limit_goes_beside_the_others(size: int) -> None:
+    world, publisher, subscriber = pair(Kind.COLLABORATION, consumers=ConsumerSettings(limit_bytes=1000))
+    publisher.large(0, bytes(size), 1, ack=True).end()
+    publisher.publish(0, PAYLOAD)
+    publisher.large(0, bytes(size), 2, ack=True)
+    assert (publisher.read().codes, publisher.transport.reading) == ([], True)
+    subscriber.done("wf/a", 0)
+    world.settle()
+    assert len(publisher.read().acks) == 1
+
+
+def test_who_acknowledges_is_always_read_and_so_refused_at_once() -> None:
+    world, publisher, subscriber = pair(Kind.COLLABORATION, consumers=ConsumerSettings(limit_bytes=1000))
+    subscriber.open(0, "wf/a", Kind.COLLABORATION)
+    publisher.publish(0, bytes(400))
+    publisher.publish(0, bytes(400))
+    world.settle()
+    subscriber.publish(0, PAYLOAD)
+    assert subscriber.read().codes == [Code.QUEUE_FULL]
+    assert subscriber.transport.is_reading()

@@ -11,6 +11,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.wire import DATA_HEADER, DATA_ROUTE, ROUTE_AT
 from gateway.streams.stream import Stream
 from tests.connections.frames import message_frame
+from tests.connections.memory import World
 
 ALIAS, PUBLISHER, OFFSET, FIRST_SEQUENCE = 3, 2**32 - 2, 2**40, 5
 FRAMES = VECTOR_FRAMES + 10
@@ -41,6 +42,18 @@ def test_a_run_gets_its_stream_its_publisher_and_its_offsets_and_nothing_else_ch
         at = len(other) + index * len(frames[0])
         DATA_ROUTE.pack_into(expected, at + ROUTE_AT, 9, PUBLISHER, OFFSET + index)
     assert patched == expected
+
+
+def test_frames_whose_padding_makes_them_too_few_are_published_one_by_one() -> None:
+    world = World()
+    publisher, subscriber = world.publisher("wf/a"), world.subscriber("wf/a")
+    publisher.publish(0, bytes(5))
+    count = VECTOR_FRAMES - 1
+    # As long as enough frames without padding, but not enough with it.
+    publisher.send(*[publisher.message(0, bytes(5)) for _ in range(count)], publisher.message(0, bytes(8)))
+    world.settle()
+    assert publisher.read().errors == []
+    assert len(subscriber.read().offsets) == 1 + count + 1
 
 
 def test_a_run_ends_before_the_first_frame_that_differs() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.outbound.reading_holds import IDLE_WAIT_S, LOOK_S, ROOM_WAIT_S
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.errors import Code
 from gateway.protocol.signals import Cancel
@@ -60,12 +61,18 @@ def test_a_member_whose_queue_is_full_is_passed_over() -> None:
     for correlation in range(1, 5):
         ask(asker, correlation, bytes(2000))
         world.settle()
-    ask(asker, 5)
-    assert asker.read().codes == [Code.QUEUE_FULL]
+    for correlation in (5, 6):
+        # It waits for each of the members once.
+        ask(asker, correlation)
+        assert (asker.read().codes, asker.transport.reading) == ([], False)
+        world.clock.advance(ROOM_WAIT_S + LOOK_S)
+    ask(asker, 7)
+    assert (asker.read().codes, asker.transport.reading) == ([Code.QUEUE_FULL], True)
     second.transport.read_on()
-    ask(asker, 5)
+    world.clock.advance(IDLE_WAIT_S)
+    ask(asker, 7)
     world.settle()
-    assert second.read().offsets == [2, 4, 5]
+    assert second.read().offsets == [2, 4, 6, 7]
 
 
 def test_only_so_much_of_group_requests_is_kept() -> None:
@@ -142,13 +149,14 @@ def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
     asker.transport.fill_up()
     for part in range(5):
         reply(worker, asker, 1, bytes([part]) * 2000, FLAG_MORE)
+        world.clock.advance(ROOM_WAIT_S + LOOK_S)
         world.settle()
     (error,) = worker.read().errors
     assert (error.code, error.correlation, error.peer) == (Code.QUEUE_FULL, 1, peer_of(asker))
     asker.transport.read_on()
     reply(worker, asker, 1, b"the rest")
     world.settle()
-    assert [answer.payload[0] for answer in asker.read().arrivals] == [0, 1, 2]
+    assert [answer.payload[0] for answer in asker.read().arrivals] == [0, 1, 2, 3]
     assert [(error.code, error.correlation) for error in asker.reader.errors] == [(Code.QUEUE_FULL, 1)]
     assert not worker.news().errors
     assert nothing_is_left(world)

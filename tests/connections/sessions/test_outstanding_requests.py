@@ -107,8 +107,20 @@ def test_only_so_much_is_kept(settings: RequestSettings, name: str) -> None:
     assert caught.value.code == Code.LIMIT_EXCEEDED
     request.settle()
     office.table.check_room(office.asker.session.requests, 51)
-    with pytest.raises(RequestRefused, match=f"of 151 bytes exceeds {name}: ask an agent by its name"):
-        office.table.check_room(office.asker.session.requests, 151)
+
+
+def test_one_request_larger_than_the_bounds_goes_beside_the_others() -> None:
+    office = Office(RequestSettings(kept_bytes_per_asker=150, kept_bytes=300))
+    asker, other = office.asker.session.requests, office.second.session.requests
+    office.table.check_room(asker, 1000)
+    large = office.request(1, 1000)
+    office.table.check_room(other, 300)
+    with pytest.raises(RequestRefused, match=r"1000 bytes .* with 301 more .* kept_bytes=300: wait"):
+        office.table.check_room(other, 301)
+    with pytest.raises(RequestRefused, match="kept_bytes_per_asker=150"):
+        office.table.check_room(asker, 1)
+    large.settle()
+    office.table.check_room(asker, 301)
 
 
 def test_what_expires_is_found_once_and_not_when_it_was_answered() -> None:
