@@ -22,8 +22,11 @@ Entry = Run | LargeMessage
 EntriesRead = Callable[[Sequence[Entry] | Exception], object]
 """Callback of a reader: called with the entries, or with the error because of which they cannot be read."""
 
-AGE_STEPS = 16
+AGE_STEPS = 20
 """Ages are known to this fraction of ``max_age_s``, so that no message has to carry a time."""
+
+LOOKS = 100
+"""A history is looked at after this fraction of ``max_age_s``: there may be 100 000."""
 
 TRIMMED_TOGETHER = 512
 """Histories that are trimmed before the loop gets its turn."""
@@ -38,7 +41,7 @@ class HistoryLimits:
     max_bytes: int = 16 * 1024 * 1024
     """Bytes, large messages as they were received."""
     max_age_s: float = 600.0
-    """Seconds since the gateway received a message; it is dropped at most some 6 % later."""
+    """Seconds since the gateway received a message; it is dropped at most some 6 % and a second later."""
 
     @property
     def keeps(self) -> bool:
@@ -64,6 +67,7 @@ class History:
     Attributes:
         first: offset of the oldest message held; ``next_offset`` if there is none.
         next_offset: offset behind the newest message.
+        next_look_ns: time of the next :meth:`trim` that matters.
         held_bytes: bytes that it holds, as counted against ``limits`` and ``budget``.
     """
 
@@ -79,6 +83,7 @@ class History:
         "_start",
         "first",
         "held_bytes",
+        "next_look_ns",
         "next_offset",
     )
 
@@ -98,6 +103,7 @@ class History:
         self.first = next_offset
         self.next_offset = next_offset
         self.held_bytes = 0
+        self.next_look_ns = 0
 
     def __len__(self) -> int:
         """Return the number of messages held."""
@@ -158,7 +164,7 @@ class History:
         return found
 
     def trim(self, now_ns: int) -> None:
-        """Drop messages older than ``max_age_s``; called about once a second.
+        """Drop messages older than ``max_age_s``.
 
         Args:
             now_ns: time by a clock that nobody sets.
@@ -170,6 +176,7 @@ class History:
         if marks is None:
             marks = self._marks = deque()
         max_age_ns = int(self._limits.max_age_s * 1e9)
+        self.next_look_ns = now_ns + max_age_ns // LOOKS
         if not marks or (now_ns - marks[-1][0] >= max_age_ns // AGE_STEPS and self.next_offset > marks[-1][1]):
             marks.append((now_ns, self.next_offset))
         while marks and marks[0][0] <= now_ns - max_age_ns:
@@ -265,8 +272,15 @@ class HistoryBudget:
             history.shrink(level_bytes)
 
     def trim(self, now_ns: int) -> Generator[None, None, None]:
-        """Drop messages that are too old from all histories; yields every :data:`TRIMMED_TOGETHER` of them."""
-        for index, history in enumerate(list(self.holders), start=1):
+        """Drop messages that are too old from all histories; called about once a second.
+
+        Yields every :data:`TRIMMED_TOGETHER` histories.
+
+        Args:
+            now_ns: time by a clock that nobody sets.
+        """
+        due = [history for history in self.holders if history.next_look_ns <= now_ns]
+        for index, history in enumerate(due, start=1):
             history.trim(now_ns)
             if not index % TRIMMED_TOGETHER:
                 yield

@@ -179,11 +179,27 @@ def test_what_is_too_old_goes() -> None:
     for second in range(40):
         filled(history, 10)
         history.trim(NOW_NS + second * 10**9)
-        # Known to a sixteenth of the age: here to the second.
+        # Known to a twentieth of the age: here to the second.
         assert history.first == max(0, (second - 15) * 10)
     history.trim(NOW_NS + 100 * 10**9)
     assert history.first == history.next_offset == 400
     assert history.held_bytes == 0
+
+
+def test_of_many_histories_only_those_are_looked_at_in_which_something_may_be_too_old() -> None:
+    budget = HistoryBudget(PLENTY)
+    long, short = History(HistoryLimits(max_age_s=1000.0), budget), History(HistoryLimits(max_age_s=1.0), budget)
+    for second in range(12):
+        for history in (long, short):
+            history.append(run_of(history.next_offset, [None]))
+        for _ in budget.trim(NOW_NS + second * 10**9):
+            pass
+    assert (len(long), len(short)) == (12, 1)
+    assert long.next_look_ns == NOW_NS + 20 * 10**9
+    for second in range(12, 1200, 10):
+        for _ in budget.trim(NOW_NS + second * 10**9):
+            pass
+    assert (len(long), len(short)) == (0, 0)
 
 
 def test_ages_are_few_however_often_it_is_trimmed() -> None:
