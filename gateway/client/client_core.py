@@ -24,7 +24,6 @@ from gateway.client.requests.responder import Responder
 from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
-from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.greeting import open_session
 from gateway.client.session.reconnect import Reconnector
 from gateway.client.session.session import Handlers, Session
@@ -69,7 +68,6 @@ class ClientCore:
     def __init__(self, options: Options, owner: Owner) -> None:
         self.options = options
         self.state = ClientState.CONNECTING
-        self._clock = GatewayClock()
         self.report = Reporter(options.on_error, options.on_notice)
         self.context = SendContext(ReadFlowControl(self._read, owner.check), self.report, owner)
         self.publisher = Publisher(self.context, self.now_ns)
@@ -146,7 +144,7 @@ class ClientCore:
 
     def now_ns(self) -> int:
         """Return Unix time in ns by the clock of the gateway that was last connected."""
-        return self._clock.now_ns()
+        return self.context.clock.now_ns()
 
     async def drain(self) -> None:
         """Wait until all published messages are handed to the operating system, up to the low water mark.
@@ -190,7 +188,6 @@ class ClientCore:
     def welcomed(self, session: Session) -> Handlers:
         """Use the new session, and return the handlers of its frames."""
         self._client_id = session.welcome.client_id
-        self._clock = session.clock
         self._attached_s = time.monotonic()
         self._dispatcher = InboundDispatcher(
             session,

@@ -181,6 +181,7 @@ class Requester:
             done=loop.create_future(),
             started_s=started_s,
             extensions=extensions,
+            clock=None if expires_in_s is None else self._context.clock,
         )
         pending = self._pending[message.correlation] = PendingRequest(address, message, parts)
         if expires_in_s is not None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import TypeVar
 
 from gateway.client.options import Progress
 from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout
 from gateway.protocol.checksum import checksum_of
@@ -38,6 +39,8 @@ class OutboundMessage:
     """Properties that the publisher declares of the stream."""
     extensions: Extensions | None = None
     """Extensions of the data frame; None: it has none."""
+    clock: GatewayClock | None = None
+    """Gateway's clock by which the message has its deadline; None: it has none."""
     count: int = 1
     """Records of a BATCH."""
     correlation: int = 0
@@ -78,6 +81,14 @@ class OutboundMessage:
         self.ended = False
         if not self.begun:
             self.forget_sent()
+
+    def judge_by(self, clock: GatewayClock) -> None:
+        """Move the deadline to the same moment by the clock of another gateway, or of one that was restarted."""
+        assert self.clock is not None
+        assert self.extensions is not None
+        assert self.extensions.deadline_ns is not None
+        deadline_ns = self.extensions.deadline_ns + clock.ahead_of(self.clock)
+        self.extensions, self.clock = replace(self.extensions, deadline_ns=deadline_ns), clock
 
     def forget_sent(self) -> None:
         """Count nothing of what was sent so far."""

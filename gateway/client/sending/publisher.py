@@ -105,6 +105,7 @@ class Publisher:
             flags=FLAG_ACK,
             declaration=declaration,
             extensions=_expiring(options.expires_in_s, now_ns, extensions),
+            clock=None if options.expires_in_s is None else self._context.clock,
             chain=parse_codec(options.codec),
             progress=options.progress,
             done=asyncio.get_running_loop().create_future(),

@@ -15,6 +15,7 @@ from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
 from gateway.client.sending.transmission_result import LinkQuality
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.session import Answer, Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol.messages import SessionMessage
@@ -35,6 +36,7 @@ class SendContext:
 
     Attributes:
         session: the present session, or None.
+        clock: clock of the gateway that was last connected.
         aliases: aliases of the present session.
         quality: best values of the present session.
         flow: flow control of the socket; it counts the answers that are awaited.
@@ -49,6 +51,7 @@ class SendContext:
 
     def __init__(self, flow: ReadFlowControl, report: Report, owner: Owner) -> None:
         self.session: Session | None = None
+        self.clock = GatewayClock()
         self.aliases = Aliases()
         self.quality = LinkQuality()
         self.flow = flow
@@ -98,6 +101,7 @@ class SendContext:
     def attach(self, session: Session) -> None:
         """Begin to use a new session."""
         self.session = session
+        self.clock = session.clock
         limits = session.welcome.limits
         self.transfer_room.max_bytes = limits.max_unfinished_bytes
         self.max_message_bytes = limits.max_message_bytes

@@ -123,6 +123,8 @@ class SendQueue(ABC):
 
     def _write(self, session: Session, message: OutboundMessage, encoded: OutboundChunk | None) -> None:
         """Write the message in one frame."""
+        if message.clock is not None and message.clock is not session.clock:
+            message.judge_by(session.clock)
         stream, offset, before = self._begin(session, message)
         encoding, payload = (None, message.content.buffers) if encoded is None else (encoded.encoding, encoded.data)
         frame = write_data(
@@ -233,6 +235,8 @@ class SendQueue(ABC):
         await session.drained()
         if message.abandoned:
             return
+        if message.clock is not None and message.clock is not session.clock:
+            message.judge_by(session.clock)
         resuming = self._resuming(message)
         stream, offset, before = self._begin(session, message)
         frame = write_data(

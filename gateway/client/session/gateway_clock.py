@@ -50,6 +50,10 @@ class GatewayClock:
         self._estimate.receive(pong, arrived_ns)
         self._ahead_ns = self._start_ns + self._estimate.offset_ns
 
+    def ahead_of(self, other: GatewayClock) -> int:
+        """Return the nanoseconds by which this clock is ahead of that of another session of this process."""
+        return self._ahead_ns - other._ahead_ns
+
     @property
     def offset_ns(self) -> int:
         """Nanoseconds to add to this machine's present wall clock for the gateway's."""

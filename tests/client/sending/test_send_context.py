@@ -7,6 +7,7 @@ import pytest
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
 from gateway.client.sending.send_context import SendContext
+from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.session import Session
 from gateway.errors import ConnectionClosed
 from gateway.ids import ClientId
@@ -21,6 +22,7 @@ class FakeSession(Session):
     def __init__(self, *, draining: bool = False) -> None:
         self.draining = draining
         self.is_open = True
+        self.clock = GatewayClock()
 
     @property
     def welcome(self) -> Welcome:

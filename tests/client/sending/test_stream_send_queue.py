@@ -1,6 +1,7 @@
 """What becomes of publishes when their connection is lost: sent again as the messages that they were, in order."""
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,6 +65,25 @@ async def test_a_publish_whose_answer_was_lost_is_sent_again_as_the_same_message
         assert (again.offset, again.timestamp_ns, bytes(again.payload)) == (1, sent.timestamp_ns, bytes(sent.payload))
         ack(second, 1, 99, repeated=True)
         assert (await publishing).offset == 99
+
+
+@pytest.mark.parametrize("value", [1.0, LARGE])
+async def test_the_deadline_of_one_that_is_sent_again_is_the_same_moment_by_the_clock_of_the_next_gateway(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, value: object
+) -> None:
+    hour_ns, now_ns = 3600 * 10**9, time.time_ns
+    async with connected(scripted) as (client, first):
+        publishing = asyncio.ensure_future(client.publish("wf/x", value, expires_in_s=60))
+        sent = await data_of(first)
+        assert sent.extensions is not None
+        assert sent.extensions.deadline_ns == sent.timestamp_ns + 60 * 10**9
+        monkeypatch.setattr(time, "time_ns", lambda: now_ns() + hour_ns)  # the gateway is started again
+        first.drop()
+        again = await data_of(await scripted.accept())
+        assert again.extensions is not None
+        assert again.timestamp_ns == sent.timestamp_ns
+        assert abs((again.extensions.deadline_ns or 0) - sent.extensions.deadline_ns - hour_ns) < 10**9
+        publishing.cancel()
 
 
 async def test_two_clients_are_two_producers(scripted: ScriptedGateway) -> None:

@@ -64,6 +64,14 @@ def test_a_step_of_the_gateways_clock_is_followed() -> None:
     assert clock.offset_ns == HOUR
 
 
+def test_how_far_the_clocks_of_two_gateways_are_apart() -> None:
+    machine = Machine()
+    one, other = clock_of(machine), clock_of(machine)
+    measure(one, machine.wall_ns())
+    measure(other, machine.wall_ns() - HOUR)
+    assert (one.ahead_of(other), other.ahead_of(one)) == (HOUR, -HOUR)
+
+
 def test_it_reads_the_clocks_of_the_real_machine() -> None:
     clock = GatewayClock()
     assert clock.now_ns() <= clock.now_ns()
