@@ -58,6 +58,7 @@ class CoreCollector(Collector):
         yield from _gauges(snapshot)
         yield from _per_kind(snapshot)
         yield from _consumers(snapshot.consumers)
+        yield from _dead_letters(snapshot)
         yield Counter(
             "frys_conflated_messages",
             "Messages of state streams replaced by newer ones in an outbox.",
@@ -156,6 +157,14 @@ def _consumers(consumers: ConsumerStats) -> Iterator[Metric]:
         consumers.expired_messages,
     )
     yield Counter("frys_dead_lettered_messages", "Messages that became dead letters.", consumers.dead_lettered_messages)
+
+
+def _dead_letters(snapshot: CoreSnapshot) -> Iterator[Metric]:
+    yield Gauge(
+        "frys_waiting_dead_letters",
+        "Messages that are to become dead letters and are not published: on their way, or refused.",
+        snapshot.waiting_dead_letters,
+    )
 
 
 class Metrics:

@@ -232,7 +232,7 @@ class Client:
 
         Args:
             pattern: a stream's name, in which a segment may be ``*`` (any one segment), or the last one ``**`` (the
-                rest).
+                rest). An ending may follow: ``**.dead`` matches all streams of dead letters.
             since: start position in ``event`` streams: ``"beginning"``, all messages that the gateway still has; an
                 offset; or (epoch, offset) of a message that was received, plus 1. Messages that the gateway does not
                 have any more are reported to ``on_gap``. None: messages published from now on. After a reconnect a

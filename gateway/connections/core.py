@@ -99,6 +99,7 @@ class Core:
         admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
 
     Attributes:
+        dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         producers: publishes of each producer that have been accepted.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         dropped_messages: messages dropped from these outboxes.
@@ -128,11 +129,11 @@ class Core:
         self.producers = Producers(clock.monotonic_s)
         if store is not None:
             store.restore(self.streams, transfers, self.producers)
-        self._dead_letters = DeadLetters(self, workers)
+        self.dead_letters = DeadLetters(self, workers, self.streams, settings.consumers.dead_letter_bytes)
         notices = Notices(self.pool, clock)
         detached = DetachedConsumers(clock, settings.consumers, settings.rules)
         consumers = ConsumerContext(
-            settings.consumers, clock, workers, store, self.producers, notices, self._dead_letters, detached
+            settings.consumers, clock, workers, store, self.producers, notices, self.dead_letters, detached
         )
         self.merger = PatchMerger(workers, transfers)
         views = ViewContext(clock, workers, limits, transfers, policy, self.merger, settings.delivery.max_event_hold_s)
@@ -201,13 +202,16 @@ class Core:
 
     def trim_histories(self) -> Generator[None, None, None]:
         """Trim messages that are too old; to be called about once a second. Yields now and then, for the loop."""
-        return self.streams.budget.trim(round(self.clock.monotonic_s() * 1e9))
+        now_ns = round(self.clock.monotonic_s() * 1e9)
+        yield from self.streams.budget.trim(now_ns)
+        yield from self.streams.dead_letters.trim(now_ns)
 
     def sweep_consumers(self) -> Generator[None, None, None]:
         """Check deadlines and timeouts; to be called every ``consumer_sweep_interval_s`` of the settings.
 
         Yields now and then, for the loop.
         """
+        self.dead_letters.sweep()
         return self.hub.sweep()
 
     def go_away(self, reason: str, deadline_s: float) -> None:
@@ -229,7 +233,7 @@ class Core:
         return (
             self.gate.idle
             and self.hub.idle
-            and self._dead_letters.idle
+            and self.dead_letters.idle
             and all(not session.transfers and drained(session) for session in self.pool)
         )
 

@@ -107,6 +107,8 @@ class CoreSnapshot:
     """Written to connections and not yet taken by the operating system."""
     held_acks: int
     """Acknowledgements of publishes that are held back while receivers are behind."""
+    waiting_dead_letters: int
+    """Messages that are to become dead letters and are not published yet."""
     history_bytes: int
     """The past of all streams that is held in memory."""
     store_waiting_bytes: int
@@ -186,7 +188,8 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         kinds=hub.kinds,
         consumers=hub.consumers,
         held_acks=hub.held_acks,
-        history_bytes=core.streams.budget.held_bytes,
+        history_bytes=core.streams.budget.held_bytes + core.streams.dead_letters.held_bytes,
+        waiting_dead_letters=core.dead_letters.waiting_messages,
         store_waiting_bytes=core.gate.waiting_bytes,
         clock_ahead_ns=core.clock.ahead_ns,
         store=core.gate.store_health,

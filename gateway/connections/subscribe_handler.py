@@ -26,7 +26,15 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
 )
-from gateway.protocol.names import check_address, check_stream_name, compile_pattern, inbox_of, is_address, is_group
+from gateway.protocol.names import (
+    check_address,
+    check_stream_name,
+    compile_pattern,
+    inbox_of,
+    is_address,
+    is_dead_letter_name,
+    is_group,
+)
 from gateway.protocol.schema import Schema
 from gateway.protocol.state import State
 from gateway.protocol.views import View
@@ -196,7 +204,11 @@ class SubscribeHandler:
             return
         name = check_stream_name(request.stream)
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
-        if not session.grant.may_publish(name):
+        if is_dead_letter_name(name):
+            if not session.buries:
+                problem = f"{name} is a stream of dead letters, to which only the gateway publishes"
+                raise RequestRefused(Code.FORBIDDEN, f"{problem}: use a name without that ending")
+        elif not session.grant.may_publish(name):
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
         stream = binding.stream

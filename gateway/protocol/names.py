@@ -5,6 +5,7 @@ Does not know the holders of names. Every ``check_*`` returns its argument, or r
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,12 +21,18 @@ AGENT_SCHEME: Final = "agent"
 GROUP_SCHEME: Final = "group"
 """Scheme of ``group:<name>``, one of the members of a group."""
 
+DEAD_LETTER_ENDING: Final = ".dead"
+"""Ending of the names of streams of dead letters (spec section 4.9). Only the gateway publishes to them."""
+
 # All allowed characters are ASCII, so that a length in characters is one in bytes.
 _SEGMENT = r"[A-Za-z0-9._-]+"
 _STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
 _ONE_SEGMENT = re.compile(_SEGMENT)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_PATTERN = re.compile(rf"(?:(?:{_SEGMENT}|\*)/)+(?:{_SEGMENT}|\*\*?)|\*\*")
+_ENDING = r"(?:\.[A-Za-z0-9._-]+)?"
+"""Ending of the names that a wildcard matches, such as ``.dead`` in ``*.dead``."""
+_PATTERN = re.compile(rf"(?:(?:{_SEGMENT}|\*{_ENDING})/)+(?:{_SEGMENT}|\*\*?{_ENDING})|\*\*{_ENDING}")
+_DIGEST_CHARS = 16
 _SHOWN_NAME_CHARS = 80
 
 
@@ -39,6 +46,25 @@ def check_stream_name(name: str) -> StreamName:
         rule = "two or more segments of letters, digits, '.', '_', '-' joined by '/', 255 bytes at most"
         raise _invalid("stream name", name, rule)
     return StreamName(name)
+
+
+def dead_letters_of(stream: StreamName) -> StreamName:
+    """Return the name of the stream of a stream's dead letters: ``<stream>.dead`` (spec section 4.9).
+
+    The end of a name that is too long for that is replaced by a digest of the name, so that no two streams share one.
+    """
+    if len(stream) + len(DEAD_LETTER_ENDING) <= MAX_STREAM_NAME_BYTES:
+        return StreamName(stream + DEAD_LETTER_ENDING)
+    digest = hashlib.sha256(stream.encode()).hexdigest()[:_DIGEST_CHARS]
+    head = stream[: MAX_STREAM_NAME_BYTES - len(DEAD_LETTER_ENDING) - _DIGEST_CHARS - 1]
+    # A name has at least two segments.
+    head = f"{head}-" if "/" in head else f"{head}/"
+    return StreamName(head + digest + DEAD_LETTER_ENDING)
+
+
+def is_dead_letter_name(name: str) -> bool:
+    """Return whether a stream name, or a pattern, names streams of dead letters only."""
+    return name.endswith(DEAD_LETTER_ENDING)
 
 
 def check_client_id(client_id: str) -> ClientId:
@@ -62,7 +88,7 @@ def check_pattern(pattern: str) -> str:
     if is_address(pattern):
         return check_address(pattern)
     if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
-        rule = "a stream name in which a segment may be '*', or the last one '**'"
+        rule = "a stream name in which a segment may be '*' or '*.ending', or the last one '**' or '**.ending'"
         if len(pattern) <= _SHOWN_NAME_CHARS and _ONE_SEGMENT.fullmatch(pattern):
             rule += f": did you mean '{pattern}/**'?"
         raise _invalid("pattern", pattern, rule)
@@ -135,10 +161,22 @@ def compile_pattern(pattern: str) -> Pattern:
     check_pattern(pattern)
     if "*" not in pattern:
         return Pattern(pattern)
-    # Each segment's expression stops at the next "/", so matching is linear in the length of the name.
-    parts = {"*": "[^/]+", "**": ".+"}
-    expression = "/".join(parts.get(segment) or re.escape(segment) for segment in pattern.split("/"))
-    return Pattern(pattern, re.compile(expression))
+    return Pattern(pattern, re.compile("/".join(map(_expression, pattern.split("/")))))
+
+
+def _expression(segment: str) -> str:
+    """Return the regular expression of one segment of a pattern.
+
+    The expression of each segment but the last stops at the next "/", so that matching a name is quick.
+    """
+    ending = segment.lstrip("*")
+    match len(segment) - len(ending):
+        case 0:
+            return re.escape(segment)
+        case 1:
+            return f"[^/]*{re.escape(ending)}" if ending else "[^/]+"
+        case _:
+            return f".*{re.escape(ending)}" if ending else ".+"
 
 
 def _is_client_id(value: str) -> bool:

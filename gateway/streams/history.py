@@ -49,6 +49,9 @@ class HistoryLimits:
         return self.max_messages > 0 and self.max_bytes > 0 and self.max_age_s > 0
 
 
+KEEP_ALL = HistoryLimits(max_messages=2**53, max_bytes=2**53, max_age_s=100 * 366 * 86_400.0)
+"""Limits of streams whose messages are not dropped; their publisher bounds them."""
+
 KEEP_NOTHING = HistoryLimits(0, 0, 0.0)
 """Limits of streams whose receivers never ask for the past."""
 

@@ -9,9 +9,9 @@ from gateway.errors import InvalidArgument
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
-from gateway.protocol.names import Pattern
+from gateway.protocol.names import Pattern, is_dead_letter_name
 from gateway.protocol.schema import Schema
-from gateway.streams.history import KEEP_NOTHING, HistoryLimits
+from gateway.streams.history import KEEP_ALL, KEEP_NOTHING, HistoryLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +65,30 @@ class StreamRules:
 
     Args:
         rules: patterns of stream names, each with its configuration.
+
+    Raises:
+        InvalidArgument: a rule for dead letters names another kind than ``event``.
     """
 
     def __init__(self, rules: Sequence[tuple[Pattern, StreamConfig]] = ()) -> None:
         self.rules = tuple(rules)
+        self._dead_letter_rules = [rule for rule in self.rules if is_dead_letter_name(rule[0].text)]
+        for pattern, config in self._dead_letter_rules:
+            if config.kind not in (None, Kind.EVENT):
+                problem = f"streams {pattern.text} are configured as kind {config.kind.value}"
+                raise InvalidArgument(f"{problem}: dead letters are events; leave the kind out")
 
     def of(self, name: StreamName) -> StreamConfig:
         """Return the configuration of a stream; fields that no rule sets have their defaults."""
+        if is_dead_letter_name(name):
+            return self._of_dead_letters(name)
         return next((config for pattern, config in self.rules if pattern.matches(name)), _NO_RULE)
+
+    def _of_dead_letters(self, name: StreamName) -> StreamConfig:
+        """Return the configuration of a stream of dead letters: only rules that name such streams apply.
+
+        A rule for the stream itself would match as well (``wf-42/**``), and lose them.
+        """
+        rule = next((config for pattern, config in self._dead_letter_rules if pattern.matches(name)), _NO_RULE)
+        history = KEEP_ALL if rule.history is None else rule.history
+        return StreamConfig(kind=Kind.EVENT, durability=rule.durability, history=history)

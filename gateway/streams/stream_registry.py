@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
-from gateway.protocol.names import Pattern
-from gateway.streams.history import History, HistoryBudget
-from gateway.streams.rules import StreamRules
+from gateway.protocol.names import Pattern, is_dead_letter_name
+from gateway.streams.history import KEEP_ALL, History, HistoryBudget
+from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -24,13 +25,14 @@ class StreamRegistry:
     """Registry that creates a stream when it is opened first, and finds it afterwards.
 
     Args:
-        max_streams: bound on the number of streams.
+        max_streams: bound on the number of streams; those of dead letters do not count: they are never refused.
         rules: configuration of streams.
         history_total_bytes: bound on the bytes that their histories hold together.
         durable: whether there is a store for streams that outlive the process.
 
     Attributes:
         budget: bound and sum of the bytes that their histories hold.
+        dead_letters: sum of the bytes that the histories of dead letters hold; nothing is dropped for its bound.
     """
 
     def __init__(
@@ -45,6 +47,8 @@ class StreamRegistry:
         self._durable = durable
         self._rules = rules or StreamRules()
         self.budget = HistoryBudget(history_total_bytes)
+        self.dead_letters = HistoryBudget(sys.maxsize)
+        self._dead_letter_streams = 0
         self._by_name: dict[StreamName, Stream] = {}
         self._last_id = 0
         self._last_ended_epoch = 0
@@ -55,10 +59,13 @@ class StreamRegistry:
     def __iter__(self) -> Iterator[Stream]:
         return iter(self._by_name.values())
 
-    @property
-    def full(self) -> bool:
-        """True if there are as many streams as there may be."""
-        return len(self._by_name) >= self._max_streams
+    def has_room_for(self, name: StreamName) -> bool:
+        """Return whether a stream of that name may be made without another one making room.
+
+        Streams of dead letters are counted apart from all others.
+        """
+        dead = self._dead_letter_streams
+        return (dead if is_dead_letter_name(name) else len(self._by_name) - dead) < self._max_streams
 
     def get(self, name: StreamName) -> Stream | None:
         """Return the stream of that name, if it exists."""
@@ -83,7 +90,7 @@ class StreamRegistry:
         if stream is not None:
             stream.check(kind, durability)
             return stream, False
-        if self.full:
+        if not self.has_room_for(name) and not is_dead_letter_name(name):
             problem = f"cannot create stream {name}: the gateway has max_streams={self._max_streams} already"
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}, and none that is empty and unused")
         # Milliseconds stay below 2**53 until the year 287396, and no two incarnations start within one.
@@ -91,7 +98,7 @@ class StreamRegistry:
         config = self._rules.of(name)
         kind = self._kind_of(name, kind, config.kind)
         durability = self._durability_of(name, durability, config.durability)
-        history = History(config.history_of(kind), self.budget)
+        history = self._new_history(name, kind, config, durability)
         stream = Stream(self.next_id(), name, kind, epoch, config, history, durability)
         self._by_name[name] = stream
         return stream, True
@@ -129,7 +136,7 @@ class StreamRegistry:
             logger.warning(
                 "stream %s is stored as %s, %s: its configured kind and durability are ignored", name, kind, durability
             )
-        history = History(config.history_of(kind), self.budget, next_offset)
+        history = self._new_history(name, kind, config, durability, next_offset)
         stream = self._by_name[name] = Stream(stream_id, name, kind, epoch, config, history, durability)
         self._last_id = max(self._last_id, stream_id)
         return stream
@@ -137,6 +144,7 @@ class StreamRegistry:
     def end(self, stream: Stream) -> None:
         """Forget a stream and its history; the next one of its name has another epoch, and begins at offset 0."""
         del self._by_name[stream.name]
+        self._dead_letter_streams -= is_dead_letter_name(stream.name)
         stream.history.close()
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
 
@@ -144,6 +152,18 @@ class StreamRegistry:
         """Return a new number for a stream or a view, which is never used again."""
         self._last_id += 1
         return StreamId(self._last_id)
+
+    def _new_history(
+        self, name: StreamName, kind: Kind, config: StreamConfig, durability: Durability, next_offset: int = 0
+    ) -> History:
+        limits = config.history_of(kind)
+        if not is_dead_letter_name(name):
+            return History(limits, self.budget, next_offset)
+        self._dead_letter_streams += 1
+        if durability is Durability.MEMORY:
+            return History(limits, self.dead_letters, next_offset)
+        # The store has them all: memory needs to hold the newest only.
+        return History(DEFAULT_HISTORY if limits is KEEP_ALL else limits, self.budget, next_offset)
 
     def _kind_of(self, name: StreamName, asked: Kind | None, configured: Kind | None) -> Kind:
         if configured is not None and asked is not None and asked is not configured:

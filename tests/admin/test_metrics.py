@@ -74,6 +74,7 @@ async def test_what_becomes_of_messages_that_are_acknowledged(gateway: Gateway, 
         assert (samples["frys_consumers", "present"], samples["frys_consumers", "absent"]) == (1, 0)
         assert samples["frys_pending_deliveries", ""] == 3
         assert samples["frys_unacknowledged_bytes", ""] > 3 * 24
+        assert samples["frys_waiting_dead_letters", ""] == 0
         assert samples["frys_expired_messages_total", ""] == samples["frys_dead_lettered_messages_total", ""] == 0
         (stream,) = (await http.get("/api/v1/streams")).json()["streams"]
         assert (stream["subscribers"], stream["consumers"], stream["pending"]) == (1, 1, 3)

@@ -158,6 +158,7 @@ def test_limits() -> None:
         "hold_bytes": consumers.hold_bytes,
         "max_hold_s": int(consumers.max_hold_s),
         "limit_bytes": consumers.limit_bytes,
+        "dead_letter_bytes": consumers.dead_letter_bytes,
         "max_event_hold_s": int(DeliverySettings().max_event_hold_s),
     }
     units = {"": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}

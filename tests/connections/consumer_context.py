@@ -24,6 +24,6 @@ def consumer_context(
         store=store,
         producers=core.producers,
         notices=Notices(core.pool, clock),
-        dead_letters=DeadLetters(core, world.workers),
+        dead_letters=DeadLetters(core, world.workers, core.streams, settings.dead_letter_bytes),
         detached=DetachedConsumers(clock, settings, StreamRules()),
     )

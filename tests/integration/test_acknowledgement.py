@@ -15,9 +15,13 @@ from gateway.client import Backoff, Client, Credits, Gap, Message, Notice, conne
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
-from gateway.errors import Code
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Subscribe
+from gateway.protocol.names import compile_pattern
 from gateway.protocol.signals import Credit, Done
+from gateway.streams.history import HistoryLimits
+from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.testing import running_gateway
 from tests.integration.peer import publisher_of, raw_peer, until
 from tests.integration.proxy import Way, cutting_proxy
@@ -175,6 +179,33 @@ async def test_what_is_never_processed_arrives_among_the_dead_and_its_publisher_
         assert letter.headers["dead_letter"]["tries"] == 3
         await until(lambda: bool(notices))
         assert (notices[0].code, notices[0].first, notices[0].client_id) == (Code.DEAD_LETTER, 0, "worker")
+
+
+async def test_dead_letters_of_every_stream_are_kept_and_found_by_one_pattern() -> None:
+    names = [TASKS, "wf/deep/er", "wf/" + "x" * 252]
+    rule = StreamConfig(kind=Kind.COLLABORATION, history=HistoryLimits(max_messages=1, max_age_s=1))
+    core = CoreSettings(
+        consumers=ConsumerSettings(max_tries=1),
+        rules=StreamRules([(compile_pattern("wf/**"), rule)]),
+        limits=Limits(max_streams=len(names)),
+    )
+    async with (
+        running_gateway(Settings(admin_port=None, drain_deadline_s=2.0, core=core)) as gateway,
+        connect(gateway.url, client_id="worker") as worker,
+        connect(gateway.url, on_notice=lambda notice: None) as publisher,
+    ):
+        for name in names:
+            async with worker.subscribe(name, auto_ack=False) as messages:
+                for value in range(2):
+                    await publisher.publish(name, np.int64(value))
+                    await (await anext(messages)).nack()
+        async with publisher.subscribe("**.dead", since="beginning") as dead:
+            letters = [await anext(dead) for _ in range(2 * len(names))]
+        found = {(letter.headers["dead_letter"]["stream"], int(letter.tensor)) for letter in letters}
+        assert found == {(name, value) for name in names for value in range(2)}
+        with pytest.raises(RequestRefused) as refused:
+            await publisher.publish(TASKS + ".dead", np.int64(0))
+        assert refused.value.code == Code.FORBIDDEN
 
 
 async def test_what_expires_is_told_to_both_ends() -> None:

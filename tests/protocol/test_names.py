@@ -9,14 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, RequestRefused
+from gateway.ids import StreamName
 from gateway.protocol.names import (
     check_address,
     check_client_id,
     check_pattern,
     check_stream_name,
     compile_pattern,
+    dead_letters_of,
     inbox_of,
     is_address,
+    is_dead_letter_name,
     is_group,
     split_address,
 )
@@ -72,14 +75,36 @@ def test_an_address_is_told_from_a_stream_and_taken_apart() -> None:
     assert split_address("group:workers") == ("group", "workers")
 
 
-@pytest.mark.parametrize("pattern", ["*/*", "wf/*", "*/loss", "wf/**", "**", "a/*/c", "*/**", "agent:planner"])
+@pytest.mark.parametrize(
+    "pattern", ["*/*", "wf/*", "*/loss", "wf/**", "**", "a/*/c", "*/**", "**.dead", "a/*.dead", "*.a-b/*.x.y", "a/**.d"]
+)
 def test_patterns(pattern: str) -> None:
     assert check_pattern(pattern) == pattern
     assert compile_pattern(pattern).text == pattern
 
 
 @pytest.mark.parametrize(
-    "pattern", ["", "*", "a", "a/", "**/a", "a/**/b", "a/***", "a/b*", "a/*b", "/**", "a//*", "a/" + "b" * 254, "who:x"]
+    "pattern",
+    [
+        "",
+        "*",
+        "a",
+        "a/",
+        "**/a",
+        "a/**/b",
+        "a/***",
+        "a/b*",
+        "a/*b",
+        "a/*.",
+        "a/**x",
+        "*.dead",
+        "**.a/b",
+        "a/*.d*",
+        "/**",
+        "a//*",
+        "a/" + "b" * 254,
+        "who:x",
+    ],
 )
 def test_wrong_patterns(pattern: str) -> None:
     with pytest.raises(RequestRefused) as refused:
@@ -98,6 +123,14 @@ def test_wrong_patterns(pattern: str) -> None:
         ("*/*/**", ["a/b/c", "a/b/c/d"], ["a/b"]),
         ("**", ["a/b", "a/b/c"], []),
         ("a.b/*", ["a.b/c"], ["axb/c"]),
+        (
+            "**.dead",
+            ["a/b.dead", "a/b/c.dead", "a/.dead", "a/b.dead.dead"],
+            ["a/b", "a.dead/b", "a/bdead"],
+        ),
+        ("wf/**.dead", ["wf/b.dead", "wf/b/c.dead"], ["w/b.dead", "wf/b", "wfx/a.dead"]),
+        ("wf/*.dead", ["wf/b.dead", "wf/.dead"], ["wf/b/c.dead", "wf/b.dead/c", "wf/b"]),
+        ("*.a/x", ["b.a/x", ".a/x"], ["b/x", "b.a/x/y", "b.ab/x"]),
         ("agent:planner", ["agent:planner"], ["agent:other"]),
     ],
 )
@@ -114,6 +147,43 @@ def test_a_name_with_segments_replaced_by_stars_matches_the_name(name: str, data
     assert compile_pattern("/".join(replaced)).matches(name)
     kept = data.draw(st.integers(1, len(segments) - 1))
     assert compile_pattern("/".join([*replaced[:kept], "**"])).matches(name)
+
+
+@given(STREAM_NAMES)
+def test_every_stream_has_dead_letters_of_its_own_which_one_pattern_names(name: str) -> None:
+    stream = check_stream_name(name)
+    dead = check_stream_name(dead_letters_of(stream))
+    assert is_dead_letter_name(dead)
+    assert compile_pattern("**.dead").matches(dead)
+    if len(name) <= 250:
+        assert dead == name + ".dead"
+        workflow, _, rest = name.partition("/")
+        assert compile_pattern(f"{workflow}/**.dead").matches(dead)
+        assert compile_pattern(f"{workflow}/*.dead").matches(dead) == ("/" not in rest)
+
+
+@given(st.integers(1, 253), st.sampled_from("ab-._"))
+def test_long_names_are_shortened_and_stay_apart(cut: int, character: str) -> None:
+    letters = character * 255
+    name = StreamName(letters[:cut] + "/" + letters[: 254 - cut])
+    other = StreamName(name[:-1] + "Z")
+    dead = check_stream_name(dead_letters_of(name))
+    assert check_stream_name(dead) == dead != dead_letters_of(other)
+    assert compile_pattern("**.dead").matches(dead)
+    assert compile_pattern(compile_pattern(dead).text).matches(dead)
+    if cut <= 231:
+        assert dead.startswith(letters[:cut] + "/")
+
+
+@given(STREAM_NAMES, st.text("abcz.-_/*", max_size=20))
+def test_what_a_pattern_with_an_ending_matches_has_that_ending(name: str, text: str) -> None:
+    try:
+        pattern = compile_pattern(text)
+    except RequestRefused:
+        return
+    if pattern.matches(name):
+        ending = text.rpartition("*")[2] if "*" in text else text
+        assert name.endswith(ending)
 
 
 @given(st.text())

@@ -6,9 +6,10 @@ import pytest
 
 from gateway.errors import InvalidArgument
 from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
-from gateway.streams.history import KEEP_NOTHING, HistoryLimits
+from gateway.streams.history import KEEP_ALL, KEEP_NOTHING, HistoryLimits
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
 
 CONTROL = StreamConfig(kind=Kind.CONTROL)
@@ -44,3 +45,23 @@ def test_consumers_of_a_stream_need_time_and_tries(name: str) -> None:
         with pytest.raises(InvalidArgument, match=f"^{name} is {value}: it takes more than 0"):
             StreamConfig(**{name: value})  # type: ignore[arg-type]
     assert getattr(StreamConfig(**{name: 3}), name) == 3  # type: ignore[arg-type]
+
+
+def test_only_rules_that_name_dead_letters_apply_to_them() -> None:
+    bounded = HistoryLimits(max_messages=7)
+    rules = StreamRules(
+        [
+            (compile_pattern("**"), StreamConfig(kind=Kind.STATE, durability=Durability.FSYNC, keyframe_every=3)),
+            (compile_pattern("wf/*.dead"), StreamConfig(durability=Durability.OS, history=bounded)),
+        ]
+    )
+    assert rules.of(StreamName("a/b.dead")) == StreamConfig(kind=Kind.EVENT, history=KEEP_ALL)
+    configured = StreamConfig(kind=Kind.EVENT, durability=Durability.OS, history=bounded)
+    assert rules.of(StreamName("wf/b.dead")) == configured
+    assert rules.of(StreamName("wf/dead")).kind is Kind.STATE
+
+
+def test_dead_letters_are_events() -> None:
+    StreamRules([(compile_pattern("**.dead"), EVENT)])
+    with pytest.raises(InvalidArgument, match=r"\*\*\.dead are configured as kind control: dead letters"):
+        StreamRules([(compile_pattern("**.dead"), CONTROL)])

@@ -9,6 +9,7 @@ from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
+from gateway.streams.history import KEEP_ALL
 from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.streams.stream_registry import StreamRegistry
 from tests.streams.frames import run_of
@@ -99,3 +100,23 @@ def test_ids_differ_and_the_number_is_bounded() -> None:
 def test_an_epoch_is_read_exactly_by_javascript() -> None:
     stream, _ = StreamRegistry(1).open(A, None, 2**63 - 1)
     assert stream.epoch < 2**53
+
+
+@pytest.mark.parametrize("durability", Durability)
+def test_streams_of_dead_letters_come_on_top_and_keep_what_no_store_keeps(durability: Durability) -> None:
+    registry = StreamRegistry(1, durable=True)
+    registry.open(A, None, NOW_NS)
+    dead, _ = registry.open(StreamName(A + ".dead"), Kind.EVENT, NOW_NS, durability)
+    with pytest.raises(RequestRefused) as refused:
+        registry.open(B, None, NOW_NS)
+    assert refused.value.code == Code.LIMIT_EXCEEDED
+    assert [registry.has_room_for(StreamName(name)) for name in ("wf/c", "wf/c.dead")] == [False, False]
+    more, _ = registry.open(StreamName("wf/more.dead"), Kind.EVENT, NOW_NS, durability)
+    registry.end(more)
+    registry.end(registry.open(A, None, NOW_NS)[0])
+    assert [registry.has_room_for(StreamName(name)) for name in ("wf/c", "wf/c.dead")] == [True, False]
+    assert dead.stored_limits == KEEP_ALL
+    dead.append_run(run_of(0, [None, None, None], dead))
+    budget = registry.budget if dead.durable else registry.dead_letters
+    assert budget.held_bytes == dead.history.held_bytes > 0
+    assert len(dead.history) == 3

@@ -62,7 +62,6 @@ class Consumer:
         "_timed",
         "_timeout",
         "_wake",
-        "burials",
         "client_id",
         "connection",
         "dead_lettered",
@@ -90,8 +89,6 @@ class Consumer:
         self.client_id = client_id
         self.stream = stream
         self.progress = progress
-        self.burials = 0
-        """Dead letters of this consumer that are not published yet; counted by the fan-out."""
         self._is_control = stream.kind is Kind.CONTROL
         self._settings = settings
         self._deliveries = deliveries
@@ -129,12 +126,17 @@ class Consumer:
         self.dead_lettered = 0
         """Dropped messages that became dead letters."""
         self.stale = False
-        """Part of :class:`~gateway.connections.outbound.connection.Membership`; sending does not depend on it."""
+        """See :class:`~gateway.connections.outbound.connection.Membership`; sending does not depend on it."""
 
     @property
     def pending(self) -> int:
         """Units that are not acknowledged, sent or not."""
         return len(self._queued) + len(self._in_flight)
+
+    @property
+    def first_pending(self) -> int | None:
+        """First offset of the units that are not acknowledged; ``None`` if there are none."""
+        return min([entry.unit.first for entry in [*self._queued, *self._in_flight.values()]], default=None)
 
     # The connection that is served. The consumer is to be pumped when it was attached, or its credits have changed.
 
@@ -229,10 +231,8 @@ class Consumer:
     def done(self, first: int, last: int, code: int) -> list[UnitOutcome]:
         """Note that the receiver has done with these offsets (spec section 7.4). The consumer is to be pumped then.
 
-        A unit that they cover in part is not done.
-
         Args:
-            first: first offset.
+            first: first offset; a unit that is covered in part is not done.
             last: last offset; the range may be as long as a peer likes.
             code: 0 if the messages were processed; otherwise they are delivered again.
         """

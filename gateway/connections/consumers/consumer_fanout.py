@@ -28,7 +28,7 @@ from gateway.protocol.signals import Ack, Done, InProgress
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk
-from gateway.streams.progress import ConsumerProgress, Mark, Unsettled
+from gateway.streams.progress import ConsumerProgress, Unsettled
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
@@ -140,7 +140,7 @@ class ConsumerFanout:
     def restore(self, unsettled: Unsettled) -> None:
         """Take over the messages that the gateway before this one had still to deliver; to be called first of all."""
         for client_id, mark in unsettled.marks.items():
-            self._add_consumer(client_id, mark)
+            self._add_consumer(client_id, ConsumerProgress(mark))
         for entry in unsettled.entries:
             author = self._author_of(entry)
             for unit in units_of(entry):
@@ -176,7 +176,8 @@ class ConsumerFanout:
     def first_offset_for(self, client_id: ClientId) -> int:
         """Return the offset of the first message that a client gets."""
         consumer = self._consumers.get(client_id)
-        return self._end_offset if consumer is None else consumer.progress.next_offset
+        first = None if consumer is None else consumer.first_pending
+        return self._end_offset if first is None else first
 
     def leave(self, connection: Connection) -> None:
         """Remove a connection that unsubscribes: its client gives up the messages that it has not acknowledged."""
@@ -224,15 +225,13 @@ class ConsumerFanout:
         """Return the consumer of a client, who need not be present; a new one begins with the next message."""
         consumer = self._consumers.get(client_id)
         if consumer is None:
-            consumer = self._add_consumer(client_id, Mark(self._end_offset))
+            consumer = self._add_consumer(client_id, self._held.begin_progress(client_id, self._end_offset))
             self._held.store_mark(consumer)
         return consumer
 
-    def _add_consumer(self, client_id: ClientId, mark: Mark) -> Consumer:
+    def _add_consumer(self, client_id: ClientId, progress: ConsumerProgress) -> Consumer:
         now_s = self._context.clock.monotonic_s()
-        consumer = Consumer(
-            client_id, self.source, self._settings, self._deliveries, self._wake, now_s, ConsumerProgress(mark)
-        )
+        consumer = Consumer(client_id, self.source, self._settings, self._deliveries, self._wake, now_s, progress)
         self._consumers[client_id] = consumer
         return consumer
 
@@ -259,7 +258,7 @@ class ConsumerFanout:
     def _forget(self, consumer: Consumer) -> None:
         del self._consumers[consumer.client_id]
         self._woken.pop(consumer, None)
-        self._held.forget(consumer)
+        self._held.forget(consumer, self._end_offset)
         self._past = self._past.counting([consumer])
 
     # Publishes.

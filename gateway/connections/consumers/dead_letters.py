@@ -1,57 +1,41 @@
-"""Dead letters: messages that could not be processed, in the ``event`` stream ``<stream>.dead`` (spec section 7.4)."""
+"""Dead letters: messages that could not be processed, in the ``event`` stream ``<stream>.dead`` (spec section 4.9)."""
 
 from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from gateway.connections.consumers.ack_unit import AckUnit
-from gateway.connections.fanout.recode import frame_of
+from gateway.connections.consumers.dead_letter import DeadLetter, OpenedUnit, labelled, opened
 from gateway.connections.ports import Workers
 from gateway.connections.sessions.local import GatewayEntry, LocalConnection
 from gateway.connections.sessions.publication import PublishOutcome, PublishReceipt
 from gateway.errors import Code, FrysError, RequestRefused
-from gateway.ids import ClientId
+from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.encoding import decode
 from gateway.protocol.messages import ClientType, Kind
-from gateway.protocol.meta import parse_meta, write_meta
-from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.wire import Buffer, Opcode
-from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run
+from gateway.protocol.names import dead_letters_of
+from gateway.streams.stream_registry import StreamRegistry
 
 logger = logging.getLogger(__name__)
 
-SUFFIX: Final = ".dead"
-"""Suffix that makes the name of a stream that of its dead letters."""
-HEADER: Final = "dead_letter"
-"""Header of a dead letter that states its origin; the other headers are those of the message."""
 CLIENT_ID: Final = ClientId("gateway")
 """Client that publishes dead letters."""
+FIRST_PAUSE_S: Final = 1.0
+"""Pause before dead letters that were refused are published again; each next one is twice as long."""
+LONGEST_PAUSE_S: Final = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """Origin of a dead letter, as its header states it."""
-
-    stream: str
-    offset: int
-    """Offset of the message; of a record batch that of its first record: the tensor then holds all records."""
-    client_id: str
-    """The receiver that did not process it."""
-    tries: int
-    """Deliveries that were in vain."""
-    reason: str
-
-
-class _Burial(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Burial:
     unit: AckUnit
     letter: DeadLetter
+    stream: StreamName
+    """Stream of the dead letter."""
     durability: Durability | None
     done: Callable[[], object]
 
@@ -60,23 +44,38 @@ class DeadLetters:
     """Publisher of dead letters, which joins the gateway as a client of its own when there is a first one.
 
     Dead letters are published one after the other: of a receiver that is given up there may be thousands, each of
-    which takes its plain size meanwhile.
+    which takes its plain size meanwhile. One that is refused (no room, a full disk) is kept, and those of its stream
+    behind it, and published again later: until then its message stays held, and is not delivered.
 
     Args:
         entry: of the gateway.
         workers: threads for decoding.
+        streams: all streams.
+        limit_bytes: bound on the dead letters that all streams in memory hold together.
+
+    Attributes:
+        waiting_messages: messages that are to become dead letters and are not published yet.
     """
 
-    def __init__(self, entry: GatewayEntry, workers: Workers) -> None:
+    def __init__(self, entry: GatewayEntry, workers: Workers, streams: StreamRegistry, limit_bytes: int) -> None:
         self._entry = entry
         self._workers = workers
+        self._streams = streams
+        self._limit_bytes = limit_bytes
         self._local: LocalConnection | None = None
         self._waiting: deque[_Burial] = deque()
         """Dead letters to be published; the first one is on its way."""
+        self._refused: dict[StreamName, deque[_Burial]] = {}
+        """Dead letters that were refused, and those behind them, by their stream."""
+        self._told: set[StreamName] = set()
+        """Streams of which the log knows that their dead letters are refused."""
+        self._pause_s = FIRST_PAUSE_S
+        self._again_s = 0.0
+        self.waiting_messages = 0
 
     @property
     def idle(self) -> bool:
-        """True while no dead letter is on its way."""
+        """True while no dead letter is on its way; those that were refused do not count."""
         return not self._waiting
 
     def put(self, unit: AckUnit, letter: DeadLetter, durability: Durability, done: Callable[[], object]) -> None:
@@ -86,82 +85,113 @@ class DeadLetters:
             unit: the message; its bytes must not change until ``done`` is called.
             letter: its origin.
             durability: of its stream, and so of its dead letters, unless their stream exists with another one.
-            done: called later, when the dead letter is as safe as that, or could not be published, which is logged.
+            done: called later, when the dead letter is as safe as that.
         """
-        self._waiting.append(_Burial(unit, letter, durability, done))
+        stream = dead_letters_of(StreamName(letter.stream))
+        self.waiting_messages += unit.count
+        burial = _Burial(unit, letter, stream, durability, done)
+        if stream in self._refused:
+            self._refused[stream].append(burial)
+            return
+        self._waiting.append(burial)
         if len(self._waiting) == 1:
             self._open()
 
-    def _open(self) -> None:
-        burial = self._waiting[0]
-        self._workers.submit(partial(_opened, burial.unit.content), partial(self._publish, burial))
-
-    def _publish(self, burial: _Burial, opened: _Opened | BaseException) -> None:
-        letter = burial.letter
-        if isinstance(opened, BaseException):
-            self._done(burial, f"it cannot be decoded: {opened}")
+    def sweep(self) -> None:
+        """Publish what was refused again, after a pause; to be called about once a second."""
+        now_s = self._entry.clock.monotonic_s()
+        if not self._refused or self._waiting or now_s < self._again_s:
             return
-        specs, headers, payload = opened
-        header = {HEADER: asdict(letter)}
-        try:
-            write_meta(specs, {**headers, **header})
-        except FrysError:  # together too large
-            headers = {}
+        self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
+        refused, self._refused = self._refused, {}
+        for burials in refused.values():
+            self._waiting += burials
+        self._open()
+
+    def _open(self) -> None:
+        """Begin with the first dead letter that waits."""
+        while self._waiting:
+            burial = self._waiting[0]
+            if burial.stream in self._refused:
+                self._refused[burial.stream].append(self._waiting.popleft())
+            elif (problem := self._problem(burial)) is not None:
+                self._refuse(burial, problem)
+            else:
+                self._workers.submit(partial(opened, burial.unit.content), partial(self._publish, burial))
+                return
+
+    def _problem(self, burial: _Burial) -> str | None:
+        """Return the reason why there is no room for a dead letter in memory; ``None`` if there is."""
+        stream = self._streams.get(burial.stream)
+        in_memory = burial.durability is Durability.MEMORY if stream is None else not stream.durable
+        held_bytes = self._streams.dead_letters.held_bytes
+        if not in_memory or not held_bytes or held_bytes + burial.unit.nbytes <= self._limit_bytes:
+            return None
+        return (
+            f"the dead letters in memory take {held_bytes} bytes, and dead_letter_bytes is {self._limit_bytes}: raise "
+            "that, or set a history for the pattern '**.dead' in [[streams]], which drops the oldest"
+        )
+
+    def _publish(self, burial: _Burial, unit: OpenedUnit | BaseException) -> None:
+        if isinstance(unit, BaseException):
+            self._refuse(burial, f"the message cannot be read: {unit}")
+            self._open()
+            return
+        specs, headers, payload, _ = labelled(unit, burial.letter)
 
         def done(outcome: PublishOutcome) -> None:
-            if isinstance(outcome, RequestRefused) and outcome.code == Code.DURABILITY_MISMATCH and burial.durability:
-                self._publish(burial._replace(durability=None), opened)
+            if isinstance(outcome, PublishReceipt):
+                try:
+                    self._bury(burial)
+                finally:
+                    self._open()
+            elif isinstance(outcome, RequestRefused) and outcome.code == Code.DURABILITY_MISMATCH and burial.durability:
+                burial.durability = None
+                self._publish(burial, unit)
             else:
-                self._done(burial, None if isinstance(outcome, PublishReceipt) else str(outcome))
+                self._refuse(burial, str(outcome))
+                self._open()
 
         try:
             if self._local is None or self._local.closed:
-                self._local = LocalConnection(self._entry, client_type=ClientType.EXTENSION, client_id=CLIENT_ID)
+                self._local = LocalConnection(
+                    self._entry, client_type=ClientType.EXTENSION, client_id=CLIENT_ID, buries=True
+                )
             self._local.publish(
-                letter.stream + SUFFIX,
+                burial.stream,
                 specs,
                 payload,
                 done,
                 kind=Kind.EVENT,
-                headers={**headers, **header},
+                headers=headers,
                 durability=burial.durability,
             )
         except FrysError as error:
-            self._done(burial, str(error))
+            self._refuse(burial, str(error))
+            self._open()
 
-    def _done(self, burial: _Burial, problem: str | None) -> None:
-        if problem is not None:
-            letter = burial.letter
-            logger.warning(
-                "dead letter %d of %s is lost: %s; %s has not processed the message and does not get it again: publish "
-                "it again if it matters",
-                letter.offset,
-                letter.stream,
-                problem,
-                letter.client_id,
-            )
+    def _refuse(self, burial: _Burial, problem: str) -> None:
+        """Keep the first dead letter that waits until there is another chance."""
         self._waiting.popleft()
-        try:
-            burial.done()
-        finally:
-            if self._waiting:
-                self._open()
+        self._refused.setdefault(burial.stream, deque()).append(burial)
+        self._again_s = self._entry.clock.monotonic_s() + self._pause_s
+        if burial.stream not in self._told:
+            self._told.add(burial.stream)
+            logger.warning(
+                "dead letters of %s cannot be published: %s; the first is the message at offset %d, which %s has not "
+                "processed. They stay with the stream and count against its limit_bytes, and the gateway tries again",
+                burial.letter.stream,
+                problem,
+                burial.letter.offset,
+                burial.letter.client_id,
+            )
 
-
-_Opened = tuple[Sequence[TensorSpec], Mapping[str, Any], Sequence[Buffer]]
-
-
-def _opened(content: Run | LargeMessage) -> _Opened:
-    """Return tensors, headers and plain payload; of a record batch one tensor with all records."""
-    if isinstance(content, LargeMessage):
-        meta = parse_meta(content.meta)
-        chunks = [decode(chunk.encoding, chunk.data) for chunk in content.chunks]
-        return meta.specs, meta.headers or {}, chunks
-    frame = frame_of(content)
-    meta = parse_meta(frame.meta)
-    specs: Sequence[TensorSpec] = meta.specs
-    if frame.opcode == Opcode.BATCH:
-        (record,) = meta.specs
-        specs = [TensorSpec(record.name, record.dtype, (frame.count, *record.shape))]
-    payload: Buffer = decode(frame.encoding, frame.payload)
-    return specs, meta.headers or {}, [payload]
+    def _bury(self, burial: _Burial) -> None:
+        """Let go of the first dead letter that waits: it is published."""
+        self._waiting.popleft()
+        self.waiting_messages -= burial.unit.count
+        self._pause_s = FIRST_PAUSE_S
+        if burial.stream in self._told:
+            self._told.discard(burial.stream)
+            logger.info("dead letters of %s are published again", burial.letter.stream)
+        burial.done()

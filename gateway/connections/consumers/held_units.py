@@ -6,12 +6,13 @@ The module also carries out the outcomes of units: release, dead letters, notice
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.context import ConsumerContext
-from gateway.connections.consumers.dead_letters import DeadLetter
+from gateway.connections.consumers.dead_letter import DeadLetter
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.outbound.connection import Connection
@@ -20,8 +21,20 @@ from gateway.connections.outbound.reading_holds import RoomWait
 from gateway.errors import Code
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind, Notice
+from gateway.streams.progress import ConsumerProgress, Mark
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
+
+
+@dataclass(slots=True, eq=False)
+class _Burials:
+    """Messages of one client that are to become dead letters and are not published yet."""
+
+    progress: ConsumerProgress
+    """Progress of the client, in which they are not settled."""
+    count: int = 0
+    end_offset: int | None = None
+    """Offset behind the last message for the client, once it is not waited for any more."""
 
 
 class HeldUnits:
@@ -35,6 +48,7 @@ class HeldUnits:
     """
 
     __slots__ = (
+        "_burials",
         "_consumers",
         "_context",
         "_count",
@@ -60,6 +74,8 @@ class HeldUnits:
         self._store = context.store if source.durable else None
         self._deliveries = deliveries
         self._consumers = consumers
+        self._burials: dict[ClientId, _Burials] = {}
+        """Messages that are to become dead letters, by client; the client may be gone."""
         self._count = 0
         self._moved: dict[Consumer, None] = {}
         """Consumers of a durable stream that have got further than the store was told."""
@@ -130,19 +146,44 @@ class HeldUnits:
         if self._store is not None:
             self._store.advance(self._source, consumer.client_id, consumer.progress.mark())
 
-    def forget(self, consumer: Consumer) -> None:
-        """Forget the progress of a consumer that is over."""
-        self._moved.pop(consumer, None)
-        self._forget_mark(consumer)
+    def begin_progress(self, client_id: ClientId, end_offset: int) -> ConsumerProgress:
+        """Return the progress of a client without a consumer, which gets the messages from ``end_offset`` on.
 
-    def _forget_mark(self, consumer: Consumer) -> None:
-        # While a dead letter is on its way it may still be lost, and with it the message.
-        if self._store is not None and not consumer.burials and consumer.client_id not in self._consumers:
-            self._store.advance(self._source, consumer.client_id, None)
+        As long as a message of the client's last consumer is still to become a dead letter, the progress is that of
+        the last consumer: otherwise the message would count as settled, and be lost if the gateway is killed before
+        the dead letter is published.
+        """
+        burials = self._burials.get(client_id)
+        if burials is None:
+            return ConsumerProgress(Mark(end_offset))
+        if burials.end_offset is not None and burials.end_offset < end_offset:
+            burials.progress.settle(burials.end_offset, end_offset - 1)
+        burials.end_offset = None
+        return burials.progress
+
+    def forget(self, consumer: Consumer, end_offset: int) -> None:
+        """Forget the progress of a consumer that is over, when its dead letters are published.
+
+        Args:
+            consumer: the consumer.
+            end_offset: offset behind the last message that was for it.
+        """
+        self._moved.pop(consumer, None)
+        burials = self._burials.get(consumer.client_id)
+        if burials is None:
+            self._forget_mark(consumer.client_id)
+        else:
+            burials.end_offset = end_offset
+
+    def _forget_mark(self, client_id: ClientId) -> None:
+        if self._store is not None and client_id not in self._consumers:
+            self._store.advance(self._source, client_id, None)
 
     def _release(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
-        if self._store is not None and self._consumers.get(consumer.client_id) is consumer:
-            self._moved[consumer] = None
+        if self._store is not None:
+            present = self._consumers.get(consumer.client_id)
+            if present is not None and present.progress is consumer.progress:
+                self._moved[present] = None
         settle = consumer.progress.settle
         for unit in units:
             settle(unit.first, unit.last)
@@ -165,15 +206,18 @@ class HeldUnits:
         """Publish a unit as a dead letter; the unit is released when that is done."""
         unit = burial.unit
         letter = DeadLetter(self._source.name, unit.first, consumer.client_id, burial.tries, burial.reason)
-        consumer.burials += 1
+        self._burials.setdefault(consumer.client_id, _Burials(consumer.progress)).count += 1
         done = partial(self._buried, consumer, unit)
         self._context.dead_letters.put(unit, letter, self._source.durability, done)
         self._tell_author(consumer, unit, Code.DEAD_LETTER, burial.reason)
 
     def _buried(self, consumer: Consumer, unit: AckUnit) -> None:
-        consumer.burials -= 1
+        burials = self._burials[consumer.client_id]
+        burials.count -= 1
         self._release(consumer, [unit])
-        self._forget_mark(consumer)
+        if not burials.count:
+            del self._burials[consumer.client_id]
+            self._forget_mark(consumer.client_id)
         self.end_turn()
 
     def _tell_author(self, consumer: Consumer, unit: AckUnit, code: Code, reason: str) -> None:

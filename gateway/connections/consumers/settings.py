@@ -33,9 +33,12 @@ class ConsumerSettings:
     limit_bytes: int = 64 * 1024 * 1024
     """Size of unacknowledged messages past which publishes to the stream are refused with ``QUEUE_FULL``."""
 
+    dead_letter_bytes: int = 256 * 1024 * 1024
+    """Size of the dead letters of all streams in memory; past it further ones stay with their streams."""
+
     def __post_init__(self) -> None:
         check_positive(self, "consumer_ttl_s", "ack_timeout_s", "max_tries", "max_pending_commands")
-        check_positive(self, "max_hold_s", "limit_bytes")
+        check_positive(self, "max_hold_s", "limit_bytes", "dead_letter_bytes")
         if self.max_work_s is not None:
             check_positive(self, "max_work_s")
 

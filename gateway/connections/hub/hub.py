@@ -29,7 +29,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
-from gateway.protocol.names import Pattern, is_address
+from gateway.protocol.names import Pattern, is_address, is_dead_letter_name
 from gateway.protocol.signals import Done, InProgress
 from gateway.streams.derived import DerivedStream
 from gateway.streams.stream import Stream
@@ -97,8 +97,8 @@ class Hub:
         Raises:
             RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``LIMIT_EXCEEDED``.
         """
-        if self._streams.full and self._streams.get(name) is None:
-            self._make_room()
+        if not self._streams.has_room_for(name) and self._streams.get(name) is None:
+            self._make_room(dead_letters=is_dead_letter_name(name))
         stream, created = self._streams.open(name, kind, self._clock.time_ns(), durability)
         if not created:
             return stream, self.fanouts.of(stream)
@@ -272,8 +272,11 @@ class Hub:
             if not index % STEP:
                 yield
 
-    def _make_room(self) -> None:
-        stream = self.unused.find(self._is_free)
+    def _make_room(self, *, dead_letters: bool) -> None:
+        """End an empty stream that nobody uses, one of dead letters or another one."""
+        stream = self.unused.find(
+            lambda stream: is_dead_letter_name(stream.name) is dead_letters and self._is_free(stream)
+        )
         if stream is not None:
             logger.info("stream %s ends to make room: it is empty and nobody uses it", stream.name)
             self.end(stream)

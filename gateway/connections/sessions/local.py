@@ -60,6 +60,7 @@ class LocalConnection:
         client_type: type of the client.
         client_id: id of the client; the gateway makes one up if it is absent.
         agent: name and version of the software, for people.
+        buries: whether it publishes dead letters, and nothing else.
 
     Attributes:
         client_id: id by which the gateway knows the client.
@@ -78,6 +79,7 @@ class LocalConnection:
         client_type: ClientType,
         client_id: ClientId | None = None,
         agent: str = "local",
+        buries: bool = False,
     ) -> None:
         self._core = core
         self._closed: ConnectionClosed | None = None
@@ -91,6 +93,7 @@ class LocalConnection:
         self._waiting: list[Callable[[], object]] = []
         self.paused = False
         self._session = core.connect(_MemoryTransport(self), _FORMAT)
+        self._session.buries = buries
         welcome = self._greet(Hello((VERSION,), client_type, client_id, agent=agent))
         self.client_id = welcome.client_id
         self.peer = PeerId(welcome.peer)

@@ -126,6 +126,8 @@ class Session:
     """Identity of the client, from its HELLO."""
     grant: Grant = field(default=NOTHING, init=False)
     """Permissions of the client; nothing is permitted before HELLO has been answered."""
+    buries: bool = field(default=False, init=False)
+    """Whether it is the gateway's own, which publishes dead letters; no other session may."""
     state: State = field(default=State.GREETING, init=False)
     """State of the protocol (spec section 3); without meaning once the connection is closed."""
     heard: bool = field(default=True, init=False)

@@ -335,6 +335,28 @@ def test_a_message_is_settled_when_its_dead_letter_is_safe() -> None:
         assert store.marks[STREAM, "worker"] == Mark(settled)
 
 
+def test_a_client_that_is_back_while_its_messages_become_dead_letters_does_not_settle_them() -> None:
+    world, store, publisher = durable_world(consumer_ttl_s=5.0)
+    worker = world.subscriber(STREAM, "worker")
+    publish(world, store, publisher, 2)
+    worker.drop()
+    world.pass_time(6.0)
+    world.settle()
+    publisher.publish(0, b"meanwhile")
+    store.commit(len(store.waiting))
+    assert STREAM not in [appended.stream.name for appended in store.waiting]
+    worker = world.subscriber(STREAM, "worker")
+    # A gateway that is killed now has to know that the second message is not safe yet.
+    assert store.marks[STREAM, "worker"] == Mark(1, ((2, 2),))
+    assert worker.read().streams[worker.reader.stream_id(STREAM)].since == 3
+    world.settle()
+    store.commit()
+    world.settle()
+    assert store.marks[STREAM, "worker"] == Mark(3)
+    publish(world, store, publisher, 1)
+    assert worker.read().offsets == [3]
+
+
 def test_what_was_not_settled_is_taken_up_again() -> None:
     world, store, publisher = durable_world()
     fanout = fanout_of(world)

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import numpy as np
 import pytest
 
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Open
+from gateway.protocol.names import compile_pattern
+from gateway.protocol.schema import Schema
 from gateway.protocol.signals import Done
+from gateway.protocol.tensors import view_tensors
 from gateway.protocol.wire import MAX_HEADERS_BYTES
+from gateway.streams.history import HistoryLimits
+from gateway.streams.rules import StreamConfig
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, Peer, World
 from tests.connections.reader import Arrival
 from tests.connections.step_store import StepStore
+from tests.connections.text_messages import message, person
 
 STREAM = "wf/tasks"
 
@@ -77,16 +86,168 @@ def test_dead_letters_of_every_form_arrive_plain(form: str) -> None:
     assert not letter.encoded
 
 
-def test_a_stream_of_another_kind_in_the_way_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_gateway_publishes_dead_letters() -> None:
     world, publisher, worker, undertaker = world_of_one_try()
-    world.publisher(STREAM + ".dead", kind=Kind.STATE)
+    intruder = world.publisher(STREAM + ".dead", kind=Kind.STATE)
+    impostor = world.peer("gateway")
+    impostor.open(0, STREAM + ".dead", Kind.EVENT)
+    for peer in (intruder, impostor):
+        peer.publish(0, b"not dead")
+    assert impostor.read().codes == [Code.FORBIDDEN, Code.FORBIDDEN]
     publisher.publish(0, b"poison")
     world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    assert [letter.payload for letter in letters(world, undertaker)] == [b"poison"]
+
+
+RULES = {
+    "kind": StreamConfig(kind=Kind.COLLABORATION),
+    "short history": StreamConfig(history=HistoryLimits(max_messages=1)),
+    "no history": StreamConfig(history=HistoryLimits(max_messages=0)),
+    "small history": StreamConfig(history=HistoryLimits(max_bytes=1)),
+    "old history": StreamConfig(history=HistoryLimits(max_age_s=1.0)),
+    "schema": StreamConfig(schema=Schema.parse({"dtype": "float64", "shape": [3]}, "test")),
+    "keyframes": StreamConfig(keyframe_every=1),
+    "default": StreamConfig(),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_rule_for_the_stream_and_no_time_loses_dead_letters(rule: str) -> None:
+    world = World(consumers=ConsumerSettings(max_tries=1), rules=[("wf/**", RULES[rule])])
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.subscriber(STREAM, "worker")
+    for number in range(5):
+        publisher.publish(0, bytes([number]))
+    world.settle()
+    worker.done(STREAM, 0, 4, code=Code.NOT_PROCESSED)
+    world.settle()
+    for _ in range(30):
+        world.clock.advance(100.0)
+        for _ in world.core.trim_histories():
+            pass
+    found = letters(world, world.subscriber(STREAM + ".dead", "undertaker", since="beginning"))
+    assert [letter.payload[0] for letter in found] == list(range(5))
+
+
+def test_a_rule_for_dead_letters_bounds_them() -> None:
+    kept = StreamConfig(history=HistoryLimits(max_messages=2))
+    world = World(consumers=ConsumerSettings(max_tries=1), rules=[("**.dead", kept)])
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.subscriber(STREAM, "worker")
+    for number in range(5):
+        publisher.publish(0, bytes([number]))
+    world.settle()
+    worker.done(STREAM, 0, 4, code=Code.NOT_PROCESSED)
+    world.settle()
+    found = letters(world, world.subscriber(STREAM + ".dead", "undertaker", since="beginning"))
+    assert [letter.payload[0] for letter in found] == [3, 4]
+
+
+def test_a_full_gateway_has_room_for_streams_of_dead_letters() -> None:
+    world = World(consumers=ConsumerSettings(max_tries=1), limits=Limits(max_streams=1))
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.subscriber(STREAM, "worker")
+    publisher.publish(0, b"poison")
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    assert len(letters(world, world.subscriber("**.dead", "undertaker", since="beginning"))) == 1
+    publisher.open(1, "wf/other")
+    assert publisher.read().codes == [Code.LIMIT_EXCEEDED]
+
+
+@pytest.mark.parametrize("name", ["wf/" + "x" * 252, "w" * 253 + "/x", "w" * 233 + "/" + "x" * 21])
+def test_a_stream_with_the_longest_name_has_dead_letters_too(name: str) -> None:
+    world = World(consumers=ConsumerSettings(max_tries=1))
+    publisher = world.publisher(name, kind=Kind.COLLABORATION)
+    worker = world.subscriber(name, "worker")
+    publisher.publish(0, b"poison")
+    world.settle()
+    worker.done(name, 0, code=Code.NOT_PROCESSED)
+    (letter,) = letters(world, world.subscriber("**.dead", "undertaker", since="beginning"))
+    assert header_of(letter)["stream"] == name
+
+
+def test_a_person_sees_all_dead_letters_by_one_pattern_and_publishes_none() -> None:
+    world, publisher, worker, _ = world_of_one_try()
+    admin = person(world)
+    admin.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"**.dead"}}')
+    admin.send(message(stream="wf/x.dead", kind="event"))
+    publisher.publish(0, b"poison")
+    world.settle()
+    worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+    world.settle()
+    texts = [json.loads(text) for text in admin.texts()]
+    assert [text["payload"]["code"] for text in texts if text["message_type"] == "error"] == [Code.FORBIDDEN]
+    assert [text["stream"] for text in texts if text["message_type"] == "message"] == [STREAM + ".dead"]
+
+
+def full_world(caplog: pytest.LogCaptureFixture) -> tuple[World, Peer]:
+    """A world without room for a second dead letter in memory, and a worker that has refused three messages."""
+    world = World(consumers=ConsumerSettings(max_tries=1, dead_letter_bytes=1500))
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    worker = world.subscriber(STREAM, "worker")
+    for number in range(3):
+        publisher.publish(0, bytes([number]) * 1000)
+    world.settle()
     with caplog.at_level(logging.WARNING):
-        worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
-        assert letters(world, undertaker) == []
-    assert "is lost" in caplog.text
-    assert [notice.code for notice in publisher.read().notices] == [Code.DEAD_LETTER]
+        worker.done(STREAM, 0, 2, code=Code.NOT_PROCESSED)
+        world.settle()
+    return world, worker
+
+
+def test_what_cannot_be_buried_stays_where_it_is(caplog: pytest.LogCaptureFixture) -> None:
+    world, worker = full_world(caplog)
+    dead = world.core.dead_letters
+    fanout = world.core.hub.fanouts.of(world.core.streams.matching(compile_pattern(STREAM))[0])
+    assert isinstance(fanout, ConsumerFanout)
+    worker.forget()
+    for _ in range(5):
+        world.pass_time(50.0)
+        world.settle()
+    # It is neither delivered meanwhile, nor logged again, nor let go of.
+    assert worker.read().arrivals == []
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "dead_letter_bytes is 1500" in caplog.text
+    assert (dead.waiting_messages, dead.idle) == (2, True)
+    assert fanout.held_bytes > 2000
+    undertaker = world.subscriber("**.dead", "undertaker", since="beginning")
+    assert [letter.payload[0] for letter in letters(world, undertaker)] == [0]
+    dead._limit_bytes = 10**6  # there is room again
+    world.pass_time(70.0)
+    assert [letter.payload[0] for letter in letters(world, undertaker)] == [0, 1, 2]
+    assert (dead.waiting_messages, fanout.held_bytes) == (0, 0)
+
+
+def test_other_streams_are_buried_although_one_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    store = StepStore()
+    world = World(store=store, consumers=ConsumerSettings(max_tries=1))
+    publisher = world.peer("publisher")
+    for alias, (stream, durability) in enumerate(((STREAM, Durability.FSYNC), ("wf/other", None))):
+        publisher.say(Open(alias, stream, Kind.COLLABORATION, durability))
+        publisher.sequences[alias] = 0
+    worker = world.subscriber("wf/*", "worker")
+    worker.forget()
+    for alias, payload in ((0, b"a"), (0, b"b"), (1, b"c")):
+        publisher.publish(alias, payload)
+    store.commit()
+    store.commit()
+    world.settle()
+    with caplog.at_level(logging.WARNING):
+        worker.done(STREAM, 0, 1, code=Code.NOT_PROCESSED)
+        worker.done("wf/other", 0, code=Code.NOT_PROCESSED)
+        world.settle()
+        store.fail()
+        world.settle()
+    undertaker = world.subscriber("**.dead", "undertaker", since="beginning")
+    assert [letter.payload for letter in letters(world, undertaker)] == [b"c"]
+    assert world.core.dead_letters.waiting_messages == 2
+    assert caplog.text.count("cannot be published") == 1
+    world.pass_time(2.0)
+    for _ in range(2):
+        world.settle()
+        store.commit()
+    assert [letter.payload for letter in letters(world, undertaker)] == [b"c", b"a", b"b"]
 
 
 def test_the_gateway_is_not_drained_before_they_are_published() -> None:
@@ -112,14 +273,13 @@ def test_of_many_at_once_one_is_opened_after_the_other() -> None:
 
 
 @pytest.mark.parametrize("there", [Durability.FSYNC, Durability.MEMORY, None])
-def test_they_are_as_durable_as_their_stream_unless_theirs_is_there_already(there: Durability | None) -> None:
+def test_they_are_as_durable_as_their_stream_unless_configured_otherwise(there: Durability | None) -> None:
     store = StepStore()
-    world = World(store=store, consumers=ConsumerSettings(max_tries=1))
+    rules = [("**.dead", StreamConfig(durability=there))]
+    world = World(store=store, consumers=ConsumerSettings(max_tries=1), rules=rules)
     publisher = world.peer("publisher")
     publisher.say(Open(0, STREAM, Kind.COLLABORATION, Durability.FSYNC))
     publisher.sequences[0] = 0
-    if there is not None:
-        publisher.say(Open(1, STREAM + ".dead", Kind.EVENT, there))
     worker = world.subscriber(STREAM, "worker")
     publisher.publish(0, b"poison")
     store.commit()
@@ -137,7 +297,7 @@ def test_they_are_as_durable_as_their_stream_unless_theirs_is_there_already(ther
     assert (dead.next_offset, world.core.drained) == (1, True)
 
 
-def test_a_message_that_cannot_be_decoded_is_logged_and_the_next_one_follows(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_that_cannot_be_decoded_is_a_dead_letter_of_its_bytes() -> None:
     world = World(consumers=ConsumerSettings(max_tries=1))
     publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
     worker = world.subscriber(STREAM, "worker", codecs=EVERY_CODEC)
@@ -147,35 +307,45 @@ def test_a_message_that_cannot_be_decoded_is_logged_and_the_next_one_follows(cap
     publisher.send(bytes(spoiled), publisher.message(0, b"good"))
     world.settle()
     worker.send(Done(stream_id(world), Code.NOT_PROCESSED, 0, 1).write())
-    with caplog.at_level(logging.WARNING):
-        (letter,) = letters(world, undertaker)
+    damaged, letter = letters(world, undertaker)
     assert letter.payload == b"good"
-    assert "dead letter 0 of wf/tasks is lost: it cannot be decoded" in caplog.text
+    assert "lz4" in str(header_of(damaged)["undecodable"])
+    assert damaged.payload.endswith(b"\xff" * 4)
     assert world.core.drained
 
 
-def test_headers_that_leave_no_room_for_the_origin_are_left_out() -> None:
+def test_headers_that_leave_no_room_for_the_origin_travel_as_a_tensor() -> None:
     world, publisher, worker, undertaker = world_of_one_try()
-    publisher.publish_array(0, np.zeros(3), headers={"note": "x" * (MAX_HEADERS_BYTES - 50)})
+    note = "x" * (MAX_HEADERS_BYTES - 50)
+    publisher.publish_array(0, np.arange(3, dtype=np.uint8), headers={"note": note})
     publisher.publish_array(0, np.zeros(3), headers={"note": "short"})
     world.settle()
     worker.done(STREAM, 0, 1, code=Code.NOT_PROCESSED)
     first, second = letters(world, undertaker)
     assert set(dict(first.headers or ())) == {"dead_letter"}
+    array, headers = view_tensors(first.specs, first.payload)
+    assert array.tolist() == [0, 1, 2]
+    assert json.loads(headers.tobytes()) == {"note": note}
     assert set(dict(second.headers or ())) == {"dead_letter", "note"}
 
 
-def test_a_gateway_that_takes_no_more_connections_loses_them_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_gateway_that_takes_no_more_connections_buries_later(caplog: pytest.LogCaptureFixture) -> None:
     world = World(consumers=ConsumerSettings(max_tries=1), max_connections=2)
     publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
     worker = world.subscriber(STREAM, "worker")
     publisher.publish(0, b"poison")
     world.settle()
     worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         world.settle()
-    assert "dead letter 0 of wf/tasks is lost" in caplog.text
-    assert world.core.drained
+        assert "dead letters of wf/tasks cannot be published: " in caplog.text
+        assert world.core.drained
+        publisher.drop()
+        world.pass_time(2.0)
+        world.settle()
+    worker.drop()
+    assert len(letters(world, world.subscriber(STREAM + ".dead", "undertaker", since="beginning"))) == 1
+    assert "published again" in caplog.text
 
 
 def stream_id(world: World) -> int:

@@ -99,9 +99,9 @@ def test_a_unit_is_held_until_its_dead_letter_is_published() -> None:
     (unit,) = holder.keep(1)
     auditor = holder.world.subscriber(NAME + ".dead")
     holder.units.enact(holder["worker"], [Buried(unit, 3, "too hard")])
-    assert (holder.units.held_bytes, holder["worker"].burials) == (unit.size, 1)
+    assert holder.units.held_bytes == unit.size
     holder.settle()
-    assert (holder.units.held_bytes, holder["worker"].burials) == (0, 0)
+    assert holder.units.held_bytes == 0
     assert len(auditor.read().arrivals) == 1
     (notice,) = holder.publisher.read().notices
     assert (notice.code, notice.reason) == (Code.DEAD_LETTER, "too hard")
@@ -125,7 +125,7 @@ def test_the_progress_of_a_memory_stream_is_not_stored() -> None:
     holder.units.store_mark(holder["worker"])
     holder.units.enact(holder["worker"], [Released(holder.keep(1))])
     holder.units.end_turn()
-    holder.units.forget(holder.consumers.pop(ClientId("worker")))
+    holder.units.forget(holder.consumers.pop(ClientId("worker")), 1)
     assert not holder.store.marks
 
 
@@ -135,29 +135,31 @@ def test_a_consumer_that_is_over_is_forgotten_when_its_dead_letters_are_safe() -
     worker = holder["worker"]
     holder.units.enact(worker, [Buried(unit, 1, "gone")])
     del holder.consumers[worker.client_id]
-    holder.units.forget(worker)
+    holder.units.forget(worker, 1)
     assert not holder.store.marks
     holder.settle()
     assert holder.store.marks == {(NAME, "worker"): None}
 
 
-def test_a_client_that_is_back_is_not_forgotten_with_its_former_consumer() -> None:
+def test_a_client_that_is_back_goes_on_behind_what_is_still_to_become_a_dead_letter() -> None:
     holder = Holder("worker", durable=True)
     (unit,) = holder.keep(1)
     former = holder["worker"]
     holder.units.enact(former, [Buried(unit, 1, "gone")])
-    holder.consumers[former.client_id] = Consumer(
-        former.client_id,
-        holder.stream,
-        ConsumerSettings(),
-        holder.deliveries,
-        lambda consumer: None,
-        0.0,
-        former.progress,
+    del holder.consumers[former.client_id]
+    holder.units.forget(former, 1)
+    # Two messages that were published meanwhile are not for it.
+    progress = holder.units.begin_progress(former.client_id, 3)
+    assert progress.mark() == Mark(0, ((1, 2),))
+    back = Consumer(
+        former.client_id, holder.stream, ConsumerSettings(), holder.deliveries, lambda consumer: None, 0.0, progress
     )
-    holder.units.forget(former)
+    holder.consumers[former.client_id] = back
+    holder.units.store_mark(back)
+    assert holder.store.marks == {(NAME, "worker"): Mark(0, ((1, 2),))}
     holder.settle()
-    assert not holder.store.marks
+    assert holder.store.marks == {(NAME, "worker"): Mark(3)}
+    assert holder.units.begin_progress(ClientId("other"), 5).mark() == Mark(5)
 
 
 def test_publishers_wait_while_more_is_held_than_may_be() -> None:
