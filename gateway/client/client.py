@@ -161,8 +161,10 @@ class Client:
             Position of the message in its stream, and cost and quality of its transmission.
 
         Raises:
-            UsageError: the value, headers, kind, durability, codec, region or schema cannot be used.
-            RequestRefused: the gateway refused the message; ``code`` is the reason.
+            UsageError: the value, headers, kind, durability, codec, region or schema cannot be used; or a large array
+                was changed before the call returned.
+            RequestRefused: the gateway refused the message; ``code`` is the reason. A message that is refused for now,
+                e.g. with ``QUEUE_FULL``, is sent again until ``timeout_s`` is over.
             RequestTimeout: see ``timeout_s``. The gateway may have taken the message or not.
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
                 is not opened again.

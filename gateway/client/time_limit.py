@@ -23,13 +23,16 @@ class TimeLimit:
     the loop was held up does not count.
 
     Args:
+        timeout_s: see below.
+
+    Attributes:
         timeout_s: time until the wait is cancelled; None: no limit.
     """
 
-    __slots__ = ("_cancels", "_due_s", "_handle", "_loop", "_passed", "_task", "_timeout_s")
+    __slots__ = ("_cancels", "_due_s", "_handle", "_loop", "_passed", "_task", "timeout_s")
 
     def __init__(self, timeout_s: float | None) -> None:
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[object] | None = None
         self._cancels = 0
@@ -56,10 +59,10 @@ class TimeLimit:
 
     def restart(self) -> None:
         """Begin the time anew, unless the limit has passed."""
-        if self._timeout_s is not None and not self._passed:
+        if self.timeout_s is not None and not self._passed:
             if self._handle is not None:
                 self._handle.cancel()
-            self._wait(self._timeout_s)
+            self._wait(self.timeout_s)
 
     def _wait(self, delay_s: float) -> None:
         self._due_s = self._loop.time() + delay_s
@@ -67,8 +70,8 @@ class TimeLimit:
 
     def _time_is_over(self) -> None:
         held_up_s = self._loop.time() - self._due_s
-        if held_up_s > STALL_S and self._timeout_s:
-            self._wait(min(held_up_s, self._timeout_s))
+        if held_up_s > STALL_S and self.timeout_s:
+            self._wait(min(held_up_s, self.timeout_s))
         else:
             self._read(READ_TURNS)
 

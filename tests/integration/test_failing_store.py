@@ -19,6 +19,7 @@ import pytest
 
 from gateway.app import Gateway
 from gateway.client import Client, connect
+from gateway.client.sending import publisher
 from gateway.config import Settings
 from gateway.errors import Code, RequestRefused
 from gateway.streams.sqlite.store import SqliteStreamStore
@@ -29,6 +30,12 @@ SIZE = 8_000
 
 NOISE = np.random.default_rng(7).integers(2**62, size=SIZE)
 """Array that no codec makes smaller."""
+
+
+@pytest.fixture(autouse=True)
+def _refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first refusal is raised: the client does not send again until its time limit passes."""
+    monkeypatch.setattr(publisher, "AGAIN_AFTER", frozenset())
 
 
 def limit_pages(gateway: Gateway, pages: int) -> None:

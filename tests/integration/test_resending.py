@@ -15,9 +15,15 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.connecting import Connecting
+from gateway.client.sending import send_queue
+from gateway.client.sending.outbound_message import OutboundMessage
+from gateway.client.sending.send_queue import SendQueue
 from gateway.client.subscribing.subscription import Subscription
+from gateway.config import Settings
+from gateway.errors import RequestRefused
 from gateway.testing import running_gateway, running_gateway_process
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
+from tests.integration.test_failing_store import limit_pages
 
 MIB = 1024 * 1024
 QUICK = Backoff(base_s=0.001, cap_s=0.01, later_s=0.01)
@@ -196,3 +202,29 @@ async def test_a_tensor_that_is_cut_many_times_arrives_bit_for_bit(
         message = await anext(messages)
         assert message.tensor.tobytes() == value.tobytes()
         assert message.offset == 0
+
+
+async def test_a_publish_that_a_full_disk_refused_is_stored_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_queue, "AGAIN", QUICK)
+    refused = asyncio.Event()
+    postpone = SendQueue.postpone
+
+    def noted(queue: SendQueue, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
+        refused.set()
+        postpone(queue, messages, refusal)
+
+    monkeypatch.setattr(SendQueue, "postpone", noted)
+    settings = Settings(admin_port=None, store=f"sqlite:{tmp_path}/streams.db")
+    async with running_gateway(settings) as gateway, connect(gateway.url) as client:
+        await client.publish("wf/log", noise(100_000), kind="event", durability="os")
+        limit_pages(gateway, 1)
+        publishing = [asyncio.ensure_future(client.publish("wf/log", noise(100_000 + n))) for n in range(3)]
+        publishing.append(asyncio.ensure_future(client.publish("wf/log", noise(3 * MIB))))
+        await refused.wait()
+        limit_pages(gateway, 1_000_000)
+        assert [(await each).offset for each in publishing] == [1, 2, 3, 4]
+        async with client.subscribe("wf/log", since="beginning") as messages:
+            sizes = [(await anext(messages)).tensor.size for _ in range(5)]
+        assert sizes == [100_000, 100_000, 100_001, 100_002, 3 * MIB]

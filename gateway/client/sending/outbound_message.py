@@ -62,6 +62,13 @@ class OutboundMessage:
     """Loop time at which the connection that carried the last frame was lost; None if never."""
     postponed: RequestRefused | None = field(default=None, init=False)
     """Reason for which it has to wait; its caller gets it if the time limit passes meanwhile."""
+    attempt: int = field(default=0, init=False)
+    """Number of times that it was begun and refused for now, or had to make way for such a message."""
+    place: int = field(default=0, init=False)
+    """Sequence that it had first, by which it keeps its place among messages that are sent again; 0: it was not
+    refused."""
+    _postponed_s: float = field(default=0.0, init=False)
+    """Loop time at which it was first refused for now."""
     frame_bytes: int = field(default=0, init=False)
     """Bytes written of the message, as frames."""
     payload_sent_bytes: int = field(default=0, init=False)
@@ -89,6 +96,33 @@ class OutboundMessage:
         assert self.extensions.deadline_ns is not None
         deadline_ns = self.extensions.deadline_ns + clock.ahead_of(self.clock)
         self.extensions, self.clock = replace(self.extensions, deadline_ns=deadline_ns), clock
+
+    def postpone(self, refusal: RequestRefused) -> None:
+        """Prepare to send the message again after a pause: the gateway refused it for now."""
+        if not self._postponed_s:
+            self._postponed_s = asyncio.get_running_loop().time()
+        self.postponed = refusal
+        self.renew()
+
+    def renew(self) -> None:
+        """Prepare to send the message from its beginning, as another one: the gateway has not taken it, and will not.
+
+        A sequence that was refused is used up.
+        """
+        self.place = self.place or self.sequence
+        self.attempt += 1
+        self.sequence = self._chunk_bytes = 0
+        self.begun = self.ended = False
+        self.lost_s = None
+        self.forget_sent()
+
+    @property
+    def postponed_too_long(self) -> bool:
+        """True if its caller's time limit has passed since it was first refused for now."""
+        timeout_s = None if self._time_limit is None else self._time_limit.timeout_s
+        if timeout_s is None or not self._postponed_s:
+            return False
+        return asyncio.get_running_loop().time() - self._postponed_s >= timeout_s
 
     def forget_sent(self) -> None:
         """Count nothing of what was sent so far."""
@@ -143,6 +177,7 @@ class OutboundMessage:
 
         Raises:
             RequestTimeout: there was no progress for so long; the part that is not sent will not be.
+            RequestRefused: the same, and the gateway has refused the message for now all the time.
             FrysError: the error that the message ended with.
         """
         try:
@@ -154,7 +189,7 @@ class OutboundMessage:
             if isinstance(awaited, asyncio.Future) and awaited.done() and not awaited.cancelled():
                 late: T = awaited.result()  # it came in the turn in which the limit passed
                 return late
-            if self.postponed is not None:
+            if self.postponed is not None and not self.ended:
                 raise self.postponed from None
             state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None

@@ -21,7 +21,7 @@ from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
 from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.session import CORKED_BYTES, Session
-from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
+from gateway.errors import Action, Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
@@ -35,6 +35,8 @@ from gateway.protocol.wire import FLAG_ACK, Opcode
 PRODUCERS_BELOW: Final = 2**53
 """Producer numbers are below: every number up to it is exact in JSON."""
 
+AGAIN_AFTER: Final = frozenset({Action.RECONNECT, Action.RECONNECT_LATER})
+"""Actions for refused messages that are sent again (spec section 12)."""
 MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
 """Deadlines further away are mistakes of the unit, and would not always fit the wire."""
 
@@ -194,24 +196,30 @@ class Publisher:
         """Take an ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
         refusal = RequestRefused(error.code, error.message)
         draining = error.code == Code.DRAINING
+        queue = self._queues.get(alias.name)
         if error.sequence is None:
             if draining:
                 return  # messages that wait for the stream to be opened wait for the next connection
-            queue = self._queues.get(alias.name)
             if queue is not None:
                 queue.forget(alias)
             alias.refuse(refusal)
             return
         count = error.count or 1
-        told = 0
-        for sequence, publish in list(alias.settle(error.sequence, count)):
+        refused = dict(alias.settle(error.sequence, count))
+        if queue is not None and (unwatched := queue.under_way(error.sequence)) is not None:
+            refused[error.sequence] = unwatched  # of publish_nowait, but still at hand
+        postponed: list[OutboundMessage] = []
+        for sequence, publish in refused.items():
             if draining:
                 # Sent before GO_AWAY came: it goes out on the next connection, as all that are not acknowledged.
                 alias.awaiting[sequence] = publish
-            else:
+            elif publish.abandoned or refusal.action not in AGAIN_AFTER or publish.postponed_too_long:
                 publish.fail(refusal)
-            told += 1
-        if told < count:
+            else:
+                postponed.append(publish)
+        if queue is not None and postponed:
+            queue.postpone(postponed, refusal)
+        if len(refused) < count:
             self._context.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
 
     def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:

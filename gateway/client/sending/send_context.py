@@ -157,6 +157,7 @@ class SendContext:
             ConnectionFailed: the session ended first, or nobody waits for the message any more.
         """
         async with self._alias_turn:
+            earlier = message.postponed
             while not self.aliases.look_again():
                 message.postponed = self.aliases.full(name)
                 await asyncio.sleep(LOOK_AGAIN_S)
@@ -164,6 +165,7 @@ class SendContext:
                     raise ConnectionFailed("the connection was lost")
                 if message.abandoned:
                     raise ConnectionFailed(f"sending to {name} was abandoned")
+            message.postponed = earlier
 
     def next_transfer(self) -> int:
         """Return a new number for a large message (u32)."""

@@ -7,20 +7,24 @@ and cuts large payloads into chunks, between which messages of other queues pass
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
+from gateway.client.options import Backoff
 from gateway.client.sending.codec_choice import CodecChoice, check_agreed
 from gateway.client.sending.content import Content
 from gateway.client.sending.outbound_chunk import OutboundChunk, chunks_of, encoded_chunk
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
+from gateway.client.session.reconnect import pause_s
 from gateway.client.session.session import Session
 from gateway.client.workers import WORKERS
-from gateway.errors import Code, ConnectionFailed, UsageError
+from gateway.errors import Code, ConnectionFailed, RequestRefused, UsageError
 from gateway.protocol.checksum import checksum_from_the_end, checksum_of
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain
@@ -30,8 +34,14 @@ from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
+AGAIN: Final = Backoff(base_s=0.1, cap_s=2.0, later_s=0.05)
+"""Pauses before a message is sent again that was refused for now."""
 INLINE_ENCODE_BYTES: Final = 64 * 1024
 """Payloads above this are encoded in a thread, and wait for room to write."""
+
+
+class _Overtaken(Exception):
+    """Sending of a message that ends early: it was refused for now, or one before it has to be sent again."""
 
 
 class SendQueue(ABC):
@@ -48,6 +58,10 @@ class SendQueue(ABC):
         self._waiting: deque[OutboundMessage] = deque()
         self._choice = CodecChoice()
         self._working = False
+        self._refusals = 0
+        self._refused_s = 0.0
+        self._again_s = 0.0
+        self._settled: asyncio.Future[None] | None = None
 
     @property
     def idle(self) -> bool:
@@ -69,6 +83,31 @@ class SendQueue(ABC):
             del self._waiting[1]
         self._waiting.append(message)
         self._start()
+
+    def postpone(self, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
+        """Send messages again that were refused for now: after a pause, in their order, and before all that wait.
+
+        A message behind them that is being sent makes way: it is aborted, and begun again in its turn.
+        """
+        now_s = asyncio.get_running_loop().time()
+        if not self._again_s:
+            self._refusals = self._refusals + 1 if now_s - self._refused_s < 2 * AGAIN.cap_s else 0
+            self._again_s = now_s + pause_s(AGAIN, refusal.action, self._refusals, random.random)
+        self._refused_s = now_s
+        first = self._waiting[0] if self._waiting else None
+        for message in messages:
+            message.postpone(refusal)
+        added = [message for message in messages if message not in self._waiting]
+        self._waiting = deque(sorted([*added, *self._waiting], key=_place_of))
+        if first is not None and first is not self._waiting[0] and first not in messages and not first.ended:
+            first.renew()
+        self._settle()
+        self._start()
+
+    def under_way(self, sequence: int) -> OutboundMessage | None:
+        """Return the message with this sequence if it is being sent."""
+        first = self._waiting[0] if self._waiting else None
+        return first if first is not None and first.sequence == sequence and not first.ended else None
 
     @abstractmethod
     def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
@@ -106,6 +145,10 @@ class SendQueue(ABC):
 
     def _unsent(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
         """Take note that a message will not be sent completely, so that nothing answers it."""
+
+    def _answered(self, message: OutboundMessage) -> asyncio.Future[object] | None:
+        """Return the future that is done when a message is taken that was sent again; None: do not wait for it."""
+        return None
 
     def _drained(self) -> None:  # noqa: B027 - most queues have nothing to do
         """Take note that the queue has become idle."""
@@ -149,6 +192,8 @@ class SendQueue(ABC):
     async def _work(self) -> None:
         try:
             while self._waiting:
+                if self._again_s:
+                    await self._pause()
                 message = self._waiting[0]
                 if await self._send_next(message):
                     with suppress(ValueError):  # abandoned meanwhile, and taken out
@@ -165,14 +210,15 @@ class SendQueue(ABC):
         self._context.unsent += sum(message.count for message in self._waiting if message.done is None)
         while self._waiting:
             message = self._waiting.popleft()
-            message.fail(self._lost(message) or ConnectionFailed(f"closed before the message to {self.name} was sent"))
+            closed = ConnectionFailed(f"closed before the message to {self.name} was sent")
+            message.fail(self._lost(message) or (None if message.ended else message.postponed) or closed)
 
     async def _send_next(self, message: OutboundMessage) -> bool:
         """Send a message. Errors go to the caller that waits for it.
 
         Returns:
-            Whether the message is dealt with: otherwise the connection was lost, and the first message that waits now
-            is the next.
+            Whether the message is dealt with: otherwise the connection was lost, or the gateway refused a message for
+            now, and the first message that waits now is the next.
         """
         if message.abandoned:
             return True
@@ -182,6 +228,12 @@ class SendQueue(ABC):
             if self._waiting[0] is not message:  # messages that were sent on the last connection go first
                 return False
             await self._send(session, message)
+            if message.ended and message.postponed is not None:
+                await self._wait_settled(message)
+            if not message.ended and not message.abandoned:
+                return False
+        except _Overtaken:
+            return message.abandoned
         except Exception as error:  # noqa: BLE001 - the queue goes on with the next message
             lost = session is not None and not session.open
             if lost and isinstance(error, ConnectionFailed) and not message.ended:
@@ -194,13 +246,32 @@ class SendQueue(ABC):
             message.fail((isinstance(error, ConnectionFailed) and self._lost(message)) or error)
         return True
 
+    async def _pause(self) -> None:
+        await asyncio.sleep(self._again_s - asyncio.get_running_loop().time())
+        self._again_s = 0.0
+
+    async def _wait_settled(self, message: OutboundMessage) -> None:
+        """Wait until a message that was sent again is taken, refused again, or lost: none behind it may pass it."""
+        answered = self._answered(message)
+        if answered is not None:
+            self._settled = asyncio.get_running_loop().create_future()
+            outcomes: list[asyncio.Future[Any]] = [answered, self._settled]
+            await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
+            self._settled = None
+
+    def _settle(self) -> None:
+        """Wake the task that waits for the outcome of a message: it is to look at the messages again."""
+        if self._settled is not None and not self._settled.done():
+            self._settled.set_result(None)
+
     def _lost(self, message: OutboundMessage) -> ConnectionFailed | None:
         """Return the error for a message that an earlier connection may have carried; None if none has."""
         return None if message.lost_s is None else lost_on_the_way(f"a publish to {self.name}")
 
     def _send_again(self, messages: list[OutboundMessage]) -> None:
         """Send messages once more, before all that wait."""
-        self._waiting.extendleft(reversed(messages))
+        self._waiting.extendleft(message for message in reversed(messages) if message not in self._waiting)
+        self._settle()
         self._start()
 
     def _start(self) -> None:
@@ -219,7 +290,7 @@ class SendQueue(ABC):
             return
         encoded = await _encoded(content, chain) if chain.names else None
         await session.drained()
-        if not message.abandoned:
+        if not message.abandoned and self._waiting[0] is message:
             self._write(session, message, encoded)
 
     async def _chain_for(self, session: Session, message: OutboundMessage) -> Chain:
@@ -233,10 +304,11 @@ class SendQueue(ABC):
         content = message.content
         plan = ChunkPlan(self._context.next_transfer(), session.chunk_bytes, content.payload_bytes)
         await session.drained()
-        if message.abandoned:
+        if message.abandoned or self._waiting[0] is not message:
             return
         if message.clock is not None and message.clock is not session.clock:
             message.judge_by(session.clock)
+        attempt = message.attempt
         resuming = self._resuming(message)
         stream, offset, before = self._begin(session, message)
         frame = write_data(
@@ -257,13 +329,18 @@ class SendQueue(ABC):
             first = await self._resumed(session, message, plan.transfer) if resuming else 0
             if first is not None:
                 checksum = await self._send_chunks(session, message, plan, chain, first)
-                if checksum != await expected:
+                same = checksum == await expected
+                if message.attempt != attempt:
+                    raise _Overtaken
+                if not same:
                     raise UsageError(
                         f"the array was changed while it was published to {self.name}, and is not published: publish a"
                         " copy, or change it when the publish has returned"
                     )
                 end = End(plan.transfer, message.correlation, session.now_ns(), checksum)
                 await session.drained()
+                if message.attempt != attempt:
+                    raise _Overtaken
         except BaseException:
             session.send((Abort(plan.transfer, Code.TRANSFER_ABORTED).write(),))
             raise
@@ -280,7 +357,7 @@ class SendQueue(ABC):
         Returns:
             Checksum of the payload as it was sent, on earlier connections as well.
         """
-        index = first
+        index, attempt = first, message.attempt
         checksum = message.sent_up_to(first, plan.chunk_bytes)
         sent_bytes = min(first * plan.chunk_bytes, plan.payload_bytes)
         async with aclosing(chunks_of(message.content, plan, chain, first)) as chunks:
@@ -288,6 +365,8 @@ class SendQueue(ABC):
                 await session.drained()
                 if message.abandoned:
                     raise ConnectionFailed(f"sending to {self.name} was abandoned")
+                if message.attempt != attempt:
+                    raise _Overtaken
                 # These very bytes are sent: nothing changes them before they are copied.
                 checksum = checksum_of(content, checksum)
                 message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
@@ -304,6 +383,11 @@ async def _encoded(content: Content, chain: Chain) -> OutboundChunk:
     if content.payload_bytes <= INLINE_ENCODE_BYTES:
         return encoded_chunk(content.buffers, chain, content.itemsize)
     return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
+
+
+def _place_of(message: OutboundMessage) -> tuple[bool, float]:
+    """Return the key by which messages are sent: first those that keep their sequences, then in the order of calls."""
+    return message.lost_s is None, message.place or message.sequence or math.inf
 
 
 def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:

@@ -177,6 +177,9 @@ class StreamSendQueue(SendQueue):
             assert isinstance(error, Exception)
             self._context.report(error)
 
+    def _answered(self, message: OutboundMessage) -> asyncio.Future[object] | None:
+        return message.done
+
     def _unsent(self, message: OutboundMessage) -> None:
         if self._alias is not None:
             self._alias.awaiting.pop(message.sequence, None)

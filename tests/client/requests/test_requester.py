@@ -65,7 +65,7 @@ async def test_a_failed_reply_is_raised_with_what_it_says(
         assert caught.value.address == "agent:bob"
 
 
-@pytest.mark.parametrize("code", [Code.NO_SUCH_PEER, Code.PEER_GONE])
+@pytest.mark.parametrize("code", [Code.NO_SUCH_PEER, Code.PEER_GONE, Code.QUEUE_FULL])
 async def test_what_the_gateway_refuses_is_raised(scripted: ScriptedGateway, code: Code) -> None:
     async with connected(scripted) as (client, peer):
         asking = asyncio.ensure_future(client.request("agent:bob", 1))

@@ -2,17 +2,23 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from gateway.app import Gateway
-from gateway.client import Client, connect
+from gateway.client import Backoff, Client, connect
+from gateway.client.sending import send_queue
 from gateway.client.sending.alias import Aliases
 from gateway.client.sending.outbound_message import OutboundMessage
+from gateway.client.sending.send_queue import SendQueue
 from gateway.client.sending.stream_send_queue import StreamSendQueue
+from gateway.client.sending.transmission_result import TransmissionResult
+from gateway.config.settings import Settings
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.core import CoreSettings
 from gateway.errors import Code, RequestRefused, RequestTimeout, UsageError
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.durability import Durability
@@ -20,6 +26,7 @@ from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, Opcode
+from gateway.testing import running_gateway
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
 
@@ -86,11 +93,11 @@ async def test_a_refusal_answers_the_run_that_it_names(scripted: ScriptedGateway
         publishing = [asyncio.ensure_future(client.publish("wf/x", step)) for step in range(3)]
         for _ in range(3):
             await next_data(peer)
-        peer.send(info(0), refusal(Code.QUEUE_FULL, alias=0, sequence=2, count=2), Ack(0, 1, 3, 0).write())
+        peer.send(info(0), refusal(Code.FORBIDDEN, alias=0, sequence=2, count=2), Ack(0, 1, 3, 0).write())
         for refused in publishing[:2]:
             with pytest.raises(RequestRefused, match="because") as caught:
                 await refused
-            assert caught.value.code == Code.QUEUE_FULL
+            assert caught.value.code == Code.FORBIDDEN
         assert (await publishing[2]).offset == 0
         assert told.empty()
 
@@ -299,3 +306,37 @@ async def test_a_request_whose_array_changes_while_it_is_sent_does_not_arrive(ga
         assert request.tensor == 5.0
         await request.reply(None)
         await answering
+
+
+async def test_publishers_wait_for_receivers_that_have_too_much_to_acknowledge(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=0.01, cap_s=0.01, later_s=0.0))
+    consumers = ConsumerSettings(hold_bytes=1_000_000, limit_bytes=100_000)
+    settings = Settings(admin_port=None, core=CoreSettings(consumers=consumers))
+    refused: asyncio.Queue[RequestRefused] = asyncio.Queue()
+    postpone = SendQueue.postpone
+
+    def noted(queue: SendQueue, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
+        refused.put_nowait(refusal)
+        postpone(queue, messages, refusal)
+
+    monkeypatch.setattr(SendQueue, "postpone", noted)
+    async with running_gateway(settings) as gateway, AsyncExitStack() as stack:
+        alice = await stack.enter_async_context(connect(gateway.url))
+        bob = await stack.enter_async_context(connect(gateway.url, client_id="bob"))
+        await alice.publish("wf/tasks", -1, kind="collaboration")
+        tasks = await stack.enter_async_context(bob.subscribe("wf/tasks", auto_ack=False))
+        publishing: list[asyncio.Future[TransmissionResult]] = []
+        for task in range(12):
+            publish = alice.publish("wf/tasks", np.full(30_000, task, np.uint8), codec="none")
+            publishing.append(asyncio.ensure_future(publish))
+        assert (await refused.get()).code == Code.QUEUE_FULL
+        done: list[int] = []
+        async for message in tasks:
+            done.append(int(message.tensor[0]))
+            await message.ack()
+            if len(done) == 12:
+                break
+        assert sorted(done) == list(range(12)), "each of them once"
+        await asyncio.gather(*publishing)
