@@ -82,6 +82,7 @@ class ClientCore:
         self._dispatcher: InboundDispatcher | None = None
         self._attached_s = 0.0
         self._reopening: asyncio.Task[None] | None = None
+        self._lost_again: Lost | None = None
         self._closing: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._with_loop: AsyncGenerator[None, None] = self._close_with_loop()
@@ -187,6 +188,15 @@ class ClientCore:
 
     def welcomed(self, session: Session) -> Handlers:
         """Use the new session, and return the handlers of its frames."""
+        state = self.state
+        try:
+            return self._take_up(session)
+        except BaseException:
+            self.state = state
+            self._give_up(session, "the connection could not be used")
+            raise
+
+    def _take_up(self, session: Session) -> Handlers:
         self._client_id = session.welcome.client_id
         self._attached_s = time.monotonic()
         self._dispatcher = InboundDispatcher(
@@ -228,14 +238,7 @@ class ClientCore:
         """Detach all parts from the session, and begin to reconnect unless the client closes."""
         if session is not self.context.session:
             return
-        self.context.detach()
-        if self._dispatcher is not None:
-            self._dispatcher.close()
-        waiting = self.context.aliases.clear(ConnectionFailed(f"the connection was lost: {lost.reason}"))
-        self.publisher.detached(waiting)
-        self.requester.detached()
-        self.responder.detached()
-        self.subscriptions.detached()
+        self._give_up(session, lost.reason)
         if self._closing is not None:
             self.context.close(ConnectionFailed(f"the connection was lost while it was being closed: {lost.reason}"))
         elif self.state is ClientState.CONNECTED:
@@ -243,6 +246,21 @@ class ClientCore:
             if self._reopening is None or self._reopening.done():
                 lived_s = time.monotonic() - self._attached_s
                 self._reopening = asyncio.get_running_loop().create_task(self._reopen(lost, lived_s))
+            else:
+                self._lost_again = lost
+
+    def _give_up(self, session: Session, reason: str) -> None:
+        """Detach all parts from a session."""
+        if session is not self.context.session:
+            return
+        self.context.detach()
+        if self._dispatcher is not None:
+            self._dispatcher.close()
+        waiting = self.context.aliases.clear(ConnectionFailed(f"the connection was lost: {reason}"))
+        self.publisher.detached(waiting)
+        self.requester.detached()
+        self.responder.detached()
+        self.subscriptions.detached()
 
     def _read(self, reading: bool) -> None:
         if self.context.session is not None:
@@ -252,10 +270,18 @@ class ClientCore:
         return await open_session(self.options, self._client_id, self._instance, self)
 
     async def _reopen(self, lost: Lost, lived_s: float) -> None:
+        next_loss: Lost | None = lost
         try:
-            await self._reconnector.reopen(lost, lived_s)
+            while next_loss is not None:
+                await self._reconnector.reopen(next_loss, lived_s)
+                # The new session may have been lost before this task ran again.
+                next_loss, self._lost_again, lived_s = self._lost_again, None, 0.0
         except FrysError as error:
             self._end(error)
+        except asyncio.CancelledError:
+            if self._closing is None:  # the program has cancelled all tasks
+                self._end(ConnectionFailed("reconnecting was cancelled"))
+            raise
 
     def _end(self, error: FrysError) -> None:
         """Close all parts, since no session will follow: calls that wait or come later raise ``error``."""

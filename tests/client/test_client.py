@@ -1,7 +1,9 @@
 """Tests what a program sees of the async client, with a real gateway."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import gc
+import inspect
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.app import Gateway
-from gateway.client import Client, ClientState, RecordBatch, connect
+from gateway.client import Client, ClientState, Inbox, RecordBatch, ReplyStream, Subscription, connect, sync
 from gateway.config.settings import Settings
 from gateway.connections.core import CoreSettings
 from gateway.errors import (
@@ -26,7 +28,8 @@ from gateway.errors import (
     UsageError,
 )
 from gateway.protocol.limits import Limits
-from gateway.testing import running_gateway
+from gateway.testing import running_gateway, running_gateway_process
+from tests.client.waiting import until
 
 
 @pytest_asyncio.fixture
@@ -445,3 +448,112 @@ async def test_an_input_that_publish_refuses_is_refused_by_the_call_of_publish_n
         alice.publish_nowait(stream, value, **keywords)
     assert (type(at_once.value), str(at_once.value)) == (type(awaited.value), str(awaited.value))
     assert (await alice.publish("wf/x", 2.0)).offset == 1
+
+
+CALLS: dict[str, Callable[[Client, Subscription, Inbox, ReplyStream], Any]] = {
+    "publish": lambda client, *_: client.publish("wf/x", 1),
+    "publish_nowait": lambda client, *_: client.publish_nowait("wf/x", 1),
+    "drain": lambda client, *_: client.drain(),
+    "subscribe": lambda client, *_: client.subscribe("wf/x"),
+    "account": lambda client, messages, *_: client.account(messages),
+    "request": lambda client, *_: client.request("agent:nobody"),
+    "request_stream": lambda client, *_: client.request_stream("agent:nobody"),
+    "inbox": lambda client, *_: client.inbox(group="other"),
+    "authenticate": lambda client, *_: client.authenticate("token"),
+    "close": lambda client, *_: client.close(),
+    "start of a subscription": lambda client, messages, *_: messages.start(),
+    "next message": lambda client, messages, *_: anext(messages),
+    "next batch": lambda client, messages, *_: anext(messages.batches()),
+    "start of an inbox": lambda client, messages, requests, replies: requests.start(),
+    "next request": lambda client, messages, requests, replies: anext(requests),
+    "next reply": lambda client, messages, requests, replies: anext(replies),
+}
+
+
+async def test_every_call_in_another_loop_raises_at_once(gateway: Gateway) -> None:
+    async with connect(gateway.url) as client:
+        messages, requests = client.subscribe("wf/x"), client.inbox()
+        replies = client.request_stream("agent:nobody")
+
+        async def call(name: str) -> None:
+            called = CALLS[name](client, messages, requests, replies)
+            if inspect.isawaitable(called):
+                await called
+
+        def use() -> None:
+            for name in CALLS:
+                with pytest.raises(UsageError, match="another event loop"):
+                    asyncio.run(call(name))
+
+        await asyncio.to_thread(use)
+        result = await client.publish("wf/x", 1)
+        assert result.offset == 0
+
+
+def test_the_end_of_asyncio_run_closes_a_client_that_sends_what_waits() -> None:
+    async def leave(url: str) -> Client:
+        client = await connect(url)
+        for step in range(200):
+            client.publish_nowait("wf/x", np.full(5000, step, np.float32), kind="event")
+        return client
+
+    async def use(client: Client) -> None:
+        client.publish_nowait("wf/x", 1)
+
+    with (
+        running_gateway_process() as gateway,
+        sync.connect(gateway.url) as reader,
+        reader.subscribe("wf/x") as messages,
+    ):
+        client = asyncio.run(leave(gateway.url))
+        assert client.state is ClientState.CLOSED
+        assert [float(next(messages).tensor[0]) for _ in range(200)] == list(range(200))
+        with pytest.raises(ConnectionFailed, match="closed"):
+            asyncio.run(use(client))
+        asyncio.run(client.close())
+
+
+async def test_a_client_that_is_dropped_while_it_is_open_is_closed_with_a_warning(gateway: Gateway) -> None:
+    messages = (await connect(gateway.url, client_id="dropped")).subscribe("wf/x")
+    cycle: list[object] = [messages]
+    cycle.append(cycle)
+    await messages.start()
+    async with connect(gateway.url) as other:
+        await other.publish("wf/x", 7, kind="event")
+    assert int((await anext(messages)).tensor) == 7  # what it gave keeps it open
+    del messages, cycle
+    with pytest.warns(ResourceWarning, match="was not closed"):
+        gc.collect()
+    await until(lambda: not len(gateway.core.pool))
+
+
+async def test_an_error_of_the_program_is_not_replaced_by_one_of_closing(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave(entered: Any) -> None:
+        async with entered as each:
+            whole = each.close
+
+            async def fail(**_: object) -> None:
+                await whole()
+                raise ConnectionFailed("of closing")
+
+            monkeypatch.setattr(each, "close", fail)
+            raise ValueError("of the program")
+
+    async with connect(gateway.url) as client:
+        for entered in (connect(gateway.url), client.subscribe("wf/x"), client.inbox()):
+            with pytest.raises(ValueError, match="of the program"):
+                await leave(entered)
+    assert caplog.text.count("closing failed") == 3
+
+
+async def test_closing_twice_and_out_of_order_raises_nothing(gateway: Gateway) -> None:
+    async with connect(gateway.url) as client, client.subscribe("wf/x") as messages, client.inbox() as requests:
+        replies = client.request_stream("agent:nobody")
+        await asyncio.gather(client.close(), client.close())
+        for _ in range(2):
+            await messages.close()
+            await requests.close()
+            replies.close()
+            await client.close()

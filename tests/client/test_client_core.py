@@ -12,6 +12,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, ClientState, connect
 from gateway.client.options import ConnectKeywords, Token
+from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.config import Settings
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
 from gateway.protocol.data import parse_data, write_data
@@ -310,3 +311,80 @@ async def test_connecting_can_be_given_up(scripted: ScriptedGateway) -> None:
 
 async def _open(url: str) -> Client:
     return await connect(url)
+
+
+async def test_a_token_function_that_is_cancelled_is_one_failed_attempt(scripted: ScriptedGateway) -> None:
+    outcomes = iter(["first", asyncio.CancelledError(), MemoryError(), 7, "last"])
+
+    def token() -> Any:
+        outcome = next(outcomes)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async with connected(scripted, token=token) as (client, peer):
+        peer.drop()
+        hello = (await (await scripted.accept()).next(Opcode.HELLO)).session()
+        assert getattr(hello, "token", None) == "last"
+        await until(lambda: client.state is ClientState.CONNECTED)
+
+
+@pytest.mark.parametrize("part", ["attached", "_ask"])
+async def test_a_failure_to_subscribe_again_is_one_failed_attempt(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    async with connected(scripted, on_error=lambda error: None) as (client, peer):
+        messages = client.subscribe("wf/*")
+        await messages.start()
+        failing = client._core.subscriptions
+        whole = getattr(failing, part)
+
+        def fail(*_: object) -> None:
+            monkeypatch.setattr(failing, part, whole)
+            raise MemoryError
+
+        monkeypatch.setattr(failing, part, fail)
+        peer.drop()
+        await (await scripted.accept()).gone
+        again = await scripted.accept()
+        await again.next(Opcode.SUBSCRIBE)
+        await until(lambda: client.state is ClientState.CONNECTED)
+
+
+async def test_a_first_connection_that_cannot_be_used_is_closed_and_not_opened_again(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Subscriptions, "attached", fail)
+    with pytest.raises(ConnectionFailed, match="could not be used: MemoryError"):
+        await connect(scripted.url, backoff=QUICK)
+    await (await scripted.accept()).gone
+    await asyncio.sleep(0)
+    assert scripted.accepted_peers.empty()
+
+
+async def test_cancelling_all_tasks_while_it_reconnects_closes_it(scripted: ScriptedGateway) -> None:
+    async with connected(scripted, backoff=Backoff(base_s=60, cap_s=60)) as (client, peer):
+        peer.drop()
+        await until(lambda: client.state is ClientState.RECONNECTING)
+        assert client._core._reopening is not None
+        client._core._reopening.cancel()
+        with pytest.raises(ConnectionFailed, match="cancelled"):
+            await client.publish("wf/x", 1)
+        assert client.state is ClientState.CLOSED
+
+
+async def test_closing_waits_for_the_next_connection_if_messages_wait(scripted: ScriptedGateway) -> None:
+    async with connected(scripted, backoff=Backoff(base_s=0.01, cap_s=0.01)) as (client, peer):
+        scripted.status = 503
+        peer.drop()
+        await until(lambda: client.state is ClientState.RECONNECTING)
+        client.publish_nowait("wf/x", 1.0)
+        closing = asyncio.ensure_future(client.close())
+        await asyncio.sleep(0)
+        scripted.status = None
+        second = await scripted.accept()
+        await second.next(Opcode.MESSAGE)
+        await closing

@@ -1,8 +1,10 @@
 """Tests where errors and notices go that nobody waits for."""
 
+import asyncio
+
 import pytest
 
-from gateway.client.report import Notice, Reporter
+from gateway.client.report import Notice, Reporter, call_back, keeping
 from gateway.errors import Code, FrysError, RequestRefused
 from gateway.protocol import messages
 
@@ -77,3 +79,31 @@ def test_a_notice_is_what_the_gateway_said() -> None:
 )
 def test_a_notice_says_what_did_not_reach_whom_and_why(last: int, client_id: str | None, text: str) -> None:
     assert str(Notice("wf/tasks", 3, last, Code.EXPIRED, client_id, "late")) == text
+
+
+def test_a_callback_that_is_cancelled_does_not_cancel_the_client(caplog: pytest.LogCaptureFixture) -> None:
+    def cancel() -> None:
+        raise asyncio.CancelledError
+
+    call_back(cancel)
+    assert "CancelledError" in caplog.text
+
+
+@pytest.mark.parametrize("meant", [SystemExit, KeyboardInterrupt])
+def test_a_callback_may_end_the_program(meant: type[BaseException]) -> None:
+    def end() -> None:
+        raise meant
+
+    with pytest.raises(meant):
+        call_back(end)
+
+
+def test_a_failure_to_close_does_not_take_the_place_of_another_error(caplog: pytest.LogCaptureFixture) -> None:
+    def fail(error: BaseException | None) -> None:
+        with keeping(error):
+            raise FrysError("of closing")
+
+    fail(ValueError("of the program"))
+    assert "closing failed (FrysError: of closing) on the way of: ValueError('of the program')" in caplog.text
+    with pytest.raises(FrysError, match="of closing"):
+        fail(None)

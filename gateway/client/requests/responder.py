@@ -265,6 +265,10 @@ class Responder:
             inbox.buffer.end(error)
         except ConnectionFailed:
             pass  # this session is over as well; the next one asks again
+        except Exception as error:
+            # A boundary: the next connection asks again, as this one could not.
+            session.abort(f"{inbox.address} could not be opened again: {error!r}")
+            raise
 
     async def _ask(self, session: Session, inbox: Inbox) -> None:
         if inbox.number == INBOX_NUMBER:

@@ -216,7 +216,14 @@ class Batcher:
             ready = ReadyBatch(check_stream_name(stream), kind_of(kind), Opcode.MESSAGE, 1, content, self._now_ns())
             addition = Addition(stream, kind, None, ready)
         else:
-            addition = Addition(stream, kind, as_wire_array(value), None)
+            array = as_wire_array(value)
+            batch = self._open.get(stream)
+            if batch is not None and batch.takes(array, kind):
+                batch.records.append(array.tobytes())
+                if len(batch.records) >= batch.limit:
+                    self._fill(stream, batch)
+                return
+            addition = Addition(stream, kind, array, None)
         if self._changing:
             self._interrupt(addition)
             return
@@ -270,7 +277,7 @@ class Batcher:
 
     def _insert(self, addition: Addition, *, checked: bool = False) -> None:
         stream, kind, array, ready = addition
-        batch = self._open.get(stream)
+        batch = self._open.get(stream)  # a call that has interrupted this one may have opened it
         if array is None or batch is None or not batch.takes(array, kind):
             if not checked:
                 self._check_new(addition)

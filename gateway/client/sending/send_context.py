@@ -175,7 +175,14 @@ class SendContext:
         """Run sending work as a task of its own."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        """Forget a task; report an error that it did not handle."""
+        self._tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
+            self.report(error)
 
     async def idle(self) -> None:
         """Wait until no sending work runs and there is room to write."""

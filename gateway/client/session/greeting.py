@@ -7,6 +7,7 @@ import inspect
 
 from gateway import __version__
 from gateway.client.options import Options, Token
+from gateway.client.session.reconnect import is_cancelled
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session, SessionEvents
 from gateway.client.session.socket import Socket, open_socket, parse_url
@@ -64,7 +65,7 @@ async def open_session(options: Options, client_id: str | None, instance: int, e
     except ConnectionFailed as error:
         await _give_up(socket)
         raise ConnectionFailed(f"cannot connect to {options.url}: {error}") from error
-    except asyncio.CancelledError:
+    except BaseException:
         await _give_up(socket)
         raise
     return session
@@ -80,7 +81,14 @@ async def _fetch(token: Token) -> str | None:
     if not callable(token):
         return token
     try:
-        fetched = token()
-        return await fetched if inspect.isawaitable(fetched) else fetched
-    except Exception as error:  # any error of the application's function is a failed attempt
-        raise ConnectionFailed(f"the token could not be fetched: {error}") from error
+        made = token()
+        fetched = await made if inspect.isawaitable(made) else made
+    except (Exception, asyncio.CancelledError) as error:  # any error of the application's function is a failed attempt
+        if is_cancelled(error):
+            raise
+        raise ConnectionFailed(f"the token could not be fetched: {type(error).__name__}: {error}") from error
+    if fetched is None or isinstance(fetched, str):
+        return fetched
+    raise ConnectionFailed(
+        f"the token could not be fetched: the function gave a {type(fetched).__name__}, not a string"
+    )

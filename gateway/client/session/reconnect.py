@@ -45,6 +45,12 @@ def may_reconnect(action: Action, *, fresh_token: bool) -> bool:
     return action is not Action.DO_NOT_RECONNECT and (action is not Action.REFRESH_TOKEN or fresh_token)
 
 
+def is_cancelled(error: BaseException) -> bool:
+    """Return whether an error is the cancellation of the running task, not one that a callback has raised."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
+
+
 class Reconnector:
     """Opening of the next session after one was lost.
 
@@ -106,3 +112,10 @@ class Reconnector:
             except FrysError as error:
                 action = Action.RECONNECT
                 logger.info("attempt %d to reconnect: %s", self.attempts, error)
+            except (Exception, asyncio.CancelledError) as error:
+                # A boundary: whatever a callback of the program, the system or this library raises, the next attempt
+                # may succeed.
+                if is_cancelled(error):
+                    raise
+                action = Action.RECONNECT
+                logger.warning("attempt %d to reconnect failed unexpectedly", self.attempts, exc_info=error)

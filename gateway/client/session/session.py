@@ -14,7 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import Heartbeat
 from gateway.client.session.refusal import refusal
-from gateway.client.session.socket import Lost, Socket
+from gateway.client.session.socket import ABNORMAL, Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of
 from gateway.protocol.messages import (
@@ -106,6 +106,7 @@ class Session:
         self._handlers: Mapping[int, Handler] = {}
         self._run_handler: RunHandler | None = None
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
+        self._greeted: Welcome | None = None
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._answered: dict[int, Callable[[Answer], object]] = {}
         self._next_request = 1
@@ -139,7 +140,8 @@ class Session:
     @property
     def welcome(self) -> Welcome:
         """The gateway's answer to HELLO; available once :meth:`greet` has returned."""
-        return self._welcome.result()
+        assert self._greeted is not None
+        return self._greeted
 
     @property
     def open(self) -> bool:
@@ -247,6 +249,11 @@ class Session:
         if self._socket is not None:
             self._socket.close(code, reason)
 
+    def abort(self, reason: str) -> None:
+        """End the connection at once, so that the client opens another."""
+        if self._socket is not None:
+            self._socket.abort(Lost(ABNORMAL, reason))
+
     async def wait_closed(self, timeout_s: float) -> int:
         """Wait until the connection is gone; cut it off after ``timeout_s``, and return the bytes that were cut off."""
         return 0 if self._socket is None else await self._socket.wait_closed(timeout_s)
@@ -347,8 +354,17 @@ class Session:
         self.chunk_bytes = chunk_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
         # HELLO and WELCOME are a first, rough exchange of clocks, which better pings soon replace.
         self.clock.receive(Pong(self._hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
+        self._greeted = welcome
+        try:
+            self._handlers, self._run_handler = self._events.welcomed(self)
+        except Exception as error:
+            # A boundary: the attempt to connect has failed, and the next may succeed.
+            logger.warning("the connection could not be used", exc_info=error)
+            failure = ConnectionFailed(f"the connection could not be used: {type(error).__name__}: {error}")
+            self._welcome.set_exception(failure)
+            self.abort(str(failure))
+            return
         self._welcome.set_result(welcome)
-        self._handlers, self._run_handler = self._events.welcomed(self)
         self._heartbeat.start(welcome.heartbeat_interval_s)
 
     def _send_frame(self, frame: bytes) -> None:

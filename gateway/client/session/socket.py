@@ -296,14 +296,14 @@ async def open_socket(
     Raises:
         ConnectionFailed: no server listens, or the server is no gateway; the message gives advice.
     """
-    context = (tls or ssl.create_default_context()) if uri.secure else None
     socket: Socket | None = None
     try:
+        context = (tls or ssl.create_default_context()) if uri.secure else None
         socket = await _connected(uri, context, lambda: Socket(uri, events, max_frame_bytes))
         await socket.opened()
     except (OSError, UnicodeError) as error:  # a host's name that no name server could be asked for is a UnicodeError
         raise error if isinstance(error, ConnectionFailed) else ConnectionFailed(_advice(error, uri.secure)) from error
-    except asyncio.CancelledError:
+    except BaseException:
         if socket is not None:
             socket.abort(Lost(ABNORMAL, "gave up"))
         raise

@@ -285,6 +285,10 @@ class Subscriptions:
             subscription.buffer.end(error)
         except ConnectionFailed:
             pass  # this session has ended as well; the next one asks again
+        except Exception as error:
+            # A boundary: the next connection asks again, as this one could not.
+            session.abort(f"{subscription.pattern.text} could not be subscribed to again: {error!r}")
+            raise
 
     def _forget(self, subscription: Subscription) -> int | None:
         number = self._numbers.pop(subscription, None)

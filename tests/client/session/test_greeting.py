@@ -1,6 +1,7 @@
 """Tests opening a session: what HELLO says, and that errors say what to check."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from gateway.client.session.greeting import open_session
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
-from gateway.errors import Code, ConnectionClosed, ConnectionFailed, InvalidArgument, RequestTimeout
+from gateway.errors import Code, ConnectionClosed, ConnectionFailed, InvalidArgument, RequestTimeout, UsageError
 from gateway.protocol.messages import Error, Hello
 from gateway.protocol.wire import Opcode
 from tests.client.scripted_gateway import ScriptedGateway
@@ -65,6 +66,54 @@ async def test_a_token_comes_from_wherever_it_is_said_to(
     scripted: ScriptedGateway, token: Token, expected: str | None
 ) -> None:
     assert (await hello_of(scripted, Options(scripted.url, token=token))).token == expected
+
+
+@pytest.mark.parametrize("raised", [MemoryError, asyncio.CancelledError, UsageError])
+async def test_whatever_a_token_function_raises_is_a_failed_attempt(
+    scripted: ScriptedGateway, raised: type[BaseException]
+) -> None:
+    async def fail() -> str:
+        raise raised
+
+    with pytest.raises(ConnectionFailed, match=f"token could not be fetched: {raised.__name__}"):
+        await open_session(Options(scripted.url, token=fail), None, 77, Owner())
+
+
+async def test_a_token_that_is_no_string_is_a_failed_attempt(scripted: ScriptedGateway) -> None:
+    wrong: Any = lambda: b"bytes"  # noqa: E731
+    with pytest.raises(ConnectionFailed, match="gave a bytes, not a string"):
+        await open_session(Options(scripted.url, token=wrong), None, 77, Owner())
+
+
+async def test_a_cancelled_attempt_is_cancelled(scripted: ScriptedGateway) -> None:
+    asked = asyncio.Event()
+
+    async def wait() -> str:
+        asked.set()
+        await asyncio.Event().wait()
+        return ""
+
+    opening = asyncio.ensure_future(open_session(Options(scripted.url, token=wait), None, 77, Owner()))
+    await asked.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+
+
+class Broken(Owner):
+    """Fails to use any session."""
+
+    def welcomed(self, session: Session) -> Handlers:
+        raise MemoryError
+
+
+async def test_a_session_that_the_client_cannot_use_is_a_failed_attempt_and_its_socket_is_closed(
+    scripted: ScriptedGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(ConnectionFailed, match="could not be used: MemoryError"):
+        await open_session(Options(scripted.url), None, 77, Broken())
+    assert "the connection could not be used" in caplog.text
+    await (await scripted.accept()).gone
 
 
 async def test_a_token_that_cannot_be_fetched_is_a_failed_attempt(scripted: ScriptedGateway) -> None:

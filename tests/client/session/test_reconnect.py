@@ -1,6 +1,7 @@
 """Tests when a client tries again, how long it waits, and when it gives up, with a clock that never runs."""
 
 import asyncio
+import logging
 
 import pytest
 
@@ -9,7 +10,7 @@ from gateway.client.session.reconnect import Reconnector, may_reconnect, pause_s
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
 from gateway.client.session.socket import Lost
-from gateway.errors import Action, Code, ConnectionClosed, ConnectionFailed
+from gateway.errors import Action, Code, ConnectionClosed, ConnectionFailed, UsageError
 
 BACKOFF = Backoff(base_s=1.0, cap_s=8.0, later_s=5.0)
 NO_PAUSE = Backoff(base_s=0.0, cap_s=0.0, later_s=0.0)
@@ -50,7 +51,7 @@ def test_the_action_decides_whether_to_try(action: Action, fresh_token: bool, ex
 class Attempts:
     """Attempts to open a session, with the outcomes that a test gives."""
 
-    def __init__(self, *outcomes: Exception | None) -> None:
+    def __init__(self, *outcomes: BaseException | None) -> None:
         self.outcomes = list(outcomes)
         self.session = object.__new__(Session)  # handed through, never used
 
@@ -109,3 +110,42 @@ def test_attempts_are_counted_over_short_lived_sessions_and_forgotten_after_a_st
     assert asyncio.run(lose(0.1)) == 1
     assert asyncio.run(lose(0.1)) == 2
     assert asyncio.run(lose(6.0)) == 1
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        OSError("no route"),
+        ValueError("not a URL"),
+        MemoryError(),
+        RuntimeError("a callback"),
+        asyncio.CancelledError("of a callback"),
+        UsageError("of a callback"),
+    ],
+    ids=lambda failure: type(failure).__name__,
+)
+def test_whatever_an_attempt_raises_is_one_failed_attempt(
+    failure: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    attempts = Attempts(failure, None)
+    counting = reconnector(attempts)
+    assert reopen(counting, 1006) is attempts.session
+    assert counting.attempts == 2
+    assert "attempt 1 to reconnect" in caplog.text
+
+
+async def test_cancelling_ends_it() -> None:
+    begun = asyncio.Event()
+
+    async def wait() -> Session:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    waiting = Reconnector(NO_PAUSE, fresh_token=False, open_session=wait)
+    task = asyncio.ensure_future(waiting.reopen(Lost(1006, ""), 0.0))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
