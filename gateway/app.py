@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +16,16 @@ from gateway.config.address import url_of
 from gateway.config.bounds import check_durability, check_settings
 from gateway.connections.core import Core
 from gateway.connections.ports import Clock, DurableStore
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, StoreFailed
 from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.server.steady_clock import ELAPSED_NS
+from gateway.server.stopping import finish, stop_times
+
+LEAST_STORING_S: Final = 0.25
+"""Least time for the store, when the other steps of stopping have taken all of theirs."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,10 +63,17 @@ class Gateway:
         clock = LoopClock(loop)
         self._workers = ThreadWorkers(loop, settings.worker_threads)
         self._store = self._open_store(settings.store_path, clock, loop)
-        self.core = Core(settings.core, clock, self._workers, SampledPolicy(self._workers), AllowAll(), self._store)
+        try:
+            self.core = Core(settings.core, clock, self._workers, SampledPolicy(self._workers), AllowAll(), self._store)
+        except BaseException:
+            if self._store is not None:
+                with suppress(StoreFailed):
+                    self._store.close()
+            raise
         self._listener = Listener(self.core)
         self._warn_of_settings()
         self._admin: AdminPort | None = None
+        self._stopping: asyncio.Task[None] | None = None
         self.port = 0
 
     @property
@@ -90,19 +102,45 @@ class Gateway:
         try:
             self.port = await self._listener.start(self.settings.host, self.settings.port)
         except OSError:
-            await self._stop_admin()
+            await self._stop_admin(0.0)
             raise
         if self._admin is not None:
             self._admin.start(self.core)
 
     async def stop(self, reason: str = "the gateway is stopping") -> None:
-        """Stop gracefully: send GO_AWAY to clients, deliver queued messages until the drain deadline, close."""
-        await self._listener.stop(reason, self.settings.drain_deadline_s)
+        """Stop gracefully: send GO_AWAY to clients, deliver queued messages, close, store what waits.
+
+        Takes at most ``drain_deadline_s`` of the settings, and a second for the store if that is less. A second call
+        waits for the end of the first.
+
+        Raises:
+            StoreFailed: the gateway has stopped, but the store could not write everything, or did not in time; the
+                message says which files belong together.
+        """
+        if self._stopping is None:
+            self._stopping = asyncio.get_running_loop().create_task(self._stop(reason))
+        await asyncio.shield(self._stopping)
+
+    async def _stop(self, reason: str) -> None:
+        deadline_s = self.settings.drain_deadline_s
+        loop = asyncio.get_running_loop()
+        times = stop_times(loop.time(), deadline_s)
+        await self._listener.stop(reason, deadline_s)
         # After the listener, so that /readyz reports the stop as long as it lasts.
-        await self._stop_admin()
-        self._workers.close()
-        if self._store is not None:
-            self._store.close()
+        await self._stop_admin(times.released_s - loop.time())
+        try:
+            await finish(self._workers.close, times.released_s)
+        except TimeoutError:
+            logger.warning("a thread still encodes or reads at the drain deadline, and is not waited for")
+        if self._store is None:
+            return
+        try:
+            await finish(self._store.close, max(times.stored_s, loop.time() + LEAST_STORING_S))
+        except TimeoutError:
+            path = self.settings.store_path
+            problem = f"store {path} was not closed within {deadline_s:g} s: the disk is slow or does not answer"
+            left = f"{self._store.waiting_bytes} bytes, which were not acknowledged, may not be stored"
+            raise StoreFailed(f"{problem}; {left}; {path} and {path}-wal belong together") from None
 
     def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> DurableStore | None:
         if path is None:
@@ -126,6 +164,6 @@ class Gateway:
             self.core.misconfigured = str(error)
             logger.error("clients cannot work with this configuration, /readyz answers 503: %s", error)
 
-    async def _stop_admin(self) -> None:
+    async def _stop_admin(self, timeout_s: float) -> None:
         if self._admin is not None:
-            await self._admin.stop()
+            await self._admin.stop(timeout_s)

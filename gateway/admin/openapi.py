@@ -204,7 +204,7 @@ DOCUMENT: Final[Node] = {
     },
 }
 DOCUMENT["paths"]["/readyz"]["get"]["responses"]["503"] = {
-    "description": "The gateway is stopping, or no client can work with its configuration.",
+    "description": "The gateway is stopping, its store fails, or no client can work with its configuration.",
     "content": _json(_object(status=_TEXT, reason=_TEXT)),
 }
 

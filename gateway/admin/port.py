@@ -19,6 +19,12 @@ logger = logging.getLogger(__name__)
 BACKLOG: Final = 128
 """Connections that may wait to be accepted while the server is being loaded."""
 
+STOP_TIMEOUT_S: Final = 2.0
+"""Longest time that unfinished answers may take once the gateway has stopped."""
+
+ABORT_TIMEOUT_S: Final = 0.5
+"""Longest time that the server may take to end without its connections."""
+
 SERVING: Final = "gateway.admin.serving"
 
 
@@ -29,7 +35,10 @@ class Server(Protocol):
         """Answer requests until :meth:`stop`."""
 
     def stop(self) -> None:
-        """End :meth:`serve`."""
+        """End :meth:`serve`, when the answers that have begun are sent."""
+
+    def abort(self) -> None:
+        """Drop all connections, and what waits for them."""
 
 
 class AdminPort:
@@ -64,13 +73,22 @@ class AdminPort:
         """Load the server and serve, in the background."""
         self._serving = asyncio.get_running_loop().create_task(self._serve(core))
 
-    async def stop(self) -> None:
-        """Stop serving, and close the port."""
+    async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
+        """Stop serving, and close the port.
+
+        Args:
+            timeout_s: longest time that unfinished answers may take; then their connections are dropped.
+        """
         self._stopping = True
         if self._server is not None:
             self._server.stop()
         if self._serving is not None:
-            await self._serving
+            _, unfinished = await asyncio.wait([self._serving], timeout=timeout_s)
+            if unfinished and self._server is not None:
+                self._server.abort()
+                await asyncio.wait(unfinished, timeout=ABORT_TIMEOUT_S)
+            self._serving.cancel()
+            await asyncio.gather(self._serving, return_exceptions=True)
         self._listening.close()
 
     async def _serve(self, core: Core) -> None:

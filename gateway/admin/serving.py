@@ -22,9 +22,6 @@ from gateway.connections.core import Core
 
 MAX_CONNECTIONS: Final = 256
 """Connections at once; uvicorn answers further ones with 503."""
-STOP_TIMEOUT_S: Final = 2
-"""Longest time that unfinished answers may take once the gateway has stopped."""
-
 
 UVICORN_LOG: Final = logging.getLogger("uvicorn.error")
 
@@ -72,7 +69,6 @@ class AdminServer:
             server_header=False,
             backlog=BACKLOG,
             limit_concurrency=MAX_CONNECTIONS,
-            timeout_graceful_shutdown=STOP_TIMEOUT_S,
         )
         config.load()
         self._server = _Server(config)
@@ -88,5 +84,11 @@ class AdminServer:
             await asyncio.gather(watch, return_exceptions=True)
 
     def stop(self) -> None:
-        """End :meth:`serve`: take no new connection, finish those that have begun."""
+        """End :meth:`serve`: take no new connection, finish those that have begun, however long it takes."""
         self._server.should_exit = True
+
+    def abort(self) -> None:
+        """Drop all connections, and what waits for them."""
+        self._server.force_exit = True
+        for connection in list(self._server.server_state.connections):
+            connection.transport.abort()

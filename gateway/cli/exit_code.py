@@ -25,6 +25,7 @@ class ExitCode(enum.IntEnum):
     CANNOT_CONNECT = 3
     REFUSED = 4
     CANNOT_LISTEN = 5
+    INCOMPLETE = 6
     INTERRUPTED = 130
 
 
@@ -35,6 +36,7 @@ MEANINGS: Final = {
     ExitCode.CANNOT_CONNECT: "no gateway listens at the address, or the connection was lost",
     ExitCode.REFUSED: "the gateway refused",
     ExitCode.CANNOT_LISTEN: "the address to listen on cannot be used",
+    ExitCode.INCOMPLETE: "the gateway has stopped, but its store could not write everything, or did not in time",
     ExitCode.INTERRUPTED: "interrupted",
 }
 """Meanings of the exit codes, for ``frys --help``."""

@@ -5,13 +5,9 @@ Its imports are as few as serving needs, because a user waits for them before th
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import gc
 import logging
-import os
-import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,13 +18,13 @@ import uvloop
 from gateway.app import Gateway
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.cli.settings_option import DEFAULTS, with_given_options, with_settings_options
+from gateway.cli.stopping import Stopping
 from gateway.config import Settings
 from gateway.config.address import listens_everywhere
 from gateway.config.file import read_settings
+from gateway.errors import StoreFailed
 from gateway.server.allocator import keep_freed_memory
 from gateway.server.descriptors import raise_descriptor_limit
-
-logger = logging.getLogger(__name__)
 
 
 class LogLevel(enum.StrEnum):
@@ -62,8 +58,8 @@ def serve(
 ) -> int:
     """Run a gateway.
 
-    Prints one line when the gateway accepts connections. SIGTERM or Ctrl-C stops it gracefully: clients are told, and
-    queued messages are delivered. A second signal stops it at once.
+    Prints one line when the gateway accepts connections. SIGTERM, SIGHUP or Ctrl-C stops it gracefully: clients are
+    told, and queued messages are delivered. A second SIGTERM or Ctrl-C stops it at once.
 
     Examples:
 
@@ -82,11 +78,10 @@ def serve(
 
 
 async def _serve(settings: Settings) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _signalled, stop, settings.drain_deadline_s)
     gateway = Gateway(settings)
+    # Not before the store is read, which holds up the loop: until then a signal ends the process at once.
+    stopping = Stopping(settings.drain_deadline_s, settings.store_path)
+    stopping.listen_for_signals()
     try:
         await gateway.start()
     except OSError as error:
@@ -98,16 +93,10 @@ async def _serve(settings: Settings) -> None:
     print(f"listening on {gateway.url}{admin}{everywhere}", flush=True)
     # All objects of now live as long as the process; without this a full collection visits them in 3 ms (2026-11).
     gc.freeze()
-    await stop.wait()
-    await gateway.stop()
-
-
-def _signalled(stop: asyncio.Event, drain_deadline_s: float) -> None:
-    if not stop.is_set():
-        logger.info("stopping within %g s; a second signal stops at once", drain_deadline_s)
-        stop.set()
-        return
-    # Not sys.exit, which waits for the threads that encode.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(ExitCode.INTERRUPTED)
+    await stopping.wanted.wait()
+    try:
+        await gateway.stop()
+    except StoreFailed as error:
+        stopping.outcome = ExitCode.INCOMPLETE
+        raise CommandFailed(ExitCode.INCOMPLETE, str(error)) from error
+    stopping.outcome = ExitCode.OK

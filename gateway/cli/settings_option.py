@@ -40,7 +40,7 @@ OPTIONS: Final = tuple(SettingsOption(*row) for row in (
     ("port", "port", "PORT", "Port for WebSockets; 0 picks a free one.", 0, 65535),
     ("admin_port", "admin_port", "PORT", "Port for health, metrics and the HTTP API; 0 picks a free one.", 0, 65535),
     ("store", "store", "STORE", "Place of streams: memory, or sqlite:PATH for streams that outlive the gateway."),
-    ("drain_deadline", "drain_deadline_s", "SECONDS", "Longest time to deliver queued messages when stopping.", 0),
+    ("drain_deadline", "drain_deadline_s", "SECONDS", "Longest time that stopping and its last deliveries take.", 0),
     ("max_connections", "core.max_connections", "N", "Connections at once; further ones are refused.", 1),
     ("max_message_bytes", "core.limits.max_message_bytes", "BYTES", "Size of the largest message accepted.", 1),
     ("outbox_bytes", "core.delivery.outbox_limit_bytes", "BYTES", "Most that is queued for one slow receiver.", 1),

@@ -31,7 +31,7 @@ class Settings:
     worker_threads: int = 2
     """Threads that encode large payloads."""
     drain_deadline_s: float = 10.0
-    """Longest time in which a stopping gateway delivers queued messages."""
+    """Longest time that stopping takes, most of it to deliver queued messages."""
     store: str = MEMORY
     """Place of streams: ``memory``, or ``sqlite:PATH`` for streams that outlive the process."""
     core: CoreSettings = field(default_factory=CoreSettings)

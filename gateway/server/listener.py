@@ -18,6 +18,7 @@ from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.frame_reader import BUFFER_BYTES
 from gateway.server.framing import binary_header, text_header
 from gateway.server.loop import sleep
+from gateway.server.stopping import stop_times
 from gateway.server.websocket import Receivers, WebSocketConnection
 
 logger = logging.getLogger(__name__)
@@ -67,27 +68,33 @@ class Listener:
         return int(sockets[0].getsockname()[1])
 
     async def stop(self, reason: str, deadline_s: float) -> None:
-        """Stop gracefully: accept no connection, send GO_AWAY, deliver queued messages until the deadline, close."""
+        """Stop gracefully: accept no connection, send GO_AWAY, deliver queued messages, close.
+
+        Args:
+            reason: told to clients.
+            deadline_s: time that clients are told; all connections are closed a little earlier.
+        """
         if self._server is None:
             return
         self._server.close()
         for websocket in list(self._handshaking):
             websocket.abort()
+        times = stop_times(asyncio.get_running_loop().time(), deadline_s)
         self._core.go_away(reason, deadline_s)
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout_at(times.drained_s):
                 # A poll, because transports do not tell when they are empty.
                 while not self._core.drained:  # noqa: ASYNC110
                     await asyncio.sleep(DRAIN_POLL_S)
         except TimeoutError:
             logger.warning(
-                "the drain deadline of %g s is over: messages that are still queued for clients are lost"
+                "the drain deadline of %g s is near: messages that are still queued for clients are lost"
                 " (raise drain_deadline_s to wait longer)",
                 deadline_s,
             )
         self._core.close_all(Code.GOING_AWAY, reason)
         try:
-            async with asyncio.timeout(deadline_s):
+            async with asyncio.timeout_at(times.closed_s):
                 await self._all_closed.wait()
         except TimeoutError:
             for websocket in list(self._open):

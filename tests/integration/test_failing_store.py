@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
@@ -251,6 +251,42 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def fill(folder: Path) -> Path:
+    """A file that takes all that is left."""
+    filler = folder / "filler"
+    with filler.open("wb", buffering=0) as file, suppress(OSError):
+        while file.write(bytes(4096)):
+            pass
+    return filler
+
+
+def refused_start(path: Path) -> str:
+    """The one line of a gateway that does not start."""
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--no-admin", "--store", f"sqlite:{path}"]
+    process = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert process.returncode == 1
+    [line] = process.stderr.splitlines()
+    return line
+
+
+def test_a_disk_that_is_full_at_the_start(small_disk: Path) -> None:
+    filler = fill(small_disk)
+    path = small_disk / "streams.db"
+    assert "make room on its disk" in refused_start(path)
+    filler.unlink()
+    with running_gateway_process("--store", f"sqlite:{path}"):
+        pass
+    fill(small_disk)
+    assert "make room on its disk" in refused_start(path)
+
+
+def test_a_disk_that_cannot_be_written_at_the_start(small_disk: Path) -> None:
+    with running_gateway_process("--store", f"sqlite:{small_disk}/streams.db"):
+        pass
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    assert "Read-only file system" in refused_start(small_disk / "streams.db")
+
+
 async def refused_until_freed(
     gateway: GatewayProcess, free: Free, words: str, publish: Callable[[], Awaitable[object]]
 ) -> None:
@@ -281,7 +317,6 @@ async def test_writes_that_fail_are_one_line_until_they_succeed(tmp_path: Path) 
 
 
 async def test_a_disk_that_is_really_full_is_one_line_until_there_is_room(small_disk: Path) -> None:
-    filler = small_disk / "filler"
     with running_gateway_process("--store", f"sqlite:{small_disk}/streams.db") as gateway:
         async with connect(gateway.url) as client:
 
@@ -289,11 +324,5 @@ async def test_a_disk_that_is_really_full_is_one_line_until_there_is_room(small_
                 return await client.publish("wf/log", NOISE, kind="event", durability="fsync")
 
             await publish()
-            with filler.open("wb", buffering=0) as file:
-                block = bytes(4096)
-                try:
-                    while file.write(block):
-                        pass
-                except OSError:
-                    pass
+            filler = fill(small_disk)
             await refused_until_freed(gateway, filler.unlink, "make room on its disk", publish)

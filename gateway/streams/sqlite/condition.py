@@ -132,6 +132,11 @@ class Condition:
         if failure.until is Until.RESTARTED:
             self.failed(error)
         else:
+            self.failed_to_read()
+
+    def failed_to_read(self) -> None:
+        """Count a read that failed; it does not keep messages from being stored."""
+        with self._changing:
             self._failures += 1
 
     def refused(self, messages: int) -> None:

@@ -371,7 +371,8 @@ class Database:
                 self.clock.stamp(self._connection)
                 self._connection.execute("UPDATE gateway SET closed = 1")
         except Exception as error:  # noqa: BLE001 - whatever it is, the file is closed
-            problems.append(f"the progress of {len(advances)} consumers is not stored: {error}")
+            what = f"the progress of {len(advances)} consumers is not stored" if advances else "it cannot be written"
+            problems.append(f"{what}: {error}")
         try:
             if not file.checkpoint():
                 problems.append("another program reads the file")

@@ -39,7 +39,7 @@ class Failure(NamedTuple):
 
 
 _RESTORE: Final = "stop the gateway, restore a copy or save what sqlite3's .recover can read, then start it"
-_DISK: Final = "check the disk"
+_DISK: Final = "check the disk, and its free space and quota"
 _ACCESS: Final = "let this user write the file, its directory and its disk"
 _KINDS: Final = {
     sqlite3.SQLITE_FULL: (Until.STORED, "make room on its disk"),
@@ -82,16 +82,10 @@ def failure_of(path: Path, error: Exception) -> Failure:
 def cannot_open(path: Path, error: Exception) -> StoreFailed:
     """Return the refusal to start with a file that cannot be used."""
     code = primary_code(error)
-    if code == sqlite3.SQLITE_BUSY:
-        remedy = "end the other program that uses it"
-    elif code == sqlite3.SQLITE_FULL:
-        remedy = "make room on its disk"
-    elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
-        remedy = _ACCESS
-    elif code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM):
-        remedy = "check the disk and the memory"
-    else:
+    if code in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code not in _KINDS:
         remedy = "it is damaged, or not a store: restore a copy, or name another file"
+    else:
+        remedy = _KINDS[code][1]
     return _told(f"store {path} cannot be used: {error}; {remedy}", error)
 
 
@@ -100,6 +94,9 @@ def primary_code(error: Exception) -> int | None:
     if isinstance(error, MemoryError):
         return sqlite3.SQLITE_NOMEM
     code = getattr(error, "sqlite_errorcode", None) if isinstance(error, sqlite3.Error) else None
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        # A full disk, too: the index of the log cannot grow.
+        return sqlite3.SQLITE_FULL
     return None if code is None else code & 0xFF
 
 

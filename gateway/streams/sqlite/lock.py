@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sys
@@ -48,8 +49,9 @@ class FileLock:
             if not _locked(self._beside):
                 holder = os.read(self._beside, 32).decode(errors="replace").strip()
                 raise _in_use(path, holder)
-            os.ftruncate(self._beside, 0)
-            os.pwrite(self._beside, b"%d\n" % os.getpid(), 0)
+            with _told(path, lock_path):
+                os.ftruncate(self._beside, 0)
+                os.pwrite(self._beside, b"%d\n" % os.getpid(), 0)
             if _place_of(self.path) in _held:
                 # Not even opened: closing it would take SQLite's locks from the other one in this process.
                 raise _in_use(path, str(os.getpid()))
@@ -91,7 +93,8 @@ def _told(path: Path, opened: Path) -> Iterator[None]:
     except IsADirectoryError as error:
         raise StoreFailed(f"store {path} is a directory: name a file") from error
     except OSError as error:
-        raise StoreFailed(f"store {path} cannot be used: {opened}: {error.strerror}") from error
+        remedy = ": make room on its disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        raise StoreFailed(f"store {path} cannot be used: {opened}: {error.strerror}{remedy}") from error
 
 
 def _locked(descriptor: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -131,19 +132,19 @@ def read_entries(
     ).fetchone()
     start = first if row[0] is None else row[0]
     found: list[Entry] = []
-    cursor = connection.execute(_SELECT_MESSAGES, (stream.id, start, last))
-    for row_first, count, size, last_at, last_count, frames, large in cursor:
-        if row_first + count <= first:
-            continue
-        max_bytes -= size
-        if found and max_bytes < 0:
-            break
-        if large is not None:
-            found.append(_read_large(connection, stream, row_first, large, transfers))
-        else:
-            run = Run(stream, row_first, count, (frames,), size, last_at, last_count)
-            found.append(run.part(first, last))
-    cursor.close()
+    # Closed even if reading fails: an open cursor keeps the log from being copied for as long as the error is kept.
+    with closing(connection.execute(_SELECT_MESSAGES, (stream.id, start, last))) as cursor:
+        for row_first, count, size, last_at, last_count, frames, large in cursor:
+            if row_first + count <= first:
+                continue
+            max_bytes -= size
+            if found and max_bytes < 0:
+                break
+            if large is not None:
+                found.append(_read_large(connection, stream, row_first, large, transfers))
+            else:
+                run = Run(stream, row_first, count, (frames,), size, last_at, last_count)
+                found.append(run.part(first, last))
     return found
 
 
@@ -164,7 +165,12 @@ def _read_large(
     plan = ChunkPlan(transfers.next(), chunk_bytes, payload_bytes)
     stored = Extensions() if extensions is None else parse_extensions(extensions)
     kept = replace(stored, deadline_ns=None)
-    chunks = connection.execute("SELECT encoding, data FROM chunks WHERE large = ? ORDER BY chunk", (large,))
+    with closing(
+        connection.execute("SELECT encoding, data FROM chunks WHERE large = ? ORDER BY chunk", (large,))
+    ) as cursor:
+        chunks = [
+            StoredChunk(None if encoding is None else parse_encoding(encoding), data) for encoding, data in cursor
+        ]
     return LargeMessage(
         stream,
         Opcode.MESSAGE,
@@ -176,7 +182,7 @@ def _read_large(
         offset=offset,
         end_timestamp_ns=end_timestamp_ns,
         checksum=checksum,
-        chunks=[StoredChunk(None if encoding is None else parse_encoding(encoding), data) for encoding, data in chunks],
+        chunks=chunks,
         extensions=None if kept == Extensions() else kept,
         deadline_ns=stored.deadline_ns,
     )

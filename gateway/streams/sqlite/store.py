@@ -6,11 +6,13 @@ import logging
 import sqlite3
 import struct
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Final
 
-from gateway.errors import FrysError
+from gateway.errors import FrysError, StoreFailed
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
 from gateway.streams.history import EntriesRead, Entry
@@ -35,6 +37,9 @@ from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
 logger = logging.getLogger(__name__)
+
+DAMAGED: Final = (FrysError, sqlite3.Error, ValueError, LookupError, TypeError, struct.error)
+"""Errors of reading a damaged row."""
 
 Submit = Callable[[Callable[[], Sequence[Entry]], Callable[[Sequence[Entry] | BaseException], None]], None]
 """Signature of :meth:`gateway.connections.ports.Workers.submit`."""
@@ -90,11 +95,8 @@ class SqliteStreamStore:
 
     def restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         """Put the streams of the file into the registry, and their origins into the producers."""
-        try:
+        with self._told():
             self._restore(streams, transfers, producers)
-        except (FrysError, sqlite3.Error, ValueError, LookupError, TypeError, struct.error) as error:
-            # A damaged row raises any of these.
-            raise cannot_open(self._path, error) from error
 
     def _restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         self._transfers = transfers
@@ -116,15 +118,18 @@ class SqliteStreamStore:
 
     def unsettled(self, stream: Stream) -> Unsettled:
         """Return the marks of a stream, and the messages from the first unsettled one on, which are read lazily."""
-        marks = read_marks(self._reader, stream)
+        with self._told():
+            marks = read_marks(self._reader, stream)
         first = min((mark.next_offset for mark in marks.values()), default=stream.next_offset)
-        return Unsettled(
-            marks, read_units(self._reader, stream, first, self._transfers), partial(self._shift_ns, stream)
-        )
+        return Unsettled(marks, self._units(stream, first), partial(self._shift_ns, stream))
 
     def forget(self, stream: Stream) -> None:
         """Delete a stream that has ended, with the next transaction."""
         self._writer.put(Forget(stream), None)
+
+    def _units(self, stream: Stream, first: int) -> Iterator[Entry]:
+        with self._told():
+            yield from read_units(self._reader, stream, first, self._transfers)
 
     def advance(self, stream: Stream, client_id: ClientId, mark: Mark | None) -> None:
         """Store the progress of a client with the next transaction."""
@@ -151,9 +156,17 @@ class SqliteStreamStore:
         if first >= history.first or stream.stored_first is None:
             done(history.read(first, last, max_bytes))
             return
+
+        def answer(result: Sequence[Entry] | BaseException) -> None:
+            if isinstance(result, Exception) and history.first <= last:
+                # The receiver misses only messages that are not in memory.
+                result = history.read(history.first, last, max_bytes)
+            if isinstance(result, BaseException) and not isinstance(result, Exception):
+                raise result
+            done(result)
+
         # Messages that are in memory as well are read from there by a later call.
-        last = min(last, history.first - 1)
-        self._submit(partial(self._read, stream, first, last, max_bytes), partial(_answer, done))
+        self._submit(partial(self._read, stream, first, min(last, history.first - 1), max_bytes), answer)
 
     def close(self) -> None:
         """Store everything that waits, then release the file.
@@ -178,16 +191,28 @@ class SqliteStreamStore:
         row = self._reader.execute(newest, (stream.id, offset)).fetchone()
         return 0 if row is None else clock.shift_ns(row[0])
 
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell of a file that cannot be read when the gateway starts."""
+        try:
+            yield
+        except DAMAGED as error:
+            raise cannot_open(self._path, error) from error
+
     def _read(self, stream: Stream, first: int, last: int, max_bytes: int) -> Sequence[Entry]:
         """Read from the file, in a worker thread."""
         try:
             with self._reading:
                 entries = read_entries(self._reader, stream, first, last, max_bytes, self._transfers)
-        except (FrysError, sqlite3.Error, ValueError, LookupError, TypeError, struct.error, MemoryError) as error:
+        except (*DAMAGED, MemoryError) as error:
+            if not isinstance(error, sqlite3.Error | MemoryError):
+                error = StoreFailed(f"store {self._path} has a damaged row: {type(error).__name__}: {error}")
             failure = failure_of(self._path, error)
             if failure.until is Until.RESTARTED:
                 self._condition.failed(error)
-            elif not self._unreadable:
+                raise failure.error from error
+            self._condition.failed_to_read()
+            if not self._unreadable:
                 problem = "offsets %d to %d of %s cannot be read: %s; receivers get a GAP until they can"
                 logger.error(problem, first, last, stream.name, failure.error)
             self._unreadable = True
@@ -200,9 +225,3 @@ class SqliteStreamStore:
 
 def _trimmed(stream: Stream, first: int) -> None:
     stream.stored_first = first
-
-
-def _answer(done: EntriesRead, result: Sequence[Entry] | BaseException) -> None:
-    if isinstance(result, BaseException) and not isinstance(result, Exception):
-        raise result
-    done(result)

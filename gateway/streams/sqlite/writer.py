@@ -107,8 +107,11 @@ class Writer:
         Raises:
             StoreFailed: something could not be written; the message says which files belong together.
         """
-        self._queue.put(None)
-        self._thread.join()
+        if self._thread.ident is None:
+            self._finish()
+        else:
+            self._queue.put(None)
+            self._thread.join()
         if self._failure_of_close is not None:
             raise self._failure_of_close
 
@@ -122,6 +125,9 @@ class Writer:
                 # There may be no memory for the report either; the changes are refused by the next turn.
                 with suppress(Exception):
                     self._condition.failed(error, _size_of_all(self._group))
+        self._finish()
+
+    def _finish(self) -> None:
         try:
             self._database.close()
         except StoreFailed as error:

@@ -24,6 +24,7 @@ def sqlite_error(code: int) -> sqlite3.Error:
     [
         (sqlite_error(sqlite3.SQLITE_FULL), Until.STORED, "it says so: make room on its disk"),
         (sqlite_error(sqlite3.SQLITE_NOMEM), Until.STORED, "more memory"),
+        (sqlite_error(sqlite3.SQLITE_IOERR_SHMSIZE), Until.STORED, "make room on its disk"),
         (MemoryError(), Until.STORED, "out of memory: give the gateway more memory"),
         (sqlite_error(sqlite3.SQLITE_IOERR_WRITE), Until.PROVED, "check the disk"),
         (sqlite_error(sqlite3.SQLITE_IOERR_FSYNC), Until.PROVED, "check the disk"),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -45,7 +47,11 @@ class Bench:
         self.transfers = TransferNumbers()
         self.store = SqliteStreamStore(path, machine, self.calls.put, self._submit)
         self.producers = Producers(lambda: 0.0)
-        self.store.restore(self.streams, self.transfers, self.producers)
+        try:
+            self.store.restore(self.streams, self.transfers, self.producers)
+        except BaseException:
+            self.store.close()
+            raise
 
     def _submit(
         self, work: Callable[[], Sequence[Entry]], done: Callable[[Sequence[Entry] | BaseException], None]
@@ -158,6 +164,87 @@ def test_a_file_that_cannot_be_used_is_not_locked(path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreFailed, match="damaged, or not a store"):
             Bench(path)
+
+
+def damage(path: Path, table: str, column: str, value: object) -> None:
+    """Rows that no gateway has written."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(f"UPDATE {table} SET {column} = ?", (value,))
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("streams", "kind", "unknown"),
+        ("streams", "schema", "{"),
+        ("messages", "origins", b"too short"),
+        ("messages", "frames", b"no frame"),
+        ("messages", "last_at", "text"),
+        ("consumers", "beyond", b"too short"),
+    ],
+)
+def test_a_file_with_damaged_rows_is_refused_in_a_sentence_and_is_not_locked(
+    path: Path, table: str, column: str, value: object
+) -> None:
+    first = Bench(path)
+    fill(first)
+    tasks = first.open(TASKS, Kind.COLLABORATION)
+    first.append(tasks, run_of(0, [None] * 6, tasks))
+    first.store.advance(tasks, ClientId("worker"), Mark(2, ((4, 4),)))
+    first.append(tasks, run_of(6, [None], tasks))
+    first.store.close()
+    damage(path, table, column, value)
+    for _ in range(2):
+        with pytest.raises(StoreFailed, match=f"store {path} cannot be used: .*restore a copy"):
+            open_all(path)
+
+
+def open_all(path: Path) -> None:
+    """Open a store as a gateway does."""
+    bench = Bench(path)
+    try:
+        for stream in bench.streams:
+            if stream.kind is Kind.COLLABORATION:
+                unsettled = bench.store.unsettled(stream)
+                assert unsettled.marks
+                assert list(unsettled.entries)
+    finally:
+        bench.store.close()
+
+
+def test_a_failed_read_is_logged_once_and_counted_until_one_succeeds(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = Bench(path)
+    fill(first)
+    first.store.close()
+    second = Bench(path)
+    events = second.open(EVENTS, Kind.EVENT)
+    for encoding in (b"no encoding", None):
+        damage(path, "chunks", "encoding", encoding)
+        for _ in range(3):
+            results: list[Sequence[Entry] | Exception] = []
+            second.store.read(events, 6, 6, PLENTY, results.append)
+            second.calls.get(timeout=TIMEOUT_S)()
+            assert isinstance(results[0], StoreFailed) == (encoding is not None)
+    assert caplog.text.count("cannot be read") == 1
+    assert "has a damaged row: ProtocolViolation: encoding block" in caplog.text
+    assert caplog.text.count("can be read again") == 1
+    assert second.store.health.failures == 3
+    assert second.store.health.problem is None
+    second.store.close()
+
+
+def test_a_read_that_fails_leaves_out_only_messages_that_are_not_in_memory(path: Path) -> None:
+    first = Bench(path)
+    fill(first)
+    first.store.close()
+    second = Bench(path)
+    events = second.open(EVENTS, Kind.EVENT)
+    second.append(events, run_of(8, [None, None], events))
+    second.store._reader.close()
+    assert offsets(second.read(events, 0, 9)) == [8, 9]
+    second.store.close()
 
 
 def test_a_read_that_fails_is_told(path: Path) -> None:

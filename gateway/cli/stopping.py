@@ -1,0 +1,83 @@
+"""Stopping of ``frys serve``: signals, and the end of the process at the deadline whatever is still at work."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from gateway.cli.exit_code import ExitCode
+from gateway.server.stopping import MIN_STORING_S
+
+logger = logging.getLogger(__name__)
+
+GRACE_S: Final = 0.5
+"""Time behind the deadline in which the process ends by itself: a gateway that is in time is not cut off."""
+
+
+class Stopping:
+    """Stop of the gateway of this process.
+
+    Args:
+        deadline_s: time that stopping takes at most.
+        store_path: file of the gateway's store; ``None``: it has none.
+
+    Attributes:
+        wanted: set when a signal has come.
+        outcome: exit code of the process, once the gateway has stopped; ``None``: it has not.
+    """
+
+    def __init__(self, deadline_s: float, store_path: Path | None) -> None:
+        self._deadline_s = deadline_s
+        self._store_path = store_path
+        self.wanted = asyncio.Event()
+        self.outcome: ExitCode | None = None
+
+    def listen_for_signals(self) -> None:
+        """Stop on SIGTERM, SIGINT and SIGHUP; a SIGHUP that the parent process has ignored (nohup) stays ignored."""
+        loop = asyncio.get_running_loop()
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
+        for number in numbers:
+            loop.add_signal_handler(number, self._signalled, number)
+
+    def _signalled(self, number: signal.Signals) -> None:
+        if not self.wanted.is_set():
+            logger.info("stopping within %g s; a second signal stops at once", self._deadline_s)
+            self.wanted.set()
+            # Its own thread, because the loop, or the end of the interpreter, may be what does not come to an end.
+            threading.Thread(target=self._watch, name="frys-deadline", daemon=True).start()
+        elif number != signal.SIGHUP:
+            # A terminal that is closed sends several SIGHUP, and systemd one behind SIGTERM.
+            self._end(ExitCode.INTERRUPTED, f"stopped at once by a second signal ({number.name}){self._left()}")
+
+    def _watch(self) -> None:
+        threading.Event().wait(max(self._deadline_s, MIN_STORING_S) + GRACE_S)
+        if self.outcome is not None:
+            # The gateway has stopped: a thread that encodes would hold up the end of the process.
+            self._end(self.outcome)
+        problem = f"stopping took longer than {self._deadline_s:g} s and was cut off{self._left()}"
+        self._end(ExitCode.INCOMPLETE, problem)
+
+    def _left(self) -> str:
+        lost = ": messages that were queued for clients are lost"
+        path = self._store_path
+        return (
+            lost if path is None else f"{lost}; {path} and {path}-wal belong together, no acknowledged message is lost"
+        )
+
+    def _end(self, code: ExitCode, line: str = "") -> None:
+        # Not sys.exit, which waits for the threads that encode. The terminal may be closed.
+        with suppress(OSError, ValueError):
+            if line:
+                print(f"frys serve: {line}", file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
