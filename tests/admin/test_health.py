@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import httpx
+import json
 
+import httpx
+from starlette.requests import Request
+
+from gateway.admin.health import Health
 from gateway.app import Gateway
+from tests.connections.memory import World
+from tests.connections.step_store import StepStore
 
 DRAINING = {"status": "draining", "reason": "the gateway is stopping"}
 
@@ -20,3 +26,18 @@ async def test_a_stopping_gateway_is_alive_and_not_ready(gateway: Gateway, http:
     response = await http.get("/readyz")
     assert (response.status_code, response.json()) == (503, DRAINING)
     assert (await http.get("/healthz")).status_code == 200
+
+
+async def test_a_gateway_whose_store_fails_is_alive_and_not_ready() -> None:
+    store = StepStore()
+    health, request = Health(World(store=store).core), Request({"type": "http"})
+    assert (await health.ready(request)).status_code == 200
+    store.problem = "the disk is full: make room"
+    response = await health.ready(request)
+    assert (response.status_code, json.loads(bytes(response.body))) == (
+        503,
+        {"status": "store_failed", "reason": "the disk is full: make room"},
+    )
+    assert (await health.alive(request)).status_code == 200
+    store.problem = None
+    assert (await health.ready(request)).status_code == 200

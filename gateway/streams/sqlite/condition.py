@@ -94,11 +94,14 @@ class Condition:
     @contextmanager
     def busy(self) -> Iterator[None]:
         """Measure an operation on the disk, for :meth:`health`."""
-        self._busy_since_s = self._monotonic_s()
+        self._busy_since_s = begun_s = self._monotonic_s()
         try:
             yield
         finally:
             self._busy_since_s = None
+            taken_s = self._monotonic_s() - begun_s
+            if taken_s >= STALLED_S:
+                logger.warning("store %s: the disk did not answer for %.0f s; messages waited", self._path, taken_s)
 
     def failed(self, error: Exception, size: int = 0) -> None:
         """Note that an operation failed.

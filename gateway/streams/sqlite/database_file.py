@@ -41,7 +41,10 @@ class DatabaseFile:
         self.path = path
         self.connection = connect(path)
         self._synchronous = ""
-        self._places: dict[Path, tuple[int, int]] = {}
+        self._name = str(path)
+        self._place: tuple[int, int] | None = None
+        """Device and inode of the file."""
+        self._places: dict[str, tuple[int, int]] = {}
         """Device and inode of each file that belongs to the store."""
 
     @property
@@ -57,7 +60,17 @@ class DatabaseFile:
         """
         for path in (self.path, self.log_path, self.path.with_name(f"{self.path.name}-shm")):
             found = os.stat(path)
-            self._places[path] = (found.st_dev, found.st_ino)
+            self._places[str(path)] = (found.st_dev, found.st_ino)
+        self._place = self._places[self._name]
+
+    def watch_name(self, name: Path) -> None:
+        """Note another name that leads to the file, such as a symbolic link; it must not lead elsewhere later.
+
+        Raises:
+            OSError: the name leads nowhere.
+        """
+        found = os.stat(name)
+        self._places[str(name.absolute())] = (found.st_dev, found.st_ino)
 
     def check_in_place(self) -> None:
         """Check that the files are found under their names: what is written to a removed one is lost with the process.
@@ -67,15 +80,7 @@ class DatabaseFile:
             OSError: the file system does not answer.
         """
         for path, place in self._places.items():
-            try:
-                found = os.stat(path)
-            except (FileNotFoundError, NotADirectoryError):
-                problem = "was removed or moved while the gateway runs"
-            else:
-                if (found.st_dev, found.st_ino) == place:
-                    continue
-                problem = "was replaced while the gateway runs"
-            raise StoreFailed(f"{path} {problem}: put it back, or start the gateway again with the file it shall use")
+            _check_place(path, place)
 
     @contextmanager
     def transaction(self, durability: Durability) -> Iterator[None]:
@@ -97,7 +102,10 @@ class DatabaseFile:
         connection.execute("BEGIN IMMEDIATE")
         try:
             yield
-            self.check_in_place()
+            if self._place is not None:
+                # Only the file with the tables, 2 us. The log is still open if it is removed: after the next check of
+                # all files it is copied into this one.
+                _check_place(self._name, self._place)
             connection.execute("COMMIT")
         except BaseException:
             if connection.in_transaction:
@@ -149,6 +157,7 @@ class DatabaseFile:
         """
         if not self.checkpoint() and all_of_it:
             raise StoreFailed(f"store {self.path}: another program reads it and keeps its log from being copied")
+        self.check_in_place()
         with self.transaction(Durability.FSYNC):
             insert = "INSERT OR REPLACE INTO chunks VALUES (?, 0, NULL, zeroblob(?))"
             self.connection.execute(insert, (PROBE_ID, size))
@@ -158,3 +167,15 @@ class DatabaseFile:
     def close(self) -> None:
         """Close the file. SQLite deletes the write-ahead log if all of it is in the file."""
         self.connection.close()
+
+
+def _check_place(path: str, place: tuple[int, int]) -> None:
+    try:
+        found = os.stat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        problem = "was removed or moved while the gateway runs"
+    else:
+        if (found.st_dev, found.st_ino) == place:
+            return
+        problem = "was replaced while the gateway runs"
+    raise StoreFailed(f"{path} {problem}: put it back, or start the gateway again with the file it shall use")

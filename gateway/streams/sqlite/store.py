@@ -7,7 +7,7 @@ import sqlite3
 import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -67,14 +67,15 @@ class SqliteStreamStore:
     ) -> None:
         self._lock = FileLock(path)
         # Without symbolic links, as SQLite names the files that belong to it.
-        path = self._lock.path
-        try:
+        name, path = path, self._lock.path
+        with ExitStack() as undo:
+            undo.callback(self._lock.release)
             self._database = Database(path, machine)
-        except BaseException:
-            self._lock.release()
-            raise
+            undo.callback(self._database.file.close)
+            self._database.file.watch_name(name)
+            self._reader = connect_reader(path)
+            undo.pop_all()
         self._path = path
-        self._reader = connect_reader(path)
         self._reading = threading.Lock()
         self._unreadable = False
         """Whether the last read failed, which was logged."""

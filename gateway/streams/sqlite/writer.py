@@ -5,6 +5,7 @@ The thread ends only by :meth:`Writer.close`: any failure is an outcome of the c
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 GROUP_BYTES: Final = 4 * 1024 * 1024
 """Bytes of one transaction: some milliseconds of a disk, for which later changes wait."""
@@ -203,7 +206,11 @@ class Writer:
         for pending, outcome in zip(group, outcomes, strict=True):
             self.waiting_bytes -= _size_of(pending.change)
             if pending.done is not None:
-                pending.done(outcome)
+                try:
+                    pending.done(outcome)
+                except Exception:
+                    # A boundary: the other changes have their outcome all the same.
+                    logger.exception("the outcome of a change could not be reported")
 
     def _know(self, stream: Stream) -> None:
         if stream in self._known or stream.keeps_newest_only:

@@ -100,13 +100,16 @@ def test_as_much_as_did_not_fit_has_to_fit(bench: Bench) -> None:
     assert condition.probe_bytes == PROBE_BYTES
 
 
-def test_a_disk_that_does_not_answer_is_a_problem_while_it_lasts(bench: Bench) -> None:
+def test_a_disk_that_does_not_answer_is_a_problem_while_it_lasts(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
     condition = bench.condition
     with condition.busy():
         assert condition.health().problem is None
         bench.now_s += STALLED_S
         assert "has not answered for 10 s" in str(condition.health().problem)
     assert condition.health().problem is None
+    assert "did not answer for 10 s" in caplog.text
 
 
 def test_a_fault_of_the_program_is_logged_with_its_place(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:

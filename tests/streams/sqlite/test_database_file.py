@@ -56,9 +56,7 @@ def test_a_transaction_that_was_left_open_is_no_obstacle(file: DatabaseFile) -> 
 
 @pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
 @pytest.mark.parametrize("what", ["removed", "replaced", "moved"])
-def test_nothing_is_committed_to_a_file_that_is_not_in_its_place(
-    file: DatabaseFile, path: Path, suffix: str, what: str
-) -> None:
+def test_a_file_that_is_not_in_its_place_is_found(file: DatabaseFile, path: Path, suffix: str, what: str) -> None:
     gone = path.with_name(path.name + suffix)
     away = path.with_name("away")
     if what == "removed":
@@ -69,12 +67,29 @@ def test_nothing_is_committed_to_a_file_that_is_not_in_its_place(
         gone.write_bytes(away.read_bytes())
     expected = "was replaced" if what == "replaced" else "was removed or moved"
     with pytest.raises(StoreFailed, match=f"{gone} {expected} while the gateway runs: put it back"):
-        write(file, 2)
-    assert numbers(file) == [1]
+        file.check_in_place()
+    if not suffix:
+        # Before anything is committed, too.
+        with pytest.raises(StoreFailed, match=expected):
+            write(file, 2)
+        assert numbers(file) == [1]
     if what != "removed":
         away.rename(gone)
+        file.check_in_place()
         write(file, 2)
         assert numbers(file) == [1, 2]
+
+
+def test_a_link_must_go_on_leading_to_the_file(file: DatabaseFile, path: Path) -> None:
+    link = path.with_name("current.db")
+    link.symlink_to(path.name)
+    file.watch_name(link)
+    file.check_in_place()
+    link.unlink()
+    path.with_name("other.db").touch()
+    link.symlink_to("other.db")
+    with pytest.raises(StoreFailed, match=r"current\.db was replaced"):
+        file.check_in_place()
 
 
 def test_a_folder_that_was_moved_may_come_back(file: DatabaseFile, path: Path) -> None:

@@ -206,6 +206,23 @@ def damaged(folder: Path) -> sqlite3.DatabaseError:
     return caught.value
 
 
+def test_an_outcome_that_cannot_be_reported_holds_up_no_other(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(outcome: Exception | None) -> None:
+        raise ZeroDivisionError
+
+    stream = stream_of()
+    bench.put(0, append_run(stream, [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    bench.writer.put(append_run(stream, [None]), broken)
+    bench.put(2, append_run(stream, [None]))
+    bench.database.may_commit.release(2)
+    bench.turn()
+    bench.turn()
+    assert bench.outcomes == [(0, None), (2, None)]
+    assert bench.writer.waiting_bytes == 0
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_a_loop_that_has_ended_does_not_keep_the_file_open(tmp_path: Path) -> None:
     def ended(_: object) -> None:
         raise RuntimeError("Event loop is closed")
