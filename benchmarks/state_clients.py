@@ -113,7 +113,7 @@ async def _subscribe(scene: Scene, subscribed: Event, begin: Event, over: Event,
         await loop.create_connection(lambda counter=counter: counter, "127.0.0.1", port)  # type: ignore[misc]
     last = WARM_UP + scene.versions - 1
     clients = [await connect(scene.plan.url, client_id=f"verifier-{number}") for number in range(VERIFIERS)]
-    subscriptions = [client.subscribe(scene.plan.stream) for client in clients]
+    subscriptions = [client.subscribe(scene.plan.stream, conflate=False) for client in clients]
     for subscription in subscriptions:
         await subscription.start()
     verifying = [asyncio.create_task(verify(subscription, scene, last)) for subscription in subscriptions]

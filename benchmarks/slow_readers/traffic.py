@@ -79,7 +79,7 @@ async def _run_traffic(url: str, group: Group, published_bytes: ctypes.c_uint64,
     async with (
         connect(url, client_type="agent", client_id="publisher", on_error=problems.append) as publisher,
         connect(url, client_type="agent", client_id="fast") as reader,
-        reader.subscribe(f"{WORKFLOW}/*") as messages,
+        reader.subscribe(f"{WORKFLOW}/*", conflate=False) as messages,
     ):
         traffic = _Traffic(publisher, messages, group, published_bytes, problems)
         watching = asyncio.create_task(traffic.watch())

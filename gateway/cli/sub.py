@@ -58,6 +58,13 @@ def sub(
             help="Save each message as DIR/STREAM@OFFSET.npy (.npz if it has several tensors).",
         ),
     ] = None,
+    every_version: Annotated[
+        bool,
+        typer.Option(
+            "--every-version",
+            help="Print every version of a state that arrives, as with --save; else slow output skips to the newest.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per message.")] = False,
     url: UrlOption = DEFAULT_URL,
     token: TokenOption = None,
@@ -84,7 +91,7 @@ def sub(
     start = int(since) if since is not None and since.isdecimal() else since
     interrupted = True
     try:
-        uvloop.run(watch.run(connecting, pattern, start, wanted))
+        uvloop.run(watch.run(connecting, pattern, start, wanted, conflate=not every_version))
         interrupted = False
     finally:
         printer.close()
@@ -109,7 +116,9 @@ class Watch:
         self._meter = RateMeter()
         self._subscription: Subscription | None = None
 
-    async def run(self, connecting: Connecting, pattern: str, since: str | int | None, view: View | None) -> None:
+    async def run(
+        self, connecting: Connecting, pattern: str, since: str | int | None, view: View | None, *, conflate: bool
+    ) -> None:
         """Subscribe, and take messages.
 
         Args:
@@ -117,6 +126,7 @@ class Watch:
             pattern: the streams.
             since: offset to start from, or ``beginning``; None: from now on.
             view: the view to receive; None: complete messages.
+            conflate: take only the newest version of a state, if the messages are not saved.
 
         Raises:
             FrysError: see ``connect`` and ``subscribe`` of :mod:`gateway.client`.
@@ -124,7 +134,12 @@ class Watch:
         """
         async with connecting as client:
             subscription = client.subscribe(
-                pattern, since=since, view=view, on_gap=_tell_gap, progress=self._printer.progress
+                pattern,
+                since=since,
+                view=view,
+                conflate=conflate and self._directory is None,  # a recording has every version
+                on_gap=_tell_gap,
+                progress=self._printer.progress,
             )
             async with subscription:
                 self._subscription = subscription

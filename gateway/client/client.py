@@ -224,6 +224,7 @@ class Client:
         since: Start | None = None,
         view: View | None = None,
         buffer_bytes: int = BUFFER_BYTES,
+        conflate: bool = True,
         auto_ack: bool = True,
         credits: Credits | None = None,
         on_error: Report | None = None,
@@ -243,8 +244,9 @@ class Client:
                 max_rate_hz=10)``. The gateway computes it once for all clients that ask for the same. Views are of
                 ``state`` and ``event`` streams; a message that the view does not fit is reported to ``on_error``, once
                 until one fits again.
-            buffer_bytes: bytes that may wait for the application. When they do, of ``state`` streams only the newest
-                message is kept, and for the other kinds the connection is not read further.
+            buffer_bytes: bytes that may wait for the application; then only ``state`` streams are read further.
+            conflate: of each ``state`` stream only the newest version waits; ``stats.conflated`` counts the others.
+                False: every version that arrives waits, until ``buffer_bytes`` wait.
             auto_ack: of streams of kind ``collaboration`` and ``control``, a message is processed when the program asks
                 for the next one, or leaves ``async with`` without an exception. False: when it awaits ``message.ack()``
                 or ``message.nack()``.
@@ -263,6 +265,7 @@ class Client:
             since=since,
             view=view,
             buffer_bytes=buffer_bytes,
+            conflate=conflate,
             auto_ack=auto_ack,
             credits=credits,
             on_error=on_error,

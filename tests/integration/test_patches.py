@@ -61,7 +61,7 @@ async def test_receivers_get_the_merged_array_and_what_has_changed(
     alice, bob = pair
     rng = np.random.default_rng(3)
     states = [rng.random(shape, np.float32)]
-    async with bob.subscribe("wf/*") as messages:
+    async with bob.subscribe("wf/*", conflate=False) as messages:
         await alice.publish(STREAM, states[0], headers={"step": 0})
         first = await anext(messages)
         # A row, a column with a step, and enough of it to travel in chunks.
@@ -99,7 +99,7 @@ async def test_late_joiners_downloads_and_blocking_clients_get_the_whole_state(
     for step in range(5):
         state[step * 7] = step
         await alice.publish(STREAM, state[step * 7], region=np.s_[step * 7, :])
-    async with bob.subscribe(STREAM) as messages:
+    async with bob.subscribe(STREAM, conflate=False) as messages:
         late = await anext(messages)
     np.testing.assert_array_equal(late.tensor, state)
     assert (late.offset, late.region) == (5, None)
@@ -109,7 +109,7 @@ async def test_late_joiners_downloads_and_blocking_clients_get_the_whole_state(
     np.testing.assert_array_equal(np.load(io.BytesIO(answer.content)), state)
 
     def block() -> Array:
-        with connect_blocking(gateway.url) as client, client.subscribe(STREAM) as messages:
+        with connect_blocking(gateway.url) as client, client.subscribe(STREAM, conflate=False) as messages:
             client.publish(STREAM, np.ones((1, 1), np.float32), region=np.s_[0:1, 0:1])
             return next(message.tensor for message in messages if message.offset == 6)
 
@@ -121,7 +121,7 @@ async def test_named_tensors_and_their_schema(pair: tuple[Client, Client]) -> No
     alice, bob = pair
     schema = {"tensors": {"w": {"dtype": "float32", "shape": [4, None]}, "b": {"dtype": "int64", "shape": [4]}}}
     whole: dict[str, Array] = {"w": np.zeros((4, 3), np.float32), "b": np.zeros(4, np.int64)}
-    async with bob.subscribe(STREAM) as messages:
+    async with bob.subscribe(STREAM, conflate=False) as messages:
         await alice.publish(STREAM, whole, schema=schema)
         await alice.publish(STREAM, np.array([5, 6]), region=np.s_[-2:], tensor="b")
         (_, message) = await received(messages, 1)
@@ -190,7 +190,7 @@ async def test_a_tensor_is_named_with_a_region_only(pair: tuple[Client, Client])
 async def test_messages_that_are_kept_do_not_change(pair: tuple[Client, Client]) -> None:
     alice, bob = pair
     state = np.zeros(SMALL, np.int32)
-    async with bob.subscribe(STREAM) as messages, bob.subscribe("wf/**") as others:
+    async with bob.subscribe(STREAM, conflate=False) as messages, bob.subscribe("wf/**", conflate=False) as others:
         await alice.publish(STREAM, state)
         for step in range(10):
             await alice.publish(STREAM, np.full(24, step + 1, np.int32), region=np.s_[step, :])
@@ -216,12 +216,12 @@ async def test_a_durable_state_is_whole_after_a_restart(tmp_path: Path, shape: t
         )
         assert [result.offset for result in results] == list(range(1, 9))
         state[1:9] = np.stack(rows)
-        async with client.subscribe(STREAM) as messages:
+        async with client.subscribe(STREAM, conflate=False) as messages:
             np.testing.assert_array_equal((await anext(messages)).tensor, state)
     async with (
         running_gateway(settings) as second,
         connect(second.url) as client,
-        client.subscribe(STREAM) as messages,
+        client.subscribe(STREAM, conflate=False) as messages,
     ):
         restored = await anext(messages)
         assert restored.offset == 8
@@ -241,7 +241,7 @@ async def test_whole_versions_deltas_and_patches_side_by_side(
     rng = np.random.default_rng(11)
     states = [rng.integers(0, 1000, shape, np.int32)]
     errors: list[Exception] = []
-    async with bob.subscribe(STREAM, on_error=errors.append) as messages:
+    async with bob.subscribe(STREAM, conflate=False, on_error=errors.append) as messages:
         await alice.publish(STREAM, states[0])
         for step in range(1, 60):
             state = states[-1].copy()

@@ -135,7 +135,7 @@ async def test_large_messages_and_states_come_through_cuts(gateway: Gateway, pro
         connect(gateway.url) as publisher,
         connect(proxy.url, backoff=QUICK) as reader,
         reader.subscribe("wf/event") as events,
-        reader.subscribe("wf/state") as states,
+        reader.subscribe("wf/state", conflate=False) as states,
     ):
 
         async def publish() -> None:

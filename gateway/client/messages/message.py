@@ -221,6 +221,19 @@ class Message(Acknowledged):
         if self.patch is not None:  # numpy makes copies that can be written
             self.patch.flags.writeable = False
 
+    def newest(self, *, complete: bool) -> Self:
+        """Return the version of the state that this message is.
+
+        Args:
+            complete: the receiver does not get the version before: the message is returned without its patch.
+        """
+        if not complete or self.region is None:
+            return self
+        keyframe = object.__new__(type(self))
+        keyframe.copy_from(self)
+        keyframe.region = keyframe.patch = keyframe.patched = None
+        return keyframe
+
     def copy_from(self, source: Message) -> None:
         """Set all fields to those of another message; for classes that extend a message. Buffers are shared."""
         self.ack_handle = source.ack_handle

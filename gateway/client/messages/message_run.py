@@ -7,7 +7,7 @@ item. The module knows the frames of a run and their common descriptors; it must
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -104,10 +104,14 @@ class MessageRun:
             payloads.tobytes(),
         )
 
-    def after(self, count: int) -> MessageRun:
+    def newest(self, *, complete: bool) -> Self:
+        """Return the last message, as a run of its own; a message of a run is always complete."""
+        return self if self.count == 1 else self.after(self.count - 1)
+
+    def after(self, count: int) -> Self:
         """Return the run without its first ``count`` messages, which are fewer than the run has."""
         frames = self._frames.part(count, self.count - count)
-        return MessageRun(self.stream, self.kind, self.epoch, self.received_ns, frames, self._meta)
+        return type(self)(self.stream, self.kind, self.epoch, self.received_ns, frames, self._meta)
 
     def _with_headers(self, messages: Iterator[Message]) -> Iterator[Message]:
         meta = self._frames.meta

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.errors import InvalidArgument, UsageError
@@ -17,6 +17,7 @@ ITEM_OVERHEAD_BYTES: Final = 512
 """Cost of an item beside its payload."""
 STUFFED: Final = 2
 """At so many times its bound a buffer is stuffed: see :meth:`ReceiveBuffer.put`."""
+_STATE: Final = Kind.STATE
 
 
 class BufferedItem(Protocol):
@@ -38,6 +39,13 @@ class BufferedItem(Protocol):
     def nbytes(self) -> int:
         """Received bytes that the item keeps alive, its payload at least."""
 
+    def newest(self, *, complete: bool) -> Self:
+        """Return the newest version in an item of a ``state`` stream, alone.
+
+        Args:
+            complete: the receiver does not get the version before it, so that a patch says nothing to the receiver.
+        """
+
 
 T = TypeVar("T", bound=BufferedItem)
 
@@ -45,14 +53,19 @@ T = TypeVar("T", bound=BufferedItem)
 class ReceiveBuffer(Generic[T]):
     """A queue bounded in bytes, which one task at a time reads, woken straight from the socket.
 
+    Only the newest version of each ``state`` stream waits. A stream has one place in the queue, that of its oldest
+    version which was not read: a stream that changes often neither passes the others nor holds them up.
+
     Args:
         bound: size in bytes at which the buffer is full.
         flow: stops reading when the buffer is full, and resumes it when there is room again.
+        conflate: False: all versions of a ``state`` stream wait as long as the buffer is not full.
 
     Attributes:
         over: nothing more will come.
         bytes: size of everything in the buffer, overhead included.
         conflated: messages that were replaced by a newer one of their ``state`` stream.
+        unreported: those of them that the gateway has not been told of, by stream.
 
     Raises:
         InvalidArgument: a bound below 1.
@@ -60,6 +73,7 @@ class ReceiveBuffer(Generic[T]):
 
     __slots__ = (
         "_bound",
+        "_conflate",
         "_error",
         "_flow",
         "_items",
@@ -69,21 +83,26 @@ class ReceiveBuffer(Generic[T]):
         "bytes",
         "conflated",
         "over",
+        "unreported",
     )
 
-    def __init__(self, bound: int, flow: ReadFlowControl) -> None:
+    def __init__(self, bound: int, flow: ReadFlowControl, *, conflate: bool = True) -> None:
         if bound < 1:
             raise InvalidArgument(f"buffer_bytes={bound}: at least 1 is needed")
         self._bound = bound
         self._flow = flow
-        self._items: deque[T] = deque()
+        self._conflate = conflate
+        self._items: deque[T | str] = deque()
+        """Items in the order in which they are read; a name is the place of the newest version of its stream."""
         self._newest: dict[str, T] = {}
+        """Versions that wait at the place of their stream."""
         self._pressing = False
         self._waiter: asyncio.Future[None] | None = None
         self._error: Exception | None = None
         self.over = False
         self.bytes = 0
         self.conflated = 0
+        self.unreported: dict[str, int] = {}
 
     # Filling.
 
@@ -94,30 +113,28 @@ class ReceiveBuffer(Generic[T]):
     def put(self, item: T) -> bool:
         """Take one item, and wake the task that waits for it.
 
-        At the bound, of a ``state`` stream only the newest item is kept from then on; any other kind stops the reading
-        of the socket. Reading continues while an answer is awaited, so items can still come: up to twice the bound
-        they are taken; past it those of ``event`` streams are not, and for the other kinds reading stops whatever is
-        awaited.
+        A version of a ``state`` stream takes the place of the one before it, if that still waits. With
+        ``conflate=False`` it does so from the bound on. Any other kind stops the reading of the socket at the bound.
+        Reading continues while an answer is awaited, so items can still come: up to twice the bound they are taken;
+        past it those of ``event`` streams are not, and for the other kinds reading stops whatever is awaited.
 
         Returns:
             False if it was not taken: the buffer is over, or the item is a gap.
         """
         if self.over:
             return False
-        size = item.nbytes + ITEM_OVERHEAD_BYTES
-        if self.bytes >= self._bound or self._newest:
-            kind = item.kind
-            if kind is Kind.STATE and (self.bytes >= self._bound or item.stream in self._newest):
-                self._conflate(item, size)
-                return True
+        if item.kind is _STATE:
+            self._put_version(item)
+        else:
             # Once reading has stopped, what still comes was received before, and is taken.
-            if kind is Kind.EVENT and self.bytes >= STUFFED * self._bound and self._flow.reading:
+            full = self.bytes >= self._bound
+            if full and item.kind is Kind.EVENT and self.bytes >= STUFFED * self._bound and self._flow.reading:
                 return False
-        self._items.append(item)
-        self.bytes += size
-        if self.bytes >= self._bound and item.kind is not Kind.STATE:
-            self._pressing = True
-            self._flow.fill(self, stuffed=self.bytes >= STUFFED * self._bound and item.kind is not Kind.EVENT)
+            self._items.append(item)
+            self.bytes += item.nbytes + ITEM_OVERHEAD_BYTES
+            if self.bytes >= self._bound:
+                self._pressing = True
+                self._flow.fill(self, stuffed=self.bytes >= STUFFED * self._bound and item.kind is not Kind.EVENT)
         if self._waiter is not None:
             self._wake()
         return True
@@ -142,9 +159,8 @@ class ReceiveBuffer(Generic[T]):
     def take(self) -> T | None:
         """Return the next item, or None if there is none now. Items of a stream come in their order."""
         if self._items:
-            item = self._items.popleft()
-        elif self._newest:
-            item = self._newest.pop(next(iter(self._newest)))
+            first = self._items.popleft()
+            item = self._newest.pop(first) if isinstance(first, str) else first
         else:
             return None
         self.bytes -= item.nbytes + ITEM_OVERHEAD_BYTES
@@ -167,6 +183,8 @@ class ReceiveBuffer(Generic[T]):
     async def several(self, limit: int) -> list[T]:
         """Wait for an item; return it and those behind it, up to ``limit`` messages. Empty if there are no more.
 
+        Behind the first item, a version that a newer one may replace stays in the buffer: outside it would grow old.
+
         Raises:
             FrysError: the error that :meth:`end` was given.
         """
@@ -182,25 +200,38 @@ class ReceiveBuffer(Generic[T]):
         Raises:
             FrysError: the error that :meth:`end` was given.
         """
-        items = self._take_up_to(limit)
+        items = self._take_up_to(limit) or ([] if (version := self.take()) is None else [version])
         if not items and self._error is not None:
             raise self._error.with_traceback(None)
         return items
 
     def _take_up_to(self, limit: int) -> list[T]:
+        """Return the next items, up to ``limit`` messages and to the next version that a newer one may replace."""
         items: list[T] = []
-        while limit > 0 and (item := self.take()) is not None:
+        while limit > 0 and self._items and not isinstance(self._items[0], str) and (item := self.take()) is not None:
             items.append(item)
             limit -= item.count
         return items
 
-    def _conflate(self, item: T, size: int) -> None:
-        older = self._newest.pop(item.stream, None)
-        if older is not None:
-            self.conflated += older.count
-            self.bytes -= older.nbytes + ITEM_OVERHEAD_BYTES
-        self._newest[item.stream] = item
-        self.bytes += size
+    def _put_version(self, item: T) -> None:
+        """Put a version of a ``state`` stream in the place of the one that waits, or at the end of the queue."""
+        stream = item.stream
+        older = self._newest.get(stream)
+        if older is None and not self._conflate and self.bytes < self._bound:
+            self._items.append(item)
+        else:
+            newest = item.newest(complete=older is not None)
+            conflated = item.count - newest.count
+            if older is None:
+                self._items.append(stream)
+            else:
+                conflated += older.count
+                self.bytes -= older.nbytes + ITEM_OVERHEAD_BYTES
+            if conflated:
+                self.conflated += conflated
+                self.unreported[stream] = self.unreported.get(stream, 0) + conflated
+            self._newest[stream] = item = newest
+        self.bytes += item.nbytes + ITEM_OVERHEAD_BYTES
 
     def _release(self) -> None:
         """Let the socket be read again, as far as this buffer is concerned."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import repeat
+from typing import Self
 
 from gateway.client.messages.ack_handle import AckHandle, DetachedAckHandle, RecordAckHandle
 from gateway.client.messages.message import Acknowledged, Message, messages_like
@@ -139,9 +140,17 @@ class RecordBatch(Acknowledged):
         """Time from publishing of the first record to arrival at this client, by the gateway's clock; at least 0."""
         return max(0, self.received_ns - self.timestamp_ns) / 1e9
 
-    def after(self, count: int) -> RecordBatch:
+    def newest(self, *, complete: bool) -> Self:
+        """Return the last record of a batch of versions, as a batch of its own; a record is always complete."""
+        if self.count == 1:
+            return self
+        last = self.after(self.count - 1)
+        last._payload = bytes(last._payload)  # a view would keep the memory of all records
+        return last
+
+    def after(self, count: int) -> Self:
         """Return the batch without its first ``count`` records, fewer than it has; a view of the same buffer."""
-        rest = RecordBatch.__new__(RecordBatch)
+        rest = object.__new__(type(self))
         rest.copy_from(self)
         rest.ack_handle = None
         rest.offset = Offset(self.offset + count)

@@ -57,6 +57,7 @@ class SubscriptionOptions:
     since: Start | None = None
     view: View | None = None
     buffer_bytes: int
+    conflate: bool = True
     auto_ack: bool = True
     credits: Credits | None = None
     on_error: Report | None = None
@@ -98,7 +99,7 @@ class Subscription:
         self.pattern = compile_pattern(pattern)
         self.view = options.view
         self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
-        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow)
+        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=options.conflate)
         self.progress = options.progress
         self._start = start
         self._stop = stop

@@ -99,3 +99,9 @@ def test_without_its_first_messages_it_is_over_the_same_memory() -> None:
     assert [each.tensor.tolist() for each in left] == [each.tensor.tolist() for each in whole]
     assert [each.timestamp_ns for each in left] == [each.timestamp_ns for each in whole]
     assert np.shares_memory(left[0].tensor, whole[0].tensor)
+
+
+def test_the_newest_message_of_a_run_is_a_run() -> None:
+    newest = run(4, (TensorSpec("", F4, (2,)),)).newest(complete=True)
+    assert [message.offset for message in newest.messages()] == [13]
+    assert newest.newest(complete=False) is newest

@@ -1,7 +1,8 @@
 """Tests what each kind's contract means when the application falls behind, and how a task waits for what arrives."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,10 @@ class Item:
     offset: int
     nbytes: int = 1000
     count: int = 1
+    patch: bool = False
+
+    def newest(self, *, complete: bool) -> Self:
+        return replace(self, offset=self.offset + self.count - 1, count=1, patch=self.patch and not complete)
 
 
 SIZE = 1000 + ITEM_OVERHEAD_BYTES
@@ -31,8 +36,8 @@ def flow() -> ReadFlowControl:
     return ReadFlowControl(lambda reading: None)
 
 
-def unbounded() -> ReceiveBuffer[Item]:
-    return ReceiveBuffer(1 << 20, flow())
+def unbounded(*, conflate: bool = True) -> ReceiveBuffer[Item]:
+    return ReceiveBuffer(1 << 20, flow(), conflate=conflate)
 
 
 def taken(buffer: ReceiveBuffer[Item]) -> list[int]:
@@ -52,38 +57,120 @@ def test_below_the_bound_everything_is_kept_in_order() -> None:
     assert buffer.bytes == 0
 
 
-def test_at_the_bound_only_the_newest_of_a_state_stream_is_kept() -> None:
-    gate = flow()
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(2 * SIZE, gate)
+def test_of_a_state_stream_the_newest_version_waits() -> None:
+    buffer = unbounded()
     for offset in range(10):
         assert buffer.put(Item("s", Kind.STATE, offset))
-    assert gate.reading
-    assert buffer.conflated == 7
-    assert taken(buffer) == [0, 1, 9]
+    assert buffer.bytes == SIZE
+    assert (buffer.conflated, buffer.unreported) == (9, {"s": 9})
+    assert taken(buffer) == [9]
     assert buffer.bytes == 0
 
 
-def test_streams_are_conflated_each_for_itself() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(SIZE, flow())
+def test_a_version_that_was_taken_is_not_conflated() -> None:
+    buffer = unbounded()
+    for offset in range(3):
+        buffer.put(Item("s", Kind.STATE, offset))
+        assert taken(buffer) == [offset]
+    assert (buffer.conflated, buffer.unreported) == (0, {})
+
+
+def test_a_stream_keeps_the_place_of_its_oldest_version() -> None:
+    buffer = unbounded()
+    for stream in ("busy", "calm", "busy", "event", "busy"):
+        buffer.put(Item(stream, Kind.EVENT if stream == "event" else Kind.STATE, 0))
+    streams = []
+    while (item := buffer.take()) is not None:
+        streams.append(item.stream)
+        if len(streams) == 1:
+            buffer.put(Item("busy", Kind.STATE, 9))
+    assert streams == ["busy", "calm", "event", "busy"]
+
+
+def test_who_wants_every_version_gets_them_up_to_the_bound_and_then_the_newest() -> None:
+    gate = flow()
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(2 * SIZE, gate, conflate=False)
+    for offset in range(10):
+        assert buffer.put(Item("s", Kind.STATE, offset))
+    assert gate.reading
+    assert (buffer.conflated, buffer.unreported) == (7, {"s": 7})
+    assert taken(buffer) == [0, 1, 9]
+    assert buffer.bytes == 0
+    assert buffer.put(Item("s", Kind.STATE, 10))
+    assert buffer.put(Item("s", Kind.STATE, 11))
+    assert taken(buffer) == [10, 11]
+
+
+def test_streams_are_conflated_each_for_itself_at_the_bound() -> None:
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(SIZE, flow(), conflate=False)
     for offset in range(3):
         for stream in "ab":
             buffer.put(Item(stream, Kind.STATE, offset))
     assert taken(buffer) == [0, 2, 2]
-    assert buffer.conflated == 3
+    assert (buffer.conflated, buffer.unreported) == (3, {"a": 1, "b": 2})
 
 
-def test_a_conflated_batch_counts_its_records() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, flow())
+def test_of_a_batch_the_last_record_is_the_newest_version() -> None:
+    buffer = unbounded()
     for offset in (0, 5, 10):
         buffer.put(Item("s", Kind.STATE, offset, count=5))
-    assert buffer.conflated == 5
+    assert buffer.conflated == 14
+    assert taken(buffer) == [14]
+
+
+def test_who_wants_every_version_gets_whole_batches() -> None:
+    buffer = unbounded(conflate=False)
+    buffer.put(Item("s", Kind.STATE, 0, count=5))
+    item = buffer.take()
+    assert item is not None
+    assert (item.count, buffer.conflated) == (5, 0)
+
+
+def test_a_patch_of_a_version_that_was_conflated_is_none_for_the_reader() -> None:
+    buffer = unbounded()
+    buffer.put(Item("s", Kind.STATE, 0))
+    assert taken(buffer) == [0]
+    buffer.put(Item("s", Kind.STATE, 1, patch=True))
+    read = buffer.take()
+    assert read is not None
+    assert read.patch
+    buffer.put(Item("s", Kind.STATE, 2, patch=True))
+    buffer.put(Item("s", Kind.STATE, 3, patch=True))
+    read = buffer.take()
+    assert read is not None
+    assert (read.offset, read.patch) == (3, False)
 
 
 def test_a_message_larger_than_the_bound_is_kept() -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, flow())
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(1, flow(), conflate=False)
     assert buffer.put(Item("s", Kind.STATE, 0, nbytes=1 << 20))
     assert buffer.put(Item("s", Kind.STATE, 1, nbytes=1 << 20))
     assert taken(buffer) == [0, 1]
+
+
+async def test_behind_the_first_no_version_leaves_the_buffer_that_may_still_be_replaced() -> None:
+    buffer = unbounded()
+    for offset, stream in enumerate(("event", "state", "event", "other")):
+        buffer.put(Item(stream, Kind.EVENT if stream == "event" else Kind.STATE, offset))
+    assert [item.offset for item in await buffer.several(10)] == [0]
+    assert [item.offset for item in await buffer.several(10)] == [1, 2]
+    buffer.put(Item("other", Kind.STATE, 9))
+    assert [item.offset for item in await buffer.several(10)] == [9]
+
+
+async def test_every_version_is_taken_with_others_by_who_wants_them() -> None:
+    buffer = unbounded(conflate=False)
+    for offset in range(4):
+        buffer.put(Item("s", Kind.STATE, offset))
+    assert [item.offset for item in await buffer.several(3)] == [0, 1, 2]
+
+
+def test_the_rest_has_the_versions_as_well() -> None:
+    buffer = unbounded()
+    for stream in "ab":
+        buffer.put(Item(stream, Kind.STATE, 7))
+    buffer.end()
+    assert [[item.stream for item in buffer.rest(10)] for _ in range(3)] == [["a"], ["b"], []]
 
 
 def test_what_must_not_be_lost_stops_the_socket_until_half_is_taken() -> None:
@@ -136,9 +223,9 @@ def test_ending_lets_the_socket_be_read() -> None:
     assert calls == [False, True]
 
 
-@given(st.lists(st.one_of(st.none(), st.sampled_from("ab")), max_size=60))
-def test_a_state_stream_never_goes_back_and_ends_with_the_newest(steps: list[str | None]) -> None:
-    buffer: ReceiveBuffer[Item] = ReceiveBuffer(3 * SIZE, flow())
+@given(st.lists(st.one_of(st.none(), st.sampled_from("ab")), max_size=60), st.booleans())
+def test_a_state_stream_never_goes_back_and_ends_with_the_newest(steps: list[str | None], conflate: bool) -> None:
+    buffer: ReceiveBuffer[Item] = ReceiveBuffer(3 * SIZE, flow(), conflate=conflate)
     sent = {"a": 0, "b": 0}
     got: dict[str, list[int]] = {"a": [], "b": []}
 
@@ -160,6 +247,7 @@ def test_a_state_stream_never_goes_back_and_ends_with_the_newest(steps: list[str
         assert offsets == sorted(set(offsets))
         assert not sent[stream] or offsets[-1] == sent[stream]
     assert buffer.conflated == sum(sent.values()) - sum(len(offsets) for offsets in got.values())
+    assert buffer.conflated == sum(buffer.unreported.values())
     assert buffer.bytes == 0
 
 

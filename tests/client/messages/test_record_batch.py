@@ -110,3 +110,12 @@ def test_a_batch_is_acknowledged_when_all_its_records_are() -> None:
     assert settled == []
     second.ack_handle.done()
     assert settled == [True]
+
+
+def test_the_newest_record_of_a_batch_does_not_keep_the_others() -> None:
+    received = batch(4)
+    last = received.newest(complete=True)
+    assert (last.offset, last.count, last.nbytes) == (13, 1, 8)
+    assert last.array.tolist() == [[6, 7]]
+    assert not np.shares_memory(last.array, received.array)
+    assert last.newest(complete=True) is last

@@ -30,7 +30,10 @@ SMALL, LARGE = (4, 3), (INLINE_PATCH_BYTES // 256, 100)
 async def subscribed(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer, Any, list[Exception]]]:
     """A client with a subscription, the other side of it, its messages, and its errors."""
     errors: list[Exception] = []
-    async with connect(scripted.url) as client, client.subscribe("wf/*", on_error=errors.append) as messages:
+    async with (
+        connect(scripted.url) as client,
+        client.subscribe("wf/*", conflate=False, on_error=errors.append) as messages,
+    ):
         peer = await scripted.accept()
         peer.send(INFO)
         yield client, peer, messages, errors
@@ -143,3 +146,23 @@ async def test_the_last_record_of_a_batch_is_a_version(scripted: ScriptedGateway
         )
         peer.send(b"".join(batch), frame(5, np.array([9], np.int32), np.s_[2:3], (3,)))
         assert [(await take(messages)).tensor.tolist() for _ in range(3)] == [[0, 1, 2], [3, 4, 5], [3, 4, 9]]
+
+
+async def test_a_version_whose_predecessor_was_conflated_has_no_patch(scripted: ScriptedGateway) -> None:
+    row = np.ones(3, np.int32)
+    async with connect(scripted.url) as client, client.subscribe("wf/*") as messages, client.subscribe("wf/a") as other:
+        peer = await scripted.accept()
+        for _ in range(2):
+            await peer.next(Opcode.SUBSCRIBE)
+        peer.send(INFO, frame(3, np.zeros(SMALL, np.int32)))
+        assert [(await take(each)).offset for each in (messages, other)] == [3, 3]
+        peer.send(frame(4, row, np.s_[0, :]))
+        patched = await take(other)
+        peer.send(frame(5, row * 2, np.s_[1, :]))
+        newest, following = await take(other), await take(messages)
+        assert newest.offset == following.offset == 5
+        assert newest.tensor[:, 0].tolist() == following.tensor[:, 0].tolist() == [1, 2, 0, 0]
+        assert patched.region == (slice(0, 1, 1), slice(0, 3, 1))
+        assert newest.patch is not None
+        assert (newest.patched, newest.patch.tolist()) == ("", [[2, 2, 2]])
+        assert (following.region, following.patch, following.patched) == (None, None, None)

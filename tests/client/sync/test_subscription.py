@@ -141,3 +141,51 @@ def test_a_copy_of_a_message_says_that_it_cannot_be_acknowledged(gateway: Gatewa
                 arrived.ack()
             with pytest.raises(UsageError, match="copy of a message"):
                 arrived.nack()
+
+
+def test_a_slow_program_gets_the_newest_version_of_each_state(gateway: GatewayProcess, stream: str) -> None:
+    with (
+        sync.connect(gateway.url) as publisher,
+        sync.connect(gateway.url) as client,
+        client.subscribe(f"{stream}/*") as messages,
+    ):
+        for round_number in range(3):
+            for value in range(100):
+                for name in "ab":
+                    publisher.publish(f"{stream}/{name}", np.array([round_number, value]))
+            client.account(messages)  # its answer follows all messages
+            read = [next(messages) for _ in range(2)]
+            assert [message.stream[-1] for message in read] == ["a", "b"]
+            assert [message.tensor.tolist() for message in read] == [[round_number, 99]] * 2
+        assert (messages.stats.received, messages.stats.conflated) == (600, 594)
+
+
+def test_versions_behind_events_do_not_grow_old(gateway: GatewayProcess, stream: str) -> None:
+    with (
+        sync.connect(gateway.url) as publisher,
+        sync.connect(gateway.url) as client,
+        client.subscribe(f"{stream}/*") as messages,
+    ):
+        for kind in ("event", "state", "event"):
+            publisher.publish(f"{stream}/{kind}", np.int64(0), kind=kind)
+        client.account(messages)
+        assert next(messages).kind == "event"
+        publisher.publish(f"{stream}/state", np.int64(1))
+        client.account(messages)
+        assert [(message.kind, int(message.tensor)) for message in (next(messages), next(messages))] == [
+            ("state", 1),
+            ("event", 0),
+        ]
+
+
+def test_who_wants_every_version_gets_them(gateway: GatewayProcess, stream: str) -> None:
+    with (
+        sync.connect(gateway.url) as publisher,
+        sync.connect(gateway.url) as client,
+        client.subscribe(stream, conflate=False) as messages,
+    ):
+        for value in range(50):
+            publisher.publish(stream, np.int64(value))
+        client.account(messages)
+        assert values(messages, 50) == list(range(50))
+        assert messages.stats.conflated == 0
