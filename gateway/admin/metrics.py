@@ -65,6 +65,11 @@ class CoreCollector(Collector):
             snapshot.conflated_messages,
         )
         yield Counter(
+            "frys_client_conflated_messages",
+            "Messages of state streams that were delivered, and replaced by newer ones because a program is slow.",
+            snapshot.client_conflated_messages,
+        )
+        yield Counter(
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
         yield Counter("frys_refused_sockets", "Sockets refused for lack of file descriptors.", snapshot.refused_sockets)

@@ -159,6 +159,7 @@ _SCHEMAS: Final[Node] = {
         lagging={"type": "boolean"},
         waiting_bytes=_INTEGER,
         conflated=_INTEGER,
+        client_conflated=_INTEGER | {"description": "States that were delivered and not read: its program is slow."},
         dropped=_INTEGER,
     ),
     "Failure": _object(

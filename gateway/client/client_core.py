@@ -226,6 +226,10 @@ class ClientCore:
         """Report an error that nobody waits for."""
         self.report(error)
 
+    def beating(self) -> None:
+        """Report the messages that were conflated since the last beat."""
+        self.subscriptions.report_conflated()
+
     def probed(self) -> None:
         """Report the messages that the program works on: the gateway may be about to take them for forgotten."""
         self.subscriptions.report_held()

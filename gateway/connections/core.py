@@ -102,6 +102,7 @@ class Core:
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         producers: publishes of each producer that have been accepted.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
+        client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
         dropped_messages: messages dropped from these outboxes.
         misconfigured: the setting with which no client can work, and its remedy; empty if there is none.
         refused_sockets: sockets that the server refused for lack of file descriptors.
@@ -142,6 +143,7 @@ class Core:
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0
+        self.client_conflated_messages = 0
         self.dropped_messages = 0
         self.misconfigured = ""
         self.refused_sockets = 0
@@ -190,6 +192,7 @@ class Core:
     def disconnect(self, session: Session) -> None:
         """Remove a connection whose transport is gone."""
         session.connection.detach()
+        self.client_conflated_messages += session.connection.accounts.client_conflated
         outbox = session.connection.outbox
         if outbox is not None:
             self.conflated_messages += outbox.conflated

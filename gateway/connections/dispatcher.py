@@ -30,7 +30,7 @@ from gateway.protocol.messages import (
     Unsubscribe,
 )
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.signals import Abort, Cancel, Credit, Done, End, InProgress, Ping, Pong
+from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
@@ -149,6 +149,8 @@ class Dispatcher:
                 self._hub.done(session, Done.parse(incoming.data, frame))
             case Opcode.IN_PROGRESS:
                 self._hub.in_progress(session, InProgress.parse(incoming.data, frame))
+            case Opcode.CONFLATED:
+                connection.accounts.conflated_by_client(Conflated.parse(incoming.data, frame))
             case Opcode.CREDIT:
                 self._subscriptions.add_credit(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:

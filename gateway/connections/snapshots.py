@@ -54,6 +54,8 @@ class ConnectionSnapshot:
     waiting_bytes: int
     """Bytes in its outbox and its transport."""
     conflated: int
+    client_conflated: int
+    """Versions of states that its library has conflated, because its program is slow."""
     dropped: int
 
 
@@ -118,6 +120,8 @@ class CoreSnapshot:
     store: StoreHealth
     """Whether messages of durable streams are stored, and the failures so far."""
     conflated_messages: int = 0
+    client_conflated_messages: int = 0
+    """Delivered, and replaced by newer ones in the libraries of clients."""
     dropped_messages: int = 0
     views: ViewStats
     ended_streams: int
@@ -144,6 +148,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         lagging=connection.lagging,
         waiting_bytes=connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes),
         conflated=0 if outbox is None else outbox.conflated,
+        client_conflated=connection.accounts.client_conflated,
         dropped=0 if outbox is None else outbox.dropped,
     )
 
@@ -174,7 +179,11 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
     Counters never go back from one snapshot to the next: what connections that left in between have counted is in the
     copy of the list that is worked through.
     """
-    sums = Counter(conflated_messages=core.conflated_messages, dropped_messages=core.dropped_messages)
+    sums = Counter(
+        conflated_messages=core.conflated_messages,
+        client_conflated_messages=core.client_conflated_messages,
+        dropped_messages=core.dropped_messages,
+    )
     clients = Counter(dict.fromkeys(ClientType, 0))
     for index, session in enumerate(core.pool, start=1):
         _count_connection(session, sums, clients)
@@ -212,6 +221,7 @@ def _count_connection(session: Session, sums: Counter[str], clients: Counter[Cli
     sums["kept_request_bytes"] += requests.kept_bytes
     sums["lagging"] += connection.lagging
     sums["transport_bytes"] += connection.transport.waiting_bytes()
+    sums["client_conflated_messages"] += connection.accounts.client_conflated
     if connection.outbox is not None:
         sums["outbox_bytes"] += connection.outbox.waiting_bytes
         sums["conflated_messages"] += connection.outbox.conflated

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from gateway.errors import Code
+from gateway.protocol.json_body import U64_MAX
 from gateway.protocol.messages import Counts, Kind, Since
 
 
@@ -52,11 +53,13 @@ class StreamAccount:
         epoch: the stream's incarnation; offsets of different incarnations cannot be compared.
         next: the offset behind the last one that was sent; ``None`` before the start is known.
         duplicates: messages that were sent again.
+        client_conflated: delivered messages that the client's library has conflated.
     """
 
     __slots__ = (
         "_replay_end",
         "_replay_first",
+        "client_conflated",
         "conflated",
         "delivered",
         "dropped",
@@ -79,6 +82,7 @@ class StreamAccount:
         self.dropped = counts.dropped
         self.replayed = counts.replayed
         self.expired = counts.expired
+        self.client_conflated = counts.client_conflated
         self.duplicates = 0
 
     @property
@@ -89,7 +93,7 @@ class StreamAccount:
     @property
     def counts(self) -> Counts:
         """The counts so far, as ACCOUNT carries them."""
-        return Counts(self.delivered, self.conflated, self.dropped, self.replayed, self.expired)
+        return Counts(self.delivered, self.conflated, self.dropped, self.replayed, self.expired, self.client_conflated)
 
     def start(self, epoch: int, wanted: int | None, since: int) -> int:
         """Start at the offset that STREAM names.
@@ -154,6 +158,10 @@ class StreamAccount:
             self.dropped += fresh
         self.next = max(self.next, last + 1)
         return fresh
+
+    def conflated_by_client(self, count: int) -> None:
+        """Count CONFLATED: the client's library has conflated ``count`` more of the delivered messages."""
+        self.client_conflated = min(self.client_conflated + count, U64_MAX)
 
     def sent(self, count: int, following: int) -> None:
         """Count ``count`` messages that were sent to many receivers at once, all before offset ``following``."""

@@ -185,6 +185,8 @@ class Counts:
     dropped: int = 0
     replayed: int = 0
     expired: int = 0
+    client_conflated: int = 0
+    """Delivered messages that the client's library conflated, as it has reported (spec section 7.9)."""
 
 
 @dataclass(frozen=True, slots=True)

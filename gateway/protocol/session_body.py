@@ -49,6 +49,9 @@ _ANSWERS: Final = {"request": EXACT_MAX, "alias": U32_MAX}
 # Fields that are written as null; every other field that is None is left out.
 _NULLABLE: Final = frozenset({(Hello, "token"), (Authenticated, "expires_s"), (StreamInfo, "id")})
 
+# Counts that are left out while they are 0.
+_COUNTED_IF_ANY: Final = frozenset({"client_conflated"})
+
 
 def fields_of(message: SessionMessage) -> dict[str, Any]:
     """Return the JSON body of a message, as a dict that ``orjson`` writes."""
@@ -57,7 +60,19 @@ def fields_of(message: SessionMessage) -> dict[str, Any]:
     fields = {name: value for name, value in values if value is not None or (cls, name) in _NULLABLE}
     if isinstance(message, Welcome):
         fields["limits"] = _limits_of(message.limits)
+    elif isinstance(message, Account) and message.streams is not None:
+        fields["streams"] = _counts_of(message.streams)
+    elif isinstance(message, Subscribe) and message.account is not None:
+        fields["account"] = _counts_of(message.account)
     return fields
+
+
+def _counts_of(streams: Mapping[str, Counts]) -> dict[str, dict[str, int]]:
+    fields = [(name, name in _COUNTED_IF_ANY) for name in Counts.__slots__]
+    return {
+        stream: {name: value for name, optional in fields if (value := getattr(counts, name)) or not optional}
+        for stream, counts in streams.items()
+    }
 
 
 def _limits_of(limits: WelcomeLimits) -> dict[str, int]:

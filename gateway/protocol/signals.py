@@ -22,6 +22,7 @@ from gateway.protocol.wire import (
     ACK_FRAME,
     ACK_REPEATED,
     CANCEL_FRAME,
+    CONFLATED_FRAME,
     CREDIT_FRAME,
     END_CHECKSUM,
     END_FRAME,
@@ -200,6 +201,15 @@ class InProgress(Signal):
     """First offset."""
     last: int
     """Last offset."""
+
+
+@_signal(Opcode.CONFLATED, CONFLATED_FRAME)
+class Conflated(Signal):
+    """Versions of a state that the receiver's library conflated, because its program is slow (spec section 7.9)."""
+
+    stream: int
+    count: int
+    """Number of these messages since the last such frame."""
 
 
 @_signal(Opcode.ABORT, ABORT_FRAME)

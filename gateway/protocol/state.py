@@ -65,6 +65,7 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.CREDIT,
         Opcode.DONE,
         Opcode.IN_PROGRESS,
+        Opcode.CONFLATED,
     },
     Role.SERVER: SENT_BY_BOTH
     | {

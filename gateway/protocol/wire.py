@@ -52,6 +52,7 @@ class Opcode(enum.IntEnum):
     CANCEL = 0x22
     REPLAY = 0x23
     IN_PROGRESS = 0x24
+    CONFLATED = 0x25
 
 
 JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE)
@@ -125,6 +126,9 @@ RANGE_FRAME: Final = struct.Struct("<IBBHIIQQ")
 
 IN_PROGRESS_FRAME: Final = struct.Struct("<IBBHI4xQQ")
 """frame start, stream, four reserved bytes, first, last (spec section 7.8)."""
+
+CONFLATED_FRAME: Final = struct.Struct("<IBBHI4xQ")
+"""frame start, stream, four reserved bytes, count (spec section 7.9)."""
 
 CREDIT_FRAME: Final = struct.Struct("<IBBHIIQ")
 """frame start, subscription, messages, bytes (spec section 7.5)."""

@@ -66,6 +66,7 @@ async def test_connections_that_have_greeted(gateway: Gateway, http: httpx.Async
         "lagging": False,
         "waiting_bytes": 0,
         "conflated": 0,
+        "client_conflated": 0,
         "dropped": 0,
     }
 

@@ -182,6 +182,7 @@ BAD: Final = (
         text(0x07, '{"request":1,"subscription":1,"pattern":"wf/a","since":"yesterday"}'),
     ),
     bad("done-short", "7.4", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x20, bytes(16))),
+    bad("conflated-short", "7.9", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x25, bytes(8))),
     bad("in-progress-short", "7.8", "Shorter than its table", Code.MALFORMED_FRAME, frame(0x24, bytes(16))),
     bad(
         "two-deltas",

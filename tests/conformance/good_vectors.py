@@ -528,6 +528,17 @@ DELIVERY: Final = (
             '"filters":[],"instance":9007199254740991}',
         ),
     ),
+    Definition("conflated", "7.9", "622 versions were not read", frame(0x25, struct.pack("<IIQ", 7, 0, 622))),
+    Definition(
+        "account-client-conflated",
+        "7.7",
+        "Of the delivered versions the client's library conflated 622",
+        text(
+            0x0F,
+            '{"request":9,"subscription":1,"streams":{"wf-42/pose":{"delivered":700,"conflated":3,"dropped":0,'
+            '"replayed":0,"expired":0,"client_conflated":622}}}',
+        ),
+    ),
     Definition("credit", "7.5", "16 messages and 1 MiB more", frame(0x1F, struct.pack("<IIQ", 5, 16, 1 << 20))),
     Definition("cancel", "8.1", "As it arrives at the replier", frame(0x22, struct.pack("<IIQ", 17, 0, 99))),
     Definition(

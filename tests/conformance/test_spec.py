@@ -264,6 +264,7 @@ TYPES = {
         pytest.param("7.4", wire.RANGE_FRAME, id="done"),
         pytest.param("7.5", wire.CREDIT_FRAME, id="credit"),
         pytest.param("7.8", wire.IN_PROGRESS_FRAME, id="in progress"),
+        pytest.param("7.9", wire.CONFLATED_FRAME, id="conflated"),
         pytest.param("8.1", wire.CANCEL_FRAME, id="cancel"),
         pytest.param("10.1", wire.ENCODING_BLOCK, id="encoding block"),
     ],
@@ -312,6 +313,7 @@ def test_message_types_of_the_json_subprotocol() -> None:
         Opcode.CREDIT,
         Opcode.DONE,
         Opcode.IN_PROGRESS,
+        Opcode.CONFLATED,
     }
     expected = [opcode.name.lower() for opcode in Opcode if opcode not in in_binary_only]
     assert re.findall(r"`([a-z_]+)`", row["meaning"]) == expected

@@ -28,6 +28,7 @@ from gateway.protocol.signals import (
     Abort,
     Ack,
     Cancel,
+    Conflated,
     Credit,
     Done,
     End,
@@ -85,7 +86,7 @@ LONG_FIELDS: Final = frozenset(
 )
 SIGNALS: Final[dict[int, type[Signal]]] = {
     signal.opcode: signal
-    for signal in (Ack, Gap, End, Abort, Ping, Pong, Resume, Replay, Done, InProgress, Credit, Cancel)
+    for signal in (Ack, Gap, End, Abort, Ping, Pong, Resume, Replay, Done, InProgress, Conflated, Credit, Cancel)
 }
 
 

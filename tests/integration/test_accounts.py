@@ -16,10 +16,12 @@ from gateway.client.messages.message_run import MessageRun
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.snapshots import connection_snapshot
 from gateway.protocol.names import compile_pattern
 from gateway.streams.history import HistoryLimits
 from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.testing import running_gateway
+from tests.client.waiting import until
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 
 QUICK = Backoff(base_s=0.01, cap_s=0.05)
@@ -160,3 +162,26 @@ async def test_who_catches_up_on_many_messages_agrees_as_well(
                 assert (subscription.stats.received, subscription.stats.dropped) == (missed + live, 0)
     assert max(runs) > 100
     assert proxy.connected > 3
+
+
+async def test_both_ends_count_what_the_client_conflates(gateway: Gateway) -> None:
+    async with (
+        connect(gateway.url) as publisher,
+        connect(gateway.url, client_id="slow") as reader,
+        reader.subscribe("wf/*") as wide,
+        reader.subscribe("wf/pose") as narrow,
+        reader.subscribe("wf/pose", view=View(slice=np.s_[::2])) as view,
+    ):
+        for number in range(20):
+            await publisher.publish("wf/pose", np.full(4, number), kind="state")
+            await agree(reader, view, {"wf/pose": number + 1})  # no version is left out by the gateway
+            if number == 9:
+                assert (await anext(narrow)).offset == 9
+        await agree(reader, wide, {"wf/pose": 20})
+        assert (wide.stats.conflated, narrow.stats.conflated, view.stats.conflated) == (19, 18, 19)
+        account = await reader.account(narrow)
+        assert account["wf/pose"].client_conflated == 37  # of both subscriptions to the stream
+        assert (await reader.account(view))["wf/pose"].client_conflated == 19
+        (session,) = [each for each in gateway.core.pool if each.peer.client_id == "slow"]
+        assert connection_snapshot(session).client_conflated == 56
+    await until(lambda: gateway.core.client_conflated_messages == 56)

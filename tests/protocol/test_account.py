@@ -118,3 +118,11 @@ def test_an_account_goes_on_from_the_counts_of_earlier_connections() -> None:
     account.start(1, None, 10)
     account.messages(1, 10, 1)
     assert account.counts == Counts(delivered=6, conflated=4, dropped=3, replayed=2, expired=1)
+
+
+def test_what_the_client_conflated_is_counted_beside_what_was_delivered() -> None:
+    account = StreamAccount(Kind.STATE, Counts(delivered=5, client_conflated=2))
+    account.conflated_by_client(3)
+    assert account.counts == Counts(delivered=5, client_conflated=5)
+    account.conflated_by_client(2**64 - 1)
+    assert account.counts.client_conflated == 2**64 - 1  # as much as ACCOUNT carries

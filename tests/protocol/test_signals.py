@@ -13,6 +13,7 @@ from gateway.protocol.signals import (
     Abort,
     Ack,
     Cancel,
+    Conflated,
     Credit,
     Done,
     End,
@@ -41,6 +42,7 @@ SIGNALS: st.SearchStrategy[Signal] = st.one_of(
     st.builds(Replay, U32, U32, U64, U64),
     st.builds(Done, U32, U32, U64, U64),
     st.builds(InProgress, U32, U64, U64),
+    st.builds(Conflated, U32, U64),
     st.builds(Credit, U32, U32, U64),
     st.builds(Cancel, U32, U64),
 )
@@ -55,6 +57,7 @@ EXAMPLES = [
     pytest.param(Resume(1, 2), Opcode.RESUME, 16, id="resume"),
     pytest.param(Replay(7, 0, 1, 2), Opcode.REPLAY, 32, id="replay"),
     pytest.param(Done(7, 0, 1, 2), Opcode.DONE, 32, id="done"),
+    pytest.param(Conflated(7, 622), Opcode.CONFLATED, 24, id="conflated"),
     pytest.param(InProgress(7, 1, 2), Opcode.IN_PROGRESS, 32, id="in-progress"),
     pytest.param(Credit(1, 2, 3), Opcode.CREDIT, 24, id="credit"),
     pytest.param(Cancel(17, 99), Opcode.CANCEL, 24, id="cancel"),

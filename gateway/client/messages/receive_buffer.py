@@ -126,15 +126,15 @@ class ReceiveBuffer(Generic[T]):
         if item.kind is _STATE:
             self._put_version(item)
         else:
+            size, bound = self.bytes, self._bound
             # Once reading has stopped, what still comes was received before, and is taken.
-            full = self.bytes >= self._bound
-            if full and item.kind is Kind.EVENT and self.bytes >= STUFFED * self._bound and self._flow.reading:
+            if size >= bound and item.kind is Kind.EVENT and size >= STUFFED * bound and self._flow.reading:
                 return False
             self._items.append(item)
-            self.bytes += item.nbytes + ITEM_OVERHEAD_BYTES
-            if self.bytes >= self._bound:
+            self.bytes = size = size + item.nbytes + ITEM_OVERHEAD_BYTES
+            if size >= bound:
                 self._pressing = True
-                self._flow.fill(self, stuffed=self.bytes >= STUFFED * self._bound and item.kind is not Kind.EVENT)
+                self._flow.fill(self, stuffed=size >= STUFFED * bound and item.kind is not Kind.EVENT)
         if self._waiter is not None:
             self._wake()
         return True

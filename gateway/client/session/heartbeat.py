@@ -35,6 +35,7 @@ class Heartbeat:
         send: sends a frame.
         heard: returns whether anything arrived since the last call, or nothing could because reading is paused.
         give_up: called with the seconds of silence.
+        beat: called before the PING of each interval.
         clock: the gateway's clock, which it measures.
     """
 
@@ -44,12 +45,14 @@ class Heartbeat:
         send: Callable[[bytes], object],
         heard: Callable[[], bool],
         give_up: Callable[[float], None],
+        beat: Callable[[], None],
         clock: GatewayClock,
     ) -> None:
         self._call_later = call_later
         self._send = send
         self._heard = heard
         self._give_up = give_up
+        self._report = beat
         self._timer: Timer | None = None
         self._half_s = 0.0
         self._beats = 0
@@ -101,5 +104,6 @@ class Heartbeat:
     def _go_on(self) -> None:
         self._beats += 1
         if self._beats % 2 == 0:
+            self._report()
             self._ping()
         self._schedule()

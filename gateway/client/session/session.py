@@ -77,6 +77,9 @@ class SessionEvents(Protocol):
     def reported(self, error: Exception) -> None:
         """Take an error that no caller waits for."""
 
+    def beating(self) -> None:
+        """Send the reports that go with each PING of this side."""
+
     def probed(self) -> None:
         """Send what the gateway is to know before the answer to its PING."""
 
@@ -115,7 +118,9 @@ class Session:
         self._drained: asyncio.Future[None] | None = None
         self.clock = GatewayClock()
         self.now_ns = self.clock.now_ns
-        self._heartbeat = Heartbeat(self._loop.call_later, self._send_frame, self._heard, self._give_up, self.clock)
+        self._heartbeat = Heartbeat(
+            self._loop.call_later, self._send_frame, self._heard, self._give_up, events.beating, self.clock
+        )
         self._reading = True
         self._last_error: Error | None = None
         self._hello_ns = 0

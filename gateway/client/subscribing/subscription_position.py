@@ -37,14 +37,16 @@ class StreamPosition(StreamAccount):
         failed: messages that arrived and could not be decoded.
         repeated: messages of an acknowledged stream that arrived again while the program held or had processed them.
         awaited: offset of a state that could not be decoded and was requested again.
+        id: the stream's number on this connection, once the gateway has named it.
     """
 
-    __slots__ = ("awaited", "failed", "overflowed", "repeated", "settled")
+    __slots__ = ("awaited", "failed", "id", "overflowed", "repeated", "settled")
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
         self.settled = True
         self.awaited: int | None = None
+        self.id: int | None = None
         self.overflowed = 0
         self.failed = 0
         self.repeated = 0
@@ -106,7 +108,9 @@ class SubscriptionPosition:
         if stream is None:
             stream = self._streams[info.stream] = StreamPosition(info.kind or Kind.EVENT)
         elif stream.settled:
+            stream.id = info.id
             return  # it answers another subscription
+        stream.id = info.id
         stream.settled = True
         if info.since is not None and info.epoch is not None:
             lost = stream.start(info.epoch, first_wanted(self._named, info.stream, info.epoch), info.since)
@@ -125,6 +129,15 @@ class SubscriptionPosition:
         fresh = 0 if stream is None else stream.gap(epoch, gap.code, gap.first, gap.last)
         if fresh:
             self._report_gap(gap._replace(first=gap.last + 1 - fresh))
+
+    def id_of(self, name: str) -> int | None:
+        """Return the number under which this connection brings a stream; ``None`` before it is announced."""
+        stream = self._streams.get(name)
+        return stream.id if stream is not None and stream.settled else None
+
+    def record_conflated(self, name: str, count: int) -> None:
+        """Record messages that this client conflated, as the gateway is told."""
+        self._streams[name].conflated_by_client(count)
 
     # Messages.
 

@@ -17,6 +17,7 @@ from gateway.client.sending.send_context import SendContext
 from gateway.client.session.session import Session
 from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
+from gateway.client.subscribing.conflation_report import report_conflated
 from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.duplicate_filter import DuplicateFilter
 from gateway.client.subscribing.state_sink import StateSink
@@ -93,6 +94,7 @@ class Subscriptions:
                 self._joined.clear()
                 await self._joined.wait()
                 continue
+            self.report_conflated()
             # A lost request is repeated: it changes nothing in the gateway.
             with contextlib.suppress(ConnectionFailed):
                 answer = await self._context.ask(session, partial(Account, subscription=number))
@@ -109,6 +111,7 @@ class Subscriptions:
         """
         if self._context.session is not None:
             self._context.owner.check()
+        self.report_conflated()
         number = self._forget(subscription)
         subscription.ack_scope.withdraw()
         self._acknowledger.flush()
@@ -116,8 +119,15 @@ class Subscriptions:
             await self._unsubscribe(number, keep)
 
     def flush(self) -> None:
-        """Send acknowledgements now."""
+        """Send acknowledgements and reports now."""
         self._acknowledger.flush()
+        self.report_conflated()
+
+    def report_conflated(self) -> None:
+        """Tell the gateway how many messages were conflated since the last report (spec section 7.9)."""
+        session = self._context.session
+        if session is not None and session.open:
+            report_conflated(session, list(self._numbers), self._sinks)
 
     def report_held(self) -> None:
         """Report the messages of acknowledged streams that wait, or that the program works on (spec section 7.8)."""

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Since
-from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
@@ -36,9 +36,11 @@ class DeliveryAccounts:
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
-    __slots__ = ("_accounts", "_carried")
+    __slots__ = ("_accounts", "_carried", "client_conflated")
 
     def __init__(self) -> None:
+        self.client_conflated = 0
+        """Messages that the library of the client has conflated, as it has reported."""
         self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
         self._carried: dict[int, dict[str, Counts]] = {}
 
@@ -110,6 +112,14 @@ class DeliveryAccounts:
         """Count a replay that was announced."""
         for _, account in self._accounts.get(replay.stream, {}).values():
             account.replay(replay.first, replay.last)
+
+    def conflated_by_client(self, conflated: Conflated) -> None:
+        """Count messages that the client's library has conflated; of a stream without an account, none."""
+        accounts = self._accounts.get(conflated.stream, {})
+        for _, account in accounts.values():
+            account.conflated_by_client(conflated.count)
+        if accounts:
+            self.client_conflated += conflated.count
 
     def sent(self, stream: int, count: int, following: int) -> None:
         """Count messages of a delivery class; see :meth:`~gateway.protocol.account.StreamAccount.sent`."""

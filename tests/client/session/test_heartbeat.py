@@ -17,16 +17,21 @@ class Session:
     def __init__(self) -> None:
         self.pings: list[int] = []
         self.given_up: list[float] = []
+        self.reports: list[int] = []
+        """Numbers of pings that were sent before each report."""
         self.silent = False
         self.due: tuple[float, Callable[[], None]] | None = None
         self.clock = GatewayClock()
         self.heartbeat = Heartbeat(
-            self.call_later, self.send, lambda: not self.silent, self.given_up.append, self.clock
+            self.call_later, self.send, lambda: not self.silent, self.given_up.append, self.report, self.clock
         )
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> "Session":
         self.due = delay_s, callback
         return self
+
+    def report(self) -> None:
+        self.reports.append(len(self.pings))
 
     def cancel(self) -> None:
         self.due = None
@@ -113,3 +118,10 @@ def test_it_can_be_stopped_even_before_it_started() -> None:
     session.start()
     session.heartbeat.stop()
     assert session.due is None
+
+
+def test_reports_go_out_before_the_ping_of_each_interval() -> None:
+    session = Session()
+    session.start()
+    session.beat(4)
+    assert (session.reports, len(session.pings)) == ([1, 2], 3)

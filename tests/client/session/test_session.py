@@ -72,6 +72,8 @@ class Owner:
     def reported(self, error: Exception) -> None:
         self.reports.put_nowait(error)
 
+    def beating(self) -> None: ...
+
     def probed(self) -> None:
         if self.answer is not None:
             self.answer()

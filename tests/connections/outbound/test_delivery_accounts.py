@@ -6,7 +6,7 @@ from gateway.connections.outbound.delivery_accounts import MAX_ENDED, DeliveryAc
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Counts, Kind
-from gateway.protocol.signals import Gap, Replay
+from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
@@ -85,3 +85,9 @@ def test_few_streams_that_have_ended_are_remembered() -> None:
     for number in (0, MAX_ENDED):
         ledger.open(stream(number, Kind.EVENT), 1, SubscribeOptions(), 0)
     assert dict(ledger.of(1)) == {"wf/0": Counts(delivered=2), f"wf/{MAX_ENDED}": Counts()}
+
+
+def test_conflated_messages_of_a_stream_that_is_not_received_do_not_count() -> None:
+    accounts = DeliveryAccounts()
+    accounts.conflated_by_client(Conflated(7, 3))
+    assert accounts.client_conflated == 0

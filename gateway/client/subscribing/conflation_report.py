@@ -1,0 +1,44 @@
+"""Report of the messages that this client conflated because its program is slow (spec section 7.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from gateway.client.session.session import Session
+from gateway.client.subscribing.stream_sink import StreamSink
+from gateway.client.subscribing.subscription import Subscription
+from gateway.protocol.signals import Conflated
+
+
+def report_conflated(session: Session, subscriptions: Iterable[Subscription], sinks: Mapping[int, StreamSink]) -> None:
+    """Send CONFLATED for each stream of which messages were conflated since the last report, and count them.
+
+    The gateway adds the count of a frame to the account of every subscription to the stream, and so does this side.
+    Therefore the report of a stream waits while the gateway has yet to announce the stream to one of them.
+
+    Args:
+        session: the present session.
+        subscriptions: all subscriptions of the client.
+        sinks: streams of the session, by number.
+    """
+    counts: dict[int, int] = {}
+    for subscription in subscriptions:
+        unreported = subscription.buffer.unreported
+        for name in list(unreported):
+            number = subscription.position.id_of(name)
+            sink = None if number is None else sinks.get(number)
+            if number is not None and sink is not None and _announced_to_all(sink, number):
+                counts[number] = counts.get(number, 0) + unreported.pop(name)
+    if not counts:
+        return
+    session.cork()
+    for number, count in counts.items():
+        session.send((Conflated(number, count).write(),))
+        sink = sinks[number]
+        for subscription in sink.present():
+            subscription.position.record_conflated(sink.stream, count)
+    session.uncork()
+
+
+def _announced_to_all(sink: StreamSink, number: int) -> bool:
+    return all(subscription.position.id_of(sink.stream) == number for subscription in sink.present())
