@@ -3,7 +3,7 @@
 A test that leaks fails in its teardown, with the name of the leaked thing:
 
 - a task that still exists when all fixtures of the test are finalized and its event loop is about to be closed;
-- a thread that is still alive a second after all fixtures are finalized;
+- a thread that is still alive ten seconds after all fixtures are finalized;
 - a file descriptor (socket, pipe, file) that is open then. Linux only, because ``/proc`` says what a descriptor is.
 
 Fixtures of a wider scope than one test may open things: they belong to the fixture until it is finalized, and the test
@@ -29,7 +29,7 @@ DESCRIPTORS: Final = "/proc/self/fd"
 SHARED_MEMORY: Final = "/dev/shm/pym-"
 """Targets of descriptors that :mod:`multiprocessing` keeps for the process, once it has shared a value."""
 
-THREAD_TIMEOUT_S: Final = 1.0
+THREAD_TIMEOUT_S: Final = 10.0
 """Time for a thread that has been told to end."""
 
 TASK_TURNS: Final = 3
