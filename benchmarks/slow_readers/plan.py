@@ -78,7 +78,7 @@ class Group:
         under_way = 2 * message
         # The fast reader lags for a moment, too, when many messages come at once, such as dead letters of a slow one.
         receivers = READERS + 1
-        # For each receiver its queue, one message that is partly sent, and one more of any size. Or the unacknowledged
+        # For each receiver its queue, one large message that is partly sent, and one more. Or the unacknowledged
         # messages of the stream, two beyond the bound, one of the publisher that waits for room, the dead letters of
         # all readers that leave at once, and a reader of these.
         outboxes = receivers * (QUEUE_BYTES + 2 * message)

@@ -27,9 +27,9 @@ class Outbox:
     Args:
         limit_bytes: bound on the bytes that wait, for each kind by itself. Past half of it, publishers of ``event``
             streams wait (:attr:`behind`). Past it, the oldest messages of ``event`` streams are dropped from the queue
-            and read from history later, and requests and replies to this receiver are refused (:attr:`full`). The
-            message of each stream that is sent next, and one more of any size, do not count. Streams of kind ``state``
-            need no bound: of each stream one message waits, or deltas of at most twice its size.
+            and read from history later, and requests and replies to this receiver are refused (:attr:`full`). Two
+            large messages of each stream do not count: the one that is sent next, and one more. Streams of kind
+            ``state`` need no bound: of each stream one message waits, or deltas of at most twice its size.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
@@ -290,15 +290,14 @@ class Outbox:
         self.crowded = True
         if waiting_bytes <= limit_bytes:
             return
-        excess = sum([queue.droppable_bytes for queue in events]) - limit_bytes
+        excess = sum([queue.bounded_bytes for queue in events]) - limit_bytes
         while excess > 0 and events:
-            queue = max(events, key=lambda queue: queue.droppable_bytes)
-            before = queue.droppable_bytes
+            queue = max(events, key=lambda queue: queue.bounded_bytes)
+            before = queue.bounded_bytes
             if queue.drop_oldest():
-                excess += queue.droppable_bytes - before
+                excess += queue.bounded_bytes - before
             else:
                 events.remove(queue)
-                excess -= before
 
     def _count(self, queue: StreamQueue) -> None:
         self.replayed, queue.replayed = self.replayed + queue.replayed, 0

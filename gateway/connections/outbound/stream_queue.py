@@ -112,21 +112,26 @@ class StreamQueue:
     @property
     def backlog_bytes(self) -> int:
         """Bytes of the messages behind the first one, which is being sent or is the next to be sent."""
-        first = next((entry for entry in self.entries if not isinstance(entry, Gap | Replay)), None)
+        first = self._first()
         return 0 if first is None else self.waiting_bytes - _size_of(first)
 
     @property
-    def droppable_bytes(self) -> int:
-        """Bytes of the backlog without its newest message, or without its oldest one if that is larger.
+    def bounded_bytes(self) -> int:
+        """Bytes that count against the bound: all but those of two large messages, the first one and one behind it.
 
-        So a bound on these bytes admits one message of any size.
+        The one behind it is the newest message, or the oldest one if that is larger. So the bound admits one message of
+        any size while another is sent. Small messages count in any case, since a receiver may have many streams.
         """
-        backlog_bytes = self.backlog_bytes
-        if not backlog_bytes:
+        first = self._first()
+        if first is None:
             return 0
-        at = self._oldest_waiting()
-        oldest_bytes = 0 if at is None else _size_of(self.entries[at])
-        return backlog_bytes - max(oldest_bytes, _size_of(self.entries[-1]))
+        spared_bytes = _large_size_of(first)
+        newest = self.entries[-1]
+        if newest is not first:
+            at = self._oldest_waiting()
+            oldest_bytes = 0 if at is None else _large_size_of(self.entries[at])
+            spared_bytes += max(oldest_bytes, _large_size_of(newest))
+        return self.waiting_bytes - spared_bytes
 
     @property
     def left_to_history(self) -> bool:
@@ -202,6 +207,10 @@ class StreamQueue:
             entries[at] = Backfill(self.source, first, last, Code.QUEUE_FULL)
         self.waiting_bytes -= size
         return size
+
+    def _first(self) -> QueueEntry | None:
+        """Return the first entry that is no signal."""
+        return next((entry for entry in self.entries if not isinstance(entry, Gap | Replay)), None)
 
     def _oldest_waiting(self) -> int | None:
         """Return the index of the oldest message behind the first one that may be dropped; ``None``: there is none."""
@@ -306,3 +315,7 @@ def _size_of(entry: QueueEntry) -> int:
     if isinstance(entry, Cursor):
         return entry.size
     return entry.patch.payload_bytes if isinstance(entry, PendingSnapshot) else 0
+
+
+def _large_size_of(entry: QueueEntry) -> int:
+    return entry.size if isinstance(entry, Cursor) else 0
