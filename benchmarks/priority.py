@@ -76,7 +76,7 @@ async def _receive(plan: Plan, subscribed: Event, done: Event, results: Results,
         begin_s = begin_s or time.monotonic()
 
     async with (
-        connect(plan.url, client_type="admin_panel", client_id="receiver") as client,
+        connect(plan.url, client_type="agent", client_id="receiver") as client,
         client.subscribe(f"{plan.stream}/*", progress=progress) as messages,
     ):
         subscribed.set()

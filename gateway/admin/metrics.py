@@ -59,6 +59,11 @@ class CoreCollector(Collector):
         yield from _per_kind(snapshot)
         yield from _consumers(snapshot.consumers)
         yield from _dead_letters(snapshot)
+        yield Gauge(
+            "frys_observers",
+            "Receivers that take acknowledged streams without acknowledging, one for each connection and stream.",
+            snapshot.observers,
+        )
         yield Counter(
             "frys_conflated_messages",
             "Messages of state streams replaced by newer ones in an outbox.",

@@ -128,6 +128,7 @@ _SCHEMAS: Final[Node] = {
             "description": "Connections that receive the stream itself; connected consumers, if it is acknowledged.",
         },
         viewers={**_INTEGER, "description": "Receivers of views of the stream, counted for each view."},
+        observers={**_INTEGER, "description": "Connections that take an acknowledged stream without acknowledging."},
         consumers={
             **_INTEGER,
             "description": "Clients, connected or not, for which messages are kept until they acknowledge them.",

@@ -41,13 +41,21 @@ def sub(
         str | None,
         typer.Option(
             metavar="WHERE",
-            help="Start of event streams: 'beginning' (all messages kept) or an offset. No effect on other kinds.",
+            help="Start of event streams, and of others that are observed: 'beginning' (all messages kept) or an "
+            "offset. No effect on state.",
         ),
     ] = None,
     view: Slice = None,
     dtype: Dtype = None,
     max_rate_hz: MaxRateHz = None,
     tensor: Tensor = None,
+    observe: Annotated[
+        bool,
+        typer.Option(
+            help="Only look at acknowledged streams (collaboration, control), or process and acknowledge them: then "
+            "messages are kept for --client-id while it is away, and their publishers wait for it.",
+        ),
+    ] = True,
     count: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after N messages.")] = None,
     save_to: Annotated[
         Path | None,
@@ -72,6 +80,7 @@ def sub(
 ) -> None:
     """Print the messages of all streams that match a pattern, until Ctrl-C.
 
+    Looking holds up nobody: messages that others have to acknowledge are shown as they are published.
     Messages go to stdout, one line each; gaps, errors and the summary go to stderr. A lost connection is opened again.
 
     Examples:
@@ -91,7 +100,7 @@ def sub(
     start = int(since) if since is not None and since.isdecimal() else since
     interrupted = True
     try:
-        uvloop.run(watch.run(connecting, pattern, start, wanted, conflate=not every_version))
+        uvloop.run(watch.run(connecting, pattern, start, wanted, observe=observe, conflate=not every_version))
         interrupted = False
     finally:
         printer.close()
@@ -117,7 +126,14 @@ class Watch:
         self._subscription: Subscription | None = None
 
     async def run(
-        self, connecting: Connecting, pattern: str, since: str | int | None, view: View | None, *, conflate: bool
+        self,
+        connecting: Connecting,
+        pattern: str,
+        since: str | int | None,
+        view: View | None,
+        *,
+        observe: bool = True,
+        conflate: bool,
     ) -> None:
         """Subscribe, and take messages.
 
@@ -126,6 +142,7 @@ class Watch:
             pattern: the streams.
             since: offset to start from, or ``beginning``; None: from now on.
             view: the view to receive; None: complete messages.
+            observe: whether acknowledged streams are observed; otherwise their messages are acknowledged.
             conflate: take only the newest version of a state, if the messages are not saved.
 
         Raises:
@@ -137,6 +154,7 @@ class Watch:
                 pattern,
                 since=since,
                 view=view,
+                observe=observe,
                 conflate=conflate and self._directory is None,  # a recording has every version
                 on_gap=_tell_gap,
                 progress=self._printer.progress,

@@ -32,7 +32,7 @@ from gateway.client.subscribing.subscription import Subscription, SubscriptionOp
 from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError, UsageError
-from gateway.protocol.messages import Authenticate, Authenticated, Error
+from gateway.protocol.messages import Authenticate, Authenticated, ClientType, Error
 
 INSTANCES_BELOW: Final = 2**53
 """Bound of the number by which a gateway tells the reconnect of a client from a restart of its program."""
@@ -175,6 +175,9 @@ class ClientCore:
     def subscribe(self, pattern: str, options: SubscriptionOptions) -> Subscription:
         """Return a new subscription, which is not started; see :meth:`gateway.client.client.Client.subscribe`."""
         self.context.check()
+        # As the gateway decides, except that it does not know a name again that it has made up.
+        made_up = self.options.client_id is None
+        observes = options.observes(by_default=made_up or self.options.client_type == ClientType.ADMIN_PANEL)
         return Subscription(
             pattern,
             options,
@@ -182,6 +185,7 @@ class ClientCore:
             start=self.subscriptions.start,
             stop=self.subscriptions.stop,
             report=self.report,
+            observes=observes,
         )
 
     # Events of the session; see :class:`gateway.client.session.session.SessionEvents`.

@@ -284,16 +284,22 @@ class Authorizer(Protocol):
         """
 
 
-class SubscriptionObserver(Protocol):
-    """Observer of subscriptions to streams: the hub calls it when a client begins or ceases to receive a pattern.
+class SubscriptionListener(Protocol):
+    """Listener to subscriptions to streams: the hub calls it when a client begins or ceases to receive a pattern.
 
     It is told patterns rather than streams: a subscription with a wildcard is one event, however many streams match
-    now or later. Views, inboxes and groups are not observed. It is called on the loop's thread, in order, when the
+    now or later. It is not told of views, inboxes and groups. It is called on the loop's thread, in order, when the
     hub's own tables have changed already; it must not subscribe or unsubscribe anybody before it returns.
     """
 
-    def joined(self, client_id: ClientId, pattern: Pattern) -> None:
-        """Note that a connection of the client has subscribed to the pattern."""
+    def joined(self, client_id: ClientId, pattern: Pattern, *, observing: bool) -> None:
+        """Note that a connection of the client has subscribed to the pattern.
+
+        Args:
+            client_id: the client.
+            pattern: pattern of the subscription.
+            observing: the subscription takes acknowledged streams without acknowledging.
+        """
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
         """Note that subscriptions of one connection of the client have ended; other connections may hold equal ones.
@@ -302,7 +308,7 @@ class SubscriptionObserver(Protocol):
             client_id: the client.
             patterns: the pattern of each subscription that ended; empty if a connection is lost that had none.
             returning: the client is expected back, since its connection is lost or it asked to be waited for;
-                otherwise it has unsubscribed.
+                otherwise it has unsubscribed, or its subscriptions have observed only.
         """
 
 

@@ -75,6 +75,8 @@ class StreamSnapshot:
     """Connections that receive it as it is; clients that are there, if its kind is acknowledged."""
     viewers: int
     """Connections that receive views of it, each view counted."""
+    observers: int
+    """Connections that take it without acknowledging, though its kind is acknowledged."""
     consumers: int
     """Clients that it is kept for until they acknowledge, there or waited for; other kinds have none."""
     pending: int
@@ -97,6 +99,8 @@ class CoreSnapshot:
     kinds: Mapping[Kind, KindStats]
     consumers: ConsumerStats
     """The consumers of all streams whose receivers acknowledge."""
+    observers: int = 0
+    """Receivers that take such streams without acknowledging, each stream counted."""
     subscriptions: int = 0
     transfers: int = 0
     requests: int = 0
@@ -166,6 +170,7 @@ def stream_snapshot(core: Core, stream: Stream) -> StreamSnapshot:
         next_offset=stream.next_offset,
         subscribers=stats.subscribers,
         viewers=stats.viewers,
+        observers=stats.observers,
         consumers=stats.consumers.present + stats.consumers.absent,
         pending=stats.consumers.pending,
         published_bytes=stream.published_bytes,
@@ -196,6 +201,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         connections=MappingProxyType(clients),
         kinds=hub.kinds,
         consumers=hub.consumers,
+        observers=hub.observers,
         held_acks=hub.held_acks,
         history_bytes=core.streams.budget.held_bytes + core.streams.dead_letters.held_bytes,
         waiting_dead_letters=core.dead_letters.waiting_messages,

@@ -109,10 +109,16 @@ class SubscribeHandler:
         if is_address(request.pattern):
             if view is not None:
                 raise RequestRefused(Code.INVALID_VIEW, f"view {view} of the inbox {request.pattern}: it has no views")
+            if request.observe:
+                problem = f"{request.pattern} cannot be observed: each request goes to one receiver, who owes a reply"
+                raise RequestRefused(Code.INVALID_REQUEST, problem)
             self._open_inbox(session, request)
             session.subscriptions[request.subscription] = pattern
             session.connection.send(Subscribed(request.request, request.subscription))
             return
+        if request.observe and request.credits is not None:
+            problem = "observe with credits: an observer acknowledges nothing, and so would never grant more"
+            raise RequestRefused(Code.INVALID_REQUEST, problem)
         if not session.grant.may_subscribe(request.pattern):
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
         if view is not None:
@@ -123,7 +129,8 @@ class SubscribeHandler:
         if view is None:
             credits = request.credits
             credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
-            self._hub.subscribe(session, request.subscription, pattern, options, credit)
+            observe = session.peer.observes if request.observe is None else request.observe
+            self._hub.subscribe(session, request.subscription, pattern, options, credit, observe=observe)
         else:
             self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), options)
 

@@ -59,7 +59,7 @@ class JsonMessage:
     client_id: str | None = None
     client_type: str | None = None
     view: int | None = None
-    """Id of the view that the message belongs to; None: it belongs to the stream itself."""
+    """Id of the view, or observed stream, that the message belongs to; None: it belongs to the stream itself."""
     quantized: Quantization | None = None
 
     @property

@@ -57,7 +57,7 @@ class JsonRange:
     first: int
     last: int
     view: int | None = None
-    """Id of the view that the messages belong to; None: they belong to the stream itself."""
+    """Id of the view, or observed stream, that the messages belong to; None: they belong to the stream itself."""
 
 
 TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel

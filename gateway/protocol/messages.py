@@ -161,11 +161,13 @@ class StreamInfo:
     durability: Durability | None = None
     schema: Mapping[str, Any] | None = None
     subscription: int | None = None
-    """Subscription that asked for the view, whose id is ``id``; None if this is no view."""
+    """Subscription that asked for the view, or observes the stream, by this ``id``; None: patterns decide."""
     since: int | None = None
     """First offset that the subscriber will get."""
     recovered: bool | None = None
     """True if a subscriber that named a position gets every message from there on; None if it named none."""
+    observed: bool | None = None
+    """True if ``subscription`` observes the acknowledged stream, whose messages it gets by this ``id``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,8 @@ class Subscribe:
     """Large message that was being received, by stream: its transfer and the first chunk that is missing."""
     account: Mapping[str, Counts] | None = None
     """Counts of the subscription on earlier connections, by stream."""
+    observe: bool | None = None
+    """True takes the messages of acknowledged streams without owing an answer; None leaves that to the server."""
 
 
 @dataclass(frozen=True, slots=True)

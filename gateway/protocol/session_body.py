@@ -179,6 +179,7 @@ def _read_stream(body: JsonBody) -> StreamInfo:
         subscription=body.integer_or_none("subscription", U32_MAX),
         since=body.integer_or_none("since"),
         recovered=body.boolean_or_none("recovered"),
+        observed=body.boolean_or_none("observed"),
     )
 
 
@@ -205,6 +206,7 @@ def _read_subscribe(body: JsonBody) -> Subscribe:
         credits=None if credits is None else Credits(credits.integer("messages", U32_MAX), credits.integer("bytes")),
         resume=_read_pairs(body, "resume", U32_MAX, U32_MAX) if "resume" in body else None,
         account=_read_counts(body, "account"),
+        observe=body.boolean_or_none("observe"),
     )
 
 

@@ -211,6 +211,11 @@ class Run:
         cut = (memoryview(self.buffers[0])[start:end],)
         return Run(self.source, start_offset, offset - start_offset, cut, end - start, at - start, count)
 
+    def starts(self) -> Iterator[int]:
+        """Yield the index in ``buffers[0]`` at which each frame of a run of several starts."""
+        for at, _, _ in self._places():
+            yield at
+
     def _places(self) -> Iterator[tuple[int, int, int]]:
         """Yield for each frame in the one buffer its start, its end with padding, and its number of messages."""
         data = self.buffers[0]

@@ -35,6 +35,7 @@ async def test_streams_and_what_they_hold(gateway: Gateway, http: httpx.AsyncCli
         "next_offset": 1,
         "subscribers": 1,
         "viewers": 0,
+        "observers": 0,
         "consumers": 0,
         "pending": 0,
         "newest": [

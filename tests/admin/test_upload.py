@@ -240,7 +240,7 @@ async def test_an_upload_waits_while_the_gateway_takes_nothing(gateway: Gateway,
 
 async def test_a_full_receiver_of_a_collaboration_stream(gateway: Gateway, http: httpx.AsyncClient) -> None:
     await http.put("/api/v1/streams/wf/a?kind=collaboration", content=saved(LARGE))
-    async with connect(gateway.url, client_type="agent") as client, client.subscribe("wf/a"):
+    async with connect(gateway.url, client_id="worker") as client, client.subscribe("wf/a"):
         (session,) = gateway.core.pool
         fill = np.zeros(gateway.settings.core.delivery.outbox_limit_bytes, "u1")
         session.connection.pause_writing()

@@ -34,7 +34,7 @@ async def subscribed(
     """A client with a subscription to a stream that is announced, and what it tells to ``on_error``."""
     told: asyncio.Queue[Exception] = asyncio.Queue()
     async with (
-        connect(scripted.url, on_error=told.put_nowait) as client,
+        connect(scripted.url, client_id="worker", on_error=told.put_nowait) as client,
         client.subscribe("wf/*", conflate=False) as messages,
     ):
         peer = await scripted.accept()
@@ -221,7 +221,10 @@ async def test_frames_that_come_together_are_to_a_program_what_they_are_one_by_o
 
 @pytest.mark.parametrize("kind", [Kind.STATE, Kind.COLLABORATION, Kind.CONTROL])
 async def test_other_kinds_have_their_own_way(scripted: ScriptedGateway, kind: Kind) -> None:
-    async with connect(scripted.url) as client, client.subscribe("wf/*", conflate=False) as messages:
+    async with (
+        connect(scripted.url, client_id="worker") as client,
+        client.subscribe("wf/*", conflate=False) as messages,
+    ):
         peer = await scripted.accept()
         peer.send(StreamInfo(7, "wf/x", kind, 5, 0), *[message(offset, offset) for offset in range(6)])
         received = [await anext(messages) for _ in range(6)]

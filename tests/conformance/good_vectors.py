@@ -417,6 +417,22 @@ DELIVERY: Final = (
             '"dtype":"float16","max_rate_hz":10.0}}',
         ),
     ),
+    Definition(
+        "subscribe-observe",
+        "4.10",
+        "Everything, without acknowledging any of it",
+        text(0x07, '{"request":8,"subscription":7,"pattern":"wf-42/**","observe":true}'),
+    ),
+    Definition(
+        "stream-observed",
+        "4.10",
+        "To an observer: an id of its own",
+        text(
+            0x06,
+            '{"id":9,"stream":"wf-42/tasks","kind":"collaboration","epoch":1770000000000,"offset":12,"subscription":7,'
+            '"since":12,"observed":true}',
+        ),
+    ),
     Definition("refresh", "4.4", "A keyframe, please", text(0x0D, '{"stream":7}')),
     Definition(
         "notice",

@@ -231,12 +231,13 @@ class Peer:
         since: Since | None = None,
         view: View | Mapping[str, object] | None = None,
         credits: Credits | None = None,
+        observe: bool | None = None,
     ) -> int:
         """Subscribe; the number of the subscription."""
         self._last_request += 1
         number = self._last_request if subscription is None else subscription
         fields = view.to_json() if isinstance(view, View) else view
-        self.say(Subscribe(self._last_request, number, pattern, since, fields, credits))
+        self.say(Subscribe(self._last_request, number, pattern, since, fields, credits, observe=observe))
         return number
 
     def unsubscribe(self, subscription: int, *, keep: bool | None = None) -> None:

@@ -206,7 +206,7 @@ async def test_nothing_acknowledged_is_lost_and_nothing_is_there_twice(tmp_path:
     tasks: list[asyncio.Task[None]] = []
     async with KilledGateway(config) as gateway, AsyncExitStack() as clients:
         await gateway.start()
-        worker = await clients.enter_async_context(connect(gateway.url, backoff=QUICK))
+        worker = await clients.enter_async_context(connect(gateway.url, client_id="worker", backoff=QUICK))
         tasks.append(asyncio.create_task(work.work(await work.begin(worker, gateway.url))))
         tasks.append(asyncio.create_task(work.work_in_turns(gateway.url, chance)))
         for record in records:

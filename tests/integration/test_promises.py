@@ -22,6 +22,7 @@ from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -118,6 +119,7 @@ class Promises(RuleBasedStateMachine):
         self.numbers = 0
         self.published: list[Publish] = []
         self.readers: list[Reader] = []
+        self.names = count()
         self.restarts = 0
         self.run(self.open())
 
@@ -171,7 +173,9 @@ class Promises(RuleBasedStateMachine):
             if stream.name in STREAMS
         }
         proxy = await self.stack.enter_async_context(cutting_proxy(self.gateway.url))
-        client = await self.stack.enter_async_context(connect(proxy.url, backoff=QUICK))
+        # A name of its own: clients without one only look at acknowledged streams.
+        name = f"reader-{next(self.names)}"
+        client = await self.stack.enter_async_context(connect(proxy.url, client_id=name, backoff=QUICK))
         gaps: list[Gap] = []
         subscription = client.subscribe("wf/*", on_gap=gaps.append)
         await subscription.start()

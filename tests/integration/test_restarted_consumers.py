@@ -149,7 +149,7 @@ async def test_who_has_unsubscribed_is_not_waited_for(tmp_path: Path) -> None:
     async with (
         running_gateway(settings) as gateway,
         connect(gateway.url) as publisher,
-        connect(gateway.url) as client,
+        connect(gateway.url, client_id="worker") as client,
         client.subscribe(TASKS, auto_ack=False),
     ):
         await publish(publisher, 1)

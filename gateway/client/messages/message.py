@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Final, Self, cast
 
 from gateway.client.messages.ack_handle import AnyAckHandle, DetachedAckHandle, check_refusal
-from gateway.errors import Code, InvalidArgument
+from gateway.errors import Code, InvalidArgument, UsageError
 from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.messages import Kind
@@ -24,11 +24,14 @@ class Acknowledged:
     It can be pickled and copied. A copy by ``pickle`` or ``deepcopy`` has its own memory, and cannot be acknowledged.
 
     Attributes:
-        ack_handle: takes the answer; ``None``: the stream is of another kind, and answers have no effect.
+        ack_handle: takes the answer; ``None``: the stream is of another kind, and answers have no effect; or it is
+            observed, and answers are mistakes.
         stream: name of the stream.
     """
 
     __slots__ = ("_payload", "ack_handle", "stream")
+
+    kind: Kind | None
 
     _views: ClassVar[str]
     """Name of the slot that holds arrays over the payload, once they are made."""
@@ -38,11 +41,33 @@ class Acknowledged:
         self.stream = stream
         self._payload = payload
 
+    @property
+    def observed(self) -> bool:
+        """Whether it came to an observer, who owes no answer: its stream is acknowledged by others."""
+        return self.ack_handle is None and self.kind is not None and self.kind.acknowledged
+
     async def ack(self) -> None:
-        """Acknowledge the message as processed: it is not delivered again. Sent at the end of the turn of the loop."""
+        """Acknowledge the message as processed: it is not delivered again. Sent at the end of the turn of the loop.
+
+        Raises:
+            UsageError: the message is observed.
+        """
+        self.check_answer()
         if self.ack_handle is not None:
             self.ack_handle.check()
             self.ack_handle.done()
+
+    def check_answer(self) -> None:
+        """Refuse an answer to an observed message: it would have no effect, and the program relies on it.
+
+        Raises:
+            UsageError: see above.
+        """
+        if self.observed:
+            raise UsageError(
+                f"{self!r} is only observed and cannot be acknowledged or refused: to process messages of "
+                f"{self.stream}, connect with client_id=..., or subscribe with observe=False"
+            )
 
     async def nack(self, code: int = Code.NOT_PROCESSED) -> None:
         """Refuse the message: it is delivered again, at most ``max_tries`` times, and then becomes a dead letter.
@@ -52,8 +77,10 @@ class Acknowledged:
 
         Raises:
             InvalidArgument: another code.
+            UsageError: the message is observed.
         """
         code = check_refusal(code)
+        self.check_answer()
         if self.ack_handle is not None:
             self.ack_handle.check()
             self.ack_handle.refuse(code)
@@ -63,7 +90,11 @@ class Acknowledged:
 
         The client does this by itself whenever the gateway asks, as long as the program holds the message, or a record
         of it, and the event loop runs. A program that blocks the loop for long may call it before.
+
+        Raises:
+            UsageError: the message is observed.
         """
+        self.check_answer()
         if self.ack_handle is not None:
             self.ack_handle.check()
             self.ack_handle.in_progress()

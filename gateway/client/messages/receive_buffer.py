@@ -32,6 +32,10 @@ class BufferedItem(Protocol):
         """Delivery contract of the stream."""
 
     @property
+    def ack_handle(self) -> object | None:
+        """Taker of the program's answer; ``None``: the program owes none."""
+
+    @property
     def count(self) -> int:
         """Number of messages in the item."""
 
@@ -116,7 +120,8 @@ class ReceiveBuffer(Generic[T]):
         A version of a ``state`` stream takes the place of the one before it, if that still waits. With
         ``conflate=False`` it does so from the bound on. Any other kind stops the reading of the socket at the bound.
         Reading continues while an answer is awaited, so items can still come: up to twice the bound they are taken;
-        past it those of ``event`` streams are not, and for the other kinds reading stops whatever is awaited.
+        past it those of ``event`` streams, and those that are observed, are not, and for the others reading stops
+        whatever is awaited.
 
         Returns:
             False if it was not taken: the buffer is over, or the item is a gap.
@@ -128,13 +133,13 @@ class ReceiveBuffer(Generic[T]):
         else:
             size, bound = self.bytes, self._bound
             # Once reading has stopped, what still comes was received before, and is taken.
-            if size >= bound and item.kind is Kind.EVENT and size >= STUFFED * bound and self._flow.reading:
+            if size >= bound and size >= STUFFED * bound and self._flow.reading and _may_be_dropped(item):
                 return False
             self._items.append(item)
             self.bytes = size = size + item.nbytes + ITEM_OVERHEAD_BYTES
             if size >= bound:
                 self._pressing = True
-                self._flow.fill(self, stuffed=size >= STUFFED * bound and item.kind is not Kind.EVENT)
+                self._flow.fill(self, stuffed=size >= STUFFED * bound and not _may_be_dropped(item))
         if self._waiter is not None:
             self._wake()
         return True
@@ -255,3 +260,9 @@ class ReceiveBuffer(Generic[T]):
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _may_be_dropped(item: BufferedItem) -> bool:
+    """Return whether an item may become a gap: of an ``event`` stream, or one that is observed."""
+    kind = item.kind
+    return kind is Kind.EVENT or (kind is not None and kind.acknowledged and item.ack_handle is None)

@@ -29,6 +29,10 @@ class AcknowledgedSink(StreamSink):
         self._duplicates = duplicates
         self._session = session
 
+    def serves(self, observes: bool) -> bool:
+        """Return whether subscriptions get the stream: those that observe get it by another number."""
+        return not observes
+
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Give each subscription a message object of its own, since each acknowledges the message for itself."""
         present = self.present()

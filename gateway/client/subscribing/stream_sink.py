@@ -32,8 +32,16 @@ class StreamSink:
         self.bases: DeltaBases | None = None
         """Versions of a state that deltas refer to; ``None`` for other kinds."""
         self.numbers: set[int] | None = None if info.subscription is None else set()
-        """Numbers of the subscriptions that asked for a view (spec section 4.5); ``None``: patterns decide."""
+        """Numbers of the subscriptions to a view (spec section 4.5), or that observe; ``None``: patterns decide."""
         self.subscriptions: list[Reference] = []
+
+    def serves(self, observes: bool) -> bool:
+        """Return whether the patterns of subscriptions decide which of them get the stream.
+
+        Args:
+            observes: of subscriptions that observe acknowledged streams, or of the others.
+        """
+        return self.numbers is None
 
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Make a decoded message once and give it to all subscriptions."""

@@ -60,9 +60,26 @@ class SubscriptionOptions:
     conflate: bool = True
     auto_ack: bool = True
     credits: Credits | None = None
+    observe: bool | None = None
     on_error: Report | None = None
     on_gap: Callable[[Gap], None] | None = None
     progress: StreamProgress | None = None
+
+    def observes(self, *, by_default: bool) -> bool:
+        """Return whether the subscription observes acknowledged streams, and acknowledges nothing.
+
+        Args:
+            by_default: whether the client's subscriptions do that unless their arguments say otherwise.
+
+        Raises:
+            InvalidArgument: arguments of an observer beside those of a receiver that acknowledges.
+        """
+        acknowledges = not self.auto_ack or self.credits is not None
+        if self.observe and acknowledges:
+            raise InvalidArgument(
+                "observe=True with auto_ack=False or credits: an observer acknowledges nothing; leave out one of them"
+            )
+        return not acknowledges and (by_default if self.observe is None else self.observe)
 
 
 class Subscription:
@@ -85,6 +102,7 @@ class Subscription:
         start: Callable[[Subscription], Awaitable[None]],
         stop: Callable[[Subscription, bool], Awaitable[None]],
         report: Report,
+        observes: bool = False,
     ) -> None:
         """Make a subscription that is not started.
 
@@ -95,9 +113,11 @@ class Subscription:
             start: sends SUBSCRIBE.
             stop: sends UNSUBSCRIBE; its second argument is ``keep`` of :meth:`close`.
             report: called with errors that no caller waits for, unless ``options`` names another.
+            observes: whether it takes messages of acknowledged streams without acknowledging.
         """
         self.pattern = compile_pattern(pattern)
         self.view = options.view
+        self.observes = observes
         self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
         self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=options.conflate)
         self.progress = options.progress

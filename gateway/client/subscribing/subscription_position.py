@@ -104,13 +104,16 @@ class SubscriptionPosition:
 
     def announce(self, info: StreamInfo) -> None:
         """Handle STREAM: it names the offset from which on messages come (spec section 4.3)."""
+        # Messages that are observed come in order and once, as those of an event stream.
+        kind = Kind.EVENT if info.observed else info.kind or Kind.EVENT
         stream = self._streams.get(info.stream)
         if stream is None:
-            stream = self._streams[info.stream] = StreamPosition(info.kind or Kind.EVENT)
+            stream = self._streams[info.stream] = StreamPosition(kind)
         elif stream.settled:
             stream.id = info.id
             return  # it answers another subscription
         stream.id = info.id
+        stream.kind = kind
         stream.settled = True
         if info.since is not None and info.epoch is not None:
             lost = stream.start(info.epoch, first_wanted(self._named, info.stream, info.epoch), info.since)

@@ -73,7 +73,7 @@ class Subscriptions:
         )
         finalizer.atexit = False
         if pattern is not None:  # the streams of a view are announced later
-            self._join_sinks(reference, pattern)
+            self._join_sinks(reference, pattern, subscription.observes)
         try:
             try:
                 await self._ask(session, subscription, number)
@@ -191,7 +191,7 @@ class Subscriptions:
             # The server applies patches before the view: of a view no version is kept for them.
             view = info.subscription is not None
             return DeltaSink(info, session) if view else StateSink(info, session, self._versions)
-        if not info.kind.acknowledged:
+        if not info.kind.acknowledged or info.observed:
             return StreamSink(info)
         duplicates = self._duplicate_filters.get(info.stream)
         if duplicates is None:
@@ -200,7 +200,7 @@ class Subscriptions:
 
     def _number_of(self, position: AckPosition) -> int | None:
         for number, sink in self._sinks.items():
-            if (sink.stream, sink.epoch) == position:
+            if isinstance(sink, AcknowledgedSink) and (sink.stream, sink.epoch) == position:
                 return number
         return None
 
@@ -254,7 +254,9 @@ class Subscriptions:
         resume = self.partial_transfers.offer(subscription.pattern.matches) if view is None else None
         await self._context.ask(
             session,
-            lambda request: Subscribe(request, number, pattern, since, view, scope.window, resume, account),
+            lambda request: Subscribe(
+                request, number, pattern, since, view, scope.window, resume, account, subscription.observes
+            ),
             # Before the next frame: streams may be announced in the same WebSocket message.
             lambda _: self._join(subscription, number),
         )
@@ -307,10 +309,10 @@ class Subscriptions:
             self._leave_sinks(weakref.ref(subscription), number, pattern)
         return number
 
-    def _join_sinks(self, reference: Reference, pattern: Pattern) -> None:
+    def _join_sinks(self, reference: Reference, pattern: Pattern, observes: bool) -> None:
         """Give a new subscription the streams that are known already."""
         for sink in self._sinks.values():
-            if sink.numbers is None and pattern.matches(sink.stream):
+            if sink.serves(observes) and pattern.matches(sink.stream):
                 sink.subscriptions = [*sink.subscriptions, reference]
 
     def _leave_sinks(self, reference: Reference, number: int, pattern: Pattern | None) -> None:
@@ -339,7 +341,9 @@ class Subscriptions:
             weakref.ref(subscription)
             for subscription, number in list(self._numbers.items())
             if (
-                subscription.view is None and subscription.pattern.matches(sink.stream)
+                subscription.view is None
+                and sink.serves(subscription.observes)
+                and subscription.pattern.matches(sink.stream)
                 if sink.numbers is None
                 else number in sink.numbers
             )

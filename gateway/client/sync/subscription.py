@@ -32,7 +32,12 @@ class BlockingAcks(Acknowledged):
     _thread: LoopThread
 
     def ack(self) -> None:  # type: ignore[override]  # the blocking twin
-        """Acknowledge it as processed: it will not come again."""
+        """Acknowledge it as processed: it will not come again.
+
+        Raises:
+            UsageError: it is observed.
+        """
+        self.check_answer()
         if self.ack_handle is not None:
             self.ack_handle.check()
             self._thread.call_soon(self.ack_handle.done)
@@ -45,8 +50,10 @@ class BlockingAcks(Acknowledged):
 
         Raises:
             InvalidArgument: another code.
+            UsageError: it is observed.
         """
         code = check_refusal(code)
+        self.check_answer()
         if self.ack_handle is not None:
             self.ack_handle.check()
             self._thread.call_soon(partial(self.ack_handle.refuse, code))
@@ -55,9 +62,12 @@ class BlockingAcks(Acknowledged):
         """Report that the program still works on it: the gateway waits for ``ack_timeout_s`` from now on.
 
         The client does this by itself whenever the gateway asks, as long as the program holds the message.
+
+        Raises:
+            UsageError: it is observed.
         """
+        self.check_answer()
         if self.ack_handle is not None:
-            self.ack_handle.check()
             self.ack_handle.check()
             self._thread.call_soon(self.ack_handle.in_progress)
 
@@ -97,6 +107,8 @@ class Subscription:
         self._source = source
         self._items: deque[Received] = deque()
         self._records: Iterator[Message] | None = None
+        self._answerable = False
+        """Whether the messages of the item that was taken last are acknowledged, or would be if not observed."""
         self._in_hand: AnyAckHandle | None = None
         thread.running.owner.tell(self)
 
@@ -139,11 +151,12 @@ class Subscription:
             if self._records is not None:
                 record = next(self._records, None)
                 if record is not None:
-                    return self._blocking(record)
+                    return AcknowledgedMessage(self._thread, record) if self._answerable else record
                 self._records = None
             item = self._next_item()
+            self._answerable = _is_answerable(item)
             if isinstance(item, Message):
-                return self._blocking(item)
+                return AcknowledgedMessage(self._thread, item) if self._answerable else item
             self._records = item.messages()
 
     def batches(self) -> Iterator[RecordBatch]:
@@ -157,15 +170,12 @@ class Subscription:
             batch = self._source.as_batch(item)
             if batch is None:
                 continue
-            yield batch if batch.ack_handle is None else AcknowledgedBatch(self._thread, batch)
+            yield AcknowledgedBatch(self._thread, batch) if _is_answerable(batch) else batch
 
     def fork(self, error: UsageError) -> None:
         """Drop all messages: this is a forked process, and its parent reads."""
         self._items.clear()
         self._records = self._in_hand = None
-
-    def _blocking(self, message: Message) -> Message:
-        return message if message.ack_handle is None else AcknowledgedMessage(self._thread, message)
 
     def _settle_in_hand(self) -> None:
         """Acknowledge the message given out last as processed, unless the program has answered otherwise."""
@@ -188,3 +198,7 @@ class Subscription:
     async def _fetch(self) -> list[Received]:
         await self._source.start()
         return await self._source.buffer.several(FETCHED_MESSAGES)
+
+
+def _is_answerable(item: Received) -> bool:
+    return item.kind is not None and item.kind.acknowledged

@@ -7,7 +7,7 @@ the price of knowing what became of each; streams of the other kinds do not pay 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
@@ -59,6 +59,10 @@ class ConsumerFanout:
     Args:
         source: the stream.
         context: shared by all streams.
+
+    Attributes:
+        taps: called with each message when the consumers get it for the first time: observers of the stream are served
+            from them.
     """
 
     __slots__ = (
@@ -71,10 +75,12 @@ class ConsumerFanout:
         "_settings",
         "_woken",
         "source",
+        "taps",
     )
 
     def __init__(self, source: Stream, context: ConsumerContext) -> None:
         self.source = source
+        self.taps: list[Callable[[Entry], object]] = []
         self._context = context
         self._settings = context.settings.of(source.config)
         self._consumers: dict[ClientId, Consumer] = {}
@@ -177,7 +183,7 @@ class ConsumerFanout:
         """Return the offset of the first message that a client gets."""
         consumer = self._consumers.get(client_id)
         first = None if consumer is None else consumer.first_pending
-        return self._end_offset if first is None else first
+        return self.end_offset if first is None else first
 
     def leave(self, connection: Connection) -> None:
         """Remove a connection that unsubscribes: its client gives up the messages that it has not acknowledged."""
@@ -217,7 +223,7 @@ class ConsumerFanout:
             consumer.in_progress(progress.first, progress.last, self._context.clock.monotonic_s())
 
     @property
-    def _end_offset(self) -> int:
+    def end_offset(self) -> int:
         """Offset of the next message that is delivered; later ones may be on their way to the store."""
         return self.source.history.next_offset
 
@@ -225,7 +231,7 @@ class ConsumerFanout:
         """Return the consumer of a client, who need not be present; a new one begins with the next message."""
         consumer = self._consumers.get(client_id)
         if consumer is None:
-            consumer = self._add_consumer(client_id, self._held.begin_progress(client_id, self._end_offset))
+            consumer = self._add_consumer(client_id, self._held.begin_progress(client_id, self.end_offset))
             self._held.store_mark(consumer)
         return consumer
 
@@ -258,7 +264,7 @@ class ConsumerFanout:
     def _forget(self, consumer: Consumer) -> None:
         del self._consumers[consumer.client_id]
         self._woken.pop(consumer, None)
-        self._held.forget(consumer, self._end_offset)
+        self._held.forget(consumer, self.end_offset)
         self._past = self._past.counting([consumer])
 
     # Publishes.
@@ -273,6 +279,8 @@ class ConsumerFanout:
         """Deliver a run, or a complete large message."""
         if self._consumers:
             self._put(units_of(entry))
+        for tap in self.taps:
+            tap(entry)
 
     def deliver_frame(self, run: Run, frame: DataFrame, publisher: int, itemsize: int) -> None:
         """Deliver a run of one frame to all consumers, as published."""

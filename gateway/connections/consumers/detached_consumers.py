@@ -19,7 +19,7 @@ class _Detached(NamedTuple):
 
 
 class DetachedConsumers:
-    """The :class:`~gateway.connections.ports.SubscriptionObserver` that remembers clients whose connection is lost.
+    """The :class:`~gateway.connections.ports.SubscriptionListener` that remembers clients whose connection is lost.
 
     A stream that is opened while a client is away keeps its messages for that client as well.
 
@@ -40,9 +40,10 @@ class DetachedConsumers:
     def __len__(self) -> int:
         return len(self._by_client)
 
-    def joined(self, client_id: ClientId, pattern: Pattern) -> None:
-        """Stop waiting for a client: it has subscribed again."""
-        self._by_client.pop(client_id, None)
+    def joined(self, client_id: ClientId, pattern: Pattern, *, observing: bool) -> None:
+        """Stop waiting for a client that has subscribed again, unless it only observes."""
+        if not observing:
+            self._by_client.pop(client_id, None)
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
         """Wait for a client whose connection is lost; the patterns of several lost connections add up."""

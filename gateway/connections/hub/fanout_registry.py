@@ -12,6 +12,7 @@ from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.context import ViewContext
+from gateway.connections.hub.observed_store import ObservedStore
 from gateway.connections.hub.viewed_store import ViewedStore
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.ids import StreamId
@@ -37,7 +38,8 @@ class FanoutRegistry:
     def __init__(self, streams: StreamRegistry, views: ViewContext, consumers: ConsumerContext) -> None:
         self._views = views
         self._consumers = consumers
-        self._history = HistoryReader(ViewedStore(consumers.store or MemoryPastReader(), views), views.workers)
+        past = ObservedStore(ViewedStore(consumers.store or MemoryPastReader(), views), views.transfers)
+        self._history = HistoryReader(past, views.workers)
         self._flusher = Flusher(views.clock)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
@@ -92,7 +94,7 @@ class FanoutRegistry:
         return self._acknowledged.get(StreamId(stream_id))
 
     def new_pubsub(self, source: Source) -> PubSubFanout:
-        """Make a fan-out for a source whose receivers do not acknowledge: a stream, a view or a mailbox."""
+        """Make a fan-out for a source whose receivers do not acknowledge: any but an acknowledged stream itself."""
         views = self._views
         if isinstance(source, Stream) and source.kind is Kind.STATE:
             return StateFanout(source, self._flusher, views.workers, views.policy, self._history, views.merger)

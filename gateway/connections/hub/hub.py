@@ -16,13 +16,14 @@ from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.hub.unused_streams import UnusedStreams
 from gateway.connections.hub.views import Views
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.outbound.outbox import Outbox
-from gateway.connections.ports import SubscriptionObserver
+from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused
@@ -32,6 +33,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, is_address, is_dead_letter_name
 from gateway.protocol.signals import Done, InProgress
 from gateway.streams.derived import DerivedStream
+from gateway.streams.observed import ObservedStream
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
@@ -48,7 +50,7 @@ class Hub:
         streams: all streams.
         view_context: shared by all views; its clock, workers and policy serve the other receivers as well.
         consumer_context: shared by the consumers of all streams; its store keeps the past of streams.
-        observers: told which clients begin and cease to receive which patterns, after the detached consumers.
+        listeners: told which clients begin and cease to receive which patterns, after the detached consumers.
     """
 
     def __init__(
@@ -56,18 +58,20 @@ class Hub:
         streams: StreamRegistry,
         view_context: ViewContext,
         consumer_context: ConsumerContext,
-        observers: Sequence[SubscriptionObserver] = (),
+        listeners: Sequence[SubscriptionListener] = (),
     ) -> None:
         self._streams = streams
         self._clock = view_context.clock
         self._detached = consumer_context.detached
         self._store = consumer_context.store
         self._policy = view_context.policy
-        self._observers = (self._detached, *observers)
+        self._listeners = (self._detached, *listeners)
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
         self.views = Views(streams, self.fanouts, view_context)
         """Views of streams, and the subscriptions to them."""
+        self.observations = Observations(streams, self.fanouts, view_context)
+        """Acknowledged streams that are observed, and the subscriptions that observe them."""
         self.unused = UnusedStreams(self._clock.monotonic_s, streams)
         """Streams that no connection has opened; the handler of OPEN tells which are used."""
         self._literal: dict[str, dict[Session, None]] = {}
@@ -82,7 +86,7 @@ class Hub:
     @property
     def idle(self) -> bool:
         """True while nothing is being encoded, and nothing waits for the end of the turn."""
-        return self.views.idle and self.fanouts.idle
+        return self.views.idle and self.observations.idle and self.fanouts.idle
 
     def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
         """Return the stream of that name and its fan-out; announce a new one to the sessions that subscribe to it.
@@ -121,6 +125,7 @@ class Hub:
         be bound to the stream, and nothing of it may be on its way.
         """
         self.views.end(stream)
+        self.observations.end(stream)
         self._count_past(stream, self.fanouts.end(stream))
         self.unused.remove(stream)
         self._streams.end(stream)
@@ -135,6 +140,8 @@ class Hub:
         pattern: Pattern,
         options: SubscribeOptions = NO_OPTIONS,
         credit: CreditWindow | None = None,
+        *,
+        observe: bool = False,
     ) -> None:
         """Add a subscription: its streams are announced, and their messages sent from its start position on.
 
@@ -144,17 +151,21 @@ class Hub:
             pattern: streams to receive.
             options: where to start; by default with the messages that the kind gives a late joiner (spec section 4.2).
             credit: messages that the receiver takes of streams that it acknowledges; by default a fixed window.
+            observe: whether it takes the messages of such streams without acknowledging, and without a window.
         """
         session.subscriptions[subscription] = pattern
-        session.credits[subscription] = credit or CreditWindow.window()
+        if observe:
+            session.observing |= {subscription}
+        else:
+            session.credits[subscription] = credit or CreditWindow.window()
         if pattern.is_literal:
             self._literal.setdefault(pattern.text, {})[session] = None
         else:
             self._wildcard[session] = None
         for stream in self._streams.matching(pattern):
             self._join(session, [subscription], stream, options)
-        for observer in self._observers:
-            observer.joined(session.peer.client_id, pattern)
+        for listener in self._listeners:
+            listener.joined(session.peer.client_id, pattern, observing=observe)
 
     def unsubscribe(self, session: Session, subscription: int, *, keep: bool = False) -> None:
         """Remove a subscription; the session still receives streams that another of its subscriptions matches.
@@ -166,33 +177,45 @@ class Hub:
         """
         pattern = session.subscriptions.pop(subscription)
         session.credits.pop(subscription, None)
+        observed = subscription in session.observing
+        session.observing -= {subscription}
         rest = session.subscriptions.values()
+        workers = [session.subscriptions[number] for number in session.credits]
         if pattern.is_literal and all(other.text != pattern.text for other in rest):
             self._forget_literal(session, pattern.text)
         if all(other.is_literal for other in rest):
             self._wildcard.pop(session, None)
+        self.observations.leave(session, subscription)
         for stream in self._streams.matching(pattern):
             fanout = self.fanouts.of(stream)
-            if not any(other.matches(stream.name) for other in rest):
+            acknowledged = isinstance(fanout, ConsumerFanout)
+            if acknowledged and observed:
+                continue
+            if not any(other.matches(stream.name) for other in (workers if acknowledged else rest)):
                 (fanout.detach if keep else fanout.leave)(session.connection)
             elif isinstance(fanout, ConsumerFanout):
                 fanout.join(session.connection, _credits_for(session, stream))
         if not is_address(pattern.text):
-            self._tell_left(session, [pattern], returning=keep)
+            self._tell_left(session, [pattern], returning=keep and not observed)
 
     def drop(self, session: Session) -> None:
         """Remove all subscriptions of a session: its connection is lost."""
         self.views.drop(session)
+        self.observations.drop(session)
         for source in list(session.connection.memberships):
             if isinstance(source, Stream):
                 self.fanouts.of(source).detach(session.connection)
-        patterns = [pattern for pattern in session.subscriptions.values() if not is_address(pattern.text)]
+        observed = [session.subscriptions[number] for number in session.observing]
+        workers = [session.subscriptions[number] for number in session.credits]
         for pattern in session.subscriptions.values():
             self._forget_literal(session, pattern.text)
         self._wildcard.pop(session, None)
         session.subscriptions.clear()
         session.credits.clear()
-        self._tell_left(session, patterns, returning=True)
+        session.observing = frozenset()
+        if observed:
+            self._tell_left(session, observed, returning=False)
+        self._tell_left(session, workers, returning=True)
 
     def refresh(self, session: Session, stream_id: int) -> None:
         """Send a session a keyframe of a state stream, or of a view of one, that it receives.
@@ -201,7 +224,7 @@ class Hub:
             RequestRefused: ``UNKNOWN_STREAM``, the session does not receive such a stream.
         """
         for source in session.connection.memberships:
-            if source.id == stream_id and isinstance(source, Stream):
+            if source.id == stream_id and isinstance(source, Stream) and not isinstance(source, ObservedStream):
                 if isinstance(source, DerivedStream):
                     fanout: Fanout = self.views.fanout_of(source)
                 else:
@@ -225,11 +248,11 @@ class Hub:
 
     def stream_stats(self, stream: Stream) -> StreamStats:
         """Return the numbers of one stream."""
-        fanout, viewers = self.fanouts.of(stream), self.views.receivers_of(stream)
+        fanout = self.fanouts.of(stream)
         if isinstance(fanout, ConsumerFanout):
             consumers = fanout.stats()
-            return StreamStats(consumers.present, viewers, consumers)
-        return StreamStats(fanout.receivers, viewers, ConsumerStats())
+            return StreamStats(consumers.present, 0, self.observations.receivers_of(stream), consumers)
+        return StreamStats(fanout.receivers, self.views.receivers_of(stream), 0, ConsumerStats())
 
     def stats(self) -> Generator[None, None, HubStats]:
         """Return the numbers of all streams. Yields every :data:`STEP` streams and consumers, for the loop.
@@ -261,8 +284,10 @@ class Hub:
         views = self.views.stats()
         for kind, delivered in views.delivered_messages.items():
             kinds[kind][3] += delivered
+        for kind, delivered in self.observations.delivered_messages.items():
+            kinds[kind][3] += delivered
         by_kind = MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()})
-        return HubStats(by_kind, consumers, views, held_acks, self._ended_streams)
+        return HubStats(by_kind, consumers, self.observations.receivers, views, held_acks, self._ended_streams)
 
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
@@ -284,7 +309,9 @@ class Hub:
 
     def _is_free(self, stream: Stream) -> bool:
         """Return whether nobody asked for this very stream, and nobody lacks a message of it."""
-        return stream.name not in self._literal and not self.views.names(stream) and self.fanouts.of(stream).settled
+        if stream.name in self._literal or self.views.names(stream):
+            return False
+        return self.fanouts.of(stream).settled and self.observations.settled(stream)
 
     def _count_past(self, stream: Stream, fanout: Fanout) -> None:
         """Keep the counters of a stream that has ended, and of its fan-out: they never go back."""
@@ -298,6 +325,12 @@ class Hub:
 
     def _join(self, session: Session, subscriptions: list[int], stream: Stream, options: SubscribeOptions) -> None:
         connection, fanout = session.connection, self.fanouts.of(stream)
+        if isinstance(fanout, ConsumerFanout) and session.observing:
+            for subscription in sorted(session.observing.intersection(subscriptions)):
+                self.observations.join(session, subscription, stream, options)
+            subscriptions = [subscription for subscription in subscriptions if subscription not in session.observing]
+            if not subscriptions:
+                return
         info = stream.info()
         if isinstance(fanout, PubSubFanout):
             start = fanout.start(connection, options.since)
@@ -314,8 +347,8 @@ class Hub:
             fanout.join(connection, _credits_for(session, stream))
 
     def _tell_left(self, session: Session, patterns: Sequence[Pattern], *, returning: bool) -> None:
-        for observer in self._observers:
-            observer.left(session.peer.client_id, patterns, returning=returning)
+        for listener in self._listeners:
+            listener.left(session.peer.client_id, patterns, returning=returning)
 
     def _forget_literal(self, session: Session, name: str) -> None:
         holders = self._literal.get(name)
@@ -326,10 +359,9 @@ class Hub:
 
 
 def _credits_for(session: Session, stream: Stream) -> list[CreditWindow]:
-    """Return the credits of the session's subscriptions that match a stream."""
-    return [
-        session.credits[number] for number, pattern in session.subscriptions.items() if pattern.matches(stream.name)
-    ]
+    """Return the credits of the session's subscriptions that match a stream and do not only observe."""
+    subscriptions = session.subscriptions
+    return [credit for number, credit in session.credits.items() if subscriptions[number].matches(stream.name)]
 
 
 def _join_from(

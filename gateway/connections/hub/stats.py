@@ -48,6 +48,8 @@ class StreamStats:
     """Connections that receive the stream as it is; clients that are there, if its kind is acknowledged."""
     viewers: int
     """Connections that receive views of the stream, each view counted."""
+    observers: int
+    """Connections that take the stream, whose kind is acknowledged, without acknowledging."""
     consumers: ConsumerStats
     """Clients that the stream is kept for until they acknowledge; all 0 for the other kinds."""
 
@@ -59,6 +61,8 @@ class HubStats:
     kinds: Mapping[Kind, KindStats]
     """Counters include streams that have ended."""
     consumers: ConsumerStats
+    observers: int
+    """Observers of acknowledged streams, each stream counted."""
     views: ViewStats
     held_acks: int
     """Acknowledgements of publishes that are held back while receivers are behind."""

@@ -25,3 +25,13 @@ class Peer:
     """Name of this session in WELCOME."""
     instance: int | None = None
     """Number of the running client, which its reconnects keep; ``None``: HELLO had none."""
+    made_up: bool = False
+    """Whether the gateway has made up the name, since HELLO had none."""
+
+    @property
+    def observes(self) -> bool:
+        """Whether its subscriptions observe acknowledged streams unless they say otherwise (spec section 4.2).
+
+        Nobody could acknowledge in the place of such a client once it is gone.
+        """
+        return self.made_up or self.client_type is ClientType.ADMIN_PANEL

@@ -49,7 +49,15 @@ class Greeter:
             session.grant = self._authorizer.authenticate(client_id, hello.client_type, hello.token, now_s)
         except RequestRefused as refusal:
             raise ProtocolViolation(Code.UNAUTHENTICATED, refusal.message) from None
-        peer = Peer(session.peer.id, client_id, hello.client_type, hello.agent, secrets.token_hex(8), hello.instance)
+        peer = Peer(
+            session.peer.id,
+            client_id,
+            hello.client_type,
+            hello.agent,
+            secrets.token_hex(8),
+            hello.instance,
+            made_up=hello.client_id is None,
+        )
         session.introduce(peer)
         connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
         connection.max_message_bytes = agreement.max_message_bytes

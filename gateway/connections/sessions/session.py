@@ -139,7 +139,9 @@ class Session:
     subscriptions: dict[int, Pattern] = field(default_factory=dict, init=False)
     """Patterns of subscriptions without a view, by the client's number."""
     credits: dict[int, CreditWindow] = field(default_factory=dict, init=False)
-    """Credit of these subscriptions, by the same number."""
+    """Credit of those of these subscriptions to streams that acknowledge, by the same number."""
+    observing: frozenset[int] = field(default=frozenset(), init=False)
+    """Numbers of those that observe: they take acknowledged streams without acknowledging."""
     views: dict[int, ViewSubscription] = field(default_factory=dict, init=False)
     """Subscriptions with a view, by the client's number."""
     transfers: dict[int, Upload] = field(default_factory=dict, init=False)

@@ -12,10 +12,12 @@ from gateway.protocol.encoding import decode
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.json_message import DataType, JsonMessage, render_batch, render_message, write_message
 from gateway.protocol.json_text import JsonRange, write_range
+from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage
+from gateway.streams.observed import ObservedStream
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
 
@@ -98,7 +100,7 @@ class TextRenderer:
             message_type,
             id=None if direct else parsed.offset,
             stream=None if message_type == "reply" else source.name,
-            kind=source.kind if isinstance(source, Stream) else None,
+            kind=_kind_of(source),
             correlation=parsed.offset if direct else None,
             failed=bool(parsed.flags & FLAG_FAILED),
             more=bool(parsed.flags & FLAG_MORE),
@@ -106,7 +108,7 @@ class TextRenderer:
             timestamp=parsed.timestamp_ns / 1e9,
             offset=None if direct else parsed.offset,
             epoch=source.epoch if isinstance(source, Stream) else None,
-            view=source.id if isinstance(source, DerivedStream) else None,
+            view=_own_id_of(source),
             quantized=None if parsed.extensions is None else parsed.extensions.quantized,
             client_id=None if publisher is None else publisher.peer.client_id,
             client_type=None if publisher is None else publisher.peer.client_type.value,
@@ -125,11 +127,23 @@ class TextRenderer:
             )
             return write_message(reply)
         last = parsed.offset + parsed.count - 1
-        view = source.id if isinstance(source, DerivedStream) else None
-        return write_range(JsonRange(Opcode.GAP, source.name, refusal.code, parsed.offset, last, view))
+        return write_range(
+            JsonRange(Opcode.GAP, source.name, refusal.code, parsed.offset, last, _own_id_of(source)),
+        )
 
     def _check_size(self, payload_bytes: int) -> None:
         """Refuse a payload that is too long for text before it is decoded, which may make it much longer."""
         if payload_bytes > self._max_bytes:
             problem = f"payload of {payload_bytes} bytes exceeds {self._max_bytes} bytes of text"
             raise RequestRefused(Code.MESSAGE_TOO_BIG, problem)
+
+
+def _kind_of(source: Source) -> Kind | None:
+    if isinstance(source, ObservedStream):
+        return source.parent.kind
+    return source.kind if isinstance(source, Stream) else None
+
+
+def _own_id_of(source: Source) -> int | None:
+    """Return the id of a view or an observed stream, by which it is told from the stream itself."""
+    return source.id if isinstance(source, DerivedStream | ObservedStream) else None

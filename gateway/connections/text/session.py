@@ -68,7 +68,7 @@ class TextSession:
         self._chunk_bytes = limits.chunk_bytes
         self._max_aliases = limits.max_aliases
         self._streams: dict[int, tuple[str, int | None]] = {}
-        """Streams that were announced: by id the name, and the id again if it is a view's."""
+        """Streams that were announced: by id the name, and the id again if it is of a view or an observed stream."""
         self._publishes: dict[tuple[int, int], tuple[int | None, str]] = {}
         """Messages that are not acknowledged yet: by (alias, sequence) the ``id`` and the stream."""
         self._answering: int | None = None

@@ -24,6 +24,7 @@ class Item:
     nbytes: int = 1000
     count: int = 1
     patch: bool = False
+    ack_handle: object | None = None
 
     def newest(self, *, complete: bool) -> Self:
         return replace(self, offset=self.offset + self.count - 1, count=1, patch=self.patch and not complete)
@@ -202,7 +203,7 @@ def test_collaboration_and_control_stop_the_socket_then_and_are_never_dropped() 
         gate = ReadFlowControl(calls.append)
         gate.expect_answer()
         buffer: ReceiveBuffer[Item] = ReceiveBuffer(2 * SIZE, gate)
-        assert all(buffer.put(Item("s", kind, offset)) for offset in range(6))
+        assert all(buffer.put(Item("s", kind, offset, ack_handle="owed")) for offset in range(6))
         assert calls == [False]
         assert taken(buffer) == list(range(6))
         assert calls == [False, True]

@@ -23,7 +23,7 @@ INFO = StreamInfo(7, "wf/tasks", Kind.COLLABORATION, 5, 0, since=0)
 @asynccontextmanager
 async def connected(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer]]:
     """A client and the other side of it."""
-    async with connect(scripted.url) as client:
+    async with connect(scripted.url, client_id="worker") as client:
         yield client, await scripted.accept()
 
 
@@ -141,7 +141,10 @@ async def test_half_of_the_credit_is_granted_again(scripted: ScriptedGateway) ->
 
 
 async def test_what_was_processed_is_not_given_again_after_a_reconnect(scripted: ScriptedGateway) -> None:
-    async with connect(scripted.url) as client, client.subscribe("wf/*", auto_ack=False) as messages:
+    async with (
+        connect(scripted.url, client_id="worker") as client,
+        client.subscribe("wf/*", auto_ack=False) as messages,
+    ):
         peer = await scripted.accept()
         peer.send(INFO, *[message(offset, offset) for offset in range(3)])
         held = await anext(messages)
@@ -160,7 +163,10 @@ async def test_what_was_processed_is_not_given_again_after_a_reconnect(scripted:
 
 
 async def test_after_a_restart_what_was_processed_is_known_by_its_publisher(scripted: ScriptedGateway) -> None:
-    async with connect(scripted.url) as client, client.subscribe("wf/*", auto_ack=False) as messages:
+    async with (
+        connect(scripted.url, client_id="worker") as client,
+        client.subscribe("wf/*", auto_ack=False) as messages,
+    ):
         peer = await scripted.accept()
         peer.send(INFO, batch(10, [1.0, 2.0], Identity(99, 5)))
         for _ in range(2):

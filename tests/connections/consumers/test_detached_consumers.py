@@ -23,7 +23,7 @@ def test_clients_are_found_by_what_they_had_subscribed_to() -> None:
     detached.left(WORKER, [compile_pattern("wf/*")], returning=True)
     detached.left(OTHER, [compile_pattern("other/*")], returning=True)
     assert detached.waiting_for(TASKS) == [WORKER]
-    detached.joined(WORKER, compile_pattern("other/*"))
+    detached.joined(WORKER, compile_pattern("other/*"), observing=False)
     assert detached.waiting_for(TASKS) == []
 
 

@@ -155,13 +155,13 @@ def test_too_many_streams() -> None:
 
 
 class Recorder:
-    """A :class:`~gateway.connections.ports.SubscriptionObserver` that writes down what it is told."""
+    """A :class:`~gateway.connections.ports.SubscriptionListener` that writes down what it is told."""
 
     def __init__(self) -> None:
         self.log: list[str] = []
 
-    def joined(self, client_id: ClientId, pattern: Pattern) -> None:
-        self.log.append(f"{client_id} joined {pattern.text}")
+    def joined(self, client_id: ClientId, pattern: Pattern, *, observing: bool) -> None:
+        self.log.append(f"{client_id} {'observes' if observing else 'joined'} {pattern.text}")
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
         names = " ".join(pattern.text for pattern in patterns)
@@ -255,7 +255,7 @@ def test_stats_add_up_streams_views_and_consumers() -> None:
     state, tasks = (world.core.streams.get(StreamName(name)) for name in ("wf/s", "wf/tasks"))
     assert state is not None
     assert tasks is not None
-    assert world.core.hub.stream_stats(state) == StreamStats(1, 1, ConsumerStats())
+    assert world.core.hub.stream_stats(state) == StreamStats(1, 1, 0, ConsumerStats())
     worker.drop()
     stream = world.core.hub.stream_stats(tasks)
     assert (stream.subscribers, stream.consumers.absent, stream.consumers.pending) == (0, 1, 1)
