@@ -115,6 +115,10 @@ class ConsumerFanout:
         """True when so much is held for consumers that publishers are not read from, and then refused."""
         return self._held.full
 
+    def why_full(self) -> str:
+        """Return which consumer holds most of the messages, and what to do."""
+        return self._held.why_full()
+
     @property
     def receivers(self) -> int:
         """Number of consumers, present or not."""

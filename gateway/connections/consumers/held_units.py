@@ -225,6 +225,26 @@ class HeldUnits:
             notice = Notice(self._source.name, unit.first, unit.last, code, reason, client_id=consumer.client_id)
             self._context.notices.tell(unit.author, notice)
 
+    def why_full(self) -> str:
+        """Return which consumer holds most of the units, and what to do, for a publisher that is refused."""
+        settings = self._context.settings.of(self._source.config)
+        text = (
+            f"{self._source.name}: {self.held_bytes} bytes of messages are not acknowledged by all its consumers, and "
+            f"none are taken beyond limit_bytes={settings.limit_bytes}"
+        )
+        most = max(self._consumers.values(), key=lambda consumer: consumer.pending, default=None)
+        if most is None:
+            return f"{text}: try again later"
+        text += f"; most wait for {most.client_id}, {most.pending} of them"
+        if most.lost_s is None:
+            return f"{text}, which is connected: try again later, or have it acknowledge faster"
+        away_s = self._context.clock.monotonic_s() - most.lost_s
+        return (
+            f"{text}, which has been away for {away_s:.0f} s and is waited for until {settings.consumer_ttl_s:g} s "
+            f"have passed: start it again with this client_id, or try again later; a client that only looks "
+            f"subscribes with observe=True"
+        )
+
     def _behind(self) -> bool:
         """Return whether receivers are so far behind that publishers are to wait."""
         settings = self._context.settings

@@ -56,6 +56,9 @@ class Fanout(Protocol):
         False: waiting does not help, and the message is to be refused.
         """
 
+    def why_full(self) -> str:
+        """Return, for people, who has no room while :attr:`queue_full`, and what to do."""
+
     @property
     def delivered_messages(self) -> int:
         """Messages written to receivers or queued for them, each receiver counted."""

@@ -146,6 +146,10 @@ class PubSubFanout:
         """Return False: only mailboxes may be full, and :mod:`gateway.connections.requests` has their senders wait."""
         return False
 
+    def why_full(self) -> str:
+        """Return who has no room: of receivers that do not acknowledge it is told no more."""
+        return f"{self.source.name} has no room in its queue: try again later"
+
     # Receivers.
 
     def start(self, connection: Connection, since: Since | None) -> StartPosition:

@@ -300,8 +300,7 @@ class Router:
         assert stream is not None
         assert fanout is not None
         if stream.kind.acknowledged and fanout.queue_full and not fanout.wait_for_room(connection):
-            message = f"the receivers of {stream.name} have too many messages to acknowledge: try again later"
-            raise RequestRefused(Code.QUEUE_FULL, message)
+            raise RequestRefused(Code.QUEUE_FULL, fanout.why_full())
         if stream.durable:
             self._gate.check_room(connection)
         meta = parse_meta(parsed.meta)

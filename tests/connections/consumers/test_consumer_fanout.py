@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -468,3 +470,21 @@ def test_a_second_subscription_adds_its_credit_to_the_connection_that_is_served(
     world.settle()
     assert worker.read().offsets == [0, 1, 2]
     assert wide != narrow
+
+
+@pytest.mark.parametrize(("away", "advice"), [(False, "acknowledge faster"), (True, "away for 12 s .* until 100 s")])
+def test_a_publisher_that_is_refused_is_told_who_holds_the_messages(away: bool, advice: str) -> None:
+    world = World(consumers=ConsumerSettings(limit_bytes=2000, consumer_ttl_s=100.0))
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    idle, holder = world.subscriber(STREAM, "idle"), world.subscriber(STREAM, "holder")
+    if away:
+        holder.drop()
+    for offset in range(2):
+        publisher.publish(0, bytes(1000))
+        world.settle()
+        idle.done(STREAM, offset)
+    world.pass_time(12.0)
+    publisher.publish(0, bytes(1000))
+    (error,) = publisher.read().errors
+    assert error.code == Code.QUEUE_FULL
+    assert re.search(f"limit_bytes=2000; most wait for holder, 2 of them, .*{advice}", error.message)
