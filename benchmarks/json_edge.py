@@ -78,6 +78,10 @@ class Sink:
         """Return 0."""
         return 0
 
+    def peer_address(self) -> str:
+        """Return nothing: there is no socket."""
+        return ""
+
 
 class Translator(Sink):
     """A transport of a binary connection that renders the frames it is given as text.

@@ -74,6 +74,7 @@ class Code(enum.IntEnum):
     CANCELLED = 5222
     INVALID_REGION = 5223
     NOT_PROCESSED = 5224
+    SUPERSEDED = 5225
     FORBIDDEN = 5300
 
 

@@ -65,6 +65,11 @@ class CoreCollector(Collector):
             snapshot.observers,
         )
         yield Counter(
+            "frys_superseded_connections",
+            "Connections that another client took over from, by the same client_id.",
+            snapshot.superseded_connections,
+        )
+        yield Counter(
             "frys_conflated_messages",
             "Messages of state streams replaced by newer ones in an outbox.",
             snapshot.conflated_messages,

@@ -65,7 +65,8 @@ class Options:
     on_error: Report | None = None
     """Called with errors that nobody waits for; None: they are logged as warnings of the logger ``gateway.client``."""
     on_notice: Callable[[Notice], None] | None = None
-    """Called with notices of messages that a receiver did not get or process; None: they are errors."""
+    """Called with notices of messages that a receiver did not get or process, and of another client with the same
+    ``client_id``; None: they are errors."""
 
     def __post_init__(self) -> None:
         if self.client_type not in tuple(ClientType):

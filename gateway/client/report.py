@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple, ParamSpec
 
-from gateway.errors import RequestRefused
+from gateway.errors import Code, RequestRefused
 from gateway.protocol import messages
 
 P = ParamSpec("P")
@@ -23,26 +23,31 @@ LOG_EVERY_S: Final = 1.0
 
 
 class Notice(NamedTuple):
-    """Messages that did not reach a receiver, or were not processed by it."""
+    """Messages that did not reach a receiver, or were not processed by it; or another client with the same id."""
 
     stream: str
+    """Stream of the messages; empty if the notice is about the connection (``SUPERSEDED``)."""
     first: int
-    """First offset that the notice concerns."""
+    """First offset that the notice concerns; 0 if it concerns none."""
     last: int
-    """Last offset."""
+    """Last offset; -1 if the notice concerns none."""
     code: int
-    """``EXPIRED`` or ``DEAD_LETTER`` of :class:`gateway.errors.Code`."""
+    """``EXPIRED``, ``DEAD_LETTER`` or ``SUPERSEDED`` of :class:`gateway.errors.Code`."""
     client_id: str | None
-    """The receiver, if it is known."""
+    """The receiver, if it is known; with ``SUPERSEDED`` the id of this client."""
     reason: str
     """Explanation for people."""
 
     @classmethod
     def of(cls, notice: messages.Notice) -> Notice:
         """Return the notice in a NOTICE frame of the gateway."""
-        return cls(notice.stream, notice.first, notice.last, notice.code, notice.client_id, notice.reason)
+        first = 0 if notice.first is None else notice.first
+        last = -1 if notice.last is None else notice.last
+        return cls(notice.stream or "", first, last, notice.code, notice.client_id, notice.reason)
 
     def __str__(self) -> str:
+        if not self.stream:
+            return self.reason
         offsets = f"message {self.first}" if self.first == self.last else f"messages {self.first} to {self.last}"
         return f"{offsets} of {self.stream} did not get through to {self.client_id or 'a receiver'}: {self.reason}"
 
@@ -105,8 +110,11 @@ class Reporter:
         self._quiet_until_s = now_s + LOG_EVERY_S
 
     def notice(self, notice: Notice) -> None:
-        """Report a NOTICE (spec section 7.6)."""
+        """Report a NOTICE (spec section 7.6). That another client uses the same id is always logged, too."""
+        superseded = notice.code == Code.SUPERSEDED
+        if superseded:
+            logger.warning("%s", notice)
         if self._on_notice is not None:
             call_back(self._on_notice, notice)
-        else:
+        elif self._on_error is not None or not superseded:
             self(RequestRefused(notice.code, str(notice)))

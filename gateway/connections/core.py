@@ -153,21 +153,27 @@ class Core:
         self._subscriptions = SubscribeHandler(
             limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._partial_uploads, clock
         )
+        self._greeter = Greeter(
+            Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
+            authorizer,
+            clock,
+            settings.heartbeat_interval_s,
+            self.pool,
+        )
         self.dispatcher = Dispatcher(
             Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger),
             self._uploads,
             self._requests,
             self.hub,
             self._subscriptions,
-            Greeter(
-                Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
-                authorizer,
-                clock,
-                settings.heartbeat_interval_s,
-                self.pool,
-            ),
+            self._greeter,
             clock,
         )
+
+    @property
+    def superseded_connections(self) -> int:
+        """Connections that another client took over from, by the same ``client_id``."""
+        return self._greeter.superseded_connections
 
     def connect(self, transport: Transport, form: Format) -> Session:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""

@@ -60,6 +60,9 @@ class Transport(Protocol):
     def waiting_bytes(self) -> int:
         """Return the bytes that were written and not yet taken by the operating system."""
 
+    def peer_address(self) -> str:
+        """Return the address of the peer, for people; empty if it has none."""
+
 
 class Clock(Protocol):
     """Time, and callbacks that run later on the same thread."""

@@ -127,6 +127,8 @@ class CoreSnapshot:
     client_conflated_messages: int = 0
     """Delivered, and replaced by newer ones in the libraries of clients."""
     dropped_messages: int = 0
+    superseded_connections: int = 0
+    """Connections that another client took over from, by the same ``client_id``."""
     views: ViewStats
     ended_streams: int
     """Streams that have ended to make room for others."""
@@ -202,6 +204,7 @@ def core_snapshot(core: Core) -> Generator[None, None, CoreSnapshot]:
         kinds=hub.kinds,
         consumers=hub.consumers,
         observers=hub.observers,
+        superseded_connections=core.superseded_connections,
         held_acks=hub.held_acks,
         history_bytes=core.streams.budget.held_bytes + core.streams.dead_letters.held_bytes,
         waiting_dead_letters=core.dead_letters.waiting_messages,

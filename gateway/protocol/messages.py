@@ -301,17 +301,18 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Fate of messages that this client has published (spec section 7.6)."""
+    """Fate of messages that this client has published, or of its connection (spec section 7.6)."""
 
     opcode: ClassVar = Opcode.NOTICE
 
-    stream: str
-    first: int
-    last: int
+    stream: str | None
+    """Stream of the messages; None, and so are ``first`` and ``last``: the notice is about the connection."""
+    first: int | None
+    last: int | None
     code: int
     reason: str
     client_id: str | None = None
-    """Receiver of the messages."""
+    """Receiver of the messages; the client of the connection."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -253,10 +253,11 @@ def _read_counts(body: JsonBody, name: str) -> Mapping[str, Counts] | None:
 
 
 def _read_notice(body: JsonBody) -> Notice:
+    stream = body.text_or_none("stream")
     return Notice(
-        stream=body.text("stream"),
-        first=body.integer("first"),
-        last=body.integer("last"),
+        stream=stream,
+        first=None if stream is None else body.integer("first"),
+        last=None if stream is None else body.integer("last"),
         code=body.integer("code", U32_MAX),
         reason=body.text("reason"),
         client_id=body.text_or_none("client_id"),

@@ -215,6 +215,14 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         """Return the bytes that are written and not yet taken by the operating system."""
         return self._transport.get_write_buffer_size()
 
+    def peer_address(self) -> str:
+        """Return the address of the peer, as ``host:port``; empty if the socket is closed already."""
+        address = self._transport.get_extra_info("peername")
+        if not isinstance(address, tuple):
+            return ""
+        host, port = address[:2]
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
     def descriptor(self) -> int:
         """Return the number of the socket's file descriptor; -1 if there is none."""
         accepted = self._transport.get_extra_info("socket")

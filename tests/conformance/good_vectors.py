@@ -444,6 +444,12 @@ DELIVERY: Final = (
             '"client_id":"worker"}',
         ),
     ),
+    Definition(
+        "notice-superseded",
+        "7.6",
+        "Another client has the same client_id",
+        text(0x0E, '{"code":5225,"reason":"client_id worker is used by another client as well","client_id":"worker"}'),
+    ),
     Definition("account-asked", "7.7", "The question", text(0x0F, '{"request":9,"subscription":1}')),
     Definition(
         "account",

@@ -70,6 +70,9 @@ class MemoryTransport:
         if self.closed is None:
             self.closed = (code, reason)
 
+    def peer_address(self) -> str:
+        return "192.0.2.7:4711"
+
     def waiting_bytes(self) -> int:
         return self.waiting
 

@@ -109,6 +109,7 @@ MESSAGES: list[SessionMessage] = [
     Refresh(7),
     Notice("wf/tasks", 3, 4, 5218, "late", "worker"),
     Notice("wf/tasks", 3, 3, 5219, "tried 5 times"),
+    Notice(None, None, None, 5225, "another client has come", "worker"),
     Account(9, 1),
     Account(9, 1, {"wf/a": Counts(120, 0, 4, 16)}),
 ]

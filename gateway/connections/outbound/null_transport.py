@@ -35,6 +35,10 @@ class _NullTransport:
     def close(self, code: int, reason: str) -> None:
         """Do nothing."""
 
+    def peer_address(self) -> str:
+        """Return nothing: nobody is there."""
+        return ""
+
     def waiting_bytes(self) -> int:
         """Return 0."""
         return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 
 from gateway import __version__
@@ -11,8 +12,10 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
-from gateway.protocol.messages import Hello, Welcome, WelcomeLimits
+from gateway.protocol.messages import Hello, Notice, Welcome, WelcomeLimits
 from gateway.protocol.negotiation import Capabilities, negotiate
+
+logger = logging.getLogger(__name__)
 
 
 class Greeter:
@@ -24,6 +27,9 @@ class Greeter:
         clock: for the time in WELCOME.
         heartbeat_interval_s: time between two pings of a client.
         pool: connections by client.
+
+    Attributes:
+        superseded_connections: connections that another client took over from, by the same ``client_id``.
     """
 
     def __init__(
@@ -34,6 +40,7 @@ class Greeter:
         self._clock = clock
         self._heartbeat_interval_s = heartbeat_interval_s
         self._pool = pool
+        self.superseded_connections = 0
 
     def greet(self, session: Session, hello: Hello) -> None:
         """Answer HELLO.
@@ -61,6 +68,7 @@ class Greeter:
         session.introduce(peer)
         connection.codecs = _shared(frozenset(agreement.codecs + agreement.filters))
         connection.max_message_bytes = agreement.max_message_bytes
+        self._supersede(session)
         self._pool.introduce(session)
         connection.send(
             Welcome(
@@ -76,6 +84,36 @@ class Greeter:
                 agent=f"frys/{__version__}",
             )
         )
+
+    def _supersede(self, newer: Session) -> None:
+        """Tell the connection that had the ``client_id`` before, unless the same running client reconnects."""
+        peer = newer.peer
+        earlier = self._pool.newest_of(peer.client_id)
+        if earlier is None or earlier.connection.closed:
+            return
+        if peer.instance is not None and earlier.peer.instance == peer.instance:
+            return
+        self.superseded_connections += 1
+        logger.warning(
+            "two clients use the client_id %s: %s, which came now, takes over from %s; give each an id of its own",
+            peer.client_id,
+            _described(newer),
+            _described(earlier),
+        )
+        reason = (
+            f"client_id {peer.client_id} is used by another client as well: {_described(newer)} has connected, and "
+            f"gets from now on what only one connection of a client gets, acknowledged messages and requests; give "
+            f"each client an id of its own"
+        )
+        earlier.connection.send(Notice(None, None, None, Code.SUPERSEDED, reason, client_id=peer.client_id))
+
+
+def _described(session: Session) -> str:
+    """Return how people tell a connection from others."""
+    where = session.connection.transport.peer_address()
+    return (
+        f"peer {session.peer.id}" + (f" from {where}" if where else "") + f" ({session.peer.agent or 'no agent named'})"
+    )
 
 
 _codec_sets: dict[frozenset[str], frozenset[str]] = {}

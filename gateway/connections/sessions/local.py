@@ -319,6 +319,9 @@ class _MemoryTransport:
         """Tell the connection that the gateway has closed it."""
         self._connection.closed_by_gateway(code, reason)
 
+    def peer_address(self) -> str:
+        return ""
+
     def waiting_bytes(self) -> int:
         """Return 0: memory takes everything at once."""
         return 0

@@ -47,7 +47,8 @@ class Notices:
         else:
             last_author, last = self._waiting[-1]
             joined = replace(last, last=notice.last)
-            if author == last_author and notice == replace(joined, first=last.last + 1):
+            following = None if last.last is None else last.last + 1
+            if author == last_author and notice == replace(joined, first=following):
                 self._waiting[-1] = (author, joined)
                 return
         self._waiting.append((author, notice))

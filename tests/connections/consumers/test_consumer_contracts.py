@@ -219,6 +219,8 @@ class Consumers(RuleBasedStateMachine):
         """Let everything happen that is to happen, and hold it against the model."""
         self.world.settle()
         for notice in self.publisher.read().notices:
+            assert notice.first is not None
+            assert notice.last is not None
             for offset in range(notice.first, notice.last + 1):
                 self.told[notice.client_id or "", offset] += 1
                 self.close(notice.client_id or "", offset, notice.code)

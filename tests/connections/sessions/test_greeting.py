@@ -71,3 +71,52 @@ def test_a_greeting_that_fails_closes_and_says_why(data: bytes, code: Code) -> N
     assert peer.read().codes == [code]
     peer.hello()
     assert not peer.transport.late
+
+
+def greeted(world: World, instance: int | None, client_id: str | None = "worker") -> Peer:
+    """A client that has introduced itself."""
+    peer = world.stranger()
+    name = None if client_id is None else ClientId(client_id)
+    peer.say(Hello((1,), ClientType.AGENT, name, agent="test/1", instance=instance))
+    return peer
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (None, None), (1, None), (None, 2)])
+def test_the_earlier_of_two_clients_with_one_id_is_told(
+    first: int | None, second: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World()
+    earlier = greeted(world, first)
+    assert not earlier.read().notices
+    newer = greeted(world, second)
+    (notice,) = earlier.read().notices
+    assert (notice.code, notice.stream, notice.first, notice.client_id) == (Code.SUPERSEDED, None, None, "worker")
+    described = f"peer {newer.session.peer.id} from 192.0.2.7:4711 (test/1)"
+    assert described in notice.reason
+    assert not newer.read().notices
+    (record,) = caplog.records
+    assert described in record.getMessage()
+    assert world.core.superseded_connections == 1
+
+
+def test_each_takeover_is_told_once_and_to_the_newest_connection_only() -> None:
+    world = World()
+    peers = [greeted(world, instance) for instance in (1, 2, 3)]
+    assert [len(peer.read().notices) for peer in peers] == [1, 1, 0]
+    peers[2].drop()
+    greeted(world, 4)
+    assert [len(peer.read().notices) for peer in peers[:2]] == [1, 2]
+
+
+def test_a_client_that_reconnects_is_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    earlier, again = greeted(world, 7), greeted(world, 7)
+    greeted(world, 7, "other")
+    closing = greeted(world, 8, "closing")
+    closing.session.connection.close(Code.GOING_AWAY, "bye")
+    greeted(world, 9, "closing")
+    greeted(world, None, None)
+    greeted(world, None, None)
+    assert not earlier.read().notices
+    assert not again.read().notices
+    assert (world.core.superseded_connections, caplog.records) == (0, [])

@@ -38,7 +38,7 @@ def test_an_author_that_has_come_back_is_told_on_its_newest_connection() -> None
     gone, notices = world.peer("author"), notices_of(world)
     told = author(gone)
     gone.drop()
-    first, second = world.peer("author"), world.peer("author")
+    first, second = (world.peer("author", instance=1) for _ in range(2))
     notices.tell(told, expired(1))
     world.turn()
     assert [len(peer.read().notices) for peer in (first, second)] == [0, 1]
