@@ -235,28 +235,27 @@ class Client:
         """Receive the streams that match a pattern: ``async with client.subscribe("wf-42/*") as messages``.
 
         Args:
-            pattern: a stream's name, in which a segment may be ``*`` (any), or the last one ``**`` (the rest). An ending
-                may follow: ``**.dead`` matches all streams of dead letters.
+            pattern: a stream's name, in which a segment may be ``*`` (any), or the last one ``**`` (the rest), also
+                with an ending: ``**.dead`` matches all streams of dead letters.
             since: start in ``event`` and observed streams: ``"beginning"``, all messages that are kept; an offset; or
                 (epoch, offset) of a received message, plus 1. Messages that are not kept any more are reported to
                 ``on_gap``. None: messages published from now on. Reconnecting keeps the position.
-            view: wanted part of each message of ``state`` and ``event`` streams: ``View(slice=np.s_[::4, ::4],
-                dtype="float16", max_rate_hz=10)``. The gateway computes it once for all clients with the same view. A
+            view: wanted part of each ``state`` or ``event`` message: ``View(slice=np.s_[::4, ::4], max_rate_hz=10)``. A
                 message that the view does not fit is reported to ``on_error``, once until one fits again.
             buffer_bytes: bytes that may wait for the application; then only ``state`` streams are read further.
             conflate: only the newest version of each ``state`` waits. False: all do, until ``buffer_bytes`` wait.
             auto_ack: a message of kind ``collaboration`` or ``control`` is processed when the program asks for the
                 next one, or leaves ``async with`` without an exception. False: when it awaits ``ack()`` or ``nack()``.
             credits: messages and bytes of ``collaboration`` streams in hand, unprocessed. None: the gateway's default.
-            observe: True takes messages of these streams as they are published, and acknowledges none. None: False with
-                ``auto_ack=False`` or ``credits``, and for a ``client_id`` that the program gave, unless ``admin_panel``.
+            observe: True takes messages of these streams as they are published, and acknowledges none. None: False
+                with ``auto_ack=False`` or ``credits``, or for a client that named itself and is no ``admin_panel``.
             on_error: called for messages that could not be decoded; None: the client's ``on_error``.
             on_gap: called for messages that will not come.
-            progress: called with (stream, bytes received, bytes in all) while a large message comes in.
+            progress: called with (stream, received bytes, total bytes) while a large message comes in.
 
         Raises:
             RequestRefused: ``INVALID_NAME``. When it starts: ``INVALID_VIEW``, with the dtype and shape that it met.
-            InvalidArgument: ``buffer_bytes`` or credits below 1; no position as ``since``; ``observe`` and ``credits``.
+            InvalidArgument: a number below 1; no position as ``since``; ``observe=True`` and ``credits``.
             ConnectionFailed: the connection is gone and not opened again.
         """
         options = SubscriptionOptions(

@@ -110,7 +110,7 @@ class Reporter:
         self._quiet_until_s = now_s + LOG_EVERY_S
 
     def notice(self, notice: Notice) -> None:
-        """Report a NOTICE (spec section 7.6). That another client uses the same id is always logged, too."""
+        """Report a NOTICE (spec section 7.6). The log also has each use of the same id by another client."""
         superseded = notice.code == Code.SUPERSEDED
         if superseded:
             logger.warning("%s", notice)

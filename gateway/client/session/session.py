@@ -239,12 +239,10 @@ class Session:
     def read(self, reading: bool, /) -> None:
         """Read from the socket, or leave incoming bytes to the operating system."""
         self._reading = reading
-        if self._socket is None:
-            return
-        if reading:
+        if self._socket is not None and reading:
             self._socket.received = True  # the client itself caused the silence so far
             self._socket.resume_reading()
-        else:
+        elif self._socket is not None:
             self._socket.pause_reading()
 
     # Ending.
@@ -341,12 +339,10 @@ class Session:
         answer = None if error.request is None else self._answers.get(error.request)
         if answer is None:
             self._events.refused(error)
-        elif answer.done():
-            pass
-        elif error.code == Code.DRAINING:
+        elif error.code == Code.DRAINING and not answer.done():
             # The request is valid: it is repeated on the next connection.
             answer.set_exception(ConnectionFailed(error.message))
-        else:
+        elif not answer.done():
             answer.set_exception(RequestRefused(error.code, error.message))
 
     def _welcomed(self, welcome: Welcome) -> None:
@@ -368,9 +364,9 @@ class Session:
             failure = ConnectionFailed(f"the connection could not be used: {type(error).__name__}: {error}")
             self._welcome.set_exception(failure)
             self.abort(str(failure))
-            return
-        self._welcome.set_result(welcome)
-        self._heartbeat.start(welcome.heartbeat_interval_s)
+        else:
+            self._welcome.set_result(welcome)
+            self._heartbeat.start(welcome.heartbeat_interval_s)
 
     def _send_frame(self, frame: bytes) -> None:
         self.send((frame,))
