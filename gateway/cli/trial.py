@@ -130,9 +130,10 @@ async def _work(settings: Settings, step: _Step, publisher: Client, receiver: Cl
             await _exchange(publisher, receiver, name, kind, np.ones(1, np.uint8))
     for pattern, config in rules.rules:
         name = _example_of(pattern.text)
-        if rules.of(name) is config:
+        tensors = _tensors_for(config)
+        if rules.of(name) is config and tensors is not None:
             step.name = f"a message on stream {name}, which the rule of {pattern.text} is for"
-            await _exchange(publisher, receiver, name, _kind_of(config), _tensors_for(config))
+            await _exchange(publisher, receiver, name, _kind_of(config), tensors)
     large = np.random.default_rng(0).bytes(min(limits.max_message_bytes, 2 * limits.chunk_bytes + 1000))
     free = next((kind for kind in Kind if rules.of(StreamName(f"frys-trial/{kind}")).schema is None), None)
     if free is not None:
@@ -182,16 +183,16 @@ def _example_of(pattern: str) -> StreamName:
     return StreamName(name if "/" in name else f"frys-trial/{name}")
 
 
-def _tensors_for(config: StreamConfig) -> Array | dict[str, Array]:
+def _tensors_for(config: StreamConfig) -> Array | dict[str, Array] | None:
     schema = config.schema
     return np.ones(1, np.uint8) if schema is None else _smallest(schema)
 
 
-def _smallest(schema: Schema) -> dict[str, Array]:
-    """Return the smallest tensors that the schema allows."""
+def _smallest(schema: Schema) -> dict[str, Array] | None:
+    """Return the smallest tensors that the schema allows; ``None`` if they are too large for a trial."""
     shapes = [tuple(size or 0 for size in tensor.shape) for tensor in schema.tensors]
     if sum(math.prod(shape) for shape in shapes) > _LARGEST_EXAMPLE_BYTES:
-        return {}
+        return None
     return {tensor.name: np.zeros(shape, tensor.dtype) for tensor, shape in zip(schema.tensors, shapes, strict=True)}
 
 

@@ -141,7 +141,7 @@ class Client:
             durability: failure that the message survives once it is acknowledged: ``memory`` none, ``os`` of the
                 gateway, ``fsync`` of the machine. None: the durability of the stream, or ``memory`` for a new one. It
                 belongs to the stream, and needs a gateway with a store.
-            headers: JSON values by name, up to 64 KiB.
+            headers: JSON values by name, up to 64 KiB. JSON has no NaN and no infinities: they arrive as None.
             codec: ``auto`` samples; or a chain such as ``none``, ``lz4``, ``zstd:3``, ``shuffle+zstd:3``.
             progress: called with (bytes sent, bytes in all), before compression, for payloads that travel in chunks.
             timeout_s: longest time without progress, waiting for a connection included. None: no limit.

@@ -32,6 +32,7 @@ from gateway.client.subscribing.subscription import Subscription, SubscriptionOp
 from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError, UsageError
+from gateway.protocol.arguments import check_text
 from gateway.protocol.messages import Authenticate, Authenticated, ClientType, Error
 
 INSTANCES_BELOW: Final = 2**53
@@ -81,6 +82,7 @@ class ClientCore:
         )
         self._dispatcher: InboundDispatcher | None = None
         self._attached_s = 0.0
+        self._opened = False
         self._reopening: asyncio.Task[None] | None = None
         self._lost_again: Lost | None = None
         self._closing: asyncio.Task[None] | None = None
@@ -99,6 +101,9 @@ class ClientCore:
         Raises:
             See :func:`gateway.client.session.greeting.open_session`.
         """
+        if self.state is not ClientState.CONNECTING or self._opened:
+            raise UsageError("a client is opened once: connect() makes another one")
+        self._opened = True
         self.publisher.collect_from(batcher)
         self.context.owner.tell(batcher)
         try:
@@ -165,6 +170,7 @@ class ClientCore:
     async def authenticate(self, token: str) -> float | None:
         """Replace the token; see :meth:`gateway.client.client.Client.authenticate`."""
         self.context.check()
+        check_text("token", token)
         session = await self.context.wait_ready()
         answer = await self.context.ask(session, lambda request: Authenticate(request, token))
         assert isinstance(answer, Authenticated)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import TracebackType
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, NoReturn, Unpack
 
 from gateway.client.client import Client
 from gateway.client.options import ConnectKeywords, Options
+from gateway.errors import UsageError
+
+
+class NotConnected(UsageError, AttributeError):
+    """Use of the result of ``connect`` as a client before it has connected."""
 
 
 class Connecting:
@@ -30,6 +35,16 @@ class Connecting:
         if self._client is not None:
             await self._client.__aexit__(kind, error, trace)
 
+    if not TYPE_CHECKING:  # for type checkers it has no such attributes
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if hasattr(Client, name) and not name.startswith("_"):
+                problem = f"connect() has not connected yet, so it has no {name}"
+                raise NotConnected(
+                    f"{problem}: use `client = await connect(...)` or `async with connect(...) as client`"
+                )
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     async def _connect(self) -> Client:
         return await Client(self._options).open()
 
@@ -48,4 +63,4 @@ def connect(url: str, **settings: Unpack[ConnectKeywords]) -> Connecting:
         ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
         ConnectionFailed: nothing answers, or no gateway does; the text says what to check.
     """
-    return Connecting(Options(url, **settings))
+    return Connecting(Options.of(url, settings))

@@ -5,13 +5,16 @@ Knows units and ranges. Reads no environment and opens nothing.
 
 from __future__ import annotations
 
+import difflib
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from types import NoneType
+from typing import Any, Final, TypedDict
 
 from gateway.client.report import Notice, Report
 from gateway.errors import InvalidArgument
+from gateway.protocol.arguments import check_callback, check_count, check_seconds, check_text, check_type, wrong
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType
 
@@ -20,6 +23,8 @@ Token = str | Callable[[], str | Awaitable[str | None] | None] | None
 
 Progress = Callable[[int, int], None]
 """Called with (bytes done, bytes in all) of a large message's payload, before compression."""
+
+_KNOWN_TYPES: Final = f"unknown client_type; known are {', '.join(ClientType)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,10 @@ class Backoff:
     """Age at which a connection starts the count of attempts again."""
 
     def __post_init__(self) -> None:
-        if self.base_s < 0 or self.cap_s < self.base_s or self.later_s < 0 or self.stable_s < 0:
-            raise InvalidArgument(f"{self}: pauses must not be negative, and cap_s not below base_s")
+        for name in ("base_s", "cap_s", "later_s", "stable_s"):
+            object.__setattr__(self, name, check_seconds(name, getattr(self, name)))
+        if self.cap_s < self.base_s:
+            raise InvalidArgument(f"{self}: cap_s must not be below base_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +76,38 @@ class Options:
     ``client_id``; None: they are errors."""
 
     def __post_init__(self) -> None:
-        if self.client_type not in tuple(ClientType):
-            raise InvalidArgument(f"unknown client_type {self.client_type!r}; known are {', '.join(ClientType)}")
-        for name in ("connect_timeout_s", "close_timeout_s", "max_pending_bytes"):
-            if getattr(self, name) <= 0:
-                raise InvalidArgument(f"{name}={getattr(self, name)}: must be above 0")
+        check_text("url", self.url, "the URL of a gateway is a string, such as 'ws://127.0.0.1:8765'")
+        if self.client_id is not None:
+            check_text("client_id", self.client_id, "it must be a string, or None")
+        if check_text("client_type", self.client_type, _KNOWN_TYPES) not in tuple(ClientType):
+            raise wrong("client_type", self.client_type, _KNOWN_TYPES)
+        if not (self.token is None or isinstance(self.token, str) or callable(self.token)):
+            raise wrong("token", self.token, "it must be a string, a function that returns one, or None")
+        if isinstance(self.token, str):
+            check_text("token", self.token)
+        for name in ("connect_timeout_s", "close_timeout_s"):
+            object.__setattr__(self, name, check_seconds(name, getattr(self, name), zero=False))
+        object.__setattr__(self, "max_pending_bytes", check_count("max_pending_bytes", self.max_pending_bytes))
+        check_type("backoff", self.backoff, (Backoff, NoneType), "it must be a Backoff, or None")
+        check_type("limits", self.limits, Limits, "it must be a Limits")
+        check_type("tls", self.tls, (ssl.SSLContext, NoneType), "it must be an ssl.SSLContext, or None")
+        check_callback("on_error", self.on_error)
+        check_callback("on_notice", self.on_notice)
+
+    @classmethod
+    def of(cls, url: str, settings: Mapping[str, Any]) -> Options:
+        """Return the options that a caller of ``connect`` names.
+
+        Raises:
+            InvalidArgument: an option that does not exist, or a value that cannot be used.
+        """
+        known = ConnectKeywords.__annotations__
+        for name, value in settings.items():
+            if name not in known:
+                close = difflib.get_close_matches(name, known, n=1)
+                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                raise wrong(name, value, f"connect has no such option; {hint}")
+        return cls(url, **settings)
 
 
 class ConnectKeywords(TypedDict, total=False):

@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.arguments import shown, wrong
 from gateway.protocol.dtypes import code_of, dtype_of
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import (
@@ -122,13 +123,23 @@ def _write_descriptor(name: str, dtype: np.dtype[Any], shape: tuple[int, ...], *
     return start + dimensions + name_utf8 + PADDING[-(len(start) + len(dimensions) + len(name_utf8)) % 8]
 
 
+def _culprit(headers: Mapping[str, Any]) -> str:
+    """Return the header that cannot be written, as the beginning of an error; nothing if each one can."""
+    for name, value in headers.items():
+        try:
+            orjson.dumps({name: value}, option=orjson.OPT_SERIALIZE_NUMPY)
+        except (orjson.JSONEncodeError, TypeError):
+            return f"{shown(name)}: {shown(value)}: "
+    return ""
+
+
 def _write_headers(headers: Mapping[str, Any]) -> bytes:
     if not isinstance(headers, Mapping):
-        raise InvalidArgument(f"headers must be a mapping, not {type(headers).__name__}")
+        raise wrong("headers", headers, "they must be a mapping of names to JSON values")
     try:
         text = orjson.dumps(dict(headers), option=orjson.OPT_SERIALIZE_NUMPY)
-    except orjson.JSONEncodeError as error:
-        raise InvalidArgument(f"headers cannot be written as JSON: {error}") from None
+    except (orjson.JSONEncodeError, TypeError) as error:
+        raise InvalidArgument(f"headers cannot be written as JSON: {_culprit(headers)}{error}") from None
     if len(text) > MAX_HEADERS_BYTES:
         raise InvalidArgument(
             f"headers of {len(text)} bytes, {MAX_HEADERS_BYTES} are allowed: send large data as a tensor"

@@ -12,6 +12,7 @@ from typing import Final
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
+from gateway.protocol.arguments import check_text
 
 MAX_STREAM_NAME_BYTES: Final = 255
 MAX_CLIENT_ID_BYTES: Final = 128
@@ -41,7 +42,9 @@ def check_stream_name(name: str) -> StreamName:
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
     """
+    check_text("stream", name, "a stream is named by a string, '<workflow>/<name>'")
     if len(name) > MAX_STREAM_NAME_BYTES or not _STREAM_NAME.fullmatch(name):
         rule = "two or more segments of letters, digits, '.', '_', '-' joined by '/', 255 bytes at most"
         raise _invalid("stream name", name, rule)
@@ -72,7 +75,9 @@ def check_client_id(client_id: str) -> ClientId:
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
     """
+    check_text("client_id", client_id, "a client id is a string")
     if not _is_client_id(client_id):
         rule = "letters, digits, '.', '_', '-', 128 at most, the first a letter or digit"
         raise _invalid("client id", client_id, rule)
@@ -84,7 +89,9 @@ def check_pattern(pattern: str) -> str:
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
     """
+    check_text("pattern", pattern, "a pattern is one string, such as '<workflow>/*': subscribe once for each pattern")
     if is_address(pattern):
         return check_address(pattern)
     if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
@@ -100,7 +107,9 @@ def check_address(address: str) -> str:
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
     """
+    check_text("address", address, "an address is a string, 'agent:<client_id>' or 'group:<name>'")
     scheme, colon, holder = address.partition(":")
     if not colon or scheme not in (AGENT_SCHEME, GROUP_SCHEME) or not _is_client_id(holder):
         raise _invalid("address", address, "'agent:<client_id>' or 'group:<name>'")
@@ -122,6 +131,7 @@ def split_address(address: str) -> tuple[str, str]:
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
     """
     scheme, _, holder = check_address(address).partition(":")
     return scheme, holder
@@ -157,6 +167,7 @@ def compile_pattern(pattern: str) -> Pattern:
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
+        InvalidArgument: no string.
     """
     check_pattern(pattern)
     if "*" not in pattern:

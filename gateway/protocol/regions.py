@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.arguments import shown
 from gateway.protocol.extensions import Extent
 from gateway.protocol.tensors import Array
 
@@ -162,7 +163,7 @@ def _integer(value: Any, where: str) -> int:
     try:
         if not isinstance(value, bool | np.bool_):
             return operator.index(value)
-    except TypeError:
+    except Exception:  # noqa: BLE001 - a TypeError, or an error of the program's own class
         pass
     raise InvalidArgument(f"{where}: a region is made of integers, slices of integers and '...'")
 
@@ -172,6 +173,6 @@ def _shown(item: object) -> str:
     if isinstance(item, tuple):
         return f"[{', '.join(map(_shown, item))}]"
     if isinstance(item, slice):
-        parts = ["" if part is None else str(part) for part in (item.start, item.stop, item.step)]
+        parts = ["" if part is None else shown(part) for part in (item.start, item.stop, item.step)]
         return ":".join(parts if parts[2] else parts[:2])
-    return "..." if item is Ellipsis else repr(item)[:40]
+    return "..." if item is Ellipsis else shown(item)

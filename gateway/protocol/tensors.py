@@ -5,15 +5,18 @@ Knows numpy and memory layout; does not know frames, streams or codecs.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, KeysView, Sequence, Set, ValuesView
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from gateway.errors import Code, FrysError, InvalidArgument, RequestRefused
+from gateway.errors import Code, FrysError, InvalidArgument, RequestRefused, UnsupportedDtype
+from gateway.protocol.arguments import shown
+from gateway.protocol.dlpack import import_bfloat16
 from gateway.protocol.dtypes import DTYPES, is_supported, unsupported
 from gateway.protocol.wire import ALIGNMENT, PADDING, Buffer, padded
 
@@ -72,14 +75,25 @@ def as_wire_array(value: object) -> Array:
         # Text dtypes of numpy 2 have no byte order to change, hence the check of isnative.
         little_endian = dtype if dtype.isnative else dtype.newbyteorder("<")
         if not is_supported(little_endian):
-            raise unsupported(dtype)
+            raise unsupported(dtype) if isinstance(value, np.ndarray) else _without_numbers(value, dtype)
         return array.astype(little_endian, order="C")
     # np.ascontiguousarray would make a scalar one-dimensional; copy() keeps the shape.
     return array if array.flags.c_contiguous else array.copy(order="C")
 
 
+def _without_numbers(value: object, dtype: np.dtype[Any]) -> UnsupportedDtype:
+    """Return the error for a value of which numpy makes an array that cannot be sent."""
+    if isinstance(value, int):
+        way_out = "it exceeds 64 bits: send it as a float, or as text in the headers"
+    elif isinstance(value, Set | Iterator | KeysView | ValuesView):
+        way_out = "make a list of it first"
+    else:
+        return UnsupportedDtype(f"{shown(value)} cannot be sent: {unsupported(dtype)}")
+    return UnsupportedDtype(f"{shown(value)} cannot be sent: {way_out}")
+
+
 def _imported(value: object) -> Array:
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, np.ma.MaskedArray) or (isinstance(value, list | tuple) and _holds_masked(value)):
         raise InvalidArgument(
             "a masked array would lose its mask: send value.filled(...), and the mask as another tensor"
         )
@@ -88,9 +102,18 @@ def _imported(value: object) -> Array:
     return _from_array_like(value)
 
 
+def _holds_masked(values: Sequence[object]) -> bool:
+    kinds = set(map(type, values))
+    if any(issubclass(kind, np.ma.MaskedArray) for kind in kinds):
+        return True
+    if not any(issubclass(kind, list | tuple) for kind in kinds):
+        return False
+    return any(_holds_masked(value) for value in values if isinstance(value, list | tuple))
+
+
 def _from_dlpack(value: Any) -> Array:
     try:
-        device_type, device_id = value.__dlpack_device__()
+        device_type, device_id = map(int, value.__dlpack_device__())
     except Exception as error:  # any error of a foreign library becomes one kind of error
         raise InvalidArgument(f"cannot tell which device a {type(value).__name__} lies on: {error}") from error
     if device_type not in _HOST_DEVICES:
@@ -101,6 +124,10 @@ def _from_dlpack(value: Any) -> Array:
     try:
         return np.from_dlpack(value)
     except Exception as error:  # a dtype that numpy's DLPack lacks (bfloat16), or an exporter's own refusal
+        with contextlib.suppress(Exception):  # the exporter's refusal has been raised already
+            imported = import_bfloat16(value)
+            if imported is not None:
+                return imported
         if not (hasattr(value, "__array__") or hasattr(value, "__array_interface__")):
             raise _not_an_array(value, error) from error
     return _from_array_like(value)
@@ -117,7 +144,7 @@ def _from_array_like(value: object) -> Array:
 
 def _not_an_array(value: object, error: Exception) -> InvalidArgument:
     dtype = getattr(value, "dtype", None)
-    what = type(value).__name__ if dtype is None else f"{type(value).__name__} of dtype {dtype}"
+    what = type(value).__name__ if dtype is None else f"{type(value).__name__} of dtype {shown(dtype)}"
     return InvalidArgument(f"cannot make an array of a {what}: {error}; convert it to a numpy array first")
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.arguments import shown
 from gateway.protocol.dtypes import DTypeLike, dtype_name, dtype_named
 from gateway.protocol.json_body import EXACT_MAX
 from gateway.protocol.quantization import may_cast, must_quantize
@@ -259,9 +260,12 @@ def _item_of(value: object) -> Item:
 
 def _integer(value: object) -> int:
     if isinstance(value, bool | np.bool_) or not hasattr(type(value), "__index__"):
-        problem = f"slice of a view holds {value!r}: only integers, slices and an ellipsis are possible"
+        problem = f"slice of a view holds {shown(value)}: only integers, slices and an ellipsis are possible"
         raise InvalidArgument(problem[:200])
-    number = operator.index(value)  # type: ignore[arg-type]  # it has __index__
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # it has __index__
+    except Exception as error:  # noqa: BLE001 - of an array, or a class of the program
+        raise InvalidArgument(f"slice of a view holds {shown(value)}: {error}") from None
     if abs(number) > EXACT_MAX:
         raise InvalidArgument(f"slice of a view holds {number}, which exceeds {EXACT_MAX}")
     return number
@@ -299,18 +303,21 @@ def _dtype_of(value: object) -> str | None:
             dtype_named(value)
             return value
         return dtype_name(np.dtype(value).newbyteorder("<"))  # type: ignore[call-overload]  # it says what it takes
-    except (RequestRefused, TypeError, InvalidArgument) as error:
-        raise InvalidArgument(f"dtype {str(value)[:40]!r} of a view: {getattr(error, 'message', error)}") from None
+    except Exception as error:  # noqa: BLE001 - numpy has many for what is no dtype
+        raise InvalidArgument(f"dtype {shown(value)} of a view: {getattr(error, 'message', error)}") from None
 
 
 def _rate_of(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
-        raise InvalidArgument(f"max_rate_hz of a view must be a number, met {type(value).__name__}")
-    rate_hz = float(value)
+        raise InvalidArgument(f"max_rate_hz={shown(value)} of a view must be a number")
+    try:
+        rate_hz = float(value)
+    except (TypeError, OverflowError):  # complex, or of too many digits
+        rate_hz = math.nan
     if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
-        raise InvalidArgument(f"max_rate_hz={rate_hz:g} of a view must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
+        raise InvalidArgument(f"max_rate_hz={shown(value)} of a view must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
     return rate_hz
 
 
@@ -318,7 +325,7 @@ def _tensor_of(value: object) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str):
-        raise InvalidArgument(f"tensor of a view must be a name, met {type(value).__name__}")
+        raise InvalidArgument(f"tensor={shown(value)} of a view must be a name")
     try:
         size = len(value.encode())
     except UnicodeEncodeError:

@@ -19,8 +19,10 @@ from gateway.admin.metrics import Metrics
 from gateway.admin.npy import write_header
 from gateway.app import Gateway
 from gateway.client import connect
+from gateway.connections.outbound.reading_holds import MAX_WAITING_PEERS
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.errors import Code
+from gateway.ids import StreamName
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.messages import Kind
 from gateway.testing import running_gateway_process
@@ -242,10 +244,23 @@ async def test_a_full_receiver_of_a_collaboration_stream(gateway: Gateway, http:
     await http.put("/api/v1/streams/wf/a?kind=collaboration", content=saved(LARGE))
     async with connect(gateway.url, client_id="worker") as client, client.subscribe("wf/a"):
         (session,) = gateway.core.pool
-        fill = np.zeros(gateway.settings.core.delivery.outbox_limit_bytes, "u1")
+        half = saved(np.zeros(gateway.settings.core.consumers.limit_bytes // 2, "u1"))
         session.connection.pause_writing()
-        await http.put("/api/v1/streams/wf/a", content=saved(fill))
-        response = await http.put("/api/v1/streams/wf/a", content=saved(LARGE))
+        await http.put("/api/v1/streams/wf/a", content=half)
+        stream = gateway.core.streams.get(StreamName("wf/a"))
+        assert stream is not None
+        fanout = gateway.core.hub.fanouts.of(stream)
+        puts = [asyncio.ensure_future(http.put("/api/v1/streams/wf/a", content=half)) for _ in range(2)]
+        while not fanout.queue_full:  # noqa: ASYNC110 - nothing tells when it is full
+            await asyncio.sleep(0.01)
+        # Publishers wait for room, each with one message beyond the bound, until too many wait.
+        content = saved(LARGE)
+        puts += [
+            asyncio.ensure_future(http.put("/api/v1/streams/wf/a", content=content))
+            for _ in range(MAX_WAITING_PEERS + 1)
+        ]
+        done, _ = await asyncio.wait(puts, return_when=asyncio.FIRST_COMPLETED)
+        response = done.pop().result()
         failure_of(response, Code.QUEUE_FULL, 429)
         assert response.headers["retry-after"] == "1"
         session.connection.resume_writing()

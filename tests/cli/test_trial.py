@@ -13,7 +13,6 @@ from gateway.cli.trial import try_settings
 from gateway.config import Settings
 from gateway.config.file import settings_of
 from gateway.connections.core import CoreSettings
-from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.errors import InvalidArgument
 from gateway.protocol.limits import Limits
 
@@ -38,24 +37,17 @@ async def test_rules_and_low_limits_are_a_choice(tmp_path: Path) -> None:
 
 async def test_the_setting_whose_default_cures_it_is_named() -> None:
     # Another changed setting is not to blame.
-    core = CoreSettings(requests=RequestSettings(kept_bytes=1), max_connections=7)
-    with pytest.raises(InvalidArgument, match=r"^with requests.kept_bytes = 1 a request to group:frys-trial fails: "):
-        await try_settings(Settings(core=core))
+    with pytest.raises(InvalidArgument, match=r"^with host = 192\.0\.2\.1 the start of a gateway fails: "):
+        await try_settings(Settings(host="192.0.2.1", core=CoreSettings(max_connections=7)))
+
+
+async def test_a_rule_for_tensors_of_gigabytes_is_not_tried() -> None:
+    rule = {"pattern": "a/*", "schema": {"dtype": "float64", "shape": [2**28]}}
+    await try_settings(settings_of({"streams": [rule]}, "frys.toml"))
 
 
 async def test_a_frame_too_small_for_a_chunk_is_no_mistake() -> None:
     await try_settings(Settings(core=CoreSettings(limits=Limits(max_frame_bytes=100_000))))
-
-
-async def test_a_host_that_is_not_of_this_machine() -> None:
-    with pytest.raises(InvalidArgument, match=r"with host = 192\.0\.2\.1 the start of a gateway fails"):
-        await try_settings(Settings(host="192.0.2.1"))
-
-
-async def test_two_settings_together() -> None:
-    core = CoreSettings(requests=RequestSettings(kept_bytes=1, kept_bytes_per_asker=1))
-    with pytest.raises(InvalidArgument, match=r"^with these settings a request to group:frys-trial fails"):
-        await try_settings(Settings(core=core))
 
 
 @pytest.mark.parametrize("path", ["nowhere/streams.db", "folder"])

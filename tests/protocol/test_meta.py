@@ -109,7 +109,7 @@ def test_numpy_numbers_in_headers() -> None:
         ([], {"a": object()}, "JSON"),
         ([], {1: 2}, "JSON"),
         ([], {"a": "x" * MAX_HEADERS_BYTES}, "headers of 65544 bytes"),
-        ([], [1], "mapping, not list"),
+        ([], [1], "must be a mapping"),
     ],
 )
 def test_what_cannot_be_written(specs: list[TensorSpec], headers: Any, problem: str) -> None:

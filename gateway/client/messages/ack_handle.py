@@ -9,12 +9,17 @@ from typing import Final, NamedTuple
 
 from gateway.client.messages.frame_sender import FrameSender
 from gateway.errors import InvalidArgument, UsageError
+from gateway.protocol.arguments import check_count, check_type
 from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Credits
 from gateway.protocol.signals import Credit
 
 MAX_CODE: Final = 2**32 - 1
 """Largest code that DONE carries."""
+
+MAX_CREDIT_MESSAGES: Final = 2**32 - 1
+MAX_CREDIT_BYTES: Final = 2**53 - 1
+"""Largest window: what CREDIT carries, and JSON exactly."""
 
 
 class AckUnitRange(NamedTuple):
@@ -73,8 +78,10 @@ class AckScope:
     __slots__ = ("_free_bytes", "_free_messages", "_number", "_session", "check", "handles", "window")
 
     def __init__(self, window: Credits | None, check: Callable[[], None] = lambda: None) -> None:
-        if window is not None and (window.messages < 1 or window.bytes < 1):
-            raise InvalidArgument(f"{window}: at least 1 message and 1 byte are needed")
+        if window is not None:
+            check_type("credits", window, Credits, "it must be a Credits(messages, bytes), or None")
+            messages = check_count("credits.messages", window.messages, maximum=MAX_CREDIT_MESSAGES)
+            window = Credits(messages, check_count("credits.bytes", window.bytes, maximum=MAX_CREDIT_BYTES))
         self.window = window
         self.check = check
         self.handles: dict[PendingAck, weakref.ref[AckHandle]] = {}

@@ -10,7 +10,8 @@ from collections import deque
 from typing import Final, Generic, Protocol, Self, TypeVar
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.errors import InvalidArgument, UsageError
+from gateway.errors import UsageError
+from gateway.protocol.arguments import check_count
 from gateway.protocol.messages import Kind
 
 ITEM_OVERHEAD_BYTES: Final = 512
@@ -72,7 +73,7 @@ class ReceiveBuffer(Generic[T]):
         unreported: those of them that the gateway has not been told of, by stream.
 
     Raises:
-        InvalidArgument: a bound below 1.
+        InvalidArgument: a bound that is no integer, or below 1.
     """
 
     __slots__ = (
@@ -91,9 +92,7 @@ class ReceiveBuffer(Generic[T]):
     )
 
     def __init__(self, bound: int, flow: ReadFlowControl, *, conflate: bool = True) -> None:
-        if bound < 1:
-            raise InvalidArgument(f"buffer_bytes={bound}: at least 1 is needed")
-        self._bound = bound
+        self._bound = check_count("buffer_bytes", bound)
         self._flow = flow
         self._conflate = conflate
         self._items: deque[T | str] = deque()

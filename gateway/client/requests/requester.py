@@ -20,7 +20,8 @@ from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.send_queue import SendQueue
 from gateway.client.session.session import Session
-from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.arguments import MAX_EXPIRY_S, check_seconds, check_timeout
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.messages import Error
 from gateway.protocol.names import check_address
@@ -96,10 +97,11 @@ class Requester:
 
     async def request(self, address: str, value: object, options: RequestOptions) -> Message:
         """Send a request and wait for its reply; see :meth:`gateway.client.client.Client.request`."""
+        timeout_s = check_timeout("timeout_s", options.timeout_s)
         pending = self._send(address, value, None, options)
         self._context.flow.expect_answer()
         try:
-            reply = await pending.message.result(options.timeout_s, f"the reply of {address}")
+            reply = await pending.message.result(timeout_s, f"the reply of {address}")
         finally:
             self._context.flow.end_answer()
             self._cancel(pending)
@@ -108,6 +110,8 @@ class Requester:
 
     def stream(self, address: str, value: object, options: RequestOptions, buffer_bytes: int) -> ReplyStream:
         """Return the replies to a request as they come; see :meth:`gateway.client.client.Client.request_stream`."""
+
+        timeout_s = check_timeout("timeout_s", options.timeout_s)
 
         def send(parts: ReceiveBuffer[Message]) -> PendingRequest:
             return self._send(address, value, parts, options)
@@ -118,7 +122,7 @@ class Requester:
             flow=self._context.flow,
             call_soon=self._context.owner.call_soon,
             buffer_bytes=buffer_bytes,
-            timeout_s=options.timeout_s,
+            timeout_s=timeout_s,
         )
 
     def reply_destination(self, correlation: int) -> PendingRequest | None:
@@ -164,9 +168,13 @@ class Requester:
         expires_in_s = options.expires_in_s
         started_s = time.perf_counter()
         self._context.check()
-        if expires_in_s is not None and not expires_in_s > 0:
-            raise InvalidArgument(f"expires_in_s={expires_in_s}: it must be above 0")
-        queue = self._queues.get(address)
+        if expires_in_s is not None:
+            expires_in_s = check_seconds("expires_in_s", expires_in_s, zero=False, maximum=MAX_EXPIRY_S)
+        try:
+            queue = self._queues.get(address)
+        except TypeError:  # not even hashable
+            check_address(address)
+            raise
         if queue is None:
             queue = self._queues[check_address(address)] = AddressSendQueue(self._context, address)
         loop = asyncio.get_running_loop()

@@ -19,6 +19,7 @@ from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.send_queue import SendQueue
 from gateway.client.session.session import Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.protocol.arguments import check_text
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Subscribe, Unsubscribe
 from gateway.protocol.names import GROUP_SCHEME, check_address, inbox_of
@@ -122,6 +123,7 @@ class Responder:
         self._context.check()
         address, number = "", INBOX_NUMBER
         if group is not None:
+            check_text("group", group, "a group's name is a string")
             address = check_address(f"{GROUP_SCHEME}:{group}")
             number, self._next_group_number = self._next_group_number, self._next_group_number + 1
         for other in self.inboxes.values():

@@ -80,8 +80,8 @@ class OpenBatch:
             itemsize=self.dtype.itemsize,
             signature=((self.dtype, self.shape),),
         )
-        opcode = Opcode.MESSAGE if len(records) == 1 else Opcode.BATCH
-        return ReadyBatch(stream, kind_of(self.kind), opcode, len(records), content, self.timestamp_ns)
+        opcode = Opcode.MESSAGE if self.taken == 1 else Opcode.BATCH
+        return ReadyBatch(stream, kind_of(self.kind), opcode, self.taken, content, self.timestamp_ns)
 
     def late(self) -> list[Array]:
         """Take and return the records that were added after :meth:`ready`."""
@@ -139,8 +139,7 @@ class Batcher:
     def add(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
         """Take a message. The caller may change its arrays when this returns.
 
-        A signal handler or a finalizer that interrupts a call may call as well: its message comes before or behind that
-        of the interrupted call, and those of one stream keep the order of the calls otherwise.
+        A signal handler or a finalizer that interrupts a call may call as well: its message comes before or behind it.
 
         Raises:
             UnsupportedDtype, InvalidArgument: see :func:`gateway.client.sending.content.content_of`.
@@ -149,7 +148,11 @@ class Batcher:
             CapacityError: too much waits; the message was not taken.
             ConnectionFailed: the client sends nothing any more.
         """
-        batch = self._open.get(stream)
+        try:
+            batch = self._open.get(stream)
+        except TypeError:  # not even hashable
+            check_stream_name(stream)
+            raise
         if (
             batch is not None
             and type(value) is np.ndarray

@@ -9,6 +9,7 @@ from typing import Final
 
 from gateway.client.sending.content import Content, Signature
 from gateway.errors import InvalidArgument
+from gateway.protocol.arguments import check_text
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.messages import Welcome
 from gateway.protocol.sampling import MIN_BYTES, choose_chain
@@ -26,7 +27,7 @@ def parse_codec(codec: str) -> Chain | None:
     Raises:
         InvalidArgument: there is no such codec or level.
     """
-    if codec == AUTO:
+    if check_text("codec", codec, f"a codec is {AUTO!r}, or a chain such as 'shuffle+zstd:3'") == AUTO:
         return None
     try:
         return Chain.parse(codec)

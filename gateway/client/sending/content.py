@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from gateway.errors import InvalidArgument
+from gateway.protocol.arguments import check_text, shown, wrong
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta, write_tensor_meta
 from gateway.protocol.tensors import (
@@ -19,6 +20,8 @@ from gateway.protocol.tensors import (
     spec_of,
 )
 from gateway.protocol.wire import Buffer
+
+_KNOWN_KINDS: Final = f"unknown kind; known are {', '.join(Kind)}"
 
 Headers = Mapping[str, Any] | None
 """JSON values by name."""
@@ -63,7 +66,7 @@ def content_of(value: object, headers: Headers) -> Content:
     arrays = []
     for name, array in named.items():
         if not isinstance(name, str):
-            raise InvalidArgument(f"tensors are named by strings, not by {name!r}")
+            raise InvalidArgument(f"tensors are named by strings, not by {shown(name)}")
         arrays.append(as_wire_array(array))
     specs = [spec_of(array, name) for name, array in zip(named, arrays, strict=True)]
     itemsizes = {spec.dtype.itemsize for spec in specs}
@@ -93,6 +96,6 @@ def kind_of(kind: str | None) -> Kind | None:
     if kind is None:
         return None
     try:
-        return Kind(kind)
+        return Kind(check_text("kind", kind, _KNOWN_KINDS))
     except ValueError:
-        raise InvalidArgument(f"unknown kind {kind!r}; known are {', '.join(Kind)}") from None
+        raise wrong("kind", kind, _KNOWN_KINDS) from None

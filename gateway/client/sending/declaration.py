@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
+from gateway.protocol.arguments import check_text, wrong
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
@@ -63,10 +64,11 @@ def durability_of(durability: str | None) -> Durability | None:
     """
     if durability is None:
         return None
+    rule = f"unknown durability; known are {', '.join(Durability)}"
     try:
-        return Durability(durability)
+        return Durability(check_text("durability", durability, rule))
     except ValueError:
-        raise InvalidArgument(f"unknown durability {durability!r}; known are {', '.join(Durability)}") from None
+        raise wrong("durability", durability, rule) from None
 
 
 def schema_of(schema: SchemaLike) -> Schema | None:
@@ -78,7 +80,7 @@ def schema_of(schema: SchemaLike) -> Schema | None:
     if schema is None or isinstance(schema, Schema):
         return schema
     if not isinstance(schema, Mapping):
-        raise InvalidArgument(f"a schema is a mapping with 'dtype' and 'shape', or 'tensors', not {schema!r:.80}")
+        raise wrong("schema", schema, "a schema is a mapping with 'dtype' and 'shape', or 'tensors'")
     try:
         return Schema.parse(schema)
     except RequestRefused as refusal:

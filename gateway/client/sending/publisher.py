@@ -23,6 +23,7 @@ from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.session import CORKED_BYTES, Session
 from gateway.errors import Action, Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
+from gateway.protocol.arguments import MAX_EXPIRY_S, check_callback, check_seconds, check_text, check_timeout
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame
@@ -37,8 +38,6 @@ PRODUCERS_BELOW: Final = 2**53
 
 AGAIN_AFTER: Final = frozenset({Action.RECONNECT, Action.RECONNECT_LATER})
 """Actions for refused messages that are sent again (spec section 12)."""
-MAX_EXPIRY_S: Final = 10 * 365 * 86_400.0
-"""Deadlines further away are mistakes of the unit, and would not always fit the wire."""
 
 
 class PublishOptions(NamedTuple):
@@ -95,6 +94,8 @@ class Publisher:
         """Publish one message and wait for its acknowledgement; see :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
         self._context.check()
+        timeout_s = check_timeout("timeout_s", options.timeout_s)
+        check_callback("progress", options.progress)
         queue = self._queue_of(stream)
         declaration = Declaration(kind_of(options.kind), schema_of(options.schema), durability_of(options.durability))
         self._flush_stream(stream)
@@ -117,7 +118,7 @@ class Publisher:
         flow = self._context.flow
         flow.expect_answer()
         try:
-            result = await message.result(options.timeout_s, f"the acknowledgement of {stream}")
+            result = await message.result(timeout_s, f"the acknowledgement of {stream}")
         finally:
             flow.end_answer()
         assert isinstance(result, TransmissionResult)
@@ -170,7 +171,11 @@ class Publisher:
                 self._context.report(error)
 
     def _queue_of(self, stream: str) -> StreamSendQueue:
-        queue = self._queues.get(stream)
+        try:
+            queue = self._queues.get(stream)
+        except TypeError:  # not even hashable
+            check_stream_name(stream)
+            raise
         if queue is None:
             queue = self._queues[check_stream_name(stream)] = StreamSendQueue(
                 self._context, stream, self.producer, self._queue_drained
@@ -272,9 +277,8 @@ class Publisher:
 def _expiring(expires_in_s: float | None, now_ns: int, extensions: Extensions | None) -> Extensions | None:
     if expires_in_s is None:
         return extensions
-    if not 0 <= expires_in_s <= MAX_EXPIRY_S:
-        raise InvalidArgument(f"expires_in_s={expires_in_s}: not between 0 and {MAX_EXPIRY_S:g}")
-    return replace(extensions or Extensions(), deadline_ns=now_ns + round(expires_in_s * 1e9))
+    within_s = check_seconds("expires_in_s", expires_in_s, maximum=MAX_EXPIRY_S)
+    return replace(extensions or Extensions(), deadline_ns=now_ns + round(within_s * 1e9))
 
 
 def _message_of(ready: ReadyBatch) -> OutboundMessage:
@@ -287,7 +291,7 @@ def _message_of(ready: ReadyBatch) -> OutboundMessage:
 def _laid_out(
     queue: StreamSendQueue, value: object, declaration: Declaration, options: PublishOptions
 ) -> tuple[Content, Extensions | None]:
-    tensor = options.tensor
+    tensor = None if options.tensor is None else check_text("tensor", options.tensor, "a tensor's name is a string")
     if options.region is None:
         if tensor is not None:
             raise InvalidArgument(f"tensor={tensor!r} says which tensor region= changes: name the region as well")

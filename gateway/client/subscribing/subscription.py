@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
+from types import NoneType, TracebackType
+from typing import Final, Self
 
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AnyAckHandle
@@ -17,12 +17,16 @@ from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import Report, call_back, keeping
 from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
 from gateway.errors import Code, InvalidArgument, UsageError
+from gateway.protocol.arguments import check_callback, check_count, check_flag, check_type, wrong
 from gateway.protocol.messages import BEGINNING, Counts, Credits, Since
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
 
 Start = str | int | tuple[int, int]
 """Start of a subscription: ``"beginning"``, an offset, or an epoch and an offset."""
+
+MAX_OFFSET: Final = 2**53 - 1
+"""Largest number that SUBSCRIBE carries exactly."""
 
 StreamProgress = Callable[[str, int, int], None]
 """Called with (stream, bytes received, bytes in all) while a large message comes in."""
@@ -74,7 +78,9 @@ class SubscriptionOptions:
         Raises:
             InvalidArgument: arguments of an observer beside those of a receiver that acknowledges.
         """
-        acknowledges = not self.auto_ack or self.credits is not None
+        if self.observe is not None:
+            check_flag("observe", self.observe)
+        acknowledges = not check_flag("auto_ack", self.auto_ack) or self.credits is not None
         if self.observe and acknowledges:
             raise InvalidArgument(
                 "observe=True with auto_ack=False or credits: an observer acknowledges nothing; leave out one of them"
@@ -116,17 +122,21 @@ class Subscription:
             observes: whether it takes messages of acknowledged streams without acknowledging.
         """
         self.pattern = compile_pattern(pattern)
+        check_type("view", options.view, (View, NoneType), "it must be a View, or None")
+        for name in ("on_error", "on_gap", "progress"):
+            check_callback(name, getattr(options, name))
         self.view = options.view
         self.observes = observes
         self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
-        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=options.conflate)
+        conflate = check_flag("conflate", options.conflate)
+        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=conflate)
         self.progress = options.progress
         self._start = start
         self._stop = stop
         self._on_error = report if options.on_error is None else options.on_error
         self._records: Iterator[Message] | None = None
         self.ack_scope = AckScope(options.credits, flow.check)
-        self.auto_ack = options.auto_ack
+        self.auto_ack = check_flag("auto_ack", options.auto_ack)
         self._previous: AnyAckHandle | None = None
         """Handle of the item that the iterator returned last, if asking for the next one acknowledges it."""
         self._started = False
@@ -321,18 +331,21 @@ class Subscription:
 
 def _since_of(since: Start | None, pattern: Pattern) -> Since | None:
     """Return ``since`` as SUBSCRIBE names it (spec section 4.3)."""
-    match since:
-        case None | int():
-            return since
-        case str() if since == BEGINNING:
-            return since
-        case (int() as epoch, int() as offset) if pattern.is_literal:
-            return {pattern.text: (epoch, offset)}
-        case (int(), int()):
-            raise InvalidArgument(
-                f"since={since!r} is a position in one stream, and {pattern.text!r} may match several"
-            )
-    raise InvalidArgument(f"since={since!r} is neither {BEGINNING!r} nor an offset nor (epoch, offset)")
+    if since is None:
+        return None
+    if isinstance(since, str) and since == BEGINNING:
+        return BEGINNING
+    try:
+        if isinstance(since, tuple):
+            epoch, offset = (check_count("since", part, minimum=0, maximum=MAX_OFFSET) for part in since)
+        else:
+            return check_count("since", since, minimum=0, maximum=MAX_OFFSET)
+    except ValueError:
+        rule = f"it must be {BEGINNING!r}, an offset from 0 to {MAX_OFFSET}, or (epoch, offset)"
+        raise wrong("since", since, rule) from None
+    if not pattern.is_literal:
+        raise wrong("since", since, f"it is a position in one stream, and {pattern.text!r} may match several")
+    return {pattern.text: (epoch, offset)}
 
 
 class BatchIterator:

@@ -27,6 +27,7 @@ from gateway.client.subscribing.subscription_position import Gap
 from gateway.client.subscribing.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol import signals
+from gateway.protocol.arguments import check_type
 from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
@@ -88,6 +89,7 @@ class Subscriptions:
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """Ask for the account that the gateway keeps; see :meth:`gateway.client.client.Client.account`."""
+        check_type("subscription", subscription, Subscription, "it must be a subscription of this client")
         while (number := self._numbers.get(subscription)) is not None:
             session = await self._context.wait_ready()
             if not subscription.position.joined:

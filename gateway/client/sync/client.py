@@ -24,6 +24,7 @@ from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
 from gateway.errors import ConnectionFailed
+from gateway.protocol.arguments import check_type, wrong
 from gateway.protocol.messages import Counts
 
 
@@ -100,6 +101,7 @@ class Client:
 
     def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """Return the gateway's account of a subscription; see :meth:`gateway.client.client.Client.account`."""
+        check_type("subscription", subscription, Subscription, "it must be a subscription of this client")
         return self._thread.run(self._source.account(subscription.source))
 
     request = blocking(client.Client.request)
@@ -157,4 +159,6 @@ def connect(
         ConnectionClosed: the gateway refused, and would again: a wrong token, a bad name, no version in common.
         ConnectionFailed: nothing answers, or no gateway does; the text says what to check.
     """
-    return Client(Options(url, **settings), loop_factory)
+    if not callable(loop_factory):
+        raise wrong("loop_factory", loop_factory, "it must be a function that makes an event loop")
+    return Client(Options.of(url, settings), loop_factory)

@@ -13,6 +13,7 @@ from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.subscription import BlockingAcks
 from gateway.client.time_limit import TimeLimit
+from gateway.protocol.arguments import check_callback, check_timeout
 
 T = TypeVar("T")
 
@@ -37,10 +38,11 @@ class Request(BlockingAcks, Message):
 
     def wait_cancelled(self, timeout_s: float | None = None) -> bool:
         """Wait until nobody wants the reply any more, for ``timeout_s`` at most. Return whether that is so."""
-        return self._thread.run(self._wait_cancelled(timeout_s))
+        return self._thread.run(self._wait_cancelled(check_timeout("timeout_s", timeout_s)))
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call ``callback``, on the client's thread, when nobody wants the reply any more."""
+        check_callback("callback", callback)
         self._thread.call_soon(lambda: self._source.on_cancel(callback))
 
     reply_partial = blocking(inbox.Request.reply_partial)

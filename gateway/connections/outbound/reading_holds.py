@@ -13,6 +13,9 @@ ROOM_WAIT_S: Final = 5.0
 IDLE_WAIT_S: Final = 1.0
 """The same for receivers that have read everything and are busy: waiting hardly helps, and delays all of the peer."""
 
+MAX_WAITING_PEERS: Final = 16
+"""Peers that wait for room in one queue, each with one message beyond the bound; further ones are refused at once."""
+
 LOOK_S: Final = 0.01
 """Interval at which a queue is looked at for room while peers wait."""
 
@@ -86,7 +89,7 @@ class RoomWait:
 
         Returns:
             Whether to take the message: it is the last one that is read from the peer before there is room. False if
-            waiting has not helped: the message is to be refused.
+            waiting has not helped, or too many wait already: the message is to be refused.
         """
         if self._since_s is None:
             self._since_s = self._clock.monotonic_s()
@@ -94,6 +97,8 @@ class RoomWait:
         if self._given_up:
             return False
         if reading not in self._held:
+            if len(self._held) >= MAX_WAITING_PEERS:
+                return False
             self._held[reading] = None
             reading.hold(self)
         return True

@@ -66,5 +66,5 @@ def test_what_messages_are_to_outlive() -> None:
         Declaration(durability=Durability.OS).holds(told)
     assert refusal.value.code == Code.DURABILITY_MISMATCH
     assert (durability_of(None), durability_of("os")) == (None, Durability.OS)
-    with pytest.raises(InvalidArgument, match="unknown durability 'disk'; known are memory, os, fsync"):
+    with pytest.raises(InvalidArgument, match="durability='disk': unknown durability; known are memory, os, fsync"):
         durability_of("disk")

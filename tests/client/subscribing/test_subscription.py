@@ -362,7 +362,7 @@ def start_of(pattern: str, since: Start | None) -> Since | None:
 
 
 def test_a_start_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="'newest' is neither"):
+    with pytest.raises(InvalidArgument, match="since='newest': it must be 'beginning'"):
         start_of("wf/x", "newest")
 
 

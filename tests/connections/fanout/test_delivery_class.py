@@ -50,7 +50,7 @@ class Room:
         self.delivery = DeliveryClass(SOURCE, form, frozenset(), self.flusher, no_history)
 
     def member(self) -> Peer:
-        peer = self.world.peer()
+        peer = self.world.peer(f"member-{len(self.world.core.pool)}")
         self.delivery.join(peer.session.connection)
         peer.session.connection.memberships[SOURCE] = self.delivery
         return peer
