@@ -15,7 +15,6 @@ PAIRS = [name for name in sync.__all__ if isinstance(getattr(sync, name), type)]
 """Classes that exist twice, for asyncio and blocking."""
 
 ASYNC_ONLY = {
-    "Client": {"rtt_s", "clock_offset_s"},
     "ReplyStream": {"aclose"},
 }
 """Attributes without a blocking twin: figures of the connection, and what ``contextlib.aclosing`` calls."""

@@ -46,8 +46,9 @@ class Client:
         except BaseException:
             self._thread.stop()
             raise
+        self._core = self._source._core
         self._batcher = self._source._batcher
-        running.close_with(self._source._core.close, options.close_timeout_s)
+        running.close_with(self._core.close, options.close_timeout_s)
 
     def close(self) -> None:
         """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice.
@@ -85,6 +86,16 @@ class Client:
     def state(self) -> ClientState:
         """State of the connection now."""
         return self._source.state
+
+    @property
+    def rtt_s(self) -> float | None:
+        """Smallest round trip of the present connection in seconds; None before one was measured."""
+        return self._source.rtt_s
+
+    @property
+    def clock_offset_s(self) -> float:
+        """Seconds to add to this machine's clock for the gateway's, by which timestamps are given."""
+        return self._source.clock_offset_s
 
     publish = blocking(client.Client.publish)
 

@@ -34,6 +34,8 @@ def test_a_tensor_arrives_bit_for_bit(gateway: GatewayProcess, workflow: str) ->
     array = np.random.default_rng(0).random((3, 4))
     with sync.connect(gateway.url, client_id="a") as client:
         assert (client.client_id, client.state) == ("a", ClientState.CONNECTED)
+        assert client.rtt_s is not None
+        assert abs(client.clock_offset_s) < 60  # of one machine
         with client.subscribe(f"{workflow}/*") as messages:
             result = client.publish(f"{workflow}/x", array, kind="event", headers={"step": 1})
             message = next(messages)
