@@ -17,6 +17,7 @@ import socket
 import stat
 import sys
 import threading
+import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -72,9 +73,13 @@ def leaked(owned: Resources) -> list[str]:
         return []
     # A cycle of references may still hold what has no other owner.
     gc.collect()
-    for thread in (open_resources() - owned).threads:
-        thread.join(THREAD_TIMEOUT_S)
+    until_s = time.monotonic() + THREAD_TIMEOUT_S
     left = open_resources() - owned
+    while left.threads and time.monotonic() < until_s:
+        # A thread that ends may have left work to another one.
+        for thread in left.threads:
+            thread.join(0.1)
+        left = open_resources() - owned
     descriptors = [descriptor for descriptor in left.descriptors if not belongs_to_process(*descriptor)]
     return [f"thread {thread.name!r}" for thread in left.threads] + [describe(*each) for each in descriptors]
 

@@ -17,7 +17,7 @@ PAIRS = [name for name in sync.__all__ if isinstance(getattr(sync, name), type)]
 ASYNC_ONLY = {
     "ReplyStream": {"aclose"},
 }
-"""Attributes without a blocking twin: figures of the connection, and what ``contextlib.aclosing`` calls."""
+"""Attributes without a blocking twin: what ``contextlib.aclosing`` calls."""
 
 NOT_TWINS = {
     "Request.wait_cancelled": "has a time limit of its own, where an async program has ``asyncio.timeout``",

@@ -12,7 +12,7 @@ from typing import Final
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
-from gateway.protocol.arguments import check_text
+from gateway.protocol.arguments import check_type
 
 MAX_STREAM_NAME_BYTES: Final = 255
 MAX_CLIENT_ID_BYTES: Final = 128
@@ -44,7 +44,7 @@ def check_stream_name(name: str) -> StreamName:
         RequestRefused: ``INVALID_NAME``.
         InvalidArgument: no string.
     """
-    check_text("stream", name, "a stream is named by a string, '<workflow>/<name>'")
+    check_type("stream", name, str, "a stream is named by a string, '<workflow>/<name>'")
     if len(name) > MAX_STREAM_NAME_BYTES or not _STREAM_NAME.fullmatch(name):
         rule = "two or more segments of letters, digits, '.', '_', '-' joined by '/', 255 bytes at most"
         raise _invalid("stream name", name, rule)
@@ -77,7 +77,7 @@ def check_client_id(client_id: str) -> ClientId:
         RequestRefused: ``INVALID_NAME``.
         InvalidArgument: no string.
     """
-    check_text("client_id", client_id, "a client id is a string")
+    check_type("client_id", client_id, str, "a client id is a string")
     if not _is_client_id(client_id):
         rule = "letters, digits, '.', '_', '-', 128 at most, the first a letter or digit"
         raise _invalid("client id", client_id, rule)
@@ -91,7 +91,7 @@ def check_pattern(pattern: str) -> str:
         RequestRefused: ``INVALID_NAME``.
         InvalidArgument: no string.
     """
-    check_text("pattern", pattern, "a pattern is one string, such as '<workflow>/*': subscribe once for each pattern")
+    check_type("pattern", pattern, str, "a pattern is one string, '<workflow>/*': subscribe once for each")
     if is_address(pattern):
         return check_address(pattern)
     if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
@@ -109,7 +109,7 @@ def check_address(address: str) -> str:
         RequestRefused: ``INVALID_NAME``.
         InvalidArgument: no string.
     """
-    check_text("address", address, "an address is a string, 'agent:<client_id>' or 'group:<name>'")
+    check_type("address", address, str, "an address is a string, 'agent:<client_id>' or 'group:<name>'")
     scheme, colon, holder = address.partition(":")
     if not colon or scheme not in (AGENT_SCHEME, GROUP_SCHEME) or not _is_client_id(holder):
         raise _invalid("address", address, "'agent:<client_id>' or 'group:<name>'")
