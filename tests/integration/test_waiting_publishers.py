@@ -112,16 +112,17 @@ async def test_a_receiver_that_reads_gets_everything_that_was_published_one_afte
         assert await reader.outcome() == Outcome(count, 0)
 
 
-async def test_several_publishers_of_one_stream_outrun_no_reader() -> None:
+@pytest.mark.parametrize(("count", "mib", "bound"), [(12, 4, 32 * MIB), (4, 16, 4 * MIB)])
+async def test_several_publishers_of_one_stream_outrun_no_reader(count: int, mib: float, bound: int) -> None:
     async with (
-        running_gateway(settings(32 * MIB, max_event_hold_s=20.0)) as gateway,
+        running_gateway(settings(bound, max_event_hold_s=20.0)) as gateway,
         connect(gateway.url, client_id="one") as one,
         connect(gateway.url, client_id="two") as two,
         connect(gateway.url, client_id="three") as three,
-        reader_of(gateway, 59) as reader,
+        reader_of(gateway, 3 * count - 1) as reader,
     ):
-        await asyncio.gather(*[publish(client, 20, 4) for client in (one, two, three)])
-        assert await reader.outcome() == Outcome(60, 0)
+        await asyncio.gather(*[publish(client, count, mib) for client in (one, two, three)])
+        assert await reader.outcome() == Outcome(3 * count, 0)
 
 
 async def test_a_reader_that_was_stopped_holds_its_publishers_up_once_and_nobody_else() -> None:

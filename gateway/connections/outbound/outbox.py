@@ -28,8 +28,9 @@ class Outbox:
         limit_bytes: bound on the bytes that wait, for each kind by itself. Past half of it, publishers of ``event``
             streams wait (:attr:`behind`). Past it, the oldest messages of ``event`` streams are dropped from the queue
             and read from history later, and requests and replies to this receiver are refused (:attr:`full`). Two
-            large messages of each stream do not count: the one that is sent next, and one more. Streams of kind
-            ``state`` need no bound: of each stream one message waits, or deltas of at most twice its size.
+            large messages of each stream do not count: the one that is sent next, and one more (of each publisher, as
+            long as publishers wait). Streams of kind ``state`` need no bound: of each stream one message waits, or
+            deltas of at most twice its size.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
@@ -290,14 +291,17 @@ class Outbox:
         self.crowded = True
         if waiting_bytes <= limit_bytes:
             return
-        excess = sum([queue.bounded_bytes for queue in events]) - limit_bytes
-        while excess > 0 and events:
-            queue = max(events, key=lambda queue: queue.bounded_bytes)
-            before = queue.bounded_bytes
-            if queue.drop_oldest():
-                excess += queue.bounded_bytes - before
+        waited_for = self.hold is None or not self.hold.slow
+        counted = {queue: queue.bounded_bytes(waited_for=waited_for) for queue in events}
+        excess = sum(counted.values()) - limit_bytes
+        while excess > 0 and counted:
+            queue = max(counted, key=counted.__getitem__)
+            before = counted[queue]
+            if queue.drop_oldest(waited_for=waited_for):
+                counted[queue] = queue.bounded_bytes(waited_for=waited_for)
+                excess += counted[queue] - before
             else:
-                events.remove(queue)
+                del counted[queue]
 
     def _count(self, queue: StreamQueue) -> None:
         self.replayed, queue.replayed = self.replayed + queue.replayed, 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +16,9 @@ from gateway.streams.run import Run, Source
 
 CATCH_UP_BYTES = 64 * 1024
 """Small messages to a receiver that catches up are joined into WebSocket messages of about this size."""
+
+FEW_ENTRIES = 64
+"""Entries of a queue up to which its large messages are looked at one by one: a queue of large messages has few."""
 
 
 class Receiver(BackfillReader, SnapshotReader, Protocol):
@@ -115,23 +119,30 @@ class StreamQueue:
         first = self._first()
         return 0 if first is None else self.waiting_bytes - _size_of(first)
 
-    @property
-    def bounded_bytes(self) -> int:
-        """Bytes that count against the bound: all but those of two large messages, the first one and one behind it.
+    def bounded_bytes(self, *, waited_for: bool) -> int:
+        """Return the bytes that count against the bound: all but those of some large messages.
 
-        The one behind it is the newest message, or the oldest one if that is larger. So the bound admits one message of
-        any size while another is sent. Small messages count in any case, since a receiver may have many streams.
+        Two large messages do not count, the first one, and behind it the newest one, or the oldest one if that is
+        larger: so the bound admits one message of any size while another is sent. While publishers wait for the
+        receiver, the newest large message of each publisher does not count. Small messages count in any case, since a
+        receiver may have many streams.
+
+        Args:
+            waited_for: whether publishers wait for the receiver.
         """
         first = self._first()
         if first is None:
             return 0
-        spared_bytes = _large_size_of(first)
-        newest = self.entries[-1]
-        if newest is not first:
+        spared = self._spared() if waited_for else ()
+        if spared:
+            behind_bytes = sum([cursor.size for cursor in spared])
+        elif self.entries[-1] is first:
+            behind_bytes = 0
+        else:
             at = self._oldest_waiting()
             oldest_bytes = 0 if at is None else _large_size_of(self.entries[at])
-            spared_bytes += max(oldest_bytes, _large_size_of(newest))
-        return self.waiting_bytes - spared_bytes
+            behind_bytes = max(oldest_bytes, _large_size_of(self.entries[-1]))
+        return self.waiting_bytes - _large_size_of(first) - behind_bytes
 
     @property
     def left_to_history(self) -> bool:
@@ -179,17 +190,20 @@ class StreamQueue:
                 return True
         return any(cursor.advance(receiver) for cursor in self.open)
 
-    def drop_oldest(self) -> int:
+    def drop_oldest(self, *, waited_for: bool) -> int:
         """Replace the oldest message behind the first one by a backfill, which leaves the message to history.
 
         The first message stays, since it is being sent or is the next to be sent, and the newest one stays: a message
         larger than the bound gets through.
 
+        Args:
+            waited_for: whether publishers wait for the receiver; then the newest large message of each of them stays.
+
         Returns:
             The size of the message; 0 if there is none.
         """
         entries = self.entries
-        at = self._oldest_waiting()
+        at = self._oldest_waiting(self._spared() if waited_for else ())
         if at is None:
             return 0
         entry = entries[at]
@@ -212,7 +226,15 @@ class StreamQueue:
         """Return the first entry that is no signal."""
         return next((entry for entry in self.entries if not isinstance(entry, Gap | Replay)), None)
 
-    def _oldest_waiting(self) -> int | None:
+    def _spared(self) -> Collection[Cursor]:
+        """Return the newest large message of each publisher behind the first one; none if there are many entries."""
+        if len(self.entries) > FEW_ENTRIES:
+            return ()
+        first = self._first()
+        large = [entry for entry in self.entries if isinstance(entry, Cursor) and entry is not first]
+        return {cursor.message.publisher: cursor for cursor in large}.values()
+
+    def _oldest_waiting(self, spared: Collection[Cursor] = ()) -> int | None:
         """Return the index of the oldest message behind the first one that may be dropped; ``None``: there is none."""
         behind_first = False
         for at, entry in enumerate(self.entries):
@@ -221,6 +243,8 @@ class StreamQueue:
             if isinstance(entry, Gap | Replay):
                 continue
             if behind_first and (isinstance(entry, Run) or (isinstance(entry, Cursor) and not entry.started)):
+                if entry in spared:
+                    continue
                 return at
             behind_first = True
         return None

@@ -10,6 +10,7 @@ import pytest
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.outbox import Outbox
+from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
@@ -242,6 +243,27 @@ def test_an_event_larger_than_the_bound_costs_no_small_one_its_place_and_is_not_
     steps = [(name, offset) for name, number, offset in drained(outbox) if number == 1 and name in ("run", "end")]
     assert steps == [("end" if chunks else "run", offset) for offset, chunks in enumerate((8, *sizes))]
     assert (outbox.dropped, outbox.replayed) == (0, 0)
+
+
+def test_a_large_event_of_each_publisher_may_wait_as_long_as_publishers_wait() -> None:
+    outbox = Outbox(SIZE)
+    outbox.hold = PublisherHold(5.0, SIZE)
+    source = stream(1, Kind.EVENT)
+
+    def put(offset: int, publisher: int) -> None:
+        message = large(source, offset, 8, offset=offset)
+        message.publisher = publisher
+        outbox.put_large(message, message.chunks)
+
+    for offset in range(5):
+        put(offset, publisher=offset)
+    put(5, publisher=3)
+    outbox.hold.slow = True
+    waiting = outbox.waiting_bytes
+    put(6, publisher=6)
+    assert (waiting, outbox.waiting_bytes) == (5 * 8 * CHUNK, 2 * 8 * CHUNK)
+    steps = [(name, offset) for name, _, offset in drained(outbox) if name in ("end", "gap")]
+    assert steps == [("end", 0), *[("gap", offset) for offset in range(1, 6)], ("end", 6)]
 
 
 def test_of_large_events_two_may_wait_whatever_the_bound() -> None:
