@@ -30,6 +30,9 @@ DESCRIPTORS: Final = "/proc/self/fd"
 SHARED_MEMORY: Final = "/dev/shm/pym-"
 """Targets of descriptors that :mod:`multiprocessing` keeps for the process, once it has shared a value."""
 
+SHARED_THREADS: Final = frozenset({"frys-work"})
+"""Names of daemon threads that all clients of the process share; each ends soon after it has run out of work."""
+
 THREAD_TIMEOUT_S: Final = 10.0
 """Time for a thread that has been told to end."""
 
@@ -75,13 +78,14 @@ def leaked(owned: Resources) -> list[str]:
     gc.collect()
     until_s = time.monotonic() + THREAD_TIMEOUT_S
     left = open_resources() - owned
-    while left.threads and time.monotonic() < until_s:
+    while any(thread.name not in SHARED_THREADS for thread in left.threads) and time.monotonic() < until_s:
         # A thread that ends may have left work to another one.
         for thread in left.threads:
             thread.join(0.1)
         left = open_resources() - owned
     descriptors = [descriptor for descriptor in left.descriptors if not belongs_to_process(*descriptor)]
-    return [f"thread {thread.name!r}" for thread in left.threads] + [describe(*each) for each in descriptors]
+    threads = [thread for thread in left.threads if thread.name not in SHARED_THREADS]
+    return [f"thread {thread.name!r}" for thread in threads] + [describe(*each) for each in descriptors]
 
 
 def belongs_to_process(descriptor: int, target: str) -> bool:
