@@ -5,6 +5,7 @@ pytest collects, which are imports, have the empty context.
 """
 
 import os
+import sys
 
 import pytest
 from coverage import Coverage
@@ -20,4 +21,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     measurement = Coverage.current()
     if measurement is None:
         raise pytest.UsageError("nothing measures: set COVERAGE_PROCESS_START, as `make coverage` does")
+    if sys.gettrace() is None:
+        raise pytest.UsageError(f"a test before {module} has ended the measurement: it has to restore sys.gettrace()")
     measurement.switch_context(module)

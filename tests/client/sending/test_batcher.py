@@ -296,11 +296,12 @@ class Interrupted:
 
     def run(self, calls: Callable[[Batcher], None]) -> None:
         """Do the calls."""
+        before = sys.gettrace()  # of coverage.py
         sys.settrace(self._trace)
         try:
             calls(self.batcher)
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
 
     def _trace(self, frame: FrameType, event: str, argument: object) -> Callable[[FrameType, str, object], Any] | None:
         if frame.f_code.co_filename != batcher_module.__file__:
