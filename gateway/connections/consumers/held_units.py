@@ -79,7 +79,7 @@ class HeldUnits:
         self._count = 0
         self._moved: dict[Consumer, None] = {}
         """Consumers of a durable stream that have got further than the store was told."""
-        self.acks = DelayedAcks(self._behind, context.clock.monotonic_s, context.settings.max_hold_s)
+        self.acks = DelayedAcks(self._behind, context.clock, context.settings.max_hold_s)
         """Acknowledgements to the publishers of the stream."""
         self.held_bytes = 0
         """Cost of the units in memory, each counted once."""
@@ -162,7 +162,9 @@ class HeldUnits:
         return burials.progress
 
     def forget(self, consumer: Consumer, end_offset: int) -> None:
-        """Forget the progress of a consumer that is over, when its dead letters are published.
+        """Forget a consumer that is over: publishers do not wait for it any more.
+
+        Its progress is forgotten when its dead letters are published.
 
         Args:
             consumer: the consumer.
@@ -174,6 +176,8 @@ class HeldUnits:
             self._forget_mark(consumer.client_id)
         else:
             burials.end_offset = end_offset
+        # Now: without consumers, the stream may never have another turn.
+        self.acks.flush()
 
     def _forget_mark(self, client_id: ClientId) -> None:
         if self._store is not None and client_id not in self._consumers:

@@ -22,19 +22,21 @@ class DelayedAcks:
 
     Args:
         behind: returns whether the receivers are behind.
-        now_s: returns seconds from some fixed moment.
+        clock: measures how long one is held back.
         max_hold_s: longest delay of one. Without a bound two programs that feed each other, and await their
             publishes, would wait for ever.
     """
 
-    __slots__ = ("_behind", "_held", "_max_hold_s", "_now_s", "_open")
+    __slots__ = ("_behind", "_clock", "_held", "_max_hold_s", "_open", "_timed")
 
-    def __init__(self, behind: Callable[[], bool], now_s: Callable[[], float], max_hold_s: float) -> None:
+    def __init__(self, behind: Callable[[], bool], clock: Clock, max_hold_s: float) -> None:
         self._behind = behind
-        self._now_s = now_s
+        self._clock = clock
         self._max_hold_s = max_hold_s
         self._held: deque[tuple[float, Connection, Ack]] = deque()
         self._open = False
+        self._timed = False
+        """A timer runs, for the oldest one that was held back when it was set."""
 
     def __len__(self) -> int:
         """Return the number of acknowledgements that are held back."""
@@ -43,9 +45,10 @@ class DelayedAcks:
     def send(self, connection: Connection, ack: Ack) -> None:
         """Send an acknowledgement to a publisher, at once or when it may go on."""
         if not self._open and (self._held or self._behind()):
-            self._held.append((self._now_s(), connection, ack))
+            self._held.append((self._clock.monotonic_s() + self._max_hold_s, connection, ack))
             if len(self._held) > MAX_HELD:
                 self._send_oldest()
+            self._set_timer()
         else:
             connection.send(ack)
 
@@ -53,8 +56,8 @@ class DelayedAcks:
         """Send the acknowledgements that need not be held back any more."""
         held = self._held
         if held:
-            latest_s = self._now_s() - self._max_hold_s
-            while held and (held[0][0] <= latest_s or not self._behind()):
+            now_s = self._clock.monotonic_s()
+            while held and (held[0][0] <= now_s or not self._behind()):
                 self._send_oldest()
 
     def forget(self, connection: Connection) -> None:
@@ -73,6 +76,16 @@ class DelayedAcks:
         _, connection, ack = self._held.popleft()
         connection.send(ack)
 
+    def _set_timer(self) -> None:
+        if self._held and not self._timed:
+            self._timed = True
+            self._clock.call_later(self._held[0][0] - self._clock.monotonic_s(), self._time_is_over)
+
+    def _time_is_over(self) -> None:
+        self._timed = False
+        self.flush()
+        self._set_timer()
+
 
 class EventAcks:
     """Acknowledgements to the publishers of one ``event`` stream, held back while receivers of it are behind.
@@ -88,7 +101,7 @@ class EventAcks:
         holding: whether acknowledgements have to pass :meth:`send`. While it is false they need not.
     """
 
-    __slots__ = ("_acks", "_behind", "_clock", "_max_hold_s", "_timed", "holding")
+    __slots__ = ("_acks", "_behind", "_clock", "_max_hold_s", "holding")
 
     def __init__(self, clock: Clock, max_hold_s: float) -> None:
         self.holding = False
@@ -98,7 +111,6 @@ class EventAcks:
         """Receivers and queues that are behind."""
         self._acks: DelayedAcks | None = None
         """Made for the first receiver that is behind: most streams never need it."""
-        self._timed = False
 
     def __len__(self) -> int:
         """Return the number of acknowledgements that are held back."""
@@ -122,11 +134,8 @@ class EventAcks:
             return
         if self._acks is None:
             longest_s = EVENT_HOLDS * self._max_hold_s
-            self._acks = DelayedAcks(lambda: bool(self._behind), self._clock.monotonic_s, longest_s)
+            self._acks = DelayedAcks(lambda: bool(self._behind), self._clock, longest_s)
         self._acks.send(connection, ack)
-        if len(self._acks) and not self._timed:
-            self._timed = True
-            self._clock.call_later(self._max_hold_s, self._look)
 
     def forget(self, connection: Connection) -> None:
         """Drop the acknowledgements to a publisher that is gone."""
@@ -140,13 +149,6 @@ class EventAcks:
         if self._acks is not None:
             self._acks.release()
         self.holding = False
-
-    def _look(self) -> None:
-        self._timed = False
-        self._flush()
-        if len(self) and not self._timed:
-            self._timed = True
-            self._clock.call_later(self._max_hold_s, self._look)
 
     def _flush(self) -> None:
         if self._acks is not None:

@@ -107,6 +107,8 @@ class StreamQueue:
     """Messages that history had lost, and not counted by the outbox yet."""
     taken_bytes: int = field(default=0, init=False)
     """Bytes of the messages that were sent."""
+    _left: int = field(default=0, init=False)
+    """Backfills in ``entries`` for messages that did not fit."""
 
     @property
     def idle(self) -> bool:
@@ -146,9 +148,8 @@ class StreamQueue:
 
     @property
     def left_to_history(self) -> bool:
-        """Whether messages that did not fit are the next to be sent, and are still to be read from history."""
-        first = self.entries[0] if self.entries else None
-        return isinstance(first, Backfill) and first.code != 0
+        """Whether messages that did not fit are still to be read from history."""
+        return self._left > 0
 
     @property
     def all_taken_bytes(self) -> int:
@@ -219,6 +220,7 @@ class StreamQueue:
             del entries[at]
         else:
             entries[at] = Backfill(self.source, first, last, Code.QUEUE_FULL)
+            self._left += 1
         self.waiting_bytes -= size
         return size
 
@@ -275,6 +277,7 @@ class StreamQueue:
         kept = [entry for entry in self.entries if is_under_way(entry)]
         self.entries = deque(kept)
         self.waiting_bytes = sum(map(_size_of, kept))
+        self._left = 0
         return conflated
 
     def cursor(self, message: LargeMessage, form: list[StoredChunk]) -> Cursor:
@@ -292,6 +295,7 @@ class StreamQueue:
         self.lost, backfill.lost = self.lost + backfill.lost, 0
         if backfill.over:
             entries.popleft()
+            self._left -= bool(backfill.code)
         for part in reversed(parts):
             if isinstance(part, LargeForm):
                 entries.appendleft(self.cursor(part.message, part.form))

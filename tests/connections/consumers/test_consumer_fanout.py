@@ -134,6 +134,17 @@ def test_publishers_do_not_wait_for_ever() -> None:
     assert len(publisher.read().acks) == 3
 
 
+def test_nobody_waits_for_a_receiver_that_has_left() -> None:
+    world, publisher = world_of(hold_bytes=1000)
+    worker = world.subscriber(STREAM, "worker")
+    for _ in range(3):
+        publisher.publish(0, bytes(500), ack=True)
+    assert len(publisher.read().acks) == 1
+    worker.unsubscribe(1)
+    publisher.publish(0, bytes(500), ack=True)
+    assert len(publisher.read().acks) == 4
+
+
 def test_publishers_are_told_of_all_that_was_taken_when_the_gateway_stops() -> None:
     world, publisher = world_of(hold_bytes=1000)
     world.subscriber(STREAM, "worker")

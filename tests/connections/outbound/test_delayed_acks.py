@@ -17,9 +17,10 @@ class Bench:
 
     def __init__(self, max_hold_s: float = 10.0) -> None:
         self.behind = True
-        self.now_s = 100.0
-        self.held = DelayedAcks(lambda: self.behind, lambda: self.now_s, max_hold_s)
-        self.peer: Peer = World().publisher("wf/tasks")
+        self.world = World()
+        self.clock = self.world.clock
+        self.held = DelayedAcks(lambda: self.behind, self.clock, max_hold_s)
+        self.peer: Peer = self.world.publisher("wf/tasks")
 
     def ack(self, offset: int) -> None:
         self.held.send(self.peer.session.connection, Ack(0, 1, offset + 1, offset))
@@ -52,14 +53,13 @@ def test_they_are_told_in_order_once_receivers_have_caught_up() -> None:
 def test_one_is_held_back_for_so_long_and_no_longer() -> None:
     bench = Bench(max_hold_s=10.0)
     bench.ack(0)
-    bench.now_s += 6.0
+    bench.clock.advance(6.0)
     bench.ack(1)
-    bench.now_s += 4.0
-    bench.held.flush()
+    bench.clock.advance(4.01)
     assert bench.told == [0]
-    bench.now_s += 6.0
-    bench.held.flush()
+    bench.clock.advance(6.0)
     assert bench.told == [0, 1]
+    assert bench.clock.timers == 0
 
 
 def test_nothing_is_held_back_once_nobody_waits_for_receivers() -> None:
@@ -134,6 +134,20 @@ def test_receivers_that_are_behind_by_turns_do_not_hold_one_back_for_ever() -> N
     assert bench.told == [0]
     bench.world.clock.advance(100.0)
     assert bench.world.clock.timers == 0
+
+
+def test_each_is_held_back_for_as_long_as_the_first_one() -> None:
+    bench = EventBench(max_hold_s=5.0)
+    bench.acks.hold("one")
+    for offset in range(4):
+        bench.ack(offset)
+        bench.world.clock.advance(1.0)
+    bench.world.clock.advance(15.9)
+    for offset in range(4):
+        assert bench.told == list(range(offset))
+        bench.world.clock.advance(0.2)
+        assert bench.told == list(range(offset + 1))
+        bench.world.clock.advance(0.8)
 
 
 def let_go(acks: EventAcks) -> None:

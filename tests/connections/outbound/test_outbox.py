@@ -312,6 +312,17 @@ def test_publishers_wait_while_messages_that_did_not_fit_are_read_from_history()
     assert [offset for name, _, offset in recorder.steps if name == "run"] == list(range(12))
 
 
+def test_publishers_wait_for_messages_that_did_not_fit_even_if_less_than_half_of_the_bound_waits() -> None:
+    outbox = Outbox(2 * SIZE)
+    source = stream(1, Kind.EVENT)
+    for offset in range(4):
+        outbox.put_run(run(source, offset))
+    assert outbox.waiting_bytes - SIZE <= SIZE
+    assert outbox.behind == [source]
+    outbox.forget(source)
+    assert outbox.behind == []
+
+
 def test_no_publisher_waits_for_a_past_that_the_receiver_asked_for() -> None:
     outbox = Outbox(4 * SIZE)
     source = stream(1, Kind.EVENT)
