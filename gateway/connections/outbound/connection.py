@@ -227,13 +227,15 @@ class Connection(FrameWriter):
         outbox = self.outbox
         if outbox is None or not self.lagging:
             return
+        changed = outbox.crowded
         if not self.paused:
             outbox.drain(self)
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
                 self.lagging = False
                 self._tell_classes()
-        if outbox.crowded and not (self.paused and outbox.hold is not None and outbox.hold.slow):
+            changed = changed or (outbox.hold is not None and outbox.hold.behind)
+        if changed:
             self._hold_publishers(outbox)
 
     def pause_writing(self) -> None:
@@ -273,14 +275,13 @@ class Connection(FrameWriter):
     def _hold_publishers(self, outbox: Outbox) -> None:
         """Tell the delivery classes of ``event`` streams whether publishers are to wait for the client."""
         hold, settings = outbox.hold, self.settings
+        outbox.crowded = False
         behind = outbox.behind if settings.max_event_hold_s else []
         if hold is None:
             if not behind:
-                outbox.crowded = False
                 return
             hold = outbox.hold = PublisherHold(settings.max_event_hold_s, settings.outbox_limit_bytes // 2)
         change = hold.update(behind, outbox.taken_bytes, self._clock.monotonic_s())
-        outbox.crowded = hold.behind
         for source in change.begun:
             membership = self.memberships.get(source)
             if isinstance(membership, EventMembership):
