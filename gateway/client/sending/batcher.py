@@ -17,6 +17,7 @@ import numpy as np
 
 from gateway.client.sending.content import Content, Headers, content_of, kind_of
 from gateway.errors import CapacityError, FrysError
+from gateway.protocol.arguments import is_a
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_tensor_meta
 from gateway.protocol.names import check_stream_name
@@ -29,7 +30,6 @@ BATCH_RECORDS: Final = 8192
 """Or so many records, however small."""
 ENTRY_OVERHEAD_BYTES: Final = 256
 """Cost of an entry that waits beside its payload."""
-
 
 Check = Callable[[str, Kind | None, int, Content | Array], None]
 """Called with stream, kind, payload bytes, and the message or a record of it."""
@@ -150,7 +150,7 @@ class Batcher:
         """
         try:
             batch = self._open.get(stream)
-        except TypeError:  # not even hashable
+        except Exception:  # not even hashable
             check_stream_name(stream)
             raise
         if (
@@ -214,7 +214,7 @@ class Batcher:
         """Take the first record of a batch, or a message that fits in none."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        if value is None or headers is not None or isinstance(value, Mapping):
+        if value is None or headers is not None or is_a(value, Mapping):
             content = _copied(content_of(value, headers))
             ready = ReadyBatch(check_stream_name(stream), kind_of(kind), Opcode.MESSAGE, 1, content, self._now_ns())
             addition = Addition(stream, kind, None, ready)

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gateway.errors import InvalidArgument
-from gateway.protocol.arguments import check_text, shown, wrong
+from gateway.protocol.arguments import check_mapping, check_text, is_a, shown, wrong
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta, write_tensor_meta
 from gateway.protocol.tensors import (
@@ -59,8 +59,8 @@ def content_of(value: object, headers: Headers) -> Content:
     """
     if value is None:
         named: dict[str, object] = {}
-    elif isinstance(value, Mapping):
-        named = dict(value)
+    elif is_a(value, Mapping):
+        named = check_mapping("value", value, "it must be an array, or a mapping of names to arrays")
     else:
         return _content_of_one(as_wire_array(value), headers)
     arrays = []

@@ -173,7 +173,7 @@ class Publisher:
     def _queue_of(self, stream: str) -> StreamSendQueue:
         try:
             queue = self._queues.get(stream)
-        except TypeError:  # not even hashable
+        except Exception:  # not even hashable
             check_stream_name(stream)
             raise
         if queue is None:
