@@ -268,7 +268,7 @@ class PubSubFanout:
         acks = self.acks
         if acks is None:
             connection.send(ack)
-        elif not self._queue.idle:
+        elif ack.offset >= self.delivered:
             self._queue.add_ready(partial(acks.send, connection, ack))
         elif acks.holding:
             acks.send(connection, ack)
