@@ -213,9 +213,7 @@ class PubSubFanout:
         if delivery is not None:
             # Before the outbox forgets the version that a pending delta refers to.
             delivery.flush()
-        connection.memberships.pop(self.source, None)
-        if connection.outbox is not None:
-            connection.outbox.forget(self.source)
+        connection.leave(self.source)
         if delivery is not None:
             delivery.leave(connection)
             if not len(delivery):

@@ -251,6 +251,13 @@ class Connection(FrameWriter):
         self.reading.release(self)
         self.drain()
 
+    def leave(self, source: Source) -> None:
+        """Note that the client does not receive a source any more; what waits is dropped, unless it is under way."""
+        self.memberships.pop(source, None)
+        if self.outbox is not None:
+            self.outbox.forget(source)
+        self.format.forget(source.id)
+
     def probe(self) -> int:
         """Send a PING and return :attr:`answers`, which changes once the client has answered."""
         self.send(Ping(self._clock.time_ns()))
