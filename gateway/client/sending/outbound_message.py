@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -115,6 +116,10 @@ class OutboundMessage:
         self.begun = self.ended = False
         self.lost_s = None
         self.forget_sent()
+
+    def rank(self) -> tuple[bool, float]:
+        """Return the key by which messages are sent: first those that keep their sequences, then in order of calls."""
+        return self.lost_s is None, self.place or self.sequence or math.inf
 
     @property
     def postponed_too_long(self) -> bool:
