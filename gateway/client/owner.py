@@ -71,7 +71,8 @@ class Owner:
         Raises:
             UsageError: this is a forked process, or another event loop runs.
         """
-        if not self.is_caller:
+        # Almost all calls come from tasks of the loop.
+        if self.forked or (asyncio._get_running_loop() is not self._loop and not self.is_caller):
             raise UsageError(FORKED if self.forked else OTHER_LOOP)
 
     def call_soon(self, callback: Callable[[], object]) -> None:

@@ -17,7 +17,6 @@ import numpy as np
 
 from gateway.client.sending.content import Content, Headers, content_of, kind_of
 from gateway.errors import CapacityError, FrysError
-from gateway.protocol.arguments import is_a
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_tensor_meta
 from gateway.protocol.names import check_stream_name
@@ -30,6 +29,7 @@ BATCH_RECORDS: Final = 8192
 """Or so many records, however small."""
 ENTRY_OVERHEAD_BYTES: Final = 256
 """Cost of an entry that waits beside its payload."""
+
 
 Check = Callable[[str, Kind | None, int, Content | Array], None]
 """Called with stream, kind, payload bytes, and the message or a record of it."""
@@ -50,13 +50,15 @@ class ReadyBatch(NamedTuple):
 class OpenBatch:
     """A record batch that still takes records."""
 
-    __slots__ = ("dtype", "kind", "limit", "meta", "records", "shape", "taken", "timestamp_ns")
+    __slots__ = ("contract", "dtype", "kind", "limit", "meta", "records", "shape", "taken", "timestamp_ns")
 
-    def __init__(self, array: Array, kind: str | None, timestamp_ns: int) -> None:
+    def __init__(self, array: Array, kind: str | None, contract: Kind | None, timestamp_ns: int) -> None:
         self.dtype: np.dtype[Any] = array.dtype
         self.shape = array.shape
         self.meta = write_tensor_meta(array.dtype, array.shape)
         self.kind = kind
+        """Kind as the program names it: most calls give the very same object."""
+        self.contract = contract
         self.limit = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(1, array.nbytes)))
         self.records: list[bytes] = []
         self.timestamp_ns = timestamp_ns
@@ -81,21 +83,12 @@ class OpenBatch:
             signature=((self.dtype, self.shape),),
         )
         opcode = Opcode.MESSAGE if self.taken == 1 else Opcode.BATCH
-        return ReadyBatch(stream, kind_of(self.kind), opcode, self.taken, content, self.timestamp_ns)
+        return ReadyBatch(stream, self.contract, opcode, self.taken, content, self.timestamp_ns)
 
     def late(self) -> list[Array]:
         """Take and return the records that were added after :meth:`ready`."""
         late, self.records[self.taken :] = self.records[self.taken :], []
         return [np.ndarray(self.shape, self.dtype, record) for record in late]
-
-
-class Addition(NamedTuple):
-    """A message that :meth:`Batcher.add` has checked: a record, or what fits in no batch."""
-
-    stream: str
-    kind: str | None
-    array: Array | None
-    ready: ReadyBatch | None
 
 
 class Batcher:
@@ -132,7 +125,7 @@ class Batcher:
         self._error: FrysError | None = None
         self._changing = False
         """Whether a call is changing the entries: another one on the same thread has interrupted it, and must not."""
-        self._interrupting: deque[Addition] = deque()
+        self._interrupting: deque[ReadyBatch] = deque()
         """Messages of calls that have interrupted a change."""
         self.pending_bytes = 0
 
@@ -150,22 +143,22 @@ class Batcher:
         """
         try:
             batch = self._open.get(stream)
-        except Exception:  # not even hashable
-            check_stream_name(stream)
+            if (
+                batch is not None
+                and type(value) is np.ndarray
+                and value.dtype is batch.dtype
+                and value.shape == batch.shape
+                and headers is None
+                and (kind is None or kind is batch.kind)
+            ):
+                records = batch.records
+                records.append(value.tobytes())
+                if len(records) >= batch.limit:
+                    self._fill(stream, batch)
+                return
+        except TypeError:
+            check_stream_name(stream)  # not even hashable
             raise
-        if (
-            batch is not None
-            and type(value) is np.ndarray
-            and value.dtype is batch.dtype
-            and value.shape == batch.shape
-            and headers is None
-            and (kind is None or kind is batch.kind)
-        ):
-            records = batch.records
-            records.append(value.tobytes())
-            if len(records) >= batch.limit:
-                self._fill(stream, batch)
-            return
         self._add_other(stream, value, kind, headers)
 
     def take(self, stream: str, limit_bytes: int | None = None) -> list[ReadyBatch]:
@@ -179,7 +172,9 @@ class Batcher:
         try:
             return self._take(stream, limit_bytes)
         finally:
-            self._finish_change()
+            self._changing = False
+            if self._interrupting:
+                self._store_interrupting()
 
     def streams(self) -> list[str]:
         """Return the streams of which messages wait."""
@@ -214,11 +209,8 @@ class Batcher:
         """Take the first record of a batch, or a message that fits in none."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        if value is None or headers is not None or is_a(value, Mapping):
-            content = _copied(content_of(value, headers))
-            ready = ReadyBatch(check_stream_name(stream), kind_of(kind), Opcode.MESSAGE, 1, content, self._now_ns())
-            addition = Addition(stream, kind, None, ready)
-        else:
+        array: Array | None = None
+        if headers is None and (type(value) is np.ndarray or not (value is None or isinstance(value, Mapping))):
             array = as_wire_array(value)
             batch = self._open.get(stream)
             if batch is not None and batch.takes(array, kind):
@@ -226,16 +218,21 @@ class Batcher:
                 if len(batch.records) >= batch.limit:
                     self._fill(stream, batch)
                 return
-            addition = Addition(stream, kind, array, None)
         if self._changing:
-            self._interrupt(addition)
+            self._interrupting.append(self._message(stream, value, kind, headers))
             return
-        was_empty = self.empty
+        message = None if array is not None else self._message(stream, value, kind, headers)
+        was_empty = not self._open and not self._closed
         self._changing = True
         try:
-            self._insert(addition)
+            if array is not None:
+                self._insert(stream, array, kind)
+            elif message is not None:
+                self._store_behind(message)
         finally:
-            self._finish_change()
+            self._changing = False
+            if self._interrupting:
+                self._store_interrupting()
         if was_empty:
             self._first()
         if self._closed_bytes >= BATCH_BYTES:
@@ -250,52 +247,59 @@ class Batcher:
                 if full:
                     self._close(stream, batch)
             finally:
-                self._finish_change()
+                self._changing = False
+                if self._interrupting:
+                    self._store_interrupting()
             if full:
                 self._full()
         if self._open.get(stream) is not batch:
             for array in batch.late():
                 self._add_other(stream, array, batch.kind, None)
 
-    def _interrupt(self, addition: Addition) -> None:
-        """Keep a message until the change is over that this call has interrupted."""
-        self._check_new(addition)
-        array = addition.array
-        if array is not None:
-            addition = addition._replace(array=array.copy())
-        self._interrupting.append(addition)
-
-    def _finish_change(self) -> None:
-        """End a change; take the messages that have interrupted it."""
-        self._changing = False
+    def _store_interrupting(self) -> None:
+        """Take the messages of calls that have interrupted a change, now that it is over."""
         while self._interrupting:
             was_empty = self.empty
             self._changing = True
             try:
-                self._insert(self._interrupting.popleft(), checked=True)
+                self._store_behind(self._interrupting.popleft())
             finally:
                 self._changing = False
             if was_empty:
                 self._first()
 
-    def _insert(self, addition: Addition, *, checked: bool = False) -> None:
-        stream, kind, array, ready = addition
-        batch = self._open.get(stream)  # a call that has interrupted this one may have opened it
-        if array is None or batch is None or not batch.takes(array, kind):
-            if not checked:
-                self._check_new(addition)
-            new = None if array is None else OpenBatch(array, kind, self._now_ns())
+    def _message(self, stream: str, value: object, kind: str | None, headers: Headers) -> ReadyBatch:
+        """Return a message that is sent alone, unless it would be refused."""
+        content = _copied(content_of(value, headers))
+        contract = self._check_new(stream, kind, content.payload_bytes, content)
+        return ReadyBatch(stream, contract, Opcode.MESSAGE, 1, content, self._now_ns())
+
+    def _insert(self, stream: str, array: Array, kind: str | None) -> None:
+        """Take a record, as the first one of a batch unless a call that has interrupted this one has opened it."""
+        batch = self._open.get(stream)
+        if batch is None or not batch.takes(array, kind):
+            contract = self._check_new(stream, kind, array.nbytes, array)
+            new = OpenBatch(array, kind, contract, self._now_ns())
             if batch is not None:
                 self._close(stream, batch)
-            if ready is not None:
-                self._store(ready)
-            if array is None or new is None:
-                return
             batch = self._open[stream] = new
             self.pending_bytes += array.nbytes + ENTRY_OVERHEAD_BYTES
         batch.records.append(array.tobytes())
         if len(batch.records) >= batch.limit:
             self._close(stream, batch)
+
+    def _check_new(self, stream: str, kind: str | None, size: int, message: Content | Array) -> Kind | None:
+        """Return the kind of a message; raise if the message cannot begin a batch, or cannot be sent alone."""
+        check_stream_name(stream)
+        contract = kind_of(kind)
+        self._check(stream, contract, size, message)
+        # A message larger than the bound passes when no other waits: it could never be sent otherwise.
+        if self.pending_bytes and self.pending_bytes + size > self._max_pending_bytes:
+            raise CapacityError(
+                f"{self.pending_bytes} bytes wait to be sent, and {size} more would pass max_pending_bytes="
+                f"{self._max_pending_bytes}: publish more slowly, or wait with drain()"
+            )
+        return contract
 
     def _take(self, stream: str, limit_bytes: int | None) -> list[ReadyBatch]:
         waiting = self._closed.get(stream)
@@ -317,18 +321,6 @@ class Batcher:
         self.pending_bytes -= size
         return taken
 
-    def _check_new(self, addition: Addition) -> None:
-        """Raise for a message that cannot begin a batch, or cannot be sent alone."""
-        array, ready = addition.array, addition.ready
-        if array is not None:
-            check_stream_name(addition.stream)
-            self._check(addition.stream, kind_of(addition.kind), array.nbytes, array)
-            self._make_room(array.nbytes)
-        elif ready is not None:
-            content = ready.content
-            self._check(addition.stream, ready.kind, content.payload_bytes, content)
-            self._make_room(content.payload_bytes)
-
     def _close(self, stream: str, batch: OpenBatch) -> None:
         del self._open[stream]
         self.pending_bytes -= len(batch.records[0]) + ENTRY_OVERHEAD_BYTES
@@ -339,13 +331,12 @@ class Batcher:
         self._closed_bytes += _cost(ready)
         self.pending_bytes += _cost(ready)
 
-    def _make_room(self, size: int) -> None:
-        # A message larger than the bound passes when no other waits: it could never be sent otherwise.
-        if self.pending_bytes and self.pending_bytes + size > self._max_pending_bytes:
-            raise CapacityError(
-                f"{self.pending_bytes} bytes wait to be sent, and {size} more would pass max_pending_bytes="
-                f"{self._max_pending_bytes}: publish more slowly, or wait with drain()"
-            )
+    def _store_behind(self, message: ReadyBatch) -> None:
+        """Put a message behind the batch of its stream that is open."""
+        batch = self._open.get(message.stream)
+        if batch is not None:
+            self._close(message.stream, batch)
+        self._store(message)
 
 
 class LockedBatcher(Batcher):
@@ -367,7 +358,7 @@ class LockedBatcher(Batcher):
     def add(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
         """Do as :meth:`Batcher.add` under the lock."""
         with self._lock:
-            super().add(stream, value, kind, headers)
+            Batcher.add(self, stream, value, kind, headers)  # to find it by super() takes as long as the lock
 
     def take(self, stream: str, limit_bytes: int | None = None) -> list[ReadyBatch]:
         """Do as :meth:`Batcher.take` under the lock."""

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gateway.errors import InvalidArgument
-from gateway.protocol.arguments import check_mapping, check_text, is_a, shown, wrong
+from gateway.protocol.arguments import shown, wrong
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta, write_tensor_meta
 from gateway.protocol.tensors import (
@@ -21,6 +21,7 @@ from gateway.protocol.tensors import (
 )
 from gateway.protocol.wire import Buffer
 
+_KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}
 _KNOWN_KINDS: Final = f"unknown kind; known are {', '.join(Kind)}"
 
 Headers = Mapping[str, Any] | None
@@ -59,8 +60,8 @@ def content_of(value: object, headers: Headers) -> Content:
     """
     if value is None:
         named: dict[str, object] = {}
-    elif is_a(value, Mapping):
-        named = check_mapping("value", value, "it must be an array, or a mapping of names to arrays")
+    elif isinstance(value, Mapping):
+        named = dict(value)
     else:
         return _content_of_one(as_wire_array(value), headers)
     arrays = []
@@ -96,6 +97,6 @@ def kind_of(kind: str | None) -> Kind | None:
     if kind is None:
         return None
     try:
-        return Kind(check_text("kind", kind, _KNOWN_KINDS))
-    except ValueError:
+        return _KINDS[kind]
+    except (KeyError, TypeError):  # unknown, or not even hashable
         raise wrong("kind", kind, _KNOWN_KINDS) from None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.arguments import check_mapping, check_text, is_a, wrong
+from gateway.protocol.arguments import check_text, wrong
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
@@ -31,7 +31,10 @@ class Declaration(NamedTuple):
 
     def within(self, declared: Declaration) -> bool:
         """Return whether ``declared`` has every field that this declaration has."""
-        return all(own in (None, other) for own, other in zip(self, declared, strict=True))
+        # The usual cases first: none is declared, or the same as before.
+        return self in (ANYTHING, declared) or all(
+            own in (None, other) for own, other in zip(self, declared, strict=True)
+        )
 
     def holds(self, info: StreamInfo) -> bool:
         """Return whether the stream is as declared; False if its schema has yet to be declared.
@@ -77,13 +80,11 @@ def schema_of(schema: SchemaLike) -> Schema | None:
     Raises:
         InvalidArgument: it is not a schema.
     """
-    if schema is None or is_a(schema, Schema):
+    if schema is None or isinstance(schema, Schema):
         return schema
-    fields = check_mapping("schema", schema, "a schema is a mapping with 'dtype' and 'shape', or 'tensors'")
-    named = fields.get("tensors")
-    for name in (*fields, *(named if isinstance(named, Mapping) else ())):
-        check_text("schema", name, "its fields and tensors have names that are strings")
+    if not isinstance(schema, Mapping):
+        raise wrong("schema", schema, "a schema is a mapping with 'dtype' and 'shape', or 'tensors'")
     try:
-        return Schema.parse(fields)
+        return Schema.parse(schema)
     except RequestRefused as refusal:
         raise InvalidArgument(refusal.message) from None

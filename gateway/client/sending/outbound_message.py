@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections.abc import Awaitable
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -74,8 +73,8 @@ class OutboundMessage:
     """Bytes written of the message, as frames."""
     payload_sent_bytes: int = field(default=0, init=False)
     """Bytes written of the payload, as encoded."""
-    checksums: list[int] = field(default_factory=list, init=False)
-    """Checksum of the payload of a large message up to each chunk that was sent."""
+    checksums: list[int] = field(init=False)
+    """Checksum of the payload of a large message up to each chunk that was sent; see :meth:`sent_up_to`."""
     _chunk_bytes: int = field(default=0, init=False)
     _time_limit: TimeLimit | None = field(default=None, init=False)
 
@@ -116,10 +115,6 @@ class OutboundMessage:
         self.begun = self.ended = False
         self.lost_s = None
         self.forget_sent()
-
-    def rank(self) -> tuple[bool, float]:
-        """Return the key by which messages are sent: first those that keep their sequences, then in order of calls."""
-        return self.lost_s is None, self.place or self.sequence or math.inf
 
     @property
     def postponed_too_long(self) -> bool:

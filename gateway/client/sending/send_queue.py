@@ -7,6 +7,7 @@ and cuts large payloads into chunks, between which messages of other queues pass
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from abc import ABC, abstractmethod
 from collections import deque
@@ -57,7 +58,6 @@ class SendQueue(ABC):
         self._waiting: deque[OutboundMessage] = deque()
         self._choice = CodecChoice()
         self._working = False
-        self._prune_above = 1
         self._refusals = 0
         self._refused_s = 0.0
         self._again_s = 0.0
@@ -79,11 +79,9 @@ class SendQueue(ABC):
         if not self._waiting and session is not None and self._needs_no_work(session, message):
             self._write(session, message, None)
             return
+        while len(self._waiting) > 1 and self._waiting[1].abandoned:  # they wait for a connection that does not come
+            del self._waiting[1]
         self._waiting.append(message)
-        if len(self._waiting) > self._prune_above:  # they may wait for a connection that does not come
-            first, *others = self._waiting
-            self._waiting = deque([first, *[other for other in others if not other.abandoned]])
-            self._prune_above = 2 * len(self._waiting)
         self._start()
 
     def postpone(self, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
@@ -100,9 +98,8 @@ class SendQueue(ABC):
         for message in messages:
             message.postpone(refusal)
         added = [message for message in messages if message not in self._waiting]
-        self._waiting = deque(sorted([*added, *self._waiting], key=OutboundMessage.rank))
+        self._waiting = deque(sorted([*added, *self._waiting], key=_place_of))
         if first is not None and first is not self._waiting[0] and first not in messages and not first.ended:
-            self._unsent(first)
             first.renew()
         self._settle()
         self._start()
@@ -147,7 +144,7 @@ class SendQueue(ABC):
         """Take note that the last frame of a message is written."""
 
     def _unsent(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
-        """Take note that a message will not be sent completely as it was begun, so that nothing answers it."""
+        """Take note that a message will not be sent completely, so that nothing answers it."""
 
     def _answered(self, message: OutboundMessage) -> asyncio.Future[object] | None:
         """Return the future that is done when a message is taken that was sent again; None: do not wait for it."""
@@ -386,6 +383,11 @@ async def _encoded(content: Content, chain: Chain) -> OutboundChunk:
     if content.payload_bytes <= INLINE_ENCODE_BYTES:
         return encoded_chunk(content.buffers, chain, content.itemsize)
     return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
+
+
+def _place_of(message: OutboundMessage) -> tuple[bool, float]:
+    """Return the key by which messages are sent: first those that keep their sequences, then in the order of calls."""
+    return message.lost_s is None, message.place or message.sequence or math.inf
 
 
 def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:

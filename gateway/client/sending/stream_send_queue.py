@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gateway.client.sending.alias import Alias
 from gateway.client.sending.content import Content
-from gateway.client.sending.declaration import ANYTHING, Declaration
+from gateway.client.sending.declaration import ANYTHING
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import schema_in, shape_of
 from gateway.client.sending.send_context import SendContext
@@ -16,6 +16,7 @@ from gateway.client.session.session import Session
 from gateway.errors import ConnectionFailed, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
+from gateway.protocol.mismatch import kind_mismatch
 from gateway.protocol.regions import Sizes
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array, spec_of
@@ -72,8 +73,8 @@ class StreamSendQueue(SendQueue):
         info = None if alias is None or alias.session is not self._context.session else alias.info
         if info is None:
             return
-        if kind is not None:
-            Declaration(kind).holds(info)
+        if kind is not None and kind is not info.kind:
+            raise kind_mismatch(self.name, info.kind, kind)
         if info.schema is not None and (schema := schema_in(info)) is not None:
             specs = parse_meta(message.meta).specs if isinstance(message, Content) else (spec_of(message, ""),)
             schema.check(specs, self.name)
@@ -182,7 +183,7 @@ class StreamSendQueue(SendQueue):
 
     def _unsent(self, message: OutboundMessage) -> None:
         if self._alias is not None:
-            self._alias.withdraw(message.sequence)
+            self._alias.awaiting.pop(message.sequence, None)
 
     def _drained(self) -> None:
         self._when_drained(self.name)

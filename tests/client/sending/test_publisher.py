@@ -297,7 +297,7 @@ async def test_a_request_whose_array_changes_while_it_is_sent_does_not_arrive(ga
         while not array.any():
             await asyncio.sleep(0)
             queue = client._core.requester._queues.get("agent:bob")
-            if queue is not None and queue._waiting and len(queue._waiting[0].checksums) > 5:
+            if queue is not None and queue._waiting and len(getattr(queue._waiting[0], "checksums", ())) > 5:
                 array[:] = 1.0
         with pytest.raises(UsageError, match="agent:bob"):
             await asking
