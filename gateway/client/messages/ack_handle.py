@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import weakref
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.client.messages.frame_sender import FrameSender
-from gateway.errors import UsageError
+from gateway.errors import InvalidArgument, UsageError
 from gateway.protocol.arguments import check_count, check_type
 from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Credits
@@ -45,7 +46,13 @@ def check_refusal(code: int) -> int:
     Raises:
         InvalidArgument: no integer, or out of range; 0 would mean that the message is processed.
     """
-    return check_count("code", code, maximum=MAX_CODE)
+    try:
+        number = operator.index(code)
+    except TypeError:
+        number = 0
+    if not 1 <= number <= MAX_CODE:
+        raise InvalidArgument(f"code={code!r}: the reason of a refusal is an integer from 1 to {MAX_CODE}")
+    return number
 
 
 class AckScope:
@@ -148,11 +155,12 @@ class PendingAck:
     ) -> None:
         self.unit = unit
         self.processed = False
-        self.refusers: list[AckScope] = []
+        # Tuples: almost always of one subscription, and the empty one costs nothing.
+        self.refusers: tuple[AckScope, ...] = ()
         self.code = 0
         self._settle = settle
         self._report = report
-        self._open: list[AckScope] = []
+        self._open: tuple[AckScope, ...] = ()
 
     @property
     def held(self) -> bool:
@@ -160,17 +168,17 @@ class PendingAck:
         return any(scope.holds(self) for scope in self._open)
 
     @property
-    def open_scopes(self) -> list[AckScope]:
+    def open_scopes(self) -> tuple[AckScope, ...]:
         """Subscriptions that have not answered."""
-        return self._open.copy()
+        return self._open
 
     def wait(self, scope: AckScope) -> None:
         """Wait for the answer of one more subscription."""
-        self._open.append(scope)
+        self._open += (scope,)
 
     def answered(self, scope: AckScope) -> None:
         """Note that a subscription has answered."""
-        self._open.remove(scope)
+        self._open = () if len(self._open) == 1 else tuple([other for other in self._open if other is not scope])
         if not self._open:
             self._settle(self)
 
@@ -220,7 +228,7 @@ class AckHandle:
     def refuse(self, code: int) -> None:
         """Answer that the program has not processed the unit, and wants it again."""
         if not self._settled:
-            self._pending.refusers.append(self.scope)
+            self._pending.refusers += (self.scope,)
             self._pending.code = code
             self._settle()
 

@@ -44,7 +44,10 @@ class Acknowledger:
         """
         if not self._done:
             asyncio.get_running_loop().call_soon(self.flush)
-        self._done.setdefault((position, code), Ranges()).add(first, last)
+        ranges = self._done.get((position, code))
+        if ranges is None:
+            ranges = self._done[position, code] = Ranges()
+        ranges.add(first, last)
 
     def report(self, position: AckPosition, ranges: Iterable[tuple[int, int]]) -> None:
         """Report now that messages are in progress, behind the acknowledgements of this turn.

@@ -22,7 +22,7 @@ class FilterResult(NamedTuple):
 
     pending: PendingAck | None
     """Unit to be given to the program; ``None``: the unit is a duplicate."""
-    scopes: list[AckScope] | None
+    scopes: tuple[AckScope, ...] | None
     """Scopes of the subscriptions that get the unit; ``None``: all subscriptions."""
     credit_free: bool
     """Whether the credit of the other subscriptions is released."""
@@ -39,7 +39,8 @@ class DuplicateFilter:
     def __init__(self, stream: str, acknowledger: Acknowledger) -> None:
         self._stream = stream
         self._acknowledger = acknowledger
-        self._epoch: int | None = None
+        self._position: AckPosition | None = None
+        """Stream and epoch of the offsets below; ``None`` before the first unit."""
         self._processed = Ranges()
         """Offsets of the epoch that are processed, or will not come."""
         self._sequences: dict[int, Ranges] = {}
@@ -47,7 +48,7 @@ class DuplicateFilter:
         self._pending: dict[int, PendingAck] = {}
         """Units that the program holds, by their first offset in the epoch."""
         self._identified: dict[Identity, PendingAck] = {}
-        self._refusers: dict[int, list[AckScope]] = {}
+        self._refusers: dict[int, tuple[AckScope, ...]] = {}
         """Scopes of subscriptions that refused a unit which others have processed, by first offset."""
 
     def receive(self, unit: AckUnitRange) -> FilterResult:
@@ -60,7 +61,7 @@ class DuplicateFilter:
         pending = self._pending.get(unit.first)
         if pending is None and unit.identity is not None:
             pending = self._identified.get(unit.identity)
-        scopes: list[AckScope] | None = None
+        scopes: tuple[AckScope, ...] | None = None
         if pending is not None and not pending.held:
             # The program has let go of the message without an answer: it gets the message again.
             scopes = pending.open_scopes
@@ -76,7 +77,7 @@ class DuplicateFilter:
             scopes = self._refusers.pop(unit.first, None)
         if scopes is None and self._is_processed(unit):
             self._processed.add(unit.first, unit.last)
-            self._acknowledger.add(AckPosition(self._stream, unit.epoch), 0, unit.first, unit.last)
+            self._acknowledger.add(self._position_in(unit.epoch), 0, unit.first, unit.last)
             return FilterResult(None, None, True)
         pending = self._pending[unit.first] = PendingAck(unit, self._settle, self._report)
         if unit.identity is not None:
@@ -90,7 +91,7 @@ class DuplicateFilter:
 
     def refuse(self, epoch: int, first: int, last: int, code: int) -> None:
         """Refuse units that have arrived and cannot be decoded."""
-        self._acknowledger.add(AckPosition(self._stream, epoch), code, first, last)
+        self._acknowledger.add(self._position_in(epoch), code, first, last)
 
     def report_held(self) -> None:
         """Report the units that wait in a buffer, or that the program holds, as in progress."""
@@ -98,12 +99,12 @@ class DuplicateFilter:
         for pending in self._pending.values():
             if pending.held:
                 held.add(pending.unit.first, pending.unit.last)
-        if self._epoch is not None:
-            self._acknowledger.report(AckPosition(self._stream, self._epoch), held)
+        if self._position is not None:
+            self._acknowledger.report(self._position, held)
 
     def _report(self, pending: PendingAck) -> None:
         unit = pending.unit
-        self._acknowledger.report(AckPosition(self._stream, unit.epoch), [(unit.first, unit.last)])
+        self._acknowledger.report(self._position_in(unit.epoch), [(unit.first, unit.last)])
 
     def _settle(self, pending: PendingAck) -> None:
         """Acknowledge or refuse a unit to which all subscriptions have answered."""
@@ -112,9 +113,9 @@ class DuplicateFilter:
             del self._pending[unit.first]
         if unit.identity is not None:
             self._identified.pop(unit.identity, None)
-        position = AckPosition(self._stream, unit.epoch)
+        position = self._position_in(unit.epoch)
         if pending.refusers:
-            if pending.processed and unit.epoch == self._epoch:
+            if pending.processed and position is self._position:
                 self._refusers[unit.first] = pending.refusers
             self._acknowledger.add(position, pending.code, unit.first, unit.last)
         elif pending.processed:
@@ -122,11 +123,16 @@ class DuplicateFilter:
             self._acknowledger.add(position, 0, unit.first, unit.last)
 
     def _enter_epoch(self, epoch: int) -> None:
-        if epoch != self._epoch:
-            self._epoch = epoch
+        if self._position is None or epoch != self._position.epoch:
+            self._position = AckPosition(self._stream, epoch)
             self._processed = Ranges()
             self._pending = {}
             self._refusers = {}
+
+    def _position_in(self, epoch: int) -> AckPosition:
+        """Return the position of an epoch, which mostly is the present one."""
+        position = self._position
+        return position if position is not None and position.epoch == epoch else AckPosition(self._stream, epoch)
 
     def _replace_unit(self, pending: PendingAck, unit: AckUnitRange) -> None:
         """Acknowledge a unit that has arrived again at the offset of its last arrival."""
@@ -144,7 +150,7 @@ class DuplicateFilter:
         return seen is not None and seen.covers(sequence, sequence + unit.count - 1)
 
     def _record_processed(self, unit: AckUnitRange) -> None:
-        if unit.epoch == self._epoch:
+        if self._position is not None and unit.epoch == self._position.epoch:
             self._processed.add(unit.first, unit.last)
         if unit.identity is None:
             return

@@ -44,7 +44,7 @@ def test_the_first_word_counts() -> None:
     handle = case.handle()
     handle.refuse(5)
     handle.done()
-    assert (case.pending.processed, case.pending.code, case.pending.refusers) == (False, 5, [handle.scope])
+    assert (case.pending.processed, case.pending.code, case.pending.refusers) == (False, 5, (handle.scope,))
     assert case.settled == [case.pending]
 
 
@@ -164,7 +164,7 @@ def test_a_unit_that_the_program_has_let_go_of_is_given_up_with_its_credit() -> 
     assert scope.holds(pending)
     del handle
     assert not scope.holds(pending)
-    assert pending.open_scopes == [scope]
+    assert pending.open_scopes == (scope,)
     scope.drop(pending)
     assert settled == [pending]
     assert line.sent == [Credit(3, 1, 8)]

@@ -103,7 +103,7 @@ def test_what_one_subscription_has_processed_is_given_again_to_the_other_only() 
     second.refuse(7)
     assert filtered.noted.said == [(1, 0, 0, 0), (1, 7, 1, 1)]
     again = filtered.receive(1)
-    assert again.scopes == [two]
+    assert again.scopes == (two,)
     assert again.pending is not None
     AckHandle(again.pending, two).done()
     assert filtered.noted.said[2:] == [(1, 0, 1, 1)]
@@ -178,7 +178,7 @@ def test_a_message_that_one_of_two_subscriptions_let_go_of_is_given_to_that_one_
     first.done()
     del second
     again = filtered.receive(0)
-    assert again.scopes == [two]
+    assert again.scopes == (two,)
     assert again.pending is not None
     AckHandle(again.pending, two).done()
     assert filtered.receive(0).pending is None
