@@ -14,7 +14,7 @@ from typing import Any, Final, TypedDict
 
 from gateway.client.report import Notice, Report
 from gateway.errors import InvalidArgument
-from gateway.protocol.arguments import check_callback, check_count, check_seconds, check_text, check_type, is_a, wrong
+from gateway.protocol.arguments import check_callback, check_count, check_seconds, check_text, check_type, wrong
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType
 
@@ -81,9 +81,9 @@ class Options:
             check_text("client_id", self.client_id, "it must be a string, or None")
         if check_text("client_type", self.client_type, _KNOWN_TYPES) not in tuple(ClientType):
             raise wrong("client_type", self.client_type, _KNOWN_TYPES)
-        if not (self.token is None or is_a(self.token, str) or callable(self.token)):
+        if not (self.token is None or isinstance(self.token, str) or callable(self.token)):
             raise wrong("token", self.token, "it must be a string, a function that returns one, or None")
-        if is_a(self.token, str):
+        if isinstance(self.token, str):
             check_text("token", self.token)
         for name in ("connect_timeout_s", "close_timeout_s"):
             object.__setattr__(self, name, check_seconds(name, getattr(self, name), zero=False))

@@ -36,8 +36,12 @@ class DeltaBase:
     def __init__(self, offset: int, size: int, payload: Buffer | asyncio.Future[Buffer]) -> None:
         self.offset = offset
         self.size = size
-        self._work = payload if isinstance(payload, asyncio.Future) else None
-        self._payload = None if isinstance(payload, asyncio.Future) else payload
+        self._work: asyncio.Future[Buffer] | None = None
+        self._payload: Buffer | None = None
+        if isinstance(payload, asyncio.Future):
+            self._work = payload
+        else:
+            self._payload = payload
 
     @property
     def pending(self) -> asyncio.Future[Buffer] | None:

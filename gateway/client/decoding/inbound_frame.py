@@ -13,6 +13,7 @@ from gateway.protocol.meta import Meta, parse_meta
 from gateway.protocol.wire import Buffer, Opcode
 
 NOTHING: Final = Meta((), None, 0)
+_BATCH: Final = int(Opcode.BATCH)
 
 
 class InboundFrame:
@@ -57,7 +58,7 @@ class InboundFrame:
             raise RequestRefused(
                 Code.SIZE_MISMATCH, f"payload of {declared} bytes, its descriptors say {self.payload_bytes}"
             )
-        if frame.opcode == Opcode.BATCH and (len(self.meta.specs) != 1 or self.meta.headers is not None):
+        if frame.opcode == _BATCH and (len(self.meta.specs) != 1 or self.meta.headers is not None):
             raise RequestRefused(Code.INVALID_TENSOR, "a record batch has exactly one tensor descriptor and no headers")
 
     def item(self, stream: str, kind: Kind | None, epoch: int, payload: Buffer) -> Message | RecordBatch:
@@ -76,7 +77,7 @@ class InboundFrame:
 
     def _item(self, stream: str, kind: Kind | None, epoch: int, payload: Buffer) -> Message | RecordBatch:
         frame, meta = self.frame, self.meta
-        if frame.opcode == Opcode.BATCH:
+        if frame.opcode == _BATCH:
             return RecordBatch(
                 stream,
                 kind,

@@ -83,6 +83,7 @@ class ReceiveBuffer(Generic[T]):
         "_flow",
         "_items",
         "_newest",
+        "_places",
         "_pressing",
         "_waiter",
         "bytes",
@@ -95,8 +96,10 @@ class ReceiveBuffer(Generic[T]):
         self._bound = check_count("buffer_bytes", bound)
         self._flow = flow
         self._conflate = conflate
-        self._items: deque[T | str] = deque()
-        """Items in the order in which they are read; a name is the place of the newest version of its stream."""
+        self._items: deque[T | None] = deque()
+        """Items in the order in which they are read; ``None`` is the place of the newest version of a stream."""
+        self._places: deque[str] = deque()
+        """Streams of these places, in their order."""
         self._newest: dict[str, T] = {}
         """Versions that wait at the place of their stream."""
         self._pressing = False
@@ -154,6 +157,7 @@ class ReceiveBuffer(Generic[T]):
     def fork(self, error: Exception) -> None:
         """Drop everything and end with ``error``: this is a forked process, and its parent reads."""
         self._items.clear()
+        self._places.clear()
         self._newest.clear()
         self.bytes = 0
         self.over, self._error = True, error
@@ -162,11 +166,11 @@ class ReceiveBuffer(Generic[T]):
 
     def take(self) -> T | None:
         """Return the next item, or None if there is none now. Items of a stream come in their order."""
-        if self._items:
-            first = self._items.popleft()
-            item = self._newest.pop(first) if isinstance(first, str) else first
-        else:
+        if not self._items:
             return None
+        item = self._items.popleft()
+        if item is None:
+            item = self._newest.pop(self._places.popleft())
         self.bytes -= item.nbytes + ITEM_OVERHEAD_BYTES
         if self._pressing and self.bytes <= self._bound // 2:
             self._release()
@@ -212,7 +216,7 @@ class ReceiveBuffer(Generic[T]):
     def _take_up_to(self, limit: int) -> list[T]:
         """Return the next items, up to ``limit`` messages and to the next version that a newer one may replace."""
         items: list[T] = []
-        while limit > 0 and self._items and not isinstance(self._items[0], str) and (item := self.take()) is not None:
+        while limit > 0 and self._items and self._items[0] is not None and (item := self.take()) is not None:
             items.append(item)
             limit -= item.count
         return items
@@ -224,18 +228,25 @@ class ReceiveBuffer(Generic[T]):
         if older is None and not self._conflate and self.bytes < self._bound:
             self._items.append(item)
         else:
-            newest = item.newest(complete=older is not None)
-            conflated = item.count - newest.count
+            if older is not None or item.count != 1:
+                item = self._conflate_with(older, item)
             if older is None:
-                self._items.append(stream)
-            else:
-                conflated += older.count
-                self.bytes -= older.nbytes + ITEM_OVERHEAD_BYTES
-            if conflated:
-                self.conflated += conflated
-                self.unreported[stream] = self.unreported.get(stream, 0) + conflated
-            self._newest[stream] = item = newest
+                self._items.append(None)
+                self._places.append(stream)
+            self._newest[stream] = item
         self.bytes += item.nbytes + ITEM_OVERHEAD_BYTES
+
+    def _conflate_with(self, older: T | None, item: T) -> T:
+        """Return the newest version in an item, and count those that it replaces, ``older`` among them."""
+        newest = item.newest(complete=older is not None)
+        conflated = item.count - newest.count
+        if older is not None:
+            conflated += older.count
+            self.bytes -= older.nbytes + ITEM_OVERHEAD_BYTES
+        if conflated:
+            self.conflated += conflated
+            self.unreported[item.stream] = self.unreported.get(item.stream, 0) + conflated
+        return newest
 
     def _release(self) -> None:
         """Let the socket be read again, as far as this buffer is concerned."""

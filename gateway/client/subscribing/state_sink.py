@@ -14,7 +14,7 @@ from gateway.client.workers import WORKERS
 from gateway.errors import RequestRefused
 from gateway.protocol.messages import StreamInfo
 from gateway.protocol.regions import Region
-from gateway.protocol.wire import Buffer, Opcode
+from gateway.protocol.wire import Buffer
 
 INLINE_PATCH_BYTES: Final = 256 * 1024
 """Largest state that is copied on the loop: copying takes about as long as the hop to a thread and back."""
@@ -43,7 +43,7 @@ class StateSink(DeltaSink):
             return
         frame, specs = inbound.frame, inbound.meta.specs
         offset, keyframe = inbound.offset, payload
-        if frame.opcode == Opcode.BATCH:
+        if frame.count > 1:
             offset += frame.count - 1
             keyframe = memoryview(payload)[len(payload) - inbound.meta.payload_bytes :]
         self._versions.put(self.stream, self.epoch, offset, specs, keyframe)

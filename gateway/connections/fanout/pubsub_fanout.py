@@ -213,7 +213,9 @@ class PubSubFanout:
         if delivery is not None:
             # Before the outbox forgets the version that a pending delta refers to.
             delivery.flush()
-        connection.leave(self.source)
+        connection.memberships.pop(self.source, None)
+        if connection.outbox is not None:
+            connection.outbox.forget(self.source)
         if delivery is not None:
             delivery.leave(connection)
             if not len(delivery):
@@ -266,7 +268,7 @@ class PubSubFanout:
         acks = self.acks
         if acks is None:
             connection.send(ack)
-        elif ack.offset >= self.delivered:
+        elif not self._queue.idle:
             self._queue.add_ready(partial(acks.send, connection, ack))
         elif acks.holding:
             acks.send(connection, ack)
