@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -23,8 +24,9 @@ class UnusedStreams:
     def __init__(self, now_s: Callable[[], float], streams: Iterable[Stream]) -> None:
         self._now_s = now_s
         since_s = now_s()
-        self._since_s: dict[Stream, float] = dict.fromkeys(streams, since_s)
-        """Times from which streams are unused, the earliest first."""
+        # The first of a dict is found behind all that were first before: that made one look up to 30 ms (2026-11).
+        self._since_s: OrderedDict[Stream, float] = OrderedDict.fromkeys(streams, since_s)
+        """Times from which streams are unused; the earliest first, but behind the others if it was looked at."""
 
     def __len__(self) -> int:
         return len(self._since_s)
@@ -62,8 +64,7 @@ class UnusedStreams:
             stream.history.trim(round(now_s * 1e9))
             if stream.empty and _is_over(stream, now_s - since_s) and is_free(stream):
                 return stream
-            del self._since_s[stream]
-            self._since_s[stream] = since_s
+            self._since_s.move_to_end(stream)
         return None
 
 
