@@ -1,8 +1,8 @@
 """Signals: the small binary frames ACK, GAP, END, ABORT, PING, PONG and those of delivery (spec sections 6.3 to 9).
 
 Each is one struct of :mod:`gateway.protocol.wire`: the frame start, then the fields of the class in their order. Only
-ACK and END have flags and therefore a ``parse`` and ``write`` of their own. No signal needs padding: the length of each
-is a multiple of 8.
+ACK, END and PING have flags and therefore a ``parse`` and ``write`` of their own. No signal needs padding: the length
+of each is a multiple of 8.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from gateway.protocol.wire import (
     FRAME_START,
     IN_PROGRESS_FRAME,
     PING_FRAME,
+    PING_REPORT,
     PONG_FRAME,
     RANGE_FRAME,
     RESUME_FRAME,
@@ -249,12 +250,28 @@ class Cancel(Signal):
     correlation: int
 
 
-@_signal(Opcode.PING, PING_FRAME)
+@dataclass(frozen=True, slots=True)
 class Ping(Signal):
     """Heartbeat: asks the other side for PONG (spec section 9)."""
 
+    opcode = Opcode.PING
+    table_bytes = PING_FRAME.size
+
     t0: int
     """Departure of PING by the sender's clock: Unix time in ns."""
+    report: bool = False
+    """Whether the client is to report the messages that it still has, before its PONG (spec section 7.8)."""
+
+    @classmethod
+    def parse(cls, message: Buffer, frame: Frame) -> Ping:
+        """Read a PING; errors as :meth:`Signal.parse`."""
+        check_table(frame, cls.table_bytes)
+        _, _, flags, _, t0 = PING_FRAME.unpack_from(message, frame.start)
+        return cls(t0, bool(flags & PING_REPORT))
+
+    def write(self) -> bytes:
+        """Return the complete frame, 16 bytes."""
+        return PING_FRAME.pack(PING_FRAME.size, Opcode.PING, PING_REPORT if self.report else 0, 0, self.t0)
 
 
 @_signal(Opcode.PONG, PONG_FRAME)

@@ -66,11 +66,12 @@ FLAG_FAILED: Final = 0x08
 FLAG_EXTENDED: Final = 0x10
 FLAG_MORE: Final = 0x20
 
-# Flags of ACK and END (spec sections 7.1 and 6.3).
+# Flags of ACK, END and PING (spec sections 7.1, 6.3 and 9).
 ACK_DURABILITY: Final = 0x03
 """Bits of an ACK that hold the durability of the message."""
 ACK_REPEATED: Final = 0x04
 END_CHECKSUM: Final = 0x01
+PING_REPORT: Final = 0x01
 
 FRAME_START: Final = struct.Struct("<IBBH")
 """frame_bytes, opcode, flags, meta_units (spec section 2)."""

@@ -537,6 +537,7 @@ DELIVERY: Final = (
     Definition("resume", "6.5", "Go on with chunk 311", frame(0x21, struct.pack("<II", 3, 311))),
     Definition("replay", "7.3", "Offsets 15 to 20 follow", frame(0x23, struct.pack("<IIQQ", 7, 5100, 15, 20))),
     Definition("done", "7.4", "Offsets 15 to 20 are processed", frame(0x20, struct.pack("<IIQQ", 7, 0, 15, 20))),
+    Definition("ping-report", "9", "What is in progress?", frame(0x1D, struct.pack("<q", T0), flags=1)),
     Definition(
         "in-progress", "7.8", "Offsets 15 to 20 are in progress", frame(0x24, struct.pack("<IIQQ", 7, 0, 15, 20))
     ),

@@ -72,8 +72,9 @@ class Scene:
         """Wait until the gateway has asked the worker so often whether it is still at it, and has got an answer."""
         connection = self.worker.connection
         assert connection is not None
-        before = connection.answers
-        await until(lambda: connection.answers >= before + times)
+        for _ in range(times):
+            before_ns = connection.answered_ns
+            await until(lambda: connection.answered_ns > before_ns)  # noqa: B023 - called within this step
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ SIGNALS: st.SearchStrategy[Signal] = st.one_of(
     st.builds(Gap, U32, U32, U64, U64),
     st.builds(End, U32, U64, I64, st.none() | U32),
     st.builds(Abort, U32, U32),
-    st.builds(Ping, I64),
+    st.builds(Ping, I64, st.booleans()),
     st.builds(Pong, I64, I64, I64),
     st.builds(Resume, U32, U32),
     st.builds(Replay, U32, U32, U64, U64),

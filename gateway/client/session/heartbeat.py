@@ -1,4 +1,4 @@
-"""Heartbeat: pings that detect a silent gateway and measure its clock (spec section 9)."""
+"""Heartbeat: pings that detect a silent gateway and measure its clock, and answers to its pings (spec section 9)."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Heartbeat:
         heard: returns whether anything arrived since the last call, or nothing could because reading is paused.
         give_up: called with the seconds of silence.
         beat: called before the PING of each interval.
+        probed: called before the answer to a PING that asks for a report.
         clock: the gateway's clock, which it measures.
     """
 
@@ -46,6 +47,7 @@ class Heartbeat:
         heard: Callable[[], bool],
         give_up: Callable[[float], None],
         beat: Callable[[], None],
+        probed: Callable[[], None],
         clock: GatewayClock,
     ) -> None:
         self._call_later = call_later
@@ -53,6 +55,7 @@ class Heartbeat:
         self._heard = heard
         self._give_up = give_up
         self._report = beat
+        self._probed = probed
         self._timer: Timer | None = None
         self._half_s = 0.0
         self._beats = 0
@@ -70,6 +73,12 @@ class Heartbeat:
         """Stop pinging: the session has ended."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def ping_received(self, ping: Ping, arrived_ns: int) -> None:
+        """Answer a PING of the gateway."""
+        if ping.report:
+            self._probed()
+        self._send(Pong(ping.t0, arrived_ns, self._clock.local_ns()).write())
 
     def pong_received(self, pong: Pong, arrived_ns: int) -> None:
         """Learn from a PONG; after each of the first ones send the next ping."""

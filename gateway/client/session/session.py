@@ -81,7 +81,7 @@ class SessionEvents(Protocol):
         """Send the reports that go with each PING of this side."""
 
     def probed(self) -> None:
-        """Send what the gateway is to know before the answer to its PING."""
+        """Send the report for which a PING of the gateway asks, before the answer to it."""
 
     def writing_resumed(self) -> None:
         """Go on writing: there is room again."""
@@ -118,8 +118,9 @@ class Session:
         self._drained: asyncio.Future[None] | None = None
         self.clock = GatewayClock()
         self.now_ns = self.clock.now_ns
+        beat, probed = events.beating, events.probed
         self._heartbeat = Heartbeat(
-            self._loop.call_later, self._send_frame, self._heard, self._give_up, events.beating, self.clock
+            self._loop.call_later, self._send_frame, self._heard, self._give_up, beat, probed, self.clock
         )
         self._reading = True
         self._last_error: Error | None = None
@@ -311,9 +312,7 @@ class Session:
         if frame.opcode in JSON_OPCODES:
             self._session_received(parse_session(frame.opcode, body_of(message, frame)))
         elif frame.opcode == Opcode.PING:
-            arrived_ns = self.clock.local_ns()
-            self._events.probed()
-            self.send((Pong(Ping.parse(message, frame).t0, arrived_ns, self.clock.local_ns()).write(),))
+            self._heartbeat.ping_received(Ping.parse(message, frame), self.clock.local_ns())
         elif frame.opcode == Opcode.PONG:
             self._heartbeat.pong_received(Pong.parse(message, frame), self.clock.local_ns())
 

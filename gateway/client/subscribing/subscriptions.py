@@ -52,7 +52,9 @@ class Subscriptions:
         """Sinks of the last session: messages still being decoded reach them until the next session is welcomed."""
         self._duplicate_filters: dict[str, DuplicateFilter] = {}
         """Duplicate filters of the acknowledged streams, by name; they outlive sessions."""
-        self._acknowledger = Acknowledger(lambda: context.session, self._number_of)
+        self._ack_numbers: dict[AckPosition, int] = {}
+        """Ids of the acknowledged streams on the present session."""
+        self._acknowledger = Acknowledger(lambda: context.session, self._ack_numbers.get)
 
     async def start(self, subscription: Subscription) -> None:
         """Send SUBSCRIBE for a new subscription, and again on every later session.
@@ -133,8 +135,12 @@ class Subscriptions:
 
     def report_held(self) -> None:
         """Report the messages of acknowledged streams that wait, or that the program works on (spec section 7.8)."""
-        for duplicates in self._duplicate_filters.values():
-            duplicates.report_held()
+        session = self._context.session
+        if session is not None and session.open:
+            session.cork()
+            for duplicates in self._duplicate_filters.values():
+                duplicates.report_held()
+            session.uncork()
 
     def attached(self, session: Session) -> None:
         """Subscribe again on a new session."""
@@ -150,6 +156,7 @@ class Subscriptions:
         """Detach the sinks of a session that has ended: the ids of its streams are void."""
         self._past_sinks += self._sinks.values()
         self._sinks.clear()
+        self._ack_numbers.clear()
 
     def fork(self, error: UsageError) -> None:
         """Drop all messages: this is a forked process, and its parent reads."""
@@ -173,7 +180,11 @@ class Subscriptions:
         if info.id is not None:
             sink = self._sinks.get(info.id)
             if sink is None or sink.epoch != info.epoch:
+                if isinstance(sink, AcknowledgedSink):
+                    self._ack_numbers.pop(AckPosition(sink.stream, sink.epoch), None)
                 sink = self._sinks[info.id] = self._new_sink(info)
+                if isinstance(sink, AcknowledgedSink):
+                    self._ack_numbers[AckPosition(sink.stream, sink.epoch)] = info.id
             if sink.numbers is not None and info.subscription is not None:
                 sink.numbers.add(info.subscription)
             sink.subscriptions = self._wanting(sink)
@@ -199,12 +210,6 @@ class Subscriptions:
         if duplicates is None:
             duplicates = self._duplicate_filters[info.stream] = DuplicateFilter(info.stream, self._acknowledger)
         return AcknowledgedSink(info, duplicates, session)
-
-    def _number_of(self, position: AckPosition) -> int | None:
-        for number, sink in self._sinks.items():
-            if isinstance(sink, AcknowledgedSink) and (sink.stream, sink.epoch) == position:
-                return number
-        return None
 
     def refused(self, error: Error) -> bool:
         """Report an ERROR for a subscription, of a view that does not fit (spec section 4.5).

@@ -95,8 +95,8 @@ class _Watch:
     """Time of the delivery, or of the last report that the unit is in progress."""
     begun_s: float | None = None
     """Time of the first report; ``None``: there was none."""
-    probe: int | None = None
-    """Answers of the connection when it was probed; ``None``: the time is not over."""
+    probe_ns: int | None = None
+    """Departure of the PING that asks whether it is in progress; ``None``: the time is not over."""
 
 
 class AckTimeout:
@@ -132,7 +132,7 @@ class AckTimeout:
             watch.begun_s = now_s
         if self._max_work_s is None or now_s - watch.begun_s < self._max_work_s:
             watch.since_s = now_s
-            watch.probe = None
+            watch.probe_ns = None
 
     def clear(self) -> None:
         """Forget all times: the receiver is another one, or cannot be expected to work now."""
@@ -150,18 +150,15 @@ class AckTimeout:
         if oldest is not None:
             self._watch(oldest, now_s)
         failed = []
-        probe = None
         for entry, watch in list(self._watched.items()):
             here = in_flight.get(entry.unit.first) is entry and entry.tries == watch.tries
             if not here or (watch.begun_s is None and entry is not oldest):
                 del self._watched[entry]
             elif now_s - watch.since_s < self._timeout_s:
                 pass
-            elif watch.probe is None:
-                if probe is None:
-                    probe = connection.probe()
-                watch.probe = probe
-            elif connection.answers != watch.probe:
+            elif watch.probe_ns is None:
+                watch.probe_ns = connection.probe()
+            elif connection.answered_ns >= watch.probe_ns:
                 del self._watched[entry]
                 failed.append(entry)
         return failed

@@ -75,10 +75,20 @@ class Connection(FrameWriter):
         memberships: by source, the delivery class or the consumer that serves it.
         outbox: messages that wait; made when the client falls behind for the first time.
         lagging: everything for the client goes through the outbox.
-        answers: PONGs that have come from the client.
+        answered_ns: departure of the newest PING that the client has answered, by the clock of :meth:`probe`.
     """
 
-    __slots__ = ("_keyframes", "answers", "codecs", "lagging", "max_message_bytes", "memberships", "outbox", "peer")
+    __slots__ = (
+        "_keyframes",
+        "_probe_ns",
+        "answered_ns",
+        "codecs",
+        "lagging",
+        "max_message_bytes",
+        "memberships",
+        "outbox",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -97,7 +107,9 @@ class Connection(FrameWriter):
         self.memberships: dict[Source, Membership] = {}
         self.outbox: Outbox | None = None
         self.lagging = False
-        self.answers = 0
+        self.answered_ns = 0
+        self._probe_ns: int | None = None
+        """Departure of the probe that was sent in this turn of the loop."""
 
     @property
     def class_key(self) -> ClassKey:
@@ -250,13 +262,26 @@ class Connection(FrameWriter):
         self.drain()
 
     def probe(self) -> int:
-        """Send a PING and return :attr:`answers`, which changes once the client has answered."""
-        self.send(Ping(self._clock.time_ns()))
-        return self.answers
+        """Ask the client by PING for the messages that it still has.
+
+        One PING serves all that ask in one turn of the loop: the client reports on all its streams each time.
+
+        Returns:
+            Time that :attr:`answered_ns` has reached when the client has answered.
+        """
+        probe_ns = self._probe_ns
+        if probe_ns is None:
+            probe_ns = self._probe_ns = self._clock.time_ns()
+            self._clock.call_soon(self._end_probe)
+            self.send(Ping(probe_ns, report=True))
+        return probe_ns
+
+    def _end_probe(self) -> None:
+        self._probe_ns = None
 
     def answered(self, pong: Pong) -> None:
         """Open the link's window further: the client has read everything up to a PING of ours."""
-        self.answers += 1
+        self.answered_ns = max(self.answered_ns, pong.t0)
         if self.link is not None:
             self.link.answered(pong, self._clock.time_ns())
             self.drain()

@@ -23,7 +23,13 @@ class Session:
         self.due: tuple[float, Callable[[], None]] | None = None
         self.clock = GatewayClock()
         self.heartbeat = Heartbeat(
-            self.call_later, self.send, lambda: not self.silent, self.given_up.append, self.report, self.clock
+            self.call_later,
+            self.send,
+            lambda: not self.silent,
+            self.given_up.append,
+            self.report,
+            lambda: None,
+            self.clock,
         )
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> "Session":

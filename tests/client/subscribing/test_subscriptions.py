@@ -163,6 +163,19 @@ async def test_a_stream_that_begins_anew_is_taken_as_such(scripted: ScriptedGate
         assert [(each.epoch, each.offset) for each in received] == [(5, 10), (6, 0)]
 
 
+async def test_an_answer_that_belongs_to_an_epoch_of_the_past_is_not_sent(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer), client.subscribe("wf/a", auto_ack=False) as tasks:
+        await peer.next(Opcode.SUBSCRIBE)
+        peer.send(info(1, "wf/a", Kind.COLLABORATION, epoch=5), message(10, 1, stream=1))
+        before = await anext(tasks)
+        peer.send(info(1, "wf/a", Kind.COLLABORATION, epoch=6), message(0, 2, stream=1))
+        after = await anext(tasks)
+        await before.ack()
+        await after.ack()
+        done = await peer.next(Opcode.DONE)
+        assert signals.Done.parse(done.message, done.frame) == signals.Done(1, 0, 0, 0)
+
+
 async def test_a_slow_reader_of_events_stops_the_gateway_and_loses_nothing(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer), client.subscribe("wf/*", buffer_bytes=10_000) as messages:
         peer.send(info(1, "wf/a"))

@@ -10,7 +10,7 @@ from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.link import FIRST_WINDOW_BYTES
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
-from gateway.protocol.frames import frame_at
+from gateway.protocol.frames import frame_at, iter_frames
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap, Ping, Pong, Replay
 from gateway.protocol.wire import Opcode
@@ -47,6 +47,22 @@ def test_control_messages_pass_what_waits_in_order() -> None:
     assert [arrival.payload for arrival in subscriber.read().arrivals] == [b"stop"] * 3
     subscriber.transport.read_on()
     assert len(subscriber.read().arrivals) == 6
+
+
+def test_all_that_ask_in_one_turn_share_a_probe() -> None:
+    world = World()
+    worker = world.peer()
+    worker.responsive = False
+    connection = worker.session.connection
+    probes_ns = [connection.probe() for _ in range(1000)]
+    world.turn()
+    probes_ns.append(connection.probe())
+    earlier_ns, last_ns = sorted(set(probes_ns))
+    assert connection.answered_ns < earlier_ns
+    pings = [Ping.parse(data, frame) for data in worker.transport.writes for frame in iter_frames(data)]
+    assert [ping for ping in pings if ping.report] == [Ping(earlier_ns, report=True), Ping(last_ns, report=True)]
+    worker.read()
+    assert connection.answered_ns == last_ns
 
 
 def test_whoever_does_not_read_its_answers_is_read_no_more() -> None:
