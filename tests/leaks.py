@@ -26,12 +26,11 @@ from typing import Final
 import pytest
 import uvloop
 
+from gateway.client.owner import OWN_TASKS
+
 DESCRIPTORS: Final = "/proc/self/fd"
 SHARED_MEMORY: Final = "/dev/shm/pym-"
 """Targets of descriptors that :mod:`multiprocessing` keeps for the process, once it has shared a value."""
-
-SHARED_THREADS: Final = frozenset({"frys-work"})
-"""Names of daemon threads that all clients of the process share; each ends soon after it has run out of work."""
 
 THREAD_TIMEOUT_S: Final = 10.0
 """Time for a thread that has been told to end."""
@@ -78,14 +77,13 @@ def leaked(owned: Resources) -> list[str]:
     gc.collect()
     until_s = time.monotonic() + THREAD_TIMEOUT_S
     left = open_resources() - owned
-    while any(thread.name not in SHARED_THREADS for thread in left.threads) and time.monotonic() < until_s:
+    while left.threads and time.monotonic() < until_s:
         # A thread that ends may have left work to another one.
         for thread in left.threads:
             thread.join(0.1)
         left = open_resources() - owned
     descriptors = [descriptor for descriptor in left.descriptors if not belongs_to_process(*descriptor)]
-    threads = [thread for thread in left.threads if thread.name not in SHARED_THREADS]
-    return [f"thread {thread.name!r}" for thread in threads] + [describe(*each) for each in descriptors]
+    return [f"thread {thread.name!r}" for thread in left.threads] + [describe(*each) for each in descriptors]
 
 
 def belongs_to_process(descriptor: int, target: str) -> bool:
@@ -111,10 +109,16 @@ def unfinished_tasks(runner: asyncio.Runner) -> list[str]:
     if loop.is_closed():
         return []
     for _ in range(TASK_TURNS):
-        if not asyncio.all_tasks(loop):
+        if not open_tasks(loop):
             break
         runner.run(asyncio.sleep(0))
-    return [f"task {task!r}" for task in asyncio.all_tasks(loop)]
+    return [f"task {task!r}" for task in open_tasks(loop)]
+
+
+def open_tasks(loop: asyncio.AbstractEventLoop) -> set[asyncio.Task[object]]:
+    """Return the tasks of a loop that are not done, with those that clients of the SDK hide from the program."""
+    hidden = {task for task in OWN_TASKS if task.get_loop() is loop and not task.done()}
+    return asyncio.all_tasks(loop) | hidden
 
 
 class LeakFinder:

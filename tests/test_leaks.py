@@ -16,6 +16,8 @@ import threading
 
 import pytest
 
+from gateway.client.owner import Owner
+
 kept = []
 stop = threading.Event()
 
@@ -26,6 +28,10 @@ async def wait():
 
 async def test_task():
     kept.append(asyncio.ensure_future(wait()))
+
+
+async def test_task_of_a_client():
+    Owner(asyncio.get_running_loop()).start(wait())
 
 
 async def test_cancelled_task():
@@ -86,6 +92,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     ("test", "words"),
     [
         ("test_task", "coro=<wait() running at"),
+        ("test_task_of_a_client", "coro=<wait() running at"),
         ("test_socket", "socket ('127.0.0.1',"),
         ("test_file", "left-open.txt"),
         ("test_thread", "thread 'left-running'"),
@@ -99,4 +106,4 @@ def test_what_is_left_is_named_with_its_test(report: str, test: str, words: str)
 
 
 def test_what_is_ended_or_lives_on_with_its_fixture_is_no_leak(report: str) -> None:
-    assert "7 passed, 5 errors" in report
+    assert "8 passed, 6 errors" in report

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Final, Self
 
 from gateway.client.client_core import ClientCore, ClientState
+from gateway.client.exit_hook import EXIT_HOOK
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress
 from gateway.client.owner import Owner
@@ -63,12 +63,13 @@ class Client:
             ConnectionFailed: the gateway cannot be reached, or refused.
         """
         await self._core.open(self._batcher)
-        self._close_when_dropped()
+        self._close_by_itself()
         return self
 
-    def _close_when_dropped(self) -> None:
-        """Have the client closed when the program has dropped it without closing it."""
-        weakref.finalize(self, _dropped, self._core, self._core.options.url).atexit = False
+    def _close_by_itself(self) -> None:
+        """Have the client closed when the program drops it, or ends, without closing it."""
+        EXIT_HOOK.add(self._core)
+        weakref.finalize(self, self._core.drop).atexit = False
 
     async def close(self) -> None:
         """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice."""
@@ -389,12 +390,3 @@ class Client:
             ConnectionFailed: the connection was lost.
         """
         return await self._core.authenticate(token)
-
-
-def _dropped(core: ClientCore, url: str) -> None:
-    """Close a client that nobody holds any more; called by the thread that has dropped it, or that collects garbage."""
-    owner = core.context.owner
-    if core.state is ClientState.CLOSED or owner.forked:
-        return
-    owner.call_soon(core.close_soon)
-    warnings.warn(f"the client of {url} was not closed: use `async with`, or close()", ResourceWarning, stacklevel=2)

@@ -6,14 +6,17 @@ Everything runs on one loop.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import enum
 import secrets
 import time
+import warnings
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Final
 
+from gateway.client.exit_hook import EXIT_HOOK, OpenClient
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.options import Options
@@ -38,6 +41,9 @@ from gateway.protocol.messages import Authenticate, Authenticated, ClientType, E
 INSTANCES_BELOW: Final = 2**53
 """Bound of the number by which a gateway tells the reconnect of a client from a restart of its program."""
 
+EXIT_MARGIN_S: Final = 1.0
+"""Time in which the loop of another thread turns to closing, at the exit of the program."""
+
 
 class ClientState(enum.StrEnum):
     """State of a client (``spec/client.md`` section 2)."""
@@ -48,7 +54,7 @@ class ClientState(enum.StrEnum):
     CLOSED = "closed"
 
 
-class ClientCore:
+class ClientCore(OpenClient):
     """One client without its public face.
 
     Args:
@@ -86,8 +92,9 @@ class ClientCore:
         self._reopening: asyncio.Task[None] | None = None
         self._lost_again: Lost | None = None
         self._closing: asyncio.Task[None] | None = None
-        self._loop = asyncio.get_running_loop()
         self._with_loop: AsyncGenerator[None, None] = self._close_with_loop()
+        self._ends_with_loop = False
+        self._loop = asyncio.get_running_loop()
         owner.tell(self)
 
     # Opening and closing.
@@ -128,8 +135,15 @@ class ClientCore:
     def close_soon(self) -> asyncio.Task[None]:
         """Begin to close, unless that was begun, and return the task."""
         if self._closing is None:
-            self._closing = self._loop.create_task(self._close())
+            self._closing = self.context.owner.start(self._close())
         return self._closing
+
+    def drop(self) -> None:
+        """Close the client, whose face nobody holds any more; called by any thread, also while it collects garbage."""
+        if self.state is not ClientState.CLOSED:
+            self.context.owner.call_soon(self.close_soon)
+            problem = f"the client of {self.options.url} was not closed: use `async with`, or close()"
+            warnings.warn(problem, ResourceWarning, stacklevel=2)
 
     def fork(self, error: UsageError) -> None:
         """Refuse all use, and leave the connection to the parent: this is a forked process."""
@@ -137,6 +151,30 @@ class ClientCore:
         self.context.fork(error)
         self.subscriptions.fork(error)
         self.responder.fork(error)
+
+    # At the exit of the program; see :class:`~gateway.client.exit_hook.OpenClient`.
+
+    @property
+    def stranded(self) -> bool:
+        """Whether its event loop was closed before the client."""
+        return self._loop.is_closed()
+
+    @property
+    def exit_timeout_s(self) -> float:
+        """Longest time that closing takes: sending, and waiting for the gateway's answer."""
+        return 2 * self.options.close_timeout_s + EXIT_MARGIN_S
+
+    def begin_exit(self) -> concurrent.futures.Future[None] | None:
+        """Close the client, if messages wait to be sent: on its loop, which has stopped or runs in another thread."""
+        session = self.session
+        unsent_bytes = 0 if session is None else session.unsent_bytes
+        if self.stranded:
+            self._end(ConnectionFailed("the event loop was closed before the client"), cut_bytes=unsent_bytes)
+        elif self._loop.is_running():
+            return asyncio.run_coroutine_threadsafe(self.close(), self._loop)
+        elif unsent_bytes or not self.publisher.idle:
+            self._loop.run_until_complete(self.close())
+        return None
 
     @property
     def session(self) -> Session | None:
@@ -259,7 +297,7 @@ class ClientCore:
             self.state = ClientState.RECONNECTING
             if self._reopening is None or self._reopening.done():
                 lived_s = time.monotonic() - self._attached_s
-                self._reopening = asyncio.get_running_loop().create_task(self._reopen(lost, lived_s))
+                self._reopening = self.context.owner.start(self._reopen(lost, lived_s))
             else:
                 self._lost_again = lost
 
@@ -292,25 +330,27 @@ class ClientCore:
                 next_loss, self._lost_again, lived_s = self._lost_again, None, 0.0
         except FrysError as error:
             self._end(error)
-        except asyncio.CancelledError:
-            if self._closing is None:  # the program has cancelled all tasks
-                self._end(ConnectionFailed("reconnecting was cancelled"))
-            raise
 
-    def _end(self, error: FrysError) -> None:
+    def _end(self, error: FrysError, *, cut_bytes: int = 0) -> None:
         """Close all parts, since no session will follow: calls that wait or come later raise ``error``."""
         self.state = ClientState.CLOSED
+        EXIT_HOOK.discard(self)
         self.context.close(error)
-        self.publisher.close(error)
+        self.publisher.close(error, cut_bytes=cut_bytes)
         self.subscriptions.close(error)
         self.responder.close(error)
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
-        """Close a client that the program has not closed when its loop ends, as ``asyncio.run`` ends it."""
+        """Close a client that the program has not closed when its loop ends, as ``asyncio.run`` ends it.
+
+        The tasks of the program are cancelled by then, and those of the client go on
+        (:meth:`gateway.client.owner.Owner.start`).
+        """
         try:
             yield
         finally:
-            if self._closing is None and self.state is not ClientState.CLOSED:
+            self._ends_with_loop = True
+            if self.state is not ClientState.CLOSED:
                 await self.close_soon()
 
     async def _close(self) -> None:
@@ -337,8 +377,10 @@ class ClientCore:
         await self.context.cancel()
         if self.state is not ClientState.CLOSED:
             self.state = ClientState.CLOSED
+            EXIT_HOOK.discard(self)
             self.context.close(closed)
             self.publisher.close(reason, cut_bytes=cut_bytes)
             self.subscriptions.close(None)
             self.responder.close(None)
-        await self._with_loop.aclose()
+        if not self._ends_with_loop:
+            await self._with_loop.aclose()

@@ -11,8 +11,8 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, Protocol, TypeVar
 
 from gateway.errors import UsageError
 
@@ -29,6 +29,11 @@ class ForkedPart(Protocol):
     def fork(self, error: UsageError) -> None:
         """Drop what waits, and refuse all use with ``error``: in this forked process no other thread runs."""
 
+
+T = TypeVar("T")
+
+OWN_TASKS: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
+"""Tasks of all clients; see :meth:`Owner.start`."""
 
 _OWNERS: Final[weakref.WeakSet[Owner]] = weakref.WeakSet()
 
@@ -80,6 +85,17 @@ class Owner:
         if not self.forked:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
                 self._loop.call_soon_threadsafe(callback)
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run work of the client itself as a task that is not among ``asyncio.all_tasks()``.
+
+        ``asyncio.run`` cancels all tasks at its end, before the client is closed and sends what waits: it would lose
+        the messages whose sending has begun.
+        """
+        task = self._loop.create_task(work)
+        asyncio.tasks._unregister_task(task)
+        OWN_TASKS.add(task)
+        return task
 
     def tell(self, part: ForkedPart) -> None:
         """Have :meth:`ForkedPart.fork` called in a forked process; the part is not kept alive."""

@@ -365,14 +365,21 @@ async def test_a_first_connection_that_cannot_be_used_is_closed_and_not_opened_a
     assert scripted.accepted_peers.empty()
 
 
-async def test_cancelling_all_tasks_while_it_reconnects_closes_it(scripted: ScriptedGateway) -> None:
-    async with connected(scripted, backoff=Backoff(base_s=60, cap_s=60)) as (client, peer):
+async def test_a_program_that_cancels_all_tasks_stops_no_work_of_the_client(scripted: ScriptedGateway) -> None:
+    async with connected(scripted, backoff=Backoff(base_s=0.01, cap_s=0.01)) as (client, peer):
+        scripted.status = 503
         peer.drop()
         await until(lambda: client.state is ClientState.RECONNECTING)
-        assert client._core._reopening is not None
-        client._core._reopening.cancel()
-        with pytest.raises(ConnectionFailed, match="cancelled"):
-            await client.publish("wf/x", 1)
+        client.publish_nowait("wf/x", np.zeros(100_000))
+        closing = asyncio.create_task(client.close())
+        await asyncio.sleep(0)
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        assert tasks == {closing}
+        closing.cancel()
+        scripted.status = None
+        second = await scripted.accept()
+        await second.next(Opcode.END)
+        await client.close()
         assert client.state is ClientState.CLOSED
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -64,6 +65,34 @@ async def test_it_calls_back_on_the_loop() -> None:
     thread.start()
     await called.wait()
     thread.join()
+
+
+def test_the_end_of_asyncio_run_does_not_cancel_its_own_work() -> None:
+    ended: list[str] = []
+
+    async def work(name: str) -> None:
+        await asyncio.sleep(0.01)
+        ended.append(name)
+
+    async def last() -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await own[0]
+
+    async def main() -> None:
+        own.append(Owner(asyncio.get_running_loop()).start(work("own")))
+        others.append(asyncio.create_task(work("other")))
+        kept.append(last())
+        await anext(kept[0])
+        assert own[0] not in asyncio.all_tasks()
+
+    own: list[asyncio.Task[None]] = []
+    others: list[asyncio.Task[None]] = []
+    kept: list[AsyncGenerator[None, None]] = []
+    asyncio.run(main())
+    assert ended == ["own"]
+    assert others[0].cancelled()
 
 
 def test_a_loop_that_is_closed_is_not_called() -> None:

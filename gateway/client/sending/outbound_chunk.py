@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from gateway.client.sending.content import Content
 from gateway.client.workers import WORKERS
@@ -38,17 +38,34 @@ def encoded_chunk(part: Sequence[Buffer], chain: Chain, itemsize: int) -> Outbou
     return OutboundChunk(encoded[0], [encoded[1]], [copy])
 
 
-async def chunks_of(content: Content, plan: ChunkPlan, chain: Chain, first: int) -> AsyncGenerator[OutboundChunk, None]:
-    """Yield the chunks from ``first`` on, encoded. Threads encode :data:`READ_AHEAD` chunks ahead of sending."""
-    parts = islice(split_payload(content.buffers, plan.chunk_bytes), first, None)
-    if not chain.names:
-        for part in parts:
-            yield OutboundChunk(None, part, part)
-        return
-    ahead: deque[asyncio.Future[OutboundChunk]] = deque()
-    for part in parts:
-        ahead.append(WORKERS.run(encoded_chunk, part, chain, content.itemsize))
-        if len(ahead) > READ_AHEAD:
-            yield await ahead.popleft()
-    while ahead:
-        yield await ahead.popleft()
+class OutboundChunks:
+    """The chunks of a payload, encoded, to be iterated. Threads encode :data:`READ_AHEAD` chunks ahead of sending.
+
+    No asynchronous generator: those are closed when the loop ends, and a client that is left open sends until then.
+
+    Args:
+        content: has the payload.
+        plan: cuts it.
+        chain: encodes each chunk.
+        first: first chunk that is wanted.
+    """
+
+    def __init__(self, content: Content, plan: ChunkPlan, chain: Chain, first: int) -> None:
+        self._parts = islice(split_payload(content.buffers, plan.chunk_bytes), first, None)
+        self._chain = chain
+        self._itemsize = content.itemsize
+        self._ahead: deque[asyncio.Future[OutboundChunk]] = deque()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> OutboundChunk:
+        if not self._chain.names:
+            for part in self._parts:
+                return OutboundChunk(None, part, part)
+            raise StopAsyncIteration
+        for part in islice(self._parts, READ_AHEAD + 1 - len(self._ahead)):
+            self._ahead.append(WORKERS.run(encoded_chunk, part, self._chain, self._itemsize))
+        if not self._ahead:
+            raise StopAsyncIteration
+        return await self._ahead.popleft()

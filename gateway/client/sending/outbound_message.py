@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -82,6 +83,11 @@ class OutboundMessage:
     def abandoned(self) -> bool:
         """True if the message need not be sent any more: its caller gave up, or the message was refused."""
         return self.done is not None and self.done.done()
+
+    @property
+    def turn(self) -> tuple[bool, float]:
+        """Key by which messages of a queue are sent: first those that keep their sequences, then in order of calls."""
+        return self.lost_s is None, self.place or self.sequence or math.inf
 
     def restart(self) -> None:
         """Prepare to send the message again; of a large one the part that is missing."""

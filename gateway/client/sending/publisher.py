@@ -250,7 +250,8 @@ class Publisher:
             error: reason.
             cut_bytes: bytes that were written and had not left this process when the connection was cut off.
         """
-        dropped = self._context.unsent + (0 if self._batcher is None else self._batcher.fail(error))
+        dropped = self._context.unsent + sum(queue.unsent for queue in self._queues.values())
+        dropped += 0 if self._batcher is None else self._batcher.fail(error)
         problems = [f"{dropped} messages of publish_nowait were not sent"] * bool(dropped)
         problems += [f"{cut_bytes} bytes of messages had not left this process"] * bool(cut_bytes)
         if problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -171,18 +172,25 @@ class SendContext:
         """Return a new number for a large message (u32)."""
         return next(self._transfers) & 0xFFFF_FFFF
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run sending work as a task of its own."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._finished)
+    def start(self, work: Coroutine[Any, Any, None], ended: Callable[[], object] | None = None) -> None:
+        """Run sending work as a task of its own.
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
+        Args:
+            work: the work.
+            ended: called when the task has ended, also if :meth:`cancel` came before it began.
+        """
+        task = self.owner.start(work)
+        self._tasks.add(task)
+        task.add_done_callback(partial(self._finished, ended))
+
+    def _finished(self, ended: Callable[[], object] | None, task: asyncio.Task[None]) -> None:
         """Forget a task; report an error that it did not handle."""
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, Exception):
             self.report(error)
+        if ended is not None:
+            ended()
 
     async def idle(self) -> None:
         """Wait until no sending work runs and there is room to write."""

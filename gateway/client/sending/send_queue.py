@@ -7,18 +7,18 @@ and cuts large payloads into chunks, between which messages of other queues pass
 from __future__ import annotations
 
 import asyncio
-import math
 import random
 from abc import ABC, abstractmethod
 from collections import deque
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
+from operator import attrgetter
 from typing import Any, Final
 
 from gateway.client.options import Backoff
 from gateway.client.sending.codec_choice import CodecChoice, check_agreed
 from gateway.client.sending.content import Content
-from gateway.client.sending.outbound_chunk import OutboundChunk, chunks_of, encoded_chunk
+from gateway.client.sending.outbound_chunk import OutboundChunk, OutboundChunks, encoded_chunk
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.reconnect import pause_s
@@ -69,6 +69,11 @@ class SendQueue(ABC):
         return not self._waiting
 
     @property
+    def unsent(self) -> int:
+        """Number of messages that wait, and that nobody waits for."""
+        return sum(message.count for message in self._waiting if message.done is None)
+
+    @property
     @abstractmethod
     def sent(self) -> int:
         """A number that differs after each message that was sent."""
@@ -98,7 +103,7 @@ class SendQueue(ABC):
         for message in messages:
             message.postpone(refusal)
         added = [message for message in messages if message not in self._waiting]
-        self._waiting = deque(sorted([*added, *self._waiting], key=_place_of))
+        self._waiting = deque(sorted([*added, *self._waiting], key=attrgetter("turn")))
         if first is not None and first is not self._waiting[0] and first not in messages and not first.ended:
             first.renew()
         self._settle()
@@ -190,24 +195,25 @@ class SendQueue(ABC):
     # By a task.
 
     async def _work(self) -> None:
-        try:
-            while self._waiting:
-                if self._again_s:
-                    await self._pause()
-                message = self._waiting[0]
-                if await self._send_next(message):
-                    with suppress(ValueError):  # abandoned meanwhile, and taken out
-                        self._waiting.remove(message)
-        finally:
-            self._working = False
-            if self._waiting and self._context.cancelled:  # the client is closing
-                self._drop_waiting()
-            else:  # the task was cancelled by the program, as all tasks are when asyncio.run ends
-                self._start()
-        self._drained()
+        while self._waiting:
+            if self._again_s:
+                await self._pause()
+            message = self._waiting[0]
+            if await self._send_next(message):
+                with suppress(ValueError):  # abandoned meanwhile, and taken out
+                    self._waiting.remove(message)
+
+    def _work_ended(self) -> None:
+        self._working = False
+        if not self._waiting:
+            self._drained()
+        elif self._context.cancelled:  # the client is closing
+            self._drop_waiting()
+        else:
+            self._start()
 
     def _drop_waiting(self) -> None:
-        self._context.unsent += sum(message.count for message in self._waiting if message.done is None)
+        self._context.unsent += self.unsent
         while self._waiting:
             message = self._waiting.popleft()
             closed = ConnectionFailed(f"closed before the message to {self.name} was sent")
@@ -277,7 +283,7 @@ class SendQueue(ABC):
     def _start(self) -> None:
         if self._waiting and not self._working:
             self._working = True
-            self._context.start(self._work())
+            self._context.start(self._work(), self._work_ended)
 
     async def _send(self, session: Session, message: OutboundMessage) -> None:
         content = message.content
@@ -360,22 +366,21 @@ class SendQueue(ABC):
         index, attempt = first, message.attempt
         checksum = message.sent_up_to(first, plan.chunk_bytes)
         sent_bytes = min(first * plan.chunk_bytes, plan.payload_bytes)
-        async with aclosing(chunks_of(message.content, plan, chain, first)) as chunks:
-            async for encoding, data, content in chunks:
-                await session.drained()
-                if message.abandoned:
-                    raise ConnectionFailed(f"sending to {self.name} was abandoned")
-                if message.attempt != attempt:
-                    raise _Overtaken
-                # These very bytes are sent: nothing changes them before they are copied.
-                checksum = checksum_of(content, checksum)
-                message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
-                message.checksums.append(checksum)
-                message.payload_sent_bytes += bytes_of(data)
-                sent_bytes += plan.chunk_size(index)
-                index += 1
-                message.advanced(sent_bytes)
-                await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
+        async for encoding, data, content in OutboundChunks(message.content, plan, chain, first):
+            await session.drained()
+            if message.abandoned:
+                raise ConnectionFailed(f"sending to {self.name} was abandoned")
+            if message.attempt != attempt:
+                raise _Overtaken
+            # These very bytes are sent: nothing changes them before they are copied.
+            checksum = checksum_of(content, checksum)
+            message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
+            message.checksums.append(checksum)
+            message.payload_sent_bytes += bytes_of(data)
+            sent_bytes += plan.chunk_size(index)
+            index += 1
+            message.advanced(sent_bytes)
+            await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
         return checksum
 
 
@@ -383,11 +388,6 @@ async def _encoded(content: Content, chain: Chain) -> OutboundChunk:
     if content.payload_bytes <= INLINE_ENCODE_BYTES:
         return encoded_chunk(content.buffers, chain, content.itemsize)
     return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
-
-
-def _place_of(message: OutboundMessage) -> tuple[bool, float]:
-    """Return the key by which messages are sent: first those that keep their sequences, then in the order of calls."""
-    return message.lost_s is None, message.place or message.sequence or math.inf
 
 
 def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from types import TracebackType
 
 
 class TransferRoom:
@@ -25,9 +24,12 @@ class TransferRoom:
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
         self.max_bytes: int | None = None
 
-    @asynccontextmanager
-    async def taken(self, size: int) -> AsyncIterator[None]:
-        """Wait for room for a payload of ``size`` bytes, and hold it as long as the context lasts."""
+    def taken(self, size: int) -> RoomTaken:
+        """Return a context that waits for room for a payload of ``size`` bytes, and holds it as long as it lasts."""
+        return RoomTaken(self, size)
+
+    async def enter(self, size: int) -> None:
+        """Wait for room for a payload, and take it until :meth:`leave`."""
         if self._waiting or not self._fits(size):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((turn, size))
@@ -35,17 +37,13 @@ class TransferRoom:
                 await turn
             except BaseException:
                 if turn.done() and not turn.cancelled():
-                    self._leave(size)
+                    self.leave(size)
                 else:
                     self._waiting.remove((turn, size))
                     self._admit()
                 raise
         else:
             self._enter(size)
-        try:
-            yield
-        finally:
-            self._leave(size)
 
     def _fits(self, size: int) -> bool:
         if not self._count:
@@ -56,7 +54,8 @@ class TransferRoom:
         self._count += 1
         self._bytes += size
 
-    def _leave(self, size: int) -> None:
+    def leave(self, size: int) -> None:
+        """Give the room for a payload back."""
         self._count -= 1
         self._bytes -= size
         self._admit()
@@ -67,3 +66,26 @@ class TransferRoom:
             if not turn.cancelled():
                 self._enter(size)
                 turn.set_result(None)
+
+
+class RoomTaken:
+    """Context in which a large message has room; no asynchronous generator, which the end of the loop would close.
+
+    Args:
+        room: the room.
+        size: bytes of its payload.
+    """
+
+    __slots__ = ("_room", "_size")
+
+    def __init__(self, room: TransferRoom, size: int) -> None:
+        self._room = room
+        self._size = size
+
+    async def __aenter__(self) -> None:
+        await self._room.enter(self._size)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._room.leave(self._size)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.wire import Buffer
 
 FIRST_PINGS: Final = 4
 """Pings in sequence after WELCOME: the shortest of a few round trips gives the best estimate of the clock."""
@@ -32,7 +33,7 @@ class Heartbeat:
 
     Args:
         call_later: ``call_later`` of the loop.
-        send: sends a frame.
+        send: sends the buffers of frames.
         heard: returns whether anything arrived since the last call, or nothing could because reading is paused.
         give_up: called with the seconds of silence.
         beat: called before the PING of each interval.
@@ -43,7 +44,7 @@ class Heartbeat:
     def __init__(
         self,
         call_later: Callable[[float, Callable[[], None]], Timer],
-        send: Callable[[bytes], object],
+        send: Callable[[Sequence[Buffer]], object],
         heard: Callable[[], bool],
         give_up: Callable[[float], None],
         beat: Callable[[], None],
@@ -78,7 +79,7 @@ class Heartbeat:
         """Answer a PING of the gateway."""
         if ping.report:
             self._probed()
-        self._send(Pong(ping.t0, arrived_ns, self._clock.local_ns()).write())
+        self._send((Pong(ping.t0, arrived_ns, self._clock.local_ns()).write(),))
 
     def pong_received(self, pong: Pong, arrived_ns: int) -> None:
         """Learn from a PONG; after each of the first ones send the next ping."""
@@ -88,7 +89,7 @@ class Heartbeat:
 
     def _ping(self) -> None:
         self._first_pings -= 1
-        self._send(Ping(self._clock.local_ns()).write())
+        self._send((Ping(self._clock.local_ns()).write(),))
 
     def _schedule(self) -> None:
         self._timer = self._call_later(self._half_s, self._beat)

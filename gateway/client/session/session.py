@@ -120,7 +120,7 @@ class Session:
         self.now_ns = self.clock.now_ns
         beat, probed = events.beating, events.probed
         self._heartbeat = Heartbeat(
-            self._loop.call_later, self._send_frame, self._heard, self._give_up, beat, probed, self.clock
+            self._loop.call_later, self.send, self._heard, self._give_up, beat, probed, self.clock
         )
         self._reading = True
         self._last_error: Error | None = None
@@ -155,6 +155,11 @@ class Session:
         return self._state is not State.CLOSED and self._socket is not None and self._socket.open
 
     # Sending.
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that were written and have not left this process."""
+        return 0 if self._socket is None else self._socket.unsent_bytes
 
     def congested(self) -> bool:
         """Return whether more is unsent than the high water mark."""
@@ -253,10 +258,10 @@ class Session:
         if self._socket is not None:
             self._socket.close(code, reason)
 
-    def abort(self, reason: str) -> None:
+    def abort(self, reason: str, code: int = ABNORMAL) -> None:
         """End the connection at once, so that the client opens another."""
         if self._socket is not None:
-            self._socket.abort(Lost(ABNORMAL, reason))
+            self._socket.abort(Lost(code, reason))
 
     async def wait_closed(self, timeout_s: float) -> int:
         """Wait until the connection is gone; cut it off after ``timeout_s``, and return the bytes that were cut off."""
@@ -367,9 +372,6 @@ class Session:
             self._welcome.set_result(welcome)
             self._heartbeat.start(welcome.heartbeat_interval_s)
 
-    def _send_frame(self, frame: bytes) -> None:
-        self.send((frame,))
-
     def _heard(self) -> bool:
         """Return whether anything arrived since the last call, or nothing could because reading is paused."""
         socket = self._socket
@@ -379,8 +381,7 @@ class Session:
         return heard
 
     def _give_up(self, silent_s: float) -> None:
-        if self._socket is not None:
-            self._socket.abort(Lost(Code.HEARTBEAT_TIMEOUT, f"nothing was received for {silent_s:.0f} s"))
+        self.abort(f"nothing was received for {silent_s:.0f} s", Code.HEARTBEAT_TIMEOUT)
 
     # Backpressure.
 

@@ -110,6 +110,11 @@ class Socket(asyncio.Protocol):
         """Whether messages can be sent: the handshake is over and no side has closed yet."""
         return self._protocol.state is State.OPEN
 
+    @property
+    def unsent_bytes(self) -> int:
+        """Bytes that were written and not handed to the operating system."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     # Called by the owner.
 
     def send(self, buffers: Sequence[Buffer], size: int) -> None:
@@ -159,8 +164,7 @@ class Socket(asyncio.Protocol):
             async with asyncio.timeout(timeout_s):
                 await asyncio.shield(self._gone)
         except TimeoutError:
-            if self._transport is not None:
-                cut_bytes = self._transport.get_write_buffer_size()
+            cut_bytes = self.unsent_bytes
             self.abort(Lost(ABNORMAL, "the other side did not answer the close"))
             await asyncio.shield(self._gone)
         return cut_bytes

@@ -134,7 +134,7 @@ class _ThreadedClient(client.Client):
     def _new_owner(self) -> Owner:
         return self._shared_owner
 
-    def _close_when_dropped(self) -> None:
+    def _close_by_itself(self) -> None:
         """Do nothing: the loop's thread closes the client."""
 
     def _new_batcher(self, max_pending_bytes: int) -> LockedBatcher:

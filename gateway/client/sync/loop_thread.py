@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
+from gateway.client.exit_hook import EXIT_HOOK, OpenClient
 from gateway.client.owner import Owner
-from gateway.client.sync.exit_hook import EXIT_HOOK, OpenClient
 from gateway.errors import ConnectionFailed, FrysError, UsageError
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class RunningLoop(OpenClient):
         """
         self.owner.call_soon(self._begin_to_close)
 
-    # At the exit of the program; see :class:`~gateway.client.sync.exit_hook.OpenClient`.
+    # At the exit of the program; see :class:`~gateway.client.exit_hook.OpenClient`.
 
     def begin_exit(self) -> concurrent.futures.Future[None] | None:
         """Begin to close the client; return the future of its end, None if it is closed already."""
@@ -112,6 +112,11 @@ class RunningLoop(OpenClient):
             return self.give(self._closing())
         except FrysError:
             return None
+
+    @property
+    def stranded(self) -> bool:
+        """False: the thread closes the client before the loop."""
+        return False
 
     @property
     def exit_timeout_s(self) -> float:

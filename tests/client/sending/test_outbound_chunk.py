@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.client.sending.content import content_of
-from gateway.client.sending.outbound_chunk import chunks_of, encoded_chunk
+from gateway.client.sending.outbound_chunk import OutboundChunks, encoded_chunk
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.transfers import ChunkPlan
 
@@ -18,7 +18,7 @@ CHUNK_BYTES = 4096
 async def test_the_chunks_stand_for_the_rest_of_the_payload(chain: Chain, first: int) -> None:
     array = np.arange(2_000, dtype=np.float64)
     plan = ChunkPlan(1, CHUNK_BYTES, array.nbytes)
-    chunks = [chunk async for chunk in chunks_of(content_of(array, None), plan, chain, first)]
+    chunks = [chunk async for chunk in OutboundChunks(content_of(array, None), plan, chain, first)]
     assert b"".join(b"".join(chunk.content) for chunk in chunks) == array.tobytes()[first * CHUNK_BYTES :]
     assert [chunk.encoding is None for chunk in chunks] == [not chain.names] * (4 - first)
 

@@ -1,7 +1,7 @@
 """Tests pings and silence with a clock that runs only when the test says so."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -9,6 +9,7 @@ from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import FIRST_PINGS, LAST_LOOK_S, MIN_INTERVAL_S, SILENT_BEATS, Heartbeat
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.wire import Buffer
 
 
 class Session:
@@ -42,7 +43,8 @@ class Session:
     def cancel(self) -> None:
         self.due = None
 
-    def send(self, frame: bytes) -> None:
+    def send(self, buffers: Sequence[Buffer]) -> None:
+        frame = b"".join(buffers)
         self.pings.append(Ping.parse(frame, next(iter_frames(frame))).t0)
 
     def start(self, interval_s: float = 20.0) -> None:

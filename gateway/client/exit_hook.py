@@ -24,28 +24,30 @@ class OpenClient(ABC):
 
     @property
     @abstractmethod
+    def stranded(self) -> bool:
+        """Whether its event loop was closed before the client, so that it never will be."""
+
+    @property
+    @abstractmethod
     def exit_timeout_s(self) -> float:
         """Longest time that closing takes."""
 
     @abstractmethod
     def begin_exit(self) -> concurrent.futures.Future[None] | None:
-        """Begin to close the client; return the future of its end, None if it is closed already."""
+        """Begin to close the client; return the future of its end, None if there is nothing to wait for."""
 
 
 class ExitHook:
-    """Clients that are open in this process.
-
-    Attributes:
-        done: whether the hook has run: the program is ending.
-    """
+    """Clients that are open in this process."""
 
     def __init__(self) -> None:
         self._clients: set[OpenClient] = set()
         self._in_child = False
-        self.done = False
 
     def add(self, client: OpenClient) -> None:
         """Close a client at the exit of the program."""
+        for stranded in [other for other in self._clients if other.stranded]:
+            stranded.begin_exit()
         self._clients.add(client)
         if not self._in_child and _is_multiprocessing_child():
             self._in_child = True
@@ -59,7 +61,6 @@ class ExitHook:
 
     def run(self) -> None:
         """Close all clients at once, and wait for them."""
-        self.done = True
         began_s = time.monotonic()
         closing = [(client, future) for client in list(self._clients) if (future := client.begin_exit()) is not None]
         for client, future in closing:
@@ -79,7 +80,6 @@ class ExitHook:
         """Forget the clients of the parent: this is a forked process."""
         self._clients = set()
         self._in_child = False
-        self.done = False
 
 
 def _is_multiprocessing_child() -> bool:

@@ -13,15 +13,20 @@ from gateway.testing import GatewayProcess, running_gateway_process
 MESSAGES = 500
 
 START = f"""
-import atexit, multiprocessing, os, sys, threading
+import asyncio, atexit, multiprocessing, os, sys, threading
 import numpy as np
-from gateway.client import sync
+from gateway.client import connect, sync
 
 url, stream = sys.argv[1:3]
 
 def publish(client):
     for step in range({MESSAGES}):
         client.publish_nowait(stream, np.full(100, step, "f4"), kind="event")
+
+async def hold(connecting):
+    global held
+    held = await connecting
+    return held
 """
 
 ENDINGS = {
@@ -82,6 +87,52 @@ cycle = [client]
 cycle.append(cycle)
 publish(client)
 """,
+    "at the end of asyncio.run": """
+async def main():
+    publish(await connect(url))
+
+asyncio.run(main())
+""",
+    "at the end of asyncio.run, with a client that is held": """
+async def main():
+    publish(await hold(connect(url)))
+
+asyncio.run(main())
+""",
+    "at the end of uvloop.run": """
+import uvloop
+
+async def main():
+    publish(await hold(connect(url)))
+
+uvloop.run(main())
+""",
+    "at the end of asyncio.run, while the client closes": """
+async def main():
+    client = await connect(url)
+    publish(client)
+    closing.append(asyncio.create_task(client.close()))
+    await asyncio.sleep(0)
+
+closing = []
+asyncio.run(main())
+""",
+    "with an event loop that is only stopped": """
+async def main():
+    publish(await hold(connect(url)))
+
+asyncio.new_event_loop().run_until_complete(main())
+""",
+    "with an event loop that runs in a daemon thread": """
+async def main():
+    publish(await hold(connect(url)))
+    published.set()
+    await asyncio.Event().wait()
+
+published = threading.Event()
+threading.Thread(target=asyncio.run, args=(main(),), daemon=True).start()
+published.wait()
+""",
 }
 
 
@@ -105,6 +156,83 @@ def test_a_script_that_ends_without_closing_loses_nothing(gateway: GatewayProces
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
         received = [float(next(messages).tensor[0]) for _ in range(MESSAGES)]
     assert received == list(range(MESSAGES))
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1])
+def test_large_messages_under_way_are_sent_whole_when_asyncio_ends(gateway: GatewayProcess, after_s: float) -> None:
+    program = """
+import asyncio, sys
+import numpy as np
+from gateway.client import connect
+
+async def main():
+    global client
+    client = await connect(sys.argv[1])
+    for step in range(6):
+        client.publish_nowait(sys.argv[2], np.full(2_000_000, step, "f4"), kind="event")
+    await asyncio.sleep(float(sys.argv[3]))
+
+asyncio.run(main())
+"""
+    stream = f"large/{after_s}"
+    with sync.connect(gateway.url) as client, client.subscribe(stream) as messages:
+        ended = run(program, gateway.url, stream, str(after_s))
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+        assert [float(next(messages).tensor[-1]) for _ in range(6)] == list(range(6))
+
+
+def test_a_gateway_that_comes_back_gets_what_waits_when_asyncio_ends() -> None:
+    program = """
+import asyncio, sys
+from gateway.client import connect
+from gateway.client.options import Backoff
+
+async def main():
+    global client
+    client = await connect(sys.argv[1], close_timeout_s=60, backoff=Backoff(base_s=0.1, cap_s=0.1))
+    print("connected", flush=True)
+    while client.state == "connected":
+        await asyncio.sleep(0)
+    for step in range(7):
+        client.publish_nowait("exit/x", step, kind="event")
+    print("published", flush=True)
+
+asyncio.run(main())
+"""
+    with running_gateway_process() as gateway:
+        script = subprocess.Popen([sys.executable, "-c", program, gateway.url], stdout=subprocess.PIPE, text=True)
+        assert script.stdout is not None
+        assert script.stdout.readline() == "connected\n"
+        port = gateway.url.rpartition(":")[2]
+    assert script.stdout.readline() == "published\n"
+    with running_gateway_process("--port", port) as gateway:
+        assert script.wait() == 0
+        with sync.connect(gateway.url) as client, client.subscribe("exit/x", since="beginning") as messages:
+            assert [int(next(messages).tensor) for _ in range(7)] == list(range(7))
+    script.stdout.close()
+
+
+def test_a_loop_that_is_closed_before_its_client_is_told_with_the_number_of_messages(gateway: GatewayProcess) -> None:
+    program = """
+import asyncio, sys
+import numpy as np
+from gateway.client import connect
+
+async def main():
+    client = await connect(sys.argv[1])
+    for step in range(7):
+        client.publish_nowait("exit/x", np.zeros(1_000_000), kind="event")
+
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.close()
+"""
+    ended = run(program, gateway.url)
+    assert ended.returncode == 0
+    assert (
+        "ConnectionFailed: 7 messages of publish_nowait were not sent: the event loop was closed before the client\n"
+        in ended.stderr
+    )
 
 
 def test_a_gateway_that_does_not_answer_holds_a_script_up_for_its_time_only() -> None:
