@@ -10,9 +10,9 @@ import asyncio
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import Any, Final, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -58,8 +58,36 @@ class Job:
             self.future.set_exception(error)
 
 
+class Hand:
+    """Place where a thread without work is given its next job.
+
+    No ``queue.SimpleQueue``: ``get`` of CPython 3.11 waits without limit if its time is over when it is woken in vain.
+    """
+
+    __slots__ = ("_given", "_job")
+
+    def __init__(self) -> None:
+        self._given = threading.Lock()
+        self._given.acquire()
+        self._job: Job | None = None
+
+    def put(self, job: Job) -> None:
+        """Give a job to the thread, once until it has taken it."""
+        self._job = job
+        self._given.release()
+
+    def take(self, timeout_s: float) -> Job | None:
+        """Wait for a job and return it, None if there was none in time; -1 waits without limit."""
+        if not self._given.acquire(timeout=timeout_s):
+            return None
+        job, self._job = self._job, None
+        return job
+
+
 class DaemonWorkers:
     """Daemon threads, started when there is work for them. Several event loops may share them.
+
+    The thread that has run out of work last is given the next, so that those that are not needed end.
 
     Args:
         max_threads: number of threads at a time.
@@ -76,54 +104,59 @@ class DaemonWorkers:
         """
         job = Job(asyncio.get_running_loop(), partial(work, *args, **kwargs))
         with self._lock:
-            self._open += 1
-            self._jobs.put(job)
-            short = self._threads < min(self._open, self._max_threads)
-            self._threads += short
-        if short:
-            self._start_thread()
+            given = self._give(job)
+            self._threads += not given
+        if not given:
+            self._start_thread(job)
         return job.future
 
     def _start_anew(self) -> None:
         """Forget all threads: at the start, and in a forked process, which has none of them."""
         self._lock = threading.RLock()
-        self._jobs: SimpleQueue[Job] = SimpleQueue()
-        self._open = 0
-        """Jobs that are not done."""
+        self._waiting: deque[Job] = deque()
+        self._idle: list[Hand] = []
         self._threads = 0
 
-    def _start_thread(self) -> None:
+    def _give(self, job: Job) -> bool:
+        """Give a job to a thread without work, or keep it if all are at work; return False if one is to be started."""
+        if self._idle:
+            self._idle.pop().put(job)
+        elif self._threads < self._max_threads:
+            return False
+        else:
+            self._waiting.append(job)
+        return True
+
+    def _start_thread(self, job: Job) -> None:
         try:
-            threading.Thread(target=self._work, name="frys-work", daemon=True).start()
+            threading.Thread(target=self._work, args=(job,), name="frys-work", daemon=True).start()
         except RuntimeError:
             with self._lock:
                 self._threads -= 1
-                alone = not self._threads
-            while alone and (job := self._next(0)) is not None:
-                self._do(job)
+            job.run()
 
-    def _work(self) -> None:
-        while True:
-            job = self._next(IDLE_S)
-            if job is not None:
-                self._do(job)
-                del job  # may hold a large array
-                continue
-            with self._lock:
-                if self._jobs.empty():
-                    self._threads -= 1
-                    return
+    def _work(self, job: Job | None) -> None:
+        hand = Hand()
+        while job is not None:
+            job.run()
+            job = None  # may hold a large array
+            job = self._next(hand)
 
-    def _next(self, timeout_s: float) -> Job | None:
-        try:
-            return self._jobs.get(timeout=timeout_s)
-        except Empty:
-            return None
-
-    def _do(self, job: Job) -> None:
-        job.run()
+    def _next(self, hand: Hand) -> Job | None:
+        """Return the next job for a thread; None if there was none for :data:`IDLE_S`, and the thread is to end."""
         with self._lock:
-            self._open -= 1
+            if self._waiting:
+                return self._waiting.popleft()
+            self._idle.append(hand)
+        job = hand.take(IDLE_S)
+        if job is not None:
+            return job
+        with self._lock:
+            if hand in self._idle:
+                self._idle.remove(hand)
+                self._threads -= 1
+                return None
+        return hand.take(-1)  # it was given in this very moment
 
 
 WORKERS: Final = DaemonWorkers(min(32, (os.cpu_count() or 1) + 4))

@@ -5,10 +5,12 @@ import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Callable
 
 import pytest
 
-from gateway.client.workers import DaemonWorkers
+from gateway.client.workers import IDLE_S, DaemonWorkers
 
 
 async def test_work_is_done_in_a_thread() -> None:
@@ -36,6 +38,35 @@ async def test_a_thread_without_work_ends() -> None:
     assert thread.daemon
     thread.join()
     assert await workers.run(threading.current_thread) is not thread
+
+
+async def test_a_thread_ends_although_the_process_was_held_up_when_it_was_given_work() -> None:
+    workers = DaemonWorkers(2)
+    threads: set[threading.Thread] = set()
+    for _ in range(10):
+        both, release = threading.Barrier(2), threading.Event()
+
+        def work(*waits: Callable[[], object]) -> threading.Thread:
+            for wait in waits:
+                wait()
+            return threading.current_thread()
+
+        held = workers.run(work, both.wait, release.wait)
+        threads.add(await workers.run(work, both.wait))
+        await asyncio.sleep(IDLE_S / 2)  # one is without work, the other is at it
+        before_s = sys.getswitchinterval()
+        sys.setswitchinterval(100)
+        last = workers.run(int)  # for the one without work, unless the other takes it first
+        release.set()
+        until_s = time.monotonic() + 2 * IDLE_S
+        while time.monotonic() < until_s:
+            pass
+        sys.setswitchinterval(before_s)
+        threads.add(await held)
+        await last
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads)
 
 
 async def test_work_that_nobody_waits_for_is_not_begun() -> None:
