@@ -151,9 +151,9 @@ def test_the_blocking_client_says_it_as_well() -> None:
                     loop.call_soon_threadsafe(ready.set)
                     message = next(iter(messages))
                     with pytest.raises(UsageError, match="observe=False"):
-                        message.ack()  # type: ignore[unused-coroutine]
+                        message.ack()
                     with pytest.raises(UsageError, match="observe=False"):
-                        message.nack()  # type: ignore[unused-coroutine]
+                        message.nack()
                 with (
                     sync.connect(gateway.url, client_id="other") as worker,
                     worker.subscribe(TASKS, observe=True) as messages,
@@ -161,7 +161,7 @@ def test_the_blocking_client_says_it_as_well() -> None:
                     loop.call_soon_threadsafe(ready.set)
                     batch = next(messages.batches())
                     with pytest.raises(UsageError, match="observe=False"):
-                        batch.ack()  # type: ignore[unused-coroutine]
+                        batch.ack()
 
             looking = asyncio.create_task(asyncio.to_thread(look))
             for _ in range(2):

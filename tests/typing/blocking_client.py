@@ -7,8 +7,18 @@ from typing import assert_type
 
 import numpy as np
 
-from gateway.client import ClientState, Counts, Message, RecordBatch, SubscriptionStats, TransmissionResult
-from gateway.client.sync import Client, Inbox, ReplyStream, Request, Subscription, connect
+from gateway.client import ClientState, Counts, SubscriptionStats, TransmissionResult
+from gateway.client.messages import message as plain
+from gateway.client.sync import (
+    Client,
+    Inbox,
+    Message,
+    RecordBatch,
+    ReplyStream,
+    Request,
+    Subscription,
+    connect,
+)
 
 
 def connecting() -> None:
@@ -39,6 +49,9 @@ def subscribing(client: Client) -> None:
         assert_type(messages, Subscription)
         for message in messages:
             assert_type(message, Message)
+            message.in_progress()
+            message.ack()
+            message.nack(7)
     assert_type(subscription.batches(), Iterator[RecordBatch])
     assert_type(subscription.stats, SubscriptionStats)
     assert_type(subscription.account, Mapping[str, Counts])
@@ -48,11 +61,11 @@ def subscribing(client: Client) -> None:
 
 def requesting(client: Client) -> None:
     """Ask others."""
-    assert_type(client.request("agent:b", [1, 2], timeout_s=None), Message)
+    assert_type(client.request("agent:b", [1, 2], timeout_s=None), plain.Message)
     with client.request_stream("group:g") as replies:
         assert_type(replies, ReplyStream)
         for part in replies:
-            assert_type(part, Message)
+            assert_type(part, plain.Message)
 
 
 def answering(client: Client) -> None:

@@ -2,6 +2,6 @@
 
 from gateway.client.sync.client import Client, connect
 from gateway.client.sync.requests import Inbox, ReplyStream, Request
-from gateway.client.sync.subscription import Subscription
+from gateway.client.sync.subscription import Message, RecordBatch, Subscription
 
-__all__ = ["Client", "Inbox", "ReplyStream", "Request", "Subscription", "connect"]
+__all__ = ["Client", "Inbox", "Message", "RecordBatch", "ReplyStream", "Request", "Subscription", "connect"]
