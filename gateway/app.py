@@ -13,7 +13,7 @@ from typing import Final
 from gateway.admin.port import AdminPort
 from gateway.config import Settings
 from gateway.config.address import url_of
-from gateway.config.bounds import check_durability, check_settings
+from gateway.config.bounds import check_settings, check_start
 from gateway.connections.core import Core
 from gateway.connections.ports import Clock, DurableStore
 from gateway.errors import InvalidArgument, StoreFailed
@@ -48,7 +48,7 @@ class Gateway:
         settings: its configuration.
 
     Raises:
-        InvalidArgument: streams are configured to outlive the process, but there is no store.
+        InvalidArgument: both ports are the same, or streams are to outlive the process, but there is no store.
         StoreFailed: the file of durable streams cannot be used.
 
     Attributes:
@@ -57,7 +57,7 @@ class Gateway:
     """
 
     def __init__(self, settings: Settings) -> None:
-        check_durability(settings)
+        check_start(settings)
         loop = asyncio.get_running_loop()
         self.settings = settings
         clock = LoopClock(loop)

@@ -12,6 +12,7 @@ from gateway.cli.exit_code import ExitCode
 from gateway.config import Settings
 from gateway.config.bounds import check_settings
 from gateway.config.file import read_settings, write_settings
+from gateway.errors import InvalidArgument
 
 FILE = typer.Argument(metavar="FILE", help="A configuration file, such as frys.toml.")
 
@@ -41,11 +42,14 @@ def check(file: Annotated[Path, FILE]) -> int:
     ```
     """
     settings = read_settings(file)
-    check_settings(settings)
     # Late, because the SDK, which the trial needs, takes half of the time that help takes.
     from gateway.cli.trial import try_settings  # noqa: PLC0415
 
-    uvloop.run(try_settings(settings))
+    try:
+        check_settings(settings)
+        uvloop.run(try_settings(settings))
+    except InvalidArgument as error:
+        raise InvalidArgument(f"{file}: {error}") from None
     rules = len(settings.core.rules.rules)
     print(f"{file}: good, with {rules} {'rule' if rules == 1 else 'rules'} for streams; store {settings.store}")
     return ExitCode.OK

@@ -11,6 +11,7 @@ from rich.console import Console
 from gateway.cli.connection_option import DEFAULT_URL
 from gateway.cli.exit_code import EXTRA, CommandFailed, ExitCode
 from gateway.config import Settings
+from gateway.config.bounds import check_start
 from gateway.demo.display import Display, LineDisplay, TerminalDisplay
 from gateway.demo.family import ChildFailed
 from gateway.demo.scene import GatewayUrls, Plan, play
@@ -64,9 +65,14 @@ def demo(
         raise CommandFailed(
             ExitCode.FAILURE, f"scikit-learn is not installed; the demo trains on its digits: run {EXTRA}"
         )
-    plan = Plan(
+    settings = Settings(
         port=DEFAULTS.port if port is None else port,
         admin_port=DEFAULTS.admin_port if admin_port is None else admin_port,
+    )
+    check_start(settings)
+    plan = Plan(
+        port=settings.port,
+        admin_port=settings.admin_port,
         other_ports=port is None and admin_port is None,
         seconds=seconds,
         steps_per_s=steps_per_second,

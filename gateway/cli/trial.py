@@ -57,7 +57,7 @@ async def try_settings(settings: Settings) -> None:
         return
     for key, value, cured in _with_one_default(settings):
         if await _problem_with(cured) is None:
-            raise InvalidArgument(f"with {key} = {value} {problem}")
+            raise InvalidArgument(f"with {key} = {value!r} {problem}")
     raise InvalidArgument(f"with these settings {problem}")
 
 

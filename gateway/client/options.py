@@ -5,7 +5,6 @@ Knows units and ranges. Reads no environment and opens nothing.
 
 from __future__ import annotations
 
-import difflib
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,15 @@ from typing import Any, Final, TypedDict
 
 from gateway.client.report import Notice, Report
 from gateway.errors import InvalidArgument
-from gateway.protocol.arguments import check_callback, check_count, check_seconds, check_text, check_type, wrong
+from gateway.protocol.arguments import (
+    check_callback,
+    check_count,
+    check_seconds,
+    check_text,
+    check_type,
+    nearest,
+    wrong,
+)
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType
 
@@ -104,8 +111,8 @@ class Options:
         known = ConnectKeywords.__annotations__
         for name, value in settings.items():
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+                close = nearest(name, known)
+                hint = f"did you mean {close}?" if close else f"there are {', '.join(known)}"
                 raise wrong(name, value, f"connect has no such option; {hint}")
         return cls(url, **settings)
 

@@ -40,7 +40,7 @@ def check_settings(settings: Settings) -> None:
     Raises:
         InvalidArgument: it cannot; the message names the key, its value, and the values that it takes.
     """
-    check_durability(settings)
+    check_start(settings)
     core = settings.core
     for key, value in (("drain_deadline_s", settings.drain_deadline_s), *_numbers_of(core, "")):
         highest = MAX_SECONDS if key.endswith("_s") else MAX_INTEGER
@@ -58,12 +58,14 @@ def check_settings(settings: Settings) -> None:
         _check_schema(config, pattern.text, core.limits)
 
 
-def check_durability(settings: Settings) -> None:
-    """Check that there is a store if streams are configured to outlive the process.
+def check_start(settings: Settings) -> None:
+    """Check what keeps a gateway from starting: one port for two purposes, and durable streams without a store.
 
     Raises:
-        InvalidArgument: there is none; the message names the streams.
+        InvalidArgument: it cannot start; the message names the port, or the streams.
     """
+    if settings.port and settings.port == settings.admin_port:
+        raise InvalidArgument(f"port and admin_port are both {settings.port}: give each a port of its own")
     for pattern, config in settings.core.rules.rules:
         if settings.store_path is None and config.durability not in (None, Durability.MEMORY):
             problem = f"streams {pattern.text} have durability {config.durability}, but streams are kept in memory"

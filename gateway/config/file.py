@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.config.settings import Settings
-from gateway.config.tables import hints_of, read_table, write_table
+from gateway.config.tables import UnknownKey, hints_of, read_table, write_table
 from gateway.connections.core import CoreSettings
 from gateway.errors import InvalidArgument, RequestRefused
 from gateway.protocol.names import Pattern, compile_pattern, is_address
@@ -45,10 +45,20 @@ def settings_of(tables: Mapping[str, Any], where: str) -> Settings:
         tables: the parsed file.
         where: name of the file in error messages.
     """
+    try:
+        return _read_settings(tables, where)
+    except UnknownKey as unknown:
+        place = _place_of(unknown.key)
+        if place is None:
+            raise
+        raise InvalidArgument(f"{unknown.where}: unknown key {unknown.key!r}: it belongs {place}") from None
+
+
+def _read_settings(tables: Mapping[str, Any], where: str) -> Settings:
     known = _keys()
     unknown = [key for key in tables if key not in known]
     if unknown:
-        raise InvalidArgument(f"{where}: unknown key {unknown[0]!r}; known keys are {', '.join(sorted(known))}")
+        raise UnknownKey(where, unknown[0], known)
     core_keys = hints_of(CoreSettings)
     core: CoreSettings = read_table(
         CoreSettings, {key: value for key, value in tables.items() if key in core_keys}, where
@@ -73,6 +83,17 @@ def write_settings(settings: Settings) -> str:
 
 def _keys() -> set[str]:
     return {*hints_of(Settings), *hints_of(CoreSettings), _STREAMS} - {"core", "rules"}
+
+
+def _place_of(key: str) -> str | None:
+    """Return the place of a key that stands where it does not belong; ``None``: it belongs nowhere."""
+    if key in _keys():
+        return "above all tables"
+    tables: dict[str, type[Any]] = {**hints_of(CoreSettings), f"[{_STREAMS}]": StreamConfig}
+    for name, table in tables.items():
+        if dataclasses.is_dataclass(table) and key in hints_of(table):
+            return f"into [{name}]"
+    return None
 
 
 def _read_rules(tables: Any, where: str) -> StreamRules:

@@ -6,16 +6,33 @@ import dataclasses
 import enum
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from gateway.errors import InvalidArgument, RequestRefused
+from gateway.protocol.arguments import nearest
 from gateway.protocol.schema import Schema
 
 T = TypeVar("T")
 
 ANY_SIZE: Final = "*"
 """Mark of any size in the shape of a schema, because TOML has no null."""
+
+
+class UnknownKey(InvalidArgument):
+    """Key that a table does not have.
+
+    Attributes:
+        where: name of the table.
+        key: the key.
+    """
+
+    def __init__(self, where: str, key: str, known: Collection[str]) -> None:
+        close = nearest(key, known)
+        hint = f"did you mean {close}?" if close else f"known keys are {', '.join(sorted(known))}"
+        super().__init__(f"{where}: unknown key {key!r}: {hint}")
+        self.where = where
+        self.key = key
 
 
 def read_table(cls: type[T], table: Mapping[str, Any], where: str, base: T | None = None) -> T:
@@ -28,13 +45,14 @@ def read_table(cls: type[T], table: Mapping[str, Any], where: str, base: T | Non
         base: has the defaults, if the class does not.
 
     Raises:
-        InvalidArgument: a key is unknown, or a value does not fit its field.
+        UnknownKey: a key is unknown.
+        InvalidArgument: a value does not fit its field.
     """
     hints = hints_of(cls)
     values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in hints:
-            raise InvalidArgument(f"{where}: unknown key {key!r}; known keys are {', '.join(sorted(hints))}")
+            raise UnknownKey(where, key, hints)
         before = None if base is None else getattr(base, key)
         values[key] = _read(hints[key], value, f"{where}: {key}", before)
     try:

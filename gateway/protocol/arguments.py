@@ -5,10 +5,11 @@ To be called where a value is first seen, or where its use has failed: a message
 
 from __future__ import annotations
 
+import difflib
 import math
 import numbers
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, TypeVar
 
 import numpy as np
@@ -36,6 +37,12 @@ def shown(value: object) -> str:
 def wrong(name: str, value: object, rule: str) -> InvalidArgument:
     """Return the error for the argument ``name``, with the rule that its value breaks."""
     return InvalidArgument(f"{name}={shown(value)}: {rule}")
+
+
+def nearest(name: str, known: Collection[str]) -> str | None:
+    """Return the names that an unknown name may stand for, as ``"a or b"``; ``None``: it is like none of the known."""
+    containing = [other for other in known if name in other]
+    return " or ".join(containing or difflib.get_close_matches(name, known, n=1)) or None
 
 
 def check_text(name: str, value: object, rule: str = "it must be a string") -> str:

@@ -29,7 +29,7 @@ def test_a_good_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         ("prot = 1", "unknown key 'prot'"),
         (RULE, "set store to sqlite:PATH"),
         ("[limits]\nchunk_bytes = 100_000\n", "limits.chunk_bytes is 100000: it takes a multiple of 64"),
-        ("host = '192.0.2.1'\n", "with host = 192.0.2.1 the start of a gateway fails"),
+        ("host = '192.0.2.1'\n", "with host = '192.0.2.1' the start of a gateway fails"),
     ],
 )
 def test_a_bad_file_is_one_line(path: Path, capsys: pytest.CaptureFixture[str], text: str, problem: str) -> None:
@@ -37,6 +37,7 @@ def test_a_bad_file_is_one_line(path: Path, capsys: pytest.CaptureFixture[str], 
     assert run(["config", "check", str(path)]) == ExitCode.USAGE
     captured = capsys.readouterr()
     assert captured.out == ""
+    assert captured.err.startswith(f"frys config: {path}: ")
     assert problem in captured.err
     assert captured.err.count("\n") == 1
 

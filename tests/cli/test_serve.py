@@ -69,6 +69,12 @@ def test_a_port_in_use_is_one_line(option: str, capsys: pytest.CaptureFixture[st
     assert captured.err.count("\n") == 1
 
 
+def test_one_port_for_both_purposes_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("serve", "demo"):
+        assert run([command, "--port", "9", "--admin-port", "9"]) == ExitCode.USAGE
+        assert f"frys {command}: port and admin_port are both 9: " in capsys.readouterr().err
+
+
 def test_it_imports_nothing_heavy() -> None:
     program = f"import sys, gateway.cli.serve; print([name for name in {HEAVY} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -37,7 +37,7 @@ async def test_rules_and_low_limits_are_a_choice(tmp_path: Path) -> None:
 
 async def test_the_setting_whose_default_cures_it_is_named() -> None:
     # Another changed setting is not to blame.
-    with pytest.raises(InvalidArgument, match=r"^with host = 192\.0\.2\.1 the start of a gateway fails: "):
+    with pytest.raises(InvalidArgument, match=r"^with host = '192\.0\.2\.1' the start of a gateway fails: "):
         await try_settings(Settings(host="192.0.2.1", core=CoreSettings(max_connections=7)))
 
 

@@ -44,6 +44,7 @@ def test_durable_streams_need_a_file() -> None:
         ("[limits]\nmax_aliases = 0", "limits.max_aliases is 0"),
         ("[limits]\nmax_message_bytes = 0", "limits.max_message_bytes is 0"),
         ("[limits]\nmax_streams = 9007199254740992", "it takes 9007199254740991 at most"),
+        ("port = 8766", "port and admin_port are both 8766: give each a port of its own"),
         ("max_connections = 0", "max_connections is 0: it takes 1 or more"),
         ("heartbeat_interval_s = 1e-6", "heartbeat_interval_s is 1e-06: it takes 0.01 or more"),
         ("drain_deadline_s = 1e300", "drain_deadline_s is 1e+300: it takes 1000000000 at most"),

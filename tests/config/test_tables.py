@@ -77,8 +77,9 @@ def test_a_whole_number_is_a_number() -> None:
 @pytest.mark.parametrize(
     ("table", "problem"),
     [
-        ({"nmae": "b"}, "x: unknown key 'nmae'; known keys are inner, kind, maybe, name, on, port"),
-        ({"inner": {"cuont": 1}}, "x: inner: unknown key 'cuont'; known keys are count, delay_s"),
+        ({"nmae": "b"}, "x: unknown key 'nmae': did you mean name?"),
+        ({"colour": "b"}, "x: unknown key 'colour': known keys are inner, kind, maybe, name, on, port"),
+        ({"inner": {"cuont": 1}}, "x: inner: unknown key 'cuont': did you mean count?"),
         ({"inner": 5}, "x: inner is 5: it takes a table"),
         ({"name": 5}, "x: name is 5: it takes a text"),
         ({"on": 1}, "x: on is 1: it takes true or false"),
