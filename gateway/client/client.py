@@ -256,7 +256,7 @@ class Client:
 
         Raises:
             RequestRefused: ``INVALID_NAME``. When it starts: ``INVALID_VIEW``, with the dtype and shape that it met.
-            InvalidArgument: a number below 1; no position as ``since``; ``observe=True`` and ``credits``.
+            InvalidArgument: a number below 1; no position as ``since``; an address; ``observe=True`` and ``credits``.
             ConnectionFailed: the connection is gone and not opened again.
         """
         options = SubscriptionOptions(

@@ -19,6 +19,7 @@ from gateway.protocol.arguments import (
     check_seconds,
     check_text,
     check_type,
+    is_a,
     nearest,
     wrong,
 )
@@ -88,9 +89,9 @@ class Options:
             check_text("client_id", self.client_id, "it must be a string, or None")
         if check_text("client_type", self.client_type, _KNOWN_TYPES) not in tuple(ClientType):
             raise wrong("client_type", self.client_type, _KNOWN_TYPES)
-        if not (self.token is None or isinstance(self.token, str) or callable(self.token)):
+        if not (self.token is None or is_a(self.token, str) or callable(self.token)):
             raise wrong("token", self.token, "it must be a string, a function that returns one, or None")
-        if isinstance(self.token, str):
+        if is_a(self.token, str):
             check_text("token", self.token)
         for name in ("connect_timeout_s", "close_timeout_s"):
             object.__setattr__(self, name, check_seconds(name, getattr(self, name), zero=False))

@@ -9,8 +9,8 @@ import difflib
 import math
 import numbers
 import operator
-from collections.abc import Callable, Collection
-from typing import Final, TypeVar
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -25,12 +25,24 @@ SHOWN_CHARS: Final = 80
 """Longest part of a value that is shown."""
 
 
+def is_a(value: object, expected: type[T] | tuple[type[T], ...]) -> TypeGuard[T]:
+    """Return whether a value is of a class, or of one of several; False if the value does not even tell."""
+    try:
+        return isinstance(value, expected)
+    except Exception:  # noqa: BLE001 - of the program's own class
+        return False
+
+
 def shown(value: object) -> str:
-    """Return a value as an error shows it: shortened, and without failing if the value cannot be shown."""
+    """Return a value as an error shows it: shortened, in one line, and without failing if it cannot be shown."""
+    if is_a(value, (str, bytes, bytearray)) and len(value) > SHOWN_CHARS:
+        value = value[: SHOWN_CHARS + 1]  # the text of all of it may be long, and take long
     try:
         text = repr(value)
     except Exception:  # noqa: BLE001 - of the program's own class, or an integer of too many digits
         text = f"<{type(value).__name__}>"
+    if "\n" in text:
+        text = " ".join(text.split())
     return text if len(text) <= SHOWN_CHARS else text[:SHOWN_CHARS] + "..."
 
 
@@ -51,10 +63,10 @@ def check_text(name: str, value: object, rule: str = "it must be a string") -> s
     Raises:
         InvalidArgument: another type, or no valid Unicode.
     """
-    if not isinstance(value, str):
+    if not is_a(value, str):
         raise wrong(name, value, rule)
     try:
-        value.encode()
+        str.encode(value)
     except UnicodeEncodeError as error:
         raise wrong(name, value, f"it is not valid Unicode: {error.reason}") from None
     return value
@@ -66,7 +78,8 @@ def check_type(name: str, value: T, expected: type | tuple[type, ...], rule: str
     Raises:
         InvalidArgument: another type.
     """
-    if not isinstance(value, expected):
+    fits: bool = is_a(value, expected)
+    if not fits:
         raise wrong(name, value, rule)
     return value
 
@@ -77,20 +90,34 @@ def check_flag(name: str, value: object) -> bool:
     Raises:
         InvalidArgument: neither True nor False.
     """
-    if not isinstance(value, bool | np.bool_):
+    if not is_a(value, (bool, np.bool_)):
         raise wrong(name, value, "it must be True or False")
     return bool(value)
 
 
-def check_callback(name: str, value: C) -> C:
-    """Check that a value can be called, or is None.
+def check_callback(name: str, value: C, *, required: bool = False) -> C:
+    """Check that a value can be called, or is None unless a function is required.
 
     Raises:
         InvalidArgument: another value.
     """
-    if value is not None and not callable(value):
-        raise wrong(name, value, "it must be a function, or None")
+    if not callable(value) and (required or value is not None):
+        raise wrong(name, value, f"it must be a function{', or None' * (not required)}")
     return value
+
+
+def check_mapping(name: str, value: object, rule: str) -> dict[Any, Any]:
+    """Return a mapping as a dict.
+
+    Raises:
+        InvalidArgument: another type, or a mapping that cannot be read.
+    """
+    if not is_a(value, Mapping):
+        raise wrong(name, value, rule)
+    try:
+        return dict(value)
+    except Exception as error:  # of the program's own class
+        raise wrong(name, value, f"{rule}; reading it failed ({type(error).__name__}: {error})") from error
 
 
 def check_count(name: str, value: object, minimum: int = 1, maximum: int = 2**63 - 1) -> int:

@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.arguments import shown, wrong
+from gateway.protocol.arguments import check_mapping, shown
 from gateway.protocol.dtypes import code_of, dtype_of
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.wire import (
@@ -134,12 +134,15 @@ def _culprit(headers: Mapping[str, Any]) -> str:
 
 
 def _write_headers(headers: Mapping[str, Any]) -> bytes:
-    if not isinstance(headers, Mapping):
-        raise wrong("headers", headers, "they must be a mapping of names to JSON values")
+    fields = check_mapping("headers", headers, "they must be a mapping of names to JSON values")
+    for name, value in fields.items():
+        # Its text would be many times its size, and at least two characters for each element or empty list.
+        if type(value) is np.ndarray and 2 * math.prod(size or 1 for size in value.shape) > MAX_HEADERS_BYTES:
+            raise InvalidArgument(f"headers: {shown(name)} is an array of shape {value.shape}: send it as a tensor")
     try:
-        text = orjson.dumps(dict(headers), option=orjson.OPT_SERIALIZE_NUMPY)
+        text = orjson.dumps(fields, option=orjson.OPT_SERIALIZE_NUMPY)
     except (orjson.JSONEncodeError, TypeError) as error:
-        raise InvalidArgument(f"headers cannot be written as JSON: {_culprit(headers)}{error}") from None
+        raise InvalidArgument(f"headers cannot be written as JSON: {_culprit(fields)}{error}") from None
     if len(text) > MAX_HEADERS_BYTES:
         raise InvalidArgument(
             f"headers of {len(text)} bytes, {MAX_HEADERS_BYTES} are allowed: send large data as a tensor"

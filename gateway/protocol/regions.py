@@ -13,13 +13,14 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.arguments import shown
+from gateway.protocol.arguments import is_a, shown
 from gateway.protocol.extensions import Extent
 from gateway.protocol.tensors import Array
 
 Sizes = Sequence[int | None]
 """Dimensions of a tensor; None: unknown."""
 
+_MAX_BOUND: Final = 2**63 - 1
 _NEEDS_SHAPE: Final = "needs the shape of the state: name all bounds, or publish a keyframe before the patches"
 
 
@@ -107,7 +108,7 @@ class Region:
 
 def _expanded(key: object, shape: Sizes | None) -> list[object]:
     """Return one index for each dimension."""
-    items: list[object] = list(key) if isinstance(key, tuple) else [key]
+    items: list[object] = list(key) if is_a(key, tuple) else [key]
     gaps = [at for at, item in enumerate(items) if item is Ellipsis]
     if len(gaps) > 1:
         raise InvalidArgument(f"region {_shown(key)} has more than one '...'")
@@ -125,7 +126,7 @@ def _expanded(key: object, shape: Sizes | None) -> list[object]:
 
 def _extent(item: object, size: int | None, axis: int) -> Extent:
     where = f"region: {_shown(item)} in dimension {axis}"
-    if not isinstance(item, slice):
+    if not is_a(item, slice):
         start = _bound(_integer(item, where), size, where)
         if start == size:
             raise InvalidArgument(f"{where} is outside of its {size} indices")
@@ -161,18 +162,21 @@ def _bound(bound: int, size: int | None, where: str) -> int:
 
 def _integer(value: Any, where: str) -> int:
     try:
-        if not isinstance(value, bool | np.bool_):
-            return operator.index(value)
+        number = None if isinstance(value, bool | np.bool_) else operator.index(value)
     except Exception:  # noqa: BLE001 - a TypeError, or an error of the program's own class
-        pass
-    raise InvalidArgument(f"{where}: a region is made of integers, slices of integers and '...'")
+        number = None
+    if number is None:
+        raise InvalidArgument(f"{where}: a region is made of integers, slices of integers and '...'")
+    if abs(number) > _MAX_BOUND:
+        raise InvalidArgument(f"{where}: no dimension has more than {_MAX_BOUND} indices")
+    return number
 
 
 def _shown(item: object) -> str:
     """Return an index as written in Python, shortened."""
-    if isinstance(item, tuple):
+    if is_a(item, tuple):
         return f"[{', '.join(map(_shown, item))}]"
-    if isinstance(item, slice):
+    if is_a(item, slice):
         parts = ["" if part is None else shown(part) for part in (item.start, item.stop, item.step)]
         return ":".join(parts if parts[2] else parts[:2])
     return "..." if item is Ellipsis else shown(item)

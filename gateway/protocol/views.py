@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.arguments import shown
+from gateway.protocol.arguments import is_a, shown
 from gateway.protocol.dtypes import DTypeLike, dtype_name, dtype_named
 from gateway.protocol.json_body import EXACT_MAX
 from gateway.protocol.quantization import may_cast, must_quantize
@@ -234,7 +234,7 @@ _ALL: Final = Span(0, None, 1)
 
 
 def _items_of(value: object) -> tuple[Item, ...]:
-    parts = value if isinstance(value, tuple) else (value,)
+    parts = value if is_a(value, tuple) else (value,)
     items = [_item_of(part) for part in parts]
     if items.count(Ellipsis) > 1:
         raise InvalidArgument(f"slice of a view has {items.count(Ellipsis)} ellipses; one is allowed")
@@ -245,9 +245,9 @@ def _items_of(value: object) -> tuple[Item, ...]:
 
 
 def _item_of(value: object) -> Item:
-    if isinstance(value, EllipsisType):
+    if is_a(value, EllipsisType):
         return value
-    if isinstance(value, slice):
+    if is_a(value, slice):
         start, stop, step = (
             None if bound is None else _integer(bound) for bound in (value.start, value.stop, value.step)
         )
@@ -259,7 +259,7 @@ def _item_of(value: object) -> Item:
 
 
 def _integer(value: object) -> int:
-    if isinstance(value, bool | np.bool_) or not hasattr(type(value), "__index__"):
+    if is_a(value, (bool, np.bool_)) or not hasattr(type(value), "__index__"):
         problem = f"slice of a view holds {shown(value)}: only integers, slices and an ellipsis are possible"
         raise InvalidArgument(problem[:200])
     try:
@@ -310,11 +310,11 @@ def _dtype_of(value: object) -> str | None:
 def _rate_of(value: object) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float | np.number):
+    if is_a(value, bool) or not is_a(value, (int, float, np.number)):
         raise InvalidArgument(f"max_rate_hz={shown(value)} of a view must be a number")
     try:
-        rate_hz = float(value)
-    except (TypeError, OverflowError):  # complex, or of too many digits
+        rate_hz = float(value)  # type: ignore[arg-type]
+    except Exception:  # noqa: BLE001 - complex, of too many digits, or of the program's own class
         rate_hz = math.nan
     if not (math.isfinite(rate_hz) and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ):
         raise InvalidArgument(f"max_rate_hz={shown(value)} of a view must be from {MIN_RATE_HZ:g} to {MAX_RATE_HZ:g}")
@@ -324,7 +324,7 @@ def _rate_of(value: object) -> float | None:
 def _tensor_of(value: object) -> str | None:
     if value is None:
         return None
-    if not isinstance(value, str):
+    if not is_a(value, str):
         raise InvalidArgument(f"tensor={shown(value)} of a view must be a name")
     try:
         size = len(value.encode())

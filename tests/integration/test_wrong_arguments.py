@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from gateway.client import Backoff, Client, Credits, View, connect, sync
-from gateway.errors import FrysError, UsageError
+from gateway.errors import FrysError, RequestRefused, UsageError
 from gateway.protocol.arguments import shown
 from gateway.testing import GatewayProcess, running_gateway_process
 
@@ -38,6 +39,43 @@ class Hostile:
         raise RuntimeError("is no array")
 
 
+class Closed:
+    """An object that does not even tell its class."""
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        raise RuntimeError("has no class")
+
+    def __hash__(self) -> int:
+        raise RuntimeError("has no hash")
+
+
+class BrokenMapping(dict[Any, Any]):
+    """A mapping that cannot be read."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise RuntimeError("is closed")
+
+    keys = __iter__  # type: ignore[assignment]
+
+
+class BrokenList(list[Any]):
+    """A list that cannot be read."""
+
+    def __iter__(self) -> Iterator[Any]:
+        raise RuntimeError("is closed")
+
+
+class Masked:
+    """An array-like whose array has a mask."""
+
+    def __array__(self, *_: object, **__: object) -> Any:
+        return np.ma.masked_array([1, 2], [True, False])
+
+
+HELD_BY_ITSELF: list[Any] = []
+HELD_BY_ITSELF += [HELD_BY_ITSELF, HELD_BY_ITSELF]
+
 Use = Callable[[Client, str, Any], object]
 """Call with an argument of a wrong value."""
 
@@ -55,6 +93,8 @@ OTHERS = [
     iter([1]),
     object(),
     Hostile(),
+    Closed(),
+    memoryview(bytearray(b"a/b")),
     np.zeros(2),
     np.array("a/b"),
 ]
@@ -80,10 +120,11 @@ NOT_A_POSITION = [
     ("a", 1),
     *OTHERS,
 ]
-NO_MAPPING = [*TEXT, *NUMBERS, *(value for value in OTHERS if not isinstance(value, dict))]
+NO_MAPPING = [*TEXT, *NUMBERS, *(value for value in OTHERS if type(value) is not dict), BrokenMapping(a=1)]
 NOT_A_CODEC = ["zip", "lz4+zstd", "zstd:x", "\udc80", *NOT_TEXT]
-NO_INDEX = [*TEXT, 1.5, 2**70, 1 + 2j, True, float("nan"), np.s_["a":], *OTHERS[:3], {}, Hostile()]
+NO_INDEX = [*TEXT, 1.5, 2**70, 1 + 2j, True, float("nan"), np.s_["a":], *OTHERS[:3], {}, Hostile(), Closed()]
 NAMES = itertools.count()
+SCALAR = {"dtype": "int64", "shape": []}
 
 
 async def settled(call: Callable[[], object]) -> None:
@@ -126,6 +167,15 @@ def connected(argument: str) -> Use:
     return lambda _, url, value: connect(**{"url": url, argument: value})
 
 
+async def _closed(client: Client, keep: Any) -> None:
+    messages = client.subscribe("wrong/*")
+    await messages.start()
+    try:
+        await messages.close(keep=keep)
+    finally:
+        await messages.close()
+
+
 USES: dict[str, tuple[Use, list[Any]]] = {
     "publish stream": (lambda client, _, value: client.publish(value, 1), [None, *NOT_TEXT]),
     "publish kind": (published("kind"), [*TEXT, *NOT_TEXT]),
@@ -138,6 +188,18 @@ USES: dict[str, tuple[Use, list[Any]]] = {
     "publish region": (published("region"), NO_INDEX),
     "publish tensor": (published("tensor"), NOT_TEXT),
     "publish schema": (published("schema"), NO_MAPPING),
+    "publish schema fields": (
+        lambda client, _, value: client.publish("wrong/schema", 1, schema={value: SCALAR}),
+        ["\udc80", 5, None, b"a"],
+    ),
+    "publish schema tensors": (
+        lambda client, _, value: client.publish("wrong/schema", 1, schema={"tensors": {value: SCALAR}}),
+        ["\udc80", 5, None, b"a"],
+    ),
+    "publish region without a state": (
+        lambda client, _, value: client.publish("wrong/region", np.zeros(1), region=value),
+        [2**64, np.s_[0 : 1 : 2**64]],
+    ),
     "publish_nowait stream": (lambda client, _, value: client.publish_nowait(value, 1), [None, *NOT_TEXT]),
     "publish_nowait stream without a value": (
         lambda client, _, value: client.publish_nowait(value, None),
@@ -145,13 +207,18 @@ USES: dict[str, tuple[Use, list[Any]]] = {
     ),
     "publish_nowait kind": (published_nowait("kind"), [*TEXT, *NOT_TEXT]),
     "publish_nowait headers": (published_nowait("headers"), NO_MAPPING),
-    "subscribe pattern": (lambda client, _, value: client.subscribe(value), [None, *NOT_TEXT]),
+    "subscribe pattern": (
+        lambda client, _, value: client.subscribe(value),
+        [None, "agent:me", "group:workers", *NOT_TEXT],
+    ),
     "subscribe since": (subscribed("since"), NOT_A_POSITION),
     "subscribe view": (subscribed("view"), NO_CODE),
     "subscribe buffer_bytes": (subscribed("buffer_bytes"), [None, *NOT_A_COUNT]),
     "subscribe conflate": (subscribed("conflate"), NOT_A_FLAG),
     "subscribe auto_ack": (subscribed("auto_ack"), NOT_A_FLAG),
     "subscribe credits": (subscribed("credits"), NO_CODE),
+    "subscribe observe": (subscribed("observe"), NOT_A_FLAG[1:]),
+    "close keep": (lambda client, _, value: _closed(client, value), NOT_A_FLAG),
     "subscribe on_error": (subscribed("on_error"), NO_CODE),
     "subscribe on_gap": (subscribed("on_gap"), NO_CODE),
     "subscribe progress": (subscribed("progress"), NO_CODE),
@@ -218,7 +285,8 @@ async def test_a_wrong_value_is_refused_at_the_call(gateway: GatewayProcess, nam
                 await settled(partial(use, client, gateway.url, value))
             text = str(refused.value)
             assert type(refused.value) is not FrysError
-            written = "'a':" if isinstance(value, slice) else shown(value)[:20].strip("'\"")
+            written = "'a':" if type(value) is slice and value.stop is None else shown(value)[:20].strip("'\"")
+            written = str(2**64) if type(value) is slice and value.step else written
             assert written in text, text
         await client.publish("wrong/after", np.zeros(2), timeout_s=10)  # the client is whole
 
@@ -269,11 +337,14 @@ def test_the_blocking_client_refuses_the_same(gateway: GatewayProcess) -> None:
             for timeout_s in NOT_SECONDS:
                 with pytest.raises(UsageError, match="timeout_s"):
                     request.wait_cancelled(timeout_s)  # type: ignore[arg-type]
-            for callback in NO_CODE[:5]:
+            for callback in [None, *NO_CODE[:5]]:
                 with pytest.raises(UsageError, match="callback"):
                     request.on_cancel(callback)  # type: ignore[arg-type]
             with pytest.raises(UsageError, match="codec"):
                 request.reply(1, codec=5)  # type: ignore[arg-type]
+            for reason in (None, RuntimeError("x"), "\udc80", *NUMBERS):
+                with pytest.raises(UsageError, match="error="):
+                    request.fail(reason)  # type: ignore[arg-type]
             request.reply(1)
             assert asking is None
             parts.close()
@@ -308,6 +379,14 @@ VALUES: list[tuple[object, str]] = [
     (2**70, "64 bits"),
     (np.longdouble(1), "float64"),
     ({"a": {"b": 1}}, "numeric dtype"),
+    ([Closed()], "numeric dtype"),
+    (BrokenMapping(a=1), "is closed"),
+    (BrokenList([1]), "is closed"),
+    (Masked(), "mask"),
+    (deque([np.ma.masked_array([1, 2], [True, False])]), "mask"),
+    (HELD_BY_ITSELF, "recursion"),
+    (np.broadcast_to(np.float32(1), 2**44), "70368744177664 bytes"),
+    (np.broadcast_to(np.array(1, ">f4"), 2**44), "70368744177664 bytes"),
 ]
 
 
@@ -319,6 +398,13 @@ async def test_what_is_no_tensor_gets_a_way_out(gateway: GatewayProcess, value: 
                 await settled(partial(publish, "wrong/value", value))
 
 
+async def test_a_value_without_a_class_gets_a_way_out(gateway: GatewayProcess) -> None:
+    async with connect(gateway.url) as client:
+        for publish in (client.publish, client.publish_nowait):
+            with pytest.raises(UsageError, match="has no class"):
+                await settled(partial(publish, "wrong/value", Closed()))
+
+
 HEADERS: list[tuple[dict[Any, Any], str]] = [
     ({"a": b"x"}, "'a': b'x'"),
     ({1: 2}, "1: 2"),
@@ -328,6 +414,9 @@ HEADERS: list[tuple[dict[Any, Any], str]] = [
     ({"a": 1 + 2j}, "complex"),
     ({"a": {1}}, "set"),
     ({"a": "x" * 70_000}, "70008 bytes"),
+    ({"a": np.zeros(40_000)}, "'a' is an array .* send it as a tensor"),
+    ({"a": np.zeros((40_000, 0))}, "'a' is an array .* send it as a tensor"),
+    (BrokenMapping(a=1), "is closed"),
 ]
 
 
@@ -337,6 +426,30 @@ async def test_headers_that_are_no_json_are_named(gateway: GatewayProcess, heade
         for publish in (client.publish, client.publish_nowait):
             with pytest.raises(UsageError, match=hint):
                 await settled(partial(publish, "wrong/headers", np.zeros(2), headers=headers))
+
+
+async def test_a_flag_of_numpy_is_a_flag(gateway: GatewayProcess) -> None:
+    yes: Any = np.True_
+    async with connect(gateway.url, client_id="me") as client:
+        messages = client.subscribe("right/flags", observe=yes, conflate=yes, auto_ack=yes)
+        await messages.start()
+        await messages.close(keep=yes)
+
+
+async def test_a_token_that_the_gateway_could_not_take_does_not_end_the_connection(gateway: GatewayProcess) -> None:
+    async with connect(gateway.url) as client:
+        with pytest.raises(RequestRefused, match="MESSAGE_TOO_BIG"):
+            await client.authenticate("x" * 10_000_000)
+        await client.publish("right/after", 1)
+
+
+def test_a_wrong_code_of_a_refusal_is_named(gateway: GatewayProcess) -> None:
+    with sync.connect(gateway.url, client_id="worker") as client, client.subscribe("wrong/tasks") as tasks:
+        client.publish("wrong/tasks", 1, kind="collaboration")
+        task: Any = next(iter(tasks))
+        for code in [None, *NOT_A_COUNT, 2**32]:
+            with pytest.raises(UsageError, match="code="):
+                task.nack(code)
 
 
 async def test_numbers_that_json_lacks_arrive_as_none(gateway: GatewayProcess) -> None:

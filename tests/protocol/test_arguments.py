@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from decimal import Decimal
 from fractions import Fraction
 
@@ -117,3 +118,17 @@ def test_values_are_shown_shortened_and_at_all_costs() -> None:
     assert shown(Unshowable()) == "<Unshowable>"
     assert shown(10**5000) == "<int>"
     assert str(wrong("a", 1, "no")) == "a=1: no"
+
+
+def test_a_value_is_shown_in_one_line_and_without_making_all_of_its_text() -> None:
+    class Table:
+        def __repr__(self) -> str:
+            return "  a\n0 1\n1 2"
+
+    assert shown(Table()) == "a 0 1 1 2"
+    assert shown("a  b") == "'a  b'"
+    for long in ("x" * 10**8, b"x" * 10**8, bytearray(10**8)):
+        tracemalloc.start()
+        assert shown(long).endswith("...")
+        assert tracemalloc.get_traced_memory()[1] < 10_000
+        tracemalloc.stop()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import operator
 import weakref
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.client.messages.frame_sender import FrameSender
-from gateway.errors import InvalidArgument, UsageError
+from gateway.errors import UsageError
 from gateway.protocol.arguments import check_count, check_type
 from gateway.protocol.extensions import Identity
 from gateway.protocol.messages import Credits
@@ -46,13 +45,7 @@ def check_refusal(code: int) -> int:
     Raises:
         InvalidArgument: no integer, or out of range; 0 would mean that the message is processed.
     """
-    try:
-        number = operator.index(code)
-    except TypeError:
-        number = 0
-    if not 1 <= number <= MAX_CODE:
-        raise InvalidArgument(f"code={code!r}: the reason of a refusal is an integer from 1 to {MAX_CODE}")
-    return number
+    return check_count("code", code, maximum=MAX_CODE)
 
 
 class AckScope:

@@ -12,7 +12,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.report import call_back, keeping
 from gateway.client.sending.content import Headers
-from gateway.protocol.arguments import check_callback
+from gateway.protocol.arguments import check_callback, check_text
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
 
 Reply = Callable[["Request", object, Headers, str, int], Awaitable[None]]
@@ -52,7 +52,7 @@ class Request(Message):
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` on the client's loop when the request is cancelled; at once if it is cancelled already."""
-        check_callback("callback", callback)
+        check_callback("callback", callback, required=True)
         if self.cancelled:
             call_back(callback)
         else:
@@ -89,6 +89,7 @@ class Request(Message):
 
     async def fail(self, error: str) -> None:
         """Reply that the request failed; the asker's ``client.request`` raises ``RequestFailed`` with this text."""
+        check_text("error", error, "it must be a string, such as str(exception)")
         await self._reply(self, None, {"error": error}, "none", FLAG_FAILED)
 
 

@@ -172,7 +172,7 @@ class Requester:
             expires_in_s = check_seconds("expires_in_s", expires_in_s, zero=False, maximum=MAX_EXPIRY_S)
         try:
             queue = self._queues.get(address)
-        except TypeError:  # not even hashable
+        except Exception:  # not even hashable
             check_address(address)
             raise
         if queue is None:

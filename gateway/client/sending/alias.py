@@ -56,6 +56,8 @@ class Alias:
     """:attr:`AliasHolder.sent` when an unused alias was last looked for."""
     awaiting: dict[int, OutboundMessage] = field(default_factory=dict, init=False)
     """Messages that wait for their acknowledgement, by sequence."""
+    withdrawn: set[int] = field(default_factory=set, init=False)
+    """Sequences of large messages that were aborted. The gateway answers one only if it refused it before."""
     info: StreamInfo | None = field(default=None, init=False)
     """The gateway's answer, once it came."""
     _answered: asyncio.Future[StreamInfo] | None = field(default=None, init=False)
@@ -100,6 +102,11 @@ class Alias:
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
             self._answered.exception()  # nobody may be waiting any more; then asyncio is not to log it
+
+    def withdraw(self, sequence: int) -> None:
+        """Expect no answer to a large message any more: it was aborted."""
+        self.awaiting.pop(sequence, None)
+        self.withdrawn.add(sequence)
 
     def settle(self, last: int, count: int) -> Iterator[tuple[int, OutboundMessage]]:
         """Take out the publishes that wait for the ``count`` sequences up to ``last``; yield each with its sequence."""

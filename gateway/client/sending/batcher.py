@@ -17,6 +17,7 @@ import numpy as np
 
 from gateway.client.sending.content import Content, Headers, content_of, kind_of
 from gateway.errors import CapacityError, FrysError
+from gateway.protocol.arguments import is_a
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_tensor_meta
 from gateway.protocol.names import check_stream_name
@@ -29,7 +30,6 @@ BATCH_RECORDS: Final = 8192
 """Or so many records, however small."""
 ENTRY_OVERHEAD_BYTES: Final = 256
 """Cost of an entry that waits beside its payload."""
-
 
 Check = Callable[[str, Kind | None, int, Content | Array], None]
 """Called with stream, kind, payload bytes, and the message or a record of it."""
@@ -156,7 +156,7 @@ class Batcher:
                 if len(records) >= batch.limit:
                     self._fill(stream, batch)
                 return
-        except TypeError:
+        except Exception:
             check_stream_name(stream)  # not even hashable
             raise
         self._add_other(stream, value, kind, headers)
@@ -210,7 +210,7 @@ class Batcher:
         if self._error is not None:
             raise self._error.with_traceback(None)
         array: Array | None = None
-        if headers is None and (type(value) is np.ndarray or not (value is None or isinstance(value, Mapping))):
+        if headers is None and (type(value) is np.ndarray or not (value is None or is_a(value, Mapping))):
             array = as_wire_array(value)
             batch = self._open.get(stream)
             if batch is not None and batch.takes(array, kind):

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from gateway.errors import InvalidArgument
-from gateway.protocol.arguments import shown, wrong
+from gateway.protocol.arguments import check_mapping, is_a, shown, wrong
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta, write_tensor_meta
 from gateway.protocol.tensors import (
@@ -60,8 +60,8 @@ def content_of(value: object, headers: Headers) -> Content:
     """
     if value is None:
         named: dict[str, object] = {}
-    elif isinstance(value, Mapping):
-        named = dict(value)
+    elif is_a(value, Mapping):
+        named = check_mapping("value", value, "it must be an array, or a mapping of names to arrays")
     else:
         return _content_of_one(as_wire_array(value), headers)
     arrays = []
@@ -98,5 +98,5 @@ def kind_of(kind: str | None) -> Kind | None:
         return None
     try:
         return _KINDS[kind]
-    except (KeyError, TypeError):  # unknown, or not even hashable
+    except Exception:  # noqa: BLE001 - unknown, or not even hashable
         raise wrong("kind", kind, _KNOWN_KINDS) from None

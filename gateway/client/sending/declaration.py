@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.arguments import check_text, wrong
+from gateway.protocol.arguments import check_mapping, check_text, is_a, wrong
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
@@ -80,11 +80,13 @@ def schema_of(schema: SchemaLike) -> Schema | None:
     Raises:
         InvalidArgument: it is not a schema.
     """
-    if schema is None or isinstance(schema, Schema):
+    if schema is None or is_a(schema, Schema):
         return schema
-    if not isinstance(schema, Mapping):
-        raise wrong("schema", schema, "a schema is a mapping with 'dtype' and 'shape', or 'tensors'")
+    fields = check_mapping("schema", schema, "a schema is a mapping with 'dtype' and 'shape', or 'tensors'")
+    named = fields.get("tensors")
+    for name in (*fields, *(named if isinstance(named, Mapping) else ())):
+        check_text("schema", name, "its fields and tensors have names that are strings")
     try:
-        return Schema.parse(schema)
+        return Schema.parse(fields)
     except RequestRefused as refusal:
         raise InvalidArgument(refusal.message) from None

@@ -14,6 +14,8 @@ from gateway.protocol.encoding import Chain, Encoding, encode
 from gateway.protocol.transfers import ChunkPlan, split_payload
 from gateway.protocol.wire import Buffer
 
+INLINE_ENCODE_BYTES: Final = 64 * 1024
+"""Payloads above this are encoded in a thread, and wait for room to write."""
 READ_AHEAD: Final = 2
 """Chunks that are encoded while the one before them is sent."""
 
@@ -36,6 +38,13 @@ def encoded_chunk(part: Sequence[Buffer], chain: Chain, itemsize: int) -> Outbou
     if encoded is None:
         return OutboundChunk(None, [copy], [copy])
     return OutboundChunk(encoded[0], [encoded[1]], [copy])
+
+
+async def whole_encoded(content: Content, chain: Chain) -> OutboundChunk:
+    """Encode a payload that is sent in one frame, in a thread if that takes long."""
+    if content.payload_bytes <= INLINE_ENCODE_BYTES:
+        return encoded_chunk(content.buffers, chain, content.itemsize)
+    return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
 
 
 class OutboundChunks:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from gateway.client.sending.content import Content, Headers, content_of
 from gateway.errors import InvalidArgument, RequestRefused
+from gateway.protocol.arguments import is_a
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.regions import Region, Sizes
@@ -35,7 +36,7 @@ def patch_of(
     """
     if kind not in (None, Kind.STATE):
         raise InvalidArgument(f"region= changes a part of a state, not of a stream of kind {kind}")
-    if value is None or isinstance(value, Mapping):
+    if value is None or is_a(value, Mapping):
         raise InvalidArgument("region= takes one array; name the tensor that it changes by tensor=")
     replaced = Region.of(region, shape)
     patch = replaced.fit(as_wire_array(value))

@@ -173,7 +173,7 @@ class Publisher:
     def _queue_of(self, stream: str) -> StreamSendQueue:
         try:
             queue = self._queues.get(stream)
-        except TypeError:  # not even hashable
+        except Exception:  # not even hashable
             check_stream_name(stream)
             raise
         if queue is None:
@@ -224,7 +224,7 @@ class Publisher:
                 postponed.append(publish)
         if queue is not None and postponed:
             queue.postpone(postponed, refusal)
-        if len(refused) < count:
+        if len(refused) < count and error.sequence not in alias.withdrawn:
             self._context.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
 
     def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:

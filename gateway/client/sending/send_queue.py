@@ -17,8 +17,7 @@ from typing import Any, Final
 
 from gateway.client.options import Backoff
 from gateway.client.sending.codec_choice import CodecChoice, check_agreed
-from gateway.client.sending.content import Content
-from gateway.client.sending.outbound_chunk import OutboundChunk, OutboundChunks, encoded_chunk
+from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES, OutboundChunk, OutboundChunks, whole_encoded
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.reconnect import pause_s
@@ -36,8 +35,6 @@ from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
 AGAIN: Final = Backoff(base_s=0.1, cap_s=2.0, later_s=0.05)
 """Pauses before a message is sent again that was refused for now."""
-INLINE_ENCODE_BYTES: Final = 64 * 1024
-"""Payloads above this are encoded in a thread, and wait for room to write."""
 
 
 class _Overtaken(Exception):
@@ -58,6 +55,7 @@ class SendQueue(ABC):
         self._waiting: deque[OutboundMessage] = deque()
         self._choice = CodecChoice()
         self._working = False
+        self._prune_above = 1
         self._refusals = 0
         self._refused_s = 0.0
         self._again_s = 0.0
@@ -84,9 +82,11 @@ class SendQueue(ABC):
         if not self._waiting and session is not None and self._needs_no_work(session, message):
             self._write(session, message, None)
             return
-        while len(self._waiting) > 1 and self._waiting[1].abandoned:  # they wait for a connection that does not come
-            del self._waiting[1]
         self._waiting.append(message)
+        if len(self._waiting) > self._prune_above:  # they may wait for a connection that does not come
+            first, *others = self._waiting
+            self._waiting = deque([first, *[other for other in others if not other.abandoned]])
+            self._prune_above = 2 * len(self._waiting)
         self._start()
 
     def postpone(self, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
@@ -105,6 +105,7 @@ class SendQueue(ABC):
         added = [message for message in messages if message not in self._waiting]
         self._waiting = deque(sorted([*added, *self._waiting], key=attrgetter("turn")))
         if first is not None and first is not self._waiting[0] and first not in messages and not first.ended:
+            self._unsent(first)
             first.renew()
         self._settle()
         self._start()
@@ -149,7 +150,7 @@ class SendQueue(ABC):
         """Take note that the last frame of a message is written."""
 
     def _unsent(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
-        """Take note that a message will not be sent completely, so that nothing answers it."""
+        """Take note that a message will not be sent completely as it was begun, so that nothing answers it."""
 
     def _answered(self, message: OutboundMessage) -> asyncio.Future[object] | None:
         """Return the future that is done when a message is taken that was sent again; None: do not wait for it."""
@@ -294,7 +295,7 @@ class SendQueue(ABC):
             async with self._context.transfer_room.taken(content.payload_bytes):
                 await self._send_chunked(session, message, chain)
             return
-        encoded = await _encoded(content, chain) if chain.names else None
+        encoded = await whole_encoded(content, chain) if chain.names else None
         await session.drained()
         if not message.abandoned and self._waiting[0] is message:
             self._write(session, message, encoded)
@@ -382,12 +383,6 @@ class SendQueue(ABC):
             message.advanced(sent_bytes)
             await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
         return checksum
-
-
-async def _encoded(content: Content, chain: Chain) -> OutboundChunk:
-    if content.payload_bytes <= INLINE_ENCODE_BYTES:
-        return encoded_chunk(content.buffers, chain, content.itemsize)
-    return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
 
 
 def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:

@@ -183,7 +183,7 @@ class StreamSendQueue(SendQueue):
 
     def _unsent(self, message: OutboundMessage) -> None:
         if self._alias is not None:
-            self._alias.awaiting.pop(message.sequence, None)
+            self._alias.withdraw(message.sequence)
 
     def _drained(self) -> None:
         self._when_drained(self.name)

@@ -126,8 +126,7 @@ class Session:
         self._last_error: Error | None = None
         self._hello_ns = 0
         self.draining = False
-        self.chunk_bytes = MIN_CHUNK_BYTES
-        self.frame_bytes = MIN_CHUNK_BYTES
+        self.chunk_bytes = self.frame_bytes = MIN_CHUNK_BYTES
 
     # Opening.
 
@@ -225,7 +224,7 @@ class Session:
             answered: called with the answer before the next frame is handled.
 
         Raises:
-            RequestRefused: the gateway refused the request.
+            RequestRefused: the gateway refused the request, or takes none so large.
             ConnectionFailed: the session ended before the answer came.
         """
         number, self._next_request = self._next_request, self._next_request + 1
@@ -236,7 +235,9 @@ class Session:
         try:
             if not self.open:
                 raise ConnectionFailed("the connection was lost")
-            self.send_session(request(number))
+            if len(frame := write_session(request(number))) > self.frame_bytes:  # it would end the connection
+                raise RequestRefused(Code.MESSAGE_TOO_BIG, f"a request has {len(frame)} bytes: {self.frame_bytes} fit")
+            self.send((frame,))
             return await answer
         finally:
             self._answers.pop(number, None)

@@ -17,9 +17,9 @@ from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import Report, call_back, keeping
 from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
 from gateway.errors import Code, InvalidArgument, UsageError
-from gateway.protocol.arguments import check_callback, check_count, check_flag, check_type, wrong
+from gateway.protocol.arguments import check_callback, check_count, check_flag, check_type, is_a, wrong
 from gateway.protocol.messages import BEGINNING, Counts, Credits, Since
-from gateway.protocol.names import Pattern, compile_pattern
+from gateway.protocol.names import Pattern, compile_pattern, is_address
 from gateway.protocol.views import View
 
 Start = str | int | tuple[int, int]
@@ -78,14 +78,13 @@ class SubscriptionOptions:
         Raises:
             InvalidArgument: arguments of an observer beside those of a receiver that acknowledges.
         """
-        if self.observe is not None:
-            check_flag("observe", self.observe)
+        observe = None if self.observe is None else check_flag("observe", self.observe)
         acknowledges = not check_flag("auto_ack", self.auto_ack) or self.credits is not None
-        if self.observe and acknowledges:
+        if observe and acknowledges:
             raise InvalidArgument(
                 "observe=True with auto_ack=False or credits: an observer acknowledges nothing; leave out one of them"
             )
-        return not acknowledges and (by_default if self.observe is None else self.observe)
+        return not acknowledges and (by_default if observe is None else observe)
 
 
 class Subscription:
@@ -122,6 +121,8 @@ class Subscription:
             observes: whether it takes messages of acknowledged streams without acknowledging.
         """
         self.pattern = compile_pattern(pattern)
+        if is_address(self.pattern.text):
+            raise wrong("pattern", pattern, "requests to an address are taken by client.inbox(), also group=...")
         check_type("view", options.view, (View, NoneType), "it must be a View, or None")
         for name in ("on_error", "on_gap", "progress"):
             check_callback(name, getattr(options, name))
@@ -191,6 +192,7 @@ class Subscription:
             keep: whether the gateway keeps unacknowledged messages for this client until it subscribes again, as after
                 a lost connection; otherwise the messages are given up.
         """
+        keep = check_flag("keep", keep)
         if not self.buffer.over:
             self.buffer.end()
             if self._started:
@@ -333,10 +335,10 @@ def _since_of(since: Start | None, pattern: Pattern) -> Since | None:
     """Return ``since`` as SUBSCRIBE names it (spec section 4.3)."""
     if since is None:
         return None
-    if isinstance(since, str) and since == BEGINNING:
+    if is_a(since, str) and since == BEGINNING:
         return BEGINNING
     try:
-        if isinstance(since, tuple):
+        if is_a(since, tuple):
             epoch, offset = (check_count("since", part, minimum=0, maximum=MAX_OFFSET) for part in since)
         else:
             return check_count("since", since, minimum=0, maximum=MAX_OFFSET)

@@ -42,7 +42,7 @@ class Request(BlockingAcks, Message):
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
         """Call ``callback``, on the client's thread, when nobody wants the reply any more."""
-        check_callback("callback", callback)
+        check_callback("callback", callback, required=True)
         self._thread.call_soon(lambda: self._source.on_cancel(callback))
 
     reply_partial = blocking(inbox.Request.reply_partial)

@@ -15,7 +15,7 @@ from gateway.connections.consumers.in_flight import (
     AckTimeout,
     InFlight,
     Sending,
-    UntoldGaps,
+    add_gap,
     covered,
     put_back,
     take_answered,
@@ -100,7 +100,8 @@ class Consumer:
         """Units sent and not acknowledged, by first offset; those that were sent again come first."""
         self._timed = False
         """Units that have a deadline may be queued."""
-        self._gaps = UntoldGaps()
+        self._gaps: list[Gap] = []
+        """Messages that will not come, of which the receiver was not told yet."""
         self._timeout = AckTimeout(settings.ack_timeout_s, settings.max_work_s)
         self._credits: Sequence[CreditWindow] = ()
         self._instance: int | None = None
@@ -243,10 +244,9 @@ class Consumer:
                 self._outcomes.released.append(entry.unit)
             else:
                 self._try_again(entry, f"not processed: {name_of(code)}")
-        if not code:
+        if not code and self._queued:
             self._outcomes.released += take_answered(self._queued, first, last)
-        if self._catching_up and self.pending <= self._settings.max_pending_commands:
-            self._catching_up = False
+        self._catching_up = self._catching_up and self.pending > self._settings.max_pending_commands
         return self._outcomes.take()
 
     def in_progress(self, first: int, last: int, now_s: float) -> None:
@@ -313,7 +313,7 @@ class Consumer:
                     break
                 queued.popleft()
                 if isinstance(form, Gap):
-                    self._gaps.add(form)
+                    add_gap(self._gaps, form)
                     self._drop(unit)
                     continue
                 if entry.sent:
@@ -333,8 +333,8 @@ class Consumer:
         finally:
             if resent:
                 self._in_flight = {**resent, **self._in_flight}
-        for gap in self._gaps.take():
-            connection.send_in_order(self.stream, gap)
+        while self._gaps:
+            connection.send_in_order(self.stream, self._gaps.pop(0))
 
     def _form_now(self, unit: AckUnit, connection: Connection, resent: int) -> Form | None:
         """Return the unit as the connection gets it; ``None`` if it may not have it now."""
@@ -386,7 +386,7 @@ class Consumer:
         if unit.deadline_ns is None or now_ns <= unit.deadline_ns:
             return False
         self.expired += unit.count
-        self._gaps.add(Gap(self.stream.id, Code.EXPIRED, unit.first, unit.last))
+        add_gap(self._gaps, Gap(self.stream.id, Code.EXPIRED, unit.first, unit.last))
         self._outcomes.expired.append(unit)
         return True
 

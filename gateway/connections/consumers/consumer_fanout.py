@@ -247,14 +247,12 @@ class ConsumerFanout:
 
     def _withdraw(self, connection: Connection, *, lost: bool) -> Consumer | None:
         """Remove a connection. Return the consumer of its client if the client has no other one to be served."""
-        connection.memberships.pop(self.source, None)
+        connection.leave(self.source)
         client_id = connection.peer.client_id
         consumer = self._consumers.get(client_id)
         connections = self._connections.get(client_id)
         if consumer is None or connections is None or connections.pop(connection, None) is None:
             return None
-        if connection.outbox is not None:
-            connection.outbox.forget(self.source)
         if not connections:
             del self._connections[client_id]
             return consumer

@@ -170,26 +170,13 @@ class AckTimeout:
         return watch
 
 
-class UntoldGaps:
-    """Messages that will not come, of which the receiver was not told yet."""
-
-    __slots__ = ("_gaps",)
-
-    def __init__(self) -> None:
-        self._gaps: list[Gap] = []
-
-    def add(self, gap: Gap) -> None:
-        """Add a gap; it is joined to the one before it if the reason is the same."""
-        before = self._gaps[-1] if self._gaps else None
-        if before is not None and before.code == gap.code and before.last + 1 == gap.first:
-            self._gaps[-1] = Gap(gap.stream, gap.code, before.first, gap.last)
-        else:
-            self._gaps.append(gap)
-
-    def take(self) -> list[Gap]:
-        """Remove and return all gaps, in order."""
-        gaps, self._gaps = self._gaps, []
-        return gaps
+def add_gap(gaps: list[Gap], gap: Gap) -> None:
+    """Add a gap to others; it is joined to the last one if it follows and the reason is the same."""
+    before = gaps[-1] if gaps else None
+    if before is not None and before.code == gap.code and before.last + 1 == gap.first:
+        gaps[-1] = Gap(gap.stream, gap.code, before.first, gap.last)
+    else:
+        gaps.append(gap)
 
 
 class Sending:

@@ -213,9 +213,7 @@ class PubSubFanout:
         if delivery is not None:
             # Before the outbox forgets the version that a pending delta refers to.
             delivery.flush()
-        connection.memberships.pop(self.source, None)
-        if connection.outbox is not None:
-            connection.outbox.forget(self.source)
+        connection.leave(self.source)
         if delivery is not None:
             delivery.leave(connection)
             if not len(delivery):
@@ -268,7 +266,7 @@ class PubSubFanout:
         acks = self.acks
         if acks is None:
             connection.send(ack)
-        elif not self._queue.idle:
+        elif ack.offset >= self.delivered:
             self._queue.add_ready(partial(acks.send, connection, ack))
         elif acks.holding:
             acks.send(connection, ack)

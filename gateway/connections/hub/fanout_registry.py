@@ -19,6 +19,7 @@ from gateway.ids import StreamId
 from gateway.protocol.messages import Kind
 from gateway.streams.derived import DerivedStream
 from gateway.streams.memory_reader import MemoryPastReader
+from gateway.streams.observed import ObservedStream
 from gateway.streams.run import Source
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
@@ -101,6 +102,6 @@ class FanoutRegistry:
         acks = None
         if isinstance(source, DerivedStream):
             acks = self.pubsub_of(source.parent).acks
-        elif source.kind is Kind.EVENT:
+        elif source.kind is Kind.EVENT and not isinstance(source, ObservedStream):
             acks = EventAcks(views.clock, views.max_event_hold_s)
         return PubSubFanout(source, self._flusher, views.workers, views.policy, self._history, acks)

@@ -122,7 +122,7 @@ class Router:
             return 0
         meta = binding.meta
         meta_bytes = len(meta)
-        small_bytes = _HEADER_BYTES + meta_bytes + binding.payload_bytes
+        small_bytes = binding.frame_bytes
         expected = binding.next_sequence
         if frame_bytes != small_bytes or flags & _SPECIAL:
             return 0
@@ -332,7 +332,8 @@ class Router:
         fanout = binding.fanout
         assert fanout is not None
         if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
-            binding.meta, binding.payload_bytes, binding.itemsize = bytes(parsed.meta), len(parsed.payload), itemsize
+            binding.meta, binding.itemsize = bytes(parsed.meta), itemsize
+            binding.frame_bytes = _HEADER_BYTES + len(parsed.meta) + len(parsed.payload)
             binding.schema = None if binding.stream is None else binding.stream.schema
         if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)

@@ -239,13 +239,15 @@ class Connection(FrameWriter):
         outbox = self.outbox
         if outbox is None or not self.lagging:
             return
+        changed = outbox.crowded
         if not self.paused:
             outbox.drain(self)
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
                 self.lagging = False
                 self._tell_classes()
-        if outbox.crowded and not (self.paused and outbox.hold is not None and outbox.hold.slow):
+            changed = changed or (outbox.hold is not None and outbox.hold.behind)
+        if changed:
             self._hold_publishers(outbox)
 
     def pause_writing(self) -> None:
@@ -260,6 +262,13 @@ class Connection(FrameWriter):
         self._urgent_bytes = 0
         self.reading.release(self)
         self.drain()
+
+    def leave(self, source: Source) -> None:
+        """Note that the client does not receive a source any more; what waits is dropped, unless it is under way."""
+        self.memberships.pop(source, None)
+        if self.outbox is not None:
+            self.outbox.forget(source)
+        self.format.forget(source.id)
 
     def probe(self) -> int:
         """Ask the client by PING for the messages that it still has.
@@ -298,14 +307,13 @@ class Connection(FrameWriter):
     def _hold_publishers(self, outbox: Outbox) -> None:
         """Tell the delivery classes of ``event`` streams whether publishers are to wait for the client."""
         hold, settings = outbox.hold, self.settings
+        outbox.crowded = False
         behind = outbox.behind if settings.max_event_hold_s else []
         if hold is None:
             if not behind:
-                outbox.crowded = False
                 return
             hold = outbox.hold = PublisherHold(settings.max_event_hold_s, settings.outbox_limit_bytes // 2)
         change = hold.update(behind, outbox.taken_bytes, self._clock.monotonic_s())
-        outbox.crowded = hold.behind
         for source in change.begun:
             membership = self.memberships.get(source)
             if isinstance(membership, EventMembership):

@@ -47,6 +47,9 @@ class MessageFormat(Protocol):
     def runs(self, runs: Sequence[Run], /) -> list[Buffer]:
         """Return runs, in one WebSocket message if the format joins messages."""
 
+    def forget(self, stream: int) -> None:
+        """Forget a stream, by the id of its messages, that the connection does not receive any more."""
+
 
 class ChunkedFormat(MessageFormat, Protocol):
     """A format that writes large messages chunk by chunk, as they come."""
@@ -115,6 +118,9 @@ class BinaryFormat:
         for run in runs:
             buffers += run.buffers
         return buffers
+
+    def forget(self, stream: int) -> None:
+        """Do nothing: frames name streams by their ids."""
 
     def head(self, message: LargeMessage) -> bytes:
         """Return the data frame of a large message."""

@@ -8,6 +8,8 @@ with all other receivers: the outbox holds references, and counts their bytes.
 from __future__ import annotations
 
 from collections import deque
+from heapq import heapify, heappop, heapreplace
+from typing import Final
 
 from gateway.connections.outbound.backfill import Backfill
 from gateway.connections.outbound.inbox_source import InboxSource
@@ -19,6 +21,10 @@ from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch, Patch, PatchRun
+
+UNCHECKED_PART: Final = 64
+"""The bound is checked once in this fraction of it, by which it may be exceeded: a check looks at all queues, and a
+receiver may have thousands."""
 
 
 class Outbox:
@@ -36,22 +42,25 @@ class Outbox:
         conflated: messages of ``state`` streams that were replaced by newer ones.
         dropped: messages of ``event`` streams that history had lost when their turn came.
         replayed: messages that were sent from history.
+        taken_bytes: bytes that were sent, also of messages that are only partly sent; of large messages decoded.
         resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
         hold: publishers that wait for the receiver; ``None``: it has never been behind.
-        crowded: whether :attr:`behind` has to be looked at, since the queues of ``event`` streams have grown past it.
+        crowded: whether :attr:`behind` has to be looked at, since more than half of the bound waits and the queues have
+            grown; whoever looks sets it back.
     """
 
     __slots__ = (
         "_limit_bytes",
         "_queues",
-        "_taken_bytes",
         "_turn",
+        "_unchecked_bytes",
         "conflated",
         "crowded",
         "dropped",
         "hold",
         "replayed",
         "resumes",
+        "taken_bytes",
     )
 
     def __init__(self, limit_bytes: int) -> None:
@@ -64,8 +73,9 @@ class Outbox:
         self.resumes: dict[int, int] = {}
         self.hold: PublisherHold | None = None
         self.crowded = False
-        self._taken_bytes = 0
-        """Bytes that were sent of queues that are gone."""
+        self.taken_bytes = 0
+        self._unchecked_bytes = 0
+        """Bytes of events that have come since the bound was checked."""
 
     @property
     def waiting_bytes(self) -> int:
@@ -92,11 +102,6 @@ class Outbox:
         events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
         crowded = sum([queue.backlog_bytes for queue in events]) > self._limit_bytes // 2
         return [queue.source for queue in events if (crowded and queue.backlog_bytes) or queue.left_to_history]
-
-    @property
-    def taken_bytes(self) -> int:
-        """Bytes that were sent, also of messages that are only partly sent; only grows while the receiver is behind."""
-        return self._taken_bytes + sum([queue.all_taken_bytes for queue in self._turn])
 
     @property
     def idle(self) -> bool:
@@ -142,7 +147,7 @@ class Outbox:
             run = newest
         queue.entries.append(run.unpinned())
         queue.waiting_bytes += run.size
-        self._keep_bound(run.source)
+        self._keep_bound(run.source, run.size)
 
     def put_gap(self, source: Source, gap: Gap) -> None:
         """Queue the announcement of messages that do not come."""
@@ -172,7 +177,7 @@ class Outbox:
             self.conflated += queue.conflate(message.offset, again=again)
         queue.entries.append(queue.cursor(message, form))
         queue.waiting_bytes += message.plan.payload_bytes
-        self._keep_bound(message.source)
+        self._keep_bound(message.source, message.plan.payload_bytes)
 
     def put_delta(self, message: LargeMessage, form: list[StoredChunk]) -> bool:
         """Queue a large message of a ``state`` stream as a delta to the version before; False if too much waits."""
@@ -235,7 +240,7 @@ class Outbox:
             self.conflated += queue.conflate()
         queue.entries.append(cursor)
         queue.waiting_bytes += message.plan.payload_bytes
-        self._keep_bound(message.source)
+        self._keep_bound(message.source, message.plan.payload_bytes)
 
     def abort(self, message: LargeMessage) -> None:
         """Drop a large message under way."""
@@ -263,7 +268,6 @@ class Outbox:
             elif not queue.entries and not queue.open:
                 turn.popleft()
                 del self._queues[queue.source]
-                self._taken_bytes += queue.taken_bytes
             else:
                 blocked += 1
                 turn.rotate(-1)
@@ -280,29 +284,38 @@ class Outbox:
             self._turn.append(queue)
         return queue
 
-    def _keep_bound(self, source: Source) -> None:
+    def _keep_bound(self, source: Source, size: int) -> None:
+        """Enforce the bound of ``event`` streams, of which ``size`` bytes more have come."""
         if source.kind is not Kind.EVENT:
             return
-        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
+        self._unchecked_bytes += size
         limit_bytes = self._limit_bytes
+        if self._unchecked_bytes <= limit_bytes // UNCHECKED_PART:
+            return
+        self._unchecked_bytes = 0
+        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
         waiting_bytes = sum([queue.waiting_bytes for queue in events])
-        if waiting_bytes <= limit_bytes // 2:
-            return
-        self.crowded = True
-        if waiting_bytes <= limit_bytes:
-            return
+        if waiting_bytes > limit_bytes // 2:
+            self.crowded = True
+        if waiting_bytes > limit_bytes:
+            self._drop_excess(events)
+
+    def _drop_excess(self, events: list[StreamQueue]) -> None:
+        """Leave the oldest messages of the streams that have most waiting to history, as many as exceed the bound."""
         waited_for = self.hold is None or not self.hold.slow
-        counted = {queue: queue.bounded_bytes(waited_for=waited_for) for queue in events}
-        excess = sum(counted.values()) - limit_bytes
-        while excess > 0 and counted:
-            queue = max(counted, key=counted.__getitem__)
-            before = counted[queue]
-            if queue.drop_oldest(waited_for=waited_for):
-                counted[queue] = queue.bounded_bytes(waited_for=waited_for)
-                excess += counted[queue] - before
+        counted = [(-queue.bounded_bytes(waited_for=waited_for), at) for at, queue in enumerate(events)]
+        excess_bytes = -sum([negative for negative, _ in counted]) - self._limit_bytes
+        heapify(counted)
+        while excess_bytes > 0 and counted:
+            before, at = counted[0]
+            if events[at].drop_oldest(waited_for=waited_for):
+                after = -events[at].bounded_bytes(waited_for=waited_for)
+                heapreplace(counted, (after, at))
+                excess_bytes += before - after
             else:
-                del counted[queue]
+                heappop(counted)
 
     def _count(self, queue: StreamQueue) -> None:
         self.replayed, queue.replayed = self.replayed + queue.replayed, 0
         self.dropped, queue.lost = self.dropped + queue.lost, 0
+        self.taken_bytes, queue.taken_bytes = self.taken_bytes + queue.taken_bytes, 0

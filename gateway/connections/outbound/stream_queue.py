@@ -106,7 +106,7 @@ class StreamQueue:
     lost: int = field(default=0, init=False)
     """Messages that history had lost, and not counted by the outbox yet."""
     taken_bytes: int = field(default=0, init=False)
-    """Bytes of the messages that were sent."""
+    """Bytes of messages and of chunks, decoded, that were sent, and not counted by the outbox yet."""
     _left: int = field(default=0, init=False)
     """Backfills in ``entries`` for messages that did not fit."""
 
@@ -151,12 +151,6 @@ class StreamQueue:
         """Whether messages that did not fit are still to be read from history."""
         return self._left > 0
 
-    @property
-    def all_taken_bytes(self) -> int:
-        """Bytes that were sent, also of messages that are only partly sent."""
-        heads = [entry for entry in [*self.open, *list(self.entries)[:1]] if isinstance(entry, Cursor)]
-        return self.taken_bytes + sum([head.sent * head.message.plan.chunk_bytes for head in heads])
-
     def send_some(self, receiver: Receiver) -> bool:
         """Send some runs, one signal or one chunk. Return False if nothing can be sent now."""
         entries = self.entries
@@ -165,7 +159,7 @@ class StreamQueue:
             if isinstance(head, PendingSnapshot):
                 keyframe = head.take(receiver)
                 if keyframe is None:
-                    return any(cursor.advance(receiver) for cursor in self.open)
+                    return self._advance_open(receiver)
                 if isinstance(keyframe, LargeMessage):
                     head = Cursor(keyframe, keyframe.chunks, 0, started=False)
                 else:
@@ -180,16 +174,15 @@ class StreamQueue:
                 receiver.send(head)
                 return True
             if isinstance(head, Backfill):
-                return self._fill(head, receiver) or any(cursor.advance(receiver) for cursor in self.open)
-            if head.advance(receiver):
+                return self._fill(head, receiver) or self._advance_open(receiver)
+            if self._advance(head, receiver):
                 return True
             if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
                 entries.popleft()
                 self.waiting_bytes -= head.size
-                self.taken_bytes += head.size
                 receiver.write_end(head.message)
                 return True
-        return any(cursor.advance(receiver) for cursor in self.open)
+        return self._advance_open(receiver)
 
     def drop_oldest(self, *, waited_for: bool) -> int:
         """Replace the oldest message behind the first one by a backfill, which leaves the message to history.
@@ -304,6 +297,19 @@ class StreamQueue:
                 entries.appendleft(part)
                 self.waiting_bytes += part.size if isinstance(part, Run) else 0
         return True
+
+    def _advance(self, cursor: Cursor, receiver: Receiver) -> bool:
+        """Send the head or the next chunk of a large message. Return False if nothing can be sent now."""
+        index = cursor.sent
+        if not cursor.advance(receiver):
+            return False
+        if cursor.sent > index:
+            self.taken_bytes += cursor.message.plan.chunk_size(index)
+        return True
+
+    def _advance_open(self, receiver: Receiver) -> bool:
+        """Send a part of the first large message under way that has one. Return False if nothing can be sent now."""
+        return any(self._advance(cursor, receiver) for cursor in self.open)
 
     def _take_runs(self) -> list[Run]:
         entries = self.entries

@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 MANY_ALIASES = 1024
 """Aliases of one connection from which on an unused one is given to the next stream (spec section 4.1)."""
 
+_Wanted = tuple[StreamName, Kind | None, Durability | None]
+"""Stream, and the kind and durability that it must have."""
+
 _FORMAT = BinaryFormat("local", lambda size: b"", answers_pings=False)
 
 
@@ -86,9 +89,9 @@ class LocalConnection:
         self._last_error: Error | None = None
         self._welcome: Welcome | None = None
         self._aliases: list[OpenAlias] = []
-        self._opened: dict[OpenAlias, list[OpenAlias]] = {}
-        """Aliases in the order of their OPEN, each with the list of ``_by_stream`` that it is in."""
-        self._by_stream: dict[tuple[StreamName, Kind | None, Durability | None], list[OpenAlias]] = {}
+        self._opened: dict[OpenAlias, _Wanted] = {}
+        """Aliases in the order of their OPEN, each with what it was opened for."""
+        self._by_stream: dict[_Wanted, list[OpenAlias]] = {}
         self._last_transfer = 0
         self._waiting: list[Callable[[], object]] = []
         self.paused = False
@@ -133,12 +136,13 @@ class LocalConnection:
             raise self._closed
         name = check_stream_name(stream)
         meta = write_meta(specs, headers)
-        opened = self._by_stream.setdefault((name, kind, durability), [])
+        wanted = name, kind, durability
+        opened = self._by_stream.get(wanted, ())
         alias = next((alias for alias in opened if alias.publication is None and not alias.refused), None)
         if alias is not None:
             publication = Publication(self, alias, meta, payload_layout(specs)[1], done)
         else:
-            alias = self._add_alias(opened)
+            alias = self._add_alias(wanted)
             publication = Publication(self, alias, meta, payload_layout(specs)[1], done)
             self.send(write_session(Open(alias.number, name, kind, durability=durability)))
         publication.begin()
@@ -233,21 +237,28 @@ class LocalConnection:
         """Answer a probe of the heartbeat: code in the same process is alive, however long it sends nothing."""
         self._session.heard = True
 
-    def _add_alias(self, opened: list[OpenAlias]) -> OpenAlias:
-        """Add an alias to those of a stream: a new one, or one of many that was opened earlier and is not in use."""
+    def _add_alias(self, wanted: _Wanted) -> OpenAlias:
+        """Add an alias for a stream: a new one, or one of many that was opened earlier and is not in use."""
         number = len(self._aliases)
         earlier = None
         if number >= MANY_ALIASES:
             earlier = next((alias for alias in self._opened if alias.publication is None), None)
-        alias = OpenAlias(number if earlier is None else earlier.number)
         if earlier is None:
+            alias = OpenAlias(number)
             self._aliases.append(alias)
         else:
-            self._aliases[alias.number] = alias
-            self._opened.pop(earlier).remove(earlier)
-        self._opened[alias] = opened
-        opened.append(alias)
+            alias = self._aliases[earlier.number] = OpenAlias(earlier.number)
+            self._forget(earlier)
+        self._opened[alias] = wanted
+        self._by_stream.setdefault(wanted, []).append(alias)
         return alias
+
+    def _forget(self, alias: OpenAlias) -> None:
+        wanted = self._opened.pop(alias)
+        aliases = self._by_stream[wanted]
+        aliases.remove(alias)
+        if not aliases:
+            del self._by_stream[wanted]
 
     def _greet(self, hello: Hello) -> Welcome:
         self.send(write_session(hello))

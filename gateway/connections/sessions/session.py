@@ -24,7 +24,7 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.producers import Window
 from gateway.streams.stream import Stream
 
-_NO_PAYLOAD = 2**32
+_NO_FRAME = 2**32
 """Longer than any frame, so that the next message goes through all checks."""
 
 _MAX_REASON_BYTES = 120
@@ -55,8 +55,8 @@ class AliasBinding:
     """Client's number of the large message that is under way to the alias."""
     meta: bytes = b""
     """The last meta block without headers that was found valid."""
-    payload_bytes: int = _NO_PAYLOAD
-    """Payload size of messages with that meta block."""
+    frame_bytes: int = _NO_FRAME
+    """Length of the frame that had it, without padding."""
     itemsize: int = 1
     """Bytes of an element of these messages."""
     schema: Schema | None = None
@@ -68,7 +68,7 @@ class AliasBinding:
         """Refuse further messages to the alias (:class:`~gateway.streams.producers.Holder`)."""
         problem = f"the producer has opened {self.name} again since: publish to the newer alias"
         self.refusal = RequestRefused(Code.BAD_SEQUENCE, problem)
-        self.payload_bytes = _NO_PAYLOAD
+        self.frame_bytes = _NO_FRAME
 
 
 @dataclass(slots=True, eq=False)

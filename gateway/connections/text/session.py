@@ -68,7 +68,7 @@ class TextSession:
         self._chunk_bytes = limits.chunk_bytes
         self._max_aliases = limits.max_aliases
         self._streams: dict[int, tuple[str, int | None]] = {}
-        """Streams that were announced: by id the name, and the id again if it is of a view or an observed stream."""
+        """Streams that are received: by id the name, and the id again if it is of a view or an observed stream."""
         self._publishes: dict[tuple[int, int], tuple[int | None, str]] = {}
         """Messages that are not acknowledged yet: by (alias, sequence) the ``id`` and the stream."""
         self._answering: int | None = None
@@ -124,7 +124,7 @@ class TextSession:
             case StreamInfo() if self._opening and message.alias is not None:
                 return b""
             case StreamInfo():
-                if message.id is not None:
+                if message.id is not None and message.alias is None:
                     self._streams[message.id] = message.stream, None if message.subscription is None else message.id
                 text = write_session_text(message, timestamp=now)
             case Error():
@@ -134,6 +134,10 @@ class TextSession:
             case _:
                 text = write_session_text(message, timestamp=now)
         return self._header(len(text)) + text
+
+    def forget(self, stream: int) -> None:
+        """Forget the name of a stream that the client does not receive any more."""
+        self._streams.pop(stream, None)
 
     def _in_text_terms(self, error: Error) -> Error:
         """Return an error that names a stream and an ``id`` instead of an alias and a sequence."""

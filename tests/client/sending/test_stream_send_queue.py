@@ -1,7 +1,9 @@
 """What becomes of publishes when their connection is lost: sent again as the messages that they were, in order."""
 
 import asyncio
+import gc
 import time
+import weakref
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -299,6 +301,25 @@ async def test_the_end_carries_the_checksum_of_the_payload(scripted: ScriptedGat
     assert found[1].checksum == zlib.crc32(LARGE[:1].tobytes() + LARGE.tobytes())
 
 
+async def test_what_is_given_up_without_a_connection_is_not_kept(scripted: ScriptedGateway) -> None:
+    async with connected(scripted, backoff=Backoff(base_s=60, cap_s=60), close_timeout_s=0.1) as (client, peer):
+        peer.drop()
+        await until(lambda: client.state is ClientState.RECONNECTING)
+        waiting = [asyncio.ensure_future(client.publish("wf/x", step)) for step in range(2)]
+        given_up = []
+        for _ in range(20):
+            array = np.zeros(10)
+            given_up.append(weakref.ref(array))
+            with pytest.raises(RequestTimeout):
+                await client.publish("wf/x", array, timeout_s=0)
+            del array
+        gc.collect()
+        assert sum([reference() is not None for reference in given_up]) < 8
+        assert not any(publishing.done() for publishing in waiting)
+    with pytest.raises(ConnectionFailed):
+        await asyncio.gather(*waiting)
+
+
 # Refused for now.
 
 
@@ -395,7 +416,8 @@ async def test_a_large_message_whose_head_was_refused_for_now_is_begun_anew(scri
 
 @pytest.mark.usefixtures("at_once")
 async def test_a_large_message_makes_way_for_one_that_was_refused_before_it(scripted: ScriptedGateway) -> None:
-    async with connected(scripted) as (client, peer):
+    reports: list[Exception] = []
+    async with connected(scripted, on_error=reports.append) as (client, peer):
         small = asyncio.ensure_future(client.publish("wf/x", 1))
         await data_of(peer)
         held = asyncio.Event()
@@ -411,9 +433,14 @@ async def test_a_large_message_makes_way_for_one_that_was_refused_before_it(scri
             ack(peer, 3, 0)
             await small
             assert (await data_of(peer)).offset == 4
+            refuse(peer, 2)  # sent before the gateway knew of ABORT
             assert await chunks_of(peer) == list(range(7))
             ack(peer, 4, 1)
             assert (await large).offset == 1
+            alias = client._core.context.aliases.get(0)
+            assert alias is not None
+            assert not alias.outstanding
+            assert reports == []
         else:
             ack(peer, 2, 0)
             await large

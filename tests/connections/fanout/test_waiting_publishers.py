@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -311,3 +313,57 @@ def test_publishers_do_not_wait_where_the_time_is_0() -> None:
     reader.transport.fill_up()
     assert publisher.go_on() == 100
     assert world.clock.timers == 0
+
+
+@pytest.mark.parametrize("already_waiting", [1.0, 0.6, 0.0], ids=["all of the bound", "half of it", "nothing"])
+def test_a_message_costs_little_more_for_a_receiver_of_many_streams_that_is_behind(already_waiting: float) -> None:
+    few, many = [calls_for_a_message(streams, round(already_waiting * 20_000)) for streams in (2, 200)]
+    assert many < 2 * few
+
+
+def calls_for_a_message(streams: int, waiting: int) -> float:
+    """Return the work for a message, behind so many that wait: calls of Python functions, and of what they call."""
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=2 * 1024 * 1024))
+    publisher = world.publisher(f"{STREAM}/0")
+    for alias in range(1, streams):
+        publisher.open(alias, f"{STREAM}/{alias}", Kind.EVENT)
+    world.subscriber(f"{STREAM}/*").transport.fill_up()
+
+    def publish(messages: int) -> None:
+        for index in range(messages):
+            publisher.publish(index % streams, b"of some 100 bytes, as it goes out")
+            world.turn()
+
+    publish(waiting)
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        publish(2000)
+    finally:
+        sys.setprofile(None)
+    return calls / 2000
+
+
+def test_the_next_message_for_a_receiver_that_is_behind_does_not_cost_more_the_more_waits() -> None:
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=600_000))
+    publisher, reader = world.publisher(STREAM), world.subscriber(STREAM)
+    reader.transport.fill_up()
+    for _ in range(8_000):
+        publisher.publish(0, b"x")
+    world.turn()
+    tracemalloc.start()
+    try:
+        publisher.publish(0, b"x")
+        world.turn()
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    outbox = reader.session.connection.outbox
+    assert outbox is not None
+    assert outbox.waiting_bytes > 300_000, "more than half of the bound"
+    assert peak_bytes < 8_000, "a list of all that waits takes 64 KB"

@@ -15,7 +15,10 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
+from gateway.protocol.views import View
+from gateway.streams.derived import DerivedStream
 from gateway.streams.large import TransferNumbers
+from gateway.streams.observed import ObservedStream
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
@@ -63,6 +66,17 @@ def test_the_kind_of_a_stream_decides_about_its_fanout(kind: Kind, expected: typ
     acknowledged = [fanout] if expected is ConsumerFanout else []
     assert list(fanouts.acknowledged) == acknowledged
     assert fanouts.acknowledged_by_id(stream.id) is (fanout if acknowledged else None)
+
+
+def test_publishers_of_events_wait_for_receivers_of_the_stream_and_of_views_and_for_no_observer() -> None:
+    fanouts, streams = registry()
+    events, _ = streams.open(StreamName("wf/events"), Kind.EVENT, 0)
+    tasks, _ = streams.open(StreamName("wf/tasks"), Kind.COLLABORATION, 0)
+    fanouts.open(events)
+    view = DerivedStream(streams.next_id(), events, View(), 0)
+    assert fanouts.pubsub_of(events).acks is not None
+    assert fanouts.new_pubsub(view).acks is fanouts.pubsub_of(events).acks
+    assert fanouts.new_pubsub(ObservedStream(streams.next_id(), tasks, 0)).acks is None
 
 
 def test_streams_that_were_there_before_have_their_consumers_again() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -323,4 +324,18 @@ def test_more_streams_than_aliases_are_published_to(monkeypatch: pytest.MonkeyPa
     local = join(world)
     outcomes = [publish(local, b"x", f"run-{stream}/loss") for _ in range(2) for stream in range(5)]
     assert [outcome.offset for outcome in outcomes if isinstance(outcome, PublishReceipt)] == [0] * 5 + [1] * 5
+    local.close()
+
+
+def test_streams_whose_aliases_others_have_got_take_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_module, "MANY_ALIASES", 3)
+    local = join(World())
+    tracemalloc.start()
+    try:
+        for run in range(200):
+            publish(local, b"x", f"run-{run}/loss")
+        kept = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, local_module.__file__)])
+    finally:
+        tracemalloc.stop()
+    assert sum([found.count for found in kept.statistics("filename")]) < 300, "less than two objects a stream"
     local.close()

@@ -5,14 +5,13 @@ from __future__ import annotations
 from gateway.connections.sessions.session import AliasBinding
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.protocol.messages import Error
-from gateway.protocol.wire import DATA_HEADER
 from tests.connections.memory import World
 
 
 def test_no_frame_is_like_the_last_one_before_there_was_one() -> None:
     """``frame_bytes`` is a u32, so the hot path cannot take the first message of an alias."""
     binding = AliasBinding(0, "wf/a", 1)
-    assert DATA_HEADER.size + len(binding.meta) + binding.payload_bytes > 0xFFFF_FFFF
+    assert binding.frame_bytes > 0xFFFF_FFFF
     assert binding.next_sequence == 1
 
 

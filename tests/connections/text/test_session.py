@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gc
+import json
+import tracemalloc
 
 import orjson
 import pytest
@@ -283,3 +286,28 @@ def test_more_streams_than_aliases_are_published_to() -> None:
         (f"run-{stream}/loss", offset) for offset in range(2) for stream in range(5)
     ]
     assert len(peer.session.bindings) == 3
+
+
+def test_streams_that_the_client_does_not_receive_any_more_take_no_memory() -> None:
+    world = World()
+    peer = person(world)
+
+    def look_at_a_view(number: int) -> None:
+        view = {"pattern": "wf-42/loss", "subscription": number, "view": {"max_rate_hz": 1 + number / 1000}}
+        peer.send(json.dumps({"id": 1, "message_type": "subscribe", "payload": view}))
+        peer.send(json.dumps({"id": 2, "message_type": "unsubscribe", "payload": {"subscription": number}}))
+        assert [text["message_type"] for text in news(peer, world)[-3:]] == ["subscribed", "stream", "unsubscribed"]
+
+    peer.send(MESSAGE)
+    news(peer, world)
+    for number in range(50):
+        look_at_a_view(number)
+    tracemalloc.start()
+    try:
+        for number in range(50, 550):
+            look_at_a_view(number)
+        gc.collect()
+        left_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert left_bytes < 500 * 50, "an entry of a dict and a tuple take more than 100 bytes"
