@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, NamedTuple, ParamSpec
+from typing import Final, NamedTuple, NoReturn, ParamSpec
 
 from gateway.errors import Code, RequestRefused
 from gateway.protocol import messages
@@ -53,14 +54,34 @@ class Notice(NamedTuple):
 
 
 def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Call the application from within the client. An exception that it raises is logged and goes no further."""
+    """Call the application from within the client. An exception that it raises is logged and goes no further.
+
+    ``SystemExit`` and ``KeyboardInterrupt`` go to the program, see :func:`raise_soon`.
+    """
     try:
         callback(*args, **kwargs)
-    except (SystemExit, KeyboardInterrupt):  # meant for the program
-        raise
+    except (SystemExit, KeyboardInterrupt) as error:
+        raise_soon(error)
     except BaseException:
         name = getattr(callback, "__qualname__", None) or repr(callback)
         logger.exception("the callback %s of the application failed: correct it; the client goes on", name)
+
+
+def raise_soon(error: BaseException) -> None:
+    """Have the running loop raise ``error``, which is meant for the program, when it is done with what it does now.
+
+    Raised at once, it would end the work in the midst of which the client has called the program. The loop may go on:
+    that of a notebook does, and that of a blocking client, which logs the error.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise error from None
+    loop.call_soon(_raise, error)
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 @contextmanager

@@ -314,7 +314,7 @@ async def _open(url: str) -> Client:
 
 
 async def test_a_token_function_that_is_cancelled_is_one_failed_attempt(scripted: ScriptedGateway) -> None:
-    outcomes = iter(["first", asyncio.CancelledError(), MemoryError(), 7, "last"])
+    outcomes = iter(["first", asyncio.CancelledError(), MemoryError(), BaseException(), 7, "last"])
 
     def token() -> Any:
         outcome = next(outcomes)

@@ -98,6 +98,29 @@ def test_a_callback_may_end_the_program(meant: type[BaseException]) -> None:
         call_back(end)
 
 
+@pytest.mark.parametrize("meant", [SystemExit, KeyboardInterrupt])
+def test_a_callback_that_ends_the_program_does_not_interrupt_the_client(meant: type[BaseException]) -> None:
+    done: list[str] = []
+
+    def end() -> None:
+        raise meant
+
+    async def work() -> None:
+        call_back(end)
+        done.append("the rest of the work")
+        await asyncio.sleep(0)
+        done.append("what follows")
+
+    loop = asyncio.new_event_loop()
+    working = loop.create_task(work())
+    with pytest.raises(meant):
+        loop.run_until_complete(working)
+    assert done[0] == "the rest of the work"
+    loop.run_until_complete(working)
+    assert done[1:] == ["what follows"]
+    loop.close()
+
+
 def test_a_failure_to_close_does_not_take_the_place_of_another_error(caplog: pytest.LogCaptureFixture) -> None:
     def fail(error: BaseException | None) -> None:
         with keeping(error):

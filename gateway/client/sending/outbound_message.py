@@ -15,7 +15,7 @@ from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.time_limit import TimeLimit
-from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout
+from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout, UsageError
 from gateway.protocol.checksum import checksum_of
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
@@ -148,10 +148,22 @@ class OutboundMessage:
         return self.checksums[-1]
 
     def advanced(self, sent_bytes: int) -> None:
-        """Tell the caller how much of the payload is sent, and start its time limit again."""
+        """Tell the caller how much of the payload is sent, and start its time limit again.
+
+        Raises:
+            Exception: what the caller's function raises, which ends the message. If that is no ``Exception``, the
+                caller alone gets it, not the task that sends.
+        """
         self.touch()
-        if self.progress is not None:
+        if self.progress is None:
+            return
+        try:
             self.progress(sent_bytes, self.content.payload_bytes)
+        except Exception:
+            raise
+        except BaseException as error:
+            self.fail(error)
+            raise UsageError(f"progress raised {error!r}") from error
 
     def touch(self) -> None:
         """Start the caller's time limit again: the message makes progress."""
@@ -163,7 +175,7 @@ class OutboundMessage:
         if self.done is not None and not self.done.done():
             self.done.set_result(result)
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """Give an error to the caller, if one waits."""
         if self.done is not None and not self.done.done():
             self.done.set_exception(error)
@@ -195,9 +207,10 @@ class OutboundMessage:
             if isinstance(awaited, asyncio.Future) and awaited.done() and not awaited.cancelled():
                 late: T = awaited.result()  # it came in the turn in which the limit passed
                 return late
-            if self.postponed is not None and not self.ended:
+            sent = self.ended or self.lost_s is not None
+            if self.postponed is not None and not sent:
                 raise self.postponed from None
-            state = "it was sent" if self.ended else "it could not be sent, there is no connection or no room"
+            state = "it was sent" if sent else "it could not be sent, there is no connection or no room"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
         finally:
             # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.

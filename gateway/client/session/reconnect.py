@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.client.options import Backoff
+from gateway.client.report import raise_soon
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
 from gateway.client.session.socket import Lost
@@ -112,10 +113,14 @@ class Reconnector:
             except FrysError as error:
                 action = Action.RECONNECT
                 logger.info("attempt %d to reconnect: %s", self.attempts, error)
-            except (Exception, asyncio.CancelledError) as error:
+            except GeneratorExit:  # the loop has ended
+                raise
+            except BaseException as error:
                 # A boundary: whatever a callback of the program, the system or this library raises, the next attempt
                 # may succeed.
                 if is_cancelled(error):
                     raise
                 action = Action.RECONNECT
                 logger.warning("attempt %d to reconnect failed unexpectedly", self.attempts, exc_info=error)
+                if isinstance(error, (SystemExit, KeyboardInterrupt)):
+                    raise_soon(error)

@@ -146,14 +146,19 @@ async def test_a_refusal_half_way_ends_the_transfer(scripted: ScriptedGateway) -
             await publishing
 
 
-async def test_a_progress_callback_that_fails_ends_the_publish(scripted: ScriptedGateway) -> None:
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt, SystemExit, asyncio.CancelledError])
+async def test_a_progress_callback_that_fails_ends_the_publish(
+    scripted: ScriptedGateway, kind: type[BaseException]
+) -> None:
     def fail(sent: int, total: int) -> None:
-        raise ValueError("in the application")
+        raise kind("in the application")
 
     async with connected(scripted) as (client, peer):
-        with pytest.raises(ValueError, match="in the application"):
+        with pytest.raises(kind, match="in the application"):
             await client.publish("wf/x", np.zeros(1 << 20, np.uint8), codec="none", progress=fail)
-        await peer.next(Opcode.ABORT)
+        received = await peer.next(Opcode.ABORT, Opcode.END)
+        assert received.opcode == Opcode.ABORT
+        assert [frame for frame in peer.waiting() if frame.opcode == Opcode.MESSAGE] == []
 
 
 async def test_a_link_that_takes_nothing_stops_the_sender_and_then_its_patience(scripted: ScriptedGateway) -> None:

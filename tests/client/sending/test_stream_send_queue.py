@@ -395,6 +395,20 @@ async def test_a_message_that_was_sent_again_and_not_answered_may_have_been_take
 
 
 @pytest.mark.usefixtures("at_once")
+async def test_a_message_that_was_sent_again_on_a_lost_connection_may_have_been_taken(
+    scripted: ScriptedGateway,
+) -> None:
+    async with connected(scripted, backoff=Backoff(base_s=60, cap_s=60), close_timeout_s=0.1) as (client, peer):
+        publishing = asyncio.ensure_future(client.publish("wf/x", 1, timeout_s=0.2))
+        await data_of(peer)
+        refuse(peer, 1)
+        await data_of(peer)
+        peer.drop()
+        with pytest.raises(RequestTimeout, match="was sent"):
+            await publishing
+
+
+@pytest.mark.usefixtures("at_once")
 async def test_a_large_message_whose_head_was_refused_for_now_is_begun_anew(scripted: ScriptedGateway) -> None:
     def refuse_first(peer: Peer, received: Received) -> None:
         if parse_data(received.message, received.frame).offset == 1:
