@@ -22,7 +22,6 @@ from gateway.connections.hub.unused_streams import UnusedStreams
 from gateway.connections.hub.views import Views
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
-from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
@@ -372,7 +371,7 @@ def _join_from(
         fanout.join(connection, start)
         return
     transfer, chunks = resumed
-    outbox = connection.outbox = connection.outbox or Outbox(connection.settings.outbox_limit_bytes)
+    outbox = connection.made_outbox()
     outbox.resumes[transfer] = chunks
     fanout.join(connection, start)
     if fanout.source.kind is Kind.STATE:

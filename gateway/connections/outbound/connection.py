@@ -12,7 +12,6 @@ from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWri
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.outbound.pending_snapshot import KeyframeMaker
-from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
 from gateway.protocol.messages import Kind
@@ -227,11 +226,16 @@ class Connection(FrameWriter):
 
     def fall_behind(self) -> Outbox:
         """Send everything through the outbox from now on, and return it."""
-        if self.outbox is None:
-            self.outbox = Outbox(self.settings.outbox_limit_bytes)
+        outbox = self.made_outbox()
         if not self.lagging:
             self.lagging = True
             self._tell_classes()
+        return outbox
+
+    def made_outbox(self) -> Outbox:
+        """Return the outbox, which most connections never need, and which is made by the first call."""
+        if self.outbox is None:
+            self.outbox = Outbox(self.settings.outbox_limit_bytes, self.settings.max_event_hold_s)
         return self.outbox
 
     def drain(self) -> None:
@@ -246,7 +250,7 @@ class Connection(FrameWriter):
                 outbox.clear()
                 self.lagging = False
                 self._tell_classes()
-            changed = changed or (outbox.hold is not None and outbox.hold.behind)
+            changed = changed or outbox.hold.behind
         if changed:
             self._hold_publishers(outbox)
 
@@ -306,14 +310,9 @@ class Connection(FrameWriter):
 
     def _hold_publishers(self, outbox: Outbox) -> None:
         """Tell the delivery classes of ``event`` streams whether publishers are to wait for the client."""
-        hold, settings = outbox.hold, self.settings
+        hold = outbox.hold
         outbox.crowded = False
-        behind = outbox.behind if settings.max_event_hold_s else []
-        if hold is None:
-            if not behind:
-                return
-            hold = outbox.hold = PublisherHold(settings.max_event_hold_s, settings.outbox_limit_bytes // 2)
-        change = hold.update(behind, outbox.taken_bytes, self._clock.monotonic_s())
+        change = hold.update(outbox.behind, outbox.taken_bytes, self._clock.monotonic_s())
         for source in change.begun:
             membership = self.memberships.get(source)
             if isinstance(membership, EventMembership):
@@ -324,18 +323,15 @@ class Connection(FrameWriter):
                 membership.let_publishers_go(self)
         if hold.behind and not hold.slow and not hold.timed:
             hold.timed = True
-            self._clock.call_later(settings.max_event_hold_s, self._check_hold)
+            self._clock.call_later(self.settings.max_event_hold_s, partial(self._check_hold, outbox))
 
-    def _check_hold(self) -> None:
+    def _check_hold(self, outbox: Outbox) -> None:
         """Find out whether the client counts as slow."""
-        outbox = self.outbox
-        if outbox is None or outbox.hold is None:
-            return
         hold = outbox.hold
         left_s = hold.check(outbox.taken_bytes, self._clock.monotonic_s())
         hold.timed = left_s is not None
         if left_s is not None:
-            self._clock.call_later(left_s, self._check_hold)
+            self._clock.call_later(left_s, partial(self._check_hold, outbox))
         elif hold.slow:
             self._hold_publishers(outbox)
 

@@ -124,8 +124,10 @@ class EventAcks:
 
     def let_go(self, receiver: object) -> None:
         """Send acknowledgements again, at the end of the turn, unless others are behind as well."""
-        if self._behind.pop(receiver, self) is None and not self._behind:
-            self._clock.call_soon(self._flush)
+        if receiver in self._behind:
+            del self._behind[receiver]
+            if not self._behind:
+                self._clock.call_soon(self._flush)
 
     def send(self, connection: Connection, ack: Ack) -> None:
         """Send an acknowledgement to a publisher, at once or when it may go on."""

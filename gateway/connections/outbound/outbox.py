@@ -37,6 +37,8 @@ class Outbox:
             large messages of each stream do not count: the one that is sent next, and one more (of each publisher, as
             long as publishers wait). Streams of kind ``state`` need no bound: of each stream one message waits, or
             deltas of at most twice its size.
+        max_hold_s: time in which the receiver has to take half of the bound if publishers are to wait for it; 0: they
+            do not wait.
 
     Attributes:
         conflated: messages of ``state`` streams that were replaced by newer ones.
@@ -44,7 +46,7 @@ class Outbox:
         replayed: messages that were sent from history.
         taken_bytes: bytes that were sent, also of messages that are only partly sent; of large messages decoded.
         resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
-        hold: publishers that wait for the receiver; ``None``: it has never been behind.
+        hold: publishers that wait for the receiver.
         crowded: whether :attr:`behind` has to be looked at, since more than half of the bound waits and the queues have
             grown; whoever looks sets it back.
     """
@@ -63,7 +65,7 @@ class Outbox:
         "taken_bytes",
     )
 
-    def __init__(self, limit_bytes: int) -> None:
+    def __init__(self, limit_bytes: int, max_hold_s: float) -> None:
         self._limit_bytes = limit_bytes
         self._queues: dict[Source, StreamQueue] = {}
         self._turn: deque[StreamQueue] = deque()
@@ -71,7 +73,7 @@ class Outbox:
         self.dropped = 0
         self.replayed = 0
         self.resumes: dict[int, int] = {}
-        self.hold: PublisherHold | None = None
+        self.hold = PublisherHold(max_hold_s, limit_bytes // 2)
         self.crowded = False
         self.taken_bytes = 0
         self._unchecked_bytes = 0
@@ -302,7 +304,7 @@ class Outbox:
 
     def _drop_excess(self, events: list[StreamQueue]) -> None:
         """Leave the oldest messages of the streams that have most waiting to history, as many as exceed the bound."""
-        waited_for = self.hold is None or not self.hold.slow
+        waited_for = not self.hold.slow
         counted = [(-queue.bounded_bytes(waited_for=waited_for), at) for at, queue in enumerate(events)]
         excess_bytes = -sum([negative for negative, _ in counted]) - self._limit_bytes
         heapify(counted)

@@ -23,7 +23,8 @@ class PublisherHold:
     up before it has caught up once. The class reads no clock: its caller passes the time.
 
     Args:
-        max_hold_s: time in which a receiver that is behind has to take ``least_bytes``.
+        max_hold_s: time in which a receiver that is behind has to take ``least_bytes``; 0: every receiver counts as
+            slow from the start.
         least_bytes: bytes that a receiver takes in that time if it is not slow.
 
     Attributes:
@@ -34,7 +35,7 @@ class PublisherHold:
     __slots__ = ("_least_bytes", "_max_hold_s", "_since_s", "_sources", "_taken_bytes", "slow", "timed")
 
     def __init__(self, max_hold_s: float, least_bytes: int) -> None:
-        self.slow = False
+        self.slow = not max_hold_s
         self.timed = False
         self._max_hold_s = max_hold_s
         self._least_bytes = least_bytes
@@ -58,7 +59,7 @@ class PublisherHold:
             now_s: seconds from some fixed moment.
         """
         if not behind:
-            self._since_s, self.slow = None, False
+            self._since_s, self.slow = None, not self._max_hold_s
         elif self._since_s is None:
             self._since_s, self._taken_bytes = now_s, taken_bytes
         wanted = dict.fromkeys(() if self.slow else behind)

@@ -10,7 +10,6 @@ import pytest
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.outbox import UNCHECKED_PART, Outbox
-from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
@@ -127,6 +126,10 @@ def large(
     return message
 
 
+def outbox_of(limit_bytes: int, max_hold_s: float = 5.0) -> Outbox:
+    return Outbox(limit_bytes, max_hold_s)
+
+
 def is_idle(outbox: Outbox) -> bool:
     return outbox.idle
 
@@ -151,7 +154,7 @@ def runs(number: int, offsets: Sequence[int]) -> list[Step]:
 
 @pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION])
 def test_what_must_not_be_lost_leaves_in_order(kind: Kind) -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, kind)
     outbox.put_run(run(source, 0, 3))
     outbox.put_run(run(source, 3, 2))
@@ -162,7 +165,7 @@ def test_what_must_not_be_lost_leaves_in_order(kind: Kind) -> None:
 
 
 def test_a_state_keeps_the_newest_message_and_counts_the_others() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     for first in (0, 3, 6):
         outbox.put_run(run(source, first, 3))
@@ -172,7 +175,7 @@ def test_a_state_keeps_the_newest_message_and_counts_the_others() -> None:
 
 
 def test_a_record_batch_of_a_state_stays_whole() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     outbox.put_run(run(source, 0))
     outbox.put_run(batch(source, 1, 4))
@@ -181,7 +184,7 @@ def test_a_record_batch_of_a_state_stays_whole() -> None:
 
 
 def test_a_newer_state_replaces_a_large_one_that_has_not_begun() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     message = large(source, 9, 2, offset=0)
     outbox.put_large(message, message.chunks)
@@ -192,7 +195,7 @@ def test_a_newer_state_replaces_a_large_one_that_has_not_begun() -> None:
 
 
 def test_a_large_state_under_way_is_finished_before_the_newer_one() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     message = large(source, 9, 2, offset=0)
     outbox.put_large(message, message.chunks)
@@ -204,7 +207,7 @@ def test_a_large_state_under_way_is_finished_before_the_newer_one() -> None:
 
 
 def test_an_event_drops_its_oldest_messages_and_says_so() -> None:
-    outbox = Outbox(3 * SIZE)
+    outbox = outbox_of(3 * SIZE)
     source = stream(1, Kind.EVENT)
     for offset in range(7):
         outbox.put_run(run(source, offset))
@@ -216,7 +219,7 @@ def test_an_event_drops_its_oldest_messages_and_says_so() -> None:
 
 
 def test_one_event_larger_than_the_bound_gets_through_alone() -> None:
-    outbox = Outbox(SIZE)
+    outbox = outbox_of(SIZE)
     source = stream(1, Kind.EVENT)
     for offset in (0, 5, 10, 15):
         outbox.put_run(run(source, offset, 5))
@@ -230,7 +233,7 @@ def test_one_event_larger_than_the_bound_gets_through_alone() -> None:
 def test_an_event_larger_than_the_bound_costs_no_small_one_its_place_and_is_not_dropped_for_them(
     sizes: tuple[int, ...],
 ) -> None:
-    outbox = Outbox(7 * SIZE)
+    outbox = outbox_of(7 * SIZE)
     source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
     outbox.put_run(run(other, 0))
     outbox.put_run(run(other, 1))
@@ -245,9 +248,9 @@ def test_an_event_larger_than_the_bound_costs_no_small_one_its_place_and_is_not_
     assert (outbox.dropped, outbox.replayed) == (0, 0)
 
 
-def test_a_large_event_of_each_publisher_may_wait_as_long_as_publishers_wait() -> None:
-    outbox = Outbox(SIZE)
-    outbox.hold = PublisherHold(5.0, SIZE)
+@pytest.mark.parametrize("max_hold_s", [5.0, 0.0])
+def test_a_large_event_of_each_publisher_may_wait_as_long_as_publishers_wait(max_hold_s: float) -> None:
+    outbox = outbox_of(SIZE, max_hold_s)
     source = stream(1, Kind.EVENT)
 
     def put(offset: int, publisher: int) -> None:
@@ -258,16 +261,17 @@ def test_a_large_event_of_each_publisher_may_wait_as_long_as_publishers_wait() -
     for offset in range(5):
         put(offset, publisher=offset)
     put(5, publisher=3)
+    waiting_bytes = outbox.waiting_bytes
     outbox.hold.slow = True
-    waiting = outbox.waiting_bytes
     put(6, publisher=6)
-    assert (waiting, outbox.waiting_bytes) == (5 * 8 * CHUNK, 2 * 8 * CHUNK)
+    assert waiting_bytes == (5 if max_hold_s else 2) * 8 * CHUNK
+    assert outbox.waiting_bytes == 2 * 8 * CHUNK
     steps = [(name, offset) for name, _, offset in drained(outbox) if name in ("end", "gap")]
     assert steps == [("end", 0), *[("gap", offset) for offset in range(1, 6)], ("end", 6)]
 
 
 def test_of_large_events_two_may_wait_whatever_the_bound() -> None:
-    outbox = Outbox(SIZE)
+    outbox = outbox_of(SIZE)
     source = stream(1, Kind.EVENT)
     for offset in range(4):
         message = large(source, offset, 8, offset=offset)
@@ -278,7 +282,7 @@ def test_of_large_events_two_may_wait_whatever_the_bound() -> None:
 
 
 def test_publishers_wait_for_a_receiver_once_half_of_the_bound_waits_behind_the_first_message() -> None:
-    outbox = Outbox(8 * SIZE)
+    outbox = outbox_of(8 * SIZE)
     one, two, three = [stream(number, Kind.EVENT) for number in (1, 2, 3)]
     message = large(one, 9, 3, offset=0)
     outbox.put_large(message, message.chunks)
@@ -297,7 +301,7 @@ def test_publishers_wait_for_a_receiver_once_half_of_the_bound_waits_behind_the_
 
 
 def test_publishers_wait_while_messages_that_did_not_fit_are_read_from_history() -> None:
-    outbox = Outbox(2 * SIZE)
+    outbox = outbox_of(2 * SIZE)
     source = stream(1, Kind.EVENT)
     sent = [run(source, offset) for offset in range(12)]
     for entry in sent:
@@ -313,7 +317,7 @@ def test_publishers_wait_while_messages_that_did_not_fit_are_read_from_history()
 
 
 def test_publishers_wait_for_messages_that_did_not_fit_even_if_less_than_half_of_the_bound_waits() -> None:
-    outbox = Outbox(2 * SIZE)
+    outbox = outbox_of(2 * SIZE)
     source = stream(1, Kind.EVENT)
     for offset in range(4):
         outbox.put_run(run(source, offset))
@@ -324,7 +328,7 @@ def test_publishers_wait_for_messages_that_did_not_fit_even_if_less_than_half_of
 
 
 def test_no_publisher_waits_for_a_past_that_the_receiver_asked_for() -> None:
-    outbox = Outbox(4 * SIZE)
+    outbox = outbox_of(4 * SIZE)
     source = stream(1, Kind.EVENT)
     outbox.put_backfill(source, 0, 99)
     outbox.put_run(run(source, 100))
@@ -332,7 +336,7 @@ def test_no_publisher_waits_for_a_past_that_the_receiver_asked_for() -> None:
 
 
 def test_bytes_that_were_taken_are_counted_chunk_by_chunk() -> None:
-    outbox = Outbox(CHUNK)
+    outbox = outbox_of(CHUNK)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 8, offset=0)
     outbox.put_large(message, message.chunks)
@@ -344,7 +348,7 @@ def test_bytes_that_were_taken_are_counted_chunk_by_chunk() -> None:
 
 
 def test_the_stream_that_has_most_waiting_loses_first() -> None:
-    outbox = Outbox(10 * SIZE)
+    outbox = outbox_of(10 * SIZE)
     noisy, quiet = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
     outbox.put_run(run(quiet, 0))
     for offset in range(20):
@@ -356,7 +360,7 @@ def test_the_stream_that_has_most_waiting_loses_first() -> None:
 
 
 def test_a_stream_with_nothing_to_drop_does_not_save_the_others_from_the_bound() -> None:
-    outbox = Outbox(10 * CHUNK)
+    outbox = outbox_of(10 * CHUNK)
     under_way, noisy = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
     message = large(under_way, 9, 8, offset=0)
     outbox.put_large(message, message.chunks)
@@ -367,7 +371,7 @@ def test_a_stream_with_nothing_to_drop_does_not_save_the_others_from_the_bound()
 
 
 def test_collaboration_is_never_dropped_but_the_outbox_is_full() -> None:
-    outbox = Outbox(2 * SIZE)
+    outbox = outbox_of(2 * SIZE)
     source, inbox = stream(1, Kind.COLLABORATION), InboxSource("agent:worker", lambda *_: None)
     outbox.put_run(run(source, 0, 9))
     outbox.put_run(run(inbox, 0, 9))
@@ -380,7 +384,7 @@ def test_collaboration_is_never_dropped_but_the_outbox_is_full() -> None:
 
 
 def test_a_large_state_takes_no_room_from_other_kinds() -> None:
-    outbox = Outbox(10 * SIZE)
+    outbox = outbox_of(10 * SIZE)
     state, event, inbox = stream(1, Kind.STATE), stream(2, Kind.EVENT), InboxSource("agent:worker", lambda *_: None)
     message = large(state, 9, 8, offset=0)
     outbox.put_large(message, message.chunks)
@@ -394,7 +398,7 @@ def test_a_large_state_takes_no_room_from_other_kinds() -> None:
 
 
 def test_no_stream_starves_another() -> None:
-    outbox = Outbox(1 << 30)
+    outbox = outbox_of(1 << 30)
     first, second = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
     message = large(first, 9, 50, offset=0)
     outbox.put_large(message, message.chunks)
@@ -407,7 +411,7 @@ def test_no_stream_starves_another() -> None:
 
 
 def test_a_large_message_goes_on_where_the_receiver_fell_behind() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 3, planned=5)
     outbox.follow(message, message.chunks, 1)
@@ -425,7 +429,7 @@ def test_a_large_message_goes_on_where_the_receiver_fell_behind() -> None:
 
 
 def test_end_waits_for_what_came_before_it() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2)
     outbox.put_run(run(source, 0))
@@ -437,7 +441,7 @@ def test_end_waits_for_what_came_before_it() -> None:
 
 
 def test_a_receiver_that_has_every_chunk_gets_only_the_end() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2, offset=0)
     outbox.commit(message, message.chunks)
@@ -447,7 +451,7 @@ def test_a_receiver_that_has_every_chunk_gets_only_the_end() -> None:
 
 def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
     """A message under way stays, and so does the one that is sent next: only what is behind them is dropped."""
-    outbox = Outbox(4 * CHUNK)
+    outbox = outbox_of(4 * CHUNK)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2)
     outbox.put_run(run(source, 5))
@@ -464,7 +468,7 @@ def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
 
 
 def test_an_aborted_message_is_forgotten() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2, planned=3)
     outbox.follow(message, message.chunks, 1)
@@ -475,7 +479,7 @@ def test_an_aborted_message_is_forgotten() -> None:
 
 
 def test_what_is_forgotten_is_not_sent_but_what_has_begun_is_finished() -> None:
-    outbox = Outbox(3 * CHUNK)
+    outbox = outbox_of(3 * CHUNK)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2, offset=0)
     outbox.put_large(message, message.chunks)
@@ -488,7 +492,7 @@ def test_what_is_forgotten_is_not_sent_but_what_has_begun_is_finished() -> None:
 
 
 def test_what_is_forgotten_does_not_count_as_conflated() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     outbox.put_run(run(source, 0))
     outbox.forget(source)
@@ -496,7 +500,7 @@ def test_what_is_forgotten_does_not_count_as_conflated() -> None:
 
 
 def test_dropped_messages_are_counted() -> None:
-    outbox = Outbox(2 * SIZE)
+    outbox = outbox_of(2 * SIZE)
     source = stream(1, Kind.EVENT)
     for offset in range(6):
         outbox.put_run(run(source, offset))
@@ -509,7 +513,7 @@ def test_dropped_messages_are_counted() -> None:
 
 
 def test_what_left_the_queue_is_replayed_in_its_place() -> None:
-    outbox = Outbox(2 * SIZE)
+    outbox = outbox_of(2 * SIZE)
     source = stream(1, Kind.EVENT)
     sent = [run(source, offset) for offset in range(8)]
     for entry in sent:
@@ -522,7 +526,7 @@ def test_what_left_the_queue_is_replayed_in_its_place() -> None:
 
 
 def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     outbox.put_backfill(source, 0, 9)
     outbox.put_run(run(source, 10))
@@ -544,7 +548,7 @@ def test_what_history_lost_is_a_gap_before_the_replay_and_within() -> None:
 
 
 def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
     outbox.put_backfill(source, 0, 3)
     recorder = Recorder(history=[run(source, 0, 2), run(source, 2), run(source, 3)], later=True)
@@ -563,7 +567,7 @@ def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
 
 
 def test_large_messages_are_replayed_chunk_by_chunk() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     message = large(source, 9, 2, offset=1)
     outbox.put_backfill(source, 0, 2)
@@ -582,7 +586,7 @@ def test_large_messages_are_replayed_chunk_by_chunk() -> None:
 
 
 def test_what_was_asked_for_twice_is_replayed_once() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     for first in (1, 2):
         outbox.put_backfill(source, first, 3)
@@ -592,7 +596,7 @@ def test_what_was_asked_for_twice_is_replayed_once() -> None:
 
 
 def test_nothing_is_replayed_of_what_was_forgotten_while_it_was_read() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     outbox.put_backfill(source, 0, 3)
     recorder = Recorder(history=[run(source, 0)], later=True)
@@ -605,7 +609,7 @@ def test_nothing_is_replayed_of_what_was_forgotten_while_it_was_read() -> None:
 
 
 def test_draining_stops_as_soon_as_the_receiver_is_full() -> None:
-    outbox = Outbox(1 << 30)
+    outbox = outbox_of(1 << 30)
     sources = [stream(number, Kind.EVENT) for number in range(1, 6)]
     for source in sources:
         outbox.put_run(run(source, 0))
@@ -618,7 +622,7 @@ def test_draining_stops_as_soon_as_the_receiver_is_full() -> None:
 
 
 def test_small_messages_pass_the_chunks_that_the_link_does_not_take() -> None:
-    outbox = Outbox(1 << 30)
+    outbox = outbox_of(1 << 30)
     tensor, small = stream(1, Kind.STATE), stream(2, Kind.EVENT)
     message = large(tensor, 9, 3, offset=0)
     outbox.put_large(message, message.chunks)
@@ -635,7 +639,7 @@ def test_small_messages_pass_the_chunks_that_the_link_does_not_take() -> None:
 
 
 def test_small_messages_are_joined_to_about_the_bound() -> None:
-    outbox = Outbox(1 << 30)
+    outbox = outbox_of(1 << 30)
     source = stream(1, Kind.EVENT)
     for offset in range(5):
         outbox.put_run(run(source, offset, 1, CATCH_UP_BYTES // 2))
@@ -685,7 +689,7 @@ class Merger(Recorder):
 
 
 def test_deltas_wait_one_behind_the_other_until_they_take_more_than_two_keyframes() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     for offset in range(8):
         outbox.put_run(delta(source, offset))
@@ -696,7 +700,7 @@ def test_deltas_wait_one_behind_the_other_until_they_take_more_than_two_keyframe
 
 
 def test_a_delta_that_waits_does_not_keep_its_keyframe_alive() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     outbox.put_run(delta(source, 0))
     queue = outbox.queue_of(source)
@@ -707,7 +711,7 @@ def test_a_delta_that_waits_does_not_keep_its_keyframe_alive() -> None:
 
 
 def test_a_version_that_waits_already_is_not_queued_twice() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     for _ in range(2):
         outbox.put_run(run(source, 0))
@@ -716,7 +720,7 @@ def test_a_version_that_waits_already_is_not_queued_twice() -> None:
 
 
 def test_a_version_that_the_receiver_has_got_before_is_not_missed_when_it_is_replaced() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     outbox.put_run(run(source, 3), again=True)
     outbox.put_run(run(source, 4))
@@ -727,7 +731,7 @@ def test_a_version_that_the_receiver_has_got_before_is_not_missed_when_it_is_rep
 
 
 def test_a_large_delta_is_queued_by_its_own_size_while_there_is_room() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     message = large(source, 9, 2, offset=1)
     form = [StoredChunk(None, bytes(100)), StoredChunk(None, bytes(60))]
@@ -741,7 +745,7 @@ def test_a_large_delta_is_queued_by_its_own_size_while_there_is_room() -> None:
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_a_patch_waits_as_the_keyframe_of_its_version(chunked: bool) -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     patch = patched(state_run(source, 0), source)
     if chunked:
@@ -759,7 +763,7 @@ def test_a_patch_waits_as_the_keyframe_of_its_version(chunked: bool) -> None:
 
 
 def test_a_newer_patch_replaces_the_one_that_waits() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     first = PatchRun(run(source, 1), patched(state_run(source, 0), source))
     second = PatchRun(run(source, 2), patched(first, source))
@@ -772,7 +776,7 @@ def test_a_newer_patch_replaces_the_one_that_waits() -> None:
 
 
 def test_a_patch_of_a_stream_that_the_receiver_left_is_not_merged() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     outbox.put_run(PatchRun(run(source, 1), patched(state_run(source, 0), source)))
     outbox.forget(source)
@@ -781,7 +785,7 @@ def test_a_patch_of_a_stream_that_the_receiver_left_is_not_merged() -> None:
 
 
 def test_a_large_state_that_ends_replaces_the_versions_that_wait() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     message = large(source, 9, 2)
     outbox.follow(message, message.chunks, 2)
@@ -797,7 +801,7 @@ def test_a_large_state_that_ends_replaces_the_versions_that_wait() -> None:
 
 
 def test_a_signal_goes_behind_the_messages_that_wait_and_is_refused_where_none_do() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     gap = Gap(source.id, Code.HISTORY_LOST, 1, 1)
     assert not outbox.put_signal(source, gap)
@@ -808,7 +812,7 @@ def test_a_signal_goes_behind_the_messages_that_wait_and_is_refused_where_none_d
 
 
 def test_a_gap_keeps_its_place_among_the_messages_that_wait() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     outbox.put_run(run(source, 0))
     outbox.put_gap(source, Gap(source.id, Code.HISTORY_LOST, 1, 2))
@@ -818,7 +822,7 @@ def test_a_gap_keeps_its_place_among_the_messages_that_wait() -> None:
 
 
 def test_all_is_under_way_when_nothing_waits_for_its_turn() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.STATE)
     assert outbox.all_under_way(source)
     message = large(source, 9, 2, offset=0)
@@ -831,7 +835,7 @@ def test_all_is_under_way_when_nothing_waits_for_its_turn() -> None:
 
 
 def test_a_message_that_the_receiver_has_in_part_begins_with_its_head_and_goes_on_behind_that_part() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     outbox.resumes[9] = 2
     message = large(source, 9, 3)
@@ -845,7 +849,7 @@ def test_a_message_that_the_receiver_has_in_part_begins_with_its_head_and_goes_o
 
 
 def test_a_cleared_outbox_has_nothing_to_send() -> None:
-    outbox = Outbox(1 << 20)
+    outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
     outbox.put_run(run(source, 0))
     outbox.clear()

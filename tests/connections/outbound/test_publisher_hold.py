@@ -52,3 +52,11 @@ def test_there_is_nothing_to_check_of_a_receiver_that_is_not_behind(hold: Publis
     hold.update([], 0, 101.0)
     assert hold.check(0, 200.0) is None
     assert not hold.slow
+
+
+def test_where_publishers_do_not_wait_every_receiver_counts_as_slow() -> None:
+    hold = PublisherHold(max_hold_s=0.0, least_bytes=100)
+    for behind in ([ONE], [], [TWO]):
+        assert hold.slow
+        assert hold.update(behind, 0, 1.0) == HoldChange([], [])
+    assert hold.slow
