@@ -155,4 +155,4 @@ class EventAcks:
     def _flush(self) -> None:
         if self._acks is not None:
             self._acks.flush()
-        self.holding = bool(self._behind) or len(self) > 0
+        self.holding = bool(self._behind)

@@ -123,6 +123,17 @@ def test_acknowledgements_of_events_wait_until_no_receiver_is_behind() -> None:
     ]
 
 
+def test_a_receiver_that_falls_behind_in_the_turn_in_which_another_has_caught_up_is_waited_for() -> None:
+    bench = EventBench()
+    bench.acks.hold("one")
+    bench.ack(0)
+    bench.acks.let_go("one")
+    bench.acks.hold("two")
+    assert bench.told == []
+    bench.ack(1)
+    assert (bench.told, len(bench.acks), bench.acks.holding) == ([], 2, True)
+
+
 def test_receivers_that_are_behind_by_turns_do_not_hold_one_back_for_ever() -> None:
     bench = EventBench(max_hold_s=5.0)
     bench.acks.hold("one")
