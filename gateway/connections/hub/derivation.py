@@ -148,7 +148,7 @@ class Derivation:
         if acks is not None:
             if self._queue.crowded:
                 acks.hold(self)
-            elif acks.holding:
+            elif acks.holds_for(self):
                 self.fanout.when_delivered(self._let_publishers_go)
 
     def _let_publishers_go(self) -> None:

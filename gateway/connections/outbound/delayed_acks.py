@@ -116,6 +116,10 @@ class EventAcks:
         """Return the number of acknowledgements that are held back."""
         return 0 if self._acks is None else len(self._acks)
 
+    def holds_for(self, receiver: object) -> bool:
+        """Return whether acknowledgements are held back for a receiver or a queue."""
+        return receiver in self._behind
+
     def hold(self, receiver: object) -> None:
         """Hold acknowledgements back from now on, for a receiver or a queue that is behind."""
         if self._max_hold_s:
