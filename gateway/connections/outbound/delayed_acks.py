@@ -54,10 +54,9 @@ class DelayedAcks:
 
     def flush(self) -> None:
         """Send the acknowledgements that need not be held back any more."""
-        held = self._held
-        if held:
-            now_s = self._clock.monotonic_s()
-            while held and (held[0][0] <= now_s or not self._behind()):
+        if self._held:
+            now_s, behind = self._clock.monotonic_s(), self._behind()
+            while self._held and (self._held[0][0] <= now_s or not behind):
                 self._send_oldest()
 
     def forget(self, connection: Connection) -> None:

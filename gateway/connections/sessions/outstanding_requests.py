@@ -169,8 +169,9 @@ class OutstandingRequests:
         if asker.kept_bytes and asker.kept_bytes + size > per_asker:
             raise _no_room(asker.kept_bytes, size, f"kept_bytes_per_asker={per_asker}")
         # A request that is larger than the bound goes beside all others, one at a time.
-        beside = self._oversized_bytes if size > in_all else self.kept_bytes - self._oversized_bytes + size > in_all
-        if beside:
+        others_bytes = self.kept_bytes - self._oversized_bytes
+        full = self._oversized_bytes > 0 if size > in_all else others_bytes + size > in_all
+        if full:
             raise _no_room(self.kept_bytes, size, f"kept_bytes={in_all}")
 
     def add(self, request: OutstandingRequest) -> None:
