@@ -61,7 +61,6 @@ class UnusedStreams:
         now_s = self._now_s()
         for _ in range(min(LOOKED_AT, len(self._since_s))):
             stream, since_s = next(iter(self._since_s.items()))
-            stream.history.trim(round(now_s * 1e9))
             if stream.empty and _is_over(stream, now_s - since_s) and is_free(stream):
                 return stream
             self._since_s.move_to_end(stream)

@@ -75,7 +75,7 @@ class PublisherHold:
         Returns:
             Seconds until the next check; ``None``: there is nothing to check before the receiver is behind again.
         """
-        if self._since_s is None or self.slow:
+        if self._since_s is None:
             return None
         left_s = self._since_s + self._max_hold_s - now_s
         if left_s > 0:

@@ -158,6 +158,16 @@ def test_an_observer_that_comes_back_gets_what_history_has() -> None:
         assert [(replay.first, replay.last) for replay in peer.read().replays] == ([(1, 2)] if recovered else [])
 
 
+def test_an_observer_that_comes_back_beside_another_one_has_missed_nothing() -> None:
+    world = World()
+    publisher = world.publisher(TASKS, kind=Kind.COLLABORATION)
+    observer(world)
+    for offset in range(3):
+        publisher.publish(0, bytes(offset))
+    (info,) = streams_of(observer(world, client_id="again", since=3))
+    assert (info.since, info.recovered) == (3, True)
+
+
 @pytest.mark.parametrize("chain", [Chain.parse("none"), Chain.parse("lz4")])
 def test_large_and_encoded_messages_arrive_whole_beside_those_of_a_worker(chain: Chain) -> None:
     world = World()
