@@ -14,7 +14,7 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Credits, Hello, Kind, StreamInfo
 from gateway.streams.history import HistoryLimits
-from tests.connections.memory import EVERY_CODEC, Peer, TextPeer, World
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
 
 TASKS = "wf/tasks"
 KINDS = [Kind.COLLABORATION, Kind.CONTROL]
@@ -312,8 +312,23 @@ def test_accounts_count_it_as_an_event_stream() -> None:
     assert (name, counts.delivered, counts.dropped) == (TASKS, 3, 0)
 
 
-def test_observers_are_counted_and_forgotten() -> None:
+def test_an_account_goes_on_when_the_stream_ends_and_begins_anew() -> None:
     world = World()
+    peer = observer(world)
+    for _ in range(2):
+        publisher = world.publisher(TASKS, kind=Kind.COLLABORATION)
+        publisher.publish(0, b"task")
+        world.settle()
+        publisher.drop()
+        world.core.hub.end(fanout_of(world).source)
+    world.publisher(TASKS, kind=Kind.COLLABORATION)
+    ((name, counts),) = peer.session.connection.accounts.of(1)
+    assert (name, counts.delivered, counts.dropped) == (TASKS, 2, 0)
+
+
+def test_observers_are_counted_and_forgotten() -> None:
+    policy = FixedPolicy()
+    world = World(policy)
     publisher = world.publisher(TASKS, kind=Kind.COLLABORATION)
     hub, stream = world.core.hub, fanout_of(world).source
     peers = [observer(world, client_id=name) for name in ("one", "two")]
@@ -322,8 +337,11 @@ def test_observers_are_counted_and_forgotten() -> None:
     stats = hub.stream_stats(stream)
     assert (stats.subscribers, stats.observers, stats.consumers.present) == (0, 2, 0)
     assert hub.observations.delivered_messages[Kind.COLLABORATION] == 2
+    observed = [stream.id for stream in streams_of(peers[0])]
+    assert policy.forgotten == []
     for peer in peers:
         peer.drop()
+    assert policy.forgotten == observed
     assert (hub.observations.receivers, list(hub.observations), fanout_of(world).taps) == (0, [], [])
     assert hub.observations.delivered_messages[Kind.COLLABORATION] == 2
     assert hub.observations.idle

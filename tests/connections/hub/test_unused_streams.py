@@ -145,10 +145,20 @@ def newest_state(world: World) -> object:
 
 def lagging_receiver_by_pattern(world: World) -> object:
     subscriber = world.subscriber("wf/*")
-    world.publisher("wf/a")
+    use(world, "wf/a")
     subscriber.transport.fill_up()
     use(world, "wf/a", Kind.EVENT, b"x")
     return subscriber
+
+
+def lagging_observer_by_pattern(world: World) -> object:
+    watcher = world.peer("watcher")
+    watcher.subscribe("wf/*", observe=True)
+    use(world, "wf/a", Kind.COLLABORATION)
+    watcher.transport.fill_up()
+    use(world, "wf/a", Kind.COLLABORATION, b"x")
+    world.clock.advance(PRODUCER_KEPT_S + 1)
+    return watcher
 
 
 def large_message_on_its_way(world: World) -> object:
@@ -182,6 +192,7 @@ def producer_that_may_come_back(world: World) -> object:
         viewer_by_name,
         newest_state,
         lagging_receiver_by_pattern,
+        lagging_observer_by_pattern,
         large_message_on_its_way,
         unacknowledged_message,
         producer_that_may_come_back,
