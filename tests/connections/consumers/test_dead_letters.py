@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.dead_letters import FIRST_PAUSE_S
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.errors import Code
 from gateway.ids import StreamName
@@ -191,8 +192,9 @@ def full_world(caplog: pytest.LogCaptureFixture) -> tuple[World, Peer]:
         publisher.publish(0, bytes([number]) * 1000)
     world.settle()
     with caplog.at_level(logging.WARNING):
-        worker.done(STREAM, 0, 2, code=Code.NOT_PROCESSED)
-        world.settle()
+        for first, last in ((0, 1), (2, 2)):
+            worker.done(STREAM, first, last, code=Code.NOT_PROCESSED)
+            world.settle()
     return world, worker
 
 
@@ -243,7 +245,10 @@ def test_other_streams_are_buried_although_one_is_refused(caplog: pytest.LogCapt
     assert [letter.payload for letter in letters(world, undertaker)] == [b"c"]
     assert world.core.dead_letters.waiting_messages == 2
     assert caplog.text.count("cannot be published") == 1
-    world.pass_time(2.0)
+    world.pass_time(FIRST_PAUSE_S / 2)
+    world.settle()
+    assert store.waiting_bytes == 0
+    world.pass_time(FIRST_PAUSE_S)
     for _ in range(2):
         world.settle()
         store.commit()
