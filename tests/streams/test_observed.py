@@ -42,6 +42,13 @@ def test_a_run_of_many_frames_gets_the_number_in_each_and_the_parents_stays_as_i
     assert streams_in(run) == {1}
 
 
+def test_a_long_run_gets_the_number_in_each_frame_as_well() -> None:
+    shown = observed().shown(run_of(7, [None] * 500), TransferNumbers())
+    assert isinstance(shown, Run)
+    assert shown.size > 16 * 1024
+    assert (streams_in(shown), offsets_in(shown)) == ({9}, list(range(7, 507)))
+
+
 def test_of_a_large_frame_only_the_header_is_copied() -> None:
     source, run = observed(), run_of(7, [40_000])
     shown = source.shown(run, TransferNumbers())

@@ -8,7 +8,9 @@ import logging
 import numpy as np
 import pytest
 
+from gateway.connections.consumers import dead_letters
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.dead_letter import OpenedUnit
 from gateway.connections.consumers.dead_letters import FIRST_PAUSE_S
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.errors import Code
@@ -275,6 +277,49 @@ def test_of_many_at_once_one_is_opened_after_the_other() -> None:
     assert len(world.workers) == 1
     assert [letter.payload[0] for letter in letters(world, undertaker)] == list(range(20))
     assert world.core.drained
+
+
+def test_a_message_that_cannot_be_read_is_kept_and_those_of_other_streams_are_buried(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(content: object) -> OpenedUnit:
+        monkeypatch.undo()
+        raise MemoryError("no memory for the payload")
+
+    world = World(consumers=ConsumerSettings(max_tries=1))
+    publisher = world.publisher(STREAM, kind=Kind.COLLABORATION)
+    publisher.open(1, "wf/other", Kind.COLLABORATION)
+    worker, undertaker = world.subscriber("wf/*", "worker"), world.subscriber("**.dead", "undertaker")
+    publisher.publish(0, b"large")
+    publisher.publish(1, b"small")
+    world.settle()
+    monkeypatch.setattr(dead_letters, "opened", fails)
+    with caplog.at_level(logging.WARNING):
+        worker.done(STREAM, 0, code=Code.NOT_PROCESSED)
+        worker.done("wf/other", 0, code=Code.NOT_PROCESSED)
+        assert [letter.payload for letter in letters(world, undertaker)] == [b"small"]
+    assert "the message cannot be read: no memory for the payload" in caplog.text
+    world.pass_time(2 * FIRST_PAUSE_S)
+    assert [letter.payload for letter in letters(world, undertaker)] == [b"small", b"large"]
+
+
+def test_the_bound_of_dead_letters_in_memory_is_not_for_those_in_a_store() -> None:
+    store = StepStore()
+    world = World(store=store, consumers=ConsumerSettings(max_tries=1, dead_letter_bytes=1000))
+    publisher = world.publisher("wf/in-memory", kind=Kind.COLLABORATION)
+    publisher.say(Open(1, STREAM, Kind.COLLABORATION, Durability.FSYNC))
+    publisher.sequences[1] = 0
+    worker = world.subscriber("wf/*", "worker")
+    publisher.publish(0, bytes(1000))
+    publisher.publish(1, bytes(1000))
+    store.commit()
+    world.settle()
+    for stream in ("wf/in-memory", STREAM):
+        worker.done(stream, 0, code=Code.NOT_PROCESSED)
+        world.settle()
+    store.commit()
+    assert world.core.streams.dead_letters.held_bytes > 1000
+    assert world.core.dead_letters.waiting_messages == 0
 
 
 @pytest.mark.parametrize("there", [Durability.FSYNC, Durability.MEMORY, None])
