@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.names import Pattern
 from gateway.streams.rules import StreamRules
-
-
-class _Detached(NamedTuple):
-    patterns: tuple[Pattern, ...]
-    since_s: float
-    """Time at which the connection that was lost last was lost."""
 
 
 class DetachedConsumers:
@@ -35,24 +28,25 @@ class DetachedConsumers:
         self._rules = rules
         configs = [config for _, config in rules.rules]
         self._longest_s = max(settings.consumer_ttl_s, *[settings.of(config).consumer_ttl_s for config in configs], 0.0)
-        self._by_client: dict[ClientId, _Detached] = {}
+        self._by_client: dict[ClientId, dict[Pattern, float]] = {}
+        """Patterns, and the times at which the connections that had subscribed to them were lost."""
 
     def __len__(self) -> int:
         return len(self._by_client)
 
     def joined(self, client_id: ClientId, pattern: Pattern, *, observing: bool) -> None:
-        """Stop waiting for a client that has subscribed again, unless it only observes."""
-        if not observing:
-            self._by_client.pop(client_id, None)
+        """Stop waiting for a client to subscribe to a pattern; it may be about to subscribe to its others."""
+        lost = self._by_client.get(client_id)
+        if lost is not None and not observing:
+            lost.pop(pattern, None)
+            if not lost:
+                del self._by_client[client_id]
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
         """Wait for a client whose connection is lost; the patterns of several lost connections add up."""
-        if not returning:
-            return
-        before = self._by_client.get(client_id)
-        found = dict.fromkeys([*patterns, *(() if before is None else before.patterns)])
-        if found:
-            self._by_client[client_id] = _Detached(tuple(found), self._clock.monotonic_s())
+        if returning and patterns:
+            lost = self._by_client.setdefault(client_id, {})
+            lost.update(dict.fromkeys(patterns, self._clock.monotonic_s()))
 
     def waiting_for(self, stream: StreamName) -> list[ClientId]:
         """Return the clients that would receive a stream which is opened now."""
@@ -61,12 +55,15 @@ class DetachedConsumers:
         since_s = self._clock.monotonic_s() - self._settings.of(self._rules.of(stream)).consumer_ttl_s
         return [
             client_id
-            for client_id, detached in self._by_client.items()
-            if detached.since_s > since_s and any(pattern.matches(stream) for pattern in detached.patterns)
+            for client_id, lost in self._by_client.items()
+            if any(lost_s > since_s and pattern.matches(stream) for pattern, lost_s in lost.items())
         ]
 
     def sweep(self) -> None:
-        """Forget the clients that have not come back in time; to be called about once a second."""
+        """Forget what clients have not come back for in time; to be called about once a second."""
         since_s = self._clock.monotonic_s() - self._longest_s
-        for client_id in [client_id for client_id, detached in self._by_client.items() if detached.since_s <= since_s]:
-            del self._by_client[client_id]
+        for client_id, lost in list(self._by_client.items()):
+            for pattern in [pattern for pattern, lost_s in lost.items() if lost_s <= since_s]:
+                del lost[pattern]
+            if not lost:
+                del self._by_client[client_id]

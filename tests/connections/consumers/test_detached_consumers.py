@@ -23,8 +23,19 @@ def test_clients_are_found_by_what_they_had_subscribed_to() -> None:
     detached.left(WORKER, [compile_pattern("wf/*")], returning=True)
     detached.left(OTHER, [compile_pattern("other/*")], returning=True)
     assert detached.waiting_for(TASKS) == [WORKER]
-    detached.joined(WORKER, compile_pattern("other/*"), observing=False)
+    detached.joined(WORKER, compile_pattern("wf/*"), observing=True)
+    assert detached.waiting_for(TASKS) == [WORKER]
+    detached.joined(WORKER, compile_pattern("wf/*"), observing=False)
     assert detached.waiting_for(TASKS) == []
+
+
+def test_a_client_that_subscribes_step_by_step_misses_no_stream_that_begins_in_between() -> None:
+    detached = detached_consumers(ManualClock())
+    detached.left(WORKER, [compile_pattern("wf/*"), compile_pattern("other/*")], returning=True)
+    detached.joined(WORKER, compile_pattern("other/*"), observing=False)
+    assert detached.waiting_for(TASKS) == [WORKER]
+    detached.joined(WORKER, compile_pattern("wf/*"), observing=False)
+    assert len(detached) == 0
 
 
 def test_several_lost_connections_add_up() -> None:
@@ -34,10 +45,11 @@ def test_several_lost_connections_add_up() -> None:
     clock.advance(8.0)
     detached.left(WORKER, [compile_pattern("other/*")], returning=True)
     assert detached.waiting_for(TASKS) == [WORKER]
-    clock.advance(9.0)
+    clock.advance(2.1)
     detached.sweep()
-    assert detached.waiting_for(TASKS) == [WORKER]
-    clock.advance(1.1)
+    # Each for its own time: otherwise a client that comes back again and again would be waited for without end.
+    assert (detached.waiting_for(TASKS), detached.waiting_for(StreamName("other/tasks"))) == ([], [WORKER])
+    clock.advance(8.0)
     detached.sweep()
     assert not len(detached)
 
