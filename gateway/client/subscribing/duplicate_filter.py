@@ -16,6 +16,10 @@ from gateway.protocol.extensions import Identity
 MAX_PRODUCERS: Final = 256
 """Producers whose processed sequences a stream remembers; the least recently seen one is forgotten first."""
 
+MAX_LET_GO: Final = 1024
+"""Units that a stream remembers although the program has let go of them without an answer. They come again, unless they
+have become dead letters."""
+
 
 class FilterResult(NamedTuple):
     """Decision about a unit that has arrived."""
@@ -64,9 +68,7 @@ class DuplicateFilter:
         scopes: tuple[AckScope, ...] | None = None
         if pending is not None and not pending.held:
             # The program has let go of the message without an answer: it gets the message again.
-            scopes = pending.open_scopes
-            for scope in scopes:
-                scope.drop(pending)
+            scopes = _drop(pending)
             pending = None
         if pending is not None:
             # Credit of an earlier session is void: the credit that the unit took on this session replaces it.
@@ -94,11 +96,19 @@ class DuplicateFilter:
         self._acknowledger.add(self._position_in(epoch), code, first, last)
 
     def report_held(self) -> None:
-        """Report the units that wait in a buffer, or that the program holds, as in progress."""
+        """Report the units that wait in a buffer, or that the program holds, as in progress.
+
+        Past the newest :data:`MAX_LET_GO`, units that the program has let go of are forgotten.
+        """
         held = Ranges(limit=2**31)
+        let_go = []
         for pending in self._pending.values():
             if pending.held:
                 held.add(pending.unit.first, pending.unit.last)
+            else:
+                let_go.append(pending)
+        for pending in let_go[:-MAX_LET_GO]:
+            _drop(pending)
         if self._position is not None:
             self._acknowledger.report(self._position, held)
 
@@ -160,3 +170,11 @@ class DuplicateFilter:
         self._sequences[producer] = seen
         if len(self._sequences) > MAX_PRODUCERS:
             del self._sequences[next(iter(self._sequences))]
+
+
+def _drop(pending: PendingAck) -> tuple[AckScope, ...]:
+    """Give up a unit that the program has let go of; return the scopes of the subscriptions that have not answered."""
+    scopes = pending.open_scopes
+    for scope in scopes:
+        scope.drop(pending)
+    return scopes

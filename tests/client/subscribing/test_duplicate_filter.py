@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 
+import pytest
+
 from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange
 from gateway.client.messages.frame_sender import FrameSender
+from gateway.client.subscribing import duplicate_filter
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.client.subscribing.duplicate_filter import DuplicateFilter, FilterResult
 from gateway.protocol.extensions import Identity
@@ -158,6 +161,24 @@ def test_what_is_in_hand_is_reported_in_progress() -> None:
     handles[1].done()
     filtered.filter.report_held()
     assert filtered.noted.reported[1:] == [(1, 0, 0), (1, 2, 2), (1, 5, 5)]
+
+
+def test_of_messages_that_were_let_go_of_the_newest_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duplicate_filter, "MAX_LET_GO", 3)
+    filtered, scope = Filtered(), AckScope(None)
+    handles = []
+    for offset in range(10):
+        pending = filtered.receive(offset).pending
+        assert pending is not None
+        handle = AckHandle(pending, scope)
+        if offset == 4:
+            handles.append(handle)
+        del handle
+    filtered.filter.report_held()
+    assert [pending.unit.first for pending in scope.handles] == [4, 7, 8, 9]
+    assert filtered.noted.reported == [(1, 4, 4)]
+    assert filtered.noted.said == []
+    assert filtered.receive(0).pending is not None
 
 
 def test_a_message_that_the_program_let_go_of_is_given_to_it_again() -> None:
