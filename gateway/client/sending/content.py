@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, UsageError
 from gateway.protocol.arguments import check_mapping, is_a, shown, wrong
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta, write_tensor_meta
@@ -22,6 +22,8 @@ from gateway.protocol.tensors import (
 from gateway.protocol.wire import Buffer
 
 _KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}
+COPIES: Final = 4
+"""Attempts to copy a payload that other threads write to."""
 _KNOWN_KINDS: Final = f"unknown kind; known are {', '.join(Kind)}"
 
 Headers = Mapping[str, Any] | None
@@ -45,6 +47,41 @@ class Content(NamedTuple):
     def payload(self) -> Buffer:
         """Return the payload in one buffer. Copies if it consists of several tensors."""
         return self.buffers[0] if len(self.buffers) == 1 else b"".join(self.buffers)
+
+    def copied(self, room: bytearray, name: str) -> Buffer:
+        """Return the payload as it was at one moment, although other threads may write to it meanwhile.
+
+        Args:
+            room: takes the copy; it has at least the size of the payload. Memory that was used before is much faster.
+            name: destination of the message, for the error.
+
+        Raises:
+            UsageError: they write to it all the time.
+        """
+        buffers = self.buffers
+        if len(buffers) == 1 and type(buffers[0]) is bytes:  # never changes
+            return buffers[0]
+        copy = memoryview(room)[: self.payload_bytes]
+        for _ in range(COPIES):
+            at, same = 0, True
+            for buffer in buffers:
+                copy[at : at + len(buffer)] = buffer
+                at += len(buffer)
+            # Memory that is the same behind the copy was so all the time, and so at the moment between both.
+            for buffer in reversed(buffers):
+                at -= len(buffer)
+                same = same and room.startswith(buffer, at)
+            if same:
+                return copy
+        raise changed(name)
+
+
+def changed(name: str) -> UsageError:
+    """Return the error for a message to ``name`` whose memory is changed although the call has not returned."""
+    return UsageError(
+        f"the array was changed while it was published to {name}, and is not published: publish a copy, or change it "
+        "when the publish has returned"
+    )
 
 
 def content_of(value: object, headers: Headers) -> Content:

@@ -40,11 +40,12 @@ def encoded_chunk(part: Sequence[Buffer], chain: Chain, itemsize: int) -> Outbou
     return OutboundChunk(encoded[0], [encoded[1]], [copy])
 
 
-async def whole_encoded(content: Content, chain: Chain) -> OutboundChunk:
-    """Encode a payload that is sent in one frame, in a thread if that takes long."""
+async def whole_encoded(content: Content, chain: Chain, name: str) -> OutboundChunk:
+    """Encode a payload that is sent to ``name`` in one frame, in a thread if that takes long."""
+    copy = [content.copied(bytearray(content.payload_bytes), name)]
     if content.payload_bytes <= INLINE_ENCODE_BYTES:
-        return encoded_chunk(content.buffers, chain, content.itemsize)
-    return await WORKERS.run(encoded_chunk, content.buffers, chain, content.itemsize)
+        return encoded_chunk(copy, chain, content.itemsize)
+    return await WORKERS.run(encoded_chunk, copy, chain, content.itemsize)
 
 
 class OutboundChunks:

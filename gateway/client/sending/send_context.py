@@ -12,6 +12,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
 from gateway.client.report import Report
 from gateway.client.sending.alias import Aliases
+from gateway.client.sending.content import Content
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
@@ -20,6 +21,7 @@ from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.session import Answer, Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol.messages import SessionMessage
+from gateway.protocol.wire import Buffer
 
 LOOK_AGAIN_S: Final = 0.02
 """Interval in which a message that waits for an alias looks for an unused one. All of them take turns."""
@@ -65,6 +67,7 @@ class SendContext:
         self._alias_turn = asyncio.Lock()
         self._changed = asyncio.Event()
         self._error: FrysError | None = None
+        self._room = bytearray()
         self.cancelled = False
         self.unsent = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,6 +101,16 @@ class SendContext:
         if limit is not None and payload_bytes > limit:
             problem = f"{name}: payload of {payload_bytes} bytes exceeds max_message_bytes={limit} of the gateway"
             raise RequestRefused(Code.MESSAGE_TOO_BIG, f"{problem}: raise it, or split the tensor")
+
+    def copied(self, content: Content, name: str) -> Buffer:
+        """Return the payload of a message to ``name`` as it was at one moment, valid until the next call.
+
+        Raises:
+            UsageError: another thread writes to it all the time.
+        """
+        if len(self._room) < content.payload_bytes:
+            self._room = bytearray(content.payload_bytes)
+        return content.copied(self._room, name)
 
     def attach(self, session: Session) -> None:
         """Begin to use a new session."""

@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from gateway.client.options import Backoff
 from gateway.client.sending.codec_choice import CodecChoice, check_agreed
+from gateway.client.sending.content import changed
 from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES, OutboundChunk, OutboundChunks, whole_encoded
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.reconnect import pause_s
 from gateway.client.session.session import Session
 from gateway.client.workers import WORKERS
-from gateway.errors import Code, ConnectionFailed, RequestRefused, UsageError
+from gateway.errors import Code, ConnectionFailed, RequestRefused
 from gateway.protocol.checksum import checksum_from_the_end, checksum_of
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain
@@ -174,8 +175,9 @@ class SendQueue(ABC):
         """Write the message in one frame."""
         if message.clock is not None and message.clock is not session.clock:
             message.judge_by(session.clock)
+        if encoded is None:
+            encoded = OutboundChunk(None, [self._context.copied(message.content, self.name)], [])
         stream, offset, before = self._begin(session, message)
-        encoding, payload = (None, message.content.buffers) if encoded is None else (encoded.encoding, encoded.data)
         frame = write_data(
             message.opcode,
             stream=stream,
@@ -184,12 +186,12 @@ class SendQueue(ABC):
             flags=message.flags,
             meta=message.content.meta,
             count=message.count if message.opcode == Opcode.BATCH else None,
-            encoding=encoding,
-            payload=payload,
+            encoding=encoded.encoding,
+            payload=encoded.data,
             extensions=message.extensions,
         )
         message.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
-        message.payload_sent_bytes = bytes_of(payload)
+        message.payload_sent_bytes = bytes_of(encoded.data)
         message.ended = True
         self._written(message)
 
@@ -295,7 +297,7 @@ class SendQueue(ABC):
             async with self._context.transfer_room.taken(content.payload_bytes):
                 await self._send_chunked(session, message, chain)
             return
-        encoded = await whole_encoded(content, chain) if chain.names else None
+        encoded = await whole_encoded(content, chain, self.name) if chain.names else None
         await session.drained()
         if not message.abandoned and self._waiting[0] is message:
             self._write(session, message, encoded)
@@ -340,10 +342,7 @@ class SendQueue(ABC):
                 if message.attempt != attempt:
                     raise _Overtaken
                 if not same:
-                    raise UsageError(
-                        f"the array was changed while it was published to {self.name}, and is not published: publish a"
-                        " copy, or change it when the publish has returned"
-                    )
+                    raise changed(self.name)
                 end = End(plan.transfer, message.correlation, session.now_ns(), checksum)
                 await session.drained()
                 if message.attempt != attempt:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gateway.client.sending.content import content_of, kind_of
-from gateway.errors import InvalidArgument, UnsupportedDtype
+from gateway.errors import InvalidArgument, UnsupportedDtype, UsageError
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import view_tensors
@@ -54,6 +54,41 @@ def test_array_likes_are_taken(value: object) -> None:
     content = content_of(value, None)
     (view,) = view_tensors(parse_meta(content.meta).specs, content.payload())
     np.testing.assert_array_equal(view, np.asarray(value))
+
+
+class ChangingRoom(bytearray):
+    """Memory for a copy; an array changes whenever the copy was made."""
+
+    changes: list[object]
+
+    def startswith(self, prefix: object, start: object = None, end: object = None) -> bool:
+        if self.changes:
+            self.changes.pop(0)()  # type: ignore[operator]
+        return bytes(self).startswith(bytes(prefix), start)  # type: ignore[call-overload, arg-type]
+
+
+@pytest.mark.parametrize("place", [0, -1])
+def test_a_payload_that_another_thread_changes_is_copied_as_it_is_at_one_moment(place: int) -> None:
+    first, second = np.zeros(5), np.zeros(3, np.float32)
+    content = content_of({"first": first, "second": second}, None)
+    room = ChangingRoom(content.payload_bytes + 7)
+
+    def change() -> None:
+        first[place] += 1
+        second[place] += 1
+
+    room.changes = [change]
+    assert bytes(content.copied(room, "wf/x")) == content.payload() == bytes(room[:-7])
+    assert first[place] == 1
+    room.changes = [change] * 100
+    with pytest.raises(UsageError, match="wf/x"):
+        content.copied(room, "wf/x")
+
+
+def test_bytes_that_nobody_changes_are_not_copied() -> None:
+    payload = b"1234"
+    content = content_of(np.zeros(4, np.uint8), None)._replace(buffers=[payload])
+    assert content.copied(bytearray(4), "wf/x") is payload
 
 
 def test_an_unsendable_dtype_is_named() -> None:

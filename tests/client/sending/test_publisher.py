@@ -28,6 +28,7 @@ from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, Opcode
 from gateway.testing import running_gateway
 from tests.client.scripted_gateway import Peer, ScriptedGateway
+from tests.client.sending.test_content import ChangingRoom
 
 
 @asynccontextmanager
@@ -288,6 +289,24 @@ async def test_an_array_that_changes_while_it_is_published_is_served_as_it_was_a
         assert (await client.publish("wf/x", after, codec=codec)).offset in (1, 2)
         async with other.subscribe("wf/x") as messages:
             np.testing.assert_array_equal((await anext(messages)).tensor, after)
+
+
+async def test_a_small_array_that_changes_all_the_time_is_not_published(gateway: Gateway) -> None:
+    array = np.zeros(10)
+
+    def change() -> None:
+        array[:] += 1
+
+    async with connect(gateway.url) as client:
+        room = client._core.context._room = ChangingRoom(array.nbytes)
+        room.changes = [change] * 100
+        for publishing in (client.publish("wf/x", array), client.request("agent:bob", array)):
+            with pytest.raises(UsageError, match=r"wf/x|agent:bob"):
+                await publishing
+        room.changes = [change]
+        assert (await client.publish("wf/x", array)).offset == 0
+        async with client.subscribe("wf/x") as messages:
+            np.testing.assert_array_equal((await anext(messages)).tensor, array)
 
 
 async def test_a_request_whose_array_changes_while_it_is_sent_does_not_arrive(gateway: Gateway) -> None:
