@@ -23,6 +23,7 @@ from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.server.steady_clock import ELAPSED_NS
 from gateway.server.stopping import finish, stop_times
+from gateway.streams.store_files import kept_together
 
 LEAST_STORING_S: Final = 0.25
 """Least time for the store, when the other steps of stopping have taken all of theirs."""
@@ -138,9 +139,12 @@ class Gateway:
             await finish(self._store.close, max(times.stored_s, loop.time() + LEAST_STORING_S))
         except TimeoutError:
             path = self.settings.store_path
-            problem = f"store {path} was not closed within {deadline_s:g} s: the disk is slow or does not answer"
-            left = f"{self._store.waiting_bytes} bytes, which were not acknowledged, may not be stored"
-            raise StoreFailed(f"{problem}; {left}; {path} and {path}-wal belong together") from None
+            assert path is not None
+            problem = f"store {path} was not closed within {deadline_s:g} s"
+            cause = "its disk is slow or does not answer, or another program holds it"
+            waiting = self._store.waiting_bytes
+            left = f"; {waiting} bytes, which were not acknowledged, may not be stored" if waiting else ""
+            raise StoreFailed(f"{problem}: {cause}{left}; {kept_together(path)}") from None
 
     def _open_store(self, path: Path | None, clock: Clock, loop: asyncio.AbstractEventLoop) -> DurableStore | None:
         if path is None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from gateway.cli.exit_code import ExitCode
 from gateway.server.stopping import MIN_STORING_S
+from gateway.streams.store_files import kept_together
 
 logger = logging.getLogger(__name__)
 
@@ -69,9 +70,7 @@ class Stopping:
     def _left(self) -> str:
         lost = ": messages that were queued for clients are lost"
         path = self._store_path
-        return (
-            lost if path is None else f"{lost}; {path} and {path}-wal belong together, no acknowledged message is lost"
-        )
+        return lost if path is None else f"{lost}; {kept_together(path)}; no acknowledged message is lost"
 
     def _end(self, code: ExitCode, line: str = "") -> None:
         # Not sys.exit, which waits for the threads that encode. The terminal may be closed.

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from gateway.app import Gateway
+from gateway.cli.exit_code import ExitCode
 from gateway.client import Client, connect
 from gateway.client.sending import publisher
 from gateway.config import Settings
@@ -164,7 +165,9 @@ async def test_a_page_that_goes_bad_is_an_answer_a_status_and_a_line(tmp_path: P
             assert await metric(gateway, "frys_store_failing") == 1
             assert await metric(gateway, "frys_store_failures_total") >= 1
             assert await metric(gateway, "frys_store_refused_messages_total") >= 3
-        _, log = stop(gateway)
+        code, log = stop(gateway)
+        assert code == ExitCode.INCOMPLETE
+        assert "restore a copy" in log[-1]
         assert len(lines_with(log, "until the gateway is started again")) == 1
         assert not lines_with(log, "Traceback")
 
@@ -185,6 +188,59 @@ async def test_a_file_that_is_removed_is_noticed_without_a_publish(tmp_path: Pat
         # Everything that was acknowledged is in the file.
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("SELECT count(*) FROM messages").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+async def test_nothing_is_acknowledged_once_the_file_is_truncated(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "streams.db"
+    with running_gateway_process("--store", f"sqlite:{path}") as gateway:
+        async with connect(gateway.url) as client:
+            for number in range(3):
+                await client.publish("wf/log", NOISE + number, kind="event", durability="fsync")
+            os.truncate(path.with_name(path.name + suffix), 0)
+            for _ in range(3):
+                assert f"truncated to 0 bytes while the gateway runs{' (disk' if suffix else ':'}" in await refused(
+                    client
+                )
+            assert "restore a copy" in (await ready(gateway))[1]
+        code, log = stop(gateway)
+        assert code == ExitCode.INCOMPLETE
+        assert "truncated to 0 bytes" in log[-1]
+        assert not lines_with(log, "Traceback")
+
+
+async def test_a_file_that_was_moved_is_complete_after_the_stop(tmp_path: Path) -> None:
+    path, away = tmp_path / "streams.db", tmp_path / "away.db"
+    with running_gateway_process("--store", f"sqlite:{path}") as gateway:
+        async with connect(gateway.url) as client:
+            await client.publish("wf/log", NOISE, kind="event", durability="fsync")
+        path.rename(away)
+        path.touch()
+        code, log = stop(gateway)
+        assert code == ExitCode.INCOMPLETE
+        assert log[-1].endswith(f"; what was {path}, if it still exists, is complete without {path}-wal")
+    # The log that is left is empty: it does no harm to the file that has taken the place.
+    with running_gateway_process("--store", f"sqlite:{path}"):
+        pass
+    with running_gateway_process("--store", f"sqlite:{away}") as gateway:
+        async with connect(gateway.url) as client:
+            assert (await client.publish("wf/log", NOISE)).offset == 1
+
+
+async def test_a_log_without_its_file_is_not_thrown_away(tmp_path: Path) -> None:
+    """SQLite would begin a new file, and delete the log with the messages."""
+    path, away = tmp_path / "streams.db", tmp_path / "away.db"
+    with running_gateway_process("--store", f"sqlite:{path}") as gateway:
+        async with connect(gateway.url) as client:
+            await client.publish("wf/log", NOISE, kind="event", durability="fsync")
+        gateway.process.kill()
+    path.rename(away)
+    for _ in range(2):
+        assert f"{path}-wal has messages of a file that was moved, removed or truncated" in refused_start(path)
+    away.rename(path)
+    with running_gateway_process("--store", f"sqlite:{path}") as gateway:
+        async with connect(gateway.url) as client:
+            assert (await client.publish("wf/log", NOISE)).offset == 1
 
 
 async def test_nothing_is_acknowledged_once_the_file_is_another_one(tmp_path: Path) -> None:
@@ -326,3 +382,27 @@ async def test_a_disk_that_is_really_full_is_one_line_until_there_is_room(small_
             await publish()
             filler = fill(small_disk)
             await refused_until_freed(gateway, filler.unlink, "make room on its disk", publish)
+
+
+async def test_a_disk_that_the_log_fills_is_freed_by_the_gateway_itself(small_disk: Path, tmp_path: Path) -> None:
+    path, config = small_disk / "streams.db", tmp_path / "frys.toml"
+    config.write_text('[[streams]]\npattern = "wf/**"\nhistory = { max_messages = 4 }\n')
+    arguments = ("--store", f"sqlite:{path}", "--config", str(config))
+    for stopped in (True, False):
+        with running_gateway_process(*arguments) as gateway:
+            async with connect(gateway.url) as client:
+                for number in range(16):
+                    await client.publish("wf/log", NOISE + number, kind="event", durability="os")
+                if stopped:  # and the file has its size
+                    continue
+                with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+                    reader.execute("BEGIN")
+                    reader.execute("SELECT count(*) FROM messages").fetchone()
+                    # The log cannot be copied meanwhile, and grows.
+                    with suppress(RequestRefused):
+                        while True:
+                            await client.publish("wf/log", NOISE, timeout_s=60)
+                    assert "make room on its disk" in (await ready(gateway))[1]
+                await until_ready_is(gateway, 200)
+                await client.publish("wf/log", NOISE)
+            assert stop(gateway)[0] == ExitCode.OK

@@ -66,6 +66,12 @@ class Condition:
         return failure is not None and failure.until is not Until.STORED
 
     @property
+    def damage(self) -> StoreFailed | None:
+        """Failure that lasts until the file is repaired; ``None``: there is none."""
+        failure = self._failure
+        return None if failure is None or failure.until is not Until.RESTARTED else failure.error
+
+    @property
     def refusal(self) -> StoreFailed:
         """Error for changes that are not stored."""
         failure = self._failure
@@ -103,7 +109,7 @@ class Condition:
             if taken_s >= STALLED_S:
                 logger.warning("store %s: the disk did not answer for %.0f s; messages waited", self._path, taken_s)
 
-    def failed(self, error: Exception, size: int = 0) -> None:
+    def failed(self, error: BaseException, size: int = 0) -> None:
         """Note that an operation failed.
 
         Args:
@@ -115,9 +121,12 @@ class Condition:
             self._failures += 1
             self.probe_bytes = min(max(self.probe_bytes, size), MAX_PROBE_BYTES)
             before = self._failure
-            if before is not None and before.until >= failure.until:
+            if before is not None and before.until > failure.until:
                 return
+            # The newest reason is the one that has to be dealt with, but not a line for each.
             self._failure = failure
+            if before is not None and before.until is failure.until:
+                return
             now_s = self._monotonic_s()
             self._next_check_s = now_s + CHECK_S
             if before is None:
@@ -134,8 +143,12 @@ class Condition:
         failure = failure_of(self._path, error)
         if failure.until is Until.RESTARTED:
             self.failed(error)
-        else:
-            self.failed_to_read()
+            return
+        with self._changing:
+            self._failures += 1
+            if self._failure is not None and self._failure.until is not Until.RESTARTED:
+                # The reason may be another one by now; publishes are refused for as long as before.
+                self._failure = self._failure._replace(error=failure.error)
 
     def failed_to_read(self) -> None:
         """Count a read that failed; it does not keep messages from being stored."""

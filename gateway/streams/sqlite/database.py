@@ -16,6 +16,7 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Origin, Run
 from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance, Append, Change, Discard, Forget, StageChunk, rows_for
+from gateway.streams.sqlite.closing import close_file
 from gateway.streams.sqlite.consumer_marks import ConsumerMarks
 from gateway.streams.sqlite.contents import StoredExtent, read_contents, take_over
 from gateway.streams.sqlite.database_file import CHECKPOINT_PAGES, DatabaseFile
@@ -354,34 +355,22 @@ class Database:
 
     # The file.
 
-    def close(self) -> None:
+    def close(self, damage: StoreFailed | None = None) -> None:
         """Write everything to the disk and close the file, which may then be copied.
+
+        Args:
+            damage: the file is damaged, and not written any more.
 
         Raises:
             StoreFailed: the file is closed, but something is missing in it; the message says which files belong
                 together.
         """
-        file = self.file
-        problems: list[str] = []
         advances = [advance for advance in self._advances.values() if advance.stream.id in self._extents]
-        try:
-            with file.transaction(Durability.FSYNC):
-                self._consumers.write(advances)
-                self._delete_ended()
-                self.clock.stamp(self._connection)
-                self._connection.execute("UPDATE gateway SET closed = 1")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the file is closed
-            what = f"the progress of {len(advances)} consumers is not stored" if advances else "it cannot be written"
-            problems.append(f"{what}: {error}")
-        try:
-            if not file.checkpoint():
-                problems.append("another program reads the file")
-        except Exception as error:  # noqa: BLE001 - the same
-            problems.append(str(error))
-        file.close()
-        if not problems:
-            return
-        together = ""
-        if file.log_path.exists():
-            together = f"; {file.path} and {file.log_path} belong together: copy or move both"
-        raise StoreFailed(f"store {file.path} was not closed in good order: {problems[0]}{together}")
+
+        def write_rest() -> None:
+            self._consumers.write(advances)
+            self._delete_ended()
+            self.clock.stamp(self._connection)
+            self._connection.execute("UPDATE gateway SET closed = 1")
+
+        close_file(self.file, write_rest, "the progress of consumers" if advances else "the note of the close", damage)

@@ -9,6 +9,12 @@ from typing import Final, NamedTuple
 
 from gateway.errors import StoreFailed
 
+_RESTORE: Final = "stop the gateway, restore a copy or save what sqlite3's .recover can read, then start it"
+
+
+class FileDamaged(StoreFailed):
+    """Parts of the file are missing."""
+
 
 class Until(enum.IntEnum):
     """End of the time in which publishes to durable streams are refused; a failure that lasts longer is greater."""
@@ -38,7 +44,6 @@ class Failure(NamedTuple):
     """False: a fault of the program, whose traceback is logged."""
 
 
-_RESTORE: Final = "stop the gateway, restore a copy or save what sqlite3's .recover can read, then start it"
 _DISK: Final = "check the disk, and its free space and quota"
 _ACCESS: Final = "let this user write the file, its directory and its disk"
 _KINDS: Final = {
@@ -57,7 +62,7 @@ _KINDS: Final = {
 """Failures by the primary code of SQLite."""
 
 
-def failure_of(path: Path, error: Exception) -> Failure:
+def failure_of(path: Path, error: BaseException) -> Failure:
     """Return the failure that an exception means.
 
     Args:
@@ -66,17 +71,32 @@ def failure_of(path: Path, error: Exception) -> Failure:
             remedy already.
     """
     if isinstance(error, StoreFailed):
-        return Failure(error, Until.PROVED, expected=True)
+        until = Until.RESTARTED if isinstance(error, FileDamaged) else Until.PROVED
+        return Failure(error, until, expected=True)
+    lasts, reason = _judged(error)
+    return Failure(_told(f"store {path} failed: {reason}", error), lasts or Until.STORED, expected=lasts is not None)
+
+
+def damaged(path: Path, problem: str) -> FileDamaged:
+    """Return the error for a file of which parts are missing."""
+    return FileDamaged(f"store {path} failed: {problem}: {_RESTORE}")
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what went wrong, and the remedy, without the name of the file."""
+    return str(error) if isinstance(error, StoreFailed) else _judged(error)[1]
+
+
+def _judged(error: BaseException) -> tuple[Until | None, str]:
+    """Return how long publishes are refused, with the reason and the remedy; ``None``: a fault of the program."""
     code = primary_code(error)
     if code in _KINDS:
         until, remedy = _KINDS[code]
     elif isinstance(error, OSError):
         until, remedy = Until.PROVED, _DISK
     else:
-        text = f"store {path} failed: {type(error).__name__}: {error}: please report it"
-        return Failure(_told(text, error), Until.STORED, expected=False)
-    reason = str(error) or "out of memory"
-    return Failure(_told(f"store {path} failed: {reason}: {remedy}", error), until, expected=True)
+        return None, f"{type(error).__name__}: {error}: please report it"
+    return until, f"{str(error) or 'out of memory'}: {remedy}"
 
 
 def cannot_open(path: Path, error: Exception) -> StoreFailed:
@@ -89,7 +109,7 @@ def cannot_open(path: Path, error: Exception) -> StoreFailed:
     return _told(f"store {path} cannot be used: {error}; {remedy}", error)
 
 
-def primary_code(error: Exception) -> int | None:
+def primary_code(error: BaseException) -> int | None:
     """Return the code of SQLite without its details; ``None``: the error is not one of SQLite."""
     if isinstance(error, MemoryError):
         return sqlite3.SQLITE_NOMEM
@@ -100,7 +120,7 @@ def primary_code(error: Exception) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def _told(text: str, error: Exception) -> StoreFailed:
+def _told(text: str, error: BaseException) -> StoreFailed:
     failure = StoreFailed(text)
     failure.__cause__ = error
     return failure

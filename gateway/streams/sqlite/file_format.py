@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreFailed
 from gateway.streams.sqlite.failure import cannot_open
+from gateway.streams.store_files import log_of
 
 APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
 """Number in the header of the file, so that the file of another program is not taken for a store."""
@@ -108,6 +110,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreFailed: the file cannot be opened, or is not a store of this version.
     """
+    _check_log(path)
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
@@ -137,6 +140,21 @@ def connect_reader(path: Path) -> sqlite3.Connection:
         isolation_level=None,
         check_same_thread=False,
     )
+
+
+def _check_log(path: Path) -> None:
+    """Check that the file has not lost its log or the log its file: SQLite deletes the log of an empty file."""
+    log_path = log_of(path)
+    if _size_of(log_path) and not _size_of(path):
+        problem = f"store {path} is empty, but {log_path} has messages of a file that was moved, removed or truncated"
+        raise StoreFailed(f"{problem}: put that file back, or move the log away")
+
+
+def _size_of(path: Path) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:

@@ -20,6 +20,7 @@ from gateway.streams.span import offsets_of
 from gateway.streams.sqlite.changes import Advance, Append, Change, Forget, StageChunk
 from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.database import TRIM_ROWS, Database
+from gateway.streams.sqlite.failure import failure_of
 from gateway.streams.state import LargePatch
 from gateway.streams.stream import Stream
 
@@ -81,7 +82,9 @@ class Writer:
         self._advancing = threading.Lock()
         self._failure_of_close: StoreFailed | None = None
         self._group: list[_PendingChange] = []
-        """Changes of the present transaction that have no outcome yet."""
+        """Changes of the present transaction whose outcome is not reported yet."""
+        self._outcomes: list[Exception | None] | None = None
+        """Outcomes of these changes; ``None``: not known yet."""
         self._last = False
         """Whether that transaction is the last one."""
         self._idle_s = 0.0
@@ -124,22 +127,26 @@ class Writer:
         while self._group or not self._last:
             try:
                 self._turn()
-            except Exception as error:  # noqa: BLE001 - the thread's boundary: an outcome, whatever it is
-                # There may be no memory for the report either; the changes are refused by the next turn.
+            except BaseException as error:  # noqa: BLE001 - the thread's boundary: an outcome, whatever it is
+                # There may be no memory for the report either; the next turn reports the outcomes.
                 with suppress(Exception):
                     self._condition.failed(error, _size_of_all(self._group))
         self._finish()
 
     def _finish(self) -> None:
         try:
-            self._database.close()
+            self._database.close(self._condition.damage)
         except StoreFailed as error:
             self._failure_of_close = error
+        except BaseException as error:  # noqa: BLE001 - the same boundary
+            self._failure_of_close = failure_of(self._database.file.path, error).error
 
     def _turn(self) -> None:
         group = self._group
         if group:
-            self._refuse(group)
+            # The turn before has failed.
+            self._report(group)
+        self._outcomes = None
         if not self._last:
             self._last = self._take(group)
             self._idle_s = IDLE_S
@@ -169,29 +176,29 @@ class Writer:
         self._database.advance(advances)
         if not group and not advances:
             return
-        if self._condition.suspended:
-            self._refuse(group)
-            return
-        with self._condition.busy():
-            outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
-        if self._database.error is not None:
-            self._condition.failed(self._database.error, _size_of_all(group))
-        for pending in group:
-            if isinstance(pending.change, Append):
-                self._know(pending.change.stream)
-            elif isinstance(pending.change, Forget):
-                self._known.discard(pending.change.stream)
-        self._report(group, outcomes)
+        if not self._condition.suspended:
+            with self._condition.busy():
+                self._outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
+            if self._database.error is not None:
+                self._condition.failed(self._database.error, _size_of_all(group))
+        self._report(group)
 
-    def _refuse(self, group: list[_PendingChange]) -> None:
-        if group:
+    def _report(self, group: list[_PendingChange]) -> None:
+        """Report the outcomes of changes, which are refused if they have none."""
+        outcomes = self._outcomes
+        if outcomes is None:
             changes = [pending.change for pending in group]
-            self._report(group, self._database.refuse(changes, [self._condition.refusal] * len(group)))
-
-    def _report(self, group: list[_PendingChange], outcomes: list[Exception | None]) -> None:
-        changes = [pending.change for pending, outcome in zip(group, outcomes, strict=True) if outcome is not None]
-        entries = [change.entry for change in changes if isinstance(change, Append)]
-        refused = sum([last - first + 1 for first, last in map(offsets_of, entries)])
+            outcomes = self._outcomes = self._database.refuse(changes, [self._condition.refusal] * len(group))
+        refused = 0
+        for pending, outcome in zip(group, outcomes, strict=True):
+            change = pending.change
+            if isinstance(change, Append):
+                self._know(change.stream)
+                if outcome is not None:
+                    first, last = offsets_of(change.entry)
+                    refused += last - first + 1
+            elif isinstance(change, Forget):
+                self._known.discard(change.stream)
         self._condition.refused(refused)
         self._tell_loop(partial(self._tell, group.copy(), outcomes))
         group.clear()
@@ -237,8 +244,10 @@ class Writer:
         try:
             with condition.busy():
                 file.wait_for_others(wait=False)
+                # First, because the log may be what fills the disk, and without room nothing else is written.
+                file.settle_log(all_of_it=condition.suspended)
                 self._tidy(IDLE_STREAMS)
-                file.prove(condition.probe_bytes, all_of_it=condition.suspended)
+                file.prove(condition.probe_bytes)
                 file.wait_for_others(wait=True)
                 # The progress of clients that could not be stored.
                 self._database.commit([], self._time_ns())

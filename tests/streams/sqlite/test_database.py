@@ -41,7 +41,7 @@ def opened(path: Path, boot_id: str = BOOT) -> Iterator[Database]:
     """The file, and at the end as a gateway leaves it that is killed."""
     database = Database(path, still_machine(boot_id, NOW_NS))
     yield database
-    database._connection.close()
+    database.file.close()
 
 
 def read(path: Path, stream: Stream) -> list[int]:

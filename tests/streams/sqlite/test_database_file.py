@@ -13,6 +13,7 @@ import pytest
 from gateway.errors import StoreFailed
 from gateway.protocol.durability import Durability
 from gateway.streams.sqlite.database_file import DatabaseFile
+from gateway.streams.sqlite.failure import FileDamaged
 from gateway.streams.sqlite.file_format import connect_reader
 
 
@@ -101,8 +102,67 @@ def test_a_folder_that_was_moved_may_come_back(file: DatabaseFile, path: Path) -
     file.check_in_place()
 
 
+@pytest.mark.parametrize("size", [0, 100, 4096, 5000])
+def test_a_file_that_was_truncated_is_found_before_a_commit(file: DatabaseFile, path: Path, size: int) -> None:
+    assert file.checkpoint()
+    write(file, 2)
+    os.truncate(path, size)
+    for _ in range(2):
+        with pytest.raises(FileDamaged, match=f"truncated to {size} bytes while the gateway runs: stop the gateway"):
+            write(file, 3)
+        with pytest.raises(FileDamaged):
+            file.check_in_place()
+    assert file.in_place
+    # SQLite would delete the log of an empty file that is opened.
+    assert file.log_path.stat().st_size > 0
+
+
+@pytest.mark.parametrize("size", [0, 100, 4096])
+def test_a_log_that_was_truncated_is_found_before_a_commit(file: DatabaseFile, size: int) -> None:
+    file.check_in_place()
+    os.truncate(file.log_path, size)
+    for _ in range(2):
+        with pytest.raises(FileDamaged, match=f"-wal was truncated to {size} bytes while the gateway runs"):
+            write(file, 2)
+        with pytest.raises(FileDamaged):
+            file.check_in_place()
+
+
+def test_other_programs_may_empty_the_log_and_make_the_file_smaller(file: DatabaseFile, path: Path) -> None:
+    with file.transaction(Durability.OS):
+        file.connection.execute("INSERT INTO chunks VALUES (2, 0, NULL, zeroblob(1000000))")
+    with file.transaction(Durability.OS):
+        file.connection.execute("DELETE FROM chunks WHERE large = 2")
+    file.check_in_place()
+    assert file.checkpoint()
+    write(file, 3)
+    file.check_in_place()
+    before = path.stat().st_size, file.log_path.stat().st_size
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("VACUUM")
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    assert (path.stat().st_size, file.log_path.stat().st_size) < before
+    assert file.log_path.stat().st_size == 0
+    write(file, 4)
+    file.check_in_place()
+    assert numbers(file) == [1, 3, 4]
+
+
+def test_a_log_that_others_empty_while_it_is_read_is_no_damage(file: DatabaseFile, path: Path) -> None:
+    file.wait_for_others(wait=False)
+    file.check_in_place()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        with closing(connect_reader(path)) as reader:
+            reader.execute("BEGIN")
+            reader.execute("SELECT count(*) FROM chunks").fetchone()
+            write(file, 2)
+    assert numbers(file) == [1, 2]
+
+
 def test_a_proof_leaves_nothing_behind(file: DatabaseFile) -> None:
-    file.prove(100_000, all_of_it=True)
+    file.settle_log(all_of_it=True)
+    file.prove(100_000)
     assert numbers(file) == [1]
     assert os.stat(file.path).st_size > 0
 
@@ -110,9 +170,9 @@ def test_a_proof_leaves_nothing_behind(file: DatabaseFile) -> None:
 def test_a_disk_without_room_for_so_much_is_no_proof(file: DatabaseFile) -> None:
     (pages,) = file.connection.execute("PRAGMA page_count").fetchone()
     file.connection.execute(f"PRAGMA max_page_count={pages + 2}")
-    file.prove(4096, all_of_it=True)
+    file.prove(4096)
     with pytest.raises(sqlite3.OperationalError, match="full"):
-        file.prove(100_000, all_of_it=True)
+        file.prove(100_000)
     assert numbers(file) == [1]
 
 
@@ -124,8 +184,8 @@ def test_a_reader_keeps_the_log_from_being_copied(file: DatabaseFile, path: Path
         write(file, 2)
         assert not file.checkpoint()
         with pytest.raises(StoreFailed, match="another program reads it"):
-            file.prove(4096, all_of_it=True)
-        file.prove(4096, all_of_it=False)
+            file.settle_log(all_of_it=True)
+        file.settle_log(all_of_it=False)
     assert file.checkpoint()
     assert file.log_path.stat().st_size == 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -24,6 +25,7 @@ from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
 from tests.streams.sqlite.still_machine import still_machine
 from tests.streams.sqlite.streams import BOOT, NOW_NS, append_run, staged, stream_of
+from tests.streams.sqlite.test_failure import sqlite_error
 
 TIMEOUT_S = 60
 
@@ -77,7 +79,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     yield bench
     for _ in range(100):
         bench.database.may_commit.release()
-    bench.writer.close()
+    if bench.condition.damage is None:
+        bench.writer.close()
+    else:
+        with pytest.raises(StoreFailed, match="restore a copy"):
+            bench.writer.close()
 
 
 def test_what_waits_is_committed_at_once_and_told_in_order(bench: Bench) -> None:
@@ -140,10 +146,20 @@ def test_a_defect_is_a_failure_too(
 
 @pytest.mark.parametrize("broken", ["trim", "sweep", "advance", "check_in_place"])
 @pytest.mark.parametrize(
-    "error", [sqlite3.DatabaseError("malformed"), OSError(5, "I/O error"), MemoryError(), ZeroDivisionError()]
+    "error",
+    [
+        sqlite3.DatabaseError("malformed"),
+        OSError(5, "I/O error"),
+        MemoryError(),
+        ZeroDivisionError(),
+        KeyboardInterrupt(),
+        SystemExit(1),
+        GeneratorExit(),
+    ],
+    ids=repr,
 )
 def test_no_failure_ends_the_thread(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str, error: Exception
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: str, error: BaseException
 ) -> None:
     """Whatever fails beside a publish, the publishes that come later have an outcome, and recovery is found."""
     failed = threading.Event()
@@ -175,6 +191,67 @@ def test_no_failure_ends_the_thread(
             break
         number += 1
     assert caplog.text.count("are refused with QUEUE_FULL") == caplog.text.count("works again after") >= 1
+
+
+@pytest.mark.parametrize("error", [MemoryError(), KeyboardInterrupt()], ids=repr)
+def test_what_is_stored_is_not_refused_because_the_report_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    stream = stream_of()
+    bench.put(0, append_run(stream, [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    first = Writer._tell_loop
+
+    def fail_once(writer: Writer, callback: Callable[[], object]) -> None:
+        monkeypatch.setattr(Writer, "_tell_loop", first)
+        raise error
+
+    monkeypatch.setattr(Writer, "_tell_loop", fail_once)
+    bench.database.may_commit.release(2)
+    bench.turn()
+    assert bench.outcomes == [(0, None)]
+    bench.put(1, append_run(stream, [None]))
+    while len(bench.outcomes) < 2:
+        bench.turn()
+    assert bench.outcomes == [(0, None), (1, None)]
+
+
+@pytest.mark.parametrize("error", [sqlite3.OperationalError("unable to close"), MemoryError(), SystemExit()], ids=repr)
+def test_whatever_fails_at_the_end_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    bench = Bench(tmp_path / "streams.db")
+    close = bench.database.close
+
+    def fail(damage: StoreFailed | None) -> None:
+        close(damage)
+        raise error
+
+    monkeypatch.setattr(bench.database, "close", fail)
+    with pytest.raises(StoreFailed, match=r"streams\.db failed"):
+        bench.writer.close()
+
+
+def test_a_log_that_fills_the_disk_is_copied_before_anything_is_written(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleting the past needs room, too."""
+    monkeypatch.setattr("gateway.streams.sqlite.condition.CHECK_S", 0.0)
+    log = bench.database.file.log_path
+    trim = bench.database.trim
+
+    def need_room(stream: Stream, limits: HistoryLimits, now_ns: int) -> int:
+        if log.stat().st_size > 0:
+            raise sqlite_error(sqlite3.SQLITE_FULL)
+        monkeypatch.setattr(bench.database, "trim", trim)
+        return trim(stream, limits, now_ns)
+
+    monkeypatch.setattr(bench.database, "trim", need_room)
+    bench.database.may_commit.release(1000)
+    bench.put(0, append_run(stream_of(), [None]))
+    bench.turn()
+    while bench.condition.health().failures == 0 or bench.condition.failing:
+        time.sleep(0.01)
 
 
 def test_a_damaged_file_refuses_at_once_until_the_gateway_is_started_again(
