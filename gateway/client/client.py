@@ -12,7 +12,7 @@ from gateway.client.client_core import ClientCore, ClientState
 from gateway.client.exit_hook import EXIT_HOOK
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress
-from gateway.client.owner import Owner
+from gateway.client.owner import OneProcess, Owner
 from gateway.client.report import Report, keeping
 from gateway.client.requests.inbox import Inbox
 from gateway.client.requests.reply_stream import ReplyStream
@@ -34,7 +34,7 @@ BUFFER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that may wait between the socket and the application, for each subscription."""
 
 
-class Client:
+class Client(OneProcess):
     """A connection to a gateway, opened again after losses. Made by ``connect``, and used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Unpack
 
 from gateway.client.client import Client
 from gateway.client.options import ConnectKeywords, Options
 from gateway.errors import UsageError
+
+_HOW: Final = (
+    "use `client = await connect(...)` or `async with connect(...) as client`; without asyncio, use the connect of "
+    "gateway.client.sync"
+)
 
 
 class NotConnected(UsageError, AttributeError):
@@ -39,11 +44,14 @@ class Connecting:
 
         def __getattr__(self, name: str) -> NoReturn:
             if hasattr(Client, name) and not name.startswith("_"):
-                problem = f"connect() has not connected yet, so it has no {name}"
-                raise NotConnected(
-                    f"{problem}: use `client = await connect(...)` or `async with connect(...) as client`"
-                )
+                raise NotConnected(f"connect() has not connected yet, so it has no {name}: {_HOW}")
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+        def __enter__(self) -> NoReturn:
+            raise NotConnected(f"gateway.client is for asyncio: {_HOW}")
+
+        def __exit__(self, *error: object) -> None:
+            """Do nothing: Python asks for this method before it enters."""
 
     async def _connect(self) -> Client:
         return await Client(self._options).open()

@@ -12,7 +12,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from gateway.errors import UsageError
 
@@ -28,6 +28,16 @@ class ForkedPart(Protocol):
 
     def fork(self, error: UsageError) -> None:
         """Drop what waits, and refuse all use with ``error``: in this forked process no other thread runs."""
+
+
+class OneProcess:
+    """Object with a connection, which stays in the process that made it."""
+
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            f"a {type(self).__name__} belongs to the process that made it, and can be neither pickled nor copied: call "
+            "connect() in each process"
+        )
 
 
 T = TypeVar("T")

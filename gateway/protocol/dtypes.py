@@ -103,10 +103,11 @@ def dtype_name(dtype: DTypeLike) -> str:
 
 def unsupported(dtype: DTypeLike) -> UnsupportedDtype:
     """Return the error for a dtype that cannot travel, with the conversion that helps."""
-    return UnsupportedDtype(f"arrays of dtype {dtype} cannot be sent: {_way_out(dtype)}")
+    return UnsupportedDtype(f"arrays of dtype {dtype} cannot be sent: {way_out(dtype)}")
 
 
-def _way_out(dtype: DTypeLike) -> str:
+def way_out(dtype: DTypeLike) -> str:
+    """Return the conversion that helps with a dtype that cannot travel."""
     if not dtype.isnative and dtype.newbyteorder("<") in _CODES:
         return f"convert to little-endian with .astype({dtype.newbyteorder('<').str!r})"
     if dtype.names is not None:

@@ -95,7 +95,9 @@ def write_tensor_meta(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
 
 def _write_descriptors(specs: Sequence[TensorSpec]) -> bytes:
     if len(specs) > MAX_TENSORS:
-        raise InvalidArgument(f"{len(specs)} tensors in one message; at most {MAX_TENSORS} are allowed")
+        raise InvalidArgument(
+            f"{len(specs)} tensors in one message; at most {MAX_TENSORS} are allowed: send several messages"
+        )
     if len({spec.name for spec in specs}) != len(specs):
         raise InvalidArgument(f"tensors of one message need different names; given are {[spec.name for spec in specs]}")
     last = len(specs) - 1

@@ -28,10 +28,10 @@ DEAD_LETTER_ENDING: Final = ".dead"
 # All allowed characters are ASCII, so that a length in characters is one in bytes.
 _SEGMENT = r"[A-Za-z0-9._-]+"
 _STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
-_ONE_SEGMENT = re.compile(_SEGMENT)
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENDING = r"(?:\.[A-Za-z0-9._-]+)?"
 """Ending of the names that a wildcard matches, such as ``.dead`` in ``*.dead``."""
+_STAR = re.compile(rf"\*{_ENDING}")
 _PATTERN = re.compile(rf"(?:(?:{_SEGMENT}|\*{_ENDING})/)+(?:{_SEGMENT}|\*\*?{_ENDING})|\*\*{_ENDING}")
 _DIGEST_CHARS = 16
 _SHOWN_NAME_CHARS = 80
@@ -96,10 +96,23 @@ def check_pattern(pattern: str) -> str:
         return check_address(pattern)
     if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
         rule = "a stream name in which a segment may be '*' or '*.ending', or the last one '**' or '**.ending'"
-        if len(pattern) <= _SHOWN_NAME_CHARS and _ONE_SEGMENT.fullmatch(pattern):
-            rule += f": did you mean '{pattern}/**'?"
+        meant = _meant_pattern(pattern) if len(pattern) <= _SHOWN_NAME_CHARS else ""
+        if _PATTERN.fullmatch(meant):
+            rule += f": did you mean '{meant}'?"
         raise _invalid("pattern", pattern, rule)
     return pattern
+
+
+def _meant_pattern(pattern: str) -> str:
+    """Return what somebody may mean who names a workflow, or knows the patterns of a shell; it may be no pattern."""
+    meant: list[str] = []
+    for segment in pattern.split("/"):
+        if "**" in segment:
+            return "/".join([*meant, "**"])
+        meant.append("*" if "*" in segment and not _STAR.fullmatch(segment) else segment)
+    if len(meant) > 1:
+        return "/".join(meant)
+    return f"*{meant[0]}" if "*" in pattern else f"{pattern}/**"
 
 
 def check_address(address: str) -> str:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from gateway.errors import Code, FrysError, InvalidArgument, RequestRefused, UnsupportedDtype
 from gateway.protocol.arguments import shown
 from gateway.protocol.dlpack import import_bfloat16
-from gateway.protocol.dtypes import DTYPES, is_supported, unsupported
+from gateway.protocol.dtypes import DTYPES, is_supported, unsupported, way_out
 from gateway.protocol.wire import ALIGNMENT, PADDING, Buffer, padded
 
 Array = npt.NDArray[Any]
@@ -95,12 +95,12 @@ def _converted(array: Array, dtype: np.dtype[Any]) -> Array:
 def _without_numbers(value: object, dtype: np.dtype[Any]) -> UnsupportedDtype:
     """Return the error for a value of which numpy makes an array that cannot be sent."""
     if isinstance(value, int):
-        way_out = "it exceeds 64 bits: send it as a float, or as text in the headers"
+        advice = "it exceeds 64 bits: send it as a float, or as text in the headers"
     elif isinstance(value, Set | Iterator | KeysView | ValuesView):
-        way_out = "make a list of it first"
+        advice = "make a list of it first"
     else:
-        return UnsupportedDtype(f"{shown(value)} cannot be sent: {unsupported(dtype)}")
-    return UnsupportedDtype(f"{shown(value)} cannot be sent: {way_out}")
+        advice = f"numpy makes an array of dtype {dtype} of it: {way_out(dtype)}"
+    return UnsupportedDtype(f"{shown(value)} cannot be sent: {advice}")
 
 
 def _imported(value: object) -> Array:

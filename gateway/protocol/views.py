@@ -17,7 +17,7 @@ import numpy as np
 
 from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.protocol.arguments import is_a, shown
-from gateway.protocol.dtypes import DTypeLike, dtype_name, dtype_named
+from gateway.protocol.dtypes import DTYPES, DTypeLike, dtype_name, dtype_named
 from gateway.protocol.json_body import EXACT_MAX
 from gateway.protocol.quantization import may_cast, must_quantize
 from gateway.protocol.tensors import Array, TensorSpec
@@ -153,7 +153,8 @@ class View:
                 raise self.misfit(spec, f"index {item} is outside of a dimension of {length}")
         target = self.wire_dtype or spec.dtype
         if not may_cast(spec.dtype, target):
-            raise self.misfit(spec, f"{dtype_name(spec.dtype)} cannot become {dtype_name(target)}")
+            possible = ", ".join(dtype_name(dtype) for dtype in DTYPES if may_cast(spec.dtype, dtype))
+            raise self.misfit(spec, f"{dtype_name(spec.dtype)} cannot become {dtype_name(target)}, but {possible}")
         return TensorSpec(spec.name, target, tuple(shape))
 
     def select(self, specs: tuple[TensorSpec, ...]) -> tuple[int, ...]:

@@ -168,14 +168,14 @@ class StreamRegistry:
     def _kind_of(self, name: StreamName, asked: Kind | None, configured: Kind | None) -> Kind:
         if configured is not None and asked is not None and asked is not configured:
             message = f"stream {name} is configured as kind {configured.value}, not {asked.value}"
-            advice = f"publish with kind='{configured.value}', or to another stream"
+            advice = f"publish with kind {configured.value}, or to another stream"
             raise RequestRefused(Code.KIND_MISMATCH, f"{message}: {advice}")
         return configured or asked or Kind.STATE
 
     def _durability_of(self, name: StreamName, asked: Durability | None, configured: Durability | None) -> Durability:
         if configured is not None and asked is not None and asked is not configured:
             message = f"stream {name} is configured with durability {configured.value}, not {asked.value}"
-            advice = f"publish with durability='{configured.value}', or to another stream"
+            advice = f"publish with durability {configured.value}, or to another stream"
             raise RequestRefused(Code.DURABILITY_MISMATCH, f"{message}: {advice}")
         durability = configured or asked or Durability.MEMORY
         if durability is not Durability.MEMORY and not self._durable:

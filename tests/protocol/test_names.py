@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 
 import pytest
@@ -204,9 +205,27 @@ def test_groups_and_inboxes() -> None:
     assert inbox_of("planner") == "agent:planner"
 
 
-def test_the_name_of_a_workflow_alone_is_answered_with_its_pattern() -> None:
-    with pytest.raises(RequestRefused, match=r"did you mean 'wf-42/\*\*'\?"):
-        check_pattern("wf-42")
+@pytest.mark.parametrize(
+    ("pattern", "meant"),
+    [
+        ("wf-42", "wf-42/**"),
+        ("*", "**"),
+        ("wf*", "**"),
+        ("*.dead", "**.dead"),
+        ("wf-42/w*", "wf-42/*"),
+        ("wf-*/weights", "*/weights"),
+        ("wf-42/**/weights", "wf-42/**"),
+        ("wf-42/***", "wf-42/**"),
+    ],
+)
+def test_a_pattern_that_is_none_is_answered_with_the_one_that_is_meant(pattern: str, meant: str) -> None:
+    with pytest.raises(RequestRefused, match=rf"did you mean '{re.escape(meant)}'\?"):
+        check_pattern(pattern)
+    assert check_pattern(meant) == meant
+
+
+@pytest.mark.parametrize("pattern", ["wf-42/", "a b/*", "", "/", "*/" * 100])
+def test_no_pattern_is_suggested_that_is_none(pattern: str) -> None:
     with pytest.raises(RequestRefused) as refused:
-        check_pattern("wf-42/")
+        check_pattern(pattern)
     assert "did you mean" not in refused.value.message

@@ -260,7 +260,7 @@ class ReceiveBuffer(Generic[T]):
             raise StopAsyncIteration
         self._flow.check()
         if self._waiter is not None:
-            raise UsageError("another task iterates already; subscribe once for each")
+            raise UsageError("another task or thread iterates already: subscribe once for each")
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter

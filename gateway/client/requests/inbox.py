@@ -10,6 +10,7 @@ from typing import Self
 from gateway.client.messages.message import Message, plain_message_of
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.owner import OneProcess
 from gateway.client.report import call_back, keeping
 from gateway.client.sending.content import Headers
 from gateway.protocol.arguments import check_callback, check_text
@@ -93,7 +94,7 @@ class Request(Message):
         await self._reply(self, None, {"error": error}, "none", FLAG_FAILED)
 
 
-class Inbox:
+class Inbox(OneProcess):
     """Requests to this client, or to a group of which it is a member; made by ``client.inbox``.
 
     ``async with`` opens and closes it.

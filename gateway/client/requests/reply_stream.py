@@ -12,6 +12,7 @@ from typing import Self
 from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.owner import OneProcess
 from gateway.client.report import keeping
 from gateway.client.requests.pending_request import PendingRequest
 from gateway.errors import RequestTimeout
@@ -20,7 +21,7 @@ Send = Callable[[ReceiveBuffer[Message]], PendingRequest]
 """Function that sends the request, whose replies go to the buffer."""
 
 
-class ReplyStream:
+class ReplyStream(OneProcess):
     """Replies to one request, to be iterated; made by ``client.request_stream``.
 
     The request is sent when the iteration begins, and cancelled when the stream is closed, or garbage collected, before

@@ -210,8 +210,10 @@ class OutboundMessage:
             sent = self.ended or self.lost_s is not None
             if self.postponed is not None and not sent:
                 raise self.postponed from None
-            state = "it was sent" if sent else "it could not be sent, there is no connection or no room"
-            raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s ({state})") from None
+            state = "was sent, and may have arrived: allow more time (timeout_s) if receivers are slow"
+            if not sent:
+                state = "could not be sent: there is no connection, or no room"
+            raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s; the message {state}") from None
         finally:
             # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.
             self._time_limit = None

@@ -64,7 +64,9 @@ async def open_session(options: Options, client_id: str | None, instance: int, e
         raise SessionRefused(error.code, f"cannot connect to {options.url}: {error}") from error
     except ConnectionFailed as error:
         await _give_up(socket)
-        raise ConnectionFailed(f"cannot connect to {options.url}: {error}") from error
+        if error.__cause__ is not None:
+            error.__cause__.__traceback__ = None  # of asyncio: it tells a user of the SDK nothing
+        raise ConnectionFailed(f"cannot connect to {options.url}: {error}") from error.__cause__
     except BaseException:
         await _give_up(socket)
         raise

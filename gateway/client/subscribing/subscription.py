@@ -14,6 +14,7 @@ from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.messages.record_batch import RecordBatch
+from gateway.client.owner import OneProcess
 from gateway.client.report import Report, call_back, keeping
 from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
 from gateway.errors import Code, InvalidArgument, UsageError
@@ -87,7 +88,7 @@ class SubscriptionOptions:
         return not acknowledges and (by_default if observe is None else observe)
 
 
-class Subscription:
+class Subscription(OneProcess):
     """Messages of all streams that match a pattern. Made by ``client.subscribe``.
 
     ``async with`` subscribes on entry and unsubscribes on exit; iterating without it subscribes at the first step. One

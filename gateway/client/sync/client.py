@@ -15,7 +15,7 @@ from typing import Self, Unpack
 from gateway.client import client
 from gateway.client.client_core import ClientState
 from gateway.client.options import ConnectKeywords, Options
-from gateway.client.owner import Owner
+from gateway.client.owner import OneProcess, Owner
 from gateway.client.report import keeping
 from gateway.client.sending.batcher import LockedBatcher
 from gateway.client.sending.content import Headers
@@ -28,7 +28,7 @@ from gateway.protocol.arguments import check_type, wrong
 from gateway.protocol.messages import Counts
 
 
-class Client:
+class Client(OneProcess):
     """A connection to a gateway, opened again after losses. Made by :func:`connect`."""
 
     def __init__(

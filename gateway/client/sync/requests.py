@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from gateway.client.messages.message import Message, plain_message_of
+from gateway.client.owner import OneProcess
 from gateway.client.report import keeping
 from gateway.client.requests import inbox, reply_stream
 from gateway.client.sync.blocking import blocking, closing
@@ -60,7 +61,7 @@ class Request(BlockingAcks, Message):
         return self._source.cancelled
 
 
-class Inbox:
+class Inbox(OneProcess):
     """Requests to this client or a group, to be iterated in a ``for`` loop; ``with`` opens and closes it."""
 
     def __init__(self, thread: LoopThread, source: inbox.Inbox) -> None:
@@ -91,7 +92,7 @@ class Inbox:
         return Request(self._thread, request)
 
 
-class ReplyStream:
+class ReplyStream(OneProcess):
     """Replies to one request as they come, to be iterated in a ``for`` loop.
 
     See :class:`gateway.client.requests.reply_stream.ReplyStream`.

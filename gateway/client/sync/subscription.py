@@ -11,6 +11,7 @@ from typing import Any, Final, Self, cast
 from gateway.client.messages import message, record_batch
 from gateway.client.messages.ack_handle import AnyAckHandle, check_refusal
 from gateway.client.messages.message_run import Received
+from gateway.client.owner import OneProcess
 from gateway.client.report import keeping
 from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription import SubscriptionStats
@@ -108,7 +109,7 @@ class AcknowledgedBatch(RecordBatch):
         self._thread = thread
 
 
-class Subscription:
+class Subscription(OneProcess):
     """A subscription to be iterated in a ``for`` loop; see
     :class:`gateway.client.subscribing.subscription.Subscription`.
     """

@@ -40,7 +40,7 @@ async def test_so_does_an_error() -> None:
 async def test_time_runs_out_and_the_message_is_abandoned(ended: bool, hint: str) -> None:
     waited = message()
     waited.ended = ended
-    with pytest.raises(RequestTimeout, match=rf"the answer did not come within 0\.001 s .*{hint}"):
+    with pytest.raises(RequestTimeout, match=rf"the answer did not come within 0\.001 s; .*{hint}"):
         await waited.result(0.001, "the answer")
     assert waited.abandoned
 

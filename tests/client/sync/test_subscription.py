@@ -201,3 +201,10 @@ def test_who_wants_every_version_gets_them(gateway: GatewayProcess, stream: str)
         client.account(messages)
         assert values(messages, 50) == list(range(50))
         assert messages.stats.conflated == 0
+
+
+def test_what_holds_a_connection_is_not_pickled(gateway: GatewayProcess, stream: str) -> None:
+    with sync.connect(gateway.url) as client, client.subscribe(stream) as messages:
+        for held in (client, client.publish, messages, client.inbox(), client.request_stream("agent:b")):
+            with pytest.raises(UsageError, match="belongs to the process that made it"):
+                pickle.dumps(held)

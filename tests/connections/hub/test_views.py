@@ -187,7 +187,7 @@ def test_numbers_of_subscriptions_are_shared_with_those_without_a_view() -> None
     [
         (Kind.STATE, View(np.s_[::4, ::4, ::4]), r"its slice has 3 dimensions"),
         (Kind.STATE, View((0, 9)), "index 9 is outside of a dimension of 8"),
-        (Kind.STATE, View(dtype="int32"), "float32 cannot become int32"),
+        (Kind.STATE, View(dtype="int32"), "float32 cannot become int32, but bool, int8, "),
         (Kind.STATE, View(tensor="w"), "these tensors: '' float32[8, 8]"),
         (Kind.COLLABORATION, COARSE, "of wf/field, a stream of kind collaboration"),
         (Kind.CONTROL, COARSE, "of wf/field, a stream of kind control"),
