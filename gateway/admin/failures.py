@@ -53,7 +53,6 @@ STATUSES: Final[dict[int, int]] = {
     Code.CANCELLED: 409,
     Code.SUPERSEDED: 409,
     Code.INVALID_REGION: 422,
-    Code.NOT_PROCESSED: 409,
     Code.FORBIDDEN: 403,
 }
 """HTTP statuses by code. A code that is missing is a fault of the gateway: 500."""
