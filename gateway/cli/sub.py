@@ -94,19 +94,14 @@ def sub(
     wanted = view_of(view, dtype, max_rate_hz, tensor)
     connecting = connect(url, token=token, client_id=client_id, on_error=lambda error: _tell(str(error)))
     console = Console()
-    on_terminal = console.is_terminal and not as_json
-    printer = TerminalPrinter(console) if on_terminal else LinePrinter(as_json=as_json)
+    printer = TerminalPrinter(console) if console.is_terminal and not as_json else LinePrinter(as_json=as_json)
     watch = Watch(printer, count, save_to)
     start = int(since) if since is not None and since.isdecimal() else since
-    interrupted = True
     try:
         uvloop.run(watch.run(connecting, pattern, start, wanted, observe=observe, conflate=not every_version))
-        interrupted = False
     finally:
         printer.close()
-        # Without a terminal the interrupt comes from a program, which asked for the messages only.
-        if on_terminal or not interrupted:
-            watch.conclude()
+        watch.conclude()
 
 
 class Watch:

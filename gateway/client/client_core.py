@@ -20,7 +20,7 @@ from gateway.client.exit_hook import EXIT_HOOK, OpenClient
 from gateway.client.inbound_dispatcher import InboundDispatcher
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.options import Options
-from gateway.client.owner import Owner
+from gateway.client.owner import CLOSED, CLOSED_WITH_LOOP, Owner
 from gateway.client.report import Reporter
 from gateway.client.requests.requester import Requester
 from gateway.client.requests.responder import Responder
@@ -355,7 +355,7 @@ class ClientCore(OpenClient):
 
     async def _close(self) -> None:
         timeout_s = self.options.close_timeout_s
-        closed = reason = ConnectionFailed("the client is closed")
+        closed = reason = ConnectionFailed(CLOSED_WITH_LOOP if self._ends_with_loop else CLOSED)
         cut_bytes = 0
         try:
             waiting = self.state is ClientState.RECONNECTING and not self.publisher.idle

@@ -16,6 +16,8 @@ from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from gateway.errors import UsageError
 
+CLOSED: Final = "the client is closed: connect again"
+CLOSED_WITH_LOOP: Final = "the client is closed, because its event loop has ended: connect in each asyncio.run"
 FORKED: Final = "the client was made in another process, of which this one is a fork: connect again in this one"
 OTHER_LOOP: Final = (
     "the client belongs to another event loop, or to the loop of another thread: connect again in this loop, or use "

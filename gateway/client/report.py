@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from typing import Final, NamedTuple, NoReturn, ParamSpec
 
 from gateway.errors import Code, RequestRefused
+from gateway.ids import StreamName
 from gateway.protocol import messages
+from gateway.protocol.names import dead_letters_of
 
 P = ParamSpec("P")
 
@@ -49,8 +51,13 @@ class Notice(NamedTuple):
     def __str__(self) -> str:
         if not self.stream:
             return self.reason
-        offsets = f"message {self.first}" if self.first == self.last else f"messages {self.first} to {self.last}"
-        return f"{offsets} of {self.stream} did not get through to {self.client_id or 'a receiver'}: {self.reason}"
+        single = self.first == self.last
+        offsets = f"message {self.first}" if single else f"messages {self.first} to {self.last}"
+        receiver = self.client_id or "a receiver"
+        if self.code != Code.DEAD_LETTER:
+            return f"{offsets} of {self.stream} did not get through to {receiver}: {self.reason}"
+        place, them = dead_letters_of(StreamName(self.stream)), "it" if single else "them"
+        return f"{offsets} of {self.stream} went to {place}, because {receiver} did not process {them}: {self.reason}"
 
 
 def call_back(callback: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

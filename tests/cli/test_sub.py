@@ -101,14 +101,17 @@ def test_a_directory_that_cannot_be_is_one_line(
     assert "sub: File exists" in capsys.readouterr().err
 
 
-def test_ctrl_c_is_quiet_and_a_lost_gateway_is_told() -> None:
+def test_a_lost_gateway_is_told_and_ctrl_c_ends_with_the_summary() -> None:
     with running_gateway_process("--no-admin") as gateway, sub_process("none/*", "--url", gateway.url) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "frys sub: subscribed to none/*\n"
         gateway.process.terminate()
         assert process.stderr.readline() == "frys sub: the connection was lost: reconnecting\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=20) == ("", "")
+        out, errors = process.communicate(timeout=20)
+        assert out == ""
+        assert errors.startswith("frys sub: 0 messages of 0 streams, 0 bytes in ")
+        assert errors.count("\n") == 1
         assert process.returncode == ExitCode.INTERRUPTED
 
 

@@ -508,7 +508,7 @@ def test_the_end_of_asyncio_run_closes_a_client_that_sends_what_waits() -> None:
         client = asyncio.run(leave(gateway.url))
         assert client.state is ClientState.CLOSED
         assert [float(next(messages).tensor[0]) for _ in range(200)] == list(range(200))
-        with pytest.raises(ConnectionFailed, match="closed"):
+        with pytest.raises(ConnectionFailed, match="its event loop has ended: connect in each"):
             asyncio.run(use(client))
         asyncio.run(client.close())
 

@@ -291,5 +291,5 @@ client = sync.connect(sys.argv[1])
 """
     with running_gateway_process() as gateway:
         ended = run(program, gateway.url)
-    assert ended.stdout == "ConnectionFailed the client is closed\n"
+    assert ended.stdout == "ConnectionFailed the client is closed: connect again\n"
     assert ended.stderr == ""

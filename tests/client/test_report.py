@@ -81,6 +81,17 @@ def test_a_notice_says_what_did_not_reach_whom_and_why(last: int, client_id: str
     assert str(Notice("wf/tasks", 3, last, Code.EXPIRED, client_id, "late")) == text
 
 
+@pytest.mark.parametrize(
+    ("last", "text"),
+    [
+        (3, "message 3 of wf/tasks went to wf/tasks.dead, because worker did not process it: refused"),
+        (4, "messages 3 to 4 of wf/tasks went to wf/tasks.dead, because worker did not process them: refused"),
+    ],
+)
+def test_a_notice_says_where_the_dead_letters_are(last: int, text: str) -> None:
+    assert str(Notice("wf/tasks", 3, last, Code.DEAD_LETTER, "worker", "refused")) == text
+
+
 def test_a_callback_that_is_cancelled_does_not_cancel_the_client(caplog: pytest.LogCaptureFixture) -> None:
     def cancel() -> None:
         raise asyncio.CancelledError

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 from gateway.client.exit_hook import EXIT_HOOK, OpenClient
-from gateway.client.owner import Owner
+from gateway.client.owner import CLOSED, Owner
 from gateway.errors import ConnectionFailed, FrysError, UsageError
 
 T = TypeVar("T")
@@ -72,14 +72,14 @@ class RunningLoop(OpenClient):
             self.refuse_own_thread()
             with self.lock:
                 if self.stopping:
-                    raise ConnectionFailed("the client is closed")
+                    raise ConnectionFailed(CLOSED)
                 return asyncio.run_coroutine_threadsafe(work, self.loop)
         except FrysError:
             work.close()
             raise
         except RuntimeError:  # the loop was closed meanwhile
             work.close()
-            raise ConnectionFailed("the client is closed") from None
+            raise ConnectionFailed(CLOSED) from None
 
     def refuse_own_thread(self) -> None:
         """Raise in the loop's own thread, and in a forked process."""

@@ -243,7 +243,7 @@ class Consumer:
             if not code:
                 self._outcomes.released.append(entry.unit)
             else:
-                self._try_again(entry, f"not processed: {name_of(code)}")
+                self._try_again(entry, f"refused ({name_of(code)})")
         if not code and self._queued:
             self._outcomes.released += take_answered(self._queued, first, last)
         self._catching_up = self._catching_up and self.pending > self._settings.max_pending_commands

@@ -41,6 +41,8 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(os.path.realpath(path))
+        if self.path.is_dir():  # before a lock file is made beside it
+            raise StoreFailed(f"store {path} is a directory: name a file")
         with ExitStack() as undo:
             lock_path = self.path.with_name(f"{self.path.name}-lock")
             with _told(path, lock_path):
@@ -90,8 +92,6 @@ def _told(path: Path, opened: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise StoreFailed(f"store {path}: the directory {opened.parent} does not exist: create it") from error
-    except IsADirectoryError as error:
-        raise StoreFailed(f"store {path} is a directory: name a file") from error
     except OSError as error:
         remedy = ": make room on its disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         raise StoreFailed(f"store {path} cannot be used: {opened}: {error.strerror}{remedy}") from error

@@ -393,4 +393,4 @@ except ConnectionFailed as error:
     print(error)
 client.close()
 """
-    assert run(program, gateway.url) in ("the client is closed\n", "the client was closed meanwhile\n")
+    assert run(program, gateway.url) in ("the client is closed: connect again\n", "the client was closed meanwhile\n")

@@ -127,7 +127,7 @@ def test_what_is_not_processed_comes_again_and_is_given_up_after_some_tries() ->
     assert consumer.dead_lettered == 1
     (notice,) = publisher.read().notices
     assert (notice.code, notice.first, notice.last, notice.client_id) == (Code.DEAD_LETTER, 0, 0, "worker")
-    assert "NOT_PROCESSED" in notice.reason
+    assert notice.reason == "refused (NOT_PROCESSED)"
 
 
 def test_what_the_receiver_is_at_for_too_long_comes_again() -> None:

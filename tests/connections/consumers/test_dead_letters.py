@@ -67,7 +67,7 @@ def test_a_dead_letter_says_where_it_comes_from() -> None:
         "offset": 1,
         "client_id": "worker",
         "tries": 1,
-        "reason": "not processed: NOT_PROCESSED",
+        "reason": "refused (NOT_PROCESSED)",
     }
 
 

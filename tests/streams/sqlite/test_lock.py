@@ -113,6 +113,7 @@ def test_what_cannot_be_opened_is_told_in_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StoreFailed, match="folder is a directory: name a file"):
         FileLock(tmp_path / "folder")
+    assert not (tmp_path / "folder-lock").exists()
     with pytest.raises(StoreFailed, match=r"loop cannot be used: .*symbolic links"):
         FileLock(tmp_path / "loop")
     with pytest.raises(StoreFailed, match=r"cannot be used: .*Not a directory"):
