@@ -24,6 +24,7 @@ from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
 from gateway.client.session.masking import masked_frame
+from gateway.client.time_limit import TimeLimit
 from gateway.client.workers import WORKERS
 from gateway.errors import ConnectionFailed, InvalidArgument
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
@@ -161,7 +162,7 @@ class Socket(asyncio.Protocol):
         self.resume_reading()  # the other side's close frame comes after the bytes that were not read yet
         cut_bytes = 0
         try:
-            async with asyncio.timeout(timeout_s):
+            with TimeLimit(timeout_s):
                 await asyncio.shield(self._gone)
         except TimeoutError:
             cut_bytes = self.unsent_bytes

@@ -1,6 +1,7 @@
 """Tests the WebSocket under a session against a real server, which does what the test tells it to."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -149,6 +150,20 @@ async def test_a_side_that_does_not_answer_the_close_is_cut_off(scripted: Script
         socket.close(1000, "bye")
         await socket.wait_closed(0)
         assert await owner.lost == (1000, "bye")
+
+
+async def test_a_side_that_answers_the_close_while_the_loop_is_held_up_is_not_cut_off(
+    scripted: ScriptedGateway,
+) -> None:
+    async with opened(scripted) as (socket, _, peer):
+        peer.pause_reading()
+        socket.close(1000, "bye")
+        closing = asyncio.ensure_future(socket.wait_closed(0.1))
+        await asyncio.sleep(0)
+        peer.resume_reading()
+        time.sleep(0.2)  # noqa: ASYNC251 - as a program does, or a machine that is suspended
+        await closing
+        assert socket._protocol.close_rcvd is not None
 
 
 async def test_nobody_listening_is_said_so() -> None:
