@@ -27,6 +27,9 @@ MAX_SECONDS: Final = 1e9
 MIN_SECONDS: Final = 0.01
 """Shortest time: below it, a loop that is busy for a moment would be taken for a peer that is dead."""
 
+MAY_BE_ZERO: Final = frozenset({"delivery.max_event_hold_s", "history.max_age_s"})
+"""Times of which 0 is none: nobody is waited for, and no history is kept."""
+
 MAX_INTEGER: Final = 2**53 - 1
 """Highest integer that every JSON parser reads exactly."""
 
@@ -42,10 +45,8 @@ def check_settings(settings: Settings) -> None:
     """
     check_start(settings)
     core = settings.core
-    for key, value in (("drain_deadline_s", settings.drain_deadline_s), *_numbers_of(core, "")):
-        highest = MAX_SECONDS if key.endswith("_s") else MAX_INTEGER
-        if not value <= highest:
-            raise InvalidArgument(f"{key} is {value}: it takes {highest:.0f} at most")
+    _check_highest("drain_deadline_s", settings.drain_deadline_s)
+    _check_numbers(core)
     for key, value, lowest in _lowest(core):
         if value < lowest:
             raise InvalidArgument(f"{key} is {value}: it takes {lowest} or more")
@@ -55,6 +56,7 @@ def check_settings(settings: Settings) -> None:
         problem = f"consumers.hold_bytes is {consumers.hold_bytes}, above consumers.limit_bytes {consumers.limit_bytes}"
         raise InvalidArgument(f"{problem}: publishers would be refused before they are slowed down")
     for pattern, config in core.rules.rules:
+        _check_numbers(config, f" of streams {pattern.text}")
         _check_schema(config, pattern.text, core.limits)
 
 
@@ -72,6 +74,21 @@ def check_start(settings: Settings) -> None:
             raise InvalidArgument(f"{problem}: set store to sqlite:PATH")
 
 
+def _check_numbers(settings: CoreSettings | StreamConfig, where: str = "") -> None:
+    """Check that all numbers are low enough, and times long enough."""
+    for key, value in _numbers_of(settings, ""):
+        _check_highest(key, value, where)
+        lowest = 0 if key in MAY_BE_ZERO else MIN_SECONDS
+        if key.endswith("_s") and value < lowest:
+            raise InvalidArgument(f"{key}{where} is {value}: it takes {lowest} or more")
+
+
+def _check_highest(key: str, value: float, where: str = "") -> None:
+    highest = MAX_SECONDS if key.endswith("_s") else MAX_INTEGER
+    if not value <= highest:
+        raise InvalidArgument(f"{key}{where} is {value}: it takes {highest:.0f} at most")
+
+
 def _numbers_of(settings: Any, path: str) -> Iterator[tuple[str, float]]:
     """Yield all numbers of the settings, by their keys in the configuration file."""
     for field in dataclasses.fields(settings):
@@ -85,9 +102,6 @@ def _numbers_of(settings: Any, path: str) -> Iterator[tuple[str, float]]:
 def _lowest(core: CoreSettings) -> Iterator[tuple[str, float, float]]:
     """Yield the keys below whose lowest value no client can work, with their values and these lowest values."""
     limits, requests = core.limits, core.requests
-    for key, value in _numbers_of(core, ""):
-        if key.endswith("_s"):
-            yield key, value, MIN_SECONDS
     yield "max_connections", core.max_connections, 1
     yield "limits.max_message_bytes", limits.max_message_bytes, 1
     yield "limits.max_aliases", limits.max_aliases, 1

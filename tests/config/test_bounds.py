@@ -18,7 +18,8 @@ from gateway.streams.rules import StreamConfig, StreamRules
 
 DURABLE = CoreSettings(rules=StreamRules([(compile_pattern("wf/*"), StreamConfig(durability=Durability.FSYNC))]))
 
-SCHEMA = "[[streams]]\npattern = 'a/*'\nschema = { dtype = 'float32', shape = [1024, 1024] }\n"
+RULE = "[[streams]]\npattern = 'a/*'\n"
+SCHEMA = RULE + "schema = { dtype = 'float32', shape = [1024, 1024] }\n"
 
 
 def test_the_defaults_are_good() -> None:
@@ -51,6 +52,12 @@ def test_durable_streams_need_a_file() -> None:
         ("[consumers]\nack_timeout_s = 1e12", "consumers.ack_timeout_s is 1000000000000.0: "),
         ("[consumers]\nlimit_bytes = 1000", "consumers.hold_bytes is 16777216, above consumers.limit_bytes 1000"),
         ("[delivery]\nurgent_limit_bytes = 1", "delivery.urgent_limit_bytes is 1: it takes 65536 or more"),
+        (RULE + "ack_timeout_s = 1e-9", "ack_timeout_s of streams a/* is 1e-09: it takes 0.01 or more"),
+        (
+            RULE + "consumer_ttl_s = 1e12",
+            "consumer_ttl_s of streams a/* is 1000000000000.0: it takes ",
+        ),
+        (RULE + "history = { max_age_s = 1e300 }", "history.max_age_s of streams a/* is 1e+300: it takes "),
         ("[requests]\nkept_bytes = 0", "requests.kept_bytes is 0: it takes 1 or more"),
         (SCHEMA + "kind = 'event'", "streams a/* have kind event and a schema"),
         (
@@ -64,6 +71,11 @@ def test_a_setting_with_which_no_gateway_can_work_is_refused(text: str, problem:
     with pytest.raises(InvalidArgument) as refused:
         check_settings(settings)
     assert problem in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["[delivery]\nmax_event_hold_s = 0", RULE + "history = { max_age_s = 0 }"])
+def test_a_time_of_0_is_taken_where_it_means_none(text: str) -> None:
+    check_settings(settings_of(tomllib.loads(text), "frys.toml"))
 
 
 def test_the_smallest_frame_is_taken() -> None:
