@@ -333,6 +333,7 @@ class Connection(FrameWriter):
         if left_s is not None:
             self._clock.call_later(left_s, partial(self._check_hold, outbox))
         elif hold.slow:
+            outbox.give_up()
             self._hold_publishers(outbox)
 
     def book(self) -> None:

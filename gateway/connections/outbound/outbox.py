@@ -35,8 +35,8 @@ class Outbox:
             streams wait (:attr:`behind`). Past it, the oldest messages of ``event`` streams are dropped from the queue
             and read from history later, and requests and replies to this receiver are refused (:attr:`full`). Two
             large messages of each stream do not count: the one that is sent next, and one more (of each publisher, as
-            long as publishers wait). Streams of kind ``state`` need no bound: of each stream one message waits, or
-            deltas of at most twice its size.
+            long as publishers wait); of only one stream if the receiver is slow. Streams of kind ``state`` need no
+            bound: of each stream one message waits, or deltas of at most twice its size.
         max_hold_s: time in which the receiver has to take half of the bound if publishers are to wait for it; 0: they
             do not wait.
 
@@ -98,12 +98,25 @@ class Outbox:
         """The ``event`` streams whose publishers are to wait, because the receiver is behind.
 
         More than half of the bound waits behind the first message of each stream, and messages of these streams do; or
-        messages of the stream did not fit, and history is to be read while it still has them. Messages that the
-        receiver asked for when it came keep no publisher waiting.
+        more than the bound waits, also as the only message of each of many streams; or messages of the stream did not
+        fit, and history is to be read while it still has them. Messages that the receiver asked for when it came keep
+        no publisher waiting.
         """
         events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
-        crowded = sum([queue.backlog_bytes for queue in events]) > self._limit_bytes // 2
-        return [queue.source for queue in events if (crowded and queue.backlog_bytes) or queue.left_to_history]
+        sizes = [(queue, queue.waiting_bytes, queue.backlog_bytes) for queue in events]
+        crowded = sum([backlog for _, _, backlog in sizes]) > self._limit_bytes // 2
+        if self.hold.slow:
+            # It has not caught up because messages of streams without a history were given up.
+            full_bytes = self._limit_bytes // 2
+        else:
+            # One message of any size may wait: the largest one that is the first of its stream.
+            full_bytes = self._limit_bytes + max([waiting - backlog for _, waiting, backlog in sizes], default=0)
+        full = sum([waiting for _, waiting, _ in sizes]) > full_bytes
+        return [
+            queue.source
+            for queue, waiting, backlog in sizes
+            if (crowded and backlog) or (full and waiting) or queue.left_to_history
+        ]
 
     @property
     def idle(self) -> bool:
@@ -301,6 +314,24 @@ class Outbox:
             self.crowded = True
         if waiting_bytes > limit_bytes:
             self._drop_excess(events)
+            if self.hold.slow:
+                self._drop_firsts([queue for queue in events if queue.source is not source])
+
+    def give_up(self) -> None:
+        """Leave everything above the bound to history: the receiver counts as slow from now on."""
+        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
+        self._drop_excess(events)
+        self._drop_firsts(sorted(events, key=lambda queue: queue.waiting_bytes)[:-1])
+
+    def _drop_firsts(self, queues: list[StreamQueue]) -> None:
+        """Leave even the first and the newest messages of these streams to history, as many as exceed the bound.
+
+        Nobody waits for the receiver, which may have thousands of streams.
+        """
+        excess_bytes = sum([queue.waiting_bytes for queue in queues]) - self._limit_bytes
+        for queue in sorted(queues, key=lambda queue: queue.waiting_bytes, reverse=True):
+            while excess_bytes > 0 and (size := queue.drop_oldest(waited_for=False, to_the_last=True)):
+                excess_bytes -= size
 
     def _drop_excess(self, events: list[StreamQueue]) -> None:
         """Leave the oldest messages of the streams that have most waiting to history, as many as exceed the bound."""

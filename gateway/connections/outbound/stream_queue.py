@@ -184,7 +184,7 @@ class StreamQueue:
                 return True
         return self._advance_open(receiver)
 
-    def drop_oldest(self, *, waited_for: bool) -> int:
+    def drop_oldest(self, *, waited_for: bool, to_the_last: bool = False) -> int:
         """Replace the oldest message behind the first one by a backfill, which leaves the message to history.
 
         The first message stays, since it is being sent or is the next to be sent, and the newest one stays: a message
@@ -192,12 +192,16 @@ class StreamQueue:
 
         Args:
             waited_for: whether publishers wait for the receiver; then the newest large message of each of them stays.
+            to_the_last: whether the first message goes as well, unless it is under way, and the newest one.
 
         Returns:
             The size of the message; 0 if there is none.
         """
         entries = self.entries
-        at = self._oldest_waiting(self._spared() if waited_for else ())
+        if to_the_last:
+            at = next((at for at, entry in enumerate(entries) if _is_unsent(entry)), None)
+        else:
+            at = self._oldest_waiting(self._spared() if waited_for else ())
         if at is None:
             return 0
         entry = entries[at]
@@ -207,7 +211,7 @@ class StreamQueue:
         else:
             assert isinstance(entry, Cursor)
             first = last = entry.message.offset or 0
-        before = entries[at - 1]
+        before = entries[at - 1] if at else None
         if isinstance(before, Backfill) and before.code == Code.QUEUE_FULL and before.last == first - 1:
             before.last = last
             del entries[at]
@@ -237,7 +241,7 @@ class StreamQueue:
                 break
             if isinstance(entry, Gap | Replay):
                 continue
-            if behind_first and (isinstance(entry, Run) or (isinstance(entry, Cursor) and not entry.started)):
+            if behind_first and _is_unsent(entry):
                 if entry in spared:
                     continue
                 return at
@@ -328,6 +332,11 @@ class StreamQueue:
 def is_under_way(entry: QueueEntry) -> bool:
     """Return whether a receiver has got the beginning of an entry, or is about to, so that none may take its place."""
     return (isinstance(entry, Cursor) and entry.started) or (isinstance(entry, PendingSnapshot) and entry.requested)
+
+
+def _is_unsent(entry: QueueEntry) -> bool:
+    """Return whether an entry is a message of which the receiver has got nothing."""
+    return isinstance(entry, Run) or (isinstance(entry, Cursor) and not entry.started)
 
 
 def _count_of(entry: QueueEntry) -> int:

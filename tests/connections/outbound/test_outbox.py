@@ -300,6 +300,71 @@ def test_publishers_wait_for_a_receiver_once_half_of_the_bound_waits_behind_the_
     assert outbox.behind == []
 
 
+def test_publishers_wait_once_more_than_the_bound_waits_as_the_only_message_of_many_streams() -> None:
+    outbox = outbox_of(8 * SIZE)
+    sources = [stream(number, Kind.EVENT) for number in range(1, 11)]
+    message = large(sources[0], 9, 3, offset=0)
+    outbox.put_large(message, message.chunks)
+    for source in sources[1:9]:
+        outbox.put_run(run(source, 0))
+    assert outbox.behind == []
+    outbox.put_run(run(sources[9], 0))
+    assert outbox.behind == sources
+    assert outbox.crowded
+    drained(outbox)
+    assert outbox.behind == []
+
+
+@pytest.mark.parametrize("chunks", [0, 8])
+def test_of_many_streams_a_slow_receiver_is_owed_no_more_than_of_one(chunks: int) -> None:
+    size = chunks * CHUNK or SIZE
+    outbox = outbox_of(8 * size)
+    sources = [stream(number, Kind.EVENT) for number in range(1, 101)]
+
+    def put_all(offset: int) -> None:
+        for source in sources:
+            if chunks:
+                message = large(source, source.id * 10 + offset, chunks, offset=offset)
+                outbox.put_large(message, message.chunks)
+            else:
+                outbox.put_run(run(source, offset))
+
+    for offset in range(2):
+        put_all(offset)
+    assert outbox.waiting_bytes == 200 * size
+    outbox.hold.slow = True
+    outbox.give_up()
+    # Beside the bound, the stream of which most waits keeps its first message and its newest one.
+    assert outbox.waiting_bytes <= 10 * size
+    put_all(2)
+    assert outbox.waiting_bytes <= 11 * size
+    recorder = Recorder(10_000)
+    outbox.drain(recorder)
+    for source in sources:
+        steps = [
+            offset for name, number, offset in recorder.steps if number == source.id and name in ("run", "end", "gap")
+        ]
+        assert steps == [0, 1, 2]
+    assert outbox.dropped >= 300 - 11
+
+
+def test_a_slow_receiver_has_not_caught_up_because_messages_without_a_history_are_lost() -> None:
+    outbox = outbox_of(8 * SIZE)
+    sources = [stream(number, Kind.EVENT) for number in range(1, 31)]
+    for source in sources:
+        outbox.put_run(run(source, 0))
+    outbox.hold.slow = True
+    outbox.give_up()
+    # Signals of what is lost pass, and messages wait.
+    outbox.drain(Recorder(room=1))
+    while any(queue.left_to_history for queue in map(outbox.queue_of, sources) if queue is not None):
+        outbox.drain(Recorder(room=1))
+    assert 4 * SIZE < outbox.waiting_bytes <= 9 * SIZE
+    assert outbox.behind
+    drained(outbox)
+    assert outbox.behind == []
+
+
 def test_publishers_wait_while_messages_that_did_not_fit_are_read_from_history() -> None:
     outbox = outbox_of(2 * SIZE)
     source = stream(1, Kind.EVENT)
