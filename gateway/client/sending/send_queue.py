@@ -175,8 +175,13 @@ class SendQueue(ABC):
         """Write the message in one frame."""
         if message.clock is not None and message.clock is not session.clock:
             message.judge_by(session.clock)
-        if encoded is None:
-            encoded = OutboundChunk(None, [self._context.copied(message.content, self.name)], [])
+        content = message.content
+        if encoded is not None:
+            encoding, payload = encoded.encoding, encoded.data
+        elif message.done is None:  # `publish_nowait` has copied it
+            encoding, payload = None, content.buffers
+        else:
+            encoding, payload = None, [self._context.copied(content, self.name)]
         stream, offset, before = self._begin(session, message)
         frame = write_data(
             message.opcode,
@@ -184,14 +189,14 @@ class SendQueue(ABC):
             offset=offset,
             timestamp_ns=message.timestamp_ns,
             flags=message.flags,
-            meta=message.content.meta,
+            meta=content.meta,
             count=message.count if message.opcode == Opcode.BATCH else None,
-            encoding=encoded.encoding,
-            payload=encoded.data,
+            encoding=encoding,
+            payload=payload,
             extensions=message.extensions,
         )
         message.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
-        message.payload_sent_bytes = bytes_of(encoded.data)
+        message.payload_sent_bytes = bytes_of(payload)
         message.ended = True
         self._written(message)
 
