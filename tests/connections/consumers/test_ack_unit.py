@@ -24,7 +24,9 @@ from tests.connections.memory import World
 STREAM: Stream = World().core.hub.open("wf/tasks", Kind.COLLABORATION)[0]  # type: ignore[arg-type]
 
 
-def frame(payload: bytes, *, count: int | None = None, **fields: object) -> list[Buffer]:
+def frame(
+    payload: bytes, *, count: int | None = None, headers: dict[str, object] | None = None, **fields: object
+) -> list[Buffer]:
     record_bytes = len(payload) // (count or 1)
     return write_data(
         Opcode.MESSAGE if count is None else Opcode.BATCH,
@@ -32,7 +34,7 @@ def frame(payload: bytes, *, count: int | None = None, **fields: object) -> list
         publisher=9,
         offset=0,
         timestamp_ns=START_NS,
-        meta=write_meta([TensorSpec("", BYTE, (record_bytes,))], None),
+        meta=write_meta([TensorSpec("", BYTE, (record_bytes,))], headers),
         count=count,
         payload=(payload,),
         **fields,  # type: ignore[arg-type]

@@ -10,10 +10,12 @@ import pytest
 
 from gateway.connections.consumers.dead_letter import HEADER, HEADERS_TENSOR, DeadLetter, OpenedUnit, labelled, opened
 from gateway.protocol.encoding import Chain
+from gateway.protocol.meta import write_meta
 from gateway.protocol.tensors import TensorSpec, view_tensors
 from gateway.protocol.wire import MAX_HEADERS_BYTES, MAX_TENSORS
 from tests.connections.consumers.test_ack_unit import frame, run_of
 from tests.connections.frames import BYTE, encoded
+from tests.streams.frames import large_of
 
 LETTER = DeadLetter("wf/tasks", 3, "worker", 5, "not processed")
 ORIGIN = {"stream": "wf/tasks", "offset": 3, "client_id": "worker", "tries": 5, "reason": "not processed"}
@@ -30,6 +32,14 @@ def test_a_record_batch_is_one_tensor() -> None:
     assert [spec.shape for spec in found.specs] == [(4, 1)]
     assert bytes(b"".join(found.payload)) == b"abcd"
     assert found.undecodable is None
+
+
+def test_a_large_message_keeps_its_tensors_and_headers() -> None:
+    message = large_of(3)
+    message.meta = write_meta([TensorSpec("x", BYTE, (5000,))], {"step": 7})
+    found = opened(message)
+    assert (list(found.specs), found.headers) == ([TensorSpec("x", BYTE, (5000,))], {"step": 7})
+    assert b"".join(found.payload) == bytes(5000)
 
 
 @pytest.mark.parametrize("headers", [{}, {"step": 7}])
@@ -55,9 +65,9 @@ def test_beside_as_many_tensors_as_there_may_be_long_headers_are_left_out() -> N
 
 def test_damaged_bytes_are_kept_with_the_reason() -> None:
     encoding, payload = encoded(Chain(codec="lz4"), bytes(1000))
-    found = opened(run_of(frame(bytes(payload)[:-8] + b"\xff" * 8, encoding=encoding)))
+    found = opened(run_of(frame(bytes(payload)[:-8] + b"\xff" * 8, encoding=encoding, headers={"step": 7})))
     (array,) = view_tensors(found.specs, b"".join(found.payload))
     assert array.dtype == np.uint8
     assert array.tobytes().endswith(b"\xff" * 8)
     assert found.undecodable
-    assert labelled(found, LETTER).headers == {HEADER: {**ORIGIN, "undecodable": found.undecodable}}
+    assert labelled(found, LETTER).headers == {"step": 7, HEADER: {**ORIGIN, "undecodable": found.undecodable}}
