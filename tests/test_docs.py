@@ -17,11 +17,16 @@ import httpx
 import numpy as np
 import pytest
 
+from gateway.client import connect
 from gateway.config import Settings
 from gateway.config.bounds import check_settings
 from gateway.config.file import settings_of
 from gateway.config.tables import write_table
+from gateway.connections.core import CoreSettings
 from gateway.ids import StreamName
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import compile_pattern
+from gateway.streams.rules import StreamConfig, StreamRules
 from gateway.testing import running_gateway
 from tests.layout import ROOT, relative
 
@@ -142,6 +147,25 @@ async def test_the_readme_s_async_example_prints_what_it_receives(tmp_path: Path
     async with running_gateway() as gateway:
         out = await run("-c", blocks("python")[0].replace(URL, gateway.url), cwd=tmp_path)
     assert "wf-42/weights float32 (256, 64) {'step': 7}" in out
+
+
+async def test_dead_letters_are_published_again_as_the_operations_page_shows(tmp_path: Path) -> None:
+    (code,) = [body for found, body in BLOCK.findall(OPERATIONS) if found == "python"]
+    rules = StreamRules([(compile_pattern("wf-42/tasks"), StreamConfig(kind=Kind.COLLABORATION, max_tries=1))])
+    async with (
+        running_gateway(Settings(core=CoreSettings(rules=rules))) as gateway,
+        connect(gateway.url, client_id="worker") as worker,
+        worker.subscribe("wf-42/tasks", auto_ack=False) as tasks,
+        worker.subscribe("**.dead") as letters,
+    ):
+        for step in range(3):
+            await worker.publish("wf-42/tasks", np.arange(step), headers={"step": step})
+            await (await anext(tasks)).nack()
+            await anext(letters)
+        out = await run("-c", code.replace(URL, gateway.url), cwd=tmp_path)
+        assert out.count("published again: {'stream': 'wf-42/tasks', 'offset': ") == 3
+        again = [await anext(tasks) for _ in range(3)]
+    assert [(len(task.tensor), task.headers) for task in again] == [(step, {"step": step}) for step in range(3)]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=relative)

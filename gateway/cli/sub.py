@@ -63,7 +63,8 @@ def sub(
             "--save",
             metavar="DIR",
             file_okay=False,
-            help="Save each message as DIR/STREAM@OFFSET.npy (.npz if it has several tensors).",
+            help="Save the tensor of each message as DIR/STREAM@OFFSET.npy (.npz if there are several); headers are in "
+            "the output, complete with --json.",
         ),
     ] = None,
     every_version: Annotated[
@@ -81,7 +82,8 @@ def sub(
     """Print the messages of all streams that match a pattern, until Ctrl-C.
 
     Looking holds up nobody: messages that others have to acknowledge are shown as they are published.
-    Messages go to stdout, one line each; gaps, errors and the summary go to stderr. A lost connection is opened again.
+    Messages go to stdout, one line each, with the time from publishing to arrival as latency: of a message that was
+    kept, its age. Gaps, errors and the summary go to stderr. A lost connection is opened again.
 
     Examples:
 

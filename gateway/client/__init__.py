@@ -14,19 +14,37 @@ from gateway.client.requests.reply_stream import ReplyStream
 from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.subscribing.subscription import BatchIterator, Subscription, SubscriptionStats
 from gateway.client.subscribing.subscription_position import Gap
+from gateway.errors import (
+    CapacityError,
+    Code,
+    ConnectionClosed,
+    ConnectionFailed,
+    FrysError,
+    InvalidArgument,
+    RequestRefused,
+    RequestTimeout,
+    UnsupportedDtype,
+    UsageError,
+)
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
 __all__ = [
     "Backoff",
     "BatchIterator",
+    "CapacityError",
     "Client",
     "ClientState",
+    "Code",
     "Connecting",
+    "ConnectionClosed",
+    "ConnectionFailed",
     "Counts",
     "Credits",
+    "FrysError",
     "Gap",
     "Inbox",
+    "InvalidArgument",
     "Message",
     "Notice",
     "Options",
@@ -34,9 +52,13 @@ __all__ = [
     "ReplyStream",
     "Request",
     "RequestFailed",
+    "RequestRefused",
+    "RequestTimeout",
     "Subscription",
     "SubscriptionStats",
     "TransmissionResult",
+    "UnsupportedDtype",
+    "UsageError",
     "View",
     "connect",
     "sync",

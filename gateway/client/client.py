@@ -235,6 +235,8 @@ class Client(OneProcess):
     ) -> Subscription:
         """Receive the streams that match a pattern: ``async with client.subscribe("wf-42/*") as messages``.
 
+        It begins with ``async with``, or else when the first message is asked for.
+
         Args:
             pattern: a stream's name, in which a segment may be ``*`` (any), or the last one ``**`` (the rest), also
                 with an ending: ``**.dead`` matches all streams of dead letters.

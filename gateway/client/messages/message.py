@@ -291,7 +291,10 @@ class Message(Acknowledged):
 
     @property
     def latency_s(self) -> float:
-        """Time from publishing to arrival at this client, by the gateway's clock; at least 0."""
+        """Time from publishing to arrival at this client, by the gateway's clock; at least 0.
+
+        It is the age of a message that was kept, such as the newest version of a state for a late joiner.
+        """
         return max(0, self.received_ns - self.timestamp_ns) / 1e9
 
     def __repr__(self) -> str:
