@@ -20,6 +20,7 @@ from gateway.protocol.checksum import checksum_of
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.transfers import split_payload
+from gateway.protocol.wire import Opcode
 
 T = TypeVar("T")
 
@@ -121,6 +122,25 @@ class OutboundMessage:
         self.begun = self.ended = False
         self.lost_s = None
         self.forget_sent()
+
+    def parts(self, most_bytes: int) -> list[OutboundMessage]:
+        """Return record batches of at most so many bytes with the records of this one, which was not sent yet.
+
+        A record that is larger is a message of its own.
+        """
+        record_bytes = self.content.payload_bytes // self.count
+        most = max(1, most_bytes // record_bytes)
+        payload = memoryview(self.content.payload())
+        parts = []
+        for first in range(0, self.count, most):
+            count = min(most, self.count - first)
+            # Bytes, which never change, are not copied again.
+            records = bytes(payload[first * record_bytes : (first + count) * record_bytes])
+            content = self.content._replace(buffers=[records], payload_bytes=len(records))
+            parts.append(
+                replace(self, opcode=Opcode.BATCH if count > 1 else Opcode.MESSAGE, content=content, count=count)
+            )
+        return parts
 
     @property
     def postponed_too_long(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, Final
@@ -46,6 +47,7 @@ class SendContext:
         report: for errors that nobody waits for.
         owner: process and event loop that may use the client.
         max_message_bytes: payload of the largest message that the gateway takes, as far as it has told; None before.
+        max_batch_bytes: payload of the largest record batch that it takes: a batch has one frame.
         transfer_room: room for large messages, taken while one is under way.
         resumptions: the gateway's answers about large messages that were cut.
         cancelled: sending work was cancelled by :meth:`cancel`.
@@ -61,6 +63,7 @@ class SendContext:
         self.report = report
         self.owner = owner
         self.max_message_bytes: int | None = None
+        self.max_batch_bytes = sys.maxsize
         self.transfer_room = TransferRoom(MAX_TRANSFERS)
         self.resumptions = Resumptions()
         self._transfers = itertools.count(1)
@@ -119,6 +122,7 @@ class SendContext:
         limits = session.welcome.limits
         self.transfer_room.max_bytes = limits.max_unfinished_bytes
         self.max_message_bytes = limits.max_message_bytes
+        self.max_batch_bytes = min(limits.max_message_bytes, session.chunk_bytes)
         self.quality = LinkQuality()
         self._changed.set()
 

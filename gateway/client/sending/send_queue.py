@@ -38,7 +38,7 @@ AGAIN: Final = Backoff(base_s=0.1, cap_s=2.0, later_s=0.05)
 """Pauses before a message is sent again that was refused for now."""
 
 
-class _Overtaken(Exception):
+class Overtaken(Exception):
     """Sending of a message that ends early: it was refused for now, or one before it has to be sent again."""
 
 
@@ -246,7 +246,7 @@ class SendQueue(ABC):
                 await self._wait_settled(message)
             if not message.ended and not message.abandoned:
                 return False
-        except _Overtaken:
+        except Overtaken:
             return message.abandoned
         except Exception as error:  # noqa: BLE001 - the queue goes on with the next message
             lost = session is not None and not session.open
@@ -345,13 +345,13 @@ class SendQueue(ABC):
                 checksum = await self._send_chunks(session, message, plan, chain, first)
                 same = checksum == await expected
                 if message.attempt != attempt:
-                    raise _Overtaken
+                    raise Overtaken
                 if not same:
                     raise changed(self.name)
                 end = End(plan.transfer, message.correlation, session.now_ns(), checksum)
                 await session.drained()
                 if message.attempt != attempt:
-                    raise _Overtaken
+                    raise Overtaken
         except BaseException:
             session.send((Abort(plan.transfer, Code.TRANSFER_ABORTED).write(),))
             raise
@@ -376,7 +376,7 @@ class SendQueue(ABC):
             if message.abandoned:
                 raise ConnectionFailed(f"sending to {self.name} was abandoned")
             if message.attempt != attempt:
-                raise _Overtaken
+                raise Overtaken
             # These very bytes are sent: nothing changes them before they are copied.
             checksum = checksum_of(content, checksum)
             message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))

@@ -11,7 +11,7 @@ from gateway.client.sending.declaration import ANYTHING
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import schema_in, shape_of
 from gateway.client.sending.send_context import SendContext
-from gateway.client.sending.send_queue import SendQueue
+from gateway.client.sending.send_queue import Overtaken, SendQueue
 from gateway.client.session.session import Session
 from gateway.errors import ConnectionFailed, RequestRefused
 from gateway.protocol.messages import Kind
@@ -53,11 +53,19 @@ class StreamSendQueue(SendQueue):
         """A number that differs after each message that was sent."""
         return self._next_sequence
 
+    def refusal_before(self, message: OutboundMessage) -> RequestRefused | None:
+        """Return why the gateway has refused a message for now behind which this one waits, never sent; None: it was
+        sent, or waits for something else.
+        """
+        first = self._waiting[0] if self._waiting else message
+        return None if message.ended or message.lost_s is not None or first is message else first.postponed
+
     def submit(self, message: OutboundMessage) -> None:
         """Send a message behind those that were submitted before."""
         if message.extensions is None:
             self._keyframe_meta = message.content.meta
-        super().submit(message)
+        for part in self._parts(message):
+            super().submit(part)
 
     def check(self, kind: Kind | None, message: Content | Array) -> None:
         """Check a message against the stream, as far as it is known on the present session.
@@ -151,7 +159,19 @@ class StreamSendQueue(SendQueue):
         message.sequence = self._next_sequence
         self._next_sequence += message.count
 
+    def _parts(self, message: OutboundMessage) -> list[OutboundMessage]:
+        """Return the message, or of a record batch that is larger than the gateway takes several."""
+        most_bytes = self._context.max_batch_bytes
+        if message.count == 1 or message.content.payload_bytes <= most_bytes:
+            return [message]
+        return message.parts(most_bytes)
+
     async def _send(self, session: Session, message: OutboundMessage) -> None:
+        parts = self._parts(message)
+        if len(parts) > 1:  # it was made before this session
+            self._waiting.popleft()
+            self._waiting.extendleft(reversed(parts))
+            raise Overtaken
         lost_s = message.lost_s
         if lost_s is not None and asyncio.get_running_loop().time() - lost_s > PRODUCER_KEPT_S:
             raise ConnectionFailed("the gateway no longer knows what was published before the connection was lost")

@@ -1,9 +1,11 @@
 """Tests one message on its way out and who waits for it."""
 
 import asyncio
+import struct
 import time
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import uvloop
 
@@ -132,3 +134,16 @@ def test_an_acknowledgement_that_came_while_the_program_computed_is_taken(
 
     with running_gateway_process() as gateway, asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(publish(gateway.url))
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "counts"),
+    [(1000, [5]), (40, [5]), (39, [4, 1]), (16, [2, 2, 1]), (15, [1, 1, 1, 1, 1]), (1, [1] * 5)],
+)
+def test_a_record_batch_in_parts_has_the_same_records(most_bytes: int, counts: list[int]) -> None:
+    content = content_of(np.arange(5.0), None)._replace(buffers=[b"".join(struct.pack("<d", n) for n in range(5))])
+    parts = OutboundMessage(Opcode.BATCH, content, 7, count=5).parts(most_bytes)
+    assert [part.count for part in parts] == counts
+    assert [part.opcode for part in parts] == [Opcode.BATCH if count > 1 else Opcode.MESSAGE for count in counts]
+    assert b"".join([bytes(part.content.payload()) for part in parts]) == content.payload()
+    assert all(part.content.payload_bytes == 8 * part.count and part.timestamp_ns == 7 for part in parts)

@@ -12,6 +12,7 @@ from gateway.client.session.session import Session
 from gateway.errors import ConnectionClosed
 from gateway.ids import ClientId
 from gateway.protocol.messages import Welcome, WelcomeLimits
+from gateway.protocol.wire import MIN_CHUNK_BYTES
 
 WELCOME = Welcome(1, ClientId("me"), "s", 1, (), (), WelcomeLimits(1 << 20, 1 << 30, 1 << 16, 5000), 20.0, 0)
 
@@ -23,6 +24,7 @@ class FakeSession(Session):
         self.draining = draining
         self.is_open = True
         self.clock = GatewayClock()
+        self.chunk_bytes = MIN_CHUNK_BYTES
 
     @property
     def welcome(self) -> Welcome:

@@ -383,6 +383,21 @@ async def test_the_refusal_is_raised_once_the_time_limit_passes(scripted: Script
         await later
 
 
+async def test_a_publish_behind_a_refused_one_is_told_why_it_waits(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=3600.0, cap_s=3600.0, later_s=3600.0))
+    async with connected(scripted) as (client, peer):
+        first = asyncio.ensure_future(client.publish("wf/x", 1, timeout_s=0.05))
+        await data_of(peer)
+        refuse(peer, 1)
+        with pytest.raises(RequestRefused, match="because"):
+            await first
+        with pytest.raises(RequestRefused, match="because") as refused:
+            await client.publish("wf/x", 2, timeout_s=0.05)
+        assert refused.value.code == Code.QUEUE_FULL
+
+
 @pytest.mark.usefixtures("at_once")
 async def test_a_message_that_was_sent_again_and_not_answered_may_have_been_taken(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer):

@@ -1,0 +1,62 @@
+"""Gateways with small limits: what clients send is cut to the size that the gateway takes."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gateway.app import Gateway
+from gateway.client import Backoff, Client, connect
+from gateway.config import Settings
+from gateway.connections.core import CoreSettings
+from gateway.protocol.limits import Limits
+from gateway.testing import running_gateway
+
+MANY = 300
+
+SMALL = [Limits(chunk_bytes=4096), Limits(max_message_bytes=4096), Limits(chunk_bytes=4096, max_message_bytes=1000)]
+
+
+def settings_of(limits: Limits) -> Settings:
+    return Settings(admin_port=None, drain_deadline_s=1.0, core=CoreSettings(limits=limits))
+
+
+def publish_many(client: Client) -> None:
+    """800 bytes each, in record batches of 64 KiB where they fit."""
+    for number in range(MANY):
+        client.publish_nowait("wf/log", np.full(100, number), kind="event")
+
+
+async def received(client: Client) -> list[int]:
+    async with client.subscribe("wf/log", since="beginning") as messages:
+        return [int((await anext(messages)).tensor[0]) for _ in range(MANY)]
+
+
+@pytest.mark.parametrize("limits", SMALL)
+async def test_record_batches_are_cut_to_what_the_gateway_takes(limits: Limits) -> None:
+    async with running_gateway(settings_of(limits)) as gateway, connect(gateway.url) as client:
+        publish_many(client)
+        await client.drain()
+        assert await received(client) == list(range(MANY))
+
+
+@pytest.mark.parametrize("limits", SMALL)
+async def test_so_are_those_that_were_made_before_the_gateway_was_another_one(limits: Limits) -> None:
+    before = Gateway(replace(settings_of(Limits()), port=0))
+    await before.start()
+    async with connect(before.url, backoff=Backoff(base_s=0.01, cap_s=0.01, later_s=0.01)) as client:
+        port = before.port
+        await before.stop()
+        publish_many(client)
+        last = asyncio.ensure_future(client.publish("wf/log", np.full(100, MANY), kind="event"))
+        after = Gateway(replace(settings_of(limits), port=port))
+        await after.start()
+        try:
+            assert (await last).offset == MANY
+            assert await received(client) == list(range(MANY))
+        finally:
+            await client.close()
+            await after.stop()
