@@ -21,22 +21,30 @@ from typing import Any, Final
 import numpy as np
 
 from gateway.app import Gateway
-from gateway.client import Client, Inbox, View, connect
+from gateway.client import Client, Inbox, Message, Subscription, View, connect
 from gateway.config import Settings
 from gateway.config.settings import MEMORY
 from gateway.connections.core import CoreSettings
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array
 from gateway.streams.rules import StreamConfig
+from gateway.streams.sqlite.file_format import check_header, check_log
+from gateway.streams.sqlite.lock import check_kind, check_names
 
 STEP_TIMEOUT_S: Final = 5.0
 """Longest time of one step of a client."""
 
 LEAST_COUNT: Final = 64
 """Streams, connections and the like that the trial needs: a lower limit is somebody's choice, not a mistake."""
+
+MANY: Final = 200
+"""Messages that a client publishes without waiting: several record batches."""
+
+MANY_BYTES: Final = 1000
+"""Size of each of them."""
 
 _COUNTS: Final = ("max_aliases", "max_subscriptions", "max_requests", "max_streams")
 
@@ -65,12 +73,19 @@ def _check_store(path: Path | None) -> None:
     """Check that the file of durable streams can be used, without a touch: a gateway may be using it."""
     if path is None:
         return
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise InvalidArgument(f"store sqlite:{path}: the directory {folder} does not exist: create it")
-    needed = path if path.exists() else folder
-    if path.is_dir() or not os.access(needed, os.R_OK | os.W_OK):
-        raise InvalidArgument(f"store sqlite:{path}: {needed} is not a file that this user may write")
+    real = Path(os.path.realpath(path))
+    try:
+        check_kind(path)
+        if not real.parent.is_dir():
+            raise StoreFailed(f"store {path}: the directory {real.parent} does not exist: create it")
+        for needed in (real.parent, real):
+            if os.path.exists(needed) and not os.access(needed, os.R_OK | os.W_OK):
+                raise StoreFailed(f"store {path}: this user may not write {needed}")
+        check_names(path)
+        check_log(real)
+        check_header(real)
+    except (StoreFailed, OSError) as error:
+        raise InvalidArgument(str(error)) from error
 
 
 async def _problem_with(settings: Settings) -> str | None:
@@ -139,7 +154,11 @@ async def _work(settings: Settings, step: _Step, publisher: Client, receiver: Cl
     if free is not None:
         step.name = f"a message of {len(large)} bytes"
         name = StreamName(f"frys-trial/{free}")
-        await _exchange(publisher, receiver, name, rules.of(name).kind or free, np.frombuffer(large, np.uint8))
+        kind = rules.of(name).kind or free
+        await _exchange(publisher, receiver, name, kind, np.frombuffer(large, np.uint8))
+        if not kind.acknowledged:  # too many at once for a receiver of commands
+            step.name = f"{MANY} messages of publish_nowait"
+            await _exchange_many(publisher, receiver, name, kind, np.frombuffer(large[:MANY_BYTES], np.uint8))
     await _ask(step, publisher, receiver)
     state = StreamName(f"frys-trial/{Kind.STATE}")
     if limits.max_views and rules.of(state) == StreamConfig():
@@ -152,8 +171,30 @@ async def _exchange(
     publisher: Client, receiver: Client, name: str, kind: Kind, value: Array | dict[str, Array]
 ) -> None:
     async with receiver.subscribe(name) as messages:
-        await publisher.publish(name, value, kind=kind, codec="none", timeout_s=STEP_TIMEOUT_S)
-        await asyncio.wait_for(anext(messages), STEP_TIMEOUT_S)
+        # At the same time, because a publish may have to wait until the receiver has acknowledged.
+        publish = publisher.publish(name, value, kind=kind, codec="none", timeout_s=STEP_TIMEOUT_S)
+        tasks = [asyncio.create_task(publish), asyncio.create_task(_receive(messages))]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+async def _exchange_many(publisher: Client, receiver: Client, name: str, kind: Kind, value: Array) -> None:
+    """Publish without waiting for acknowledgements; the SDK makes record batches of such messages."""
+    async with receiver.subscribe(name) as messages:
+        for _ in range(MANY - 1):
+            publisher.publish_nowait(name, value, kind=kind)
+        publisher.publish_nowait(name, value, kind=kind, headers={"last": True})
+        while not (await _receive(messages)).headers:
+            pass
+
+
+async def _receive(messages: Subscription) -> Message:
+    message = await asyncio.wait_for(anext(messages), STEP_TIMEOUT_S)
+    await message.ack()
+    return message
 
 
 async def _ask(step: _Step, asker: Client, replier: Client) -> None:
@@ -179,7 +220,7 @@ def _kind_of(config: StreamConfig) -> Kind:
 
 def _example_of(pattern: str) -> StreamName:
     """Return a stream that the pattern matches."""
-    name = pattern.replace("**", "*").replace("*", "frys-trial")
+    name = pattern.replace("**", "*").replace("*", "t")  # short: a pattern may have many segments
     return StreamName(name if "/" in name else f"frys-trial/{name}")
 
 

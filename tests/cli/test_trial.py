@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.app import Gateway
 from gateway.cli.trial import try_settings
 from gateway.config import Settings
 from gateway.config.file import settings_of
 from gateway.connections.core import CoreSettings
-from gateway.errors import InvalidArgument
+from gateway.errors import InvalidArgument, StoreFailed
 from gateway.protocol.limits import Limits
+from gateway.streams.sqlite.file_format import APPLICATION_ID, FORMAT_VERSION
+from gateway.testing import running_gateway_process
 
 STREAMS: list[dict[str, Any]] = [
     {"pattern": "tasks/**", "kind": "collaboration"},
@@ -50,11 +56,70 @@ async def test_a_frame_too_small_for_a_chunk_is_no_mistake() -> None:
     await try_settings(Settings(core=CoreSettings(limits=Limits(max_frame_bytes=100_000))))
 
 
-@pytest.mark.parametrize("path", ["nowhere/streams.db", "folder"])
-async def test_a_store_that_cannot_be_used(path: str, tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(InvalidArgument, match=r"does not exist: create it|not a file that this user may write"):
-        await try_settings(Settings(store=f"sqlite:{tmp_path}/{path}"))
+async def test_a_bound_of_one_command_is_no_mistake() -> None:
+    """Each publish waits until the command before it is acknowledged."""
+    await try_settings(settings_of({"consumers": {"max_pending_commands": 1, "hold_bytes": 0}}, "frys.toml"))
+
+
+async def test_small_chunks_and_messages_are_no_mistake() -> None:
+    limits = {"chunk_bytes": 4096, "max_message_bytes": 2000}
+    await try_settings(settings_of({"limits": limits}, "frys.toml"))
+
+
+async def test_a_pattern_of_many_segments_has_an_example() -> None:
+    await try_settings(settings_of({"streams": [{"pattern": "a/" + "*/" * 60 + "b"}]}, "frys.toml"))
+
+
+def foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE numbers (number INTEGER)")
+
+
+def of_another_version(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version={FORMAT_VERSION + 1}")
+
+
+def with_two_names(path: Path) -> None:
+    path.touch()
+    path.with_name("other.db").hardlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (lambda path: path.parent.rmdir(), "does not exist: create it"),
+        (Path.mkdir, "is a directory: name a file"),
+        (os.mkfifo, "is no regular file: name a file"),
+        (lambda path: path.write_bytes(b"text" * 100), "not a database"),
+        (lambda path: path.write_bytes(b"SQLite format 3"), "not a database"),
+        (foreign, "database of another program"),
+        (of_another_version, "is of version 2, this gateway reads version 1"),
+        (with_two_names, "has 2 names"),
+        (lambda path: path.with_name("streams.db-wal").write_bytes(b"log"), "is empty, but"),
+    ],
+    ids=["folder", "directory", "pipe", "text", "short", "foreign", "version", "links", "log"],
+)
+async def test_a_store_that_cannot_be_used(make: Callable[[Path], object], problem: str, tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "streams.db"
+    path.parent.mkdir()
+    make(path)
+    settings = Settings(store=f"sqlite:{path}", admin_port=None)
+    with pytest.raises(InvalidArgument, match=problem):
+        await try_settings(settings)
+    # A gateway says the same.
+    with pytest.raises(StoreFailed, match=problem):
+        Gateway(settings)
+
+
+async def test_a_store_that_is_in_use_is_good(tmp_path: Path) -> None:
+    settings = Settings(store=f"sqlite:{tmp_path}/streams.db", admin_port=None)
+    await try_settings(settings)
+    assert os.listdir(tmp_path) == []
+    with running_gateway_process("--store", settings.store):
+        await try_settings(settings)
+    await try_settings(settings)
 
 
 async def test_the_log_is_as_before(caplog: pytest.LogCaptureFixture) -> None:

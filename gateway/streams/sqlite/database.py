@@ -272,7 +272,7 @@ class Database:
         extent = self._extents.get(stream.id)
         if extent is None:
             return 0
-        oldest_ns = now_ns - int(limits.max_age_s * 1e9)
+        max_age_ns = limits.max_age_s * 1e9  # not as an int: a rule may say 1e300
         rows = self._connection.execute(
             "SELECT first, count, size, stored_ns FROM messages WHERE stream = ? ORDER BY first LIMIT ?",
             (stream.id, TRIM_ROWS),
@@ -281,7 +281,7 @@ class Database:
         cut, held_bytes, rows_gone = extent.first, extent.held_bytes, 0
         for first, count, size, stored_ns in rows:
             covered = extent.next_offset - first - count < limits.max_messages and held_bytes <= limits.max_bytes
-            fresh = stored_ns >= oldest_ns
+            fresh = now_ns - stored_ns <= max_age_ns
             # The newest message stays whatever its size, as long as a connection has opened the stream or it is fresh:
             # its publisher was told that it is stored.
             if first + count == extent.next_offset:

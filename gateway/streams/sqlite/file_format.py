@@ -17,6 +17,12 @@ APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
 FORMAT_VERSION: Final = 1
 """Version of the tables; a file with another version is not changed."""
 
+MAGIC: Final = b"SQLite format 3\0"
+"""First bytes of a database."""
+
+HEADER_BYTES: Final = 100
+"""Length of the header of a database (https://www.sqlite.org/fileformat.html#the_database_header)."""
+
 BUSY_TIMEOUT_S: Final = 5.0
 """Time to wait for another process that reads the file, such as a backup."""
 
@@ -110,7 +116,7 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreFailed: the file cannot be opened, or is not a store of this version.
     """
-    _check_log(path)
+    check_log(path)
     try:
         connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
@@ -142,8 +148,12 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     )
 
 
-def _check_log(path: Path) -> None:
-    """Check that the file has not lost its log or the log its file: SQLite deletes the log of an empty file."""
+def check_log(path: Path) -> None:
+    """Check that a log has not lost its file: SQLite deletes the log of an empty file.
+
+    Raises:
+        StoreFailed: there is a log, and its file is missing or empty.
+    """
     log_path = log_of(path)
     if _size_of(log_path) and not _size_of(path):
         problem = f"store {path} is empty, but {log_path} has messages of a file that was moved, removed or truncated"
@@ -157,6 +167,26 @@ def _size_of(path: Path) -> int:
         return 0
 
 
+def check_header(path: Path) -> None:
+    """Check the first bytes of a file that may be in use by a gateway in another process, or not exist yet.
+
+    Raises:
+        StoreFailed: it is not a store of this version.
+        OSError: it cannot be read.
+    """
+    if not os.path.exists(path):
+        return
+    with path.open("rb") as file:
+        header = file.read(HEADER_BYTES)
+    if not header:
+        return
+    if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
+        raise cannot_open(path, ValueError("file is not a database"))
+    schema, version, application_id = [int.from_bytes(header[at : at + 4], "big") for at in (40, 60, 68)]
+    if schema or version or application_id:
+        _check_ids(path, version, application_id)
+
+
 def _check(connection: sqlite3.Connection, path: Path) -> None:
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     (application_id,) = connection.execute("PRAGMA application_id").fetchone()
@@ -165,6 +195,10 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
         pragmas = f"PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={FORMAT_VERSION};"
         connection.executescript(f"BEGIN; {TABLES} {pragmas} COMMIT;")
         return
+    _check_ids(path, version, application_id)
+
+
+def _check_ids(path: Path, version: int, application_id: int) -> None:
     if application_id != APPLICATION_ID:
         raise StoreFailed(f"{path} is the database of another program: name a file of its own for the store")
     if version != FORMAT_VERSION:

@@ -41,8 +41,7 @@ class FileLock:
 
     def __init__(self, path: Path) -> None:
         self.path = Path(os.path.realpath(path))
-        if self.path.is_dir():  # before a lock file is made beside it
-            raise StoreFailed(f"store {path} is a directory: name a file")
+        check_kind(path)  # before a lock file is made beside it
         with ExitStack() as undo:
             lock_path = self.path.with_name(f"{self.path.name}-lock")
             with _told(path, lock_path):
@@ -62,10 +61,7 @@ class FileLock:
             undo.callback(os.close, self._file)
             if sys.platform == "linux" and not _locked(self._file):
                 raise _in_use(path, _holder_of(self._file))
-            names = os.fstat(self._file).st_nlink
-            if names > 1:
-                problem = f"store {path} has {names} names (hard links), and its log belongs to one of them"
-                raise StoreFailed(f"{problem}: remove the others (find DIRECTORY -samefile {self.path})")
+            check_names(path)
             self._place = _place_of(self._file)
             _held.add(self._place)
             undo.pop_all()
@@ -75,6 +71,28 @@ class FileLock:
         _held.discard(self._place)
         os.close(self._file)
         os.close(self._beside)
+
+
+def check_kind(path: Path) -> None:
+    """Check that a path leads to a regular file, or to none yet.
+
+    Raises:
+        StoreFailed: it leads to a directory, a device or the like.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise StoreFailed(f"store {path} is {'a directory' if os.path.isdir(path) else 'no regular file'}: name a file")
+
+
+def check_names(path: Path) -> None:
+    """Check that a file has one name; a symbolic link that leads to it does not count.
+
+    Raises:
+        StoreFailed: it has several.
+    """
+    names = os.stat(path).st_nlink if os.path.exists(path) else 1
+    if names > 1:
+        problem = f"store {path} has {names} names (hard links), and its log belongs to one of them"
+        raise StoreFailed(f"{problem}: remove the others (find DIRECTORY -samefile {os.path.realpath(path)})")
 
 
 def _place_of(file: Path | int) -> tuple[int, int]:

@@ -304,6 +304,14 @@ def test_a_stream_that_could_not_be_deleted_is_deleted_later(path: Path) -> None
     assert (read(path, ended), read(path, following)) == ([], [0])
 
 
+@pytest.mark.parametrize("max_age_s", [1e300, float("inf")])
+def test_an_age_that_no_clock_reaches_is_no_limit(path: Path, max_age_s: float) -> None:
+    stream = stream_of()
+    with opened(path) as database:
+        assert database.commit([append_run(stream, [None])], NOW_NS) == [None]
+        assert database.trim(stream, HistoryLimits(max_age_s=max_age_s), NOW_NS + HOUR_NS) == 0
+
+
 def test_many_rows_go_in_steps(path: Path) -> None:
     stream = stream_of()
     with opened(path) as database:
