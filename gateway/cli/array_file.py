@@ -55,8 +55,52 @@ def read_arrays(path: str, stdin: BinaryIO) -> Array | dict[str, Array]:
         raise CommandFailed(ExitCode.FAILURE, f"{path}: not a usable .npy or .npz file: {reason}") from error
 
 
-def path_of(directory: Path, message: Message) -> Path:
-    """Return the path for a message: ``<directory>/<workflow>/<name>@<offset>.npy``.
+class Recorder:
+    """Files of the messages that a subscription gets, in a directory that may hold those of earlier ones.
+
+    A stream that begins again, because the gateway was restarted, has offsets of earlier messages. Their files are
+    kept: names of messages of another epoch have the epoch in them. A file has the time of its message.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._plain_epochs: dict[str, int | None] = {}
+        """Epoch of each stream that stands in no name; ``None``: each epoch stands in the names."""
+
+    def save(self, message: Message) -> Path | None:
+        """Write the tensor of a message as ``.npy``, or several tensors by name as ``.npz``.
+
+        Returns:
+            The file, which is complete or absent at any moment; None for a message without tensors.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        if not message.specs:
+            return None
+        path = self._path_of(message)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(path.name + PARTIAL)
+        with partial.open("wb") as file:
+            if _is_single(message):
+                np.save(file, message.tensor, allow_pickle=False)
+            else:
+                _write_npz(file, message.tensors)
+        os.utime(partial, ns=(message.timestamp_ns, message.timestamp_ns))
+        os.replace(partial, path)
+        return path
+
+    def _path_of(self, message: Message) -> Path:
+        if self._plain_epochs.setdefault(message.stream, message.epoch) == message.epoch:
+            path = path_of(self._directory, message)
+            if not path.exists() or path.stat().st_mtime_ns == message.timestamp_ns:
+                return path
+            self._plain_epochs[message.stream] = None
+        return path_of(self._directory, message, f"@{message.epoch}")
+
+
+def path_of(directory: Path, message: Message, mark: str = "") -> Path:
+    """Return the path for a message: ``<directory>/<workflow>/<name><mark>@<offset>.npy``.
 
     No name of a stream leads out of the directory or to a file of another stream: ``@``, ``%`` and ``~`` occur in no
     name. The end of a name that is too long for a file is replaced by ``~`` and a digest of the name.
@@ -65,31 +109,8 @@ def path_of(directory: Path, message: Message) -> Path:
     # A segment may be "." or ".."; the last one needs no escape, because a longer file name begins with it.
     safe = [folder.replace(".", "%2E") if folder in (".", "..") else folder for folder in folders]
     suffix = ".npy" if _is_single(message) else ".npz"
-    end = f"@{message.offset:08d}{suffix}"
+    end = f"{mark}@{message.offset:08d}{suffix}"
     return directory.joinpath(*safe, _shortened(name, MAX_NAME_BYTES - len(end)) + end)
-
-
-def save(directory: Path, message: Message) -> Path | None:
-    """Write the tensor of a message as ``.npy``, or several tensors by name as ``.npz``.
-
-    Returns:
-        The file, which is complete or absent at any moment; None for a message without tensors.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    if not message.specs:
-        return None
-    path = path_of(directory, message)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + PARTIAL)
-    with partial.open("wb") as file:
-        if _is_single(message):
-            np.save(file, message.tensor, allow_pickle=False)
-        else:
-            _write_npz(file, message.tensors)
-    os.replace(partial, path)
-    return path
 
 
 def _shortened(name: str, max_bytes: int) -> str:

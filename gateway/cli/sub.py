@@ -15,7 +15,7 @@ import uvloop
 from rich.console import Console
 
 from gateway.cli import text
-from gateway.cli.array_file import save
+from gateway.cli.array_file import Recorder
 from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.rate_meter import RateMeter, losses
@@ -63,8 +63,8 @@ def sub(
             "--save",
             metavar="DIR",
             file_okay=False,
-            help="Save the tensor of each message as DIR/STREAM@OFFSET.npy (.npz if there are several); headers are in "
-            "the output, complete with --json.",
+            help="Save the tensor of each message as DIR/STREAM@OFFSET.npy (.npz if there are several), or "
+            "STREAM@EPOCH@OFFSET.npy if the stream has begun again. Headers are in the output, complete with --json.",
         ),
     ] = None,
     every_version: Annotated[
@@ -97,7 +97,7 @@ def sub(
     connecting = connect(url, token=token, client_id=client_id, on_error=lambda error: _tell(str(error)))
     console = Console()
     printer = TerminalPrinter(console) if console.is_terminal and not as_json else LinePrinter(as_json=as_json)
-    watch = Watch(printer, count, save_to)
+    watch = Watch(printer, count, None if save_to is None else Recorder(save_to))
     start = int(since) if since is not None and since.isdecimal() else since
     try:
         uvloop.run(watch.run(connecting, pattern, start, wanted, observe=observe, conflate=not every_version))
@@ -112,13 +112,13 @@ class Watch:
     Args:
         printer: prints the messages.
         count: number of messages to take; None: all.
-        directory: directory in which messages are saved; None: they are not saved.
+        recorder: saves the messages; None: they are not saved.
     """
 
-    def __init__(self, printer: Printer, count: int | None, directory: Path | None) -> None:
+    def __init__(self, printer: Printer, count: int | None, recorder: Recorder | None) -> None:
         self._printer = printer
         self._count = count
-        self._directory = directory
+        self._recorder = recorder
         self._meter = RateMeter()
         self._subscription: Subscription | None = None
 
@@ -152,7 +152,7 @@ class Watch:
                 since=since,
                 view=view,
                 observe=observe,
-                conflate=conflate and self._directory is None,  # a recording has every version
+                conflate=conflate and self._recorder is None,  # a recording has every version
                 on_gap=_tell_gap,
                 progress=self._printer.progress,
             )
@@ -176,8 +176,8 @@ class Watch:
     async def _take(self, subscription: Subscription) -> None:
         async for message in subscription:
             saved = None
-            if self._directory is not None:
-                saved = await asyncio.to_thread(save, self._directory, message)
+            if self._recorder is not None:
+                saved = await asyncio.to_thread(self._recorder.save, message)
             self._meter.add(message)
             self._printer.message(message, saved, more=subscription.stats.buffered_bytes > 0)
             if self._meter.messages == self._count:

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.cli.array_file import path_of, read_arrays, save
+from gateway.cli.array_file import Recorder, path_of, read_arrays
 from gateway.cli.exit_code import CommandFailed, ExitCode
+from gateway.client import Message
 from gateway.protocol.names import check_stream_name
 from gateway.protocol.tensors import Array
 from tests.cli.messages import message
@@ -69,7 +70,7 @@ def test_python_objects_are_refused(tmp_path: Path) -> None:
 
 def test_a_tensor_is_saved_under_stream_and_offset(tmp_path: Path) -> None:
     sent = message("wf-42/weights", offset=7)
-    path = save(tmp_path, sent)
+    path = Recorder(tmp_path).save(sent)
     assert path == tmp_path / "wf-42" / "weights@00000007.npy"
     np.testing.assert_array_equal(np.load(path), sent.tensor)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -78,14 +79,43 @@ def test_a_tensor_is_saved_under_stream_and_offset(tmp_path: Path) -> None:
 def test_several_tensors_are_saved_by_name(tmp_path: Path) -> None:
     # Names that numpy, or a file system, would take for something else.
     tensors: dict[str, Array] = {"file": np.ones(2), "../../x": np.zeros(3), "": np.arange(1)}
-    path = save(tmp_path, message(tensors=tensors))
+    path = Recorder(tmp_path).save(message(tensors=tensors))
     assert path is not None
     with np.load(path) as archive:
         assert {name: array.shape for name, array in archive.items()} == {"file": (2,), "..%2F..%2Fx": (3,), "": (1,)}
 
 
+def of_epoch(epoch: int, count: int) -> list[Message]:
+    """Messages of one stream, with values that tell epoch and offset."""
+    messages = [message("wf/a", {"": np.array(10 * epoch + n)}, offset=n, epoch=epoch) for n in range(count)]
+    for each in messages:
+        each.timestamp_ns += int(each.tensor)
+    return messages
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["while it runs", "later"])
+def test_a_stream_that_begins_again_keeps_the_files_of_its_earlier_messages(restarted: bool, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    paths = [recorder.save(each) for each in of_epoch(5, 2)]
+    if restarted:
+        recorder = Recorder(tmp_path)
+    paths += [recorder.save(each) for each in of_epoch(6, 3)]
+    assert {path.name: int(np.load(path)) for path in paths if path is not None} == {
+        "a@00000000.npy": 50,
+        "a@00000001.npy": 51,
+        "a@6@00000000.npy": 60,
+        "a@6@00000001.npy": 61,
+        "a@6@00000002.npy": 62,
+    }
+
+
+def test_a_message_that_is_saved_twice_has_one_file(tmp_path: Path) -> None:
+    sent = message("wf/a", offset=3)
+    assert {Recorder(tmp_path).save(sent) for _ in range(3)} == {tmp_path / "wf" / "a@00000003.npy"}
+
+
 def test_nothing_to_save(tmp_path: Path) -> None:
-    assert save(tmp_path, message(tensors={})) is None
+    assert Recorder(tmp_path).save(message(tensors={})) is None
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,7 +136,7 @@ NAMES = st.lists(SEGMENTS, min_size=2, max_size=4).map("/".join).filter(lambda n
 def test_every_valid_name_can_be_saved(name: str, offset: int, several: bool) -> None:
     tensors: dict[str, Array] | None = {"a": np.ones(2), "b" * 255: np.zeros(3)} if several else None
     with TemporaryDirectory() as directory:
-        path = save(Path(directory), message(check_stream_name(name), tensors, offset=offset))
+        path = Recorder(Path(directory)).save(message(check_stream_name(name), tensors, offset=offset))
         assert path is not None
         assert path.is_file()
 
