@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from gateway.client.sending.content import Content, Headers, content_of, kind_of
+from gateway.client.sending.content import Content, Headers, content_of, kind_of, with_arrays
 from gateway.errors import CapacityError, FrysError
 from gateway.protocol.arguments import is_a
 from gateway.protocol.messages import Kind
@@ -356,7 +356,9 @@ class LockedBatcher(Batcher):
         self._lock = threading.RLock()
 
     def add(self, stream: str, value: object, kind: str | None, headers: Headers) -> None:
-        """Do as :meth:`Batcher.add` under the lock."""
+        """Do as :meth:`Batcher.add` under the lock, which is not held while an array is made of the value."""
+        if type(value) is not np.ndarray:
+            value = with_arrays(value)
         with self._lock:
             Batcher.add(self, stream, value, kind, headers)  # to find it by super() takes as long as the lock
 

@@ -24,6 +24,7 @@ from gateway.protocol.wire import Buffer
 _KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}
 COPIES: Final = 4
 """Attempts to copy a payload that other threads write to."""
+_NO_VALUE: Final = "it must be an array, or a mapping of names to arrays"
 _KNOWN_KINDS: Final = f"unknown kind; known are {', '.join(Kind)}"
 
 Headers = Mapping[str, Any] | None
@@ -84,6 +85,22 @@ def changed(name: str) -> UsageError:
     )
 
 
+def with_arrays(value: object) -> object:
+    """Return a value with arrays in place of its array-likes, as :func:`content_of` takes them without more work.
+
+    To be called by the thread of the program: a foreign array may take long to be made, or wait for the client.
+
+    Raises:
+        UnsupportedDtype, InvalidArgument: see :func:`content_of`.
+    """
+    if value is None:
+        return None
+    if not is_a(value, Mapping):
+        return as_wire_array(value)
+    named = check_mapping("value", value, _NO_VALUE)
+    return {name: as_wire_array(array) for name, array in named.items()}
+
+
 def content_of(value: object, headers: Headers) -> Content:
     """Check and lay out a message. A C-contiguous array of the machine's byte order is not copied.
 
@@ -98,7 +115,7 @@ def content_of(value: object, headers: Headers) -> Content:
     if value is None:
         named: dict[str, object] = {}
     elif is_a(value, Mapping):
-        named = check_mapping("value", value, "it must be an array, or a mapping of names to arrays")
+        named = check_mapping("value", value, _NO_VALUE)
     else:
         return _content_of_one(as_wire_array(value), headers)
     arrays = []

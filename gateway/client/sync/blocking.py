@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
+from gateway.client.sending.content import with_arrays
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.errors import ConnectionFailed
 
@@ -31,11 +32,15 @@ class Face(Protocol[S_co]):
 
 
 def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Callable[Concatenate[Face[S], P], T]:
-    """Return a method that runs the async ``method`` of the source on the loop, and waits for its result."""
+    """Return a method that runs the async ``method`` of the source on the loop, and waits for its result.
+
+    The caller's thread makes an array of a ``value``, not the loop, which others wait for.
+    """
+    prepared = _making_arrays(method)
 
     @functools.wraps(method)
     def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._thread.run(method(self._source, *args, **kwargs))
+        return self._thread.run(prepared(self._source, *args, **kwargs))
 
     call.__doc__ = _without_async(method.__doc__)
     return call
@@ -72,15 +77,35 @@ def wrapping(
         method: it is called on the caller's thread, so it must not touch the loop.
         twin: class of the blocking twin.
     """
+    prepared = _making_arrays(method)
 
     @functools.wraps(method)
     def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> B:
         self._thread.check()
-        return twin(self._thread, method(self._source, *args, **kwargs))
+        return twin(self._thread, prepared(self._source, *args, **kwargs))
 
     call.__doc__ = _without_async(method.__doc__)
     call.__annotations__ = {**method.__annotations__, "return": twin}
     call.__dict__["__signature__"] = inspect.signature(method).replace(return_annotation=twin)
+    return call
+
+
+def _making_arrays(method: Callable[P, T]) -> Callable[P, T]:
+    """Return ``method``; if it has a parameter ``value``, one that first makes an array of the value."""
+    parameters = list(inspect.signature(method).parameters)
+    if "value" not in parameters:
+        return method
+    at = parameters.index("value")
+
+    @functools.wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
+        given: list[Any] = list(args)
+        if at < len(given):
+            given[at] = with_arrays(given[at])
+        elif "value" in kwargs:
+            kwargs["value"] = with_arrays(kwargs["value"])
+        return method(*given, **kwargs)
+
     return call
 
 
