@@ -16,6 +16,10 @@ ELAPSED_NS: Final[Callable[[], int]] = (
 """Clock that nobody sets. On Linux it also counts the time for which the machine is suspended."""
 
 
+LATEST_NS: Final = 2**62
+"""Latest time that is believed, in the year 2116: deadlines behind it still fit into frames."""
+
+
 class GatewayClock:
     """Unix time by the gateway's clock.
 
@@ -48,7 +52,9 @@ class GatewayClock:
     def receive(self, pong: Pong, arrived_ns: int) -> None:
         """Take one exchange into account; ``arrived_ns`` is the :meth:`local_ns` of its arrival."""
         self._estimate.receive(pong, arrived_ns)
-        self._ahead_ns = self._start_ns + self._estimate.offset_ns
+        elapsed_ns = self._elapsed_ns()
+        # Times that a gateway makes up are not to be times that the wire has no room for.
+        self._ahead_ns = max(-elapsed_ns, min(self._start_ns + self._estimate.offset_ns, LATEST_NS - elapsed_ns))
 
     def ahead_of(self, other: GatewayClock) -> int:
         """Return the nanoseconds by which this clock is ahead of that of another session of this process."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.protocol.signals import Pong
 
@@ -76,3 +78,12 @@ def test_it_reads_the_clocks_of_the_real_machine() -> None:
     clock = GatewayClock()
     assert clock.now_ns() <= clock.now_ns()
     assert abs(clock.offset_ns) < SECOND
+
+
+@pytest.mark.parametrize("told_ns", [0, 2**63, 2**64 - 1])
+def test_a_time_that_no_frame_has_room_for_is_not_believed(told_ns: int) -> None:
+    machine = Machine()
+    clock = clock_of(machine)
+    clock.receive(Pong(2**64 - 1 - told_ns, told_ns, told_ns), clock.local_ns())
+    machine.up_ns += HOUR
+    assert 0 <= clock.now_ns() < 2**63
