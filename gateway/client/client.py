@@ -322,8 +322,8 @@ class Client(OneProcess):
             UsageError: the value, headers, codec or ``expires_in_s`` cannot be used.
             RequestFailed: the other client answered that it failed.
             RequestRefused: ``NO_SUCH_PEER`` if nobody holds the address's inbox, ``PEER_GONE`` if the other client left
-                before it had replied and no other could take over, ``EXPIRED`` after ``expires_in_s``; or another
-                refusal of the gateway.
+                before it had replied and no other could take over, ``EXPIRED`` after ``expires_in_s``, ``QUEUE_FULL``
+                if there was no room for the request until ``timeout_s`` was over; or another refusal of the gateway.
             RequestTimeout: no reply in time.
             ConnectionFailed: the connection was lost after the request was sent; it may have been processed or not.
         """

@@ -94,7 +94,7 @@ class InboundDispatcher:
     def refused(self, error: Error) -> None:
         """Hand an ERROR to the part whose frame it answers (spec section 12.2)."""
         alias = self._context.aliases.refused_by(error)
-        if self._requester.refused(error) or self._subscriptions.refused(error):
+        if self._responder.refused(error) or self._requester.refused(error) or self._subscriptions.refused(error):
             return
         if alias is None:
             self._report(RequestRefused(error.code, error.message))

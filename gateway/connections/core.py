@@ -139,7 +139,7 @@ class Core:
         self.merger = PatchMerger(workers, transfers)
         views = ViewContext(clock, workers, limits, transfers, policy, self.merger, settings.delivery.max_event_hold_s)
         self.hub = Hub(self.streams, views, consumers)
-        self.gate = CommitGate(store, clock)
+        self.gate = CommitGate(store)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0

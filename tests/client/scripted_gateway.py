@@ -1,7 +1,7 @@
 """A gateway that does what a test tells it to: for what a real one never does, or does only by accident.
 
 A real TCP server with the real WebSocket core; only the answers are the test's. By itself it welcomes, answers pings
-and says yes to subscriptions.
+says yes to subscriptions, and takes large replies.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from websockets.typing import Subprotocol
 
 from gateway.ids import ClientId
 from gateway.protocol.codecs import CODEC_NAMES
+from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame, body_of, iter_frames
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
@@ -34,7 +35,7 @@ from gateway.protocol.messages import (
     WelcomeLimits,
 )
 from gateway.protocol.session_body import parse_session, write_session
-from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.signals import Ping, Pong, Resume
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer, Opcode
 
 
@@ -193,6 +194,7 @@ class ScriptedGateway:
             Opcode.PING: self._pong,
             Opcode.SUBSCRIBE: self._subscribed,
             Opcode.UNSUBSCRIBE: self._unsubscribed,
+            Opcode.REPLY: self._taken,
         }
 
     @property
@@ -235,6 +237,11 @@ class ScriptedGateway:
         message = received.session()
         assert isinstance(message, Unsubscribe)
         peer.send(Unsubscribed(message.request, message.subscription))
+
+    def _taken(self, peer: Peer, received: Received) -> None:
+        head = parse_data(received.message, received.frame)
+        if head.plan is not None and head.resuming:
+            peer.send(Resume(head.plan.transfer, 0).write())
 
 
 @asynccontextmanager

@@ -65,11 +65,19 @@ def ask_large(
 
 
 def reply_large(
-    replier: Peer, asker: Peer, correlation: int, payload: bytes, transfer: int = 1, flags: int = 0
+    replier: Peer,
+    asker: Peer,
+    correlation: int,
+    payload: bytes,
+    transfer: int = 1,
+    flags: int = 0,
+    *,
+    resuming: bool = False,
 ) -> LargePublish:
-    """Begin a large reply."""
+    """Begin a large reply; ``resuming``: its sender wants to know whether it is taken."""
     large = LargePublish(replier, transfer, payload)
-    large.begin(Opcode.REPLY, peer_of(asker), correlation, flags=flags)
+    extensions = Extensions(resuming=True) if resuming else None
+    large.begin(Opcode.REPLY, peer_of(asker), correlation, extensions, flags)
     return large
 
 

@@ -20,7 +20,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.cli.exit_code import ExitCode
 from gateway.client import Client, connect
-from gateway.client.sending import publisher
+from gateway.client.sending import outbound_message
 from gateway.config import Settings
 from gateway.errors import Code, RequestRefused
 from gateway.streams.sqlite.store import SqliteStreamStore
@@ -36,7 +36,7 @@ NOISE = np.random.default_rng(7).integers(2**62, size=SIZE)
 @pytest.fixture(autouse=True)
 def _refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first refusal is raised: the client does not send again until its time limit passes."""
-    monkeypatch.setattr(publisher, "AGAIN_AFTER", frozenset())
+    monkeypatch.setattr(outbound_message, "AGAIN_AFTER", frozenset())
 
 
 def limit_pages(gateway: Gateway, pages: int) -> None:

@@ -46,7 +46,7 @@ class Outcome(NamedTuple):
 
 
 class ReaderProcess:
-    """A program that reads events up to an offset, and says how many came and how many were lost."""
+    """A program that is ready at some time, reads, and says at last how many messages came and how many were lost."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -70,9 +70,10 @@ class ReaderProcess:
 
 
 @asynccontextmanager
-async def reader_of(gateway: Gateway, last: int) -> AsyncIterator[ReaderProcess]:
+async def reader_of(gateway: Gateway, last: int, program: str = READER) -> AsyncIterator[ReaderProcess]:
+    """A process that reads, by default events up to an offset."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", READER, gateway.url, str(last), stdout=subprocess.PIPE
+        sys.executable, "-c", program, gateway.url, str(last), stdout=subprocess.PIPE
     )
     reader = ReaderProcess(process)
     try:
@@ -168,22 +169,3 @@ async def test_tasks_that_are_published_at_once_wait_for_a_receiver_that_is_idle
         task = np.random.default_rng(0).integers(0, 256, 2 * MIB, np.uint8)
         await asyncio.gather(*[publisher.publish(STREAM, task, kind="collaboration") for _ in range(24)])
         assert await reader.outcome() == Outcome(24, 0)
-
-
-async def test_requests_larger_than_the_queue_are_asked_at_once() -> None:
-    async with (
-        running_gateway(settings(2 * MIB)) as gateway,
-        connect(gateway.url, client_id="asker") as asker,
-        connect(gateway.url, client_id="replier") as replier,
-        replier.inbox() as inbox,
-    ):
-
-        async def answer() -> None:
-            async for request in inbox:
-                await request.reply(np.int64(request.tensor.size))
-
-        answering = asyncio.create_task(answer())
-        question = np.random.default_rng(0).integers(0, 256, 8 * MIB, np.uint8)
-        replies = await asyncio.gather(*[asker.request("agent:replier", question) for _ in range(8)])
-        assert [int(reply.tensor) for reply in replies] == [8 * MIB] * 8
-        answering.cancel()

@@ -72,7 +72,9 @@ class Request(Message):
         await self._reply(self, value, headers, codec, FLAG_MORE)
 
     async def reply(self, value: object = None, *, headers: Headers = None, codec: str = "auto") -> None:
-        """Reply. Returns when the reply is written; the protocol has no acknowledgement for it.
+        """Reply. Returns when the reply is written; a large one, when the gateway has taken it.
+
+        A large reply waits until the asker's queue at the gateway has room for it.
 
         A reply that nobody wants any more (:attr:`cancelled`) is dropped. One that cannot reach the asker, because the
         connection on which the request came is gone, is dropped and reported to the client's ``on_error``: the gateway

@@ -7,7 +7,7 @@ import itertools
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.client.messages.message import Message
 from gateway.client.messages.receive_buffer import ReceiveBuffer
@@ -27,6 +27,9 @@ from gateway.protocol.messages import Error
 from gateway.protocol.names import check_address
 from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import Buffer, Opcode
+
+UNDELIVERED: Final = frozenset({Code.QUEUE_FULL, Code.TRANSFER_TIMEOUT})
+"""Codes of requests that reached nobody and may be taken later: they are sent again."""
 
 
 class AddressSendQueue(SendQueue):
@@ -133,16 +136,18 @@ class Requester:
         """Take an ERROR that names a correlation; return whether it does. One that nobody waits for is dropped."""
         if error.correlation is None:
             return False
-        if error.peer is not None:
-            problem = f"the reply to request {error.correlation} of peer {error.peer}: {error.message}"
-            self._context.report(RequestRefused(error.code, problem))
-            return True
         pending = self._pending.get(error.correlation)
-        if pending is not None and error.code == Code.DRAINING and pending.address in self._queues:
-            pending.message.restart()
-            self._queues[pending.address].submit(pending.message)
-        elif pending is not None:
-            pending.refuse(RequestRefused(error.code, f"request to {pending.address}: {error.message}"))
+        if pending is None:
+            return True
+        message, queue = pending.message, self._queues.get(pending.address)
+        refusal = RequestRefused(error.code, f"request to {pending.address}: {error.message}")
+        if queue is not None and error.code == Code.DRAINING:
+            message.restart()
+            queue.submit(message)
+        elif queue is not None and error.code in UNDELIVERED and message.may_wait(refusal):
+            queue.postpone([message], refusal)
+        else:
+            pending.refuse(refusal)
         return True
 
     def address_refused(self, error: Error, alias: Alias) -> None:

@@ -21,7 +21,7 @@ from gateway.client.session.session import Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol.arguments import check_text
 from gateway.protocol.frames import Frame
-from gateway.protocol.messages import Subscribe, Unsubscribe
+from gateway.protocol.messages import Error, Subscribe, Unsubscribe
 from gateway.protocol.names import GROUP_SCHEME, check_address, inbox_of
 from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.signals import Cancel
@@ -169,6 +169,26 @@ class Responder:
         if (reply := self._replying.get(key)) is not None:
             reply.finish(None)
 
+    def refused(self, error: Error) -> bool:
+        """Take an ERROR that answers a reply; return whether it does.
+
+        A large reply that found no room is sent again until somebody takes it, or nobody wants it any more.
+        """
+        if error.peer is None or error.correlation is None:
+            return False
+        key = error.peer, error.correlation
+        refusal = RequestRefused(
+            error.code, f"the reply to request {error.correlation} of peer {error.peer}: {error.message}"
+        )
+        reply, queue = self._replying.get(key), self._queues.get(error.peer)
+        if reply is not None and queue is not None and reply.begun and reply.may_wait(refusal):
+            queue.postpone([reply], refusal)
+        else:
+            self._context.report(refusal)
+            if reply is not None:
+                reply.finish(None)
+        return True
+
     # Sessions.
 
     def attached(self, session: Session) -> None:
@@ -205,6 +225,7 @@ class Responder:
             self._now_ns(),
             flags=flags,
             correlation=request.offset,
+            confirmed=True,
             chain=parse_codec(codec),
             done=asyncio.get_running_loop().create_future(),
         )

@@ -76,6 +76,13 @@ class Content(NamedTuple):
                 return copy
         raise changed(name)
 
+    def fits_one_frame(self, chunk_bytes: int, frame_bytes: int) -> bool:
+        """Return whether the message need not be cut, given the sizes of a chunk and of the largest frame."""
+        if self.payload_bytes > chunk_bytes:
+            return False
+        # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.
+        return self.payload_bytes + len(self.meta) <= frame_bytes or not self.payload_bytes
+
 
 def changed(name: str) -> UsageError:
     """Return the error for a message to ``name`` whose memory is changed although the call has not returned."""

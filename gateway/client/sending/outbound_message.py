@@ -8,14 +8,14 @@ import time
 from collections.abc import Awaitable
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.client.options import Progress
 from gateway.client.sending.content import Content
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.time_limit import TimeLimit
-from gateway.errors import ConnectionFailed, FrysError, RequestRefused, RequestTimeout, UsageError
+from gateway.errors import Action, ConnectionFailed, FrysError, RequestRefused, RequestTimeout, UsageError
 from gateway.protocol.checksum import checksum_of
 from gateway.protocol.encoding import Chain
 from gateway.protocol.extensions import Extensions
@@ -23,6 +23,9 @@ from gateway.protocol.transfers import split_payload
 from gateway.protocol.wire import Opcode
 
 T = TypeVar("T")
+
+AGAIN_AFTER: Final = frozenset({Action.RECONNECT, Action.RECONNECT_LATER})
+"""Actions for refused messages that are sent again (spec section 12)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -47,6 +50,8 @@ class OutboundMessage:
     """Records of a BATCH."""
     correlation: int = 0
     """Correlation of a REQUEST or REPLY."""
+    confirmed: bool = False
+    """Sent only when the gateway has said that it takes it, if it is large: no other answer comes to it."""
     chain: Chain | None = None
     """Codec chain; None: automatic."""
     progress: Progress | None = None
@@ -67,8 +72,8 @@ class OutboundMessage:
     attempt: int = field(default=0, init=False)
     """Number of times that it was begun and refused for now, or had to make way for such a message."""
     place: int = field(default=0, init=False)
-    """Sequence that it had first, by which it keeps its place among messages that are sent again; 0: it was not
-    refused."""
+    """Sequence that it had first, or correlation, by which it keeps its place among messages that are sent again; 0: it
+    was not refused."""
     _postponed_s: float = field(default=0.0, init=False)
     """Loop time at which it was first refused for now."""
     frame_bytes: int = field(default=0, init=False)
@@ -116,7 +121,7 @@ class OutboundMessage:
 
         A sequence that was refused is used up.
         """
-        self.place = self.place or self.sequence
+        self.place = self.place or self.sequence or self.correlation
         self.attempt += 1
         self.sequence = self._chunk_bytes = 0
         self.begun = self.ended = False
@@ -142,13 +147,14 @@ class OutboundMessage:
             )
         return parts
 
-    @property
-    def postponed_too_long(self) -> bool:
-        """True if its caller's time limit has passed since it was first refused for now."""
+    def may_wait(self, refusal: RequestRefused) -> bool:
+        """Return whether it is sent again after a refusal: one for now, as long as its caller's time limit lasts."""
+        if self.abandoned or refusal.action not in AGAIN_AFTER:
+            return False
         timeout_s = None if self._time_limit is None else self._time_limit.timeout_s
         if timeout_s is None or not self._postponed_s:
-            return False
-        return asyncio.get_running_loop().time() - self._postponed_s >= timeout_s
+            return True
+        return asyncio.get_running_loop().time() - self._postponed_s < timeout_s
 
     def forget_sent(self) -> None:
         """Count nothing of what was sent so far."""

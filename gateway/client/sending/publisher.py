@@ -21,7 +21,7 @@ from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
 from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.session import CORKED_BYTES, Session
-from gateway.errors import Action, Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused, RequestTimeout
+from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.ids import Epoch, Offset
 from gateway.protocol.arguments import MAX_EXPIRY_S, check_callback, check_seconds, check_text, check_timeout
 from gateway.protocol.durability import Durability
@@ -35,9 +35,6 @@ from gateway.protocol.wire import FLAG_ACK, Opcode
 
 PRODUCERS_BELOW: Final = 2**53
 """Producer numbers are below: every number up to it is exact in JSON."""
-
-AGAIN_AFTER: Final = frozenset({Action.RECONNECT, Action.RECONNECT_LATER})
-"""Actions for refused messages that are sent again (spec section 12)."""
 
 
 class PublishOptions(NamedTuple):
@@ -223,7 +220,7 @@ class Publisher:
             if draining:
                 # Sent before GO_AWAY came: it goes out on the next connection, as all that are not acknowledged.
                 alias.awaiting[sequence] = publish
-            elif publish.abandoned or refusal.action not in AGAIN_AFTER or publish.postponed_too_long:
+            elif not publish.may_wait(refusal):
                 publish.fail(refusal)
             else:
                 postponed.append(publish)

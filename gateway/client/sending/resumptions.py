@@ -1,4 +1,4 @@
-"""Resumptions: RESUME frames, in which the gateway names the chunk at which an interrupted large message continues.
+"""Resumptions: RESUME frames, in which the gateway names the chunk at which a large message begins or continues.
 
 An earlier connection has sent the chunks before that one (spec section 6.5).
 """
@@ -6,7 +6,6 @@ An earlier connection has sent the chunks before that one (spec section 6.5).
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from gateway.errors import FrysError
 from gateway.protocol.frames import Frame
@@ -19,24 +18,20 @@ class Resumptions:
     def __init__(self) -> None:
         self._answers: dict[int, asyncio.Future[int]] = {}
 
-    async def index_of(self, transfer: int, settled: asyncio.Future[object]) -> int | None:
-        """Wait for the gateway's answer and return the index of the next chunk; ``None`` if no chunk has to be sent.
+    def expect(self, transfer: int) -> asyncio.Future[int]:
+        """Return the future of the answer to a head that is about to be sent: the index of the first wanted chunk.
+
+        It fails with ``ConnectionFailed`` if the session ends first.
 
         Args:
-            transfer: number in the head that has been sent.
-            settled: done when the outcome of the message is known, or nobody wants it any more.
-
-        Raises:
-            ConnectionFailed: the session ended first.
+            transfer: number in the head; :meth:`forget` is called with it at last.
         """
-        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._answers[transfer] = answer
-        try:
-            first: set[asyncio.Future[Any]] = {answer, settled}
-            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
-            return answer.result() if answer.done() else None
-        finally:
-            del self._answers[transfer]
+        answer = self._answers[transfer] = asyncio.get_running_loop().create_future()
+        return answer
+
+    def forget(self, transfer: int) -> None:
+        """Expect no answer any more."""
+        del self._answers[transfer]
 
     def received(self, message: memoryview, frame: Frame) -> None:
         """Take a RESUME. One that nobody waits for any more is skipped."""
@@ -46,7 +41,8 @@ class Resumptions:
             answer.set_result(resume.index)
 
     def fail(self, error: FrysError) -> None:
-        """End all waits with ``error``: the session is over, and no answers will come."""
+        """Fail all answers with ``error``: the session is over, and none will come."""
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(error)
+                answer.exception()  # nobody may be waiting for it

@@ -7,7 +7,6 @@ and cuts large payloads into chunks, between which messages of other queues pass
 from __future__ import annotations
 
 import asyncio
-import random
 from abc import ABC, abstractmethod
 from collections import deque
 from contextlib import suppress
@@ -16,12 +15,12 @@ from operator import attrgetter
 from typing import Any, Final
 
 from gateway.client.options import Backoff
+from gateway.client.pauses import Pauses
 from gateway.client.sending.codec_choice import CodecChoice, check_agreed
 from gateway.client.sending.content import changed
 from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES, OutboundChunk, OutboundChunks, whole_encoded
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
 from gateway.client.sending.send_context import SendContext
-from gateway.client.session.reconnect import pause_s
 from gateway.client.session.session import Session
 from gateway.client.workers import WORKERS
 from gateway.errors import Code, ConnectionFailed, RequestRefused
@@ -32,9 +31,9 @@ from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import ChunkPlan, write_chunk
-from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
+from gateway.protocol.wire import Buffer, Opcode
 
-AGAIN: Final = Backoff(base_s=0.1, cap_s=2.0, later_s=0.05)
+AGAIN: Final = Backoff(base_s=0.005, cap_s=1.0, later_s=0.0)
 """Pauses before a message is sent again that was refused for now."""
 
 
@@ -57,10 +56,8 @@ class SendQueue(ABC):
         self._choice = CodecChoice()
         self._working = False
         self._prune_above = 1
-        self._refusals = 0
-        self._refused_s = 0.0
-        self._again_s = 0.0
-        self._settled: asyncio.Future[None] | None = None
+        self._pauses = Pauses()
+        self._woken: asyncio.Future[None] | None = None
 
     @property
     def idle(self) -> bool:
@@ -95,11 +92,7 @@ class SendQueue(ABC):
 
         A message behind them that is being sent makes way: it is aborted, and begun again in its turn.
         """
-        now_s = asyncio.get_running_loop().time()
-        if not self._again_s:
-            self._refusals = self._refusals + 1 if now_s - self._refused_s < 2 * AGAIN.cap_s else 0
-            self._again_s = now_s + pause_s(AGAIN, refusal.action, self._refusals, random.random)
-        self._refused_s = now_s
+        self._pauses.refused(AGAIN, refusal.action)
         first = self._waiting[0] if self._waiting else None
         for message in messages:
             message.postpone(refusal)
@@ -108,7 +101,7 @@ class SendQueue(ABC):
         if first is not None and first is not self._waiting[0] and first not in messages and not first.ended:
             self._unsent(first)
             first.renew()
-        self._settle()
+        self._wake_up()
         self._start()
 
     def under_way(self, sequence: int) -> OutboundMessage | None:
@@ -139,13 +132,15 @@ class SendQueue(ABC):
     async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:  # noqa: B027 - most need not
         """Wait until it is known whether the message may be written; raise if it may not."""
 
-    def _resuming(self, message: OutboundMessage) -> bool:
-        """Return whether the gateway may have a part of a large message, and is to be asked for the missing part."""
-        return False
-
-    async def _resumed(self, session: Session, message: OutboundMessage, transfer: int) -> int | None:
-        """Return the chunk to go on with of a large message whose head was sent again; None if no chunk is missing."""
-        raise AssertionError(f"messages to {self.name} are not resumed")
+    async def _answer_of(self, message: OutboundMessage, answer: asyncio.Future[int]) -> int | None:
+        """Return the chunk that the gateway wants first of a large message; None if it has the complete message."""
+        assert message.done is not None
+        attempt = message.attempt
+        while not answer.done():
+            self._check(message, attempt)
+            await self._first_of(answer, message.done)
+        self._pauses.taken()
+        return answer.result()
 
     def _written(self, message: OutboundMessage) -> None:  # noqa: B027 - most queues have nothing to do
         """Take note that the last frame of a message is written."""
@@ -166,7 +161,8 @@ class SendQueue(ABC):
         content = message.content
         if content.payload_bytes > INLINE_ENCODE_BYTES and session.congested():
             return False
-        if not _fits_one_frame(session, message) or not self._addressable(session, message):
+        fits = content.fits_one_frame(session.chunk_bytes, session.frame_bytes)
+        if not fits or not self._addressable(session, message):
             return False
         chain = message.chain or self._choice.known(content)
         return chain is not None and not chain.names
@@ -204,8 +200,8 @@ class SendQueue(ABC):
 
     async def _work(self) -> None:
         while self._waiting:
-            if self._again_s:
-                await self._pause()
+            if self._pauses.due:
+                await self._pauses.wait()
             message = self._waiting[0]
             if await self._send_next(message):
                 with suppress(ValueError):  # abandoned meanwhile, and taken out
@@ -242,7 +238,7 @@ class SendQueue(ABC):
             if self._waiting[0] is not message:  # messages that were sent on the last connection go first
                 return False
             await self._send(session, message)
-            if message.ended and message.postponed is not None:
+            if message.ended and message.postponed is not None and not message.begun:
                 await self._wait_settled(message)
             if not message.ended and not message.abandoned:
                 return False
@@ -260,23 +256,24 @@ class SendQueue(ABC):
             message.fail((isinstance(error, ConnectionFailed) and self._lost(message)) or error)
         return True
 
-    async def _pause(self) -> None:
-        await asyncio.sleep(self._again_s - asyncio.get_running_loop().time())
-        self._again_s = 0.0
-
     async def _wait_settled(self, message: OutboundMessage) -> None:
         """Wait until a message that was sent again is taken, refused again, or lost: none behind it may pass it."""
         answered = self._answered(message)
         if answered is not None:
-            self._settled = asyncio.get_running_loop().create_future()
-            outcomes: list[asyncio.Future[Any]] = [answered, self._settled]
-            await asyncio.wait(outcomes, return_when=asyncio.FIRST_COMPLETED)
-            self._settled = None
+            await self._first_of(answered)
+            if answered.done() and not answered.cancelled() and answered.exception() is None:
+                self._pauses.taken()
 
-    def _settle(self) -> None:
-        """Wake the task that waits for the outcome of a message: it is to look at the messages again."""
-        if self._settled is not None and not self._settled.done():
-            self._settled.set_result(None)
+    async def _first_of(self, *outcomes: asyncio.Future[Any]) -> None:
+        """Wait until one of the outcomes is known, or :meth:`_wake_up` is called."""
+        self._woken = asyncio.get_running_loop().create_future()
+        await asyncio.wait([*outcomes, self._woken], return_when=asyncio.FIRST_COMPLETED)
+        self._woken = None
+
+    def _wake_up(self) -> None:
+        """Have the task look at the messages again, if it waits for an outcome."""
+        if self._woken is not None and not self._woken.done():
+            self._woken.set_result(None)
 
     def _lost(self, message: OutboundMessage) -> ConnectionFailed | None:
         """Return the error for a message that an earlier connection may have carried; None if none has."""
@@ -285,7 +282,7 @@ class SendQueue(ABC):
     def _send_again(self, messages: list[OutboundMessage]) -> None:
         """Send messages once more, before all that wait."""
         self._waiting.extendleft(message for message in reversed(messages) if message not in self._waiting)
-        self._settle()
+        self._wake_up()
         self._start()
 
     def _start(self) -> None:
@@ -298,7 +295,7 @@ class SendQueue(ABC):
         self._context.check_size(self.name, content.payload_bytes)
         await self._wait_addressable(session, message)
         chain = await self._chain_for(session, message)
-        if not _fits_one_frame(session, message):
+        if not content.fits_one_frame(session.chunk_bytes, session.frame_bytes):
             async with self._context.transfer_room.taken(content.payload_bytes):
                 await self._send_chunked(session, message, chain)
             return
@@ -323,42 +320,57 @@ class SendQueue(ABC):
         if message.clock is not None and message.clock is not session.clock:
             message.judge_by(session.clock)
         attempt = message.attempt
-        resuming = self._resuming(message)
+        # The gateway may have a part of the message, or may refuse it once more: then no chunk is sent in vain.
+        asking = message.begun or attempt > 0
+        extensions = message.extensions
+        if asking or message.confirmed:
+            extensions = replace(extensions or Extensions(), resuming=True)
         stream, offset, before = self._begin(session, message)
         frame = write_data(
             message.opcode,
             stream=stream,
             offset=offset,
             timestamp_ns=message.timestamp_ns,
-            flags=message.flags | FLAG_ACK if resuming else message.flags,
+            flags=message.flags,
             meta=content.meta,
             plan=plan,
-            extensions=replace(message.extensions or Extensions(), resuming=True) if resuming else message.extensions,
+            extensions=extensions,
         )
         message.begun = True
-        message.frame_bytes += session.send([*before, *frame]) - bytes_of(before)
-        # In a thread beside the sending, which takes longer: 512 KiB are 90 us (2026-11).
-        expected = WORKERS.run(checksum_from_the_end, content.buffers)
+        head_bytes = session.send([*before, *frame]) - bytes_of(before)
+        message.frame_bytes += head_bytes
+        answer = self._context.resumptions.expect(plan.transfer)
         try:
-            first = await self._resumed(session, message, plan.transfer) if resuming else 0
+            first = await self._answer_of(message, answer) if asking else 0
+            if first == 0:
+                message.forget_sent()
+                message.frame_bytes = head_bytes
             if first is not None:
+                # In a thread beside the sending, which takes longer: 512 KiB are 90 us (2026-11).
+                expected = WORKERS.run(checksum_from_the_end, content.buffers)
                 checksum = await self._send_chunks(session, message, plan, chain, first)
-                same = checksum == await expected
-                if message.attempt != attempt:
-                    raise Overtaken
-                if not same:
+                if checksum != await expected:
                     raise changed(self.name)
                 end = End(plan.transfer, message.correlation, session.now_ns(), checksum)
                 await session.drained()
-                if message.attempt != attempt:
-                    raise Overtaken
+                self._check(message, attempt)
+                message.frame_bytes += session.send((end.write(),))
+            if message.confirmed and not asking:
+                await self._answer_of(message, answer)
         except BaseException:
             session.send((Abort(plan.transfer, Code.TRANSFER_ABORTED).write(),))
             raise
-        if first is not None:
-            message.frame_bytes += session.send((end.write(),))
+        finally:
+            self._context.resumptions.forget(plan.transfer)
         message.ended = True
         self._written(message)
+
+    def _check(self, message: OutboundMessage, attempt: int) -> None:
+        """Raise unless the sending of a large message goes on."""
+        if message.abandoned:
+            raise ConnectionFailed(f"sending to {self.name} was abandoned")
+        if message.attempt != attempt:
+            raise Overtaken
 
     async def _send_chunks(
         self, session: Session, message: OutboundMessage, plan: ChunkPlan, chain: Chain, first: int
@@ -373,10 +385,7 @@ class SendQueue(ABC):
         sent_bytes = min(first * plan.chunk_bytes, plan.payload_bytes)
         async for encoding, data, content in OutboundChunks(message.content, plan, chain, first):
             await session.drained()
-            if message.abandoned:
-                raise ConnectionFailed(f"sending to {self.name} was abandoned")
-            if message.attempt != attempt:
-                raise Overtaken
+            self._check(message, attempt)
             # These very bytes are sent: nothing changes them before they are copied.
             checksum = checksum_of(content, checksum)
             message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
@@ -387,11 +396,3 @@ class SendQueue(ABC):
             message.advanced(sent_bytes)
             await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
         return checksum
-
-
-def _fits_one_frame(session: Session, message: OutboundMessage) -> bool:
-    content = message.content
-    if content.payload_bytes > session.chunk_bytes:
-        return False
-    # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.
-    return content.payload_bytes + len(content.meta) <= session.frame_bytes or not content.payload_bytes

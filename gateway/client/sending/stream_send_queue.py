@@ -20,7 +20,7 @@ from gateway.protocol.mismatch import kind_mismatch
 from gateway.protocol.regions import Sizes
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array, spec_of
-from gateway.protocol.wire import PRODUCER_KEPT_S, Buffer
+from gateway.protocol.wire import FLAG_ACK, PRODUCER_KEPT_S, Buffer
 
 
 class StreamSendQueue(SendQueue):
@@ -141,6 +141,11 @@ class StreamSendQueue(SendQueue):
             before.append(alias.opening())
         elif not message.sequence:
             self._number(message)
+        if (message.begun or message.attempt) and message.done is None:
+            # Nobody waits for it. But it may be complete already, which only an acknowledgement tells.
+            message.done = asyncio.get_running_loop().create_future()
+            message.done.add_done_callback(self._report)
+            message.flags |= FLAG_ACK
         if message.done is not None:
             alias.awaiting[message.sequence] = message
         return alias.number, message.sequence, before
@@ -177,21 +182,14 @@ class StreamSendQueue(SendQueue):
             raise ConnectionFailed("the gateway no longer knows what was published before the connection was lost")
         await super()._send(session, message)
 
-    def _resuming(self, message: OutboundMessage) -> bool:
-        if message.begun and message.done is None:
-            # Nobody waits for it. But it may be complete already, which only an acknowledgement tells.
-            message.done = asyncio.get_running_loop().create_future()
-            message.done.add_done_callback(self._report)
-        return message.begun
-
-    async def _resumed(self, session: Session, message: OutboundMessage, transfer: int) -> int | None:
-        assert message.done is not None
-        index = await self._context.resumptions.index_of(transfer, message.done)
-        if index == 0:
-            message.forget_sent()
-        if index is None and message.done.cancelled():
-            raise ConnectionFailed(f"sending to {self.name} was abandoned")
-        return index
+    async def _answer_of(self, message: OutboundMessage, answer: asyncio.Future[int]) -> int | None:
+        try:
+            return await super()._answer_of(message, answer)
+        except ConnectionFailed:
+            assert message.done is not None
+            if not message.done.done() or message.done.cancelled():
+                raise
+            return None  # acknowledged, or refused for good
 
     def _report(self, done: asyncio.Future[object]) -> None:
         if not done.cancelled() and (error := done.exception()) is not None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from gateway.client.options import Backoff
+from gateway.client.pauses import pause_s
 from gateway.client.report import raise_soon
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
@@ -16,24 +17,6 @@ from gateway.client.session.socket import Lost
 from gateway.errors import Action, ConnectionClosed, ConnectionFailed, FrysError, action_of
 
 logger: Final = logging.getLogger("gateway.client")
-
-
-def pause_s(backoff: Backoff, action: Action, attempt: int, draw: Callable[[], float]) -> float:
-    """Return the seconds to wait before an attempt.
-
-    Full jitter, so that clients which were cut off together come back at different times. The first attempt, number 0,
-    waits between 0 and ``base_s``; the upper bound doubles with each attempt, up to ``cap_s``.
-
-    Args:
-        backoff: bounds on the wait.
-        action: action that the close code asks for.
-        attempt: number of attempts that have failed before.
-        draw: returns random numbers from 0 up to 1.
-    """
-    # Past 2**64 the bound has long been the cap; the exponent is bounded so that it stays a float.
-    bound_s = min(backoff.cap_s, backoff.base_s * 2.0 ** min(attempt, 64))
-    later_s = backoff.later_s if action is Action.RECONNECT_LATER else 0.0
-    return later_s + draw() * bound_s
 
 
 def may_reconnect(action: Action, *, fresh_token: bool) -> bool:

@@ -112,8 +112,12 @@ class ConsumerFanout:
 
     @property
     def queue_full(self) -> bool:
-        """True when so much is held for consumers that publishers are not read from, and then refused."""
+        """True when so much is held for consumers that only :meth:`admits` tells whether a publish is taken."""
         return self._held.full
+
+    def admits(self, connection: Connection) -> bool:
+        """Return whether a publish is taken; while :attr:`queue_full`, it is the turn of the publisher."""
+        return self._held.admits(connection.peer.id)
 
     def why_full(self) -> str:
         """Return which consumer holds most of the messages, and what to do."""
@@ -320,10 +324,6 @@ class ConsumerFanout:
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Acknowledge messages to their publisher, when consumers are not behind."""
         self._held.acks.send(connection, ack)
-
-    def wait_for_room(self, connection: Connection) -> bool:
-        """Read nothing from a publisher until there is room; return whether its message is taken."""
-        return self._held.wait_for_room(connection)
 
     @property
     def held_acks(self) -> int:

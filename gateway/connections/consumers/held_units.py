@@ -15,14 +15,12 @@ from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letter import DeadLetter
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
-from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import DelayedAcks
-from gateway.connections.outbound.reading_holds import RoomWait
+from gateway.connections.sessions.turns import Turns
 from gateway.errors import Code
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind, Notice
 from gateway.streams.progress import ConsumerProgress, Mark
-from gateway.streams.run import Source
 from gateway.streams.stream import Stream
 
 
@@ -55,9 +53,9 @@ class HeldUnits:
         "_deliveries",
         "_moved",
         "_oversized",
-        "_room",
         "_source",
         "_store",
+        "_turns",
         "acks",
         "held_bytes",
     )
@@ -85,33 +83,23 @@ class HeldUnits:
         """Cost of the units in memory, each counted once."""
         self._oversized: dict[AckUnit, None] = {}
         """Units that are larger than the limit by themselves, the oldest first."""
-        self._room: RoomWait | None = None
-        """Publishers that wait for room; made when the stream is full for the first time."""
+        self._turns = Turns()
 
     @property
     def full(self) -> bool:
-        """Whether the limit is reached. One unit larger than the limit does not count: it goes beside the others."""
-        held_bytes, limit_bytes = self.held_bytes, self._context.settings.limit_bytes
-        if held_bytes < limit_bytes:
-            return False
+        """Whether the limit is reached."""
+        limit_bytes = self._context.settings.limit_bytes
+        return self.held_bytes >= limit_bytes and self._counted_bytes >= limit_bytes
+
+    @property
+    def _counted_bytes(self) -> int:
+        """Bytes that count: not those of one unit larger than the limit, which goes beside the others."""
         oversized = next(iter(self._oversized), None)
-        return oversized is None or held_bytes - oversized.size >= limit_bytes
+        return self.held_bytes if oversized is None else self.held_bytes - oversized.size
 
-    def wait_for_room(self, connection: Connection) -> bool:
-        """Read nothing from a publisher until there is room; return whether its message is taken.
-
-        A connection that receives is read in any case, because its answers make the room.
-        """
-        if connection.lagging or any(_acknowledged(source) for source in connection.memberships):
-            return False
-        if self._room is None:
-            self._room = RoomWait(lambda: self.full, self._moving, self._context.clock)
-        return self._room.wait(connection.reading)
-
-    def _moving(self) -> bool:
-        """Return whether a consumer is still reading what it was sent."""
-        connections = [consumer.connection for consumer in self._consumers.values()]
-        return any(connection is not None and connection.lagging for connection in connections)
+    def admits(self, publisher: int) -> bool:
+        """Return whether a message of a peer is taken; while :attr:`full`, one of each is."""
+        return self._turns.take(publisher, self._counted_bytes, self._context.settings.limit_bytes)
 
     def keep(self, units: Sequence[AckUnit], holders: Collection[Consumer]) -> None:
         """Hold new units until each of the ``holders``, at least one, has done with them."""
@@ -197,6 +185,8 @@ class HeldUnits:
                 self._count -= 1
                 self._oversized.pop(unit, None)
                 self._deliveries.forget(unit)
+        if not self.full:
+            self._turns.begin()
 
     def _expire(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
         now_ns = self._context.clock.time_ns()
@@ -258,7 +248,3 @@ class HeldUnits:
             return False
         half = settings.max_pending_commands // 2
         return any(consumer.connection is not None and consumer.pending > half for consumer in self._consumers.values())
-
-
-def _acknowledged(source: Source) -> bool:
-    return isinstance(source, Stream) and source.kind.acknowledged

@@ -50,11 +50,8 @@ class Fanout(Protocol):
     def queue_full(self) -> bool:
         """True if there is no room for messages that must not be lost."""
 
-    def wait_for_room(self, connection: Connection) -> bool:
-        """Have a publisher wait whose message finds the queue full; return whether the message is taken all the same.
-
-        False: waiting does not help, and the message is to be refused.
-        """
+    def admits(self, connection: Connection) -> bool:
+        """Return whether a message that must not be lost is taken from its sender; to be called once for each."""
 
     def why_full(self) -> str:
         """Return, for people, who has no room while :attr:`queue_full`, and what to do."""

@@ -91,7 +91,7 @@ class ChunkedUploads:
         done: Callable[[], object],
         undo: Callable[[], object],
     ) -> LargeMessage:
-        """Begin a large REQUEST or REPLY with its head, and return the message.
+        """Begin a large REQUEST or REPLY with its head, and return the message; with RESUMING its chunks are asked for.
 
         Args:
             session: sends it.
@@ -107,6 +107,8 @@ class ChunkedUploads:
         upload = self._begin(session, parsed, meta, mailbox, correlation=parsed.offset)
         upload.done, upload.undo = done, undo
         upload.asker_peer = parsed.stream if parsed.opcode == Opcode.REPLY else None
+        if parsed.resuming:
+            session.connection.send(Resume(upload.transfer, 0))
         return upload.message
 
     def redirect(self, session: Session, transfer: int, mailbox: Fanout) -> LargeMessage:

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.outbound.reading_holds import RoomWait
-from gateway.connections.ports import Clock, DurableStore
+from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.extensions import Identity
@@ -34,8 +33,7 @@ HOLD_BYTES = 32 * 1024 * 1024
 """Bytes waiting to be stored past which publishing connections are not read from, until half of them are stored."""
 
 MAX_WAITING_BYTES = 256 * 1024 * 1024
-"""Bytes waiting to be stored past which publishers wait for room, also those that have sent nothing yet, and publishes
-are refused if there is none in time: many publishers, or one large patch."""
+"""Bytes waiting to be stored past which publishes are refused: many publishers, or one with large messages."""
 
 
 @dataclass(slots=True, eq=False)
@@ -88,12 +86,10 @@ class CommitGate:
 
     Args:
         store: keeps the messages of durable streams; ``None``: there are none.
-        clock: measures how long publishers wait for room.
     """
 
-    def __init__(self, store: DurableStore | None, clock: Clock) -> None:
+    def __init__(self, store: DurableStore | None) -> None:
         self._store = store
-        self._room = RoomWait(lambda: self.full, lambda: True, clock)
         self._waiting: dict[Stream, deque[_PendingCommit]] = {}
         self._held: dict[Connection, None] = {}
 
@@ -104,7 +100,7 @@ class CommitGate:
 
     @property
     def full(self) -> bool:
-        """True if there is no room for publishes to durable streams now."""
+        """True if publishes to durable streams are refused for now."""
         store = self._store
         return store is not None and store.waiting_bytes >= MAX_WAITING_BYTES
 
@@ -118,16 +114,13 @@ class CommitGate:
         """Health of the store; good if there is none."""
         return NO_STORE if self._store is None else self._store.health
 
-    def check_room(self, connection: Connection) -> None:
-        """Take a publish, or refuse it if :attr:`full` for long.
-
-        Args:
-            connection: the publisher; not read from until there is room.
+    def check_room(self) -> None:
+        """Refuse a publish if :attr:`full`.
 
         Raises:
             RequestRefused: ``QUEUE_FULL``.
         """
-        if self.full and not self._room.wait(connection.reading):
+        if self.full:
             problem = f"{self.waiting_bytes} bytes wait to be stored, at most {MAX_WAITING_BYTES} may"
             raise RequestRefused(Code.QUEUE_FULL, f"{problem}: publish more slowly, or give the store a faster disk")
 

@@ -299,10 +299,10 @@ class Router:
         stream, fanout, connection = binding.stream, binding.fanout, session.connection
         assert stream is not None
         assert fanout is not None
-        if stream.kind.acknowledged and fanout.queue_full and not fanout.wait_for_room(connection):
+        if stream.kind.acknowledged and not fanout.admits(connection):
             raise RequestRefused(Code.QUEUE_FULL, fanout.why_full())
         if stream.durable:
-            self._gate.check_room(connection)
+            self._gate.check_room()
         meta = parse_meta(parsed.meta)
         region = None if parsed.extensions is None else parsed.extensions.region
         if region is not None:

@@ -85,13 +85,17 @@ class Outbox:
         return sum(queue.waiting_bytes for queue in self._turn)
 
     @property
-    def full(self) -> bool:
-        """Whether the bound is reached for requests and replies.
+    def inbox_bytes(self) -> int:
+        """Bytes of the requests and replies that wait, without the first of each address.
 
         Messages of ``collaboration`` streams do not count: their consumers have a bound of their own.
         """
-        inboxes = [queue for queue in self._turn if isinstance(queue.source, InboxSource)]
-        return sum([queue.backlog_bytes for queue in inboxes]) >= self._limit_bytes
+        return sum([queue.backlog_bytes for queue in self._turn if isinstance(queue.source, InboxSource)])
+
+    @property
+    def full(self) -> bool:
+        """Whether the bound is reached for requests and replies."""
+        return self.inbox_bytes >= self._limit_bytes
 
     @property
     def behind(self) -> list[Source]:

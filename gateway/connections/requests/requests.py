@@ -8,7 +8,6 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.payload import check_payload, frame_as_run
-from gateway.connections.outbound.reading_holds import RoomWait
 from gateway.connections.ports import Clock
 from gateway.connections.requests.failover import Failover
 from gateway.connections.requests.groups import Groups, Member
@@ -21,6 +20,7 @@ from gateway.connections.sessions.outstanding_requests import (
 )
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
+from gateway.connections.sessions.turns import Turns
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.frames import Frame
@@ -90,7 +90,7 @@ class Requests:
                 return
             session.refuse(refusal, correlation=correlation, peer=peer)
             request = session.requests.owed.get((peer, correlation))
-            if request is not None and request.replying is None:
+            if request is not None and request.replying is None and refusal.code != Code.QUEUE_FULL:
                 # No reply rather than one that lacks a part without the asker knowing.
                 request.refuse(refusal)
                 session.requests.mark_withdrawn(request.key)
@@ -174,7 +174,7 @@ class Requests:
         scheme, holder = split_address(address)
         for_group = scheme == GROUP_SCHEME
         replier, mailbox = self._member(address, requests) if for_group else self._inbox(address, holder)
-        if mailbox.queue_full and not self._wait_for_room(session, replier):
+        if not _admits(replier, mailbox, session):
             raise RequestRefused(Code.QUEUE_FULL, f"{address} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
@@ -214,18 +214,6 @@ class Requests:
             raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
         return binding.name
 
-    def _wait_for_room(self, session: Session, receiver: ConnectionRequests) -> bool:
-        """Read nothing from a sender until the receiver has room; return whether the sender's message is taken.
-
-        A sender that is behind itself is read in any case, because its answers make room.
-        """
-        if session.connection.lagging:
-            return False
-        connection = receiver.connection
-        if receiver.room is None:
-            receiver.room = RoomWait(lambda: connection.queue_full, lambda: connection.lagging, self._clock)
-        return receiver.room.wait(session.connection.reading)
-
     def _inbox(self, address: str, client_id: str) -> tuple[ConnectionRequests, PubSubFanout]:
         replier = self._pool.inbox_of(client_id)
         if replier is None:
@@ -246,6 +234,8 @@ class Requests:
             if key in session.requests.released:
                 if last:
                     del session.requests.released[key]
+                if parsed.resuming:  # its sender waits for an answer
+                    session.connection.send(Cancel(*key))
                 return
             problem = f"peer {parsed.stream} waits for no reply to request {parsed.offset} from this connection"
             raise RequestRefused(Code.NOT_REQUESTED, problem)
@@ -253,8 +243,8 @@ class Requests:
             problem = f"reply to request {parsed.offset} while transfer {request.replying} with another is under way"
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
         mailbox = own_mailbox(self._fanouts, request.asker)
-        if mailbox.queue_full and not self._wait_for_room(session, request.asker):
-            raise RequestRefused(Code.QUEUE_FULL, f"{mailbox.source.name} has no room in its queue: try again later")
+        if not _admits(request.asker, mailbox, session if parsed.resuming else None):
+            raise _no_room_for_reply(mailbox, parsed)
         meta = parse_meta(parsed.meta)
         if parsed.plan is not None:
             done, undo = partial(_replied, request, last), partial(_not_replied, request)
@@ -266,6 +256,34 @@ class Requests:
         run = frame_as_run(data, frame, parsed, mailbox.source, peer, parsed.offset)
         _replied(request, last)
         mailbox.deliver_frame(run, parsed, peer, itemsize)
+
+
+def _admits(receiver: ConnectionRequests, mailbox: PubSubFanout, sender: Session | None) -> bool:
+    """Return whether a message finds room in the queue of its receiver.
+
+    Args:
+        receiver: the receiver.
+        mailbox: one of its mailboxes.
+        sender: takes its turn if the queue is full; ``None``: the message cannot be sent again, and so comes before
+            those that can.
+    """
+    outbox, limit_bytes = receiver.connection.outbox, receiver.connection.settings.outbox_limit_bytes
+    if not mailbox.queue_full or outbox is None:
+        receiver.turns = None
+        return True
+    if sender is None:
+        return outbox.inbox_bytes < 2 * limit_bytes
+    if receiver.turns is None:
+        receiver.turns = Turns()
+    return receiver.turns.take(sender.peer.id, outbox.inbox_bytes, limit_bytes)
+
+
+def _no_room_for_reply(mailbox: PubSubFanout, reply: DataFrame) -> RequestRefused:
+    """Return the refusal of a reply: one whose sender waits for the answer to its head is to be sent again."""
+    if reply.resuming:
+        return RequestRefused(Code.QUEUE_FULL, mailbox.why_full())
+    problem = f"the reply found no room in the queue of {mailbox.source.name}: read faster, or ask for less at a time"
+    return RequestRefused(Code.LIMIT_EXCEEDED, problem)
 
 
 def _completed(request: OutstandingRequest) -> None:

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.outbound.reading_holds import RoomWait
 from gateway.connections.sessions.deadlines import Deadlines
 from gateway.connections.sessions.send_in_order import send_in_order
+from gateway.connections.sessions.turns import Turns
 from gateway.errors import Code, PeerError, RequestRefused
 from gateway.protocol.messages import Error
 from gateway.protocol.names import inbox_of
@@ -68,8 +68,8 @@ class ConnectionRequests:
     """Addresses of the groups that the connection is a member of. Empty, a dict takes 64 bytes and a set 216."""
     mailboxes: dict[str, PubSubFanout] = field(default_factory=dict)
     """Fan-outs of requests and replies to the connection, by address: its own inbox, and one for each of its groups."""
-    room: RoomWait | None = None
-    """Senders that wait until the outbox of the connection has room; made when it is full for the first time."""
+    turns: Turns | None = None
+    """Fair turns of those who send requests and replies to the connection; ``None``: its queue was not full lately."""
     load_bytes: int = 0
     """Weight of the requests that the connection must reply to."""
     kept_bytes: int = 0

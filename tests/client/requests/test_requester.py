@@ -9,16 +9,17 @@ import pytest
 
 from gateway.client import Client, RequestFailed, connect
 from gateway.client.options import Backoff
+from gateway.client.sending import send_queue
 from gateway.errors import Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.messages import Error, Open, StreamInfo
 from gateway.protocol.meta import write_meta
-from gateway.protocol.signals import Cancel, End
+from gateway.protocol.signals import Cancel, End, Resume
 from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
-from tests.client.scripted_gateway import Peer, ScriptedGateway
+from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
 
 
 @asynccontextmanager
@@ -65,7 +66,7 @@ async def test_a_failed_reply_is_raised_with_what_it_says(
         assert caught.value.address == "agent:bob"
 
 
-@pytest.mark.parametrize("code", [Code.NO_SUCH_PEER, Code.PEER_GONE, Code.QUEUE_FULL])
+@pytest.mark.parametrize("code", [Code.NO_SUCH_PEER, Code.PEER_GONE, Code.LIMIT_EXCEEDED])
 async def test_what_the_gateway_refuses_is_raised(scripted: ScriptedGateway, code: Code) -> None:
     async with connected(scripted) as (client, peer):
         asking = asyncio.ensure_future(client.request("agent:bob", 1))
@@ -73,6 +74,65 @@ async def test_what_the_gateway_refuses_is_raised(scripted: ScriptedGateway, cod
         with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
             await asking
         assert caught.value.code == code
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages that were refused for now are sent again without a pause."""
+    monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=0, cap_s=0, later_s=0))
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("code", [Code.QUEUE_FULL, Code.TRANSFER_TIMEOUT])
+async def test_requests_that_reached_nobody_are_sent_again_in_their_order(
+    scripted: ScriptedGateway, code: Code
+) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = [asyncio.ensure_future(client.request("agent:bob", step)) for step in range(4)]
+        asked = [await next_request(peer) for _ in range(4)]
+        peer.send(data_frame(Opcode.REPLY, asked[1].offset, 10))
+        for each in (asked[0], asked[2], asked[3]):
+            peer.send(Error(code, code.name, "because", correlation=each.offset))
+        again = [await next_request(peer) for _ in range(3)]
+        assert [each.offset for each in again] == [asked[0].offset, asked[2].offset, asked[3].offset]
+        assert again[0].timestamp_ns == asked[0].timestamp_ns
+        for each in again:
+            peer.send(data_frame(Opcode.REPLY, each.offset, int(each.payload[0]) * 10))
+        assert [int((await each).tensor) for each in asking] == [0, 10, 20, 30]
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_no_chunk_is_sent_in_vain_of_a_request_that_is_refused_again(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(1 << 20, np.uint8), codec="none"))
+        correlation = (await next_request(peer)).offset
+        await peer.next(Opcode.END)
+        for _ in range(3):
+            peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", correlation=correlation))
+            head = await next_request(peer)
+            assert head.resuming
+        assert not any(received.opcode == Opcode.CHUNK for received in peer.waiting())
+        assert head.plan is not None
+        peer.send(Resume(head.plan.transfer, 0).write())
+        await peer.next(Opcode.END)
+        peer.send(data_frame(Opcode.REPLY, correlation, 1))
+        assert (await asking).tensor == 1
+
+
+async def test_a_request_that_nobody_takes_in_time_fails_with_the_refusal(scripted: ScriptedGateway) -> None:
+    def refuse(peer: Peer, received: Received) -> None:
+        correlation = parse_data(received.message, received.frame).offset
+        peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", correlation=correlation))
+
+    scripted.answers[Opcode.REQUEST] = refuse
+    async with connected(scripted) as (client, peer):
+        with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
+            await client.request("agent:bob", 1, timeout_s=0.1)
+        assert caught.value.code == Code.QUEUE_FULL
+        with pytest.raises(RequestRefused, match="because"):
+            async with client.request_stream("agent:alice", 1, timeout_s=0.1) as replies:
+                await anext(replies)
+        assert not any(received.opcode == Opcode.CANCEL for received in peer.waiting())
 
 
 async def test_an_address_that_is_refused_is_opened_again_by_the_next_request(scripted: ScriptedGateway) -> None:

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from gateway.client import Backoff, Client, connect
+from gateway.client.sending import send_queue
 from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol.data import DataFrame, parse_data, write_data
-from gateway.protocol.messages import GoAway, Subscribe, Unsubscribe, Unsubscribed
+from gateway.protocol.messages import Error, GoAway, Subscribe, Unsubscribe, Unsubscribed
 from gateway.protocol.meta import parse_meta, write_meta
-from gateway.protocol.signals import Abort, Cancel, End
+from gateway.protocol.signals import Abort, Cancel, End, Resume
 from gateway.protocol.tensors import TensorSpec
-from gateway.protocol.transfers import ChunkPlan
+from gateway.protocol.transfers import ChunkPlan, parse_chunk
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 from tests.client.scripted_gateway import Peer, ScriptedGateway
@@ -200,6 +201,66 @@ async def test_a_large_reply_that_nobody_wants_any_more_is_ended(scripted: Scrip
         peer.resume_reading()
         await replying
         await peer.next(Opcode.ABORT)
+        assert told.empty()
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages that were refused for now are sent again without a pause."""
+    monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=0, cap_s=0, later_s=0))
+
+
+def refuse(peer: Peer, correlation: int, code: Code, asker: int = 4) -> None:
+    peer.send(Error(code, code.name, "because", correlation=correlation, peer=asker))
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_large_reply_that_finds_no_room_is_sent_again_and_those_behind_it_wait(
+    scripted: ScriptedGateway,
+) -> None:
+    del scripted.answers[Opcode.REPLY]
+    value = np.arange(2_000_000, dtype=np.uint8)
+    async with connected(scripted) as (client, peer, told), client.inbox() as requests:
+        peer.send(request(11, 3), request(12, 3))
+        replying = []
+        for size in (2_000_000, 1):
+            asked = await anext(requests)
+            replying.append(asyncio.ensure_future(asked.reply(value[:size], codec="none")))
+        first = await next_reply(peer)
+        assert first.resuming
+        await peer.next(Opcode.END)
+        refuse(peer, 11, Code.QUEUE_FULL)
+        again = await next_reply(peer)
+        assert (again.offset, again.stream, again.resuming, again.meta) == (11, 4, True, first.meta)
+        assert not any(each.done() for each in replying)
+        assert again.plan is not None
+        peer.send(Resume(again.plan.transfer, 0).write())
+        chunks = b""
+        while (received := await peer.next(Opcode.CHUNK, Opcode.END, Opcode.REPLY)).opcode == Opcode.CHUNK:
+            chunks += parse_chunk(received.message, received.frame).data
+        assert (received.opcode, chunks) == (Opcode.END, value.tobytes())
+        assert (await next_reply(peer)).offset == 12
+        await asyncio.gather(*replying)
+        assert told.empty()
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("end", ["refused", "cancelled"])
+async def test_a_large_reply_that_nobody_takes_ends(scripted: ScriptedGateway, end: str) -> None:
+    del scripted.answers[Opcode.REPLY]
+    async with connected(scripted) as (client, peer, told), client.inbox() as requests:
+        peer.send(request(11, 3))
+        asked = await anext(requests)
+        replying = asyncio.ensure_future(asked.reply(np.zeros(2_000_000, np.uint8), codec="none"))
+        await next_reply(peer)
+        refuse(peer, 11, Code.QUEUE_FULL)
+        await next_reply(peer)
+        if end == "refused":
+            refuse(peer, 11, Code.LIMIT_EXCEEDED)
+            assert "the reply to request 11 of peer 4: because" in str(await told.get())
+        else:
+            peer.send(Cancel(4, 11).write())
+        await replying
         assert told.empty()
 
 

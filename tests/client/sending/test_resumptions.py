@@ -1,6 +1,4 @@
-"""What the gateway says of a large message that was cut reaches whoever waits to go on with it."""
-
-import asyncio
+"""What the gateway says of the head of a large message reaches whoever waits to go on with it."""
 
 import pytest
 
@@ -15,35 +13,27 @@ def receive(resumptions: Resumptions, transfer: int, index: int) -> None:
     resumptions.received(memoryview(message), frame_at(message, 0))
 
 
-def settlement() -> asyncio.Future[object]:
-    return asyncio.get_running_loop().create_future()
-
-
 async def test_each_gets_its_own_answer() -> None:
     resumptions = Resumptions()
-    asked = [asyncio.ensure_future(resumptions.index_of(transfer, settlement())) for transfer in (4, 5)]
-    await asyncio.sleep(0)
+    answers = [resumptions.expect(transfer) for transfer in (4, 5)]
     receive(resumptions, 5, 50)
     receive(resumptions, 4, 40)
     receive(resumptions, 4, 41)  # once is enough
     receive(resumptions, 9, 90)  # nobody has asked
-    assert [await each for each in asked] == [40, 50]
+    assert [await each for each in answers] == [40, 50]
 
 
-async def test_there_is_nothing_to_send_when_it_is_settled() -> None:
+async def test_an_answer_that_nobody_waits_for_any_more_is_skipped() -> None:
     resumptions = Resumptions()
-    settled = settlement()
-    asked = asyncio.ensure_future(resumptions.index_of(4, settled))
-    await asyncio.sleep(0)
-    settled.set_result("acknowledged")
-    assert await asked is None
+    answer = resumptions.expect(4)
+    resumptions.forget(4)
     receive(resumptions, 4, 1)
+    assert not answer.done()
 
 
 async def test_the_end_of_the_session_is_told() -> None:
     resumptions = Resumptions()
-    asked = asyncio.ensure_future(resumptions.index_of(4, settlement()))
-    await asyncio.sleep(0)
+    answer = resumptions.expect(4)
     resumptions.fail(ConnectionFailed("lost"))
     with pytest.raises(ConnectionFailed, match="lost"):
-        await asked
+        await answer

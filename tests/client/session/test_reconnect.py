@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from gateway.client.options import Backoff
-from gateway.client.session.reconnect import Reconnector, may_reconnect, pause_s
+from gateway.client.session.reconnect import Reconnector, may_reconnect
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session
 from gateway.client.session.socket import Lost
@@ -14,24 +14,6 @@ from gateway.errors import Action, Code, ConnectionClosed, ConnectionFailed, Usa
 
 BACKOFF = Backoff(base_s=1.0, cap_s=8.0, later_s=5.0)
 NO_PAUSE = Backoff(base_s=0.0, cap_s=0.0, later_s=0.0)
-
-
-def test_the_bound_doubles_up_to_the_cap() -> None:
-    bounds = [pause_s(BACKOFF, Action.RECONNECT, attempt, lambda: 1.0) for attempt in range(6)]
-    assert bounds == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
-
-
-def test_the_jitter_is_full() -> None:
-    assert pause_s(BACKOFF, Action.RECONNECT, 3, lambda: 0.0) == 0.0
-    assert pause_s(BACKOFF, Action.RECONNECT, 3, lambda: 0.25) == 2.0
-
-
-def test_later_adds_a_pause() -> None:
-    assert pause_s(BACKOFF, Action.RECONNECT_LATER, 0, lambda: 0.5) == 5.5
-
-
-def test_years_of_attempts_do_not_overflow() -> None:
-    assert pause_s(BACKOFF, Action.RECONNECT, 10**6, lambda: 1.0) == 8.0
 
 
 @pytest.mark.parametrize(

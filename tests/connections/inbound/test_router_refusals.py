@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.outbound.reading_holds import IDLE_WAIT_S, LOOK_S
 from gateway.errors import Code
 from gateway.protocol.data import write_data
 from gateway.protocol.encoding import Chain, encode
@@ -234,43 +233,49 @@ def test_publishes_are_refused_while_receivers_have_too_much_to_acknowledge(kind
     publisher.publish(0, bytes(400))
     publisher.publish(0, bytes(400))
     world.settle()
-    give_up_waiting(world, publisher)
+    publisher.publish(0, PAYLOAD)  # one more is taken of each publisher
     publisher.publish(0, PAYLOAD)
     publisher.send(publisher.batch(0, [b"r1"]))
     publisher.large(0, bytes(9000))
     assert publisher.read().codes == [Code.QUEUE_FULL] * 3
     subscriber.done("wf/a", 0, 2)
-    world.clock.advance(IDLE_WAIT_S)
     publisher.publish(0, PAYLOAD, ack=True)
     world.settle()
     assert len(publisher.read().acks) == 1
     assert subscriber.read().offsets == [0, 1, 2, 3]
 
 
-def give_up_waiting(world: World, publisher: Peer) -> None:
-    """Publish one message that waits for room, in vain."""
-    assert publisher.transport.is_reading()
-    publisher.publish(0, PAYLOAD)
-    assert publisher.read().codes == []
-    assert not publisher.transport.is_reading()
-    world.clock.advance(IDLE_WAIT_S)
-    assert publisher.transport.is_reading()
-
-
-@pytest.mark.parametrize("kind", [Kind.COLLABORATION, Kind.CONTROL])
-def test_a_publisher_is_not_read_from_until_there_is_room(kind: Kind) -> None:
-    world, publisher, subscriber = pair(kind, consumers=ConsumerSettings(limit_bytes=1000))
-    for _ in range(4):
-        # The last ones were read already when the reading stopped.
+def test_a_full_stream_holds_up_no_other_stream_of_its_publisher() -> None:
+    world, publisher, subscriber = pair(Kind.COLLABORATION, consumers=ConsumerSettings(limit_bytes=1000))
+    for _ in range(5):
         publisher.publish(0, bytes(400), ack=True)
-    world.settle()
-    assert not publisher.transport.is_reading()
-    subscriber.done("wf/a", 0, 3)
-    world.clock.advance(LOOK_S)
+    assert publisher.read().codes == [Code.QUEUE_FULL] * 2
     assert publisher.transport.is_reading()
+    publisher.publish(1, PAYLOAD, ack=True)
     world.settle()
-    assert len(publisher.read().acks) == 4
-    assert publisher.reader.codes == []
+    assert [ack.alias for ack in publisher.read().acks][-1] == 1
+    assert [arrival.stream for arrival in subscriber.read().arrivals][-1] == subscriber.reader.stream_id("wf/b")
+
+
+def test_a_full_stream_takes_a_message_of_each_publisher_in_turn_and_nothing_past_twice_its_bound() -> None:
+    world, first, subscriber = pair(Kind.COLLABORATION, consumers=ConsumerSettings(limit_bytes=10_000))
+    publishers = [first, *(world.publisher("wf/a", kind=Kind.COLLABORATION) for _ in range(2))]
+
+    def codes(size: int = 10) -> list[int]:
+        for publisher in publishers:
+            publisher.publish(0, bytes(size))
+        world.settle()
+        return [code for publisher in publishers for code in publisher.news().codes]
+
+    first.publish(0, bytes(20_000))  # larger than the bound: it does not count
+    first.publish(0, bytes(9500))
+    assert (codes(), codes()) == ([], [Code.QUEUE_FULL] * 3)
+    subscriber.done("wf/a", 1)
+    first.publish(0, bytes(9500))
+    assert (codes(), codes()) == ([], [Code.QUEUE_FULL] * 3), "the next round"
+    subscriber.done("wf/a", 2, 8)
+    first.publish(0, bytes(9500))
+    assert codes(9400) == [Code.QUEUE_FULL] * 2, "one was taken: more than twice 10000 bytes wait"
 
 
 @pytest.mark.parametrize("size", [1000, 50_000])
@@ -283,14 +288,3 @@ def test_a_message_larger_than_the_limit_goes_beside_the_others(size: int) -> No
     subscriber.done("wf/a", 0)
     world.settle()
     assert len(publisher.read().acks) == 1
-
-
-def test_who_acknowledges_is_always_read_and_so_refused_at_once() -> None:
-    world, publisher, subscriber = pair(Kind.COLLABORATION, consumers=ConsumerSettings(limit_bytes=1000))
-    subscriber.open(0, "wf/a", Kind.COLLABORATION)
-    publisher.publish(0, bytes(400))
-    publisher.publish(0, bytes(400))
-    world.settle()
-    subscriber.publish(0, PAYLOAD)
-    assert subscriber.read().codes == [Code.QUEUE_FULL]
-    assert subscriber.transport.is_reading()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.connections.outbound.reading_holds import IDLE_WAIT_S, LOOK_S, ROOM_WAIT_S
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.errors import Code
 from gateway.protocol.signals import Cancel
@@ -61,18 +60,12 @@ def test_a_member_whose_queue_is_full_is_passed_over() -> None:
     for correlation in range(1, 5):
         ask(asker, correlation, bytes(2000))
         world.settle()
-    for correlation in (5, 6):
-        # It waits for each of the members once.
-        ask(asker, correlation)
-        assert (asker.read().codes, asker.transport.reading) == ([], False)
-        world.clock.advance(ROOM_WAIT_S + LOOK_S)
-    ask(asker, 7)
-    assert (asker.read().codes, asker.transport.reading) == ([Code.QUEUE_FULL], True)
+    ask(asker, 5)
+    assert asker.read().codes == [Code.QUEUE_FULL]
     second.transport.read_on()
-    world.clock.advance(IDLE_WAIT_S)
-    ask(asker, 7)
+    ask(asker, 5)
     world.settle()
-    assert second.read().offsets == [2, 4, 6, 7]
+    assert second.read().offsets == [2, 4, 5]
 
 
 def test_only_so_much_of_group_requests_is_kept() -> None:
@@ -141,25 +134,63 @@ def test_one_reply_after_the_other() -> None:
     assert len(asker.read().arrivals) == 2
 
 
-def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
-    """A later part must not follow as if nothing had been between."""
-    world = World(delivery=DeliverySettings(outbox_limit_bytes=3000))
+def slow_asker(limit_bytes: int) -> tuple[World, Peer, Peer]:
+    """Somebody who has asked one agent for a lot, and reads nothing."""
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=limit_bytes))
     worker, asker = member(world, "worker"), asker_of(world)
     ask(asker, 1)
     asker.transport.fill_up()
-    for part in range(5):
+    return world, worker, asker
+
+
+def test_a_part_that_finds_no_room_at_the_asker_ends_the_request() -> None:
+    """A later part must not follow as if nothing had been between. It need not wait: it may take twice the bound."""
+    world, worker, asker = slow_asker(3000)
+    for part in range(7):
         reply(worker, asker, 1, bytes([part]) * 2000, FLAG_MORE)
-        world.clock.advance(ROOM_WAIT_S + LOOK_S)
         world.settle()
     (error,) = worker.read().errors
-    assert (error.code, error.correlation, error.peer) == (Code.QUEUE_FULL, 1, peer_of(asker))
+    assert (error.code, error.correlation, error.peer) == (Code.LIMIT_EXCEEDED, 1, peer_of(asker))
     asker.transport.read_on()
     reply(worker, asker, 1, b"the rest")
     world.settle()
     assert [answer.payload[0] for answer in asker.read().arrivals] == [0, 1, 2, 3]
-    assert [(error.code, error.correlation) for error in asker.reader.errors] == [(Code.QUEUE_FULL, 1)]
+    assert [(error.code, error.correlation) for error in asker.reader.errors] == [(Code.LIMIT_EXCEEDED, 1)]
     assert not worker.news().errors
     assert nothing_is_left(world)
+
+
+def test_a_large_reply_that_finds_no_room_is_sent_again_before_any_other_of_its_request() -> None:
+    world, worker, asker = slow_asker(5000)
+    for part in range(4):
+        reply(worker, asker, 1, bytes([part]) * 2000, FLAG_MORE)
+        world.settle()
+    # One more is taken of each sender.
+    reply_large(worker, asker, 1, bytes(9000), 1, FLAG_MORE, resuming=True).end()
+    reply_large(worker, asker, 1, bytes(9000), 2, FLAG_MORE, resuming=True).end()
+    world.settle()
+    (error,) = worker.read().errors
+    assert (error.code, error.correlation, error.peer) == (Code.QUEUE_FULL, 1, peer_of(asker))
+    assert worker.transport.is_reading()
+    assert [(resume.transfer, resume.index) for resume in worker.reader.resumes] == [(1, 0)]
+    asker.transport.read_on()
+    world.settle()
+    assert asker.read().errors == [], "the request goes on"
+    reply_large(worker, asker, 1, bytes(9000), 3, resuming=True).end()
+    world.settle()
+    assert [resume.transfer for resume in worker.read().resumes] == [1, 3]
+    assert [len(answer.payload) for answer in asker.read().arrivals] == [2000] * 4 + [9000] * 2
+    assert nothing_is_left(world)
+
+
+def test_who_waits_to_send_a_large_reply_is_told_that_nobody_wants_it() -> None:
+    world, worker, asker = slow_asker(5000)
+    cancel(asker, 1)
+    world.settle()
+    worker.forget()
+    reply_large(worker, asker, 1, bytes(9000), resuming=True)
+    assert [(found.peer, found.correlation) for found in worker.news().cancels] == [(peer_of(asker), 1)]
+    assert worker.reader.errors == []
 
 
 def test_a_reply_that_is_wrong_ends_the_request() -> None:
