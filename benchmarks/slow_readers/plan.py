@@ -79,10 +79,10 @@ class Group:
         # The fast reader lags for a moment, too, when many messages come at once, such as dead letters of a slow one.
         receivers = READERS + 1
         # For each receiver its queue, one large message that is partly sent, and one more. Or the unacknowledged
-        # messages of the stream, two beyond the bound, one of the publisher that waits for room, the dead letters of
-        # all readers that leave at once, and a reader of these.
+        # messages of the stream, two beyond the bound, the dead letters of all readers that leave at once, and a reader
+        # of these.
         outboxes = receivers * (QUEUE_BYTES + 2 * message)
-        unacknowledged = QUEUE_BYTES + 3 * message
+        unacknowledged = QUEUE_BYTES + 2 * message
         dead_letters = READERS * unacknowledged + QUEUE_BYTES
         queues = unacknowledged + dead_letters if self.acknowledged else outboxes
         transports = receivers * (TRANSPORT_BYTES + CHUNK_BYTES)

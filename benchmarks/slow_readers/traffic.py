@@ -28,6 +28,8 @@ DIFFERENT_BYTES: Final = 4 * 1024 * 1024
 WINDOW_BYTES: Final = 512 * 1024
 """Bytes that a flood may be ahead of the fast reader (at least one message), so that it does not become slow."""
 WINDOW_S: Final = 1.0
+GIVE_UP_S: Final = 0.5
+"""Time after which the publisher gives a message up that the gateway does not take: it goes on with the next one."""
 STUCK: Final = 200
 """Refusals in a row that end a flood: the stream has reached its bound."""
 TICK_S: Final = 0.002
@@ -172,7 +174,7 @@ class _Traffic:
         while self._published * size < flood.nbytes and (left_s := end - time.monotonic()) > 0 and stuck < STUCK:
             refused, arrived = self._refused, self._newest_bulk
             if size > NOWAIT_BYTES:
-                await self._publish_acknowledged(left_s)
+                await self._publish_acknowledged(min(left_s, GIVE_UP_S))
             else:
                 self._publish_small()
             await self._keep_window(WINDOW_BYTES // size, refused)
@@ -201,7 +203,7 @@ class _Traffic:
                 for _ in range(int(elapsed * size.rate_hz) - self._published):
                     self._publish_small()
             elif (large is None or large.done()) and elapsed * size.rate_hz >= self._published:
-                large = asyncio.create_task(self._publish_acknowledged(seconds))
+                large = asyncio.create_task(self._publish_acknowledged(GIVE_UP_S))
             await asyncio.sleep(TICK_S)
         if large is not None:
             await large
