@@ -155,10 +155,10 @@ def test_a_unit_that_was_in_progress_fails_although_an_older_one_still_is() -> N
 
 def test_reports_count_for_a_while_only_if_that_is_wanted() -> None:
     watched = Watched(max_work_s=20.0)
-    for now_s in (0.0, 5.0, 19.0, 25.0):
+    for now_s in (100.0, 105.0, 119.0, 125.0):
         watched.timeout.report(watched.entries[0], now_s)
-    assert watched.probed_and_ended(28.9) == []
-    assert watched.probed_and_ended(29.0) == [0]
+    assert watched.probed_and_ended(128.9) == []
+    assert watched.probed_and_ended(129.0) == [0]
 
 
 def test_a_range_covers_complete_units_only() -> None:

@@ -532,6 +532,20 @@ def test_a_gap_never_covers_a_large_message_that_still_arrives() -> None:
     assert ("gap", 1, 7) in steps
 
 
+def test_large_messages_that_end_while_the_receiver_is_behind_count_against_the_bound() -> None:
+    outbox = outbox_of(10 * CHUNK)
+    source, other = stream(1, Kind.EVENT), stream(2, Kind.EVENT)
+    for offset in range(9 * CHUNK // SIZE):
+        outbox.put_run(run(other, offset))
+    for transfer in range(3):
+        message = large(source, transfer, 4)
+        outbox.follow(message, message.chunks, 1)
+        message.offset = transfer
+        outbox.commit(message, message.chunks)
+    # The first and the newest do not count, the one between them does.
+    assert outbox.waiting_bytes_of(other) <= 6 * CHUNK + 10 * CHUNK // UNCHECKED_PART
+
+
 def test_an_aborted_message_is_forgotten() -> None:
     outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
