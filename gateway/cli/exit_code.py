@@ -33,7 +33,7 @@ MEANINGS: Final = {
     ExitCode.OK: "done",
     ExitCode.FAILURE: "a file or directory cannot be used, or a package is missing",
     ExitCode.USAGE: "the command line or the array cannot be used",
-    ExitCode.CANNOT_CONNECT: "no gateway listens at the address, or the connection was lost",
+    ExitCode.CANNOT_CONNECT: "no gateway listens at the address, it did not answer in time, or the connection was lost",
     ExitCode.REFUSED: "the gateway refused",
     ExitCode.CANNOT_LISTEN: "the address to listen on cannot be used",
     ExitCode.INCOMPLETE: "the gateway has stopped, but its store could not write everything, or did not in time",

@@ -16,6 +16,7 @@ from gateway.cli import text
 from gateway.cli.array_file import read_arrays
 from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
 from gateway.client import TransmissionResult, connect
+from gateway.client.client import TIMEOUT_S
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.tensors import Array
@@ -59,6 +60,14 @@ def pub(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="Message header; repeatable. A VALUE that is not JSON is a string."),
     ] = None,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            metavar="SECONDS",
+            help="Longest wait without progress. In this time, what the gateway refuses for now is sent again.",
+        ),
+    ] = TIMEOUT_S,
     url: UrlOption = DEFAULT_URL,
     token: TokenOption = None,
     client_id: ClientIdOption = None,
@@ -87,6 +96,7 @@ def pub(
                     durability=durability,
                     headers=headers,
                     codec=codec,
+                    timeout_s=timeout,
                     progress=lambda sent, total: progress.update(task, completed=sent, total=total),
                 )
 

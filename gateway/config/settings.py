@@ -11,6 +11,8 @@ from gateway.errors import InvalidArgument
 
 MEMORY: Final = "memory"
 _SQLITE: Final = "sqlite:"
+_SQLITE_MEMORY: Final = ":memory:"
+"""Name by which SQLite itself means no file."""
 _MAX_PORT: Final = 65535
 
 
@@ -55,6 +57,9 @@ def _path_of(store: str) -> Path | None:
     if store == MEMORY:
         return None
     path = store.removeprefix(_SQLITE)
-    if path == store or not path:
+    if path == store or path in ("", _SQLITE_MEMORY):
         raise InvalidArgument(f"store {store!r} is neither {MEMORY} nor {_SQLITE}PATH")
-    return Path(path)
+    try:
+        return Path(path).expanduser()  # a shell leaves a ~ alone that stands behind a colon
+    except RuntimeError as error:
+        raise InvalidArgument(f"store {store!r}: {error}") from None

@@ -24,12 +24,15 @@ def test_settings_do_not_change() -> None:
 def test_streams_are_kept_in_memory_or_in_a_file() -> None:
     assert Settings().store_path is None
     assert Settings(store="sqlite:a/b.db").store_path == Path("a/b.db")
+    assert Settings(store="sqlite:~/b.db").store_path == Path.home() / "b.db"
 
 
 @pytest.mark.parametrize(
     ("wrong", "problem"),
     [
         ({"store": "sqlite:"}, "neither memory nor sqlite:PATH"),
+        ({"store": "sqlite::memory:"}, "'sqlite::memory:' is neither memory nor sqlite:PATH"),
+        ({"store": "sqlite:~nobody-here/a.db"}, "store 'sqlite:~nobody-here/a.db': "),
         ({"store": "redis:x"}, "'redis:x' is neither memory nor sqlite:PATH"),
         ({"port": 65536}, "port 65536 is not from 0 to 65535"),
         ({"admin_port": -1}, "admin_port -1"),
