@@ -8,6 +8,8 @@ from __future__ import annotations
 import enum
 import gc
 import logging
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,13 +20,15 @@ import uvloop
 from gateway.app import Gateway
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.cli.settings_option import DEFAULTS, with_given_options, with_settings_options
-from gateway.cli.stopping import Stopping
+from gateway.cli.stopping import Stopping, ended_at_once_by_ctrl_c
 from gateway.config import Settings
 from gateway.config.address import listens_everywhere
 from gateway.config.file import read_settings
 from gateway.errors import StoreFailed
 from gateway.server.allocator import keep_freed_memory
-from gateway.server.descriptors import raise_descriptor_limit
+from gateway.server.descriptors import fill_standard_descriptors, raise_descriptor_limit
+
+logger = logging.getLogger(__name__)
 
 
 class LogLevel(enum.StrEnum):
@@ -72,9 +76,23 @@ def serve(
         settings = replace(settings, admin_port=None)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_freed_memory()
+    fill_standard_descriptors()
     raise_descriptor_limit()
-    uvloop.run(_serve(settings))
+    with ended_at_once_by_ctrl_c():
+        uvloop.run(_serve(settings))
     return ExitCode.OK
+
+
+def _announce(line: str) -> None:
+    """Print a line; a gateway serves also if its output is a full disk, or nobody reads it any more."""
+    try:
+        print(line, flush=True)
+    except OSError as error:
+        # The end of the process would try again to write the line, and fail.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
+        logger.warning("%s (standard output: %s)", line, error.strerror)
 
 
 async def _serve(settings: Settings) -> None:
@@ -84,13 +102,14 @@ async def _serve(settings: Settings) -> None:
     stopping.listen_for_signals()
     try:
         await gateway.start()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: no name of a host
         await gateway.stop()
-        problem = f"cannot listen: {error.strerror or error} (choose another --host, --port or --admin-port)"
+        reason = getattr(error, "strerror", None) or error
+        problem = f"cannot listen: {reason} (choose another --host, --port or --admin-port)"
         raise CommandFailed(ExitCode.CANNOT_LISTEN, problem) from error
     admin = "" if gateway.admin_url is None else f" (admin {gateway.admin_url})"
     everywhere = ", on all addresses of this machine" if listens_everywhere(settings.host) else ""
-    print(f"listening on {gateway.url}{admin}{everywhere}", flush=True)
+    _announce(f"listening on {gateway.url}{admin}{everywhere}")
     # All objects of now live as long as the process; without this a full collection visits them in 3 ms (2026-11).
     gc.freeze()
     await stopping.wanted.wait()

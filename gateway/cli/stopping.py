@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,18 @@ logger = logging.getLogger(__name__)
 
 GRACE_S: Final = 0.5
 """Time behind the deadline in which the process ends by itself: a gateway that is in time is not cut off."""
+
+
+@contextmanager
+def ended_at_once_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C end the process as SIGTERM does, until :class:`Stopping` listens; asyncio would keep the first one."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class Stopping:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import resource
 from contextlib import suppress
 from typing import Final
@@ -13,8 +14,18 @@ MAX_RESERVE: Final = 128
 RESERVED_PART: Final = 8
 """One in so many descriptors is kept free if the limit is low."""
 
+HIGHEST_STANDARD: Final = 2
+"""Number of the standard error output."""
+
 LOG_INTERVAL_S: Final = 60.0
 """Shortest time between two log lines about refused sockets."""
+
+
+def fill_standard_descriptors() -> None:
+    """Open those of the descriptors 0 to 2 with which the process was not started; libuv aborts if one is a socket."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= HIGHEST_STANDARD:
+        pass
+    os.close(descriptor)
 
 
 def raise_descriptor_limit() -> None:

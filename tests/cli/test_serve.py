@@ -1,10 +1,14 @@
 """``frys serve`` says where it listens, stops in good order, and imports nothing that it does not need."""
 
+import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+import time
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,6 +16,7 @@ import pytest
 
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
+from gateway.client.sync import connect
 from gateway.testing import running_gateway_process
 
 HEAVY = ("gateway.client", "gateway.demo", "rich", "sklearn", "scipy")
@@ -73,6 +78,71 @@ def test_one_port_for_both_purposes_is_one_line(capsys: pytest.CaptureFixture[st
     for command in ("serve", "demo"):
         assert run([command, "--port", "9", "--admin-port", "9"]) == ExitCode.USAGE
         assert f"frys {command}: port and admin_port are both 9: " in capsys.readouterr().err
+
+
+def test_a_name_that_is_no_host_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--host", "a..b", "--port", "0", "--no-admin"]) == ExitCode.CANNOT_LISTEN
+    told = capsys.readouterr().err
+    assert told.startswith("frys serve: cannot listen: ")
+    assert "report" not in told
+
+
+SHELL_TIMEOUT_S = 60
+
+
+@pytest.mark.parametrize("without", ["<&-", ">&-", "<&- >&-", "> /dev/full"])
+def test_it_serves_without_standard_input_and_output(tmp_path: Path, without: str) -> None:
+    """A socket with one of their numbers ended the process by an assertion of libuv when the gateway stopped."""
+    log, path = tmp_path / "log", tmp_path / "streams.db"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--no-admin", "--store", f"sqlite:{path}"]
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            ["/bin/sh", "-c", f'exec "$@" {without}', "sh", *command], stdout=subprocess.DEVNULL, stderr=errors
+        ) as process,
+    ):
+        while process.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+        process.terminate()
+        assert process.wait(SHELL_TIMEOUT_S) == ExitCode.OK, log.read_text()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["log", "streams.db", "streams.db-lock"]
+    assert ("No space left" in log.read_text()) == ("full" in without)
+
+
+def test_it_serves_although_nobody_reads_its_output() -> None:
+    command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--no-admin"]
+    reading, writing = os.pipe()
+    os.close(reading)
+    with subprocess.Popen(command, stdout=writing, stderr=subprocess.PIPE, text=True) as process:
+        os.close(writing)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        [url] = re.findall(r"listening on (\S+) \(standard output: Broken pipe\)", line)
+        with connect(url) as client:
+            client.publish("wf/log", 1.0)
+        process.terminate()
+        assert process.wait(SHELL_TIMEOUT_S) == ExitCode.OK
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_start_at_once(tmp_path: Path, number: signal.Signals) -> None:
+    """Another program holds the file, for which a start waits."""
+    path = tmp_path / "streams.db"
+    with running_gateway_process("--store", f"sqlite:{path}"):
+        pass
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        command = [sys.executable, "-m", "gateway", "serve", "--port", "0", "--no-admin", "--store", f"sqlite:{path}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            # It waits for the other program once the log is there.
+            while process.poll() is None and str(process.pid) not in path.with_name("streams.db-lock").read_text():
+                time.sleep(0.01)
+            process.send_signal(number)
+            _, log = process.communicate(timeout=SHELL_TIMEOUT_S)
+            assert (process.returncode, log) == (-number, "")
 
 
 def test_it_imports_nothing_heavy() -> None:
