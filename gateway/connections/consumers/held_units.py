@@ -185,7 +185,7 @@ class HeldUnits:
                 self._count -= 1
                 self._oversized.pop(unit, None)
                 self._deliveries.forget(unit)
-        if not self.full:
+        if self._turns.had and not self.full:
             self._turns.begin()
 
     def _expire(self, consumer: Consumer, units: Iterable[AckUnit]) -> None:
