@@ -199,8 +199,8 @@ class Client(OneProcess):
 
         Raises:
             UsageError: the value, headers or kind cannot be used.
-            RequestRefused: ``INVALID_NAME``; or ``MESSAGE_TOO_BIG``, ``KIND_MISMATCH`` or ``SCHEMA_MISMATCH``, if the
-                client knows it already: the stream is open on the present connection.
+            RequestRefused: ``INVALID_NAME``; ``FORBIDDEN``, of dead letters; ``MESSAGE_TOO_BIG``, ``KIND_MISMATCH`` or
+                ``SCHEMA_MISMATCH``, if the client knows it: the stream is open on the present connection.
             CapacityError: more than ``max_pending_bytes`` wait to be sent. Wait with ``await client.drain()``.
             ConnectionFailed: the connection is gone and not opened again.
         """

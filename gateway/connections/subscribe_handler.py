@@ -28,6 +28,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.names import (
     check_address,
+    check_published_name,
     check_stream_name,
     compile_pattern,
     inbox_of,
@@ -209,13 +210,10 @@ class SubscribeHandler:
                 raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not ask {request.stream}")
             connection.send(StreamInfo(None, request.stream, alias=request.alias))
             return
-        name = check_stream_name(request.stream)
+        check_name = check_stream_name if session.buries else check_published_name
+        name = check_name(request.stream)
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
-        if is_dead_letter_name(name):
-            if not session.buries:
-                problem = f"{name} is a stream of dead letters, to which only the gateway publishes"
-                raise RequestRefused(Code.FORBIDDEN, f"{problem}: use a name without that ending")
-        elif not session.grant.may_publish(name):
+        if not is_dead_letter_name(name) and not session.grant.may_publish(name):
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
         stream = binding.stream

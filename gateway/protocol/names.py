@@ -70,6 +70,20 @@ def is_dead_letter_name(name: str) -> bool:
     return name.endswith(DEAD_LETTER_ENDING)
 
 
+def check_published_name(name: str) -> StreamName:
+    """Check the name of a stream to which a client publishes.
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``; or ``FORBIDDEN``, it is a stream of dead letters (spec section 4.9).
+        InvalidArgument: no string.
+    """
+    stream = check_stream_name(name)
+    if is_dead_letter_name(name):
+        problem = f"{name} is a stream of dead letters, to which only the gateway publishes"
+        raise RequestRefused(Code.FORBIDDEN, f"{problem}: use a name without that ending")
+    return stream
+
+
 def check_client_id(client_id: str) -> ClientId:
     """Check a client's id (spec section 3.1).
 

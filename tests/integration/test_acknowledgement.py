@@ -206,6 +206,9 @@ async def test_dead_letters_of_every_stream_are_kept_and_found_by_one_pattern() 
         with pytest.raises(RequestRefused) as refused:
             await publisher.publish(TASKS + ".dead", np.int64(0))
         assert refused.value.code == Code.FORBIDDEN
+        for headers in (None, {"a": 1}):
+            with pytest.raises(RequestRefused, match="only the gateway publishes"):
+                publisher.publish_nowait(TASKS + ".dead", np.int64(0), headers=headers)
 
 
 async def test_what_expires_is_told_to_both_ends() -> None:

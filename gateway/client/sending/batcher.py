@@ -20,7 +20,7 @@ from gateway.errors import CapacityError, FrysError
 from gateway.protocol.arguments import is_a
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_tensor_meta
-from gateway.protocol.names import check_stream_name
+from gateway.protocol.names import check_published_name
 from gateway.protocol.tensors import Array, as_wire_array
 from gateway.protocol.wire import Opcode
 
@@ -157,7 +157,7 @@ class Batcher:
                     self._fill(stream, batch)
                 return
         except Exception:
-            check_stream_name(stream)  # not even hashable
+            check_published_name(stream)  # not even hashable
             raise
         self._add_other(stream, value, kind, headers)
 
@@ -290,7 +290,7 @@ class Batcher:
 
     def _check_new(self, stream: str, kind: str | None, size: int, message: Content | Array) -> Kind | None:
         """Return the kind of a message; raise if the message cannot begin a batch, or cannot be sent alone."""
-        check_stream_name(stream)
+        check_published_name(stream)
         contract = kind_of(kind)
         self._check(stream, contract, size, message)
         # A message larger than the bound passes when no other waits: it could never be sent otherwise.

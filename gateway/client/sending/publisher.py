@@ -28,7 +28,7 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Error, Kind
-from gateway.protocol.names import check_stream_name
+from gateway.protocol.names import check_published_name
 from gateway.protocol.signals import Ack
 from gateway.protocol.tensors import Array
 from gateway.protocol.wire import FLAG_ACK, Opcode
@@ -176,10 +176,10 @@ class Publisher:
         try:
             queue = self._queues.get(stream)
         except Exception:  # not even hashable
-            check_stream_name(stream)
+            check_published_name(stream)
             raise
         if queue is None:
-            queue = self._queues[check_stream_name(stream)] = StreamSendQueue(
+            queue = self._queues[check_published_name(stream)] = StreamSendQueue(
                 self._context, stream, self.producer, self._queue_drained
             )
         return queue
