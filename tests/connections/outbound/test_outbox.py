@@ -491,6 +491,7 @@ def test_a_large_message_goes_on_where_the_receiver_fell_behind() -> None:
     outbox.commit(message, message.chunks)
     assert drained(outbox) == [("chunk", 9, 4), ("end", 1, 4)]
     assert is_idle(outbox)
+    assert outbox.queue_of(source) is None
 
 
 def test_end_waits_for_what_came_before_it() -> None:
