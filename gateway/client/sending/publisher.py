@@ -132,6 +132,10 @@ class Publisher:
         batcher = self._batcher
         if session is None or session.congested() or batcher is None or batcher.empty:
             return
+        if session.corked is not None or self._context.writing:
+            # By a signal handler or a finalizer that publishes, and has interrupted what this client was sending.
+            asyncio.get_running_loop().call_soon(self.flush)
+            return
         session.cork()
         try:
             self._flush_round(session, batcher, self._sendable(batcher.streams()))

@@ -1,10 +1,9 @@
 """Invariant: taken together, the batches of a stream hold every array that was added, once, in order, as it was."""
 
-import sys
 import threading
 from collections.abc import Callable
-from types import FrameType
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import numpy as np
 import pytest
@@ -27,6 +26,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import Array, view_tensors
 from gateway.protocol.wire import Opcode
+from tests.client.interruption import Interruption
 
 
 class Counted:
@@ -279,41 +279,6 @@ def test_a_message_that_is_known_to_be_refused_is_not_taken(headers: dict[str, i
     assert (counted.batcher.pending_bytes, counted.first) == (0, 0)
 
 
-class Interrupted:
-    """A batcher of which one call is interrupted by another, as by a signal handler, on entering a line of its module.
-
-    Args:
-        batcher: the batcher.
-        line: number of the entered line at which the interruption comes, counted from 0.
-        interrupt: the call that interrupts.
-    """
-
-    def __init__(self, batcher: Batcher, line: int, interrupt: Callable[[Batcher], None]) -> None:
-        self.batcher = batcher
-        self.interrupted = False
-        self._left = line
-        self._interrupt = interrupt
-
-    def run(self, calls: Callable[[Batcher], None]) -> None:
-        """Do the calls."""
-        before = sys.gettrace()  # of coverage.py
-        sys.settrace(self._trace)
-        try:
-            calls(self.batcher)
-        finally:
-            sys.settrace(before)
-
-    def _trace(self, frame: FrameType, event: str, argument: object) -> Callable[[FrameType, str, object], Any] | None:
-        if frame.f_code.co_filename != batcher_module.__file__:
-            return None
-        if event == "line" and not self.interrupted:
-            self._left -= 1
-            if self._left < 0:
-                self.interrupted = True
-                self._interrupt(self.batcher)
-        return self._trace
-
-
 INTERRUPTIONS: Final[dict[str, Callable[[Batcher], None]]] = {
     "a record alike": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.float32), None, None),
     "a record of another dtype": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.int64), None, None),
@@ -336,7 +301,9 @@ def test_an_interrupting_call_loses_nothing_and_keeps_the_order(make: type[Batch
         )
         expected: list[float] = []
 
-        def publish(batcher: Batcher, batches: list[ReadyBatch] = batches, expected: list[float] = expected) -> None:
+        def publish(
+            batcher: Batcher = batcher, batches: list[ReadyBatch] = batches, expected: list[float] = expected
+        ) -> None:
             for step in range(3):
                 batcher.add("wf/x", np.full(2, step, np.float32), None, None)
                 batcher.add("wf/x", np.full(2, step + 0.25, np.float32), None, None)
@@ -348,12 +315,13 @@ def test_an_interrupting_call_loses_nothing_and_keeps_the_order(make: type[Batch
             batches += batcher.take("wf/x", 1)
             expected += [0, 0.25, 1, 1.25, 2, 2.25, 7, 8, 9, 9, 9, 9, 9]
 
-        interrupted = Interrupted(batcher, line, INTERRUPTIONS[interruption])
-        interrupted.run(publish)
+        interrupting = Interruption(line, partial(INTERRUPTIONS[interruption], batcher), batcher_module.__file__)
+        with interrupting:
+            publish()
         while not batcher.empty:
             batches += batcher.take("wf/x")
         values = [float(record.flat[0]) for record in records(batches)]
-        if not interrupted.interrupted:
+        if not interrupting.came:
             assert line > 100
             assert values == expected
             return

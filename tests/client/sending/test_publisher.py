@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from gateway import client as gateway_client
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.sending import send_queue
@@ -27,8 +29,12 @@ from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, Opcode
 from gateway.testing import running_gateway
+from tests.client.interruption import Interruption
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 from tests.client.sending.test_content import ChangingRoom
+
+SENDING = str(Path(gateway_client.__file__).parent / "se")
+"""Beginning of the file names of the modules that send."""
 
 
 @asynccontextmanager
@@ -325,6 +331,34 @@ async def test_a_request_whose_array_changes_while_it_is_sent_does_not_arrive(ga
         assert request.tensor == 5.0
         await request.reply(None)
         await answering
+
+
+async def test_a_call_of_publish_nowait_that_interrupts_the_sending_loses_nothing(gateway: Gateway) -> None:
+    large = np.random.default_rng(1).integers(1, 255, 100_000, np.uint8)  # random: no codec takes time for it
+    async with (
+        connect(gateway.url) as client,
+        connect(gateway.url) as other,
+        other.subscribe("wf/x") as messages,
+    ):
+        await client.publish("wf/x", large, kind="event")
+        await anext(messages)
+        for line in range(10_000):
+            interruption = Interruption(line, lambda: client.publish_nowait("wf/x", large), SENDING)
+            with interruption:
+                client.publish_nowait("wf/x", 0)
+                client.publish_nowait("wf/y", 0)
+                client._core.publisher.flush()
+                await asyncio.gather(client.publish(f"wf/{line}", 1), client.publish("wf/x", 1))
+            await client.publish("wf/x", 2)
+            sizes_and_steps: list[tuple[int, int]] = []
+            while not sizes_and_steps or sizes_and_steps[-1] != (1, 2):
+                tensor = (await anext(messages)).tensor
+                sizes_and_steps.append((tensor.size, int(tensor.flat[0])))
+            came = [(large.size, int(large[0]))] * interruption.came
+            assert sorted(sizes_and_steps) == [(1, 0), (1, 1), (1, 2), *came], line
+            if not interruption.came:
+                break
+        assert line > 500
 
 
 async def test_publishers_wait_for_receivers_that_have_too_much_to_acknowledge(
