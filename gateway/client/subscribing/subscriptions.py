@@ -219,7 +219,8 @@ class Subscriptions:
         """
         for subscription, number in list(self._numbers.items()):
             if number == error.subscription:
-                subscription.report(RequestRefused(error.code, error.message))
+                place = "" if error.stream is None else f"{error.stream}: "
+                subscription.report(RequestRefused(error.code, f"{place}{error.message}"))
         return error.subscription is not None
 
     def keep_partial(self, transfers: list[Transfer]) -> None:

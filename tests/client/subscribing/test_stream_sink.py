@@ -58,5 +58,6 @@ async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
     assert sizes == [("wf/a", 1, 2)] * 2
     sink.fail(RequestRefused(Code.CORRUPT_PAYLOAD, "broken"), received(4))
     sink.fail(RequestRefused(Code.INVALID_TENSOR, "not even that"), None)
-    assert len(errors) == 4
+    broken, invalid = "wf/a: broken (CORRUPT_PAYLOAD, code 5207)", "wf/a: not even that (INVALID_TENSOR, code 5204)"
+    assert list(map(str, errors)) == [broken, broken, invalid, invalid]
     assert [each.stats.failed for each in (first, second)] == [2, 2]

@@ -278,7 +278,7 @@ async def test_views_go_to_the_subscriptions_that_asked_for_them(scripted: Scrip
         assert int((await anext(other)).tensor) == 32
         assert [subscription.stats.received for subscription in (plain, row, same, other)] == [1, 1, 2, 2]
         assert other.stats.dropped == 1
-        assert [str(error) for error in errors] == ["no (INVALID_VIEW, code 5217)"]
+        assert [str(error) for error in errors] == ["wf/a: no (INVALID_VIEW, code 5217)"]
 
 
 async def test_closing_many_subscriptions_matches_each_stream_and_each_pattern_a_few_times(
