@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from gateway.client.sending.alias import Alias
 from gateway.client.sending.content import Content
-from gateway.client.sending.declaration import ANYTHING
+from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import schema_in, shape_of
 from gateway.client.sending.send_context import SendContext
@@ -39,6 +39,8 @@ class StreamSendQueue(SendQueue):
         self._next_sequence = 1
         self._alias: Alias | None = None
         self._declared = ANYTHING
+        self._accepted: Declaration | None = None
+        """Properties with which the gateway has opened the stream before."""
         self._keyframe_meta: bytes | None = None
         """Meta block of the keyframe that was published last; None: none was."""
         self._when_drained = drained
@@ -112,6 +114,8 @@ class StreamSendQueue(SendQueue):
         alias = self._alias
         if alias is None or alias.session is not session:
             return self._context.aliases.room
+        if alias.info is None and message.declaration != alias.declared != self._accepted:
+            return False  # a refusal of what another message has declared is not to be that of this one
         if message.declaration.within(alias.declared):
             return True
         try:
@@ -124,10 +128,15 @@ class StreamSendQueue(SendQueue):
             return
         alias = self._alias
         if alias is not None and alias.session is session:
-            if message.declaration.holds(await alias.answered()):
-                return
+            try:
+                if message.declaration.holds(await alias.answered()):
+                    return
+            except RequestRefused:
+                if not alias.refused or message.declaration == alias.declared:
+                    raise
             # The declaration needs an OPEN of its own.
-            self._alias = None
+            if self._alias is alias:
+                self._alias = None
         if not self._context.aliases.room:
             await self._context.wait_alias(session, message, self.name)
             # At once: another queue would take the alias otherwise.
@@ -154,6 +163,8 @@ class StreamSendQueue(SendQueue):
         """Open an alias, of which the message will be the first."""
         if not message.sequence:
             self._number(message)
+        if self._alias is not None and self._alias.info is not None:
+            self._accepted = self._alias.declared
         self._declared = message.declaration.over(self._declared)
         self._alias = self._context.aliases.open(
             session, self.name, self, self._declared, self._producer, message.sequence

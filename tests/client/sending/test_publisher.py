@@ -244,6 +244,32 @@ async def test_every_message_to_an_alias_that_was_refused_gets_the_refusal_of_it
             assert (await other.publish("wf/x", 1)).offset == 1
 
 
+async def test_a_kind_that_is_refused_is_refused_to_the_messages_that_name_it_only(gateway: Gateway) -> None:
+    told: list[Exception] = []
+    async with (
+        connect(gateway.url, client_id="other") as other,
+        connect(gateway.url, on_error=told.append) as client,
+        other.subscribe("wf/*") as messages,
+    ):
+        for stream in ("wf/x", "wf/y"):
+            await other.publish(stream, 0, kind="event")
+            await anext(messages)
+        wrong, unnamed, right = (
+            asyncio.ensure_future(client.publish("wf/x", step, kind=kind))
+            for step, kind in enumerate(("state", None, "event"))
+        )
+        with pytest.raises(RequestRefused, match="KIND_MISMATCH"):
+            await wrong
+        assert [(await each).offset for each in (unnamed, right)] == [1, 2]
+        client.publish_nowait("wf/y", 0, kind="state")
+        client.publish_nowait("wf/y", 1.5)
+        client.publish_nowait("wf/y", 2, kind="event")
+        client.publish_nowait("wf/y", 3, headers={"a": 1})
+        received = [(each.stream, float(each.tensor)) for each in [await anext(messages) for _ in range(5)]]
+        assert received == [("wf/x", 1), ("wf/x", 2), ("wf/y", 1.5), ("wf/y", 2), ("wf/y", 3)]
+        assert [str(error)[:22] for error in told] == ["publish_nowait to wf/y"]
+
+
 async def test_a_failure_of_one_message_stops_neither_those_behind_it_nor_other_streams(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
