@@ -31,15 +31,13 @@ class Acknowledged:
 
     __slots__ = ("_payload", "ack_handle", "stream")
 
+    ack_handle: AnyAckHandle | None
+    stream: str
     kind: Kind | None
+    _payload: Buffer
 
     _views: ClassVar[str]
     """Name of the slot that holds arrays over the payload, once they are made."""
-
-    def __init__(self, stream: str, payload: Buffer) -> None:
-        self.ack_handle: AnyAckHandle | None = None
-        self.stream = stream
-        self._payload = payload
 
     @property
     def observed(self) -> bool:
@@ -52,22 +50,25 @@ class Acknowledged:
         Raises:
             UsageError: the message is observed.
         """
-        self.check_answer()
-        if self.ack_handle is not None:
-            self.ack_handle.check()
-            self.ack_handle.done()
+        handle = self._answered_handle()
+        if handle is not None:
+            handle.done()
 
-    def check_answer(self) -> None:
-        """Refuse an answer to an observed message: it would have no effect, and the program relies on it.
+    def _answered_handle(self) -> AnyAckHandle | None:
+        """Return the handle that takes an answer of the caller; ``None``: the answer has no effect.
 
         Raises:
-            UsageError: see above.
+            UsageError: the message is observed: the answer would have no effect, and the program relies on it. Or the
+                client belongs to another process or event loop.
         """
         if self.observed:
             raise UsageError(
                 f"{self!r} is only observed and cannot be acknowledged or refused: to process messages of "
                 f"{self.stream}, connect with client_id=..., or subscribe with observe=False"
             )
+        if self.ack_handle is not None:
+            self.ack_handle.check()
+        return self.ack_handle
 
     async def nack(self, code: int = Code.NOT_PROCESSED) -> None:
         """Refuse the message: it is delivered again, at most ``max_tries`` times, and then becomes a dead letter.
@@ -80,10 +81,9 @@ class Acknowledged:
             UsageError: the message is observed.
         """
         code = check_refusal(code)
-        self.check_answer()
-        if self.ack_handle is not None:
-            self.ack_handle.check()
-            self.ack_handle.refuse(code)
+        handle = self._answered_handle()
+        if handle is not None:
+            handle.refuse(code)
 
     async def in_progress(self) -> None:
         """Report that the program still works on the message: the gateway waits for ``ack_timeout_s`` from now on.
@@ -94,10 +94,9 @@ class Acknowledged:
         Raises:
             UsageError: the message is observed.
         """
-        self.check_answer()
-        if self.ack_handle is not None:
-            self.ack_handle.check()
-            self.ack_handle.in_progress()
+        handle = self._answered_handle()
+        if handle is not None:
+            handle.in_progress()
 
     def __copy__(self) -> Self:
         copied = object.__new__(type(self))

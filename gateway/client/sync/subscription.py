@@ -37,10 +37,9 @@ class BlockingAcks(message.Acknowledged):
         Raises:
             UsageError: it is observed.
         """
-        self.check_answer()
-        if self.ack_handle is not None:
-            self.ack_handle.check()
-            self._thread.call_soon(self.ack_handle.done)
+        handle = self._answered_handle()
+        if handle is not None:
+            self._thread.call_soon(handle.done)
 
     def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
         """Answer that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
@@ -53,10 +52,9 @@ class BlockingAcks(message.Acknowledged):
             UsageError: it is observed.
         """
         code = check_refusal(code)
-        self.check_answer()
-        if self.ack_handle is not None:
-            self.ack_handle.check()
-            self._thread.call_soon(partial(self.ack_handle.refuse, code))
+        handle = self._answered_handle()
+        if handle is not None:
+            self._thread.call_soon(partial(handle.refuse, code))
 
     def in_progress(self) -> None:  # type: ignore[override]  # the blocking twin
         """Report that the program still works on it: the gateway waits for ``ack_timeout_s`` from now on.
@@ -66,10 +64,9 @@ class BlockingAcks(message.Acknowledged):
         Raises:
             UsageError: it is observed.
         """
-        self.check_answer()
-        if self.ack_handle is not None:
-            self.ack_handle.check()
-            self._thread.call_soon(self.ack_handle.in_progress)
+        handle = self._answered_handle()
+        if handle is not None:
+            self._thread.call_soon(handle.in_progress)
 
     def __getstate__(self) -> tuple[None, dict[str, Any]]:
         nothing, fields = super().__getstate__()
