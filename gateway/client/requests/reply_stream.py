@@ -28,6 +28,7 @@ class ReplyStream(OneProcess):
     the last reply has come.
 
     Attributes:
+        buffer: replies that wait for the program.
         client: kept as long as the replies: a client that the program has dropped is closed.
     """
 
@@ -41,7 +42,7 @@ class ReplyStream(OneProcess):
         buffer_bytes: int,
         timeout_s: float | None,
     ) -> None:
-        self._buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, flow)
+        self.buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, flow)
         self._send = send
         self._cancel = cancel
         self._flow = flow
@@ -54,16 +55,16 @@ class ReplyStream(OneProcess):
         """Send the request, unless that was done already. ``async with`` and iterating do it by themselves."""
         if self._pending is not None:
             return
-        pending = self._pending = self._send(self._buffer)
+        pending = self._pending = self._send(self.buffer)
         assert pending.message.done is not None
-        pending.message.done.add_done_callback(partial(_end, self._buffer))
+        pending.message.done.add_done_callback(partial(_end, self.buffer))
         weakref.finalize(self, self._call_soon, partial(self._cancel, pending)).atexit = False
 
     def close(self) -> None:
         """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
         if self._pending is not None:
             self._cancel(self._pending)
-        self._buffer.end()
+        self.buffer.end()
 
     async def aclose(self) -> None:
         """End the iteration, and cancel the request if its last reply has not come. May be called twice."""
@@ -88,12 +89,12 @@ class ReplyStream(OneProcess):
         self._flow.expect_answer()
         try:
             return await self._pending.message.wait(
-                self._buffer.next(), self._timeout_s, f"the next reply of {self._pending.address}"
+                self.buffer.next(), self._timeout_s, f"the next reply of {self._pending.address}"
             )
         except StopAsyncIteration:
             raise
         except RequestTimeout:
-            part = self._buffer.take()
+            part = self.buffer.take()
             if part is None:
                 self.close()
                 raise

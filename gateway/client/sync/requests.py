@@ -14,6 +14,7 @@ from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.subscription import BlockingAcks
 from gateway.client.time_limit import TimeLimit
+from gateway.errors import ConnectionFailed
 from gateway.protocol.arguments import check_callback, check_timeout
 
 T = TypeVar("T")
@@ -86,7 +87,12 @@ class Inbox(OneProcess):
         return self
 
     def __next__(self) -> Request:
-        request = self._thread.run(_next(self._source)) if self._thread.alive else None
+        try:
+            request = self._thread.run(_next(self._source))
+        except ConnectionFailed:
+            if self._thread.alive:
+                raise
+            request = None  # the client is closed, perhaps meanwhile
         if request is None:
             raise StopIteration
         return Request(self._thread, request)
@@ -117,7 +123,15 @@ class ReplyStream(OneProcess):
         return self
 
     def __next__(self) -> Message:
-        part = self._thread.run(_next(self._source)) if self._thread.alive else None
+        try:
+            part = self._thread.run(_next(self._source))
+        except ConnectionFailed:
+            if self._thread.alive:
+                raise
+            # The client is closed, perhaps meanwhile.
+            if not self._source.buffer.over:
+                raise
+            part = next(iter(self._source.buffer.rest(1)), None)
         if part is None:
             raise StopIteration
         return part

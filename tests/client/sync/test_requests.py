@@ -1,13 +1,15 @@
 """Tests requests and replies without a loop, with a real gateway in a process of its own."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gateway.client import sync
-from gateway.errors import Code, InvalidArgument, RequestRefused, RequestTimeout
+from gateway.errors import Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.testing import GatewayProcess, running_gateway_process
 
 Serve = Callable[[sync.Request], object]
@@ -134,3 +136,60 @@ def test_a_failure_says_why(gateway: GatewayProcess, agents: Callable[[str, Serv
     agents("fail", lambda request: request.fail("out of paper"))
     with sync.connect(gateway.url) as client, pytest.raises(RequestRefused, match="out of paper"):
         next(client.request_stream("group:fail"))
+
+
+def close_before_the_next_call(client: sync.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another thread may close the client, between a look at it and its use."""
+    run = client._thread.run
+
+    def close_and_run(work: Coroutine[Any, Any, object]) -> object:
+        monkeypatch.undo()
+        client.close()
+        return run(work)
+
+    monkeypatch.setattr(client._thread, "run", close_and_run)
+
+
+def test_iterators_end_when_another_thread_closes_the_client(
+    gateway: GatewayProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sync.connect(gateway.url) as client, client.subscribe("closing/*") as messages:
+        for step in range(3):
+            client.publish("closing/x", step, kind="event")
+        close_before_the_next_call(client, monkeypatch)
+        assert [int(message.tensor) for message in messages] == [0, 1, 2]
+    with sync.connect(gateway.url) as client, client.inbox() as requests:
+        close_before_the_next_call(client, monkeypatch)
+        assert list(requests) == []
+
+
+def test_replies_that_the_close_cuts_off_do_not_end_as_if_they_were_complete(
+    gateway: GatewayProcess, agents: Callable[[str, Serve], Agent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going_on = threading.Event()
+
+    def serve(request: sync.Request) -> None:
+        request.reply_partial(1)
+        if request.headers["last"]:
+            request.reply(2)
+        else:
+            going_on.wait(10)
+
+    agents("cut", serve)
+    with sync.connect(gateway.url) as client:
+        complete = client.request_stream("group:cut", headers={"last": True})
+        received = [int(next(complete).tensor)]
+        while not complete._source.buffer.over:
+            time.sleep(0.001)
+        cut = client.request_stream("group:cut", headers={"last": False})
+        assert next(cut).tensor == 1
+        never_begun = client.request_stream("group:cut")
+        close_before_the_next_call(client, monkeypatch)
+        with pytest.raises(ConnectionFailed):
+            next(cut)
+        assert [*received, *(int(part.tensor) for part in complete)] == [1, 2]
+        for replies in (cut, never_begun):
+            with pytest.raises(ConnectionFailed):
+                next(replies)
+        assert list(complete) == []
+    going_on.set()
