@@ -31,13 +31,11 @@ def report_conflated(session: Session, subscriptions: Iterable[Subscription], si
                 counts[number] = counts.get(number, 0) + unreported.pop(name)
     if not counts:
         return
-    session.cork()
+    session.send([Conflated(number, count).write() for number, count in counts.items()])
     for number, count in counts.items():
-        session.send((Conflated(number, count).write(),))
         sink = sinks[number]
         for subscription in sink.present():
             subscription.position.record_conflated(sink.stream, count)
-    session.uncork()
 
 
 def _announced_to_all(sink: StreamSink, number: int) -> bool:

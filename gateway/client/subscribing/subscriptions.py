@@ -138,9 +138,11 @@ class Subscriptions:
         session = self._context.session
         if session is not None and session.open:
             session.cork()
-            for duplicates in self._duplicate_filters.values():
-                duplicates.report_held()
-            session.uncork()
+            try:
+                for duplicates in self._duplicate_filters.values():
+                    duplicates.report_held()
+            finally:
+                session.uncork()
 
     def attached(self, session: Session) -> None:
         """Subscribe again on a new session."""
