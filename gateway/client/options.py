@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import NoneType
 from typing import Any, Final, TypedDict
 
@@ -97,7 +97,9 @@ class Options:
             object.__setattr__(self, name, check_seconds(name, getattr(self, name), zero=False))
         object.__setattr__(self, "max_pending_bytes", check_count("max_pending_bytes", self.max_pending_bytes))
         check_type("backoff", self.backoff, (Backoff, NoneType), "it must be a Backoff, or None")
-        check_type("limits", self.limits, Limits, "it must be a Limits")
+        limits = check_type("limits", self.limits, Limits, "it must be a Limits")
+        bounds = {each.name: check_count(f"limits.{each.name}", getattr(limits, each.name)) for each in fields(limits)}
+        object.__setattr__(self, "limits", Limits(**bounds))
         check_type("tls", self.tls, (ssl.SSLContext, NoneType), "it must be an ssl.SSLContext, or None")
         check_callback("on_error", self.on_error)
         check_callback("on_notice", self.on_notice)

@@ -15,6 +15,7 @@ import pytest
 from gateway.client import Backoff, Client, Credits, View, connect, sync
 from gateway.errors import FrysError, RequestRefused, UsageError
 from gateway.protocol.arguments import shown
+from gateway.protocol.limits import Limits
 from gateway.testing import GatewayProcess, running_gateway_process
 
 
@@ -248,6 +249,14 @@ USES: dict[str, tuple[Use, list[Any]]] = {
     "connect backoff": (connected("backoff"), NO_CODE),
     "connect max_pending_bytes": (connected("max_pending_bytes"), [None, *NOT_A_COUNT]),
     "connect limits": (connected("limits"), [None, *NO_CODE]),
+    "connect limits frame": (
+        lambda _, url, value: connect(url, limits=Limits(max_frame_bytes=value)),
+        [None, *NOT_A_COUNT],
+    ),
+    "connect limits message": (
+        lambda _, url, value: connect(url, limits=Limits(max_message_bytes=value)),
+        [None, *NOT_A_COUNT],
+    ),
     "connect tls": (connected("tls"), NO_CODE),
     "connect on_error": (connected("on_error"), NO_CODE),
     "connect on_notice": (connected("on_notice"), NO_CODE),
