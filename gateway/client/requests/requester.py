@@ -199,7 +199,11 @@ class Requester:
         pending = self._pending[message.correlation] = PendingRequest(address, message, parts)
         if expires_in_s is not None:
             pending.expiry = loop.call_later(expires_in_s, partial(_expire, pending, expires_in_s))
-        queue.submit(message)
+        try:
+            queue.submit(message)
+        except BaseException:
+            self._cancel(pending)
+            raise
         return pending
 
     def _cancel(self, pending: PendingRequest) -> None:

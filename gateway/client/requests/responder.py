@@ -34,12 +34,13 @@ FIRST_GROUP_NUMBER: Final = 2**31
 
 
 class ReplySendQueue(SendQueue):
-    """Replies to one peer, on the session on which it asked."""
+    """Replies to one peer, on the session on which it asked; ``drained`` is called when none waits any more."""
 
-    def __init__(self, context: SendContext, peer: int, session: Session) -> None:
+    def __init__(self, context: SendContext, peer: int, session: Session, drained: Callable[[int], None]) -> None:
         super().__init__(context, f"peer {peer}")
         self._peer = peer
         self._session = session
+        self._when_drained = drained
 
     @property
     def sent(self) -> int:
@@ -60,6 +61,9 @@ class ReplySendQueue(SendQueue):
 
     def _written(self, message: OutboundMessage) -> None:
         message.finish(None)
+
+    def _drained(self) -> None:
+        self._when_drained(self._peer)
 
 
 class RequestDestination:
@@ -238,20 +242,26 @@ class Responder:
         key = request.publisher, request.offset
         queue = self._queues.get(request.publisher)
         if queue is None:
-            queue = self._queues[request.publisher] = ReplySendQueue(self._context, request.publisher, session)
+            queue = ReplySendQueue(self._context, request.publisher, session, self._forget_idle)
+            self._queues[request.publisher] = queue
         self._replying[key] = reply
-        queue.submit(reply)
         try:
+            queue.submit(reply)
             await reply.result(None, "")
         except ConnectionFailed as error:
             self._context.report(ConnectionFailed(f"the reply to {request!r} was dropped: {error}"))
         finally:
             if self._replying.get(key) is reply:
                 del self._replying[key]
+            self._forget_idle(request.publisher)
         if flags & (FLAG_MORE | FLAG_FAILED) != FLAG_MORE:
             self._open.pop(key, None)
-        if queue.idle and self._queues.get(request.publisher) is queue:
-            del self._queues[request.publisher]
+
+    def _forget_idle(self, peer: int) -> None:
+        """Forget the queue of a peer, unless a reply waits in it: most peers ask once."""
+        queue = self._queues.get(peer)
+        if queue is not None and queue.idle:
+            del self._queues[peer]
 
     # Opening and closing.
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import numpy as np
 import pytest
 
+from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.sending import send_queue
 from gateway.errors import Code, RequestRefused, UsageError
@@ -19,6 +20,8 @@ from gateway.protocol.transfers import ChunkPlan, parse_chunk
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 from tests.client.scripted_gateway import Peer, ScriptedGateway
+from tests.client.sending.test_content import ChangingRoom
+from tests.client.waiting import until
 
 
 @asynccontextmanager
@@ -202,6 +205,7 @@ async def test_a_large_reply_that_nobody_wants_any_more_is_ended(scripted: Scrip
         await replying
         await peer.next(Opcode.ABORT)
         assert told.empty()
+        await until(lambda: not client._core.responder._queues)  # most peers ask once
 
 
 @pytest.fixture
@@ -297,3 +301,27 @@ async def test_a_request_that_crosses_the_end_of_the_inbox_is_left_to_others(scr
         await closing
         refused = await next_reply(peer)
         assert (refused.offset, refused.flags & FLAG_FAILED) == (12, FLAG_FAILED)
+
+
+async def test_a_reply_that_cannot_be_sent_leaves_nothing_behind(gateway: Gateway) -> None:
+    array = np.zeros(10)
+
+    def change() -> None:
+        array[:] += 1
+
+    async with (
+        connect(gateway.url, client_id="bob") as bob,
+        connect(gateway.url) as asker,
+        bob.inbox() as requests,
+    ):
+        asking = asyncio.ensure_future(asker.request("agent:bob"))
+        request = await anext(requests)
+        responder = bob._core.responder
+        room = bob._core.context._room = ChangingRoom(array.nbytes)
+        room.changes = [change] * 100
+        with pytest.raises(UsageError, match="changed"):
+            await request.reply(array)
+        assert (responder._replying, responder._queues) == ({}, {})
+        room.changes = []
+        await request.reply(array)
+        np.testing.assert_array_equal((await asking).tensor, array)
