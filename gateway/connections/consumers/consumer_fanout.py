@@ -112,12 +112,12 @@ class ConsumerFanout:
 
     @property
     def queue_full(self) -> bool:
-        """True when so much is held for consumers that only :meth:`admits` tells whether a publish is taken."""
+        """True when so much is held for consumers that publishes are refused, unless it is their publisher's turn."""
         return self._held.full
 
-    def admits(self, connection: Connection) -> bool:
-        """Return whether a publish is taken; while :attr:`queue_full`, it is the turn of the publisher."""
-        return self._held.admits(connection.peer.id)
+    def takes_turn(self, connection: Connection) -> bool:
+        """Return whether a publish is taken although :attr:`queue_full`, because it is its publisher's turn."""
+        return self._held.takes_turn(connection.peer.id)
 
     def why_full(self) -> str:
         """Return which consumer holds most of the messages, and what to do."""

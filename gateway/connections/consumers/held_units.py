@@ -97,8 +97,8 @@ class HeldUnits:
         oversized = next(iter(self._oversized), None)
         return self.held_bytes if oversized is None else self.held_bytes - oversized.size
 
-    def admits(self, publisher: int) -> bool:
-        """Return whether a message of a peer is taken; while :attr:`full`, one of each is."""
+    def takes_turn(self, publisher: int) -> bool:
+        """Return whether a message of a peer is taken while :attr:`full`: of each there is one until there is room."""
         return self._turns.take(publisher, self._counted_bytes, self._context.settings.limit_bytes)
 
     def keep(self, units: Sequence[AckUnit], holders: Collection[Consumer]) -> None:

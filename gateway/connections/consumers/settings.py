@@ -31,7 +31,8 @@ class ConsumerSettings:
     max_hold_s: float = 10.0
     """Longest delay of such an acknowledgement."""
     limit_bytes: int = 64 * 1024 * 1024
-    """Size of unacknowledged messages past which publishes to the stream are refused with ``QUEUE_FULL``."""
+    """Size of unacknowledged messages past which publishes to the stream are refused with ``QUEUE_FULL``, but for one
+    of each publisher that waits for its acknowledgement, up to twice this size. One message may be larger."""
 
     dead_letter_bytes: int = 256 * 1024 * 1024
     """Size of the dead letters of all streams in memory; past it further ones stay with their streams."""

@@ -50,8 +50,8 @@ class Fanout(Protocol):
     def queue_full(self) -> bool:
         """True if there is no room for messages that must not be lost."""
 
-    def admits(self, connection: Connection) -> bool:
-        """Return whether a message that must not be lost is taken from its sender; to be called once for each."""
+    def takes_turn(self, connection: Connection) -> bool:
+        """Return whether a message is taken although :attr:`queue_full`, because it is its sender's turn."""
 
     def why_full(self) -> str:
         """Return, for people, who has no room while :attr:`queue_full`, and what to do."""

@@ -142,9 +142,9 @@ class PubSubFanout:
         """True if a receiver has no room for messages that must not be lost."""
         return any(delivery.queue_full for delivery in self._classes.values())
 
-    def admits(self, connection: Connection) -> bool:
-        """Return whether there is room; only mailboxes may have none, and :mod:`gateway.connections.requests` asks."""
-        return not self.queue_full
+    def takes_turn(self, connection: Connection) -> bool:
+        """Return False: only mailboxes may be full, and :mod:`gateway.connections.requests` keeps their turns."""
+        return False
 
     def why_full(self) -> str:
         """Return who has no room: of receivers that do not acknowledge it is told no more."""

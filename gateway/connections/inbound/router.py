@@ -299,7 +299,9 @@ class Router:
         stream, fanout, connection = binding.stream, binding.fanout, session.connection
         assert stream is not None
         assert fanout is not None
-        if stream.kind.acknowledged and not fanout.admits(connection):
+        # Turns are for those who learn that a message was refused and send it again.
+        waits = bool(parsed.flags & FLAG_ACK)
+        if stream.kind.acknowledged and fanout.queue_full and not (waits and fanout.takes_turn(connection)):
             raise RequestRefused(Code.QUEUE_FULL, fanout.why_full())
         if stream.durable:
             self._gate.check_room()

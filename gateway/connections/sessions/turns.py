@@ -21,16 +21,13 @@ class Turns:
         self.had: dict[int, None] = {}
 
     def take(self, sender: int, waiting_bytes: int, limit_bytes: int) -> bool:
-        """Return whether a message is taken; if the queue is full, that is the sender's turn.
+        """Return whether a message is taken; that is its sender's turn.
 
         Args:
             sender: number of the peer that sends it.
-            waiting_bytes: bytes in the queue.
+            waiting_bytes: bytes in the queue, which is full.
             limit_bytes: bound of the queue. Past twice the bound nothing is taken.
         """
-        if waiting_bytes < limit_bytes:
-            self.begin()
-            return True
         if sender in self.had or waiting_bytes >= 2 * limit_bytes:
             return False
         self.had[sender] = None

@@ -5,18 +5,11 @@ from __future__ import annotations
 from gateway.connections.sessions.turns import Turns
 
 
-def test_there_are_no_turns_while_there_is_room() -> None:
-    turns = Turns()
-    assert [turns.take(1, waiting_bytes, 100) for waiting_bytes in (0, 50, 99)] == [True] * 3
-
-
 def test_each_sender_has_one_turn_until_there_is_room() -> None:
     turns = Turns()
     assert [turns.take(sender, 100, 100) for sender in (1, 1, 2, 1, 2)] == [True, False, True, False, False]
-    assert turns.take(3, 99, 100)
-    assert [turns.take(sender, 100, 100) for sender in (1, 2, 3, 1)] == [True, True, True, False]
     turns.begin()
-    assert turns.take(1, 100, 100)
+    assert [turns.take(sender, 100, 100) for sender in (1, 2, 1)] == [True, True, False]
 
 
 def test_past_twice_the_bound_nobody_has_a_turn() -> None:
