@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
@@ -134,7 +135,7 @@ class Core:
         notices = Notices(self.pool, clock)
         detached = DetachedConsumers(clock, settings.consumers, settings.rules)
         consumers = ConsumerContext(
-            settings.consumers, clock, workers, store, self.producers, notices, self.dead_letters, detached
+            settings.consumers, clock, workers, store, self.producers, notices, self.dead_letters, detached, KeptForms()
         )
         self.merger = PatchMerger(workers, transfers)
         views = ViewContext(clock, workers, limits, transfers, policy, self.merger, settings.delivery.max_event_hold_s)

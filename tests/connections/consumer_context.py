@@ -5,6 +5,7 @@ from __future__ import annotations
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.notices import Notices
@@ -26,4 +27,5 @@ def consumer_context(
         notices=Notices(core.pool, clock),
         dead_letters=DeadLetters(core, world.workers, core.streams, settings.dead_letter_bytes),
         detached=DetachedConsumers(clock, settings, StreamRules()),
+        kept_forms=KeptForms(),
     )

@@ -86,7 +86,7 @@ class ConsumerFanout:
         self._consumers: dict[ClientId, Consumer] = {}
         self._connections: dict[ClientId, dict[Connection, Sequence[CreditWindow]]] = {}
         """Connections of each client that subscribe, in the order in which they came: the last one is served."""
-        self._deliveries = PreparedDeliveries(source, context.workers, self._wake_all)
+        self._deliveries = PreparedDeliveries(source, context.workers, context.kept_forms, self._wake_all)
         self._woken: dict[Consumer, None] = {}
         """Consumers to be pumped at the end of the turn."""
         self._held = HeldUnits(source, context, self._deliveries, self._consumers)

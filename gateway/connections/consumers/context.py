@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock, DurableStore, Workers
 from gateway.connections.sessions.notices import Notices
@@ -24,3 +25,4 @@ class ConsumerContext:
     notices: Notices
     dead_letters: DeadLetters
     detached: DetachedConsumers
+    kept_forms: KeptForms

@@ -34,7 +34,7 @@ class Holder:
         self.stream, _ = self.world.core.streams.open(NAME, kind, 0, durability)
         self.settings = ConsumerSettings(**bounds)
         context = consumer_context(self.world, self.store, self.settings)
-        self.deliveries = PreparedDeliveries(self.stream, self.world.workers, lambda: None)
+        self.deliveries = PreparedDeliveries(self.stream, self.world.workers, context.kept_forms, lambda: None)
         self.consumers: dict[ClientId, Consumer] = {}
         self.units = HeldUnits(self.stream, context, self.deliveries, self.consumers)
         for client in clients:

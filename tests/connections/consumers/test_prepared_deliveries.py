@@ -6,8 +6,9 @@ import logging
 
 import pytest
 
+from gateway.connections.consumers import prepared_deliveries
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
-from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
+from gateway.connections.consumers.prepared_deliveries import KeptForms, PreparedDeliveries
 from gateway.connections.fanout.recode import THREAD_BYTES, frame_of
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.outbound.connection import Connection
@@ -51,7 +52,7 @@ class Bench:
         world = World()
         self.workers = StepWorkers()
         self.made = 0
-        self.forms = PreparedDeliveries(STREAM, self.workers, self._count)
+        self.forms = PreparedDeliveries(STREAM, self.workers, KeptForms(), self._count)
         self.plain: Connection = world.peer("plain").session.connection
         self.knowing: Connection = world.peer("knowing", EVERY_CODEC).session.connection
         self.text: Connection = person(world).session.connection
@@ -128,3 +129,32 @@ def test_what_nobody_needs_any_more_is_forgotten() -> None:
     assert (bench.made, bench.forms.idle) == (1, True)
     assert bench.forms.of(other, bench.plain) is not None
     assert bench.forms.of(unit, bench.plain) is None
+
+
+def test_what_was_delivered_is_kept_for_others_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared_deliveries, "KEPT_BYTES", 5 * CHUNK_BYTES)
+    bench = Bench()
+    units = [large(LZ4) for _ in range(4)]
+    for unit in units:
+        assert bench.forms.of(unit, bench.plain) is None
+        bench.workers.step()
+    # However much is made: nobody would ever get what is dropped before it was delivered.
+    assert all(bench.forms.of(unit, bench.plain) is not None for unit in units)
+    assert [bench.forms.of(unit, bench.plain) is not None for unit in reversed(units)] == [True, True, False, False]
+    for _ in range(2):
+        bench.workers.step()
+    for unit in units:
+        bench.forms.forget(unit)
+    other = large(LZ4)
+    bench.forms.of(other, bench.plain)
+    bench.workers.step()
+    assert bench.forms.of(other, bench.plain) is bench.forms.of(other, bench.plain)
+
+
+def test_one_that_is_larger_than_the_bound_is_made_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepared_deliveries, "KEPT_BYTES", CHUNK_BYTES)
+    bench, unit = Bench(), large(LZ4)
+    for _ in range(2):
+        assert bench.forms.of(unit, bench.plain) is None
+        bench.workers.step()
+        assert bench.forms.of(unit, bench.plain) is not None
