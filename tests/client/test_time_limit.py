@@ -47,6 +47,60 @@ async def test_a_cancel_from_outside_is_no_timeout() -> None:
         await waiting
 
 
+async def test_a_cancel_from_outside_counts_although_the_limit_has_passed() -> None:
+    async def wait() -> None:
+        with TimeLimit(0):
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()  # from outside, in the turn in which the limit has passed
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.ensure_future(wait())
+
+
+async def test_a_limit_passes_in_a_task_that_was_cancelled_before() -> None:
+    async def clean_up() -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        try:
+            await asyncio.get_running_loop().create_future()
+        except asyncio.CancelledError:
+            with pytest.raises(TimeoutError), TimeLimit(0):
+                await asyncio.get_running_loop().create_future()
+        return task.cancelling()
+
+    cleaning = asyncio.ensure_future(clean_up())
+    await asyncio.sleep(0)
+    cleaning.cancel()
+    assert await cleaning == 1
+
+
+async def test_an_error_that_the_limit_leads_to_is_not_replaced() -> None:
+    async def wait() -> None:
+        with TimeLimit(0):
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                raise ValueError("of cleaning up")
+
+    with pytest.raises(ValueError, match="of cleaning up"):
+        await wait()
+
+
+async def test_no_timer_is_left_over() -> None:
+    with TimeLimit(60) as limit:
+        first = limit._handle
+        limit.restart()
+        second = limit._handle
+        assert first is not None
+        assert first.cancelled()
+    assert second is not None
+    assert second.cancelled()
+
+
 async def test_both_limits_of_a_nested_wait_hold() -> None:
     with pytest.raises(TimeoutError), TimeLimit(0.001), TimeLimit(60):
         await asyncio.get_running_loop().create_future()
@@ -59,9 +113,13 @@ async def test_a_restart_after_the_limit_changes_nothing() -> None:
                 await asyncio.get_running_loop().create_future()
             finally:
                 limit.restart()
+                await asyncio.sleep(0.1)  # not cut off once more
 
+    task = asyncio.current_task()
+    assert task is not None
     with pytest.raises(TimeoutError):
         await wait()
+    assert task.cancelling() == 0
 
 
 @pytest.mark.parametrize("new_loop", LOOPS)
