@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
@@ -46,14 +47,18 @@ class Client(OneProcess):
         return Owner(asyncio.get_running_loop())
 
     def _new_batcher(self, max_pending_bytes: int) -> Batcher:
-        loop = asyncio.get_running_loop()
-        flush = self._core.publisher.flush
+        owner, flush = self._owner, self._core.publisher.flush
+
+        def flush_at_once() -> None:
+            if not owner.interrupted(Client.publish_nowait.__code__):  # otherwise the loop does it next
+                flush()
+
         return Batcher(
             max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
             check=self._core.publisher.check,
-            first=lambda: loop.call_soon(flush),
-            full=flush,
+            first=partial(owner.call_next, flush),
+            full=flush_at_once,
         )
 
     async def open(self) -> Self:

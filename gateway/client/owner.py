@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from types import CodeType, FrameType
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from gateway.errors import UsageError
@@ -43,6 +45,9 @@ class OneProcess:
 
 
 T = TypeVar("T")
+
+OWN_CODE: Final = "gateway.client."
+"""Beginning of the names of the SDK's modules."""
 
 OWN_TASKS: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
 """Tasks of all clients; see :meth:`Owner.start`."""
@@ -97,6 +102,31 @@ class Owner:
         if not self.forked:
             with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
                 self._loop.call_soon_threadsafe(callback)
+
+    def call_next(self, callback: Callable[[], object]) -> None:
+        """Have the loop call back, from its own thread, where a signal handler may have interrupted its waiting."""
+        if asyncio.current_task(self._loop) is None:
+            self._loop.call_soon_threadsafe(callback)
+        else:
+            self._loop.call_soon(callback)  # 1 us instead of 7 (CPython 3.11, 2026-12)
+
+    def interrupted(self, call: CodeType) -> bool:
+        """Return whether a function was called by a signal handler or a finalizer that may have interrupted the client.
+
+        It must not write to the connection then, and not send messages: the client may be in the middle of that.
+
+        Args:
+            call: code of the function that the program has called.
+        """
+        if asyncio.current_task(self._loop) is None:
+            return True  # the loop itself may have been interrupted
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code is not call:
+            frame = frame.f_back
+        while frame is not None and (frame := frame.f_back) is not None:
+            if frame.f_globals.get("__name__", "").startswith(OWN_CODE):
+                return True
+        return False
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run work of the client itself as a task that is not among ``asyncio.all_tasks()``.

@@ -58,36 +58,11 @@ class Job:
             self.future.set_exception(error)
 
 
-class Hand:
-    """Place where a thread without work is given its next job.
-
-    No ``queue.SimpleQueue``: ``get`` of CPython 3.11 waits without limit if its time is over when it is woken in vain.
-    """
-
-    __slots__ = ("_given", "_job")
-
-    def __init__(self) -> None:
-        self._given = threading.Lock()
-        self._given.acquire()
-        self._job: Job | None = None
-
-    def put(self, job: Job) -> None:
-        """Give a job to the thread, once until it has taken it."""
-        self._job = job
-        self._given.release()
-
-    def take(self, timeout_s: float) -> Job | None:
-        """Wait for a job and return it, None if there was none in time; -1 waits without limit."""
-        if not self._given.acquire(timeout=timeout_s):
-            return None
-        job, self._job = self._job, None
-        return job
-
-
 class DaemonWorkers:
     """Daemon threads, started when there is work for them. Several event loops may share them.
 
-    The thread that has run out of work last is given the next, so that those that are not needed end.
+    There is no lock, only steps that nobody can interrupt: who holds a lock may be interrupted by a signal handler or a
+    finalizer, which may wait for a client whose loop needs the lock.
 
     Args:
         max_threads: number of threads at a time.
@@ -103,60 +78,77 @@ class DaemonWorkers:
         The work is done at once if no thread can be started any more, because the interpreter shuts down.
         """
         job = Job(asyncio.get_running_loop(), partial(work, *args, **kwargs))
-        with self._lock:
-            given = self._give(job)
-            self._threads += not given
-        if not given:
-            self._start_thread(job)
+        self._waiting.append(job)
+        self._call_thread()
         return job.future
 
     def _start_anew(self) -> None:
         """Forget all threads: at the start, and in a forked process, which has none of them."""
-        self._lock = threading.RLock()
         self._waiting: deque[Job] = deque()
-        self._idle: list[Hand] = []
-        self._threads = 0
+        self._idle: list[threading.Lock] = []
+        """Locks at which threads without work wait; that of the last to run out of work is the last."""
+        self._places = [None] * self._max_threads
+        """Threads that may still be started."""
 
-    def _give(self, job: Job) -> bool:
-        """Give a job to a thread without work, or keep it if all are at work; return False if one is to be started."""
-        if self._idle:
-            self._idle.pop().put(job)
-        elif self._threads < self._max_threads:
-            return False
-        else:
-            self._waiting.append(job)
-        return True
-
-    def _start_thread(self, job: Job) -> None:
+    def _call_thread(self) -> None:
+        """Have a thread look for jobs: one without work, or a new one. If all are at work, each looks by itself."""
         try:
-            threading.Thread(target=self._work, args=(job,), name="frys-work", daemon=True).start()
+            self._idle.pop().release()
+            return
+        except IndexError:
+            pass
+        try:
+            self._places.pop()
+        except IndexError:
+            return
+        try:
+            threading.Thread(target=self._work, name="frys-work", daemon=True).start()
         except RuntimeError:
-            with self._lock:
-                self._threads -= 1
-            job.run()
+            self._places.append(None)
+            while (job := self._next()) is not None:
+                job.run()
 
-    def _work(self, job: Job | None) -> None:
-        hand = Hand()
-        while job is not None:
-            job.run()
-            job = None  # may hold a large array
-            job = self._next(hand)
+    def _next(self) -> Job | None:
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
 
-    def _next(self, hand: Hand) -> Job | None:
-        """Return the next job for a thread; None if there was none for :data:`IDLE_S`, and the thread is to end."""
-        with self._lock:
-            if self._waiting:
-                return self._waiting.popleft()
-            self._idle.append(hand)
-        job = hand.take(IDLE_S)
-        if job is not None:
-            return job
-        with self._lock:
-            if hand in self._idle:
-                self._idle.remove(hand)
-                self._threads -= 1
-                return None
-        return hand.take(-1)  # it was given in this very moment
+    def _work(self) -> None:
+        called = threading.Lock()
+        called.acquire()
+        while True:
+            job = self._next()
+            if job is not None:
+                job.run()
+                del job  # may hold a large array
+            elif not self._wait(called):
+                break
+
+    def _wait(self, called: threading.Lock) -> bool:
+        """Wait until there is a job; return False if there was none for :data:`IDLE_S`, and the thread is to end.
+
+        At a lock, since ``get`` of a ``queue.SimpleQueue`` waits without limit in CPython 3.11 if its time is over at
+        the moment at which it is woken in vain.
+        """
+        self._idle.append(called)
+        if not self._waiting and called.acquire(timeout=IDLE_S):
+            return True
+        try:
+            self._idle.remove(called)
+        except ValueError:  # somebody is just calling
+            return called.acquire()
+        if self._waiting:
+            return True
+        self._places.append(None)
+        if not self._waiting:
+            return False
+        # A job came when all threads seemed to be at work.
+        try:
+            self._places.pop()
+        except IndexError:  # a new thread has begun meanwhile, and looks for it
+            return False
+        return True
 
 
 WORKERS: Final = DaemonWorkers(min(32, (os.cpu_count() or 1) + 4))

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from gateway.client.owner import Owner
+from gateway.client.report import call_back
 from gateway.errors import UsageError
 
 
@@ -65,6 +67,35 @@ async def test_it_calls_back_on_the_loop() -> None:
     thread.start()
     await called.wait()
     thread.join()
+
+
+async def test_it_calls_back_next_also_from_a_signal_handler_that_interrupts_the_waiting_for_sockets() -> None:
+    loop = asyncio.get_running_loop()
+    owner, called, wakened = Owner(loop), asyncio.Event(), asyncio.Event()
+    owner.call_next(called.set)
+    await called.wait()
+    interrupted = signal.signal(signal.SIGUSR1, lambda *_: owner.call_next(wakened.set))
+    timer = threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGUSR1))
+    try:
+        timer.start()
+        await wakened.wait()
+    finally:
+        timer.join()
+        signal.signal(signal.SIGUSR1, interrupted)
+
+
+async def test_a_call_that_may_have_interrupted_the_client_is_told_from_one_of_the_program() -> None:
+    owner = Owner(asyncio.get_running_loop())
+    told: list[bool] = []
+
+    def call() -> None:
+        told.append(owner.interrupted(call.__code__))
+
+    call()
+    call_back(call)  # as a signal handler while the client works
+    asyncio.get_running_loop().call_soon(call)  # as a signal handler while the loop works
+    await asyncio.sleep(0)
+    assert told == [False, True, True]
 
 
 def test_the_end_of_asyncio_run_does_not_cancel_its_own_work() -> None:

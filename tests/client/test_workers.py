@@ -10,7 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
+from gateway.client import workers as workers_module
 from gateway.client.workers import IDLE_S, DaemonWorkers
+from tests.client.storm import Storm
 
 
 async def test_work_is_done_in_a_thread() -> None:
@@ -69,6 +71,23 @@ async def test_a_thread_ends_although_the_process_was_held_up_when_it_was_given_
     assert not any(thread.is_alive() for thread in threads)
 
 
+async def test_threads_that_come_and_go_leave_no_work_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers_module, "IDLE_S", 0.0005)
+    workers = DaemonWorkers(2)
+    for step in range(300):
+        assert await asyncio.gather(*[workers.run(int, each) for each in range(step % 5)]) == list(range(step % 5))
+        await asyncio.sleep(0.0001 * (step % 11))
+
+
+async def test_work_may_be_asked_for_while_it_is_being_asked_for() -> None:
+    workers = DaemonWorkers(2)
+    asked: list[asyncio.Future[int]] = []
+    with Storm(lambda _: asked.append(workers.run(int, "7")), workers_module, left=10_000) as storm:
+        asked += [workers.run(int, "11") for _ in range(8)]
+    assert storm.count > 100
+    assert sorted(await asyncio.gather(*asked)) == [7] * storm.count + [11] * 8
+
+
 async def test_work_that_nobody_waits_for_is_not_begun() -> None:
     workers = DaemonWorkers(1)
     begun, release = threading.Event(), threading.Event()
@@ -124,11 +143,10 @@ async def work():
     return await WORKERS.run(os.getpid)
 
 assert asyncio.run(work()) == os.getpid()
-with WORKERS._lock:
-    child = os.fork()
-    if not child:
-        assert asyncio.run(work()) == os.getpid()
-        os._exit(7)
+child = os.fork()  # the thread without work waits for the next
+if not child:
+    assert asyncio.run(work()) == os.getpid()
+    os._exit(7)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

@@ -49,6 +49,11 @@ class Content(NamedTuple):
         """Return the payload in one buffer. Copies if it consists of several tensors."""
         return self.buffers[0] if len(self.buffers) == 1 else b"".join(self.buffers)
 
+    def owned(self) -> Content:
+        """Return the same content in memory of its own."""
+        payload = b"".join(self.buffers)
+        return self._replace(buffers=[payload] if payload else [])
+
     def copied(self, room: bytearray, name: str) -> Buffer:
         """Return the payload as it was at one moment, although other threads may write to it meanwhile.
 

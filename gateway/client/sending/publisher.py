@@ -130,22 +130,24 @@ class Publisher:
         """Send the messages of ``publish_nowait`` that wait, as far as there is room; the rest follows later."""
         session = self._context.ready
         batcher = self._batcher
-        if session is None or session.congested() or batcher is None or batcher.empty:
+        if session is None or session.congested() or batcher is None:
             return
-        if session.corked is not None or self._context.writing:
-            # By a signal handler or a finalizer that publishes, and has interrupted what this client was sending.
-            asyncio.get_running_loop().call_soon(self.flush)
+        if not batcher.empty:
+            session.cork()
+            try:
+                self._flush_round(session, batcher, self._sendable(batcher.streams()))
+                while not session.congested() and (rest := self._sendable(batcher.complete_streams())):
+                    self._flush_round(session, batcher, rest)
+            finally:
+                session.uncork()
+        if session.congested():
             return
-        session.cork()
-        try:
-            self._flush_round(session, batcher, self._sendable(batcher.streams()))
-            while not session.congested() and (rest := self._sendable(batcher.complete_streams())):
-                self._flush_round(session, batcher, rest)
-        finally:
-            session.uncork()
-        if not session.congested() and self._sendable(batcher.streams()):
-            # Another thread has added meanwhile. It fills its batches while the loop does its other work.
-            asyncio.get_running_loop().call_soon(self.flush)
+        if not self._sendable(batcher.streams()):
+            batcher.listen()
+            if not self._sendable(batcher.streams()):
+                return
+        # Another thread has added meanwhile. It fills its batches while the loop does its other work.
+        asyncio.get_running_loop().call_soon(self.flush)
 
     def _sendable(self, streams: list[str]) -> list[str]:
         # Messages behind a large one of their stream stay in the batcher, where they are counted.

@@ -50,7 +50,6 @@ class SendContext:
         max_batch_bytes: payload of the largest record batch that it takes: a batch has one frame.
         transfer_room: room for large messages, taken while one is under way.
         resumptions: the gateway's answers about large messages that were cut.
-        writing: a frame is being made and sent: a call that has interrupted that sends nothing.
         cancelled: sending work was cancelled by :meth:`cancel`.
         unsent: messages that nobody waits for, and that this work would have sent.
     """
@@ -72,7 +71,6 @@ class SendContext:
         self._changed = asyncio.Event()
         self._error: FrysError | None = None
         self._room = bytearray()
-        self.writing = False
         self.cancelled = False
         self.unsent = 0
         self._tasks: set[asyncio.Task[None]] = set()

@@ -172,27 +172,26 @@ class SendQueue(ABC):
         if message.clock is not None and message.clock is not session.clock:
             message.judge_by(session.clock)
         content = message.content
-        encoding, payload = (None, content.buffers) if encoded is None else (encoded.encoding, encoded.data)
-        if encoded is None and message.done is not None:  # otherwise `publish_nowait` has copied it
-            payload = [self._context.copied(content, self.name)]
-        self._context.writing = True
-        try:
-            stream, offset, before = self._begin(session, message)
-            frame = write_data(
-                message.opcode,
-                stream=stream,
-                offset=offset,
-                timestamp_ns=message.timestamp_ns,
-                flags=message.flags,
-                meta=content.meta,
-                count=message.count if message.opcode == Opcode.BATCH else None,
-                encoding=encoding,
-                payload=payload,
-                extensions=message.extensions,
-            )
-            message.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
-        finally:
-            self._context.writing = False
+        if encoded is not None:
+            encoding, payload = encoded.encoding, encoded.data
+        elif message.done is None:  # `publish_nowait` has copied it
+            encoding, payload = None, content.buffers
+        else:
+            encoding, payload = None, [self._context.copied(content, self.name)]
+        stream, offset, before = self._begin(session, message)
+        frame = write_data(
+            message.opcode,
+            stream=stream,
+            offset=offset,
+            timestamp_ns=message.timestamp_ns,
+            flags=message.flags,
+            meta=content.meta,
+            count=message.count if message.opcode == Opcode.BATCH else None,
+            encoding=encoding,
+            payload=payload,
+            extensions=message.extensions,
+        )
+        message.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
         message.payload_sent_bytes = bytes_of(payload)
         message.ended = True
         self._written(message)

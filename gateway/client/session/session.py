@@ -96,7 +96,6 @@ class Session:
     Attributes:
         clock: the gateway's clock.
         now_ns: returns Unix time by it.
-        corked: frames that are collected; ``None``: they are sent at once.
         draining: whether GO_AWAY was received: nothing new may be started.
         chunk_bytes: size of the chunks that payloads are cut into; known from WELCOME.
         frame_bytes: the largest payload and meta block that one frame may carry; known from WELCOME.
@@ -114,8 +113,8 @@ class Session:
         self._answers: dict[int, asyncio.Future[Answer]] = {}
         self._answered: dict[int, Callable[[Answer], object]] = {}
         self._next_request = 1
-        self.corked: list[Buffer] | None = None
-        self._corked_bytes = self._hello_ns = 0
+        self._corked: list[Buffer] | None = None
+        self._corked_bytes = 0
         self._drained: asyncio.Future[None] | None = None
         self.clock = GatewayClock()
         self.now_ns = self.clock.now_ns
@@ -125,6 +124,7 @@ class Session:
         )
         self._reading = True
         self._last_error: Error | None = None
+        self._hello_ns = 0
         self.draining = False
         self.chunk_bytes = self.frame_bytes = MIN_CHUNK_BYTES
 
@@ -174,10 +174,10 @@ class Session:
             The bytes of all frames together.
         """
         size = sum(map(len, buffers))
-        if self.corked is not None:
+        if self._corked is not None:
             if self._corked_bytes + size > CORKED_BYTES:
                 self._send_corked()
-            self.corked += buffers
+            self._corked += buffers
             self._corked_bytes += size
         elif self._socket is not None:
             self._socket.send(buffers, size)
@@ -189,17 +189,17 @@ class Session:
 
     def cork(self) -> None:
         """Collect sent frames until :meth:`uncork`, which must be called before the loop goes on."""
-        self.corked = []
+        self._corked = []
 
     def uncork(self) -> None:
         """Send the collected frames, in as few WebSocket messages as possible."""
         self._send_corked()
-        self.corked = None
+        self._corked = None
 
     def _send_corked(self) -> None:
-        if self.corked and self._socket is not None:
-            self._socket.send(self.corked, self._corked_bytes)
-        self.corked, self._corked_bytes = [], 0
+        if self._corked and self._socket is not None:
+            self._socket.send(self._corked, self._corked_bytes)
+        self._corked, self._corked_bytes = [], 0
 
     async def drained(self) -> None:
         """Wait until there is room to write.

@@ -48,6 +48,7 @@ class Client(OneProcess):
             raise
         self._core = self._source._core
         self._batcher = self._source._batcher
+        running.lent = self._batcher.lock
         running.close_with(self._core.close, options.close_timeout_s)
 
     def close(self) -> None:
@@ -126,6 +127,8 @@ class Client(OneProcess):
 
 class _ThreadedClient(client.Client):
     """Async client whose ``publish_nowait`` is called by other threads."""
+
+    _batcher: LockedBatcher
 
     def __init__(self, options: Options, owner: Owner) -> None:
         self._shared_owner = owner

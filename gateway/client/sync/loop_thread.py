@@ -7,7 +7,8 @@ import concurrent.futures
 import logging
 import threading
 import weakref
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from gateway.client.exit_hook import EXIT_HOOK, OpenClient
@@ -35,6 +36,7 @@ class RunningLoop(OpenClient):
         lock: held while work is given to the loop: work that is given before the loop is told to stop is still run.
         loop: the loop.
         owner: refuses use in a forked process.
+        lent: lock that the loop needs for its work, and that no thread holds while it waits for the loop.
         stopping: whether the loop was told to stop.
         thread: the thread.
     """
@@ -45,6 +47,7 @@ class RunningLoop(OpenClient):
         self.owner.tell(self)
         self.stopping = False
         self.lock = threading.RLock()
+        self.lent: threading.RLock | None = None
         self._closing: Closing | None = None
         self._close_timeout_s = 0.0
         self._last: asyncio.Task[None] | None = None
@@ -192,7 +195,8 @@ class LoopThread:
         """
         future = self.running.give(work)
         try:
-            return future.result()
+            with released(self.running.lent):
+                return future.result()
         except concurrent.futures.CancelledError:
             raise ConnectionFailed("the client was closed meanwhile") from None
         except BaseException:
@@ -230,6 +234,22 @@ class LoopThread:
         self.running.refuse_own_thread()
         self.running.stop()
         self.running.thread.join()
+
+
+@contextmanager
+def released(lock: threading.RLock | None) -> Iterator[None]:
+    """Let other threads have a lock that this one holds, if it does, because a call that holds it was interrupted."""
+    held = 0
+    with suppress(RuntimeError):  # raised when this thread does not hold it any more
+        while lock is not None:
+            lock.release()
+            held += 1
+    try:
+        yield
+    finally:
+        for _ in range(held):
+            assert lock is not None
+            lock.acquire()
 
 
 async def _finish_tasks() -> None:

@@ -1,7 +1,8 @@
 """Invariant: taken together, the batches of a stream hold every array that was added, once, in order, as it was."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from gateway.client.sending import batcher as batcher_module
 from gateway.client.sending.batcher import BATCH_BYTES, BATCH_RECORDS, Batcher, LockedBatcher, ReadyBatch
 from gateway.client.sending.content import Content
+from gateway.client.sync.loop_thread import released
 from gateway.errors import (
     CapacityError,
     Code,
@@ -26,7 +28,7 @@ from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
 from gateway.protocol.tensors import Array, view_tensors
 from gateway.protocol.wire import Opcode
-from tests.client.interruption import Interruption
+from tests.client.storm import Storm
 
 
 class Counted:
@@ -156,6 +158,16 @@ def test_a_full_batch_is_due_at_once() -> None:
     assert [batch.records for batch in counted.batcher.take("wf/y")] == [BATCH_RECORDS]
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int8])
+def test_no_batch_holds_more_than_fits(dtype: type[np.generic]) -> None:
+    counted = Counted()
+    array = np.zeros(16, dtype)
+    limit = min(BATCH_RECORDS, BATCH_BYTES // array.nbytes)
+    for _ in range(2 * limit + 1):
+        counted.batcher.add("wf/x", array, None, None)
+    assert [batch.records for batch in counted.batcher.take("wf/x")] == [limit, limit, 1]
+
+
 def test_small_messages_with_headers_are_collected_until_they_are_many() -> None:
     counted = Counted()
     counted.batcher.add("wf/x", 1.0, None, {"step": 1})
@@ -171,6 +183,7 @@ def test_sending_is_due_again_after_everything_was_taken() -> None:
     counted.batcher.add("wf/x", 1.0, None, None)
     counted.batcher.add("wf/y", 1.0, None, None)
     assert counted.first == 1
+    counted.batcher.listen()
     counted.batcher.take("wf/x")
     counted.batcher.take("wf/y")
     counted.batcher.add("wf/x", 1.0, None, None)
@@ -279,55 +292,95 @@ def test_a_message_that_is_known_to_be_refused_is_not_taken(headers: dict[str, i
     assert (counted.batcher.pending_bytes, counted.first) == (0, 0)
 
 
-INTERRUPTIONS: Final[dict[str, Callable[[Batcher], None]]] = {
-    "a record alike": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.float32), None, None),
-    "a record of another dtype": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.int64), None, None),
-    "a number": lambda batcher: batcher.add("wf/x", -1, None, None),
-    "a message": lambda batcher: batcher.add("wf/x", np.full(2, -1, np.float32), None, {"n": 1}),
+STORM: Final = 40
+"""Calls that interrupt, in each run."""
+
+
+def shapes_of(step: int) -> tuple[Array, dict[str, int] | None]:
+    """A message that is a record, another record, a number, a message with headers, or one that fills a batch."""
+    if step % 5 == 4:
+        return np.full(2, step, np.float32), {"step": step}
+    return [np.full(2, step, np.float32), np.full(2, step), np.full((), step), np.full(8192, step)][step % 5], None
+
+
+PLANS: Final[dict[str, Callable[[int], int]]] = {
+    "like the others": lambda call: 0,
+    "of another dtype": lambda call: 1,
+    "full batches": lambda call: 0 if call % 50 else 3,
+    "with headers": lambda call: 4,
+    "of all sorts": lambda call: (0, 1, 2, 4)[call % 4] if call % 50 else 3,
 }
+"""Messages of the calls that interrupt, by their number."""
 
 
-@pytest.mark.parametrize("interruption", INTERRUPTIONS)
-@pytest.mark.parametrize("make", [Batcher, LockedBatcher])
-def test_an_interrupting_call_loses_nothing_and_keeps_the_order(make: type[Batcher], interruption: str) -> None:
-    for line in range(10_000):
+@pytest.fixture
+def other_thread() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("stride", [1, 2, 3, 7, 31])
+@pytest.mark.parametrize("place", ["nowhere else", "in one thread", "and another takes"])
+def test_calls_that_interrupt_others_lose_nothing_and_keep_the_order(
+    place: str, stride: int, plan: str, other_thread: ThreadPoolExecutor
+) -> None:
+    make = Batcher if place == "nowhere else" else LockedBatcher
+    for first in range(0, 100_000, STORM // 2 * stride):
+        told: list[str] = []
         batches: list[ReadyBatch] = []
         batcher = make(
             max_pending_bytes=1 << 30,
             now_ns=lambda: 0,
             check=lambda stream, kind, size, content: None,
-            first=lambda: None,
+            first=partial(told.append, "first"),
             full=lambda: None,
         )
-        expected: list[float] = []
+        added = {"usual": 0, "interrupting": 0}
 
-        def publish(
-            batcher: Batcher = batcher, batches: list[ReadyBatch] = batches, expected: list[float] = expected
-        ) -> None:
-            for step in range(3):
-                batcher.add("wf/x", np.full(2, step, np.float32), None, None)
-                batcher.add("wf/x", np.full(2, step + 0.25, np.float32), None, None)
+        def add(source: str, sort: int, batcher: Batcher = batcher, added: dict[str, int] = added) -> None:
+            value, headers = shapes_of(5 * added[source] + sort)
+            value[...] = added[source] if source == "usual" else -1 - added[source]
+            batcher.add("wf/x", value, None, headers)
+            added[source] += 1
+
+        def take(batcher: Batcher = batcher, batches: list[ReadyBatch] = batches, told: list[str] = told) -> None:
+            told.clear()
+            batcher.listen()
             batches += batcher.take("wf/x")
-            batcher.add("wf/x", np.full(2, 7, np.float32), None, {"step": 1})
-            batcher.add("wf/x", np.full(4096, 8, np.float32), None, None)  # several fill a batch
-            for _ in range(5):
-                batcher.add("wf/x", np.full(4096, 9, np.float32), None, None)
-            batches += batcher.take("wf/x", 1)
-            expected += [0, 0.25, 1, 1.25, 2, 2.25, 7, 8, 9, 9, 9, 9, 9]
 
-        interrupting = Interruption(line, partial(INTERRUPTIONS[interruption], batcher), batcher_module.__file__)
-        with interrupting:
-            publish()
+        def interrupt(call: int, batcher: Batcher = batcher) -> None:
+            add("interrupting", PLANS[plan](call))
+            if place == "and another takes":
+                assert isinstance(batcher, LockedBatcher)
+                with released(batcher.lock):
+                    other_thread.submit(take).result()
+
+        with Storm(interrupt, batcher_module, first=first, stride=stride, left=STORM) as storm:
+            for sort in (0, 0, 2, 1, 4, 0):
+                add("usual", sort)
+            if place == "and another takes":
+                other_thread.submit(take).result()
+            else:
+                take()
+            for sort in (0, 3, 0, 0, 4):
+                add("usual", sort)
+            if place != "and another takes":
+                batches += batcher.take("wf/x", 1)
+        assert batcher.empty or told, f"nobody was told of messages that wait, from step {first}"
         while not batcher.empty:
-            batches += batcher.take("wf/x")
-        values = [float(record.flat[0]) for record in records(batches)]
-        if not interrupting.came:
-            assert line > 100
-            assert values == expected
+            take()
+        values = [round(float(record.flat[0])) for record in records(batches)]
+        usual = [value for value in values if value >= 0]
+        interrupting = [-1 - value for value in values if value < 0]
+        assert usual == list(range(added["usual"])), first
+        assert interrupting == list(range(added["interrupting"])), first
+        batcher.add("wf/x", 0, None, None)
+        batcher.take("wf/x")
+        assert batcher.pending_bytes == 0, first
+        if not storm.count:  # it would have begun behind the last step
+            assert first > 500, "the calls were not interrupted"
             return
-        assert values.count(-1) == 1, line
-        assert [value for value in values if value >= 0] == expected, line
-        assert batcher.pending_bytes == 0, line
 
 
 def test_a_finalizer_that_publishes_while_the_batcher_is_locked_does_not_wait_for_itself() -> None:

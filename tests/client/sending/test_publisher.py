@@ -4,14 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gateway import client as gateway_client
 from gateway.app import Gateway
-from gateway.client import Backoff, Client, connect
+from gateway.client import Backoff, Client, connect, sending, session
 from gateway.client.sending import send_queue
 from gateway.client.sending.alias import Aliases
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -29,12 +27,9 @@ from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, Opcode
 from gateway.testing import running_gateway
-from tests.client.interruption import Interruption
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 from tests.client.sending.test_content import ChangingRoom
-
-SENDING = str(Path(gateway_client.__file__).parent / "se")
-"""Beginning of the file names of the modules that send."""
+from tests.client.storm import Storm
 
 
 @asynccontextmanager
@@ -369,23 +364,22 @@ async def test_a_call_of_publish_nowait_that_interrupts_the_sending_loses_nothin
     ):
         await client.publish("wf/x", large, kind="event")
         await anext(messages)
-        for line in range(10_000):
-            interruption = Interruption(line, lambda: client.publish_nowait("wf/x", large), SENDING)
-            with interruption:
+        for step in range(0, 1_000_000, 29):
+            with Storm(lambda _: client.publish_nowait("wf/x", large), sending, session, first=step, left=1) as storm:
                 client.publish_nowait("wf/x", 0)
                 client.publish_nowait("wf/y", 0)
                 client._core.publisher.flush()
-                await asyncio.gather(client.publish(f"wf/{line}", 1), client.publish("wf/x", 1))
+                await asyncio.gather(client.publish(f"wf/{step}", 1), client.publish("wf/x", 1))
             await client.publish("wf/x", 2)
             sizes_and_steps: list[tuple[int, int]] = []
             while not sizes_and_steps or sizes_and_steps[-1] != (1, 2):
                 tensor = (await anext(messages)).tensor
                 sizes_and_steps.append((tensor.size, int(tensor.flat[0])))
-            came = [(large.size, int(large[0]))] * interruption.came
-            assert sorted(sizes_and_steps) == [(1, 0), (1, 1), (1, 2), *came], line
-            if not interruption.came:
+            came = [(large.size, int(large[0]))] * storm.count
+            assert sorted(sizes_and_steps) == [(1, 0), (1, 1), (1, 2), *came], step
+            if not storm.count:
                 break
-        assert line > 500
+        assert step > 1000
 
 
 async def test_publishers_wait_for_receivers_that_have_too_much_to_acknowledge(

@@ -44,6 +44,33 @@ def test_it_calls_back(thread: LoopThread) -> None:
     assert called.wait(10)
 
 
+def test_a_thread_that_waits_lets_go_of_the_lock_that_the_loop_needs(thread: LoopThread) -> None:
+    async def take() -> bool:
+        taken = lock.acquire(blocking=False)
+        lock.release()
+        return taken
+
+    lock = thread.running.lent = threading.RLock()
+    with lock, lock:
+        assert thread.run(take())
+        assert not _taken_elsewhere(lock)
+    assert _taken_elsewhere(lock)
+    assert thread.run(take())
+
+
+def _taken_elsewhere(lock: threading.RLock) -> bool:
+    def take() -> None:
+        if lock.acquire(blocking=False):
+            lock.release()
+            taken.append(True)
+
+    taken: list[bool] = []
+    other = threading.Thread(target=take)
+    other.start()
+    other.join()
+    return bool(taken)
+
+
 def test_waiting_for_itself_is_refused(thread: LoopThread) -> None:
     async def inner() -> None: ...
 
