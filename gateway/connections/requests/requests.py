@@ -174,7 +174,7 @@ class Requests:
         scheme, holder = split_address(address)
         for_group = scheme == GROUP_SCHEME
         replier, mailbox = self._member(address, requests) if for_group else self._inbox(address, holder)
-        if not _admits(replier, mailbox, session):
+        if not _admits(replier, mailbox, session, parsed):
             raise RequestRefused(Code.QUEUE_FULL, f"{address} has no room in its queue: try again later")
         meta = parse_meta(parsed.meta)
         size = frame.end - frame.start if parsed.plan is None else parsed.plan.payload_bytes
@@ -243,7 +243,7 @@ class Requests:
             problem = f"reply to request {parsed.offset} while transfer {request.replying} with another is under way"
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
         mailbox = own_mailbox(self._fanouts, request.asker)
-        if not _admits(request.asker, mailbox, session if parsed.resuming else None):
+        if not _admits(request.asker, mailbox, session if parsed.resuming else None, parsed):
             raise _no_room_for_reply(mailbox, parsed)
         meta = parse_meta(parsed.meta)
         if parsed.plan is not None:
@@ -258,24 +258,30 @@ class Requests:
         mailbox.deliver_frame(run, parsed, peer, itemsize)
 
 
-def _admits(receiver: ConnectionRequests, mailbox: PubSubFanout, sender: Session | None) -> bool:
+def _admits(receiver: ConnectionRequests, mailbox: PubSubFanout, sender: Session | None, message: DataFrame) -> bool:
     """Return whether a message finds room in the queue of its receiver.
 
     Args:
         receiver: the receiver.
         mailbox: one of its mailboxes.
         sender: takes its turn if the queue is full; ``None``: the message cannot be sent again, and so comes before
-            those that can.
+            those that can, and beside a large one of them that is more than the bound.
+        message: the message.
     """
     outbox, limit_bytes = receiver.connection.outbox, receiver.connection.settings.outbox_limit_bytes
+    large_bytes = 0 if message.plan is None else message.plan.payload_bytes
     if not mailbox.queue_full or outbox is None:
         receiver.turns = None
+        receiver.largest_bytes = large_bytes
         return True
     if sender is None:
-        return outbox.inbox_bytes < 2 * limit_bytes
+        return outbox.inbox_bytes < 2 * limit_bytes + receiver.largest_bytes
     if receiver.turns is None:
         receiver.turns = Turns()
-    return receiver.turns.take(sender.peer.id, outbox.inbox_bytes, limit_bytes)
+    if not receiver.turns.take(sender.peer.id, outbox.inbox_bytes, limit_bytes):
+        return False
+    receiver.largest_bytes = max(receiver.largest_bytes, large_bytes)
+    return True
 
 
 def _no_room_for_reply(mailbox: PubSubFanout, reply: DataFrame) -> RequestRefused:

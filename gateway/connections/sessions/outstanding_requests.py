@@ -70,6 +70,8 @@ class ConnectionRequests:
     """Fan-outs of requests and replies to the connection, by address: its own inbox, and one for each of its groups."""
     turns: Turns | None = None
     """Fair turns of those who send requests and replies to the connection; ``None``: its queue was not full lately."""
+    largest_bytes: int = 0
+    """Size of the largest message in chunks that was taken since its queue was last found not to be full."""
     load_bytes: int = 0
     """Weight of the requests that the connection must reply to."""
     kept_bytes: int = 0

@@ -183,6 +183,22 @@ def test_a_large_reply_that_finds_no_room_is_sent_again_before_any_other_of_its_
     assert nothing_is_left(world)
 
 
+def test_a_small_reply_finds_room_behind_large_ones_that_are_more_than_the_bound() -> None:
+    world, worker, asker = slow_asker(3000)
+    for transfer in (1, 2):
+        reply_large(worker, asker, 1, bytes(9000), transfer, FLAG_MORE, resuming=True).end()
+    for part in range(5):
+        reply(worker, asker, 1, bytes([part]) * 100, FLAG_MORE)
+    reply(worker, asker, 1, b"the rest")
+    world.settle()
+    assert not worker.read().errors
+    asker.transport.read_on()
+    world.settle()
+    assert len(asker.read().arrivals) == 8
+    assert not asker.reader.errors
+    assert nothing_is_left(world)
+
+
 def test_who_waits_to_send_a_large_reply_is_told_that_nobody_wants_it() -> None:
     world, worker, asker = slow_asker(5000)
     cancel(asker, 1)
