@@ -66,7 +66,8 @@ class Options:
     """None: the gateway chooses one, which is kept over reconnects."""
     token: Token = None
     connect_timeout_s: float = 10.0
-    """Limit for one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together."""
+    """Limit for one attempt: TCP, TLS, WebSocket handshake, HELLO and WELCOME together; and before it for the token, if
+    an ``async`` function gives it."""
     close_timeout_s: float = 5.0
     """Limit for sending the messages that wait when the client closes, and again for the answer of the gateway."""
     backoff: Backoff | None = field(default_factory=Backoff)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Callable
 
 from gateway import __version__
 from gateway.client.options import Options, Token
@@ -40,7 +41,7 @@ async def open_session(options: Options, client_id: str | None, instance: int, e
         versions=(VERSION,),
         client_type=ClientType(options.client_type),
         client_id=None if client_id is None else ClientId(client_id),
-        token=await _fetch(options.token),
+        token=await _fetch(options.token, options.connect_timeout_s),
         agent=f"frys-python/{__version__}",
         codecs=tuple(CODEC_NAMES),
         filters=(*FILTER_NAMES, PATCH),
@@ -78,19 +79,29 @@ async def _give_up(socket: Socket | None) -> None:
         await socket.wait_closed(0)
 
 
-async def _fetch(token: Token) -> str | None:
+async def _fetch(token: Token, timeout_s: float) -> str | None:
     """Return the token for this attempt, from the application's function if there is one."""
     if not callable(token):
         return token
     try:
-        made = token()
-        fetched = await made if inspect.isawaitable(made) else made
-    except (Exception, asyncio.CancelledError) as error:  # any error of the application's function is a failed attempt
+        with TimeLimit(timeout_s):
+            fetched = await _made_by(token)
+    except TimeoutError:
+        raise RequestTimeout(f"the token could not be fetched: the function took longer than {timeout_s:g} s") from None
+    if not (fetched is None or isinstance(fetched, str)):
+        problem = f"the function gave a {type(fetched).__name__}, not a string"
+        raise ConnectionFailed(f"the token could not be fetched: {problem}")
+    if fetched is not None and fetched.encode(errors="replace").decode() != fetched:
+        raise ConnectionFailed("the token could not be fetched: the function gave a string that is not valid Unicode")
+    return fetched
+
+
+async def _made_by(source: Callable[[], object]) -> object:
+    """Call the application's function for a token, plain or ``async``: any error is a failed attempt."""
+    try:
+        made = source()
+        return await made if inspect.isawaitable(made) else made
+    except (Exception, asyncio.CancelledError) as error:
         if is_cancelled(error):
             raise
         raise ConnectionFailed(f"the token could not be fetched: {type(error).__name__}: {error}") from error
-    if fetched is None or isinstance(fetched, str):
-        return fetched
-    raise ConnectionFailed(
-        f"the token could not be fetched: the function gave a {type(fetched).__name__}, not a string"
-    )

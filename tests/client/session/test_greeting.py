@@ -87,6 +87,21 @@ async def test_a_token_that_is_no_string_is_a_failed_attempt(scripted: ScriptedG
         await open_session(Options(scripted.url, token=wrong), None, 77, Owner())
 
 
+async def test_a_token_that_is_no_unicode_is_a_failed_attempt(scripted: ScriptedGateway) -> None:
+    with pytest.raises(ConnectionFailed, match="not valid Unicode") as failed:
+        await open_session(Options(scripted.url, token=lambda: "secret\udc80"), None, 77, Owner())
+    assert "secret" not in str(failed.value)
+
+
+async def test_a_token_that_does_not_come_is_a_failed_attempt(scripted: ScriptedGateway) -> None:
+    async def wait() -> str:
+        await asyncio.Event().wait()
+        return ""
+
+    with pytest.raises(RequestTimeout, match=r"token .* longer than 0\.01 s"):
+        await open_session(Options(scripted.url, token=wait, connect_timeout_s=0.01), None, 77, Owner())
+
+
 async def test_a_cancelled_attempt_is_cancelled(scripted: ScriptedGateway) -> None:
     asked = asyncio.Event()
 
