@@ -109,6 +109,9 @@ class Listener:
         """Note an accepted socket, whose handshake is to come; refuse it if file descriptors run short."""
         self._open.add(websocket)
         self._all_closed.clear()
+        if self._server is not None and not self._server.is_serving():
+            websocket.abort()  # the loop had accepted it before the stop, and tells of it now
+            return
         if not self._reserve.admits(websocket.descriptor()):
             self._refuse_socket(websocket)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import pytest
 
@@ -11,6 +12,7 @@ from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.security.allow_all import AllowAll
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock
+from gateway.server.websocket import WebSocketConnection
 from tests.connections.memory import FixedPolicy, StepWorkers, World
 from tests.server.memory import MemoryServer, Socket, masked
 
@@ -27,9 +29,9 @@ def test_each_subprotocol_has_its_format() -> None:
 
 def test_a_socket_without_a_handshake_is_no_connection() -> None:
     server = MemoryServer()
-    socket = Socket(server)
+    silent = Socket(server)
     assert not len(server.world.core.pool)
-    socket.vanish()
+    silent.vanish()
 
 
 async def test_it_listens_and_stops() -> None:
@@ -41,6 +43,18 @@ async def test_it_listens_and_stops() -> None:
     writer.close()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
+
+
+async def test_a_socket_of_which_the_loop_tells_after_the_stop_is_dropped() -> None:
+    listener, loop = Listener(World().core), asyncio.get_running_loop()
+    await listener.start("127.0.0.1", 0)
+    await listener.stop("done", 60.0)
+    accepted, client = socket.socketpair()
+    await loop.connect_accepted_socket(lambda: WebSocketConnection(listener, loop), accepted)
+    reader, writer = await asyncio.open_connection(sock=client)
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
 
 
 async def test_an_address_that_is_taken() -> None:
