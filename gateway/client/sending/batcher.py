@@ -67,25 +67,12 @@ class OpenBatch:
         timestamp_ns: time of the first record.
     """
 
-    __slots__ = (
-        "_dtype",
-        "_meta",
-        "contract",
-        "counted",
-        "dtype",
-        "kind",
-        "limit",
-        "nbytes",
-        "records",
-        "shape",
-        "timestamp_ns",
-    )
+    __slots__ = ("_dtype", "_meta", "contract", "counted", "dtype", "kind", "limit", "records", "shape", "timestamp_ns")
 
     def __init__(self, array: Array, kind: str | None, contract: Kind | None, timestamp_ns: int) -> None:
         self.dtype: np.dtype[Any] | None = array.dtype
         """dtype of the records that it takes; None: it takes no more."""
         self.shape = array.shape
-        self.nbytes = array.nbytes
         self.kind = kind
         self.contract = contract
         self.limit = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(1, array.nbytes)))
@@ -104,6 +91,7 @@ class OpenBatch:
 
     def ready(self, stream: str) -> ReadyBatch:
         """Take the batch as it is to be sent; a single record is a plain message."""
+        self.dtype = None  # before the limit: no new call is to find it open when it was taken
         self.limit = 0
         records = self.records.copy()
         del self.records[: len(records)]
@@ -157,6 +145,8 @@ class Batcher:
         self._first = first
         self._full = full
         self._waiting: dict[str, deque[WaitingEntry]] = {}
+        self._open: dict[str, OpenBatch] = {}
+        """Last entry of a stream if it takes records, to be found quickly; one that takes no more is of no use."""
         self._complete_bytes = 0
         self._error: FrysError | None = None
         self._told = False
@@ -176,10 +166,9 @@ class Batcher:
             ConnectionFailed: the client sends nothing any more.
         """
         try:
-            entries = self._waiting.get(stream)
-            batch = entries[-1] if entries else None
+            batch = self._open.get(stream)
             if (
-                type(batch) is OpenBatch
+                batch is not None
                 and type(value) is np.ndarray
                 and value.dtype is batch.dtype
                 and value.shape == batch.shape
@@ -191,8 +180,6 @@ class Batcher:
                 if len(records) >= batch.limit:
                     self._fill(stream, batch)
                 return
-        except IndexError:  # it was emptied between two steps
-            pass
         except Exception:
             check_published_name(stream)  # not even hashable
             raise
@@ -224,6 +211,7 @@ class Batcher:
             self.pending_bytes -= entry.counted if isinstance(entry, OpenBatch) else entry.cost
         self._complete_bytes = 0
         if not entries:
+            self._open.pop(stream, None)
             del self._waiting[stream]
             if entries:  # a call has interrupted this one between the last two steps; another may do so now
                 now = self._waiting.setdefault(stream, entries)
@@ -253,7 +241,7 @@ class Batcher:
     def fork(self, error: FrysError) -> None:
         """Drop all messages, which the parent sends, and refuse those that follow: this is a forked process."""
         self._error = error
-        self._waiting = {}
+        self._waiting, self._open = {}, {}
         self.pending_bytes = self._complete_bytes = 0
 
     @property
@@ -270,6 +258,7 @@ class Batcher:
         if headers is None and (type(value) is np.ndarray or not (value is None or is_a(value, Mapping))):
             array = as_wire_array(value)
             if type(last) is OpenBatch and last.takes(array, kind):
+                self._open[stream] = last
                 last.records.append(array.tobytes())
                 if len(last.records) >= last.limit:
                     self._fill(stream, last)
@@ -281,7 +270,11 @@ class Batcher:
             contract = self._check_new(stream, kind, content.payload_bytes, content)
             entry = ReadyBatch(stream, contract, Opcode.MESSAGE, 1, content, self._now_ns())
         try:
+            self._open.pop(stream, None)
             self._put(stream, entry)
+            self._open.pop(stream, None)  # of a call that has interrupted this one: no record may pass this entry
+            if type(entry) is OpenBatch:
+                self._open[stream] = entry
             if type(last) is OpenBatch:
                 self._close(last)
         finally:
@@ -331,7 +324,7 @@ class Batcher:
         """Let a batch take no more records, and count it whole."""
         if batch.limit and batch.dtype is not None:
             first, batch.dtype = batch.counted, None
-            batch.counted = batch.nbytes * len(batch.records) + ENTRY_OVERHEAD_BYTES
+            batch.counted = (first - ENTRY_OVERHEAD_BYTES) * len(batch.records) + ENTRY_OVERHEAD_BYTES
             self.pending_bytes += batch.counted - first
             self._complete_bytes += batch.counted
 
