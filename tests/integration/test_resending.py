@@ -16,11 +16,8 @@ from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.connecting import Connecting
 from gateway.client.sending import send_queue
-from gateway.client.sending.outbound_message import OutboundMessage
-from gateway.client.sending.send_queue import SendQueue
 from gateway.client.subscribing.subscription import Subscription
 from gateway.config import Settings
-from gateway.errors import RequestRefused
 from gateway.testing import running_gateway, running_gateway_process
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 from tests.integration.test_failing_store import limit_pages
@@ -205,17 +202,9 @@ async def test_a_tensor_that_is_cut_many_times_arrives_bit_for_bit(
 
 
 async def test_a_publish_that_a_full_disk_refused_is_stored_once_there_is_room(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: asyncio.Event
 ) -> None:
     monkeypatch.setattr(send_queue, "AGAIN", QUICK)
-    refused = asyncio.Event()
-    postpone = SendQueue.postpone
-
-    def noted(queue: SendQueue, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
-        refused.set()
-        postpone(queue, messages, refusal)
-
-    monkeypatch.setattr(SendQueue, "postpone", noted)
     settings = Settings(admin_port=None, store=f"sqlite:{tmp_path}/streams.db")
     async with running_gateway(settings) as gateway, connect(gateway.url) as client:
         await client.publish("wf/log", noise(100_000), kind="event", durability="os")

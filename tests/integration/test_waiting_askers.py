@@ -5,12 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import numpy as np
-import pytest
 
 from gateway.client import connect
-from gateway.client.sending.outbound_message import OutboundMessage
-from gateway.client.sending.send_queue import SendQueue
-from gateway.errors import RequestRefused
 from gateway.testing import running_gateway
 from tests.integration.test_waiting_publishers import MIB, Outcome, reader_of, settings
 
@@ -43,20 +39,6 @@ async def main(url, count):
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
-
-
-@pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when the gateway has refused a message for now."""
-    event = asyncio.Event()
-    postpone = SendQueue.postpone
-
-    def noted(queue: SendQueue, messages: list[OutboundMessage], refusal: RequestRefused) -> None:
-        event.set()
-        postpone(queue, messages, refusal)
-
-    monkeypatch.setattr(SendQueue, "postpone", noted)
-    return event
 
 
 async def test_requests_wait_for_a_replier_that_does_not_read_and_hold_nothing_else_up(refused: asyncio.Event) -> None:

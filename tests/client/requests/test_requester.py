@@ -9,7 +9,6 @@ import pytest
 
 from gateway.client import Client, RequestFailed, connect
 from gateway.client.options import Backoff
-from gateway.client.sending import send_queue
 from gateway.errors import Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.messages import Error, Open, StreamInfo
@@ -74,12 +73,6 @@ async def test_what_the_gateway_refuses_is_raised(scripted: ScriptedGateway, cod
         with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
             await asking
         assert caught.value.code == code
-
-
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages that were refused for now are sent again without a pause."""
-    monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=0, cap_s=0, later_s=0))
 
 
 @pytest.mark.usefixtures("at_once")

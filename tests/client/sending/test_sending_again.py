@@ -12,14 +12,8 @@ from gateway.protocol.messages import Error, Kind, StreamInfo
 from gateway.protocol.signals import Abort, Resume
 from gateway.protocol.wire import Opcode
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
-from tests.client.sending.test_stream_send_queue import LARGE, QUICK, ack, chunks_of, connected, cut, data_of
+from tests.client.sending.test_stream_send_queue import LARGE, ack, chunks_of, connected, cut, data_of
 from tests.client.waiting import until
-
-
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Messages that were refused for now are sent again without a pause."""
-    monkeypatch.setattr(send_queue, "AGAIN", QUICK)
 
 
 def refuse(peer: Peer, sequence: int, count: int = 1, code: Code = Code.QUEUE_FULL) -> None:

@@ -17,11 +17,6 @@ from gateway.streams.sqlite.file_format import connect_reader
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "streams.db"
-
-
-@pytest.fixture
 def file(path: Path) -> Iterator[DatabaseFile]:
     file = DatabaseFile(path)
     with file.transaction(Durability.OS):

@@ -28,11 +28,6 @@ ONE, TWO = ClientId("one"), ClientId("two")
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "streams.db"
-
-
-@pytest.fixture
 def stream() -> Stream:
     return stream_of(kind=Kind.COLLABORATION)
 

@@ -31,11 +31,6 @@ PLENTY = 2**40
 HOUR_NS = 3600 * 10**9
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "streams.db"
-
-
 @contextmanager
 def opened(path: Path, boot_id: str = BOOT) -> Iterator[Database]:
     """The file, and at the end as a gateway leaves it that is killed."""

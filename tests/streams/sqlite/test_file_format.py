@@ -11,11 +11,6 @@ from gateway.errors import StoreFailed
 from gateway.streams.sqlite.file_format import FORMAT_VERSION, connect, connect_reader
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "streams.db"
-
-
 def test_a_new_file_gets_its_tables_and_is_opened_again(path: Path) -> None:
     connect(path).close()
     connection = connect(path)

@@ -86,11 +86,6 @@ class Bench:
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "streams.db"
-
-
-@pytest.fixture
 def bench(path: Path) -> Iterator[Bench]:
     bench = Bench(path)
     yield bench
