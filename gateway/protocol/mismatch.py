@@ -10,14 +10,22 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 
 
-def kind_mismatch(stream: str, kind: Kind | None, asked: Kind) -> RequestRefused:
-    """Return the refusal of a publisher that asks for kind ``asked`` of a stream of kind ``kind``."""
-    problem = f"stream {stream} is of kind {kind}, not {asked}"
+def kind_mismatch(stream: str, kind: Kind | None, asked: Kind, *, configured: bool = False) -> RequestRefused:
+    """Return the refusal of a publisher that asks for kind ``asked`` of a stream of kind ``kind``.
+
+    ``configured``: the configuration names the kind of a stream that there is not yet.
+    """
+    problem = f"stream {stream} is {'configured as' if configured else 'of'} kind {kind}, not {asked}"
     return RequestRefused(Code.KIND_MISMATCH, f"{problem}: publish with kind {kind}, or to another stream")
 
 
-def durability_mismatch(stream: str, durability: Durability | None, asked: Durability) -> RequestRefused:
-    """Return the refusal of a publisher that asks for durability ``asked`` of a stream of durability ``durability``."""
-    problem = f"stream {stream} has durability {durability}, not {asked}"
+def durability_mismatch(
+    stream: str, durability: Durability | None, asked: Durability, *, configured: bool = False
+) -> RequestRefused:
+    """Return the refusal of a publisher that asks for durability ``asked`` of a stream of durability ``durability``.
+
+    ``configured``: the configuration names the durability of a stream that there is not yet.
+    """
+    problem = f"stream {stream} {'is configured with' if configured else 'has'} durability {durability}, not {asked}"
     advice = f"publish with durability {durability}, or to another stream"
     return RequestRefused(Code.DURABILITY_MISMATCH, f"{problem}: {advice}")

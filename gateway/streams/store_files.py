@@ -12,16 +12,21 @@ def log_of(path: Path) -> Path:
     return real.with_name(f"{real.name}-wal")
 
 
+def size_of(path: Path) -> int:
+    """Return the size of a file in bytes; 0 if there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0
+
+
 def kept_together(path: Path) -> str:
     """Return which files belong together, for the end of a message about a store that was not closed.
 
     Args:
         path: the store's file.
     """
-    log = log_of(path)
-    try:
-        empty = os.stat(log).st_size == 0
-    except OSError:
-        empty = True
-    real = os.path.realpath(path)
-    return f"{real} is complete without its log" if empty else f"{real} and {log} belong together: copy or move both"
+    log, real = log_of(path), os.path.realpath(path)
+    if size_of(log):
+        return f"{real} and {log} belong together: copy or move both"
+    return f"{real} is complete without its log"

@@ -10,6 +10,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
+from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.names import Pattern, is_dead_letter_name
 from gateway.streams.history import KEEP_ALL, History, HistoryBudget
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
@@ -167,16 +168,12 @@ class StreamRegistry:
 
     def _kind_of(self, name: StreamName, asked: Kind | None, configured: Kind | None) -> Kind:
         if configured is not None and asked is not None and asked is not configured:
-            message = f"stream {name} is configured as kind {configured.value}, not {asked.value}"
-            advice = f"publish with kind {configured.value}, or to another stream"
-            raise RequestRefused(Code.KIND_MISMATCH, f"{message}: {advice}")
+            raise kind_mismatch(name, configured, asked, configured=True)
         return configured or asked or Kind.STATE
 
     def _durability_of(self, name: StreamName, asked: Durability | None, configured: Durability | None) -> Durability:
         if configured is not None and asked is not None and asked is not configured:
-            message = f"stream {name} is configured with durability {configured.value}, not {asked.value}"
-            advice = f"publish with durability {configured.value}, or to another stream"
-            raise RequestRefused(Code.DURABILITY_MISMATCH, f"{message}: {advice}")
+            raise durability_mismatch(name, configured, asked, configured=True)
         durability = configured or asked or Durability.MEMORY
         if durability is not Durability.MEMORY and not self._durable:
             message = f"stream {name} cannot have durability {durability.value}: the gateway keeps streams in memory"

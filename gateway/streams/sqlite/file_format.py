@@ -9,7 +9,7 @@ from typing import Final
 
 from gateway.errors import StoreFailed
 from gateway.streams.sqlite.failure import cannot_open
-from gateway.streams.store_files import log_of
+from gateway.streams.store_files import log_of, size_of
 
 APPLICATION_ID: Final = int.from_bytes(b"FRYS", "big")
 """Number in the header of the file, so that the file of another program is not taken for a store."""
@@ -155,16 +155,9 @@ def check_log(path: Path) -> None:
         StoreFailed: there is a log, and its file is missing or empty.
     """
     log_path = log_of(path)
-    if _size_of(log_path) and not _size_of(path):
+    if size_of(log_path) and not size_of(path):
         problem = f"store {path} is empty, but {log_path} has messages of a file that was moved, removed or truncated"
         raise StoreFailed(f"{problem}: put that file back, or move the log away")
-
-
-def _size_of(path: Path) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0
 
 
 def check_header(path: Path) -> None:
