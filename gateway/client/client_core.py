@@ -333,12 +333,25 @@ class ClientCore(OpenClient):
 
     def _end(self, error: FrysError, *, cut_bytes: int = 0) -> None:
         """Close all parts, since no session will follow: calls that wait or come later raise ``error``."""
+        self._close_parts(error, error, error, cut_bytes)
+
+    def _close_parts(
+        self, error: FrysError, unsent: FrysError, iterators: FrysError | None, cut_bytes: int = 0
+    ) -> None:
+        """Close all parts.
+
+        Args:
+            error: raised by calls that wait or come later.
+            unsent: reason for which messages were not sent.
+            iterators: raised by iterators; ``None``: they just end.
+            cut_bytes: bytes that were written and had not left this process.
+        """
         self.state = ClientState.CLOSED
         EXIT_HOOK.discard(self)
         self.context.close(error)
-        self.publisher.close(error, cut_bytes=cut_bytes)
-        self.subscriptions.close(error)
-        self.responder.close(error)
+        self.publisher.close(unsent, cut_bytes=cut_bytes)
+        self.subscriptions.close(iterators)
+        self.responder.close(iterators)
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
         """Close a client that the program has not closed when its loop ends, as ``asyncio.run`` ends it.
@@ -376,11 +389,6 @@ class ClientCore(OpenClient):
             cut_bytes = await session.wait_closed(timeout_s)
         await self.context.cancel()
         if self.state is not ClientState.CLOSED:
-            self.state = ClientState.CLOSED
-            EXIT_HOOK.discard(self)
-            self.context.close(closed)
-            self.publisher.close(reason, cut_bytes=cut_bytes)
-            self.subscriptions.close(None)
-            self.responder.close(None)
+            self._close_parts(closed, reason, None, cut_bytes)
         if not self._ends_with_loop:
             await self._with_loop.aclose()

@@ -91,8 +91,11 @@ async def _fetch(token: Token, timeout_s: float) -> str | None:
     if not (fetched is None or isinstance(fetched, str)):
         problem = f"the function gave a {type(fetched).__name__}, not a string"
         raise ConnectionFailed(f"the token could not be fetched: {problem}")
-    if fetched is not None and fetched.encode(errors="replace").decode() != fetched:
-        raise ConnectionFailed("the token could not be fetched: the function gave a string that is not valid Unicode")
+    try:
+        (fetched or "").encode()
+    except UnicodeEncodeError:
+        problem = "the function gave a string that is not valid Unicode"
+        raise ConnectionFailed(f"the token could not be fetched: {problem}") from None
     return fetched
 
 

@@ -9,7 +9,6 @@ from typing import Any, Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from gateway.client.sending.content import with_arrays
 from gateway.client.sync.loop_thread import LoopThread
-from gateway.errors import ConnectionFailed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,20 +50,15 @@ def closing(method: Callable[Concatenate[S, P], Coroutine[Any, Any, None]]) -> C
 
     In a forked process it does nothing: the connection is that of the parent.
     """
-    close = blocking(method)
 
     @functools.wraps(method)
     def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> None:
         thread = self._thread
         if thread.forked or not thread.alive:
             return
-        try:
-            close(self, *args, **kwargs)
-        except ConnectionFailed:
-            if thread.alive:
-                raise
+        thread.run_unless_closed(method(self._source, *args, **kwargs), lambda error: None)
 
-    call.__doc__ = close.__doc__
+    call.__doc__ = _without_async(method.__doc__)
     return call
 
 

@@ -23,7 +23,6 @@ from gateway.client.sync.blocking import blocking, wrapping
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
-from gateway.errors import ConnectionFailed
 from gateway.protocol.arguments import check_type, wrong
 from gateway.protocol.messages import Counts
 
@@ -62,11 +61,7 @@ class Client(OneProcess):
         """
         if self._thread.forked:
             return
-        try:
-            self._thread.run(self._source.close())
-        except ConnectionFailed:
-            if self._thread.alive:
-                raise
+        self._thread.run_unless_closed(self._source.close(), lambda error: None)
         self._thread.stop()
 
     def __enter__(self) -> Self:

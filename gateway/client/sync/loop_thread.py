@@ -203,6 +203,20 @@ class LoopThread:
             future.cancel()
             raise
 
+    def run_unless_closed(self, work: Coroutine[Any, Any, T], closed: Callable[[ConnectionFailed], T]) -> T:
+        """Run a coroutine and return its result; of a client that is closed, perhaps meanwhile, that of ``closed``.
+
+        Args:
+            work: the coroutine.
+            closed: called with the error that :meth:`run` has raised, which it may raise as well.
+        """
+        try:
+            return self.run(work)
+        except ConnectionFailed as error:
+            if self.alive:
+                raise
+            return closed(error)
+
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Let the loop call ``callback``, without waiting for it. No call is made if the thread has ended."""
         self.running.owner.call_soon(callback)

@@ -87,12 +87,7 @@ class Inbox(OneProcess):
         return self
 
     def __next__(self) -> Request:
-        try:
-            request = self._thread.run(_next(self._source))
-        except ConnectionFailed:
-            if self._thread.alive:
-                raise
-            request = None  # the client is closed, perhaps meanwhile
+        request = self._thread.run_unless_closed(_next(self._source), lambda error: None)
         if request is None:
             raise StopIteration
         return Request(self._thread, request)
@@ -123,18 +118,16 @@ class ReplyStream(OneProcess):
         return self
 
     def __next__(self) -> Message:
-        try:
-            part = self._thread.run(_next(self._source))
-        except ConnectionFailed:
-            if self._thread.alive:
-                raise
-            # The client is closed, perhaps meanwhile.
-            if not self._source.buffer.over:
-                raise
-            part = next(iter(self._source.buffer.rest(1)), None)
+        part = self._thread.run_unless_closed(_next(self._source), self._rest)
         if part is None:
             raise StopIteration
         return part
+
+    def _rest(self, error: ConnectionFailed) -> Message | None:
+        """Return the next reply of a closed client; raise if the replies were cut off."""
+        if not self._source.buffer.over:
+            raise error
+        return next(iter(self._source.buffer.rest(1)), None)
 
 
 async def _next(source: AsyncIterator[T]) -> T | None:

@@ -17,7 +17,7 @@ from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription import SubscriptionStats
 from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
-from gateway.errors import Code, ConnectionFailed, UsageError
+from gateway.errors import Code, UsageError
 from gateway.protocol.messages import Counts
 
 FETCHED_MESSAGES: Final = 1024
@@ -206,13 +206,8 @@ class Subscription(OneProcess):
     def _next_item(self) -> Received:
         self._settle_in_hand()
         if not self._items:
-            try:
-                items = self._thread.run(self._fetch())
-            except ConnectionFailed:
-                if self._thread.alive:
-                    raise
-                items = self._source.buffer.rest(FETCHED_MESSAGES)  # the client is closed, perhaps meanwhile
-            self._items.extend(items)
+            rest = self._source.buffer.rest
+            self._items.extend(self._thread.run_unless_closed(self._fetch(), lambda error: rest(FETCHED_MESSAGES)))
         if not self._items:
             raise StopIteration
         item = self._items.popleft()
