@@ -75,10 +75,14 @@ async def test_refusals_that_are_far_apart_are_not_in_a_row(drawn: list[int]) ->
     assert drawn == [0, 0]
 
 
-async def test_a_pause_lasts_as_long_as_was_drawn() -> None:
-    loop, pauses = asyncio.get_running_loop(), Pauses()
-    begin_s = loop.time()
-    pauses.refused(Backoff(base_s=0.0, cap_s=0.0, later_s=0.05), Action.RECONNECT_LATER)
+async def test_a_pause_lasts_as_long_as_was_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def sleep(delay_s: float) -> None:
+        slept_s.append(delay_s)
+
+    slept_s: list[float] = []
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    pauses = Pauses()
+    pauses.refused(Backoff(base_s=0.0, cap_s=0.0, later_s=3600.0), Action.RECONNECT_LATER)
     await pauses.wait()
-    assert loop.time() - begin_s >= 0.05
     await pauses.wait()
+    assert slept_s == [pytest.approx(3600.0, abs=60.0)]

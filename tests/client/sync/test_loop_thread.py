@@ -46,8 +46,9 @@ def test_it_calls_back(thread: LoopThread) -> None:
 
 def test_a_thread_that_waits_lets_go_of_the_lock_that_the_loop_needs(thread: LoopThread) -> None:
     async def take() -> bool:
-        taken = lock.acquire(blocking=False)
-        lock.release()
+        taken = lock.acquire(timeout=10)  # the thread may not have begun to wait yet
+        if taken:
+            lock.release()
         return taken
 
     lock = thread.running.lent = threading.RLock()
