@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -55,6 +56,8 @@ class Gateway:
     Attributes:
         core: its connections and streams.
         port: the port that accepts WebSockets; 0 before :meth:`start`.
+        addresses: addresses, of numbers, that it is bound to; none before :meth:`start`.
+        url: URL for clients on this machine; empty before :meth:`start`.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -76,11 +79,8 @@ class Gateway:
         self._admin: AdminPort | None = None
         self._stopping: asyncio.Task[None] | None = None
         self.port = 0
-
-    @property
-    def url(self) -> str:
-        """URL for clients on this machine."""
-        return url_of("ws", self.settings.host, self.port)
+        self.addresses: Sequence[str] = ()
+        self.url = ""
 
     @property
     def admin_port(self) -> int | None:
@@ -90,7 +90,8 @@ class Gateway:
     @property
     def admin_url(self) -> str | None:
         """URL of the admin HTTP API, once started; ``None`` if the gateway has none."""
-        return None if self._admin is None else url_of("http", self.settings.host, self._admin.port)
+        admin = self._admin
+        return None if admin is None else url_of("http", self.settings.host, admin.address, admin.port)
 
     async def start(self) -> None:
         """Begin to accept connections.
@@ -105,6 +106,8 @@ class Gateway:
         except OSError:
             await self._stop_admin(0.0)
             raise
+        self.addresses = self._listener.addresses
+        self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
             self._admin.start(self.core)
 

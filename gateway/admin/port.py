@@ -45,6 +45,7 @@ class AdminPort:
     """Bound port, and the server on it. Made by :meth:`bind`.
 
     Attributes:
+        address: the address of numbers that it is bound to.
         port: the number of the port.
     """
 
@@ -53,7 +54,7 @@ class AdminPort:
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
         self._stopping = False
-        self.port = int(listening.getsockname()[1])
+        self.address, self.port = str(listening.getsockname()[0]), int(listening.getsockname()[1])
 
     @classmethod
     async def bind(cls, host: str, port: int) -> AdminPort:
@@ -63,7 +64,8 @@ class AdminPort:
             OSError: the address cannot be bound.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        # As for the WebSockets: an empty name is that of all addresses.
+        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, _, _, _, address = found[0]
         listening = socket.create_server(address, family=family, backlog=BACKLOG)
         listening.setblocking(False)

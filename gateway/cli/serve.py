@@ -22,7 +22,7 @@ from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.cli.settings_option import DEFAULTS, with_given_options, with_settings_options
 from gateway.cli.stopping import Stopping, ended_at_once_by_ctrl_c
 from gateway.config import Settings
-from gateway.config.address import listens_everywhere
+from gateway.config.address import networks_of
 from gateway.config.file import read_settings
 from gateway.errors import StoreFailed
 from gateway.server.allocator import keep_freed_memory
@@ -108,7 +108,8 @@ async def _serve(settings: Settings) -> None:
         problem = f"cannot listen: {reason} (choose another --host, --port or --admin-port)"
         raise CommandFailed(ExitCode.CANNOT_LISTEN, problem) from error
     admin = "" if gateway.admin_url is None else f" (admin {gateway.admin_url})"
-    everywhere = ", on all addresses of this machine" if listens_everywhere(settings.host) else ""
+    networks = networks_of(gateway.addresses)
+    everywhere = "" if networks is None else f", on {networks} of this machine"
     _announce(f"listening on {gateway.url}{admin}{everywhere}")
     # All objects of now live as long as the process; without this a full collection visits them in 3 ms (2026-11).
     gc.freeze()

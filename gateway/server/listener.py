@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from gateway.connections.core import Core
@@ -34,6 +35,9 @@ class Listener:
 
     Args:
         core: takes in the connections.
+
+    Attributes:
+        addresses: addresses, of numbers, that the port is bound to; that with the returned port first.
     """
 
     def __init__(self, core: Core) -> None:
@@ -42,6 +46,7 @@ class Listener:
         self._binary: Format = BinaryFormat(SUBPROTOCOL_BINARY, binary_header)
         self._binary_receivers = Receivers(core.dispatcher.receive, _refuse_text)
         self._server: asyncio.Server | None = None
+        self.addresses: Sequence[str] = ()
         self._sweepers: list[asyncio.Task[None]] = []
         self._open: set[WebSocketConnection] = set()
         self._all_closed = asyncio.Event()
@@ -65,6 +70,7 @@ class Listener:
         sweeps = (self._sweep(), self._sweep_consumers(), self._follow_time())
         self._sweepers = [loop.create_task(sweep) for sweep in sweeps]
         sockets: list[socket.socket] = list(self._server.sockets)
+        self.addresses = [str(bound.getsockname()[0]) for bound in sockets]
         return int(sockets[0].getsockname()[1])
 
     async def stop(self, reason: str, deadline_s: float) -> None:

@@ -53,8 +53,9 @@ def test_a_second_signal_stops_it_at_once() -> None:
         assert gateway.admin_url is not None
 
 
-def test_the_url_of_a_gateway_on_all_addresses_can_be_pasted() -> None:
-    with running_gateway_process("--host", "0.0.0.0") as gateway:
+@pytest.mark.parametrize("host", ["0.0.0.0", "*", ""])
+def test_the_url_of_a_gateway_on_all_addresses_can_be_pasted(host: str) -> None:
+    with running_gateway_process("--host", host) as gateway:
         assert address_of(gateway.url)[0] == "127.0.0.1"
         assert gateway.admin_url is not None
         for url in (gateway.url, gateway.admin_url):
