@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable
 
 import pytest
@@ -14,6 +15,12 @@ pytest_plugins = ["tests.leaks"]
 settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+# Tests that are started by nohup or `&` ignore these signals, and so would all processes that they start. A handler,
+# even one that does nothing, is reset in these.
+for ignored in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, lambda number, frame: None)
 
 
 def pytest_asyncio_loop_factories(

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from gateway import __version__
 from gateway.cli.exit_code import MEANINGS, ExitCode, exit_code_of, line_of
+from gateway.cli.interruption import interrupted_by_signals
 
 COMMANDS: Final = ("serve", "demo", "pub", "sub", "config")
 """Commands. Each is a module of this package, with a function or a group of commands of the same name."""
@@ -101,4 +102,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: without the program's name; None: those of this process.
     """
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+    with interrupted_by_signals():
+        sys.exit(run(sys.argv[1:] if arguments is None else arguments))

@@ -19,8 +19,9 @@ import uvloop
 
 from gateway.app import Gateway
 from gateway.cli.exit_code import CommandFailed, ExitCode
+from gateway.cli.interruption import ended_at_once_by_signals
 from gateway.cli.settings_option import DEFAULTS, with_given_options, with_settings_options
-from gateway.cli.stopping import Stopping, ended_at_once_by_ctrl_c
+from gateway.cli.stopping import Stopping
 from gateway.config import Settings
 from gateway.config.address import networks_of
 from gateway.config.file import read_settings
@@ -78,7 +79,8 @@ def serve(
     keep_freed_memory()
     fill_standard_descriptors()
     raise_descriptor_limit()
-    with ended_at_once_by_ctrl_c():
+    # Until the gateway listens for signals itself; asyncio would keep the first Ctrl-C.
+    with ended_at_once_by_signals():
         uvloop.run(_serve(settings))
     return ExitCode.OK
 

@@ -8,12 +8,12 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from gateway.cli.exit_code import ExitCode
+from gateway.cli.interruption import ENDING
 from gateway.server.stopping import MIN_STORING_S
 from gateway.streams.store_files import kept_together
 
@@ -21,18 +21,6 @@ logger = logging.getLogger(__name__)
 
 GRACE_S: Final = 0.5
 """Time behind the deadline in which the process ends by itself: a gateway that is in time is not cut off."""
-
-
-@contextmanager
-def ended_at_once_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C end the process as SIGTERM does, until :class:`Stopping` listens; asyncio would keep the first one."""
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class Stopping:
@@ -56,11 +44,9 @@ class Stopping:
     def listen_for_signals(self) -> None:
         """Stop on SIGTERM, SIGINT and SIGHUP; a SIGHUP that the parent process has ignored (nohup) stays ignored."""
         loop = asyncio.get_running_loop()
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
-        for number in numbers:
-            loop.add_signal_handler(number, self._signalled, number)
+        for number in ENDING:
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, self._signalled, number)
 
     def _signalled(self, number: signal.Signals) -> None:
         if not self.wanted.is_set():

@@ -79,7 +79,7 @@ def sub(
     token: TokenOption = None,
     client_id: ClientIdOption = None,
 ) -> None:
-    """Print the messages of all streams that match a pattern, until Ctrl-C.
+    """Print the messages of all streams that match a pattern, until Ctrl-C or SIGTERM.
 
     Looking holds up nobody: messages that others have to acknowledge are shown as they are published.
     Messages go to stdout, one line each, with the time from publishing to arrival as latency: of a message that was

@@ -51,15 +51,6 @@ def stopping_has_begun(gateway: GatewayProcess) -> None:
     assert "a second signal stops at once" in gateway.process.stderr.readline()
 
 
-@pytest.fixture
-def hangups() -> Iterator[None]:
-    """Hangups reach the processes that a test starts, also when the tests themselves run under ``nohup``."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
-@pytest.mark.usefixtures("hangups")
 def test_a_terminal_that_is_closed_drains(tmp_path: Path) -> None:
     with running_gateway_process("--drain-deadline", "60", "--store", f"sqlite:{tmp_path}/streams.db") as gateway:
         with connect(gateway.url) as client:

@@ -101,13 +101,14 @@ def test_a_directory_that_cannot_be_is_one_line(
     assert "sub: File exists" in capsys.readouterr().err
 
 
-def test_a_lost_gateway_is_told_and_ctrl_c_ends_with_the_summary() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_lost_gateway_is_told_and_a_signal_ends_with_the_summary(number: signal.Signals) -> None:
     with running_gateway_process("--no-admin") as gateway, sub_process("none/*", "--url", gateway.url) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "frys sub: subscribed to none/*\n"
         gateway.process.terminate()
         assert process.stderr.readline() == "frys sub: the connection was lost: reconnecting\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, errors = process.communicate(timeout=20)
         assert out == ""
         assert errors.startswith("frys sub: 0 messages of 0 streams, 0 bytes in ")
