@@ -1,8 +1,9 @@
 """Exit hook: closes the clients that a program has not closed when it ends, so that what they took is sent.
 
 The hook runs in ``atexit``: when all threads have ended that are no daemons, and while the loop threads still run. It
-runs behind the hooks that the program registers after importing this module. A process of ``multiprocessing`` ends
-without ``atexit``; the hook is a finalizer of ``multiprocessing.util`` there.
+runs behind the hooks that the program registers after importing this module, and before those that it registered
+earlier; once more behind all of them, for clients that these have made. A process of ``multiprocessing`` ends without
+``atexit``; the hook is a finalizer of ``multiprocessing.util`` there, behind those of the program.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from abc import ABC, abstractmethod
 from typing import Final
 
 logger: Final = logging.getLogger("gateway.client")
+
+LAST_PRIORITY: Final = -sys.maxsize
+"""Priority of the finalizer of ``multiprocessing.util``, which runs behind all of higher priority."""
 
 
 class OpenClient(ABC):
@@ -43,6 +47,7 @@ class ExitHook:
     def __init__(self) -> None:
         self._clients: set[OpenClient] = set()
         self._in_child = False
+        self._has_run = False
 
     def add(self, client: OpenClient) -> None:
         """Close a client at the exit of the program."""
@@ -53,7 +58,7 @@ class ExitHook:
             self._in_child = True
             from multiprocessing.util import Finalize  # noqa: PLC0415 - this process has imported it already
 
-            Finalize(self, self.run, exitpriority=0)
+            Finalize(self, self.run, exitpriority=LAST_PRIORITY)
 
     def discard(self, client: OpenClient) -> None:
         """Forget a client, which is closed."""
@@ -61,6 +66,7 @@ class ExitHook:
 
     def run(self) -> None:
         """Close all clients at once, and wait for them."""
+        self._has_run = True
         began_s = time.monotonic()
         closing = [(client, future) for client in list(self._clients) if (future := client.begin_exit()) is not None]
         for client, future in closing:
@@ -76,10 +82,33 @@ class ExitHook:
                 # A boundary: the other clients, and the exit of the program, go on.
                 logger.exception("a client could not be closed at the exit of the program: messages may be lost")
 
+    def run_again(self) -> None:
+        """Close the clients that were made since the hook has run, if it has."""
+        if self._has_run:
+            self.run()
+
     def fork(self) -> None:
         """Forget the clients of the parent: this is a forked process."""
         self._clients = set()
-        self._in_child = False
+        self._in_child = self._has_run = False
+
+
+class BehindAllHooks:
+    """Argument of the hook in ``atexit``: it is deleted with the hooks, when all of them have run.
+
+    Hooks that are registered while the hooks run are not called any more. Nor are those of ``weakref.finalize``, which
+    end with a hook of their own.
+    """
+
+    def __init__(self, hook: ExitHook) -> None:
+        self._hook = hook
+
+    def __del__(self) -> None:
+        self._hook.run_again()
+
+
+def _run_at_exit(behind: BehindAllHooks) -> None:
+    EXIT_HOOK.run()
 
 
 def _is_multiprocessing_child() -> bool:
@@ -90,6 +119,6 @@ def _is_multiprocessing_child() -> bool:
 EXIT_HOOK: Final = ExitHook()
 """Hook of this process."""
 
-atexit.register(EXIT_HOOK.run)
+atexit.register(_run_at_exit, BehindAllHooks(EXIT_HOOK))
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=EXIT_HOOK.fork)

@@ -1,5 +1,6 @@
 """Tests that a program which ends without closing its clients loses nothing, with a real gateway and real processes."""
 
+import functools
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def work():
 
 threading.Thread(target=work).start()
 """,
-    "with a client that a thread makes when the main thread has ended": """
+    "with a client that a thread makes at the end": """
 def work():
     threading.main_thread().join()
     publish(sync.connect(url.replace("127.0.0.1", "localhost")))
@@ -74,6 +75,16 @@ def work():
     kept.append(client)
 
 kept = []
+process = multiprocessing.get_context("fork").Process(target=work)
+process.start()
+process.join()
+""",
+    "in a finalizer of multiprocessing": """
+from multiprocessing.util import Finalize
+
+def work():
+    Finalize(None, publish, (sync.connect(url),), exitpriority=-5)
+
 process = multiprocessing.get_context("fork").Process(target=work)
 process.start()
 process.join()
@@ -135,6 +146,58 @@ published.wait()
 """,
 }
 
+BEFORE_THE_IMPORT = """
+import atexit
+atexit.register(lambda: late())
+"""
+"""A hook of the program that runs behind that of the SDK, which is imported later."""
+
+LATE_CLIENTS = {
+    "a blocking client that is dropped": """
+def late():
+    publish(sync.connect(url))
+""",
+    "a blocking client that is held": """
+def late():
+    global client
+    client = sync.connect(url)
+    publish(client)
+""",
+    "a blocking client, while another was open": """
+earlier = sync.connect(url)
+
+def late():
+    publish(sync.connect(url))
+""",
+    "a blocking client that is closed": """
+def late():
+    with sync.connect(url) as client:
+        publish(client)
+""",
+    "an async client that is closed": """
+def late():
+    async def main():
+        async with connect(url.replace("127.0.0.1", "localhost")) as client:
+            publish(client)
+
+    asyncio.run(main())
+""",
+    "an async client that is held at the end of asyncio.run": """
+def late():
+    async def main():
+        publish(await hold(connect(url)))
+
+    asyncio.run(main())
+""",
+    "an async client whose loop is only stopped": """
+def late():
+    async def main():
+        publish(await hold(connect(url)))
+
+    asyncio.new_event_loop().run_until_complete(main())
+""",
+}
+
 
 @pytest.fixture(scope="module")
 def gateway() -> Iterator[GatewayProcess]:
@@ -148,14 +211,43 @@ def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_a_script_that_ends_without_closing_loses_nothing(gateway: GatewayProcess, ending: str) -> None:
-    stream = f"exit/{list(ENDINGS).index(ending)}"
+@functools.cache
+def starts_threads_at_the_end() -> bool:
+    """Return whether this Python starts threads when the main thread has ended, as 3.11 and 3.13 do."""
+    ended = run("import atexit, threading; atexit.register(lambda: threading.Thread(target=print).start())")
+    return not ended.stderr
+
+
+def assert_nothing_is_lost(gateway: GatewayProcess, stream: str, program: str, made_late: bool) -> None:
+    """Run a program that publishes numbers and ends, and check that all arrive.
+
+    Args:
+        gateway: the gateway.
+        stream: stream that the program publishes to.
+        program: the program.
+        made_late: it makes a blocking client when its main thread has ended: some Pythons start no thread then.
+    """
     with sync.connect(gateway.url) as client, client.subscribe(stream) as messages:
-        ended = run(START + ENDINGS[ending], gateway.url, stream)
+        ended = run(program, gateway.url, stream)
+        if made_late and not starts_threads_at_the_end():
+            assert "UsageError: the program is ending" in ended.stderr
+            return
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
         received = [float(next(messages).tensor[0]) for _ in range(MESSAGES)]
     assert received == list(range(MESSAGES))
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_script_that_ends_without_closing_loses_nothing(gateway: GatewayProcess, ending: str) -> None:
+    stream = f"exit/{list(ENDINGS).index(ending)}"
+    made_late = ending in ("with a client that a hook of atexit makes", "with a client that a thread makes at the end")
+    assert_nothing_is_lost(gateway, stream, START + ENDINGS[ending], made_late)
+
+
+@pytest.mark.parametrize("late", LATE_CLIENTS)
+def test_a_client_that_is_made_behind_the_hook_loses_nothing(gateway: GatewayProcess, late: str) -> None:
+    stream = f"late/{list(LATE_CLIENTS).index(late)}"
+    assert_nothing_is_lost(gateway, stream, BEFORE_THE_IMPORT + START + LATE_CLIENTS[late], "blocking" in late)
 
 
 @pytest.mark.parametrize("after_s", [0.0, 0.02, 0.1])

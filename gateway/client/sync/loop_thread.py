@@ -57,7 +57,10 @@ class RunningLoop(OpenClient):
             self.thread.start()
         except RuntimeError as error:
             self.loop.close()
-            raise UsageError(f"the program is ending, and no client can be made any more ({error})") from None
+            raise UsageError(
+                f"the program is ending, and no thread for a client can be started any more ({error}): connect before "
+                "its main thread ends, or use gateway.client with asyncio"
+            ) from None
 
     def close_with(self, closing: Closing, close_timeout_s: float) -> None:
         """Close by ``closing``, which takes ``close_timeout_s`` at most, when the program ends or drops the client."""
