@@ -5,6 +5,7 @@ So a summary is printed, files are complete, and temporary ones removed, whoever
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,8 +45,16 @@ def _handled(handler: Callable[[int, FrameType | None], Any] | signal.Handlers, 
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Do as Ctrl-C would do now: what the event loop has set for it, if one runs."""
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler):  # Ctrl-C is ignored, as by `&`
-        handler = signal.default_int_handler
-    handler(signal.SIGINT, frame)
+    """Cancel the tasks of the loop that runs, as asyncio does for Ctrl-C unless it is ignored (``&``).
+
+    An exception would end the callback that is running, and not the command.
+
+    Raises:
+        KeyboardInterrupt: no loop runs.
+    """
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise KeyboardInterrupt from None
+    for task in asyncio.all_tasks(loop):
+        loop.call_soon_threadsafe(task.cancel)

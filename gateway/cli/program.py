@@ -6,6 +6,7 @@ server.
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import sys
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
         where = name if context is None else context.command_path
         print(f"{where}: {_told(error)} (see {where} --help)", file=sys.stderr)
         return ExitCode.USAGE
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, asyncio.CancelledError, typer.Abort):
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the command's boundary: never a traceback
         print(f"{name}: {line_of(error)}", file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import uvloop
 
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.interruption import ENDING, ended_at_once_by_signals, interrupted_by_signals
@@ -77,6 +79,25 @@ def test_handlers_are_those_of_before_again() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     after = [signal.getsignal(number) for number in ENDING]
     assert after == [signal.default_int_handler, signal.SIG_DFL, signal.SIG_DFL]
+
+
+def test_a_signal_in_the_middle_of_a_callback_ends_the_command() -> None:
+    """Transports of uvloop take what a protocol raises for an error of the connection."""
+
+    class Interrupting(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            signal.raise_signal(signal.SIGTERM)
+
+    async def wait(port: int) -> None:
+        await asyncio.get_running_loop().create_connection(Interrupting, "127.0.0.1", port)
+        await asyncio.Event().wait()
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as silent,
+        interrupted_by_signals(),
+        pytest.raises(asyncio.CancelledError),
+    ):
+        uvloop.run(wait(silent.getsockname()[1]))
 
 
 @pytest.mark.usefixtures("handlers")
