@@ -12,6 +12,7 @@ import contextlib
 import errno
 import ssl
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo, inet_pton
 from typing import Final, NamedTuple, Protocol, cast
 
@@ -364,7 +365,8 @@ def _handshake_error(error: Exception | None) -> ConnectionFailed:
         return error
     if isinstance(error, InvalidStatus):
         status = error.response.status_code
-        return ConnectionFailed(f"the server answered HTTP {status} instead of a WebSocket: are port and path right?")
+        advice = "are port and path right?" if status < HTTPStatus.INTERNAL_SERVER_ERROR else "try again later"
+        return ConnectionFailed(f"the server answered HTTP {status} instead of a WebSocket: {advice}")
     if error is None:
         return ConnectionFailed("the server closed the connection during the handshake: is it a gateway?")
     failure = ConnectionFailed(f"the WebSocket handshake failed ({error}): is it a gateway?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import errno
 import sqlite3
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -45,12 +46,15 @@ class Failure(NamedTuple):
 
 
 _DISK: Final = "check the disk, and its free space and quota"
+_ROOM: Final = "make room on its disk"
 _ACCESS: Final = "let this user write the file, its directory and its disk"
+_DESCRIPTORS: Final = "let the process have more file descriptors (ulimit -n)"
 _KINDS: Final = {
-    sqlite3.SQLITE_FULL: (Until.STORED, "make room on its disk"),
+    sqlite3.SQLITE_FULL: (Until.STORED, _ROOM),
     sqlite3.SQLITE_NOMEM: (Until.STORED, "give the gateway more memory"),
     sqlite3.SQLITE_IOERR: (Until.PROVED, _DISK),
-    sqlite3.SQLITE_CANTOPEN: (Until.PROVED, _DISK),
+    # SQLite does not tell why it cannot open a file.
+    sqlite3.SQLITE_CANTOPEN: (Until.PROVED, f"{_DISK}, or {_DESCRIPTORS}"),
     sqlite3.SQLITE_BUSY: (Until.PROVED, "end the other program that writes it"),
     sqlite3.SQLITE_LOCKED: (Until.PROVED, "end the other program that writes it"),
     sqlite3.SQLITE_PROTOCOL: (Until.PROVED, "end the other programs that use it"),
@@ -60,6 +64,17 @@ _KINDS: Final = {
     sqlite3.SQLITE_NOTADB: (Until.RESTARTED, _RESTORE),
 }
 """Failures by the primary code of SQLite."""
+
+_OF_SYSTEM: Final = {
+    errno.ENOSPC: _ROOM,
+    errno.EDQUOT: _ROOM,
+    errno.EACCES: _ACCESS,
+    errno.EPERM: _ACCESS,
+    errno.EROFS: _ACCESS,
+    errno.EMFILE: _DESCRIPTORS,
+    errno.ENFILE: _DESCRIPTORS,
+}
+"""Remedies by the number of an error of the operating system."""
 
 
 def failure_of(path: Path, error: BaseException) -> Failure:
@@ -93,7 +108,7 @@ def _judged(error: BaseException) -> tuple[Until | None, str]:
     if code in _KINDS:
         until, remedy = _KINDS[code]
     elif isinstance(error, OSError):
-        until, remedy = Until.PROVED, _DISK
+        until, remedy = Until.PROVED, remedy_of(error) or _DISK
     else:
         return None, f"{type(error).__name__}: {error}: please report it"
     return until, f"{str(error) or 'out of memory'}: {remedy}"
@@ -102,11 +117,18 @@ def _judged(error: BaseException) -> tuple[Until | None, str]:
 def cannot_open(path: Path, error: Exception) -> StoreFailed:
     """Return the refusal to start with a file that cannot be used."""
     code = primary_code(error)
-    if code in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code not in _KINDS:
+    if isinstance(error, OSError):
+        remedy = remedy_of(error) or _DISK
+    elif code in (None, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or code not in _KINDS:
         remedy = "it is damaged, or not a store: restore a copy, or name another file"
     else:
         remedy = _KINDS[code][1]
     return _told(f"store {path} cannot be used: {error}; {remedy}", error)
+
+
+def remedy_of(error: OSError) -> str | None:
+    """Return what to do about an error of the operating system; ``None``: its number does not tell."""
+    return None if error.errno is None else _OF_SYSTEM.get(error.errno)
 
 
 def primary_code(error: BaseException) -> int | None:

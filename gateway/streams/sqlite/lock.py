@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import StoreFailed
+from gateway.streams.sqlite.failure import remedy_of
 
 LOCKS: Final = Path("/proc/locks")
 """Table of Linux with the holder of each lock."""
@@ -111,8 +111,9 @@ def _told(path: Path, opened: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise StoreFailed(f"store {path}: the directory {opened.parent} does not exist: create it") from error
     except OSError as error:
-        remedy = ": make room on its disk" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        raise StoreFailed(f"store {path} cannot be used: {opened}: {error.strerror}{remedy}") from error
+        remedy = remedy_of(error)
+        problem = f"store {path} cannot be used: {opened}: {error.strerror}"
+        raise StoreFailed(f"{problem}: {remedy}" if remedy else problem) from error
 
 
 def _locked(descriptor: int) -> bool:

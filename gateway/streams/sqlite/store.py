@@ -67,21 +67,21 @@ class SqliteStreamStore:
     ) -> None:
         self._lock = FileLock(path)
         # Without symbolic links, as SQLite names the files that belong to it.
-        name, path = path, self._lock.path
+        name, self._path = path, self._lock.path
         with ExitStack() as undo:
             undo.callback(self._lock.release)
-            self._database = Database(path, machine)
+            self._database = Database(self._path, machine)
             undo.callback(self._database.file.close)
             self._database.file.watch_name(name)
-            self._reader = connect_reader(path)
+            with self._told():
+                self._reader = connect_reader(self._path)
             undo.pop_all()
-        self._path = path
         self._reading = threading.Lock()
         self._unreadable = False
         """Whether the last read failed, which was logged."""
         self._submit = submit
         self._transfers = TransferNumbers()
-        self._condition = Condition(path)
+        self._condition = Condition(self._path)
         self._writer = Writer(self._database, self._database.clock.now_ns, call_soon, _trimmed, self._condition)
 
     @property

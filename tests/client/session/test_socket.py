@@ -181,6 +181,13 @@ async def test_an_http_server_is_told_from_a_gateway(scripted: ScriptedGateway) 
         await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
 
 
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_a_server_that_cannot_answer_now_is_no_mistake_of_the_url(scripted: ScriptedGateway, status: int) -> None:
+    scripted.status = status
+    with pytest.raises(ConnectionFailed, match=f"HTTP {status} instead of a WebSocket: try again later"):
+        await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
+
+
 async def test_another_websocket_server_is_told_from_a_gateway(scripted: ScriptedGateway) -> None:
     scripted.subprotocol = "chat"
     with pytest.raises(ConnectionFailed, match=r"HTTP 400|frys\.v1"):

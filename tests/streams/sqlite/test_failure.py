@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from pathlib import Path
 
@@ -29,6 +30,8 @@ def sqlite_error(code: int) -> sqlite3.Error:
         (sqlite_error(sqlite3.SQLITE_IOERR_WRITE), Until.PROVED, "check the disk"),
         (sqlite_error(sqlite3.SQLITE_IOERR_FSYNC), Until.PROVED, "check the disk"),
         (OSError(5, "Input/output error"), Until.PROVED, "check the disk"),
+        (OSError(errno.EMFILE, "Too many open files"), Until.PROVED, "more file descriptors (ulimit -n)"),
+        (OSError("no number"), Until.PROVED, "check the disk"),
         (sqlite_error(sqlite3.SQLITE_BUSY_SNAPSHOT), Until.PROVED, "end the other program"),
         (sqlite_error(sqlite3.SQLITE_READONLY_DBMOVED), Until.PROVED, "let this user write"),
         (sqlite_error(sqlite3.SQLITE_CORRUPT_INDEX), Until.RESTARTED, "restore a copy"),
@@ -56,6 +59,11 @@ def test_a_fault_of_the_program_is_told_as_one() -> None:
         (sqlite_error(sqlite3.SQLITE_BUSY), "end the other program"),
         (sqlite_error(sqlite3.SQLITE_READONLY_DIRECTORY), "let this user write"),
         (sqlite_error(sqlite3.SQLITE_IOERR_READ), "check the disk"),
+        (sqlite_error(sqlite3.SQLITE_CANTOPEN), "file descriptors"),
+        (OSError(errno.ENFILE, "Too many open files in system"), "more file descriptors (ulimit -n)"),
+        (PermissionError(errno.EACCES, "Permission denied"), "let this user write"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "make room"),
+        (OSError(errno.EIO, "Input/output error"), "check the disk"),
         (sqlite_error(sqlite3.SQLITE_CORRUPT), "damaged, or not a store"),
         (ValueError("'x' is not a valid Kind"), "damaged, or not a store"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -159,6 +161,28 @@ def test_a_file_that_cannot_be_used_is_not_locked(path: Path) -> None:
     for _ in range(2):
         with pytest.raises(StoreFailed, match="damaged, or not a store"):
             Bench(path)
+
+
+def test_a_process_that_may_open_no_more_files_is_told_so(path: Path) -> None:
+    Bench(path).store.close()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.open(os.devnull, os.O_RDONLY)
+    os.close(free)
+    refusals: list[str] = []
+    try:
+        for limit in range(free, free + 100):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+            try:
+                Bench(path).store.close()
+            except StoreFailed as error:
+                refusals.append(str(error))
+            else:
+                break
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # The lock, the file, its log, the index of the log, the second connection.
+    assert len(refusals) >= 5
+    assert [refusal for refusal in refusals if "ulimit -n" not in refusal] == []
 
 
 def damage(path: Path, table: str, column: str, value: object) -> None:
