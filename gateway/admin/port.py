@@ -63,9 +63,9 @@ class AdminPort:
         Raises:
             OSError: the address cannot be bound.
         """
-        loop = asyncio.get_running_loop()
         # As for the WebSockets: an empty name is that of all addresses.
-        found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        flags = socket.AI_PASSIVE
+        found = await in_thread(socket.getaddrinfo, host or None, port, type=socket.SOCK_STREAM, flags=flags)
         family, _, _, _, address = found[0]
         listening = socket.create_server(address, family=family, backlog=BACKLOG)
         listening.setblocking(False)

@@ -16,6 +16,22 @@ from gateway.config import Settings
 from gateway.testing import running_gateway
 from tests.connections.memory import World
 
+AFTER_MAIN = """
+import asyncio, threading
+from gateway.config import Settings
+from gateway.testing import running_gateway
+
+async def main():
+    async with running_gateway(Settings(admin_port=0)):
+        print("runs")
+
+def work():
+    threading.main_thread().join()
+    asyncio.run(main())
+
+threading.Thread(target=work).start()
+"""
+
 
 async def test_it_can_be_reached_at_once() -> None:
     async with running_gateway(Settings(admin_port=0)) as gateway:
@@ -52,6 +68,11 @@ async def test_a_port_that_is_taken() -> None:
     with pytest.raises(OSError, match="in use"):
         await AdminPort.bind("127.0.0.1", admin.port)
     await admin.stop()
+
+
+def test_a_gateway_of_a_thread_has_one_when_the_main_thread_has_ended() -> None:
+    ended = subprocess.run([sys.executable, "-c", AFTER_MAIN], capture_output=True, text=True)
+    assert (ended.stdout, ended.stderr) == ("runs\n", "")
 
 
 async def test_a_gateway_whose_own_port_is_taken_gives_the_admin_port_back() -> None:
