@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
 from typing import Final, TypeVar
@@ -69,6 +69,8 @@ class OutboundMessage:
     """Loop time at which the connection that carried the last frame was lost; None if never."""
     postponed: RequestRefused | None = field(default=None, init=False)
     """Reason for which it has to wait; its caller gets it if the time limit passes meanwhile."""
+    line: Sequence[OutboundMessage] = field(default=(), init=False)
+    """Messages of its queue that wait to be sent; none passes the first."""
     attempt: int = field(default=0, init=False)
     """Number of times that it was begun and refused for now, or had to make way for such a message."""
     place: int = field(default=0, init=False)
@@ -102,8 +104,11 @@ class OutboundMessage:
             self.forget_sent()
 
     def judge_by(self, clock: GatewayClock) -> None:
-        """Move the deadline to the same moment by the clock of another gateway, or of one that was restarted."""
-        assert self.clock is not None
+        """Move the deadline, if there is one, to the same moment by the clock of another gateway, or of one that was
+        restarted.
+        """
+        if self.clock is None or self.clock is clock:
+            return
         assert self.extensions is not None
         assert self.extensions.deadline_ns is not None
         deadline_ns = self.extensions.deadline_ns + clock.ahead_of(self.clock)
@@ -221,7 +226,7 @@ class OutboundMessage:
 
         Raises:
             RequestTimeout: there was no progress for so long; the part that is not sent will not be.
-            RequestRefused: the same, and the gateway has refused the message for now all the time.
+            RequestRefused: the same, and the gateway has refused this message for now all the time, or one before it.
             FrysError: the error that the message ended with.
         """
         try:
@@ -234,8 +239,9 @@ class OutboundMessage:
                 late: T = awaited.result()  # it came in the turn in which the limit passed
                 return late
             sent = self.ended or self.lost_s is not None
-            if self.postponed is not None and not sent:
-                raise self.postponed from None
+            refusal = self.postponed or (self.line[0].postponed if self.line else None)
+            if refusal is not None and not sent:
+                raise RequestRefused(refusal.code, refusal.message) from None
             state = "was sent, and may have arrived: allow more time (timeout_s) if receivers are slow"
             if not sent:
                 state = "could not be sent: there is no connection, or no room"

@@ -21,7 +21,7 @@ from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
 from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.session import CORKED_BYTES, Session
-from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused, RequestTimeout
+from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
 from gateway.protocol.arguments import MAX_EXPIRY_S, check_callback, check_seconds, check_text, check_timeout
 from gateway.protocol.durability import Durability
@@ -116,11 +116,6 @@ class Publisher:
         flow.expect_answer()
         try:
             result = await message.result(timeout_s, f"the acknowledgement of {stream}")
-        except RequestTimeout:
-            refusal = queue.refusal_before(message)
-            if refusal is None:
-                raise
-            raise RequestRefused(refusal.code, refusal.message) from None
         finally:
             flow.end_answer()
         assert isinstance(result, TransmissionResult)

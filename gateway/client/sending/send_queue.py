@@ -76,6 +76,7 @@ class SendQueue(ABC):
 
     def submit(self, message: OutboundMessage) -> None:
         """Send a message behind those that were submitted before."""
+        message.line = self._waiting
         session = self._ready()
         if not self._waiting and session is not None and self._needs_no_work(session, message):
             self._write(session, message, None)
@@ -83,7 +84,7 @@ class SendQueue(ABC):
         self._waiting.append(message)
         if len(self._waiting) > self._prune_above:  # they may wait for a connection that does not come
             first, *others = self._waiting
-            self._waiting = deque([first, *[other for other in others if not other.abandoned]])
+            self._arrange([first, *[other for other in others if not other.abandoned]])
             self._prune_above = 2 * len(self._waiting)
         self._start()
 
@@ -96,13 +97,16 @@ class SendQueue(ABC):
         first = self._waiting[0] if self._waiting else None
         for message in messages:
             message.postpone(refusal)
-        added = [message for message in messages if message not in self._waiting]
-        self._waiting = deque(sorted([*added, *self._waiting], key=attrgetter("turn")))
+        self._arrange(sorted(dict.fromkeys([*messages, *self._waiting]), key=attrgetter("turn")))
         if first is not None and first is not self._waiting[0] and first not in messages and not first.ended:
             self._unsent(first)
             first.renew()
         self._wake_up()
         self._start()
+
+    def _arrange(self, messages: list[OutboundMessage]) -> None:
+        self._waiting.clear()
+        self._waiting.extend(messages)
 
     def under_way(self, sequence: int) -> OutboundMessage | None:
         """Return the message with this sequence if it is being sent."""
@@ -169,8 +173,7 @@ class SendQueue(ABC):
 
     def _write(self, session: Session, message: OutboundMessage, encoded: OutboundChunk | None) -> None:
         """Write the message in one frame."""
-        if message.clock is not None and message.clock is not session.clock:
-            message.judge_by(session.clock)
+        message.judge_by(session.clock)
         content = message.content
         if encoded is not None:
             encoding, payload = encoded.encoding, encoded.data
@@ -317,8 +320,7 @@ class SendQueue(ABC):
         await session.drained()
         if message.abandoned or self._waiting[0] is not message:
             return
-        if message.clock is not None and message.clock is not session.clock:
-            message.judge_by(session.clock)
+        message.judge_by(session.clock)
         attempt = message.attempt
         # The gateway may have a part of the message, or may refuse it once more: then no chunk is sent in vain.
         asking = message.begun or attempt > 0

@@ -55,13 +55,6 @@ class StreamSendQueue(SendQueue):
         """A number that differs after each message that was sent."""
         return self._next_sequence
 
-    def refusal_before(self, message: OutboundMessage) -> RequestRefused | None:
-        """Return why the gateway has refused a message for now behind which this one waits, never sent; None: it was
-        sent, or waits for something else.
-        """
-        first = self._waiting[0] if self._waiting else message
-        return None if message.ended or message.lost_s is not None or first is message else first.postponed
-
     def submit(self, message: OutboundMessage) -> None:
         """Send a message behind those that were submitted before."""
         if message.extensions is None:

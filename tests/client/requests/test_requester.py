@@ -9,6 +9,7 @@ import pytest
 
 from gateway.client import Client, RequestFailed, connect
 from gateway.client.options import Backoff
+from gateway.client.sending import send_queue
 from gateway.errors import Code, ConnectionFailed, InvalidArgument, RequestRefused, RequestTimeout
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.messages import Error, Open, StreamInfo
@@ -92,6 +93,25 @@ async def test_requests_that_reached_nobody_are_sent_again_in_their_order(
         for each in again:
             peer.send(data_frame(Opcode.REPLY, each.offset, int(each.payload[0]) * 10))
         assert [int((await each).tensor) for each in asking] == [0, 10, 20, 30]
+
+
+async def test_a_request_behind_a_refused_one_is_told_why_it_waits(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=3600.0, cap_s=3600.0, later_s=3600.0))
+    async with connected(scripted) as (client, peer):
+        first = asyncio.ensure_future(client.request("agent:bob", 1))
+        peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", correlation=(await next_request(peer)).offset))
+        other = asyncio.ensure_future(client.request("agent:alice", 1))
+        peer.send(data_frame(Opcode.REPLY, (await next_request(peer)).offset, 1))
+        await other  # its reply came behind the refusal
+        with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
+            await client.request("agent:bob", 2, timeout_s=0.05)
+        assert caught.value.code == Code.QUEUE_FULL
+        with pytest.raises(RequestRefused, match="request to agent:bob: because"):
+            async with client.request_stream("agent:bob", 3, timeout_s=0.05) as replies:
+                await anext(replies)
+        first.cancel()
 
 
 @pytest.mark.usefixtures("at_once")
