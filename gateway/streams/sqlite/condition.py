@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +19,7 @@ CHECK_S: Final = 1.0
 """Time between two checks of the file, and between two attempts to write it after a failure."""
 
 STALLED_S: Final = 10.0
-"""Time for which one operation may take before the store counts as failing: a disk that does not answer."""
+"""Time for which one turn of work may take before the store counts as failing: a disk that does not answer."""
 
 PROBE_BYTES: Final = 64 * 1024
 """Least size of the write that proves a recovery, so that a disk with a few free blocks is not taken to have room."""
@@ -97,14 +96,14 @@ class Condition:
 
     # Events.
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
-        """Measure an operation on the disk, for :meth:`health`."""
-        self._busy_since_s = begun_s = self._monotonic_s()
-        try:
-            yield
-        finally:
-            self._busy_since_s = None
+    def begin_work(self) -> None:
+        """Note that a turn of work on the disk begins, for :meth:`health`."""
+        self._busy_since_s = self._monotonic_s()
+
+    def end_work(self) -> None:
+        """Note that it has ended, in whatever way."""
+        begun_s, self._busy_since_s = self._busy_since_s, None
+        if begun_s is not None:
             taken_s = self._monotonic_s() - begun_s
             if taken_s >= STALLED_S:
                 logger.warning("store %s: the disk did not answer for %.0f s; messages waited", self._path, taken_s)

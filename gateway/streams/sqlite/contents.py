@@ -26,13 +26,19 @@ class StoredStream(NamedTuple):
     schema: Schema | None
 
 
+OldRow = tuple[int, int, int, int]
+"""First offset of a row of messages, their number, their bytes, and the store's time when they were stored."""
+
+
 @dataclass(slots=True, eq=False)
 class StoredExtent:
-    """StoredExtent of the stored messages of a stream."""
+    """Extent of the stored messages of a stream."""
 
     first: int
     next_offset: int
     held_bytes: int
+    oldest: OldRow | None = None
+    """The first row; ``None``: not known."""
 
 
 @dataclass(slots=True, eq=False)

@@ -126,7 +126,7 @@ class DatabaseFile:
         """Check the size of the log, 1 us; outside of a transaction."""
         if self._log is None:
             return
-        size = os.fstat(self._log).st_size
+        size = self._log_bytes(self._log)
         if size < self._least_log_bytes:
             # A program that makes backups may have copied and emptied it. If not, parts are missing, and this fails.
             try:
@@ -137,6 +137,12 @@ class DatabaseFile:
             if not copied:
                 raise StoreFailed(f"{self.log_path} became smaller while other programs read it: end them")
         self._least_log_bytes = size
+
+    @staticmethod
+    def _log_bytes(log: int) -> int:
+        # Not by fstat: Linux (since 6.13) notes that a file's times were looked at, and has the next write give it new
+        # ones, which the fsync behind it then writes as well: 40 us of 420 on ext4.
+        return os.lseek(log, 0, os.SEEK_END)
 
     @contextmanager
     def transaction(self, durability: Durability) -> Iterator[None]:
@@ -177,7 +183,7 @@ class DatabaseFile:
         Raises:
             sqlite3.Error: the file cannot be written.
         """
-        if self._log is not None and os.fstat(self._log).st_size >= OVERDUE_BYTES:
+        if self._log is not None and self._log_bytes(self._log) >= OVERDUE_BYTES:
             self.connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def checkpoint(self) -> bool:

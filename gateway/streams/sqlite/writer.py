@@ -150,9 +150,13 @@ class Writer:
         if not self._last:
             self._last = self._take(group)
             self._idle_s = IDLE_S
-            streams = 1 if group else IDLE_STREAMS
-            self._write(group)
-            self._look_after(streams)
+            idle = not group
+            self._condition.begin_work()
+            try:
+                self._write(group)
+                self._look_after(idle=idle)
+            finally:
+                self._condition.end_work()
 
     def _take(self, group: list[_PendingChange]) -> bool:
         """Take the changes of the next transaction; return whether it is the last one."""
@@ -177,8 +181,7 @@ class Writer:
         if not group and not advances:
             return
         if not self._condition.suspended:
-            with self._condition.busy():
-                self._outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
+            self._outcomes = self._database.commit([pending.change for pending in group], self._time_ns())
             if self._database.error is not None:
                 self._condition.failed(self._database.error, _size_of_all(group))
         self._report(group)
@@ -225,32 +228,31 @@ class Writer:
         self._known.add(stream)
         self._streams.append(stream)
 
-    def _look_after(self, streams: int) -> None:
-        """Check the file now and then, and delete messages of so many streams that exceed their limits."""
+    def _look_after(self, *, idle: bool) -> None:
+        """Check the file now and then, and delete messages that exceed the limits of their streams."""
         condition = self._condition
         if condition.failing:
             if condition.due():
                 self._recover()
             return
-        with condition.busy():
-            if condition.due():
-                self._database.file.check_in_place()
-                self._database.file.checkpoint_overdue()
-            self._tidy(streams)
+        due = condition.due()
+        if due:
+            self._database.file.check_in_place()
+            self._database.file.checkpoint_overdue()
+        self._tidy(IDLE_STREAMS if idle else 1, in_haste=not (idle or due))
 
     def _recover(self) -> None:
         """Prove that the store works again, with everything that it does besides the messages of publishers."""
         condition, file = self._condition, self._database.file
         try:
-            with condition.busy():
-                file.wait_for_others(wait=False)
-                # First, because the log may be what fills the disk, and without room nothing else is written.
-                file.settle_log(all_of_it=condition.suspended)
-                self._tidy(IDLE_STREAMS)
-                file.prove(condition.probe_bytes)
-                file.wait_for_others(wait=True)
-                # The progress of clients that could not be stored.
-                self._database.commit([], self._time_ns())
+            file.wait_for_others(wait=False)
+            # First, because the log may be what fills the disk, and without room nothing else is written.
+            file.settle_log(all_of_it=condition.suspended)
+            self._tidy(IDLE_STREAMS, in_haste=False)
+            file.prove(condition.probe_bytes)
+            file.wait_for_others(wait=True)
+            # The progress of clients that could not be stored.
+            self._database.commit([], self._time_ns())
             if self._database.error is not None:
                 raise self._database.error
         except Exception as error:  # noqa: BLE001 - the store does not work yet, whatever it is
@@ -258,13 +260,13 @@ class Writer:
         else:
             condition.recovered()
 
-    def _tidy(self, streams: int) -> None:
+    def _tidy(self, streams: int, *, in_haste: bool) -> None:
         for _ in range(min(streams, len(self._streams))):
             stream = self._streams[0]
             if stream not in self._known:
                 self._streams.popleft()  # it has ended
                 continue
-            rows = self._database.trim(stream, stream.stored_limits, self._time_ns())
+            rows = self._database.trim(stream, stream.stored_limits, self._time_ns(), in_haste=in_haste)
             if rows:
                 self._tell_loop(partial(self._trimmed, stream, self._database.first_of(stream)))
             if rows < TRIM_ROWS:

@@ -104,10 +104,11 @@ def test_a_disk_that_does_not_answer_is_a_problem_while_it_lasts(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     condition = bench.condition
-    with condition.busy():
-        assert condition.health().problem is None
-        bench.now_s += STALLED_S
-        assert "has not answered for 10 s" in str(condition.health().problem)
+    condition.begin_work()
+    assert condition.health().problem is None
+    bench.now_s += STALLED_S
+    assert "has not answered for 10 s" in str(condition.health().problem)
+    condition.end_work()
     assert condition.health().problem is None
     assert "did not answer for 10 s" in caplog.text
 

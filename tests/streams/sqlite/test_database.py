@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from gateway.errors import StoreFailed
 from gateway.ids import ClientId
@@ -305,6 +309,66 @@ def test_an_age_that_no_clock_reaches_is_no_limit(path: Path, max_age_s: float) 
     with opened(path) as database:
         assert database.commit([append_run(stream, [None])], NOW_NS) == [None]
         assert database.trim(stream, HistoryLimits(max_age_s=max_age_s), NOW_NS + HOUR_NS) == 0
+
+
+def test_rows_that_stay_are_not_read_behind_each_commit(path: Path) -> None:
+    stream = stream_of()
+    statements: list[str] = []
+    with opened(path) as database:
+        done(database, append_run(stream, [None]))
+        assert database.trim(stream, HistoryLimits(), NOW_NS, in_haste=True) == 0
+        database._connection.set_trace_callback(statements.append)
+        for _ in range(3):
+            done(database, append_run(stream, [None]))
+            assert database.trim(stream, HistoryLimits(), NOW_NS, in_haste=True) == 0
+    assert [statement.split()[0] for statement in statements] == ["BEGIN", "INSERT", "COMMIT"] * 3
+
+
+LIMITS = [
+    HistoryLimits(),
+    HistoryLimits(max_messages=25),
+    HistoryLimits(max_messages=1),
+    HistoryLimits(max_bytes=3000),
+    HistoryLimits(max_age_s=3000),
+]
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["append", "trim", "fail", "settle"]), st.sampled_from(LIMITS)), max_size=30
+    ),
+    kind=st.sampled_from([Kind.EVENT, Kind.STATE]),
+)
+def test_what_is_known_of_rows_changes_nothing_about_the_rows_that_go(
+    steps: list[tuple[str, HistoryLimits]], kind: Kind
+) -> None:
+    """Compared with a store that reads them at each look."""
+    with TemporaryDirectory() as folder:
+        known = _left(Path(folder) / "known.db", steps, kind, in_haste=True)
+        assert known == _left(Path(folder) / "read.db", steps, kind, in_haste=False)
+
+
+def _left(path: Path, steps: list[tuple[str, HistoryLimits]], kind: Kind, *, in_haste: bool) -> list[int]:
+    """What each step lets go of, and the offsets that are left."""
+    stream = stream_of(kind=kind)
+    gone = []
+    with opened(path) as database:
+        for number, (step, limits) in enumerate(steps):
+            now_ns = NOW_NS + number * HOUR_NS // 12
+            if step == "append":
+                assert database.commit([append_run(stream, [None, 5])], now_ns) == [None]
+            elif step == "settle":
+                database.advance([Advance(stream, ClientId("worker"), Mark(stream.next_offset // 2))])
+                database.commit([], now_ns)
+            elif step == "trim":
+                gone.append(database.trim(stream, limits, now_ns, in_haste=in_haste))
+            else:
+                database._connection.execute("PRAGMA query_only=1")
+                with suppress(sqlite3.OperationalError):
+                    gone.append(database.trim(stream, limits, now_ns, in_haste=in_haste))
+                database._connection.execute("PRAGMA query_only=0")
+    return gone + read(path, stream)
 
 
 def test_many_rows_go_in_steps(path: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -121,6 +122,26 @@ def test_a_log_that_was_truncated_is_found_before_a_commit(file: DatabaseFile, s
             write(file, 2)
         with pytest.raises(FileDamaged):
             file.check_in_place()
+
+
+def test_a_commit_asks_for_the_times_of_the_tables_only(
+    file: DatabaseFile, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times of the log that were asked for are written again by the fsync of the next commit."""
+    write(file, 2)
+    asked: list[object] = []
+    stat, fstat = os.stat, os.fstat
+
+    def ask(whom: Any) -> os.stat_result:
+        asked.append(whom)
+        return fstat(whom) if isinstance(whom, int) else stat(whom)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", ask)
+        patch.setattr(os, "fstat", ask)
+        write(file, 3)
+        file.checkpoint_overdue()
+    assert asked == [str(path)]
 
 
 def test_other_programs_may_empty_the_log_and_make_the_file_smaller(file: DatabaseFile, path: Path) -> None:

@@ -164,7 +164,7 @@ def test_no_failure_ends_the_thread(
     """Whatever fails beside a publish, the publishes that come later have an outcome, and recovery is found."""
     failed = threading.Event()
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         failed.set()
         raise error
 
@@ -240,11 +240,11 @@ def test_a_log_that_fills_the_disk_is_copied_before_anything_is_written(
     log = bench.database.file.log_path
     trim = bench.database.trim
 
-    def need_room(stream: Stream, limits: HistoryLimits, now_ns: int) -> int:
+    def need_room(stream: Stream, limits: HistoryLimits, now_ns: int, *, in_haste: bool) -> int:
         if log.stat().st_size > 0:
             raise sqlite_error(sqlite3.SQLITE_FULL)
         monkeypatch.setattr(bench.database, "trim", trim)
-        return trim(stream, limits, now_ns)
+        return trim(stream, limits, now_ns, in_haste=in_haste)
 
     monkeypatch.setattr(bench.database, "trim", need_room)
     bench.database.may_commit.release(1000)
@@ -300,6 +300,16 @@ def test_an_outcome_that_cannot_be_reported_holds_up_no_other(bench: Bench, capl
     assert "ZeroDivisionError" in caplog.text
 
 
+def test_a_commit_that_takes_long_is_told_while_it_lasts(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.streams.sqlite.condition.STALLED_S", 0.0)
+    bench.put(0, append_run(stream_of(), [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    assert "the disk has not answered for 0 s" in str(bench.condition.health().problem)
+    bench.database.may_commit.release()
+    bench.turn()
+    assert bench.outcomes == [(0, None)]
+
+
 def test_a_loop_that_has_ended_does_not_keep_the_file_open(tmp_path: Path) -> None:
     def ended(_: object) -> None:
         raise RuntimeError("Event loop is closed")
@@ -324,6 +334,18 @@ def test_the_past_is_trimmed_when_there_is_time(bench: Bench) -> None:
             bench.turn()
     while not bench.trimmed or bench.trimmed[-1] != (stream, 40):
         bench.turn()
+
+
+def test_rows_that_stay_are_read_when_there_is_time(bench: Bench) -> None:
+    """A page that went bad is found."""
+    statements: SimpleQueue[str] = SimpleQueue()
+    bench.put(0, append_run(stream_of(), [None]))
+    bench.database.may_commit.release()
+    bench.turn()
+    bench.database._connection.set_trace_callback(statements.put)
+    for _ in range(3):
+        while not statements.get(timeout=TIMEOUT_S).startswith("SELECT first"):
+            pass
 
 
 def marks(bench: Bench) -> list[tuple[str, int]]:
