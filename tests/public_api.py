@@ -27,11 +27,8 @@ INTERNAL: Final = {
     "Notice": "of",
     "RecordBatch": "ack_handle after copy_from of",
     "ReplyStream": "start",
-    "Request": "ack_handle cancel copy_from patched_by session",
-    "Subscription": (
-        "acknowledge_previous as_batch deliver deliver_acknowledged deliver_run fail fail_at leave next_batch "
-        "report source fork"
-    ),
+    "Request": "ack_handle cancel copy_from hold patched_by session",
+    "Subscription": "acknowledge_previous as_batch fork leave next_batch source",
     "View": "apply canonical check check_all from_json misfit select to_json wire_dtype",
 }
 """Attributes that other modules of the project use and a program does not, by class."""

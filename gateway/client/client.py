@@ -24,7 +24,8 @@ from gateway.client.sending.content import Headers
 from gateway.client.sending.declaration import SchemaLike
 from gateway.client.sending.publisher import PublishOptions
 from gateway.client.sending.transmission_result import TransmissionResult
-from gateway.client.subscribing.subscription import Start, StreamProgress, Subscription, SubscriptionOptions
+from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_core import Start, StreamProgress, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
@@ -278,9 +279,7 @@ class Client(OneProcess):
             on_gap=on_gap,
             progress=progress,
         )
-        subscription = self._core.subscribe(pattern, options)
-        subscription.client = self
-        return subscription
+        return self._core.subscribe(pattern, options, self)
 
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
@@ -366,9 +365,7 @@ class Client(OneProcess):
         """
         options = RequestOptions(headers=headers, codec=codec, timeout_s=timeout_s, expires_in_s=expires_in_s)
         self._owner.check()
-        replies = self._core.requester.stream(address, value, options, buffer_bytes)
-        replies.client = self
-        return replies
+        return self._core.requester.stream(address, value, options, buffer_bytes, self)
 
     def inbox(self, *, group: str | None = None, buffer_bytes: int = BUFFER_BYTES) -> Inbox:
         """Take the requests that others send to ``agent:<client_id>``: ``async with client.inbox() as requests``.
@@ -382,7 +379,7 @@ class Client(OneProcess):
             UsageError: the inbox is open already.
             RequestRefused: ``INVALID_NAME``.
         """
-        return self._core.responder.open_inbox(group, buffer_bytes)
+        return self._core.responder.open_inbox(group, buffer_bytes, self)
 
     # Access.
 

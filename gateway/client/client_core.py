@@ -31,7 +31,8 @@ from gateway.client.session.greeting import open_session
 from gateway.client.session.reconnect import Reconnector
 from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
-from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
+from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_core import SubscriptionCore, SubscriptionOptions
 from gateway.client.subscribing.subscriptions import Subscriptions
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, FrysError, UsageError
@@ -149,7 +150,6 @@ class ClientCore(OpenClient):
         """Refuse all use, and leave the connection to the parent: this is a forked process."""
         self.state = ClientState.CLOSED
         self.context.fork(error)
-        self.subscriptions.fork(error)
         self.responder.fork(error)
 
     # At the exit of the program; see :class:`~gateway.client.exit_hook.OpenClient`.
@@ -216,21 +216,25 @@ class ClientCore(OpenClient):
             self.options = replace(self.options, token=token)  # for the next session
         return answer.expires_s
 
-    def subscribe(self, pattern: str, options: SubscriptionOptions) -> Subscription:
-        """Return a new subscription, which is not started; see :meth:`gateway.client.client.Client.subscribe`."""
+    def subscribe(self, pattern: str, options: SubscriptionOptions, client: object) -> Subscription:
+        """Return a new subscription, which is not started; see :meth:`gateway.client.client.Client.subscribe`.
+
+        Args:
+            pattern: names of streams.
+            options: keyword arguments of the program.
+            client: face of this client, which the subscription holds.
+        """
         self.context.check()
         # As the gateway decides, except that it does not know a name again that it has made up.
         made_up = self.options.client_id is None
         observes = options.observes(by_default=made_up or self.options.client_type == ClientType.ADMIN_PANEL)
-        return Subscription(
-            pattern,
-            options,
-            flow=self.context.flow,
-            start=self.subscriptions.start,
-            stop=self.subscriptions.stop,
-            report=self.report,
-            observes=observes,
+        core = SubscriptionCore(
+            pattern, options, flow=self.context.flow, report=self.report, observes=observes, client=client
         )
+        subscriptions = self.subscriptions
+        subscription = Subscription(core, auto_ack=options.auto_ack, start=subscriptions.start, stop=subscriptions.stop)
+        self.context.owner.tell(subscription)
+        return subscription
 
     # Events of the session; see :class:`gateway.client.session.session.SessionEvents`.
 

@@ -13,6 +13,7 @@ import pytest_asyncio
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Subscription, View, connect
 from gateway.client.messages.message_run import MessageRun
+from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -117,13 +118,13 @@ async def test_who_catches_up_on_many_messages_agrees_as_well(
     dice = random.Random(seed)
     missed, live = 10_000, 1000
     runs = []
-    deliver_run = Subscription.deliver_run
+    deliver_run = SubscriptionCore.deliver_run
 
-    def noted(self: Subscription, run: MessageRun) -> None:
+    def noted(self: SubscriptionCore, run: MessageRun) -> None:
         runs.append(run.count)
         deliver_run(self, run)
 
-    monkeypatch.setattr(Subscription, "deliver_run", noted)
+    monkeypatch.setattr(SubscriptionCore, "deliver_run", noted)
 
     async def publish(first: int, count: int) -> None:
         for number in range(first, first + count):  # headers keep them out of record batches

@@ -188,15 +188,22 @@ class AckHandle:
         scope: of the subscription.
     """
 
-    __slots__ = ("__weakref__", "_pending", "_records_open", "_settled", "scope")
+    __slots__ = ("__weakref__", "_held", "_pending", "_records_open", "_settled", "scope")
 
     def __init__(self, pending: PendingAck, scope: AckScope) -> None:
         self.scope = scope
         self._pending = pending
         self._records_open = pending.unit.count
         self._settled = False
+        self._held: object = None
         pending.wait(scope)
         scope.handles[pending] = weakref.ref(self)
+
+    def hold(self, holder: object) -> None:
+        """Keep what the answer needs, until the program has answered: it has got the message. Any thread may call."""
+        self._held = holder
+        if self._settled:  # meanwhile
+            self._held = None
 
     def check(self) -> None:
         """Raise unless the caller may answer; called for the program before it answers.
@@ -242,35 +249,38 @@ class AckHandle:
         scope.handles.pop(pending, None)
         scope.release(unit.session, unit.nbytes)
         pending.answered(scope)
+        self._held = None  # the last, since it may close the client
 
 
 class RecordAckHandle:
-    """Answer for one record of a batch, which is acknowledged as one."""
+    """Answer for one record of a batch, which is acknowledged as one. The first answer counts."""
 
-    __slots__ = ("_batch", "_settled")
+    __slots__ = ("_batch", "_scope")
 
     def __init__(self, batch: AckHandle) -> None:
-        self._batch = batch
-        self._settled = False
+        self._batch: AckHandle | None = batch
+        self._scope = batch.scope
 
     def check(self) -> None:
         """Raise unless the caller may answer; see :meth:`AckHandle.check`."""
-        self._batch.check()
+        self._scope.check()
 
     def done(self) -> None:
         """Answer that the program has processed the record."""
-        if not self._settled:
-            self._settled = True
-            self._batch.record_done()
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            batch.record_done()
 
     def refuse(self, code: int) -> None:
         """Answer that the program has not: the batch comes again."""
-        self._settled = True
-        self._batch.refuse(code)
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            batch.refuse(code)
 
     def in_progress(self) -> None:
         """Report that the program works on the record, and so on the batch."""
-        self._batch.in_progress()
+        if self._batch is not None:
+            self._batch.in_progress()
 
 
 class DetachedAckHandle:

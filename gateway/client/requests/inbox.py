@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Self
 
 from gateway.client.messages.message import Message, plain_message_of
-from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.owner import OneProcess
 from gateway.client.report import call_back, keeping
@@ -30,7 +29,7 @@ class Request(Message):
         session: session that the request came on, which is the only one that can carry the reply.
     """
 
-    __slots__ = ("__weakref__", "_cancelled", "_on_cancel", "_reply", "session")
+    __slots__ = ("__weakref__", "_cancelled", "_client", "_on_cancel", "_reply", "session")
 
     def __init__(self, message: Message, session: object, reply: Reply) -> None:
         self.copy_from(message)
@@ -38,9 +37,14 @@ class Request(Message):
         self._reply = reply
         self._cancelled = asyncio.Event()
         self._on_cancel: list[Callable[[], object]] = []
+        self._client: object = None
 
     def __reduce__(self) -> tuple[object, ...]:
         return plain_message_of, (plain_message_of(self),)
+
+    def hold(self, client: object) -> None:
+        """Keep the client until the request is answered: the program has got it."""
+        self._client = client
 
     @property
     def cancelled(self) -> bool:
@@ -89,11 +93,43 @@ class Request(Message):
             UsageError: the value, headers or codec cannot be used.
         """
         await self._reply(self, value, headers, codec, 0)
+        self._client = None
 
     async def fail(self, error: str) -> None:
         """Reply that the request failed; the asker's ``client.request`` raises ``RequestFailed`` with this text."""
         check_text("error", error, "it must be a string, such as str(exception)")
         await self._reply(self, None, {"error": error}, "none", FLAG_FAILED)
+        self._client = None
+
+
+class InboxCore:
+    """Inbox without its iterator. The client holds it, and it does not hold the inbox that the program holds.
+
+    Args:
+        address: ``agent:<client_id>`` or ``group:<name>``; empty for the client's own before it is connected.
+        number: number of the subscription.
+        buffer: requests that wait for the program.
+
+    Attributes:
+        address: see above.
+        number: see above.
+        buffer: see above.
+        late: requests that arrived after the inbox was closed.
+        ending: closes it when the program has dropped it.
+    """
+
+    __slots__ = ("address", "buffer", "ending", "late", "number")
+
+    def __init__(self, address: str, number: int, buffer: ReceiveBuffer[Request]) -> None:
+        self.address = address
+        self.number = number
+        self.buffer = buffer
+        self.late: list[Request] = []
+        self.ending: asyncio.Task[None] | None = None
+
+    def same_as(self, address: str, number: int) -> bool:
+        """Return whether an inbox with this address and number is the same inbox at the gateway."""
+        return self.address == address or self.number == number
 
 
 class Inbox(OneProcess):
@@ -101,31 +137,29 @@ class Inbox(OneProcess):
 
     ``async with`` opens and closes it.
 
+    Args:
+        core: what arrives.
+        start: opens it.
+        stop: closes it.
+        client: kept as long as the inbox, and by each request that the program has not answered: a client that the
+            program has dropped is closed.
+
     Attributes:
-        address: ``agent:<client_id>`` or ``group:<name>``; empty for the client's own before it is connected.
-        number: number of the subscription.
-        buffer: requests that wait for the program.
-        late: requests that arrived after the inbox was closed.
-        started: it was opened.
+        core: see above.
     """
 
     def __init__(
         self,
+        core: InboxCore,
         *,
-        address: str,
-        number: int,
-        flow: ReadFlowControl,
-        start: Callable[[Inbox], Awaitable[None]],
-        stop: Callable[[Inbox], Awaitable[None]],
-        buffer_bytes: int,
+        start: Callable[[InboxCore], Awaitable[None]],
+        stop: Callable[[InboxCore], Awaitable[None]],
+        client: object,
     ) -> None:
-        self.address = address
-        self.number = number
-        self.buffer: ReceiveBuffer[Request] = ReceiveBuffer(buffer_bytes, flow)
+        self.core = core
         self._start = start
         self._stop = stop
-        self.late: list[Request] = []
-        self.started = False
+        self._client = client
         self._starting: asyncio.Future[None] | None = None
 
     async def start(self) -> None:
@@ -134,18 +168,17 @@ class Inbox(OneProcess):
         A start whose caller is cancelled goes on; a later call waits for its end.
         """
         if self._starting is None:
-            self.started = True
             # A task: the gateway may have the inbox already when the caller is cancelled.
-            self._starting = asyncio.ensure_future(self._start(self))
+            self._starting = asyncio.ensure_future(self._start(self.core))
             self._starting.add_done_callback(_take_error)
         await asyncio.shield(self._starting)
 
     async def close(self) -> None:
         """Close the inbox: no more requests are taken. May be called twice."""
-        if not self.buffer.over:
-            self.buffer.end()
-            if self.started:
-                await self._stop(self)
+        if not self.core.buffer.over:
+            self.core.buffer.end()
+            if self._starting is not None:
+                await self._stop(self.core)
 
     async def next(self) -> Request:
         """Wait for the next request whose asker still wants a reply, and return it.
@@ -154,8 +187,9 @@ class Inbox(OneProcess):
             StopAsyncIteration: there are no more.
             FrysError: the inbox cannot be opened any more.
         """
-        while (request := await self.buffer.next()).cancelled:
+        while (request := await self.core.buffer.next()).cancelled:
             pass
+        request.hold(self._client)
         return request
 
     async def __aenter__(self) -> Self:
@@ -172,7 +206,7 @@ class Inbox(OneProcess):
         return self
 
     async def __anext__(self) -> Request:
-        if not self.started:
+        if self._starting is None:
             await self.start()
         return await self.next()
 

@@ -27,9 +27,17 @@ class ReplyStream(OneProcess):
     The request is sent when the iteration begins, and cancelled when the stream is closed, or garbage collected, before
     the last reply has come.
 
+    Args:
+        send: sends the request.
+        cancel: calls it off.
+        flow: counts the answers that are awaited, and stops reading when the program does not keep up.
+        call_soon: has the client's loop call back.
+        buffer_bytes: bound of the replies that wait for the program.
+        timeout_s: longest time without progress; None: no limit.
+        client: kept as long as the replies: a client that the program has dropped is closed.
+
     Attributes:
         buffer: replies that wait for the program.
-        client: kept as long as the replies: a client that the program has dropped is closed.
     """
 
     def __init__(
@@ -41,13 +49,14 @@ class ReplyStream(OneProcess):
         call_soon: Callable[[Callable[[], object]], None],
         buffer_bytes: int,
         timeout_s: float | None,
+        client: object,
     ) -> None:
         self.buffer: ReceiveBuffer[Message] = ReceiveBuffer(buffer_bytes, flow)
         self._send = send
         self._cancel = cancel
         self._flow = flow
         self._call_soon = call_soon
-        self.client: object = None
+        self._client = client
         self._timeout_s = timeout_s
         self._pending: PendingRequest | None = None
 

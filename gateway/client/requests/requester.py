@@ -111,9 +111,18 @@ class Requester:
         assert isinstance(reply, Message)
         return reply
 
-    def stream(self, address: str, value: object, options: RequestOptions, buffer_bytes: int) -> ReplyStream:
-        """Return the replies to a request as they come; see :meth:`gateway.client.client.Client.request_stream`."""
+    def stream(
+        self, address: str, value: object, options: RequestOptions, buffer_bytes: int, client: object
+    ) -> ReplyStream:
+        """Return the replies to a request as they come; see :meth:`gateway.client.client.Client.request_stream`.
 
+        Args:
+            address: as there.
+            value: as there.
+            options: as there.
+            buffer_bytes: as there.
+            client: face of this client, which the replies hold.
+        """
         timeout_s = check_timeout("timeout_s", options.timeout_s)
 
         def send(parts: ReceiveBuffer[Message]) -> PendingRequest:
@@ -126,6 +135,7 @@ class Requester:
             call_soon=self._context.owner.call_soon,
             buffer_bytes=buffer_bytes,
             timeout_s=timeout_s,
+            client=client,
         )
 
     def reply_destination(self, correlation: int) -> PendingRequest | None:

@@ -6,11 +6,13 @@ import asyncio
 import contextlib
 import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message import Message
-from gateway.client.requests.inbox import Inbox, Request
+from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.requests.inbox import Inbox, InboxCore, Request
 from gateway.client.requests.pending_request import ENDED_EARLY
 from gateway.client.sending.codec_choice import parse_codec
 from gateway.client.sending.content import Headers, content_of
@@ -109,7 +111,7 @@ class Responder:
         now_ns: clock for timestamps.
 
     Attributes:
-        inboxes: open inboxes, by the numbers of their subscriptions.
+        inboxes: inboxes that were started and are not closed, by the numbers of their subscriptions.
     """
 
     def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
@@ -117,30 +119,34 @@ class Responder:
         self._now_ns = now_ns
         self._queues: dict[int, ReplySendQueue] = {}
         self._next_group_number = FIRST_GROUP_NUMBER
-        self.inboxes: dict[int, Inbox] = {}
+        self.inboxes: dict[int, InboxCore] = {}
+        self._held: weakref.WeakValueDictionary[InboxCore, Inbox] = weakref.WeakValueDictionary()
+        """Inboxes that the program holds; one that it drops is closed."""
         # Weak: the application needs no cancellation of a request that it has dropped.
         self._open: weakref.WeakValueDictionary[tuple[int, int], Request] = weakref.WeakValueDictionary()
         self._replying: dict[tuple[int, int], OutboundMessage] = {}
 
-    def open_inbox(self, group: str | None, buffer_bytes: int) -> Inbox:
-        """Return a new inbox, which is not started; see :meth:`gateway.client.client.Client.inbox`."""
+    def open_inbox(self, group: str | None, buffer_bytes: int, client: object) -> Inbox:
+        """Return a new inbox, which is not started; see :meth:`gateway.client.client.Client.inbox`.
+
+        Args:
+            group: as there.
+            buffer_bytes: as there.
+            client: face of this client, which the inbox holds.
+        """
         self._context.check()
         address, number = "", INBOX_NUMBER
         if group is not None:
             check_text("group", group, "a group's name is a string")
             address = check_address(f"{GROUP_SCHEME}:{group}")
             number, self._next_group_number = self._next_group_number, self._next_group_number + 1
-        for other in self.inboxes.values():
-            if not other.buffer.over and (other.number == number or other.address == address):
+        for reference in self._held.valuerefs():
+            other = reference()
+            if other is not None and not other.core.buffer.over and other.core.same_as(address, number):
                 raise UsageError(f"this client's inbox{f' of {address}' * bool(address)} is open already")
-        inbox = self.inboxes[number] = Inbox(
-            address=address,
-            number=number,
-            flow=self._context.flow,
-            start=self._start,
-            stop=self._stop,
-            buffer_bytes=buffer_bytes,
-        )
+        core = InboxCore(address, number, ReceiveBuffer(buffer_bytes, self._context.flow))
+        inbox = self._held[core] = Inbox(core, start=self._start, stop=self._stop, client=client)
+        weakref.finalize(inbox, self._context.owner.call_soon, partial(self._drop, core)).atexit = False
         return inbox
 
     # Arriving.
@@ -198,7 +204,7 @@ class Responder:
     def attached(self, session: Session) -> None:
         """Open the inboxes again on a new session."""
         for inbox in self.inboxes.values():
-            if inbox.started and not inbox.buffer.over:
+            if not inbox.buffer.over:
                 self._context.start(self._resume(session, inbox))
 
     def detached(self) -> None:
@@ -265,37 +271,58 @@ class Responder:
 
     # Opening and closing.
 
-    async def _start(self, inbox: Inbox) -> None:
+    async def _start(self, inbox: InboxCore) -> None:
+        # The gateway has one inbox of each address: one that the program has dropped is closed before.
+        for other in list(self.inboxes.values()):
+            if other not in self._held and other.same_as(inbox.address, inbox.number):
+                await asyncio.wait([self._drop(other)])
         session = await self._context.wait_ready()
+        if inbox.buffer.over:  # closed meanwhile
+            return
+        self.inboxes[inbox.number] = inbox
         try:
             await self._ask(session, inbox)
         except ConnectionFailed:
             await self._context.wait_ready()  # attached() has asked again, or there is no way to
         except RequestRefused as error:
             inbox.buffer.end(error)
+            self._forget(inbox)
             raise
 
-    async def _stop(self, inbox: Inbox) -> None:
+    async def _stop(self, inbox: InboxCore) -> None:
         session = self._context.session
-        if session is not None:
+        if session is not None and self.inboxes.get(inbox.number) is inbox:
             self._context.owner.check()
             # Lost or refused, the gateway has no inbox of ours any more.
             with contextlib.suppress(ConnectionFailed, RequestRefused):
                 await self._context.ask(session, lambda request: Unsubscribe(request, inbox.number))
-        if self.inboxes.get(inbox.number) is inbox:
-            del self.inboxes[inbox.number]
+        self._forget(inbox)
         # Requests that were under way: by now the gateway has withdrawn those that another member can take.
-        for request in inbox.late:
+        late, inbox.late = inbox.late, []
+        for request in late:
             if not request.cancelled:
                 await request.fail("the request was not taken: the inbox is closed")
 
-    async def _resume(self, session: Session, inbox: Inbox) -> None:
+    def _drop(self, inbox: InboxCore) -> asyncio.Task[None]:
+        """Close an inbox that the program has dropped, unless that was begun."""
+        if inbox.ending is None:
+            inbox.buffer.end()
+            inbox.late[:0] = iter(inbox.buffer.take, None)  # nobody can take them any more
+            inbox.ending = self._context.start(self._stop(inbox))
+        return inbox.ending
+
+    def _forget(self, inbox: InboxCore) -> None:
+        if self.inboxes.get(inbox.number) is inbox:
+            del self.inboxes[inbox.number]
+
+    async def _resume(self, session: Session, inbox: InboxCore) -> None:
         if inbox.buffer.over:  # closed meanwhile
             return
         try:
             await self._ask(session, inbox)
         except RequestRefused as error:
             inbox.buffer.end(error)
+            self._forget(inbox)
         except ConnectionFailed:
             pass  # this session is over as well; the next one asks again
         except Exception as error:
@@ -303,7 +330,7 @@ class Responder:
             session.abort(f"{inbox.address} could not be opened again: {error!r}")
             raise
 
-    async def _ask(self, session: Session, inbox: Inbox) -> None:
+    async def _ask(self, session: Session, inbox: InboxCore) -> None:
         if inbox.number == INBOX_NUMBER:
             inbox.address = inbox_of(session.welcome.client_id)
         await self._context.ask(session, lambda request: Subscribe(request, inbox.number, inbox.address))

@@ -189,8 +189,8 @@ class SendContext:
         """Return a new number for a large message (u32)."""
         return next(self._transfers) & 0xFFFF_FFFF
 
-    def start(self, work: Coroutine[Any, Any, None], ended: Callable[[], object] | None = None) -> None:
-        """Run sending work as a task of its own.
+    def start(self, work: Coroutine[Any, Any, None], ended: Callable[[], object] | None = None) -> asyncio.Task[None]:
+        """Run sending work as a task of its own, and return the task.
 
         Args:
             work: the work.
@@ -199,6 +199,7 @@ class SendContext:
         task = self.owner.start(work)
         self._tasks.add(task)
         task.add_done_callback(partial(self._finished, ended))
+        return task
 
     def _finished(self, ended: Callable[[], object] | None, task: asyncio.Task[None]) -> None:
         """Forget a task; report an error that it did not handle."""

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Mapping
 
 from gateway.client.session.session import Session
 from gateway.client.subscribing.stream_sink import StreamSink
-from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.protocol.signals import Conflated
 
 
-def report_conflated(session: Session, subscriptions: Iterable[Subscription], sinks: Mapping[int, StreamSink]) -> None:
+def report_conflated(
+    session: Session, subscriptions: Iterable[SubscriptionCore], sinks: Mapping[int, StreamSink]
+) -> None:
     """Send CONFLATED for each stream of which messages were conflated since the last report, and count them.
 
     The gateway adds the count of a frame to the account of every subscription to the stream, and so does this side.

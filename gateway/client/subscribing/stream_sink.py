@@ -10,14 +10,14 @@ from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import call_back
-from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.errors import RequestRefused
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.wire import Buffer
 
-Reference = weakref.ref[Subscription]
+Reference = weakref.ref[SubscriptionCore]
 
 
 class StreamSink:
@@ -60,7 +60,7 @@ class StreamSink:
         for subscription in self.present():
             subscription.deliver_run(run)
 
-    def present(self) -> list[Subscription]:
+    def present(self) -> list[SubscriptionCore]:
         """Return the subscriptions that the application still holds."""
         return [subscription for reference in self.subscriptions if (subscription := reference()) is not None]
 
@@ -80,7 +80,7 @@ class StreamSink:
             if subscription.progress is not None:
                 call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
 
-    def announce(self, subscriptions: list[Subscription], info: StreamInfo) -> None:
+    def announce(self, subscriptions: list[SubscriptionCore], info: StreamInfo) -> None:
         """Tell the subscriptions the offset from which on messages come (STREAM, spec section 4.3)."""
         for subscription in subscriptions:
             subscription.position.announce(info)

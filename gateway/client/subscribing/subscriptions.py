@@ -23,6 +23,7 @@ from gateway.client.subscribing.duplicate_filter import DuplicateFilter
 from gateway.client.subscribing.state_sink import StateSink
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_position import Gap
 from gateway.client.subscribing.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
@@ -40,7 +41,7 @@ class Subscriptions:
     def __init__(self, context: SendContext) -> None:
         self._context = context
         # Weak: a subscription that the application dropped without closing it must not fill up and stop the socket.
-        self._numbers: weakref.WeakKeyDictionary[Subscription, int] = weakref.WeakKeyDictionary()
+        self._numbers: weakref.WeakKeyDictionary[SubscriptionCore, int] = weakref.WeakKeyDictionary()
         self._next_number = 1
         self._sinks: dict[int, StreamSink] = {}
         self._joined = asyncio.Event()
@@ -56,7 +57,7 @@ class Subscriptions:
         """Ids of the acknowledged streams on the present session."""
         self._acknowledger = Acknowledger(lambda: context.session, self._ack_numbers.get)
 
-    async def start(self, subscription: Subscription) -> None:
+    async def start(self, subscription: SubscriptionCore) -> None:
         """Send SUBSCRIBE for a new subscription, and again on every later session.
 
         Raises:
@@ -92,9 +93,10 @@ class Subscriptions:
     async def account(self, subscription: Subscription) -> Mapping[str, Counts]:
         """Ask for the account that the gateway keeps; see :meth:`gateway.client.client.Client.account`."""
         check_type("subscription", subscription, Subscription, "it must be a subscription of this client")
-        while (number := self._numbers.get(subscription)) is not None:
+        core = subscription.core
+        while (number := self._numbers.get(core)) is not None:
             session = await self._context.wait_ready()
-            if not subscription.position.joined:
+            if not core.position.joined:
                 self._joined.clear()
                 await self._joined.wait()
                 continue
@@ -104,9 +106,9 @@ class Subscriptions:
                 answer = await self._context.ask(session, partial(Account, subscription=number))
                 assert isinstance(answer, Account)
                 return answer.streams or {}
-        raise UsageError(f"the subscription to {subscription.pattern.text} has not been started, or is closed")
+        raise UsageError(f"the subscription to {core.pattern.text} has not been started, or is closed")
 
-    async def stop(self, subscription: Subscription, keep: bool) -> None:
+    async def stop(self, subscription: SubscriptionCore, keep: bool) -> None:
         """End a subscription. Without a connection the gateway has ended it already.
 
         Args:
@@ -159,11 +161,6 @@ class Subscriptions:
         self._past_sinks += self._sinks.values()
         self._sinks.clear()
         self._ack_numbers.clear()
-
-    def fork(self, error: UsageError) -> None:
-        """Drop all messages: this is a forked process, and its parent reads."""
-        for subscription in list(self._numbers):
-            subscription.fork(error)
 
     def close(self, error: FrysError | None) -> None:
         """End all iterators since the client is closed, with ``error`` if the application did not close it."""
@@ -256,7 +253,7 @@ class Subscriptions:
         if sink is not None:
             sink.order.add_ready(lambda: sink.replay(replay.first, replay.last))
 
-    async def _ask(self, session: Session, subscription: Subscription, number: int) -> None:
+    async def _ask(self, session: Session, subscription: SubscriptionCore, number: int) -> None:
         pattern, position, scope = subscription.pattern.text, subscription.position, subscription.ack_scope
         view = None if subscription.view is None else subscription.view.to_json()
         scope.begin(session, number)
@@ -271,7 +268,7 @@ class Subscriptions:
             lambda _: self._join(subscription, number),
         )
 
-    def _join(self, subscription: Subscription, number: int) -> None:
+    def _join(self, subscription: SubscriptionCore, number: int) -> None:
         if self._numbers.get(subscription) == number:  # otherwise its start was cancelled
             subscription.position.join()
             self._joined.set()
@@ -297,7 +294,7 @@ class Subscriptions:
             self._leave_sinks(reference, number, pattern)
             self._context.start(self._unsubscribe(number))
 
-    async def _resume(self, session: Session, subscription: Subscription, number: int) -> None:
+    async def _resume(self, session: Session, subscription: SubscriptionCore, number: int) -> None:
         if self._numbers.get(subscription) != number:  # closed meanwhile
             return
         try:
@@ -312,7 +309,7 @@ class Subscriptions:
             session.abort(f"{subscription.pattern.text} could not be subscribed to again: {error!r}")
             raise
 
-    def _forget(self, subscription: Subscription) -> int | None:
+    def _forget(self, subscription: SubscriptionCore) -> int | None:
         number = self._numbers.pop(subscription, None)
         if number is not None:
             pattern = None if subscription.view is not None else subscription.pattern

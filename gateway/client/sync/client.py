@@ -8,6 +8,7 @@ by several threads.
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, Unpack
@@ -39,16 +40,14 @@ class Client(OneProcess):
             See :func:`connect`.
         """
         self._thread = LoopThread(loop_factory)
-        running = self._thread.running
         try:
-            self._source = self._thread.run(_open(running.owner, options))
+            self._source = self._thread.run(_open(self._thread, options))
         except BaseException:
             self._thread.stop()
             raise
         self._core = self._source._core
         self._batcher = self._source._batcher
-        running.lent = self._batcher.lock
-        running.close_with(self._core.close, options.close_timeout_s)
+        self._thread.lent = self._batcher.lock
 
     def close(self) -> None:
         """Send the messages that wait, within ``close_timeout_s``, and close. Iterators end. May be called twice.
@@ -121,22 +120,27 @@ class Client(OneProcess):
 
 
 class _ThreadedClient(client.Client):
-    """Async client whose ``publish_nowait`` is called by other threads."""
+    """Async client whose ``publish_nowait`` is called by other threads.
+
+    The blocking client and all that it gives hold this client, by what the async client gives.
+    """
 
     _batcher: LockedBatcher
 
-    def __init__(self, options: Options, owner: Owner) -> None:
-        self._shared_owner = owner
+    def __init__(self, options: Options, thread: LoopThread) -> None:
+        self._thread = thread
         super().__init__(options)
 
     def _new_owner(self) -> Owner:
-        return self._shared_owner
+        return self._thread.owner
 
     def _close_by_itself(self) -> None:
-        """Do nothing: the loop's thread closes the client."""
+        """Have the client closed, and its loop stopped, when the program drops the client, or ends."""
+        self._thread.close_with(self._core.close, self._core.options.close_timeout_s)
+        weakref.finalize(self, self._thread.drop).atexit = False
 
     def _new_batcher(self, max_pending_bytes: int) -> LockedBatcher:
-        flush, call_soon = self._core.publisher.flush, self._shared_owner.call_soon
+        flush, call_soon = self._core.publisher.flush, self._thread.call_soon
         return LockedBatcher(
             max_pending_bytes=max_pending_bytes,
             now_ns=self._core.now_ns,
@@ -146,8 +150,8 @@ class _ThreadedClient(client.Client):
         )
 
 
-async def _open(owner: Owner, options: Options) -> _ThreadedClient:
-    return await _ThreadedClient(options, owner).open()
+async def _open(thread: LoopThread, options: Options) -> _ThreadedClient:
+    return await _ThreadedClient(options, thread).open()
 
 
 def connect(

@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from gateway.client.messages.message import Message, plain_message_of
 from gateway.client.owner import OneProcess
-from gateway.client.report import keeping
+from gateway.client.report import call_back, keeping
 from gateway.client.requests import inbox, reply_stream
 from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
@@ -40,12 +40,16 @@ class Request(BlockingAcks, Message):
 
     def wait_cancelled(self, timeout_s: float | None = None) -> bool:
         """Wait until nobody wants the reply any more, for ``timeout_s`` at most. Return whether that is so."""
-        return self._thread.run(self._wait_cancelled(check_timeout("timeout_s", timeout_s)))
+        wait = self._wait_cancelled(check_timeout("timeout_s", timeout_s))
+        return self._thread.run_unless_closed(wait, lambda error: self.cancelled)
 
     def on_cancel(self, callback: Callable[[], object]) -> None:
-        """Call ``callback``, on the client's thread, when nobody wants the reply any more."""
+        """Call ``callback`` when nobody wants the reply any more: on the client's thread, as long as it runs."""
         check_callback("callback", callback, required=True)
-        self._thread.call_soon(lambda: self._source.on_cancel(callback))
+        if self._thread.alive:
+            self._thread.call_soon(lambda: self._source.on_cancel(callback))
+        elif self.cancelled:
+            call_back(callback)
 
     reply_partial = blocking(inbox.Request.reply_partial)
 

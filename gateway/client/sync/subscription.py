@@ -14,7 +14,7 @@ from gateway.client.messages.message_run import Received
 from gateway.client.owner import OneProcess
 from gateway.client.report import keeping
 from gateway.client.subscribing import subscription
-from gateway.client.subscribing.subscription import SubscriptionStats
+from gateway.client.subscribing.subscription_core import SubscriptionStats
 from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.errors import Code, UsageError
@@ -119,7 +119,7 @@ class Subscription(OneProcess):
         self._answerable = False
         """Whether the messages of the item that was taken last are acknowledged, or would be if not observed."""
         self._in_hand: AnyAckHandle | None = None
-        thread.running.owner.tell(self)
+        thread.owner.tell(self)
 
     @property
     def source(self) -> subscription.Subscription:
@@ -206,18 +206,20 @@ class Subscription(OneProcess):
     def _next_item(self) -> Received:
         self._settle_in_hand()
         if not self._items:
-            rest = self._source.buffer.rest
+            rest = self._source.core.buffer.rest
             self._items.extend(self._thread.run_unless_closed(self._fetch(), lambda error: rest(FETCHED_MESSAGES)))
         if not self._items:
             raise StopIteration
         item = self._items.popleft()
+        if item.ack_handle is not None:
+            self._source.core.give_out(item)
         if self._source.auto_ack:
             self._in_hand = item.ack_handle
         return item
 
     async def _fetch(self) -> list[Received]:
         await self._source.start()
-        return await self._source.buffer.several(FETCHED_MESSAGES)
+        return await self._source.core.buffer.several(FETCHED_MESSAGES)
 
 
 def _is_answerable(item: Received) -> bool:

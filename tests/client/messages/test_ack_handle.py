@@ -1,5 +1,6 @@
 """Tests when a unit is answered for, and how much credit is granted again, and when."""
 
+import weakref
 from collections.abc import Sequence
 
 import pytest
@@ -80,6 +81,37 @@ def test_a_record_that_is_refused_refuses_its_batch() -> None:
     first.done()
     second.refuse(7)
     assert (case.pending.processed, case.pending.code) == (False, 7)
+
+
+@pytest.mark.parametrize("answer", ["done", "refuse", "withdraw"])
+def test_it_holds_what_the_answer_needs_until_it_is_given(answer: str) -> None:
+    case = Settled(count=2)
+    batch = case.handle()
+    record = RecordAckHandle(batch)
+    needed = Settled()
+    batch.hold(needed)
+    needed_still = weakref.ref(needed)
+    del needed
+    record.done()
+    assert needed_still() is not None
+    getattr(batch, answer)(*[5] * (answer == "refuse"))
+    assert needed_still() is None
+    needed = Settled()
+    batch.hold(needed)  # as another thread does that gives the message out at this moment
+    needed_still = weakref.ref(needed)
+    del needed
+    assert needed_still() is None
+
+
+def test_the_first_word_about_a_record_counts_and_lets_go_of_the_batch() -> None:
+    case = Settled(count=2)
+    batch = case.handle()
+    record = RecordAckHandle(batch)
+    record.done()
+    record.refuse(7)
+    record.in_progress()
+    del batch
+    assert (case.settled, case.reported, case.pending.held) == ([], [], False)
 
 
 class Line:

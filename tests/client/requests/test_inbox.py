@@ -8,7 +8,8 @@ import pytest
 
 from gateway.client.messages.message import Message
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.requests.inbox import Inbox, Request
+from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.requests.inbox import Inbox, InboxCore, Request
 from gateway.client.sending.content import Headers
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE
 from tests.client.waiting import until
@@ -26,19 +27,19 @@ class Noted:
         self.answered = asyncio.Event()
         self.answered.set()
 
-    async def start(self, inbox: Inbox) -> None:
+    async def start(self, inbox: InboxCore) -> None:
         self.started += 1
         await self.answered.wait()
 
-    async def stop(self, inbox: Inbox) -> None:
+    async def stop(self, inbox: InboxCore) -> None:
         self.stopped += 1
 
     async def reply(self, request: Request, value: object, headers: Headers, codec: str, flags: int) -> None:
         self.sent.append((value, headers, codec, flags))
 
     def make(self) -> Inbox:
-        flow = ReadFlowControl(lambda reading: None)
-        return Inbox(address="agent:me", number=0, flow=flow, start=self.start, stop=self.stop, buffer_bytes=1 << 20)
+        core = InboxCore("agent:me", 0, ReceiveBuffer(1 << 20, ReadFlowControl(lambda reading: None)))
+        return Inbox(core, start=self.start, stop=self.stop, client=None)
 
     def request(self, correlation: int) -> Request:
         message = Message("agent:me", None, 0, correlation, 4, 0, 0, {"n": correlation}, (), b"")
@@ -77,7 +78,7 @@ async def test_requests_come_in_order_until_it_is_closed() -> None:
     noted = Noted()
     inbox = noted.make()
     for correlation in range(3):
-        inbox.buffer.put(noted.request(correlation))
+        inbox.core.buffer.put(noted.request(correlation))
     assert (await anext(inbox)).offset == 0
     assert noted.started == 1
     await inbox.close()
@@ -106,7 +107,7 @@ async def test_one_that_never_started_is_not_stopped() -> None:
     await noted.make().close()
     assert noted.stopped == 0
     inbox = noted.make()
-    inbox.buffer.end()
+    inbox.core.buffer.end()
     with pytest.raises(StopAsyncIteration):
         await anext(inbox)
 
@@ -116,7 +117,7 @@ async def test_a_request_that_is_cancelled_before_it_is_taken_is_left_out() -> N
     inbox = noted.make()
     requests = [noted.request(correlation) for correlation in range(3)]
     for request in requests:
-        inbox.buffer.put(request)
+        inbox.core.buffer.put(request)
     requests[0].cancel()
     assert await anext(inbox) is requests[1]
     assert not requests[1].cancelled

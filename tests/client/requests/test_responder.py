@@ -109,6 +109,60 @@ async def test_a_request_after_the_inbox_was_closed_is_answered(scripted: Script
         assert "closed" in str(parse_meta(reply.meta).headers)
 
 
+async def test_an_inbox_that_is_dropped_is_closed_and_the_requests_that_wait_in_it_fail(
+    scripted: ScriptedGateway,
+) -> None:
+    async with connected(scripted) as (client, peer, _):
+        requests = client.inbox()
+        await requests.start()
+        peer.send(request(11, 3), request(12, 4))
+        taken, buffer = await anext(requests), requests.core.buffer
+        await until(lambda: buffer.bytes > 0)
+        del requests
+        closed = (await peer.next(Opcode.UNSUBSCRIBE)).session()
+        assert isinstance(closed, Unsubscribe)
+        failure = await next_reply(peer)
+        assert (failure.offset, failure.flags & FLAG_FAILED) == (12, FLAG_FAILED)
+        await taken.reply(1)
+        assert (await next_reply(peer)).offset == 11
+
+
+@pytest.mark.parametrize("group", [None, "workers"])
+async def test_an_inbox_that_was_dropped_can_be_opened_at_once(scripted: ScriptedGateway, group: str | None) -> None:
+    async with connected(scripted) as (client, peer, _):
+        requests = client.inbox(group=group)
+        await requests.start()
+        with pytest.raises(UsageError, match="open already"):
+            client.inbox(group=group)
+        del requests
+        async with client.inbox(group=group):
+            asked = [(await peer.next(Opcode.SUBSCRIBE, Opcode.UNSUBSCRIBE)).opcode for _ in range(3)]
+        assert asked == [Opcode.SUBSCRIBE, Opcode.UNSUBSCRIBE, Opcode.SUBSCRIBE]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_an_inbox_that_is_started_without_a_connection_is_opened_once_unless_it_was_closed(
+    scripted: ScriptedGateway, closed: bool
+) -> None:
+    async with connected(scripted) as (client, first, _):
+        first.send(GoAway(1001, "stopping", 5.0))
+        await until(lambda: client._core.context.ready is None)
+        requests = client.inbox(group="workers")
+        starting = asyncio.ensure_future(requests.start())
+        await asyncio.sleep(0)
+        if closed:
+            await requests.close()
+        first.drop()
+        second = await scripted.accept()
+        await starting
+        async with client.subscribe("wf/*"):
+            asked = [(await second.next(Opcode.SUBSCRIBE)).session()]
+            if not closed:
+                asked.append((await second.next(Opcode.SUBSCRIBE)).session())
+        patterns = [each.pattern for each in asked if isinstance(each, Subscribe)]
+        assert patterns == (["wf/*"] if closed else ["group:workers", "wf/*"])
+
+
 async def test_the_inbox_is_opened_again_after_a_loss_and_late_replies_are_told(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, first, told), client.inbox() as requests:
         first.send(request(11, 3))

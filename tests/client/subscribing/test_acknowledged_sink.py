@@ -96,6 +96,21 @@ async def test_the_program_may_answer_itself_in_any_order(scripted: ScriptedGate
         assert (messages.stats.received, messages.stats.replayed) == (4, 1)
 
 
+async def test_a_message_keeps_its_subscription_until_it_is_answered(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer):
+        messages = client.subscribe("wf/*", auto_ack=False)
+        await messages.start()
+        peer.send(INFO, message(0, 0))
+        first = await anext(messages)
+        del messages
+        await client.subscribe("other/*").start()  # time to close
+        await first.ack()
+        assert [(await peer.next(Opcode.DONE, Opcode.UNSUBSCRIBE)).opcode for _ in range(2)] == [
+            Opcode.DONE,
+            Opcode.UNSUBSCRIBE,
+        ]
+
+
 async def test_every_subscription_has_to_be_done(scripted: ScriptedGateway) -> None:
     async with (
         connected(scripted) as (client, peer),

@@ -8,7 +8,7 @@ import weakref
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.subscribing.stream_sink import StreamSink
-from gateway.client.subscribing.subscription import Subscription, SubscriptionOptions
+from gateway.client.subscribing.subscription_core import SubscriptionCore, SubscriptionOptions
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import iter_frames
@@ -16,19 +16,9 @@ from gateway.protocol.messages import Kind, StreamInfo
 from tests.client.frames import message
 
 
-async def nothing(_: Subscription, keep: bool = False) -> None:
-    """Neither subscribes nor unsubscribes."""
-
-
-def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> Subscription:
-    return Subscription(
-        "wf/*",
-        SubscriptionOptions(buffer_bytes=1000, progress=lambda *size: sizes.append(size)),
-        flow=ReadFlowControl(lambda reading: None),
-        start=nothing,
-        stop=nothing,
-        report=errors.append,
-    )
+def subscription(errors: list[Exception], sizes: list[tuple[str, int, int]]) -> SubscriptionCore:
+    options = SubscriptionOptions(buffer_bytes=1000, progress=lambda *size: sizes.append(size))
+    return SubscriptionCore("wf/*", options, flow=ReadFlowControl(lambda reading: None), report=errors.append)
 
 
 def received(offset: int) -> InboundFrame:

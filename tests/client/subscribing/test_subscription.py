@@ -1,72 +1,37 @@
-"""Tests what a subscription counts and tells, and its iterators, without a connection."""
+"""Tests the iterators of a subscription, without a connection."""
 
-from dataclasses import dataclass, field
-
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun
-from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.record_batch import RecordBatch
-from gateway.client.subscribing.subscription import Start, Subscription, SubscriptionOptions
-from gateway.client.subscribing.subscription_position import Gap
-from gateway.errors import Code, InvalidArgument, RequestRefused
-from gateway.protocol.messages import Kind, Since
+from gateway.client.subscribing.subscription import Subscription
+from gateway.client.subscribing.subscription_core import SubscriptionCore
+from gateway.errors import InvalidArgument
+from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta
 from gateway.protocol.tensors import TensorSpec
 from tests.client.frames import message_run
+from tests.client.subscribing import test_subscription_core
+from tests.client.subscribing.test_subscription_core import F4, SPEC, batch, message
 
-F4 = np.dtype("<f4")
-SPEC = TensorSpec("", F4, (2,))
 
-
-@dataclass
 class Noted:
-    """A subscription and what it did and told."""
+    """A subscription, and what it did and told."""
 
-    started: int = 0
-    stopped: int = 0
-    gaps: list[Gap] = field(default_factory=list)
-    errors: list[Exception] = field(default_factory=list)
-    flow: ReadFlowControl = field(default_factory=lambda: ReadFlowControl(lambda reading: None))
+    def __init__(self) -> None:
+        self.started = 0
+        self.stopped = 0
+        self._told = test_subscription_core.Noted()
+        self.errors = self._told.errors
 
-    async def start(self, subscription: Subscription) -> None:
+    async def start(self, core: SubscriptionCore) -> None:
         self.started += 1
 
-    async def stop(self, subscription: Subscription, keep: bool) -> None:
+    async def stop(self, core: SubscriptionCore, keep: bool) -> None:
         self.stopped += 1
 
-    def make(self, buffer_bytes: int = 1 << 20) -> Subscription:
-        subscription = Subscription(
-            "wf/*",
-            SubscriptionOptions(buffer_bytes=buffer_bytes, on_gap=self.gaps.append),
-            flow=self.flow,
-            start=self.start,
-            stop=self.stop,
-            report=self.errors.append,
-        )
-        subscription.position.join()
-        return subscription
-
-
-def message(offset: int, kind: Kind = Kind.EVENT, epoch: int = 1, specs: tuple[TensorSpec, ...] = (SPEC,)) -> Message:
-    return Message("wf/x", kind, epoch, offset, 1, 0, 0, None, specs, bytes(8 * len(specs)))
-
-
-def batch(offset: int, count: int, kind: Kind = Kind.EVENT) -> RecordBatch:
-    payload = np.arange(offset * 2, (offset + count) * 2, dtype=F4).tobytes()
-    return RecordBatch("wf/x", kind, 1, offset, count, 1, 0, 0, SPEC, payload)
-
-
-def left(subscription: Subscription) -> list[Message]:
-    """The messages of everything that waits."""
-    messages: list[Message] = []
-    while (item := subscription.buffer.take()) is not None:
-        messages += [item] if isinstance(item, Message) else item.messages()
-    return messages
+    def make(self) -> Subscription:
+        return Subscription(self._told.make(), start=self.start, stop=self.stop)
 
 
 async def test_it_starts_and_stops_once() -> None:
@@ -81,7 +46,7 @@ async def test_it_starts_and_stops_once() -> None:
 async def test_iterating_starts_it() -> None:
     noted = Noted()
     subscription = noted.make()
-    subscription.deliver(message(0))
+    subscription.core.deliver(message(0))
     assert (await anext(subscription)).offset == 0
     assert noted.started == 1
 
@@ -94,14 +59,14 @@ async def test_one_that_never_started_is_not_stopped() -> None:
 
 async def test_batches_come_record_by_record_or_whole() -> None:
     subscription = Noted().make()
-    subscription.deliver(message(0))
-    subscription.deliver(batch(1, 3))
-    subscription.deliver(message(4))
+    subscription.core.deliver(message(0))
+    subscription.core.deliver(batch(1, 3))
+    subscription.core.deliver(message(4))
     await subscription.close()
     assert [record.offset async for record in subscription] == [0, 1, 2, 3, 4]
     whole = Noted().make()
-    whole.deliver(message(0))
-    whole.deliver(batch(1, 3))
+    whole.core.deliver(message(0))
+    whole.core.deliver(batch(1, 3))
     await whole.close()
     async with whole.batches() as batches:
         assert [(each.offset, each.array.shape) async for each in batches] == [(0, (1, 2)), (1, (3, 2))]
@@ -110,104 +75,23 @@ async def test_batches_come_record_by_record_or_whole() -> None:
 async def test_what_is_no_record_is_left_out_of_batches_and_told() -> None:
     noted = Noted()
     subscription = noted.make()
-    subscription.deliver(message(0, specs=()))
-    subscription.deliver(message(1))
+    subscription.core.deliver(message(0, specs=()))
+    subscription.core.deliver(message(1))
     await subscription.close()
     assert [each.offset async for each in subscription.batches()] == [1]
     assert isinstance(noted.errors[0], InvalidArgument)
     assert subscription.stats.failed == 1
 
 
-def test_what_comes_twice_is_delivered_once() -> None:
-    subscription = Noted().make()
-    for offset in (0, 1, 1, 0, 2):
-        subscription.deliver(message(offset, Kind.STATE))
-    assert (subscription.stats.received, subscription.stats.duplicates) == (3, 2)
-
-
-async def test_a_batch_that_overlaps_what_was_seen_gives_its_new_records() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    for item in (message(0), batch(0, 3), batch(1, 2), batch(2, 4)):
-        subscription.deliver(item)
-    await subscription.close()
-    records = [record async for record in subscription]
-    assert [record.offset for record in records] == [0, 1, 2, 3, 4, 5]
-    assert [record.tensor.tolist() for record in records[1:]] == [[2 * n, 2 * n + 1] for n in range(1, 6)]
-    assert (subscription.stats.received, subscription.stats.duplicates) == (6, 4)
-    assert noted.gaps == []
-
-
-def test_a_run_that_overlaps_what_was_seen_gives_its_new_messages() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    subscription.deliver(message(0))
-    for run in (message_run(0, 5), message_run(1, 4), message_run(7, 4)):
-        subscription.deliver_run(run)
-    assert (subscription.stats.received, subscription.stats.duplicates, subscription.stats.dropped) == (9, 5, 2)
-    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 5, 6)]
-
-
-@given(st.lists(st.tuples(st.integers(0, 30), st.integers(4, 12)), max_size=12), st.integers(0, 40))
-def test_a_run_is_counted_as_its_messages_are(runs: list[tuple[int, int]], replayed: int) -> None:
-    stats, gaps, seen = [], [], []
-    for one_by_one in (False, True):
-        noted = Noted()
-        subscription = noted.make()
-        subscription.deliver(message(0))
-        subscription.position.replay("wf/x", 0, replayed)
-        for first, count in runs:
-            run = message_run(first, count)
-            if one_by_one:
-                for each in run.messages():
-                    subscription.deliver(each)
-            else:
-                subscription.deliver_run(run)
-        taken = left(subscription)
-        assert [record.tensor.tolist() for record in taken[1:]] == [
-            [2 * record.offset, 2 * record.offset + 1] for record in taken[1:]
-        ]
-        stats.append(subscription.stats)
-        gaps.append(noted.gaps)
-        seen.append([record.offset for record in taken])
-    assert stats[0] == stats[1]
-    assert gaps[0] == gaps[1]
-    assert seen[0] == seen[1]
-
-
-@given(st.lists(st.integers(4, 40), max_size=12), st.integers(1, 20_000), st.booleans())
-def test_of_a_run_at_the_bound_each_message_is_kept_or_told_as_a_gap(
-    counts: list[int], bound: int, awaiting: bool
-) -> None:
-    noted = Noted()
-    if awaiting:  # so that the gateway cannot be stopped
-        noted.flow.expect_answer()
-    subscription = noted.make(buffer_bytes=bound)
-    first = 0
-    for count in counts:
-        subscription.deliver_run(message_run(first, count))
-        first += count
-        if not awaiting:
-            assert noted.flow.reading == (subscription.stats.buffered_bytes < bound)
-        # At most one message beyond twice the bound.
-        assert not awaiting or subscription.stats.buffered_bytes <= 2 * bound + 600
-    kept = [record.offset for record in left(subscription)]
-    lost = [offset for gap in noted.gaps for offset in range(gap.first, gap.last + 1)]
-    assert sorted(kept + lost) == list(range(first))
-    assert kept == sorted(kept)
-    assert (subscription.stats.received, subscription.stats.dropped) == (first, len(lost))
-    assert awaiting or not lost
-
-
 async def test_a_run_comes_message_by_message_or_as_a_batch() -> None:
     subscription = Noted().make()
-    subscription.deliver_run(message_run(0, 5))
-    subscription.deliver(message(5))
+    subscription.core.deliver_run(message_run(0, 5))
+    subscription.core.deliver(message(5))
     await subscription.close()
     assert [record.offset async for record in subscription] == [0, 1, 2, 3, 4, 5]
     whole = Noted().make()
-    whole.deliver_run(message_run(0, 5))
-    whole.deliver(message(5))
+    whole.core.deliver_run(message_run(0, 5))
+    whole.core.deliver(message(5))
     await whole.close()
     assert [(each.offset, each.array.shape) async for each in whole.batches()] == [(0, (5, 2)), (5, (1, 2))]
 
@@ -215,8 +99,8 @@ async def test_a_run_comes_message_by_message_or_as_a_batch() -> None:
 @pytest.mark.parametrize("item", [message_run(0, 4), batch(0, 4)], ids=["run", "batch"])
 async def test_who_goes_over_to_batches_gets_the_rest_first(item: MessageRun | RecordBatch) -> None:
     subscription = Noted().make()
-    subscription.deliver(item)
-    subscription.deliver(batch(4, 2))
+    subscription.core.deliver(item)
+    subscription.core.deliver(batch(4, 2))
     await subscription.close()
     assert [(await anext(subscription)).offset for _ in range(2)] == [0, 1]
     assert [(each.offset, each.count) async for each in subscription.batches()] == [(2, 1), (3, 1), (4, 2)]
@@ -227,151 +111,19 @@ async def test_a_run_that_holds_no_records_is_left_out_of_batches_and_told() -> 
     subscription = noted.make()
     run = message_run(0, 4)
     specs = (SPEC, TensorSpec("b", F4, (0,)))
-    subscription.deliver(MessageRun("wf/x", Kind.EVENT, 1, 0, run._frames, Meta(specs, None, 8)))
-    subscription.deliver(message(4))
+    subscription.core.deliver(MessageRun("wf/x", Kind.EVENT, 1, 0, run._frames, Meta(specs, None, 8)))
+    subscription.core.deliver(message(4))
     await subscription.close()
     assert [each.offset async for each in subscription.batches()] == [4]
     assert "no records" in str(noted.errors[0])
     assert subscription.stats.failed == 4
 
 
-def test_jumps_of_a_state_stream_were_conflated_by_the_gateway() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    for offset in (5, 6, 10):
-        subscription.deliver(message(offset, Kind.STATE))
-    assert (subscription.stats.conflated - subscription.buffer.conflated, subscription.stats.dropped) == (3, 0)
-    assert noted.gaps == []
-
-
-def test_jumps_of_other_streams_are_gaps() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    for offset in (5, 6, 10):
-        subscription.deliver(message(offset))
-    assert subscription.stats.dropped == 3
-    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 7, 9)]
-
-
-def test_an_announced_gap_is_told_once() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    subscription.deliver(message(5))
-    subscription.position.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
-    subscription.position.skip(Gap("wf/x", Code.QUEUE_FULL, 6, 9), epoch=1)
-    subscription.deliver(message(10))
-    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
-    assert (subscription.stats.dropped, subscription.stats.received) == (4, 2)
-
-
-def test_of_a_gap_that_overlaps_what_was_seen_the_rest_is_told() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    subscription.deliver(message(5))
-    subscription.position.skip(Gap("wf/x", Code.QUEUE_FULL, 4, 9), epoch=1)
-    subscription.fail_at(RequestRefused(Code.CORRUPT_PAYLOAD, "bad"), "wf/x", 1, 8, 4)
-    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 6, 9)]
-    assert (subscription.stats.dropped, subscription.stats.failed) == (4, 2)
-
-
-def test_a_new_epoch_is_neither_a_gap_nor_a_duplicate() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    subscription.deliver(message(100))
-    subscription.deliver(message(3, epoch=2))
-    assert (subscription.stats.received, subscription.stats.dropped, noted.gaps) == (2, 0, [])
-
-
-def test_a_message_that_cannot_be_decoded_is_a_failure_and_no_gap() -> None:
-    noted = Noted()
-    subscription = noted.make()
-    subscription.deliver(message(0))
-    subscription.fail_at(RequestRefused(Code.CORRUPT_PAYLOAD, "bad"), "wf/x", 1, 1, 1)
-    subscription.deliver(message(2))
-    assert (subscription.stats.failed, subscription.stats.dropped) == (1, 0)
-    assert "bad" in str(noted.errors[0])
-
-
-def test_of_a_state_the_newest_version_waits_and_the_others_are_counted() -> None:
-    subscription = Noted().make()
-    for offset in range(5):
-        subscription.deliver(message(offset, Kind.STATE))
-    assert (subscription.stats.received, subscription.stats.conflated) == (5, 4)
-    assert [message.offset for message in left(subscription)] == [4]
-
-
 async def test_of_a_batch_of_versions_the_last_record_is_the_message_and_the_batch() -> None:
     subscription = Noted().make()
-    subscription.deliver(batch(0, 5, Kind.STATE))
+    subscription.core.deliver(batch(0, 5, Kind.STATE))
     assert (await anext(subscription)).tensor.tolist() == [8.0, 9.0]
-    subscription.deliver(batch(5, 3, Kind.STATE))
+    subscription.core.deliver(batch(5, 3, Kind.STATE))
     newest = await subscription.next_batch()
     assert (newest.offset, newest.array.tolist()) == (7, [[14.0, 15.0]])
     assert subscription.stats.conflated == 6
-
-
-def test_a_full_buffer_of_events_is_a_gap_when_it_cannot_stop_the_gateway() -> None:
-    noted = Noted()
-    subscription = noted.make(buffer_bytes=1)
-    noted.flow.expect_answer()
-    for offset in range(3):
-        subscription.deliver(message(offset))
-    assert noted.gaps == [Gap("wf/x", Code.QUEUE_FULL, 1, 1), Gap("wf/x", Code.QUEUE_FULL, 2, 2)]
-
-
-def test_a_callback_that_fails_is_logged_and_goes_no_further(caplog: pytest.LogCaptureFixture) -> None:
-    def fail(gap: Gap) -> None:
-        raise ValueError("in the application")
-
-    noted = Noted()
-    subscription = Subscription(
-        "wf/*",
-        SubscriptionOptions(buffer_bytes=1 << 20, on_gap=fail),
-        flow=ReadFlowControl(lambda reading: None),
-        start=noted.start,
-        stop=noted.stop,
-        report=noted.errors.append,
-    )
-    subscription.position.join()
-    subscription.deliver(message(0))
-    subscription.deliver(message(2))
-    assert subscription.stats.received == 2
-    assert "in the application" in caplog.text
-
-
-def test_a_pattern_that_is_none_is_refused() -> None:
-    with pytest.raises(RequestRefused, match="pattern"):
-        Subscription(
-            "**/x",
-            SubscriptionOptions(buffer_bytes=1),
-            flow=ReadFlowControl(lambda reading: None),
-            start=Noted().start,
-            stop=Noted().stop,
-            report=print,
-        )
-
-
-def start_of(pattern: str, since: Start | None) -> Since | None:
-    """What SUBSCRIBE asks for at first."""
-    noted = Noted()
-    options = SubscriptionOptions(since=since, buffer_bytes=1)
-    subscription = Subscription(
-        pattern, options, flow=noted.flow, start=noted.start, stop=noted.stop, report=noted.errors.append
-    )
-    return subscription.position.ask()[0]
-
-
-def test_a_start_that_is_none_is_refused() -> None:
-    with pytest.raises(InvalidArgument, match="since='newest': it must be 'beginning'"):
-        start_of("wf/x", "newest")
-
-
-def test_a_position_of_one_stream_names_the_stream() -> None:
-    assert start_of("wf/x", (3, 40)) == {"wf/x": (3, 40)}
-    with pytest.raises(InvalidArgument, match="may match several"):
-        start_of("wf/*", (3, 40))
-
-
-@pytest.mark.parametrize("since", [None, 7, "beginning"])
-def test_other_starts_are_asked_for_as_they_are(since: Start | None) -> None:
-    assert start_of("wf/*", since) == since

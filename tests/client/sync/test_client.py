@@ -143,7 +143,8 @@ def test_errors_are_those_of_the_async_client(gateway: GatewayProcess, workflow:
             client.publish("noworkflow", 1)
         with pytest.raises(RequestRefused):
             client.publish_nowait("noworkflow", 1)
-        client.inbox().start()
+        requests = client.inbox()
+        requests.start()
         with pytest.raises(UsageError):
             client.inbox()
     with pytest.raises(ConnectionFailed, match="frys serve"):
@@ -323,7 +324,7 @@ def test_a_client_that_nobody_holds_is_closed(gateway: GatewayProcess, workflow:
     for step in range(20):  # as a cell of a notebook that is run 20 times
         client = sync.connect(gateway.url)
         client.publish_nowait(f"{workflow}/x", step, kind="event")
-        loop = client._thread.running
+        loop = client._thread
     del client
     loop.thread.join()
     while connections_of(gateway) > before:
@@ -345,7 +346,7 @@ def test_what_a_client_gave_keeps_it_open(gateway: GatewayProcess, workflow: str
         other.publish(f"{workflow}/x", 3, kind="event")
     answers: list[Message] = []
     asker = threading.Thread(target=answers.extend, args=(replies,))
-    running = [each._thread.running.thread for each in (messages, requests, replies)]
+    running = [each._thread.thread for each in (messages, requests, replies)]
     del replies
     asker.start()
     next(requests).reply(4)
@@ -359,7 +360,7 @@ def test_what_a_client_gave_keeps_it_open(gateway: GatewayProcess, workflow: str
 
 def test_a_client_that_the_garbage_collector_finds_in_its_own_thread_is_closed(gateway: GatewayProcess) -> None:
     client = sync.connect(gateway.url)
-    running = client._thread.running
+    running = client._thread
     cycle: list[object] = [client]
     cycle.append(cycle)
     del client, cycle

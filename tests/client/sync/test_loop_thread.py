@@ -51,7 +51,7 @@ def test_a_thread_that_waits_lets_go_of_the_lock_that_the_loop_needs(thread: Loo
             lock.release()
         return taken
 
-    lock = thread.running.lent = threading.RLock()
+    lock = thread.lent = threading.RLock()
     with lock, lock:
         assert thread.run(take())
         assert not _taken_elsewhere(lock)
@@ -95,13 +95,13 @@ def test_after_the_end_it_refuses_work(thread: LoopThread) -> None:
 def test_threads_that_stop_it_at_once_end_it_once(thread: LoopThread, monkeypatch: pytest.MonkeyPatch) -> None:
     begun, joining, release = threading.Event(), threading.Semaphore(0), asyncio.Event()
     monkeypatch.setattr(loop_thread, "FINISH_WITHIN_S", 60)
-    join = thread.running.thread.join
+    join = thread.thread.join
 
     def noted_join() -> None:
         joining.release()
         join()
 
-    monkeypatch.setattr(thread.running.thread, "join", noted_join)
+    monkeypatch.setattr(thread.thread, "join", noted_join)
 
     async def work() -> str:
         begun.set()
@@ -120,7 +120,7 @@ def test_threads_that_stop_it_at_once_end_it_once(thread: LoopThread, monkeypatc
         assert result.result(10) == "done"
         for stop in stops:
             stop.result(10)
-    assert thread.running.loop.is_closed()
+    assert thread.loop.is_closed()
     with pytest.raises(ConnectionFailed, match="closed"):
         thread.run(work())
 

@@ -1,0 +1,222 @@
+"""Subscription core: what a subscription has received and where it stands, apart from the iterators of the program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import NoneType
+from typing import Final
+
+from gateway.client.decoding.delta_bases import DeltaBaseMissing
+from gateway.client.messages.ack_handle import AckHandle, AckScope
+from gateway.client.messages.message import Message
+from gateway.client.messages.message_run import MessageRun, Received
+from gateway.client.messages.read_flow_control import ReadFlowControl
+from gateway.client.messages.receive_buffer import ReceiveBuffer
+from gateway.client.messages.record_batch import RecordBatch
+from gateway.client.report import Report, call_back
+from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
+from gateway.errors import Code, InvalidArgument, UsageError
+from gateway.protocol.arguments import check_callback, check_count, check_flag, check_type, is_a, wrong
+from gateway.protocol.messages import BEGINNING, Credits, Since
+from gateway.protocol.names import Pattern, compile_pattern, is_address
+from gateway.protocol.views import View
+
+Start = str | int | tuple[int, int]
+"""Start of a subscription: ``"beginning"``, an offset, or an epoch and an offset."""
+
+MAX_OFFSET: Final = 2**53 - 1
+"""Largest number that SUBSCRIBE carries exactly."""
+
+StreamProgress = Callable[[str, int, int], None]
+"""Called with (stream, bytes received, bytes in all) while a large message comes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionStats:
+    """Counts of the messages of a subscription; records of a batch count one by one."""
+
+    received: int
+    """Messages that arrived and could be delivered."""
+    conflated: int
+    """Messages of ``state`` streams that a newer one replaced, in this client or in the gateway."""
+    dropped: int
+    """Messages announced as gaps: the application or the link did not keep up, or the link was down."""
+    duplicates: int
+    """Messages that arrived again, after a reconnect or for another subscription, and were left out."""
+    expired: int
+    """Messages whose deadline passed before the gateway could deliver them."""
+    failed: int
+    """Messages that could not be decoded, or are no records while batches are iterated."""
+    replayed: int
+    """Received messages from history: published earlier, during a lost connection, or left out of a queue."""
+    buffered_bytes: int
+    """Bytes that wait for the application now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriptionOptions:
+    """Keyword arguments of :meth:`gateway.client.client.Client.subscribe`, whose documentation explains each."""
+
+    since: Start | None = None
+    view: View | None = None
+    buffer_bytes: int
+    conflate: bool = True
+    auto_ack: bool = True
+    credits: Credits | None = None
+    observe: bool | None = None
+    on_error: Report | None = None
+    on_gap: Callable[[Gap], None] | None = None
+    progress: StreamProgress | None = None
+
+    def observes(self, *, by_default: bool) -> bool:
+        """Return whether the subscription observes acknowledged streams, and acknowledges nothing.
+
+        Args:
+            by_default: whether the client's subscriptions do that unless their arguments say otherwise.
+
+        Raises:
+            InvalidArgument: arguments of an observer beside those of a receiver that acknowledges.
+        """
+        observe = None if self.observe is None else check_flag("observe", self.observe)
+        acknowledges = not check_flag("auto_ack", self.auto_ack) or self.credits is not None
+        if observe and acknowledges:
+            raise InvalidArgument(
+                "observe=True with auto_ack=False or credits: an observer acknowledges nothing; leave out one of them"
+            )
+        return not acknowledges and (by_default if observe is None else observe)
+
+
+class SubscriptionCore:
+    """Subscription without its iterators. It is closed when nobody holds it any more.
+
+    The program holds it by the subscription, and by each message that the subscription has given out and that the
+    program has not answered yet. It holds neither, so that no cycle keeps it.
+
+    Args:
+        pattern: names of streams.
+        options: keyword arguments of the program.
+        flow: stops reading when the program does not keep up.
+        report: called with errors that no caller waits for, unless ``options`` names another.
+        observes: whether it takes messages of acknowledged streams without acknowledging.
+        client: kept as long: a client that the program has dropped is closed.
+
+    Attributes:
+        pattern: see above.
+        view: part of each message that is wanted.
+        observes: see above.
+        position: offsets and accounts of its streams.
+        buffer: messages that wait for the program.
+        progress: callback of the program.
+        ack_scope: messages that wait for an answer.
+    """
+
+    def __init__(
+        self,
+        pattern: str,
+        options: SubscriptionOptions,
+        *,
+        flow: ReadFlowControl,
+        report: Report,
+        observes: bool = False,
+        client: object = None,
+    ) -> None:
+        self.pattern = compile_pattern(pattern)
+        if is_address(self.pattern.text):
+            raise wrong("pattern", pattern, "requests to an address are taken by client.inbox(), also group=...")
+        check_type("view", options.view, (View, NoneType), "it must be a View, or None")
+        for name in ("on_error", "on_gap", "progress"):
+            check_callback(name, getattr(options, name))
+        self.view = options.view
+        self.observes = observes
+        self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
+        conflate = check_flag("conflate", options.conflate)
+        self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=conflate)
+        self.progress = options.progress
+        self.ack_scope = AckScope(options.credits, flow.check)
+        self._client = client
+        self._on_error = report if options.on_error is None else options.on_error
+        self._failed = 0
+
+    @property
+    def stats(self) -> SubscriptionStats:
+        """Counts of this moment."""
+        streams = list(self.position)
+        return SubscriptionStats(
+            received=sum([stream.delivered - stream.failed - stream.repeated for stream in streams]),
+            conflated=sum([stream.conflated for stream in streams]) + self.buffer.conflated,
+            dropped=sum([stream.dropped + stream.overflowed for stream in streams]),
+            duplicates=sum([stream.duplicates + stream.repeated for stream in streams]),
+            expired=sum([stream.expired for stream in streams]),
+            failed=self._failed,
+            replayed=sum([stream.replayed for stream in streams]),
+            buffered_bytes=self.buffer.bytes,
+        )
+
+    def give_out(self, item: Received) -> None:
+        """Stay open for an item that goes to the program, until the program has answered."""
+        if isinstance(item.ack_handle, AckHandle):
+            item.ack_handle.hold(self)
+
+    def fork(self, error: UsageError) -> None:
+        """Drop all messages: this is a forked process, and its parent reads."""
+        self.buffer.fork(error)
+
+    def deliver(self, item: Received) -> None:
+        """Take an item that arrived for this subscription, unless it is a duplicate."""
+        known = self.position.record_arrival(item.stream, item.kind, item.epoch, item.offset, item.count)
+        if known:
+            if isinstance(item, Message) or known == item.count:
+                return
+            item = item.after(known)
+        if not self.buffer.put(item) and not self.buffer.over:
+            self.position.record_overflow(Gap(item.stream, Code.QUEUE_FULL, item.offset, item.offset + item.count - 1))
+
+    def deliver_run(self, run: MessageRun) -> None:
+        """Take messages that arrived together for this subscription, one by one if there is no room for all."""
+        if self.buffer.has_room(run):
+            self.deliver(run)
+        else:
+            for message in run.messages():
+                self.deliver(message)
+
+    def deliver_acknowledged(self, item: Message | RecordBatch, handle: AckHandle) -> None:
+        """Take an item of an acknowledged stream; it is no duplicate."""
+        item.ack_handle = handle
+        if not self.buffer.put(item):
+            handle.withdraw()
+
+    def fail(self, error: Exception, count: int = 1) -> None:
+        """Count and report messages that arrived and cannot be delivered."""
+        self._failed += count
+        self.report(error)
+
+    def report(self, error: Exception) -> None:
+        """Report an error that no caller waits for."""
+        call_back(self._on_error, error)
+
+    def fail_at(self, error: Exception, stream: str, epoch: int, offset: int, count: int) -> None:
+        """Record messages that cannot be delivered at their offsets, so that these do not count as a gap."""
+        # A delta without its base comes again, as a keyframe.
+        fresh = self.position.record_failure(stream, epoch, offset, count, again=isinstance(error, DeltaBaseMissing))
+        if fresh:
+            self.fail(error, fresh)
+
+
+def _since_of(since: Start | None, pattern: Pattern) -> Since | None:
+    """Return ``since`` as SUBSCRIBE names it (spec section 4.3)."""
+    if since is None:
+        return None
+    if is_a(since, str) and since == BEGINNING:
+        return BEGINNING
+    try:
+        if is_a(since, tuple):
+            epoch, offset = (check_count("since", part, minimum=0, maximum=MAX_OFFSET) for part in since)
+        else:
+            return check_count("since", since, minimum=0, maximum=MAX_OFFSET)
+    except ValueError:
+        rule = f"it must be {BEGINNING!r}, an offset from 0 to {MAX_OFFSET}, or (epoch, offset)"
+        raise wrong("since", since, rule) from None
+    if not pattern.is_literal:
+        raise wrong("since", since, f"it is a position in one stream, and {pattern.text!r} may match several")
+    return {pattern.text: (epoch, offset)}
