@@ -15,9 +15,11 @@ PAIRS = [name for name in sync.__all__ if isinstance(getattr(sync, name), type)]
 """Classes that exist twice, for asyncio and blocking."""
 
 ASYNC_ONLY = {
-    "ReplyStream": {"aclose"},
+    "BatchIterator": "``batches`` of the blocking subscription returns an iterator of the language",
+    "Connecting": "``connect`` of the blocking client has connected when it returns",
+    "ReplyStream.aclose": "is what ``contextlib.aclosing`` calls",
 }
-"""Attributes without a blocking twin: what ``contextlib.aclosing`` calls."""
+"""Classes and attributes without a blocking twin, and why."""
 
 NOT_TWINS = {
     "Request.wait_cancelled": "has a time limit of its own, where an async program has ``asyncio.timeout``",
@@ -79,11 +81,21 @@ def test_every_public_name_is_documented(module: ModuleType) -> None:
     assert missing == []
 
 
+def test_every_class_with_coroutines_has_a_blocking_twin() -> None:
+    kinds = {name: kind for name in client.__all__ if isinstance(kind := getattr(client, name), type)}
+    with_coroutines = {
+        name
+        for name, kind in kinds.items()
+        if any(inspect.iscoroutinefunction(getattr(kind, each, None)) for each in public_names(kind))
+    }
+    assert with_coroutines - ASYNC_ONLY.keys() == set(PAIRS)
+
+
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_blocking_class_has_what_the_async_one_has(name: str) -> None:
     ours, twins = public_names(getattr(client, name)), public_names(getattr(sync, name))
-    named = {attribute for attribute in ours if not attribute.startswith("_")}
-    assert named - ASYNC_ONLY.get(name, set()) == {attribute for attribute in twins if not attribute.startswith("_")}
+    named = {each for each in ours if not each.startswith("_") and f"{name}.{each}" not in ASYNC_ONLY}
+    assert named == {each for each in twins if not each.startswith("_")}
     assert {attribute.replace("__a", "__", 1) for attribute in ours} >= {each for each in twins if each.startswith("_")}
 
 

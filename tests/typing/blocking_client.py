@@ -8,7 +8,6 @@ from typing import assert_type
 import numpy as np
 
 from gateway.client import ClientState, Counts, SubscriptionStats, TransmissionResult
-from gateway.client.messages import message as plain
 from gateway.client.sync import (
     Client,
     Inbox,
@@ -61,11 +60,11 @@ def subscribing(client: Client) -> None:
 
 def requesting(client: Client) -> None:
     """Ask others."""
-    assert_type(client.request("agent:b", [1, 2], timeout_s=None), plain.Message)
+    assert_type(client.request("agent:b", [1, 2], timeout_s=None), Message)
     with client.request_stream("group:g") as replies:
         assert_type(replies, ReplyStream)
         for part in replies:
-            assert_type(part, plain.Message)
+            assert_type(part, Message)
 
 
 def answering(client: Client) -> None:

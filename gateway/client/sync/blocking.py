@@ -35,11 +35,18 @@ def blocking(method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]]) -> Cal
 
     The caller's thread makes an array of a ``value``, not the loop, which others wait for.
     """
+    return blocking_for(method, lambda result: result)
+
+
+def blocking_for(
+    method: Callable[Concatenate[S, P], Coroutine[Any, Any, T]], twin: Callable[[T], B]
+) -> Callable[Concatenate[Face[S], P], B]:
+    """Return a method as :func:`blocking` does, which returns the blocking ``twin`` of the result."""
     prepared = _making_arrays(method)
 
     @functools.wraps(method)
-    def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return self._thread.run(prepared(self._source, *args, **kwargs))
+    def call(self: Face[S], /, *args: P.args, **kwargs: P.kwargs) -> B:
+        return twin(self._thread.run(prepared(self._source, *args, **kwargs)))
 
     call.__doc__ = _without_async(method.__doc__)
     return call

@@ -20,8 +20,9 @@ from gateway.client.owner import OneProcess, Owner
 from gateway.client.report import keeping
 from gateway.client.sending.batcher import LockedBatcher
 from gateway.client.sending.content import Headers
-from gateway.client.sync.blocking import blocking, wrapping
+from gateway.client.sync.blocking import blocking, blocking_for, wrapping
 from gateway.client.sync.loop_thread import LoopThread
+from gateway.client.sync.message import blocking_message
 from gateway.client.sync.requests import Inbox, ReplyStream
 from gateway.client.sync.subscription import Subscription
 from gateway.protocol.arguments import check_type, wrong
@@ -110,7 +111,7 @@ class Client(OneProcess):
         check_type("subscription", subscription, Subscription, "it must be a subscription of this client")
         return self._thread.run(self._source.account(subscription.source))
 
-    request = blocking(client.Client.request)
+    request = blocking_for(client.Client.request, blocking_message)
 
     request_stream = wrapping(client.Client.request_stream, ReplyStream)
 

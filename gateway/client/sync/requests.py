@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Self, TypeVar
 
-from gateway.client.messages.message import Message, plain_message_of
+from gateway.client.messages import message
+from gateway.client.messages.message import plain_message_of
 from gateway.client.owner import OneProcess
 from gateway.client.report import call_back, keeping
 from gateway.client.requests import inbox, reply_stream
 from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
-from gateway.client.sync.subscription import BlockingAcks
+from gateway.client.sync.message import Message, blocking_message
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed
 from gateway.protocol.arguments import check_callback, check_timeout
@@ -20,10 +21,12 @@ from gateway.protocol.arguments import check_callback, check_timeout
 T = TypeVar("T")
 
 
-class Request(BlockingAcks, Message):
+class Request(Message):
     """A message whose sender waits for a reply; see :class:`gateway.client.requests.inbox.Request`."""
 
     __slots__ = ("_source", "_thread")
+
+    _thread: LoopThread
 
     def __init__(self, thread: LoopThread, source: inbox.Request) -> None:
         self.copy_from(source)
@@ -31,7 +34,7 @@ class Request(BlockingAcks, Message):
         self._source = source
 
     def __reduce__(self) -> tuple[object, ...]:
-        return plain_message_of, (plain_message_of(self),)
+        return blocking_message, (plain_message_of(self),)
 
     @property
     def cancelled(self) -> bool:
@@ -125,9 +128,9 @@ class ReplyStream(OneProcess):
         part = self._thread.run_unless_closed(_next(self._source), self._rest)
         if part is None:
             raise StopIteration
-        return part
+        return blocking_message(part)
 
-    def _rest(self, error: ConnectionFailed) -> Message | None:
+    def _rest(self, error: ConnectionFailed) -> message.Message | None:
         """Return the next reply of a closed client; raise if the replies were cut off."""
         if not self._source.buffer.over:
             raise error

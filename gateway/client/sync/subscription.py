@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self, cast
+from typing import Final, Self
 
-from gateway.client.messages import message, record_batch
-from gateway.client.messages.ack_handle import AnyAckHandle, check_refusal
+from gateway.client.messages import message
+from gateway.client.messages.ack_handle import AnyAckHandle
 from gateway.client.messages.message_run import Received
 from gateway.client.owner import OneProcess
 from gateway.client.report import keeping
@@ -17,93 +16,19 @@ from gateway.client.subscribing import subscription
 from gateway.client.subscribing.subscription_core import SubscriptionStats
 from gateway.client.sync.blocking import blocking, closing
 from gateway.client.sync.loop_thread import LoopThread
-from gateway.errors import Code, UsageError
+from gateway.client.sync.message import (
+    AcknowledgedBatch,
+    AcknowledgedMessage,
+    Message,
+    RecordBatch,
+    blocking_batch,
+    blocking_message,
+)
+from gateway.errors import UsageError
 from gateway.protocol.messages import Counts
 
 FETCHED_MESSAGES: Final = 1024
 """Messages fetched from the loop's thread at a time: a hop between threads costs more than a message."""
-
-
-class BlockingAcks(message.Acknowledged):
-    """Blocking twins of ``ack``, ``nack`` and ``in_progress``, for a subclass that has the slot ``_thread``."""
-
-    __slots__ = ()
-
-    _thread: LoopThread
-
-    def ack(self) -> None:  # type: ignore[override]  # the blocking twin
-        """Acknowledge it as processed: it will not come again.
-
-        Raises:
-            UsageError: it is observed.
-        """
-        handle = self._answered_handle()
-        if handle is not None:
-            self._thread.call_soon(handle.done)
-
-    def nack(self, code: int = Code.NOT_PROCESSED) -> None:  # type: ignore[override]  # the blocking twin
-        """Answer that it is not processed: it comes again, at most ``max_tries`` times, and is a dead letter then.
-
-        Args:
-            code: reason, for the publisher: from 1 to 2**32 - 1.
-
-        Raises:
-            InvalidArgument: another code.
-            UsageError: it is observed.
-        """
-        code = check_refusal(code)
-        handle = self._answered_handle()
-        if handle is not None:
-            self._thread.call_soon(partial(handle.refuse, code))
-
-    def in_progress(self) -> None:  # type: ignore[override]  # the blocking twin
-        """Report that the program still works on it: the gateway waits for ``ack_timeout_s`` from now on.
-
-        The client does this by itself whenever the gateway asks, as long as the program holds the message.
-
-        Raises:
-            UsageError: it is observed.
-        """
-        handle = self._answered_handle()
-        if handle is not None:
-            self._thread.call_soon(handle.in_progress)
-
-    def __getstate__(self) -> tuple[None, dict[str, Any]]:
-        nothing, fields = super().__getstate__()
-        fields.pop("_thread", None)  # a copy has a handle that does not use it
-        return nothing, fields
-
-
-class Message(BlockingAcks, message.Message):
-    """A message whose answers block; see :class:`gateway.client.messages.message.Message`."""
-
-    __slots__ = ()
-
-
-class RecordBatch(BlockingAcks, record_batch.RecordBatch):
-    """A record batch whose answers block; see :class:`gateway.client.messages.record_batch.RecordBatch`."""
-
-    __slots__ = ()
-
-
-class AcknowledgedMessage(Message):
-    """A message of a stream that receivers acknowledge: its answers go to the client's thread."""
-
-    __slots__ = ("_thread",)
-
-    def __init__(self, thread: LoopThread, source: message.Message) -> None:
-        self.copy_from(source)
-        self._thread = thread
-
-
-class AcknowledgedBatch(RecordBatch):
-    """A record batch of a stream that receivers acknowledge: its answers go to the client's thread."""
-
-    __slots__ = ("_thread",)
-
-    def __init__(self, thread: LoopThread, source: record_batch.RecordBatch) -> None:
-        self.copy_from(source)
-        self._thread = thread
 
 
 class Subscription(OneProcess):
@@ -179,11 +104,7 @@ class Subscription(OneProcess):
             batch = self._source.as_batch(item)
             if batch is None:
                 continue
-            if _is_answerable(batch):
-                yield AcknowledgedBatch(self._thread, batch)
-            else:
-                batch.__class__ = RecordBatch
-                yield cast(RecordBatch, batch)
+            yield AcknowledgedBatch(self._thread, batch) if _is_answerable(batch) else blocking_batch(batch)
 
     def fork(self, error: UsageError) -> None:
         """Drop all messages: this is a forked process, and its parent reads."""
@@ -192,10 +113,7 @@ class Subscription(OneProcess):
 
     def _blocking(self, received: message.Message) -> Message:
         """Return a message whose answers block."""
-        if self._answerable:
-            return AcknowledgedMessage(self._thread, received)
-        received.__class__ = Message  # the same object with other methods: a copy would take 10 times as long
-        return cast(Message, received)
+        return AcknowledgedMessage(self._thread, received) if self._answerable else blocking_message(received)
 
     def _settle_in_hand(self) -> None:
         """Acknowledge the message given out last as processed, unless the program has answered otherwise."""

@@ -8,7 +8,7 @@ from typing import assert_type
 import pytest
 
 from gateway import client
-from gateway.client import Message, TransmissionResult, sync
+from gateway.client import TransmissionResult, sync
 from gateway.client.sync.blocking import blocking, wrapping
 from gateway.client.sync.loop_thread import LoopThread
 from gateway.errors import UsageError
@@ -110,7 +110,7 @@ def test_a_blocking_method_takes_what_the_async_one_does(original: type, twin: t
 def test_the_types_are_kept() -> None:
     def typed(blocking_client: sync.Client) -> None:
         assert_type(blocking_client.publish("wf/x", 1.0, timeout_s=None), TransmissionResult)
-        assert_type(blocking_client.request("agent:a"), Message)
+        assert_type(blocking_client.request("agent:a"), sync.Message)
         assert_type(blocking_client.subscribe("wf/*", since=3), sync.Subscription)
         assert_type(blocking_client.request_stream("agent:a"), sync.ReplyStream)
         assert_type(blocking_client.inbox(group="g"), sync.Inbox)

@@ -1,6 +1,5 @@
 """Tests how the blocking client acknowledges, with a real gateway in a process of its own."""
 
-import copy
 import itertools
 import pickle
 from collections.abc import Iterator
@@ -141,18 +140,6 @@ def test_events_that_are_caught_up_on(gateway: GatewayProcess, stream: str) -> N
                 if taken == count:
                     break
             assert (messages.stats.received, messages.stats.replayed) == (count, count)
-
-
-def test_a_copy_of_a_message_says_that_it_cannot_be_acknowledged(gateway: GatewayProcess, stream: str) -> None:
-    with sync.connect(gateway.url, client_id="copies") as worker, worker.subscribe(stream, auto_ack=False) as messages:
-        publish(gateway, stream, 1)
-        message = next(messages)
-        for arrived in (pickle.loads(pickle.dumps(message)), copy.deepcopy(message)):  # noqa: S301
-            assert int(arrived.tensor) == 0
-            with pytest.raises(UsageError, match="copy of a message"):
-                arrived.ack()
-            with pytest.raises(UsageError, match="copy of a message"):
-                arrived.nack()
 
 
 def test_a_slow_program_gets_the_newest_version_of_each_state(gateway: GatewayProcess, stream: str) -> None:
