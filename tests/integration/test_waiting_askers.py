@@ -49,7 +49,7 @@ async def test_requests_wait_for_a_replier_that_does_not_read_and_hold_nothing_e
         connect(gateway.url, client_id="two") as two,
         connect(gateway.url, client_id="other") as other,
         other.inbox() as inbox,
-        reader_of(gateway, COUNT, REPLIER) as replier,
+        reader_of(gateway.url, COUNT, REPLIER) as replier,
     ):
         replier.stop()
         asking = [asyncio.ensure_future((one, two)[n % 2].request("agent:replier", question)) for n in range(COUNT)]
@@ -75,7 +75,7 @@ async def test_replies_wait_for_an_asker_that_does_not_read_and_hold_nothing_els
         first.inbox() as inbox,
         second.inbox() as second_inbox,
         third.inbox() as third_inbox,
-        reader_of(gateway, COUNT, ASKER) as asker,
+        reader_of(gateway.url, COUNT, ASKER) as asker,
     ):
         requests = [await anext(each) for each in (inbox, second_inbox, third_inbox) for _ in range(COUNT // 3)]
         asker.stop()

@@ -9,18 +9,18 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
-from gateway.app import Gateway
 from gateway.client import Client, connect
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.testing import running_gateway
+from gateway.testing import running_gateway, running_gateway_process
 
 STREAM = "wf/frames"
 MIB = 1024 * 1024
@@ -37,6 +37,15 @@ async def main(url, last):
         print(frames.stats.received, frames.stats.dropped, flush=True)
 
 asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+"""
+
+FORGETFUL = """
+[delivery]
+max_event_hold_s = 20
+
+[[streams]]
+pattern = "wf/*"
+history = { max_bytes = 1_000_000 }
 """
 
 
@@ -70,10 +79,10 @@ class ReaderProcess:
 
 
 @asynccontextmanager
-async def reader_of(gateway: Gateway, last: int, program: str = READER) -> AsyncIterator[ReaderProcess]:
+async def reader_of(url: str, last: int, program: str = READER) -> AsyncIterator[ReaderProcess]:
     """A process that reads, by default events up to an offset."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, gateway.url, str(last), stdout=subprocess.PIPE
+        sys.executable, "-c", program, url, str(last), stdout=subprocess.PIPE
     )
     reader = ReaderProcess(process)
     try:
@@ -96,7 +105,7 @@ async def publish(client: Client, count: int, mib: float, *, compresses: bool = 
     if compresses:
         frame[:] = 0
     for _ in range(count):
-        await client.publish(STREAM, frame, kind="event", codec="none")
+        await client.publish(STREAM, frame, kind="event", codec="none", timeout_s=60)
 
 
 @pytest.mark.parametrize("compresses", [False, True], ids=["noise", "zeros"])
@@ -107,7 +116,7 @@ async def test_a_receiver_that_reads_gets_everything_that_was_published_one_afte
     async with (
         running_gateway(settings(bound, max_event_hold_s=20.0)) as gateway,
         connect(gateway.url, client_id="publisher") as publisher,
-        reader_of(gateway, count - 1) as reader,
+        reader_of(gateway.url, count - 1) as reader,
     ):
         await publish(publisher, count, mib, compresses=compresses)
         assert await reader.outcome() == Outcome(count, 0)
@@ -120,17 +129,32 @@ async def test_several_publishers_of_one_stream_outrun_no_reader(count: int, mib
         connect(gateway.url, client_id="one") as one,
         connect(gateway.url, client_id="two") as two,
         connect(gateway.url, client_id="three") as three,
-        reader_of(gateway, 3 * count - 1) as reader,
+        reader_of(gateway.url, 3 * count - 1) as reader,
     ):
         await asyncio.gather(*[publish(client, count, mib) for client in (one, two, three)])
         assert await reader.outcome() == Outcome(3 * count, 0)
+
+
+@pytest.mark.parametrize(("count", "mib"), [(30, 8), (4, 96)])
+async def test_publishes_that_one_client_awaits_at_the_same_time_outrun_no_reader(
+    tmp_path: Path, count: int, mib: float
+) -> None:
+    configuration = tmp_path / "frys.toml"
+    configuration.write_text(FORGETFUL)
+    with running_gateway_process("--config", str(configuration)) as gateway:
+        async with (
+            connect(gateway.url, client_id="publisher") as publisher,
+            reader_of(gateway.url, count - 1) as reader,
+        ):
+            await asyncio.gather(*[publish(publisher, 1, mib) for _ in range(count)])
+            assert await reader.outcome() == Outcome(count, 0)
 
 
 async def test_a_reader_that_was_stopped_holds_its_publishers_up_once_and_nobody_else() -> None:
     async with (
         running_gateway(settings(2 * MIB, max_event_hold_s=0.5)) as gateway,
         connect(gateway.url, client_id="publisher") as publisher,
-        reader_of(gateway, 199) as reader,
+        reader_of(gateway.url, 199) as reader,
     ):
         reader.stop()
         publishing = asyncio.create_task(publish(publisher, 200, 0.5))
@@ -153,7 +177,7 @@ async def test_tasks_larger_than_the_limit_go_through_one_after_the_other() -> N
     async with (
         running_gateway(acknowledged(4 * MIB)) as gateway,
         connect(gateway.url, client_id="publisher") as publisher,
-        reader_of(gateway, 3) as reader,
+        reader_of(gateway.url, 3) as reader,
     ):
         for _ in range(4):
             await publisher.publish(STREAM, np.zeros(24 * MIB, np.uint8), kind="collaboration")
@@ -164,7 +188,7 @@ async def test_tasks_that_are_published_at_once_wait_for_a_receiver_that_is_idle
     async with (
         running_gateway(acknowledged(4 * MIB)) as gateway,
         connect(gateway.url, client_id="publisher") as publisher,
-        reader_of(gateway, 23) as reader,
+        reader_of(gateway.url, 23) as reader,
     ):
         task = np.random.default_rng(0).integers(0, 256, 2 * MIB, np.uint8)
         await asyncio.gather(*[publisher.publish(STREAM, task, kind="collaboration") for _ in range(24)])

@@ -56,6 +56,8 @@ class Alias:
     """:attr:`AliasHolder.sent` when an unused alias was last looked for."""
     awaiting: dict[int, OutboundMessage] = field(default_factory=dict, init=False)
     """Messages that wait for their acknowledgement, by sequence."""
+    awaiting_bytes: int = field(default=0, init=False)
+    """Bytes of their payloads."""
     withdrawn: set[int] = field(default_factory=set, init=False)
     """Sequences of large messages that were aborted. The gateway answers one only if it refused it before."""
     info: StreamInfo | None = field(default=None, init=False)
@@ -103,9 +105,15 @@ class Alias:
             self._answered.set_exception(error)
             self._answered.exception()  # nobody may be waiting any more; then asyncio is not to log it
 
+    def expect(self, sequence: int, message: OutboundMessage) -> None:
+        """Wait for the acknowledgement of a message."""
+        self._take(sequence)
+        self.awaiting[sequence] = message
+        self.awaiting_bytes += message.content.payload_bytes
+
     def withdraw(self, sequence: int) -> None:
         """Expect no answer to a large message any more: it was aborted."""
-        self.awaiting.pop(sequence, None)
+        self._take(sequence)
         self.withdrawn.add(sequence)
 
     def settle(self, last: int, count: int) -> Iterator[tuple[int, OutboundMessage]]:
@@ -116,7 +124,16 @@ class Alias:
         else:
             found = [sequence for sequence in range(first, last + 1) if sequence in self.awaiting]
         for sequence in found:
-            yield sequence, self.awaiting.pop(sequence)
+            message = self._take(sequence)
+            assert message is not None
+            yield sequence, message
+
+    def _take(self, sequence: int) -> OutboundMessage | None:
+        """Take out the message that waits for a sequence; None if none does."""
+        message = self.awaiting.pop(sequence, None)
+        if message is not None:
+            self.awaiting_bytes -= message.content.payload_bytes
+        return message
 
 
 class Aliases:

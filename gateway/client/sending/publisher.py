@@ -199,6 +199,9 @@ class Publisher:
         for sequence, publish in alias.settle(ack.sequence, ack.count):
             if not publish.abandoned:
                 publish.finish(self._result(publish, alias, ack.offset - (ack.sequence - sequence), ack.durability))
+        queue = self._queues.get(alias.name)
+        if queue is not None:
+            queue.answered()
 
     def refused(self, error: Error, alias: Alias) -> None:
         """Take an ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
@@ -220,13 +223,15 @@ class Publisher:
         for sequence, publish in refused.items():
             if draining:
                 # Sent before GO_AWAY came: it goes out on the next connection, as all that are not acknowledged.
-                alias.awaiting[sequence] = publish
+                alias.expect(sequence, publish)
             elif not publish.may_wait(refusal):
                 publish.fail(refusal)
             else:
                 postponed.append(publish)
-        if queue is not None and postponed:
-            queue.postpone(postponed, refusal)
+        if queue is not None:
+            if postponed:
+                queue.postpone(postponed, refusal)
+            queue.answered()
         if len(refused) < count and error.sequence not in alias.withdrawn:
             self._context.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from gateway.client.sending.alias import Alias
 from gateway.client.sending.content import Content
@@ -21,6 +22,13 @@ from gateway.protocol.regions import Sizes
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array, spec_of
 from gateway.protocol.wire import FLAG_ACK, PRODUCER_KEPT_S, Buffer
+
+WINDOW_BYTES: Final = 16 * 1024 * 1024
+"""Bytes of publishes to an ``event`` stream whose acknowledgement is awaited, past which another one waits its turn.
+
+A program may await many publishes at once. The gateway would take them faster than a receiver reads, and give up those
+that do not fit into the receiver's queue, of 64 MiB by default, nor into history.
+"""
 
 
 class StreamSendQueue(SendQueue):
@@ -44,6 +52,8 @@ class StreamSendQueue(SendQueue):
         self._keyframe_meta: bytes | None = None
         """Meta block of the keyframe that was published last; None: none was."""
         self._when_drained = drained
+        self._holds_back = False
+        """The first message waits for the acknowledgements of those before it."""
 
     def forget(self, alias: Alias) -> None:
         """Drop an alias that the gateway refused to open: the next message opens another."""
@@ -103,10 +113,27 @@ class StreamSendQueue(SendQueue):
                 message.lost_s = lost_s
         self._send_again(sent)
 
+    def answered(self) -> None:
+        """Take note that the gateway has answered publishes: the next one may have waited for that."""
+        if self._holds_back:
+            self._wake_up()
+
+    def _outruns(self, session: Session, message: OutboundMessage) -> bool:
+        """Return whether a publish is to wait for the acknowledgements of those before it."""
+        alias = self._alias
+        if message.done is None or alias is None or alias.session is not session or not alias.awaiting_bytes:
+            return False
+        if alias.awaiting_bytes + message.content.payload_bytes <= WINDOW_BYTES or message.sequence in alias.awaiting:
+            return False
+        kind = alias.declared.kind if alias.info is None else alias.info.kind
+        return kind is None or kind is Kind.EVENT
+
     def _addressable(self, session: Session, message: OutboundMessage) -> bool:
         alias = self._alias
         if alias is None or alias.session is not session:
             return self._context.aliases.room
+        if alias.awaiting_bytes and self._outruns(session, message):
+            return False
         if alias.info is None and message.declaration != alias.declared != self._accepted:
             return False  # a refusal of what another message has declared is not to be that of this one
         if message.declaration.within(alias.declared):
@@ -117,6 +144,8 @@ class StreamSendQueue(SendQueue):
             return False
 
     async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:
+        if self._outruns(session, message):
+            await self._hold_back(session, message)
         if self._addressable(session, message):
             return
         alias = self._alias
@@ -135,6 +164,20 @@ class StreamSendQueue(SendQueue):
             # At once: another queue would take the alias otherwise.
             session.send((self._open(session, message).opening(),))
 
+    async def _hold_back(self, session: Session, message: OutboundMessage) -> None:
+        """Wait until so many publishes are acknowledged that the next one does not outrun the receivers."""
+        assert message.done is not None
+        self._holds_back = True
+        try:
+            while self._outruns(session, message):
+                await self._first_of(message.done)
+                if message.abandoned or self._waiting[0] is not message:
+                    raise Overtaken
+                if not session.open:
+                    raise ConnectionFailed(f"the connection was lost before the message to {self.name} was sent")
+        finally:
+            self._holds_back = False
+
     def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
         before: list[Buffer] = []
         alias = self._alias
@@ -149,7 +192,7 @@ class StreamSendQueue(SendQueue):
             message.done.add_done_callback(self._report)
             message.flags |= FLAG_ACK
         if message.done is not None:
-            alias.awaiting[message.sequence] = message
+            alias.expect(message.sequence, message)
         return alias.number, message.sequence, before
 
     def _open(self, session: Session, message: OutboundMessage) -> Alias:

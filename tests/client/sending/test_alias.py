@@ -33,7 +33,7 @@ def session() -> Session:
 def alias_awaiting(*sequences: int) -> Alias:
     alias = Alias(session(), 0, "wf/x", Holder(), ANYTHING)
     for sequence in sequences:
-        alias.awaiting[sequence] = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
+        alias.expect(sequence, OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0))
     return alias
 
 
