@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from gateway.connections.ports import Transport
+
+_NOBODY: Final[frozenset[object]] = frozenset()
+"""The holders of almost every peer. An empty set of its own would take 216 bytes (CPython 3.11)."""
 
 
 class ReadingHolds:
@@ -16,7 +21,7 @@ class ReadingHolds:
 
     def __init__(self, transport: Transport) -> None:
         self._transport: Transport | None = transport
-        self._holders: frozenset[object] = frozenset()
+        self._holders = _NOBODY
 
     @property
     def held(self) -> bool:
@@ -34,7 +39,7 @@ class ReadingHolds:
     def release(self, holder: object) -> None:
         """Let go for ``holder``; does nothing if it does not hold."""
         if self._transport is not None and holder in self._holders:
-            self._holders -= {holder}
+            self._holders = (self._holders - {holder}) or _NOBODY
             if not self._holders:
                 self._transport.resume_reading()
 
@@ -42,5 +47,5 @@ class ReadingHolds:
         """Let go for every holder, once and for all: a peer that is being closed has to be read until it answers."""
         if self._transport is not None and self._holders:
             self._transport.resume_reading()
-        self._holders = frozenset()
+        self._holders = _NOBODY
         self._transport = None

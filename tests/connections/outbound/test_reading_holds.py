@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from tests.connections.transport import MemoryTransport
 
@@ -29,3 +31,17 @@ def test_a_connection_that_ends_is_held_by_nobody() -> None:
     reading.end()
     assert not reading.held
     assert transport.reading
+
+
+def test_peers_that_nobody_holds_have_no_set_of_their_own() -> None:
+    transport = MemoryTransport()
+    tracemalloc.start()
+    try:
+        idle = [ReadingHolds(transport) for _ in range(1000)]
+        for reading in idle:
+            reading.hold("a")
+            reading.release("a")
+        held_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held_bytes / len(idle) < 150  # an empty set alone takes 216
