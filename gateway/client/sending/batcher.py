@@ -67,7 +67,19 @@ class OpenBatch:
         timestamp_ns: time of the first record.
     """
 
-    __slots__ = ("_dtype", "_meta", "contract", "counted", "dtype", "kind", "limit", "records", "shape", "timestamp_ns")
+    __slots__ = (
+        "_dtype",
+        "_meta",
+        "_taken",
+        "contract",
+        "cost",
+        "dtype",
+        "kind",
+        "limit",
+        "records",
+        "shape",
+        "timestamp_ns",
+    )
 
     def __init__(self, array: Array, kind: str | None, contract: Kind | None, timestamp_ns: int) -> None:
         self.dtype: np.dtype[Any] | None = array.dtype
@@ -79,8 +91,9 @@ class OpenBatch:
         """Records that make it full; 0: it was taken."""
         self.records: list[bytes] = [array.tobytes()]
         self.timestamp_ns = timestamp_ns
-        self.counted = array.nbytes + ENTRY_OVERHEAD_BYTES
+        self.cost = array.nbytes + ENTRY_OVERHEAD_BYTES
         """Bytes of it that are counted as waiting: until it is full, only its first record."""
+        self._taken = 0  # records
         self._dtype = array.dtype
         self._meta = write_tensor_meta(array.dtype, array.shape)
 
@@ -93,8 +106,9 @@ class OpenBatch:
         """Take the batch as it is to be sent; a single record is a plain message."""
         self.dtype = None  # before the limit: no new call is to find it open when it was taken
         self.limit = 0
-        records = self.records.copy()
-        del self.records[: len(records)]
+        # To copy them takes 5 ns of 190 for a record (2026-11). An interrupted call adds no more until this is over.
+        records = self.records
+        self._taken = len(records)
         payload = records[0] if len(records) == 1 else b"".join(records)
         content = Content(
             meta=self._meta,
@@ -110,7 +124,7 @@ class OpenBatch:
         """Take out the records that interrupted calls have added after :meth:`ready`."""
         with contextlib.suppress(IndexError):
             while True:
-                yield np.ndarray(self.shape, self._dtype, self.records.pop())
+                yield np.ndarray(self.shape, self._dtype, self.records.pop(self._taken))
 
 
 WaitingEntry = OpenBatch | ReadyBatch
@@ -208,7 +222,7 @@ class Batcher:
             ready = entry.ready(stream) if isinstance(entry, OpenBatch) else entry
             taken.append(ready)
             size += ready.cost
-            self.pending_bytes -= entry.counted if isinstance(entry, OpenBatch) else entry.cost
+            self.pending_bytes -= entry.cost
         self._complete_bytes = 0
         if not entries:
             self._open.pop(stream, None)
@@ -230,11 +244,7 @@ class Batcher:
         return [stream for stream, entries in list(self._waiting.items()) if _has_complete(entries)]
 
     def fail(self, error: FrysError) -> int:
-        """Refuse all messages from now on, with this error.
-
-        Returns:
-            Number of messages that were waiting and will not be sent.
-        """
+        """Refuse all messages from now on, with this error; return the number of those that waited and are dropped."""
         self._error = error
         return sum(ready.records for stream in self.streams() for ready in self.take(stream))
 
@@ -303,13 +313,11 @@ class Batcher:
                 entries.remove(entry)  # all others were taken between any two of these steps
             except ValueError:  # this one as well
                 break
+        self.pending_bytes += entry.cost
         if isinstance(entry, ReadyBatch):
-            self.pending_bytes += entry.cost
             self._complete_bytes += entry.cost
-        else:
-            self.pending_bytes += entry.counted
-            if entry.limit == 1:
-                self._close(entry)
+        elif entry.limit == 1:
+            self._close(entry)
 
     def _fill(self, stream: str, batch: OpenBatch) -> None:
         """Close a batch that is full; or add records anew that came when it had been taken."""
@@ -323,10 +331,10 @@ class Batcher:
     def _close(self, batch: OpenBatch) -> None:
         """Let a batch take no more records, and count it whole."""
         if batch.limit and batch.dtype is not None:
-            first, batch.dtype = batch.counted, None
-            batch.counted = (first - ENTRY_OVERHEAD_BYTES) * len(batch.records) + ENTRY_OVERHEAD_BYTES
-            self.pending_bytes += batch.counted - first
-            self._complete_bytes += batch.counted
+            first, batch.dtype = batch.cost, None
+            batch.cost = (first - ENTRY_OVERHEAD_BYTES) * len(batch.records) + ENTRY_OVERHEAD_BYTES
+            self.pending_bytes += batch.cost - first
+            self._complete_bytes += batch.cost
 
     def _check_new(self, stream: str, kind: str | None, size: int, message: Content | Array) -> Kind | None:
         """Return the kind of a message; raise if the message cannot begin a batch, or cannot be sent alone."""

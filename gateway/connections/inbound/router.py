@@ -299,9 +299,9 @@ class Router:
         stream, fanout, connection = binding.stream, binding.fanout, session.connection
         assert stream is not None
         assert fanout is not None
+        ack = bool(parsed.flags & FLAG_ACK)
         # Turns are for those who learn that a message was refused and send it again.
-        waits = bool(parsed.flags & FLAG_ACK)
-        if stream.kind.acknowledged and fanout.queue_full and not (waits and fanout.takes_turn(connection)):
+        if stream.kind.acknowledged and fanout.queue_full and not (ack and fanout.takes_turn(connection)):
             raise RequestRefused(Code.QUEUE_FULL, fanout.why_full())
         if stream.durable:
             self._gate.check_room()
@@ -325,7 +325,7 @@ class Router:
             deliver: Callable[[], object] = partial(fanout.deliver_patch, patch, names)
         else:
             deliver = self._delivery_of(run, meta, parsed, binding, itemsize, session.peer.id)
-        self._gate.commit(session, binding, run, parsed.offset, deliver, ack=bool(parsed.flags & FLAG_ACK))
+        self._gate.commit(session, binding, run, parsed.offset, deliver, ack=ack)
 
     def _delivery_of(
         self, run: Run, meta: Meta, parsed: DataFrame, binding: AliasBinding, itemsize: int, publisher: int
