@@ -107,9 +107,16 @@ def serving(name: str, command: Sequence[str], ready: re.Pattern[str], core: int
     Raises:
         VerificationFailed: the server does not get ready, or has ended before the block.
     """
+    # A package is installed with its bytecode: no start is to compile it, whatever the shell says.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     begin = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=lambda: bind_to(core)
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        preexec_fn=lambda: bind_to(core),
     )
     output = _Output(process, ready)
     try:
