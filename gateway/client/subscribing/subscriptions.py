@@ -67,6 +67,8 @@ class Subscriptions:
         number = self._next_number
         self._next_number += 1
         session = await self._context.wait_ready()
+        if subscription.buffer.over:  # closed meanwhile
+            return
         self._numbers[subscription] = number
         reference = weakref.ref(subscription)
         pattern = None if subscription.view is not None else subscription.pattern

@@ -12,7 +12,7 @@ from gateway.client import Backoff, Client, Gap, View, connect
 from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol import signals
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.messages import Account, Counts, Error, GoAway, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.meta import write_tensor_meta
 from gateway.protocol.names import Pattern
 from gateway.protocol.transfers import ChunkPlan, write_chunk
@@ -80,6 +80,24 @@ async def test_a_cancelled_start_is_undone_and_a_later_start_subscribes(scripted
             assert (again.subscription != first.subscription, again.since) == (True, "beginning")
             peer.send(info(1, "wf/a"), message(0, 1, stream=1))
             assert (await anext(messages)).tensor == 1
+
+
+async def test_one_that_is_closed_before_there_is_a_connection_is_not_asked_for(scripted: ScriptedGateway) -> None:
+    async with connect(scripted.url, backoff=QUICK) as client:
+        first = await scripted.accept()
+        first.send(GoAway(1001, "stopping", 5.0))
+        await until(lambda: client._core.context.ready is None)
+        messages = client.subscribe("wf/closed")
+        starting = asyncio.ensure_future(messages.start())
+        await asyncio.sleep(0)
+        await messages.close()
+        first.drop()
+        second = await scripted.accept()
+        await starting
+        async with client.subscribe("wf/open"):
+            asked = (await second.next(Opcode.SUBSCRIBE)).session()
+        assert isinstance(asked, Subscribe)
+        assert asked.pattern == "wf/open"
 
 
 async def test_a_refused_start_may_be_repeated(scripted: ScriptedGateway) -> None:
