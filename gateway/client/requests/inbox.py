@@ -206,7 +206,7 @@ class Inbox(OneProcess):
         return self
 
     async def __anext__(self) -> Request:
-        if self._starting is None:
+        if not self.core.buffer.over:
             await self.start()
         return await self.next()
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, connect
 from gateway.client.sending import send_queue
-from gateway.errors import Code, RequestRefused, UsageError
+from gateway.errors import Code, ConnectionFailed, RequestRefused, UsageError
 from gateway.protocol.data import DataFrame, parse_data, write_data
 from gateway.protocol.messages import Error, GoAway, Subscribe, Unsubscribe, Unsubscribed
 from gateway.protocol.meta import parse_meta, write_meta
@@ -161,6 +161,19 @@ async def test_an_inbox_that_is_started_without_a_connection_is_opened_once_unle
                 asked.append((await second.next(Opcode.SUBSCRIBE)).session())
         patterns = [each.pattern for each in asked if isinstance(each, Subscribe)]
         assert patterns == (["wf/*"] if closed else ["group:workers", "wf/*"])
+
+
+@pytest.mark.parametrize("group", [None, "workers"])
+async def test_an_inbox_that_could_not_be_started_says_so_each_time(
+    scripted: ScriptedGateway, group: str | None
+) -> None:
+    async with connected(scripted) as (client, _, _):
+        requests = client.inbox(group=group)
+    for _ in range(2):
+        with pytest.raises(ConnectionFailed, match="is closed"):
+            await anext(requests)
+    await requests.close()
+    assert [request async for request in requests] == []
 
 
 async def test_the_inbox_is_opened_again_after_a_loss_and_late_replies_are_told(scripted: ScriptedGateway) -> None:
