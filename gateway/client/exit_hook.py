@@ -51,7 +51,7 @@ class ExitHook:
 
     def add(self, client: OpenClient) -> None:
         """Close a client at the exit of the program."""
-        for stranded in [other for other in self._clients if other.stranded]:
+        for stranded in [other for other in list(self._clients) if other.stranded]:
             stranded.begin_exit()
         self._clients.add(client)
         if not self._in_child and _is_multiprocessing_child():

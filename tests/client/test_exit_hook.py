@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.client import sync
+from gateway.client.exit_hook import ExitHook, OpenClient
 from gateway.testing import GatewayProcess, running_gateway_process
 
 MESSAGES = 500
@@ -385,3 +386,27 @@ client = sync.connect(sys.argv[1])
         ended = run(program, gateway.url)
     assert ended.stdout == "ConnectionFailed the client is closed: connect again\n"
     assert ended.stderr == ""
+
+
+class OpenedMeanwhile(OpenClient):
+    """Client that another thread opens while this one is looked at."""
+
+    exit_timeout_s = 0.0
+
+    def __init__(self, clients: set[OpenClient]) -> None:
+        self._clients = clients
+
+    @property
+    def stranded(self) -> bool:
+        self._clients.add(OpenedMeanwhile(self._clients))
+        return False
+
+    def begin_exit(self) -> None:
+        return None
+
+
+def test_threads_may_open_clients_at_the_same_time() -> None:
+    hook = ExitHook()
+    for _ in range(3):
+        hook.add(OpenedMeanwhile(hook._clients))
+    assert len(hook._clients) > 3
