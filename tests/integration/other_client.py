@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -96,8 +98,27 @@ class OtherClient:
         await until(lambda: not self.held_is_connected)
 
 
+def drop(things: list[Any], *, in_a_cycle: bool) -> None:
+    """Drop the only thing of a list, which holds a client."""
+    dropped: list[object] = [things.pop()]
+    if in_a_cycle:
+        dropped.append(dropped)
+        del dropped
+        gc.collect()
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def with_other_client(loop_factory: Loop, main: Callable[[OtherClient], Coroutine[Any, Any, None]]) -> None:
-    """Run a test on a loop of its own."""
+    """Run a test on a loop of its own. The garbage collector is off: nothing of a dropped client may wait for it."""
 
     async def run() -> None:
         settings = Settings(admin_port=None, drain_deadline_s=2.0, core=_CORE)
@@ -107,5 +128,5 @@ def with_other_client(loop_factory: Loop, main: Callable[[OtherClient], Coroutin
         ):
             await main(OtherClient(gateway, client))
 
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
+    with _no_garbage_collection(), asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(run())

@@ -1,7 +1,4 @@
-"""What keeps a blocking client open that the program does not hold itself.
-
-The garbage collector is off: nothing of a dropped client may wait for it.
-"""
+"""What keeps a blocking client open that the program does not hold itself."""
 
 from __future__ import annotations
 
@@ -13,15 +10,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from gateway.client import sync
-from tests.integration.other_client import HELD, LOOPS, STREAM, TASKS, Loop, OtherClient, with_other_client
-
-
-@pytest.fixture(autouse=True)
-def no_garbage_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
+from tests.integration.other_client import HELD, LOOPS, STREAM, TASKS, Loop, OtherClient, drop, with_other_client
 
 
 class Side(NamedTuple):
@@ -204,15 +193,6 @@ def given(holder: Holder, side: Side) -> list[Any]:
     side.publish()  # time to close
     assert side.other.held_is_connected
     return things
-
-
-def drop(things: list[Any], *, in_a_cycle: bool) -> None:
-    """Drop what holds a client."""
-    dropped: list[object] = [things.pop()]
-    if in_a_cycle:
-        dropped.append(dropped)
-        del dropped
-        gc.collect()
 
 
 def run(loop_factory: Loop, play: Callable[[Side], None]) -> None:

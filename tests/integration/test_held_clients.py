@@ -1,30 +1,19 @@
-"""What keeps a client open that the program does not hold itself: everything by which the program can still use it.
-
-The garbage collector is off: nothing of a dropped client may wait for it.
-"""
+"""What keeps a client open that the program does not hold itself: everything by which the program can still use it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple
 
 import pytest
 
 import gateway.client
 from gateway.client import Client, connect
-from tests.integration.other_client import HELD, LOOPS, STREAM, TASKS, Loop, OtherClient, with_other_client
+from tests.integration.other_client import HELD, LOOPS, STREAM, TASKS, Loop, OtherClient, drop, with_other_client
 from tests.public_api import public_names
-
-
-@pytest.fixture(autouse=True)
-def no_garbage_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 async def open_client(other: OtherClient) -> Client:
@@ -218,15 +207,6 @@ async def use_last(held: Held, holder: list[Any], other: OtherClient) -> None:
     """Use what holds a client for the last time, and wait until the client has left."""
     await held.use(holder[0], other)
     await other.held_has_left()
-
-
-def drop(holder: list[Any], *, in_a_cycle: bool) -> None:
-    """Drop what holds a client."""
-    dropped: list[object] = [holder.pop()]
-    if in_a_cycle:
-        dropped.append(dropped)
-        del dropped
-        gc.collect()
 
 
 @pytest.mark.parametrize("loop_factory", LOOPS)
