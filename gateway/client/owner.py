@@ -16,6 +16,7 @@ from collections.abc import Callable, Coroutine
 from types import CodeType, FrameType
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
+from gateway.client.forking import detach
 from gateway.errors import UsageError
 
 CLOSED: Final = "the client is closed: connect again"
@@ -53,6 +54,8 @@ OWN_TASKS: Final[weakref.WeakSet[asyncio.Task[Any]]] = weakref.WeakSet()
 """Tasks of all clients; see :meth:`Owner.start`."""
 
 _OWNERS: Final[weakref.WeakSet[Owner]] = weakref.WeakSet()
+_PARTS: Final[weakref.WeakSet[ForkedPart]] = weakref.WeakSet()
+"""Parts that no owner knows; see :func:`tell_of_fork`."""
 
 
 class Owner:
@@ -150,9 +153,20 @@ class Owner:
             part.fork(UsageError(FORKED))
 
 
+def tell_of_fork(part: ForkedPart) -> None:
+    """Have :meth:`ForkedPart.fork` called in a forked process; the part is not kept alive."""
+    _PARTS.add(part)
+
+
 def _forked() -> None:
-    for owner in list(_OWNERS):
+    for part in list(_PARTS):
+        part.fork(UsageError(FORKED))
+    owners, thread = list(_OWNERS), threading.get_ident()
+    for owner in owners:
         owner.fork()
+    # A loop of another thread does not run here: the loop of a shared client has a thread of its own.
+    for loop in {owner._loop for owner in owners if owner._thread == thread and not owner._shared}:
+        detach(loop)
 
 
 if hasattr(os, "register_at_fork"):

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import errno
 import ssl
+import threading
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo, inet_pton
@@ -24,10 +25,12 @@ from websockets.protocol import SEND_EOF, State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI, parse_uri
 
+from gateway.client.forking import cut_off
+from gateway.client.owner import tell_of_fork
 from gateway.client.session.masking import masked_frame
 from gateway.client.time_limit import TimeLimit
 from gateway.client.workers import WORKERS
-from gateway.errors import ConnectionFailed, InvalidArgument
+from gateway.errors import ConnectionFailed, InvalidArgument, UsageError
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
@@ -96,8 +99,10 @@ class Socket(asyncio.Protocol):
         self._lost: Lost | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._handshake_done = False
+        self._thread = threading.get_ident()
         self.write_paused = False
         self.received = False
+        tell_of_fork(self)
 
     async def opened(self) -> None:
         """Wait until the handshake is over.
@@ -181,6 +186,17 @@ class Socket(asyncio.Protocol):
             self._lost = lost
         if self._transport is not None:
             self._transport.abort()
+
+    def fork(self, error: UsageError) -> None:
+        """Leave the connection to the parent: nothing that this forked process has or does reaches it any more."""
+        self._protocol.state = State.CLOSED
+        transport, self._transport = self._transport, None
+        if transport is None or self._gone.done():
+            return
+        if (descriptor := transport.get_extra_info("socket").fileno()) >= 0:
+            cut_off(descriptor)
+        if self._thread == threading.get_ident() and not self._loop.is_closed():
+            self._loop.call_soon(transport.abort)
 
     # Called by the event loop.
 
