@@ -62,6 +62,9 @@ class LoopThread(OpenClient):
                 f"the program is ending, and no thread for a client can be started any more ({error}): connect before "
                 "its main thread ends, or use gateway.client with asyncio"
             ) from None
+        except BaseException:  # Ctrl-C: nobody gets this object, and so nobody would end the thread
+            self._tell_to_stop()
+            raise
 
     def close_with(self, closing: Closing, close_timeout_s: float) -> None:
         """Close by ``closing``, which takes ``close_timeout_s`` at most, when the program ends or drops the client."""

@@ -152,3 +152,21 @@ def test_work_that_does_not_end_is_cancelled(thread: LoopThread, monkeypatch: py
     caller.join(10)
     assert cancelled.is_set()
     assert [type(error) for error in caught] == [ConnectionFailed]
+
+
+def test_a_thread_whose_start_is_interrupted_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``Thread.start`` waits until the thread runs, and Ctrl-C may interrupt that."""
+    started: list[threading.Thread] = []
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        started.append(thread)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            LoopThread(asyncio.new_event_loop)
+    started[0].join(10)
+    assert not started[0].is_alive()
