@@ -286,6 +286,7 @@ class Socket(asyncio.Protocol):
     def _refused(self, error: Exception | None) -> None:
         if not self._opened.done():
             self._opened.set_exception(_handshake_error(error))
+            self._opened.exception()  # connecting may have been cancelled; then asyncio is not to log it
         if self._transport is not None:
             self._transport.abort()
 

@@ -1,6 +1,7 @@
 """Tests the WebSocket under a session against a real server, which does what the test tells it to."""
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -207,6 +208,17 @@ async def test_something_else_is_told_from_a_gateway(answer: bytes) -> None:
         await open_socket(parse_url(url), Owner(), max_frame_bytes=1000, tls=None)
     server.close()
     await server.wait_closed()
+
+
+async def test_a_handshake_that_fails_when_nobody_waits_any_more_is_not_logged() -> None:
+    """As when connecting is cancelled in the turn in which the connection is made."""
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    socket = Socket(parse_url("ws://127.0.0.1"), Owner(), 1000)
+    socket.connection_lost(None)
+    del socket
+    gc.collect()
+    assert told == []
 
 
 async def test_a_name_that_cannot_be_resolved_is_said_so() -> None:
