@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +57,18 @@ async def test_urls_can_be_used_as_they_are(host: str) -> None:
             assert (await client.publish("wf/loss", np.float32(0.5))).offset == 0
         async with httpx.AsyncClient(base_url=gateway.admin_url or "") as http:
             assert (await http.get("/healthz")).status_code == 200
+    finally:
+        await gateway.stop()
+
+
+async def test_addresses_that_have_another_port_are_not_named() -> None:
+    gateway = Gateway(replace(SETTINGS, host="*", port=0))
+    await gateway.start()
+    try:
+        for address in gateway.addresses:
+            _, writer = await asyncio.open_connection(address, gateway.port)
+            writer.close()
+            await writer.wait_closed()
     finally:
         await gateway.stop()
 

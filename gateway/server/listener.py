@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
 from collections.abc import Sequence
 from http import HTTPStatus
 
@@ -37,7 +36,7 @@ class Listener:
         core: takes in the connections.
 
     Attributes:
-        addresses: addresses, of numbers, that the port is bound to; that with the returned port first.
+        addresses: addresses, of numbers, that the returned port is bound to.
     """
 
     def __init__(self, core: Core) -> None:
@@ -69,9 +68,11 @@ class Listener:
         )
         sweeps = (self._sweep(), self._sweep_consumers(), self._follow_time())
         self._sweepers = [loop.create_task(sweep) for sweep in sweeps]
-        sockets: list[socket.socket] = list(self._server.sockets)
-        self.addresses = [str(bound.getsockname()[0]) for bound in sockets]
-        return int(sockets[0].getsockname()[1])
+        bound = [listening.getsockname()[:2] for listening in self._server.sockets]
+        port = int(bound[0][1])
+        # The system chooses another port for each of several addresses.
+        self.addresses = [str(address) for address, number in bound if number == port]
+        return port
 
     async def stop(self, reason: str, deadline_s: float) -> None:
         """Stop gracefully: accept no connection, send GO_AWAY, deliver queued messages, close.
