@@ -16,7 +16,7 @@ from gateway.demo.streams import WORKFLOW
 
 
 async def watch(url: str, board: Board, display: Display, children: Collection[Child], seconds: float | None) -> None:
-    """Show the streams until SIGINT or SIGTERM comes, or the time is over.
+    """Show the streams until SIGINT, SIGTERM or SIGHUP comes, or the time is over.
 
     Args:
         url: URL of the gateway.
@@ -44,8 +44,9 @@ async def watch(url: str, board: Board, display: Display, children: Collection[C
             if not end.done():
                 end.set_exception(error)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # by the parent process (nohup, &)
+            loop.add_signal_handler(number, stop)
     for child in children:
         loop.add_reader(child, report, child)
     if seconds is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -31,14 +32,32 @@ class UntilLoss(LineDisplay):
             self.seen.set()
 
 
-async def test_it_shows_what_comes_until_a_signal(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Signals are handled as in a process that was started by ``nohup``."""
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+        signal.SIGHUP: signal.signal(signal.SIGHUP, signal.SIG_IGN),
+    }
+    yield
+    for number, old in before.items():
+        signal.signal(number, old)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_it_shows_what_comes_until_a_signal(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    if number == signal.SIGHUP:
+        signal.signal(number, signal.SIG_DFL)
     board = Board()
     async with running_gateway() as gateway, connect(gateway.url) as client:
         await client.publish(streams.LOSS, np.float32(0.5), kind="state")
         display = UntilLoss()
         watching = asyncio.create_task(watch(gateway.url, board, display, (), None))
         await display.seen.wait()
-        os.kill(os.getpid(), signal.SIGTERM)
+        assert number == signal.SIGHUP or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        os.kill(os.getpid(), number)
         await watching
     assert list(board.losses) == [0.5]
     assert capsys.readouterr().out.startswith("run 0 step 0  loss ")
