@@ -244,7 +244,7 @@ class OutboundMessage:
                 raise RequestRefused(refusal.code, refusal.message) from None
             state = "was sent, and may have arrived: allow more time (timeout_s) if receivers are slow"
             if not sent:
-                state = "could not be sent: there is no connection, or no room"
+                state = "could not be sent: there is no connection, no room, or receivers are slow with those before it"
             raise RequestTimeout(f"{waited_for} did not come within {timeout_s} s; the message {state}") from None
         finally:
             # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.
