@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 from gateway import __version__
 from gateway.cli.exit_code import MEANINGS, ExitCode, exit_code_of, line_of
-from gateway.cli.interruption import interrupted_by_signals
+from gateway.cli.interruption import ended_at_once_by_signals, interrupted_by_signals
 
 COMMANDS: Final = ("serve", "demo", "pub", "sub", "config")
 """Commands. Each is a module of this package, with a function or a group of commands of the same name."""
@@ -34,7 +34,9 @@ class LazyGroup(TyperGroup):
         """Return the command of this name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(importlib.import_module(f"gateway.cli.{cmd_name}"), cmd_name)
+        with ended_at_once_by_signals():  # numpy makes another error of an interruption of its import, and prints it
+            module = importlib.import_module(f"gateway.cli.{cmd_name}")
+        command = getattr(module, cmd_name)
         if isinstance(command, typer.Typer):
             group = typer.main.get_command(command)
             group.name = cmd_name

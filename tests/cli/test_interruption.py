@@ -21,6 +21,19 @@ from gateway.cli.interruption import ENDING, ended_at_once_by_signals, interrupt
 
 TIMEOUT_S = 60
 
+IMPORTED = """
+import importlib.abc, os, sys
+from gateway.cli import main
+
+class Interrupting(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.endswith("core._exceptions"):
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Interrupting())
+main(["sub", "--help"])
+"""
+
 
 def frys(*arguments: str, before: str = ":") -> subprocess.Popen[str]:
     """A command, behind a command of the shell."""
@@ -69,6 +82,15 @@ def handlers() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+@pytest.mark.parametrize("number", ENDING)
+def test_it_ends_at_once_while_its_modules_are_imported(number: signal.Signals) -> None:
+    """A function of numpy in C imports this one, and makes an ImportError of any other error."""
+    program = IMPORTED.format(number=int(number))
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=TIMEOUT_S, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (-number, b"", b"")
 
 
 @pytest.mark.usefixtures("handlers")
