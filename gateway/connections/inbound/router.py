@@ -226,9 +226,12 @@ class Router:
             ProtocolViolation: ``MALFORMED_FRAME``.
         """
         parsed = _parse(incoming, frame)
-        _, opcode, flags, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
-        is_batch = opcode == Opcode.BATCH
-        count: int = BATCH_BLOCK.unpack_from(incoming.data, frame.start + _HEADER_BYTES)[0] if is_batch else 1
+        if isinstance(parsed, DataFrame):
+            flags, alias, sequence, count = parsed.flags, parsed.stream, parsed.offset, parsed.count
+        else:
+            _, _, flags, _, alias, _, sequence, _ = DATA_HEADER.unpack_from(incoming.data, frame.start)
+            is_batch = frame.opcode == Opcode.BATCH
+            count = BATCH_BLOCK.unpack_from(incoming.data, frame.start + _HEADER_BYTES)[0] if is_batch else 1
         used: AliasBinding | None = None
         try:
             binding = self._binding_of(session, alias)
