@@ -20,6 +20,7 @@ from gateway.protocol.transfers import ChunkPlan, write_chunk
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
+from tests.client.waiting import half_sent
 
 
 @asynccontextmanager
@@ -248,7 +249,7 @@ async def test_a_large_request_that_is_given_up_half_way_is_aborted(scripted: Sc
     async with connected(scripted) as (client, peer):
         peer.pause_reading()
         asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(64 << 20, np.uint8), codec="none"))
-        await asyncio.sleep(0.1)
+        await half_sent(client)
         asking.cancel()
         peer.resume_reading()
         await peer.next(Opcode.ABORT)

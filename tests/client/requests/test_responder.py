@@ -21,7 +21,7 @@ from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Opcode
 from tests.client.frames import data_frame
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 from tests.client.sending.test_content import ChangingRoom
-from tests.client.waiting import until
+from tests.client.waiting import half_sent, until
 
 
 @asynccontextmanager
@@ -265,7 +265,7 @@ async def test_a_large_reply_that_nobody_wants_any_more_is_ended(scripted: Scrip
         asked = await anext(requests)
         peer.pause_reading()
         replying = asyncio.ensure_future(asked.reply(np.zeros(64 << 20, np.uint8), codec="none"))
-        await asyncio.sleep(0.1)
+        await half_sent(client)
         peer.send(Cancel(4, 11).write())
         await asked.wait_cancelled()
         peer.resume_reading()
