@@ -131,8 +131,8 @@ class Subscription(OneProcess):
                 item = await buffer.next()
             if item.ack_handle is not None:
                 self.core.give_out(item)
-            if self.auto_ack:
-                self._previous = item.ack_handle
+                if self.auto_ack:
+                    self._previous = item.ack_handle
             if isinstance(item, Message):
                 return item
             self._records = item.messages()

@@ -131,8 +131,8 @@ class Subscription(OneProcess):
         item = self._items.popleft()
         if item.ack_handle is not None:
             self._source.core.give_out(item)
-        if self._source.auto_ack:
-            self._in_hand = item.ack_handle
+            if self._source.auto_ack:
+                self._in_hand = item.ack_handle
         return item
 
     async def _fetch(self) -> list[Received]:
