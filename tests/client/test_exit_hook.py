@@ -1,6 +1,5 @@
 """Tests that a program which ends without closing its clients loses nothing, with a real gateway and real processes."""
 
-import functools
 import signal
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import pytest
 from gateway.client import sync
 from gateway.client.exit_hook import ExitHook, OpenClient
 from gateway.testing import GatewayProcess, running_gateway_process
+from tests.late_threads import starts_threads_at_the_end
 
 MESSAGES = 500
 
@@ -210,13 +210,6 @@ def gateway() -> Iterator[GatewayProcess]:
 def run(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a program to its end."""
     return subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60)
-
-
-@functools.cache
-def starts_threads_at_the_end() -> bool:
-    """Return whether this Python starts threads when the main thread has ended, as 3.11 and 3.13 do."""
-    ended = run("import atexit, threading; atexit.register(lambda: threading.Thread(target=print).start())")
-    return not ended.stderr
 
 
 def assert_nothing_is_lost(gateway: GatewayProcess, stream: str, program: str, made_late: bool) -> None:
