@@ -72,6 +72,8 @@ def _detach_libuv(loop: asyncio.AbstractEventLoop, uvloop: ModuleType) -> None:
     pointer = ctypes.c_void_p(get_pointer(("PyCapsule_GetPointer", ctypes.pythonapi))(capsule, None))
     known = _descriptors_in(backend(pointer))
     fork(pointer)
+    if not known:  # the loop has no epoll, as on macOS
+        return
     # It does not register those anew whose events are about to change, and aborts the process for one that is missing.
     with select.epoll.fromfd(os.dup(backend(pointer))) as own:
         for descriptor in known:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -12,7 +13,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+import uvloop
 
+from gateway.client import forking
 from gateway.client.forking import detach
 from gateway.testing import GatewayProcess, running_gateway_process
 
@@ -250,3 +253,12 @@ async def test_a_loop_of_another_kind_is_left_as_it_is() -> None:
     assert await asyncio.to_thread(loop.run_until_complete, asyncio.to_thread(int)) == 0
     loop.close()
     detach(loop)
+
+
+def test_a_libuv_without_epoll_is_asked_to_fork_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forking, "_descriptors_in", lambda epoll: [])
+    monkeypatch.delattr(select, "epoll")
+    loop = uvloop.new_event_loop()
+    detach(loop)
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
