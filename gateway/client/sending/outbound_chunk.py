@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final, NamedTuple, Self
 
@@ -27,17 +27,17 @@ class OutboundChunk(NamedTuple):
     """None: the bytes are sent as they are."""
     data: list[Buffer]
     """The bytes to be sent."""
-    content: list[Buffer]
-    """The bytes of the payload that they stand for."""
+    content: list[Buffer] | None
+    """The bytes of the payload that they stand for, which nobody changes; None: the same bytes, which may change."""
 
 
 def encoded_chunk(part: Sequence[Buffer], chain: Chain, itemsize: int) -> OutboundChunk:
-    """Encode a part of a payload, or a small payload, from a copy: encoders read the same bytes several times."""
-    copy = b"".join(part)
-    encoded = encode(chain, copy, itemsize)
+    """Encode a part of a payload, or a small payload, that nobody changes: encoders read it several times."""
+    payload = part[0] if len(part) == 1 else b"".join(part)
+    encoded = encode(chain, payload, itemsize)
     if encoded is None:
-        return OutboundChunk(None, [copy], [copy])
-    return OutboundChunk(encoded[0], [encoded[1]], [copy])
+        return OutboundChunk(None, [payload], [payload])
+    return OutboundChunk(encoded[0], [encoded[1]], [payload])
 
 
 async def whole_encoded(content: Content, chain: Chain, name: str) -> OutboundChunk:
@@ -58,10 +58,15 @@ class OutboundChunks:
         plan: cuts it.
         chain: encodes each chunk.
         first: first chunk that is wanted.
+        unchanging: whether nobody changes the payload.
     """
 
-    def __init__(self, content: Content, plan: ChunkPlan, chain: Chain, first: int) -> None:
-        self._parts = islice(split_payload(content.buffers, plan.chunk_bytes), first, None)
+    def __init__(self, content: Content, plan: ChunkPlan, chain: Chain, first: int, *, unchanging: bool) -> None:
+        self._parts: Iterator[list[Buffer]] = islice(split_payload(content.buffers, plan.chunk_bytes), first, None)
+        if chain.names and not unchanging:
+            # Threads would copy in any order: the payload is compared with what is read from its end.
+            self._parts = map(_copied, self._parts)
+        self._unchanging = unchanging
         self._chain = chain
         self._itemsize = content.itemsize
         self._ahead: deque[asyncio.Future[OutboundChunk]] = deque()
@@ -72,10 +77,14 @@ class OutboundChunks:
     async def __anext__(self) -> OutboundChunk:
         if not self._chain.names:
             for part in self._parts:
-                return OutboundChunk(None, part, part)
+                return OutboundChunk(None, part, part if self._unchanging else None)
             raise StopAsyncIteration
         for part in islice(self._parts, READ_AHEAD + 1 - len(self._ahead)):
             self._ahead.append(WORKERS.run(encoded_chunk, part, self._chain, self._itemsize))
         if not self._ahead:
             raise StopAsyncIteration
         return await self._ahead.popleft()
+
+
+def _copied(part: Sequence[Buffer]) -> list[Buffer]:
+    return [b"".join(part)]

@@ -178,6 +178,12 @@ class OutboundMessage:
         del self.checksums[index + 1 :]
         return self.checksums[-1]
 
+    def chunk_sent(self, frame_bytes: int, data_bytes: int, checksum: int) -> None:
+        """Count a chunk of a large message, and keep the checksum of the payload up to its end."""
+        self.frame_bytes += frame_bytes
+        self.payload_sent_bytes += data_bytes
+        self.checksums.append(checksum)
+
     def advanced(self, sent_bytes: int) -> None:
         """Tell the caller how much of the payload is sent, and start its time limit again.
 

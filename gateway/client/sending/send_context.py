@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
 from gateway.client.report import Report
 from gateway.client.sending.alias import Aliases
-from gateway.client.sending.content import Content
+from gateway.client.sending.content import Content, CopyRooms
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
@@ -50,6 +50,7 @@ class SendContext:
         max_batch_bytes: payload of the largest record batch that it takes: a batch has one frame.
         transfer_room: room for large messages, taken while one is under way.
         resumptions: the gateway's answers about large messages that were cut.
+        copy_rooms: memory for copies of large messages.
         cancelled: sending work was cancelled by :meth:`cancel`.
         unsent: messages that nobody waits for, and that this work would have sent.
     """
@@ -66,6 +67,7 @@ class SendContext:
         self.max_batch_bytes = sys.maxsize
         self.transfer_room = TransferRoom(MAX_TRANSFERS)
         self.resumptions = Resumptions()
+        self.copy_rooms = CopyRooms()
         self._transfers = itertools.count(1)
         self._alias_turn = asyncio.Lock()
         self._changed = asyncio.Event()
@@ -114,6 +116,17 @@ class SendContext:
         if len(self._room) < content.payload_bytes:
             self._room = bytearray(content.payload_bytes)
         return content.copied(self._room, name)
+
+    def joined(self, buffers: Sequence[Buffer]) -> list[Buffer]:
+        """Return a copy of buffers that are a chunk, valid until the next call of this or of :meth:`copied`."""
+        size = sum(map(len, buffers))
+        if len(self._room) < size:
+            self._room = bytearray(size)
+        copy, at = memoryview(self._room)[:size], 0
+        for buffer in buffers:
+            copy[at : at + len(buffer)] = buffer
+            at += len(buffer)
+        return [copy]
 
     def attach(self, session: Session) -> None:
         """Begin to use a new session."""

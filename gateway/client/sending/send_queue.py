@@ -348,11 +348,7 @@ class SendQueue(ABC):
                 message.forget_sent()
                 message.frame_bytes = head_bytes
             if first is not None:
-                # In a thread beside the sending, which takes longer: 512 KiB are 90 us (2026-11).
-                expected = WORKERS.run(checksum_from_the_end, content.buffers)
                 checksum = await self._send_chunks(session, message, plan, chain, first)
-                if checksum != await expected:
-                    raise changed(self.name)
                 end = End(plan.transfer, message.correlation, session.now_ns(), checksum)
                 await session.drained()
                 self._check(message, attempt)
@@ -380,21 +376,24 @@ class SendQueue(ABC):
         """Send chunk after chunk, each when there is room: memory stays bounded, and other messages pass in between.
 
         Returns:
-            Checksum of the payload as it was sent, on earlier connections as well.
+            Checksum of the payload as it was sent, on earlier connections as well: that of one moment.
         """
         index, attempt = first, message.attempt
         checksum = message.sent_up_to(first, plan.chunk_bytes)
-        sent_bytes = min(first * plan.chunk_bytes, plan.payload_bytes)
-        async for encoding, data, content in OutboundChunks(message.content, plan, chain, first):
-            await session.drained()
-            self._check(message, attempt)
-            # These very bytes are sent: nothing changes them before they are copied.
-            checksum = checksum_of(content, checksum)
-            message.frame_bytes += session.send(write_chunk(plan.transfer, index, data, encoding))
-            message.checksums.append(checksum)
-            message.payload_sent_bytes += bytes_of(data)
-            sent_bytes += plan.chunk_size(index)
-            index += 1
-            message.advanced(sent_bytes)
-            await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
+        with self._context.copy_rooms.copied(message.content, self.name) as (content, unchanging):
+            # Chunks that were sent before may be of another moment than a copy.
+            expected = WORKERS.run(checksum_from_the_end, content.buffers) if first or not unchanging else None
+            async for encoding, data, part in OutboundChunks(content, plan, chain, first, unchanging=unchanging):
+                await session.drained()
+                self._check(message, attempt)
+                if part is None:  # read once: these very bytes are sent, whatever changes the memory meanwhile
+                    data = part = self._context.joined(data)
+                checksum = checksum_of(part, checksum)
+                frame_bytes = session.send(write_chunk(plan.transfer, index, data, encoding))
+                message.chunk_sent(frame_bytes, bytes_of(data), checksum)
+                index += 1
+                message.advanced(min(index * plan.chunk_bytes, plan.payload_bytes))
+                await asyncio.sleep(0)  # a fast link takes chunk after chunk; other tasks must run as well
+            if expected is not None and checksum != await expected:
+                raise changed(self.name)
         return checksum

@@ -1,11 +1,12 @@
 """Tests that what a caller gives becomes meta block and payload, without a copy where none is needed."""
 
+from contextlib import ExitStack
 from types import MappingProxyType
 
 import numpy as np
 import pytest
 
-from gateway.client.sending.content import content_of, kind_of
+from gateway.client.sending.content import ROOMS_BYTES, SNAPSHOT_BYTES, CopyRooms, content_of, kind_of
 from gateway.errors import InvalidArgument, UnsupportedDtype, UsageError
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
@@ -83,6 +84,52 @@ def test_a_payload_that_another_thread_changes_is_copied_as_it_is_at_one_moment(
     room.changes = [change] * 100
     with pytest.raises(UsageError, match="wf/x"):
         content.copied(room, "wf/x")
+
+
+def test_the_memory_of_a_copy_is_used_again() -> None:
+    rooms = CopyRooms()
+    array = np.arange(1000.0)
+    with rooms.copied(content_of(array, None), "wf/x") as (first, unchanging):
+        assert unchanging
+        array[:] = 0
+        assert bytes(first.payload()) == np.arange(1000.0).tobytes()
+        with rooms.copied(content_of(array, None), "wf/x") as (second, _):
+            assert not np.shares_memory(first.payload(), second.payload())
+    with rooms.copied(content_of(array[1:], None), "wf/x") as (third, _):
+        assert np.shares_memory(third.payload(), second.payload())
+        assert bytes(third.payload()) == bytes(999 * 8)
+
+
+def test_memory_is_not_used_again_when_a_thread_may_be_reading_it() -> None:
+    rooms = CopyRooms()
+    content = content_of(np.arange(1000.0), None)
+    with pytest.raises(RuntimeError), rooms.copied(content, "wf/x") as (first, _):
+        raise RuntimeError("the connection was lost")
+    with rooms.copied(content, "wf/x") as (second, _):
+        assert not np.shares_memory(first.payload(), second.payload())
+
+
+def test_copies_are_made_as_long_as_there_is_room() -> None:
+    rooms = CopyRooms()
+    small, large = (content_of(np.zeros(size, np.uint8), None) for size in (SNAPSHOT_BYTES // 2, SNAPSHOT_BYTES))
+    too_large = content_of(np.zeros(SNAPSHOT_BYTES + 1, np.uint8), None)
+    for _ in range(3):  # two different sizes, so that memory has to be given up for other
+        with ExitStack() as stack:
+            copies = [
+                stack.enter_context(rooms.copied(small, "wf/x")) for _ in range(ROOMS_BYTES // SNAPSHOT_BYTES * 2)
+            ]
+            assert all(unchanging for _, unchanging in copies)
+            for content in (small, large, too_large):
+                assert stack.enter_context(rooms.copied(content, "wf/x")) == (content, False)
+        with rooms.copied(large, "wf/x") as (_, unchanging):
+            assert unchanging
+
+
+def test_bytes_need_no_copy() -> None:
+    content = content_of(np.zeros(4, np.uint8), None)._replace(buffers=[b"1234"])
+    with CopyRooms().copied(content, "wf/x") as (same, unchanging):
+        assert same is content
+        assert unchanging
 
 
 def test_bytes_that_nobody_changes_are_not_copied() -> None:

@@ -15,7 +15,7 @@ import pytest
 from gateway.client import Backoff, Client, ClientState, connect
 from gateway.client.options import ConnectKeywords
 from gateway.client.sending import stream_send_queue
-from gateway.errors import Code, ConnectionFailed, RequestRefused, RequestTimeout
+from gateway.errors import Code, ConnectionFailed, RequestRefused, RequestTimeout, UsageError
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Abort, Ack, End, Resume
@@ -220,6 +220,24 @@ async def test_a_large_message_that_was_cut_goes_on_where_the_gateway_says(
         assert told == [min((each + 1) * head.plan.chunk_bytes, LARGE.nbytes) for each in range(index, 7)]
         ack(second, 1, 3)
         assert (await publishing).offset == 3
+
+
+@pytest.mark.parametrize("codec", ["none", "shuffle+lz4"])
+async def test_a_large_message_that_has_changed_since_it_was_cut_is_not_published(
+    scripted: ScriptedGateway, codec: str
+) -> None:
+    array = LARGE.copy()
+    async with connected(scripted) as (client, first):
+        publishing = asyncio.ensure_future(client.publish("wf/x", array, codec=codec))
+        await data_of(first)
+        second = await cut(scripted, first, 3)
+        head = await data_of(second)
+        assert head.plan is not None
+        array[0] += 1
+        second.send(Resume(head.plan.transfer, 2).write())
+        assert (await second.next(Opcode.ABORT, Opcode.END)).opcode == Opcode.ABORT
+        with pytest.raises(UsageError, match="wf/x"):
+            await publishing
 
 
 async def test_no_chunk_follows_before_the_gateway_has_answered(scripted: ScriptedGateway) -> None:
