@@ -16,6 +16,10 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+# Python 3.12 and later warn of a fork while other threads run, also in the programs of tests that fork to show that the
+# child leaves its parent alone, and that check that nothing is told.
+os.environ.setdefault("PYTHONWARNINGS", "ignore:This process:DeprecationWarning")
+
 # Tests that are started by nohup or `&` ignore these signals, and so would all processes that they start. A handler,
 # even one that does nothing, is reset in these.
 for ignored in (signal.SIGINT, signal.SIGHUP):
