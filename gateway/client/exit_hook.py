@@ -23,6 +23,9 @@ LAST_PRIORITY: Final = -sys.maxsize
 """Priority of the finalizer of ``multiprocessing.util``, which runs behind all of higher priority."""
 
 
+NOT_CLOSED: Final = "a client could not be closed at the exit of the program: messages may be lost"
+
+
 class OpenClient(ABC):
     """Client that is open."""
 
@@ -68,7 +71,7 @@ class ExitHook:
         """Close all clients at once, and wait for them."""
         self._has_run = True
         began_s = time.monotonic()
-        closing = [(client, future) for client in list(self._clients) if (future := client.begin_exit()) is not None]
+        closing = [(client, future) for client in list(self._clients) if (future := _begun_exit(client)) is not None]
         for client, future in closing:
             left_s = client.exit_timeout_s - (time.monotonic() - began_s)
             try:
@@ -79,8 +82,7 @@ class ExitHook:
                     client.exit_timeout_s,
                 )
             except Exception:
-                # A boundary: the other clients, and the exit of the program, go on.
-                logger.exception("a client could not be closed at the exit of the program: messages may be lost")
+                logger.exception(NOT_CLOSED)  # the other clients, and the exit of the program, go on
 
     def run_again(self) -> None:
         """Close the clients that were made since the hook has run, if it has."""
@@ -109,6 +111,14 @@ class BehindAllHooks:
 
 def _run_at_exit(behind: BehindAllHooks) -> None:
     EXIT_HOOK.run()
+
+
+def _begun_exit(client: OpenClient) -> concurrent.futures.Future[None] | None:
+    try:
+        return client.begin_exit()
+    except Exception:
+        logger.exception(NOT_CLOSED)  # a boundary, as above
+        return None
 
 
 def _is_multiprocessing_child() -> bool:

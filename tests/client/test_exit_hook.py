@@ -403,3 +403,32 @@ def test_threads_may_open_clients_at_the_same_time() -> None:
     for _ in range(3):
         hook.add(OpenedMeanwhile(hook._clients))
     assert len(hook._clients) > 3
+
+
+class NotClosable(OpenClient):
+    """A client whose loop runs already, for example, so that it cannot begin to close."""
+
+    stranded = False
+    exit_timeout_s = 1.0
+
+    def begin_exit(self) -> None:
+        raise RuntimeError("this event loop is already running")
+
+
+class Closed(OpenClient):
+    stranded = False
+    exit_timeout_s = 1.0
+    begun = False
+
+    def begin_exit(self) -> None:
+        self.begun = True
+
+
+def test_a_client_that_cannot_be_closed_keeps_no_other_one_from_closing(caplog: pytest.LogCaptureFixture) -> None:
+    hook, others = ExitHook(), [Closed() for _ in range(8)]
+    for client in (*others[:4], NotClosable(), *others[4:]):
+        hook.add(client)
+    hook.run()
+    assert all(other.begun for other in others)
+    [record] = caplog.records
+    assert "already running" in (record.exc_text or "")
