@@ -107,7 +107,9 @@ def run(gateway: GatewayProcess) -> Iterator[Run]:
 
 def output_of(gateway: GatewayProcess, program: str, loop: str) -> list[str]:
     code = PROGRAM.replace("NEW_LOOP", LOOPS[loop]) + program
-    command = [sys.executable, "-c", code, gateway.url, str(gateway.process.pid)]
+    # Python 3.12 warns of forks of programs with threads.
+    python = [sys.executable, "-W", "ignore:This process:DeprecationWarning"]
+    command = [*python, "-c", code, gateway.url, str(gateway.process.pid)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout.splitlines()
@@ -229,7 +231,11 @@ client.publish(stream, 1.0, kind="event")
 os.kill(gateway, signal.SIGSTOP)
 publishing = threading.Thread(target=client.publish, args=(stream, LARGE), kwargs={"codec": "none"})
 publishing.start()
-while not session.unsent_bytes:
+
+async def unsent_bytes():
+    return session.unsent_bytes
+
+while not client._thread.run(unsent_bytes()):
     pass
 child = os.fork()
 if not child:
