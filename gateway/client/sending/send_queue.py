@@ -261,11 +261,12 @@ class SendQueue(ABC):
 
     async def _wait_settled(self, message: OutboundMessage) -> None:
         """Wait until a message that was sent again is taken, refused again, or lost: none behind it may pass it."""
-        answered = self._answered(message)
-        if answered is not None:
+        if (answered := self._answered(message)) is None:
+            return
+        while message.ended and not answered.done() and self._waiting[0] is message:
             await self._first_of(answered)
-            if answered.done() and not answered.cancelled() and answered.exception() is None:
-                self._pauses.taken()
+        if answered.done() and not answered.cancelled() and answered.exception() is None:
+            self._pauses.taken()
 
     async def _first_of(self, *outcomes: asyncio.Future[Any]) -> None:
         """Wait until one of the outcomes is known, or :meth:`_wake_up` is called."""

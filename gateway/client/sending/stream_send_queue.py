@@ -52,8 +52,6 @@ class StreamSendQueue(SendQueue):
         self._keyframe_meta: bytes | None = None
         """Meta block of the keyframe that was published last; None: none was."""
         self._when_drained = drained
-        self._holds_back = False
-        """The first message waits for the acknowledgements of those before it."""
 
     def forget(self, alias: Alias) -> None:
         """Drop an alias that the gateway refused to open: the next message opens another."""
@@ -115,8 +113,7 @@ class StreamSendQueue(SendQueue):
 
     def answered(self) -> None:
         """Take note that the gateway has answered publishes: the next one may have waited for that."""
-        if self._holds_back:
-            self._wake_up()
+        self._wake_up()
 
     def _outruns(self, session: Session, message: OutboundMessage) -> bool:
         """Return whether a publish is to wait for the acknowledgements of those before it."""
@@ -132,7 +129,7 @@ class StreamSendQueue(SendQueue):
         alias = self._alias
         if alias is None or alias.session is not session:
             return self._context.aliases.room
-        if alias.awaiting_bytes and self._outruns(session, message):
+        if self._outruns(session, message):
             return False
         if alias.info is None and message.declaration != alias.declared != self._accepted:
             return False  # a refusal of what another message has declared is not to be that of this one
@@ -144,8 +141,7 @@ class StreamSendQueue(SendQueue):
             return False
 
     async def _wait_addressable(self, session: Session, message: OutboundMessage) -> None:
-        if self._outruns(session, message):
-            await self._hold_back(session, message)
+        await self._hold_back(session, message)
         if self._addressable(session, message):
             return
         alias = self._alias
@@ -166,17 +162,13 @@ class StreamSendQueue(SendQueue):
 
     async def _hold_back(self, session: Session, message: OutboundMessage) -> None:
         """Wait until so many publishes are acknowledged that the next one does not outrun the receivers."""
-        assert message.done is not None
-        self._holds_back = True
-        try:
-            while self._outruns(session, message):
-                await self._first_of(message.done)
-                if message.abandoned or self._waiting[0] is not message:
-                    raise Overtaken
-                if not session.open:
-                    raise ConnectionFailed(f"the connection was lost before the message to {self.name} was sent")
-        finally:
-            self._holds_back = False
+        while self._outruns(session, message):
+            assert message.done is not None
+            await self._first_of(message.done)
+            if message.abandoned or self._waiting[0] is not message:
+                raise Overtaken
+            if not session.open:
+                raise ConnectionFailed(f"the connection was lost before the message to {self.name} was sent")
 
     def _begin(self, session: Session, message: OutboundMessage) -> tuple[int, int, list[Buffer]]:
         before: list[Buffer] = []

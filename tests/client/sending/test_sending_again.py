@@ -9,7 +9,7 @@ from gateway.client.sending import send_queue
 from gateway.errors import Action, Code, RequestRefused, RequestTimeout
 from gateway.protocol.data import parse_data
 from gateway.protocol.messages import Error, Kind, StreamInfo
-from gateway.protocol.signals import Abort, Resume
+from gateway.protocol.signals import Abort, Ack, Resume
 from gateway.protocol.wire import Opcode
 from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
 from tests.client.sending.test_stream_send_queue import LARGE, ack, chunks_of, connected, cut, data_of
@@ -50,6 +50,28 @@ async def test_publishes_that_were_refused_for_now_are_sent_again_one_by_one_bef
         assert [(await data_of(peer)).offset for _ in range(2)] == [7, 8]
         ack(peer, 8, 4)
         assert [(await each).offset for each in publishing] == [1, 2, 0, 4]
+
+
+@pytest.mark.usefixtures("at_once")
+async def test_a_refusal_that_comes_later_ends_no_wait_for_a_message_that_was_sent_again(
+    scripted: ScriptedGateway,
+) -> None:
+    async with connected(scripted) as (client, peer):
+        publishing = [asyncio.ensure_future(client.publish("wf/x", step)) for step in range(2)]
+        frames = [await data_of(peer) for _ in range(2)]
+        refuse(peer, 1)
+        assert (await data_of(peer)).timestamp_ns == frames[0].timestamp_ns
+        refuse(peer, 2)
+        for sequence in range(1, 10):  # the second one waits until the first one is taken
+            other = asyncio.ensure_future(client.publish("wf/other", None))
+            assert (await data_of(peer)).stream == 1
+            peer.send(StreamInfo(8, "wf/other", Kind.STATE, 5, 0, alias=1), Ack(1, 1, sequence, sequence - 1).write())
+            await other
+        ack(peer, 3, 0)
+        assert (await publishing[0]).offset == 0
+        assert (await data_of(peer)).timestamp_ns == frames[1].timestamp_ns
+        ack(peer, 4, 1)
+        assert (await publishing[1]).offset == 1
 
 
 async def test_the_refusal_is_raised_once_the_time_limit_passes(scripted: ScriptedGateway) -> None:
