@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
@@ -78,12 +78,9 @@ class Content(NamedTuple):
         buffers = self.buffers
         if len(buffers) == 1 and type(buffers[0]) is bytes:  # never changes
             return buffers[0]
-        copy = memoryview(room)[: self.payload_bytes]
         for _ in range(COPIES):
-            at, same = 0, True
-            for buffer in buffers:
-                copy[at : at + len(buffer)] = buffer
-                at += len(buffer)
+            copy = copy_into(room, buffers)
+            at, same = len(copy), True
             # Memory that is the same behind the copy was so all the time, and so at the moment between both.
             for buffer in reversed(buffers):
                 at -= len(buffer)
@@ -98,6 +95,15 @@ class Content(NamedTuple):
             return False
         # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.
         return self.payload_bytes + len(self.meta) <= frame_bytes or not self.payload_bytes
+
+
+def copy_into(room: bytearray, buffers: Iterable[Buffer]) -> memoryview:
+    """Copy buffers into ``room``, one behind the other, and return the part of it that holds the copy."""
+    copy, at = memoryview(room), 0
+    for buffer in buffers:
+        copy[at : at + len(buffer)] = buffer
+        at += len(buffer)
+    return copy[:at]
 
 
 class CopyRooms:

@@ -13,7 +13,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
 from gateway.client.report import Report
 from gateway.client.sending.alias import Aliases
-from gateway.client.sending.content import Content, CopyRooms
+from gateway.client.sending.content import Content, CopyRooms, copy_into
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
@@ -21,6 +21,7 @@ from gateway.client.sending.transmission_result import LinkQuality
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.session import Answer, Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
+from gateway.protocol.frames import bytes_of
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.wire import Buffer
 
@@ -113,20 +114,16 @@ class SendContext:
         Raises:
             UsageError: another thread writes to it all the time.
         """
-        if len(self._room) < content.payload_bytes:
-            self._room = bytearray(content.payload_bytes)
-        return content.copied(self._room, name)
+        return content.copied(self._room_of(content.payload_bytes), name)
 
     def joined(self, buffers: Sequence[Buffer]) -> list[Buffer]:
         """Return a copy of buffers that are a chunk, valid until the next call of this or of :meth:`copied`."""
-        size = sum(map(len, buffers))
+        return [copy_into(self._room_of(bytes_of(buffers)), buffers)]
+
+    def _room_of(self, size: int) -> bytearray:
         if len(self._room) < size:
             self._room = bytearray(size)
-        copy, at = memoryview(self._room)[:size], 0
-        for buffer in buffers:
-            copy[at : at + len(buffer)] = buffer
-            at += len(buffer)
-        return [copy]
+        return self._room
 
     def attach(self, session: Session) -> None:
         """Begin to use a new session."""
