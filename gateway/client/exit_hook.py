@@ -22,7 +22,6 @@ logger: Final = logging.getLogger("gateway.client")
 LAST_PRIORITY: Final = -sys.maxsize
 """Priority of the finalizer of ``multiprocessing.util``, which runs behind all of higher priority."""
 
-
 NOT_CLOSED: Final = "a client could not be closed at the exit of the program: messages may be lost"
 
 

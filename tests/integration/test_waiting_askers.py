@@ -6,7 +6,7 @@ import asyncio
 
 import numpy as np
 
-from gateway.client import connect
+from gateway.client import Client, Inbox, connect
 from gateway.testing import running_gateway
 from tests.integration.test_waiting_publishers import MIB, Outcome, reader_of, settings
 
@@ -41,6 +41,14 @@ asyncio.run(main(sys.argv[1], int(sys.argv[2])))
 """
 
 
+async def check_others_go_on(asker: Client, address: str, inbox: Inbox, publisher: Client) -> None:
+    """A request to somebody who reads is replied to, and a message is published."""
+    asked = asyncio.ensure_future(asker.request(address, 1))
+    await (await anext(inbox)).reply(2)
+    assert int((await asked).tensor) == 2
+    await publisher.publish("wf/loss", 1.0)
+
+
 async def test_requests_wait_for_a_replier_that_does_not_read_and_hold_nothing_else_up(refused: asyncio.Event) -> None:
     question = np.random.default_rng(0).integers(0, 256, 4 * MIB, np.uint8)
     async with (
@@ -54,10 +62,7 @@ async def test_requests_wait_for_a_replier_that_does_not_read_and_hold_nothing_e
         replier.stop()
         asking = [asyncio.ensure_future((one, two)[n % 2].request("agent:replier", question)) for n in range(COUNT)]
         await refused.wait()
-        asked = asyncio.ensure_future(one.request("agent:other", 1))
-        await (await anext(inbox)).reply(2)
-        assert int((await asked).tensor) == 2
-        await one.publish("wf/loss", 1.0)
+        await check_others_go_on(one, "agent:other", inbox, one)
         assert not any(each.done() for each in asking)
         replier.go_on()
         assert await replier.outcome() == Outcome(COUNT, 0)
@@ -81,10 +86,7 @@ async def test_replies_wait_for_an_asker_that_does_not_read_and_hold_nothing_els
         asker.stop()
         replying = [asyncio.ensure_future(request.reply(answer)) for request in requests]
         await refused.wait()
-        asked = asyncio.ensure_future(other.request("agent:replier-0", 1))
-        await (await anext(inbox)).reply(2)
-        assert int((await asked).tensor) == 2
-        await first.publish("wf/loss", 1.0)
+        await check_others_go_on(other, "agent:replier-0", inbox, first)
         assert not all(each.done() for each in replying)
         asker.go_on()
         assert await asker.outcome() == Outcome(COUNT, 0)

@@ -35,6 +35,10 @@ async def next_request(peer: Peer) -> DataFrame:
     return parse_data(received.message, received.frame)
 
 
+def refuse(peer: Peer, correlation: int, code: Code = Code.QUEUE_FULL) -> None:
+    peer.send(Error(code, code.name, "because", correlation=correlation))
+
+
 def failed(correlation: int, headers: dict[str, object] | None) -> bytes:
     return b"".join(data_frame(Opcode.REPLY, correlation, 0, flags=FLAG_FAILED, headers=headers))
 
@@ -71,7 +75,7 @@ async def test_a_failed_reply_is_raised_with_what_it_says(
 async def test_what_the_gateway_refuses_is_raised(scripted: ScriptedGateway, code: Code) -> None:
     async with connected(scripted) as (client, peer):
         asking = asyncio.ensure_future(client.request("agent:bob", 1))
-        peer.send(Error(code, code.name, "because", correlation=(await next_request(peer)).offset))
+        refuse(peer, (await next_request(peer)).offset, code)
         with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
             await asking
         assert caught.value.code == code
@@ -87,7 +91,7 @@ async def test_requests_that_reached_nobody_are_sent_again_in_their_order(
         asked = [await next_request(peer) for _ in range(4)]
         peer.send(data_frame(Opcode.REPLY, asked[1].offset, 10))
         for each in (asked[0], asked[2], asked[3]):
-            peer.send(Error(code, code.name, "because", correlation=each.offset))
+            refuse(peer, each.offset, code)
         again = [await next_request(peer) for _ in range(3)]
         assert [each.offset for each in again] == [asked[0].offset, asked[2].offset, asked[3].offset]
         assert again[0].timestamp_ns == asked[0].timestamp_ns
@@ -102,7 +106,7 @@ async def test_a_request_behind_a_refused_one_is_told_why_it_waits(
     monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=3600.0, cap_s=3600.0, later_s=3600.0))
     async with connected(scripted) as (client, peer):
         first = asyncio.ensure_future(client.request("agent:bob", 1))
-        peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", correlation=(await next_request(peer)).offset))
+        refuse(peer, (await next_request(peer)).offset)
         other = asyncio.ensure_future(client.request("agent:alice", 1))
         peer.send(data_frame(Opcode.REPLY, (await next_request(peer)).offset, 1))
         await other  # its reply came behind the refusal
@@ -122,7 +126,7 @@ async def test_no_chunk_is_sent_in_vain_of_a_request_that_is_refused_again(scrip
         correlation = (await next_request(peer)).offset
         await peer.next(Opcode.END)
         for _ in range(3):
-            peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", correlation=correlation))
+            refuse(peer, correlation)
             head = await next_request(peer)
             assert head.resuming
         assert not any(received.opcode == Opcode.CHUNK for received in peer.waiting())
@@ -134,11 +138,10 @@ async def test_no_chunk_is_sent_in_vain_of_a_request_that_is_refused_again(scrip
 
 
 async def test_a_request_that_nobody_takes_in_time_fails_with_the_refusal(scripted: ScriptedGateway) -> None:
-    def refuse(peer: Peer, received: Received) -> None:
-        correlation = parse_data(received.message, received.frame).offset
-        peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", correlation=correlation))
+    def full(peer: Peer, received: Received) -> None:
+        refuse(peer, parse_data(received.message, received.frame).offset)
 
-    scripted.answers[Opcode.REQUEST] = refuse
+    scripted.answers[Opcode.REQUEST] = full
     async with connected(scripted) as (client, peer):
         with pytest.raises(RequestRefused, match="request to agent:bob: because") as caught:
             await client.request("agent:bob", 1, timeout_s=0.1)
