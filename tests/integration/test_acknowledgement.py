@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
@@ -158,6 +159,21 @@ async def test_who_restarts_goes_on_where_it_was(gateway: Gateway) -> None:
         async with connect(gateway.url, client_id="worker") as again, again.subscribe(TASKS) as messages:
             # The third was in its hands.
             assert await values_of(messages, 4) == [2, 3, 4, 5]
+
+
+async def test_who_drops_a_subscription_without_closing_it_has_not_signed_off(gateway: Gateway) -> None:
+    async with connect(gateway.url, client_id="planner") as planner:
+        async with connect(gateway.url, client_id="worker") as worker:
+            tasks = worker.subscribe(TASKS, auto_ack=False)
+            await tasks.start()
+            await publish(planner, 0, 1, 2)
+            task = await anext(tasks)
+            await task.ack()
+            del tasks, task
+            gc.collect()
+        await publish(planner, 3)
+        async with connect(gateway.url, client_id="worker") as again, again.subscribe(TASKS) as messages:
+            assert await values_of(messages, 3) == [1, 2, 3]
 
 
 async def test_what_is_never_processed_arrives_among_the_dead_and_its_publisher_is_told() -> None:

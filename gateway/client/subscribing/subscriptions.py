@@ -124,7 +124,7 @@ class Subscriptions:
         subscription.ack_scope.withdraw()
         self._acknowledger.flush()
         if number is not None:
-            await self._unsubscribe(number, keep)
+            await self._unsubscribe(number, keep=keep)
 
     def flush(self) -> None:
         """Send acknowledgements and reports now."""
@@ -275,7 +275,7 @@ class Subscriptions:
             subscription.position.join()
             self._joined.set()
 
-    async def _unsubscribe(self, number: int, keep: bool = False) -> None:
+    async def _unsubscribe(self, number: int, *, keep: bool = False) -> None:
         session = self._context.session
         if session is not None:
             with contextlib.suppress(ConnectionFailed, RequestRefused):
@@ -293,8 +293,10 @@ class Subscriptions:
         if not buffer.over:
             buffer.end()
             scope.withdraw()
+            self._acknowledger.flush()
             self._leave_sinks(reference, number, pattern)
-            self._context.start(self._unsubscribe(number))
+            # The program has not signed off: it may be ending by an exception, whose frames are gone already.
+            self._context.start(self._unsubscribe(number, keep=True))
 
     async def _resume(self, session: Session, subscription: SubscriptionCore, number: int) -> None:
         if self._numbers.get(subscription) != number:  # closed meanwhile

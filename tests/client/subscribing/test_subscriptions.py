@@ -248,6 +248,7 @@ async def test_a_subscription_that_is_dropped_without_being_closed_is_taken_back
         del dropped
         taken_back = (await peer.next(Opcode.UNSUBSCRIBE)).session()
         assert isinstance(taken_back, Unsubscribe)
+        assert taken_back.keep, "only who closes it signs off"
         peer.send(*[message(offset, offset, stream=1) for offset in range(1, 10)])
         assert [(await anext(kept)).offset for _ in range(10)] == list(range(10))
 
