@@ -32,6 +32,7 @@ from gateway.connections.sessions.notices import Notices
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
+from gateway.connections.slices import Slices
 from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.connections.validation import check_positive
 from gateway.errors import Code, ProtocolViolation
@@ -101,6 +102,7 @@ class Core:
 
     Attributes:
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
+        slices: turns of the loop for work that takes long.
         producers: publishes of each producer that have been accepted.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
@@ -123,6 +125,7 @@ class Core:
         self.settings = settings
         self.clock = clock
         self.pool = Pool()
+        self.slices = Slices(clock)
         self.admission = admission or ConnectionLimit(settings.max_connections)
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
