@@ -148,6 +148,15 @@ class RequestRefused(PeerError):
     """Refusal of one request; the connection stays open; ``code`` is an error code."""
 
 
+def fresh(refusal: RequestRefused) -> RequestRefused:
+    """Return an equal refusal without a traceback, to be kept, or to be raised again.
+
+    A traceback holds the frames that the error has passed, and so the payloads in them, and it grows each time that the
+    same error is raised.
+    """
+    return RequestRefused(refusal.code, refusal.message)
+
+
 class UsageError(FrysError):
     """Fault of the calling program; the message says how to change it."""
 

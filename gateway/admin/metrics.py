@@ -102,6 +102,7 @@ def _gauges(snapshot: CoreSnapshot) -> Iterator[Metric]:
     yield Gauge("frys_lagging_connections", "Connections served from their outbox.", snapshot.lagging)
     yield Gauge("frys_subscriptions", "Subscriptions of all connections.", snapshot.subscriptions)
     yield Gauge("frys_views", "Distinct views with at least one receiver.", snapshot.views.views)
+    yield Gauge("frys_view_bytes", "Memory of views and of their newest messages.", snapshot.views.held_bytes)
     yield Gauge("frys_outbox_bytes", "Bytes waiting in outboxes; shared ones count in each.", snapshot.outbox_bytes)
     yield Gauge(
         "frys_transport_bytes", "Bytes written and not yet taken by the operating system.", snapshot.transport_bytes

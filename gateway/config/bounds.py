@@ -110,6 +110,8 @@ def _lowest(core: CoreSettings) -> Iterator[tuple[str, float, float]]:
     yield "limits.max_unfinished_bytes", limits.max_unfinished_bytes, 1
     yield "limits.max_requests", limits.max_requests, 1
     yield "limits.max_streams", limits.max_streams, 1
+    yield "limits.max_view_bytes", limits.max_view_bytes, 1
+    yield "limits.max_connection_view_bytes", limits.max_connection_view_bytes, 1
     yield "delivery.outbox_limit_bytes", core.delivery.outbox_limit_bytes, 1
     yield "delivery.urgent_limit_bytes", core.delivery.urgent_limit_bytes, MAX_HEADERS_BYTES
     yield "requests.kept_bytes_per_asker", requests.kept_bytes_per_asker, 1

@@ -12,7 +12,7 @@ from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol import signals
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
@@ -94,7 +94,7 @@ class SubscribeHandler:
         try:
             self._lead(session, request, binding)
         except RequestRefused as refusal:
-            binding.refusal = refusal
+            binding.refusal = fresh(refusal)
             raise
 
     def subscribe(self, session: Session, request: Subscribe) -> None:
@@ -123,7 +123,7 @@ class SubscribeHandler:
         if not session.grant.may_subscribe(request.pattern):
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
         if view is not None:
-            self._hub.views.check(pattern, view)
+            self._hub.views.check(session, pattern, view)
         session.connection.send(Subscribed(request.request, request.subscription))
         session.connection.accounts.carry(request.subscription, request.account or {})
         options = SubscribeOptions(request.since, request.resume or {})

@@ -29,3 +29,7 @@ class Limits:
     """Streams of one gateway."""
     max_views: int = 10_000
     """Distinct views of one gateway that somebody receives."""
+    max_view_bytes: int = 1024 * 1024 * 1024
+    """Newest messages of all views of ``state`` streams; with one view, of any size, it may be exceeded."""
+    max_connection_view_bytes: int = 256 * 1024 * 1024
+    """Newest messages of the views of ``state`` streams that one connection receives; exceeded likewise."""

@@ -113,6 +113,7 @@ class ThreadWorkers:
                 result = error
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(done, result)
+            del result  # the traceback of an error holds this frame, and so the work and its payload
 
         self._jobs.put(run)
         if not self._idle.acquire(blocking=False) and len(self._threads) < self._max_threads:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from gateway.errors import RequestRefused
+from gateway.errors import RequestRefused, fresh
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import decode
 from gateway.protocol.extensions import Extensions
@@ -18,7 +18,7 @@ from gateway.protocol.quantization import cast
 from gateway.protocol.tensors import Array, TensorSpec, payload_buffers, payload_layout, view_tensors
 from gateway.protocol.views import MANY_QUANTIZED, View
 from gateway.protocol.wire import Buffer, Opcode
-from gateway.streams.large import LargeMessage
+from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 
 JOINED_FRAME_BYTES: Final = 16 * 1024
@@ -45,13 +45,23 @@ class Shown(NamedTuple):
     """The only frame, if its payload is worth encoding; its buffers are those of the run."""
     itemsize: int
     """Bytes of an element, for codecs."""
+    size: int
+    """Bytes of the payloads."""
 
 
 class ShownLarge(NamedTuple):
-    """Message as a view shows it, to go out in chunks: a frame with the complete payload."""
+    """Message as a view shows it, to go out in chunks."""
 
     frame: DataFrame
+    """The message with the complete payload; without any if the message has ``chunks``."""
     itemsize: int
+    """Bytes of an element, for codecs."""
+    size: int
+    """Bytes of the payload."""
+    chunk_bytes: int
+    """Decoded size of the chunks."""
+    chunks: Sequence[StoredChunk] = ()
+    """Chunks of a message of which the view takes everything: those that were published, not copied."""
 
 
 ViewPart = Shown | ShownLarge | Misfit
@@ -66,6 +76,11 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
         source: the stream of the view.
         limits: bounds on results; payloads above ``chunk_bytes`` go out in chunks.
     """
+    if isinstance(entry, LargeMessage) and _takes_all(view) and _goes_out_in_chunks(entry, limits):
+        frame = entry.frame()._replace(flags=0, stream=source.id, extensions=None)
+        itemsize = parse_meta(frame.meta).specs[0].dtype.itemsize
+        plan = entry.plan
+        return [ShownLarge(frame, itemsize, plan.payload_bytes, plan.chunk_bytes, entry.chunks)]
     parts: list[ViewPart] = []
     small: list[DataFrame] = []
     for frame in _frames_of(entry):
@@ -78,7 +93,7 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
             if isinstance(before, Misfit) and before.refusal.code == refusal.code:
                 parts[-1] = before._replace(last=last)
             else:
-                parts.append(Misfit(frame.offset, last, refusal))
+                parts.append(Misfit(frame.offset, last, fresh(refusal)))
             continue
         if len(shown.payload) < min(JOINED_FRAME_BYTES, limits.chunk_bytes):
             small.append(shown)
@@ -86,11 +101,11 @@ def show(view: View, entry: Run | LargeMessage, source: Source, limits: Limits) 
         _join(source, small, parts)
         itemsize = parse_meta(shown.meta).specs[0].dtype.itemsize
         if len(shown.payload) > limits.chunk_bytes and shown.opcode == Opcode.MESSAGE:
-            parts.append(ShownLarge(shown, itemsize))
+            parts.append(ShownLarge(shown, itemsize, len(shown.payload), limits.chunk_bytes))
         else:
             buffers = shown.write()
             run = Run.of_frame(source, shown.offset, buffers, shown.count)
-            parts.append(Shown(run, shown, itemsize))
+            parts.append(Shown(run, shown, itemsize, len(shown.payload)))
     _join(source, small, parts)
     return parts
 
@@ -105,7 +120,8 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
         limits: bounds on the result.
 
     Returns:
-        the frame of the view, plain. Its payload may be that of ``frame``, if the view takes all of it.
+        the frame of the view, plain. Its payload is that of ``frame`` if the view takes all of it; a part is copied, as
+        it would keep all of it alive.
 
     Raises:
         RequestRefused: ``INVALID_VIEW``, the view does not fit; ``CORRUPT_PAYLOAD``.
@@ -126,7 +142,7 @@ def show_frame(view: View, frame: DataFrame, stream_id: int, limits: Limits) -> 
             raise view.misfit(specs[place], str(error)) from None
         if how is not None and len(wanted) > 1:
             raise view.misfit(specs[place], MANY_QUANTIZED)
-        arrays.append(array)
+        arrays.append(array.copy() if array.base is not None and array.nbytes < len(payload) else array)
         quantized = how
     buffers = payload_buffers(arrays) if arrays else []
     return DataFrame(
@@ -148,7 +164,7 @@ def _join(source: Source, frames: list[DataFrame], parts: list[ViewPart]) -> Non
     if not frames:
         return
     run = Run.of_frames(source, frames[0].offset, [(b"".join(frame.write()), frame.count) for frame in frames])
-    parts.append(Shown(run, None, 1))
+    parts.append(Shown(run, None, 1, sum([len(frame.payload) for frame in frames])))
     frames.clear()
 
 
@@ -160,6 +176,17 @@ def _check_size(
     bound = limits.max_message_bytes if count is None else limits.max_frame_bytes - _BATCH_HEAD_BYTES
     if size > bound:
         raise view.misfit(specs[0], f"the result of {size} bytes is larger than {bound}")
+
+
+def _takes_all(view: View) -> bool:
+    """Return whether a view takes all of a message as it is, at whatever rate."""
+    return not view.slice and view.dtype is None and view.tensor is None
+
+
+def _goes_out_in_chunks(message: LargeMessage, limits: Limits) -> bool:
+    """Return whether the chunks of a message can be those of a view of all of it."""
+    large = limits.chunk_bytes < message.plan.payload_bytes <= limits.max_message_bytes
+    return large and all(chunk.encoding is None for chunk in message.chunks)
 
 
 def _frames_of(entry: Run | LargeMessage) -> list[DataFrame]:

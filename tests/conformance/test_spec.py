@@ -151,6 +151,8 @@ def test_limits() -> None:
         "producers without a connection, by stream": MAX_ABSENT,
         "transfer_timeout_s": int(CoreSettings().transfer_timeout_s),
         "views of a gateway": limits.max_views,
+        "views of a gateway, bytes of their newest messages": limits.max_view_bytes,
+        "views of a connection, bytes of their newest messages": limits.max_connection_view_bytes,
         "consumer_ttl_s": int(consumers.consumer_ttl_s),
         "ack_timeout_s": int(consumers.ack_timeout_s),
         "max_tries": consumers.max_tries,
@@ -174,6 +176,8 @@ def test_limits() -> None:
         "max_requests",
         "max_streams",
         "max_views",
+        "max_view_bytes",
+        "max_connection_view_bytes",
     }
 
 

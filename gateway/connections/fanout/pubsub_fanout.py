@@ -80,7 +80,7 @@ class PubSubFanout:
     ) -> None:
         self.source = source
         self.acks = acks
-        self.taps: list[Callable[[Run | LargeMessage], object]] = []
+        self.taps: dict[Callable[[Run | LargeMessage], object], None] = {}
         self.delivered = source.next_offset if isinstance(source, Stream) else 0
         self._flusher = flusher
         self._history = history

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.hub.view_turns import ViewTurns
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.protocol.limits import Limits
 from gateway.streams.large import TransferNumbers
@@ -28,3 +29,5 @@ class ViewContext:
     """Keyframes of versions that came as patches."""
     max_event_hold_s: float = 0.0
     """Time for which publishers of ``event`` streams wait for a receiver that is behind; 0: they do not wait."""
+    turns: ViewTurns = field(default_factory=ViewTurns)
+    """Order in which views are computed, a few at a time."""

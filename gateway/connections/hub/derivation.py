@@ -8,6 +8,7 @@ the view, or faster than the threads compute it, is conflated before the computa
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 
@@ -19,10 +20,11 @@ from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.session import Session
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
 from gateway.protocol.transfers import ChunkPlan, split_payload
+from gateway.protocol.wire import Buffer
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -44,9 +46,15 @@ class Derivation:
         source: the view.
         fanout: delivers the view to its receivers.
         context: shared by all views.
+        admit: called with the derivation and the bytes of a version of a state before it is delivered. It raises
+            ``RequestRefused`` if they exceed a bound; receivers may leave meanwhile.
+
+    Attributes:
+        held_bytes: memory of the view and its newest message, as ``admit`` counts it.
     """
 
     __slots__ = (
+        "_admit",
         "_begins_at",
         "_busy",
         "_closed",
@@ -60,6 +68,7 @@ class Derivation:
         "_wanting_newest",
         "computed_entries",
         "fanout",
+        "held_bytes",
         "misfit",
         "receivers",
         "source",
@@ -70,6 +79,7 @@ class Derivation:
         source: DerivedStream,
         fanout: PubSubFanout,
         context: ViewContext,
+        admit: Callable[[Derivation, int], object],
     ) -> None:
         self.source = source
         self.fanout = fanout
@@ -77,6 +87,8 @@ class Derivation:
         """Subscriptions to the view by session, as the client numbers them."""
         self.computed_entries = 0
         """Runs and large messages that were computed: once, however many connections receive them."""
+        self.held_bytes = 0
+        self._admit = admit
         self._context = context
         self._is_state = source.kind is Kind.STATE
         self._begins_at = source.next_offset
@@ -167,10 +179,16 @@ class Derivation:
                 self._timer = True
                 clock.call_later(self._due_s - now_s, self._on_timer)
             return
-        self._due_s = now_s + self._interval_s()
-        job = self._queue.take()
         self._busy = True
-        self._submit(job)
+        self._context.turns.ask(self._begin)
+
+    def _begin(self) -> bool:
+        """Compute what waits, in the turn of this view; return False if nobody receives it any more."""
+        if self._closed:
+            return False
+        self._due_s = self._context.clock.monotonic_s() + self._interval_s()
+        self._submit(self._queue.take())
+        return True
 
     def _submit(self, job: list[PendingEntry | Gap]) -> None:
         """Compute, once versions that came as patches are merged into keyframes."""
@@ -214,13 +232,16 @@ class Derivation:
     def _computed(self, job: list[PendingEntry | Gap], result: list[ViewPart | Gap] | BaseException) -> None:
         self._busy = False
         self._queue.computed()
+        self._context.turns.end()
         if self._closed:
             return
         if isinstance(result, BaseException):
             result = self._failed(job, result)
         self.computed_entries += sum([isinstance(waiting, PendingEntry) for waiting in job])
         for part in result:
-            self._deliver(part)
+            admitted = self._admitted(part)
+            if admitted is not None:
+                self._deliver(admitted)
         self._compute_next()
         self._hold_publishers()
 
@@ -240,9 +261,20 @@ class Derivation:
                 exc_info=error,
             )
             error = RequestRefused(Code.INTERNAL, f"view {self.source.view} failed; the gateway's log says more")
-        return [Misfit(first, last, error)]
+        return [Misfit(first, last, fresh(error))]
 
     # Delivering.
+
+    def _admitted(self, part: ViewPart | Gap) -> ViewPart | Gap | None:
+        """Return a version of a state if there is memory for it, else a misfit; ``None`` if no receiver is left."""
+        if not self._is_state or isinstance(part, Gap | Misfit):
+            return part
+        first, last = (part.run.first, part.run.last) if isinstance(part, Shown) else (part.frame.offset,) * 2
+        try:
+            self._admit(self, part.size)
+        except RequestRefused as refusal:
+            return Misfit(first, last, fresh(refusal))
+        return None if self._closed else part
 
     def _deliver(self, part: ViewPart | Gap) -> None:
         match part:
@@ -305,7 +337,7 @@ class Derivation:
 def large_of(source: DerivedStream, part: ShownLarge, context: ViewContext) -> LargeMessage:
     """Return a message of a view in chunks: complete, with its offset."""
     frame = part.frame
-    plan = ChunkPlan(context.transfers.next(), context.limits.chunk_bytes, len(frame.payload))
+    plan = ChunkPlan(context.transfers.next(), part.chunk_bytes, part.size)
     return LargeMessage(
         source,
         frame.opcode,
@@ -316,6 +348,10 @@ def large_of(source: DerivedStream, part: ShownLarge, context: ViewContext) -> L
         plan,
         offset=frame.offset,
         end_timestamp_ns=frame.timestamp_ns,
-        chunks=[StoredChunk(None, piece) for (piece,) in split_payload([frame.payload], plan.chunk_bytes)],
+        chunks=list(part.chunks or _chunks_of(frame.payload, part.chunk_bytes)),
         extensions=frame.extensions,
     )
+
+
+def _chunks_of(payload: Buffer, chunk_bytes: int) -> list[StoredChunk]:
+    return [StoredChunk(None, piece) for (piece,) in split_payload([payload], chunk_bytes)]

@@ -38,6 +38,8 @@ class ViewStats:
     counts: ViewCounts
     delivered_messages: Mapping[Kind, int]
     """Messages written to receivers or queued for them, each receiver counted, by the kind of the stream."""
+    held_bytes: int
+    """Memory of the views and of their newest messages, as their bound counts it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,16 @@ from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.derivation import Derivation
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import ViewCounts, ViewStats
+from gateway.connections.hub.view_memory import VIEW_BYTES, ViewMemory
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
-from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
+from gateway.streams.history import Entry
 from gateway.streams.state import specs_of
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
@@ -44,6 +46,8 @@ class Views:
         self._streams = streams
         self._fanouts = fanouts
         self._context = context
+        self.memory = ViewMemory(context.limits)
+        """Bytes of the newest versions of all views."""
         self._of_streams: dict[Stream, dict[View, Derivation]] = {}
         self._sessions: dict[Session, None] = {}
         """Sessions that have a view of any stream."""
@@ -76,17 +80,17 @@ class Views:
             self._past.computed_entries + sum([view.computed_entries for view in self]),
             self._past.conflated_messages + sum([view.conflated_messages for view in self]),
         )
-        return ViewStats(self._count, counts, MappingProxyType(delivered))
+        return ViewStats(self._count, counts, MappingProxyType(delivered), self.memory.held_bytes)
 
-    def check(self, pattern: Pattern, view: View) -> None:
+    def check(self, session: Session, pattern: Pattern, view: View) -> None:
         """Refuse a subscription that names one stream whose newest state the view does not fit.
 
         Raises:
-            RequestRefused: ``INVALID_VIEW``; ``LIMIT_EXCEEDED``, there are too many views.
+            RequestRefused: ``INVALID_VIEW``; ``LIMIT_EXCEEDED``, there are too many views, or they hold too many bytes.
         """
         if pattern.is_literal:
             for stream in self._streams.matching(pattern):
-                self._check_stream(stream, _as_declared(view, stream))
+                self._check_stream(session, stream, _as_declared(view, stream))
                 self._check_newest(stream, view)
 
     def subscribe(
@@ -159,14 +163,17 @@ class Views:
         connection = session.connection
         view = _as_declared(view, stream)
         try:
-            self._check_stream(stream, view)
+            self._check_stream(session, stream, view)
         except RequestRefused as refusal:
             session.refuse(refusal, subscription=subscription, stream=stream.name)
             return
         derivation = self._derivation(stream, view)
         if derivation is None:
             derivation = self._derive(stream, view)
-        derivation.receivers.setdefault(session, set()).add(subscription)
+        if session not in derivation.receivers:
+            derivation.receivers[session] = set()
+            self.memory.add_to(session, derivation.held_bytes)
+        derivation.receivers[session].add(subscription)
         self._held.setdefault((session, subscription), []).append(derivation)
         fanout = derivation.fanout
         start = fanout.start(connection, options.since)
@@ -182,10 +189,11 @@ class Views:
     def _derive(self, stream: Stream, view: View) -> Derivation:
         parent = self._fanouts.pubsub_of(stream)
         source = DerivedStream(self._streams.next_id(), stream, view, parent.delivered)
-        derivation = Derivation(source, self._fanouts.new_pubsub(source), self._context)
+        derivation = Derivation(source, self._fanouts.new_pubsub(source), self._context, self._admit)
         self._of_streams.setdefault(stream, {})[view] = derivation
         self._count += 1
-        parent.taps.append(derivation.take)
+        self._resize(derivation, VIEW_BYTES + _newest_bytes(view, parent.newest))
+        parent.taps[derivation.take] = None
         if parent.newest is not None:
             derivation.take_newest(parent.newest)
         return derivation
@@ -195,6 +203,7 @@ class Views:
         numbers.remove(subscription)
         if not numbers:
             del derivation.receivers[session]
+            self.memory.add_to(session, -derivation.held_bytes)
             derivation.fanout.leave(session.connection)
         if not derivation.receivers:
             self._end(derivation)
@@ -212,10 +221,40 @@ class Views:
         if not siblings:
             del self._of_streams[source.parent]
         self._count -= 1
-        self._fanouts.pubsub_of(source.parent).taps.remove(derivation.take)
+        self._fanouts.pubsub_of(source.parent).taps.pop(derivation.take)
         derivation.close()
+        self.memory.add(-derivation.held_bytes)
 
-    def _check_stream(self, stream: Stream, view: View) -> None:
+    def _admit(self, derivation: Derivation, size: int) -> None:
+        """Count the version that is to be delivered next; receivers whose views then hold too much leave the view.
+
+        Raises:
+            RequestRefused: ``LIMIT_EXCEEDED``, all views together hold too much.
+        """
+        held_bytes = VIEW_BYTES + size
+        source = derivation.source
+        name = f"view {source.view} of {source.name}"
+        self.memory.check_growth(name, derivation.held_bytes, held_bytes)
+        has_grown = held_bytes > derivation.held_bytes
+        self._resize(derivation, held_bytes)
+        for session, numbers in list(derivation.receivers.items()) if has_grown else ():
+            if not self.memory.exceeded_by(session, held_bytes):
+                continue
+            problem = f"{name} has grown to {size} bytes, and the other views of the connection hold all that they may"
+            for number in sorted(numbers):
+                session.refuse(RequestRefused(Code.LIMIT_EXCEEDED, problem), subscription=number, stream=source.name)
+                self._held[session, number].remove(derivation)
+                self._leave(derivation, session, number)
+            session.connection.accounts.end(source.id)
+
+    def _resize(self, derivation: Derivation, held_bytes: int) -> None:
+        more_bytes = held_bytes - derivation.held_bytes
+        derivation.held_bytes = held_bytes
+        self.memory.add(more_bytes)
+        for session in derivation.receivers:
+            self.memory.add_to(session, more_bytes)
+
+    def _check_stream(self, session: Session, stream: Stream, view: View) -> None:
         """Check that there can be this view of a stream at all, regardless of its messages."""
         name = f"view {view} of {stream.name}, a stream of kind {stream.kind.value}"
         if stream.kind not in _VIEWABLE:
@@ -223,13 +262,26 @@ class Views:
         if view.max_rate_hz is not None and stream.kind is not Kind.STATE:
             raise RequestRefused(Code.INVALID_VIEW, f"{name}: a rate leaves out messages, which only a state allows")
         limit = self._context.limits.max_views
-        if self._count >= limit and self._derivation(stream, view) is None:
+        derivation = self._derivation(stream, view)
+        if self._count >= limit and derivation is None:
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"{name}: the gateway has max_views={limit} already")
+        if derivation is None or session not in derivation.receivers:
+            self.memory.check(session, name, new=derivation is None)
 
     def _check_newest(self, stream: Stream, view: View) -> None:
         newest = self._fanouts.pubsub_of(stream).newest
         if newest is not None:
             view.check_all(specs_of(newest))
+
+
+def _newest_bytes(view: View, newest: Entry | None) -> int:
+    """Return the size of a view of the newest version of a stream; 0 if there is none, or the view does not fit it."""
+    if newest is None:
+        return 0
+    try:
+        return payload_layout(view.check_all(specs_of(newest)))[1]
+    except RequestRefused:
+        return 0
 
 
 def _as_declared(view: View, stream: Stream) -> View:

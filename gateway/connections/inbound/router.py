@@ -19,7 +19,7 @@ from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.payload import check_payload, cut_as_run, frame_as_run
 from gateway.connections.inbound.run_patching import VECTOR_FRAMES, patch_run
 from gateway.connections.sessions.session import AliasBinding, Session
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
@@ -290,7 +290,7 @@ class Router:
         if binding is None:
             raise session.not_open(alias, self._limits.max_aliases)
         if binding.refusal is not None:
-            raise binding.refusal
+            raise fresh(binding.refusal)
         if binding.stream is None:
             message = f"alias {alias} is the address {binding.name}: send it a REQUEST"
             raise RequestRefused(Code.INVALID_NAME, message)

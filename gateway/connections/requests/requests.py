@@ -21,7 +21,7 @@ from gateway.connections.sessions.outstanding_requests import (
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.sessions.turns import Turns
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.frames import Frame
 from gateway.protocol.limits import Limits
@@ -201,7 +201,7 @@ class Requests:
         if binding is None:
             raise session.not_open(parsed.stream, self._limits.max_aliases)
         if binding.refusal is not None:
-            raise binding.refusal
+            raise fresh(binding.refusal)
         if binding.stream is not None:
             raise RequestRefused(Code.INVALID_NAME, f"{binding.name} is a stream: requests go to an address")
         if session.state is State.DRAINING:
