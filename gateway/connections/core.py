@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import Final
 
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.dead_letters import DeadLetters
@@ -19,6 +20,7 @@ from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.router import Router
+from gateway.connections.input_budget import InputBudget
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -46,6 +48,11 @@ from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.rules import StreamRules
 from gateway.streams.stream_registry import HISTORY_TOTAL_BYTES, StreamRegistry
+
+LOST_BACKLOG_BYTES: Final = 64 * 1024 * 1024
+"""Input of all lost connections together that is still handled; what is lost with more is not."""
+LOST_BACKLOG_S: Final = 10.0
+"""Longest time after the loss of a connection in which its input is still handled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +108,8 @@ class Core:
         admission: decides about further connections; absent: ``max_connections`` of the settings bounds them.
 
     Attributes:
+        slices: long work on the loop's thread.
+        input_budget: time of a turn for fresh input.
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
         slices: turns of the loop for work that takes long.
         producers: publishes of each producer that have been accepted.
@@ -124,6 +133,8 @@ class Core:
         limits = settings.limits
         self.settings = settings
         self.clock = clock
+        self.slices = Slices(clock)
+        self.input_budget = InputBudget(clock)
         self.pool = Pool()
         self.slices = Slices(clock)
         self.admission = admission or ConnectionLimit(settings.max_connections)
@@ -172,7 +183,10 @@ class Core:
             self._subscriptions,
             self._greeter,
             clock,
+            self.input_budget,
         )
+        self._lost_bytes = 0
+        """Input of connections that are lost, in their backlogs."""
 
     @property
     def superseded_connections(self) -> int:
@@ -183,7 +197,7 @@ class Core:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""
         peer = Peer(self.pool.next_peer())
         connection = Connection(peer, transport, form, self.settings.delivery, self.clock, self.merger)
-        session = Session(connection)
+        session = Session(connection, self.slices)
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
             return session
@@ -197,10 +211,34 @@ class Core:
 
     def receive(self, session: Session, data: Buffer) -> None:
         """Handle one binary message of a connection; ``data`` must not change afterwards."""
+        session.heard = True
         self.dispatcher.receive(session, data)
 
     def disconnect(self, session: Session) -> None:
-        """Remove a connection whose transport is gone."""
+        """Remove a connection whose transport is gone; before, handle what it has sent and is not handled yet."""
+        backlog = session.pending
+        if backlog is None or session.connection.closed:
+            self._remove(session)
+            return
+        lost_bytes = backlog.waiting_bytes
+        if self._lost_bytes + lost_bytes > LOST_BACKLOG_BYTES:
+            backlog.drop()
+            self._remove(session)
+            return
+        self._lost_bytes += lost_bytes
+
+        def gone() -> None:
+            self._lost_bytes -= lost_bytes
+            self._remove(session)
+
+        def give_up() -> None:
+            if session.pending is backlog:
+                backlog.drop()
+
+        backlog.lose(gone)
+        self.clock.call_later(LOST_BACKLOG_S, give_up)
+
+    def _remove(self, session: Session) -> None:
         session.connection.detach()
         self.client_conflated_messages += session.connection.accounts.client_conflated
         outbox = session.connection.outbox

@@ -7,10 +7,14 @@ with ERROR.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Final
 
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.router import InboundMessage, Router
+from gateway.connections.input_budget import InputBudget
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
 from gateway.connections.requests.requests import Requests
@@ -38,6 +42,13 @@ logger = logging.getLogger(__name__)
 
 _MESSAGE = int(Opcode.MESSAGE)
 
+FRAMES_A_LOOK: Final = 8
+"""Frames that are handled between two looks at the clock; a run of messages counts as one."""
+LONG_RUN_BYTES: Final = 16 * 1024
+"""Size of a run from which on the clock is looked at behind it."""
+STEP_S: Final = 0.00025
+"""Time of one step of a message that is handled in later turns."""
+
 
 class Dispatcher:
     """Handler of the messages of all connections, one at a time.
@@ -49,7 +60,8 @@ class Dispatcher:
         hub: DONE, IN_PROGRESS and REFRESH.
         subscriptions: OPEN, SUBSCRIBE and related requests.
         greeter: HELLO.
-        clock: for the times in PONG.
+        clock: for the times in PONG, and for those of steps.
+        budget: time of a turn for fresh input.
     """
 
     def __init__(
@@ -61,6 +73,7 @@ class Dispatcher:
         subscriptions: SubscribeHandler,
         greeter: Greeter,
         clock: Clock,
+        budget: InputBudget,
     ) -> None:
         self._router = router
         self._uploads = uploads
@@ -69,39 +82,87 @@ class Dispatcher:
         self._subscriptions = subscriptions
         self._greeter = greeter
         self._clock = clock
+        self._budget = budget
 
     def receive(self, session: Session, data: Buffer) -> None:
-        """Handle one binary WebSocket message; ``data`` must not change afterwards: it may be kept and passed on."""
-        connection = session.connection
-        session.heard = True
+        """Handle one binary WebSocket message, in later turns if it takes long or others of its connection wait.
+
+        Args:
+            session: of the connection.
+            data: must not change afterwards: it may be kept and passed on.
+        """
+        backlog = session.pending
+        if backlog is not None and backlog.blocks:
+            backlog.add(partial(self._begin, session, data), len(data))
+        else:
+            self._begin(session, data)
+
+    def _begin(self, session: Session, data: Buffer) -> bool:
+        """Handle a message, and leave to the backlog what exceeds the time of this turn; return False."""
+        incoming = InboundMessage(data)
+        size = incoming.size
+        if size % ALIGNMENT or not size:
+            problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
+            session.fail(ProtocolViolation(Code.MALFORMED_FRAME, problem))
+            return False
+        at = self._take_frames(session, incoming, 0, self._budget.spent)
+        if at < size and not session.connection.closed:
+            session.backlog.add(_RestOfMessage(self, session, incoming, at).step, size)
+        return False
+
+    def _take_frames(self, session: Session, incoming: InboundMessage, at: int, over: Callable[[], bool]) -> int:
+        """Handle the frames from ``at`` on until ``over`` returns True, or one of them needs further steps.
+
+        Returns:
+            index of the next frame; the size of the message if all are handled.
+        """
+        data, connection = incoming.data, session.connection
+        size = incoming.size
+        left = FRAMES_A_LOOK
         try:
-            incoming = InboundMessage(data)
-            size = incoming.size
-            if size % ALIGNMENT or not size:
-                problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
-                raise ProtocolViolation(Code.MALFORMED_FRAME, problem)
-            at = 0
             while at < size and not connection.closed:
+                after = 0
                 if data[at + 4] == _MESSAGE and session.state is not State.GREETING:
                     after = self._router.publish_run(session, incoming, at)
-                    if after:
-                        at = after
-                        continue
-                frame = frame_at(data, at)
-                self._receive_frame(session, incoming, frame)
-                at = (frame.end + 7) & -8
+                if after:
+                    left -= 1 if after - at < LONG_RUN_BYTES else FRAMES_A_LOOK
+                    at = after
+                else:
+                    frame = frame_at(data, at)
+                    self._receive_frame(session, incoming, frame)
+                    at = (frame.end + 7) & -8
+                    left -= 1
+                    backlog = session.pending
+                    if backlog is not None and backlog.blocks:
+                        return at
+                if left <= 0 and at < size:
+                    if over():
+                        return at
+                    left = FRAMES_A_LOOK
         except ProtocolViolation as violation:
             session.fail(violation)
         except Exception:
-            logger.exception("message of %d bytes from %s failed", len(data), session.peer.client_id or "a new client")
+            logger.exception("message of %d bytes from %s failed", size, session.peer.client_id or "a new client")
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+        return size
+
+    def go_on(self, session: Session, incoming: InboundMessage, at: int) -> int:
+        """Handle frames of a message for :data:`STEP_S`; return the index of the next one, as :meth:`receive` left it.
+
+        Args:
+            session: of the connection.
+            incoming: the message.
+            at: index of the first frame that is not handled yet.
+        """
+        clock = self._clock
+        end_s = clock.monotonic_s() + STEP_S
+        return self._take_frames(session, incoming, at, lambda: clock.monotonic_s() >= end_s)
 
     def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
         """Handle one message of the JSON subprotocol (spec section 14)."""
         connection = session.connection
         if connection.closed:
             return
-        session.heard = True
         try:
             advance(Role.CLIENT, session.state, message.opcode)
             if isinstance(message, Ping):
@@ -197,8 +258,27 @@ class Dispatcher:
         connection.send(Pong(ping.t0, now_ns, self._clock.time_ns()))
 
 
+class _RestOfMessage:
+    """Rest of a WebSocket message, in the backlog of its session."""
+
+    __slots__ = ("_at", "_dispatcher", "_incoming", "_session")
+
+    def __init__(self, dispatcher: Dispatcher, session: Session, incoming: InboundMessage, at: int) -> None:
+        self._dispatcher = dispatcher
+        self._session = session
+        self._incoming = incoming
+        self._at = at
+
+    def step(self) -> bool:
+        """Handle some frames; return whether there are more."""
+        self._at = self._dispatcher.go_on(self._session, self._incoming, self._at)
+        return self._at < self._incoming.size
+
+
 def drained(session: Session) -> bool:
-    """Return whether nothing waits for a connection: in its outbox, in its mailboxes or in its transport."""
+    """Return whether nothing waits of or for a connection: in backlog, outbox, mailboxes and transport."""
     connection = session.connection
+    if session.pending is not None:
+        return False
     mailboxes_idle = all(mailbox.idle for mailbox in session.requests.mailboxes.values())
     return mailboxes_idle and not connection.lagging and not connection.transport.waiting_bytes()

@@ -141,6 +141,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if session is None:
             self._shake_hands(self._reader.buffer()[:nbytes])
             return
+        # Any byte: a large message on a slow link takes longer than the heartbeat waits.
+        session.heard = True
         for part in self._reader.receive(nbytes):
             if isinstance(part, Foreign):
                 self._step_library(part.data)
@@ -297,8 +299,6 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         elif opcode is WebSocketOpcode.BINARY or opcode is WebSocketOpcode.TEXT:
             self._text = opcode is WebSocketOpcode.TEXT
             self._fragments = [cast(bytes, frame.data)]
-        elif opcode is not WebSocketOpcode.CLOSE:
-            session.heard = True
 
     def _continue(self, session: Session, frame: Frame) -> None:
         fragments = self._fragments

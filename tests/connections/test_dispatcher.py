@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.dispatcher import drained
+from gateway.connections.dispatcher import FRAMES_A_LOOK, drained
+from gateway.connections.inbound.router import RUN_BYTES
+from gateway.connections.input_budget import INPUT_S
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.link import Link
+from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.messages import (
@@ -31,7 +35,7 @@ from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong
 from gateway.protocol.wire import FRAME_START, Opcode
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
 from tests.connections.frames import START_NS
-from tests.connections.memory import World
+from tests.connections.memory import Peer, World
 
 
 def test_a_ping_is_answered_before_and_after_hello() -> None:
@@ -264,7 +268,6 @@ def test_session_messages_of_text_reach_the_same_handlers() -> None:
     ask(asker, 1)
     world.settle()
     dispatcher, session = world.core.dispatcher, asker.session
-    session.heard = False
     dispatcher.receive_session(session, Ping(77))
     dispatcher.receive_session(session, Cancel(0, 1))
     dispatcher.receive_session(session, Subscribe(1, 1, "wf/a"))
@@ -274,7 +277,6 @@ def test_session_messages_of_text_reach_the_same_handlers() -> None:
     assert pong.t0 == 77
     assert subscribed == Subscribed(1, 1)
     assert [found.correlation for found in worker.read().cancels] == [1]
-    assert session.heard
 
 
 def test_a_session_message_of_text_that_the_state_does_not_allow_closes() -> None:
@@ -317,3 +319,128 @@ def test_a_connection_is_drained_when_nothing_waits_in_transport_outbox_or_mailb
     world.settle()
     assert drained(reader.session)
     assert [arrival.payload for arrival in reader.read().arrivals] == [b"x", b"y"]
+
+
+def slow(world: World, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let each PING take so long to handle."""
+    clock = world.clock
+    take_time = clock.time_ns
+
+    def time_ns() -> int:  # PONG has two times
+        clock.now_ns += round(seconds * 1e9 / 2)
+        return take_time()
+
+    monkeypatch.setattr(clock, "time_ns", time_ns)
+
+
+def pongs(peer: Peer) -> list[int]:
+    return [entry.t0 for entry in peer.news().log if isinstance(entry, Pong)]
+
+
+def test_a_message_of_many_frames_is_handled_in_several_turns_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    peer, other = world.peer("many"), world.peer("other")
+    slow(world, monkeypatch, INPUT_S / 10)
+    peer.send(*[Ping(number).write() for number in range(1000)])
+    first = pongs(peer)
+    assert 10 <= len(first) <= 10 + 2 * FRAMES_A_LOOK
+    assert not peer.transport.is_reading()
+    peer.send(Ping(1000).write())
+    assert pongs(peer) == []
+    found = len(first)
+    world.clock.turn()
+    other.send(Ping(5).write())
+    assert pongs(other) == [5]
+    second = pongs(peer)
+    assert 0 < len(second) <= 30 + 2 * FRAMES_A_LOOK
+    world.settle()
+    rest = pongs(peer)
+    assert first + second + rest == list(range(1001))
+    assert found + len(second) < 200
+    assert peer.transport.is_reading()
+
+
+def test_a_full_turn_takes_the_first_frames_of_each_connection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    peers = [world.peer(f"peer-{number}") for number in range(5)]
+    slow(world, monkeypatch, INPUT_S)
+    for peer in peers:
+        peer.send(*[Ping(number).write() for number in range(100)])
+    assert [len(pongs(peer)) for peer in peers] == [FRAMES_A_LOOK * 2] + [FRAMES_A_LOOK] * 4
+    world.settle()
+    assert [len(pongs(peer)) for peer in peers] == [100 - 2 * FRAMES_A_LOOK] + [100 - FRAMES_A_LOOK] * 4
+
+
+def test_a_violation_in_the_rest_of_a_message_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    peer = world.peer()
+    slow(world, monkeypatch, INPUT_S)
+    hello = write_session(Hello((1,), ClientType.AGENT))
+    peer.send(*[Ping(number).write() for number in range(50)], hello, Ping(99).write())
+    assert peer.close_code() is None
+    world.settle()
+    assert peer.close_code() == Code.UNEXPECTED_MESSAGE
+    assert pongs(peer) == list(range(50))
+    assert peer.session.pending is None
+
+
+def test_frames_behind_one_that_needs_steps_wait_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    peer = world.peer()
+    steps: list[int] = []
+
+    def refresh(session: Session, stream: int) -> None:
+        def step() -> bool:
+            steps.append(stream)
+            return len(steps) < 3
+
+        session.backlog.add(step)
+
+    monkeypatch.setattr(world.core.hub, "refresh", refresh)
+    peer.send(Ping(1).write(), write_session(Refresh(7)), Ping(2).write())
+    assert pongs(peer) == [1]
+    world.settle()
+    assert len(steps) == 3
+    assert pongs(peer) == [2]
+
+
+def test_answers_that_are_not_read_stop_the_handling_of_what_causes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(delivery=DeliverySettings(urgent_limit_bytes=4096))
+    peer = world.peer()
+    slow(world, monkeypatch, INPUT_S / 10)
+    peer.transport.stalled = True
+    peer.send(*[Ping(number).write() for number in range(5000)])
+    world.settle()
+    assert peer.close_code() is None
+    assert peer.session.pending is not None
+    waiting = peer.transport.waiting
+    world.settle()
+    assert peer.transport.waiting == waiting < peer.transport.high_water + 4096
+    peer.transport.read_on()
+    world.settle()
+    assert pongs(peer) == list(range(5000))
+
+
+def test_long_runs_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    watcher = world.subscriber("wf/a")
+    publisher.publish(0, b"first")
+    calm = world.clock.monotonic_s
+    looks = 0
+
+    def monotonic_s() -> float:
+        nonlocal looks
+        looks += 1
+        world.clock.now_ns += round(INPUT_S * 1e9)
+        return calm()
+
+    monkeypatch.setattr(world.clock, "monotonic_s", monotonic_s)
+    count = 3 * RUN_BYTES // len(b"".join(publisher.message(0, b"later"))) + 1
+    publisher.sequences[0] = 1
+    publisher.send(*[publisher.message(0, b"later") for _ in range(count)])
+    assert looks
+    world.settle()
+    assert [arrival.payload for arrival in watcher.read().arrivals] == [b"first"] + [b"later"] * count

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.formats import Format, Sendable, framed, in_one_piece
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
+from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.outbound.pending_snapshot import KeyframeMaker
@@ -298,6 +299,12 @@ class Connection(FrameWriter):
         if self.link is not None:
             self.link.answered(pong, self._clock.time_ns())
             self.drain()
+
+    def lose(self) -> None:
+        """Discard everything that is written from now on: the client is gone, but has sent what is still handled."""
+        self.reading.end()
+        self.transport = NULL_TRANSPORT
+        self.resume_writing()
 
     def detach(self) -> None:
         """Discard everything that waits or is still written: the client is gone, or is being closed."""

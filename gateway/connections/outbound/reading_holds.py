@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from gateway.connections.ports import Transport
@@ -17,11 +18,13 @@ class ReadingHolds:
         transport: the transport that reads.
     """
 
-    __slots__ = ("_holders", "_transport")
+    __slots__ = ("_go_on", "_holders", "_transport")
 
     def __init__(self, transport: Transport) -> None:
         self._transport: Transport | None = transport
         self._holders = _NOBODY
+        self._go_on: Callable[[], object] | None = None
+        """Call for the one holder that waits for the others."""
 
     @property
     def held(self) -> bool:
@@ -42,6 +45,15 @@ class ReadingHolds:
             self._holders = (self._holders - {holder}) or _NOBODY
             if not self._holders:
                 self._transport.resume_reading()
+            elif len(self._holders) == 1:
+                self._others_gone()
+
+    def wait_for_others(self, holder: object, go_on: Callable[[], object]) -> bool:
+        """Return whether anybody but ``holder`` holds; then ``go_on`` is called once, when they have let go."""
+        if not self._holders - {holder}:
+            return False
+        self._go_on = go_on
+        return True
 
     def end(self) -> None:
         """Let go for every holder, once and for all: a peer that is being closed has to be read until it answers."""
@@ -49,3 +61,9 @@ class ReadingHolds:
             self._transport.resume_reading()
         self._holders = _NOBODY
         self._transport = None
+        self._others_gone()
+
+    def _others_gone(self) -> None:
+        go_on, self._go_on = self._go_on, None
+        if go_on is not None:
+            go_on()

@@ -10,9 +10,11 @@ from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.ports import Grant
+from gateway.connections.sessions.backlog import Backlog
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.grant import NOTHING
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
+from gateway.connections.slices import Slices
 from gateway.errors import Code, PeerError, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.messages import Error
@@ -122,6 +124,10 @@ class Session:
 
     connection: Connection
     """The way out to the client."""
+    slices: Slices
+    """Long work of all connections."""
+    pending: Backlog | None = field(default=None, init=False)
+    """Input that is handled in later turns; ``None`` if there is none."""
     peer: Peer = field(init=False)
     """Identity of the client, from its HELLO."""
     grant: Grant = field(default=NOTHING, init=False)
@@ -156,6 +162,13 @@ class Session:
     def introduce(self, peer: Peer) -> None:
         """Set the identity of the client, from its HELLO."""
         self.peer = self.connection.peer = peer
+
+    @property
+    def backlog(self) -> Backlog:
+        """The backlog, which is made if there is none: to be added to at once."""
+        if self.pending is None:
+            self.pending = Backlog(self, self.slices)
+        return self.pending
 
     def not_open(self, alias: int, max_aliases: int) -> RequestRefused:
         """Return the refusal of an alias that is not open, or that can not be opened because there are so many."""

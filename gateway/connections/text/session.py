@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Final, Literal
 
@@ -85,7 +86,14 @@ class TextSession:
         """
         if session.connection.closed:
             return
-        session.heard = True
+        backlog = session.pending
+        if backlog is not None and backlog.blocks:
+            backlog.add(partial(self._handle, session, text), len(text))
+        else:
+            self._handle(session, text)
+
+    def _handle(self, session: Session, text: bytes) -> bool:
+        """Handle a message; return False, because no step is left."""
         try:
             message = parse_text(text)
             if isinstance(message, JsonMessage):
@@ -105,6 +113,7 @@ class TextSession:
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
         finally:
             self._answering = None
+        return False
 
     def signal(self, message: Sendable) -> bytes:
         """Return a session message or signal as framed text; empty if JSON clients are not told of it."""

@@ -45,3 +45,31 @@ def test_peers_that_nobody_holds_have_no_set_of_their_own() -> None:
     finally:
         tracemalloc.stop()
     assert held_bytes / len(idle) < 150  # an empty set alone takes 216
+
+
+def test_a_holder_that_waits_for_the_others_is_told_once() -> None:
+    reading = ReadingHolds(MemoryTransport())
+    told: list[str] = []
+    reading.hold("waits")
+    assert not reading.wait_for_others("waits", lambda: told.append("alone"))
+    reading.hold("a")
+    reading.hold("b")
+    assert reading.wait_for_others("waits", lambda: told.append("alone"))
+    reading.release("a")
+    assert told == []
+    reading.release("b")
+    assert told == ["alone"]
+    reading.hold("a")
+    reading.release("a")
+    assert told == ["alone"]
+
+
+def test_a_holder_that_waits_for_the_others_is_told_of_the_end() -> None:
+    reading = ReadingHolds(MemoryTransport())
+    told: list[str] = []
+    reading.hold("waits")
+    reading.hold("a")
+    reading.wait_for_others("waits", lambda: told.append("end"))
+    reading.end()
+    assert told == ["end"]
+    assert not reading.wait_for_others("waits", lambda: told.append("never"))
