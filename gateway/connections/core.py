@@ -36,6 +36,7 @@ from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.connections.subscribe_handler import SubscribeHandler
+from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.connections.validation import check_positive
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
@@ -166,7 +167,15 @@ class Core:
         self._uploads = ChunkedUploads(limits, self._partial_uploads, self.gate, transfers, self.merger)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self._subscriptions = SubscribeHandler(
-            limits, self.hub, self.pool, self._requests, authorizer, self.producers, self._partial_uploads, clock
+            limits,
+            SubscribeParts(self.streams, limits.max_streams),
+            self.hub,
+            self.pool,
+            self._requests,
+            authorizer,
+            self.producers,
+            self._partial_uploads,
+            clock,
         )
         self._greeter = Greeter(
             Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),

@@ -23,6 +23,7 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, frame_at
+from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.messages import (
     Account,
     Authenticate,
@@ -33,7 +34,7 @@ from gateway.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
-from gateway.protocol.session_body import parse_session
+from gateway.protocol.session_body import check_body_size, parse_session
 from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
@@ -174,6 +175,12 @@ class Dispatcher:
         except ProtocolViolation as violation:
             session.fail(violation)
 
+    def refuse_text(self, session: Session, refusal: RequestRefused) -> None:
+        """Answer a message of the JSON subprotocol that could not be read or was not allowed."""
+        subscribes = isinstance(refusal, BodyRefused) and refusal.more is not None
+        if not subscribes or not self._subscriptions.unreadable(session, refusal):
+            session.refuse(refusal)
+
     def open(self, session: Session, request: Open) -> None:
         """Bind an alias for a connection that does not send OPEN itself.
 
@@ -215,10 +222,13 @@ class Dispatcher:
             case Opcode.CREDIT:
                 self._subscriptions.add_credit(session, Credit.parse(incoming.data, frame))
             case opcode if opcode in JSON_OPCODES:
+                body = body_of(incoming.view, frame)
                 try:
-                    message = parse_session(opcode, body_of(incoming.view, frame))
+                    check_body_size(opcode, len(body))
+                    message = parse_session(opcode, body)
                 except RequestRefused as refusal:
-                    session.refuse(refusal)
+                    if opcode != Opcode.SUBSCRIBE or not self._subscriptions.unreadable(session, refusal):
+                        session.refuse(refusal)
                     return
                 self._answer(session, message)
             case opcode:

@@ -12,6 +12,7 @@ from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
+from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol import signals
 from gateway.protocol.limits import Limits
@@ -49,6 +50,7 @@ class SubscribeHandler:
 
     Args:
         limits: bounds on the aliases and subscriptions of one session.
+        parts: SUBSCRIBEs that come in parts.
         hub: streams and their receivers.
         pool: connections, with their inboxes.
         requests: groups.
@@ -61,6 +63,7 @@ class SubscribeHandler:
     def __init__(
         self,
         limits: Limits,
+        parts: SubscribeParts,
         hub: Hub,
         pool: Pool,
         requests: Requests,
@@ -70,6 +73,7 @@ class SubscribeHandler:
         clock: Clock,
     ) -> None:
         self._limits = limits
+        self._parts = parts
         self._hub = hub
         self._pool = pool
         self._requests = requests
@@ -98,7 +102,16 @@ class SubscribeHandler:
             raise
 
     def subscribe(self, session: Session, request: Subscribe) -> None:
-        """Add a subscription, open the client's inbox, or join a group."""
+        """Add a subscription, open the client's inbox, or join a group; a part that others follow is kept for them."""
+        complete = self._parts.joined(session, request)
+        if complete is not None:
+            self._subscribe(session, complete)
+
+    def unreadable(self, session: Session, refusal: RequestRefused) -> bool:
+        """Return whether a SUBSCRIBE that could not be read is answered later, with its last part."""
+        return self._parts.refused(session, refusal)
+
+    def _subscribe(self, session: Session, request: Subscribe) -> None:
         self._check_not_draining(session)
         client_id = session.peer.client_id
         pattern = compile_pattern(request.pattern)
@@ -146,7 +159,7 @@ class SubscribeHandler:
                 self._pool.close_inbox(session)
         elif request.subscription in session.views:
             self._hub.views.unsubscribe(session, request.subscription)
-        else:
+        elif not self._parts.unsubscribe(session, request.subscription):
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
         session.connection.accounts.close(request.subscription)
         session.connection.send(Unsubscribed(request.request, request.subscription))
@@ -176,6 +189,7 @@ class SubscribeHandler:
 
     def drop(self, session: Session) -> None:
         """Release the aliases of a connection that is gone, and drop the acknowledgements that it waited for."""
+        self._parts.drop(session)
         for binding in session.bindings.values():
             self._release(binding)
             if binding.fanout is not None:

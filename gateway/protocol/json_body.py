@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -31,11 +31,13 @@ class BodyRefused(RequestRefused):
     Attributes:
         answers: numbers in the body by which its sender recognizes the answer (``request``, ``alias``, ...); fields of
             :class:`~gateway.protocol.messages.Error`.
+        more: whether it is a part of a SUBSCRIBE that others follow; None: it is no SUBSCRIBE.
     """
 
-    def __init__(self, code: Code | int, message: str, answers: dict[str, int]) -> None:
+    def __init__(self, code: Code | int, message: str, answers: dict[str, int], *, more: bool | None = None) -> None:
         super().__init__(code, message)
         self.answers = answers
+        self.more = more
 
 
 class JsonBody:
@@ -74,9 +76,9 @@ class JsonBody:
         """Return whether the field is present and not null."""
         return self._fields.get(name) is not None
 
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names of the fields."""
-        return iter(self._fields)
+    def items(self) -> Iterable[tuple[str, Any]]:
+        """Return the names of the fields with their values as they are."""
+        return self._fields.items()
 
     def get(self, name: str) -> object:
         """Return the value of a field as it is, or None."""

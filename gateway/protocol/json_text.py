@@ -18,7 +18,7 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
 from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request, write_envelope
 from gateway.protocol.messages import SessionMessage
-from gateway.protocol.session_body import fields_of, read_session
+from gateway.protocol.session_body import check_body_size, fields_of, read_session
 from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
@@ -74,11 +74,15 @@ def parse_text(text: Buffer | str) -> TextMessage:
             ``CORRUPT_PAYLOAD``; a :class:`~gateway.protocol.json_body.BodyRefused`, with the ``id`` as ``request`` if
             it could be read.
     """
-    body = JsonBody.parse("text message", text)
+    try:
+        body = JsonBody.parse("text message", text)
+    except RequestRefused as error:
+        raise BodyRefused(error.code, error.message, {}, more=False) from None  # it may have been a SUBSCRIBE
     try:
         message_type = body.text("message_type")
         opcode = _SESSION_OPCODES.get(message_type)
         if opcode is not None:
+            check_body_size(opcode, len(text))
             return _read_session_text(opcode, body)
         reader = _READERS.get(message_type)
         if reader is None:
@@ -88,7 +92,11 @@ def parse_text(text: Buffer | str) -> TextMessage:
         answers = error.answers if isinstance(error, BodyRefused) else body.integers_found({"correlation": U64_MAX})
         if identity := body.integers_found({"id": EXACT_MAX}):
             answers = {"request": identity["id"], **answers}
-        raise BodyRefused(error.code, error.message, answers) from None
+        payload = body.get("payload")
+        more = None
+        if body.get("message_type") == "subscribe":
+            more = isinstance(payload, dict) and payload.get("more") is True
+        raise BodyRefused(error.code, error.message, answers, more=more) from None
 
 
 def _read_session_text(opcode: Opcode, body: JsonBody) -> SessionMessage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from gateway.errors import PeerError, name_of
 from gateway.ids import ClientId
@@ -178,8 +178,7 @@ class Credits:
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """Account of one stream of a subscription (spec section 7.7)."""
 
     delivered: int = 0
@@ -210,6 +209,8 @@ class Subscribe:
     """Counts of the subscription on earlier connections, by stream."""
     observe: bool | None = None
     """True takes the messages of acknowledged streams without owing an answer; None leaves that to the server."""
+    more: bool | None = None
+    """True: the rest of ``since``, ``resume`` and ``account`` follows in further SUBSCRIBEs of the same request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +326,8 @@ class Account:
     subscription: int
     streams: Mapping[str, Counts] | None = None
     """Counts by stream; in the answer only."""
+    more: bool | None = None
+    """True: further answers to the same request follow with the other streams."""
 
 
 SessionMessage = (

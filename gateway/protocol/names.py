@@ -45,10 +45,15 @@ def check_stream_name(name: str) -> StreamName:
         InvalidArgument: no string.
     """
     check_type("stream", name, str, "a stream is named by a string, '<workflow>/<name>'")
-    if len(name) > MAX_STREAM_NAME_BYTES or not _STREAM_NAME.fullmatch(name):
+    if not is_stream_name(name):
         rule = "two or more segments of letters, digits, '.', '_', '-' joined by '/', 255 bytes at most"
         raise _invalid("stream name", name, rule)
     return StreamName(name)
+
+
+def is_stream_name(name: str) -> bool:
+    """Return whether a string follows the rule of stream names, as :func:`check_stream_name` checks it."""
+    return len(name) <= MAX_STREAM_NAME_BYTES and _STREAM_NAME.fullmatch(name) is not None
 
 
 def dead_letters_of(stream: StreamName) -> StreamName:

@@ -231,7 +231,8 @@ class ScriptedGateway:
     def _subscribed(self, peer: Peer, received: Received) -> None:
         message = received.session()
         assert isinstance(message, Subscribe)
-        peer.send(Subscribed(message.request, message.subscription))
+        if not message.more:
+            peer.send(Subscribed(message.request, message.subscription))
 
     def _unsubscribed(self, peer: Peer, received: Received) -> None:
         message = received.session()

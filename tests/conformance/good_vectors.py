@@ -402,6 +402,26 @@ DELIVERY: Final = (
         ),
     ),
     Definition(
+        "subscribe-part",
+        "4.2",
+        "The first part of a SUBSCRIBE, which others follow",
+        text(
+            0x07,
+            '{"request":1,"subscription":1,"pattern":"wf-42/**","since":{"wf-42/loss":[1770000000000,12]},'
+            '"account":{"wf-42/loss":{"delivered":10,"conflated":0,"dropped":2,"replayed":0,"expired":0}},"more":true}',
+        ),
+    ),
+    Definition(
+        "account-part",
+        "7.7",
+        "The counts of some streams; further answers bring the others",
+        text(
+            0x0F,
+            '{"request":9,"subscription":1,"streams":{"wf-42/loss":{"delivered":120,"conflated":0,"dropped":4,'
+            '"replayed":16,"expired":0}},"more":true}',
+        ),
+    ),
+    Definition(
         "subscribe-credits",
         "7.5",
         "A first grant",

@@ -22,7 +22,7 @@ from gateway.protocol.codecs import COMPRESSORS, FILTERS, NONE
 from gateway.protocol.dtypes import DTYPES, code_of, dtype_name
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Kind, SessionMessage
-from gateway.protocol.session_body import fields_of, parse_session
+from gateway.protocol.session_body import MAX_BODY_BYTES, MAX_OPEN_BYTES, fields_of, parse_session
 from gateway.protocol.state import SENT_BY, Role
 from gateway.protocol.transfers import Chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
@@ -136,6 +136,8 @@ def test_limits() -> None:
         "max_frame_bytes": limits.max_frame_bytes,
         "max_message_bytes": limits.max_message_bytes,
         "chunk_bytes": limits.chunk_bytes,
+        "JSON body of a frame from a client, or text of a session message": MAX_BODY_BYTES,
+        "the same of OPEN": MAX_OPEN_BYTES,
         "headers of a message": wire.MAX_HEADERS_BYTES,
         "tensors of a message": wire.MAX_TENSORS,
         "aliases of a connection": limits.max_aliases,

@@ -131,8 +131,8 @@ def test_random_bytes(data: bytes) -> None:
         JsonBody.parse("TEST", data)
 
 
-def test_names_of_the_fields() -> None:
-    assert list(body(b=1, a=None)) == ["b", "a"]
+def test_all_fields_as_they_are() -> None:
+    assert list(body(b=1, a=None).items()) == [("b", 1), ("a", None)]
 
 
 def test_a_list_of_strings_holds_nothing_else() -> None:

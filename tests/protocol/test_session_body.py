@@ -41,7 +41,14 @@ from gateway.protocol.messages import (
     Welcome,
     WelcomeLimits,
 )
-from gateway.protocol.session_body import fields_of, parse_session, write_session
+from gateway.protocol.session_body import (
+    MAX_BODY_BYTES,
+    MAX_OPEN_BYTES,
+    check_body_size,
+    fields_of,
+    parse_session,
+    write_session,
+)
 from gateway.protocol.wire import JSON_OPCODES, Opcode
 
 SPEC = (Path(__file__).parents[2] / "spec" / "protocol.md").read_text()
@@ -112,6 +119,8 @@ MESSAGES: list[SessionMessage] = [
     Notice(None, None, None, 5225, "another client has come", "worker"),
     Account(9, 1),
     Account(9, 1, {"wf/a": Counts(120, 0, 4, 16)}),
+    Account(9, 1, {"wf/a": Counts(120, 0, 4, 16, 0, 7)}, more=True),
+    Subscribe(2, 1, "wf-42/*", {"wf-42/a": (1, 2)}, account={"wf-42/a": Counts(3)}, more=True),
 ]
 
 
@@ -256,3 +265,37 @@ def test_a_wrong_start_of_a_subscription(name: str, value: object, problem: str)
     with pytest.raises(BodyRefused, match=problem) as refused:
         parse_session(Opcode.SUBSCRIBE, orjson.dumps(fields))
     assert (refused.value.code, refused.value.answers) == (Code.INVALID_REQUEST, {"request": 2})
+
+
+@pytest.mark.parametrize(("opcode", "limit"), [(Opcode.SUBSCRIBE, MAX_BODY_BYTES), (Opcode.OPEN, MAX_OPEN_BYTES)])
+def test_a_body_has_a_bounded_size(opcode: Opcode, limit: int) -> None:
+    check_body_size(opcode, limit)
+    with pytest.raises(RequestRefused, match=f"{limit + 1} bytes") as refused:
+        check_body_size(opcode, limit + 1)
+    assert refused.value.code == Code.MESSAGE_TOO_BIG
+
+
+def test_a_hello_that_is_too_large_closes() -> None:
+    with pytest.raises(ProtocolViolation) as violation:
+        check_body_size(Opcode.HELLO, MAX_BODY_BYTES + 1)
+    assert violation.value.code == Code.BAD_HELLO
+
+
+@pytest.mark.parametrize(("more", "known"), [("true", True), ("false", False), ("3", False)])
+def test_a_refused_part_is_known_as_one(more: str, *, known: bool) -> None:
+    body = f'{{"request":2,"subscription":1,"pattern":"wf/*","since":{{"wf/a":1}},"more":{more}}}'
+    with pytest.raises(BodyRefused) as refused:
+        parse_session(Opcode.SUBSCRIBE, body.encode())
+    assert (refused.value.answers, refused.value.more) == ({"request": 2}, known)
+
+
+@pytest.mark.parametrize("counts", ['{"delivered":-1}', '{"delivered":true}', '{"dropped":18446744073709551616}', "[]"])
+def test_wrong_counts_are_refused(counts: str) -> None:
+    body = f'{{"request":2,"subscription":1,"pattern":"wf/*","account":{{"wf/a":{counts}}}}}'
+    with pytest.raises(BodyRefused, match=r"wf/a|delivered|dropped|JSON"):
+        parse_session(Opcode.SUBSCRIBE, body.encode())
+
+
+def test_absent_counts_are_0() -> None:
+    body = b'{"request":2,"subscription":1,"streams":{"wf/a":{"dropped":null,"replayed":3},"wf/b":{}}}'
+    assert parse_session(Opcode.ACCOUNT, body) == Account(2, 1, {"wf/a": Counts(replayed=3), "wf/b": Counts()})

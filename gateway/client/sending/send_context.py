@@ -18,11 +18,11 @@ from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
 from gateway.client.sending.transmission_result import LinkQuality
+from gateway.client.session.answers import Answer, Asked
 from gateway.client.session.gateway_clock import GatewayClock
-from gateway.client.session.session import Answer, Session
+from gateway.client.session.session import Session
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol.frames import bytes_of
-from gateway.protocol.messages import SessionMessage
 from gateway.protocol.wire import Buffer
 
 LOOK_AGAIN_S: Final = 0.02
@@ -165,7 +165,7 @@ class SendContext:
     async def ask(
         self,
         session: Session,
-        request: Callable[[int], SessionMessage],
+        request: Callable[[int], Asked],
         answered: Callable[[Answer], object] | None = None,
     ) -> Answer:
         """Send a request of the session and wait for its answer; the socket is read until it comes.

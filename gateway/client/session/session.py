@@ -11,25 +11,16 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from gateway.client.session.answers import Answer, Answers, Asked
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import Heartbeat
 from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import ABNORMAL, Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of
-from gateway.protocol.messages import (
-    Account,
-    Authenticated,
-    Error,
-    GoAway,
-    Hello,
-    SessionMessage,
-    Subscribed,
-    Unsubscribed,
-    Welcome,
-)
+from gateway.protocol.messages import Error, GoAway, Hello, SessionMessage, Welcome
 from gateway.protocol.runs import FrameRun, iter_runs
-from gateway.protocol.session_body import parse_session, write_session
+from gateway.protocol.session_body import MAX_BODY_BYTES, parse_session, write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import Event, Role, State, advance
 from gateway.protocol.wire import (
@@ -43,7 +34,6 @@ from gateway.protocol.wire import (
 
 logger: Final = logging.getLogger("gateway.client")
 
-Answer = Authenticated | Subscribed | Unsubscribed | Account
 Handler = Callable[[memoryview, Frame], None]
 """Handler of one frame of a WebSocket message. ``RequestRefused`` skips the frame, ``ProtocolViolation`` ends the
 session."""
@@ -110,9 +100,7 @@ class Session:
         self._run_handler: RunHandler | None = None
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._greeted: Welcome | None = None
-        self._answers: dict[int, asyncio.Future[Answer]] = {}
-        self._answered: dict[int, Callable[[Answer], object]] = {}
-        self._next_request = 1
+        self._answers = Answers(self._send_request, self.drained)
         self._corked: list[Buffer] | None = None
         self._corked_bytes = 0
         self._drained: asyncio.Future[None] | None = None
@@ -214,34 +202,21 @@ class Session:
         if not self.open:
             raise ConnectionFailed("the connection was lost")
 
-    async def ask(
-        self, request: Callable[[int], SessionMessage], answered: Callable[[Answer], object] | None = None
-    ) -> Answer:
-        """Send a request, wait for its answer and return it.
+    async def ask(self, request: Callable[[int], Asked], answered: Callable[[Answer], object] | None = None) -> Answer:
+        """Send a request, wait for its answer and return it; see :meth:`gateway.client.session.answers.Answers.ask`."""
+        return await self._answers.ask(request, answered)
 
-        Args:
-            request: makes the message from the number that the answer will repeat.
-            answered: called with the answer before the next frame is handled.
+    def _send_request(self, request: SessionMessage) -> None:
+        if not self.open:
+            raise ConnectionFailed("the connection was lost")
+        if len(frame := write_session(request)) > self.request_bytes:  # it would be refused, or end the connection
+            raise RequestRefused(Code.MESSAGE_TOO_BIG, f"a request has {len(frame)} bytes: {self.request_bytes} fit")
+        self.send((frame,))
 
-        Raises:
-            RequestRefused: the gateway refused the request, or takes none so large.
-            ConnectionFailed: the session ended before the answer came.
-        """
-        number, self._next_request = self._next_request, self._next_request + 1
-        answer: asyncio.Future[Answer] = self._loop.create_future()
-        self._answers[number] = answer
-        if answered is not None:
-            self._answered[number] = answered
-        try:
-            if not self.open:
-                raise ConnectionFailed("the connection was lost")
-            if len(frame := write_session(request(number))) > self.frame_bytes:  # it would end the connection
-                raise RequestRefused(Code.MESSAGE_TOO_BIG, f"a request has {len(frame)} bytes: {self.frame_bytes} fit")
-            self.send((frame,))
-            return await answer
-        finally:
-            self._answers.pop(number, None)
-            self._answered.pop(number, None)
+    @property
+    def request_bytes(self) -> int:
+        """The largest frame of a request that the gateway takes; known from WELCOME."""
+        return min(self.frame_bytes, MAX_BODY_BYTES)
 
     def read(self, reading: bool, /) -> None:
         """Read from the socket, or leave incoming bytes to the operating system."""
@@ -274,10 +249,7 @@ class Session:
         self._heartbeat.stop()
         if self._last_error is not None and self._last_error.code == lost.code:
             lost = Lost(lost.code, self._last_error.message)  # says more than a close frame has room for
-        unanswered = ConnectionFailed(f"the connection was lost before the answer came ({lost.reason})")
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(unanswered)
+        self._answers.fail(ConnectionFailed(f"the connection was lost before the answer came ({lost.reason})"))
         self._release_writers()
         if self._welcome.done():
             self._events.session_lost(self, lost)
@@ -326,11 +298,7 @@ class Session:
         if isinstance(message, Error):
             self._error_received(message)
         elif isinstance(message, Answer):
-            answer = self._answers.get(message.request)
-            if answer is not None and not answer.done():
-                if message.request in self._answered:
-                    self._answered[message.request](message)
-                answer.set_result(message)
+            self._answers.received(message)
         elif isinstance(message, Welcome):
             self._welcomed(message)
         elif isinstance(message, GoAway):
@@ -341,14 +309,8 @@ class Session:
         if error.code < 5000:
             self._last_error = error  # the close frame follows
             return
-        answer = None if error.request is None else self._answers.get(error.request)
-        if answer is None:
+        if not self._answers.refused(error):
             self._events.refused(error)
-        elif error.code == Code.DRAINING and not answer.done():
-            # The request is valid: it is repeated on the next connection.
-            answer.set_exception(ConnectionFailed(error.message))
-        elif not answer.done():
-            answer.set_exception(RequestRefused(error.code, error.message))
 
     def _welcomed(self, welcome: Welcome) -> None:
         if self._welcome.cancelled():  # the opener has given up

@@ -6,10 +6,11 @@ but no messages and no sockets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from gateway.client.report import call_back
+from gateway.client.subscribing.resubscription import StreamPart
 from gateway.errors import Code
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Kind, Since, StreamInfo
@@ -60,16 +61,18 @@ class SubscriptionPosition:
         on_gap: called with each gap.
 
     Attributes:
+        since: see above.
         joined: whether SUBSCRIBED has arrived on this connection.
     """
 
     def __init__(self, since: Since | None, on_gap: Callable[[Gap], None] | None) -> None:
-        self._since = since
-        self._named = since
+        self.since = since
         self._on_gap = on_gap
         self._streams: dict[str, StreamPosition] = {}
         self.joined = False
         self._joined_before = False
+        self._resumed = False
+        """Whether SUBSCRIBE has named the position in each stream, in place of the program's start."""
 
     def __iter__(self) -> Iterator[StreamPosition]:
         return iter(self._streams.values())
@@ -81,14 +84,19 @@ class SubscriptionPosition:
 
     # Asking.
 
-    def ask(self) -> tuple[Since | None, Mapping[str, Counts] | None]:
-        """Return start and accounts for SUBSCRIBE: at first the program's start alone, later the position."""
-        if self._joined_before:
-            known = {name: stream for name, stream in self._streams.items() if stream.next is not None}
-            self._named = {name: (stream.epoch, stream.next or 0) for name, stream in known.items()}
-            return self._named, {name: stream.counts for name, stream in known.items()}
-        self._named = self._since
-        return self._named, None
+    def ask(self) -> Iterator[StreamPart] | None:
+        """Begin to subscribe: return the position in each stream; of a subscription that is new ``None``.
+
+        The positions stay as they are until the subscription is joined.
+        """
+        self._resumed = self._joined_before
+        return self._parts() if self._resumed else None
+
+    def _parts(self) -> Iterator[StreamPart]:
+        for name in list(self._streams):
+            stream = self._streams[name]
+            if stream.next is not None:
+                yield StreamPart(name, (stream.epoch, stream.next), stream.counts)
 
     def leave(self) -> None:
         """Begin a connection: all messages belong to other subscriptions until this one is joined again."""
@@ -116,7 +124,7 @@ class SubscriptionPosition:
         stream.kind = kind
         stream.settled = True
         if info.since is not None and info.epoch is not None:
-            lost = stream.start(info.epoch, first_wanted(self._named, info.stream, info.epoch), info.since)
+            lost = stream.start(info.epoch, self._wanted(stream, info.stream, info.epoch), info.since)
             if lost:
                 self._report_gap(Gap(info.stream, Code.HISTORY_LOST, info.since - lost, info.since - 1))
 
@@ -203,11 +211,17 @@ class SubscriptionPosition:
         self._streams[gap.stream].overflowed += gap.last - gap.first + 1
         self._report_gap(gap)
 
+    def _wanted(self, stream: StreamPosition, name: str, epoch: int) -> int | None:
+        """Return the first offset of a stream that SUBSCRIBE has asked for, before the stream starts."""
+        if not self._resumed:
+            return first_wanted(self.since, name, epoch)
+        return stream.next or 0 if stream.epoch == epoch else 0
+
     def _settled(self, name: str, kind: Kind | None = None) -> StreamPosition | None:
         """Return the position in a stream; ``None`` if its messages are not meant for this subscription now."""
         stream = self._streams.get(name)
         if stream is None:
-            if self._named is not None or not self.joined:
+            if self._resumed or self.since is not None or not self.joined:
                 return None
             stream = self._streams[name] = StreamPosition(kind or Kind.EVENT)
         return stream if stream.settled else None

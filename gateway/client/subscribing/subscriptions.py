@@ -14,12 +14,14 @@ from gateway.client.messages.ack_handle import AckScope
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.sending.send_context import SendContext
+from gateway.client.session.answers import Asked
 from gateway.client.session.session import Session
 from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.client.subscribing.conflation_report import report_conflated
 from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.duplicate_filter import DuplicateFilter
+from gateway.client.subscribing.resubscription import parts_of
 from gateway.client.subscribing.state_sink import StateSink
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
@@ -259,16 +261,16 @@ class Subscriptions:
         pattern, position, scope = subscription.pattern.text, subscription.position, subscription.ack_scope
         view = None if subscription.view is None else subscription.view.to_json()
         scope.begin(session, number)
-        since, account = position.ask()
         resume = self.partial_transfers.offer(subscription.pattern.matches) if view is None else None
-        await self._context.ask(
-            session,
-            lambda request: Subscribe(
-                request, number, pattern, since, view, scope.window, resume, account, subscription.observes
-            ),
-            # Before the next frame: streams may be announced in the same WebSocket message.
-            lambda _: self._join(subscription, number),
-        )
+        streams = position.ask()
+
+        def request(request: int) -> Asked:
+            observes = subscription.observes
+            asked = Subscribe(request, number, pattern, position.since, view, scope.window, resume, None, observes)
+            return asked if streams is None else parts_of(asked, streams, session.request_bytes)
+
+        # Joined before the next frame: streams may be announced in the same WebSocket message.
+        await self._context.ask(session, request, lambda _: self._join(subscription, number))
 
     def _join(self, subscription: SubscriptionCore, number: int) -> None:
         if self._numbers.get(subscription) == number:  # otherwise its start was cancelled

@@ -107,7 +107,7 @@ class TextSession:
         except ProtocolViolation as violation:
             session.fail(violation)
         except RequestRefused as refusal:
-            session.refuse(refusal)
+            self._dispatcher.refuse_text(session, refusal)
         except Exception:
             logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))

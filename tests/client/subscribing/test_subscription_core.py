@@ -231,7 +231,7 @@ def start_of(pattern: str, since: Start | None) -> Since | None:
     """What SUBSCRIBE asks for at first."""
     noted = Noted()
     options = SubscriptionOptions(since=since, buffer_bytes=1)
-    return SubscriptionCore(pattern, options, flow=noted.flow, report=noted.errors.append).position.ask()[0]
+    return SubscriptionCore(pattern, options, flow=noted.flow, report=noted.errors.append).position.since
 
 
 def test_a_start_that_is_none_is_refused() -> None:

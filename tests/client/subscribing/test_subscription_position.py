@@ -43,7 +43,9 @@ class Joined:
     def reconnect(self, answer: StreamInfo) -> Since | None:
         """What it asks for on the next connection, which answers so."""
         self.position.leave()
-        wanted, _ = self.position.ask()
+        named = self.position.ask()
+        assert named is not None
+        wanted = {stream: position for stream, position, _ in named}
         self.position.join()
         self.position.announce(answer)
         return wanted
@@ -56,7 +58,8 @@ class Joined:
 
 def test_it_asks_for_what_the_program_wants_and_then_for_what_it_missed() -> None:
     joined = Joined(BEGINNING)
-    assert SubscriptionPosition(BEGINNING, None).ask() == (BEGINNING, None)
+    assert joined.position.since == BEGINNING
+    assert SubscriptionPosition(BEGINNING, None).ask() is None
     joined.position.announce(info(0, recovered=True))
     assert joined.come(0, 5) == 5
     assert joined.reconnect(info(5, recovered=True)) == {"wf/x": (1, 5)}
