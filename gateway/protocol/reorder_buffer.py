@@ -67,7 +67,8 @@ class ReorderBuffer:
             while slots and (finish := slots[0].finish) is not None:
                 # The slot stays the first meanwhile, so that work that its callback adds queues up behind it.
                 finish()
-                slots.popleft()
+                # An error that the callback holds may lead back to the slot.
+                slots.popleft().finish = None
         except BaseException:
             slots.popleft()
             self._finishing = False

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
@@ -111,9 +112,10 @@ class ThreadWorkers:
                 result = work()
             except BaseException as error:  # noqa: BLE001 - the caller gets the error as the result
                 result = error
+                _release_payloads(error)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(done, result)
-            del result  # the traceback of an error holds this frame, and so the work and its payload
+            del result  # an error holds this frame by its traceback
 
         self._jobs.put(run)
         if not self._idle.acquire(blocking=False) and len(self._threads) < self._max_threads:
@@ -135,3 +137,14 @@ class ThreadWorkers:
             job()
             del job  # may hold a large message
             self._idle.release()
+
+
+def _release_payloads(error: BaseException) -> None:
+    """Clear the variables of the functions that an error has passed; its traceback says where it came from as before.
+
+    An error that is kept for a while, or in a cycle of references, would keep the payloads which these functions had.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__

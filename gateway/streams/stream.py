@@ -202,3 +202,8 @@ class Stream:
         """Take back the offsets that were reserved from this entry on; the next messages get them."""
         self.next_offset = offsets_of(entry)[0]
         self._expected = None
+
+    def close(self) -> None:
+        """Drop all messages: the stream has ended. They know their stream, and so would keep themselves alive."""
+        self.newest = self._expected = None
+        self.history.close()

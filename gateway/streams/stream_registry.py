@@ -146,7 +146,7 @@ class StreamRegistry:
         """Forget a stream and its history; the next one of its name has another epoch, and begins at offset 0."""
         del self._by_name[stream.name]
         self._dead_letter_streams -= is_dead_letter_name(stream.name)
-        stream.history.close()
+        stream.close()
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
 
     def next_id(self) -> StreamId:

@@ -124,6 +124,7 @@ class StepWorkers:
             except Exception as error:  # noqa: BLE001 - the caller gets it as the result
                 result = error
             done(result)
+            del result  # the traceback of an error holds this frame
 
         self._tasks.append(task)
 
@@ -470,6 +471,15 @@ class World:
         peer = self.peer(client_id, codecs)
         peer.subscribe(pattern, since=since)
         return peer
+
+    def lose(self, *peers: Peer | TextPeer) -> None:
+        """The transports of these clients are gone, and nothing in the test keeps what they have got."""
+        for peer in peers:
+            self.core.disconnect(peer.session)
+            peer.transport.session = None
+            peer.transport.writes.clear()
+        self._peers = [peer for peer in self._peers if peer not in peers]
+        self.settle()
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass, look at deadlines and time-outs as often as a gateway does, and have clients answer PINGs."""

@@ -83,6 +83,7 @@ class DeliveryClass:
     """
 
     __slots__ = (
+        "__weakref__",
         "_acks",
         "_fast",
         "_history",

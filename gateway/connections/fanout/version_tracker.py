@@ -7,6 +7,7 @@ to it, or queued for it in its outbox, is the newest one that the class has deli
 from __future__ import annotations
 
 from typing import Protocol
+from weakref import proxy
 
 from gateway.connections.outbound.connection import Connection
 
@@ -33,7 +34,8 @@ class VersionTracker:
     __slots__ = ("_delivery", "_deltas", "_keyframe_every", "_turns", "needing")
 
     def __init__(self, delivery: Sorted, keyframe_every: int) -> None:
-        self._delivery = delivery
+        # The class owns the tracker: a cycle would keep the last version of a view until the collector runs.
+        self._delivery: Sorted = proxy(delivery)
         self._keyframe_every = keyframe_every
         self._deltas = 0
         self._turns: dict[int, dict[Connection, None]] = {}

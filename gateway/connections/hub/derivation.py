@@ -146,6 +146,7 @@ class Derivation:
         """End the view, which nobody receives any more; results of a computation under way are dropped."""
         self._closed = True
         self._queue.clear()
+        self.source.close()
         self._hold_publishers()
         self._context.policy.forget(self.source)
 

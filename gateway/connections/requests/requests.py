@@ -163,6 +163,9 @@ class Requests:
         self._failover.lost(requests)
         for request in list(requests.asked.values()):
             self._failover.call_off(request, Code.PEER_GONE)
+        mailboxes, requests.mailboxes = requests.mailboxes, {}
+        for mailbox in mailboxes.values():
+            mailbox.leave(session.connection)
 
     # Frames.
 
