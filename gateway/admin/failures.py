@@ -23,6 +23,7 @@ STATUSES: Final[dict[int, int]] = {
     Code.TRANSFER_ABORTED: 503,
     Code.PEER_GONE: 503,
     Code.TRANSFER_TIMEOUT: 503,
+    Code.STREAM_ENDED: 503,
     Code.QUEUE_FULL: 429,
     Code.NO_SUCH_PEER: 404,
     Code.DRAINING: 503,

@@ -83,9 +83,10 @@ class CoreCollector(Collector):
             "frys_dropped_messages", "Messages of event streams dropped from an outbox.", snapshot.dropped_messages
         )
         yield Counter("frys_refused_sockets", "Sockets refused for lack of file descriptors.", snapshot.refused_sockets)
-        yield Counter(
-            "frys_ended_streams", "Empty, unused streams that have ended to make room.", snapshot.ended_streams
-        )
+        ended = Counter("frys_ended_streams", "Streams that have ended.", labels=["reason"])
+        for reason, count in snapshot.ended_streams.items():
+            ended.add_metric([reason.value], count)
+        yield ended
         computed, conflated = snapshot.views.counts
         yield Counter("frys_computed_views", "Entries computed for views.", computed)
         yield Counter(

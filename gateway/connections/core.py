@@ -12,6 +12,7 @@ from gateway.connections.consumers.dead_letters import DeadLetters
 from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.deletions import Deletions
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.hub.context import ViewContext
@@ -20,6 +21,7 @@ from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.router import Router
+from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.input_budget import InputBudget
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import Format
@@ -154,8 +156,10 @@ class Core:
         )
         self.merger = PatchMerger(workers, transfers)
         views = ViewContext(clock, workers, limits, transfers, policy, self.merger, settings.delivery.max_event_hold_s)
-        self.hub = Hub(self.streams, views, consumers)
         self.gate = CommitGate(store)
+        self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
+        closing = StreamClosing(self.gate, self._partial_uploads, self.producers, self.pool)
+        self.hub = Hub(self.streams, views, consumers, closing, self.slices)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
         self.draining = False
         self.conflated_messages = 0
@@ -163,7 +167,6 @@ class Core:
         self.dropped_messages = 0
         self.misconfigured = ""
         self.refused_sockets = 0
-        self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         self._uploads = ChunkedUploads(limits, self._partial_uploads, self.gate, transfers, self.merger)
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self._subscriptions = SubscribeHandler(
@@ -177,6 +180,7 @@ class Core:
             self._partial_uploads,
             clock,
         )
+        deletions = Deletions(self.hub, self.streams, self.slices, self.gate)
         self._greeter = Greeter(
             Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
             authorizer,
@@ -190,6 +194,7 @@ class Core:
             self._requests,
             self.hub,
             self._subscriptions,
+            deletions,
             self._greeter,
             clock,
             self.input_budget,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from gateway.connections.deletions import Deletions
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.router import InboundMessage, Router
@@ -27,6 +28,7 @@ from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.messages import (
     Account,
     Authenticate,
+    Delete,
     Hello,
     Open,
     Refresh,
@@ -60,6 +62,7 @@ class Dispatcher:
         requests: requests and replies.
         hub: DONE, IN_PROGRESS and REFRESH.
         subscriptions: OPEN, SUBSCRIBE and related requests.
+        deletions: DELETE.
         greeter: HELLO.
         clock: for the times in PONG, and for those of steps.
         budget: time of a turn for fresh input.
@@ -72,6 +75,7 @@ class Dispatcher:
         requests: Requests,
         hub: Hub,
         subscriptions: SubscribeHandler,
+        deletions: Deletions,
         greeter: Greeter,
         clock: Clock,
         budget: InputBudget,
@@ -81,6 +85,7 @@ class Dispatcher:
         self._requests = requests
         self._hub = hub
         self._subscriptions = subscriptions
+        self._deletions = deletions
         self._greeter = greeter
         self._clock = clock
         self._budget = budget
@@ -250,6 +255,9 @@ class Dispatcher:
                 case Unsubscribe():
                     answers = {"request": message.request}
                     self._subscriptions.unsubscribe(session, message)
+                case Delete():
+                    answers = {"request": message.request}
+                    self._deletions.delete(session, message)
                 case Authenticate():
                     answers = {"request": message.request}
                     self._subscriptions.authenticate(session, message)

@@ -173,8 +173,18 @@ class DurableStore(PastReader, Protocol):
     def discard(self, message: LargeMessage) -> None:
         """Remove the staged chunks of a large message that will not be appended."""
 
-    def forget(self, stream: Stream) -> None:
-        """Delete a stream that has ended, with its messages and the progress of its clients."""
+    def forget(self, stream: Stream, done: Callable[[Exception | None], object]) -> None:
+        """Delete a stream that has ended, with its messages and the progress of its clients.
+
+        No message of the stream is appended or staged afterwards. Messages that were appended before, and are not
+        stored yet, need not be stored any more: their outcomes are errors.
+
+        Args:
+            stream: the stream.
+            done: called on the loop's thread, later than this returns: with ``None`` when the deletion is as safe as
+                the stream's durability says; else with the error. Then the deletion is stored as soon as the store
+                works again, but is lost if the gateway ends before.
+        """
 
     def close(self) -> None:
         """Store everything that waits, and release all resources. Takes as long as the disk does; for any thread.
@@ -268,6 +278,9 @@ class Grant(Protocol):
 
     def may_request(self, address: str) -> bool:
         """Return whether the client may send requests to the address."""
+
+    def may_control(self, pattern: str) -> bool:
+        """Return whether the client may end the streams that match the pattern."""
 
 
 class Authorizer(Protocol):

@@ -17,7 +17,7 @@ from gateway.connections.hub.stats import KindStats, ViewStats
 from gateway.connections.sessions.session import Session
 from gateway.ids import Epoch, PeerId, StreamId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import ClientType, Kind
+from gateway.protocol.messages import ClientType, EndReason, Kind
 from gateway.protocol.state import State
 from gateway.protocol.tensors import TensorSpec
 from gateway.streams.state import specs_of
@@ -130,7 +130,7 @@ class CoreSnapshot:
     superseded_connections: int = 0
     """Connections that another client took over from, by the same ``client_id``."""
     views: ViewStats
-    ended_streams: int
+    ended_streams: Mapping[EndReason, int]
     """Streams that have ended to make room for others."""
 
 

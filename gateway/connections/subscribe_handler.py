@@ -200,7 +200,7 @@ class SubscribeHandler:
         binding.released = True
         if binding.stream is None:
             return
-        self._hub.unused.release(binding.stream)
+        self._hub.unused.release(binding.stream, binding)
         if binding.window is not None:
             self._producers.detach(binding.stream, binding.window, binding)
 
@@ -231,7 +231,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
         stream = binding.stream
-        self._hub.unused.use(stream)
+        self._hub.unused.use(stream, binding)
         if schema is not None:
             stream.declare(schema)
         binding.next_sequence = request.sequence or 1

@@ -29,6 +29,7 @@ _ID_STANDS_FOR: Final = {
     Opcode.OPEN: ("alias",),
     Opcode.SUBSCRIBE: ("request", "subscription"),
     Opcode.UNSUBSCRIBE: ("request",),
+    Opcode.DELETE: ("request",),
     Opcode.ACCOUNT: ("request",),
 }
 

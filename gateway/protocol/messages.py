@@ -55,6 +55,17 @@ class Kind(enum.StrEnum):
         self.acknowledged = value in ("collaboration", "control")
 
 
+class EndReason(enum.StrEnum):
+    """Reason for which a stream has ended (spec section 4.11)."""
+
+    DELETED = "deleted"
+    """A client has deleted the stream."""
+    EXPIRED = "expired"
+    """The stream was empty, and nobody had it, for as long as its rule says."""
+    MADE_ROOM = "made_room"
+    """The stream was empty, nobody had it, and another stream was opened that had no room."""
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """First frame of the client (spec section 3.1)."""
@@ -168,6 +179,8 @@ class StreamInfo:
     """True if a subscriber that named a position gets every message from there on; None if it named none."""
     observed: bool | None = None
     """True if ``subscription`` observes the acknowledged stream, whose messages it gets by this ``id``."""
+    ended: str | None = None
+    """Reason for which the stream has ended, one of :class:`EndReason` or another; None: it has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +256,30 @@ class Unsubscribed:
 
     request: int
     subscription: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Request to end streams (spec section 4.11)."""
+
+    opcode: ClassVar = Opcode.DELETE
+
+    request: int
+    pattern: str
+    """Name of a stream, or a pattern of several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """Confirmation that streams have ended (spec section 4.11)."""
+
+    opcode: ClassVar = Opcode.DELETED
+
+    request: int
+    streams: tuple[str, ...]
+    """The streams, by name."""
+    more: bool | None = None
+    """True if further streams match, which another request ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +378,8 @@ SessionMessage = (
     | Subscribed
     | Unsubscribe
     | Unsubscribed
+    | Delete
+    | Deleted
     | Error
     | GoAway
     | Refresh

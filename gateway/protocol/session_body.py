@@ -24,6 +24,8 @@ from gateway.protocol.messages import (
     ClientType,
     Counts,
     Credits,
+    Delete,
+    Deleted,
     Error,
     GoAway,
     Hello,
@@ -208,6 +210,7 @@ def _read_stream(body: JsonBody) -> StreamInfo:
         since=body.integer_or_none("since"),
         recovered=body.boolean_or_none("recovered"),
         observed=body.boolean_or_none("observed"),
+        ended=body.text_or_none("ended"),
     )
 
 
@@ -340,6 +343,8 @@ _READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
     Opcode.SUBSCRIBED: lambda body: Subscribed(_request(body), _subscription(body)),
     Opcode.UNSUBSCRIBE: lambda body: Unsubscribe(_request(body), _subscription(body), body.boolean_or_none("keep")),
     Opcode.UNSUBSCRIBED: lambda body: Unsubscribed(_request(body), _subscription(body)),
+    Opcode.DELETE: lambda body: Delete(_request(body), body.text("pattern")),
+    Opcode.DELETED: lambda body: Deleted(_request(body), body.texts("streams"), body.boolean_or_none("more")),
     Opcode.ERROR: _read_error,
     Opcode.GO_AWAY: lambda body: GoAway(body.integer("code", U32_MAX), body.text("reason"), body.number("deadline_s")),
     Opcode.REFRESH: lambda body: Refresh(body.integer("stream", U32_MAX)),

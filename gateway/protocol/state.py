@@ -66,6 +66,7 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.DONE,
         Opcode.IN_PROGRESS,
         Opcode.CONFLATED,
+        Opcode.DELETE,
     },
     Role.SERVER: SENT_BY_BOTH
     | {
@@ -81,6 +82,7 @@ SENT_BY: Final[Mapping[Role, frozenset[Opcode]]] = {
         Opcode.NOTICE,
         Opcode.RESUME,
         Opcode.REPLAY,
+        Opcode.DELETED,
     },
 }
 """All opcodes that each role sends in any state (spec section 2)."""

@@ -53,9 +53,11 @@ class Opcode(enum.IntEnum):
     REPLAY = 0x23
     IN_PROGRESS = 0x24
     CONFLATED = 0x25
+    DELETE = 0x26
+    DELETED = 0x27
 
 
-JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE)
+JSON_OPCODES: Final = frozenset(op for op in Opcode if op < Opcode.MESSAGE or op in (Opcode.DELETE, Opcode.DELETED))
 DATA_OPCODES: Final = frozenset({Opcode.MESSAGE, Opcode.BATCH, Opcode.REQUEST, Opcode.REPLY})
 
 # Flags of data frames and chunks (spec sections 5 and 6.2). Plain ints: they are tested once per frame.

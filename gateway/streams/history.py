@@ -190,10 +190,15 @@ class History:
         while self.held_bytes > max_bytes:
             self._drop_oldest()
 
-    def close(self) -> None:
-        """Drop all entries."""
-        self.shrink(0)
+    def close(self) -> list[Entry | None]:
+        """Drop all entries, and return them: there may be millions, of which the caller lets go bit by bit."""
+        dropped = self._entries
+        self._budget.held_bytes -= self.held_bytes
+        self._budget.holders.pop(self, None)
+        self._entries, self._firsts, self._start, self._page = [], [], 0, None
+        self.held_bytes = 0
         self.first = self.next_offset
+        return dropped
 
     def _join(self, run: Run) -> None:
         page = self._page

@@ -145,12 +145,13 @@ class Producers:
 
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
-        self._windows: dict[tuple[Stream, int], Window] = {}
+        self._windows: dict[Stream, dict[int, Window]] = {}
+        """Windows by the number of their producer."""
         self._absent: OrderedDict[tuple[Stream, int], float] = OrderedDict()
         """Times at which windows lost their holder, of those that have none, the earliest first."""
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return sum(map(len, self._windows.values()))
 
     def attach(self, stream: Stream, producer: int, sequence: int, holder: Holder) -> Window:
         """Return the window of a producer that begins, or continues, to publish to a stream.
@@ -162,11 +163,11 @@ class Producers:
             holder: alias that publishes from now on; the one before it is told that it is superseded.
         """
         self._forget_old()
-        key = stream, producer
-        window = self._windows.get(key)
+        windows = self._windows.setdefault(stream, {})
+        window = windows.get(producer)
         if window is None:
-            window = self._windows[key] = Window(producer, sequence)
-        self._absent.pop(key, None)
+            window = windows[producer] = Window(producer, sequence)
+        self._absent.pop((stream, producer), None)
         before, window.holder = window.holder, holder
         if before is not None:
             before.superseded()
@@ -174,13 +175,19 @@ class Producers:
 
     def find(self, stream: Stream, producer: int) -> Window | None:
         """Return the window of a producer on a stream; ``None`` if there is none."""
-        return self._windows.get((stream, producer))
+        return self._windows.get(stream, {}).get(producer)
 
     def detach(self, stream: Stream, window: Window, holder: Holder) -> None:
         """Take the holder, whose connection is gone, from its window, unless another one has taken over."""
         if window.holder is holder:
             window.holder = None
-            self._leave(stream, window)
+            if stream in self._windows:
+                self._leave(stream, window)
+
+    def forget(self, stream: Stream) -> None:
+        """Forget the windows of a stream that has ended."""
+        for producer in self._windows.pop(stream, {}):
+            self._absent.pop((stream, producer), None)
 
     def restore(self, stream: Stream, origins: Iterable[Origin]) -> None:
         """Restore the windows of a stream from the messages that a store has kept.
@@ -189,14 +196,15 @@ class Producers:
             stream: the stream.
             origins: of its messages, in the order of the offsets. There may be as many as messages.
         """
-        windows: dict[int, Window] = {}
+        restored: dict[int, Window] = {}
         for first, count, producer, sequence in origins:
-            window = windows.get(producer)
+            window = restored.get(producer)
             if window is None:
-                window = windows[producer] = self._windows.setdefault((stream, producer), Window(producer, sequence))
+                known = self._windows.setdefault(stream, {})
+                window = restored[producer] = known.setdefault(producer, Window(producer, sequence))
             if sequence >= window.next_sequence:
                 window.accept(sequence, count, first)
-        for window in windows.values():
+        for window in restored.values():
             if window.holder is None:
                 self._leave(stream, window)
 
@@ -216,5 +224,8 @@ class Producers:
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        key, _ = self._absent.popitem(last=False)
-        del self._windows[key]
+        (stream, producer), _ = self._absent.popitem(last=False)
+        windows = self._windows[stream]
+        del windows[producer]
+        if not windows:
+            del self._windows[stream]

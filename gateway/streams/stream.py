@@ -7,7 +7,7 @@ from typing import Any
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.messages import EndReason, Kind, StreamInfo
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_NOTHING, Entry, History, HistoryBudget, HistoryLimits
@@ -18,6 +18,9 @@ from gateway.streams.span import held_bytes_of, offsets_of
 from gateway.streams.state import specs_of
 
 _NO_BUDGET = HistoryBudget(0)
+
+_FITS_NOTHING = Schema.parse({"dtype": "bool", "shape": [0]})
+"""Schema of a stream that has ended."""
 
 
 class Stream:
@@ -40,6 +43,7 @@ class Stream:
         id: the number that names it on the wire, on all connections.
         kind: its delivery contract.
         durability: failures that its acknowledged messages survive.
+        ended: reason for which it has ended, and takes no message any more; ``None``: it has not.
         durable: whether a store keeps its messages.
         epoch: its incarnation; epoch and offset together never name two messages.
         next_offset: the offset that the next message gets.
@@ -56,6 +60,7 @@ class Stream:
         "config",
         "durability",
         "durable",
+        "ended",
         "epoch",
         "history",
         "id",
@@ -80,6 +85,7 @@ class Stream:
     ) -> None:
         self.id = stream_id
         self.aliases = 0
+        self.ended: EndReason | None = None
         self.name = name
         self.kind = kind
         self.epoch = epoch
@@ -159,6 +165,28 @@ class Stream:
         if self.schema is None and self.latest is not None:
             schema.check(specs_of(self.latest), self.name)
         self.schema = schema
+
+    def end(self, reason: EndReason) -> None:
+        """Note that the stream has ended: from now on messages to it are refused with ``STREAM_ENDED``."""
+        self.ended = reason
+        self.newest = self._expected = None
+        # No alias has this schema: so the next message to each of them is looked at closely, and refused, without a
+        # look at `ended` for every message.
+        self.schema = _FITS_NOTHING
+
+    def check_open(self) -> None:
+        """Refuse a message if the stream has ended.
+
+        Raises:
+            RequestRefused: ``STREAM_ENDED``.
+        """
+        if self.ended is not None:
+            raise self.end_refusal()
+
+    def end_refusal(self) -> RequestRefused:
+        """Return the refusal of a message to the stream, which has ended."""
+        problem = f"stream {self.name} of epoch {self.epoch} has ended ({self.ended}): open it again, as a new stream"
+        return RequestRefused(Code.STREAM_ENDED, problem)
 
     def append_run(self, run: Run) -> None:
         """Append a run whose frames carry the offsets from ``next_offset`` on already."""

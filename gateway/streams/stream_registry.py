@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.names import Pattern, is_dead_letter_name
-from gateway.streams.history import KEEP_ALL, History, HistoryBudget
+from gateway.streams.history import KEEP_ALL, Entry, History, HistoryBudget
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
 from gateway.streams.stream import Stream
 
@@ -142,12 +142,27 @@ class StreamRegistry:
         self._last_id = max(self._last_id, stream_id)
         return stream
 
-    def end(self, stream: Stream) -> None:
-        """Forget a stream and its history; the next one of its name has another epoch, and begins at offset 0."""
+    def end(self, stream: Stream, reason: EndReason) -> list[Entry | None]:
+        """End a stream and forget it; the next one of its name has another epoch, and begins at offset 0.
+
+        Returns:
+            The entries of its history. They may be many: let go of them bit by bit.
+        """
         del self._by_name[stream.name]
         self._dead_letter_streams -= is_dead_letter_name(stream.name)
-        stream.close()
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
+        stream.end(reason)
+        return stream.history.close()
+
+    def restore_ended(self, last_id: int, last_epoch: int) -> None:
+        """Have no number and no epoch of streams used again that had ended before the gateway was started.
+
+        Args:
+            last_id: highest number of these streams.
+            last_epoch: highest epoch of these streams.
+        """
+        self._last_id = max(self._last_id, last_id)
+        self._last_ended_epoch = max(self._last_ended_epoch, last_epoch)
 
     def next_id(self) -> StreamId:
         """Return a new number for a stream or a view, which is never used again."""

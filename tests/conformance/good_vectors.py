@@ -481,6 +481,16 @@ DELIVERY: Final = (
             '"replayed":16,"expired":0}}}',
         ),
     ),
+    Definition("delete", "4.11", "Streams are deleted", text(0x26, '{"request":5,"pattern":"run-1/*"}')),
+    Definition(
+        "deleted", "4.11", "The answer", text(0x27, '{"request":5,"streams":["run-1/loss","run-1/grad"],"more":true}')
+    ),
+    Definition(
+        "stream-ended",
+        "4.11",
+        "A stream has ended",
+        text(0x06, '{"id":7,"stream":"run-1/loss","kind":"event","epoch":1770000000000,"offset":12,"ended":"deleted"}'),
+    ),
     Definition(
         "message-patch",
         "5.3",

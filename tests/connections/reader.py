@@ -127,6 +127,11 @@ class Reader:
         return [entry for entry in self.log if isinstance(entry, Notice)]
 
     @property
+    def ended(self) -> list[StreamInfo]:
+        """The streams that have ended."""
+        return [entry for entry in self.log if isinstance(entry, StreamInfo) and entry.ended is not None]
+
+    @property
     def errors(self) -> list[Error]:
         """The errors."""
         return [entry for entry in self.log if isinstance(entry, Error)]
@@ -185,7 +190,11 @@ class Reader:
     def _session(self, message: SessionMessage) -> None:
         self.log.append(message)
         if isinstance(message, StreamInfo) and message.id is not None:
-            self.streams[message.id] = message
+            if message.ended is not None and message.alias is None:
+                # Later frames about it are a breach.
+                assert self.streams.pop(message.id).epoch == message.epoch
+            else:
+                self.streams[message.id] = message
 
     def _signal(self, signal: Signal) -> None:
         if isinstance(signal, End):

@@ -48,6 +48,7 @@ class StepStore:
         self.closed = False
         self.problem: str | None = None
         self.forgotten: list[Stream] = []
+        self.forgetting: list[Callable[[Exception | None], object]] = []
         self.extra_bytes = 0
         """Pretend that so much more waits."""
 
@@ -82,8 +83,9 @@ class StepStore:
     def read(self, stream: Stream, first: int, last: int, max_bytes: int, done: EntriesRead) -> None:
         done(stream.history.read(first, last, max_bytes))
 
-    def forget(self, stream: Stream) -> None:
+    def forget(self, stream: Stream, done: Callable[[Exception | None], object]) -> None:
         self.forgotten.append(stream)
+        self.forgetting.append(done)
 
     def close(self) -> None:
         self.closed = True

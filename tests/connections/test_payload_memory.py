@@ -17,7 +17,7 @@ import pytest
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.ids import StreamName
 from gateway.protocol.encoding import Chain
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.signals import Abort
 from gateway.protocol.views import View
 from gateway.streams.history import KEEP_NOTHING
@@ -273,7 +273,7 @@ def test_a_stream_ends() -> None:
         world.lose(publisher)
         found = world.core.streams.get(StreamName(stream))
         assert found is not None
-        world.core.hub.end(found)
+        world.core.hub.end(found, EndReason.DELETED)
         world.lose(receiver, viewer)
 
     check(case)

@@ -49,6 +49,9 @@ class PublicGrant:
     def may_request(self, address: str) -> bool:
         return address == f"agent:{self.workflow}"
 
+    def may_control(self, pattern: str) -> bool:
+        return pattern.startswith(f"{self.workflow}/")
+
 
 class Strict:
     """Accepts every token but one; a token names the workflow that it is for."""

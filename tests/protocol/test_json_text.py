@@ -34,6 +34,8 @@ from gateway.protocol.messages import (
     Authenticated,
     ClientType,
     Counts,
+    Delete,
+    Deleted,
     Error,
     GoAway,
     Hello,
@@ -70,6 +72,8 @@ MESSAGES: list[SessionMessage] = [
     Error(5203, "KIND_MISMATCH", "no", request=4),
     GoAway(1001, "stopping", 10.0),
     Refresh(7),
+    Delete(5, "run-1/*"),
+    Deleted(5, ("run-1/loss",), more=True),
     Notice("wf-42/tasks", 3, 3, 5218, "late", "worker"),
     Account(9, 1, {"wf-42/loss": Counts(1, 2, 3, 4, 5)}),
 ]

@@ -7,7 +7,7 @@ import pytest
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.names import compile_pattern
 from gateway.streams.history import KEEP_ALL
 from gateway.streams.rules import StreamConfig, StreamRules
@@ -112,8 +112,8 @@ def test_streams_of_dead_letters_come_on_top_and_keep_what_no_store_keeps(durabi
     assert refused.value.code == Code.LIMIT_EXCEEDED
     assert [registry.has_room_for(StreamName(name)) for name in ("wf/c", "wf/c.dead")] == [False, False]
     more, _ = registry.open(StreamName("wf/more.dead"), Kind.EVENT, NOW_NS, durability)
-    registry.end(more)
-    registry.end(registry.open(A, None, NOW_NS)[0])
+    registry.end(more, EndReason.DELETED)
+    registry.end(registry.open(A, None, NOW_NS)[0], EndReason.DELETED)
     assert [registry.has_room_for(StreamName(name)) for name in ("wf/c", "wf/c.dead")] == [True, False]
     assert dead.stored_limits == KEEP_ALL
     dead.append_run(run_of(0, [None, None, None], dead))

@@ -7,7 +7,7 @@ the price of knowing what became of each; streams of the other kinds do not pay 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
@@ -206,16 +206,19 @@ class ConsumerFanout:
         if consumer is not None:
             consumer.detach(self._context.clock.monotonic_s())
 
-    def close(self) -> None:
-        """Remove all consumers: the stream ends."""
-        self.release_acks()
-        for connections in list(self._connections.values()):
-            for connection in list(connections):
-                self.leave(connection)
-                connection.accounts.end(self.source.id)
+    def close(self, end: Callable[[Connection], object]) -> Iterator[None]:
+        """Remove all consumers, one a step: the stream has ended, and their messages are given up."""
+        yield from self._held.acks.releasing()
+        for connection in [each for own in self._connections.values() for each in own]:
+            self.leave(connection)
+            connection.accounts.end(self.source.id)
+            end(connection)
+            yield
         for consumer in list(self._consumers.values()):
-            self._held.enact(consumer, consumer.end(None))
-            self._forget(consumer)
+            if not consumer.ended:
+                self._held.enact(consumer, consumer.end(None))
+                self._forget(consumer)
+                yield
 
     def done(self, client_id: ClientId, done: Done) -> None:
         """Note that a client has done with messages (spec section 7.4)."""

@@ -16,6 +16,7 @@ from gateway.connections.consumers.dead_letter import DeadLetter
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, UnitOutcome
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.outbound.delayed_acks import DelayedAcks
+from gateway.connections.ports import DurableStore
 from gateway.connections.sessions.turns import Turns
 from gateway.errors import Code
 from gateway.ids import ClientId
@@ -54,7 +55,6 @@ class HeldUnits:
         "_moved",
         "_oversized",
         "_source",
-        "_store",
         "_turns",
         "acks",
         "held_bytes",
@@ -69,7 +69,6 @@ class HeldUnits:
     ) -> None:
         self._source = source
         self._context = context
-        self._store = context.store if source.durable else None
         self._deliveries = deliveries
         self._consumers = consumers
         self._burials: dict[ClientId, _Burials] = {}
@@ -84,6 +83,11 @@ class HeldUnits:
         self._oversized: dict[AckUnit, None] = {}
         """Units that are larger than the limit by themselves, the oldest first."""
         self._turns = Turns()
+
+    @property
+    def _store(self) -> DurableStore | None:
+        """Store that keeps the progress of consumers; ``None``: none keeps it, or not any more."""
+        return self._context.store if self._source.durable and self._source.ended is None else None
 
     @property
     def full(self) -> bool:

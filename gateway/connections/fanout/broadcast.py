@@ -252,16 +252,16 @@ class Broadcast:
         """Tell the audience that the message will not be completed."""
 
         def deliver() -> None:
+            self._fanout.drop_broadcast(self)
             for part in self.parts:
                 part.send_abort(code)
 
-        self._fanout.drop_broadcast(self)
         self._queue.add_ready(deliver)
 
-    def leave(self, connection: Connection) -> None:
-        """Remove a receiver that is gone or has unsubscribed."""
+    def leave(self, connection: Connection, code: int = Code.TRANSFER_ABORTED) -> None:
+        """Remove a receiver that is gone, has unsubscribed, or is told by ``code`` that the stream has ended."""
         for part in self.parts:
-            part.leave(connection)
+            part.leave(connection, code)
 
 
 @dataclass(slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
@@ -118,8 +119,12 @@ class Fanout(Protocol):
     def leave(self, connection: Connection) -> None:
         """Remove a receiver that has unsubscribed."""
 
-    def close(self) -> None:
-        """Remove all receivers: the source ends."""
+    def close(self, end: Callable[[Connection], object]) -> Iterator[None]:
+        """Remove all receivers, in small steps: the source has ended.
+
+        Args:
+            end: called with each connection that has been removed.
+        """
 
     def detach(self, connection: Connection) -> None:
         """Stop to deliver to a receiver that may come back."""

@@ -7,7 +7,7 @@ messages are passed on by a :class:`~gateway.connections.fanout.broadcast.Broadc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from gateway.connections.fanout.broadcast import Broadcast
@@ -22,6 +22,7 @@ from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import ClassKey, Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.ports import DeliveryPolicy, Workers
+from gateway.errors import Code
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.messages import Kind, Since
@@ -220,13 +221,18 @@ class PubSubFanout:
                 del self._classes[key]
                 self._past_deliveries += delivery.delivered_messages
 
-    def close(self) -> None:
-        """Remove all receivers: the source ends."""
-        self.release_acks()
+    def close(self, end: Callable[[Connection], object]) -> Iterator[None]:
+        """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.close`, one receiver a step."""
+        if self.acks is not None:
+            yield from self.acks.releasing()
         for delivery in self.classes:
-            for member in list(delivery.members):
+            for member in delivery.members:
+                for broadcast in self._broadcasts.values():
+                    broadcast.leave(member, Code.STREAM_ENDED)
                 self.leave(member)
                 member.accounts.end(self.source.id)
+                end(member)
+                yield
 
     def send_gap(self, gap: Gap) -> None:
         """Tell all receivers that messages will not come, in the place of those messages."""

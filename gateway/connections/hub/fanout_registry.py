@@ -73,12 +73,14 @@ class FanoutRegistry:
         self._fanouts[stream] = fanout
         return fanout
 
-    def end(self, stream: Stream) -> Fanout:
-        """Remove the fan-out of a stream that ends, and return it: it has no receivers any more."""
-        fanout = self._fanouts.pop(stream)
+    def end(self, stream: Stream) -> None:
+        """Remove the fan-out of a stream that has ended, and that has no receivers any more."""
+        del self._fanouts[stream]
         self._acknowledged.pop(stream.id, None)
-        fanout.close()
-        return fanout
+
+    def items(self) -> list[tuple[Stream, Fanout]]:
+        """Return all streams and their fan-outs; among them streams that have ended, and lose their receivers now."""
+        return list(self._fanouts.items())
 
     def of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Generator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -17,26 +16,28 @@ from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.observations import Observations
+from gateway.connections.hub.past_streams import PastStreams
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
+from gateway.connections.hub.stream_end import Ended, StreamEnds
 from gateway.connections.hub.unused_streams import UnusedStreams
 from gateway.connections.hub.views import Views
+from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
+from gateway.connections.slices import Slices
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.names import Pattern, is_address, is_dead_letter_name
 from gateway.protocol.signals import Done, InProgress
 from gateway.streams.derived import DerivedStream
 from gateway.streams.observed import ObservedStream
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
-
-logger = logging.getLogger(__name__)
 
 STEP = 512
 """Streams, or streams and consumers, between two chances for the loop: about a millisecond."""
@@ -49,6 +50,8 @@ class Hub:
         streams: all streams.
         view_context: shared by all views; its clock, workers and policy serve the other receivers as well.
         consumer_context: shared by the consumers of all streams; its store keeps the past of streams.
+        closing: ends the publishes to streams that end.
+        slices: turns of the loop for work that takes long.
         listeners: told which clients begin and cease to receive which patterns, after the detached consumers.
     """
 
@@ -57,13 +60,14 @@ class Hub:
         streams: StreamRegistry,
         view_context: ViewContext,
         consumer_context: ConsumerContext,
+        closing: StreamClosing,
+        slices: Slices,
         listeners: Sequence[SubscriptionListener] = (),
     ) -> None:
         self._streams = streams
         self._clock = view_context.clock
         self._detached = consumer_context.detached
         self._store = consumer_context.store
-        self._policy = view_context.policy
         self._listeners = (self._detached, *listeners)
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
@@ -77,10 +81,19 @@ class Hub:
         """Sessions that subscribe to a stream by its very name."""
         self._wildcard: dict[Session, None] = {}
         """Sessions that have a subscription with a wildcard."""
-        self._past = {kind: KindStats() for kind in Kind}
-        """Counters of streams that have ended."""
-        self._past_consumers = ConsumerStats()
-        self._ended_streams = 0
+        self._past = PastStreams()
+        self._ends = StreamEnds(
+            streams,
+            self.fanouts,
+            self.views,
+            self.observations,
+            self.unused,
+            closing,
+            view_context,
+            self._store,
+            slices,
+            self._past,
+        )
 
     @property
     def idle(self) -> bool:
@@ -117,20 +130,9 @@ class Hub:
         self.views.opened(stream)
         return stream, fanout
 
-    def end(self, stream: Stream) -> None:
-        """End a stream: nobody receives it any more, and the store deletes it.
-
-        The next stream of its name is another one: it has another id and epoch, and STREAM announces it. No alias may
-        be bound to the stream, and nothing of it may be on its way.
-        """
-        self.views.end(stream)
-        self.observations.end(stream)
-        self._count_past(stream, self.fanouts.end(stream))
-        self.unused.remove(stream)
-        self._streams.end(stream)
-        self._policy.forget(stream)
-        if stream.durable and self._store is not None:
-            self._store.forget(stream)
+    def end(self, stream: Stream, reason: EndReason, ended: Ended | None = None) -> None:
+        """End a stream; see :meth:`~gateway.connections.hub.stream_end.StreamEnds.end`."""
+        self._ends.end(stream, reason, ended)
 
     def subscribe(
         self,
@@ -258,11 +260,10 @@ class Hub:
 
         Counters never go back from one call to the next.
         """
-        kinds = {kind: list(past) for kind, past in self._past.items()}
-        consumers = self._past_consumers
+        kinds = {kind: list(past) for kind, past in self._past.kinds.items()}
+        consumers, ended = self._past.consumers, dict(self._past.ended)
         work = held_acks = 0
-        for stream in list(self._streams):
-            fanout = self.fanouts.of(stream)
+        for stream, fanout in self.fanouts.items():
             work += 1
             held_acks += fanout.held_acks
             if isinstance(fanout, ConsumerFanout):
@@ -273,7 +274,7 @@ class Hub:
             else:
                 delivered = fanout.delivered_messages
             sums = kinds[stream.kind]
-            sums[0] += 1
+            sums[0] += stream.ended is None
             sums[1] += stream.next_offset
             sums[2] += stream.published_bytes
             sums[3] += delivered
@@ -286,7 +287,7 @@ class Hub:
         for kind, delivered in self.observations.delivered_messages.items():
             kinds[kind][3] += delivered
         by_kind = MappingProxyType({kind: KindStats(*sums) for kind, sums in kinds.items()})
-        return HubStats(by_kind, consumers, self.observations.receivers, views, held_acks, self._ended_streams)
+        return HubStats(by_kind, consumers, self.observations.receivers, views, held_acks, MappingProxyType(ended))
 
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
@@ -302,25 +303,13 @@ class Hub:
             lambda stream: is_dead_letter_name(stream.name) is dead_letters and self._is_free(stream)
         )
         if stream is not None:
-            logger.info("stream %s ends to make room: it is empty and nobody uses it", stream.name)
-            self.end(stream)
-            self._ended_streams += 1
+            self.end(stream, EndReason.MADE_ROOM)
 
     def _is_free(self, stream: Stream) -> bool:
         """Return whether nobody asked for this very stream, and nobody lacks a message of it."""
         if stream.name in self._literal or self.views.names(stream):
             return False
         return self.fanouts.of(stream).settled and self.observations.settled(stream)
-
-    def _count_past(self, stream: Stream, fanout: Fanout) -> None:
-        """Keep the counters of a stream that has ended, and of its fan-out: they never go back."""
-        _, messages, nbytes, delivered = self._past[stream.kind]
-        delivered += fanout.delivered_messages
-        self._past[stream.kind] = KindStats(
-            0, messages + stream.next_offset, nbytes + stream.published_bytes, delivered
-        )
-        if isinstance(fanout, ConsumerFanout):
-            self._past_consumers = self._past_consumers.plus(fanout.stats())
 
     def _join(self, session: Session, subscriptions: list[int], stream: Stream, options: SubscribeOptions) -> None:
         connection, fanout = session.connection, self.fanouts.of(stream)

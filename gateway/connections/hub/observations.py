@@ -6,7 +6,7 @@ first time, and knows neither credit nor acknowledgements, so that it holds up n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -18,6 +18,7 @@ from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.inbound.payload import element_bytes
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
 from gateway.protocol.messages import Kind
@@ -158,16 +159,25 @@ class Observations:
         for subscription in list(self._held.get(session, ())):
             self.leave(session, subscription)
 
-    def end(self, stream: Stream) -> None:
-        """End the observation of a stream that ends; its subscriptions wait for the next stream of its name."""
+    def end(self, stream: Stream, end: Callable[[Connection, Stream], object]) -> Iterator[None]:
+        """End the observation of a stream that has ended; its subscriptions wait for the next stream of its name.
+
+        Args:
+            stream: the stream.
+            end: called with each connection that has observed it, and the observed stream.
+        """
         observation = self._by_stream.get(stream)
         if observation is None:
             return
         for session, numbers in list(observation.receivers.items()):
+            if session not in observation.receivers:
+                continue  # gone meanwhile
             for number in list(numbers):
                 self._held[session][number].remove(observation)
                 self._leave(observation, session, number)
             session.connection.accounts.end(observation.source.id)
+            end(session.connection, observation.source)
+            yield
 
     def settled(self, stream: Stream) -> bool:
         """Return whether no observer of a stream lacks a message of it."""

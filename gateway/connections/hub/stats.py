@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.connections.consumers.stats import ConsumerStats
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
 
 
 class KindStats(NamedTuple):
@@ -68,5 +68,5 @@ class HubStats:
     views: ViewStats
     held_acks: int
     """Acknowledgements of publishes that are held back while receivers are behind."""
-    ended_streams: int
-    """Empty, unused streams that have ended to make room."""
+    ended_streams: Mapping[EndReason, int]
+    """Streams that have ended, by the reason."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
+from gateway.connections.sessions.session import AliasBinding
 from gateway.protocol.wire import PRODUCER_KEPT_S
 from gateway.streams.stream import Stream
 
@@ -27,6 +28,8 @@ class UnusedStreams:
         # The first of a dict is found behind all that were first before: that made one look up to 30 ms (2026-11).
         self._since_s: OrderedDict[Stream, float] = OrderedDict.fromkeys(streams, since_s)
         """Times from which streams are unused; the earliest first, but behind the others if it was looked at."""
+        self._bindings: dict[Stream, dict[AliasBinding, None]] = {}
+        """Aliases that are bound to streams."""
 
     def __len__(self) -> int:
         return len(self._since_s)
@@ -38,20 +41,30 @@ class UnusedStreams:
         """Take in a stream that is new."""
         self._since_s[stream] = self._now_s()
 
-    def use(self, stream: Stream) -> None:
+    def use(self, stream: Stream, binding: AliasBinding) -> None:
         """Note that an alias is bound to a stream."""
+        self._bindings.setdefault(stream, {})[binding] = None
         stream.aliases += 1
         self._since_s.pop(stream, None)
 
-    def release(self, stream: Stream) -> None:
+    def release(self, stream: Stream, binding: AliasBinding) -> None:
         """Note that an alias is bound to a stream no more."""
+        bindings = self._bindings[stream]
+        del bindings[binding]
         stream.aliases -= 1
-        if not stream.aliases:
-            self._since_s[stream] = self._now_s()
+        if not bindings:
+            del self._bindings[stream]
+            if stream.ended is None:
+                self._since_s[stream] = self._now_s()
 
-    def remove(self, stream: Stream) -> None:
-        """Forget a stream that ends."""
+    def end(self, stream: Stream) -> None:
+        """Forget a stream that has ended, but for its aliases."""
         self._since_s.pop(stream, None)
+
+    def aliases_of(self, stream: Stream) -> Iterator[AliasBinding]:
+        """Yield the aliases of a stream, for the caller to release each before it asks for the next one."""
+        while stream in self._bindings:
+            yield next(iter(self._bindings[stream]))
 
     def find(self, is_free: Callable[[Stream], bool]) -> Stream | None:
         """Return a stream that is empty, whose publishers' memory is over, and that ``is_free``.

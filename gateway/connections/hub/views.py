@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -12,6 +12,7 @@ from gateway.connections.hub.derivation import Derivation
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.hub.view_memory import VIEW_BYTES, ViewMemory
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
 from gateway.errors import Code, RequestRefused
@@ -129,14 +130,23 @@ class Views:
                 if wanted.pattern.matches(stream.name):
                     self._join(session, subscription, stream, wanted.view, NO_OPTIONS)
 
-    def end(self, stream: Stream) -> None:
-        """End the views of a stream that ends; its subscriptions wait for the next stream of its name."""
+    def end(self, stream: Stream, end: Callable[[Connection, Stream], object]) -> Iterator[None]:
+        """End the views of a stream that has ended; its subscriptions wait for the next stream of its name.
+
+        Args:
+            stream: the stream.
+            end: called with each connection that has received a view, and the view as a stream.
+        """
         for derivation in list(self._of_streams.get(stream, {}).values()):
             for session, numbers in list(derivation.receivers.items()):
+                if session not in derivation.receivers:
+                    continue  # gone meanwhile
                 for number in list(numbers):
                     self._held[session, number].remove(derivation)
                     self._leave(derivation, session, number)
                 session.connection.accounts.end(derivation.source.id)
+                end(session.connection, derivation.source)
+                yield
 
     def names(self, stream: Stream) -> bool:
         """Return whether a subscription to a view names the stream itself, not by a pattern."""

@@ -251,7 +251,8 @@ class ChunkedUploads:
         return upload
 
     def _check_again(self, stream: Stream, message: LargeMessage) -> None:
-        """Check a message once more at its end: the state or its schema may have changed since the head."""
+        """Check a message once more at its end: the state or its schema may have changed since the head, or ended."""
+        stream.check_open()
         if isinstance(message, LargePatch):
             self._merger.take_large(stream, message)
         elif stream.schema is not None:

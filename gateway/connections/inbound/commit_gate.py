@@ -209,8 +209,15 @@ class CommitGate:
         else:
             stored()
 
+    def end(self, stream: Stream, refusal: RequestRefused) -> None:
+        """Refuse the messages of a stream that has ended which are not stored yet, in their order."""
+        queue = self._waiting.pop(stream, None)
+        if queue:
+            self._refuse(stream, queue, refusal)
+
     def _stored(self, stream: Stream, waiting: _PendingCommit, error: Exception | None) -> None:
         if waiting.rolled_back:
+            self._release()
             return
         queue = self._waiting[stream]
         if error is None:
@@ -222,13 +229,17 @@ class CommitGate:
                 self._call(stream, callback)
         else:
             del self._waiting[stream]
-            stream.rollback(waiting.entry)
             refusal = RequestRefused(Code.QUEUE_FULL, f"{stream.name}: not stored, try again later: {error}")
-            for behind in queue:
-                behind.rolled_back = True
-                for callback in behind.refused(refusal):
-                    self._call(stream, callback)
+            self._refuse(stream, queue, refusal)
         self._release()
+
+    def _refuse(self, stream: Stream, queue: deque[_PendingCommit], refusal: RequestRefused) -> None:
+        """Take back the offsets of all messages of a stream that wait, and refuse them."""
+        stream.rollback(queue[0].entry)
+        for waiting in queue:
+            waiting.rolled_back = True
+            for callback in waiting.refused(refusal):
+                self._call(stream, callback)
 
     def _call(self, stream: Stream, callback: Callable[[], object]) -> None:
         try:

@@ -15,6 +15,7 @@ from gateway.protocol.data import DataFrame
 from gateway.protocol.limits import Limits
 from gateway.protocol.transfers import ChunkPlan
 from gateway.streams.producers import Window
+from gateway.streams.stream import Stream
 
 
 class PartialUploads:
@@ -160,6 +161,11 @@ class PartialUploads:
                 correlation=upload.correlation,
                 peer=upload.asker_peer,
             )
+
+    def end(self, stream: Stream, refusal: RequestRefused) -> None:
+        """End the uploads to a stream that has ended, also those that wait for their producer."""
+        for upload in [upload for upload in self._all if upload.message.source is stream]:
+            self.refuse(upload, refusal)
 
     def drop(self, session: Session) -> None:
         """End the uploads of a lost connection; those of producers wait for them to reconnect."""

@@ -304,6 +304,7 @@ class Router:
         if binding.stream is None:
             message = f"alias {alias} is the address {binding.name}: send it a REQUEST"
             raise RequestRefused(Code.INVALID_NAME, message)
+        binding.stream.check_open()
         return binding
 
     def _publish(

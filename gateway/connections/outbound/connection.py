@@ -15,8 +15,8 @@ from gateway.connections.outbound.peer import Peer
 from gateway.connections.outbound.pending_snapshot import KeyframeMaker
 from gateway.connections.ports import Clock, Transport
 from gateway.errors import Code
-from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Gap, Ping, Pong, Replay
+from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.signals import Abort, Gap, Ping, Pong, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
@@ -274,6 +274,20 @@ class Connection(FrameWriter):
         if self.outbox is not None:
             self.outbox.forget(source)
         self.format.forget(source.id)
+
+    def end(self, source: Source, info: StreamInfo) -> None:
+        """Tell the client that a source has ended, behind what it was sent; everything else of the source is dropped.
+
+        Args:
+            source: the stream, view or observed stream, which the client does not receive any more.
+            info: the end (spec section 4.11).
+        """
+        if not self.lagging:
+            self.send(info)
+            return
+        for transfer in self.fall_behind().end(source, info):
+            self.send(Abort(transfer, Code.STREAM_ENDED))
+        self.drain()
 
     def probe(self) -> int:
         """Ask the client by PING for the messages that it still has.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from gateway.connections.outbound.connection import Connection
@@ -12,6 +12,9 @@ from gateway.protocol.signals import Ack
 
 MAX_HELD: Final = 65_536
 """Acknowledgements of one stream that are held back; past it the oldest is sent: its publisher does not wait for it."""
+
+RELEASED_TOGETHER: Final = 32
+"""Acknowledgements that are sent at a time when a stream ends: some hundred microseconds."""
 
 EVENT_HOLDS: Final = 4
 """Times of ``max_hold_s`` for which an acknowledgement of an event is held back, if receivers are behind by turns."""
@@ -66,10 +69,16 @@ class DelayedAcks:
 
     def release(self) -> None:
         """Send all, and hold none back from now on: receivers are not waited for any more."""
+        for _ in self.releasing():
+            pass
+
+    def releasing(self) -> Iterator[None]:
+        """Send all as :meth:`release` does, some at each step."""
         self._open = True
-        held, self._held = self._held, deque()
-        for _, connection, ack in held:
-            connection.send(ack)
+        while self._held:
+            for _ in range(min(RELEASED_TOGETHER, len(self._held))):
+                self._send_oldest()
+            yield
 
     def _send_oldest(self) -> None:
         _, connection, ack = self._held.popleft()
@@ -149,10 +158,15 @@ class EventAcks:
 
     def release(self) -> None:
         """Send all, and hold none back from now on: receivers are not waited for any more."""
+        for _ in self.releasing():
+            pass
+
+    def releasing(self) -> Iterator[None]:
+        """Send all as :meth:`release` does, some at each step."""
         self._max_hold_s = 0.0
         self._behind.clear()
         if self._acks is not None:
-            self._acks.release()
+            yield from self._acks.releasing()
         self.holding = False
 
     def _flush(self) -> None:

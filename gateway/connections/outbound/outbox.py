@@ -16,7 +16,7 @@ from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot
 from gateway.connections.outbound.publisher_hold import PublisherHold
 from gateway.connections.outbound.stream_queue import Cursor, Receiver, StreamQueue, is_under_way
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
@@ -273,6 +273,14 @@ class Outbox:
         if queue is not None:
             queue.conflate()
             queue.entries = deque([entry for entry in queue.entries if not isinstance(entry, PendingSnapshot)])
+
+    def end(self, source: Source, info: StreamInfo) -> list[int]:
+        """Drop all messages of a stream that has ended, also those under way, and queue the end in place of them.
+
+        Returns:
+            Transfers of large messages that the receiver has a part of.
+        """
+        return self._queue(source).end(info)
 
     def drain(self, receiver: Receiver) -> None:
         """Send until the transport is full or nothing can be sent any more."""

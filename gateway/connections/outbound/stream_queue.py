@@ -10,6 +10,7 @@ from typing import Protocol
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.errors import Code
+from gateway.protocol.messages import StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
@@ -39,8 +40,8 @@ class Receiver(BackfillReader, SnapshotReader, Protocol):
     def write_end(self, message: LargeMessage) -> None:
         """Send END."""
 
-    def send(self, message: Gap | Replay) -> None:
-        """Send a signal."""
+    def send(self, message: Gap | Replay | StreamInfo) -> None:
+        """Send a signal, or the end of a stream."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +82,8 @@ class Cursor:
         return True
 
 
-QueueEntry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill
+QueueEntry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill | StreamInfo
+"""Entry of a queue; STREAM tells the end of the stream, and is the last one."""
 
 
 @dataclass(slots=True, eq=False)
@@ -169,7 +171,7 @@ class StreamQueue:
             if isinstance(head, Run):
                 receiver.write_runs(self._take_runs())
                 return True
-            if isinstance(head, Gap | Replay):
+            if isinstance(head, Gap | Replay | StreamInfo):
                 entries.popleft()
                 receiver.send(head)
                 return True
@@ -276,6 +278,22 @@ class StreamQueue:
         self.waiting_bytes = sum(map(_size_of, kept))
         self._left = 0
         return conflated
+
+    def end(self, info: StreamInfo) -> list[int]:
+        """Drop all messages, also those under way: the stream has ended.
+
+        Args:
+            info: the end, to be sent in place of them.
+
+        Returns:
+            Transfers of large messages that the receiver has a part of.
+        """
+        cursors = [entry for entry in self.entries if isinstance(entry, Cursor)]
+        begun = [cursor.message.plan.transfer for cursor in [*cursors, *self.open] if cursor.started]
+        self.open = []
+        self.entries = deque([info])
+        self.waiting_bytes = self._left = 0
+        return begun
 
     def cursor(self, message: LargeMessage, form: list[StoredChunk]) -> Cursor:
         """Return a cursor at the first chunk of a large message that the receiver has not got."""

@@ -27,6 +27,10 @@ class UniformGrant:
         """Return :attr:`permitted`."""
         return self.permitted
 
+    def may_control(self, pattern: str) -> bool:
+        """Return :attr:`permitted`."""
+        return self.permitted
+
 
 NOTHING: Final = UniformGrant(permitted=False)
 """Grant of a connection that has not been authenticated."""

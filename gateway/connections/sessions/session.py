@@ -72,6 +72,17 @@ class AliasBinding:
         self.refusal = RequestRefused(Code.BAD_SEQUENCE, problem)
         self.frame_bytes = _NO_FRAME
 
+    @property
+    def ended(self) -> bool:
+        """Whether its stream has ended."""
+        return self.stream is not None and self.stream.ended is not None
+
+    def end(self, refusal: RequestRefused) -> None:
+        """Refuse further messages to the alias: its stream has ended."""
+        self.refusal = refusal
+        self.stream = self.fanout = self.window = self.schema = None
+        self.frame_bytes = _NO_FRAME
+
 
 @dataclass(slots=True, eq=False)
 class Upload:

@@ -133,9 +133,11 @@ class TextSession:
             case StreamInfo() if self._opening and message.alias is not None:
                 return b""
             case StreamInfo():
-                if message.id is not None and message.alias is None:
+                if message.id is not None and message.alias is None and message.ended is None:
                     self._streams[message.id] = message.stream, None if message.subscription is None else message.id
                 text = write_session_text(message, timestamp=now)
+            case Error() if message.alias is not None and message.sequence is None and message.stream is not None:
+                return b""  # the stream of an alias has ended: the next message opens it again
             case Error():
                 text = write_session_text(self._in_text_terms(message), timestamp=now)
             case Signal():  # about chunks, or a heartbeat that text does not have
@@ -195,7 +197,7 @@ class TextSession:
     def _alias(self, session: Session, name: str, kind: Kind | None, durability: Durability | None) -> int:
         """Return the alias of a stream or address, which is opened if need be."""
         for alias, binding in session.bindings.items():
-            if binding.name == name and binding.refusal is None:
+            if binding.name == name and binding.refusal is None and not binding.ended:
                 if binding.stream is not None:
                     binding.stream.check(kind, durability)
                 return alias

@@ -54,6 +54,8 @@ class Contents:
     """Id for the next large message."""
     unreachable: list[int]
     """Ids of large messages that were never completed, or whose chunks were not all deleted."""
+    ended: list[int]
+    """Ids of streams that have ended, and whose messages were not all deleted."""
 
 
 def take_over(connection: sqlite3.Connection, boot_id: str, unix_ns: int) -> None:
@@ -104,5 +106,7 @@ def read_contents(connection: sqlite3.Connection) -> Contents:
         connection.execute("SELECT coalesce(max(large), 0) FROM chunks").fetchone()[0],
         0,
     )
+    ended = list(sizes.keys() - extents.keys())
     left = "SELECT DISTINCT large FROM chunks WHERE large NOT IN (SELECT large FROM messages WHERE large NOT NULL)"
-    return Contents(streams, extents, schemas, next_large, [large for (large,) in connection.execute(left)])
+    unreachable = [large for (large,) in connection.execute(left)]
+    return Contents(streams, extents, schemas, next_large, unreachable, ended)

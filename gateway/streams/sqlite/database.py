@@ -20,6 +20,7 @@ from gateway.streams.sqlite.closing import close_file
 from gateway.streams.sqlite.consumer_marks import ConsumerMarks
 from gateway.streams.sqlite.contents import OldRow, StoredExtent, read_contents, take_over
 from gateway.streams.sqlite.database_file import CHECKPOINT_PAGES, DatabaseFile
+from gateway.streams.sqlite.ended_streams import EndedStreams, read_last_ended
 from gateway.streams.sqlite.failure import cannot_open, failure_of
 from gateway.streams.sqlite.origins import continued, read_origins
 from gateway.streams.sqlite.rows import (
@@ -49,6 +50,7 @@ class Database:
         file: the open file.
         clock: the time at which messages are stored.
         streams: the streams in the file when it was opened.
+        last_ended: numbers of streams that had ended by then.
         error: failure of the last :meth:`commit`; ``None``: it succeeded.
 
     Raises:
@@ -66,8 +68,6 @@ class Database:
         """Progress of clients that is not stored yet."""
         self._pasts: dict[int, list[Origin]] = {}
         """Origins of the newest message and earlier ones, of streams that keep their newest message only."""
-        self._ended: set[int] = set()
-        """Ids of streams that have ended, and are still to be deleted."""
         self.error: Exception | None = None
         try:
             self._connection.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
@@ -77,6 +77,7 @@ class Database:
             self.file.watch()
             contents = read_contents(self._connection)
             self._consumers = ConsumerMarks(self._connection)
+            self.last_ended = read_last_ended(self._connection)
         except Exception as error:
             self.file.close()
             # A damaged row raises errors of any kind.
@@ -87,6 +88,7 @@ class Database:
         self._next_large = contents.next_large
         self._deletable = contents.unreachable
         """Ids of large messages with chunks that are still to be deleted."""
+        self._ended = EndedStreams(self._connection, contents.ended)
 
     # Writing.
 
@@ -98,7 +100,8 @@ class Database:
     def commit(self, changes: Sequence[Change], now_ns: int) -> list[Exception | None]:
         """Make the changes in one transaction.
 
-        Messages whose predecessors in the stream could not be stored are left out.
+        Messages whose predecessors in the stream could not be stored are left out, and so are those of streams that
+        have ended.
 
         Args:
             changes: the changes, in order.
@@ -135,15 +138,16 @@ class Database:
 
     def _note_ended(self, changes: Sequence[Change]) -> None:
         """Note the streams that have ended: they are deleted by the next transaction that succeeds."""
-        ended = {change.stream.id for change in changes if isinstance(change, Forget)}
+        ended = self._ended.note(changes)
         if ended:
-            self._ended |= ended
             self._advances = {key: advance for key, advance in self._advances.items() if key[0] not in ended}
 
     def _store(self, changes: Sequence[Change], appends: list[Append], now_ns: int) -> None:
-        level = max((append.stream.durability.level for append in appends), default=Durability.OS.level)
+        levels = [change.stream.durability.level for change in changes if isinstance(change, Append | Forget)]
+        level = max(levels, default=Durability.OS.level)
         rows = self._with_pasts(rows_for(appends))
         gone: list[int] = []
+        ended: list[int] = []
         advances: list[Advance] = []
         if self._advances:
             known = self._extents.keys() | {append.stream.id for append in appends}
@@ -151,11 +155,12 @@ class Database:
             advances = [advance for advance in self._advances.values() if advance.stream.id in known]
         with self.file.transaction(Durability.of_level(level)):
             if self._ended:
-                gone += self._delete_ended()
+                # First: a stream of the same name may be new.
+                ended = self._delete_ended()
             self._write(changes, appends, rows, now_ns, gone)
             if advances:
                 self._consumers.write(advances)
-        self._forget_ended()
+        self._forget_ended(ended)
         self._count(rows)
         self._deletable += gone
         self._consumers.settle(advances)
@@ -187,6 +192,8 @@ class Database:
 
     def _misplaced(self, append: Append, ends: dict[int, int]) -> Exception | None:
         first, last = offsets_of(append.entry)
+        if append.stream.id in self._ended:
+            return StoreFailed(f"message {first} of {append.stream.name} is not stored: the stream has ended")
         extent = self._extents.get(append.stream.id)
         expected = ends.get(append.stream.id, 0 if extent is None else extent.next_offset)
         if first != expected:
@@ -317,12 +324,18 @@ class Database:
         return rows_gone
 
     def sweep(self) -> bool:
-        """Delete some chunks of large messages that cannot be read any more; return whether there may be more.
+        """Delete some messages of ended streams, or chunks that no message refers to; return whether there may be more.
 
         Raises:
             sqlite3.Error: the file cannot be written.
             StoreFailed: the file is not in its place.
         """
+        cut = self._ended.next_cut()
+        if cut is not None:
+            with self.file.transaction(Durability.OS):
+                gone = self._delete(*cut)
+            self._deletable += gone
+            return True
         if not self._deletable:
             return False
         large_id = self._deletable[-1]
@@ -336,23 +349,19 @@ class Database:
         return bool(self._deletable)
 
     def _delete_ended(self) -> list[int]:
-        """Delete the streams that have ended; return the ids of large messages whose chunks are left."""
-        gone: list[int] = []
-        for stream_id in self._ended:
-            extent = self._extents.get(stream_id)
-            if extent is not None:
-                gone += self._delete(stream_id, extent.next_offset)
-                self._connection.execute("DELETE FROM streams WHERE id = ?", (stream_id,))
-        self._consumers.delete(self._ended)
-        return gone
+        """Delete the streams that have ended, and return their ids; their messages are left for :meth:`sweep`."""
+        ended = self._ended.delete()
+        self._consumers.delete(ended)
+        return ended
 
-    def _forget_ended(self) -> None:
+    def _forget_ended(self, ended: list[int]) -> None:
         """Forget the streams that are deleted."""
-        for stream_id in self._ended:
+        if ended:
             for known in (self._extents, self._schemas, self._pasts):
-                known.pop(stream_id, None)
-        self._consumers.forget(self._ended)
-        self._ended = set()
+                for stream_id in ended:
+                    known.pop(stream_id, None)
+            self._consumers.forget(ended)
+            self._ended.settle()
 
     def first_of(self, stream: Stream) -> int:
         """Return the first stored offset of a stream; the next one if there is none."""

@@ -109,6 +109,17 @@ CREATE TABLE IF NOT EXISTS clocks (
 """
 """Table that files of older gateways do not have."""
 
+ENDED: Final = """
+CREATE TABLE IF NOT EXISTS ended (
+    -- One row, once a stream has ended:
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    -- the highest id and the highest epoch of such streams.
+    last_id INTEGER NOT NULL,
+    last_epoch INTEGER NOT NULL
+)
+"""
+"""Another one."""
+
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file for writing; tables are created in a new one.
@@ -124,6 +135,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         _check(connection, path)
         connection.execute(CLOCKS)
+        connection.execute(ENDED)
         (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
         if mode != "wal":
             problem = f"store {path} cannot be used: its file system does not support a write-ahead log"

@@ -101,6 +101,7 @@ class SqliteStreamStore:
 
     def _restore(self, streams: StreamRegistry, transfers: TransferNumbers, producers: Producers) -> None:
         self._transfers = transfers
+        streams.restore_ended(*self._database.last_ended)
         restored = []
         for stored in self._database.streams:
             stream = streams.restore(
@@ -124,9 +125,9 @@ class SqliteStreamStore:
         first = min((mark.next_offset for mark in marks.values()), default=stream.next_offset)
         return Unsettled(marks, self._units(stream, first), partial(self._shift_ns, stream))
 
-    def forget(self, stream: Stream) -> None:
-        """Delete a stream that has ended, with the next transaction."""
-        self._writer.put(Forget(stream), None)
+    def forget(self, stream: Stream, done: Callable[[Exception | None], object]) -> None:
+        """Delete a stream that has ended, with the next transaction; its messages are deleted bit by bit after that."""
+        self._writer.put(Forget(stream), done)
 
     def _units(self, stream: Stream, first: int) -> Iterator[Entry]:
         with self._told():

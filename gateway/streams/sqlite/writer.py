@@ -32,6 +32,9 @@ GROUP_BYTES: Final = 4 * 1024 * 1024
 IDLE_S: Final = 0.25
 """Time without changes after which messages that are too old are deleted."""
 
+SWEEP_PAUSE_S: Final = 0.005
+"""The same while messages of streams that have ended, or chunks, are still to be deleted."""
+
 IDLE_STREAMS: Final = 256
 """Streams that are trimmed at one such time: 20 us each."""
 
@@ -148,9 +151,10 @@ class Writer:
             self._report(group)
         self._outcomes = None
         if not self._last:
+            sweeping = self._idle_s == SWEEP_PAUSE_S
             self._last = self._take(group)
             self._idle_s = IDLE_S
-            idle = not group
+            idle = not group and not sweeping
             self._condition.begin_work()
             try:
                 self._write(group)
@@ -197,7 +201,7 @@ class Writer:
             change = pending.change
             if isinstance(change, Append):
                 self._know(change.stream)
-                if outcome is not None:
+                if outcome is not None and change.stream.ended is None:
                     first, last = offsets_of(change.entry)
                     refused += last - first + 1
             elif isinstance(change, Forget):
@@ -239,7 +243,8 @@ class Writer:
         if due:
             self._database.file.check_in_place()
             self._database.file.checkpoint_overdue()
-        self._tidy(IDLE_STREAMS if idle else 1, in_haste=not (idle or due))
+        if self._tidy(IDLE_STREAMS if idle else 1, in_haste=not (idle or due)):
+            self._idle_s = SWEEP_PAUSE_S
 
     def _recover(self) -> None:
         """Prove that the store works again, with everything that it does besides the messages of publishers."""
@@ -260,7 +265,8 @@ class Writer:
         else:
             condition.recovered()
 
-    def _tidy(self, streams: int, *, in_haste: bool) -> None:
+    def _tidy(self, streams: int, *, in_haste: bool) -> bool:
+        """Delete what exceeds the limits of some streams, and what is not needed; return whether there may be more."""
         for _ in range(min(streams, len(self._streams))):
             stream = self._streams[0]
             if stream not in self._known:
@@ -271,7 +277,7 @@ class Writer:
                 self._tell_loop(partial(self._trimmed, stream, self._database.first_of(stream)))
             if rows < TRIM_ROWS:
                 self._streams.rotate(-1)
-        self._database.sweep()
+        return self._database.sweep()
 
 
 def _size_of_all(group: list[_PendingChange]) -> int:

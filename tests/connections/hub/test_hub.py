@@ -15,6 +15,8 @@ from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.hub import STEP, Hub
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
+from gateway.connections.inbound.partial_uploads import PartialUploads
+from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
@@ -168,13 +170,18 @@ class Recorder:
         self.log.append(f"{client_id} left {names}, {'returning' if returning else 'unsubscribed'}")
 
 
+def closing_of(world: World) -> StreamClosing:
+    gate, clock = world.core.gate, world.clock
+    return StreamClosing(gate, PartialUploads(Limits(), clock, 60, gate), world.core.producers, world.core.pool)
+
+
 def observed_hub() -> tuple[Hub, Recorder, Session]:
     """A hub with an observer, and the session of a client that has said HELLO."""
     world = World()
     context = consumer_context(world)
     recorder = Recorder()
     views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
-    hub = Hub(world.core.streams, views, context, [recorder])
+    hub = Hub(world.core.streams, views, context, closing_of(world), world.core.slices, [recorder])
     return hub, recorder, world.peer("worker").session
 
 
@@ -282,7 +289,7 @@ def test_a_stream_that_is_opened_after_a_client_has_stayed_away_too_long_is_not_
     world = World()
     context = consumer_context(world)
     views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
-    hub = Hub(world.core.streams, views, context)
+    hub = Hub(world.core.streams, views, context, closing_of(world), world.core.slices)
     session = world.peer("worker").session
     hub.subscribe(session, 1, compile_pattern("wf/*"))
     hub.drop(session)

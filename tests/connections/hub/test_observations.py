@@ -12,7 +12,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import ClientType, Credits, Hello, Kind, StreamInfo
+from gateway.protocol.messages import ClientType, Credits, EndReason, Hello, Kind, StreamInfo
 from gateway.streams.history import HistoryLimits
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
 
@@ -320,7 +320,7 @@ def test_an_account_goes_on_when_the_stream_ends_and_begins_anew() -> None:
         publisher.publish(0, b"task")
         world.settle()
         publisher.drop()
-        world.core.hub.end(fanout_of(world).source)
+        world.core.hub.end(fanout_of(world).source, EndReason.DELETED)
     world.publisher(TASKS, kind=Kind.COLLABORATION)
     ((name, counts),) = peer.session.connection.accounts.of(1)
     assert (name, counts.delivered, counts.dropped) == (TASKS, 2, 0)
@@ -375,12 +375,13 @@ def test_a_stream_that_ends_is_observed_again_when_it_begins_anew() -> None:
     peer = observer(world, "wf/*")
     publisher.publish(0, b"first")
     publisher.drop()
-    world.core.hub.end(fanout_of(world).source)
+    world.core.hub.end(fanout_of(world).source, EndReason.DELETED)
     assert list(world.core.hub.observations) == []
     world.publisher("wf/other", kind=Kind.CONTROL).publish(0, b"other")
     world.settle()
-    first, second = streams_of(peer)
+    first, ended, second = streams_of(peer)
     assert (first.stream, second.stream, second.observed) == (TASKS, "wf/other", True)
+    assert (ended.id, ended.stream, ended.observed, ended.ended) == (first.id, TASKS, True, "deleted")
     assert first.id != second.id
     assert peer.read().arrivals[-1].payload == b"other"
     peer.drop()

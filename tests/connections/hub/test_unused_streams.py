@@ -14,7 +14,7 @@ from gateway.connections.hub.unused_streams import LOOKED_AT, UnusedStreams
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind, StreamInfo
+from gateway.protocol.messages import EndReason, Kind, StreamInfo
 from gateway.protocol.views import View
 from gateway.protocol.wire import PRODUCER_KEPT_S
 from gateway.streams.history import HistoryLimits
@@ -254,7 +254,8 @@ def test_who_subscribes_by_a_pattern_is_told_of_the_next_stream_of_the_name(kind
     assert opens(world, "wf/other")
     assert not subscriber.session.connection.memberships
     use(world, "wf/a", kind, b"second")
-    first, second = announcements(subscriber, "wf/a")
+    first, ended, second = announcements(subscriber, "wf/a")
+    assert (ended.id, ended.epoch, ended.ended) == (first.id, first.epoch, "made_room")
     assert second.id != first.id
     assert (second.epoch or 0) > (first.epoch or 0)
     assert second.offset == 0
@@ -288,7 +289,7 @@ def test_counters_do_not_go_back() -> None:
     after = stats(world)
     assert before.kinds[Kind.EVENT].delivered_messages == 2
     assert before.kinds[Kind.EVENT] == after.kinds[Kind.EVENT]
-    assert (before.ended_streams, after.ended_streams) == (0, 1)
+    assert [each.ended_streams[EndReason.MADE_ROOM] for each in (before, after)] == [0, 1]
 
 
 def test_a_store_is_told() -> None:
@@ -322,6 +323,6 @@ def test_few_streams_are_looked_at_and_those_that_may_not_end_stand_behind_the_o
     assert unused.find(is_free) is None
     assert asked == streams[:LOOKED_AT]
     assert unused.find(is_free) is streams[-1]
-    unused.remove(streams[-1])
+    unused.end(streams[-1])
     assert len(unused) == 2 * LOOKED_AT - 1
     assert streams[-1] not in unused

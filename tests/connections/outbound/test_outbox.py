@@ -14,7 +14,7 @@ from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES
 from gateway.errors import Code, name_of
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.data import write_data
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.meta import write_meta
 from gateway.protocol.regions import Region
 from gateway.protocol.signals import Gap, Replay
@@ -77,9 +77,12 @@ class Recorder:
         assert message.offset is not None
         self.steps.append(("end", message.source.id, message.offset))
 
-    def send(self, message: Gap | Replay) -> None:
+    def send(self, message: Gap | Replay | StreamInfo) -> None:
         if isinstance(message, Replay):
             self.steps.append(("replay", message.first, message.last))
+            return
+        if isinstance(message, StreamInfo):
+            self.steps.append((message.ended or "", message.id or 0, message.offset or 0))
             return
         name = "gap" if message.code == Code.QUEUE_FULL else name_of(message.code)
         self.steps += [(name, message.stream, offset) for offset in range(message.first, message.last + 1)]

@@ -300,6 +300,8 @@ def test_a_stream_that_could_not_be_deleted_is_deleted_later(path: Path) -> None
             database.commit([Forget(ended), append_run(stream_of(2), [60_000])], NOW_NS)
         database.refuse([Forget(ended)], [StoreFailed("for now")])
         done(database, append_run(following, [None]))
+        while database.sweep():
+            pass
     assert (read(path, ended), read(path, following)) == ([], [0])
 
 

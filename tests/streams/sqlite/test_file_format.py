@@ -17,7 +17,7 @@ def test_a_new_file_gets_its_tables_and_is_opened_again(path: Path) -> None:
     (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     assert mode == "wal"
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-    assert tables == {"gateway", "streams", "messages", "consumers", "large_messages", "chunks", "clocks"}
+    assert tables == {"gateway", "streams", "messages", "consumers", "large_messages", "chunks", "clocks", "ended"}
     connection.close()
 
 

@@ -1,0 +1,147 @@
+"""Deletions: who may end which streams, and when they are told that it is done."""
+
+from __future__ import annotations
+
+from gateway.connections.deletions import LOOKED_AT, MAX_DELETED
+from gateway.connections.sessions.grant import UniformGrant
+from gateway.errors import Code, StoreFailed
+from gateway.ids import StreamName
+from gateway.protocol.durability import Durability
+from gateway.protocol.messages import Delete, Deleted
+from tests.connections.memory import Peer, TextPeer, World
+from tests.connections.step_store import StepStore
+
+
+def names(world: World) -> list[str]:
+    return [stream.name for stream in world.core.streams]
+
+
+def answers(peer: Peer) -> list[Deleted]:
+    return [entry for entry in peer.read().log if isinstance(entry, Deleted)]
+
+
+def delete(world: World, peer: Peer, pattern: str) -> Deleted:
+    """Delete, and return the only answer."""
+    peer.forget()
+    peer.say(Delete(9, pattern))
+    world.settle()
+    (answer,) = answers(peer)
+    assert answer.request == 9
+    return answer
+
+
+def test_a_stream_by_its_name() -> None:
+    world = World()
+    world.publisher("wf/a", "wf/b")
+    assert delete(world, world.peer(), "wf/a") == Deleted(9, ("wf/a",))
+    assert names(world) == ["wf/b"]
+
+
+def test_a_stream_that_does_not_exist_or_not_any_more() -> None:
+    world = World()
+    world.publisher("wf/a")
+    peer = world.peer()
+    delete(world, peer, "wf/a")
+    peer.say(Delete(10, "wf/a"))
+    (error,) = peer.read().errors
+    assert (error.code, error.request) == (Code.UNKNOWN_STREAM, 10)
+
+
+def test_a_pattern_that_matches_nothing_is_answered_by_an_empty_list() -> None:
+    world = World()
+    world.publisher("wf/a")
+    assert delete(world, world.peer(), "other/*") == Deleted(9, ())
+    assert names(world) == ["wf/a"]
+
+
+def test_a_pattern_of_many_streams_takes_several_requests() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(2 * MAX_DELETED + 1)], "other/a")
+    peer = world.peer()
+    found = [delete(world, peer, "wf/*") for _ in range(3)]
+    assert [len(answer.streams) for answer in found] == [MAX_DELETED, MAX_DELETED, 1]
+    assert [answer.more for answer in found] == [True, True, None]
+    assert names(world) == ["other/a"]
+
+
+def test_others_are_served_while_names_are_compared() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(3 * LOOKED_AT)], "other/a")
+    peer = world.peer()
+    peer.say(Delete(9, "other/*"))
+    assert not answers(peer)
+    world.settle()
+    assert answers(peer) == [Deleted(9, ("other/a",))]
+
+
+def test_names_that_cannot_be_deleted() -> None:
+    world = World()
+    peer = world.peer()
+    for pattern in ("agent:peer", "group:g", "wf", "wf//a", "**/a"):
+        peer.say(Delete(9, pattern))
+    assert peer.read().codes == [Code.INVALID_NAME] * 5
+    assert {error.request for error in peer.read().errors} == {9}
+
+
+def test_the_permission_to_control_is_needed() -> None:
+    world = World()
+    world.publisher("wf/a")
+    peer = world.peer()
+    peer.session.grant = UniformGrant(permitted=False)
+    peer.say(Delete(9, "wf/a"))
+    assert peer.read().codes == [Code.FORBIDDEN]
+    assert names(world) == ["wf/a"]
+
+
+def test_a_gateway_that_stops_deletes_nothing() -> None:
+    world = World()
+    world.publisher("wf/a")
+    peer = world.peer()
+    world.core.go_away("stopping", 1.0)
+    peer.say(Delete(9, "wf/a"))
+    assert peer.read().codes == [Code.DRAINING]
+
+
+def test_a_deletion_is_answered_when_it_is_stored() -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.FSYNC)
+    world.publisher("wf/a", "wf/b")
+    peer = world.peer()
+    peer.say(Delete(9, "wf/*"))
+    world.settle()
+    assert names(world) == []
+    first, second = store.forgetting
+    first(None)
+    assert not answers(peer)
+    second(None)
+    assert answers(peer) == [Deleted(9, ("wf/a", "wf/b"))]
+
+
+def test_a_store_that_fails_is_told() -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.OS)
+    world.publisher("wf/a")
+    peer = world.peer()
+    store.problem = "the disk is full"
+    peer.say(Delete(9, "wf/a"))
+    assert peer.news().codes == [Code.QUEUE_FULL]
+    assert names(world) == ["wf/a"]
+    store.problem = None
+    peer.say(Delete(9, "wf/a"))
+    store.forgetting.pop()(StoreFailed("the disk is full"))
+    (error,) = peer.news().errors
+    assert (error.code, error.request) == (Code.QUEUE_FULL, 9)
+    assert "come back" in error.message
+
+
+def test_a_json_client_deletes() -> None:
+    world = World()
+    world.publisher("wf/a")
+    peer = TextPeer(world)
+    peer.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+    peer.texts()
+    peer.send('{"id":4,"message_type":"delete","payload":{"pattern":"wf/a"}}')
+    (text,) = peer.texts()
+    assert b'"message_type":"deleted"' in text
+    assert b'"payload":{"request":4,"streams":["wf/a"]}' in text
+    assert world.core.streams.get(StreamName("wf/a")) is None
