@@ -57,6 +57,9 @@ MAX_BODY_BYTES: Final = 64 * 1024
 MAX_OPEN_BYTES: Final = 256 * 1024
 """The same for OPEN, whose schema may declare many tensors."""
 
+MAX_AGENT_CHARS: Final = 256
+"""Characters of ``agent`` in HELLO that are kept, for as long as the connection lives."""
+
 # The last count is left out while it is 0.
 _ALWAYS_COUNTED: Final = Counts._fields[:-1]
 
@@ -163,7 +166,7 @@ def _read_hello(body: JsonBody) -> Hello:
         client_type=body.choice("client_type", ClientType),
         client_id=None if client_id is None else check_client_id(client_id),
         token=body.text_or_none("token"),
-        agent=body.text_or_none("agent") or "",
+        agent=(body.text_or_none("agent") or "")[:MAX_AGENT_CHARS],
         codecs=body.texts("codecs"),
         filters=body.texts("filters"),
         max_message_bytes=body.integer_or_none("max_message_bytes"),

@@ -44,6 +44,7 @@ from gateway.protocol.messages import (
     WelcomeLimits,
 )
 from gateway.protocol.session_body import (
+    MAX_AGENT_CHARS,
     MAX_BODY_BYTES,
     MAX_OPEN_BYTES,
     check_body_size,
@@ -305,3 +306,9 @@ def test_wrong_counts_are_refused(counts: str) -> None:
 def test_absent_counts_are_0() -> None:
     body = b'{"request":2,"subscription":1,"streams":{"wf/a":{"dropped":null,"replayed":3},"wf/b":{}}}'
     assert parse_session(Opcode.ACCOUNT, body) == Account(2, 1, {"wf/a": Counts(replayed=3), "wf/b": Counts()})
+
+
+def test_of_the_agent_of_a_client_the_beginning_is_kept() -> None:
+    hello = parse_session(Opcode.HELLO, orjson.dumps({"versions": [1], "client_type": "agent", "agent": "x" * 60_000}))
+    assert isinstance(hello, Hello)
+    assert hello.agent == "x" * MAX_AGENT_CHARS

@@ -70,8 +70,10 @@ class TextSession:
         self._max_aliases = limits.max_aliases
         self._streams: dict[int, tuple[str, int | None]] = {}
         """Streams that are received: by id the name, and the id again if it is of a view or an observed stream."""
-        self._publishes: dict[tuple[int, int], tuple[int | None, str]] = {}
-        """Messages that are not acknowledged yet: by (alias, sequence) the ``id`` and the stream."""
+        self._aliases: dict[str, int] = {}
+        """Aliases by the names that they were opened for last; some may be bound to other names by now."""
+        self._publishes: dict[int, dict[int, tuple[int | None, str]]] = {}
+        """Messages that are not acknowledged yet: by alias and sequence the ``id`` and the stream."""
         self._answering: int | None = None
         """The ``id`` of the message that is being handled."""
         self._opening = False
@@ -104,6 +106,8 @@ class TextSession:
                 advance(Role.CLIENT, session.state, message.opcode)
             else:
                 self._dispatcher.receive_session(session, message)
+                if isinstance(message, Open):
+                    self._note_alias(session, message.alias, message.stream)
         except ProtocolViolation as violation:
             session.fail(violation)
         except RequestRefused as refusal:
@@ -120,7 +124,7 @@ class TextSession:
         now = self._clock.time_ns() / 1e9
         match message:
             case Ack():
-                request, stream = self._publishes.pop((message.alias, message.sequence), (None, ""))
+                request, stream = self._settled(message.alias, message.sequence) or (None, "")
                 text = write_ack(JsonAck(request, stream, message.offset, message.durability), timestamp=now)
             case Gap() | Replay():
                 stream, view = self._streams.get(message.stream, ("", None))
@@ -154,7 +158,7 @@ class TextSession:
         """Return an error that names a stream and an ``id`` instead of an alias and a sequence."""
         if error.alias is None or error.sequence is None:
             return error if error.request is not None else replace(error, request=self._answering)
-        request, stream = self._publishes.pop((error.alias, error.sequence), (None, None))
+        request, stream = self._settled(error.alias, error.sequence) or (None, None)
         return Error(error.code, name_of(error.code), error.message, request=request, stream=stream)
 
     def _submit(self, session: Session, message: JsonMessage) -> None:
@@ -173,7 +177,7 @@ class TextSession:
             offset = message.correlation or 0
         if message.message_type == "message":
             offset = session.bindings[stream].next_sequence
-            self._publishes[(stream, offset)] = (message.id, message.stream or "")
+            self._publishes.setdefault(stream, {})[offset] = (message.id, message.stream or "")
             flags = FLAG_ACK if message.ack else 0
         timestamp_ns, deadline_ns = message.timestamp_ns, message.deadline_ns
         if timestamp_ns is None:
@@ -192,15 +196,26 @@ class TextSession:
         )
         submit(self._dispatcher, session, frame, self._chunk_bytes)
         if message.message_type == "message" and not message.ack:
-            self._publishes.pop((stream, offset), None)
+            self._settled(stream, offset)
+
+    def _settled(self, alias: int, sequence: int) -> tuple[int | None, str] | None:
+        """Forget a message that is acknowledged or refused, and return its ``id`` and stream, if they are known."""
+        waiting = self._publishes.get(alias)
+        if waiting is None:
+            return None
+        found = waiting.pop(sequence, None)
+        if not waiting:
+            del self._publishes[alias]
+        return found
 
     def _alias(self, session: Session, name: str, kind: Kind | None, durability: Durability | None) -> int:
         """Return the alias of a stream or address, which is opened if need be."""
-        for alias, binding in session.bindings.items():
-            if binding.name == name and binding.refusal is None and not binding.ended:
-                if binding.stream is not None:
-                    binding.stream.check(kind, durability)
-                return alias
+        known = self._aliases.get(name)
+        binding = None if known is None else session.bindings.get(known)
+        if binding is not None and binding.name == name and binding.refusal is None and not binding.ended:
+            if binding.stream is not None:
+                binding.stream.check(kind, durability)
+            return binding.alias
         alias = self._unused(session)
         self._opening = True
         try:
@@ -210,14 +225,20 @@ class TextSession:
             raise
         finally:
             self._opening = False
+        self._note_alias(session, alias, name)
         return alias
+
+    def _note_alias(self, session: Session, alias: int, name: str) -> None:
+        """Note the name for which an alias was opened."""
+        if len(self._aliases) >= 2 * self._max_aliases:
+            self._aliases = {binding.name: alias for alias, binding in session.bindings.items()}
+        self._aliases[name] = alias
 
     def _unused(self, session: Session) -> int:
         """Return a number for another alias: of those in use, if there are too many, the one that was opened first."""
         bindings = session.bindings
         if len(bindings) >= self._max_aliases:
-            outstanding = {alias for alias, _ in self._publishes}
             for alias, binding in bindings.items():
-                if binding.transfer is None and alias not in outstanding:
+                if binding.transfer is None and alias not in self._publishes:
                     return alias
         return next(alias for alias in count(len(bindings)) if alias not in bindings)

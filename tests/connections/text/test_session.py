@@ -6,11 +6,13 @@ import base64
 import gc
 import json
 import tracemalloc
+from collections.abc import ItemsView
 
 import orjson
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.sessions.session import AliasBinding
 from gateway.connections.text import session as text_session
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
@@ -217,6 +219,40 @@ def test_a_publish_that_is_refused_later_on_names_its_id_and_stream() -> None:
     peer.send(message("wf/full", id=4, ack=False))
     assert only(peer, world, "error")["payload"]["request"] == 4
     assert not peer.form._publishes
+
+
+class Unsearchable(dict[int, AliasBinding]):
+    """Aliases that are only looked up, one by one."""
+
+    def items(self) -> ItemsView[int, AliasBinding]:
+        raise AssertionError("all aliases are searched")
+
+
+def test_the_alias_of_a_stream_is_found_without_a_look_at_all_others() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message("wf/a", id=1))
+    peer.session.bindings = Unsearchable(peer.session.bindings)
+    for number in range(2, 5):
+        peer.send(message("wf/a", id=number))
+        peer.send(message(f"wf/{number}", id=number))
+    assert {text["message_type"] for text in news(peer, world)} == {"ack"}
+    assert len(peer.session.bindings) == 4
+
+
+def test_names_of_aliases_are_forgotten_with_the_aliases() -> None:
+    world = World(limits=Limits(max_aliases=4))
+    peer = person(world)
+    for number in range(30):
+        peer.send(message(f"wf/{number}", id=number))
+        peer.send(orjson.dumps({"message_type": "open", "id": 99, "payload": {"alias": 1, "stream": f"wf/o{number}"}}))
+    assert len(peer.session.bindings) == 4
+    assert len(peer.form._aliases) <= 8
+    news(peer, world)
+    peer.send(message("wf/o29", id=1))
+    peer.send(message("wf/29", id=2))
+    peer.send(message("wf/0", id=3))
+    assert [text["payload"]["request"] for text in news(peer, world)] == [1, 2, 3]
 
 
 def test_a_large_publish_above_the_limit_is_refused_once() -> None:
