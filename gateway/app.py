@@ -20,6 +20,7 @@ from gateway.connections.ports import Clock, DurableStore
 from gateway.errors import InvalidArgument, StoreFailed
 from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
+from gateway.server.descriptors import descriptor_limit
 from gateway.server.listener import Listener
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.server.steady_clock import ELAPSED_NS
@@ -109,7 +110,7 @@ class Gateway:
         self.addresses = self._listener.addresses
         self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
-            self._admin.start(self.core)
+            self._admin.start(self.core, descriptor_limit())
 
     async def stop(self, reason: str = "the gateway is stopping") -> None:
         """Stop gracefully: send GO_AWAY to clients, deliver queued messages, close, store what waits.

@@ -28,6 +28,8 @@ _MAGIC_BYTES: Final = numpy_format.MAGIC_LEN
 _LENGTHS: Final = {1: struct.Struct("<H"), 2: struct.Struct("<I"), 3: struct.Struct("<I")}
 """Field with the length of the header, by major version."""
 _ENCODINGS: Final = {1: "latin-1", 2: "latin-1", 3: "utf-8"}
+_MAX_SHOWN: Final = 200
+"""Characters of a wrong value that an error repeats."""
 _DESCR: Final = re.compile(r"([<>|=]?)(\w+)")
 
 
@@ -97,15 +99,17 @@ def _parse_fields(text: bytes, encoding: str, data_at: int) -> NpyHeader:
     try:
         fields = ast.literal_eval(text.decode(encoding).strip())
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
-        raise _no_npy(f"its header cannot be read: {error}") from None
+        raise _no_npy(f"its header cannot be read: {str(error)[:_MAX_SHOWN]}") from None
     match fields:
         case {"descr": descr, "fortran_order": bool(is_fortran), "shape": tuple(shape), **rest} if not rest:
             pass
         case _:
             raise _no_npy("its header is not of the form {'descr': …, 'fortran_order': …, 'shape': …}")
     if not all(type(dimension) is int and 0 <= dimension <= _MAX_DIMENSION for dimension in shape):
-        raise _no_npy(f"its shape {shape} is not a tuple of sizes")
+        raise _no_npy(f"its shape {_shown(shape)} is not a tuple of sizes")
     dtype = _dtype_of(descr)
+    if TensorSpec("", dtype, shape).nbytes > _MAX_DIMENSION:
+        raise _refused(f"the array of shape {_shown(shape)} is larger than any that can be sent: check its header")
     if is_fortran and sum(dimension > 1 for dimension in shape) > 1 and 0 not in shape:
         raise _refused("the array is in Fortran order: save it with np.save(path, np.ascontiguousarray(array))")
     return NpyHeader(dtype, shape, data_at)
@@ -118,10 +122,19 @@ def _dtype_of(descr: object) -> np.dtype[Any]:
     dtype = None if match is None else _BY_DESCR.get(match[2])
     if match is None or dtype is None:
         known = ", ".join(map(dtype_name, DTYPES))
-        raise _refused(f"arrays of dtype {descr!r} cannot be sent: save the array as one of {known}")
+        raise _refused(f"arrays of dtype {_shown(descr)} cannot be sent: save the array as one of {known}")
     if match[1] == ">" and dtype.itemsize > 1:
         raise _refused(f"the array is big-endian: save it with np.save(path, array.astype({_descr_of(dtype)!r}))")
     return dtype
+
+
+def _shown(value: object) -> str:
+    """Return a value of the header for an error; Python does not write every value that it reads."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError, MemoryError):  # an integer of more than 4,300 digits, deep nesting
+        return f"that cannot be written ({type(value).__name__})"
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _no_npy(problem: str) -> RequestRefused:

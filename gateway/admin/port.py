@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from importlib import import_module
 from typing import Final, Protocol, cast
@@ -16,8 +17,9 @@ from gateway.connections.core import Core
 
 logger = logging.getLogger(__name__)
 
-BACKLOG: Final = 128
-"""Connections that may wait to be accepted while the server is being loaded."""
+BACKLOG: Final = 4096
+"""Connections that may wait to be accepted, while the server is being loaded and afterwards. The system has those above
+it try again after a second, whoever they are."""
 
 STOP_TIMEOUT_S: Final = 2.0
 """Longest time that unfinished answers may take once the gateway has stopped."""
@@ -71,9 +73,14 @@ class AdminPort:
         listening.setblocking(False)
         return cls(listening)
 
-    def start(self, core: Core) -> None:
-        """Load the server and serve, in the background."""
-        self._serving = asyncio.get_running_loop().create_task(self._serve(core))
+    def start(self, core: Core, descriptor_limit: float = math.inf) -> None:
+        """Load the server and serve, in the background.
+
+        Args:
+            core: the gateway.
+            descriptor_limit: file descriptors that the process may have.
+        """
+        self._serving = asyncio.get_running_loop().create_task(self._serve(core, descriptor_limit))
 
     async def stop(self, timeout_s: float = STOP_TIMEOUT_S) -> None:
         """Stop serving, and close the port.
@@ -93,9 +100,9 @@ class AdminPort:
             await asyncio.gather(self._serving, return_exceptions=True)
         self._listening.close()
 
-    async def _serve(self, core: Core) -> None:
+    async def _serve(self, core: Core, descriptor_limit: float) -> None:
         try:
-            server = await in_thread(_load, core)
+            server = await in_thread(_load, core, descriptor_limit)
             if not self._stopping:
                 self._server = server
                 await server.serve(self._listening)
@@ -105,6 +112,6 @@ class AdminPort:
             self._listening.close()
 
 
-def _load(core: Core) -> Server:
+def _load(core: Core, descriptor_limit: float) -> Server:
     """Return the server; called in a thread, as the import of its module takes longer than the start of the gateway."""
-    return cast(Server, import_module(SERVING).AdminServer(core))
+    return cast(Server, import_module(SERVING).AdminServer(core, descriptor_limit))

@@ -9,34 +9,61 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Generator
-from typing import Final
+import time
+from collections.abc import Callable, Generator
+from typing import Any, Final, cast
 
 import uvicorn
 
 from gateway.admin.application import make_application
+from gateway.admin.http_connection import MAX_HEAD_BYTES, HttpConnections
 from gateway.admin.loop_lag import watch_loop
 from gateway.admin.metrics import Metrics
 from gateway.admin.port import BACKLOG
+from gateway.admin.slots import ConnectionSlots
 from gateway.connections.core import Core
 
 MAX_CONNECTIONS: Final = 256
-"""Connections at once; uvicorn answers further ones with 503."""
+"""Connections at once; a further one takes the place of one that is idle or unfinished."""
+
+SPARE_DESCRIPTORS: Final = 32
+"""File descriptors that HTTP connections leave to the store and the files of the process."""
+
+SWEEP_INTERVAL_S: Final = 1.0
+"""Interval at which connections are closed whose clients take too long."""
+
+LOG_INTERVAL_S: Final = 60.0
+"""Shortest time between two equal log lines of uvicorn: clients cause them."""
 
 UVICORN_LOG: Final = logging.getLogger("uvicorn.error")
 
 
-def replace_websocket_advice(record: logging.LogRecord) -> bool:
-    """Filter the log of uvicorn: replace its advice to install a WebSocket library by one that helps.
+class LogFilter:
+    """Filter of uvicorn's log: each line about a client once in a while, and advice that helps.
 
-    Returns:
-        False for the line before the advice, which says less.
+    Args:
+        now: a monotonic clock in seconds.
     """
-    message = record.getMessage()
-    if message.startswith("No supported WebSocket library"):
-        record.msg = "a WebSocket client came to the admin port; WebSockets are on the gateway's other port (--port)"
-        record.args = None
-    return message != "Unsupported upgrade request."
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._next_s: dict[str, float] = {}
+
+    def __call__(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is logged; replace uvicorn's advice to install a WebSocket library."""
+        message = record.getMessage()
+        if message == "Unsupported upgrade request.":
+            return False
+        if message.startswith("No supported WebSocket library"):
+            message = "a WebSocket client came to the admin port; WebSockets are on the gateway's other port (--port)"
+            record.msg, record.args = message, None
+        if record.levelno > logging.WARNING:
+            return True
+        now = self._now()
+        if now < self._next_s.get(message, now):
+            return False
+        self._next_s[message] = now + LOG_INTERVAL_S
+        return True
 
 
 class _Server(uvicorn.Server):
@@ -51,15 +78,22 @@ class AdminServer:
 
     Args:
         core: the gateway.
+        descriptor_limit: file descriptors that the process may have.
     """
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, descriptor_limit: float) -> None:
         self._metrics = Metrics(core)
+        self._connections = HttpConnections(
+            ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
+            core.slices,
+            descriptor_limit - SPARE_DESCRIPTORS,
+            time.monotonic,
+        )
         config = uvicorn.Config(
             make_application(core, self._metrics),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
-            http="h11",
+            http=cast(Any, self._connections.make),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -68,20 +102,24 @@ class AdminServer:
             proxy_headers=False,
             server_header=False,
             backlog=BACKLOG,
-            limit_concurrency=MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         )
         config.load()
         self._server = _Server(config)
-        UVICORN_LOG.addFilter(replace_websocket_advice)
 
     async def serve(self, listening: socket.socket) -> None:
         """Answer requests until :meth:`stop`, then close the socket."""
-        watch = asyncio.get_running_loop().create_task(watch_loop(self._metrics.observe_lag))
+        log_filter = LogFilter(time.monotonic)
+        UVICORN_LOG.addFilter(log_filter)
+        loop = asyncio.get_running_loop()
+        tasks = loop.create_task(watch_loop(self._metrics.observe_lag)), loop.create_task(self._close_overdue())
         try:
             await self._server.serve(sockets=[listening])
         finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
+            UVICORN_LOG.removeFilter(log_filter)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """End :meth:`serve`: take no new connection, finish those that have begun, however long it takes."""
@@ -92,3 +130,8 @@ class AdminServer:
         self._server.force_exit = True
         for connection in list(self._server.server_state.connections):
             connection.transport.abort()
+
+    async def _close_overdue(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_INTERVAL_S)
+            self._connections.close_overdue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -20,18 +21,27 @@ from gateway.protocol.names import check_stream_name
 
 AGENT = "http"
 
+MAX_UPLOADS: Final = 128
+"""Uploads at once; so at least as many connections of the admin port remain for everything else."""
+
+PROGRESS_BYTES: Final = 64 * 1024
+"""Bytes of a body that must come within the time in which its client may send nothing."""
+
 
 class FileUpload:
     """Handler of uploads. Each upload is a client of its own, with a local connection for as long as it lasts.
 
     Args:
         core: the gateway.
-        idle_timeout_s: longest time in which a client sends nothing.
+        idle_timeout_s: longest time that :data:`PROGRESS_BYTES`, or the end of the body, may take to come.
+        max_uploads: uploads at once.
     """
 
-    def __init__(self, core: Core, idle_timeout_s: float) -> None:
+    def __init__(self, core: Core, idle_timeout_s: float, max_uploads: int = MAX_UPLOADS) -> None:
         self._core = core
         self._idle_timeout_s = idle_timeout_s
+        self._max_uploads = max_uploads
+        self._uploads = 0
 
     async def put(self, request: Request) -> Response:
         """Publish the file as one message of the stream, which is made if it does not exist.
@@ -39,15 +49,19 @@ class FileUpload:
         Raises:
             RequestRefused: the gateway refuses the message; or ``INVALID_REQUEST``: the body is no ``.npy`` file;
                 ``INVALID_TENSOR``: its array cannot be published in its layout or dtype; ``SIZE_MISMATCH``: its length
-                is not the one of its header.
+                is not the one of its header; ``LIMIT_EXCEEDED``: there are as many uploads as the gateway takes.
             ConnectionClosed: the gateway takes no further client.
-            HTTPException: 408: the client sent nothing for too long.
+            HTTPException: 408: the client sends nothing, or too slowly.
         """
         name = check_stream_name(request.path_params["name"])
         kind = kind_of(request)
         if self._core.draining:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping: try again later")
+        if self._uploads >= self._max_uploads:
+            problem = f"{self._uploads} uploads are under way, and the gateway takes no more at once: try again later"
+            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
         pieces = self._pieces(request)
+        self._uploads += 1
         try:
             header, data = await _read_header(pieces)
             _check_length(request, header)
@@ -57,6 +71,8 @@ class FileUpload:
         except ClientDisconnect:
             # The client is gone and does not read the answer.
             return Response(status_code=400)
+        finally:
+            self._uploads -= 1
         if not isinstance(outcome, PublishReceipt):
             raise outcome
         return JSONResponse(
@@ -90,14 +106,25 @@ class FileUpload:
 
     async def _pieces(self, request: Request) -> AsyncIterator[bytes]:
         stream = request.stream()
+        now = asyncio.get_running_loop().time
+        received, waited_s = 0, 0.0
         while True:
+            # The time that the gateway itself takes does not count.
+            began_s = now()
             try:
-                async with asyncio.timeout(self._idle_timeout_s):
+                async with asyncio.timeout(self._idle_timeout_s - waited_s):
                     piece = await anext(stream)
             except StopAsyncIteration:
                 return
             except TimeoutError:
-                raise HTTPException(408, f"the client sent nothing for {self._idle_timeout_s} s") from None
+                problem = (
+                    f"the client sent {received} bytes in {self._idle_timeout_s} s: send at least {PROGRESS_BYTES}"
+                )
+                raise HTTPException(408, problem) from None
+            received += len(piece)
+            waited_s += now() - began_s
+            if received >= PROGRESS_BYTES:
+                received, waited_s = 0, 0.0
             yield piece
 
 

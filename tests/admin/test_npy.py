@@ -25,7 +25,7 @@ MAGIC = b"\x93NUMPY"
 
 def file_of(header: str, *, version: int = 1) -> bytes:
     text = header.encode()
-    length = struct.pack("<H" if version == 1 else "<I", len(text))
+    length = struct.pack("<H", min(len(text), 0xFFFF)) if version == 1 else struct.pack("<I", len(text))
     return MAGIC + bytes((version, 0)) + length + text
 
 
@@ -181,3 +181,43 @@ def test_random_headers_only_give_documented_errors(text: bytes) -> None:
 def test_random_fields_only_give_documented_errors(fields: dict[str, object]) -> None:
     data = file_of(repr(fields), version=3)
     assert code_of(data) in (None, Code.INVALID_REQUEST, Code.INVALID_TENSOR)
+
+
+NUMBERS = st.one_of(
+    st.integers(-(1 << 70), 1 << 70),
+    st.integers(1, 9000).map(lambda digits: f"0x{'f' * digits}"),
+    st.integers(1, 5000).map(lambda digits: "9" * digits),
+    st.sampled_from(["1e999", "-1", "1j", "True", "None", "...", "0x" + "f" * 5000, "1_0", "٣", "1" + "0" * 18]),
+).map(str)
+TEXTS = st.one_of(
+    st.text().map(repr),
+    st.sampled_from([*(repr(f"{order}{kind}") for order in "<>|=" for kind in ("f4", "O", "V8", "i8", "b1", "m8[s]"))]),
+    st.tuples(st.sampled_from("([{-'\"b"), st.integers(1, 2500)).map(lambda drawn: drawn[0] * drawn[1]),
+    NUMBERS,
+)
+SHAPES = st.one_of(st.lists(NUMBERS, max_size=40).map(lambda sizes: f"({','.join(sizes)},)"), TEXTS)
+
+
+@given(descr=TEXTS, is_fortran=st.one_of(st.just("False"), TEXTS), shape=SHAPES, version=st.integers(1, 4))
+def test_fields_that_python_reads_only_give_documented_errors(
+    descr: str, is_fortran: str, shape: str, version: int
+) -> None:
+    data = file_of(f"{{'descr': {descr}, 'fortran_order': {is_fortran}, 'shape': {shape}}}", version=version)
+    assert code_of(data) in (None, Code.INVALID_REQUEST, Code.INVALID_TENSOR)
+
+
+@pytest.mark.parametrize(
+    ("header", "code"),
+    [
+        (f"{{'descr': 0x{'f' * 5000}, 'fortran_order': False, 'shape': (3,)}}", Code.INVALID_TENSOR),
+        (f"{{'descr': '<f4', 'fortran_order': False, 'shape': (0x{'f' * 5000},)}}", Code.INVALID_REQUEST),
+        (f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({f'{1 << 62},' * 400})}}", Code.INVALID_TENSOR),
+        (f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({1 << 62}, 3)}}", Code.INVALID_TENSOR),
+        (f"{{'descr': {'(' * 90}{')' * 90}, 'fortran_order': False, 'shape': (3,)}}", Code.INVALID_TENSOR),
+    ],
+    ids=["descr", "size", "product of many", "product", "depth"],
+)
+def test_values_that_python_reads_and_does_not_write(header: str, code: Code) -> None:
+    refusal = refusal_of(file_of(header))
+    assert refusal.code == code
+    assert len(refusal.message) < 500

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 
 import httpx
@@ -16,7 +17,6 @@ from gateway.app import Gateway
 from gateway.config import Settings
 from gateway.testing import running_gateway
 from tests.admin.files import saved
-from tests.connections.memory import World
 
 FILE = saved(np.zeros(4 * 1024 * 1024))
 
@@ -34,9 +34,9 @@ async def test_the_log_stays_as_it_was_set_up(http: httpx.AsyncClient, caplog: p
     assert not logging.getLogger("uvicorn").handlers
 
 
-async def test_it_serves_until_it_is_told_to_stop() -> None:
+async def test_it_serves_until_it_is_told_to_stop(gateway: Gateway) -> None:
     port = await AdminPort.bind("127.0.0.1", 0)
-    server = AdminServer(World().core)
+    server = AdminServer(gateway.core, math.inf)
     listening = port._listening
     serving = asyncio.ensure_future(server.serve(listening))
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port.port}") as client:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import shutil
 import subprocess
@@ -13,15 +14,19 @@ import httpx
 import ml_dtypes
 import numpy as np
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 
 from gateway.admin.application import make_application
+from gateway.admin.failures import peer_failed
 from gateway.admin.metrics import Metrics
 from gateway.admin.npy import write_header
+from gateway.admin.upload import FileUpload
 from gateway.app import Gateway
 from gateway.client import connect
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.sessions.admission import ConnectionLimit
-from gateway.errors import Code
+from gateway.errors import Code, PeerError
 from gateway.ids import StreamName
 from gateway.protocol.dtypes import DTYPES
 from gateway.protocol.messages import Kind
@@ -174,6 +179,39 @@ async def test_a_body_of_unknown_length_that_is_not_that_of_the_shape(
     assert nothing_left(gateway)
 
 
+HUGE = 1 << 62
+HEADERS = [
+    f"{{'descr': {descr}, 'fortran_order': {fortran_order}, 'shape': {shape}}}"
+    for descr, fortran_order, shape in [
+        ("'<f4'", "False", f"({HUGE}, {HUGE})"),
+        ("'<f4'", "False", f"(0, {HUGE}, {HUGE})"),
+        ("'<f4'", "False", f"({f'{HUGE},' * 400})"),
+        ("'|u1'", "False", f"({(1 << 63) - 1},)"),
+        ("'|u1'", "False", "(-1,)"),
+        ("'<f4'", "False", f"({'1,' * 33})"),
+        ("'<f4'", "False", f"(0x{'f' * 5000},)"),
+        (f"0x{'f' * 5000}", "False", "(3,)"),
+        ("[('a', '<f4')]", "False", "(3,)"),
+        ("'|O'", "False", "(3,)"),
+        ("'<f4'", "True", "(2, 3)"),
+        ("'<f4'", "None", "(2, 3)"),
+    ]
+] + ["(" * 9000, "[" * 90 + "]" * 90, "-" * 9000 + "1", "9" * 9000, "'\\ud800'", "\0"]
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_any_header_is_refused_at_worst(gateway: Gateway, http: httpx.AsyncClient, version: int) -> None:
+    for header, more in itertools.product(HEADERS, [b"", bytes(1000)]):
+        length = len(header).to_bytes(2 if version == 1 else 4, "little")
+        file = b"\x93NUMPY" + bytes((version, 0)) + length + header.encode() + more
+        for body in (file, in_pieces(file, 999)):
+            response = await http.put("/api/v1/streams/wf/a", content=body)
+            assert 400 <= response.status_code < 500
+            assert len(response.json()["message"]) < 500
+    assert not any(stream.newest for stream in gateway.core.streams)
+    assert nothing_left(gateway)
+
+
 async def test_a_message_above_the_limit(gateway: Gateway, http: httpx.AsyncClient) -> None:
     shape = (gateway.settings.core.limits.max_message_bytes + 1,)
     header = write_header(np.dtype(np.uint8), shape)
@@ -216,6 +254,46 @@ async def test_a_client_that_sends_nothing_more(gateway: Gateway) -> None:
         response = await client.put("/api/v1/streams/wf/a", content=body())
     assert (response.status_code, response.json()["error"]) == (408, "REQUEST_TIMEOUT")
     assert nothing_left(gateway)
+
+
+async def test_a_client_that_sends_too_slowly(gateway: Gateway) -> None:
+    application = make_application(gateway.core, Metrics(gateway.core), idle_timeout_s=0.05)
+
+    async def body() -> AsyncIterator[bytes]:
+        for byte in saved(LARGE):
+            yield bytes([byte])
+            await asyncio.sleep(0)
+
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        response = await client.put("/api/v1/streams/wf/a", content=body())
+    assert (response.status_code, response.json()["error"]) == (408, "REQUEST_TIMEOUT")
+    assert "send at least" in response.json()["message"]
+    assert nothing_left(gateway)
+
+
+async def test_more_uploads_than_the_gateway_takes(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    files = FileUpload(gateway.core, 60.0, max_uploads=1)
+    application = Starlette(
+        routes=[Route("/{name:path}", files.put, methods=["PUT"])], exception_handlers={PeerError: peer_failed}
+    )
+    go_on = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        data = saved(LARGE)
+        yield data[: 2 * CHUNK_BYTES]
+        await go_on.wait()
+        yield data[2 * CHUNK_BYTES :]
+
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        first = asyncio.ensure_future(client.put("/wf/a", content=body()))
+        await until(http, lambda: not nothing_left(gateway))
+        refused = await client.put("/wf/b", content=saved(LARGE))
+        assert "1 uploads are under way" in failure_of(refused, Code.LIMIT_EXCEEDED, 429)
+        go_on.set()
+        assert (await first).status_code == 200
+        assert (await client.put("/wf/b", content=saved(LARGE))).status_code == 200
 
 
 async def test_an_upload_waits_while_the_gateway_takes_nothing(gateway: Gateway, http: httpx.AsyncClient) -> None:
