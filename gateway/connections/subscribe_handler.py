@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from gateway.connections.account_answer import AccountAnswer
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
@@ -165,13 +166,15 @@ class SubscribeHandler:
         session.connection.send(Unsubscribed(request.request, request.subscription))
 
     def account(self, session: Session, request: Account) -> None:
-        """Answer with the account of a subscription: messages delivered, conflated, dropped, per stream."""
+        """Answer with the account of a subscription: messages delivered, conflated, dropped, per stream.
+
+        Many streams take several steps and several answers, sent as the client reads them.
+        """
         if request.subscription not in session.subscriptions and request.subscription not in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
-        connection = session.connection
-        connection.book()
-        streams = dict(connection.accounts.of(request.subscription))
-        connection.send(Account(request.request, request.subscription, streams))
+        answer = AccountAnswer(session.connection, request)
+        if answer.step():
+            session.backlog.add(answer.step)
 
     def add_credit(self, session: Session, more: signals.Credit) -> None:
         """Add credit to a subscription (spec section 7.5); ignore credit for one that the client has left."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -36,13 +36,16 @@ class DeliveryAccounts:
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
-    __slots__ = ("_accounts", "_carried", "client_conflated")
+    __slots__ = ("_accounts", "_carried", "_ended", "client_conflated")
 
     def __init__(self) -> None:
         self.client_conflated = 0
         """Messages that the library of the client has conflated, as it has reported."""
         self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
         self._carried: dict[int, dict[str, Counts]] = {}
+        """Counts of earlier connections, of streams without an account here."""
+        self._ended: dict[int, dict[str, Counts]] = {}
+        """Counts of streams that have ended."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
         """Go on from the counts of a subscription on earlier connections, also of streams that are yet to come here."""
@@ -58,13 +61,15 @@ class DeliveryAccounts:
             options: start that the subscription asked for.
             first: offset of the first message that it gets.
         """
-        account = StreamAccount(stream.kind, self._carried.get(subscription, {}).get(stream.name))
+        counts = self._ended.get(subscription, {}).pop(stream.name, None)
+        account = StreamAccount(stream.kind, self._carried.get(subscription, {}).pop(stream.name, counts))
         account.start(stream.epoch, first_wanted(options.since, stream.name, stream.epoch), first)
         self._accounts.setdefault(stream.id, {})[subscription] = (stream.name, account)
 
     def close(self, subscription: int) -> None:
         """Drop the accounts of a subscription that has ended."""
         self._carried.pop(subscription, None)
+        self._ended.pop(subscription, None)
         for stream, accounts in list(self._accounts.items()):
             accounts.pop(subscription, None)
             if not accounts:
@@ -76,16 +81,27 @@ class DeliveryAccounts:
         At most :data:`MAX_ENDED` of a subscription are remembered.
         """
         for subscription, (name, account) in self._accounts.pop(stream, {}).items():
-            carried = self._carried.setdefault(subscription, {})
-            if len(carried) < MAX_ENDED or name in carried:
-                carried[name] = account.counts
+            ended = self._ended.setdefault(subscription, {})
+            if len(ended) < MAX_ENDED:
+                ended[name] = account.counts
 
-    def of(self, subscription: int) -> Iterator[tuple[str, Counts]]:
-        """Yield name and counts of each stream of a subscription."""
-        for accounts in self._accounts.values():
-            found = accounts.get(subscription)
-            if found is not None:
-                yield found[0], found[1].counts
+    def of(self, subscription: int, *, beside: Container[int] = ()) -> Iterator[tuple[str, Counts]]:
+        """Yield name and counts of each stream of a subscription, also while streams come and go.
+
+        Args:
+            subscription: the client's number.
+            beside: ids of streams that are left out.
+        """
+        for stream in list(self._accounts):
+            if stream not in beside:
+                found = self._accounts.get(stream, {}).get(subscription)
+                if found is not None:
+                    yield found[0], found[1].counts
+
+    def counts_of(self, stream: int, subscription: int) -> Counts | None:
+        """Return the counts of one stream of a subscription; None if it has no account of it."""
+        found = self._accounts.get(stream, {}).get(subscription)
+        return None if found is None else found[1].counts
 
     def messages(self, stream: int, first: int, count: int) -> None:
         """Count messages that were written to the connection."""
