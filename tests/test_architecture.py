@@ -25,7 +25,7 @@ WITHOUT_TESTS = {
     "gateway/connections/ports.py": "interfaces only",
     "gateway/client/messages/frame_sender.py": "interfaces only",
     "gateway/connections/consumers/context.py": "values, nothing runs",
-    "gateway/connections/hub/context.py": "values, nothing runs",
+    "gateway/connections/viewing/context.py": "values, nothing runs",
     "gateway/connections/hub/stats.py": "values, nothing runs",
 }
 """Modules that need no test module of their own, and why."""

@@ -15,7 +15,6 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.deletions import Deletions
 from gateway.connections.dispatcher import Dispatcher, drained
 from gateway.connections.fanout.patch_merger import PatchMerger
-from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.commit_gate import CommitGate
@@ -40,6 +39,7 @@ from gateway.connections.slices import Slices
 from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.connections.validation import check_positive
+from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.codecs import CODEC_NAMES, FILTER_NAMES
 from gateway.protocol.limits import Limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from gateway.connections.account_answer import AccountAnswer
 from gateway.connections.hub.hub import Hub
@@ -138,32 +139,38 @@ class SubscribeHandler:
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
         if view is not None:
             self._hub.views.check(session, pattern, view)
-        session.connection.send(Subscribed(request.request, request.subscription))
+        answer = partial(session.connection.send, Subscribed(request.request, request.subscription))
         session.connection.accounts.carry(request.subscription, request.account or {})
         options = SubscribeOptions(request.since, request.resume or {})
         if view is None:
             credits = request.credits
             credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
             observe = session.peer.observes if request.observe is None else request.observe
-            self._hub.subscribe(session, request.subscription, pattern, options, credit, observe=observe)
+            self._hub.subscribe(session, request.subscription, pattern, options, credit, observe=observe, answer=answer)
         else:
-            self._hub.views.subscribe(session, request.subscription, ViewSubscription(pattern, view), options)
+            wanted = ViewSubscription(pattern, view)
+            self._hub.views.subscribe(session, request.subscription, wanted, options, answer)
 
     def unsubscribe(self, session: Session, request: Unsubscribe) -> None:
         """Remove a subscription, close the client's inbox, or leave a group."""
-        pattern = session.subscriptions.get(request.subscription)
+        subscription, connection = request.subscription, session.connection
+        pattern = session.subscriptions.get(subscription)
+
+        def answer() -> None:
+            connection.accounts.close(subscription)
+            connection.send(Unsubscribed(request.request, subscription))
+
+        if pattern is None and subscription not in session.views:
+            if not self._parts.unsubscribe(session, subscription):
+                raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {subscription}")
+            answer()
+            return
+        self._hub.unsubscribe(session, subscription, keep=bool(request.keep), answer=answer)
         if pattern is not None:
-            self._hub.unsubscribe(session, request.subscription, keep=bool(request.keep))
             if is_group(pattern.text):
                 self._requests.leave(session, pattern.text)
             elif is_address(pattern.text) and pattern not in session.subscriptions.values():
                 self._pool.close_inbox(session)
-        elif request.subscription in session.views:
-            self._hub.views.unsubscribe(session, request.subscription)
-        elif not self._parts.unsubscribe(session, request.subscription):
-            raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
-        session.connection.accounts.close(request.subscription)
-        session.connection.send(Unsubscribed(request.request, request.subscription))
 
     def account(self, session: Session, request: Account) -> None:
         """Answer with the account of a subscription: messages delivered, conflated, dropped, per stream.

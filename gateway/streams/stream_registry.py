@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
@@ -51,6 +51,7 @@ class StreamRegistry:
         self.dead_letters = HistoryBudget(sys.maxsize)
         self._dead_letter_streams = 0
         self._by_name: dict[StreamName, Stream] = {}
+        self._by_workflow: dict[str, dict[Stream, None]] = {}
         self._last_id = 0
         self._last_ended_epoch = 0
 
@@ -101,15 +102,20 @@ class StreamRegistry:
         durability = self._durability_of(name, durability, config.durability)
         history = self._new_history(name, kind, config, durability)
         stream = Stream(self.next_id(), name, kind, epoch, config, history, durability)
-        self._by_name[name] = stream
+        self._add(stream)
         return stream, True
 
     def matching(self, pattern: Pattern) -> list[Stream]:
-        """Return the streams whose names match."""
+        """Return the streams whose names match; looks at each of :meth:`candidates`."""
+        return [stream for stream in self.candidates(pattern) if pattern.matches(stream.name)]
+
+    def candidates(self, pattern: Pattern) -> Sequence[Stream]:
+        """Return streams, of which some may not match, but all others do not: those of the workflow that it names."""
         if pattern.is_literal:
             stream = self._by_name.get(StreamName(pattern.text))
-            return [] if stream is None else [stream]
-        return [stream for name, stream in self._by_name.items() if pattern.matches(name)]
+            return () if stream is None else (stream,)
+        workflow = _workflow_of(pattern.text)
+        return list(self._by_name.values() if "*" in workflow else self._by_workflow.get(workflow, ()))
 
     def restore(
         self,
@@ -138,7 +144,8 @@ class StreamRegistry:
                 "stream %s is stored as %s, %s: its configured kind and durability are ignored", name, kind, durability
             )
         history = self._new_history(name, kind, config, durability, next_offset)
-        stream = self._by_name[name] = Stream(stream_id, name, kind, epoch, config, history, durability)
+        stream = Stream(stream_id, name, kind, epoch, config, history, durability)
+        self._add(stream)
         self._last_id = max(self._last_id, stream_id)
         return stream
 
@@ -149,6 +156,10 @@ class StreamRegistry:
             The entries of its history. They may be many: let go of them bit by bit.
         """
         del self._by_name[stream.name]
+        workflow = _workflow_of(stream.name)
+        del self._by_workflow[workflow][stream]
+        if not self._by_workflow[workflow]:
+            del self._by_workflow[workflow]
         self._dead_letter_streams -= is_dead_letter_name(stream.name)
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
         stream.end(reason)
@@ -168,6 +179,10 @@ class StreamRegistry:
         """Return a new number for a stream or a view, which is never used again."""
         self._last_id += 1
         return StreamId(self._last_id)
+
+    def _add(self, stream: Stream) -> None:
+        self._by_name[stream.name] = stream
+        self._by_workflow.setdefault(_workflow_of(stream.name), {})[stream] = None
 
     def _new_history(
         self, name: StreamName, kind: Kind, config: StreamConfig, durability: Durability, next_offset: int = 0
@@ -194,3 +209,8 @@ class StreamRegistry:
             message = f"stream {name} cannot have durability {durability.value}: the gateway keeps streams in memory"
             raise RequestRefused(Code.DURABILITY_MISMATCH, f"{message}; start it with --store sqlite:PATH")
         return durability
+
+
+def _workflow_of(name: str) -> str:
+    """Return the first segment of a name or a pattern."""
+    return name.partition("/")[0]

@@ -16,6 +16,7 @@ from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample
 from gateway.connections.sessions.outstanding_requests import RequestSettings
+from gateway.connections.slices import SLICE_S
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.session import TextSession
 from gateway.ids import ClientId
@@ -59,13 +60,18 @@ EVERY_CODEC = (*CODEC_NAMES, *FILTER_NAMES)
 
 
 class ManualClock:
-    """A :class:`~gateway.connections.ports.Clock` that stands still; every look at it costs 1 ns."""
+    """A :class:`~gateway.connections.ports.Clock` that stands still; every look at the Unix time costs 1 ns.
+
+    Attributes:
+        look_s: what a look at the monotonic time costs; with :data:`SLICE_S`, a turn takes one step of long work.
+    """
 
     def __init__(self) -> None:
         self.now_ns = START_NS
         self._soon: deque[Callable[[], object]] = deque()
         self._later: list[tuple[int, int, Callable[[], object]]] = []
         self._asked = 0
+        self.look_s = 0.0
 
     def time_ns(self) -> int:
         self.now_ns += 1
@@ -77,6 +83,7 @@ class ManualClock:
         """There is no other clock."""
 
     def monotonic_s(self) -> float:
+        self.now_ns += round(self.look_s * 1e9)
         return self.now_ns / 1e9
 
     def call_soon(self, callback: Callable[[], object]) -> None:
@@ -498,6 +505,15 @@ class World:
         """End the turn, and those that follow from it."""
         while self.clock.turn():
             pass
+
+    def take_one_step_a_turn(self) -> None:
+        """Have each turn take one step of long work, so that a test sees what is between them."""
+        self.clock.look_s = SLICE_S
+
+    def turns(self, count: int) -> None:
+        """End some turns."""
+        for _ in range(count):
+            self.clock.turn()
 
     def settle(self) -> None:
         """Do all that is to be done."""

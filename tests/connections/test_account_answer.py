@@ -6,7 +6,7 @@ import pytest
 
 from gateway.connections.account_answer import STEP_STREAMS
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.protocol.messages import Account, Counts, Kind
+from gateway.protocol.messages import Account, Counts, EndReason, Kind
 from gateway.protocol.session_body import MAX_BODY_BYTES
 from tests.connections.memory import Peer, TextPeer, World
 
@@ -88,7 +88,7 @@ def test_streams_may_come_and_go_meanwhile() -> None:
     publisher = world.publisher("wf/new", kind=Kind.STATE)
     publisher.publish(0, b"y")
     ended = next(iter(names))
-    world.core.hub.end(next(stream for stream in world.core.streams if stream.name == ended))
+    world.core.hub.end(next(stream for stream in world.core.streams if stream.name == ended), EndReason.DELETED)
     world.settle()
     parts = [each for each in peer.news().log if isinstance(each, Account)]
     counted = {name for part in parts for name in part.streams or ()}
@@ -101,6 +101,7 @@ def test_parts_of_text() -> None:
     peer = TextPeer(world)
     peer.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
     peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"**"}}')
+    world.settle()
     peer.send('{"id":2,"message_type":"account","payload":{"subscription":1}}')
     world.settle()
     texts = [json.loads(text) for text in peer.texts()]

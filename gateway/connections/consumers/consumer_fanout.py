@@ -93,7 +93,7 @@ class ConsumerFanout:
         self._past = ConsumerStats()
         """Counters of consumers that are gone."""
         for client_id in context.detached.waiting_for(source.name):
-            self._consumer_of(client_id)
+            self.consumer_of(client_id)
 
     @property
     def idle(self) -> bool:
@@ -172,10 +172,10 @@ class ConsumerFanout:
             credits: of those of its subscriptions that match the stream.
         """
         client_id = connection.peer.client_id
+        consumer = self.consumer_of(client_id)
         connections = self._connections.setdefault(client_id, {})
         known = connection in connections
         connections[connection] = credits
-        consumer = self._consumer_of(client_id)
         connection.memberships[self.source] = consumer
         if not known:
             before = consumer.connection
@@ -238,7 +238,7 @@ class ConsumerFanout:
         """Offset of the next message that is delivered; later ones may be on their way to the store."""
         return self.source.history.next_offset
 
-    def _consumer_of(self, client_id: ClientId) -> Consumer:
+    def consumer_of(self, client_id: ClientId) -> Consumer:
         """Return the consumer of a client, who need not be present; a new one begins with the next message."""
         consumer = self._consumers.get(client_id)
         if consumer is None:

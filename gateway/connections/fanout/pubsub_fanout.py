@@ -167,12 +167,13 @@ class PubSubFanout:
             return StartPosition(self.delivered, None, newest=False)
         return start_of(self.source, since, self.delivered)
 
-    def join(self, connection: Connection, start: StartPosition) -> None:
+    def join(self, connection: Connection, start: StartPosition, unkept: Run | LargeMessage | None = None) -> None:
         """Add a receiver, or another subscription of one: it gets the messages that it missed, then all that come.
 
         Args:
             connection: the receiver.
-            start: from :meth:`start`, in the same turn.
+            start: from :meth:`start`; of a state, in the same turn.
+            unkept: message that has just been delivered to the others, and that history may not keep; not of a state.
         """
         key = connection.class_key
         if key not in self._classes:
@@ -182,8 +183,11 @@ class PubSubFanout:
             delivery.join(connection)
             connection.memberships[self.source] = delivery
         if delivery.versions is None:
-            if start.offset < self.delivered:
-                connection.backfill(self.source, start.offset, self.delivered - 1)
+            kept = self.delivered if unkept is None else offsets_of(unkept)[0]
+            if start.offset < kept:
+                connection.backfill(self.source, start.offset, kept - 1)
+            if unkept is not None:
+                self._late_join.send(unkept, delivery, [connection])
         elif self._newest is None:
             # The first version refers to nothing.
             delivery.versions.keyframe_queued(connection)
@@ -339,7 +343,7 @@ class PubSubFanout:
         self.delivered = run.first + run.count
         for delivery in self._classes.values():
             delivery.add(run)
-        for tap in self.taps:
+        for tap in self.taps and list(self.taps):  # a tap may add or remove taps
             tap(run)
 
     # Large messages.
@@ -386,5 +390,5 @@ class PubSubFanout:
 
     def _tell_taps(self, message: Run | LargeMessage) -> None:
         """Hand a message that has been delivered, and takes the general path, to the taps."""
-        for tap in self.taps:
+        for tap in list(self.taps):
             tap(message)

@@ -11,10 +11,10 @@ from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.observed_store import ObservedStore
-from gateway.connections.hub.viewed_store import ViewedStore
 from gateway.connections.outbound.delayed_acks import EventAcks
+from gateway.connections.viewing.context import ViewContext
+from gateway.connections.viewing.viewed_store import ViewedStore
 from gateway.ids import StreamId
 from gateway.protocol.messages import Kind
 from gateway.streams.derived import DerivedStream

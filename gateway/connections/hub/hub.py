@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
 from types import MappingProxyType
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.fanout import Fanout
-from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.context import ViewContext
+from gateway.connections.hub.announcer import Announcer
+from gateway.connections.hub.departures import Departures
 from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.joins import READERS_AT_ONCE, Join, Joins
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.past_streams import PastStreams
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
@@ -22,17 +21,18 @@ from gateway.connections.hub.stream_end import Ended, StreamEnds
 from gateway.connections.hub.unused_streams import UnusedStreams
 from gateway.connections.hub.views import Views
 from gateway.connections.inbound.stream_closing import StreamClosing
-from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
+from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.names import Pattern, is_address, is_dead_letter_name
+from gateway.protocol.pattern_index import PatternIndex
 from gateway.protocol.signals import Done, InProgress
 from gateway.streams.derived import DerivedStream
 from gateway.streams.observed import ObservedStream
@@ -51,7 +51,7 @@ class Hub:
         view_context: shared by all views; its clock, workers and policy serve the other receivers as well.
         consumer_context: shared by the consumers of all streams; its store keeps the past of streams.
         closing: ends the publishes to streams that end.
-        slices: turns of the loop for work that takes long.
+        slices: takes the steps of what is done for very many streams.
         listeners: told which clients begin and cease to receive which patterns, after the detached consumers.
     """
 
@@ -71,16 +71,17 @@ class Hub:
         self._listeners = (self._detached, *listeners)
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
-        self.views = Views(streams, self.fanouts, view_context)
+        self._joins = Joins(slices)
+        self.views = Views(streams, self.fanouts, view_context, self._joins)
         """Views of streams, and the subscriptions to them."""
         self.observations = Observations(streams, self.fanouts, view_context)
         """Acknowledged streams that are observed, and the subscriptions that observe them."""
+        self._announcer = Announcer(streams, self.fanouts, self.observations)
+        self._departures = Departures(streams, self.fanouts, self.views, self.observations, self._joins, slices)
         self.unused = UnusedStreams(self._clock.monotonic_s, streams)
         """Streams that no connection has opened; the handler of OPEN tells which are used."""
-        self._literal: dict[str, dict[Session, None]] = {}
-        """Sessions that subscribe to a stream by its very name."""
-        self._wildcard: dict[Session, None] = {}
-        """Sessions that have a subscription with a wildcard."""
+        self._patterns: PatternIndex[tuple[Session, int]] = PatternIndex()
+        """Subscriptions without a view, by session and the client's number."""
         self._past = PastStreams()
         self._ends = StreamEnds(
             streams,
@@ -97,8 +98,14 @@ class Hub:
 
     @property
     def idle(self) -> bool:
-        """True while nothing is being encoded, and nothing waits for the end of the turn."""
-        return self.views.idle and self.observations.idle and self.fanouts.idle
+        """True while nothing is being encoded, nobody is about to join or to leave, and nothing waits for a turn."""
+        return (
+            self._joins.idle
+            and self._departures.idle
+            and self.views.idle
+            and self.observations.idle
+            and self.fanouts.idle
+        )
 
     def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
         """Return the stream of that name and its fan-out; announce a new one to the sessions that subscribe to it.
@@ -120,13 +127,13 @@ class Hub:
             return stream, self.fanouts.of(stream)
         fanout = self.fanouts.open(stream)
         self.unused.add(stream)
-        sessions = dict(self._literal.get(name, ()))
-        for session in self._wildcard:
-            if any(pattern.matches(name) for pattern in session.subscriptions.values()):
-                sessions[session] = None
-        for session in sessions:
-            matching = [number for number, pattern in session.subscriptions.items() if pattern.matches(name)]
-            self._join(session, matching, stream, NO_OPTIONS)
+        found: dict[Session, list[tuple[int, Pattern]]] = {}
+        for session, number in self._patterns.matching(name):
+            found.setdefault(session, []).append((number, session.subscriptions[number]))
+        many = len(found) > READERS_AT_ONCE
+        for session, subscriptions in found.items():
+            joins = self._announcer.note(session, subscriptions, stream, NO_OPTIONS)
+            self._joins.opened(session, joins, many=many)
         self.views.opened(stream)
         return stream, fanout
 
@@ -143,8 +150,11 @@ class Hub:
         credit: CreditWindow | None = None,
         *,
         observe: bool = False,
+        answer: Callable[[], object] = bool,
     ) -> None:
         """Add a subscription: its streams are announced, and their messages sent from its start position on.
+
+        If there are many streams, that takes several turns of the loop (:class:`~gateway.connections.hub.joins.Joins`).
 
         Args:
             session: the subscriber.
@@ -153,67 +163,66 @@ class Hub:
             options: where to start; by default with the messages that the kind gives a late joiner (spec section 4.2).
             credit: messages that the receiver takes of streams that it acknowledges; by default a fixed window.
             observe: whether it takes the messages of such streams without acknowledging, and without a window.
+            answer: sends SUBSCRIBED; called when no message that comes afterwards is missed.
         """
         session.subscriptions[subscription] = pattern
         if observe:
             session.observing |= {subscription}
         else:
             session.credits[subscription] = credit or CreditWindow.window()
-        if pattern.is_literal:
-            self._literal.setdefault(pattern.text, {})[session] = None
-        else:
-            self._wildcard[session] = None
-        for stream in self._streams.matching(pattern):
-            self._join(session, [subscription], stream, options)
+        self._patterns.add(pattern, (session, subscription))
+        subscriptions = [(subscription, pattern)]
+
+        def note(stream: Stream) -> Sequence[Join]:
+            return self._announcer.note(session, subscriptions, stream, options) if pattern.matches(stream.name) else ()
+
+        self._joins.begin(
+            session,
+            self._streams.candidates(pattern),
+            note,
+            answer,
+            lambda: session.subscriptions.get(subscription) is pattern,
+        )
         for listener in self._listeners:
             listener.joined(session.peer.client_id, pattern, observing=observe)
 
-    def unsubscribe(self, session: Session, subscription: int, *, keep: bool = False) -> None:
+    def unsubscribe(
+        self, session: Session, subscription: int, *, keep: bool = False, answer: Callable[[], object] = bool
+    ) -> None:
         """Remove a subscription; the session still receives streams that another of its subscriptions matches.
 
         Args:
             session: the subscriber.
-            subscription: number of the subscription.
+            subscription: number of the subscription, with a view or without.
             keep: messages that are not acknowledged are kept for the client, as if its connection were lost.
+            answer: sends UNSUBSCRIBED; called when no stream comes any more, if there are many in a later turn.
         """
+        view = session.views.get(subscription)
+        if view is not None:
+            size = self.views.held(session, subscription)
+            self._departures.begin(session, self.views.leaving(session, subscription), size, answer)
+            return
         pattern = session.subscriptions.pop(subscription)
         session.credits.pop(subscription, None)
         observed = subscription in session.observing
         session.observing -= {subscription}
-        rest = session.subscriptions.values()
-        workers = [session.subscriptions[number] for number in session.credits]
-        if pattern.is_literal and all(other.text != pattern.text for other in rest):
-            self._forget_literal(session, pattern.text)
-        if all(other.is_literal for other in rest):
-            self._wildcard.pop(session, None)
-        self.observations.leave(session, subscription)
-        for stream in self._streams.matching(pattern):
-            fanout = self.fanouts.of(stream)
-            acknowledged = isinstance(fanout, ConsumerFanout)
-            if acknowledged and observed:
-                continue
-            if not any(other.matches(stream.name) for other in (workers if acknowledged else rest)):
-                (fanout.detach if keep else fanout.leave)(session.connection)
-            elif isinstance(fanout, ConsumerFanout):
-                fanout.join(session.connection, _credits_for(session, stream))
+        self._patterns.remove(pattern, (session, subscription))
+        size = len(self._streams.candidates(pattern))
+        work = self._departures.of_subscription(session, subscription, pattern, observed=observed, keep=keep)
+        self._departures.begin(session, work, size, answer)
         if not is_address(pattern.text):
             self._tell_left(session, [pattern], returning=keep and not observed)
 
     def drop(self, session: Session) -> None:
-        """Remove all subscriptions of a session: its connection is lost."""
-        self.views.drop(session)
-        self.observations.drop(session)
-        for source in list(session.connection.memberships):
-            if isinstance(source, Stream):
-                self.fanouts.of(source).detach(session.connection)
+        """Remove all subscriptions of a session: its connection is lost. If they are many, that takes several turns."""
         observed = [session.subscriptions[number] for number in session.observing]
         workers = [session.subscriptions[number] for number in session.credits]
-        for pattern in session.subscriptions.values():
-            self._forget_literal(session, pattern.text)
-        self._wildcard.pop(session, None)
+        for number, pattern in session.subscriptions.items():
+            self._patterns.remove(pattern, (session, number))
         session.subscriptions.clear()
         session.credits.clear()
         session.observing = frozenset()
+        self._departures.of_session(session)
         if observed:
             self._tell_left(session, observed, returning=False)
         self._tell_left(session, workers, returning=True)
@@ -307,61 +316,10 @@ class Hub:
 
     def _is_free(self, stream: Stream) -> bool:
         """Return whether nobody asked for this very stream, and nobody lacks a message of it."""
-        if stream.name in self._literal or self.views.names(stream):
+        if self._patterns.named(stream.name) or self.views.names(stream):
             return False
         return self.fanouts.of(stream).settled and self.observations.settled(stream)
-
-    def _join(self, session: Session, subscriptions: list[int], stream: Stream, options: SubscribeOptions) -> None:
-        connection, fanout = session.connection, self.fanouts.of(stream)
-        if isinstance(fanout, ConsumerFanout) and session.observing:
-            for subscription in sorted(session.observing.intersection(subscriptions)):
-                self.observations.join(session, subscription, stream, options)
-            subscriptions = [subscription for subscription in subscriptions if subscription not in session.observing]
-            if not subscriptions:
-                return
-        info = stream.info()
-        if isinstance(fanout, PubSubFanout):
-            start = fanout.start(connection, options.since)
-        else:
-            # The start does not depend on the options, but on the messages that the client has acknowledged.
-            assert isinstance(fanout, ConsumerFanout)
-            start = StartPosition(fanout.first_offset_for(connection.peer.client_id), None, newest=False)
-        for subscription in subscriptions:
-            connection.accounts.open(stream, subscription, options, start.offset)
-        connection.send(replace(info, since=start.offset, recovered=start.recovered))
-        if isinstance(fanout, PubSubFanout):
-            _join_from(fanout, connection, start, options.resume.get(stream.name))
-        else:
-            fanout.join(connection, _credits_for(session, stream))
 
     def _tell_left(self, session: Session, patterns: Sequence[Pattern], *, returning: bool) -> None:
         for listener in self._listeners:
             listener.left(session.peer.client_id, patterns, returning=returning)
-
-    def _forget_literal(self, session: Session, name: str) -> None:
-        holders = self._literal.get(name)
-        if holders is not None:
-            holders.pop(session, None)
-            if not holders:
-                del self._literal[name]
-
-
-def _credits_for(session: Session, stream: Stream) -> list[CreditWindow]:
-    """Return the credits of the session's subscriptions that match a stream and do not only observe."""
-    subscriptions = session.subscriptions
-    return [credit for number, credit in session.credits.items() if subscriptions[number].matches(stream.name)]
-
-
-def _join_from(
-    fanout: PubSubFanout, connection: Connection, start: StartPosition, resumed: tuple[int, int] | None
-) -> None:
-    """Join; ``resumed``: a large message that the receiver has the first chunks of, by transfer, and their number."""
-    if resumed is None:
-        fanout.join(connection, start)
-        return
-    transfer, chunks = resumed
-    outbox = connection.made_outbox()
-    outbox.resumes[transfer] = chunks
-    fanout.join(connection, start)
-    if fanout.source.kind is Kind.STATE:
-        outbox.resumes.pop(transfer, None)  # later versions of the transfer are sent from their first chunk on

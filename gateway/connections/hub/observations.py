@@ -15,14 +15,16 @@ from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import chunk_codecs, frame_of
 from gateway.connections.fanout.transcoder import RECODE_BYTES
-from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.joins import Join
 from gateway.connections.inbound.payload import element_bytes
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
+from gateway.connections.viewing.context import ViewContext
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
+from gateway.protocol.names import Pattern
 from gateway.protocol.wire import FLAG_ENCODED, FLAGS_AT
 from gateway.streams.history import Entry
 from gateway.streams.large import LargeMessage
@@ -96,7 +98,7 @@ class Observations:
         self._fanouts = fanouts
         self._context = context
         self._by_stream: dict[Stream, Observation] = {}
-        self._held: dict[Session, dict[int, list[Observation]]] = {}
+        self._held: dict[Session, dict[int, dict[Observation, None]]] = {}
         """Observed streams by session and subscription."""
         self._past_deliveries = dict.fromkeys(_ACKNOWLEDGED, 0)
         """Messages delivered to observers by fan-outs that have no receivers any more."""
@@ -127,37 +129,48 @@ class Observations:
         observation = self._by_stream.get(stream)
         return 0 if observation is None else len(observation.receivers)
 
-    def join(self, session: Session, subscription: int, stream: Stream, options: SubscribeOptions) -> None:
-        """Announce a stream to an observing subscription, and send its messages from the start position on.
+    def note(
+        self, session: Session, subscription: int, pattern: Pattern, stream: Stream, options: SubscribeOptions
+    ) -> Join:
+        """Note where a stream begins for an observing subscription, by default with the next message.
 
         Args:
             session: the subscriber.
             subscription: number that the client has given it.
+            pattern: its pattern.
             stream: a stream whose receivers acknowledge.
-            options: where to start; by default with the next message.
+            options: where to start.
+
+        Returns:
+            The join that announces the stream, and has its messages sent from there on.
         """
         observation = self._by_stream.get(stream) or self._observe(stream)
         observation.receivers.setdefault(session, set()).add(subscription)
-        self._held.setdefault(session, {}).setdefault(subscription, []).append(observation)
-        connection, source, fanout = session.connection, observation.source, observation.fanout
-        start = fanout.start(connection, options.since)
-        connection.accounts.open(source, subscription, options, start.offset)
-        info = replace(stream.info(), id=source.id, subscription=subscription, observed=True)
-        connection.send(replace(info, since=start.offset, recovered=start.recovered))
-        fanout.join(connection, start)
+        self._held.setdefault(session, {}).setdefault(subscription, {})[observation] = None
+        fanout = observation.fanout
+        start = fanout.start(session.connection, options.since)
+        return Join(session, [(subscription, pattern)], stream, options, self._join, fanout, start, shared=False)
 
-    def leave(self, session: Session, subscription: int) -> None:
-        """End an observing subscription; a stream that it alone observes on its connection is not sent any more."""
+    def leaving(self, session: Session, subscription: int) -> Iterator[None]:
+        """End an observing subscription, one stream a step.
+
+        A stream that it alone observes on its connection is not sent any more.
+        """
         held = self._held.get(session, {})
-        for observation in held.pop(subscription, ()):
+        observations = held.get(subscription, {})
+        while observations:
+            observation, _ = observations.popitem()
             self._leave(observation, session, subscription)
+            session.connection.accounts.close_one(observation.source.id, subscription)
+            yield
+        held.pop(subscription, None)
         if not held:
             self._held.pop(session, None)
 
-    def drop(self, session: Session) -> None:
-        """End all observing subscriptions of a session."""
+    def dropping(self, session: Session) -> Iterator[None]:
+        """End all observing subscriptions of a session, one stream a step."""
         for subscription in list(self._held.get(session, ())):
-            self.leave(session, subscription)
+            yield from self.leaving(session, subscription)
 
     def end(self, stream: Stream, end: Callable[[Connection, Stream], object]) -> Iterator[None]:
         """End the observation of a stream that has ended; its subscriptions wait for the next stream of its name.
@@ -172,17 +185,34 @@ class Observations:
         for session, numbers in list(observation.receivers.items()):
             if session not in observation.receivers:
                 continue  # gone meanwhile
+            announced = observation.source in session.connection.memberships
             for number in list(numbers):
-                self._held[session][number].remove(observation)
+                self._held[session][number].pop(observation, None)
                 self._leave(observation, session, number)
             session.connection.accounts.end(observation.source.id)
-            end(session.connection, observation.source)
+            if announced:
+                end(session.connection, observation.source)
             yield
 
     def settled(self, stream: Stream) -> bool:
         """Return whether no observer of a stream lacks a message of it."""
         observation = self._by_stream.get(stream)
         return observation is None or observation.fanout.settled
+
+    def _join(self, join: Join, unkept: Entry | None) -> None:
+        session, stream = join.session, join.stream
+        ((subscription, pattern),) = join.subscriptions
+        observation = self._by_stream.get(stream)
+        if observation is None or session.subscriptions.get(subscription) is not pattern:
+            return
+        connection, source, fanout = session.connection, observation.source, observation.fanout
+        fanout.start(connection, None)
+        start = join.start
+        assert start is not None
+        connection.accounts.open(source, subscription, join.options, start.offset)
+        info = replace(stream.info(), id=source.id, subscription=subscription, observed=True)
+        connection.send(replace(info, since=start.offset, recovered=start.recovered))
+        fanout.join(connection, start, unkept)
 
     def _observe(self, stream: Stream) -> Observation:
         consumers = self._fanouts.of(stream)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
-from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.past_streams import PastStreams
@@ -21,6 +20,7 @@ from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import DurableStore
 from gateway.connections.slices import Slices
+from gateway.connections.viewing.context import ViewContext
 from gateway.protocol.messages import EndReason, StreamInfo
 from gateway.streams.history import Entry
 from gateway.streams.observed import ObservedStream

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
-from gateway.connections.hub.context import ViewContext
-from gateway.connections.hub.derivation import Derivation
 from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.joins import READERS_AT_ONCE, Join, Joins
 from gateway.connections.hub.stats import ViewCounts, ViewStats
-from gateway.connections.hub.view_memory import VIEW_BYTES, ViewMemory
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
+from gateway.connections.viewing.context import ViewContext
+from gateway.connections.viewing.derivation import Derivation
+from gateway.connections.viewing.view_memory import VIEW_BYTES, ViewMemory
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
+from gateway.protocol.pattern_index import PatternIndex
 from gateway.protocol.tensors import TensorSpec, payload_layout
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
@@ -36,6 +38,7 @@ class Views:
         streams: all streams.
         fanouts: the fan-outs of streams; makes those of views.
         context: shared by all views.
+        joins: streams that connections are about to receive.
     """
 
     def __init__(
@@ -43,16 +46,18 @@ class Views:
         streams: StreamRegistry,
         fanouts: FanoutRegistry,
         context: ViewContext,
+        joins: Joins,
     ) -> None:
         self._streams = streams
         self._fanouts = fanouts
         self._context = context
+        self._joins = joins
         self.memory = ViewMemory(context.limits)
         """Bytes of the newest versions of all views."""
         self._of_streams: dict[Stream, dict[View, Derivation]] = {}
-        self._sessions: dict[Session, None] = {}
-        """Sessions that have a view of any stream."""
-        self._held: dict[tuple[Session, int], list[Derivation]] = {}
+        self._patterns: PatternIndex[tuple[Session, int]] = PatternIndex()
+        """Subscriptions to views, by session and the client's number."""
+        self._held: dict[tuple[Session, int], dict[Derivation, None]] = {}
         """Views that a subscription receives, by session and the client's number."""
         self._past = ViewCounts()
         """Counters of views that nobody receives any more."""
@@ -95,7 +100,12 @@ class Views:
                 self._check_newest(stream, view)
 
     def subscribe(
-        self, session: Session, subscription: int, wanted: ViewSubscription, options: SubscribeOptions = NO_OPTIONS
+        self,
+        session: Session,
+        subscription: int,
+        wanted: ViewSubscription,
+        options: SubscribeOptions = NO_OPTIONS,
+        answer: Callable[[], object] = bool,
     ) -> None:
         """Add a subscription that :meth:`check` has passed; its streams are announced, each by the id of its view.
 
@@ -104,31 +114,49 @@ class Views:
             subscription: number that the client has given it.
             wanted: the streams, and the view of each.
             options: where to start.
+            answer: sends SUBSCRIBED.
         """
         session.views[subscription] = wanted
-        self._sessions[session] = None
-        for stream in self._streams.matching(wanted.pattern):
-            self._join(session, subscription, stream, wanted.view, options)
+        pattern = wanted.pattern
+        self._patterns.add(pattern, (session, subscription))
 
-    def unsubscribe(self, session: Session, subscription: int) -> None:
-        """Remove a subscription; a view that nobody else receives is computed no more."""
-        del session.views[subscription]
-        if not session.views:
-            del self._sessions[session]
-        for derivation in self._held.pop((session, subscription), ()):
+        def note(stream: Stream) -> Sequence[Join]:
+            matches = pattern.matches(stream.name) and self._streams.get(stream.name) is stream
+            return self._note(session, subscription, wanted, stream, options) if matches else ()
+
+        self._joins.begin(
+            session,
+            self._streams.candidates(pattern),
+            note,
+            answer,
+            lambda: session.views.get(subscription) is wanted,
+        )
+
+    def leaving(self, session: Session, subscription: int) -> Iterator[None]:
+        """Remove a subscription, one stream a step; a view that nobody else receives is computed no more."""
+        self._patterns.remove(session.views.pop(subscription).pattern, (session, subscription))
+        return self._leaving(session, subscription)
+
+    def _leaving(self, session: Session, subscription: int) -> Iterator[None]:
+        held = self._held.get((session, subscription), {})
+        while held:
+            derivation, _ = held.popitem()
             self._leave(derivation, session, subscription)
+            session.connection.accounts.close_one(derivation.source.id, subscription)
+            yield
+        self._held.pop((session, subscription), None)
 
-    def drop(self, session: Session) -> None:
-        """Remove all subscriptions of a session to views."""
-        for subscription in list(session.views):
-            self.unsubscribe(session, subscription)
+    def held(self, session: Session, subscription: int) -> int:
+        """Return the number of views that a subscription receives."""
+        return len(self._held.get((session, subscription), ()))
 
     def opened(self, stream: Stream) -> None:
         """Announce the views of a new stream to the sessions that wait for it."""
-        for session in list(self._sessions):
-            for subscription, wanted in list(session.views.items()):
-                if wanted.pattern.matches(stream.name):
-                    self._join(session, subscription, stream, wanted.view, NO_OPTIONS)
+        found = list(self._patterns.matching(stream.name))
+        many = len(found) > READERS_AT_ONCE
+        for session, subscription in found:
+            joins = self._note(session, subscription, session.views[subscription], stream, NO_OPTIONS)
+            self._joins.opened(session, joins, many=many)
 
     def end(self, stream: Stream, end: Callable[[Connection, Stream], object]) -> Iterator[None]:
         """End the views of a stream that has ended; its subscriptions wait for the next stream of its name.
@@ -141,11 +169,13 @@ class Views:
             for session, numbers in list(derivation.receivers.items()):
                 if session not in derivation.receivers:
                     continue  # gone meanwhile
+                announced = derivation.source in session.connection.memberships
                 for number in list(numbers):
-                    self._held[session, number].remove(derivation)
+                    self._held[session, number].pop(derivation, None)
                     self._leave(derivation, session, number)
                 session.connection.accounts.end(derivation.source.id)
-                end(session.connection, derivation.source)
+                if announced:
+                    end(session.connection, derivation.source)
                 yield
 
     def names(self, stream: Stream) -> bool:
@@ -169,24 +199,61 @@ class Views:
     def _derivation(self, stream: Stream, view: View) -> Derivation | None:
         return self._of_streams.get(stream, {}).get(view)
 
-    def _join(self, session: Session, subscription: int, stream: Stream, view: View, options: SubscribeOptions) -> None:
-        connection = session.connection
-        view = _as_declared(view, stream)
+    def _note(
+        self,
+        session: Session,
+        subscription: int,
+        wanted: ViewSubscription,
+        stream: Stream,
+        options: SubscribeOptions,
+    ) -> Sequence[Join]:
+        """Note where a view begins for a subscription; of a state that is the newest version, whenever it is joined."""
+        subscriptions = [(subscription, wanted.pattern)]
+        if stream.kind is not Kind.EVENT:
+            return [Join(session, subscriptions, stream, options, self._join, shared=False)]
         try:
-            self._check_stream(session, stream, view)
-        except RequestRefused as refusal:
-            session.refuse(refusal, subscription=subscription, stream=stream.name)
-            return
+            fanout = self._hold(session, subscription, wanted.view, stream).fanout
+        except RequestRefused:  # told in its turn
+            return [Join(session, subscriptions, stream, options, self._join, shared=False)]
+        start = fanout.start(session.connection, options.since)
+        return [Join(session, subscriptions, stream, options, self._join, fanout, start, shared=False)]
+
+    def _hold(self, session: Session, subscription: int, view: View, stream: Stream) -> Derivation:
+        """Return the view of a stream, which a subscription receives from now on; of several calls the first counts.
+
+        Raises:
+            RequestRefused: ``INVALID_VIEW``; ``LIMIT_EXCEEDED``, there are too many views, or they are too large.
+        """
+        view = _as_declared(view, stream)
         derivation = self._derivation(stream, view)
+        if derivation is not None and subscription in derivation.receivers.get(session, ()):
+            return derivation
+        self._check_stream(session, stream, view)
         if derivation is None:
             derivation = self._derive(stream, view)
         if session not in derivation.receivers:
             derivation.receivers[session] = set()
             self.memory.add_to(session, derivation.held_bytes)
         derivation.receivers[session].add(subscription)
-        self._held.setdefault((session, subscription), []).append(derivation)
+        self._held.setdefault((session, subscription), {})[derivation] = None
+        return derivation
+
+    def _join(self, join: Join, unkept: Entry | None) -> None:
+        session, stream, options = join.session, join.stream, join.options
+        ((subscription, pattern),) = join.subscriptions
+        wanted = session.views.get(subscription)
+        if wanted is None or wanted.pattern is not pattern or self._streams.get(stream.name) is not stream:
+            return
+        connection = session.connection
+        try:
+            derivation = self._hold(session, subscription, wanted.view, stream)
+        except RequestRefused as refusal:
+            session.refuse(refusal, subscription=subscription, stream=stream.name)
+            return
         fanout = derivation.fanout
         start = fanout.start(connection, options.since)
+        if join.start is not None:
+            start = join.start
         source = derivation.source
         connection.accounts.open(source, subscription, options, start.offset)
         # The schema is that of the stream: the view shows something else.
@@ -194,7 +261,7 @@ class Views:
         connection.send(replace(info, since=start.offset, recovered=start.recovered))
         if derivation.misfit is not None:
             session.refuse(derivation.misfit, subscription=subscription, stream=stream.name)
-        derivation.join(connection, start)
+        derivation.join(connection, start, unkept)
 
     def _derive(self, stream: Stream, view: View) -> Derivation:
         parent = self._fanouts.pubsub_of(stream)
@@ -253,7 +320,7 @@ class Views:
             problem = f"{name} has grown to {size} bytes, and the other views of the connection hold all that they may"
             for number in sorted(numbers):
                 session.refuse(RequestRefused(Code.LIMIT_EXCEEDED, problem), subscription=number, stream=source.name)
-                self._held[session, number].remove(derivation)
+                self._held[session, number].pop(derivation, None)
                 self._leave(derivation, session, number)
             session.connection.accounts.end(source.id)
 

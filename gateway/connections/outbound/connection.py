@@ -245,7 +245,7 @@ class Connection(FrameWriter):
         if outbox is None or not self.lagging:
             return
         changed = outbox.crowded
-        if not self.paused:
+        if not self.paused and (self.announcements is None or not self.announcements.first):
             outbox.drain(self)
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
@@ -266,6 +266,8 @@ class Connection(FrameWriter):
         self.paused = False
         self._urgent_bytes = 0
         self.reading.release(self)
+        if self.announcements is not None:
+            self.announcements.resume()
         self.drain()
 
     def leave(self, source: Source) -> None:

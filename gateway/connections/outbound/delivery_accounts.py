@@ -67,13 +67,16 @@ class DeliveryAccounts:
         self._accounts.setdefault(stream.id, {})[subscription] = (stream.name, account)
 
     def close(self, subscription: int) -> None:
-        """Drop the accounts of a subscription that has ended."""
+        """Forget earlier counts of a subscription that has ended, whose accounts are closed one by one."""
         self._carried.pop(subscription, None)
         self._ended.pop(subscription, None)
-        for stream, accounts in list(self._accounts.items()):
-            accounts.pop(subscription, None)
-            if not accounts:
-                del self._accounts[stream]
+
+    def close_one(self, stream: int, subscription: int) -> None:
+        """Drop the account of one stream of a subscription."""
+        accounts = self._accounts.get(stream, {})
+        accounts.pop(subscription, None)
+        if not accounts:
+            self._accounts.pop(stream, None)
 
     def end(self, stream: int) -> None:
         """Close the accounts of a stream that has ended. The next stream of its name goes on from their counts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format
@@ -35,6 +36,16 @@ class DeliverySettings:
     as slow, and is waited for again once it has caught up. 0: no acknowledgement is held back."""
 
 
+class Announcements(Protocol):
+    """Streams that a connection is about to receive, announced as its transport takes them."""
+
+    first: bool
+    """Whether the outbox has to wait for some of them."""
+
+    def resume(self) -> None:
+        """Go on: the transport has drained."""
+
+
 class FrameWriter:
     """The transport of one client and the format of the frames that are written to it.
 
@@ -47,6 +58,7 @@ class FrameWriter:
         clock: stamps the PINGs that measure the link.
 
     Attributes:
+        announcements: streams that the client is about to receive; ``None``: there are none.
         accounts: messages, gaps and replays that were sent, by stream and subscription.
         link: flow control of bulk; made when the first chunk is sent.
         reading: back-pressure on the client.
@@ -58,6 +70,7 @@ class FrameWriter:
         "_clock",
         "_urgent_bytes",
         "accounts",
+        "announcements",
         "closed",
         "format",
         "link",
@@ -72,6 +85,7 @@ class FrameWriter:
         self.format = form
         self.settings = settings
         self.accounts = DeliveryAccounts()
+        self.announcements: Announcements | None = None
         self.link: Link | None = None
         self.reading = ReadingHolds(transport)
         self.paused = False
@@ -93,6 +107,11 @@ class FrameWriter:
         elif self._urgent_bytes > limit // 4:
             # A client that does not read its answers may not ask for more of them.
             self.reading.hold(self)
+
+    @property
+    def takes_urgent(self) -> bool:
+        """Whether an announcement may be sent that could wait: few answers and control messages do."""
+        return not self.paused or self._urgent_bytes <= self.settings.urgent_limit_bytes // 8
 
     def close(self, code: int, reason: str) -> None:
         """Close the connection; a second call does nothing."""

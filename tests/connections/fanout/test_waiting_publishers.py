@@ -9,9 +9,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gateway.connections.hub import view_queue
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.snapshots import core_snapshot
+from gateway.connections.viewing import view_queue
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind

@@ -7,9 +7,9 @@ import pytest
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.inbox_source import InboxSource
+from gateway.connections.viewing.context import ViewContext
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits

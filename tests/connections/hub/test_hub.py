@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.stats import ConsumerStats
-from gateway.connections.hub.context import ViewContext
 from gateway.connections.hub.hub import STEP, Hub
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.sessions.session import Session
+from gateway.connections.viewing.context import ViewContext
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Refresh, StreamInfo, Subscribed, Unsubscribe, Unsubscribed

@@ -229,6 +229,7 @@ def test_a_receiver_of_very_many_streams_that_reads_nothing_is_not_closed_by_the
     names = [StreamName(f"wf/{number}") for number in range(100)]
     world.publisher(*names)
     receiver = world.subscriber("wf/*")
+    world.settle()
     receiver.session.connection.pause_writing()
     for name in names:
         end(world, name)

@@ -58,6 +58,8 @@ def test_what_ends_is_forgotten() -> None:
     ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.open(stream(2, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.open(stream(2, Kind.EVENT), 2, SubscribeOptions(), 0)
+    for number in (1, 2):
+        ledger.close_one(number, 1)
     ledger.close(1)
     assert dict(ledger.of(1)) == {}
     assert list(dict(ledger.of(2))) == ["wf/2"]

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.hub import view_queue
-from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
+from gateway.connections.viewing import view_queue
+from gateway.connections.viewing.view_queue import PendingEntry, ViewQueue
 from gateway.errors import Code
 from gateway.protocol.signals import Gap
 from gateway.streams.span import held_bytes_of, offsets_of

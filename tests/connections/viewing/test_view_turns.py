@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.connections.hub.view_turns import AT_ONCE, ViewTurns
+from gateway.connections.viewing.view_turns import AT_ONCE, ViewTurns
 
 
 def test_so_many_begin_and_the_next_when_one_ends() -> None:

@@ -16,10 +16,10 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import last_record
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.context import ViewContext
-from gateway.connections.hub.view_queue import PendingEntry, ViewQueue
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.session import Session
+from gateway.connections.viewing.context import ViewContext
+from gateway.connections.viewing.view_queue import PendingEntry, ViewQueue
 from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
@@ -120,14 +120,17 @@ class Derivation:
         """Begin with the newest version of the stream."""
         self._put(PendingEntry(entry.newest() if isinstance(entry, Run) else entry, last_only=True))
 
-    def join(self, connection: Connection, start: StartPosition) -> None:
-        """Add a receiver. ``start.newest`` is false if it already has the version with which the view begins."""
+    def join(self, connection: Connection, start: StartPosition, unkept: Entry | None = None) -> None:
+        """Add a receiver. ``start.newest`` is false if it already has the version with which the view begins.
+
+        Implements :meth:`~gateway.connections.fanout.pubsub_fanout.PubSubFanout.join`.
+        """
         if self._is_state and self.fanout.newest is None:
             if start.newest:
                 self._wanting_newest.add(connection)
             else:
                 self._some_have_newest = True
-        self.fanout.join(connection, start)
+        self.fanout.join(connection, start, unkept)
 
     def take(self, entry: Entry) -> None:
         """Take messages of the stream, which have been delivered to its own receivers already."""

@@ -8,9 +8,9 @@ import logging
 import numpy as np
 import pytest
 
-from gateway.connections.hub import derivation as derivation_module
-from gateway.connections.hub import view_queue
-from gateway.connections.hub.derivation import LAGGING_INTERVAL_S, Derivation
+from gateway.connections.viewing import derivation as derivation_module
+from gateway.connections.viewing import view_queue
+from gateway.connections.viewing.derivation import LAGGING_INTERVAL_S, Derivation
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.connections.hub.context import ViewContext
-from gateway.connections.hub.derivation import large_of
 from gateway.connections.ports import PastReader
+from gateway.connections.viewing.context import ViewContext
+from gateway.connections.viewing.derivation import large_of
 from gateway.streams.derived import DerivedStream
 from gateway.streams.history import EntriesRead, Entry
 from gateway.streams.stream import Stream

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.hub.view_memory import VIEW_BYTES
+from gateway.connections.viewing.view_memory import VIEW_BYTES
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Error, Kind

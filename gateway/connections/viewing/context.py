@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.connections.fanout.patch_merger import PatchMerger
-from gateway.connections.hub.view_turns import ViewTurns
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
+from gateway.connections.viewing.view_turns import ViewTurns
 from gateway.protocol.limits import Limits
 from gateway.streams.large import TransferNumbers
 

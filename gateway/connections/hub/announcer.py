@@ -1,0 +1,137 @@
+"""Announcer: begins the delivery of streams to the subscriptions that match them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.fanout.start_position import StartPosition
+from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.joins import Join
+from gateway.connections.hub.observations import Observations
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.delivery_accounts import SubscribeOptions
+from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.sessions.session import Session
+from gateway.protocol.messages import Kind
+from gateway.protocol.names import Pattern
+from gateway.streams.history import Entry
+from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
+
+
+class Announcer:
+    """Announces streams, each under its own number, and adds their receivers to their fan-outs.
+
+    Args:
+        streams: all streams.
+        fanouts: their fan-outs.
+        observations: serves the subscriptions that observe, under other numbers.
+    """
+
+    def __init__(self, streams: StreamRegistry, fanouts: FanoutRegistry, observations: Observations) -> None:
+        self._streams = streams
+        self._fanouts = fanouts
+        self._observations = observations
+
+    def note(
+        self, session: Session, subscriptions: Sequence[tuple[int, Pattern]], stream: Stream, options: SubscribeOptions
+    ) -> list[Join]:
+        """Note where a stream begins for subscriptions of one session; nothing is sent yet.
+
+        From now on no message is missed: a state begins with its newest version whenever it is joined, an event stream
+        with the message that is published next or that ``options`` name, and a consumer keeps what is published.
+
+        Args:
+            session: the subscriber.
+            subscriptions: numbers and patterns of the subscriptions, which match.
+            stream: the stream; one that has ended is left out.
+            options: where to start; by default with the messages that the kind gives a late joiner (spec section 4.2).
+        """
+        if self._streams.get(stream.name) is not stream:
+            return []
+        fanout = self._fanouts.of(stream)
+        if isinstance(fanout, PubSubFanout):
+            if stream.kind is Kind.STATE:
+                return [Join(session, subscriptions, stream, options, self._join_pubsub, shared=True)]
+            start = fanout.start(session.connection, options.since)
+            return [Join(session, subscriptions, stream, options, self._join_pubsub, fanout, start, shared=True)]
+        assert isinstance(fanout, ConsumerFanout)
+        observing = session.observing
+        joins = [
+            self._observations.note(session, subscription, pattern, stream, options)
+            for subscription, pattern in subscriptions
+            if subscription in observing
+        ]
+        if len(joins) < len(subscriptions):
+            fanout.consumer_of(session.peer.client_id)
+            working = [each for each in subscriptions if each[0] not in observing] if joins else subscriptions
+            joins.append(Join(session, working, stream, options, self._join_acknowledged, shared=True))
+        return joins
+
+    def _join_pubsub(self, join: Join, unkept: Entry | None) -> None:
+        wanting = self._wanting(join)
+        if not wanting:
+            return
+        connection, options = join.session.connection, join.options
+        fanout = self._fanouts.pubsub_of(join.stream)
+        start = fanout.start(connection, options.since)
+        if join.start is not None:
+            start = join.start
+        self._announce(join, wanting, start)
+        _join_from(fanout, connection, start, unkept, options.resume.get(join.stream.name))
+
+    def _join_acknowledged(self, join: Join, unkept: Entry | None) -> None:
+        wanting = self._wanting(join)
+        if not wanting:
+            return
+        session, fanout = join.session, self._fanouts.of(join.stream)
+        assert isinstance(fanout, ConsumerFanout)
+        before = fanout.consumer_of(session.peer.client_id).connection
+        if before is not None and before.closed:
+            # Lost, and about to be detached: then it would not be known on which message its client worked.
+            fanout.detach(before)
+        # The start does not depend on the options, but on the messages that the client has acknowledged.
+        start = StartPosition(fanout.first_offset_for(session.peer.client_id), None, newest=False)
+        self._announce(join, wanting, start)
+        fanout.join(session.connection, credits_for(session, join.stream))
+
+    def _wanting(self, join: Join) -> list[int]:
+        """Return the numbers of the subscriptions that still want a stream; none if it has ended."""
+        if self._streams.get(join.stream.name) is not join.stream:
+            return []
+        subscriptions = join.session.subscriptions
+        return [number for number, pattern in join.subscriptions if subscriptions.get(number) is pattern]
+
+    def _announce(self, join: Join, wanting: Sequence[int], start: StartPosition) -> None:
+        connection = join.session.connection
+        for subscription in wanting:
+            connection.accounts.open(join.stream, subscription, join.options, start.offset)
+        connection.send(replace(join.stream.info(), since=start.offset, recovered=start.recovered))
+
+
+def credits_for(session: Session, stream: Stream) -> list[CreditWindow]:
+    """Return the credits of the session's subscriptions that match a stream and do not only observe."""
+    subscriptions = session.subscriptions
+    return [credit for number, credit in session.credits.items() if subscriptions[number].matches(stream.name)]
+
+
+def _join_from(
+    fanout: PubSubFanout,
+    connection: Connection,
+    start: StartPosition,
+    unkept: Entry | None,
+    resumed: tuple[int, int] | None,
+) -> None:
+    """Join; ``resumed``: a large message that the receiver has the first chunks of, by transfer, and their number."""
+    if resumed is None:
+        fanout.join(connection, start, unkept)
+        return
+    transfer, chunks = resumed
+    outbox = connection.made_outbox()
+    outbox.resumes[transfer] = chunks
+    fanout.join(connection, start, unkept)
+    if fanout.source.kind is Kind.STATE:
+        outbox.resumes.pop(transfer, None)  # later versions of the transfer are sent from their first chunk on

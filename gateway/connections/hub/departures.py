@@ -1,0 +1,188 @@
+"""Departures: subscriptions that end, and connections that are lost, leave their streams bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
+from typing import Final
+
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.hub.announcer import credits_for
+from gateway.connections.hub.fanout_registry import FanoutRegistry
+from gateway.connections.hub.joins import FEW, Joins, step_of
+from gateway.connections.hub.observations import Observations
+from gateway.connections.hub.views import Views
+from gateway.connections.sessions.session import Session
+from gateway.connections.slices import Slices
+from gateway.ids import StreamName
+from gateway.protocol.names import Pattern
+from gateway.protocol.pattern_index import PatternIndex
+from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
+
+LOOKED_AT: Final = 64
+"""Streams that are looked at in one step: some ten microseconds."""
+
+
+class Departures:
+    """Work of subscriptions that have ended, and of connections that are lost.
+
+    Args:
+        streams: all streams.
+        fanouts: their fan-outs.
+        views: views of streams.
+        observations: observed streams.
+        joins: streams that connections are about to receive.
+        slices: takes the steps.
+    """
+
+    def __init__(
+        self,
+        streams: StreamRegistry,
+        fanouts: FanoutRegistry,
+        views: Views,
+        observations: Observations,
+        joins: Joins,
+        slices: Slices,
+    ) -> None:
+        self._streams = streams
+        self._fanouts = fanouts
+        self._views = views
+        self._observations = observations
+        self._joins = joins
+        self._slices = slices
+        self._under_way: dict[Session, Iterator[None]] = {}
+        """Work that is not finished: of each session one piece."""
+
+    @property
+    def idle(self) -> bool:
+        """True while nobody is about to leave a stream."""
+        return not self._under_way
+
+    def begin(self, session: Session, work: Iterator[None], size: int, answer: Callable[[], object]) -> None:
+        """End a subscription: at once, or before the next frame of its connection is handled.
+
+        Args:
+            session: the subscriber.
+            work: one stream a step.
+            size: number of steps.
+            answer: sends UNSUBSCRIBED.
+        """
+        whole = self._whole(session, work, answer)
+        if size <= FEW:
+            for _ in whole:
+                pass
+        else:
+            self._under_way[session] = whole
+            session.backlog.add(step_of(whole))
+
+    def _whole(self, session: Session, work: Iterator[None], answer: Callable[[], object]) -> Iterator[None]:
+        yield from work
+        self._under_way.pop(session, None)
+        answer()
+
+    def of_subscription(
+        self, session: Session, subscription: int, pattern: Pattern, *, observed: bool, keep: bool
+    ) -> Iterator[None]:
+        """Leave the streams of a subscription that no other one of its session wants, one a step.
+
+        Args:
+            session: the subscriber.
+            subscription: number of the subscription.
+            pattern: its pattern.
+            observed: it has observed acknowledged streams.
+            keep: messages that are not acknowledged are kept for the client.
+        """
+        # Taken now: those that are not joined yet are left out from now on, since the subscription is gone.
+        pending = () if observed or keep else self._joins.of(session) or ()
+        waiting = takewhile(lambda join: join.stream.kind.acknowledged, pending)
+        expected = [join.stream for join in waiting if pattern.matches(join.stream.name)]
+        return self._leaving(session, subscription, pattern, expected, observed=observed, keep=keep)
+
+    def _leaving(
+        self,
+        session: Session,
+        subscription: int,
+        pattern: Pattern,
+        expected: Sequence[Stream],
+        *,
+        observed: bool,
+        keep: bool,
+    ) -> Iterator[None]:
+        connection = session.connection
+        yield from self._observations.leaving(session, subscription)
+        rest: PatternIndex[int] = PatternIndex()
+        for number, other in session.subscriptions.items():
+            rest.add(other, number)
+        yield
+        for at, stream in enumerate(self._streams.candidates(pattern)):
+            if stream in connection.memberships and pattern.matches(stream.name):
+                self._leave(session, subscription, stream, rest, observed=observed, keep=keep)
+                yield
+            elif not at % LOOKED_AT:
+                yield
+        for stream in expected:
+            if not any(number in session.credits for number in rest.matching(stream.name)):
+                self._give_up(session, stream)
+                yield
+
+    def _leave(
+        self,
+        session: Session,
+        subscription: int,
+        stream: Stream,
+        rest: PatternIndex[int],
+        *,
+        observed: bool,
+        keep: bool,
+    ) -> None:
+        connection, fanout = session.connection, self._fanouts.of(stream)
+        if not isinstance(fanout, ConsumerFanout):
+            if next(rest.matching(stream.name), None) is None:
+                fanout.leave(connection)
+        elif not observed:
+            if any(number in session.credits for number in rest.matching(stream.name)):
+                fanout.join(connection, credits_for(session, stream))
+            else:
+                (fanout.detach if keep else fanout.leave)(connection)
+        connection.accounts.close_one(stream.id, subscription)
+
+    def _give_up(self, session: Session, stream: Stream) -> None:
+        """Give up the messages of a stream that are kept for a client which was about to receive it."""
+        if self._streams.get(stream.name) is stream:
+            fanout = self._fanouts.of(stream)
+            assert isinstance(fanout, ConsumerFanout)
+            fanout.join(session.connection, ())
+            fanout.leave(session.connection)
+
+    def of_session(self, session: Session) -> None:
+        """Leave all streams of a lost connection: at once if they are few."""
+        pending = self._joins.of(session)
+        size = len(session.connection.memberships) + (0 if pending is None else len(pending))
+        work = self._all(session, self._under_way.pop(session, None))
+        if size <= FEW:
+            for _ in work:
+                pass
+        else:
+            self._under_way[session] = work
+            self._slices.add(step_of(work))
+
+    def _all(self, session: Session, unfinished: Iterator[None] | None) -> Iterator[None]:
+        connection = session.connection
+        if unfinished is not None:
+            yield from unfinished
+        # First those whose next message may be given to another connection of the client.
+        for acknowledged in (True, False):
+            for at, source in enumerate(list(connection.memberships)):
+                if source.kind.acknowledged is acknowledged and self._streams.get(StreamName(source.name)) is source:
+                    self._fanouts.of(source).detach(connection)
+                    yield
+                elif not at % LOOKED_AT:
+                    yield
+        pending = self._joins.of(session)
+        if pending is not None:
+            yield from pending.cancelling()
+        for subscription in list(session.views):
+            yield from self._views.leaving(session, subscription)
+        yield from self._observations.dropping(session)
+        self._under_way.pop(session, None)

@@ -1,0 +1,1 @@
+"""Viewing: messages of views, computed once for all receivers."""

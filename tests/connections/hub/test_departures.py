@@ -1,0 +1,201 @@
+"""Departures: whoever receives many streams leaves them bit by bit, and nothing that is owed is lost."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.hub.joins import FEW
+from gateway.protocol.messages import EndReason, Kind, Unsubscribe, Unsubscribed
+from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.views import View
+from tests.connections.memory import Peer, World
+
+MANY = 2 * FEW
+
+
+def world_of(kind: Kind = Kind.EVENT, consumers: ConsumerSettings | None = None) -> tuple[World, Peer]:
+    """A world of many streams, and their publisher."""
+    world = World(consumers=consumers)
+    publisher = world.publisher(*[f"wf/{number}" for number in range(MANY)], kind=kind)
+    world.settle()
+    return world, publisher
+
+
+def subscribed(world: World, client_id: str = "subscriber", **options: bool) -> Peer:
+    """A client that receives all of them."""
+    peer = world.peer(client_id)
+    peer.subscribe("wf/*", 1, observe=options.get("observe"))
+    world.settle()
+    peer.forget()
+    return peer
+
+
+def is_idle(world: World) -> bool:
+    """Whether nobody is about to leave; a function, since the world changes behind a type checker's back."""
+    return world.core.hub.idle
+
+
+def receivers(world: World) -> int:
+    return sum(fanout.receivers for fanout in world.core.hub.fanouts)
+
+
+def unsubscribed(peer: Peer) -> bool:
+    return any(isinstance(entry, Unsubscribed) for entry in peer.read().log)
+
+
+def test_many_streams_are_left_before_the_request_is_answered_and_frames_behind_it_wait() -> None:
+    world, publisher = world_of()
+    subscriber = subscribed(world)
+    world.take_one_step_a_turn()
+    subscriber.send(write_session(Unsubscribe(5, 1)), Ping(7).write())
+    world.turns(20)
+    assert 0 < receivers(world) < MANY
+    assert not is_idle(world)
+    assert not subscriber.read().log
+    world.settle()
+    answer, pong = subscriber.read().log
+    assert isinstance(answer, Unsubscribed)
+    assert isinstance(pong, Pong)
+    assert not receivers(world)
+    assert world.core.hub.idle
+    publisher.publish(0, b"x")
+    world.settle()
+    assert not subscriber.news().log
+
+
+def test_streams_that_another_subscription_wants_stay() -> None:
+    world, publisher = world_of()
+    subscriber = subscribed(world)
+    subscriber.subscribe("*/7", 2)
+    world.settle()
+    subscriber.unsubscribe(1)
+    world.settle()
+    subscriber.forget()
+    for alias in range(MANY):
+        publisher.publish(alias, b"x")
+    world.settle()
+    (arrival,) = subscriber.read().arrivals
+    assert subscriber.reader.streams[arrival.stream].stream == "wf/7"
+
+
+def test_a_subscription_of_the_same_number_begins_anew() -> None:
+    world, _ = world_of()
+    subscriber = subscribed(world)
+    world.take_one_step_a_turn()
+    subscriber.unsubscribe(1)
+    subscriber.subscribe("wf/*", 1)
+    world.settle()
+    assert receivers(world) == MANY
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.STATE, Kind.COLLABORATION])
+def test_a_lost_connection_leaves_bit_by_bit(kind: Kind) -> None:
+    world, publisher = world_of(kind)
+    subscriber, other = subscribed(world), subscribed(world, "other")
+    world.take_one_step_a_turn()
+    subscriber.drop()
+    world.turns(20)
+    assert not is_idle(world)
+    for alias in range(MANY):
+        publisher.publish(alias, b"x")
+    world.settle()
+    assert world.core.hub.idle
+    assert len(other.read().arrivals) == MANY
+    assert not subscriber.session.connection.memberships
+    if kind.acknowledged:
+        again = world.subscriber("wf/*")
+        world.settle()
+        assert len(again.read().arrivals) == MANY
+    else:
+        assert receivers(world) == MANY
+
+
+def test_views_and_observed_streams_are_left_bit_by_bit() -> None:
+    world, _ = world_of(Kind.STATE)
+    viewer = world.peer("viewer")
+    viewer.subscribe("wf/*", 1, view=View(np.s_[1:]))
+    world.settle()
+    viewer.forget()
+    views = world.core.hub.views
+    world.take_one_step_a_turn()
+    assert len(views) == MANY
+    viewer.unsubscribe(1)
+    world.turns(20)
+    assert 0 < len(views) < MANY
+    world.settle()
+    assert not len(views)
+    assert unsubscribed(viewer)
+    viewer.subscribe("wf/*", 2, view=View(np.s_[1:]))
+    world.settle()
+    viewer.drop()
+    world.settle()
+    assert not len(views)
+
+    world, _ = world_of(Kind.COLLABORATION)
+    observer = subscribed(world, observe=True)
+    world.take_one_step_a_turn()
+    observer.unsubscribe(1)
+    world.turns(20)
+    assert 0 < world.core.hub.observations.receivers < MANY
+    world.settle()
+    assert not world.core.hub.observations.receivers
+    assert unsubscribed(observer)
+
+
+def test_a_stream_that_ends_while_it_is_being_left() -> None:
+    world, _ = world_of(Kind.STATE)
+    viewer = world.peer("viewer")
+    viewer.subscribe("wf/*", 1, view=View(np.s_[1:]))
+    viewer.subscribe("**", 2)
+    world.settle()
+    world.take_one_step_a_turn()
+    viewer.drop()
+    world.turns(3)
+    for stream in list(world.core.streams):
+        world.core.hub.end(stream, EndReason.DELETED)
+    world.settle()
+    assert world.core.hub.idle
+    assert not len(world.core.hub.views)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("lost", [False, True])
+@pytest.mark.parametrize("turns", [0, 12, 1000], ids=["being noted", "being announced", "joined"])
+def test_tasks_of_a_subscription_that_ends_are_given_up_or_kept(keep: bool, lost: bool, turns: int) -> None:
+    world, publisher = world_of(Kind.COLLABORATION)
+    world.take_one_step_a_turn()
+    worker = world.peer("worker")
+    worker.subscribe("wf/*", 1)
+    world.turns(turns)
+    for alias in range(MANY):
+        publisher.publish(alias, b"task")
+    worker.unsubscribe(1, keep=keep)
+    world.turns(20)
+    if lost:
+        world.core.disconnect(worker.session)
+    world.settle()
+    assert world.core.hub.idle
+    fanouts = [fanout for fanout in world.core.hub.fanouts if isinstance(fanout, ConsumerFanout)]
+    held = sum(consumer.pending for fanout in fanouts for consumer in fanout.consumers.values())
+    # Tasks that are published before SUBSCRIBED are not for it.
+    assert held == (MANY if keep and turns else 0)
+    assert sum(len(fanout.consumers) for fanout in fanouts) == (MANY if keep else 0)
+
+
+def test_a_worker_that_comes_back_before_its_lost_connection_has_left_counts_as_interrupted() -> None:
+    world, publisher = world_of(Kind.COLLABORATION, ConsumerSettings(max_tries=1))
+    worker = subscribed(world, "worker")
+    for alias in range(MANY):
+        publisher.publish(alias, b"task that kills its worker")
+    world.settle()
+    world.take_one_step_a_turn()
+    worker.drop()
+    again = world.subscriber("*/*", "worker")
+    world.settle()
+    reader = again.read()
+    dead = {reader.streams[arrival.stream].stream for arrival in reader.arrivals}
+    assert dead == {f"wf/{number}.dead" for number in range(MANY)}

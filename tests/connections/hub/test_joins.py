@@ -1,0 +1,358 @@
+"""Pending joins: many streams are announced bit by bit, and nothing that is published meanwhile is missed."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from gateway.connections.hub.joins import FEW, READERS_AT_ONCE
+from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.errors import Code
+from gateway.ids import StreamName
+from gateway.protocol.messages import ClientType, EndReason, Hello, Kind, Open, StreamInfo, Subscribe, Subscribed
+from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.views import View
+from gateway.streams.history import HistoryLimits
+from tests.connections.memory import Peer, TextPeer, World
+
+MANY = 3 * FEW
+NOTHING_KEPT = HistoryLimits(max_messages=0, max_bytes=0)
+
+
+def names(count: int = MANY) -> list[str]:
+    return [f"wf/{number}" for number in range(count)]
+
+
+def world_of(kind: Kind = Kind.EVENT, count: int = MANY, history: HistoryLimits | None = None) -> tuple[World, Peer]:
+    """A world of many streams, one step of long work a turn, and their publisher."""
+    world = World(history=history, delivery=DeliverySettings(urgent_limit_bytes=16 * 1024))
+    publisher = world.publisher(*names(count), kind=kind)
+    world.settle()
+    publisher.forget()
+    world.take_one_step_a_turn()
+    return world, publisher
+
+
+def announced(peer: Peer) -> list[str]:
+    return [entry.stream for entry in peer.read().log if isinstance(entry, StreamInfo)]
+
+
+def turn_until_subscribed(world: World, peer: Peer) -> None:
+    while not any(isinstance(entry, Subscribed) for entry in peer.read().log):
+        assert not announced(peer)
+        world.turns(1)
+
+
+def test_few_streams_are_announced_at_once() -> None:
+    world, _ = world_of(count=FEW)
+    subscriber = world.subscriber("wf/*")
+    assert announced(subscriber) == names(FEW)
+    assert world.core.hub.idle
+
+
+@pytest.mark.parametrize("pattern", ["wf/*", "**", "*/*"])
+def test_many_are_announced_once_each_behind_the_answer(pattern: str) -> None:
+    world, _ = world_of()
+    subscriber = world.subscriber(pattern)
+    assert not subscriber.read().log
+    turn_until_subscribed(world, subscriber)
+    assert not world.core.hub.idle
+    world.turns(MANY // 2)
+    assert 0 < len(announced(subscriber)) < MANY
+    world.settle()
+    assert sorted(announced(subscriber)) == sorted(names())
+    assert world.core.hub.idle
+
+
+def test_a_pattern_that_few_of_many_streams_match_is_answered() -> None:
+    world, _ = world_of()
+    subscriber = world.subscriber("*/17")
+    world.settle()
+    first, second = subscriber.read().log
+    assert isinstance(first, Subscribed)
+    assert isinstance(second, StreamInfo)
+    assert second.stream == "wf/17"
+
+
+def test_frames_behind_the_request_wait_for_its_answer() -> None:
+    world, _ = world_of()
+    subscriber = world.peer("subscriber")
+    subscriber.send(write_session(Subscribe(1, 1, "wf/*")), Ping(7).write())
+    turn_until_subscribed(world, subscriber)
+    assert not any(isinstance(entry, Pong) for entry in subscriber.reader.log)
+    world.turns(2)
+    assert any(isinstance(entry, Pong) for entry in subscriber.read().log)
+    assert len(announced(subscriber)) < MANY, "but they do not wait for the streams"
+
+
+@pytest.mark.parametrize("history", [None, NOTHING_KEPT], ids=["kept", "not kept"])
+def test_an_event_that_is_published_behind_the_answer_is_delivered(history: HistoryLimits | None) -> None:
+    world, publisher = world_of(history=history)
+    for alias in range(MANY):
+        publisher.publish(alias, b"before")
+    world.turns(2)
+    subscriber = world.subscriber("wf/*")
+    turn_until_subscribed(world, subscriber)
+    for _ in range(2):
+        for alias in range(MANY):
+            publisher.publish(alias, b"behind")
+        world.turns(5)
+    world.settle()
+    reader = subscriber.read()
+    assert Counter(reader.streams[arrival.stream].stream for arrival in reader.arrivals) == dict.fromkeys(names(), 2)
+    assert {info.since for info in reader.streams.values()} == {1}
+    assert not reader.gaps
+    assert all(not fanout.taps for fanout in map(world.core.hub.fanouts.pubsub_of, world.core.streams))
+
+
+def test_a_large_message_does_not_wait_for_its_stream_to_have_its_turn() -> None:
+    world, publisher = world_of()
+    subscriber = world.subscriber("wf/*")
+    turn_until_subscribed(world, subscriber)
+    publisher.large(MANY - 1, bytes(200_000)).end()
+    world.turns(3)
+    (arrival,) = subscriber.read().arrivals
+    assert subscriber.reader.streams[arrival.stream].stream == f"wf/{MANY - 1}"
+    world.settle()
+    assert len(announced(subscriber)) == MANY
+    assert len(subscriber.reader.arrivals) == 1
+
+
+def test_a_state_begins_with_the_newest_version_whenever_it_is_joined() -> None:
+    world, publisher = world_of(Kind.STATE)
+    for alias in range(MANY):
+        publisher.publish(alias, b"before")
+    world.turns(2)
+    subscriber = world.subscriber("wf/*")
+    turn_until_subscribed(world, subscriber)
+    world.turns(MANY // 2)
+    for alias in range(MANY):
+        publisher.publish(alias, b"behind")
+    world.settle()
+    assert len(subscriber.read().newest) == MANY
+    assert {newest.payload for newest in subscriber.reader.newest.values()} == {b"behind"}
+
+
+def test_a_task_that_is_published_behind_the_answer_is_kept_for_the_client() -> None:
+    world, publisher = world_of(Kind.COLLABORATION)
+    subscriber = world.subscriber("wf/*")
+    turn_until_subscribed(world, subscriber)
+    for alias in range(MANY):
+        publisher.publish(alias, b"task")
+    world.turns(5)
+    subscriber.drop()
+    again = world.subscriber("wf/*")
+    world.settle()
+    assert len(again.read().arrivals) == MANY
+
+
+def test_acknowledged_streams_are_joined_before_all_others() -> None:
+    world, publisher = world_of()
+    publisher.open(MANY, "wf/tasks", Kind.COLLABORATION)
+    world.settle()
+    subscriber = world.subscriber("wf/*")
+    turn_until_subscribed(world, subscriber)
+    world.turns(2)
+    assert announced(subscriber)[0] == "wf/tasks"
+
+
+def test_observed_streams_miss_nothing_either() -> None:
+    world, publisher = world_of(Kind.COLLABORATION)
+    observer = world.peer("observer")
+    observer.subscribe("wf/*", observe=True)
+    turn_until_subscribed(world, observer)
+    for alias in range(MANY):
+        publisher.publish(alias, b"task")
+    world.settle()
+    assert len(observer.read().arrivals) == MANY
+    assert {info.observed for info in observer.reader.streams.values()} == {True}
+    assert not observer.reader.gaps
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.STATE])
+@pytest.mark.parametrize("history", [None, NOTHING_KEPT], ids=["kept", "not kept"])
+def test_views_miss_nothing_either(kind: Kind, history: HistoryLimits | None) -> None:
+    world, publisher = world_of(kind, FEW + 10, history)
+    viewer = world.peer("viewer")
+    viewer.subscribe("wf/*", view=View(np.s_[1:]))
+    turn_until_subscribed(world, viewer)
+    for alias in range(FEW + 10):
+        publisher.publish(alias, b"abc")
+    world.settle()
+    reader = viewer.read()
+    assert len(announced(viewer)) == FEW + 10
+    assert [arrival.payload for arrival in reader.arrivals] == [b"bc"] * (FEW + 10)
+    assert not reader.gaps
+    viewer.drop()
+    world.settle()
+    assert not len(world.core.hub.views)
+
+
+def test_a_stream_that_is_opened_meanwhile_is_announced_behind_the_answer() -> None:
+    world, publisher = world_of()
+    subscriber = world.subscriber("wf/*")
+    world.turns(1)
+    publisher.open(MANY, "wf/new", Kind.EVENT)
+    publisher.publish(MANY, b"first")
+    turn_until_subscribed(world, subscriber)
+    world.settle()
+    assert sorted(announced(subscriber)) == sorted([*names(), "wf/new"])
+    assert [arrival.offset for arrival in subscriber.reader.arrivals] == [0]
+
+
+def test_a_stream_that_ends_meanwhile_is_left_out() -> None:
+    world, _ = world_of()
+    hub, streams = world.core.hub, world.core.streams
+    subscriber = world.subscriber("wf/*")
+    world.turns(1)
+    ended = [streams.get(StreamName(f"wf/{number}")) for number in (MANY - 1, MANY - 2)]
+    assert ended[0] is not None
+    hub.end(ended[0], EndReason.DELETED)
+    turn_until_subscribed(world, subscriber)
+    assert ended[1] is not None
+    hub.end(ended[1], EndReason.DELETED)
+    world.settle()
+    assert len(announced(subscriber)) == MANY - 2
+
+
+def test_announcements_wait_for_a_slow_reader() -> None:
+    world, _ = world_of(count=300)
+    subscriber = world.subscriber("wf/*")
+    subscriber.transport.stalled = True
+    world.settle()
+    assert 0 < len(announced(subscriber)) < 300
+    while subscriber.transport.full:
+        subscriber.transport.empty()
+        world.settle()
+    assert sorted(announced(subscriber)) == sorted(names(300))
+    assert subscriber.close_code() is None
+
+
+def test_a_slow_reader_gets_live_messages_and_announcements_in_turn() -> None:
+    world, publisher = world_of(count=1000)
+    publisher.open(1000, "live/a", Kind.EVENT)
+    subscriber = world.subscriber("live/a")
+    subscriber.transport.stalled = True
+    subscriber.subscribe("wf/*")
+    before, ends = 0, set()
+    while len(announced(subscriber)) < 1001:
+        for _ in range(10):
+            publisher.publish(1000, bytes(5000))
+        world.settle()
+        if len(subscriber.read().arrivals) > before:
+            before = len(subscriber.reader.arrivals)
+            ends.add(len(announced(subscriber)))
+        subscriber.transport.empty()
+    assert len(ends) > 3, "live messages came between the streams"
+    while subscriber.transport.full:
+        subscriber.transport.empty()
+        world.settle()
+    assert subscriber.read().offsets == list(range(len(subscriber.reader.offsets)))
+
+
+@pytest.mark.parametrize("text", [False, True])
+def test_streams_that_others_open_in_a_burst_do_not_close_a_slow_reader(text: bool) -> None:
+    world, publisher = world_of(count=0)
+    subscriber: Peer | TextPeer
+    if text:
+        subscriber = TextPeer(world)
+        subscriber.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+        subscriber.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"**"}}')
+    else:
+        subscriber = world.subscriber("**")
+    subscriber.transport.fill_up()
+    for number in range(1000):
+        publisher.open(number, f"wf/{number}", Kind.EVENT)
+        publisher.publish(number, b"first")
+    world.settle()
+    subscriber.transport.read_on()
+    world.settle()
+    assert subscriber.transport.closed is None
+    if isinstance(subscriber, TextPeer):
+        types = Counter(json.loads(line)["message_type"] for line in subscriber.texts())
+        assert (types["stream"], types["message"]) == (1000, 1000)
+    else:
+        assert len(announced(subscriber)) == len(subscriber.reader.arrivals) == 1000
+
+
+def test_a_stream_that_very_many_receive_is_announced_bit_by_bit() -> None:
+    world, publisher = world_of(count=0)
+    readers = [world.subscriber("wf/*", f"reader-{number}") for number in range(READERS_AT_ONCE + 1)]
+    publisher.open(0, "wf/a", Kind.EVENT)
+    publisher.publish(0, b"first")
+    assert not any(announced(reader) for reader in readers)
+    world.settle()
+    assert all(announced(reader) == ["wf/a"] for reader in readers)
+    assert all(reader.reader.offsets == [0] for reader in readers)
+
+
+def test_a_second_subscription_of_the_same_streams_waits_for_the_first() -> None:
+    world, publisher = world_of()
+    subscriber = world.peer("subscriber")
+    subscriber.subscribe("wf/*")
+    subscriber.subscribe("**", since="beginning")
+    turn_until_subscribed(world, subscriber)
+    for alias in range(MANY):
+        publisher.publish(alias, b"x")
+    world.settle()
+    log = subscriber.read().log
+    answers = [at for at, entry in enumerate(log) if isinstance(entry, Subscribed)]
+    assert len([entry for entry in log[: answers[1]] if isinstance(entry, StreamInfo)]) == MANY
+    assert len([entry for entry in log[answers[1] :] if isinstance(entry, StreamInfo)]) == MANY
+    got = {(arrival.stream, arrival.offset) for arrival in subscriber.reader.arrivals}
+    assert len(got) == MANY
+
+
+def test_a_stream_that_waits_is_joined_when_another_subscription_names_it() -> None:
+    world, _ = world_of()
+    subscriber = world.subscriber("wf/*")
+    turn_until_subscribed(world, subscriber)
+    subscriber.forget()
+    subscriber.subscribe(f"wf/{MANY - 1}", since="beginning")
+    first, second, third = subscriber.read().log
+    assert isinstance(first, StreamInfo)
+    assert isinstance(second, Subscribed)
+    assert isinstance(third, StreamInfo)
+    assert (first.stream, first.recovered, third.recovered) == (third.stream, None, True)
+    world.settle()
+    assert announced(subscriber).count(f"wf/{MANY - 1}") == 2
+
+
+def test_a_lost_connection_leaves_nothing() -> None:
+    world, publisher = world_of()
+    for turns in (1, 12, 60):
+        subscriber = world.subscriber("wf/*")
+        world.turns(turns)
+        subscriber.drop()
+        world.settle()
+        assert world.core.hub.idle
+        for stream in world.core.streams:
+            fanout = world.core.hub.fanouts.pubsub_of(stream)
+            assert not fanout.taps
+            assert not fanout.receivers
+    publisher.publish(0, b"x")
+    world.settle()
+
+
+def test_a_refused_view_of_many_streams_is_told_for_each() -> None:
+    world, _ = world_of(Kind.COLLABORATION)
+    viewer = world.peer("viewer")
+    viewer.subscribe("wf/*", view=View(np.s_[1:]))
+    world.settle()
+    assert viewer.read().codes == [Code.INVALID_VIEW] * MANY
+
+
+def test_a_hello_with_requests_behind_it_is_served_in_order() -> None:
+    world, _ = world_of()
+    peer = world.stranger()
+    peer.say(Hello((1,), ClientType.AGENT), Subscribe(1, 1, "wf/*"), Open(0, "wf/opened", Kind.EVENT))
+    world.settle()
+    log = peer.read().log
+    at = next(at for at, entry in enumerate(log) if isinstance(entry, Subscribed))
+    opened = [place for place, entry in enumerate(log) if isinstance(entry, StreamInfo) and entry.alias == 0]
+    assert at < opened[0]
+    assert announced(peer).count("wf/opened") == 2
