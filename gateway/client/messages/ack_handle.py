@@ -102,7 +102,7 @@ class AckScope:
         self._free_messages += 1
         self._free_bytes += nbytes
         if self._free_messages * 2 >= window.messages or self._free_bytes * 2 >= window.bytes:
-            session.send((Credit(self._number, self._free_messages, self._free_bytes).write(),))
+            session.send_each((Credit(self._number, self._free_messages, self._free_bytes).write(),))
             self._free_messages = self._free_bytes = 0
 
     def withdraw(self) -> None:

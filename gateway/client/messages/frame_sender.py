@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Protocol
 
 from gateway.protocol.wire import Buffer
@@ -15,5 +15,5 @@ class FrameSender(Protocol):
     def open(self) -> bool:
         """Whether frames can be sent."""
 
-    def send(self, buffers: Sequence[Buffer]) -> int:
-        """Send complete frames as one WebSocket message, and return their size in bytes."""
+    def send_each(self, frames: Iterable[Buffer]) -> None:
+        """Send complete frames, one in each buffer, in as few WebSocket messages as hold them."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
 from gateway.client.session.answers import Answer, Answers, Asked
@@ -43,7 +43,7 @@ RunHandler = Callable[[FrameRun], None]
 FRAME_ROOM_BYTES: Final = 1024
 """Room in a WebSocket message beside a payload and its meta block: for headers, an OPEN, padding."""
 CORKED_BYTES: Final = 256 * 1024
-"""Frames that are sent together are split into WebSocket messages of about this size."""
+"""Frames that are sent together are split into WebSocket messages of about this size, or of what the gateway takes."""
 
 
 class Handlers(NamedTuple):
@@ -163,13 +163,25 @@ class Session:
         """
         size = sum(map(len, buffers))
         if self._corked is not None:
-            if self._corked_bytes + size > CORKED_BYTES:
+            if self._corked_bytes + size > min(CORKED_BYTES, self.frame_bytes):
                 self._send_corked()
             self._corked += buffers
             self._corked_bytes += size
         elif self._socket is not None:
             self._socket.send(buffers, size)
         return size
+
+    def send_each(self, frames: Iterable[Buffer]) -> None:
+        """Send complete frames, one in each buffer, in as few WebSocket messages as hold them."""
+        if self._corked is not None:
+            for frame in frames:
+                self.send((frame,))
+            return
+        self.cork()
+        try:
+            self.send_each(frames)
+        finally:
+            self.uncork()
 
     def send_session(self, message: SessionMessage) -> None:
         """Send a message with a JSON body."""

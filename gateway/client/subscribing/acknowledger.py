@@ -61,7 +61,7 @@ class Acknowledger:
         if session is not None and session.open and number is not None:
             frames = [InProgress(number, first, last).write() for first, last in ranges]
             if frames:
-                session.send(frames)
+                session.send_each(frames)
 
     def flush(self) -> None:
         """Send all acknowledgements now. Without a connection drop them: the messages will be delivered again."""
@@ -75,4 +75,4 @@ class Acknowledger:
             if number is not None:
                 frames += [Done(number, code, first, last).write() for first, last in ranges]
         if frames:
-            session.send(frames)
+            session.send_each(frames)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
 from gateway.client.session.session import Session
@@ -11,8 +12,12 @@ from gateway.protocol.signals import Conflated
 
 
 def report_conflated(
-    session: Session, subscriptions: Iterable[SubscriptionCore], sinks: Mapping[int, StreamSink]
-) -> None:
+    session: Session,
+    subscriptions: Iterable[SubscriptionCore],
+    sinks: Mapping[int, StreamSink],
+    *,
+    limit: int = sys.maxsize,
+) -> bool:
     """Send CONFLATED for each stream of which messages were conflated since the last report, and count them.
 
     The gateway adds the count of a frame to the account of every subscription to the stream, and so does this side.
@@ -22,22 +27,31 @@ def report_conflated(
         session: the present session.
         subscriptions: all subscriptions of the client.
         sinks: streams of the session, by number.
+        limit: bound on the reported streams of each subscription.
+
+    Returns:
+        Whether there are more.
     """
     counts: dict[int, int] = {}
+    more = False
     for subscription in subscriptions:
         unreported = subscription.buffer.unreported
+        left = limit
         for name in list(unreported):
+            if not left:
+                more = True
+                break
             number = subscription.position.id_of(name)
             sink = None if number is None else sinks.get(number)
             if number is not None and sink is not None and _announced_to_all(sink, number):
                 counts[number] = counts.get(number, 0) + unreported.pop(name)
-    if not counts:
-        return
-    session.send([Conflated(number, count).write() for number, count in counts.items()])
+                left -= 1
+    session.send_each([Conflated(number, count).write() for number, count in counts.items()])
     for number, count in counts.items():
         sink = sinks[number]
         for subscription in sink.present():
             subscription.position.record_conflated(sink.stream, count)
+    return more
 
 
 def _announced_to_all(sink: StreamSink, number: int) -> bool:

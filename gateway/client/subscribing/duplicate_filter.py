@@ -100,6 +100,8 @@ class DuplicateFilter:
 
         Past the newest :data:`MAX_LET_GO`, units that the program has let go of are forgotten.
         """
+        if not self._pending:
+            return
         held = Ranges(limit=2**31)
         let_go = []
         for pending in self._pending.values():

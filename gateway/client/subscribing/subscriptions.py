@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import weakref
 from collections.abc import Mapping
 from functools import partial
+from typing import Final
 
 from gateway.client.decoding.decoding import Transfer
 from gateway.client.decoding.partial_transfers import PartialTransfers
@@ -35,6 +37,9 @@ from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.names import Pattern
+
+MAX_REPORTED: Final = 2048
+"""Streams of a subscription that one report of conflated messages names: some milliseconds."""
 
 
 class Subscriptions:
@@ -104,7 +109,7 @@ class Subscriptions:
                 self._joined.clear()
                 await self._joined.wait()
                 continue
-            self.report_conflated()
+            await self._report_all()
             # A lost request is repeated: it changes nothing in the gateway.
             with contextlib.suppress(ConnectionFailed):
                 answer = await self._context.ask(session, partial(Account, subscription=number))
@@ -121,7 +126,7 @@ class Subscriptions:
         """
         if self._context.session is not None:
             self._context.owner.check()
-        self.report_conflated()
+        await self._report_all()
         number = self._forget(subscription)
         subscription.ack_scope.withdraw()
         self._acknowledger.flush()
@@ -131,13 +136,28 @@ class Subscriptions:
     def flush(self) -> None:
         """Send acknowledgements and reports now."""
         self._acknowledger.flush()
-        self.report_conflated()
+        self.report_conflated(sys.maxsize)
 
-    def report_conflated(self) -> None:
-        """Tell the gateway how many messages were conflated since the last report (spec section 7.9)."""
+    def report_conflated(self, limit: int = MAX_REPORTED) -> bool:
+        """Tell the gateway how many messages were conflated since the last report (spec section 7.9).
+
+        Args:
+            limit: bound on the streams of a subscription that are reported now.
+
+        Returns:
+            Whether there are more.
+        """
         session = self._context.session
-        if session is not None and session.open:
-            report_conflated(session, list(self._numbers), self._sinks)
+        if session is None or not session.open:
+            return False
+        return report_conflated(session, list(self._numbers), self._sinks, limit=limit)
+
+    async def _report_all(self) -> None:
+        """Report all messages that were conflated; the loop has turns in between."""
+        more = self.report_conflated()
+        while more:
+            await asyncio.sleep(0)
+            more = self.report_conflated()
 
     def report_held(self) -> None:
         """Report the messages of acknowledged streams that wait, or that the program works on (spec section 7.8)."""
@@ -155,7 +175,7 @@ class Subscriptions:
         for sink in self._past_sinks:
             sink.subscriptions = []
         self._past_sinks.clear()
-        self._versions.keep(self._matched)
+        self._context.start(self._versions.sweep(self._matched))
         for subscription, number in list(self._numbers.items()):
             subscription.position.leave()
             self._context.start(self._resume(session, subscription, number))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -14,6 +15,9 @@ from gateway.protocol.wire import Buffer
 
 COPY_BYTES: Final = 16 * 1024
 """Largest payload that is copied: it may be a slice of a WebSocket message that is much larger."""
+
+SWEPT: Final = 512
+"""Streams that are looked at in one turn of the loop."""
 
 
 class Version(NamedTuple):
@@ -90,6 +94,14 @@ class Versions:
         """Forget all streams but those for which ``wanted`` returns True."""
         for stream in [stream for stream in self._newest if not wanted(stream)]:
             del self._newest[stream]
+
+    async def sweep(self, wanted: Callable[[str], bool]) -> None:
+        """Forget the same streams; the loop has a turn behind every :data:`SWEPT` streams."""
+        for index, stream in enumerate(list(self._newest), start=1):
+            if not wanted(stream):
+                self.forget(stream)
+            if not index % SWEPT:
+                await asyncio.sleep(0)
 
 
 def refused(problem: str) -> RequestRefused:

@@ -30,7 +30,7 @@ class EncodeQueue(ReorderBuffer):
     @property
     def backed_up(self) -> bool:
         """True if so much waits that messages are better delivered as published, to receivers that can read them."""
-        return len(self._slots) >= MAX_WAITING
+        return self._slots is not None and len(self._slots) >= MAX_WAITING
 
     def submit(
         self, work: Callable[[], T], deliver: Callable[[T | BaseException], object], *, next_in_turn: bool = False

@@ -1,7 +1,7 @@
 """Tests when a unit is answered for, and how much credit is granted again, and when."""
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import pytest
 
@@ -122,9 +122,8 @@ class Line:
     def __init__(self) -> None:
         self.sent: list[Credit] = []
 
-    def send(self, buffers: Sequence[Buffer]) -> int:
-        self.sent += [Credit.parse(frame, frame_at(frame, 0)) for frame in buffers]
-        return 0
+    def send_each(self, frames: Iterable[Buffer]) -> None:
+        self.sent += [Credit.parse(frame, frame_at(frame, 0)) for frame in frames]
 
 
 def begun(window: Credits | None) -> tuple[AckScope, Line]:

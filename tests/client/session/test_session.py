@@ -389,6 +389,20 @@ async def test_a_cork_does_not_grow_without_bound(scripted: ScriptedGateway) -> 
             assert len((await peer.next(0x70)).message) <= CORKED_BYTES
 
 
+async def test_what_is_sent_together_fits_what_the_gateway_takes(scripted: ScriptedGateway) -> None:
+    assert scripted.welcome is not None
+    limits = replace(scripted.welcome.limits, max_frame_bytes=100_000)
+    scripted.welcome = replace(scripted.welcome, limits=limits)
+    async with running(scripted) as (session, _, peer):
+        frame = FRAME_START.pack(24 * 1024, 0x70, 0, 0) + bytes(24 * 1024 - 8)
+        session.send_each([frame] * 10)
+        session.cork()
+        session.send_each([frame] * 10)
+        session.uncork()
+        for _ in range(20):
+            assert len((await peer.next(0x70)).message) in (24 * 1024, 48 * 1024, 72 * 1024, 96 * 1024)
+
+
 async def test_drained_waits_for_room_and_fails_with_the_session(scripted: ScriptedGateway) -> None:
     async with running(scripted) as (session, owner, peer):
         frame = FRAME_START.pack(1 << 20, 0x70, 0, 0) + bytes((1 << 20) - 8)

@@ -1,7 +1,7 @@
 """Tests how what is done is told to the gateway."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.protocol.frames import frame_at
@@ -18,9 +18,8 @@ class Line:
         self.open = True
         self.sent: list[list[Signal]] = []
 
-    def send(self, buffers: Sequence[Buffer]) -> int:
-        self.sent.append([_read(frame) for frame in buffers])
-        return 0
+    def send_each(self, frames: Iterable[Buffer]) -> None:
+        self.sent.append([_read(frame) for frame in frames])
 
 
 def _read(data: Buffer) -> Signal:

@@ -41,6 +41,17 @@ async def test_each_stream_is_reported_once(scripted: ScriptedGateway) -> None:
         assert await conflated(peer) == Conflated(1, 1)
 
 
+async def test_a_report_of_many_streams_is_made_in_turns(scripted: ScriptedGateway) -> None:
+    async with connect(scripted.url) as client, client.subscribe("wf/*") as messages:
+        peer = await scripted.accept()
+        for number in range(1, 6):
+            peer.send(info(number, f"wf/{number}"), *[message(offset, offset, stream=number) for offset in range(3)])
+        await until(lambda: messages.stats.received == 15)
+        reports = client._core.subscriptions
+        assert [reports.report_conflated(2) for _ in range(3)] == [True, True, False]
+        assert [await conflated(peer) for _ in range(5)] == [Conflated(number, 2) for number in range(1, 6)]
+
+
 async def test_subscriptions_to_a_stream_count_together(scripted: ScriptedGateway) -> None:
     async with connect(scripted.url) as client, client.subscribe("wf/*") as first, client.subscribe("wf/a") as second:
         peer = await scripted.accept()

@@ -1,7 +1,7 @@
 """Tests that the program gets each message once, whatever the gateway delivers again."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import pytest
 
@@ -19,7 +19,7 @@ class Session:
 
     open = True
 
-    def send(self, buffers: Sequence[Buffer]) -> int:
+    def send_each(self, frames: Iterable[Buffer]) -> None:
         raise AssertionError("no credit is granted")
 
 

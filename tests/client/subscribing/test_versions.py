@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.client.subscribing.versions import COPY_BYTES, Version, Versions
+from gateway.client.subscribing.versions import COPY_BYTES, SWEPT, Version, Versions
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.extensions import Extent
 from gateway.protocol.regions import Region
@@ -98,3 +99,16 @@ def test_a_small_payload_keeps_no_large_message_alive() -> None:
     assert isinstance(small.payload, bytes)
     assert large is not None
     assert isinstance(large.payload, memoryview)
+
+
+async def test_streams_that_nobody_wants_are_forgotten_in_turns() -> None:
+    versions = Versions()
+    names = [f"wf/{number}" for number in range(2 * SWEPT)]
+    for name in names:
+        versions.put(name, 1, 0, (), b"")
+    sweeping = asyncio.create_task(versions.sweep(lambda stream: stream == names[-1]))
+    await asyncio.sleep(0)
+    versions.forget(names[SWEPT + 1])
+    assert [versions.get(name) is not None for name in (names[0], names[SWEPT])] == [False, True]
+    await sweeping
+    assert [name for name in names if versions.get(name) is not None] == names[-1:]
