@@ -22,6 +22,7 @@ from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.router import Router
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.input_budget import InputBudget
+from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -114,10 +115,10 @@ class Core:
         slices: long work on the loop's thread.
         input_budget: time of a turn for fresh input.
         dead_letters: messages that no consumer has processed, on their way to the streams of dead letters.
-        slices: turns of the loop for work that takes long.
         producers: publishes of each producer that have been accepted.
         conflated_messages: messages that newer ones replaced in the outboxes of connections that are gone.
         client_conflated_messages: messages that newer ones replaced in the libraries of clients that are gone.
+        lag_changes: connections that have fallen behind or caught up.
         dropped_messages: messages dropped from these outboxes.
         misconfigured: the setting with which no client can work, and its remedy; empty if there is none.
         refused_sockets: sockets that the server refused for lack of file descriptors.
@@ -139,7 +140,6 @@ class Core:
         self.slices = Slices(clock)
         self.input_budget = InputBudget(clock)
         self.pool = Pool()
-        self.slices = Slices(clock)
         self.admission = admission or ConnectionLimit(settings.max_connections)
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
@@ -155,7 +155,17 @@ class Core:
             settings.consumers, clock, workers, store, self.producers, notices, self.dead_letters, detached, KeptForms()
         )
         self.merger = PatchMerger(workers, transfers)
-        views = ViewContext(clock, workers, limits, transfers, policy, self.merger, settings.delivery.max_event_hold_s)
+        self.lag_changes: LagChanges[Connection] = LagChanges()
+        views = ViewContext(
+            clock,
+            workers,
+            limits,
+            transfers,
+            policy,
+            self.merger,
+            self.lag_changes,
+            settings.delivery.max_event_hold_s,
+        )
         self.gate = CommitGate(store)
         self._partial_uploads = PartialUploads(limits, clock, settings.transfer_timeout_s, self.gate)
         closing = StreamClosing(self.gate, self._partial_uploads, self.producers, self.pool)
@@ -210,7 +220,8 @@ class Core:
     def connect(self, transport: Transport, form: Format) -> Session:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""
         peer = Peer(self.pool.next_peer())
-        connection = Connection(peer, transport, form, self.settings.delivery, self.clock, self.merger)
+        settings = self.settings.delivery
+        connection = Connection(peer, transport, form, settings, self.clock, self.merger, self.lag_changes, self.slices)
         session = Session(connection, self.slices)
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")

@@ -66,6 +66,7 @@ class Run:
 
     __slots__ = (
         "_newest",
+        "_pins",
         "_unpinned",
         "buffers",
         "count",
@@ -103,6 +104,8 @@ class Run:
         self.identity: Identity | None = None
         self._newest: Run | None = None
         self._unpinned: Run | None = None
+        self._pins = True
+        """The run may keep much larger buffers alive; False once they were looked at."""
 
     @staticmethod
     def of_frame(source: Source, offset: int, buffers: Sequence[Buffer], count: int = 1) -> Run:
@@ -143,10 +146,13 @@ class Run:
         """Return the last frame as a run of its own; copied where it would keep much larger buffers alive."""
         if self._newest is not None:
             return self._newest
+        if not self._pins and not self.last_at:
+            return self
         whole = self.buffers
         cut = (memoryview(whole[0])[self.last_at :], *whole[1:]) if self.last_at else whole
         kept = tuple([_unpin(buffer) for buffer in cut])
         if not self.last_at and all(map(is_, kept, whole)):
+            self._pins = False
             return self
         first = self.first + self.count - self.last_count
         self._newest = Run(self.source, first, self.last_count, kept, self.size - self.last_at, 0, self.last_count)
@@ -160,10 +166,13 @@ class Run:
 
     def unpinned(self) -> Run:
         """Return the run to keep for a while: itself, or a copy where it would keep much larger buffers alive."""
+        if not self._pins:
+            return self
         if self._unpinned is not None:
             return self._unpinned
         kept = tuple([_unpin(buffer) for buffer in self.buffers])
         if all(map(is_, kept, self.buffers)):
+            self._pins = False
             return self
         self._unpinned = Run(self.source, self.first, self.count, kept, self.size, self.last_at, self.last_count)
         return self._unpinned

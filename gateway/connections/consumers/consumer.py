@@ -72,7 +72,6 @@ class Consumer:
         "lost_s",
         "progress",
         "redelivered",
-        "stale",
         "stream",
     )
 
@@ -126,8 +125,6 @@ class Consumer:
         """Messages that the client did not get or process, and never will."""
         self.dead_lettered = 0
         """Dropped messages that became dead letters."""
-        self.stale = False
-        """See :class:`~gateway.connections.outbound.connection.Membership`; sending does not depend on it."""
 
     @property
     def pending(self) -> int:
@@ -262,6 +259,8 @@ class Consumer:
 
     def book(self, connection: Connection) -> None:
         """Do nothing: messages are in the connection's accounts when they are sent."""
+
+    begin_waiting = end_waiting = book
 
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Find nothing: units that wait for a consumer are kept for it, and never left to history."""

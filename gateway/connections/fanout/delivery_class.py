@@ -9,26 +9,40 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from gateway.connections.fanout.version_tracker import VersionTracker
+from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
 from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
-from gateway.connections.ports import Clock, Transport
+from gateway.connections.ports import Clock
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run, Source
 
 logger = logging.getLogger(__name__)
 
+FEW_CHANGES: Final = 8
+"""Lag changes up to which members are moved one by one; past it all are sorted."""
+
 
 class Flusher:
-    """Schedule of the delivery classes that have messages to send, which it flushes at the end of the turn."""
+    """Schedule of the delivery classes that have messages to send, which it flushes at the end of the turn.
 
-    __slots__ = ("_call_soon", "_waiting")
+    Args:
+        clock: the end of the turn.
+        lag_changes: connections that have fallen behind or caught up.
 
-    def __init__(self, clock: Clock) -> None:
+    Attributes:
+        lag_changes: the same.
+    """
+
+    __slots__ = ("_call_soon", "_waiting", "lag_changes")
+
+    def __init__(self, clock: Clock, lag_changes: LagChanges[Connection]) -> None:
+        self.lag_changes = lag_changes
         self._call_soon = clock.call_soon
         self._waiting: list[DeliveryClass] = []
 
@@ -77,7 +91,7 @@ class DeliveryClass:
         format: how messages become bytes for them.
         codecs: names of the codecs and filters that they all know.
         name: name of the stream or inbox.
-        stale: whether a member has fallen behind or caught up since the members were sorted.
+        stale: whether a member has come, has left, or needs a keyframe since the members were sorted.
         delivered_messages: messages written to members or queued for them, each member counted.
         versions: tells which members hold the newest version; ``None`` unless the stream is a state.
     """
@@ -87,6 +101,8 @@ class DeliveryClass:
         "_acks",
         "_fast",
         "_history",
+        "_lag_changes",
+        "_lag_count",
         "_marks",
         "_members",
         "_next",
@@ -95,7 +111,7 @@ class DeliveryClass:
         "_schedule",
         "_sent",
         "_slow",
-        "_stream",
+        "_source",
         "_writes",
         "codecs",
         "delivered_messages",
@@ -119,7 +135,7 @@ class DeliveryClass:
     ) -> None:
         self.format = form
         self._acks = acks
-        self._stream = source.id
+        self._source = source
         self.name = source.name
         self._sent = 0
         self._next = delivered
@@ -132,7 +148,10 @@ class DeliveryClass:
         self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
         self._members: dict[Connection, None] = {}
         self.versions = None if keyframe_every is None else VersionTracker(self, keyframe_every)
-        self._fast: list[Transport] = []
+        self._lag_changes = flusher.lag_changes
+        self._lag_count = 0
+        """Number of lag changes that are known here."""
+        self._fast: list[Connection] = []
         self._writes: list[Callable[[Buffer], object]] = []
         self._slow: list[Connection] = []
         self._pending: list[Run] = []
@@ -154,8 +173,7 @@ class DeliveryClass:
     @property
     def queue_full(self) -> bool:
         """True if a member has no room for messages that must not be lost."""
-        if self.stale:
-            self._sort_members()
+        self._sort_members()
         return any(member.queue_full for member in self._slow)
 
     def holds_newest(self, member: Connection) -> bool:
@@ -166,13 +184,16 @@ class DeliveryClass:
         """Tell a member that some messages will not come."""
         if self.versions is not None:
             self.versions.require_keyframe(member)
-        member.send(gap)
+        member.send_signal(self._source, gap)
 
     def join(self, connection: Connection) -> None:
         """Add a receiver, which gets the next message and all later ones."""
         self.flush()
         self._members[connection] = None
         self.stale = True
+        if connection.outbox is not None and connection.outbox.queue_of(self._source) is not None:
+            # A large message that was under way when it left before.
+            self.begin_waiting(connection)
         if self.versions is not None:
             self.versions.join(connection)
 
@@ -180,7 +201,7 @@ class DeliveryClass:
         """Remove a receiver."""
         self.flush()
         self.book(connection)
-        self.let_publishers_go(connection)
+        self.end_waiting(connection)
         self._marks.pop(connection, None)
         self._members.pop(connection, None)
         self.stale = True
@@ -191,18 +212,19 @@ class DeliveryClass:
         """Book the messages that were written to all members, since it was last done, in the accounts of one."""
         mark = self._marks.get(connection)
         if mark is not None:
-            connection.accounts.sent(self._stream, self._sent - mark, self._next)
+            connection.accounts.sent(self._source.id, self._sent - mark, self._next)
             self._marks[connection] = self._sent
 
-    def hold_publishers(self, connection: Connection) -> None:
-        """Hold back acknowledgements of publishes for a member that is behind."""
-        if self._acks is not None:
-            self._acks.hold((self, connection))
+    def begin_waiting(self, connection: Connection) -> None:
+        """Take note that messages wait in a member's outbox, from which they are counted one by one."""
+        self.book(connection)
+        if self._acks is not None and connection.outbox is not None:
+            self._acks.begin_waiting(connection.outbox, self._source)
 
-    def let_publishers_go(self, connection: Connection) -> None:
-        """Hold back no acknowledgement for a member any more."""
-        if self._acks is not None:
-            self._acks.let_go((self, connection))
+    def end_waiting(self, connection: Connection) -> None:
+        """Take note that nothing of the source waits in a member's outbox any more."""
+        if self._acks is not None and connection.outbox is not None:
+            self._acks.end_waiting(connection.outbox, self._source)
 
     def advance_to(self, following: int) -> None:
         """Record that messages before the offset ``following`` went to members in another way, or will not come."""
@@ -248,7 +270,7 @@ class DeliveryClass:
             return
         self._pending = []
         self._pending_bytes = 0
-        needing = self._sort_members() if self.stale else None
+        needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()
         count = sum([run.count for run in pending])
         # Counted before it is written: a member that falls behind in the middle of it has still got it.
         self._sent += count
@@ -274,8 +296,8 @@ class DeliveryClass:
                 except RuntimeError:
                     continue  # behind the member that is being lost: the only reason, see Transport.raw_write
         else:
-            for transport in self._fast:
-                transport.writelines(buffers)
+            for member in self._fast:
+                member.transport.writelines(buffers)
 
     def _send_keyframes(self, pending: list[Run]) -> None:
         """Queue complete versions for the members that cannot use deltas."""
@@ -287,6 +309,16 @@ class DeliveryClass:
 
     def _sort_members(self) -> bool:
         """Tell members that keep up from those that lag; return whether others get keyframes at the next flush."""
+        changes = self._lag_changes
+        if not self.stale:
+            changed = changes.since(self._lag_count, FEW_CHANGES)
+            if changed is not None:
+                for member in changed:
+                    if member in self._members:
+                        self._move(member)
+                self._lag_count = changes.count
+                return False
+        self._lag_count = changes.count
         members: Iterable[Connection] = self._members
         needing = None if self.versions is None else self.versions.needing
         if needing:
@@ -296,10 +328,29 @@ class DeliveryClass:
         self._slow = [member for member in members if member.lagging]
         return self.stale
 
+    def _move(self, member: Connection) -> None:
+        """Move one member to those that it belongs to now; its transport may have changed as well."""
+        fast, slow = self._fast, self._slow
+        if member in self._marks:
+            at = fast.index(member)
+            # Others may be writing to the members of these lists at this moment.
+            self._fast = fast[:at] + fast[at + 1 :]
+            self._writes = self._writes[:at] + self._writes[at + 1 :]
+        elif member in slow:
+            self._slow = [other for other in slow if other is not member]
+        if member.lagging:
+            self.book(member)
+            self._marks.pop(member, None)
+            self._slow = [*self._slow, member]
+        else:
+            self._marks.setdefault(member, self._sent)
+            self._fast = [*self._fast, member]
+            self._writes = [*self._writes, member.transport.raw_write]
+
     def _write_to(self, members: list[Connection]) -> None:
         """Make these the members that keep up; messages of all others are booked one by one."""
         for member in self._marks.keys() - set(members):
             self.book(member)
-        self._fast = [member.transport for member in members]
-        self._writes = [transport.raw_write for transport in self._fast]
+        self._fast = members
+        self._writes = [member.transport.raw_write for member in members]
         self._marks = {member: self._marks.get(member, self._sent) for member in members}

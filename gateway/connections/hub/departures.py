@@ -12,6 +12,8 @@ from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.joins import FEW, Joins, step_of
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.views import Views
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.ids import StreamName
@@ -34,6 +36,7 @@ class Departures:
         observations: observed streams.
         joins: streams that connections are about to receive.
         slices: takes the steps.
+        lag_changes: connections that have lost their transport, among others.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Departures:
         observations: Observations,
         joins: Joins,
         slices: Slices,
+        lag_changes: LagChanges[Connection],
     ) -> None:
         self._streams = streams
         self._fanouts = fanouts
@@ -51,6 +55,7 @@ class Departures:
         self._observations = observations
         self._joins = joins
         self._slices = slices
+        self._lag_changes = lag_changes
         self._under_way: dict[Session, Iterator[None]] = {}
         """Work that is not finished: of each session one piece."""
 
@@ -185,4 +190,6 @@ class Departures:
         for subscription in list(session.views):
             yield from self._views.leaving(session, subscription)
         yield from self._observations.dropping(session)
+        # No delivery class has it any more.
+        self._lag_changes.forget(connection)
         self._under_way.pop(session, None)

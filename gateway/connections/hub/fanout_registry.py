@@ -41,7 +41,7 @@ class FanoutRegistry:
         self._consumers = consumers
         past = ObservedStore(ViewedStore(consumers.store or MemoryPastReader(), views), views.transfers)
         self._history = HistoryReader(past, views.workers)
-        self._flusher = Flusher(views.clock)
+        self._flusher = Flusher(views.clock, views.lag_changes)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
         for stream in streams:

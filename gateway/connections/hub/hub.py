@@ -77,7 +77,9 @@ class Hub:
         self.observations = Observations(streams, self.fanouts, view_context)
         """Acknowledged streams that are observed, and the subscriptions that observe them."""
         self._announcer = Announcer(streams, self.fanouts, self.observations)
-        self._departures = Departures(streams, self.fanouts, self.views, self.observations, self._joins, slices)
+        self._departures = Departures(
+            streams, self.fanouts, self.views, self.observations, self._joins, slices, view_context.lag_changes
+        )
         self.unused = UnusedStreams(self._clock.monotonic_s, streams)
         """Streams that no connection has opened; the handler of OPEN tells which are used."""
         self._patterns: PatternIndex[tuple[Session, int]] = PatternIndex()

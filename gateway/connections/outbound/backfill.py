@@ -53,8 +53,8 @@ class BackfillReader(Protocol):
             taken: called with the messages, with none if the source has no history.
         """
 
-    def drain(self) -> None:
-        """Send what can be sent now."""
+    def go_on(self, source: Source) -> None:
+        """Send what can be sent, now that a part of a source has come for which its queue waits."""
 
 
 @dataclass(slots=True, eq=False)
@@ -83,7 +83,7 @@ class Backfill:
         """Return the next part, to be sent in this order, and start to read if none is there.
 
         Returns:
-            ``None`` while history is read; then ``reader`` is drained when the part has come.
+            ``None`` while history is read; ``reader`` goes on when the part has come.
         """
         if self._found is None and not self._reading:
             self._read(reader)
@@ -97,7 +97,7 @@ class Backfill:
             self._reading = False
             self._found = found
             if not at_once:
-                reader.drain()
+                reader.go_on(self.source)
 
         reader.read_backfill(self.source, self.first, self.last, STEP_BYTES, taken)
         at_once = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
+from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.formats import Format, Sendable, framed, in_one_piece
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
@@ -13,7 +14,9 @@ from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.outbound.peer import Peer
 from gateway.connections.outbound.pending_snapshot import KeyframeMaker
+from gateway.connections.outbound.publisher_hold import hold_publishers
 from gateway.connections.ports import Clock, Transport
+from gateway.connections.slices import Slices
 from gateway.errors import Code
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Abort, Gap, Ping, Pong, Replay
@@ -33,25 +36,17 @@ class ClassKey(NamedTuple):
 class Membership(Protocol):
     """A delivery class, or a consumer, that serves a connection."""
 
-    stale: bool
-    """Set when a member has fallen behind or caught up."""
-
     def read(self, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         """Read from history, in the encoding that its members can decode."""
 
     def book(self, connection: Connection) -> None:
         """Bring into a member's accounts what was written to all members."""
 
+    def begin_waiting(self, connection: Connection) -> None:
+        """Take note that messages wait in a member's outbox, from which they are counted one by one."""
 
-@runtime_checkable
-class EventMembership(Membership, Protocol):
-    """A delivery class of an ``event`` stream, whose publishers wait for members that are behind."""
-
-    def hold_publishers(self, connection: Connection) -> None:
-        """Have the publishers of the source wait for a member that is behind."""
-
-    def let_publishers_go(self, connection: Connection) -> None:
-        """Have publishers wait no more for a member: it has caught up, or counts as slow."""
+    def end_waiting(self, connection: Connection) -> None:
+        """Take note that nothing of the source waits in a member's outbox any more."""
 
 
 class Connection(FrameWriter):
@@ -67,6 +62,8 @@ class Connection(FrameWriter):
         settings: bounds of the connection.
         clock: measures the link, and ends the turn.
         keyframes: makes keyframes of versions that came as patches.
+        lag_changes: takes note when the client falls behind or catches up.
+        slices: drops messages of a client that counts as slow, bit by bit.
 
     Attributes:
         peer: the client, as it has introduced itself.
@@ -80,7 +77,9 @@ class Connection(FrameWriter):
 
     __slots__ = (
         "_keyframes",
+        "_lag_changes",
         "_probe_ns",
+        "_slices",
         "answered_ns",
         "codecs",
         "lagging",
@@ -98,10 +97,14 @@ class Connection(FrameWriter):
         settings: DeliverySettings,
         clock: Clock,
         keyframes: KeyframeMaker,
+        lag_changes: LagChanges[Connection],
+        slices: Slices,
     ) -> None:
         super().__init__(transport, form, settings, clock)
         self.peer = peer
         self._keyframes = keyframes
+        self._lag_changes = lag_changes
+        self._slices = slices
         self.codecs: frozenset[str] = frozenset()
         self.max_message_bytes = 0
         self.memberships: dict[Source, Membership] = {}
@@ -120,20 +123,23 @@ class Connection(FrameWriter):
 
     def send(self, message: Sendable) -> None:
         """Send an answer or a signal; it passes the messages in the outbox."""
-        if isinstance(message, Gap):
-            self.book()
-            self.accounts.gap(message)
-        elif isinstance(message, Replay):
-            self.book()
-            self.accounts.replay(message)
         data = self.format.signal(message)
         if data:
             self.send_urgent(data)
 
+    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo) -> None:
+        """Send a signal about messages of a source, which the accounts count; it passes the messages in the outbox."""
+        self.book(source)
+        if isinstance(signal, Gap):
+            self.accounts.gap(signal)
+        elif isinstance(signal, Replay):
+            self.accounts.replay(signal)
+        self.send(signal)
+
     def send_in_order(self, source: Source, signal: Gap | Replay) -> None:
         """Send a signal behind the messages of ``source`` that wait."""
         if self.outbox is None or not self.outbox.put_signal(source, signal):
-            self.send(signal)
+            self.send_signal(source, signal)
 
     def send_gap(self, source: Source, gap: Gap) -> None:
         """Announce messages that will not come, behind the messages of ``source`` that wait."""
@@ -141,7 +147,7 @@ class Connection(FrameWriter):
             self.fall_behind().put_gap(source, gap)
             self.drain()
         else:
-            self.send(gap)
+            self.send_signal(source, gap)
 
     # Messages.
 
@@ -164,14 +170,16 @@ class Connection(FrameWriter):
             runs: in order, of any sources.
             again: the client has got the newest of them before.
         """
-        outbox = self.fall_behind()
+        outbox = self.outbox
+        if outbox is None or not self.lagging:
+            outbox = self.fall_behind()
         for run in runs:
             if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run, again=again)
                 continue
             waiting_bytes = outbox.backlog_bytes_of(run.source)
             if not outbox.waiting_bytes_of(run.source):
-                self.book()
+                self.book(run.source)
                 self.accounts.messages(run.source.id, run.first, run.count)
                 self.send_urgent(b"".join(self.format.runs((run,))))
             elif waiting_bytes < self.settings.outbox_limit_bytes + self.settings.urgent_limit_bytes:
@@ -230,7 +238,7 @@ class Connection(FrameWriter):
         outbox = self.made_outbox()
         if not self.lagging:
             self.lagging = True
-            self._tell_classes()
+            self._lag_changes.note(self)
         return outbox
 
     def made_outbox(self) -> Outbox:
@@ -244,16 +252,25 @@ class Connection(FrameWriter):
         outbox = self.outbox
         if outbox is None or not self.lagging:
             return
-        changed = outbox.crowded
+        if outbox.turnover:
+            self._tell_memberships(outbox)
         if not self.paused and (self.announcements is None or not self.announcements.first):
             outbox.drain(self)
+            if outbox.turnover:
+                self._tell_memberships(outbox)
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
+                self._tell_memberships(outbox)
                 self.lagging = False
-                self._tell_classes()
-            changed = changed or outbox.hold.behind
-        if changed:
-            self._hold_publishers(outbox)
+                self._lag_changes.note(self)
+        if not outbox.calm:
+            hold_publishers(outbox, self._clock, self._slices)
+
+    def go_on(self, source: Source) -> None:
+        """Implement :meth:`~gateway.connections.outbound.backfill.BackfillReader.go_on`."""
+        if self.outbox is not None:
+            self.outbox.go_on(source)
+            self.drain()
 
     def pause_writing(self) -> None:
         """Fall behind: the transport holds more than high water."""
@@ -320,6 +337,7 @@ class Connection(FrameWriter):
         """Discard everything that is written from now on: the client is gone, but has sent what is still handled."""
         self.reading.end()
         self.transport = NULL_TRANSPORT
+        self._lag_changes.note(self)
         self.resume_writing()
 
     def detach(self) -> None:
@@ -328,39 +346,25 @@ class Connection(FrameWriter):
         self.lagging = False
         if self.outbox is not None:
             self.outbox.clear()
-            self._hold_publishers(self.outbox)
-        self._tell_classes()
+            hold_publishers(self.outbox, self._clock, self._slices)
+        self._lag_changes.note(self)
 
-    def _hold_publishers(self, outbox: Outbox) -> None:
-        """Tell the delivery classes of ``event`` streams whether publishers are to wait for the client."""
-        hold = outbox.hold
-        outbox.crowded = False
-        change = hold.update(outbox.behind, outbox.taken_bytes, self._clock.monotonic_s())
-        for source in change.begun:
+    def _tell_memberships(self, outbox: Outbox) -> None:
+        turnover, outbox.turnover = outbox.turnover, []
+        for source in turnover:
             membership = self.memberships.get(source)
-            if isinstance(membership, EventMembership):
-                membership.hold_publishers(self)
-        for source in change.ended:
-            membership = self.memberships.get(source)
-            if isinstance(membership, EventMembership):
-                membership.let_publishers_go(self)
-        if hold.behind and not hold.slow and not hold.timed:
-            hold.timed = True
-            self._clock.call_later(self.settings.max_event_hold_s, partial(self._check_hold, outbox))
+            if membership is not None:
+                tell = membership.end_waiting if outbox.queue_of(source) is None else membership.begin_waiting
+                tell(self)
 
-    def _check_hold(self, outbox: Outbox) -> None:
-        """Find out whether the client counts as slow."""
-        hold = outbox.hold
-        left_s = hold.check(outbox.taken_bytes, self._clock.monotonic_s())
-        hold.timed = left_s is not None
-        if left_s is not None:
-            self._clock.call_later(left_s, partial(self._check_hold, outbox))
-        elif hold.slow:
-            outbox.give_up()
-            self._hold_publishers(outbox)
+    def book(self, source: Source) -> None:
+        """Bring into the accounts of one source what its delivery class has written so far."""
+        membership = self.memberships.get(source)
+        if membership is not None:
+            membership.book(self)
 
-    def book(self) -> None:
-        """Bring into the accounts what delivery classes have written so far."""
+    def book_all(self) -> None:
+        """Bring into the accounts what delivery classes have written so far; takes long with many memberships."""
         for membership in self.memberships.values():
             membership.book(self)
 
@@ -387,13 +391,8 @@ class Connection(FrameWriter):
         """Implement :meth:`~gateway.connections.outbound.pending_snapshot.SnapshotReader.keyframe_of`."""
         form = self.format
         write = None if form.takes_chunks else partial(in_one_piece, form)
-        return self._keyframes.keyframe(patch, write, self.drain)
+        return self._keyframes.keyframe(patch, write, partial(self.go_on, patch.source))
 
     def _transport_full(self) -> bool:
         """Return :attr:`paused`, which writing to the transport may have changed since it was looked at."""
         return self.paused
-
-    def _tell_classes(self) -> None:
-        for membership in self.memberships.values():
-            membership.book(self)
-            membership.stale = True

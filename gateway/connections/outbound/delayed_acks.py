@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock
 from gateway.protocol.signals import Ack
+from gateway.streams.run import Source
 
 MAX_HELD: Final = 65_536
 """Acknowledgements of one stream that are held back; past it the oldest is sent: its publisher does not wait for it."""
@@ -95,11 +96,23 @@ class DelayedAcks:
         self._set_timer()
 
 
+class Held(Protocol):
+    """Outbox of a receiver, as acknowledgements that wait for it need it."""
+
+    def holds_up(self, source: Source) -> bool:
+        """Return whether publishers of a stream wait for the receiver."""
+
+    def when_not_held_up(self, source: Source, call: Callable[[], object]) -> None:
+        """Call once, as soon as publishers of a stream need not wait for the receiver any more."""
+
+
 class EventAcks:
     """Acknowledgements to the publishers of one ``event`` stream, held back while receivers of it are behind.
 
     Receivers of the stream and of its views count, until they count as slow
     (:class:`~gateway.connections.outbound.publisher_hold.PublisherHold`), and so do queues that wait for threads.
+    Receivers are asked when there is something to acknowledge, so that one that falls behind need not tell thousands
+    of streams.
 
     Args:
         clock: measures how long one is held back.
@@ -109,14 +122,17 @@ class EventAcks:
         holding: whether acknowledgements have to pass :meth:`send`. While it is false they need not.
     """
 
-    __slots__ = ("_acks", "_behind", "_clock", "_max_hold_s", "holding")
+    __slots__ = ("_acks", "_behind", "_clock", "_flushing", "_max_hold_s", "_waiting", "holding")
 
     def __init__(self, clock: Clock, max_hold_s: float) -> None:
         self.holding = False
         self._clock = clock
         self._max_hold_s = max_hold_s
         self._behind: dict[object, None] = {}
-        """Receivers and queues that are behind."""
+        """Queues that are behind."""
+        self._waiting: dict[tuple[Held, Source], None] = {}
+        """Outboxes in which messages of the stream, or of one of its views, wait."""
+        self._flushing = False
         self._acks: DelayedAcks | None = None
         """Made for the first receiver that is behind: most streams never need it."""
 
@@ -124,22 +140,38 @@ class EventAcks:
         """Return the number of acknowledgements that are held back."""
         return 0 if self._acks is None else len(self._acks)
 
-    def holds_for(self, receiver: object) -> bool:
-        """Return whether acknowledgements are held back for a receiver or a queue."""
-        return receiver in self._behind
+    def holds_for(self, queue: object) -> bool:
+        """Return whether acknowledgements are held back for a queue."""
+        return queue in self._behind
 
-    def hold(self, receiver: object) -> None:
-        """Hold acknowledgements back from now on, for a receiver or a queue that is behind."""
+    def hold(self, queue: object) -> None:
+        """Hold acknowledgements back from now on, for a queue that is behind."""
         if self._max_hold_s:
-            self._behind[receiver] = None
+            self._behind[queue] = None
             self.holding = True
 
-    def let_go(self, receiver: object) -> None:
+    def let_go(self, queue: object) -> None:
         """Send acknowledgements again, at the end of the turn, unless others are behind as well."""
-        if receiver in self._behind:
-            del self._behind[receiver]
-            if not self._behind:
-                self._clock.call_soon(self._flush)
+        if queue in self._behind:
+            del self._behind[queue]
+            self._look_again()
+
+    def begin_waiting(self, outbox: Held, source: Source) -> None:
+        """Ask a receiver from now on whether it is behind.
+
+        Args:
+            outbox: of the receiver; messages of the source wait in it.
+            source: the stream, or a view of it.
+        """
+        if self._max_hold_s:
+            self._waiting[outbox, source] = None
+            self.holding = True
+
+    def end_waiting(self, outbox: Held, source: Source) -> None:
+        """Ask a receiver no more: nothing of the source waits for it, or it has left."""
+        if (outbox, source) in self._waiting:
+            del self._waiting[outbox, source]
+            self._look_again()
 
     def send(self, connection: Connection, ack: Ack) -> None:
         """Send an acknowledgement to a publisher, at once or when it may go on."""
@@ -148,7 +180,7 @@ class EventAcks:
             return
         if self._acks is None:
             longest_s = EVENT_HOLDS * self._max_hold_s
-            self._acks = DelayedAcks(lambda: bool(self._behind), self._clock, longest_s)
+            self._acks = DelayedAcks(self._is_behind, self._clock, longest_s)
         self._acks.send(connection, ack)
 
     def forget(self, connection: Connection) -> None:
@@ -165,11 +197,30 @@ class EventAcks:
         """Send all as :meth:`release` does, some at each step."""
         self._max_hold_s = 0.0
         self._behind.clear()
+        self._waiting.clear()
         if self._acks is not None:
             yield from self._acks.releasing()
         self.holding = False
 
+    def _is_behind(self) -> bool:
+        """Return whether a receiver or a queue is behind; if so, it causes another look when it is not any more."""
+        if self._behind:
+            return True
+        for outbox, source in self._waiting:
+            if outbox.holds_up(source):
+                outbox.when_not_held_up(source, self._look_again)
+                return True
+        return False
+
+    def _look_again(self) -> None:
+        if not len(self):
+            self.holding = bool(self._behind or self._waiting)
+        elif not self._flushing:
+            self._flushing = True
+            self._clock.call_soon(self._flush)
+
     def _flush(self) -> None:
+        self._flushing = False
         if self._acks is not None:
             self._acks.flush()
-        self.holding = bool(self._behind)
+        self.holding = bool(self._behind or self._waiting or len(self))

@@ -7,28 +7,28 @@ with all other receivers: the outbox holds references, and counts their bytes.
 
 from __future__ import annotations
 
-from collections import deque
-from heapq import heapify, heappop, heapreplace
-from typing import Final
+from collections import OrderedDict, deque
+from collections.abc import Callable
 
+from gateway.connections.lagging.cursor import Cursor
+from gateway.connections.lagging.event_backlog import EventBacklog
 from gateway.connections.outbound.backfill import Backfill
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot
 from gateway.connections.outbound.publisher_hold import PublisherHold
-from gateway.connections.outbound.stream_queue import Cursor, Receiver, StreamQueue, is_under_way
+from gateway.connections.outbound.stream_queue import Receiver, StreamQueue, is_under_way
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import LargePatch, Patch, PatchRun
 
-UNCHECKED_PART: Final = 64
-"""The bound is checked once in this fraction of it, by which it may be exceeded: a check looks at all queues, and a
-receiver may have thousands."""
-
 
 class Outbox:
     """The stream queues of one receiver, served in turn so that no stream starves another.
+
+    A receiver may have thousands of them, so no message may cost a look at all: sums are kept, and a queue that can
+    send nothing is passed over until something has happened to it.
 
     Args:
         limit_bytes: bound on the bytes that wait, for each kind by itself. Past half of it, publishers of ``event``
@@ -47,50 +47,54 @@ class Outbox:
         taken_bytes: bytes that were sent, also of messages that are only partly sent; of large messages decoded.
         resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
         hold: publishers that wait for the receiver.
-        crowded: whether :attr:`behind` has to be looked at, since more than half of the bound waits and the queues have
-            grown; whoever looks sets it back.
+        inbox_bytes: bytes of the requests and replies that wait, without the first of each address. Messages of
+            ``collaboration`` streams do not count: their consumers have a bound of their own.
+        turnover: sources of which the first message has come, or the last one was sent; whoever looks empties the list.
     """
 
     __slots__ = (
+        "_blocked",
+        "_events",
         "_limit_bytes",
+        "_other_bytes",
         "_queues",
-        "_turn",
-        "_unchecked_bytes",
+        "_reading",
+        "_ready",
         "conflated",
-        "crowded",
         "dropped",
         "hold",
+        "inbox_bytes",
         "replayed",
         "resumes",
         "taken_bytes",
+        "turnover",
     )
 
     def __init__(self, limit_bytes: int, max_hold_s: float) -> None:
         self._limit_bytes = limit_bytes
         self._queues: dict[Source, StreamQueue] = {}
-        self._turn: deque[StreamQueue] = deque()
+        self._ready: OrderedDict[StreamQueue, None] = OrderedDict()
+        """Queues that may have something to send, the next one first; in a dict that is found behind all before it."""
+        self._blocked: OrderedDict[StreamQueue, None] = OrderedDict()
+        """Queues that wait for the link."""
+        self._reading: dict[StreamQueue, None] = {}
+        """Queues that wait for history, or for a version that is merged."""
+        self._events: EventBacklog[StreamQueue] = EventBacklog(limit_bytes)
+        self._other_bytes = 0
+        """Bytes of the messages of other kinds."""
+        self.turnover: list[Source] = []
+        self.inbox_bytes = 0
         self.conflated = 0
         self.dropped = 0
         self.replayed = 0
         self.resumes: dict[int, int] = {}
         self.hold = PublisherHold(max_hold_s, limit_bytes // 2)
-        self.crowded = False
         self.taken_bytes = 0
-        self._unchecked_bytes = 0
-        """Bytes of events that have come since the bound was checked."""
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes of all waiting messages, large ones at their full size."""
-        return sum(queue.waiting_bytes for queue in self._turn)
-
-    @property
-    def inbox_bytes(self) -> int:
-        """Bytes of the requests and replies that wait, without the first of each address.
-
-        Messages of ``collaboration`` streams do not count: their consumers have a bound of their own.
-        """
-        return sum([queue.backlog_bytes for queue in self._turn if isinstance(queue.source, InboxSource)])
+        return self._events.waiting_bytes + self._other_bytes
 
     @property
     def full(self) -> bool:
@@ -98,34 +102,38 @@ class Outbox:
         return self.inbox_bytes >= self._limit_bytes
 
     @property
-    def behind(self) -> list[Source]:
-        """The ``event`` streams whose publishers are to wait, because the receiver is behind.
+    def behind(self) -> bool:
+        """Whether the receiver is behind, so that publishers of ``event`` streams wait for it.
 
-        More than half of the bound waits behind the first message of each stream, and messages of these streams do; or
-        more than the bound waits, also as the only message of each of many streams; or messages of the stream did not
-        fit, and history is to be read while it still has them. Messages that the receiver asked for when it came keep
-        no publisher waiting.
+        More than half of the bound waits behind the first message of each stream; or more than the bound waits, also as
+        the only message of each of many streams; or messages did not fit, and history is to be read while it still has
+        them. Messages that the receiver asked for when it came keep no publisher waiting.
         """
-        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
-        sizes = [(queue, queue.waiting_bytes, queue.backlog_bytes) for queue in events]
-        crowded = sum([backlog for _, _, backlog in sizes]) > self._limit_bytes // 2
-        if self.hold.slow:
-            # It has not caught up because messages of streams without a history were given up.
-            full_bytes = self._limit_bytes // 2
-        else:
-            # One message of any size may wait: the largest one that is the first of its stream.
-            full_bytes = self._limit_bytes + max([waiting - backlog for _, waiting, backlog in sizes], default=0)
-        full = sum([waiting for _, waiting, _ in sizes]) > full_bytes
-        return [
-            queue.source
-            for queue, waiting, backlog in sizes
-            if (crowded and backlog) or (full and waiting) or queue.left_to_history
-        ]
+        return self._events.behind(slow=self.hold.slow)
+
+    @property
+    def calm(self) -> bool:
+        """Whether so little waits, and has waited when publishers were seen to last, that none of them waits."""
+        events = self._events
+        return events.waiting_bytes <= self._limit_bytes // 2 and not events.left and not self.hold.behind
 
     @property
     def idle(self) -> bool:
         """Whether everything that has come was sent."""
-        return all(queue.idle for queue in self._turn)
+        return not (self._ready or self._blocked or self._reading)
+
+    def holds_up(self, source: Source) -> bool:
+        """Return whether publishers of an ``event`` stream wait for the receiver."""
+        queue = self._queues.get(source)
+        return queue is not None and self._events.holds_up(queue, slow=self.hold.slow)
+
+    def when_not_held_up(self, source: Source, call: Callable[[], object]) -> None:
+        """Call once, as soon as publishers of a stream, which wait for the receiver, need not wait any more."""
+        self._events.when_not_held_up(self._queues[source], call, slow=self.hold.slow)
+
+    def let_go(self) -> None:
+        """Look whether publishers of all streams need not wait any more; those of one are seen to when it changes."""
+        self._events.let_go(slow=self.hold.slow)
 
     def waiting_bytes_of(self, source: Source) -> int:
         """Return the bytes of the messages of a source that wait or are under way."""
@@ -145,6 +153,7 @@ class Outbox:
         """Queue small messages, and enforce the bound of their kind.
 
         Args:
+            run: the messages.
             again: the receiver has got the newest of them before.
         """
         if isinstance(run, PatchRun):
@@ -154,8 +163,8 @@ class Outbox:
         if run.source.kind is Kind.STATE:
             if run.keyframe is not None:
                 if queue.has_room_for_delta(run.size, run.keyframe.size):
-                    queue.entries.append(run.alone())
-                    queue.waiting_bytes += run.size
+                    queue.put(run.alone())
+                    self._changed(queue)
                     return
                 run = run.keyframe
             newest = run.newest()
@@ -164,13 +173,14 @@ class Outbox:
                 return
             self.conflated += queue.conflate(newest.last, again=again) + run.count - newest.count
             run = newest
-        queue.entries.append(run.unpinned())
-        queue.waiting_bytes += run.size
-        self._keep_bound(run.source, run.size)
+        queue.put(run.unpinned())
+        self._changed(queue, run.size)
 
     def put_gap(self, source: Source, gap: Gap) -> None:
         """Queue the announcement of messages that do not come."""
-        self._queue(source).entries.append(gap)
+        queue = self._queue(source)
+        queue.put_gap(gap)
+        self._changed(queue)
 
     def put_backfill(self, source: Source, first: int, last: int) -> None:
         """Queue messages that the receiver asked for, to be read from history, unless the same are queued already."""
@@ -179,6 +189,7 @@ class Outbox:
         if not any(entry.first <= first and last <= entry.last for entry in asked):
             # In front: messages queued already would look like a gap to the subscription that asked.
             queue.entries.appendleft(Backfill(source, first, last, 0))
+            self._changed(queue)
 
     def put_large(self, message: LargeMessage, form: list[StoredChunk], *, again: bool = False) -> None:
         """Queue a large message that has its offset, from its first chunk on.
@@ -194,18 +205,18 @@ class Outbox:
         queue = self._queue(message.source)
         if message.source.kind is Kind.STATE:
             self.conflated += queue.conflate(message.offset, again=again)
-        queue.entries.append(queue.cursor(message, form))
-        queue.waiting_bytes += message.plan.payload_bytes
-        self._keep_bound(message.source, message.plan.payload_bytes)
+        queue.put(queue.cursor(message, form))
+        self._changed(queue, message.plan.payload_bytes)
 
     def put_delta(self, message: LargeMessage, form: list[StoredChunk]) -> bool:
         """Queue a large message of a ``state`` stream as a delta to the version before; False if too much waits."""
         queue = self._queue(message.source)
         size = sum([len(chunk.data) for chunk in form])
         if not queue.has_room_for_delta(size, message.plan.payload_bytes):
+            self._changed(queue)
             return False
-        queue.entries.append(Cursor(message.as_delta(), form, 0, started=False, size=size))
-        queue.waiting_bytes += size
+        queue.put(Cursor(message.as_delta(), form, 0, started=False, size=size))
+        self._changed(queue)
         return True
 
     def _put_patch(self, patch: Patch, *, again: bool) -> None:
@@ -215,8 +226,8 @@ class Outbox:
         if isinstance(last, PendingSnapshot) and last.patch is patch:
             return
         self.conflated += queue.conflate(patch.offset, again=again)
-        queue.entries.append(PendingSnapshot(patch))
-        queue.waiting_bytes += patch.payload_bytes
+        queue.put(PendingSnapshot(patch))
+        self._changed(queue)
 
     def all_under_way(self, source: Source) -> bool:
         """Return whether all messages of a source that wait are under way."""
@@ -229,6 +240,7 @@ class Outbox:
         if queue is None or not queue.entries:
             return False
         queue.entries.append(signal)
+        self._changed(queue)
         return True
 
     def follow(self, message: LargeMessage, form: list[StoredChunk], sent: int) -> None:
@@ -246,6 +258,7 @@ class Outbox:
             queue.open.append(queue.cursor(message, form))
         elif not any(cursor.message is message for cursor in queue.open):
             queue.open.append(Cursor(message, form, sent, started=True))
+        self._changed(queue)
 
     def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
         """Queue the END of a large message under way, which has got its offset."""
@@ -257,15 +270,15 @@ class Outbox:
             queue.open.remove(cursor)
         if message.source.kind is Kind.STATE:
             self.conflated += queue.conflate()
-        queue.entries.append(cursor)
-        queue.waiting_bytes += message.plan.payload_bytes
-        self._keep_bound(message.source, message.plan.payload_bytes)
+        queue.put(cursor)
+        self._changed(queue, message.plan.payload_bytes)
 
     def abort(self, message: LargeMessage) -> None:
         """Drop a large message under way."""
         queue = self._queues.get(message.source)
         if queue is not None:
             queue.open = [cursor for cursor in queue.open if cursor.message is not message]
+            self._changed(queue)
 
     def forget(self, source: Source) -> None:
         """Drop all messages of a stream that the receiver has left, except for messages under way."""
@@ -273,6 +286,15 @@ class Outbox:
         if queue is not None:
             queue.conflate()
             queue.entries = deque([entry for entry in queue.entries if not isinstance(entry, PendingSnapshot)])
+            self._changed(queue)
+
+    def withdraw(self, source: Source, wanted: Callable[[Run | Cursor], bool]) -> Run | Cursor | None:
+        """Remove and return the first message of a source that is wanted back; ``None`` if none waits."""
+        queue = self._queues.get(source)
+        found = None if queue is None else queue.withdraw(wanted)
+        if queue is not None and found is not None:
+            self._changed(queue)
+        return found
 
     def end(self, source: Source, info: StreamInfo) -> list[int]:
         """Drop all messages of a stream that has ended, also those under way, and queue the end in place of them.
@@ -280,87 +302,99 @@ class Outbox:
         Returns:
             Transfers of large messages that the receiver has a part of.
         """
-        return self._queue(source).end(info)
+        queue = self._queue(source)
+        begun = queue.end(info)
+        self._changed(queue)
+        return begun
 
     def drain(self, receiver: Receiver) -> None:
         """Send until the transport is full or nothing can be sent any more."""
-        blocked = 0
-        turn = self._turn
-        while turn and not receiver.paused and blocked < len(turn):
-            queue = turn[0]
-            if queue.send_some(receiver):
-                blocked = 0
-                self._count(queue)
-                turn.rotate(-1)
-            elif not queue.entries and not queue.open:
-                turn.popleft()
-                del self._queues[queue.source]
-            else:
-                blocked += 1
-                turn.rotate(-1)
+        ready, blocked = self._ready, self._blocked
+        while not receiver.paused:
+            if blocked and receiver.bulk_open:
+                # One at a time: it may be the only one for which the link has room.
+                ready[blocked.popitem(last=False)[0]] = None
+            if not ready:
+                break
+            queue, _ = ready.popitem(last=False)
+            sent = queue.send_some(receiver)
+            if sent:
+                self.replayed, queue.replayed = self.replayed + queue.replayed, 0
+                self.dropped, queue.lost = self.dropped + queue.lost, 0
+                self.taken_bytes, queue.taken_bytes = self.taken_bytes + queue.taken_bytes, 0
+            if self._queues.get(queue.source) is not queue:
+                continue  # what was sent has made the receiver leave, or closed it
+            if sent:
+                self._changed(queue)
+            elif queue in ready:
+                continue
+            elif queue.needs_link and not receiver.bulk_open:
+                blocked[queue] = None
+            elif queue.entries:
+                self._reading[queue] = None
+
+    def go_on(self, source: Source) -> None:
+        """Take note that something has come for which the queue of a source waits."""
+        queue = self._queues.get(source)
+        if queue is not None:
+            self._wake(queue)
 
     def clear(self) -> None:
         """Drop all queues: the receiver has caught up, or is gone."""
+        self.turnover += self._queues
         self._queues.clear()
-        self._turn.clear()
+        self._ready.clear()
+        self._blocked.clear()
+        self._reading.clear()
+        self._events.clear()
+        self._other_bytes = self.inbox_bytes = 0
+
+    def give_up(self) -> bool:
+        """Take a step of leaving everything above the bound to history: the receiver counts as slow from now on.
+
+        Returns:
+            Whether there is more to do.
+        """
+        return self.hold.slow and self._events.give_up()
 
     def _queue(self, source: Source) -> StreamQueue:
         queue = self._queues.get(source)
         if queue is None:
             queue = self._queues[source] = StreamQueue(source, self.resumes)
-            self._turn.append(queue)
+            self.turnover.append(source)
         return queue
 
-    def _keep_bound(self, source: Source, size: int) -> None:
-        """Enforce the bound of ``event`` streams, of which ``size`` bytes more have come."""
-        if source.kind is not Kind.EVENT:
-            return
-        self._unchecked_bytes += size
-        limit_bytes = self._limit_bytes
-        if self._unchecked_bytes <= limit_bytes // UNCHECKED_PART:
-            return
-        self._unchecked_bytes = 0
-        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
-        waiting_bytes = sum([queue.waiting_bytes for queue in events])
-        if waiting_bytes > limit_bytes // 2:
-            self.crowded = True
-        if waiting_bytes > limit_bytes:
-            self._drop_excess(events)
-            if self.hold.slow:
-                self._drop_firsts([queue for queue in events if queue.source is not source])
-
-    def give_up(self) -> None:
-        """Leave everything above the bound to history: the receiver counts as slow from now on."""
-        events = [queue for queue in self._turn if queue.source.kind is Kind.EVENT]
-        self._drop_excess(events)
-        self._drop_firsts(sorted(events, key=lambda queue: queue.waiting_bytes)[:-1])
-
-    def _drop_firsts(self, queues: list[StreamQueue]) -> None:
-        """Leave even the first and the newest messages of these streams to history, as many as exceed the bound.
-
-        Nobody waits for the receiver, which may have thousands of streams.
-        """
-        excess_bytes = sum([queue.waiting_bytes for queue in queues]) - self._limit_bytes
-        for queue in sorted(queues, key=lambda queue: queue.waiting_bytes, reverse=True):
-            while excess_bytes > 0 and (size := queue.drop_oldest(waited_for=False, to_the_last=True)):
-                excess_bytes -= size
-
-    def _drop_excess(self, events: list[StreamQueue]) -> None:
-        """Leave the oldest messages of the streams that have most waiting to history, as many as exceed the bound."""
-        waited_for = not self.hold.slow
-        counted = [(-queue.bounded_bytes(waited_for=waited_for), at) for at, queue in enumerate(events)]
-        excess_bytes = -sum([negative for negative, _ in counted]) - self._limit_bytes
-        heapify(counted)
-        while excess_bytes > 0 and counted:
-            before, at = counted[0]
-            if events[at].drop_oldest(waited_for=waited_for):
-                after = -events[at].bounded_bytes(waited_for=waited_for)
-                heapreplace(counted, (after, at))
-                excess_bytes += before - after
+    def _changed(self, queue: StreamQueue, came_bytes: int = 0) -> None:
+        """Take note that a queue has changed, and that so many bytes more of it have come."""
+        source = queue.source
+        if source.kind is Kind.EVENT:
+            if came_bytes:
+                self._events.came(queue, came_bytes, slow=self.hold.slow)
             else:
-                heappop(counted)
+                self._events.count(queue, slow=self.hold.slow)
+        else:
+            self._other_bytes += queue.waiting_bytes - queue.counted_bytes
+            queue.counted_bytes = queue.waiting_bytes
+            if isinstance(source, InboxSource):
+                backlog_bytes = queue.backlog_bytes
+                self.inbox_bytes += backlog_bytes - queue.counted_backlog_bytes
+                queue.counted_backlog_bytes = backlog_bytes
+        if not queue.entries and not queue.open:
+            self._pass_over(queue)
+            del self._queues[source]
+            self.turnover.append(source)
+        elif queue not in self._ready or not queue.entries:
+            self._wake(queue)
 
-    def _count(self, queue: StreamQueue) -> None:
-        self.replayed, queue.replayed = self.replayed + queue.replayed, 0
-        self.dropped, queue.lost = self.dropped + queue.lost, 0
-        self.taken_bytes, queue.taken_bytes = self.taken_bytes + queue.taken_bytes, 0
+    def _wake(self, queue: StreamQueue) -> None:
+        """Serve a queue in its turn if there may be something to send."""
+        if not queue.entries and queue.idle:
+            self._pass_over(queue)
+        elif queue not in self._ready and not (queue in self._blocked and queue.needs_link):
+            self._pass_over(queue)
+            self._ready[queue] = None
+
+    def _pass_over(self, queue: StreamQueue) -> None:
+        self._ready.pop(queue, None)
+        self._blocked.pop(queue, None)
+        self._reading.pop(queue, None)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
+from gateway.connections.lagging.cursor import ChunkReceiver, Cursor
 from gateway.connections.outbound.backfill import Backfill, BackfillReader, LargeForm
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot, SnapshotReader
 from gateway.errors import Code
@@ -18,11 +19,13 @@ from gateway.streams.run import Run, Source
 CATCH_UP_BYTES = 64 * 1024
 """Small messages to a receiver that catches up are joined into WebSocket messages of about this size."""
 
+SIGNALS: Final = (Gap, Replay, StreamInfo)
+
 FEW_ENTRIES = 64
 """Entries of a queue up to which its large messages are looked at one by one: a queue of large messages has few."""
 
 
-class Receiver(BackfillReader, SnapshotReader, Protocol):
+class Receiver(BackfillReader, ChunkReceiver, SnapshotReader, Protocol):
     """Connection as its outbox needs it."""
 
     paused: bool
@@ -31,55 +34,11 @@ class Receiver(BackfillReader, SnapshotReader, Protocol):
     def write_runs(self, runs: list[Run]) -> None:
         """Send runs as one WebSocket message."""
 
-    def write_head(self, message: LargeMessage) -> None:
-        """Send the data frame of a large message."""
-
-    def write_chunk(self, message: LargeMessage, chunk: StoredChunk, index: int) -> None:
-        """Send one chunk."""
-
     def write_end(self, message: LargeMessage) -> None:
         """Send END."""
 
-    def send(self, message: Gap | Replay | StreamInfo) -> None:
-        """Send a signal, or the end of a stream."""
-
-
-@dataclass(slots=True, eq=False)
-class Cursor:
-    """Position in a large message on its way to this receiver."""
-
-    message: LargeMessage
-    form: list[StoredChunk]
-    """The chunks in an encoding that the receiver can decode; grows while the message comes in."""
-    sent: int
-    """Number of chunks that were sent."""
-    started: bool
-    """The receiver has got the head."""
-    size: int = 0
-    """Bytes by which the queue counts the message; the size of the payload by default."""
-
-    def __post_init__(self) -> None:
-        self.size = self.size or self.message.plan.payload_bytes
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether every chunk that has come was sent."""
-        return self.started and self.sent == len(self.form)
-
-    def advance(self, receiver: Receiver) -> bool:
-        """Send the head or the next chunk. Return False if there is none yet, or the link takes none."""
-        if not receiver.bulk_open:
-            return False
-        if not self.started:
-            self.started = True
-            receiver.write_head(self.message.as_resumed() if self.sent else self.message)
-            return True
-        if self.sent == len(self.form):
-            return False
-        index = self.sent
-        self.sent += 1
-        receiver.write_chunk(self.message, self.form[index], index)
-        return True
+    def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo) -> None:
+        """Send a signal about messages of a source, or its end."""
 
 
 QueueEntry = Run | Cursor | PendingSnapshot | Gap | Replay | Backfill | StreamInfo
@@ -109,6 +68,13 @@ class StreamQueue:
     """Messages that history had lost, and not counted by the outbox yet."""
     taken_bytes: int = field(default=0, init=False)
     """Bytes of messages and of chunks, decoded, that were sent, and not counted by the outbox yet."""
+    counted_bytes: int = field(default=0, init=False)
+    counted_backlog_bytes: int = field(default=0, init=False)
+    counted_bounded_bytes: int = field(default=0, init=False)
+    counted_left: bool = field(default=False, init=False)
+    size_class: int = field(default=0, init=False)
+    has_large: bool = field(default=False, init=False)
+    """See :class:`~gateway.connections.lagging.event_backlog.EventQueue`."""
     _left: int = field(default=0, init=False)
     """Backfills in ``entries`` for messages that did not fit."""
 
@@ -118,10 +84,17 @@ class StreamQueue:
         return not self.entries and all(cursor.caught_up for cursor in self.open)
 
     @property
+    def needs_link(self) -> bool:
+        """Whether nothing can be sent before the link takes a chunk."""
+        return isinstance(self.entries[0], Cursor | PendingSnapshot) if self.entries else bool(self.open)
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes of the messages behind the first one, which is being sent or is the next to be sent."""
-        first = self._first()
-        return 0 if first is None else self.waiting_bytes - _size_of(first)
+        for entry in self.entries:
+            if not isinstance(entry, SIGNALS):
+                return self.waiting_bytes - _size_of(entry)
+        return 0
 
     def bounded_bytes(self, *, waited_for: bool) -> int:
         """Return the bytes that count against the bound: all but those of some large messages.
@@ -134,6 +107,8 @@ class StreamQueue:
         Args:
             waited_for: whether publishers wait for the receiver.
         """
+        if not self.has_large:
+            return self.waiting_bytes
         first = self._first()
         if first is None:
             return 0
@@ -153,6 +128,30 @@ class StreamQueue:
         """Whether messages that did not fit are still to be read from history."""
         return self._left > 0
 
+    def put(self, entry: Run | Cursor | PendingSnapshot) -> None:
+        """Add a message behind all others."""
+        self.entries.append(entry)
+        self.waiting_bytes += _size_of(entry)
+        if isinstance(entry, Cursor):
+            self.has_large = True
+
+    def put_gap(self, gap: Gap) -> None:
+        """Add a gap behind all messages; one that goes on from the gap before it makes that longer."""
+        last = self.entries[-1] if self.entries else None
+        if isinstance(last, Gap) and last.last + 1 == gap.first and (last.stream, last.code) == (gap.stream, gap.code):
+            self.entries[-1] = Gap(gap.stream, gap.code, last.first, gap.last)
+        else:
+            self.entries.append(gap)
+
+    def withdraw(self, wanted: Callable[[Run | Cursor], bool]) -> Run | Cursor | None:
+        """Remove and return the first message that is wanted back; ``None`` if none waits."""
+        for entry in self.entries:
+            if isinstance(entry, Run | Cursor) and wanted(entry):
+                self.entries.remove(entry)
+                self.waiting_bytes -= entry.size
+                return entry
+        return None
+
     def send_some(self, receiver: Receiver) -> bool:
         """Send some runs, one signal or one chunk. Return False if nothing can be sent now."""
         entries = self.entries
@@ -164,16 +163,17 @@ class StreamQueue:
                     return self._advance_open(receiver)
                 if isinstance(keyframe, LargeMessage):
                     head = Cursor(keyframe, keyframe.chunks, 0, started=False)
+                    self.has_large = True
                 else:
                     head = keyframe
+                self.waiting_bytes += _size_of(head) - _size_of(entries[0])
                 entries[0] = head
-                self.waiting_bytes = sum(map(_size_of, entries))
             if isinstance(head, Run):
                 receiver.write_runs(self._take_runs())
                 return True
-            if isinstance(head, Gap | Replay | StreamInfo):
+            if isinstance(head, SIGNALS):
                 entries.popleft()
-                receiver.send(head)
+                receiver.send_signal(self.source, head)
                 return True
             if isinstance(head, Backfill):
                 return self._fill(head, receiver) or self._advance_open(receiver)
@@ -225,11 +225,11 @@ class StreamQueue:
 
     def _first(self) -> QueueEntry | None:
         """Return the first entry that is no signal."""
-        return next((entry for entry in self.entries if not isinstance(entry, Gap | Replay)), None)
+        return next((entry for entry in self.entries if not isinstance(entry, SIGNALS)), None)
 
     def _spared(self) -> Collection[Cursor]:
         """Return the newest large message of each publisher behind the first one; none if there are many entries."""
-        if len(self.entries) > FEW_ENTRIES:
+        if not self.has_large or len(self.entries) > FEW_ENTRIES:
             return ()
         first = self._first()
         large = [entry for entry in self.entries if isinstance(entry, Cursor) and entry is not first]
@@ -241,7 +241,7 @@ class StreamQueue:
         for at, entry in enumerate(self.entries):
             if at == len(self.entries) - 1:
                 break
-            if isinstance(entry, Gap | Replay):
+            if isinstance(entry, SIGNALS):
                 continue
             if behind_first and _is_unsent(entry):
                 if entry in spared:
@@ -268,12 +268,25 @@ class StreamQueue:
         Returns:
             The number of messages that the receiver will miss.
         """
-        waiting = [entry for entry in self.entries if not is_under_way(entry)]
+        entries = self.entries
+        if not entries:
+            if again:
+                self.again = newest
+            return 0
+        first = entries[0]
+        if len(entries) == 1 and isinstance(first, Run):
+            # So it is nearly always.
+            if again and first.last != newest:
+                self.again = newest
+            entries.clear()
+            self.waiting_bytes = 0
+            return first.count - (first.last in (newest, self.again))
+        waiting = [entry for entry in entries if not is_under_way(entry)]
         if again and not any(_last_of(entry) == newest for entry in waiting):
             self.again = newest
         coming = (newest, self.again)
         conflated = sum([_count_of(entry) - (_last_of(entry) in coming) for entry in waiting])
-        kept = [entry for entry in self.entries if is_under_way(entry)]
+        kept = [entry for entry in entries if is_under_way(entry)]
         self.entries = deque(kept)
         self.waiting_bytes = sum(map(_size_of, kept))
         self._left = 0
@@ -293,6 +306,7 @@ class StreamQueue:
         self.open = []
         self.entries = deque([info])
         self.waiting_bytes = self._left = 0
+        self.has_large = False
         return begun
 
     def cursor(self, message: LargeMessage, form: list[StoredChunk]) -> Cursor:
@@ -315,6 +329,7 @@ class StreamQueue:
             if isinstance(part, LargeForm):
                 entries.appendleft(self.cursor(part.message, part.form))
                 self.waiting_bytes += part.message.plan.payload_bytes
+                self.has_large = True
             else:
                 entries.appendleft(part)
                 self.waiting_bytes += part.size if isinstance(part, Run) else 0

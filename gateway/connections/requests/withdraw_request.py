@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from gateway.connections.lagging.cursor import Cursor
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.outbound.stream_queue import Cursor, StreamQueue
 from gateway.connections.sessions.send_in_order import follow
 from gateway.errors import Code
 from gateway.protocol.signals import Abort, Cancel
@@ -20,11 +20,12 @@ def withdraw_request(connection: Connection, source: Source, cancel: Cancel) -> 
         source: the mailbox of the request.
         cancel: names the asker and the correlation.
     """
-    queue = None if connection.outbox is None else connection.outbox.queue_of(source)
-    if queue is None or not queue.entries:
+    outbox = connection.outbox
+    queue = None if outbox is None else outbox.queue_of(source)
+    if outbox is None or queue is None or not queue.entries:
         connection.send(cancel)
         return
-    waiting = _remove(queue, cancel)
+    waiting = outbox.withdraw(source, lambda entry: _name_of(entry) == cancel)
     if waiting is None:
         # The request was sent and later ones wait, or it waits as text: CANCEL must stay behind it in any case.
         follow(connection, source, cancel)
@@ -33,17 +34,8 @@ def withdraw_request(connection: Connection, source: Source, cancel: Cancel) -> 
     connection.drain()
 
 
-def _remove(queue: StreamQueue, cancel: Cancel) -> Run | Cursor | None:
-    for entry in queue.entries:
-        if isinstance(entry, Run) and _named(entry) == cancel:
-            queue.waiting_bytes -= entry.size
-        elif isinstance(entry, Cursor) and _named_large(entry.message) == cancel:
-            queue.waiting_bytes -= entry.message.plan.payload_bytes
-        else:
-            continue
-        queue.entries.remove(entry)
-        return entry
-    return None
+def _name_of(entry: Run | Cursor) -> Cancel | None:
+    return _named(entry) if isinstance(entry, Run) else _named_large(entry.message)
 
 
 def _named(run: Run) -> Cancel | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from gateway.connections.fanout.patch_merger import PatchMerger
+from gateway.connections.lagging.lag_changes import LagChanges
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Clock, DeliveryPolicy, Workers
 from gateway.connections.viewing.view_turns import ViewTurns
 from gateway.protocol.limits import Limits
@@ -27,6 +29,8 @@ class ViewContext:
     """Choice of encodings, for views as for streams; it has to forget a view that ends."""
     merger: PatchMerger
     """Keyframes of versions that came as patches."""
+    lag_changes: LagChanges[Connection]
+    """Connections that have fallen behind or caught up."""
     max_event_hold_s: float = 0.0
     """Time for which publishers of ``event`` streams wait for a receiver that is behind; 0: they do not wait."""
     turns: ViewTurns = field(default_factory=ViewTurns)

@@ -46,7 +46,7 @@ class Room:
         self.world = World()
         self.clock = ManualClock()
         form = BinaryFormat("frys.v1", lambda size: b"")
-        self.flusher = Flusher(self.clock)
+        self.flusher = Flusher(self.clock, self.world.core.lag_changes)
         self.delivery = DeliveryClass(SOURCE, form, frozenset(), self.flusher, no_history)
 
     def member(self) -> Peer:
@@ -250,7 +250,7 @@ def test_all_members_lag_when_the_last_one_falls_behind() -> None:
 def test_a_class_is_full_while_a_member_that_lags_has_no_room_for_messages_that_must_not_be_lost() -> None:
     source = InboxSource("agent:slow", lambda *_: None)
     world = World(delivery=DeliverySettings(outbox_limit_bytes=100))
-    flusher = Flusher(world.clock)
+    flusher = Flusher(world.clock, world.core.lag_changes)
     delivery = DeliveryClass(source, world.binary, frozenset(), flusher, no_history)
     slow, fast = world.peer("slow"), world.peer("fast")
     for peer in (slow, fast):
@@ -280,8 +280,8 @@ def test_members_are_booked_for_what_they_were_sent_and_no_later_one_for_what_ca
     publisher.publish(0, b"now")
     world.settle()
     for peer, delivered in ((early, 4), (late, 1)):
-        connection_of(peer).book()
-        connection_of(peer).book()
+        connection_of(peer).book_all()
+        connection_of(peer).book_all()
         assert delivered_to(peer) == delivered
 
 
@@ -297,7 +297,7 @@ def test_a_member_that_lags_is_booked_once_for_what_it_gets_through_its_outbox()
         publisher.publish(0, bytes([number]))
         world.settle()
     for peer in (slow, fast):
-        connection_of(peer).book()
+        connection_of(peer).book_all()
         assert delivered_to(peer) == 6
         assert peer.read().offsets == list(range(6))
 
@@ -310,7 +310,7 @@ def test_messages_that_went_another_way_are_not_booked_as_those_that_come() -> N
     publisher.large(0, bytes(3 * CHUNK_BYTES)).end()
     publisher.publish(0, b"two")
     world.settle()
-    connection_of(receiver).book()
+    connection_of(receiver).book_all()
     assert receiver.read().offsets == [0, 1, 2]
     assert delivered_to(receiver) == 3
     (delivery,) = connection_of(receiver).memberships.values()
@@ -318,7 +318,7 @@ def test_messages_that_went_another_way_are_not_booked_as_those_that_come() -> N
     delivery.advance_to(2)
     publisher.publish(0, b"six")
     world.settle()
-    connection_of(receiver).book()
+    connection_of(receiver).book_all()
     assert delivered_to(receiver) == 4, "a step back changes nothing"
 
 
@@ -339,7 +339,7 @@ def test_messages_from_history_count_as_delivered_one_by_one_and_gaps_do_not() -
         taken(past)
 
     world = World()
-    delivery = DeliveryClass(SOURCE, world.binary, frozenset(), Flusher(world.clock), history)
+    delivery = DeliveryClass(SOURCE, world.binary, frozenset(), Flusher(world.clock, world.core.lag_changes), history)
     taken: list[Found] = []
     delivery.read(0, 4, 1000, taken.extend)
     assert asked == [(0, 4, 1000)]

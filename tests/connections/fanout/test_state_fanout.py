@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from gateway.connections.outbound.stream_queue import Cursor
+from gateway.connections.lagging.cursor import Cursor
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.encoding import PLAIN, Chain
@@ -31,7 +31,7 @@ def lanes(peer: Peer) -> list[object]:
     """What waits for a peer, of all streams."""
     outbox = peer.session.connection.outbox
     assert outbox is not None
-    return [entry for lane in outbox._turn for entry in lane.entries]
+    return [entry for lane in outbox._queues.values() for entry in lane.entries]
 
 
 @every_size

@@ -17,7 +17,7 @@ SOURCE = Stream(StreamId(1), StreamName("wf/s"), Kind.STATE, Epoch(1))
 
 def state_class(world: World, members: int, keyframe_every: int = 1000) -> tuple[DeliveryClass, list[Peer]]:
     """A class whose members hold the newest version."""
-    flusher = Flusher(world.clock)
+    flusher = Flusher(world.clock, world.core.lag_changes)
     delivery = DeliveryClass(SOURCE, world.binary, frozenset(), flusher, lambda *_: None, keyframe_every=keyframe_every)
     peers = [world.peer(f"peer-{number}") for number in range(members)]
     for peer in peers:

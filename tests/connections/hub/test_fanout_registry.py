@@ -43,7 +43,15 @@ def registry(*kinds: Kind, detached: tuple[str, ...] = ()) -> tuple[FanoutRegist
     consumers = consumer_context(world, RestoringStore())
     for client in detached:
         consumers.detached.left(ClientId(client), [compile_pattern("**")], returning=True)
-    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
+    views = ViewContext(
+        world.clock,
+        world.workers,
+        Limits(),
+        TransferNumbers(0),
+        FixedPolicy(),
+        world.core.merger,
+        world.core.lag_changes,
+    )
     return FanoutRegistry(streams, views, consumers), streams
 
 

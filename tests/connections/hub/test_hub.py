@@ -180,7 +180,15 @@ def observed_hub() -> tuple[Hub, Recorder, Session]:
     world = World()
     context = consumer_context(world)
     recorder = Recorder()
-    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
+    views = ViewContext(
+        world.clock,
+        world.workers,
+        Limits(),
+        TransferNumbers(0),
+        FixedPolicy(),
+        world.core.merger,
+        world.core.lag_changes,
+    )
     hub = Hub(world.core.streams, views, context, closing_of(world), world.core.slices, [recorder])
     return hub, recorder, world.peer("worker").session
 
@@ -288,7 +296,15 @@ def finish(steps: Generator[None, None, HubStats]) -> HubStats:
 def test_a_stream_that_is_opened_after_a_client_has_stayed_away_too_long_is_not_kept_for_it() -> None:
     world = World()
     context = consumer_context(world)
-    views = ViewContext(world.clock, world.workers, Limits(), TransferNumbers(0), FixedPolicy(), world.core.merger)
+    views = ViewContext(
+        world.clock,
+        world.workers,
+        Limits(),
+        TransferNumbers(0),
+        FixedPolicy(),
+        world.core.merger,
+        world.core.lag_changes,
+    )
     hub = Hub(world.core.streams, views, context, closing_of(world), world.core.slices)
     session = world.peer("worker").session
     hub.subscribe(session, 1, compile_pattern("wf/*"))

@@ -307,7 +307,7 @@ def test_accounts_count_it_as_an_event_stream() -> None:
     for _ in range(3):
         publisher.publish(0, b"task")
     world.settle()
-    peer.session.connection.book()
+    peer.session.connection.book_all()
     ((name, counts),) = peer.session.connection.accounts.of(1)
     assert (name, counts.delivered, counts.dropped) == (TASKS, 3, 0)
 

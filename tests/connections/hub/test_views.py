@@ -61,7 +61,7 @@ def test_a_late_joiner_gets_the_view_of_the_newest_state_by_an_id_of_its_own() -
 
 
 def account_of(peer: Peer, subscription: int) -> Counts:
-    peer.session.connection.book()
+    peer.session.connection.book_all()
     ((_, counts),) = peer.session.connection.accounts.of(subscription)
     return counts
 

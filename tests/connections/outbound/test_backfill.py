@@ -30,7 +30,7 @@ class Past:
         self.waiting: list[tuple[Taken, Sequence[Found]]] = []
         self.at_once = True
         self.max_message_bytes = 1 << 30
-        self.drains = 0
+        self.gone_on: list[Source] = []
 
     def read_backfill(self, source: Source, first: int, last: int, max_bytes: int, taken: Taken) -> None:
         offsets = sorted(offset for offset in self.held if first <= offset <= last)[: self.step]
@@ -40,8 +40,8 @@ class Past:
         else:
             self.waiting.append((taken, found))
 
-    def drain(self) -> None:
-        self.drains += 1
+    def go_on(self, source: Source) -> None:
+        self.gone_on.append(source)
 
 
 @given(held=st.sets(st.integers(0, 30)), first=st.integers(0, 20), count=st.integers(1, 15), step=st.integers(1, 5))
@@ -67,14 +67,14 @@ def test_every_offset_is_found_or_lost_in_order(held: set[int], first: int, coun
     assert (missed.replayed, missed.lost) == (len(there), count - len(there))
 
 
-def test_reading_that_takes_longer_drains_when_it_is_done() -> None:
+def test_after_reading_that_takes_longer_the_receiver_goes_on() -> None:
     missed, past = Backfill(SOURCE, 0, 1, Code.QUEUE_FULL), Past({0, 1}, 5)
     past.at_once = False
     assert missed.take(past) is None
     assert missed.take(past) is None
     ((taken, found),) = past.waiting
     taken(found)
-    assert past.drains == 1
+    assert past.gone_on == [SOURCE]
     parts = missed.take(past)
     assert parts is not None
     assert parts[0] == Replay(7, Code.QUEUE_FULL, 0, 1)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
+from gateway.connections.lagging.cursor import Cursor
 from gateway.connections.outbound.backfill import Backfill, Found, LargeForm
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot
-from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES, Cursor, StreamQueue, is_under_way
+from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES, StreamQueue, is_under_way
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
@@ -105,7 +108,7 @@ class MergingRecorder(Recorder):
         self._merger = world.core.merger
 
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
-        return self._merger.keyframe(patch, None, self.drain)
+        return self._merger.keyframe(patch, None, partial(self.go_on, patch.source))
 
 
 def sending(*entries: Run | Cursor | Gap | Replay | Backfill | PendingSnapshot) -> tuple[StreamQueue, Recorder]:
@@ -252,6 +255,6 @@ def test_open_transfers_go_on_while_history_is_read() -> None:
     assert not sent_all(queue, receiver)
     assert receiver.steps == [("chunk", 3, 0)]
     receiver.read_on()
-    assert receiver.drains == 1
+    assert receiver.gone_on == [EVENTS]
     assert sent_all(queue, receiver)
     assert receiver.steps[1:] == [("replay", 0, 0), ("run", 7, 0)]

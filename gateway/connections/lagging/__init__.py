@@ -1,0 +1,1 @@
+"""Receivers that lag: which ones fall behind and catch up, and how much of events waits for each."""
