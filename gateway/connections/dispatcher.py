@@ -91,12 +91,7 @@ class Dispatcher:
         self._budget = budget
 
     def receive(self, session: Session, data: Buffer) -> None:
-        """Handle one binary WebSocket message, in later turns if it takes long or others of its connection wait.
-
-        Args:
-            session: of the connection.
-            data: must not change afterwards: it may be kept and passed on.
-        """
+        """Handle one binary WebSocket message, behind the backlog; ``data`` must not change, and may be passed on."""
         backlog = session.pending
         if backlog is not None and backlog.blocks:
             backlog.add(partial(self._begin, session, data), len(data))
@@ -108,8 +103,7 @@ class Dispatcher:
         incoming = InboundMessage(data)
         size = incoming.size
         if size % ALIGNMENT or not size:
-            problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
-            session.fail(ProtocolViolation(Code.MALFORMED_FRAME, problem))
+            session.fail(_odd(size))
             return False
         at = self._take_frames(session, incoming, 0, self._budget.spent)
         if at < size and not session.connection.closed:
@@ -117,27 +111,21 @@ class Dispatcher:
         return False
 
     def _take_frames(self, session: Session, incoming: InboundMessage, at: int, over: Callable[[], bool]) -> int:
-        """Handle the frames from ``at`` on until ``over`` returns True, or one of them needs further steps.
-
-        Returns:
-            index of the next frame; the size of the message if all are handled.
-        """
-        data, connection = incoming.data, session.connection
-        size = incoming.size
+        """Handle frames until ``over`` returns True, or one needs further steps; return the index of the next."""
+        data, size, connection = incoming.data, incoming.size, session.connection
         left = FRAMES_A_LOOK
         try:
             while at < size and not connection.closed:
                 after = 0
                 if data[at + 4] == _MESSAGE and session.state is not State.GREETING:
                     after = self._router.publish_run(session, incoming, at)
+                left -= 1 if after - at < LONG_RUN_BYTES else FRAMES_A_LOOK
                 if after:
-                    left -= 1 if after - at < LONG_RUN_BYTES else FRAMES_A_LOOK
                     at = after
                 else:
                     frame = frame_at(data, at)
                     self._receive_frame(session, incoming, frame)
                     at = (frame.end + 7) & -8
-                    left -= 1
                     backlog = session.pending
                     if backlog is not None and backlog.blocks:
                         return at
@@ -181,10 +169,10 @@ class Dispatcher:
             session.fail(violation)
 
     def refuse_text(self, session: Session, refusal: RequestRefused) -> None:
-        """Answer a message of the JSON subprotocol that could not be read or was not allowed."""
+        """Answer a message of the JSON subprotocol that cannot be read."""
         subscribes = isinstance(refusal, BodyRefused) and refusal.more is not None
         if not subscribes or not self._subscriptions.unreadable(session, refusal):
-            session.refuse(refusal)
+            session.refuse_unreadable(refusal)
 
     def open(self, session: Session, request: Open) -> None:
         """Bind an alias for a connection that does not send OPEN itself.
@@ -199,8 +187,9 @@ class Dispatcher:
         try:
             advance(Role.CLIENT, session.state, frame.opcode)
         except RequestRefused as refusal:
-            session.refuse(refusal)
+            session.refuse_unreadable(refusal)
             return
+        unreadable, session.unreadable = session.unreadable, 0
         match frame.opcode:
             case Opcode.CHUNK:
                 self._uploads.chunk(session, incoming.view, frame)
@@ -232,8 +221,9 @@ class Dispatcher:
                     check_body_size(opcode, len(body))
                     message = parse_session(opcode, body)
                 except RequestRefused as refusal:
+                    session.unreadable = unreadable
                     if opcode != Opcode.SUBSCRIBE or not self._subscriptions.unreadable(session, refusal):
-                        session.refuse(refusal)
+                        session.refuse_unreadable(refusal)
                     return
                 self._answer(session, message)
             case opcode:
@@ -291,6 +281,11 @@ class _RestOfMessage:
         """Handle some frames; return whether there are more."""
         self._at = self._dispatcher.go_on(self._session, self._incoming, self._at)
         return self._at < self._incoming.size
+
+
+def _odd(size: int) -> ProtocolViolation:
+    problem = f"WebSocket message of {size} bytes: not a positive multiple of {ALIGNMENT}"
+    return ProtocolViolation(Code.MALFORMED_FRAME, problem)
 
 
 def drained(session: Session) -> bool:

@@ -55,6 +55,8 @@ class Listener:
         self._reserve = DescriptorReserve(descriptor_limit())
         self.read_buffer = memoryview(bytearray(BUFFER_BYTES))
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
+        self.slices = core.slices
+        self.input_budget = core.input_budget
 
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port, which the system chooses if ``port`` is 0.

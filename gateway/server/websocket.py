@@ -6,21 +6,21 @@ A connection has no task, queue or coroutine: bytes come in, the core is called,
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import NamedTuple, Protocol, cast
 
-from websockets.frames import Frame
-from websockets.frames import Opcode as WebSocketOpcode
 from websockets.http11 import Request
 from websockets.protocol import State as WebSocketState
-from websockets.server import ServerProtocol
-from websockets.typing import Subprotocol
 
+from gateway.connections.input_budget import InputBudget
 from gateway.connections.sessions.session import Session
-from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
+from gateway.connections.slices import Slices
+from gateway.protocol.wire import Buffer
 from gateway.server.frame_reader import Foreign, FrameReader
+from gateway.server.library import Library, WebSocketMessage
+from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
 
 FULL_READS_A_TURN = 8
 """Number of reads that filled their buffer, after which other sockets get their turn."""
@@ -29,9 +29,6 @@ HIGH_WATER_BYTES = 1024 * 1024
 LOW_WATER_BYTES = 256 * 1024
 CLOSE_TIMEOUT_S = 5.0
 """Longest time in which a peer answers a close of ours, or reads the bytes that wait for it."""
-
-_silent = logging.getLogger("gateway.server.websocket.wire")
-_silent.setLevel(logging.CRITICAL)
 
 
 class Receivers(NamedTuple):
@@ -54,6 +51,10 @@ class Endpoint(Protocol):
     """The gateway, as a WebSocket sees it."""
 
     max_frame_bytes: int
+    slices: Slices
+    """Long work of all connections."""
+    input_budget: InputBudget
+    """Time of a turn for fresh input."""
     read_buffer: memoryview
     """Buffer of :data:`~gateway.server.frame_reader.BUFFER_BYTES`; all connections of an event loop share it."""
 
@@ -77,8 +78,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     __slots__ = (
         "_endpoint",
-        "_fragments",
         "_full_reads",
+        "_head",
         "_loop",
         "_offered_bytes",
         "_protocol",
@@ -86,7 +87,6 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         "_reading_paused",
         "_receivers",
         "_session",
-        "_text",
         "_transport",
         "raw_write",
     )
@@ -94,11 +94,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def __init__(self, endpoint: Endpoint, loop: asyncio.AbstractEventLoop) -> None:
         self._endpoint = endpoint
         self._loop = loop
-        self._protocol = ServerProtocol(
-            subprotocols=[Subprotocol(SUBPROTOCOL_BINARY), Subprotocol(SUBPROTOCOL_JSON)],
-            max_size=endpoint.max_frame_bytes,
-            logger=_silent,
-        )
+        self._protocol = Library(endpoint.max_frame_bytes)
         self._reader = FrameReader(endpoint.max_frame_bytes, endpoint.read_buffer)
         self._session: Session | None = None
         self._receivers = NO_RECEIVERS
@@ -106,10 +102,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._offered_bytes = 0
         self._full_reads = 0
         self._reading_paused = False
-        self._fragments: list[bytes] | None = None
-        """Fragments of an incomplete message, which the library hands over one by one."""
-        self._text = False
-        """True if these fragments are of a text message."""
+        self._head: RequestHead | None = RequestHead()
+        """Head of the handshake; ``None`` when it is complete."""
         self._transport: asyncio.Transport
         self.raw_write: Callable[[Buffer], object]
         """Write of the loop's transport, which raises ``RuntimeError`` if the socket is about to be lost."""
@@ -141,13 +135,15 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if session is None:
             self._shake_hands(self._reader.buffer()[:nbytes])
             return
-        # Any byte: a large message on a slow link takes longer than the heartbeat waits.
         session.heard = True
-        for part in self._reader.receive(nbytes):
+        reader = self._reader
+        for part in reader.receive(nbytes):
             if isinstance(part, Foreign):
-                self._step_library(part.data)
+                self._take_foreign(session, part.data)
             else:
                 self._receivers.binary(session, part)
+        if reader.more:
+            self._take_more(session)
 
     def eof_received(self) -> None:
         """Note that the peer sends no more."""
@@ -156,8 +152,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket, which is gone."""
-        session, self._session = self._session, None
-        self._fragments = None
+        session = self._session
+        if session is None or session.pending is None or session.connection.closed:
+            self._session = None
         self._endpoint.closed(self, session)
 
     def pause_writing(self) -> None:
@@ -202,7 +199,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
     def resume_reading(self) -> None:
         """Read from the socket again."""
         self._reading_paused = False
-        if not self._transport.is_closing():
+        if not self._transport.is_closing() and not self._reader.more:
             self._transport.resume_reading()
 
     def close(self, code: int, reason: str) -> None:
@@ -211,6 +208,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if self._protocol.state is WebSocketState.OPEN:
             self._protocol.send_close(code, reason)
             self._flush()
+        if self._reader.more:
+            # The backlog is dropped, and the peer's Close may be among the bytes that are not cut yet.
+            self._endpoint.slices.add(self._go_on)
         self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def waiting_bytes(self) -> int:
@@ -246,33 +246,98 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             self._loop.call_soon(self._begin_turn)
 
     def _begin_turn(self) -> None:
-        if not self._reading_paused and not self._transport.is_closing():
+        if not self._reading_paused and not self._transport.is_closing() and not self._reader.more:
             self._transport.resume_reading()
+
+    def _take_more(self, session: Session) -> None:
+        """Take what was read and is not cut yet: in this turn as far as its time allows, the rest in later ones."""
+        reader, budget = self._reader, self._endpoint.input_budget
+        while reader.more:
+            backlog = session.pending
+            if (backlog is not None and backlog.blocks) or session.connection.reading.held or budget.spent():
+                self._defer(session)
+                return
+            self._take(session, reader.go_on())
+
+    def _take(self, session: Session, parts: list[Buffer | Foreign]) -> None:
+        for part in parts:
+            if isinstance(part, Foreign):
+                self._take_foreign(session, part.data)
+            else:
+                self._receivers.binary(session, part)
+
+    def _take_foreign(self, session: Session, data: memoryview) -> None:
+        """Hand bytes to the library, behind everything that came before them."""
+        backlog = session.pending
+        if backlog is None or not backlog.blocks:
+            self._step_library(data)
+            return
+        # A copy: the buffer is read into again before their turn.
+        backlog.add(partial(self._step_library, memoryview(bytes(data))), len(data))
+
+    def _defer(self, session: Session) -> None:
+        """Leave to later turns what is not cut yet."""
+        kept_bytes = self._reader.keep()
+        if not session.connection.closed:
+            session.backlog.add(self._go_on, kept_bytes)
+            return
+        if not self._reading_paused:
+            self._transport.pause_reading()
+        self._endpoint.slices.add(self._go_on)
+
+    def _go_on(self) -> bool:
+        """Take a step of what was left; return whether there is more."""
+        reader, session = self._reader, self._session
+        if session is None:
+            return False
+        if reader.more:
+            self._take(session, reader.go_on())
+        if reader.more:
+            return True
+        if session.connection.closed and not self._reading_paused and not self._transport.is_closing():
+            self._transport.resume_reading()
+        return False
 
     # The WebSocket protocol.
 
     def _shake_hands(self, data: memoryview) -> None:
-        self._step_library(data)
-        if self._session is not None and bytes(data[-4:]) != b"\r\n\r\n":
-            # The client did not wait for the answer: the library has the beginning of its messages.
-            self._reader.leave_to_library()
+        head = self._head
+        if head is None:
+            return  # the answer was no; bytes that come before the peer notices are discarded
+        taken = head.take(bytes(data))
+        if head.too_large and not self._protocol.eof_sent:
+            self.refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head exceeds {MAX_HEAD_BYTES} bytes\n")
+            return
+        if head.complete:
+            self._head = None
+        self._step_library(data[:taken])
+        rest = bytes(data[taken:])
+        if rest and self._session is not None:
+            # The client did not wait for the answer: these are its first messages.
+            self.buffer_updated(self._reader.begin(rest))
 
-    def _step_library(self, data: memoryview) -> None:
+    def _step_library(self, data: memoryview) -> bool:
+        """Hand bytes to the library, and do what they bring about; return False, because no step is left."""
         protocol = self._protocol
         # The annotation asks for bytes; the library does `bytearray += data`, which takes a view.
         protocol.receive_data(cast(bytes, data))
-        for event in protocol.events_received():
-            if isinstance(event, Frame):
-                self._frame_received(event)
-            elif isinstance(event, Request):
-                self._request_received(event)
+        for complete in protocol.received():
+            if isinstance(complete, Request):
+                self._request_received(complete)
+            else:
+                self._message_received(complete)
         if protocol.state is not WebSocketState.OPEN:
             # After a Close of the peer, or one that the library sends for a broken rule.
             self._receivers = NO_RECEIVERS
         # Last, because nothing can be answered after a Close.
-        self._flush()
+        session = self._session
+        if session is None or session.connection.closed or protocol.state is not WebSocketState.OPEN:
+            self._flush()
+        else:
+            self._send_pongs(session)
         if protocol.close_expected():
             self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+        return False
 
     def _request_received(self, request: Request) -> None:
         response = self._protocol.accept(request)
@@ -285,33 +350,20 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             if not self._session.connection.closed:
                 self._receivers = receivers
 
-    def _frame_received(self, frame: Frame) -> None:
+    def _message_received(self, message: WebSocketMessage) -> None:
         session = self._session
         if session is None or session.connection.closed:
             return
-        opcode = frame.opcode
-        if opcode is WebSocketOpcode.BINARY and frame.fin:
-            self._receivers.binary(session, cast(bytes, frame.data))
-        elif opcode is WebSocketOpcode.TEXT and frame.fin:
-            self._receivers.text(session, cast(bytes, frame.data))
-        elif opcode is WebSocketOpcode.CONT:
-            self._continue(session, frame)
-        elif opcode is WebSocketOpcode.BINARY or opcode is WebSocketOpcode.TEXT:
-            self._text = opcode is WebSocketOpcode.TEXT
-            self._fragments = [cast(bytes, frame.data)]
+        if message.text:
+            self._receivers.text(session, message.data)
+        else:
+            self._receivers.binary(session, message.data)
 
-    def _continue(self, session: Session, frame: Frame) -> None:
-        fragments = self._fragments
-        if fragments is None:
-            return
-        fragments.append(cast(bytes, frame.data))
-        if frame.fin:
-            self._fragments = None
-            data = b"".join(fragments)
-            if self._text:
-                self._receivers.text(session, data)
-            else:
-                self._receivers.binary(session, data)
+    def _send_pongs(self, session: Session) -> None:
+        """Send what the library has written, as answers: a peer that does not read them is not read either."""
+        pongs = b"".join(self._protocol.data_to_send())
+        if pongs:
+            session.connection.send_urgent(pongs)
 
     def _flush(self) -> None:
         for data in self._protocol.data_to_send():

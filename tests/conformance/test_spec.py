@@ -16,6 +16,7 @@ from gateway.connections.core import CoreSettings
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.sessions.credit_window import WINDOW_BYTES, WINDOW_MESSAGES
 from gateway.connections.sessions.outstanding_requests import MAX_RELEASED, REQUEST_BYTES, RequestSettings
+from gateway.connections.sessions.session import MAX_UNREADABLE
 from gateway.errors import Code, action_of
 from gateway.protocol import wire
 from gateway.protocol.codecs import COMPRESSORS, FILTERS, NONE
@@ -134,6 +135,7 @@ def test_limits() -> None:
     limits, requests, consumers = Limits(), RequestSettings(), ConsumerSettings()
     expected = {
         "max_frame_bytes": limits.max_frame_bytes,
+        "messages in a row that cannot be read": MAX_UNREADABLE,
         "max_message_bytes": limits.max_message_bytes,
         "chunk_bytes": limits.chunk_bytes,
         "JSON body of a frame from a client, or text of a session message": MAX_BODY_BYTES,

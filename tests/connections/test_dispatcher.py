@@ -9,7 +9,7 @@ from gateway.connections.inbound.router import RUN_BYTES
 from gateway.connections.input_budget import INPUT_S
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.link import Link
-from gateway.connections.sessions.session import Session
+from gateway.connections.sessions.session import MAX_UNREADABLE, Session
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.messages import (
@@ -34,7 +34,7 @@ from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong
 from gateway.protocol.wire import FRAME_START, Opcode
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
-from tests.connections.frames import START_NS
+from tests.connections.frames import START_NS, message_frame
 from tests.connections.memory import Peer, World
 
 
@@ -444,3 +444,38 @@ def test_long_runs_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert looks
     world.settle()
     assert [arrival.payload for arrival in watcher.read().arrivals] == [b"first"] + [b"later"] * count
+
+
+UNKNOWN = FRAME_START.pack(8, 0xFE, 0, 0)
+NO_JSON = FRAME_START.pack(16, Opcode.OPEN, 0, 0) + b"no JSON!"
+
+
+@pytest.mark.parametrize("frame", [UNKNOWN, NO_JSON])
+def test_very_many_frames_in_a_row_that_cannot_be_read_close_the_connection(frame: bytes) -> None:
+    peer = World().peer()
+    peer.send(*[frame] * (MAX_UNREADABLE - 1))
+    assert peer.close_code() is None
+    assert len(peer.news().codes) == MAX_UNREADABLE - 1
+    peer.send(frame)
+    assert peer.close_code() == Code.UNEXPECTED_MESSAGE
+    assert peer.news().codes == [Code.UNEXPECTED_MESSAGE]
+
+
+def test_a_frame_that_can_be_read_begins_the_row_again() -> None:
+    peer = World().peer()
+    for _ in range(3):
+        peer.send(*[UNKNOWN] * (MAX_UNREADABLE // 2), *[NO_JSON] * (MAX_UNREADABLE // 2 - 1), Ping(1).write())
+    assert peer.close_code() is None
+
+
+def test_refusals_of_messages_that_can_be_read_close_nothing() -> None:
+    world = World()
+    peer = world.publisher("wf/a")
+    late = peer.message(0, b"late")
+    peer.sequences[0] = 10
+    peer.send(peer.message(0, b"ahead"), *[late] * (2 * MAX_UNREADABLE))
+    peer.send(*[message_frame(9, 1, b"to no alias")] * (2 * MAX_UNREADABLE))
+    peer.say(*[Open(5, "not/**/a name", None)] * (2 * MAX_UNREADABLE))
+    world.settle()
+    assert peer.close_code() is None
+    assert len(peer.news().codes) == 6 * MAX_UNREADABLE

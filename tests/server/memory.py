@@ -115,6 +115,7 @@ class Socket:
         while at < len(data):
             if not self.transport.reading:
                 self._server.loop.turn()
+                self._server.world.turn()
                 assert self.transport.reading
             buffer = self.websocket.get_buffer(-1)
             piece = data[at : at + len(buffer)]

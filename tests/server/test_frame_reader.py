@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,16 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
-from gateway.server.frame_reader import BUFFER_BYTES, DIRECT_BYTES, JOINED_MESSAGE_BYTES, Foreign, FrameReader
+from gateway.server.frame_reader import (
+    BUFFER_BYTES,
+    CUT_COST,
+    DIRECT_BYTES,
+    JOINED_MESSAGE_BYTES,
+    QUIET_COST,
+    TEXT_COST,
+    Foreign,
+    FrameReader,
+)
 
 MAX_FRAME_BYTES = 1024 * 1024
 
@@ -43,9 +52,17 @@ def by_library(protocol: ServerProtocol, data: bytes) -> list[tuple[int, bool, b
     return [(e.opcode, e.fin, bytes(e.data)) for e in protocol.events_received() if isinstance(e, Frame)]
 
 
-def by_reader(pieces: Iterable[bytes]) -> tuple[list[tuple[int, bool, bytes]], ServerProtocol]:
-    """What the short way, with the library behind it, makes of bytes that come in pieces."""
-    reader, protocol = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES))), library()
+def by_reader(
+    pieces: Iterable[bytes], later: Callable[[], bool] = lambda: False
+) -> tuple[list[tuple[int, bool, bytes]], ServerProtocol]:
+    """What the short way, with the library behind it, makes of bytes that come in pieces.
+
+    Args:
+        pieces: the bytes.
+        later: whether what is left of a read waits, and the read buffer is used for another connection meanwhile.
+    """
+    shared = memoryview(bytearray(BUFFER_BYTES))
+    reader, protocol = FrameReader(MAX_FRAME_BYTES, shared), library()
     got: list[tuple[int, bool, bytes]] = []
     for piece in pieces:
         at = 0
@@ -54,11 +71,19 @@ def by_reader(pieces: Iterable[bytes]) -> tuple[list[tuple[int, bool, bytes]], S
             taken = min(len(buffer), len(piece) - at)
             buffer[:taken] = piece[at : at + taken]
             at += taken
-            for part in reader.receive(taken):
-                if isinstance(part, Foreign):
-                    got += by_library(protocol, bytes(part.data))
-                elif protocol.state is OPEN:
-                    got.append((Opcode.BINARY, True, bytes(part)))
+            parts = reader.receive(taken)
+            while True:
+                for part in parts:
+                    if isinstance(part, Foreign):
+                        got += by_library(protocol, bytes(part.data))
+                    elif protocol.state is OPEN:
+                        got.append((Opcode.BINARY, True, bytes(part)))
+                if not reader.more:
+                    break
+                if later():
+                    assert reader.keep() > 0
+                    shared[:] = b"\x82" * len(shared)
+                parts = reader.go_on()
     return got, protocol
 
 
@@ -99,6 +124,72 @@ def test_any_bytes_in_any_split_give_what_the_library_gives(sequences: list[list
     got, protocol = by_reader(pieces)
     assert got == expected
     assert protocol.close_sent == reference.close_sent
+
+
+@given(st.lists(frames, max_size=8), st.data())
+@settings(max_examples=200)
+def test_what_is_cut_bit_by_bit_gives_the_same(sequences: list[list[bytes]], data: st.DataObject) -> None:
+    stream = b"".join(frame for sequence in sequences for frame in sequence) + bytes(14)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
+    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    expected = by_library(library(), stream)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.server.frame_reader.CUT_COST", 1)
+        got, _ = by_reader(pieces, lambda: data.draw(st.booleans()))
+    assert got == expected
+
+
+def test_bytes_that_come_before_the_rest_is_cut_come_behind_it() -> None:
+    reader = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)))
+    pings = [masked(Opcode.PING, bytes([n])) for n in range(CUT_COST // QUIET_COST + 2)]
+    half = len(pings[-1]) // 2
+    stream = b"".join(pings)
+    reader.buffer()[: len(stream) - half] = stream[:-half]
+    (first,) = reader.receive(len(stream) - half)
+    assert isinstance(first, Foreign)
+    got = bytes(first.data)
+    assert got == stream[: len(got)] != stream[:-half]
+    reader.keep()
+    reader.buffer()[:half] = stream[-half:]
+    (second,) = reader.receive(half)
+    assert isinstance(second, Foreign)
+    assert got + bytes(second.data) == stream
+    assert not reader.more
+
+
+@pytest.mark.parametrize(
+    ("frame", "most"),
+    [
+        (masked(Opcode.PING, b""), CUT_COST // QUIET_COST),
+        (masked(Opcode.PONG, b"x" * 125), CUT_COST // QUIET_COST),
+        (masked(Opcode.TEXT, b"{}"), CUT_COST // TEXT_COST),
+        (masked(Opcode.BINARY, b""), CUT_COST),
+    ],
+)
+def test_a_read_is_cut_into_so_many_frames_at_once(frame: bytes, most: int) -> None:
+    reader = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)))
+    stream = frame * (2 * most + 1)
+    reader.buffer()[: len(stream)] = stream
+    counts = []
+    parts = reader.receive(len(stream))
+    while True:
+        counts.append(sum(len(part.data) // len(frame) if isinstance(part, Foreign) else 1 for part in parts))
+        if not reader.more:
+            break
+        parts = reader.go_on()
+    assert counts == [most, most, 1]
+
+
+def test_a_cut_leaves_nothing_kept_behind_the_last_frame() -> None:
+    shared = memoryview(bytearray(BUFFER_BYTES))
+    reader = FrameReader(MAX_FRAME_BYTES, shared)
+    stream = masked(Opcode.PING, b"") * (CUT_COST // QUIET_COST) + masked(Opcode.BINARY, bytes(DIRECT_BYTES))[:1000]
+    reader.buffer()[: len(stream)] = stream
+    reader.receive(len(stream))
+    reader.keep()
+    reader.go_on()
+    assert not reader.more
+    assert reader._source is shared
 
 
 def test_byte_by_byte_is_the_same() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cache
 
@@ -14,6 +15,7 @@ from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
+from gateway.server.frame_reader import READ_BYTES
 from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
@@ -135,6 +137,21 @@ def test_the_same_bytes_one_by_one_give_the_same_events(start: int, step: int) -
     assert outcome(list(range(start, min(start + 300, len(SCRIPT)), step))) == uncut()
 
 
+@given(cuts=st.lists(st.integers(0, len(SCRIPT)), max_size=40).map(sorted))
+def test_the_same_bytes_in_turns_that_are_over_at_once_give_the_same_events(cuts: list[int]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        over_at_once(patch)
+        assert outcome(cuts) == uncut()
+
+
+def over_at_once(patch: pytest.MonkeyPatch) -> None:
+    """Leave to the next turn whatever can be left to it."""
+    patch.setattr("gateway.connections.input_budget.InputBudget.spent", lambda budget: True)
+    patch.setattr("gateway.connections.dispatcher.FRAMES_A_LOOK", 1)
+    patch.setattr("gateway.connections.dispatcher.STEP_S", 0)
+    patch.setattr("gateway.server.frame_reader.CUT_COST", 1)
+
+
 def lying_frames() -> list[bytes]:
     """WebSocket messages, the second of which holds a frame that reaches past its end."""
     good, lying = message(1, b"1234567"), bytearray(message(2, b"1234567"))
@@ -238,8 +255,29 @@ def test_a_text_that_is_no_utf8_to_the_json_subprotocol() -> None:
     socket.push(masked(TEXT, b'{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}'))
     socket.frames()
     socket.push(masked(TEXT, b'{"message_type":"\xff"}'))
+    assert close_code(socket) == Code.INVALID_DATA
+
+
+def test_a_character_may_be_cut_by_a_fragment() -> None:
+    socket = MemoryServer().socket(SUBPROTOCOL_JSON)
+    text = '{"message_type":"ping","payload":{"t0":5},"headers":{"é":"é"}}'.encode()
+    cut = text.index("é".encode()) + 1
+    socket.push(masked(TEXT, text[:cut], final=False) + masked(CONTINUATION, text[cut:]))
     (frame,) = socket.frames()
-    assert str(int(Code.INVALID_REQUEST)).encode() in bytes(frame.data)
+    assert b'"pong"' in bytes(frame.data)
+    socket.push(masked(TEXT, text[:cut], final=False) + masked(CONTINUATION, text[cut + 1 :]))
+    assert close_code(socket) == Code.INVALID_DATA
+
+
+def test_a_close_inside_a_fragmented_message_is_answered_and_the_message_dropped() -> None:
+    server = MemoryServer()
+    watcher = subscriber(server)
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO + OPEN + message(1, b"whole")))
+    socket.push(masked(BINARY, message(2, b"begun")[:24], final=False) + masked(CLOSE, b"\x03\xe8"))
+    server.world.settle()
+    assert close_code(socket) == Code.NORMAL
+    assert read(watcher).offsets == [0]
 
 
 def test_a_peer_that_does_not_answer_a_close_is_cut_off() -> None:
@@ -501,3 +539,191 @@ def test_a_fragmented_message_of_a_socket_that_is_lost_is_forgotten() -> None:
     server.world.settle()
     assert not read(watcher).arrivals
     assert len(server.world.core.pool) == 1
+
+
+# Input of many turns.
+
+
+def is_read(socket: Socket) -> bool:
+    """Whether the gateway reads; a function, because calls change it behind a type checker's back."""
+    return socket.transport.reading
+
+
+def test_a_flood_of_pings_is_answered_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_at_once(monkeypatch)
+    server = MemoryServer()
+    flood, other = server.socket(), server.socket()
+    flood.push(masked(BINARY, HELLO))
+    other.push(masked(BINARY, HELLO))
+    flood.frames(), other.frames()
+    flood.push(b"".join(masked(PING, bytes([n])) for n in range(100)) + masked(CLOSE, b"\x03\xe8"))
+    assert not is_read(flood)
+    assert [bytes(frame.data) for frame in flood.frames()] == [b"\0"]
+    other.push(masked(PING, b"other"))
+    assert [bytes(frame.data) for frame in other.frames()] == [b"other"]
+    server.world.settle()
+    frames = flood.frames()
+    assert [bytes(frame.data) for frame in frames[:-1]] == [bytes([n]) for n in range(1, 100)]
+    assert frames[-1].opcode == CLOSE
+    assert other.transport.reading
+
+
+def test_pongs_that_are_not_read_stop_the_reading_of_pings() -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO))
+    (session,) = list(server.world.core.pool)
+    socket.websocket.pause_writing()
+    ping = masked(PING, bytes(125))
+    limit = session.connection.settings.urgent_limit_bytes
+    sent = 0
+    while is_read(socket) and sent < limit:
+        socket.push(ping)
+        sent += len(ping)
+    assert limit // 4 < sent < limit // 2
+    assert session.connection.reading.held
+    socket.websocket.resume_writing()
+    assert is_read(socket)
+    assert not session.connection.closed
+
+
+def test_pings_of_one_read_wait_for_the_pongs_to_be_read() -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO))
+    (session,) = list(server.world.core.pool)
+    socket.frames()
+    socket.websocket.pause_writing()
+    limit = session.connection.settings.urgent_limit_bytes
+    ping = masked(PING, b"x" * 125)
+    count = READ_BYTES // len(ping)
+    socket.push(ping * count)
+    assert is_read(socket)
+    socket.push(ping * count)
+    server.world.settle()
+    assert limit // 4 < len(socket.transport.sent) < limit // 4 + READ_BYTES // 8
+    socket.websocket.resume_writing()
+    server.world.settle()
+    assert sum(frame.opcode == 10 for frame in socket.frames()) == 2 * count
+    assert is_read(socket)
+
+
+def test_texts_wait_behind_the_backlog_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_at_once(monkeypatch)
+    server = MemoryServer()
+    socket = server.socket(SUBPROTOCOL_JSON)
+    texts = [b'{"message_type":"ping","payload":{"t0":%d}}' % n for n in range(20)]
+    socket.push(b"".join(masked(TEXT, text) for text in texts))
+    server.world.settle()
+    answers = [bytes(frame.data) for frame in socket.frames()]
+    assert [json.loads(answer)["payload"]["t0"] for answer in answers] == list(range(20))
+
+
+def test_what_was_read_before_the_loss_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_at_once(monkeypatch)
+    server = MemoryServer()
+    watcher = subscriber(server)
+    socket = server.socket()
+    fragmented = masked(BINARY, message(3, b"three")[:24], final=False) + masked(
+        CONTINUATION, message(3, b"three")[24:]
+    )
+    socket.push(
+        masked(BINARY, HELLO)
+        + masked(BINARY, OPEN + message(1, b"one"))
+        + masked(BINARY, message(2, bytes(20_000)))
+        + masked(PING, b"")
+        + fragmented
+        + masked(BINARY, message(4, b"four"))
+        + masked(BINARY, message(5, b"cut off"))[:-1]
+    )
+    socket.vanish()
+    assert not read(watcher).arrivals
+    assert len(server.world.core.pool) == 2
+    server.world.settle()
+    assert read(watcher).offsets == [0, 1, 2, 3]
+    assert len(server.world.core.pool) == 1
+
+
+def test_the_close_of_the_peer_is_found_behind_what_a_close_of_the_gateway_drops(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over_at_once(monkeypatch)
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO) + masked(PING, b"") * 100 + masked(CLOSE, b"\x03\xe8"))
+    (session,) = list(server.world.core.pool)
+    session.connection.close(Code.SLOW_CONSUMER, "too slow")
+    assert not is_read(socket)
+    server.world.settle()
+    assert socket.transport.ended
+    assert is_read(socket)
+    assert session.pending is None
+
+
+def test_a_peer_that_floods_after_its_close_is_read_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    over_at_once(monkeypatch)
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO))
+    server.world.settle()
+    (session,) = list(server.world.core.pool)
+    session.connection.close(Code.SLOW_CONSUMER, "too slow")
+    socket.push(masked(PING, b"") * 100)
+    assert not is_read(socket)
+    socket.push(masked(CLOSE, b"\x03\xe8"))
+    server.world.settle()
+    assert socket.transport.ended
+
+
+def test_any_byte_of_a_large_message_is_a_sign_of_life() -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    socket.push(masked(BINARY, HELLO))
+    (session,) = list(server.world.core.pool)
+    for data in (masked(BINARY, bytes(2**20)), masked(BINARY, bytes(2**20), final=False), masked(TEXT, bytes(2**20))):
+        socket.push(data[:1])
+        for at in range(1, 300_000, 50_000):
+            session.heard = False
+            socket.push(data[at : at + 50_000])
+            assert session.heard
+        socket = server.socket()
+        socket.push(masked(BINARY, HELLO))
+        *_, session = list(server.world.core.pool)
+
+
+def test_bytes_before_hello_do_not_keep_a_connection() -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    heartbeat = server.world.core.heartbeat
+    slow = masked(BINARY, HELLO)
+    for at in range(10):
+        socket.push(slow[at : at + 1])
+        heartbeat.sweep()
+    assert close_code(socket) == Code.HANDSHAKE_TIMEOUT
+
+
+def test_a_request_head_without_an_end_is_refused() -> None:
+    server = MemoryServer()
+    socket = Socket(server)
+    line = b"X: " + b"y" * 1000 + b"\r\n"
+    socket.push(b"GET / HTTP/1.1\r\n" + line * 60)
+    sent = bytes(socket.transport.sent)
+    socket.push(line * 10)
+    assert socket.transport.aborted
+    assert not sent
+    assert bytes(socket.transport.sent).startswith(b"HTTP/1.1 431 ")
+
+
+@pytest.mark.parametrize(
+    "header", ["Transfer-Encoding: chunked\r\nContent-Length: 5", "Transfer-Encoding: chunked", "Content-Length: 5"]
+)
+def test_a_request_with_a_body_ends_the_connection(header: str) -> None:
+    server = MemoryServer()
+    socket = Socket(server)
+    request = f"GET / HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{header}\r\n\r\n"
+    socket.push(request.encode() + b"0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n")
+    assert socket.transport.ended
+    assert not socket.transport.sent
+    for callback in server.loop.later:
+        callback()
+    assert socket.transport.aborted

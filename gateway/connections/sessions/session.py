@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.connections.fanout.fanout import ChunkSink, Fanout
 from gateway.connections.outbound.connection import Connection
@@ -15,7 +15,7 @@ from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.grant import NOTHING
 from gateway.connections.sessions.outstanding_requests import ConnectionRequests
 from gateway.connections.slices import Slices
-from gateway.errors import Code, PeerError, RequestRefused
+from gateway.errors import Code, PeerError, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.messages import Error
 from gateway.protocol.names import Pattern
@@ -28,6 +28,9 @@ from gateway.streams.stream import Stream
 
 _NO_FRAME = 2**32
 """Longer than any frame, so that the next message goes through all checks."""
+
+MAX_UNREADABLE: Final = 1024
+"""Messages in a row that cannot be read, after which the connection is closed: no honest client sends so many."""
 
 _MAX_REASON_BYTES = 120
 """A close frame has room for 123 bytes of UTF-8 (RFC 6455, section 5.5.1)."""
@@ -148,7 +151,9 @@ class Session:
     state: State = field(default=State.GREETING, init=False)
     """State of the protocol (spec section 3); without meaning once the connection is closed."""
     heard: bool = field(default=True, init=False)
-    """Whether anything came from the client since the last heartbeat sweep."""
+    """Whether any byte came from the client since the last heartbeat sweep: a large message may take longer."""
+    unreadable: int = field(default=0, init=False)
+    """Messages in a row that could not be read: their type does not exist, or a field is wrong."""
     silent_sweeps: int = field(default=0, init=False)
     """Heartbeat sweeps since anything came."""
     bindings: dict[int, AliasBinding] = field(default_factory=dict, init=False)
@@ -191,6 +196,15 @@ class Session:
     def refuse(self, refusal: PeerError, **answers: int | str | None) -> None:
         """Answer with ERROR; ``answers`` are the fields that name the refused message (spec section 12.2)."""
         self.connection.send(Error.of(refusal, **answers))
+
+    def refuse_unreadable(self, refusal: RequestRefused, **answers: int | str | None) -> None:
+        """Refuse a message that cannot be read, as :meth:`refuse`; close the connection after very many in a row."""
+        self.unreadable += 1
+        if self.unreadable < MAX_UNREADABLE:
+            self.refuse(refusal, **answers)
+        else:
+            problem = f"{self.unreadable} messages in a row cannot be read; the last: {refusal.message}"
+            self.fail(ProtocolViolation(Code.UNEXPECTED_MESSAGE, problem))
 
     def fail(self, error: PeerError) -> None:
         """Close the connection for a fault of its peer: ERROR for its program, a close code for its transport."""

@@ -26,6 +26,7 @@ from gateway.protocol.json_message import JsonMessage
 from gateway.protocol.json_text import (
     JsonAck,
     JsonRange,
+    TextMessage,
     parse_text,
     write_ack,
     write_cancel,
@@ -97,7 +98,9 @@ class TextSession:
     def _handle(self, session: Session, text: bytes) -> bool:
         """Handle a message; return False, because no step is left."""
         try:
-            message = parse_text(text)
+            message = self._read(session, text)
+            if message is None:
+                return False
             if isinstance(message, JsonMessage):
                 advance(Role.CLIENT, session.state, message.opcode)
                 self._answering = message.id
@@ -111,13 +114,34 @@ class TextSession:
         except ProtocolViolation as violation:
             session.fail(violation)
         except RequestRefused as refusal:
-            self._dispatcher.refuse_text(session, refusal)
+            session.refuse(refusal)
         except Exception:
             logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
         finally:
             self._answering = None
         return False
+
+    def _read(self, session: Session, text: bytes) -> TextMessage | None:
+        """Return the message of a text; ``None`` if it cannot be read, which is answered.
+
+        Raises:
+            ProtocolViolation: ``BAD_HELLO``.
+            RequestRefused: the message has a tensor that is not valid.
+        """
+        try:
+            message = parse_text(text)
+        except RequestRefused as refusal:
+            if refusal.code not in (Code.INVALID_REQUEST, Code.UNKNOWN_MESSAGE_TYPE):
+                raise
+            problem = _utf8_fault(text)
+            if problem is None:
+                self._dispatcher.refuse_text(session, refusal)
+            else:
+                session.connection.close(Code.INVALID_DATA, problem)
+            return None
+        session.unreadable = 0
+        return message
 
     def signal(self, message: Sendable) -> bytes:
         """Return a session message or signal as framed text; empty if JSON clients are not told of it."""
@@ -242,3 +266,12 @@ class TextSession:
                 if binding.transfer is None and alias not in self._publishes:
                     return alias
         return next(alias for alias in count(len(bindings)) if alias not in bindings)
+
+
+def _utf8_fault(text: bytes) -> str | None:
+    """Return the reason why bytes are no UTF-8; ``None`` if they are."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return f"a text message that is no UTF-8: {error.reason} at byte {error.start} of {len(text)}"
+    return None

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.sessions.session import AliasBinding
+from gateway.connections.sessions.session import MAX_UNREADABLE, AliasBinding
 from gateway.connections.text import session as text_session
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
@@ -340,3 +340,54 @@ def test_streams_that_the_client_does_not_receive_any_more_take_no_memory() -> N
     finally:
         tracemalloc.stop()
     assert left_bytes < 500 * 50, "an entry of a dict and a tuple take more than 100 bytes"
+
+
+def test_a_text_that_is_no_utf8_closes_the_connection() -> None:
+    peer = person(World())
+    peer.send(b'{"message_type":"ping","payload":{"t0":"\xff"}}')
+    assert peer.transport.closed is not None
+    code, reason = peer.transport.closed
+    assert code == Code.INVALID_DATA
+    assert "at byte 40 of 44" in reason
+
+
+@pytest.mark.parametrize(
+    "text", ["no JSON", '{"message_type":"never"}', '{"message_type":"open","payload":{"stream":5}}']
+)
+def test_very_many_texts_in_a_row_that_cannot_be_read_close_the_connection(text: str) -> None:
+    world = World()
+    peer = person(world)
+    for _ in range(MAX_UNREADABLE - 1):
+        peer.send(text)
+    peer.send('{"message_type":"ping","payload":{"t0":5}}')
+    for _ in range(MAX_UNREADABLE - 1):
+        peer.send(text)
+    before = peer.transport.closed
+    peer.send(text)
+    assert peer.transport.closed is not None
+    assert peer.transport.closed[0] == Code.UNEXPECTED_MESSAGE
+    assert before is None
+
+
+def test_tensors_that_are_refused_close_nothing() -> None:
+    world = World()
+    peer = person(world)
+    wrong = {
+        "message_type": "message",
+        "stream": "wf-42/a",
+        "payload": {"dtype": "float64", "shape": [9], "data": "AA=="},
+    }
+    for _ in range(2 * MAX_UNREADABLE):
+        peer.send(json.dumps(wrong))
+    assert peer.transport.closed is None
+
+
+def test_texts_wait_behind_the_backlog() -> None:
+    world = World()
+    peer = person(world)
+    peer.session.backlog.add(lambda: False)
+    peer.send('{"message_type":"ping","payload":{"t0":5}}')
+    assert peer.texts() == []
+    world.settle()
+    (pong,) = peer.texts()
+    assert json.loads(pong)["payload"]["t0"] == 5

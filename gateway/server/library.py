@@ -1,0 +1,83 @@
+"""The WebSocket library as the gateway uses it: its state machine, with the fragments of a message put together."""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple, cast
+
+from websockets.frames import Frame
+from websockets.frames import Opcode as WebSocketOpcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON
+
+_silent = logging.getLogger("gateway.server.websocket.wire")
+_silent.setLevel(logging.CRITICAL)
+
+
+class WebSocketMessage(NamedTuple):
+    """Complete message that came by way of the library."""
+
+    data: bytes
+    text: bool
+    """Whether it is a text message; a binary one otherwise."""
+
+
+class Library(ServerProtocol):
+    """The library's end of one connection.
+
+    Args:
+        max_frame_bytes: a larger message closes the connection.
+    """
+
+    __slots__ = ("_fragments", "_text")
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        super().__init__(
+            subprotocols=[Subprotocol(SUBPROTOCOL_BINARY), Subprotocol(SUBPROTOCOL_JSON)],
+            max_size=max_frame_bytes,
+            logger=_silent,
+        )
+        self._fragments: bytearray | None = None
+        """Bytes of an incomplete message: at most ``max_frame_bytes``, in however many fragments."""
+        self._text = False
+        """Whether the incomplete message is a text."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        """Take one frame; a Close ends a message of which fragments are missing (RFC 6455, section 5.5.1)."""
+        if frame.opcode is WebSocketOpcode.CLOSE:
+            # The library fails such a connection, with 1002, though control frames may come between fragments.
+            self.current_size = None
+            self._fragments = None
+        super().recv_frame(frame)
+
+    def received(self) -> list[Request | WebSocketMessage]:
+        """Return the messages, and at first the request of the handshake, that have become complete."""
+        complete: list[Request | WebSocketMessage] = []
+        for event in self.events_received():
+            if isinstance(event, Request):
+                complete.append(event)
+            elif isinstance(event, Frame):
+                message = self._complete(event)
+                if message is not None:
+                    complete.append(message)
+        return complete
+
+    def _complete(self, frame: Frame) -> WebSocketMessage | None:
+        """Return the message that a frame completes, if it does."""
+        opcode = frame.opcode
+        # The library's annotation allows for other buffers; on this side it is bytes.
+        data = cast(bytes, frame.data)
+        if opcode is WebSocketOpcode.TEXT or opcode is WebSocketOpcode.BINARY:
+            if frame.fin:
+                return WebSocketMessage(data, opcode is WebSocketOpcode.TEXT)
+            self._text = opcode is WebSocketOpcode.TEXT
+            self._fragments = bytearray(data)
+        elif opcode is WebSocketOpcode.CONT and self._fragments is not None:
+            self._fragments += data
+            if frame.fin:
+                fragments, self._fragments = self._fragments, None
+                return WebSocketMessage(bytes(fragments), self._text)
+        return None

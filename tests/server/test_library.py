@@ -1,0 +1,71 @@
+"""The WebSocket library behind the gateway: fragments become messages, and a Close may come between them."""
+
+from __future__ import annotations
+
+import tracemalloc
+
+from websockets.protocol import State
+
+from gateway.server.library import Library, WebSocketMessage
+from tests.server.memory import masked
+
+BINARY, TEXT, CONTINUATION, CLOSE, PING = 2, 1, 0, 8, 9
+MAX_FRAME_BYTES = 1000
+
+
+def opened() -> Library:
+    library = Library(MAX_FRAME_BYTES)
+    library.receive_data(
+        b"GET / HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Protocol: frys.v1\r\n\r\n"
+    )
+    (request,) = library.received()
+    assert not isinstance(request, WebSocketMessage)
+    library.send_response(library.accept(request))
+    library.data_to_send()
+    return library
+
+
+def test_fragments_become_one_message() -> None:
+    library = opened()
+    library.receive_data(
+        masked(TEXT, b"a", final=False)
+        + masked(CONTINUATION, b"", final=False)
+        + masked(PING, b"between")
+        + masked(CONTINUATION, b"bc")
+        + masked(BINARY, b"whole")
+        + masked(BINARY, b"d", final=False)
+    )
+    assert library.received() == [WebSocketMessage(b"abc", text=True), WebSocketMessage(b"whole", text=False)]
+    library.receive_data(masked(CONTINUATION, b"e"))
+    assert library.received() == [WebSocketMessage(b"de", text=False)]
+
+
+def test_a_close_inside_a_fragmented_message_is_answered() -> None:
+    library = opened()
+    library.receive_data(masked(BINARY, b"begun", final=False) + masked(CLOSE, b"\x03\xe9bye"))
+    assert library.received() == []
+    assert library.close_sent is not None
+    assert (library.close_sent.code, library.close_sent.reason) == (1001, "bye")
+    assert library.state is State.CLOSING
+
+
+def test_fragments_are_kept_in_their_bytes_only() -> None:
+    library = opened()
+    library.receive_data(masked(BINARY, b"x", final=False))
+    library.received()
+    empty = masked(CONTINUATION, b"", final=False)
+    tracemalloc.start()
+    try:
+        for _ in range(50):
+            library.receive_data(empty * 100)
+            library.received()
+        kept_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept_bytes < 5000
+    library.receive_data(masked(CONTINUATION, bytes(MAX_FRAME_BYTES - 2), final=False) + masked(CONTINUATION, b"yz"))
+    assert library.received() == []
+    assert library.close_sent is not None
+    assert library.close_sent.code == 1009
