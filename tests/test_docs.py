@@ -180,11 +180,11 @@ async def test_the_readme_s_frys_commands_work(tmp_path: Path) -> None:
     np.save(tmp_path / "weights.npy", weights)
     async with running_gateway(Settings(store=f"sqlite:{tmp_path / 'streams.db'}")) as gateway:
         for command in commands:
-            if command[0] in ("pub", "sub"):
+            if command[0] in ("pub", "sub", "rm"):
                 await run("-m", "gateway", *command, "--url", gateway.url, cwd=tmp_path)
             else:
                 assert await run("-m", "gateway", command[0], "--help", cwd=tmp_path)
-    assert {command[0] for command in commands} == {"serve", "demo", "pub", "sub"}
+    assert {command[0] for command in commands} == {"serve", "demo", "pub", "sub", "rm"}
     saved = tmp_path / "snapshots" / "wf-42" / "weights@00000000.npy"
     assert relative(ROOT / saved.relative_to(tmp_path)) in README
     assert (np.load(saved) == weights).all()
@@ -201,6 +201,8 @@ async def test_the_readme_s_http_requests_work(tmp_path: Path) -> None:
             match options:
                 case ["-T", name]:
                     answer = await client.put(url, content=(tmp_path / name).read_bytes())
+                case ["-X", "DELETE"]:
+                    answer = await client.delete(url)
                 case ["-o", _]:
                     answer = await client.get(url)
                     assert answer.content == body

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.admin.catalogue import Catalogue
+from gateway.admin.deletion import StreamDeletion
 from gateway.admin.download import FileDownload
 from gateway.admin.failures import connection_failed, http_failed, peer_failed, program_failed
 from gateway.admin.health import Health
@@ -29,12 +30,14 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
     """Return the application of one gateway; it must run on the gateway's own loop."""
     health = Health(core)
     catalogue = Catalogue(core)
+    deletion = StreamDeletion(core)
     download = FileDownload(core, idle_timeout_s)
     upload = FileUpload(core, idle_timeout_s)
 
     async def stream(request: Request) -> Response:
-        # One route for both methods: the answer to any other method then lists both.
-        return await (upload.put(request) if request.method == "PUT" else download.get(request))
+        # One route for all methods: the answer to any other method then lists them.
+        handle = {"PUT": upload.put, "DELETE": deletion.delete}.get(request.method, download.get)
+        return await handle(request)
 
     return Starlette(
         routes=[
@@ -45,7 +48,7 @@ def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = ID
             Route("/api/v1/openapi.json", show_document),
             Route("/api/v1/connections", catalogue.connections),
             Route("/api/v1/streams", catalogue.streams),
-            Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT"]),
+            Route("/api/v1/streams/{name:path}", stream, methods=["GET", "PUT", "DELETE"]),
         ],
         exception_handlers={
             PeerError: peer_failed,

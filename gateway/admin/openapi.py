@@ -112,6 +112,22 @@ _PUT_STREAM: Final[Node] = {
     },
 }
 
+_DELETE_STREAM: Final[Node] = {
+    "operationId": "deleteStream",
+    "summary": "Delete a stream, whoever uses it",
+    "description": (
+        "Everything that is kept of the stream is given up, also in the store. Receivers are told, and the next "
+        "publish to the name begins a new stream, with another epoch. The answer comes when the deletion is stored."
+    ),
+    "responses": {
+        "200": {
+            "description": "Deleted.",
+            "content": _json(_object(deleted={"type": "array", "items": _TEXT})),
+        },
+        **_failures(400, 401, 403, 404, 429, 503),
+    },
+}
+
 _SCHEMAS: Final[Node] = {
     "Kind": {"type": "string", "enum": [kind.value for kind in Kind]},
     "Tensor": _object(name=_TEXT, dtype=_TEXT, shape={"type": "array", "items": _INTEGER}),
@@ -198,7 +214,12 @@ DOCUMENT: Final[Node] = {
             *_PAGING,
             failures=(400,),
         ),
-        "/api/v1/streams/{name}": {"parameters": [_STREAM_NAME], "get": _GET_STREAM, "put": _PUT_STREAM},
+        "/api/v1/streams/{name}": {
+            "parameters": [_STREAM_NAME],
+            "get": _GET_STREAM,
+            "put": _PUT_STREAM,
+            "delete": _DELETE_STREAM,
+        },
     },
     "components": {
         "schemas": _SCHEMAS,

@@ -19,7 +19,7 @@ from gateway import __version__
 from gateway.cli.exit_code import MEANINGS, ExitCode, exit_code_of, line_of
 from gateway.cli.interruption import ended_at_once_by_signals, interrupted_by_signals
 
-COMMANDS: Final = ("serve", "demo", "pub", "sub", "config")
+COMMANDS: Final = ("serve", "demo", "pub", "sub", "rm", "config")
 """Commands. Each is a module of this package, with a function or a group of commands of the same name."""
 
 

@@ -20,7 +20,7 @@ from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOpti
 from gateway.cli.printer import LinePrinter, Printer, TerminalPrinter
 from gateway.cli.rate_meter import RateMeter, losses
 from gateway.cli.view_option import Dtype, MaxRateHz, Slice, Tensor, view_of
-from gateway.client import Client, ClientState, Connecting, Gap, Subscription, View, connect
+from gateway.client import Client, ClientState, Connecting, Gap, StreamEnded, Subscription, View, connect
 from gateway.errors import name_of
 
 TICK_S: Final = 0.2
@@ -154,6 +154,7 @@ class Watch:
                 observe=observe,
                 conflate=conflate and self._recorder is None,  # a recording has every version
                 on_gap=_tell_gap,
+                on_ended=_tell_ended,
                 progress=self._printer.progress,
             )
             async with subscription:
@@ -201,6 +202,10 @@ class Watch:
 
 def _tell_gap(gap: Gap) -> None:
     _tell(f"gap in {gap.stream}: offsets {gap.first} to {gap.last} ({name_of(gap.code)})")
+
+
+def _tell_ended(ended: StreamEnded) -> None:
+    _tell(f"{ended.stream} has ended ({ended.reason}); a new stream of the name is shown when it begins")
 
 
 def _tell(line: str) -> None:

@@ -14,7 +14,7 @@ from gateway.client.requests.reply_stream import ReplyStream
 from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.subscribing.subscription import BatchIterator, Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionStats
-from gateway.client.subscribing.subscription_position import Gap
+from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.errors import (
     CapacityError,
     Code,
@@ -55,6 +55,7 @@ __all__ = [
     "RequestFailed",
     "RequestRefused",
     "RequestTimeout",
+    "StreamEnded",
     "Subscription",
     "SubscriptionStats",
     "TransmissionResult",

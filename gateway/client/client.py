@@ -13,7 +13,7 @@ from gateway.client.client_core import ClientCore, ClientState
 from gateway.client.exit_hook import EXIT_HOOK
 from gateway.client.messages.message import Message
 from gateway.client.options import Options, Progress
-from gateway.client.owner import OneProcess, Owner
+from gateway.client.owner import Owner
 from gateway.client.report import Report, keeping
 from gateway.client.requests.inbox import Inbox
 from gateway.client.requests.reply_stream import ReplyStream
@@ -24,9 +24,10 @@ from gateway.client.sending.content import Headers
 from gateway.client.sending.declaration import SchemaLike
 from gateway.client.sending.publisher import PublishOptions
 from gateway.client.sending.transmission_result import TransmissionResult
+from gateway.client.stream_control import StreamControl
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import Start, StreamProgress, SubscriptionOptions
-from gateway.client.subscribing.subscription_position import Gap
+from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
@@ -36,7 +37,7 @@ BUFFER_BYTES: Final = 64 * 1024 * 1024
 """Bytes that may wait between the socket and the application, for each subscription."""
 
 
-class Client(OneProcess):
+class Client(StreamControl):
     """A connection to a gateway, opened again after losses. Made by ``connect``, and used on the loop that made it."""
 
     def __init__(self, options: Options) -> None:
@@ -237,6 +238,7 @@ class Client(OneProcess):
         observe: bool | None = None,
         on_error: Report | None = None,
         on_gap: Callable[[Gap], None] | None = None,
+        on_ended: Callable[[StreamEnded], None] | None = None,
         progress: StreamProgress | None = None,
     ) -> Subscription:
         """Receive the streams that match a pattern: ``async with client.subscribe("wf-42/*") as messages``.
@@ -260,6 +262,7 @@ class Client(OneProcess):
                 with ``auto_ack=False`` or ``credits``, or for a client that named itself and is no ``admin_panel``.
             on_error: called for messages that could not be decoded; None: the client's ``on_error``.
             on_gap: called for messages that will not come.
+            on_ended: called when a stream has ended; the iterator goes on with the next stream of the name, if any.
             progress: called with (stream, received bytes, total bytes) while a large message comes in.
 
         Raises:
@@ -277,6 +280,7 @@ class Client(OneProcess):
             observe=observe,
             on_error=on_error,
             on_gap=on_gap,
+            on_ended=on_ended,
             progress=progress,
         )
         return self._core.subscribe(pattern, options, self)
@@ -380,17 +384,3 @@ class Client(OneProcess):
             RequestRefused: ``INVALID_NAME``.
         """
         return self._core.responder.open_inbox(group, buffer_bytes, self)
-
-    # Access.
-
-    async def authenticate(self, token: str) -> float | None:
-        """Replace the token of the running session, and of those that follow.
-
-        Returns:
-            Seconds until the token expires; None if it does not.
-
-        Raises:
-            RequestRefused: ``FORBIDDEN``.
-            ConnectionFailed: the connection was lost.
-        """
-        return await self._core.authenticate(token)

@@ -167,8 +167,14 @@ class DurableStore(PastReader, Protocol):
             origin: the producer of the messages and its sequences, where producers count.
         """
 
-    def stage(self, message: LargeMessage, index: int) -> None:
-        """Store a chunk of a large message to a durable stream; it cannot be read before the message is appended."""
+    def stage(self, message: LargeMessage, index: int, done: Callable[[Exception | None], object]) -> None:
+        """Store a chunk of a large message to a durable stream; it cannot be read before the message is appended.
+
+        Args:
+            message: the message.
+            index: index of the chunk.
+            done: called on the loop's thread, later than this returns, when the chunk does not wait any more.
+        """
 
     def discard(self, message: LargeMessage) -> None:
         """Remove the staged chunks of a large message that will not be appended."""

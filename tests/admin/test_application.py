@@ -25,7 +25,7 @@ async def test_a_path_that_does_not_exist(http: httpx.AsyncClient, path: str) ->
     ("method", "path", "allowed"),
     [
         ("POST", "/healthz", {"GET", "HEAD"}),
-        ("DELETE", "/api/v1/streams/wf/a", {"GET", "HEAD", "PUT"}),
+        ("POST", "/api/v1/streams/wf/a", {"GET", "HEAD", "PUT", "DELETE"}),
         ("PUT", "/api/v1/streams", {"GET", "HEAD"}),
     ],
 )

@@ -43,6 +43,7 @@ class StepStore:
         self.waiting: deque[Appended] = deque()
         self.stored: list[Appended] = []
         self.staged: list[tuple[LargeMessage, int]] = []
+        self.staging: list[Callable[[Exception | None], object]] = []
         self.discarded: list[LargeMessage] = []
         self.marks: dict[tuple[str, str], Mark | None] = {}
         self.closed = False
@@ -74,8 +75,9 @@ class StepStore:
     ) -> None:
         self.waiting.append(Appended(stream, entry, done, origin))
 
-    def stage(self, message: LargeMessage, index: int) -> None:
+    def stage(self, message: LargeMessage, index: int, done: Callable[[Exception | None], object]) -> None:
         self.staged.append((message, index))
+        self.staging.append(done)
 
     def discard(self, message: LargeMessage) -> None:
         self.discarded.append(message)

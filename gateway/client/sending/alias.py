@@ -201,9 +201,11 @@ class Aliases:
     def refused_by(self, error: Error) -> Alias | None:
         """Return the alias that an ERROR concerns; None if it concerns none."""
         alias = self.get(error.alias)
-        if alias is not None and alias.before is not None and error.sequence is not None:
-            return alias.before  # OPEN is answered before the messages that follow it
-        return alias
+        if alias is None or alias.before is None:
+            return alias
+        # OPEN is answered before the messages that follow it. The end of a stream is told with its name.
+        earlier = error.sequence is not None or error.stream not in (None, alias.name)
+        return alias.before if earlier else alias
 
     def clear(self, error: Exception) -> dict[str, list[OutboundMessage]]:
         """Forget all aliases: the session is over. Waits for answers end with ``error``.

@@ -204,14 +204,17 @@ class Publisher:
             queue.answered()
 
     def refused(self, error: Error, alias: Alias) -> None:
-        """Take an ERROR about a stream that was opened for publishing (spec sections 4.1 and 12.2)."""
+        """Take an ERROR about a stream that was opened for publishing (spec sections 4.1, 4.11 and 12.2)."""
         refusal = RequestRefused(error.code, error.message)
         draining = error.code == Code.DRAINING
         queue = self._queues.get(alias.name)
+        ended = error.code == Code.STREAM_ENDED
+        if ended and queue is not None:
+            queue.stream_ended(alias)
         if error.sequence is None:
             if draining:
                 return  # messages that wait for the stream to be opened wait for the next connection
-            if queue is not None:
+            if queue is not None and not ended:
                 queue.forget(alias)
             alias.refuse(refusal)
             return

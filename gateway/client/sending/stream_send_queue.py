@@ -46,6 +46,8 @@ class StreamSendQueue(SendQueue):
         self._producer = producer
         self._next_sequence = 1
         self._alias: Alias | None = None
+        self._ended: Alias | None = None
+        """Alias whose stream has ended, until all messages that were sent under it are answered."""
         self._declared = ANYTHING
         self._accepted: Declaration | None = None
         """Properties with which the gateway has opened the stream before."""
@@ -57,6 +59,15 @@ class StreamSendQueue(SendQueue):
         """Drop an alias that the gateway refused to open: the next message opens another."""
         if self._alias is alias:
             self._alias, self._declared = None, ANYTHING
+
+    def stream_ended(self, alias: Alias) -> None:
+        """Drop an alias whose stream has ended: the next message begins the next stream of the name.
+
+        It has the declared kind, schema and durability again. Messages that were sent under the alias and are refused
+        are sent again first, so that the order of the calls is kept.
+        """
+        if self._alias is alias:
+            self._alias, self._ended = None, alias
 
     @property
     def sent(self) -> int:
@@ -115,6 +126,13 @@ class StreamSendQueue(SendQueue):
         """Take note that the gateway has answered publishes: the next one may have waited for that."""
         self._wake_up()
 
+    def _unanswered(self, session: Session) -> bool:
+        """Return whether messages that were sent before the stream ended are still to be answered."""
+        ended = self._ended
+        if ended is not None and (ended.session is not session or not ended.awaiting):
+            ended = self._ended = None
+        return ended is not None
+
     def _outruns(self, session: Session, message: OutboundMessage) -> bool:
         """Return whether a publish is to wait for the acknowledgements of those before it."""
         alias = self._alias
@@ -127,6 +145,8 @@ class StreamSendQueue(SendQueue):
 
     def _addressable(self, session: Session, message: OutboundMessage) -> bool:
         alias = self._alias
+        if self._unanswered(session):
+            return False
         if alias is None or alias.session is not session:
             return self._context.aliases.room
         if self._outruns(session, message):
@@ -161,10 +181,12 @@ class StreamSendQueue(SendQueue):
             session.send((self._open(session, message).opening(),))
 
     async def _hold_back(self, session: Session, message: OutboundMessage) -> None:
-        """Wait until so many publishes are acknowledged that the next one does not outrun the receivers."""
-        while self._outruns(session, message):
-            assert message.done is not None
-            await self._first_of(message.done)
+        """Wait until so many publishes are acknowledged that the next one does not outrun the receivers.
+
+        After the end of the stream: until those that were sent before it are answered.
+        """
+        while self._unanswered(session) or self._outruns(session, message):
+            await self._first_of(*([] if message.done is None else [message.done]))
             if message.abandoned or self._waiting[0] is not message:
                 raise Overtaken
             if not session.open:

@@ -1,4 +1,4 @@
-"""Answers: requests of a session that the gateway has yet to answer (spec sections 3.2, 4.2 and 7.7)."""
+"""Answers: requests of a session that the gateway has yet to answer (spec sections 3.2, 4.2, 4.11 and 7.7)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from gateway.protocol.messages import (
     Account,
     Authenticated,
     Counts,
+    Deleted,
     Error,
     SessionMessage,
     Subscribed,
     Unsubscribed,
 )
 
-Answer = Authenticated | Subscribed | Unsubscribed | Account
+Answer = Authenticated | Subscribed | Unsubscribed | Account | Deleted
 Asked = SessionMessage | Iterator[SessionMessage]
 """Request in one message, or in the parts that make it up."""
 

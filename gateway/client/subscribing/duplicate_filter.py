@@ -38,11 +38,15 @@ class DuplicateFilter:
     Args:
         stream: name of the stream.
         acknowledger: sends acknowledgements to the gateway.
+
+    Attributes:
+        announced_epoch: epoch of the stream that was announced last.
     """
 
     def __init__(self, stream: str, acknowledger: Acknowledger) -> None:
         self._stream = stream
         self._acknowledger = acknowledger
+        self.announced_epoch = 0
         self._position: AckPosition | None = None
         """Stream and epoch of the offsets below; ``None`` before the first unit."""
         self._processed = Ranges()
@@ -172,6 +176,37 @@ class DuplicateFilter:
         self._sequences[producer] = seen
         if len(self._sequences) > MAX_PRODUCERS:
             del self._sequences[next(iter(self._sequences))]
+
+
+class DuplicateFilters:
+    """Duplicate filters of all acknowledged streams, by name; they outlive sessions.
+
+    Args:
+        acknowledger: sends acknowledgements to the gateway.
+    """
+
+    def __init__(self, acknowledger: Acknowledger) -> None:
+        self._acknowledger = acknowledger
+        self._filters: dict[str, DuplicateFilter] = {}
+
+    def of(self, stream: str, epoch: int) -> DuplicateFilter:
+        """Return the filter of a stream, which is announced with this epoch."""
+        found = self._filters.get(stream)
+        if found is None:
+            found = self._filters[stream] = DuplicateFilter(stream, self._acknowledger)
+        found.announced_epoch = epoch
+        return found
+
+    def end(self, stream: str, epoch: int) -> None:
+        """Forget the filter of a stream that has ended, unless the next one of the name has been announced."""
+        found = self._filters.get(stream)
+        if found is not None and found.announced_epoch == epoch:
+            del self._filters[stream]
+
+    def report_held(self) -> None:
+        """Report the units of all streams that wait, or that the program holds."""
+        for duplicates in self._filters.values():
+            duplicates.report_held()
 
 
 def _drop(pending: PendingAck) -> tuple[AckScope, ...]:

@@ -9,6 +9,7 @@ from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.messages.message import Message
 from gateway.client.session.session import Session
 from gateway.client.subscribing.delta_sink import DeltaSink
+from gateway.client.subscribing.subscription_position import StreamEnded
 from gateway.client.subscribing.versions import Version, Versions, refused
 from gateway.client.workers import WORKERS
 from gateway.errors import RequestRefused
@@ -60,6 +61,13 @@ class StateSink(DeltaSink):
             self._versions.put(self.stream, self.epoch, inbound.offset, held.specs, held.payload)
         else:
             self._versions.forget(self.stream)
+
+    def end(self, ended: StreamEnded, number: int) -> None:
+        """Forget the newest version, and tell the subscriptions that the stream has ended."""
+        held = self._versions.get(self.stream)
+        if held is not None and held.epoch == self.epoch:
+            self._versions.forget(self.stream)
+        super().end(ended, number)
 
     def _patch(self, inbound: InboundFrame, payload: Buffer, region: Region) -> None:
         held = self._versions.get(self.stream)

@@ -11,7 +11,7 @@ from gateway.client.messages.message_run import MessageRun
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import call_back
 from gateway.client.subscribing.subscription_core import SubscriptionCore
-from gateway.client.subscribing.subscription_position import Gap
+from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.errors import RequestRefused
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.reorder_buffer import ReorderBuffer
@@ -89,6 +89,11 @@ class StreamSink:
         """Record that offsets come from history, or once more (REPLAY, spec section 7.3)."""
         for subscription in self.present():
             subscription.position.replay(self.stream, first, last)
+
+    def end(self, ended: StreamEnded, number: int) -> None:
+        """Tell the subscriptions that the stream, of this id, has ended (spec section 4.11)."""
+        for subscription in self.present():
+            subscription.position.end(ended, number)
 
     def skip(self, gap: Gap) -> None:
         """Record a gap (GAP, spec section 7.2)."""

@@ -15,7 +15,7 @@ from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.report import Report, call_back
-from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
+from gateway.client.subscribing.subscription_position import Gap, StreamEnded, SubscriptionPosition
 from gateway.errors import Code, InvalidArgument, UsageError
 from gateway.protocol.arguments import check_callback, check_count, check_flag, check_type, is_a, wrong
 from gateway.protocol.messages import BEGINNING, Credits, Since
@@ -67,6 +67,7 @@ class SubscriptionOptions:
     observe: bool | None = None
     on_error: Report | None = None
     on_gap: Callable[[Gap], None] | None = None
+    on_ended: Callable[[StreamEnded], None] | None = None
     progress: StreamProgress | None = None
 
     def observes(self, *, by_default: bool) -> bool:
@@ -125,11 +126,11 @@ class SubscriptionCore:
         if is_address(self.pattern.text):
             raise wrong("pattern", pattern, "requests to an address are taken by client.inbox(), also group=...")
         check_type("view", options.view, (View, NoneType), "it must be a View, or None")
-        for name in ("on_error", "on_gap", "progress"):
+        for name in ("on_error", "on_gap", "on_ended", "progress"):
             check_callback(name, getattr(options, name))
         self.view = options.view
         self.observes = observes
-        self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap)
+        self.position = SubscriptionPosition(_since_of(options.since, self.pattern), options.on_gap, options.on_ended)
         conflate = check_flag("conflate", options.conflate)
         self.buffer: ReceiveBuffer[Received] = ReceiveBuffer(options.buffer_bytes, flow, conflate=conflate)
         self.progress = options.progress

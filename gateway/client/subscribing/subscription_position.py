@@ -7,13 +7,30 @@ but no messages and no sockets.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.client.report import call_back
 from gateway.client.subscribing.resubscription import StreamPart
 from gateway.errors import Code
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Kind, Since, StreamInfo
+
+MAX_ENDED: Final = 1024
+"""Streams that have ended whose accounts a subscription keeps one by one, as the gateway does."""
+
+SUMS: Final = (
+    "delivered",
+    "conflated",
+    "dropped",
+    "replayed",
+    "expired",
+    "client_conflated",
+    "duplicates",
+    "overflowed",
+    "failed",
+    "repeated",
+)
+"""Counts of a stream that are added up."""
 
 
 class Gap(NamedTuple):
@@ -26,6 +43,16 @@ class Gap(NamedTuple):
     """First offset of the gap."""
     last: int
     """Last offset of the gap."""
+
+
+class StreamEnded(NamedTuple):
+    """End of a stream that a subscription has received. A new stream of the name may begin, in another epoch."""
+
+    stream: str
+    epoch: int
+    """Incarnation that has ended."""
+    reason: str
+    """``deleted``, ``expired`` or ``made_room``; or another one, of a newer gateway."""
 
 
 class StreamPosition(StreamAccount):
@@ -52,6 +79,11 @@ class StreamPosition(StreamAccount):
         self.failed = 0
         self.repeated = 0
 
+    def add(self, other: StreamPosition) -> None:
+        """Add the counts of another stream."""
+        for name in SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
 
 class SubscriptionPosition:
     """Positions in all streams of one subscription.
@@ -59,23 +91,36 @@ class SubscriptionPosition:
     Args:
         since: start that the program asks for.
         on_gap: called with each gap.
+        on_ended: called when a stream has ended.
 
     Attributes:
         since: see above.
         joined: whether SUBSCRIBED has arrived on this connection.
     """
 
-    def __init__(self, since: Since | None, on_gap: Callable[[Gap], None] | None) -> None:
+    def __init__(
+        self,
+        since: Since | None,
+        on_gap: Callable[[Gap], None] | None,
+        on_ended: Callable[[StreamEnded], None] | None = None,
+    ) -> None:
         self.since = since
         self._on_gap = on_gap
+        self._on_ended = on_ended
         self._streams: dict[str, StreamPosition] = {}
+        self._ended: dict[str, None] = {}
+        """Streams among them that have ended."""
+        self._past: StreamPosition | None = None
+        """Sums of streams that have ended and were forgotten; ``None``: there are none."""
         self.joined = False
         self._joined_before = False
         self._resumed = False
         """Whether SUBSCRIBE has named the position in each stream, in place of the program's start."""
 
     def __iter__(self) -> Iterator[StreamPosition]:
-        return iter(self._streams.values())
+        yield from self._streams.values()
+        if self._past is not None:
+            yield self._past
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -120,6 +165,7 @@ class SubscriptionPosition:
         elif stream.settled:
             stream.id = info.id
             return  # it answers another subscription
+        self._ended.pop(info.stream, None)
         stream.id = info.id
         stream.kind = kind
         stream.settled = True
@@ -127,6 +173,26 @@ class SubscriptionPosition:
             lost = stream.start(info.epoch, self._wanted(stream, info.stream, info.epoch), info.since)
             if lost:
                 self._report_gap(Gap(info.stream, Code.HISTORY_LOST, info.since - lost, info.since - 1))
+
+    def end(self, ended: StreamEnded, number: int) -> None:
+        """Handle STREAM that tells an end: the next stream of the name starts anew, and its account goes on.
+
+        Past :data:`MAX_ENDED` streams that have ended, only the sums of their counts are kept.
+
+        Args:
+            ended: the stream.
+            number: its id on this connection. The next stream of the name may have been announced already.
+        """
+        stream = self._streams.get(ended.stream)
+        if stream is not None and stream.settled and stream.id == number:
+            stream.settled, stream.id = False, None
+            if len(self._ended) < MAX_ENDED:
+                self._ended[ended.stream] = None
+            else:
+                self._past = self._past or StreamPosition(stream.kind)
+                self._past.add(self._streams.pop(ended.stream))
+        if self._on_ended is not None:
+            call_back(self._on_ended, ended)
 
     def replay(self, name: str, first: int, last: int) -> None:
         """Handle REPLAY: these offsets come from history, or once more."""

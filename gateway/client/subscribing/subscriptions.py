@@ -22,13 +22,13 @@ from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
 from gateway.client.subscribing.conflation_report import report_conflated
 from gateway.client.subscribing.delta_sink import DeltaSink
-from gateway.client.subscribing.duplicate_filter import DuplicateFilter
+from gateway.client.subscribing.duplicate_filter import DuplicateFilters
 from gateway.client.subscribing.resubscription import parts_of
 from gateway.client.subscribing.state_sink import StateSink
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionCore
-from gateway.client.subscribing.subscription_position import Gap
+from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.client.subscribing.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol import signals
@@ -58,11 +58,10 @@ class Subscriptions:
         """Large messages that were incomplete when the last session ended."""
         self._past_sinks: list[StreamSink] = []
         """Sinks of the last session: messages still being decoded reach them until the next session is welcomed."""
-        self._duplicate_filters: dict[str, DuplicateFilter] = {}
-        """Duplicate filters of the acknowledged streams, by name; they outlive sessions."""
         self._ack_numbers: dict[AckPosition, int] = {}
         """Ids of the acknowledged streams on the present session."""
         self._acknowledger = Acknowledger(lambda: context.session, self._ack_numbers.get)
+        self._duplicate_filters = DuplicateFilters(self._acknowledger)
 
     async def start(self, subscription: SubscriptionCore) -> None:
         """Send SUBSCRIBE for a new subscription, and again on every later session.
@@ -165,8 +164,7 @@ class Subscriptions:
         if session is not None and session.open:
             session.cork()
             try:
-                for duplicates in self._duplicate_filters.values():
-                    duplicates.report_held()
+                self._duplicate_filters.report_held()
             finally:
                 session.uncork()
 
@@ -199,8 +197,10 @@ class Subscriptions:
         return sink if sink is not None and sink.subscriptions else None
 
     def stream_received(self, info: StreamInfo) -> None:
-        """Handle STREAM, which gives a stream its id (spec section 4.1)."""
-        if info.id is not None:
+        """Handle STREAM, which gives a stream its id (spec section 4.1), or tells its end (spec section 4.11)."""
+        if info.id is not None and info.ended is not None and info.alias is None:
+            self._ended(info.id, info.ended)
+        elif info.id is not None:
             sink = self._sinks.get(info.id)
             if sink is None or sink.epoch != info.epoch:
                 if isinstance(sink, AcknowledgedSink):
@@ -219,6 +219,20 @@ class Subscriptions:
             ]
             sink.order.add_ready(lambda: sink.announce(joined, info))
 
+    def _ended(self, stream: int, reason: str) -> None:
+        """Give up everything of a stream that has ended; its subscriptions wait for the next one of its name."""
+        sink = self._sinks.pop(stream, None)
+        if sink is None:
+            return
+        if isinstance(sink, AcknowledgedSink):
+            self._ack_numbers.pop(AckPosition(sink.stream, sink.epoch), None)
+            self._duplicate_filters.end(sink.stream, sink.epoch)
+        if sink.numbers is None:
+            self.partial_transfers.forget(sink.stream)
+        ended = StreamEnded(sink.stream, sink.epoch, reason)
+        # Behind all messages that came before it, and may still be decoded.
+        sink.order.add_ready(lambda: sink.end(ended, stream))
+
     def _new_sink(self, info: StreamInfo) -> StreamSink:
         session = self._context.session
         if session is None or info.kind is None:
@@ -229,10 +243,7 @@ class Subscriptions:
             return DeltaSink(info, session) if view else StateSink(info, session, self._versions)
         if not info.kind.acknowledged or info.observed:
             return StreamSink(info)
-        duplicates = self._duplicate_filters.get(info.stream)
-        if duplicates is None:
-            duplicates = self._duplicate_filters[info.stream] = DuplicateFilter(info.stream, self._acknowledger)
-        return AcknowledgedSink(info, duplicates, session)
+        return AcknowledgedSink(info, self._duplicate_filters.of(info.stream, info.epoch or 0), session)
 
     def refused(self, error: Error) -> bool:
         """Report an ERROR for a subscription, of a view that does not fit (spec section 4.5).

@@ -119,6 +119,8 @@ class Client(OneProcess):
 
     authenticate = blocking(client.Client.authenticate)
 
+    delete = blocking(client.Client.delete)
+
 
 class _ThreadedClient(client.Client):
     """Async client whose ``publish_nowait`` is called by other threads.

@@ -127,7 +127,8 @@ class CommitGate:
     def stage(self, connection: Connection, message: LargeMessage, index: int) -> None:
         """Store a chunk of a large message that a connection has sent, while the other chunks are on their way."""
         if self._store is not None and _is_staged(message):
-            self._store.stage(message, index)
+            # The message may never be complete: its chunks alone have to end the hold that they have caused.
+            self._store.stage(message, index, lambda _: self._release())
             self._hold(connection)
 
     def discard(self, message: LargeMessage) -> None:

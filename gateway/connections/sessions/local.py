@@ -1,8 +1,8 @@
 """Local connection: code in the gateway's own process publishes as a client does, without a socket.
 
 A local connection hands frames of ``frys.v1`` to the core and reads the core's answers from memory, so that there is
-no second way into a stream. It publishes only, and knows no event loop: a callback on the loop's thread tells the
-outcome of a message.
+no second way into a stream. It publishes and deletes only, and knows no event loop: a callback on the loop's thread
+tells the outcome of a message.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import ClientId, Epoch, Offset, PeerId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.frames import body_of, iter_frames
-from gateway.protocol.messages import ClientType, Error, Hello, Kind, Open, StreamInfo, Welcome
+from gateway.protocol.messages import ClientType, Delete, Deleted, Error, Hello, Kind, Open, StreamInfo, Welcome
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import check_stream_name
 from gateway.protocol.session_body import parse_session, write_session
@@ -34,6 +34,9 @@ MANY_ALIASES = 1024
 
 _Wanted = tuple[StreamName, Kind | None, Durability | None]
 """Stream, and the kind and durability that it must have."""
+
+DeleteOutcome = Deleted | RequestRefused | ConnectionClosed
+"""Outcome of a deletion."""
 
 _FORMAT = BinaryFormat("local", lambda size: b"", answers_pings=False)
 
@@ -93,6 +96,8 @@ class LocalConnection:
         """Aliases in the order of their OPEN, each with what it was opened for."""
         self._by_stream: dict[_Wanted, list[OpenAlias]] = {}
         self._last_transfer = 0
+        self._last_request = 0
+        self._deletions: dict[int, Callable[[DeleteOutcome], object]] = {}
         self._waiting: list[Callable[[], object]] = []
         self.paused = False
         self._session = core.connect(_MemoryTransport(self), _FORMAT)
@@ -183,6 +188,22 @@ class LocalConnection:
             self._end(ConnectionClosed(Code.NORMAL, "closed on this side"))
             self._core.disconnect(self._session)
 
+    def delete(self, stream: str, done: Callable[[DeleteOutcome], object]) -> None:
+        """Delete a stream.
+
+        Args:
+            stream: name of the stream.
+            done: called once with the answer, perhaps before this method returns.
+
+        Raises:
+            ConnectionClosed: the connection is closed.
+        """
+        if self._closed is not None:
+            raise self._closed
+        self._last_request += 1
+        self._deletions[self._last_request] = done
+        self.send(write_session(Delete(self._last_request, stream)))
+
     # The PublicationTarget of its publications.
 
     def send(self, frames: bytes) -> None:
@@ -213,6 +234,10 @@ class LocalConnection:
                         self._welcome = welcome
                     case StreamInfo(alias=int(number)) as info:
                         self._aliases[number].info = info
+                    case Deleted() as answer:
+                        self._answered(answer.request, answer)
+                    case Error(request=int(request)) as error:
+                        self._answered(request, RequestRefused(error.code, error.message))
                     case Error() as error:
                         self._refused(error)
                     case _:
@@ -272,7 +297,14 @@ class LocalConnection:
         for alias in self._aliases:
             if alias.publication is not None:
                 alias.publication.settle(closed)
+        for request in list(self._deletions):
+            self._answered(request, closed)
         self.resume()
+
+    def _answered(self, request: int, outcome: DeleteOutcome) -> None:
+        done = self._deletions.pop(request, None)
+        if done is not None:
+            done(outcome)
 
     def _acknowledged(self, ack: Ack) -> None:
         alias = self._aliases[ack.alias]
@@ -286,7 +318,7 @@ class LocalConnection:
             self._last_error = error
             return
         alias = self._aliases[error.alias]
-        alias.refused = error.sequence is None
+        alias.refused = error.sequence is None or error.code == Code.STREAM_ENDED
         if alias.publication is not None:
             alias.publication.settle(RequestRefused(error.code, error.message))
 

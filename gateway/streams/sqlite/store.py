@@ -144,9 +144,9 @@ class SqliteStreamStore:
         patch = patch_of(entry)
         self._writer.put(Append(stream, entry, origin, None if patch is None else patch.making()), done)
 
-    def stage(self, message: LargeMessage, index: int) -> None:
+    def stage(self, message: LargeMessage, index: int, done: Callable[[Exception | None], object]) -> None:
         """Store a chunk of a large message that is not complete yet."""
-        self._writer.put(StageChunk(message, index), None)
+        self._writer.put(StageChunk(message, index), done)
 
     def discard(self, message: LargeMessage) -> None:
         """Delete the chunks of a large message that will not be appended."""

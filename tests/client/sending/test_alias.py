@@ -141,3 +141,17 @@ def test_refused_messages_are_those_of_the_earlier_alias_until_the_new_one_is_an
     assert aliases.refused_by(of_the_opening) is later
     later.answer(INFO)
     assert aliases.refused_by(of_a_message) is later
+
+
+@pytest.mark.parametrize(
+    ("sequence", "stream", "old"),
+    [(None, None, False), (None, "wf/new", False), (None, "wf/old", True), (3, None, True)],
+)
+def test_an_error_about_an_alias_that_was_opened_again(sequence: int | None, stream: str | None, old: bool) -> None:
+    aliases, here = Aliases(limit=1), session()
+    before = aliases.open(here, "wf/old", Holder())
+    before.answer(INFO)
+    aliases.look_again()
+    alias = aliases.open(here, "wf/new", Holder())
+    error = Error(Code.STREAM_ENDED, "STREAM_ENDED", "it has ended", alias=0, sequence=sequence, stream=stream)
+    assert aliases.refused_by(error) is (before if old else alias)

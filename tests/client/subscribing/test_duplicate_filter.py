@@ -9,7 +9,7 @@ from gateway.client.messages.ack_handle import AckHandle, AckScope, AckUnitRange
 from gateway.client.messages.frame_sender import FrameSender
 from gateway.client.subscribing import duplicate_filter
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
-from gateway.client.subscribing.duplicate_filter import DuplicateFilter, FilterResult
+from gateway.client.subscribing.duplicate_filter import DuplicateFilter, DuplicateFilters, FilterResult
 from gateway.protocol.extensions import Identity
 from gateway.protocol.wire import Buffer
 
@@ -219,3 +219,14 @@ async def test_a_batch_is_one_unit() -> None:
     assert filtered.noted.said == [(1, 0, 0, 2)]
     assert filtered.receive(0, epoch=2, count=3, identity=Identity(9, 1)).pending is None
     await asyncio.sleep(0)
+
+
+def test_a_filter_is_forgotten_with_its_stream_unless_the_next_one_is_there() -> None:
+    filters = DuplicateFilters(Acknowledger(lambda: None, lambda position: None))
+    first = filters.of("wf/a", 1)
+    assert filters.of("wf/a", 2) is first
+    filters.end("wf/a", 1)
+    assert filters.of("wf/a", 2) is first
+    filters.end("wf/a", 2)
+    filters.end("wf/none", 2)
+    assert filters.of("wf/a", 3) is not first

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import hypothesis.strategies as st
 from hypothesis import given
 
-from gateway.client.subscribing.subscription_position import Gap, SubscriptionPosition
+from gateway.client.subscribing.subscription_position import MAX_ENDED, Gap, StreamEnded, SubscriptionPosition
 from gateway.errors import Code
 from gateway.protocol.messages import BEGINNING, Counts, Kind, Since, StreamInfo
 
@@ -171,3 +171,46 @@ def test_of_messages_that_come_with_one_that_was_asked_for_again_only_that_one_h
     assert (stream.failed, stream.delivered) == (1, 2)
     assert joined.come(5, 4) == 4
     assert (stream.failed, stream.delivered, stream.duplicates) == (0, 5, 0)
+
+
+def test_a_stream_that_has_ended_starts_anew_and_its_account_goes_on() -> None:
+    ended: list[StreamEnded] = []
+    position = SubscriptionPosition(None, None, ended.append)
+    position.ask()
+    position.join()
+    position.announce(info(0))
+    position.record_arrival("wf/x", EVENT, 1, 0, 5)
+    end = StreamEnded("wf/x", 1, "deleted")
+    position.end(end, 7)
+    assert ended == [end]
+    assert position.id_of("wf/x") is None
+    position.announce(replace(info(0, epoch=2, kind=STATE), id=9))
+    assert position.record_arrival("wf/x", STATE, 2, 3, 1) == 0
+    assert position.counts["wf/x"] == Counts(delivered=6, conflated=3)
+
+
+def test_the_end_of_an_earlier_stream_of_the_name_changes_nothing() -> None:
+    position = SubscriptionPosition(None, None)
+    position.ask()
+    position.join()
+    position.announce(info(0))
+    position.announce(replace(info(0, epoch=2), id=9))
+    position.end(StreamEnded("wf/x", 1, "deleted"), 7)
+    assert position.record_arrival("wf/x", EVENT, 2, 0, 1) == 0
+
+
+def test_of_very_many_streams_that_have_ended_only_the_sums_are_kept() -> None:
+    position = SubscriptionPosition(None, None)
+    position.ask()
+    position.join()
+    for number in range(MAX_ENDED + 10):
+        name = f"wf/{number}"
+        position.announce(replace(info(0, stream=name), id=number))
+        position.record_arrival(name, EVENT, 1, 0, 2)
+        position.end(StreamEnded(name, 1, "expired"), number)
+    assert len(position.counts) == MAX_ENDED
+    assert sum(stream.delivered for stream in position) == 2 * (MAX_ENDED + 10)
+    position.announce(info(0, stream="wf/0"))
+    position.announce(replace(info(0, stream="wf/new"), id=3))
+    position.end(StreamEnded("wf/new", 1, "expired"), 3)
+    assert len(position.counts) == MAX_ENDED + 1

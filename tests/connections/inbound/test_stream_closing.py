@@ -74,3 +74,19 @@ def test_an_alias_of_a_connection_that_is_gone_is_released_all_the_same() -> Non
     refusal = RequestRefused(Code.STREAM_ENDED, "it has ended")
     binding.end(refusal)
     assert (binding.stream, binding.refusal) == (None, refusal)
+
+
+def test_a_connection_that_is_held_for_chunks_of_a_message_that_ends_is_read_again() -> None:
+    store = StepStore()
+    world = World(store=store, durability=Durability.OS)
+    publisher = world.publisher(A)
+    large = publisher.large(0, bytes(2 * CHUNK_BYTES), ack=True)
+    store.extra_bytes = 2**30 // 8
+    large.chunk()
+    assert not publisher.transport.is_reading()
+    stream = world.core.streams.get(A)
+    assert stream is not None
+    world.core.hub.end(stream, EndReason.DELETED)
+    store.extra_bytes = 0
+    store.staging.pop()(None)
+    assert publisher.transport.is_reading()

@@ -101,7 +101,7 @@ def fill(bench: Bench) -> tuple[Stream, Stream]:
     bench.append(events, run_of(0, [None, 5], events))
     message = large_of(6, 9000, events)
     for index in range(3):
-        bench.store.stage(message, index)
+        bench.store.stage(message, index, lambda _: None)
     bench.append(events, message)
     bench.append(events, run_of(7, [None], events))
     bench.append(state, run_of(0, [None, None], state))
@@ -312,7 +312,7 @@ def test_all_is_settled_of_a_stream_without_consumers(path: Path) -> None:
 def test_a_large_message_that_is_discarded_leaves_room_for_the_next(bench: Bench) -> None:
     events = bench.open(EVENTS, Kind.EVENT)
     message = large_of(0, 9000, events)
-    bench.store.stage(message, 0)
+    bench.store.stage(message, 0, lambda _: None)
     assert bench.store.waiting_bytes > 0
     bench.store.discard(message)
     bench.append(events, run_of(0, [None], events))
@@ -327,7 +327,7 @@ def test_a_state_that_was_patched_comes_back_whole(path: Path, large: bool) -> N
     whole: Entry = whole_large(stream) if large else whole_run(stream)
     if isinstance(whole, LargeMessage):
         for index in range(len(whole.chunks)):
-            bench.store.stage(whole, index)
+            bench.store.stage(whole, index, lambda _: None)
     bench.append(stream, whole)
     expected = STATE_ARRAY.copy()
     for row in range(3):

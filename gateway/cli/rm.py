@@ -1,0 +1,61 @@
+"""``frys rm``: deletes streams."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import typer
+import uvloop
+
+from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
+from gateway.cli.exit_code import CommandFailed, ExitCode
+from gateway.client import Connecting, connect
+
+CLOSE_TIMEOUT_S: Final = 1.0
+"""Time to close the connection."""
+
+
+def rm(
+    streams: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="STREAM...",
+            help="Streams, or patterns in quotes: * matches one segment, ** the rest, e.g. 'run-1/**'.",
+        ),
+    ],
+    url: UrlOption = DEFAULT_URL,
+    token: TokenOption = None,
+    client_id: ClientIdOption = None,
+) -> None:
+    """Delete streams, whoever uses them, with everything that is kept of them, also in the store.
+
+    Prints the name of each stream that was deleted, one a line. Receivers are told; who publishes to the name again
+    begins a new stream. A name or pattern that no stream has is an error (exit code 4), and ends the command.
+
+    Examples:
+
+        frys rm run-1/loss
+        frys rm 'run-1/*' 'run-2/**'
+    """
+    connecting = connect(url, token=token, client_id=client_id, backoff=None, close_timeout_s=CLOSE_TIMEOUT_S)
+    uvloop.run(delete(connecting, streams))
+
+
+async def delete(connecting: Connecting, patterns: list[str]) -> None:
+    """Delete the streams of each pattern, and print their names.
+
+    Args:
+        connecting: the client, not yet connected.
+        patterns: names of streams, and patterns.
+
+    Raises:
+        CommandFailed: no stream matches a pattern.
+        FrysError: see ``connect`` and ``delete`` of :mod:`gateway.client`.
+    """
+    async with connecting as client:
+        for pattern in patterns:
+            deleted = await client.delete(pattern)
+            for name in deleted:
+                print(name)
+            if not deleted:
+                raise CommandFailed(ExitCode.REFUSED, f"no stream matches {pattern}")

@@ -1,0 +1,58 @@
+"""Stream control: the calls of a client that need a permission of their own, apart from publishing and receiving."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from gateway.client.client_core import ClientCore
+from gateway.client.owner import OneProcess
+from gateway.protocol.messages import Delete, Deleted
+from gateway.protocol.names import compile_pattern
+
+
+class StreamControl(OneProcess):
+    """The part of :class:`~gateway.client.client.Client` that controls streams, and the permissions for it."""
+
+    _core: ClientCore
+
+    async def delete(self, pattern: str) -> list[str]:
+        """Delete a stream, or all streams that match a pattern, whoever uses them, with all that is kept of them.
+
+        Receivers are told (``on_ended`` of their subscriptions), and may go on: the next publish to the name begins a
+        new stream, with another epoch and from offset 0.
+
+        Args:
+            pattern: a stream's name, or a pattern as in :meth:`~gateway.client.client.Client.subscribe`.
+
+        Returns:
+            The names of the streams that were deleted; of a pattern that matches none, an empty list.
+
+        Raises:
+            RequestRefused: ``INVALID_NAME``; ``UNKNOWN_STREAM``: there is no stream of that name; ``FORBIDDEN``;
+                ``QUEUE_FULL``: the store fails, see the text.
+            ConnectionFailed: the connection was lost; the streams may have been deleted or not.
+        """
+        context = self._core.context
+        context.check()
+        text = compile_pattern(pattern).text
+        deleted: list[str] = []
+        more: bool | None = True
+        while more:
+            session = await context.wait_ready()
+            answer = await context.ask(session, partial(Delete, pattern=text))
+            assert isinstance(answer, Deleted)
+            deleted += answer.streams
+            more = answer.more
+        return deleted
+
+    async def authenticate(self, token: str) -> float | None:
+        """Replace the token of the running session, and of those that follow.
+
+        Returns:
+            Seconds until the token expires; None if it does not.
+
+        Raises:
+            RequestRefused: ``FORBIDDEN``.
+            ConnectionFailed: the connection was lost.
+        """
+        return await self._core.authenticate(token)

@@ -1,0 +1,53 @@
+"""Tests the deletion of streams by a client."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.client import connect
+from gateway.errors import Code, ConnectionFailed, RequestRefused
+from gateway.protocol.messages import Delete, Deleted, Error
+from gateway.protocol.wire import Opcode
+from tests.client.scripted_gateway import Peer, Received, ScriptedGateway
+
+
+async def test_it_asks_again_while_there_is_more(scripted: ScriptedGateway) -> None:
+    asked: list[str] = []
+
+    def answer(peer: Peer, received: Received) -> None:
+        request = received.session()
+        assert isinstance(request, Delete)
+        asked.append(request.pattern)
+        more = True if len(asked) < 3 else None
+        peer.send(Deleted(request.request, (f"wf/{len(asked)}",), more))
+
+    scripted.answers[Opcode.DELETE] = answer
+    async with connect(scripted.url) as client:
+        assert await client.delete("wf/*") == ["wf/1", "wf/2", "wf/3"]
+    assert asked == ["wf/*"] * 3
+
+
+async def test_a_refusal_is_raised(scripted: ScriptedGateway) -> None:
+    def answer(peer: Peer, received: Received) -> None:
+        request = received.session()
+        assert isinstance(request, Delete)
+        peer.send(Error(Code.FORBIDDEN, "FORBIDDEN", "not you", request=request.request))
+
+    scripted.answers[Opcode.DELETE] = answer
+    async with connect(scripted.url) as client:
+        with pytest.raises(RequestRefused, match="not you"):
+            await client.delete("wf/a")
+
+
+async def test_a_name_that_cannot_be_one_is_not_sent(scripted: ScriptedGateway) -> None:
+    async with connect(scripted.url) as client:
+        with pytest.raises(RequestRefused) as refused:
+            await client.delete("wf")
+        assert refused.value.code == Code.INVALID_NAME
+
+
+async def test_a_connection_that_is_lost_meanwhile_is_told(scripted: ScriptedGateway) -> None:
+    scripted.answers[Opcode.DELETE] = lambda peer, received: peer.drop()
+    async with connect(scripted.url, backoff=None) as client:
+        with pytest.raises(ConnectionFailed):
+            await client.delete("wf/a")
