@@ -108,6 +108,7 @@ def _lowest(core: CoreSettings) -> Iterator[tuple[str, float, float]]:
     yield "limits.max_subscriptions", limits.max_subscriptions, 1
     yield "limits.max_transfers", limits.max_transfers, 1
     yield "limits.max_unfinished_bytes", limits.max_unfinished_bytes, 1
+    yield "limits.max_all_unfinished_bytes", limits.max_all_unfinished_bytes, 1
     yield "limits.max_requests", limits.max_requests, 1
     yield "limits.max_streams", limits.max_streams, 1
     yield "limits.max_view_bytes", limits.max_view_bytes, 1

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Final
 
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.core import Core
@@ -134,6 +135,10 @@ class CoreSnapshot:
     """Streams that have ended to make room for others."""
 
 
+MAX_LISTED_GROUPS: Final = 32
+"""Groups of one connection that a list of connections names."""
+
+
 def connection_snapshot(session: Session) -> ConnectionSnapshot:
     """Return the numbers of one connection."""
     connection = session.connection
@@ -150,7 +155,7 @@ def connection_snapshot(session: Session) -> ConnectionSnapshot:
         transfers=len(session.transfers),
         asked=requests.asked,
         owed=requests.owed,
-        groups=requests.groups,
+        groups=requests.groups[:MAX_LISTED_GROUPS],
         lagging=connection.lagging,
         waiting_bytes=connection.transport.waiting_bytes() + (0 if outbox is None else outbox.waiting_bytes),
         conflated=0 if outbox is None else outbox.conflated,

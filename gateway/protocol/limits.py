@@ -23,6 +23,8 @@ class Limits:
     """Large messages that one connection may have under way towards this side."""
     max_unfinished_bytes: int = 1024 * 1024 * 1024
     """Payloads of the large messages that one client has begun and not finished; a single one may be larger."""
+    max_all_unfinished_bytes: int = 4 * 1024 * 1024 * 1024
+    """What has come of the large messages of all clients that are not finished; a single one may be larger."""
     max_requests: int = 4096
     """Requests that one connection may have outstanding."""
     max_streams: int = 100_000

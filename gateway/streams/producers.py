@@ -23,6 +23,9 @@ WINDOW_RANGES: Final = 1024
 MAX_ABSENT: Final = 65_536
 """Windows of producers without a connection that a gateway keeps; past it the oldest is dropped (spec section 13)."""
 
+MAX_ABSENT_RANGES: Final = 1024 * 1024
+"""Ranges of all these windows together; past it the oldest windows are dropped."""
+
 
 class Holder(Protocol):
     """Alias of a connection that publishes to a stream for a producer at present."""
@@ -60,6 +63,11 @@ class Window:
     holder: Holder | None = field(default=None, init=False)
     """Alias that publishes for the producer; ``None`` while it has no connection."""
     _ranges: list[_SequenceSpan] = field(default_factory=list, init=False)
+
+    @property
+    def ranges(self) -> int:
+        """Number of ranges of sequences whose outcomes are known."""
+        return len(self._ranges)
 
     def accept(self, first: int, count: int, offset: int) -> None:
         """Note that ``count`` messages from sequence ``first`` on got the offsets from ``offset`` on.
@@ -147,8 +155,9 @@ class Producers:
         self._now_s = now_s
         self._windows: dict[Stream, dict[int, Window]] = {}
         """Windows by the number of their producer."""
-        self._absent: OrderedDict[tuple[Stream, int], float] = OrderedDict()
-        """Times at which windows lost their holder, of those that have none, the earliest first."""
+        self._absent: OrderedDict[tuple[Stream, int], tuple[float, int]] = OrderedDict()
+        """Times at which windows lost their holder, of those that have none, and their ranges; the earliest first."""
+        self._absent_ranges = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._windows.values()))
@@ -167,7 +176,7 @@ class Producers:
         window = windows.get(producer)
         if window is None:
             window = windows[producer] = Window(producer, sequence)
-        self._absent.pop((stream, producer), None)
+        self._came_back(stream, producer)
         before, window.holder = window.holder, holder
         if before is not None:
             before.superseded()
@@ -187,7 +196,7 @@ class Producers:
     def forget(self, stream: Stream) -> None:
         """Forget the windows of a stream that has ended."""
         for producer in self._windows.pop(stream, {}):
-            self._absent.pop((stream, producer), None)
+            self._came_back(stream, producer)
 
     def restore(self, stream: Stream, origins: Iterable[Origin]) -> None:
         """Restore the windows of a stream from the messages that a store has kept.
@@ -210,21 +219,26 @@ class Producers:
 
     def _leave(self, stream: Stream, window: Window) -> None:
         self._forget_old()
-        key = stream, window.producer
-        self._absent[key] = self._now_s()
-        self._absent.move_to_end(key)
-        if len(self._absent) > MAX_ABSENT:
+        self._came_back(stream, window.producer)
+        self._absent[stream, window.producer] = self._now_s(), window.ranges
+        self._absent_ranges += window.ranges
+        while len(self._absent) > MAX_ABSENT or (self._absent_ranges > MAX_ABSENT_RANGES and len(self._absent) > 1):
             self._drop_oldest()
+
+    def _came_back(self, stream: Stream, producer: int) -> None:
+        _, ranges = self._absent.pop((stream, producer), (0.0, 0))
+        self._absent_ranges -= ranges
 
     def _forget_old(self) -> None:
         """Drop the windows whose time has passed."""
         while self._absent:
-            if next(iter(self._absent.values())) + PRODUCER_KEPT_S > self._now_s():
+            if next(iter(self._absent.values()))[0] + PRODUCER_KEPT_S > self._now_s():
                 return
             self._drop_oldest()
 
     def _drop_oldest(self) -> None:
-        (stream, producer), _ = self._absent.popitem(last=False)
+        (stream, producer), (_, ranges) = self._absent.popitem(last=False)
+        self._absent_ranges -= ranges
         windows = self._windows[stream]
         del windows[producer]
         if not windows:

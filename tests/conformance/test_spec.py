@@ -150,6 +150,7 @@ def test_limits() -> None:
         "unanswered group requests of a gateway, their bytes": requests.kept_bytes,
         "streams of a gateway": limits.max_streams,
         "max_unfinished_bytes": limits.max_unfinished_bytes,
+        "received bytes of the large messages of all clients that are not finished": limits.max_all_unfinished_bytes,
         "ranges of sequences of a producer and stream": WINDOW_RANGES,
         "seconds that they are remembered without a connection": int(wire.PRODUCER_KEPT_S),
         "producers without a connection, by stream": MAX_ABSENT,
@@ -181,6 +182,7 @@ def test_limits() -> None:
         "max_streams",
         "max_views",
         "max_view_bytes",
+        "max_all_unfinished_bytes",
         "max_connection_view_bytes",
     }
 

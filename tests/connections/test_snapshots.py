@@ -12,6 +12,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.snapshots import (
+    MAX_LISTED_GROUPS,
     STEP,
     CoreSnapshot,
     connection_snapshot,
@@ -263,3 +264,12 @@ def test_the_loop_has_a_chance_between_streams_of_many_consumers() -> None:
     for number in range(STEP // 2):
         world.subscriber("wf/*", f"worker-{number}")
     assert sum(1 for _ in core_snapshot(world.core)) == 2
+
+
+def test_of_many_groups_the_first_are_named() -> None:
+    world = World()
+    member = world.peer("member")
+    for number in range(MAX_LISTED_GROUPS + 5):
+        member.subscribe(f"group:g{number:03}")
+    listed = connection_snapshot(member.session).groups
+    assert (len(listed), listed[0]) == (MAX_LISTED_GROUPS, "group:g000")

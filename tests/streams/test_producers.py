@@ -10,6 +10,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import PRODUCER_KEPT_S as KEPT_S
+from gateway.streams import producers as producers_module
 from gateway.streams.producers import MAX_ABSENT, WINDOW_RANGES, Producers, Window
 from gateway.streams.run import Origin
 from gateway.streams.stream import Stream
@@ -253,3 +254,21 @@ def test_what_is_withdrawn_is_refused_and_nothing_else(first: int, count: int) -
     assert all(code_of(window, sequence) == Code.QUEUE_FULL for sequence in withdrawn)
     assert all(window.offset_of(n, 1) == offset for n, offset in before.items() if n not in withdrawn)
     assert window.next_sequence == 10
+
+
+def test_of_those_that_are_away_the_oldest_are_forgotten_past_so_many_ranges(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(producers_module, "MAX_ABSENT_RANGES", 10)
+    producers, events = Producers(Seconds()), stream()
+    for producer in range(5):
+        route = Route()
+        window = producers.attach(events, producer, 1, route)
+        for sequence in range(1, 5):  # two of four are refused: no range joins the one before
+            window.accept(sequence, 1, sequence) if sequence % 2 else window.refuse(sequence, 1, Code.QUEUE_FULL)
+        producers.detach(events, window, route)
+    assert len(producers) == 2
+    route = Route()
+    producers.detach(events, producers.attach(events, 4, 5, route), route)
+    assert len(producers) == 2
+    assert producers.find(events, 3) is not None

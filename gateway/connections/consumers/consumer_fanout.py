@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
+from gateway.connections.consumers.chunk_collector import ChunkCollector
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.held_units import HeldUnits
@@ -19,6 +19,7 @@ from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.fanout import ChunkSink
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.notices import Author
 from gateway.ids import ClientId
@@ -27,28 +28,12 @@ from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.signals import Ack, Done, InProgress
 from gateway.protocol.wire import Buffer
 from gateway.streams.history import Entry
-from gateway.streams.large import LargeMessage, StoredChunk
+from gateway.streams.large import LargeMessage
 from gateway.streams.progress import ConsumerProgress, Unsettled
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
-
-
-class _ChunkCollector(NamedTuple):
-    """Sink of one large message that is delivered when it is complete."""
-
-    message: LargeMessage
-    fanout: ConsumerFanout
-
-    def chunk(self, chunk: StoredChunk) -> None:
-        self.message.chunks.append(chunk)
-
-    def commit(self) -> None:
-        self.fanout.deliver(self.message)
-
-    def abort(self, code: int) -> None:
-        """Do nothing: no consumer has received any part of the message."""
 
 
 class ConsumerFanout:
@@ -297,7 +282,7 @@ class ConsumerFanout:
 
     def begin(self, message: LargeMessage, publisher_codecs: frozenset[str], itemsize: int) -> ChunkSink:
         """Return a collector of chunks: the message is delivered when complete, since it may be delivered again."""
-        return _ChunkCollector(message, self)
+        return ChunkCollector(message, self)
 
     def _put(self, units: Sequence[AckUnit]) -> None:
         author = self._context.notices.author_of(units[0].publisher)
@@ -323,6 +308,9 @@ class ConsumerFanout:
         return None if window is None else Author(window=window)
 
     # Acknowledgements to publishers.
+
+    def hold_back(self, reading: ReadingHolds) -> None:
+        """Do nothing: threads prepare messages for consumers only as they are sent."""
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Acknowledge messages to their publisher, when consumers are not behind."""

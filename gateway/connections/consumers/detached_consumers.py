@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.names import Pattern
 from gateway.streams.rules import StreamRules
+
+MAX_PATTERNS: Final = 16_384
+"""Patterns of all clients that are waited for, above those of the client that was lost last. Past it the clients that
+were lost first are forgotten: they miss what is published to streams that are opened while they are away."""
 
 
 class DetachedConsumers:
@@ -29,7 +34,10 @@ class DetachedConsumers:
         configs = [config for _, config in rules.rules]
         self._longest_s = max(settings.consumer_ttl_s, *[settings.of(config).consumer_ttl_s for config in configs], 0.0)
         self._by_client: dict[ClientId, dict[Pattern, float]] = {}
-        """Patterns, and the times at which the connections that had subscribed to them were lost."""
+        """Patterns, and the times at which the connections that had subscribed to them were lost, by client: those
+        that were lost last at the end."""
+        self._patterns = 0
+        """Number of all patterns."""
 
     def __len__(self) -> int:
         return len(self._by_client)
@@ -38,15 +46,20 @@ class DetachedConsumers:
         """Stop waiting for a client to subscribe to a pattern; it may be about to subscribe to its others."""
         lost = self._by_client.get(client_id)
         if lost is not None and not observing:
-            lost.pop(pattern, None)
+            self._patterns -= lost.pop(pattern, None) is not None
             if not lost:
                 del self._by_client[client_id]
 
     def left(self, client_id: ClientId, patterns: Sequence[Pattern], *, returning: bool) -> None:
         """Wait for a client whose connection is lost; the patterns of several lost connections add up."""
         if returning and patterns:
-            lost = self._by_client.setdefault(client_id, {})
+            lost = self._by_client.pop(client_id, {})
+            self._by_client[client_id] = lost
+            self._patterns -= len(lost)
             lost.update(dict.fromkeys(patterns, self._clock.monotonic_s()))
+            self._patterns += len(lost)
+            while self._patterns > MAX_PATTERNS and len(self._by_client) > 1:
+                self._patterns -= len(self._by_client.pop(next(iter(self._by_client))))
 
     def waiting_for(self, stream: StreamName) -> list[ClientId]:
         """Return the clients that would receive a stream which is opened now."""
@@ -65,5 +78,6 @@ class DetachedConsumers:
         for client_id, lost in list(self._by_client.items()):
             for pattern in [pattern for pattern, lost_s in lost.items() if lost_s <= since_s]:
                 del lost[pattern]
+                self._patterns -= 1
             if not lost:
                 del self._by_client[client_id]

@@ -15,6 +15,7 @@ from gateway.connections.fanout.encode_queue import EncodeQueue
 from gateway.connections.fanout.recode import readable, recode_chunk
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import ChunkedFormat
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import EncodingOutcome
 from gateway.errors import Code
 from gateway.protocol.encoding import PLAIN, Chain
@@ -194,6 +195,10 @@ class Broadcast:
                 part.send_chunks(index)
         for encoder in self._encoders:
             encoder.add(chunk, index, self._queue)
+
+    def hold_back(self, reading: ReadingHolds) -> None:
+        """Implement :meth:`~gateway.connections.fanout.fanout.ChunkSink.hold_back` by the queue of threads' work."""
+        self._queue.hold_back(reading)
 
     @property
     def outcomes(self) -> list[EncodingOutcome]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import Workers
 from gateway.protocol.reorder_buffer import ReorderBuffer
 
@@ -14,6 +15,9 @@ T = TypeVar("T")
 MAX_WAITING = 64
 """Messages and chunks that wait. Past it, threads are slower than the publishers."""
 
+MAX_BEHIND = 2 * MAX_WAITING
+"""Pieces of work of one stream that wait for threads. Past it, its publishers are not read."""
+
 
 class EncodeQueue(ReorderBuffer):
     """Reorder buffer of one source: it delivers in order, although the work before takes different times.
@@ -21,11 +25,22 @@ class EncodeQueue(ReorderBuffer):
     Runs on the loop's thread; only the work itself runs elsewhere.
     """
 
-    __slots__ = ("_workers",)
+    __slots__ = ("_workers", "_working")
 
     def __init__(self, workers: Workers) -> None:
         super().__init__()
         self._workers = workers
+        self._working = 0
+        """Pieces of work that are not done."""
+
+    def hold_back(self, reading: ReadingHolds) -> None:
+        """Have nothing more read from a publisher, if too much work waits, until that is done.
+
+        So much waits only if there are receivers that can take the messages in no other form.
+        """
+        if self._working >= MAX_BEHIND:
+            reading.hold(self)
+            self.add_ready(partial(reading.release, self))
 
     @property
     def backed_up(self) -> bool:
@@ -43,4 +58,13 @@ class EncodeQueue(ReorderBuffer):
             next_in_turn: deliver before everything that waits, right behind the delivery that is running now.
         """
         slot = self.reserve_next() if next_in_turn else self.reserve()
-        self._workers.submit(work, lambda result: slot.fill(partial(deliver, result)))
+
+        # Late joiners do not come from publishers.
+        size = 0 if next_in_turn else 1
+
+        def done(result: T | BaseException) -> None:
+            self._working -= size
+            slot.fill(partial(deliver, result))
+
+        self._working += size
+        self._workers.submit(work, done)

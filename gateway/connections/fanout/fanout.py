@@ -7,6 +7,7 @@ from typing import Protocol
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
 from gateway.protocol.signals import Ack
@@ -20,6 +21,9 @@ class ChunkSink(Protocol):
 
     def chunk(self, chunk: StoredChunk) -> None:
         """Add the next chunk to the message and pass it on."""
+
+    def hold_back(self, reading: ReadingHolds) -> None:
+        """Have nothing more read from the sender while threads are behind with chunks for the receivers."""
 
     def commit(self) -> None:
         """End the message: it is complete and, if it goes to a stream, has its offset."""
@@ -106,6 +110,9 @@ class Fanout(Protocol):
         Returns:
             the handle for its chunks and its end.
         """
+
+    def hold_back(self, reading: ReadingHolds) -> None:
+        """Have nothing more read from a publisher while threads are behind with messages for the receivers."""
 
     def acknowledge(self, connection: Connection, ack: Ack) -> None:
         """Send a publisher its ACK as soon as it may go on."""

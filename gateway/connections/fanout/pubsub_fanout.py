@@ -21,6 +21,7 @@ from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import ClassKey, Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.ports import DeliveryPolicy, Workers
 from gateway.errors import Code
 from gateway.protocol.data import DataFrame
@@ -282,6 +283,10 @@ class PubSubFanout:
             acks.send(connection, ack)
         else:
             connection.send(ack)
+
+    def hold_back(self, reading: ReadingHolds) -> None:
+        """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.hold_back` by the queue of threads' work."""
+        self._queue.hold_back(reading)
 
     def forget_publisher(self, connection: Connection) -> None:
         """Drop the acknowledgements to a publisher that is gone."""

@@ -151,12 +151,13 @@ class ChunkedUploads:
         try:
             chunk = parse_chunk(message, frame)
             _check_chunk(upload, chunk)
+            self._partial_uploads.receive(upload, len(chunk.data))
         except RequestRefused as refusal:
             self._partial_uploads.refuse(upload, refusal)
             return
-        self._partial_uploads.touch(upload)
         index = len(upload.message.chunks)
         upload.sink.chunk(StoredChunk(chunk.encoding, chunk.data))
+        upload.sink.hold_back(session.connection.reading)
         self._gate.stage(session.connection, upload.message, index)
 
     def end(self, session: Session, end: End) -> None:

@@ -22,8 +22,8 @@ class PartialUploads:
     """Incomplete uploads of all connections.
 
     Args:
-        limits: bounds on the uploads of one connection, and on the bytes of those of one client; a single upload may be
-            larger.
+        limits: bounds on the uploads of one connection, and on the bytes of those of one client and of all clients; a
+            single upload may be larger.
         clock: measures the time since their last chunk.
         timeout_s: time without a chunk after which an upload ends, whether its connection is open or lost.
         gate: stores the chunks of uploads to durable streams.
@@ -37,6 +37,8 @@ class PartialUploads:
         self._gate = gate
         self._all: dict[Upload, None] = {}
         self._bytes: dict[ClientId, int] = {}
+        self.received_bytes = 0
+        """Bytes that have been received of all uploads."""
         self._by_window: dict[Window, Upload] = {}
         """At most one upload per producer and stream."""
 
@@ -121,6 +123,26 @@ class PartialUploads:
         self.touch(upload)
         return upload
 
+    def receive(self, upload: Upload, nbytes: int) -> None:
+        """Note a chunk of an upload, which is progress; uploads that were left behind make room for it.
+
+        Raises:
+            RequestRefused: ``QUEUE_FULL``, too much has come of all uploads together.
+        """
+        self.touch(upload)
+        max_bytes = self._limits.max_all_unfinished_bytes
+        if self.received_bytes + nbytes > max_bytes and self.received_bytes > upload.received_bytes:
+            for other in [other for other in self._all if other.session is None and other is not upload]:
+                self.abandon(other, Code.LIMIT_EXCEEDED)
+                if self.received_bytes + nbytes <= max_bytes:
+                    break
+            if self.received_bytes + nbytes > max_bytes and self.received_bytes > upload.received_bytes:
+                problem = f"{self.received_bytes} bytes of large messages that are not finished have come"
+                limit = f"{nbytes} more exceed max_all_unfinished_bytes={max_bytes}"
+                raise RequestRefused(Code.QUEUE_FULL, f"{problem}, {limit}: try again later")
+        upload.received_bytes += nbytes
+        self.received_bytes += nbytes
+
     def touch(self, upload: Upload) -> None:
         """Note progress of an upload."""
         upload.moved_s = self._clock.monotonic_s()
@@ -130,6 +152,7 @@ class PartialUploads:
     def close(self, upload: Upload) -> None:
         """Remove an upload that is complete or abandoned."""
         del self._all[upload]
+        self.received_bytes -= upload.received_bytes
         left = self._bytes.pop(upload.client_id) - upload.message.plan.payload_bytes
         if left:
             self._bytes[upload.client_id] = left

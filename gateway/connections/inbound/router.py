@@ -53,6 +53,9 @@ RUN_BYTES: Final = 256 * 1024
 LOOP_BYTES: Final = 64 * 1024
 """Most bytes of one run that are patched frame by frame."""
 
+MAX_KEPT_META_BYTES: Final = 1024
+"""Longest meta block by which the next messages to an alias are recognized: a connection has thousands of aliases."""
+
 
 class InboundMessage:
     """WebSocket message from a client.
@@ -225,6 +228,7 @@ class Router:
             )
         ):
             return None
+        fanout.hold_back(session.connection.reading)
         after = (at + frame_bytes + 7) & -8
         peer = session.peer.id
         return cut_as_run(incoming.view, at, payload_at, after, stream, peer, stream.next_offset, 1)
@@ -340,6 +344,7 @@ class Router:
         else:
             deliver = self._delivery_of(run, meta, parsed, binding, itemsize, session.peer.id)
         self._gate.commit(session, binding, run, parsed.offset, deliver, ack=ack)
+        fanout.hold_back(connection.reading)
 
     def _delivery_of(
         self, run: Run, meta: Meta, parsed: DataFrame, binding: AliasBinding, itemsize: int, publisher: int
@@ -347,7 +352,8 @@ class Router:
         """Return the delivery of a message that is no patch; :meth:`publish_run` takes the next ones like it."""
         fanout = binding.fanout
         assert fanout is not None
-        if parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
+        short = len(parsed.meta) <= MAX_KEPT_META_BYTES
+        if short and parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
             binding.meta, binding.itemsize = bytes(parsed.meta), itemsize
             binding.frame_bytes = _HEADER_BYTES + len(parsed.meta) + len(parsed.payload)
             binding.schema = None if binding.stream is None else binding.stream.schema

@@ -123,6 +123,8 @@ class Upload:
     """Called if a request or a reply will not be completed."""
     moved_s: float = 0.0
     """Time of its last progress, by the monotonic clock."""
+    received_bytes: int = 0
+    """Bytes of the chunks that have been received."""
 
 
 class ViewSubscription(NamedTuple):

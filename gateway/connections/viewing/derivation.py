@@ -96,7 +96,7 @@ class Derivation:
         """Receivers that get the version with which the view begins."""
         self._some_have_newest = False
         """Some receivers have that version from before."""
-        self._queue = ViewQueue(source.id, conflates=self._is_state)
+        self._queue = ViewQueue(source.id, context.queued, conflates=self._is_state)
         self._left_out = 0
         """Versions of a state that were not queued, or that the view did not fit."""
         self._busy = False

@@ -19,6 +19,9 @@ QUEUE_BYTES: Final = 64 * 1024 * 1024
 """Bound on the events that wait for busy threads. Past half of it publishers wait; past all of it the oldest are
 dropped and receivers are sent a GAP. The event that is next, and one more of any size, do not count."""
 
+ALL_QUEUES_BYTES: Final = 16 * QUEUE_BYTES
+"""The same bound on the queues of all views together."""
+
 JOB_BYTES: Final = 1024 * 1024
 """Size of one batch of events, computed together in a thread, if more than that wait."""
 
@@ -37,18 +40,29 @@ class PendingEntry(NamedTuple):
         return 1 if self.last_only or not isinstance(self.entry, Run) else self.entry.count
 
 
+class QueuedBytes:
+    """Bytes of the events that wait in the queues of all views."""
+
+    __slots__ = ("total",)
+
+    def __init__(self) -> None:
+        self.total = 0
+
+
 class ViewQueue:
     """Queue of one view, first in, first out; the queue of a ``state`` has at most one entry.
 
     Args:
         view_id: id of the view, for gaps.
         conflates: the stream is a ``state``, whose newer versions replace older ones.
+        queued: counts the bytes of all queues.
     """
 
-    __slots__ = ("_bytes", "_conflates", "_dropped", "_id", "_job_bytes", "_waiting", "conflated_messages")
+    __slots__ = ("_bytes", "_conflates", "_dropped", "_id", "_job_bytes", "_queued", "_waiting", "conflated_messages")
 
-    def __init__(self, view_id: int, *, conflates: bool) -> None:
+    def __init__(self, view_id: int, queued: QueuedBytes, *, conflates: bool) -> None:
         self._id = view_id
+        self._queued = queued
         self._conflates = conflates
         self._waiting: deque[PendingEntry] = deque()
         self._bytes = 0
@@ -65,7 +79,9 @@ class ViewQueue:
     @property
     def crowded(self) -> bool:
         """Whether so many events wait, or are being computed, that publishers are to wait."""
-        return self._bytes + self._job_bytes > QUEUE_BYTES // 2
+        return self._bytes + self._job_bytes > QUEUE_BYTES // 2 or (
+            len(self._waiting) > 2 and self._queued.total > ALL_QUEUES_BYTES // 2
+        )
 
     def put(self, waiting: PendingEntry) -> None:
         """Queue messages, in place of older versions or behind older events; the newest entry is never dropped."""
@@ -73,11 +89,11 @@ class ViewQueue:
             self.conflated_messages += sum([older.wanted_messages for older in self._waiting])
             self.clear()
         self._waiting.append(waiting)
-        self._bytes += held_bytes_of(waiting.entry)
-        while self._bytes > QUEUE_BYTES and self._over_bound():
+        self._count(held_bytes_of(waiting.entry))
+        while self._over_bound():
             oldest = self._waiting[1]
             del self._waiting[1]
-            self._bytes -= held_bytes_of(oldest.entry)
+            self._count(-held_bytes_of(oldest.entry))
             first, last = offsets_of(oldest.entry)
             if self._dropped is not None:
                 first = self._dropped.first
@@ -94,7 +110,7 @@ class ViewQueue:
             if self._dropped is not None:
                 job.append(self._dropped)
                 self._dropped = None
-        self._bytes -= size
+        self._count(-size)
         self._job_bytes = size
         return job
 
@@ -104,7 +120,11 @@ class ViewQueue:
 
     def _over_bound(self) -> bool:
         """Return whether more waits than the bound, not counting the first event and one more."""
-        if len(self._waiting) <= 2:
+        if len(self._waiting) <= 2 or self._conflates:
+            return False
+        if self._queued.total > ALL_QUEUES_BYTES:
+            return True
+        if self._bytes <= QUEUE_BYTES:
             return False
         first, oldest, newest = [held_bytes_of(self._waiting[at].entry) for at in (0, 1, -1)]
         return self._bytes - first - max(oldest, newest) > QUEUE_BYTES
@@ -112,5 +132,11 @@ class ViewQueue:
     def clear(self) -> None:
         """Remove all entries."""
         self._waiting.clear()
-        self._bytes = self._job_bytes = 0
+        self._count(-self._bytes)
+        self._job_bytes = 0
         self._dropped = None
+
+    def _count(self, more_bytes: int) -> None:
+        self._bytes += more_bytes
+        if not self._conflates:  # the queues of a state share its newest version
+            self._queued.total += more_bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.connections.consumers.detached_consumers import DetachedConsumers
+from gateway.connections.consumers.detached_consumers import MAX_PATTERNS, DetachedConsumers
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.names import compile_pattern
@@ -81,3 +81,18 @@ def test_a_stream_with_a_time_of_its_own_waits_for_that_long() -> None:
     clock.advance(51.0)
     detached.sweep()
     assert len(detached) == 0
+
+
+def test_past_the_bound_the_clients_that_were_lost_first_are_forgotten() -> None:
+    detached = detached_consumers(ManualClock())
+    every = [compile_pattern(f"wf/{number}") for number in range(1024)]
+    clients = [ClientId(f"client-{number}") for number in range(MAX_PATTERNS // len(every))]
+    for client_id in clients:
+        detached.left(client_id, every, returning=True)
+    detached.left(clients[0], every, returning=True)
+    assert len(detached) == len(clients)
+    detached.left(WORKER, [compile_pattern("wf/0")], returning=True)
+    assert detached.waiting_for(StreamName("wf/0")) == [*clients[2:], clients[0], WORKER]
+    detached.joined(clients[0], every[0], observing=False)
+    detached.left(OTHER, [compile_pattern("wf/0")], returning=True)
+    assert len(detached) == len(clients) + 1

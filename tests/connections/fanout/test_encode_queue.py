@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.fanout.encode_queue import MAX_WAITING, EncodeQueue
+from gateway.connections.fanout.encode_queue import MAX_BEHIND, MAX_WAITING, EncodeQueue
+from gateway.connections.outbound.reading_holds import ReadingHolds
 from tests.connections.memory import StepWorkers
+from tests.connections.transport import MemoryTransport
 
 
 @given(
@@ -117,3 +119,21 @@ def test_a_queue_in_which_much_waits_says_so() -> None:
     assert queue.backed_up
     workers.step(0)
     assert not queue.backed_up
+
+
+def test_publishers_are_not_read_while_too_much_waits_for_threads() -> None:
+    workers, transport = StepWorkers(), MemoryTransport()
+    queue, reading = EncodeQueue(workers), ReadingHolds(transport)
+    for _ in range(MAX_BEHIND - 1):
+        queue.submit(lambda: 1, lambda _: None)
+    for _ in range(MAX_BEHIND):
+        queue.submit(lambda: 1, lambda _: None, next_in_turn=True)  # late joiners keep no publisher waiting
+    queue.hold_back(reading)
+    assert transport.is_reading()
+    queue.submit(lambda: 1, lambda _: None)
+    queue.hold_back(reading)
+    queue.hold_back(reading)
+    while len(workers):
+        assert not transport.is_reading()
+        workers.step()
+    assert transport.is_reading()

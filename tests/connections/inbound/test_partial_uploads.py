@@ -256,3 +256,21 @@ def test_the_bound_is_of_a_client_whatever_its_connections() -> None:
         peer.open(0, f"wf/{alias}", Kind.EVENT)
         peer.large(0, PAYLOAD)
     assert (one.read().codes, two.read().codes, other.read().codes) == ([], [Code.LIMIT_EXCEEDED], [])
+
+
+def test_what_has_come_of_all_clients_is_bounded_and_what_is_left_behind_makes_room() -> None:
+    world = World(limits=Limits(chunk_bytes=CHUNK_BYTES, max_all_unfinished_bytes=2 * CHUNK_BYTES))
+    begun(world, 1)
+    one, other = world.peer("one"), world.peer("other")
+    for alias, peer in enumerate((one, other)):
+        peer.open(0, f"wf/of-{alias}", Kind.EVENT)
+    first, second = one.large(0, PAYLOAD), other.large(0, PAYLOAD)
+    first.chunk()
+    second.chunk()
+    assert not other.read().codes  # what the producer had left behind has made room
+    second.chunk()
+    assert (one.read().codes, other.read().codes) == ([], [Code.QUEUE_FULL])
+    first.end()  # alone, it may be larger than the bound
+    assert not one.read().codes
+    other.large(0, PAYLOAD, 2).end()
+    assert not other.read().codes[1:]

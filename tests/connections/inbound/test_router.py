@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.connections.inbound.router import MAX_KEPT_META_BYTES
 from gateway.connections.inbound.run_patching import VECTOR_FRAMES
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
@@ -422,3 +423,14 @@ def test_a_patch_of_nothing_is_refused_and_uses_its_sequence_up() -> None:
     assert named(publisher.peer) == [(Code.INVALID_REGION, 0, 1, 1)]
     publisher.whole(np.zeros((4, 5), np.int32))
     assert [(ack.sequence, ack.offset) for ack in publisher.peer.read().acks] == [(2, 0)]
+
+
+def test_a_long_meta_block_is_not_kept_and_its_messages_are_taken_one_by_one() -> None:
+    world, publisher, subscriber = pair()
+    tensors = [np.zeros(1, np.float32)] * 200
+    for _ in range(3):
+        publisher.publish_array(0, *tensors)
+    world.settle()
+    assert len(publisher.session.bindings[0].meta) <= MAX_KEPT_META_BYTES
+    assert subscriber.read().offsets == [0, 1, 2]
+    assert len(subscriber.reader.arrivals[-1].specs) == len(tensors)

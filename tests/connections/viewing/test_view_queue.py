@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.connections.viewing import view_queue
-from gateway.connections.viewing.view_queue import PendingEntry, ViewQueue
+from gateway.connections.viewing.view_queue import PendingEntry, QueuedBytes, ViewQueue
 from gateway.errors import Code
 from gateway.protocol.signals import Gap
 from gateway.streams.span import held_bytes_of, offsets_of
@@ -21,7 +21,7 @@ def offsets(job: list[PendingEntry | Gap]) -> list[int]:
 
 
 def test_a_state_leaves_its_newest_version_and_counts_the_others() -> None:
-    queue = ViewQueue(9, conflates=True)
+    queue = ViewQueue(9, QueuedBytes(), conflates=True)
     queue.put(PendingEntry(run_of(0, [None, None, 3]), last_only=False))
     queue.put(PendingEntry(run_of(5, [4]), last_only=True))
     queue.put(PendingEntry(large_of(9), last_only=False))
@@ -36,7 +36,7 @@ def test_events_come_in_order_and_what_is_dropped_stands_in_its_place(steps: lis
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(view_queue, "QUEUE_BYTES", bound)
         patch.setattr(view_queue, "JOB_BYTES", 200)
-        queue = ViewQueue(9, conflates=False)
+        queue = ViewQueue(9, QueuedBytes(), conflates=False)
         put, newest, taken = 0, -1, list[int]()
         for step in steps:
             if step == "take":
@@ -64,7 +64,7 @@ def test_a_large_event_pushes_no_small_one_out_and_is_not_pushed_out_by_one(monk
     size = held_bytes_of(large_of(0))
     monkeypatch.setattr(view_queue, "QUEUE_BYTES", size // 2)
     monkeypatch.setattr(view_queue, "JOB_BYTES", 1)
-    queue = ViewQueue(9, conflates=False)
+    queue = ViewQueue(9, QueuedBytes(), conflates=False)
     for offset in range(6):
         large = offset in (0, 2, 4, 5)
         queue.put(PendingEntry(large_of(offset) if large else run_of(offset, [None]), last_only=False))
@@ -76,7 +76,7 @@ def test_a_large_event_pushes_no_small_one_out_and_is_not_pushed_out_by_one(monk
 
 def test_it_is_crowded_until_enough_is_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_queue, "QUEUE_BYTES", 2 * held_bytes_of(large_of(0)))
-    queue = ViewQueue(9, conflates=False)
+    queue = ViewQueue(9, QueuedBytes(), conflates=False)
     crowded = [queue.crowded]
     for offset in range(2):
         queue.put(PendingEntry(large_of(offset), last_only=False))
@@ -89,7 +89,26 @@ def test_it_is_crowded_until_enough_is_computed(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_forgotten_is_no_loss() -> None:
-    queue = ViewQueue(9, conflates=False)
+    queue = ViewQueue(9, QueuedBytes(), conflates=False)
     queue.put(PendingEntry(run_of(0, [None]), last_only=False))
     queue.clear()
     assert queue.take() == []
+
+
+def test_all_queues_together_are_bounded_and_each_keeps_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    size = held_bytes_of(large_of(0))
+    monkeypatch.setattr(view_queue, "ALL_QUEUES_BYTES", 6 * size)
+    queued = QueuedBytes()
+    queues = [ViewQueue(number, queued, conflates=False) for number in range(3)]
+    for offset in range(5):
+        for queue in queues:
+            queue.put(PendingEntry(large_of(offset), last_only=False))
+    assert [len(queue) for queue in queues] == [2, 2, 2]
+    assert queued.total == 6 * size
+    gaps = [each for queue in queues for each in queue.take() if isinstance(each, Gap)]
+    assert [(gap.first, gap.last) for gap in gaps] == [(1, 3)] * 3
+    for queue in queues:
+        queue.clear()
+    assert queued.total == 0
