@@ -106,6 +106,8 @@ def _lowest(core: CoreSettings) -> Iterator[tuple[str, float, float]]:
     yield "limits.max_message_bytes", limits.max_message_bytes, 1
     yield "limits.max_aliases", limits.max_aliases, 1
     yield "limits.max_subscriptions", limits.max_subscriptions, 1
+    yield "limits.max_subscribed_streams", limits.max_subscribed_streams, 1
+    yield "limits.max_all_subscribed_streams", limits.max_all_subscribed_streams, 1
     yield "limits.max_transfers", limits.max_transfers, 1
     yield "limits.max_unfinished_bytes", limits.max_unfinished_bytes, 1
     yield "limits.max_all_unfinished_bytes", limits.max_all_unfinished_bytes, 1

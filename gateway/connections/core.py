@@ -24,6 +24,7 @@ from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.input_budget import InputBudget
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.peer import Peer
@@ -171,6 +172,7 @@ class Core:
         closing = StreamClosing(self.gate, self._partial_uploads, self.producers, self.pool)
         self.hub = Hub(self.streams, views, consumers, closing, self.slices)
         self.heartbeat = Heartbeat(self.pool, settings.heartbeat_interval_s, settings.hello_timeout_s)
+        self._subscribed = SubscribedStreams(limits)
         self.draining = False
         self.conflated_messages = 0
         self.client_conflated_messages = 0
@@ -220,8 +222,10 @@ class Core:
     def connect(self, transport: Transport, form: Format) -> Session:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""
         peer = Peer(self.pool.next_peer())
-        settings = self.settings.delivery
-        connection = Connection(peer, transport, form, settings, self.clock, self.merger, self.lag_changes, self.slices)
+        settings, clock, accounts = self.settings.delivery, self.clock, DeliveryAccounts(self._subscribed)
+        connection = Connection(
+            peer, transport, form, settings, clock, accounts, self.merger, self.lag_changes, self.slices
+        )
         session = Session(connection, self.slices)
         if self.draining:
             connection.close(Code.GOING_AWAY, "the gateway is stopping")
@@ -266,6 +270,7 @@ class Core:
     def _remove(self, session: Session) -> None:
         session.connection.detach()
         self.client_conflated_messages += session.connection.accounts.client_conflated
+        session.connection.accounts.drop()
         outbox = session.connection.outbox
         if outbox is not None:
             self.conflated_messages += outbox.conflated

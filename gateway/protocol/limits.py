@@ -19,12 +19,16 @@ class Limits:
     """Streams that one connection may have opened for publishing."""
     max_subscriptions: int = 1024
     """Subscriptions of one connection."""
+    max_subscribed_streams: int = 200_000
+    """Streams that one connection receives, each counted for each of its subscriptions."""
+    max_all_subscribed_streams: int = 4_000_000
+    """The same for all connections together."""
     max_transfers: int = 64
     """Large messages that one connection may have under way towards this side."""
     max_unfinished_bytes: int = 1024 * 1024 * 1024
     """Payloads of the large messages that one client has begun and not finished; a single one may be larger."""
     max_all_unfinished_bytes: int = 4 * 1024 * 1024 * 1024
-    """What has come of the large messages of all clients that are not finished; a single one may be larger."""
+    """Bytes received of the large messages of all clients that are not finished; a single one may be larger."""
     max_requests: int = 4096
     """Requests that one connection may have outstanding."""
     max_streams: int = 100_000

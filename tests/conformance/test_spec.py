@@ -144,6 +144,9 @@ def test_limits() -> None:
         "tensors of a message": wire.MAX_TENSORS,
         "aliases of a connection": limits.max_aliases,
         "subscriptions of a connection": limits.max_subscriptions,
+        "streams that a connection receives, each counted for each subscription": limits.max_subscribed_streams,
+        "the same of all connections": limits.max_all_subscribed_streams,
+        "consumers of a gateway, each client counted for each stream": consumers.max_consumers,
         "open transfers of a connection": limits.max_transfers,
         "outstanding requests of a connection": limits.max_requests,
         "unanswered group requests of a connection, their bytes": requests.kept_bytes_per_asker,
@@ -182,6 +185,8 @@ def test_limits() -> None:
         "max_streams",
         "max_views",
         "max_view_bytes",
+        "max_subscribed_streams",
+        "max_all_subscribed_streams",
         "max_all_unfinished_bytes",
         "max_connection_view_bytes",
     }

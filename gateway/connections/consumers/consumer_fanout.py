@@ -78,7 +78,8 @@ class ConsumerFanout:
         self._past = ConsumerStats()
         """Counters of consumers that are gone."""
         for client_id in context.detached.waiting_for(source.name):
-            self.consumer_of(client_id)
+            if context.count.total < self._settings.max_consumers:
+                self.consumer_of(client_id)
 
     @property
     def idle(self) -> bool:
@@ -223,6 +224,11 @@ class ConsumerFanout:
         """Offset of the next message that is delivered; later ones may be on their way to the store."""
         return self.source.history.next_offset
 
+    def check_room(self, client_id: ClientId) -> None:
+        """Refuse a client without a consumer by ``LIMIT_EXCEEDED`` if the gateway has as many as it may."""
+        if client_id not in self._consumers:
+            self._context.count.check(self._settings.max_consumers, self.source.name)
+
     def consumer_of(self, client_id: ClientId) -> Consumer:
         """Return the consumer of a client, who need not be present; a new one begins with the next message."""
         consumer = self._consumers.get(client_id)
@@ -235,6 +241,7 @@ class ConsumerFanout:
         now_s = self._context.clock.monotonic_s()
         consumer = Consumer(client_id, self.source, self._settings, self._deliveries, self._wake, now_s, progress)
         self._consumers[client_id] = consumer
+        self._context.count.total += 1
         return consumer
 
     def _withdraw(self, connection: Connection, *, lost: bool) -> Consumer | None:
@@ -257,6 +264,7 @@ class ConsumerFanout:
 
     def _forget(self, consumer: Consumer) -> None:
         del self._consumers[consumer.client_id]
+        self._context.count.total -= 1
         self._woken.pop(consumer, None)
         self._held.forget(consumer, self.end_offset)
         self._past = self._past.counting([consumer])

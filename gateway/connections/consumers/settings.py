@@ -34,12 +34,15 @@ class ConsumerSettings:
     """Size of unacknowledged messages past which publishes to the stream are refused with ``QUEUE_FULL``, but for one
     of each publisher that waits for its acknowledgement, up to twice this size. One message may be larger."""
 
+    max_consumers: int = 500_000
+    """Consumers of the gateway: clients, present or waited for, each counted for each stream that is kept for it. Past
+    it further ones are refused with ``LIMIT_EXCEEDED``."""
     dead_letter_bytes: int = 256 * 1024 * 1024
     """Size of the dead letters of all streams in memory; past it further ones stay with their streams."""
 
     def __post_init__(self) -> None:
         check_positive(self, "consumer_ttl_s", "ack_timeout_s", "max_tries", "max_pending_commands")
-        check_positive(self, "max_hold_s", "limit_bytes", "dead_letter_bytes")
+        check_positive(self, "max_hold_s", "limit_bytes", "max_consumers", "dead_letter_bytes")
         if self.max_work_s is not None:
             check_positive(self, "max_work_s")
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.fanout_registry import FanoutRegistry
@@ -15,11 +17,15 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
+from gateway.errors import RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
 from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
+
+MAX_RESUMES: Final = 1024
+"""Large messages that a receiver has in part from an earlier connection; past it the first named are sent anew."""
 
 
 class Announcer:
@@ -53,6 +59,10 @@ class Announcer:
         if self._streams.get(stream.name) is not stream:
             return []
         fanout = self._fanouts.of(stream)
+        if isinstance(fanout, ConsumerFanout):
+            subscriptions = [each for each in subscriptions if self._has_room(session, each[0], fanout)]
+            if not subscriptions:
+                return []
         if isinstance(fanout, PubSubFanout):
             if stream.kind is Kind.STATE:
                 return [Join(session, subscriptions, stream, options, self._join_pubsub, shared=True)]
@@ -103,7 +113,23 @@ class Announcer:
         if self._streams.get(join.stream.name) is not join.stream:
             return []
         subscriptions = join.session.subscriptions
-        return [number for number, pattern in join.subscriptions if subscriptions.get(number) is pattern]
+        fanout = self._fanouts.of(join.stream)
+        return [
+            number
+            for number, pattern in join.subscriptions
+            if subscriptions.get(number) is pattern and self._has_room(join.session, number, fanout)
+        ]
+
+    def _has_room(self, session: Session, subscription: int, fanout: Fanout) -> bool:
+        """Return whether a stream can be received in addition; tell the client if it cannot."""
+        try:
+            session.connection.accounts.check_room()
+            if isinstance(fanout, ConsumerFanout) and subscription not in session.observing:
+                fanout.check_room(session.peer.client_id)
+        except RequestRefused as refusal:
+            session.refuse(refusal, subscription=subscription, stream=fanout.source.name)
+            return False
+        return True
 
     def _announce(self, join: Join, wanting: Sequence[int], start: StartPosition) -> None:
         connection = join.session.connection
@@ -132,6 +158,8 @@ def _join_from(
     transfer, chunks = resumed
     outbox = connection.made_outbox()
     outbox.resumes[transfer] = chunks
+    if len(outbox.resumes) > MAX_RESUMES:
+        del outbox.resumes[next(iter(outbox.resumes))]
     fanout.join(connection, start, unkept)
     if fanout.source.kind is Kind.STATE:
         outbox.resumes.pop(transfer, None)  # later versions of the transfer are sent from their first chunk on

@@ -343,6 +343,7 @@ class Views:
         if self._count >= limit and derivation is None:
             raise RequestRefused(Code.LIMIT_EXCEEDED, f"{name}: the gateway has max_views={limit} already")
         if derivation is None or session not in derivation.receivers:
+            session.connection.accounts.check_room()
             self.memory.check(session, name, new=derivation is None)
 
     def _check_newest(self, stream: Stream, view: View) -> None:

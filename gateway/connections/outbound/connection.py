@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Taken
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import Format, Sendable, framed, in_one_piece
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
@@ -96,11 +97,12 @@ class Connection(FrameWriter):
         form: Format,
         settings: DeliverySettings,
         clock: Clock,
+        accounts: DeliveryAccounts,
         keyframes: KeyframeMaker,
         lag_changes: LagChanges[Connection],
         slices: Slices,
     ) -> None:
-        super().__init__(transport, form, settings, clock)
+        super().__init__(transport, form, settings, clock, accounts)
         self.peer = peer
         self._keyframes = keyframes
         self._lag_changes = lag_changes

@@ -1,4 +1,7 @@
-"""Delivery accounts of one connection: the messages that each subscription was sent (spec section 7.7)."""
+"""Delivery accounts of one connection: the messages that each subscription was sent (spec section 7.7).
+
+There is one for each stream that a subscription receives, so their number bounds what connections receive.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.account import StreamAccount, first_wanted
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Counts, Since
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
@@ -28,6 +33,36 @@ MAX_ENDED: Final = 1024
 """Streams that have ended whose counts a subscription remembers."""
 
 
+class SubscribedStreams:
+    """Number of the accounts of all connections, and its bounds.
+
+    Args:
+        limits: the bounds.
+    """
+
+    __slots__ = ("_limits", "total")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.total = 0
+
+    def check(self, of_connection: int) -> None:
+        """Refuse another stream for a subscription of a connection that has so many accounts.
+
+        Raises:
+            RequestRefused: ``LIMIT_EXCEEDED``.
+        """
+        limits = self._limits
+        if of_connection >= limits.max_subscribed_streams:
+            whose, limit = "the connection receives", f"max_subscribed_streams={limits.max_subscribed_streams}"
+        elif self.total >= limits.max_all_subscribed_streams:
+            whose, limit = "all connections receive", f"max_all_subscribed_streams={limits.max_all_subscribed_streams}"
+        else:
+            return
+        problem = f"{whose} {limit} already, each counted for each subscription"
+        raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}: subscribe to fewer streams, or once")
+
+
 class DeliveryAccounts:
     """Accounts by the id under which a stream is sent, and by subscription.
 
@@ -36,9 +71,12 @@ class DeliveryAccounts:
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
-    __slots__ = ("_accounts", "_carried", "_ended", "client_conflated")
+    __slots__ = ("_accounts", "_all", "_carried", "_ended", "client_conflated", "count")
 
-    def __init__(self) -> None:
+    def __init__(self, all_accounts: SubscribedStreams) -> None:
+        self._all = all_accounts
+        self.count = 0
+        """Number of accounts."""
         self.client_conflated = 0
         """Messages that the library of the client has conflated, as it has reported."""
         self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
@@ -64,7 +102,9 @@ class DeliveryAccounts:
         counts = self._ended.get(subscription, {}).pop(stream.name, None)
         account = StreamAccount(stream.kind, self._carried.get(subscription, {}).pop(stream.name, counts))
         account.start(stream.epoch, first_wanted(options.since, stream.name, stream.epoch), first)
-        self._accounts.setdefault(stream.id, {})[subscription] = (stream.name, account)
+        accounts = self._accounts.setdefault(stream.id, {})
+        self._count(subscription not in accounts)
+        accounts[subscription] = (stream.name, account)
 
     def close(self, subscription: int) -> None:
         """Forget earlier counts of a subscription that has ended, whose accounts are closed one by one."""
@@ -74,7 +114,7 @@ class DeliveryAccounts:
     def close_one(self, stream: int, subscription: int) -> None:
         """Drop the account of one stream of a subscription."""
         accounts = self._accounts.get(stream, {})
-        accounts.pop(subscription, None)
+        self._count(-(accounts.pop(subscription, None) is not None))
         if not accounts:
             self._accounts.pop(stream, None)
 
@@ -83,10 +123,29 @@ class DeliveryAccounts:
 
         At most :data:`MAX_ENDED` of a subscription are remembered.
         """
-        for subscription, (name, account) in self._accounts.pop(stream, {}).items():
+        accounts = self._accounts.pop(stream, {})
+        self._count(-len(accounts))
+        for subscription, (name, account) in accounts.items():
             ended = self._ended.setdefault(subscription, {})
             if len(ended) < MAX_ENDED:
                 ended[name] = account.counts
+
+    def check_room(self) -> None:
+        """Refuse another stream for a subscription, if there are too many accounts.
+
+        Raises:
+            RequestRefused: ``LIMIT_EXCEEDED``.
+        """
+        self._all.check(self.count)
+
+    def drop(self) -> None:
+        """Drop all accounts: the connection is gone."""
+        self._accounts = {}
+        self._count(-self.count)
+
+    def _count(self, more: int) -> None:
+        self.count += more
+        self._all.total += more
 
     def of(self, subscription: int, *, beside: Container[int] = ()) -> Iterator[tuple[str, Counts]]:
         """Yield name and counts of each stream of a subscription, also while streams come and go.

@@ -56,6 +56,7 @@ class FrameWriter:
         form: makes them.
         settings: bounds on urgent bytes.
         clock: stamps the PINGs that measure the link.
+        accounts: counts what is sent.
 
     Attributes:
         announcements: streams that the client is about to receive; ``None``: there are none.
@@ -80,11 +81,18 @@ class FrameWriter:
         "transport",
     )
 
-    def __init__(self, transport: Transport, form: Format, settings: DeliverySettings, clock: Clock) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        form: Format,
+        settings: DeliverySettings,
+        clock: Clock,
+        accounts: DeliveryAccounts,
+    ) -> None:
         self.transport = transport
         self.format = form
         self.settings = settings
-        self.accounts = DeliveryAccounts()
+        self.accounts = accounts
         self.announcements: Announcements | None = None
         self.link: Link | None = None
         self.reading = ReadingHolds(transport)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from gateway.connections.hub.announcer import Announcer
+from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.hub.announcer import MAX_RESUMES, Announcer
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
+from gateway.errors import Code
 from gateway.ids import StreamName
-from gateway.protocol.messages import EndReason, Kind, StreamInfo
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import EndReason, Error, Kind, StreamInfo, Subscribe
 from gateway.protocol.names import compile_pattern
+from gateway.protocol.views import View
 from gateway.streams.stream import Stream
 from tests.connections.memory import Peer, World
 
@@ -100,3 +105,86 @@ def test_a_stream_that_has_ended_is_not_announced() -> None:
         join.finish()
     assert not announced(peer)
     assert announcer.note(peer.session, [(1, pattern)], stream, NO_OPTIONS) == []
+
+
+def refused_streams(peer: Peer) -> list[tuple[int | None, str | None]]:
+    errors = [entry for entry in peer.news().log if isinstance(entry, Error)]
+    assert {error.code for error in errors} <= {Code.LIMIT_EXCEEDED}
+    return [(error.subscription, error.stream) for error in errors]
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_connection_receives_so_many_streams_each_counted_for_each_subscription(kind: Kind) -> None:
+    world = World(limits=Limits(max_subscribed_streams=3))
+    publisher = world.publisher("wf/a", "wf/b", kind=kind)
+    peer = world.peer("subscriber")
+    peer.subscribe("wf/a", 1)
+    peer.subscribe("wf/*", 2)
+    peer.subscribe("**", 3)
+    assert refused_streams(peer) == [(3, "wf/a"), (3, "wf/b")]
+    peer.unsubscribe(2)
+    peer.subscribe("wf/*", 4)
+    assert refused_streams(peer) == []
+    publisher.open(2, "wf/c", kind)
+    assert refused_streams(peer) == [(3, "wf/c"), (4, "wf/c")]
+    publisher.publish(1, b"x")
+    world.turn()
+    assert peer.read().offsets == [0]
+
+
+def test_all_connections_receive_so_many_streams_and_lost_ones_do_not_count() -> None:
+    world = World(limits=Limits(max_all_subscribed_streams=3))
+    world.publisher("wf/a", "wf/b")
+    one, other = world.peer("one"), world.peer("other")
+    one.subscribe("wf/*", 1)
+    other.subscribe("wf/*", 1)
+    assert (refused_streams(one), refused_streams(other)) == ([], [(1, "wf/b")])
+    one.drop()
+    world.settle()
+    other.subscribe("wf/b", 2)
+    assert refused_streams(other) == []
+
+
+def test_views_and_observed_streams_count_as_well() -> None:
+    world = World(limits=Limits(max_subscribed_streams=1))
+    world.publisher("states/a", "states/b", kind=Kind.STATE)
+    world.publisher("wf/t", "wf/u", kind=Kind.COLLABORATION)
+    viewer, observer = world.peer("viewer"), world.peer("observer")
+    viewer.subscribe("states/*", 1, view=View(np.s_[::2]))
+    assert refused_streams(viewer) == [(1, "states/b")]
+    observer.subscribe("wf/t", 1, observe=True)
+    observer.subscribe("wf/u", 2, observe=True)
+    assert refused_streams(observer) == [(2, "wf/u")]
+
+
+def test_there_are_so_many_consumers_of_all_streams_lost_ones_included() -> None:
+    world = World(consumers=ConsumerSettings(max_consumers=2))
+    publisher = world.publisher("wf/t", kind=Kind.COLLABORATION)
+    worker, other, observer = (world.peer(name) for name in ("worker", "other", "observer"))
+    worker.subscribe("wf/*", 1)
+    publisher.open(1, "wf/u", Kind.COLLABORATION)
+    other.subscribe("wf/*", 1)
+    observer.subscribe("wf/*", 1, observe=True)
+    assert refused_streams(other) == [(1, "wf/t"), (1, "wf/u")]
+    assert refused_streams(observer) == []
+    worker.drop()
+    again = world.peer("worker")
+    again.subscribe("wf/t", 1)
+    assert refused_streams(again) == []
+    other.subscribe("wf/t", 2)
+    assert refused_streams(other) == [(2, "wf/t")]
+    again.unsubscribe(1)
+    other.subscribe("wf/t", 3)
+    assert refused_streams(other) == []
+
+
+def test_so_many_large_messages_go_on_from_an_earlier_connection() -> None:
+    world = World()
+    world.publisher("wf/a")
+    peer = world.peer("subscriber")
+    for number in range(1, MAX_RESUMES + 10):
+        peer.say(Subscribe(number, number, "wf/a", resume={"wf/a": (number, 1)}))
+        peer.unsubscribe(number)
+    outbox = peer.session.connection.outbox
+    assert outbox is not None
+    assert len(outbox.resumes) == MAX_RESUMES

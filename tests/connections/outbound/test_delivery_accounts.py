@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from gateway.connections.outbound.delivery_accounts import MAX_ENDED, DeliveryAccounts, SubscribeOptions
+from gateway.connections.outbound.delivery_accounts import (
+    MAX_ENDED,
+    DeliveryAccounts,
+    SubscribedStreams,
+    SubscribeOptions,
+)
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Counts, Kind
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
@@ -16,7 +22,7 @@ def stream(number: int, kind: Kind) -> Stream:
 
 
 def test_subscriptions_start_where_they_wish() -> None:
-    ledger, events = DeliveryAccounts(), stream(1, Kind.EVENT)
+    ledger, events = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.EVENT)
     ledger.open(events, 1, SubscribeOptions(), 10)
     ledger.open(events, 2, SubscribeOptions(4), 6)
     ledger.replay(Replay(1, 0, 6, 9))
@@ -29,7 +35,7 @@ def test_subscriptions_start_where_they_wish() -> None:
 
 
 def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
-    ledger, tasks = DeliveryAccounts(), stream(1, Kind.COLLABORATION)
+    ledger, tasks = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.COLLABORATION)
     ledger.open(tasks, 1, SubscribeOptions(), 3)
     ledger.replay(Replay(1, Code.NOT_PROCESSED, 3, 4))
     ledger.runs([Run(tasks, first, count, (), 0, 0, 1) for first, count in ((3, 1), (4, 1), (5, 3), (9, 1))])
@@ -37,7 +43,7 @@ def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
 
 
 def test_accounts_go_on_from_earlier_connections() -> None:
-    ledger, states = DeliveryAccounts(), stream(1, Kind.STATE)
+    ledger, states = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.STATE)
     ledger.carry(1, {"wf/1": Counts(3, 1)})
     ledger.open(states, 1, SubscribeOptions({"wf/1": (5, 3)}), 9)
     ledger.messages(1, 9, 1)
@@ -45,7 +51,7 @@ def test_accounts_go_on_from_earlier_connections() -> None:
 
 
 def test_what_a_class_has_sent_is_brought_in() -> None:
-    ledger, states = DeliveryAccounts(), stream(1, Kind.STATE)
+    ledger, states = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.STATE)
     ledger.open(states, 1, SubscribeOptions(), 0)
     ledger.sent(1, 3, 5)
     ledger.sent(1, 0, 9)
@@ -54,7 +60,7 @@ def test_what_a_class_has_sent_is_brought_in() -> None:
 
 
 def test_what_ends_is_forgotten() -> None:
-    ledger = DeliveryAccounts()
+    ledger = DeliveryAccounts(SubscribedStreams(Limits()))
     ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.open(stream(2, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.open(stream(2, Kind.EVENT), 2, SubscribeOptions(), 0)
@@ -66,7 +72,7 @@ def test_what_ends_is_forgotten() -> None:
 
 
 def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended() -> None:
-    ledger = DeliveryAccounts()
+    ledger = DeliveryAccounts(SubscribedStreams(Limits()))
     ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.messages(1, 0, 3)
     ledger.end(1)
@@ -78,7 +84,7 @@ def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended
 
 
 def test_few_streams_that_have_ended_are_remembered() -> None:
-    ledger = DeliveryAccounts()
+    ledger = DeliveryAccounts(SubscribedStreams(Limits()))
     for _ in range(2):
         for number in range(MAX_ENDED + 1):
             ledger.open(stream(number, Kind.EVENT), 1, SubscribeOptions(), 0)
@@ -90,6 +96,6 @@ def test_few_streams_that_have_ended_are_remembered() -> None:
 
 
 def test_conflated_messages_of_a_stream_that_is_not_received_do_not_count() -> None:
-    accounts = DeliveryAccounts()
+    accounts = DeliveryAccounts(SubscribedStreams(Limits()))
     accounts.conflated_by_client(Conflated(7, 3))
     assert accounts.client_conflated == 0

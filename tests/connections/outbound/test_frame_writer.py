@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from gateway.connections.outbound.delivery_accounts import SubscribeOptions
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, SubscribedStreams, SubscribeOptions
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
 from gateway.connections.outbound.link import FIRST_WINDOW_BYTES, PINGS_A_WINDOW
 from gateway.errors import Code
 from gateway.protocol.frames import iter_frames
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Opcode
 from gateway.streams.stream import Stream
@@ -25,7 +26,9 @@ class Scene:
         self.transport = MemoryTransport()
         form = BinaryFormat(SUBPROTOCOL_BINARY, lambda size: b"", answers_pings=answers_pings)
         settings = DeliverySettings(urgent_limit_bytes=urgent_limit_bytes)
-        self.writer = FrameWriter(self.transport, form, settings, ManualClock())
+        self.writer = FrameWriter(
+            self.transport, form, settings, ManualClock(), DeliveryAccounts(SubscribedStreams(Limits()))
+        )
         self.stream: Stream = stream(1, Kind.EVENT)
         self.writer.accounts.open(self.stream, SUBSCRIPTION, SubscribeOptions(), 0)
 
