@@ -142,6 +142,8 @@ class SubscribeHandler:
         answer = partial(session.connection.send, Subscribed(request.request, request.subscription))
         session.connection.accounts.carry(request.subscription, request.account or {})
         options = SubscribeOptions(request.since, request.resume or {})
+        if pattern.is_literal:
+            self._hub.named(pattern.text)
         if view is None:
             credits = request.credits
             credit = None if credits is None else CreditWindow(credits.messages, credits.bytes, replenished=False)
@@ -210,7 +212,7 @@ class SubscribeHandler:
         binding.released = True
         if binding.stream is None:
             return
-        self._hub.unused.release(binding.stream, binding)
+        self._hub.release(binding.stream, binding)
         if binding.window is not None:
             self._producers.detach(binding.stream, binding.window, binding)
 
@@ -241,7 +243,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
         stream = binding.stream
-        self._hub.unused.use(stream, binding)
+        self._hub.bind(stream, binding)
         if schema is not None:
             stream.declare(schema)
         binding.next_sequence = request.sequence or 1

@@ -36,13 +36,15 @@ class StreamConfig:
     """Time for which signs of work on a message count."""
     max_tries: int | None = None
     """Deliveries of a message that is not processed; then the message becomes a dead letter."""
+    expires_after_s: float | None = None
+    """Time after which the stream ends if it is empty, and nobody has it; ``None``: it does not expire."""
 
     def __post_init__(self) -> None:
         if self.keyframe_every < 1:
             raise InvalidArgument(
                 f"keyframe_every={self.keyframe_every}: at least 1 is needed, which makes every version a keyframe"
             )
-        for name in ("consumer_ttl_s", "ack_timeout_s", "max_work_s", "max_tries"):
+        for name in ("consumer_ttl_s", "ack_timeout_s", "max_work_s", "max_tries", "expires_after_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:  # "at most" would let "not a number" pass
                 raise InvalidArgument(f"{name} is {value}: it takes more than 0")
@@ -91,4 +93,6 @@ class StreamRules:
         """
         rule = next((config for pattern, config in self._dead_letter_rules if pattern.matches(name)), _NO_RULE)
         history = KEEP_ALL if rule.history is None else rule.history
-        return StreamConfig(kind=Kind.EVENT, durability=rule.durability, history=history)
+        return StreamConfig(
+            kind=Kind.EVENT, durability=rule.durability, history=history, expires_after_s=rule.expires_after_s
+        )

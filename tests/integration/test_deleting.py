@@ -285,3 +285,21 @@ async def test_by_http(tmp_path: Path) -> None:
             assert (await client.publish("wf/a", 2)).offset == 0
             metrics = await asyncio.to_thread(lambda: urllib.request.urlopen(f"{gateway.admin_url}/metrics").read())
             assert b'frys_ended_streams_total{reason="deleted"} 1.0' in metrics
+
+
+async def test_streams_expire_by_rule_and_who_watches_is_told(tmp_path: Path) -> None:
+    config = tmp_path / "frys.toml"
+    config.write_text(
+        '[[streams]]\npattern = "runs/**"\nkind = "event"\nexpires_after_s = 0.1\n'
+        "history = { max_messages = 10, max_bytes = 10_000, max_age_s = 0.1 }\n"
+    )
+    with running_gateway_process("--config", str(config)) as gateway:
+        async with connect(gateway.url, client_id="watcher") as watcher:
+            seen: list[Message] = []
+            ended: list[StreamEnded] = []
+            async with reading(watcher, "runs/*", seen, on_ended=ended.append):
+                async with connect(gateway.url) as client:
+                    result = await client.publish("runs/1", 1)
+                await until(lambda: ended)
+            assert [(message.stream, message.offset) for message in seen] == [("runs/1", 0)]
+            assert ended == [StreamEnded("runs/1", result.epoch, "expired")]

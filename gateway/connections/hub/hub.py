@@ -12,6 +12,7 @@ from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.announcer import Announcer
 from gateway.connections.hub.departures import Departures
+from gateway.connections.hub.expiry import Expiry
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.joins import READERS_AT_ONCE, Join, Joins
 from gateway.connections.hub.observations import Observations
@@ -24,7 +25,7 @@ from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
-from gateway.connections.sessions.session import Session
+from gateway.connections.sessions.session import AliasBinding, Session
 from gateway.connections.slices import Slices
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, RequestRefused
@@ -98,6 +99,10 @@ class Hub:
             self._past,
         )
 
+        self._expiry = Expiry(self._clock.monotonic_s, slices, self._has_nobody, self._expire)
+        for stream in streams:
+            self._expiry.watch(stream)
+
     @property
     def idle(self) -> bool:
         """True while nothing is being encoded, nobody is about to join or to leave, and nothing waits for a turn."""
@@ -129,6 +134,7 @@ class Hub:
             return stream, self.fanouts.of(stream)
         fanout = self.fanouts.open(stream)
         self.unused.add(stream)
+        self._expiry.watch(stream)
         found: dict[Session, list[tuple[int, Pattern]]] = {}
         for session, number in self._patterns.matching(name):
             found.setdefault(session, []).append((number, session.subscriptions[number]))
@@ -142,6 +148,23 @@ class Hub:
     def end(self, stream: Stream, reason: EndReason, ended: Ended | None = None) -> None:
         """End a stream; see :meth:`~gateway.connections.hub.stream_end.StreamEnds.end`."""
         self._ends.end(stream, reason, ended)
+
+    def bind(self, stream: Stream, binding: AliasBinding) -> None:
+        """Note that an alias is bound to a stream."""
+        self.unused.use(stream, binding)
+        self._expiry.use(stream)
+
+    def release(self, stream: Stream, binding: AliasBinding) -> None:
+        """Note that an alias is bound to a stream no more."""
+        self.unused.release(stream, binding)
+        if stream in self.unused:
+            self._expiry.watch(stream)
+
+    def named(self, name: str) -> None:
+        """Note that a subscription names a stream, which need not exist."""
+        stream = self._streams.get(StreamName(name))
+        if stream is not None:
+            self._expiry.use(stream)
 
     def subscribe(
         self,
@@ -303,6 +326,7 @@ class Hub:
     def sweep(self) -> Generator[None, None, None]:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
         self._detached.sweep()
+        self._expiry.sweep()
         for index, fanout in enumerate(list(self.fanouts.acknowledged), start=1):
             fanout.sweep()
             if not index % STEP:
@@ -315,6 +339,13 @@ class Hub:
         )
         if stream is not None:
             self.end(stream, EndReason.MADE_ROOM)
+
+    def _has_nobody(self, stream: Stream) -> bool:
+        """Return whether a stream to which no alias is bound may expire."""
+        return stream.empty and self.unused.is_over(stream) and self._is_free(stream)
+
+    def _expire(self, stream: Stream) -> None:
+        self.end(stream, EndReason.EXPIRED)
 
     def _is_free(self, stream: Stream) -> bool:
         """Return whether nobody asked for this very stream, and nobody lacks a message of it."""

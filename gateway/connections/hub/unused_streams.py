@@ -66,6 +66,11 @@ class UnusedStreams:
         while stream in self._bindings:
             yield next(iter(self._bindings[stream]))
 
+    def is_over(self, stream: Stream) -> bool:
+        """Return whether a stream is unused, and its publishers need not be waited for any more."""
+        since_s = self._since_s.get(stream)
+        return since_s is not None and _is_over(stream, self._now_s() - since_s)
+
     def find(self, is_free: Callable[[Stream], bool]) -> Stream | None:
         """Return a stream that is empty, whose publishers' memory is over, and that ``is_free``.
 
