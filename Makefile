@@ -11,7 +11,7 @@ LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.1
 	--no-header --no-emit-index-url --annotation-style line
 
 .DEFAULT_GOAL := help
-.PHONY: help run test coverage chaos lint format bench slow-readers diagrams lock image clean
+.PHONY: help run test coverage chaos lint format bench slow-readers slow diagrams lock image clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
@@ -47,6 +47,9 @@ bench: $(VENV)/test.stamp  ## the benchmarks, against peers in the same run; ARG
 
 slow-readers: $(VENV)/test.stamp  ## readers that do not keep up, of every kind and size: memory and others' latency; ARGS="--help"
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow_readers $(ARGS)
+
+slow: $(VENV)/test.stamp  ## hostile clients, 100,000 streams, lagging readers of 10,000: what others notice, and memory; ARGS="--help"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m benchmarks.slow $(ARGS)
 
 diagrams: $(VENV)/test.stamp  ## draw the diagrams of the session's states in spec/protocol.md from the table in the code
 	$(BIN)/python -m tests.conformance.diagrams

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import re
 import statistics
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from benchmarks import servers
+from benchmarks.children import SPAWN, answer, child
 from benchmarks.machine import LOAD_CORE, SPARE_CORE
-from benchmarks.processes import Server, VerificationFailed
+from benchmarks.processes import Server
 from benchmarks.slow_readers.plan import RATIO, READERS, SPEEDS, Group
 from benchmarks.slow_readers.throttled import Slowness, run_readers
 from benchmarks.slow_readers.traffic import BULK, Flood, Outcome, Paced, run_traffic
@@ -25,10 +25,7 @@ WITHOUT: Final = None
 """Speed of the cell without slow readers."""
 FLOOD_S: Final = 20.0
 """Longest time of a flood: the gateway may slow its publisher until no message gets through."""
-PATIENCE_S: Final = 120.0
 GATEWAY: Final = (*servers.GATEWAY, "--config", str(Path(__file__).with_name("gateway.toml")))
-
-_SPAWN: Final = multiprocessing.get_context("spawn")
 
 
 @dataclass(slots=True)
@@ -95,15 +92,15 @@ def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, sec
         VerificationFailed: a process failed, or the fast reader missed a message.
     """
     cells = [Cell(WITHOUT), *map(Cell, speeds)]
-    published_bytes = _SPAWN.RawValue(ctypes.c_uint64, 0)
+    published_bytes = SPAWN.RawValue(ctypes.c_uint64, 0)
     with ExitStack() as stack:
         server = stack.enter_context(servers.gateway(GATEWAY))
         server.settle()
         bound_bytes = server.rss_bytes() + group.held_bytes
         url = f"ws://127.0.0.1:{server.port}"
-        traffic = stack.enter_context(_child(run_traffic, url, LOAD_CORE, group, published_bytes))
-        slow = stack.enter_context(_child(run_readers, url, SPARE_CORE, published_bytes))
-        _answer(traffic)
+        traffic = stack.enter_context(child(run_traffic, url, LOAD_CORE, group, published_bytes))
+        slow = stack.enter_context(child(run_readers, url, SPARE_CORE, published_bytes))
+        answer(traffic)
         stage = _Stage(server, group, traffic, slow)
         for cell in cells[1:]:
             cell.flood = stage.play(cell, Flood(group.flood_bytes, FLOOD_S))
@@ -127,15 +124,15 @@ class _Stage(NamedTuple):
         """Run one round of a cell."""
         if cell.speed is not None:
             self.slow.send(Slowness(BULK, READERS, cell.speed, self.group.acknowledged))
-            _answer(self.slow)
+            answer(self.slow)
         _forget_peak(self.server.pid)
         self.traffic.send(traffic)
-        outcome: Outcome = _answer(self.traffic)
+        outcome: Outcome = answer(self.traffic)
         peak_bytes = _peak_bytes(self.server.pid)
         cell.peak_bytes = max(cell.peak_bytes, peak_bytes)
         if cell.speed is not None:
             self.slow.send("stop")
-            read = _answer(self.slow)
+            read = answer(self.slow)
             cell.read_bytes += sum(size for size, _ in read)
             cell.closed = max(cell.closed, sum(closed for _, closed in read))
         what = "no slow readers" if cell.speed is None else f"readers at {cell.speed:g} x"
@@ -159,30 +156,3 @@ def _peak_bytes(pid: int) -> int:
 def _forget_peak(pid: int) -> None:
     """Reset the peak (proc(5), clear_refs)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
-
-
-@contextmanager
-def _child(target: Callable[..., None], *arguments: object) -> Iterator[Connection]:
-    """Run ``target`` in a process, with a pipe for commands; the command ``None`` ends it."""
-    ours, theirs = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=target, args=(*arguments, theirs), daemon=True)
-    process.start()
-    theirs.close()
-    try:
-        yield ours
-        ours.send(None)
-        process.join(PATIENCE_S)
-    finally:
-        process.kill()
-        process.join()
-        process.close()
-        ours.close()
-
-
-def _answer(commands: Connection) -> Any:
-    if not commands.poll(PATIENCE_S):
-        raise VerificationFailed(f"no answer in {PATIENCE_S:.0f} s")
-    try:
-        return commands.recv()
-    except EOFError:
-        raise VerificationFailed("a client failed; its traceback is above") from None

@@ -1,0 +1,1 @@
+"""Programs of hostile and clumsy clients: each is a generator that attacks once between two yields, without an end."""
