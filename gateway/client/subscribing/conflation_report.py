@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from gateway.client.session.session import Session
 from gateway.client.subscribing.stream_sink import StreamSink
 from gateway.client.subscribing.subscription_core import SubscriptionCore
+from gateway.client.subscribing.subscription_index import SubscriptionIndex
 from gateway.protocol.signals import Conflated
 
 
@@ -15,6 +16,7 @@ def report_conflated(
     session: Session,
     subscriptions: Iterable[SubscriptionCore],
     sinks: Mapping[int, StreamSink],
+    index: SubscriptionIndex,
     *,
     limit: int = sys.maxsize,
 ) -> bool:
@@ -27,6 +29,7 @@ def report_conflated(
         session: the present session.
         subscriptions: all subscriptions of the client.
         sinks: streams of the session, by number.
+        index: all subscriptions, by their patterns.
         limit: bound on the reported streams of each subscription.
 
     Returns:
@@ -43,7 +46,7 @@ def report_conflated(
                 break
             number = subscription.position.id_of(name)
             sink = None if number is None else sinks.get(number)
-            if number is not None and sink is not None and _announced_to_all(sink, number):
+            if number is not None and sink is not None and _announced_to_all(sink, number, index):
                 counts[number] = counts.get(number, 0) + unreported.pop(name)
                 left -= 1
     session.send_each([Conflated(number, count).write() for number, count in counts.items()])
@@ -54,5 +57,5 @@ def report_conflated(
     return more
 
 
-def _announced_to_all(sink: StreamSink, number: int) -> bool:
-    return all(subscription.position.id_of(sink.stream) == number for subscription in sink.present())
+def _announced_to_all(sink: StreamSink, number: int, index: SubscriptionIndex) -> bool:
+    return all(subscription.position.id_of(sink.stream) == number for _, subscription in index.wanting(sink))

@@ -34,7 +34,7 @@ class StreamSink:
         """Versions of a state that deltas refer to; ``None`` for other kinds."""
         self.numbers: set[int] | None = None if info.subscription is None else set()
         """Numbers of the subscriptions to a view (spec section 4.5), or that observe; ``None``: patterns decide."""
-        self.subscriptions: list[Reference] = []
+        self.subscriptions: tuple[Reference, ...] = ()
 
     def serves(self, observes: bool) -> bool:
         """Return whether the patterns of subscriptions decide which of them get the stream.
@@ -43,6 +43,15 @@ class StreamSink:
             observes: of subscriptions that observe acknowledged streams, or of the others.
         """
         return self.numbers is None
+
+    def add(self, reference: Reference) -> None:
+        """Give a subscription the messages from now on; does nothing if it gets them already."""
+        if reference not in self.subscriptions:
+            self.subscriptions = (*self.subscriptions, reference)
+
+    def remove(self, reference: Reference) -> None:
+        """Give a subscription no more messages."""
+        self.subscriptions = tuple([other for other in self.subscriptions if other is not reference])
 
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Make a decoded message once and give it to all subscriptions."""
@@ -81,8 +90,9 @@ class StreamSink:
                 call_back(subscription.progress, self.stream, received_bytes, payload_bytes)
 
     def announce(self, subscriptions: list[SubscriptionCore], info: StreamInfo) -> None:
-        """Tell the subscriptions the offset from which on messages come (STREAM, spec section 4.3)."""
+        """Give the subscriptions the messages from an offset on, and tell them which (STREAM, spec section 4.3)."""
         for subscription in subscriptions:
+            self.add(weakref.ref(subscription))
             subscription.position.announce(info)
 
     def replay(self, first: int, last: int) -> None:

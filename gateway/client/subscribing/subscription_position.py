@@ -287,9 +287,10 @@ class SubscriptionPosition:
         """Return the position in a stream; ``None`` if its messages are not meant for this subscription now."""
         stream = self._streams.get(name)
         if stream is None:
-            if self._resumed or self.since is not None or not self.joined:
+            kind = kind or Kind.EVENT
+            if kind.acknowledged or self._resumed or self.since is not None or not self.joined:
                 return None
-            stream = self._streams[name] = StreamPosition(kind or Kind.EVENT)
+            stream = self._streams[name] = StreamPosition(kind)
         return stream if stream.settled else None
 
     def _report_gap(self, gap: Gap) -> None:

@@ -28,6 +28,7 @@ from gateway.client.subscribing.state_sink import StateSink
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionCore
+from gateway.client.subscribing.subscription_index import SubscriptionIndex
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
 from gateway.client.subscribing.versions import Versions
 from gateway.errors import ConnectionFailed, FrysError, RequestRefused, UsageError
@@ -49,11 +50,14 @@ class Subscriptions:
         self._context = context
         # Weak: a subscription that the application dropped without closing it must not fill up and stop the socket.
         self._numbers: weakref.WeakKeyDictionary[SubscriptionCore, int] = weakref.WeakKeyDictionary()
+        self._index = SubscriptionIndex()
         self._next_number = 1
         self._sinks: dict[int, StreamSink] = {}
         self._joined = asyncio.Event()
         """Set whenever SUBSCRIBED has arrived for a subscription."""
         self._versions = Versions()
+        self._sweep: asyncio.Task[None] | None = None
+        """Look for versions that no subscription wants any more."""
         self.partial_transfers = PartialTransfers()
         """Large messages that were incomplete when the last session ended."""
         self._past_sinks: list[StreamSink] = []
@@ -84,6 +88,7 @@ class Subscriptions:
             partial(self._dropped, number, reference, pattern, subscription.buffer, subscription.ack_scope),
         )
         finalizer.atexit = False
+        self._index.add(number, reference, pattern)
         if pattern is not None:  # the streams of a view are announced later
             self._join_sinks(reference, pattern, subscription.observes)
         try:
@@ -149,7 +154,7 @@ class Subscriptions:
         session = self._context.session
         if session is None or not session.open:
             return False
-        return report_conflated(session, list(self._numbers), self._sinks, limit=limit)
+        return report_conflated(session, list(self._numbers), self._sinks, self._index, limit=limit)
 
     async def _report_all(self) -> None:
         """Report all messages that were conflated; the loop has turns in between."""
@@ -171,9 +176,9 @@ class Subscriptions:
     def attached(self, session: Session) -> None:
         """Subscribe again on a new session."""
         for sink in self._past_sinks:
-            sink.subscriptions = []
+            sink.subscriptions = ()
         self._past_sinks.clear()
-        self._context.start(self._versions.sweep(self._matched))
+        self._sweep_versions()
         for subscription, number in list(self._numbers.items()):
             subscription.position.leave()
             self._context.start(self._resume(session, subscription, number))
@@ -194,7 +199,8 @@ class Subscriptions:
     def sink(self, stream: int) -> StreamSink | None:
         """Return the sink of a stream; ``None`` if no subscription matches the stream."""
         sink = self._sinks.get(stream)
-        return sink if sink is not None and sink.subscriptions else None
+        # While earlier messages are being decoded, an announcement may wait behind them.
+        return sink if sink is not None and (sink.subscriptions or not sink.order.idle) else None
 
     def stream_received(self, info: StreamInfo) -> None:
         """Handle STREAM, which gives a stream its id (spec section 4.1), or tells its end (spec section 4.11)."""
@@ -210,12 +216,15 @@ class Subscriptions:
                     self._ack_numbers[AckPosition(sink.stream, sink.epoch)] = info.id
             if sink.numbers is not None and info.subscription is not None:
                 sink.numbers.add(info.subscription)
-            sink.subscriptions = self._wanting(sink)
+            wanting = self._index.wanting(sink)
+            if isinstance(sink, AcknowledgedSink):
+                for _, subscription in wanting:
+                    sink.add(weakref.ref(subscription))
             # Only subscriptions whose SUBSCRIBED has arrived: the STREAM is meant for one of them, or for all.
             joined = [
                 subscription
-                for subscription in sink.present()
-                if subscription.position.joined and info.subscription in (None, self._numbers.get(subscription))
+                for number, subscription in wanting
+                if subscription.position.joined and info.subscription in (None, number)
             ]
             sink.order.add_ready(lambda: sink.announce(joined, info))
 
@@ -354,10 +363,14 @@ class Subscriptions:
         return number
 
     def _join_sinks(self, reference: Reference, pattern: Pattern, observes: bool) -> None:
-        """Give a new subscription the streams that are known already."""
-        for sink in self._sinks.values():
+        """Give a new subscription the acknowledged streams that are known already: each of their messages comes once.
+
+        Streams of the other kinds are announced to it.
+        """
+        for number in self._ack_numbers.values():
+            sink = self._sinks[number]
             if sink.serves(observes) and pattern.matches(sink.stream):
-                sink.subscriptions = [*sink.subscriptions, reference]
+                sink.add(reference)
 
     def _leave_sinks(self, reference: Reference, number: int, pattern: Pattern | None) -> None:
         """Take a subscription out of its sinks, and forget the versions that only this subscription needed.
@@ -371,24 +384,14 @@ class Subscriptions:
             if sink.numbers is not None:
                 sink.numbers.discard(number)
             if reference in sink.subscriptions:
-                # A copy: the sink may be giving a message to its subscriptions.
-                sink.subscriptions = sink.subscriptions.copy()
-                sink.subscriptions.remove(reference)
+                sink.remove(reference)
+        self._index.remove(number, pattern)
         if pattern is not None:
-            self._versions.keep(lambda stream: not pattern.matches(stream) or self._matched(stream))
+            self._sweep_versions()
 
-    def _matched(self, stream: str) -> bool:
-        return any(each.view is None and each.pattern.matches(stream) for each in list(self._numbers))
-
-    def _wanting(self, sink: StreamSink) -> list[Reference]:
-        return [
-            weakref.ref(subscription)
-            for subscription, number in list(self._numbers.items())
-            if (
-                subscription.view is None
-                and sink.serves(subscription.observes)
-                and subscription.pattern.matches(sink.stream)
-                if sink.numbers is None
-                else number in sink.numbers
-            )
-        ]
+    def _sweep_versions(self) -> None:
+        """Forget the versions of streams that no subscription wants any more, in later turns of the loop."""
+        if self._sweep is None or self._sweep.done():
+            self._sweep = self._context.start(self._versions.sweep(self._index.matched))
+        else:
+            self._versions.sweep_again()

@@ -74,6 +74,7 @@ class Versions:
 
     def __init__(self) -> None:
         self._newest: dict[str, Version] = {}
+        self._again = False
 
     def get(self, stream: str) -> Version | None:
         """Return the newest version; ``None`` if there is none."""
@@ -90,18 +91,20 @@ class Versions:
         """Forget the version of a stream: the newest version is not known any more."""
         self._newest.pop(stream, None)
 
-    def keep(self, wanted: Callable[[str], bool]) -> None:
-        """Forget all streams but those for which ``wanted`` returns True."""
-        for stream in [stream for stream in self._newest if not wanted(stream)]:
-            del self._newest[stream]
-
     async def sweep(self, wanted: Callable[[str], bool]) -> None:
-        """Forget the same streams; the loop has a turn behind every :data:`SWEPT` streams."""
-        for index, stream in enumerate(list(self._newest), start=1):
-            if not wanted(stream):
-                self.forget(stream)
-            if not index % SWEPT:
-                await asyncio.sleep(0)
+        """Forget all streams but those for which ``wanted`` returns True; the loop has turns in between."""
+        self._again = True
+        while self._again:
+            self._again = False
+            for index, stream in enumerate(list(self._newest), start=1):
+                if not wanted(stream):
+                    self.forget(stream)
+                if not index % SWEPT:
+                    await asyncio.sleep(0)
+
+    def sweep_again(self) -> None:
+        """Have :meth:`sweep` look at all streams once more, since fewer are wanted."""
+        self._again = True
 
 
 def refused(problem: str) -> RequestRefused:

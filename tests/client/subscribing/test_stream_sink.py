@@ -35,7 +35,8 @@ async def test_all_get_the_same_message_and_those_that_are_gone_none() -> None:
     first, second, gone = (subscription(errors, sizes) for _ in range(3))
     for each in (first, second, gone):
         each.position.join()
-    sink.subscriptions = [weakref.ref(each) for each in (first, second, gone)]
+    for each in (first, second, gone):
+        sink.add(weakref.ref(each))
     del gone, each
     gc.collect()
     assert sink.present() == [first, second]

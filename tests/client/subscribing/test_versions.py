@@ -80,15 +80,6 @@ def test_the_newest_is_kept_whatever_comes_of_a_session_that_is_over() -> None:
     assert versions.get("wf/a") is None
 
 
-def test_streams_that_are_not_wanted_are_let_go_of() -> None:
-    versions = Versions()
-    for stream in ("wf/a", "wf/b"):
-        versions.put(stream, 1, 0, SPECS, b"")
-    versions.keep(lambda stream: stream == "wf/b")
-    assert versions.get("wf/a") is None
-    assert versions.get("wf/b") is not None
-
-
 def test_a_small_payload_keeps_no_large_message_alive() -> None:
     versions = Versions()
     message = memoryview(bytes(10 * COPY_BYTES))
@@ -109,6 +100,8 @@ async def test_streams_that_nobody_wants_are_forgotten_in_turns() -> None:
     sweeping = asyncio.create_task(versions.sweep(lambda stream: stream == names[-1]))
     await asyncio.sleep(0)
     versions.forget(names[SWEPT + 1])
+    versions.put("wf/late", 1, 0, (), b"")
+    versions.sweep_again()
     assert [versions.get(name) is not None for name in (names[0], names[SWEPT])] == [False, True]
     await sweeping
     assert [name for name in names if versions.get(name) is not None] == names[-1:]
