@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from typing import Final
@@ -17,8 +18,13 @@ from gateway.protocol.state import State
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
+logger = logging.getLogger(__name__)
+
 MAX_DELETED: Final = 64
 """Streams that one request ends; more of them take more requests, between which others are served."""
+
+NAMED: Final = 3
+"""Streams of one request that the log names."""
 
 LOOKED_AT: Final = 512
 """Streams whose names are compared with a pattern in one step."""
@@ -85,7 +91,7 @@ class Deletions:
             if failure is None:
                 session.connection.send(Deleted(request.request, tuple(names), more or None))
                 return
-            problem = f"{', '.join(names)} ended, but the store has not taken note of it: {failure}"
+            problem = f"{len(names)} streams ended, but the store has not taken note of it: {failure}"
             problem = f"{problem}; they come back if the gateway is restarted before the store works again"
             session.refuse(RequestRefused(Code.QUEUE_FULL, problem), request=request.request)
 
@@ -96,10 +102,13 @@ class Deletions:
             if not left:
                 answer()
 
-        for stream in streams:
-            self._hub.end(stream, EndReason.DELETED, ended)
         if not streams:
             answer()
+            return
+        others = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
+        logger.info("%s deletes %s%s", session.peer.client_id, ", ".join(names[:NAMED]), others)
+        for stream in streams:
+            self._hub.end(stream, EndReason.DELETED, ended)
 
 
 class _Search:

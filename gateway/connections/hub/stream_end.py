@@ -35,6 +35,9 @@ STEPS_AT_ONCE: Final = 8
 ENTRIES_AT_ONCE: Final = 256
 """Entries of a history that are let go of in one step."""
 
+LOG_EVERY_S: Final = 10.0
+"""Interval in which the log has at most one line about streams that end by themselves."""
+
 Ended = Callable[[Exception | None], object]
 """Called when a stream has ended and all have been told: with the error if the store could not take note of it."""
 
@@ -78,6 +81,8 @@ class StreamEnds:
         self._store = store
         self._slices = slices
         self._past = past
+        self._unlogged = 0
+        self._quiet_until_s = float("-inf")
 
     def end(self, stream: Stream, reason: EndReason, ended: Ended | None = None) -> None:
         """End a stream.
@@ -89,9 +94,10 @@ class StreamEnds:
             reason: for its receivers and publishers.
             ended: called when all have been told, and the deletion is as safe as the durability of the stream says.
         """
-        # Streams expire by thousands.
-        level = logging.DEBUG if reason is EndReason.EXPIRED else logging.INFO
-        logger.log(level, "stream %s of epoch %d ends: %s", stream.name, stream.epoch, reason)
+        # Streams end by thousands: a line for each would fill the log, and hold up everybody if it is read slowly.
+        logger.debug("stream %s of epoch %d ends: %s", stream.name, stream.epoch, reason)
+        if reason is not EndReason.DELETED:
+            self._log(stream, reason)
         entries = self._streams.end(stream, reason)
         self._unused.end(stream)
         # In this order: a publisher learns of its messages in the order in which it has sent them.
@@ -111,6 +117,15 @@ class StreamEnds:
 
         if step():
             self._slices.add(step)
+
+    def _log(self, stream: Stream, reason: EndReason) -> None:
+        """Log that a stream has ended by itself, with the number of others since the last such line."""
+        self._unlogged += 1
+        now_s = self._context.clock.monotonic_s()
+        if now_s >= self._quiet_until_s:
+            others = f", and {self._unlogged - 1} others before it" if self._unlogged > 1 else ""
+            logger.info("stream %s has ended, because it was empty and unused (%s)%s", stream.name, reason, others)
+            self._unlogged, self._quiet_until_s = 0, now_s + LOG_EVERY_S
 
     def _steps(self, stream: Stream, reason: EndReason, entries: list[Entry | None]) -> Iterator[bool]:
         """Give everything up step by step; yields False after each."""
