@@ -29,13 +29,15 @@ def collection(monkeypatch: pytest.MonkeyPatch) -> Iterator[GarbageCollection]:
     gc.collect()
 
 
-def is_there(ring: weakref.ref[Ring]) -> bool:
+def is_there(ring: weakref.ref[Ring | None]) -> bool:
     return ring() is not None
 
 
 @pytest.mark.usefixtures("collection")
 def test_new_objects_are_collected() -> None:
-    ring = weakref.ref(Ring())
+    new: Ring | None = Ring()
+    ring = weakref.ref(new)
+    new = None
     gc.collect()
     assert not is_there(ring)
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
+from gateway.connections.hub.cork import Cork
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
@@ -26,6 +27,8 @@ FEW: Final = 64
 """Streams up to which everything is done at once: about two milliseconds."""
 NOTED_A_STEP: Final = 32
 """Streams that are looked at in one step: some ten microseconds."""
+JOINS_A_STEP: Final = 8
+"""Streams that are announced in one step, and with one system call: some hundred microseconds."""
 SHARE: Final = 256
 """Streams that are announced, each time the transport has drained, before the outbox is served again."""
 READERS_AT_ONCE: Final = 32
@@ -179,16 +182,17 @@ class PendingJoins:
         connection = self._connection
         if self.held or connection.paused or connection.closed:
             return False
-        if self._order:
-            join = self._order.popleft()
-            if self._by_stream.get(join.stream) is join:
-                del self._by_stream[join.stream]
-            join.finish()
-            self._left -= 1
+        with Cork(connection):
+            for _ in range(min(JOINS_A_STEP, len(self._order))):
+                join = self._order.popleft()
+                if self._by_stream.get(join.stream) is join:
+                    del self._by_stream[join.stream]
+                join.finish()
+                self._left -= 1
         if not self._order:
             self._end()
             return False
-        if not self._left:
+        if self._left <= 0:
             self._left = SHARE
             self._serve_outbox()
         return True
@@ -250,10 +254,11 @@ class Joins:
         if pending is not None:
             for stream in streams:
                 pending.finish(stream)
-        answer()
-        for stream in streams:
-            for join in note(stream):
-                join.finish()
+        with Cork(session.connection):
+            answer()
+            for stream in streams:
+                for join in note(stream):
+                    join.finish()
 
     def opened(self, session: Session, joins: Sequence[Join], *, many: bool) -> None:
         """Have a stream that is new joined: at once, or behind others that wait.

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gateway.connections.hub.joins import FEW, READERS_AT_ONCE
+from gateway.connections.hub.joins import FEW, JOINS_A_STEP, READERS_AT_ONCE
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
@@ -61,7 +61,7 @@ def test_many_are_announced_once_each_behind_the_answer(pattern: str) -> None:
     assert not subscriber.read().log
     turn_until_subscribed(world, subscriber)
     assert not world.core.hub.idle
-    world.turns(MANY // 2)
+    world.turns(MANY // JOINS_A_STEP // 2)
     assert 0 < len(announced(subscriber)) < MANY
     world.settle()
     assert sorted(announced(subscriber)) == sorted(names())
@@ -129,7 +129,7 @@ def test_a_state_begins_with_the_newest_version_whenever_it_is_joined() -> None:
     world.turns(2)
     subscriber = world.subscriber("wf/*")
     turn_until_subscribed(world, subscriber)
-    world.turns(MANY // 2)
+    world.turns(MANY // JOINS_A_STEP // 2)
     for alias in range(MANY):
         publisher.publish(alias, b"behind")
     world.settle()
@@ -324,7 +324,7 @@ def test_a_stream_that_waits_is_joined_when_another_subscription_names_it() -> N
 
 def test_a_lost_connection_leaves_nothing() -> None:
     world, publisher = world_of()
-    for turns in (1, 12, 60):
+    for turns in (1, 8, 12, 60):
         subscriber = world.subscriber("wf/*")
         world.turns(turns)
         subscriber.drop()
