@@ -5,6 +5,7 @@ Its imports are as few as serving needs, because a user waits for them before th
 
 from __future__ import annotations
 
+import asyncio
 import enum
 import logging
 import os
@@ -25,7 +26,7 @@ from gateway.config import Settings
 from gateway.config.address import networks_of
 from gateway.config.file import read_settings
 from gateway.errors import StoreFailed
-from gateway.server.allocator import keep_freed_memory
+from gateway.server.allocator import give_back_when_calm, keep_freed_memory
 from gateway.server.descriptors import fill_standard_descriptors, raise_descriptor_limit
 from gateway.server.garbage import GarbageCollection
 
@@ -116,7 +117,9 @@ async def _serve(settings: Settings) -> None:
     everywhere = "" if networks is None else f", on {networks} of this machine"
     _announce(f"listening on {gateway.url}{admin}{everywhere}")
     collection.spare()
+    giving_back = asyncio.create_task(give_back_when_calm())
     await stopping.wanted.wait()
+    giving_back.cancel()
     try:
         await gateway.stop()
     except StoreFailed as error:
