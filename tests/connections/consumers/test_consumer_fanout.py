@@ -13,6 +13,7 @@ from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.held_units import HeldUnits
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
+from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
@@ -275,6 +276,22 @@ def test_a_command_passes_what_waits_but_not_a_large_one_of_its_own_stream() -> 
     streams = {id: info.stream for id, info in worker.read().streams.items()}
     payloads = [bytes(a.payload[:10]) for a in worker.reader.arrivals if streams[a.stream] == STREAM]
     assert payloads == [bytes(10), b"behind"]
+
+
+def test_so_many_commands_may_wait_behind_a_large_one_of_their_stream() -> None:
+    bounds = DeliverySettings(outbox_limit_bytes=4000, urgent_limit_bytes=4000)
+    world = World(delivery=bounds, consumers=ConsumerSettings(max_pending_commands=1000))
+    controller, worker = world.publisher(STREAM, kind=Kind.CONTROL), world.subscriber(STREAM, "worker")
+    worker.transport.fill_up()
+    controller.large(0, bytes(3 * CHUNK_BYTES)).end()
+    for _ in range(7):
+        controller.publish(0, bytes(1000))
+        world.settle()
+    assert worker.close_code() is None
+    for _ in range(3):
+        controller.publish(0, bytes(1000))
+        world.settle()
+    assert worker.close_code() == Code.SLOW_CONSUMER
 
 
 def durable_world(**settings: float) -> tuple[World, StepStore, Peer]:

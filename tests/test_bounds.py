@@ -1,0 +1,191 @@
+"""The list of everything that a peer can make grow: each row has a test that reaches the bound."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+TESTS = ROOT / "tests"
+
+REACHED_BY = {
+    "read buffer, one for all connections": "server/test_frame_reader.py:test_a_large_payload_is_read_where_it_stays",
+    "a WebSocket message on its way in": (
+        "server/test_websocket.py:test_bad_websocket_messages_close_with_the_documented_code"
+    ),
+    "a message": "connections/inbound/test_router_refusals.py:test_a_message_above_the_limit",
+    "large messages on their way in": "connections/inbound/test_chunked_uploads.py:test_too_many_transfers",
+    "incomplete large messages of one client, under way or left by a lost connection": (
+        "connections/inbound/test_partial_uploads.py:test_the_bound_is_of_a_client_whatever_its_connections"
+    ),
+    "received bytes of incomplete large messages, all of the gateway": (
+        "connections/inbound/test_partial_uploads.py:"
+        "test_what_has_come_of_all_clients_is_bounded_and_what_is_left_behind_makes_room"
+    ),
+    "an incomplete large message without a new chunk": (
+        "connections/inbound/test_partial_uploads.py:"
+        "test_a_message_of_which_nothing_comes_is_given_up_and_its_sender_told"
+    ),
+    "outcomes of a producer's messages to one stream": (
+        "streams/test_producers.py:test_the_last_ranges_are_kept_and_older_ones_forgotten"
+    ),
+    "producers without a connection, all streams of the gateway": (
+        "streams/test_producers.py:test_of_those_that_are_away_the_oldest_is_forgotten_past_the_bound"
+    ),
+    "ranges of all these producers": (
+        "streams/test_producers.py:test_of_those_that_are_away_the_oldest_are_forgotten_past_so_many_ranges"
+    ),
+    "small messages collected in one turn, a delivery class": (
+        "connections/outbound/test_formats.py:test_small_runs_are_joined_up_to_a_bound"
+    ),
+    "messages and chunks of a stream that wait because encoding pays": (
+        "connections/fanout/test_transcoder.py:test_what_need_not_be_encoded_is_not_when_the_threads_are_behind"
+    ),
+    "messages and chunks of a stream that wait because a receiver takes them only decoded or as text": (
+        "connections/fanout/test_encode_queue.py:test_publishers_are_not_read_while_too_much_waits_for_threads"
+    ),
+    "file descriptors in reserve": (
+        "server/test_descriptors.py:test_sockets_beyond_the_limit_are_refused_counted_and_logged_once"
+    ),
+    "head of the request that begins a WebSocket": (
+        "server/test_websocket.py:test_a_request_head_without_an_end_is_refused"
+    ),
+    "a WebSocket message that is not complete, in however many fragments": (
+        "server/test_library.py:test_fragments_are_kept_in_their_bytes_only"
+    ),
+    "input of a connection that is read and not handled": (
+        "connections/sessions/test_backlog.py:test_the_bytes_that_wait_are_counted"
+    ),
+    "input of lost connections that is still handled, all of the gateway": (
+        "connections/sessions/test_backlog.py:test_the_input_of_all_lost_peers_has_a_bound"
+    ),
+    "bytes written and not taken by the system": (
+        "server/test_websocket.py:test_a_socket_that_is_full_holds_back_its_own_messages_only"
+    ),
+    "chunks that the peer has not read": "connections/outbound/test_link.py:test_the_window_stays_within_its_bounds",
+    "outbox, messages of `event` streams": (
+        "connections/outbound/test_outbox.py:test_an_event_drops_its_oldest_messages_and_says_so"
+    ),
+    "acknowledgements held back, a stream": (
+        "connections/outbound/test_delayed_acks.py:test_no_more_than_a_bound_are_held_back"
+    ),
+    "outbox, messages of `state` streams": (
+        "connections/outbound/test_stream_queue.py:test_deltas_may_wait_up_to_twice_the_size_of_what_they_stand_for"
+    ),
+    "outbox, requests and replies": "connections/requests/test_requests.py:test_a_replier_without_room",
+    "control messages, answers and WebSocket pongs": (
+        "connections/outbound/test_connection.py:test_whoever_lets_too_many_urgent_messages_pile_up_is_closed"
+    ),
+    "control messages behind a large one of their stream": (
+        "connections/consumers/test_consumer_fanout.py:"
+        "test_so_many_commands_may_wait_behind_a_large_one_of_their_stream"
+    ),
+    "unacknowledged messages, a stream of kind `collaboration` or `control`": (
+        "connections/inbound/test_router_refusals.py:"
+        "test_a_full_stream_takes_a_message_of_each_waiting_publisher_in_turn_and_nothing_past_twice_its_bound"
+    ),
+    "decoded or as text, messages of all acknowledged streams that other consumers may need, all of the gateway": (
+        "connections/consumers/test_prepared_deliveries.py:test_what_was_delivered_is_kept_for_others_within_a_bound"
+    ),
+    "messages in flight, a subscription to `collaboration` streams": (
+        "connections/consumers/test_consumer.py:test_no_more_is_under_way_than_was_granted"
+    ),
+    "unacknowledged commands, a receiver of a `control` stream": (
+        "connections/consumers/test_consumer.py:test_a_receiver_of_commands_may_have_so_many_pending"
+    ),
+    "consumers, all of the gateway: clients, present or waited for, each counted for each stream": (
+        "connections/hub/test_announcer.py:test_there_are_so_many_consumers_of_all_streams_lost_ones_included"
+    ),
+    "patterns of clients that are waited for, all of the gateway": (
+        "connections/consumers/test_detached_consumers.py:"
+        "test_past_the_bound_the_clients_that_were_lost_first_are_forgotten"
+    ),
+    "dead letters of all streams in memory": (
+        "connections/consumers/test_dead_letters.py:test_what_cannot_be_buried_stays_where_it_is"
+    ),
+    "stored progress of a consumer": "streams/test_progress.py:test_a_mark_tells_no_more_than_so_many_ranges",
+    "unanswered requests to groups: of one asker, of the gateway": (
+        "connections/sessions/test_outstanding_requests.py:test_only_so_much_is_kept"
+    ),
+    "withdrawn requests that a replier may still reply to": (
+        "connections/sessions/test_outstanding_requests.py:test_as_many_late_replies_are_forgiven_as_may_be_outstanding"
+    ),
+    "`agent` of a client": ("protocol/test_session_body.py:test_of_the_agent_of_a_client_the_beginning_is_kept"),
+    "aliases, subscriptions, requests": (
+        "connections/test_subscribe_handler.py:test_too_many_aliases_and_subscriptions"
+    ),
+    "meta block by which the next messages to an alias are recognized": (
+        "connections/inbound/test_router.py:test_a_long_meta_block_is_not_kept_and_its_messages_are_taken_one_by_one"
+    ),
+    "JSON body: of OPEN, of other messages": (
+        "connections/test_subscribe_parts.py:test_a_body_that_is_too_large_is_not_read"
+    ),
+    "names of aliases of a JSON client": (
+        "connections/text/test_session.py:test_names_of_aliases_are_forgotten_with_the_aliases"
+    ),
+    "streams that are received, each counted for each subscription: of a connection, of all": (
+        "connections/hub/test_announcer.py:"
+        "test_a_connection_receives_so_many_streams_each_counted_for_each_subscription"
+    ),
+    "counts of streams that do not exist, in SUBSCRIBEs: of a connection, of all": (
+        "connections/test_subscribe_parts.py:test_counts_of_streams_that_may_come_are_kept_up_to_a_bound"
+    ),
+    "counts of streams that have ended, a subscription": (
+        "connections/outbound/test_delivery_accounts.py:test_few_streams_that_have_ended_are_remembered"
+    ),
+    "large messages that a receiver has in part from an earlier connection": (
+        "connections/hub/test_announcer.py:test_so_many_large_messages_go_on_from_an_earlier_connection"
+    ),
+    "history of a stream": "streams/test_history.py:test_what_is_read_is_what_was_appended_and_is_still_held",
+    "histories, all of the gateway": "streams/test_history.py:test_all_together_hold_no_more_than_the_budget",
+    "bytes that wait to be stored, all of the gateway": (
+        "connections/inbound/test_commit_gate.py:test_publishes_are_refused_when_too_much_waits"
+    ),
+    "patches since the last keyframe of a state": (
+        "streams/test_state.py:test_it_is_time_to_make_a_state_whole_when_as_much_is_kept_as_it_is_large"
+    ),
+    "events that wait to be computed, a view": (
+        "connections/viewing/test_derivation.py:test_events_that_threads_cannot_keep_up_with_are_dropped_and_announced"
+    ),
+    "the same, all views": (
+        "connections/viewing/test_view_queue.py:test_all_queues_together_are_bounded_and_each_keeps_two"
+    ),
+    "views, all of the gateway": "connections/hub/test_views.py:test_there_are_so_many_views_at_most",
+    "newest messages of views: of a connection, of the gateway": (
+        "connections/viewing/test_view_memory.py:"
+        "test_views_of_a_connection_are_refused_past_its_bound_and_taken_again_when_others_have_gone"
+    ),
+    "views that are computed at a time": (
+        "connections/viewing/test_view_turns.py:test_so_many_begin_and_the_next_when_one_ends"
+    ),
+    "streams, all of the gateway": "streams/test_stream_registry.py:test_ids_differ_and_the_number_is_bounded",
+    "connections": ("connections/sessions/test_admission.py:test_connections_past_the_bound_are_told_to_come_later"),
+    "HTTP connections to the admin port": (
+        "admin/test_http_connection.py:test_a_client_is_refused_while_there_is_work_on_all_connections"
+    ),
+    "uploads to the admin port": "admin/test_upload.py:test_more_uploads_than_the_gateway_takes",
+    "head of an HTTP request": "admin/test_http_connection.py:test_a_head_that_is_too_long",
+    "groups of a connection in the list of connections": (
+        "connections/test_snapshots.py:test_of_many_groups_the_first_are_named"
+    ),
+}
+"""Test that reaches the bound, by the first column of the row."""
+
+
+def rows() -> list[str]:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    section = text.partition("\n## Growth and its bounds\n")[2].partition("\n## ")[0]
+    table = [line for line in section.splitlines() if line.startswith("| ")]
+    return [line.split(" | ")[0].removeprefix("| ") for line in table[1:]]
+
+
+def test_every_row_has_a_test_and_every_test_a_row() -> None:
+    assert rows() == list(REACHED_BY)
+
+
+@pytest.mark.parametrize("row", REACHED_BY)
+def test_the_test_is_there(row: str) -> None:
+    path, _, name = REACHED_BY[row].partition(":")
+    assert re.search(rf"^(async )?def {name}\(", (TESTS / path).read_text(), re.MULTILINE), REACHED_BY[row]
