@@ -7,7 +7,7 @@ with all other receivers: the outbox holds references, and counts their bytes.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 
 from gateway.connections.lagging.cursor import Cursor
@@ -188,7 +188,7 @@ class Outbox:
         asked = (entry for entry in queue.entries if isinstance(entry, Backfill) and not entry.code)
         if not any(entry.first <= first and last <= entry.last for entry in asked):
             # In front: messages queued already would look like a gap to the subscription that asked.
-            queue.entries.appendleft(Backfill(source, first, last, 0))
+            queue.entries.insert(0, Backfill(source, first, last, 0))
             self._changed(queue)
 
     def put_large(self, message: LargeMessage, form: list[StoredChunk], *, again: bool = False) -> None:
@@ -255,9 +255,9 @@ class Outbox:
         """
         queue = self._queue(message.source)
         if message.plan.transfer in self.resumes:
-            queue.open.append(queue.cursor(message, form))
+            queue.open = [*queue.open, queue.cursor(message, form)]
         elif not any(cursor.message is message for cursor in queue.open):
-            queue.open.append(Cursor(message, form, sent, started=True))
+            queue.open = [*queue.open, Cursor(message, form, sent, started=True)]
         self._changed(queue)
 
     def commit(self, message: LargeMessage, form: list[StoredChunk]) -> None:
@@ -267,7 +267,7 @@ class Outbox:
         if cursor is None:
             cursor = Cursor(message, form, len(form), started=True)
         else:
-            queue.open.remove(cursor)
+            queue.open = [other for other in queue.open if other is not cursor]
         if message.source.kind is Kind.STATE:
             self.conflated += queue.conflate()
         queue.put(cursor)
@@ -285,7 +285,7 @@ class Outbox:
         queue = self._queues.get(source)
         if queue is not None:
             queue.conflate()
-            queue.entries = deque([entry for entry in queue.entries if not isinstance(entry, PendingSnapshot)])
+            queue.entries = [entry for entry in queue.entries if not isinstance(entry, PendingSnapshot)]
             self._changed(queue)
 
     def withdraw(self, source: Source, wanted: Callable[[Run | Cursor], bool]) -> Run | Cursor | None:

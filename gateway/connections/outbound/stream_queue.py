@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, MutableSequence, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -22,7 +22,7 @@ CATCH_UP_BYTES = 64 * 1024
 SIGNALS: Final = (Gap, Replay, StreamInfo)
 
 FEW_ENTRIES = 64
-"""Entries of a queue up to which its large messages are looked at one by one: a queue of large messages has few."""
+"""Entries of a queue that are kept in a list, and up to which its large messages are looked at one by one."""
 
 
 class Receiver(BackfillReader, ChunkReceiver, SnapshotReader, Protocol):
@@ -53,10 +53,10 @@ class StreamQueue:
     """The stream or inbox."""
     resumes: dict[int, int] = field(default_factory=dict)
     """Numbers of chunks that the receiver has of large messages from an earlier connection, by transfer."""
-    entries: deque[QueueEntry] = field(default_factory=deque, init=False)
+    entries: MutableSequence[QueueEntry] = field(default_factory=list, init=False)
     """Messages and signals in order of offsets. A cursor is a large message that has its offset; entries behind it wait
     for its END. A backfill stands for messages that are to be read from history."""
-    open: list[Cursor] = field(default_factory=list, init=False)
+    open: Sequence[Cursor] = field(default=(), init=False)
     """Large messages under way that have no offset yet: their chunks are sent as they come."""
     waiting_bytes: int = field(default=0, init=False)
     """Bytes of the messages in ``entries``, large ones at their full size."""
@@ -130,7 +130,11 @@ class StreamQueue:
 
     def put(self, entry: Run | Cursor | PendingSnapshot) -> None:
         """Add a message behind all others."""
-        self.entries.append(entry)
+        entries = self.entries
+        if len(entries) >= FEW_ENTRIES and isinstance(entries, list):
+            # A deque gives up its first entry at once, but takes 600 bytes when it is empty.
+            self.entries = entries = deque(entries)
+        entries.append(entry)
         self.waiting_bytes += _size_of(entry)
         if isinstance(entry, Cursor):
             self.has_large = True
@@ -172,7 +176,7 @@ class StreamQueue:
                 receiver.write_runs(self._take_runs())
                 return True
             if isinstance(head, SIGNALS):
-                entries.popleft()
+                del entries[0]
                 receiver.send_signal(self.source, head)
                 return True
             if isinstance(head, Backfill):
@@ -180,7 +184,7 @@ class StreamQueue:
             if self._advance(head, receiver):
                 return True
             if head.message.offset is not None and head.sent == head.message.plan.chunk_count:
-                entries.popleft()
+                del entries[0]
                 self.waiting_bytes -= head.size
                 receiver.write_end(head.message)
                 return True
@@ -287,7 +291,7 @@ class StreamQueue:
         coming = (newest, self.again)
         conflated = sum([_count_of(entry) - (_last_of(entry) in coming) for entry in waiting])
         kept = [entry for entry in entries if is_under_way(entry)]
-        self.entries = deque(kept)
+        self.entries = kept
         self.waiting_bytes = sum(map(_size_of, kept))
         self._left = 0
         return conflated
@@ -303,8 +307,8 @@ class StreamQueue:
         """
         cursors = [entry for entry in self.entries if isinstance(entry, Cursor)]
         begun = [cursor.message.plan.transfer for cursor in [*cursors, *self.open] if cursor.started]
-        self.open = []
-        self.entries = deque([info])
+        self.open = ()
+        self.entries = [info]
         self.waiting_bytes = self._left = 0
         self.has_large = False
         return begun
@@ -323,15 +327,15 @@ class StreamQueue:
         self.replayed, backfill.replayed = self.replayed + backfill.replayed, 0
         self.lost, backfill.lost = self.lost + backfill.lost, 0
         if backfill.over:
-            entries.popleft()
+            del entries[0]
             self._left -= bool(backfill.code)
         for part in reversed(parts):
             if isinstance(part, LargeForm):
-                entries.appendleft(self.cursor(part.message, part.form))
+                entries.insert(0, self.cursor(part.message, part.form))
                 self.waiting_bytes += part.message.plan.payload_bytes
                 self.has_large = True
             else:
-                entries.appendleft(part)
+                entries.insert(0, part)
                 self.waiting_bytes += part.size if isinstance(part, Run) else 0
         return True
 
@@ -352,9 +356,8 @@ class StreamQueue:
         entries = self.entries
         runs: list[Run] = []
         size = 0
-        while entries and size < CATCH_UP_BYTES and isinstance(entries[0], Run):
-            run = entries.popleft()
-            assert isinstance(run, Run)
+        while entries and size < CATCH_UP_BYTES and isinstance(run := entries[0], Run):
+            del entries[0]
             runs.append(run)
             size += run.size
         self.waiting_bytes -= size

@@ -165,7 +165,7 @@ def test_messages_wait_for_the_end_of_a_large_one_before_them() -> None:
 def test_chunks_without_an_offset_are_sent_as_they_come_and_hold_nothing_up() -> None:
     message = large(EVENTS, 3, chunks=1)
     queue, receiver = sending(run_of(EVENTS, 0))
-    queue.open.append(Cursor(message, message.chunks, 0, started=True))
+    queue.open = [Cursor(message, message.chunks, 0, started=True)]
     assert sent_all(queue, receiver)
     assert receiver.steps == [("run", 7, 0), ("chunk", 3, 0)]
     add_chunk(message)
@@ -250,7 +250,7 @@ def test_what_history_gives_takes_the_place_of_a_backfill() -> None:
 def test_open_transfers_go_on_while_history_is_read() -> None:
     message = large(EVENTS, 3, chunks=1)
     queue, receiver = sending(Backfill(EVENTS, 0, 0, 0))
-    queue.open.append(Cursor(message, message.chunks, 0, started=True))
+    queue.open = [Cursor(message, message.chunks, 0, started=True)]
     receiver.history, receiver.later = [run_of(EVENTS, 0)], True
     assert not sent_all(queue, receiver)
     assert receiver.steps == [("chunk", 3, 0)]
