@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import math
 from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final, TypeVar
 
 import orjson
@@ -84,6 +85,10 @@ class JsonBody:
         """Return the value of a field as it is, or None."""
         value: object = self._fields.get(name)
         return value
+
+    def fields_if(self, names: AbstractSet[str]) -> dict[str, Any] | None:
+        """Return all fields if none has another name than these, otherwise None."""
+        return self._fields if self._fields.keys() <= names else None
 
     def integers_found(self, maxima: Mapping[str, int]) -> dict[str, int]:
         """Return those of the fields that hold an integer from 0 to the maximum; refuse no field."""

@@ -137,8 +137,13 @@ class Stream:
         """The schema as fields of STREAM."""
         return None if self.schema is None else self.schema.fields()
 
-    def info(self) -> StreamInfo:
-        """Return how STREAM announces the stream (spec section 4.1), without the fields for a single receiver."""
+    def info(self, since: int | None = None, *, recovered: bool | None = None) -> StreamInfo:
+        """Return how STREAM announces the stream (spec section 4.1).
+
+        Args:
+            since: first offset that the receiver will get.
+            recovered: whether it gets all that it asked for.
+        """
         return StreamInfo(
             self.id,
             self.name,
@@ -147,6 +152,8 @@ class Stream:
             self.next_offset,
             durability=self.durability,
             schema=self.declared,
+            since=since,
+            recovered=recovered,
         )
 
     def declare(self, schema: Schema) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -312,3 +314,47 @@ def test_of_the_agent_of_a_client_the_beginning_is_kept() -> None:
     hello = parse_session(Opcode.HELLO, orjson.dumps({"versions": [1], "client_type": "agent", "agent": "x" * 60_000}))
     assert isinstance(hello, Hello)
     assert hello.agent == "x" * MAX_AGENT_CHARS
+
+
+ANNOUNCEMENT = StreamInfo(7, "wf/a", Kind.EVENT, 5, 12, durability=Durability.OS, since=11, recovered=True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"recovered": None},
+        {"since": None},
+        {"durability": None},
+        {"ended": "deleted"},
+        {"alias": 3},
+        {"observed": True, "subscription": 4},
+    ],
+)
+def test_every_announcement_is_read_alike(changed: dict[str, Any]) -> None:
+    expected = replace(ANNOUNCEMENT, **changed)
+    assert parse_session(Opcode.STREAM, orjson.dumps(fields_of(expected))) == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("id", 2**32),
+        ("id", True),
+        ("kind", "loud"),
+        ("kind", ["event"]),
+        ("epoch", 2**53),
+        ("epoch", 1.5),
+        ("offset", -1),
+        ("since", 2**64),
+        ("since", "0"),
+        ("durability", "stone"),
+        ("durability", {}),
+        ("recovered", 1),
+        ("stream", 7),
+    ],
+)
+def test_a_wrong_announcement(field: str, value: object) -> None:
+    body = json.dumps(fields_of(ANNOUNCEMENT) | {field: value})
+    with pytest.raises(RequestRefused):
+        parse_session(Opcode.STREAM, body.encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
@@ -135,7 +134,7 @@ class Announcer:
         connection = join.session.connection
         for subscription in wanting:
             connection.accounts.open(join.stream, subscription, join.options, start.offset)
-        connection.send(replace(join.stream.info(), since=start.offset, recovered=start.recovered))
+        connection.send(join.stream.info(start.offset, recovered=start.recovered))
 
 
 def credits_for(session: Session, stream: Stream) -> list[CreditWindow]:
