@@ -53,6 +53,14 @@ class Library(ServerProtocol):
             self._fragments = None
         super().recv_frame(frame)
 
+    def end(self) -> bool:
+        """Forget an incomplete message: the socket is gone, and nothing more comes. Return False: no step is left."""
+        # The parser refers to the library: together they would wait for the collector, and keep the message.
+        self.parser.close()
+        self.reader.buffer.clear()
+        self._fragments = None
+        return False
+
     def received(self) -> list[Request | WebSocketMessage]:
         """Return the messages, and at first the request of the handshake, that have become complete."""
         complete: list[Request | WebSocketMessage] = []

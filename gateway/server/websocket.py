@@ -155,6 +155,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         session = self._session
         if session is None or session.pending is None or session.connection.closed:
             self._session = None
+            self._protocol.end()
+        else:
+            session.pending.add(self._protocol.end, 0)
         self._endpoint.closed(self, session)
 
     def pause_writing(self) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tracemalloc
+import weakref
 
 from websockets.protocol import State
 
@@ -69,3 +71,18 @@ def test_fragments_are_kept_in_their_bytes_only() -> None:
     assert library.received() == []
     assert library.close_sent is not None
     assert library.close_sent.code == 1009
+
+
+def test_a_message_that_is_not_complete_goes_with_its_socket() -> None:
+    library = opened()
+    gc.disable()
+    try:
+        library.receive_data(masked(BINARY, bytes(400), final=False))
+        library.receive_data(masked(CONTINUATION, bytes(400), final=False)[:-1])
+        library.received()
+        tracked = weakref.ref(library)
+        library.end()
+        del library
+        assert tracked() is None
+    finally:
+        gc.enable()
