@@ -113,6 +113,7 @@ def _lowest(core: CoreSettings) -> Iterator[tuple[str, float, float]]:
     yield "limits.max_all_unfinished_bytes", limits.max_all_unfinished_bytes, 1
     yield "limits.max_requests", limits.max_requests, 1
     yield "limits.max_streams", limits.max_streams, 1
+    yield "limits.max_expanded_bytes", limits.max_expanded_bytes, 1
     yield "limits.max_view_bytes", limits.max_view_bytes, 1
     yield "limits.max_connection_view_bytes", limits.max_connection_view_bytes, 1
     yield "delivery.outbox_limit_bytes", core.delivery.outbox_limit_bytes, 1

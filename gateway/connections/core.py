@@ -144,7 +144,11 @@ class Core:
         self.admission = admission or ConnectionLimit(settings.max_connections)
         transfers = TransferNumbers(secrets.randbelow(2**32))
         self.streams = StreamRegistry(
-            limits.max_streams, settings.rules, settings.history_total_bytes, durable=store is not None
+            limits.max_streams,
+            settings.rules,
+            settings.history_total_bytes,
+            durable=store is not None,
+            max_expanded_bytes=limits.max_expanded_bytes,
         )
         self.producers = Producers(clock.monotonic_s)
         if store is not None:
@@ -179,7 +183,9 @@ class Core:
         self.dropped_messages = 0
         self.misconfigured = ""
         self.refused_sockets = 0
-        self._uploads = ChunkedUploads(limits, self._partial_uploads, self.gate, transfers, self.merger)
+        self._uploads = ChunkedUploads(
+            limits, self._partial_uploads, self.gate, transfers, self.merger, self.streams.expansion
+        )
         self._requests = Requests(limits, settings.requests, self.pool, self.hub.fanouts, self._uploads, clock)
         self._subscriptions = SubscribeHandler(
             limits,
@@ -201,7 +207,7 @@ class Core:
             self.pool,
         )
         self.dispatcher = Dispatcher(
-            Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger),
+            Router(limits, self._uploads, self._partial_uploads, self.gate, self.merger, self.streams.expansion),
             self._uploads,
             self._requests,
             self.hub,

@@ -33,6 +33,9 @@ class Limits:
     """Requests that one connection may have outstanding."""
     max_streams: int = 100_000
     """Streams of one gateway."""
+    max_expanded_bytes: int = 16 * 1024 * 1024 * 1024
+    """Bytes by which the newest versions of all states are larger decoded than as they were published; a single one may
+    exceed it."""
     max_views: int = 10_000
     """Distinct views of one gateway that somebody receives."""
     max_view_bytes: int = 1024 * 1024 * 1024

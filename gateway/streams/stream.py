@@ -46,6 +46,7 @@ class Stream:
         ended: reason for which it has ended, and takes no message any more; ``None``: it has not.
         durable: whether a store keeps its messages.
         epoch: its incarnation; epoch and offset together never name two messages.
+        expanded_bytes: bytes by which the newest version of a state is larger decoded than as it was published.
         next_offset: the offset that the next message gets.
         newest: of a ``state`` stream the newest message, for late joiners.
         history: its past in memory.
@@ -62,6 +63,7 @@ class Stream:
         "durable",
         "ended",
         "epoch",
+        "expanded_bytes",
         "history",
         "id",
         "kind",
@@ -99,6 +101,7 @@ class Stream:
         self._expected: Run | LargeMessage | None = None
         self.stored_first = self.next_offset if self.durable and not self.keeps_newest_only else None
         self.published_bytes = 0
+        self.expanded_bytes = 0
         self.schema = self.config.schema if kind is Kind.STATE else None
 
     @property
@@ -238,7 +241,6 @@ class Stream:
         self.next_offset = offsets_of(entry)[0]
         self._expected = None
 
-    def close(self) -> None:
-        """Drop all messages: the stream has ended. They know their stream, and so would keep themselves alive."""
+    def drop_newest(self) -> None:
+        """Drop the newest message, which knows the stream and so would keep itself alive: the stream has ended."""
         self.newest = self._expected = None
-        self.history.close()

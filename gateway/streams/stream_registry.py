@@ -12,6 +12,7 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.names import Pattern, is_dead_letter_name
+from gateway.streams.expansion import Expansion
 from gateway.streams.history import KEEP_ALL, Entry, History, HistoryBudget
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
 from gateway.streams.stream import Stream
@@ -30,8 +31,10 @@ class StreamRegistry:
         rules: configuration of streams.
         history_total_bytes: bound on the bytes that their histories hold together.
         durable: whether there is a store for streams that outlive the process.
+        max_expanded_bytes: bound on the expansion of the newest versions of states.
 
     Attributes:
+        expansion: bytes by which these versions are larger decoded than as they were published.
         budget: bound and sum of the bytes that their histories hold.
         dead_letters: sum of the bytes that the histories of dead letters hold; nothing is dropped for its bound.
     """
@@ -43,8 +46,10 @@ class StreamRegistry:
         history_total_bytes: int = HISTORY_TOTAL_BYTES,
         *,
         durable: bool = False,
+        max_expanded_bytes: int = sys.maxsize,
     ) -> None:
         self._max_streams = max_streams
+        self.expansion = Expansion(max_expanded_bytes)
         self._durable = durable
         self._rules = rules or StreamRules()
         self.budget = HistoryBudget(history_total_bytes)
@@ -163,6 +168,7 @@ class StreamRegistry:
         self._dead_letter_streams -= is_dead_letter_name(stream.name)
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
         stream.end(reason)
+        self.expansion.forget(stream)
         return stream.history.close()
 
     def restore_ended(self, last_id: int, last_epoch: int) -> None:

@@ -152,6 +152,9 @@ def test_limits() -> None:
         "unanswered group requests of a connection, their bytes": requests.kept_bytes_per_asker,
         "unanswered group requests of a gateway, their bytes": requests.kept_bytes,
         "streams of a gateway": limits.max_streams,
+        "bytes by which the newest messages of all `state` streams are larger decoded than as published": (
+            limits.max_expanded_bytes
+        ),
         "max_unfinished_bytes": limits.max_unfinished_bytes,
         "received bytes of the large messages of all clients that are not finished": limits.max_all_unfinished_bytes,
         "ranges of sequences of a producer and stream": WINDOW_RANGES,
@@ -185,6 +188,7 @@ def test_limits() -> None:
         "max_streams",
         "max_views",
         "max_view_bytes",
+        "max_expanded_bytes",
         "max_subscribed_streams",
         "max_all_subscribed_streams",
         "max_all_unfinished_bytes",

@@ -26,6 +26,7 @@ from gateway.protocol.regions import Region
 from gateway.protocol.signals import Abort, End, Resume
 from gateway.protocol.transfers import Chunk, parse_chunk
 from gateway.protocol.wire import CHUNK_HEADER, FLAG_ACK, FLAG_FAILED, FLAG_MORE, Opcode
+from gateway.streams.expansion import Expansion
 from gateway.streams.large import LargeMessage, StoredChunk, TransferNumbers
 from gateway.streams.producers import Window
 from gateway.streams.state import LargePatch
@@ -41,6 +42,7 @@ class ChunkedUploads:
         gate: commits messages to their streams.
         transfers: the gateway's numbers for large messages.
         merger: checks and makes patches.
+        expansion: bound on encoded states.
     """
 
     def __init__(
@@ -50,7 +52,9 @@ class ChunkedUploads:
         gate: CommitGate,
         transfers: TransferNumbers,
         merger: PatchMerger,
+        expansion: Expansion,
     ) -> None:
+        self._expansion = expansion
         self._limits = limits
         self._partial_uploads = partial_uploads
         self._gate = gate
@@ -173,6 +177,8 @@ class ChunkedUploads:
         if isinstance(message.source, Stream):
             try:
                 self._check_again(message.source, message)
+                if not isinstance(message, LargePatch):
+                    self._expansion.replace(message.source, upload.received_bytes, message.plan.payload_bytes)
             except RequestRefused as refusal:
                 self._partial_uploads.refuse(upload, refusal)
                 return

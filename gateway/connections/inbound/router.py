@@ -40,6 +40,7 @@ from gateway.protocol.wire import (
     Buffer,
     Opcode,
 )
+from gateway.streams.expansion import Expansion
 from gateway.streams.run import Run
 
 _MESSAGE = int(Opcode.MESSAGE)
@@ -90,6 +91,7 @@ class Router:
         partial_uploads: keeps the uploads that are not complete.
         gate: commits messages to their streams.
         merger: checks and makes patches.
+        expansion: bound on encoded states.
     """
 
     def __init__(
@@ -99,7 +101,9 @@ class Router:
         partial_uploads: PartialUploads,
         gate: CommitGate,
         merger: PatchMerger,
+        expansion: Expansion,
     ) -> None:
+        self._expansion = expansion
         self._limits = limits
         self._gate = gate
         self._uploads = uploads
@@ -129,7 +133,7 @@ class Router:
         stream = binding.stream
         if stream.schema is not binding.schema or (stream.kind.acknowledged and binding.fanout.queue_full):
             return 0
-        if stream.durable and self._gate.full:
+        if (stream.durable and self._gate.full) or stream.expanded_bytes:
             return 0
         meta = binding.meta
         meta_bytes = len(meta)
@@ -335,6 +339,9 @@ class Router:
         if binding.window is not None:
             self._partial_uploads.abandon_waiting(binding.window)
         itemsize = check_payload(parsed, meta, connection.codecs, self._limits)
+        if region is None and (parsed.encoding is not None or stream.expanded_bytes):
+            decoded_bytes = 0 if parsed.encoding is None else parsed.encoding.decoded_bytes
+            self._expansion.replace(stream, len(parsed.payload), decoded_bytes)
         run = frame_as_run(incoming.data, frame, parsed, stream, session.peer.id, stream.next_offset)
         if region is not None:
             run = patch = self._merger.take_run(stream, run, parsed, session.peer.id, Region(region))

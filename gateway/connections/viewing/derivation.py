@@ -149,7 +149,7 @@ class Derivation:
         """End the view, which nobody receives any more; results of a computation under way are dropped."""
         self._closed = True
         self._queue.clear()
-        self.source.close()
+        self.source.drop_newest()
         self._hold_publishers()
         self._context.policy.forget(self.source)
 
