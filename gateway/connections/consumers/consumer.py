@@ -25,7 +25,7 @@ from gateway.connections.consumers.prepared_deliveries import Form, PreparedDeli
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.sessions.credit_window import CreditWindow, allowed
 from gateway.errors import Code, name_of
 from gateway.ids import ClientId
 from gateway.protocol.messages import Kind
@@ -141,8 +141,7 @@ class Consumer:
     def attach(self, connection: Connection, credits: Sequence[CreditWindow]) -> list[UnitOutcome]:
         """Serve a connection from now on, and begin with the units that the client has not acknowledged.
 
-        If the connection before was lost, and another instance of the client comes, the unit on which the lost one
-        worked counts as tried: it may be the cause.
+        The unit on which a lost instance of the client worked counts as tried if another comes: it may be the cause.
 
         Args:
             connection: the connection; it replaces the one before.
@@ -156,13 +155,15 @@ class Consumer:
         self._instance = instance
         self.connection = connection
         self.lost_s = None
-        self._credits = credits
+        self.change_credits(credits)
         self._catching_up = self.pending > self._settings.max_pending_commands
         return self._outcomes.take()
 
     def change_credits(self, credits: Sequence[CreditWindow]) -> None:
         """Replace the credits: the connection has one subscription more or less that matches the stream."""
-        self._credits = credits
+        before, self._credits = self._credits, credits
+        for credit in before:
+            credit.leave(self)
 
     def detach(self, now_s: float) -> None:
         """Note that the connection is lost.
@@ -173,7 +174,7 @@ class Consumer:
         self._return_all()
         self.connection = None
         self.lost_s = now_s
-        self._credits = ()
+        self.change_credits(())
 
     def end(self, reason: str | None) -> list[UnitOutcome]:
         """End the consumer: the client gets nothing any more.
@@ -186,6 +187,7 @@ class Consumer:
         if self._interrupted is not None:
             self._interrupted.tries += 1
         self.connection = None
+        self.change_credits(())
         queued, self._queued = self._queued, deque()
         for entry in queued:
             if reason is None:
@@ -332,6 +334,8 @@ class Consumer:
         finally:
             if resent:
                 self._in_flight = {**resent, **self._in_flight}
+            for credit in self._credits:
+                credit.pass_on(self)
         while self._gaps:
             connection.send_in_order(self.stream, self._gaps.pop(0))
 
@@ -342,11 +346,8 @@ class Consumer:
         if self._is_control:
             if len(self._in_flight) + resent >= self._settings.max_pending_commands:
                 return None
-        else:
-            for credit in self._credits:
-                if not credit.allows(unit.nbytes):
-                    credit.wait(self)
-                    return None
+        elif not allowed(self._credits, unit.nbytes, self):
+            return None
         return self._deliveries.of(unit, connection)
 
     # Outcomes.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 WINDOW_MESSAGES: Final = 1024
 WINDOW_BYTES: Final = 64 * 1024 * 1024
 """Window of a subscription that grants no credit itself: each message that is done makes room for another."""
+
+WOKEN: Final = 8
+"""Senders that are woken at a time; each wakes another one if it leaves credit."""
 
 
 class CreditWaiter(Protocol):
@@ -40,7 +45,8 @@ class CreditWindow:
         self.nbytes = nbytes
         self.under_way = 0
         self._replenished = replenished
-        self._waiting: dict[CreditWaiter, None] = {}
+        self._waiting: OrderedDict[CreditWaiter, None] = OrderedDict()
+        """Senders in the order in which they are woken."""
 
     @classmethod
     def window(cls) -> CreditWindow:
@@ -72,11 +78,36 @@ class CreditWindow:
         self._wake()
 
     def wait(self, waiting: CreditWaiter) -> None:
-        """Wake ``waiting`` once, when there is more credit or nothing is under way."""
+        """Wake ``waiting`` once, when there is more credit or nothing is under way, and its turn has come."""
         self._waiting[waiting] = None
 
-    def _wake(self) -> None:
-        if self._waiting:
-            waiting, self._waiting = self._waiting, {}
-            for one in waiting:
-                one.wake()
+    def pass_on(self, sender: CreditWaiter) -> None:
+        """Wake another sender if there is credit left; to be called when a sender has sent what it could."""
+        if self._waiting and sender not in self._waiting:
+            self._wake(1)
+
+    def leave(self, sender: CreditWaiter) -> None:
+        """Forget a sender, which may have been woken and leaves the credit to another one."""
+        self._waiting.pop(sender, None)
+        self.pass_on(sender)
+
+    def _wake(self, most: int = WOKEN) -> None:
+        """Wake some senders: of thousands that wait, each would try in vain whenever one message is done."""
+        if self.nbytes >= 0:
+            for _ in range(min(most, self.messages, len(self._waiting))):
+                self._waiting.popitem(last=False)[0].wake()
+
+
+def allowed(credits: Sequence[CreditWindow], nbytes: int, sender: CreditWaiter) -> bool:
+    """Return whether all credits allow a message; the sender is woken when the first one that does not has more."""
+    for credit in credits:
+        if not credit.allows(nbytes):
+            credit.wait(sender)
+            return False
+    return True
+
+
+def pass_on(credits: Sequence[CreditWindow], sender: CreditWaiter) -> None:
+    """Leave to others what a sender, which has sent what it could, has left of its credits."""
+    for credit in credits:
+        credit.pass_on(sender)

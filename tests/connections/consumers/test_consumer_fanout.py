@@ -11,6 +11,7 @@ from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.held_units import HeldUnits
+from gateway.connections.consumers.outcomes import UnitOutcome
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -516,3 +517,33 @@ def test_a_publisher_that_is_refused_is_told_who_holds_the_messages(away: bool, 
     (error,) = publisher.read().errors
     assert error.code == Code.QUEUE_FULL
     assert re.search(f"limit_bytes=2000; most wait for holder, 2 of them, .*{advice}", error.message)
+
+
+def test_a_message_that_is_done_does_not_try_all_streams_that_wait_for_credit(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    streams = [f"wf/task-{number}" for number in range(100)]
+    publisher = world.publisher(*streams, kind=Kind.COLLABORATION)
+    worker = world.peer("worker")
+    worker.subscribe("wf/*", credits=Credits(4, 1000))
+    world.settle()
+    for alias in range(len(streams)):
+        publisher.publish(alias, b"task")
+    world.settle()
+    pumped: list[Consumer] = []
+    pump = Consumer.pump
+
+    def counted(consumer: Consumer, now_ns: int) -> list[UnitOutcome]:
+        pumped.append(consumer)
+        return pump(consumer, now_ns)
+
+    monkeypatch.setattr(Consumer, "pump", counted)
+    done: set[str] = set()
+    while len(done) < len(streams):
+        came = {worker.reader.streams[arrival.stream].stream for arrival in worker.read().arrivals} - done
+        assert came, "some wait for credit that is there"
+        for stream in sorted(came):
+            worker.done(stream, 0)
+            worker.grant(1, 1, 4)
+        done |= came
+        world.settle()
+    assert len(pumped) < 8 * len(streams)

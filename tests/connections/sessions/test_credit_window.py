@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.sessions.credit_window import WINDOW_BYTES, WINDOW_MESSAGES, CreditWindow
+from gateway.connections.sessions.credit_window import (
+    WINDOW_BYTES,
+    WINDOW_MESSAGES,
+    WOKEN,
+    CreditWindow,
+    allowed,
+    pass_on,
+)
 
 
 class Waiting:
@@ -73,3 +80,51 @@ def test_who_names_none_has_a_window() -> None:
     credit.take(5)
     credit.settle(5)
     assert (credit.messages, credit.nbytes) == (WINDOW_MESSAGES, WINDOW_BYTES)
+
+
+def test_one_message_that_is_done_wakes_one_of_many_that_wait() -> None:
+    credit = CreditWindow(1, 10, replenished=True)
+    credit.take(1)
+    senders = [Waiting() for _ in range(1000)]
+    for sender in senders:
+        assert not allowed((credit,), 1, sender)
+    credit.settle(1)
+    assert [sender.woken for sender in senders] == [1, *[0] * 999]
+
+
+def test_whoever_leaves_credit_wakes_another_one_until_nobody_waits() -> None:
+    credit, other = CreditWindow(0, 10, replenished=False), CreditWindow(1, 10, replenished=False)
+    senders = [Waiting() for _ in range(2 * WOKEN)]
+    for sender in senders:
+        assert not allowed((other, credit), 0, sender)
+    credit.add(1000, 0)
+    assert sum([sender.woken for sender in senders]) == WOKEN
+    for sender in senders[:WOKEN]:
+        pass_on((credit,), sender)
+    assert [sender.woken for sender in senders] == [1] * len(senders)
+
+
+def test_a_sender_that_waits_again_leaves_the_credit_to_nobody() -> None:
+    credit = CreditWindow(0, 10, replenished=False)
+    large, small = Waiting(), Waiting()
+    for sender in (large, small):
+        assert not allowed((credit,), 0, sender)
+    credit.add(1, 0)
+    credit.take(20)
+    assert not allowed((credit,), 5, large)
+    pass_on((credit,), large)
+    assert (large.woken, small.woken) == (1, 0)
+
+
+def test_a_sender_that_is_gone_leaves_its_credit_to_another_one() -> None:
+    credit = CreditWindow(0, 10, replenished=False)
+    first, second = Waiting(), Waiting()
+    for sender in (first, second):
+        credit.wait(sender)
+    credit.add(1, 0)
+    credit.leave(first)
+    assert (first.woken, second.woken) == (1, 1)
+    credit.wait(first)
+    credit.leave(first)
+    credit.add(1, 0)
+    assert first.woken == 1
