@@ -276,7 +276,6 @@ class Core:
     def _remove(self, session: Session) -> None:
         session.connection.detach()
         self.client_conflated_messages += session.connection.accounts.client_conflated
-        session.connection.accounts.drop()
         outbox = session.connection.outbox
         if outbox is not None:
             self.conflated_messages += outbox.conflated

@@ -10,6 +10,7 @@ from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern, is_dead_letter_name
+from gateway.protocol.pattern_index import PatternIndex
 from gateway.protocol.schema import Schema
 from gateway.streams.history import KEEP_ALL, KEEP_NOTHING, HistoryLimits
 
@@ -74,6 +75,10 @@ class StreamRules:
 
     def __init__(self, rules: Sequence[tuple[Pattern, StreamConfig]] = ()) -> None:
         self.rules = tuple(rules)
+        self._index: PatternIndex[int] = PatternIndex()
+        """Rules by their place."""
+        for place, (pattern, _) in enumerate(self.rules):
+            self._index.add(pattern, place)
         self._dead_letter_rules = [rule for rule in self.rules if is_dead_letter_name(rule[0].text)]
         for pattern, config in self._dead_letter_rules:
             if config.kind not in (None, Kind.EVENT):
@@ -84,7 +89,8 @@ class StreamRules:
         """Return the configuration of a stream; fields that no rule sets have their defaults."""
         if is_dead_letter_name(name):
             return self._of_dead_letters(name)
-        return next((config for pattern, config in self.rules if pattern.matches(name)), _NO_RULE)
+        place = min(self._index.matching(name), default=None)
+        return _NO_RULE if place is None else self.rules[place][1]
 
     def _of_dead_letters(self, name: StreamName) -> StreamConfig:
         """Return the configuration of a stream of dead letters: only rules that name such streams apply.

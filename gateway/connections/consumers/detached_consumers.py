@@ -9,6 +9,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.names import Pattern
+from gateway.protocol.pattern_index import PatternIndex
 from gateway.streams.rules import StreamRules
 
 MAX_PATTERNS: Final = 16_384
@@ -38,6 +39,7 @@ class DetachedConsumers:
         that were lost last at the end."""
         self._patterns = 0
         """Number of all patterns."""
+        self._index: PatternIndex[tuple[ClientId, Pattern]] = PatternIndex()
 
     def __len__(self) -> int:
         return len(self._by_client)
@@ -47,6 +49,7 @@ class DetachedConsumers:
         lost = self._by_client.get(client_id)
         if lost is not None and not observing:
             self._patterns -= lost.pop(pattern, None) is not None
+            self._index.remove(pattern, (client_id, pattern))
             if not lost:
                 del self._by_client[client_id]
 
@@ -58,19 +61,21 @@ class DetachedConsumers:
             self._patterns -= len(lost)
             lost.update(dict.fromkeys(patterns, self._clock.monotonic_s()))
             self._patterns += len(lost)
+            for pattern in patterns:
+                self._index.add(pattern, (client_id, pattern))
             while self._patterns > MAX_PATTERNS and len(self._by_client) > 1:
-                self._patterns -= len(self._by_client.pop(next(iter(self._by_client))))
+                oldest = next(iter(self._by_client))
+                for pattern in self._by_client.pop(oldest):
+                    self._patterns -= 1
+                    self._index.remove(pattern, (oldest, pattern))
 
     def waiting_for(self, stream: StreamName) -> list[ClientId]:
         """Return the clients that would receive a stream which is opened now."""
         if not self._by_client:
             return []
         since_s = self._clock.monotonic_s() - self._settings.of(self._rules.of(stream)).consumer_ttl_s
-        return [
-            client_id
-            for client_id, lost in self._by_client.items()
-            if any(lost_s > since_s and pattern.matches(stream) for pattern, lost_s in lost.items())
-        ]
+        found = self._index.matching(stream)
+        return list({client_id: None for client_id, pattern in found if self._by_client[client_id][pattern] > since_s})
 
     def sweep(self) -> None:
         """Forget what clients have not come back for in time; to be called about once a second."""
@@ -79,5 +84,6 @@ class DetachedConsumers:
             for pattern in [pattern for pattern, lost_s in lost.items() if lost_s <= since_s]:
                 del lost[pattern]
                 self._patterns -= 1
+                self._index.remove(pattern, (client_id, pattern))
             if not lost:
                 del self._by_client[client_id]

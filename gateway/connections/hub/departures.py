@@ -163,7 +163,8 @@ class Departures:
     def of_session(self, session: Session) -> None:
         """Leave all streams of a lost connection: at once if they are few."""
         pending = self._joins.of(session)
-        size = len(session.connection.memberships) + (0 if pending is None else len(pending))
+        connection = session.connection
+        size = len(connection.memberships) + connection.accounts.count + (0 if pending is None else len(pending))
         work = self._all(session, self._under_way.pop(session, None))
         if size <= FEW:
             for _ in work:
@@ -190,6 +191,7 @@ class Departures:
         for subscription in list(session.views):
             yield from self._views.leaving(session, subscription)
         yield from self._observations.dropping(session)
+        yield from connection.accounts.dropping()
         # No delivery class has it any more.
         self._lag_changes.forget(connection)
         self._under_way.pop(session, None)

@@ -35,8 +35,6 @@ from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.names import Pattern, is_address, is_dead_letter_name
 from gateway.protocol.pattern_index import PatternIndex
 from gateway.protocol.signals import Done, InProgress
-from gateway.streams.derived import DerivedStream
-from gateway.streams.observed import ObservedStream
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
@@ -258,15 +256,16 @@ class Hub:
         Raises:
             RequestRefused: ``UNKNOWN_STREAM``, the session does not receive such a stream.
         """
-        for source in session.connection.memberships:
-            if source.id == stream_id and isinstance(source, Stream) and not isinstance(source, ObservedStream):
-                if isinstance(source, DerivedStream):
-                    fanout: Fanout = self.views.fanout_of(source)
-                else:
-                    fanout = self.fanouts.of(source)
-                if isinstance(fanout, StateFanout):
-                    fanout.refresh(session.connection)
-                    return
+        connection = session.connection
+        name = connection.accounts.name_of(stream_id)
+        stream = None if name is None else self._streams.get(StreamName(name))
+        if stream is not None and stream.kind is Kind.STATE:
+            view = None if stream.id == stream_id else self.views.by_id(stream, stream_id)
+            fanout = self.fanouts.of(stream) if view is None else view
+            receives = fanout.source.id == stream_id and fanout.source in connection.memberships
+            if receives and isinstance(fanout, StateFanout):
+                fanout.refresh(connection)
+                return
         raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no subscription to a state stream with the id {stream_id}")
 
     def done(self, session: Session, done: Done) -> None:

@@ -192,9 +192,10 @@ class Views:
         derivations = self._of_streams.get(stream, {}).values()
         return sum([len(delivery) for derivation in derivations for delivery in derivation.fanout.classes])
 
-    def fanout_of(self, source: DerivedStream) -> PubSubFanout:
-        """Return the fan-out of a view that somebody receives."""
-        return self._of_streams[source.parent][source.view].fanout
+    def by_id(self, stream: Stream, view_id: int) -> PubSubFanout | None:
+        """Return the fan-out of a view of a stream, by the number of the view."""
+        derivations = self._of_streams.get(stream, {}).values()
+        return next((each.fanout for each in derivations if each.source.id == view_id), None)
 
     def _derivation(self, stream: Stream, view: View) -> Derivation | None:
         return self._of_streams.get(stream, {}).get(view)

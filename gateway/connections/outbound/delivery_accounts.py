@@ -138,10 +138,16 @@ class DeliveryAccounts:
         """
         self._all.check(self.count)
 
-    def drop(self) -> None:
-        """Drop all accounts: the connection is gone."""
-        self._accounts = {}
-        self._count(-self.count)
+    def dropping(self) -> Iterator[None]:
+        """Drop all accounts, those of one stream a step: the connection is gone."""
+        while self._accounts:
+            _, accounts = self._accounts.popitem()
+            self._count(-len(accounts))
+            yield
+
+    def name_of(self, stream: int) -> str | None:
+        """Return the name of a stream, or of the stream of a view, by its id; ``None`` if it has no account."""
+        return next((name for name, _ in self._accounts.get(stream, {}).values()), None)
 
     def _count(self, more: int) -> None:
         self.count += more
