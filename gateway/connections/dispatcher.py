@@ -94,20 +94,20 @@ class Dispatcher:
         """Handle one binary WebSocket message, behind the backlog; ``data`` must not change, and may be passed on."""
         backlog = session.pending
         if backlog is not None and backlog.blocks:
-            backlog.add(partial(self._begin, session, data), len(data))
-        else:
-            self._begin(session, data)
-
-    def _begin(self, session: Session, data: Buffer) -> bool:
-        """Handle a message, and leave to the backlog what exceeds the time of this turn; return False."""
+            backlog.add(partial(self._receive_later, session, data), len(data))
+            return
         incoming = InboundMessage(data)
         size = incoming.size
         if size % ALIGNMENT or not size:
             session.fail(_odd(size))
-            return False
+            return
         at = self._take_frames(session, incoming, 0, self._budget.spent)
         if at < size and not session.connection.closed:
             session.backlog.add(_RestOfMessage(self, session, incoming, at).step, size)
+
+    def _receive_later(self, session: Session, data: Buffer) -> bool:
+        """Handle a message whose turn in the backlog has come; return False: what is left of it is added there."""
+        self.receive(session, data)
         return False
 
     def _take_frames(self, session: Session, incoming: InboundMessage, at: int, over: Callable[[], bool]) -> int:

@@ -57,7 +57,7 @@ CUT_COST: Final = 512
 A binary message costs 1."""
 QUIET_COST: Final = 16
 """Cost of a ping, a pong, or a fragment that completes nothing: 8 us in the library."""
-TEXT_COST: Final = 64
+TEXT_COST: Final = 128
 """Cost of any other frame for the library."""
 
 

@@ -423,7 +423,9 @@ def test_answers_that_are_not_read_stop_the_handling_of_what_causes_them(monkeyp
     assert pongs(peer) == list(range(5000))
 
 
-def test_long_runs_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("alike", [True, False])
+def test_long_runs_are_cut(monkeypatch: pytest.MonkeyPatch, *, alike: bool) -> None:
+    """Runs of frames that differ in their flags, too, which are patched one by one."""
     world = World()
     publisher = world.publisher("wf/a")
     watcher = world.subscriber("wf/a")
@@ -440,8 +442,10 @@ def test_long_runs_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(world.clock, "monotonic_s", monotonic_s)
     count = 3 * RUN_BYTES // len(b"".join(publisher.message(0, b"later"))) + 1
     publisher.sequences[0] = 1
-    publisher.send(*[publisher.message(0, b"later") for _ in range(count)])
+    publisher.send(*[publisher.message(0, b"later", ack=not alike and number % 2 == 0) for number in range(count)])
     assert looks
+    first = [arrival.payload for arrival in watcher.read().arrivals]
+    assert len(first) < count / 2
     world.settle()
     assert [arrival.payload for arrival in watcher.read().arrivals] == [b"first"] + [b"later"] * count
 
