@@ -129,6 +129,9 @@ REACHED_BY = {
         "connections/hub/test_announcer.py:"
         "test_a_connection_receives_so_many_streams_each_counted_for_each_subscription"
     ),
+    "SUBSCRIBEs of which not all parts have come": (
+        "connections/test_subscribe_parts.py:test_another_one_in_parts_gives_the_first_one_up"
+    ),
     "counts of streams that do not exist, in SUBSCRIBEs: of a connection, of all": (
         "connections/test_subscribe_parts.py:test_counts_of_streams_that_may_come_are_kept_up_to_a_bound"
     ),

@@ -54,6 +54,11 @@ class BufferedItem(Protocol):
 
 T = TypeVar("T", bound=BufferedItem)
 
+MAX_VERSIONS: Final = 32
+"""Versions that are taken at a time out of very many that wait."""
+FEW_OF: Final = 16
+"""Versions that have to wait for each one that is taken beside the first."""
+
 
 class ReceiveBuffer(Generic[T]):
     """A queue bounded in bytes, which one task at a time reads, woken straight from the socket.
@@ -192,6 +197,7 @@ class ReceiveBuffer(Generic[T]):
         """Wait for an item; return it and those behind it, up to ``limit`` messages. Empty if there are no more.
 
         Behind the first item, a version that a newer one may replace stays in the buffer: outside it would grow old.
+        A few versions come along if those of very many streams wait: they would hardly have been replaced.
 
         Raises:
             FrysError: the error that :meth:`end` was given.
@@ -200,7 +206,8 @@ class ReceiveBuffer(Generic[T]):
             first = await self.next()
         except StopAsyncIteration:
             return []
-        return [first, *self._take_up_to(limit - first.count)]
+        versions = min(MAX_VERSIONS, len(self._places) // FEW_OF)
+        return [first, *self._take_up_to(limit - first.count, versions)]
 
     def rest(self, limit: int) -> list[T]:
         """Return the next items after the loop has ended, up to ``limit`` messages. Empty if there are no more.
@@ -213,10 +220,21 @@ class ReceiveBuffer(Generic[T]):
             raise self._error.with_traceback(None)
         return items
 
-    def _take_up_to(self, limit: int) -> list[T]:
-        """Return the next items, up to ``limit`` messages and to the next version that a newer one may replace."""
+    def _take_up_to(self, limit: int, versions: int = 0) -> list[T]:
+        """Return the next items, up to ``limit`` messages.
+
+        Args:
+            limit: see above.
+            versions: most of them that a newer version could have replaced; the next such version ends the list.
+        """
         items: list[T] = []
-        while limit > 0 and self._items and self._items[0] is not None and (item := self.take()) is not None:
+        while limit > 0 and self._items:
+            if self._items[0] is None:
+                if not versions:
+                    break
+                versions -= 1
+            item = self.take()
+            assert item is not None
             items.append(item)
             limit -= item.count
         return items

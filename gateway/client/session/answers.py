@@ -39,6 +39,8 @@ class Answers:
         self._callbacks: dict[int, Callable[[Answer], object]] = {}
         self._streams: dict[int, dict[str, Counts]] = {}
         """Accounts of which parts have come."""
+        self._abandoned: set[int] = set()
+        """Requests that were cancelled between two parts: the gateway may say that the rest is missing."""
         self._next_number = 1
         self._turn = asyncio.Lock()
         """Held by the request whose parts are being sent: those of two requests may not mix."""
@@ -59,7 +61,7 @@ class Answers:
         with self._expected(number, answered) as answer:
             made = request(number)
             if isinstance(made, Iterator):
-                await self._send_parts(made)
+                await self._send_parts(number, made)
             else:
                 self._send(made)
             return await answer
@@ -82,6 +84,9 @@ class Answers:
 
     def refused(self, error: Error) -> bool:
         """Hand a refusal to its request; return whether it answers one of these."""
+        if error.request in self._abandoned:
+            self._abandoned.discard(error.request)
+            return True
         answer = None if error.request is None else self._awaited.get(error.request)
         if answer is None:
             return False
@@ -99,12 +104,16 @@ class Answers:
             if not answer.done():
                 answer.set_exception(error)
 
-    async def _send_parts(self, parts: Iterator[SessionMessage]) -> None:
+    async def _send_parts(self, number: int, parts: Iterator[SessionMessage]) -> None:
         async with self._turn:
-            for part in parts:
-                self._send(part)
-                await self._drained()
-                await asyncio.sleep(0)
+            try:
+                for part in parts:
+                    self._send(part)
+                    await self._drained()
+                    await asyncio.sleep(0)
+            except asyncio.CancelledError:
+                self._abandoned.add(number)
+                raise
 
     def _joined(self, number: int, streams: Mapping[str, Counts] | None) -> Mapping[str, Counts] | None:
         before = self._streams.pop(number, None)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
-from gateway.client.messages.receive_buffer import ITEM_OVERHEAD_BYTES, ReceiveBuffer
+from gateway.client.messages.receive_buffer import FEW_OF, ITEM_OVERHEAD_BYTES, MAX_VERSIONS, ReceiveBuffer
 from gateway.errors import ConnectionClosed, InvalidArgument, UsageError
 from gateway.protocol.messages import Kind
 
@@ -300,6 +300,22 @@ async def test_several_takes_what_is_there_up_to_a_limit() -> None:
     assert [item.offset for item in await buffer.several(3)] == [3, 4]
     buffer.end()
     assert await buffer.several(3) == []
+
+
+async def test_several_takes_a_few_versions_of_very_many() -> None:
+    buffer = unbounded()
+    streams = 40 * FEW_OF
+    for number in range(streams):
+        buffer.put(Item(f"wf/{number}", Kind.STATE, number))
+    sizes = []
+    taken: list[int] = []
+    while len(taken) < streams:
+        several = await buffer.several(100)
+        sizes.append(len(several))
+        taken += [each.offset for each in several]
+    assert taken == list(range(streams))
+    assert sizes[0] == 1 + MAX_VERSIONS
+    assert sizes[-FEW_OF:] == [1] * FEW_OF
 
 
 async def test_several_counts_messages_not_items() -> None:

@@ -70,6 +70,23 @@ async def test_the_parts_of_two_requests_do_not_mix() -> None:
         await task
 
 
+async def test_a_request_that_is_cancelled_between_two_parts_is_refused_silently() -> None:
+    sent = Sent()
+    sent.room.clear()
+    asking = asyncio.create_task(sent.answers.ask(parts))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    refusal = Error(Code.INVALID_REQUEST, "INVALID_REQUEST", "another SUBSCRIBE has begun", request=1)
+    assert [sent.answers.refused(refusal) for _ in range(2)] == [True, False]
+    following = asyncio.create_task(sent.answers.ask(parts))
+    sent.room.set()
+    await sent.complete.wait()
+    sent.answers.received(Subscribed(2, 2))
+    assert await following == Subscribed(2, 2)
+
+
 async def test_a_loss_between_two_parts_fails_the_request() -> None:
     sent = Sent()
     sent.room.clear()
