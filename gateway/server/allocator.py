@@ -83,8 +83,8 @@ class FreedMemory:
             raise OSError("the allocator cannot be asked for the memory that it holds") from None
         self._usage.restype = _Usage
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
-        self._least_bytes = 0
-        """Resident memory when there was nothing to give back."""
+        self._then = (0, 0)
+        """Resident and used memory when everything was given back."""
 
     @property
     def resident_bytes(self) -> int:
@@ -98,12 +98,14 @@ class FreedMemory:
         Returns:
             Whether it was tried.
         """
-        free_bytes: int = self._usage().free_bytes
+        usage = self._usage()
+        now = self.resident_bytes, usage.used_bytes
         # Pages that were given back count as free until they are used again.
-        if free_bytes < KEPT_BYTES or self.resident_bytes < self._least_bytes + KEPT_BYTES:
+        same = all(abs(is_now - was) < KEPT_BYTES for is_now, was in zip(now, self._then, strict=True))
+        if usage.free_bytes < KEPT_BYTES or same:
             return False
         self._trim(ctypes.c_size_t(0))
-        self._least_bytes = self.resident_bytes
+        self._then = self.resident_bytes, usage.used_bytes
         return True
 
 
