@@ -74,7 +74,7 @@ async def test_a_loss_between_two_parts_is_one_more_loss(cut_bytes: int) -> None
             if offset:
                 proxy.cut()
                 proxy.cut_after(Way.TO_GATEWAY, cut_bytes)
-            got = {}
+            got: dict[str, int] = {}
             while len(got) < len(NAMES):
                 message = await anext(messages)
                 if message.offset == offset:
