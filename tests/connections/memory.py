@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
+from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample
@@ -522,3 +523,9 @@ class World:
             if not len(self.workers):
                 return
             self.workers.step()
+
+
+def book_all(connection: Connection) -> None:
+    """Bring the accounts of a connection up to date."""
+    for membership in connection.memberships.values():
+        membership.book(connection)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.connections.slices import SLICE_S, Slices
+from gateway.connections.slices import LET_GO_TOGETHER, SLICE_S, Slices, let_go
 from tests.connections.memory import ManualClock
 
 
@@ -127,3 +127,14 @@ def test_work_that_fails_ends_and_the_others_go_on(first: bool, caplog: pytest.L
     assert work.left == 0
     assert slices.idle
     assert "a step of long work failed" in caplog.text
+
+
+def test_very_many_items_are_let_go_some_at_a_time() -> None:
+    items = dict.fromkeys(range(2 * LET_GO_TOGETHER + 1))
+    left = []
+    more = True
+    while more:
+        more = let_go(items)
+        left.append(len(items))
+    assert left == [LET_GO_TOGETHER + 1, 1, 0]
+    assert not let_go(items)

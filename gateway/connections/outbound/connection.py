@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Taken
@@ -17,13 +17,16 @@ from gateway.connections.outbound.peer import Peer
 from gateway.connections.outbound.pending_snapshot import KeyframeMaker
 from gateway.connections.outbound.publisher_hold import hold_publishers
 from gateway.connections.ports import Clock, Transport
-from gateway.connections.slices import Slices
+from gateway.connections.slices import Slices, let_go
 from gateway.errors import Code
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Abort, Gap, Ping, Pong, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
+
+QUEUES_A_TURN: Final = 128
+"""Queues that are served at a time: some hundred microseconds."""
 
 
 class ClassKey(NamedTuple):
@@ -172,9 +175,7 @@ class Connection(FrameWriter):
             runs: in order, of any sources.
             again: the client has got the newest of them before.
         """
-        outbox = self.outbox
-        if outbox is None or not self.lagging:
-            outbox = self.fall_behind()
+        outbox = self.outbox if self.lagging and self.outbox is not None else self.fall_behind()
         for run in runs:
             if run.source.kind is not Kind.CONTROL:
                 outbox.put_run(run, again=again)
@@ -256,17 +257,22 @@ class Connection(FrameWriter):
             return
         if outbox.turnover:
             self._tell_memberships(outbox)
-        if not self.paused and (self.announcements is None or not self.announcements.first):
-            outbox.drain(self)
-            if outbox.turnover:
-                self._tell_memberships(outbox)
+        if not (self.paused or outbox.draining or (self.announcements is not None and self.announcements.first)):
+            outbox.draining = outbox.drain(self, QUEUES_A_TURN)
+            if outbox.draining:
+                self._slices.add(self._drain_on)
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
-                self._tell_memberships(outbox)
                 self.lagging = False
                 self._lag_changes.note(self)
+            self._tell_memberships(outbox)
         if not outbox.calm:
             hold_publishers(outbox, self._clock, self._slices)
+
+    def _drain_on(self) -> bool:
+        self.made_outbox().draining = False
+        self.drain()
+        return False
 
     def go_on(self, source: Source) -> None:
         """Implement :meth:`~gateway.connections.outbound.backfill.BackfillReader.go_on`."""
@@ -347,7 +353,7 @@ class Connection(FrameWriter):
         super().detach()
         self.lagging = False
         if self.outbox is not None:
-            self.outbox.clear()
+            self._slices.add(partial(let_go, self.outbox.clear()))
             hold_publishers(self.outbox, self._clock, self._slices)
         self._lag_changes.note(self)
 
@@ -356,18 +362,12 @@ class Connection(FrameWriter):
         for source in turnover:
             membership = self.memberships.get(source)
             if membership is not None:
-                tell = membership.end_waiting if outbox.queue_of(source) is None else membership.begin_waiting
-                tell(self)
+                (membership.end_waiting if outbox.queue_of(source) is None else membership.begin_waiting)(self)
 
     def book(self, source: Source) -> None:
         """Bring into the accounts of one source what its delivery class has written so far."""
         membership = self.memberships.get(source)
         if membership is not None:
-            membership.book(self)
-
-    def book_all(self) -> None:
-        """Bring into the accounts what delivery classes have written so far; takes long with many memberships."""
-        for membership in self.memberships.values():
             membership.book(self)
 
     def holds_newest(self, source: Source) -> bool:

@@ -7,16 +7,16 @@ with all other receivers: the outbox holds references, and counts their bytes.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 
 from gateway.connections.lagging.cursor import Cursor
 from gateway.connections.lagging.event_backlog import EventBacklog
+from gateway.connections.lagging.queue_turns import QueueTurns
 from gateway.connections.outbound.backfill import Backfill
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.pending_snapshot import PendingSnapshot
 from gateway.connections.outbound.publisher_hold import PublisherHold
-from gateway.connections.outbound.stream_queue import Receiver, StreamQueue, is_under_way
+from gateway.connections.outbound.stream_queue import CATCH_UP_BYTES, Receiver, StreamQueue, is_under_way
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Gap, Replay
 from gateway.streams.large import LargeMessage, StoredChunk
@@ -47,20 +47,20 @@ class Outbox:
         taken_bytes: bytes that were sent, also of messages that are only partly sent; of large messages decoded.
         resumes: by transfer, the number of chunks that the receiver has of a large message from an earlier connection.
         hold: publishers that wait for the receiver.
+        draining: whether it is being drained in several turns of the loop; kept by the caller of :meth:`drain`.
         inbox_bytes: bytes of the requests and replies that wait, without the first of each address. Messages of
             ``collaboration`` streams do not count: their consumers have a bound of their own.
         turnover: sources of which the first message has come, or the last one was sent; whoever looks empties the list.
     """
 
     __slots__ = (
-        "_blocked",
         "_events",
         "_limit_bytes",
         "_other_bytes",
         "_queues",
-        "_reading",
-        "_ready",
+        "_turns",
         "conflated",
+        "draining",
         "dropped",
         "hold",
         "inbox_bytes",
@@ -73,20 +73,14 @@ class Outbox:
     def __init__(self, limit_bytes: int, max_hold_s: float) -> None:
         self._limit_bytes = limit_bytes
         self._queues: dict[Source, StreamQueue] = {}
-        self._ready: OrderedDict[StreamQueue, None] = OrderedDict()
-        """Queues that may have something to send, the next one first; in a dict that is found behind all before it."""
-        self._blocked: OrderedDict[StreamQueue, None] = OrderedDict()
-        """Queues that wait for the link."""
-        self._reading: dict[StreamQueue, None] = {}
-        """Queues that wait for history, or for a version that is merged."""
+        self._turns: QueueTurns[StreamQueue] = QueueTurns()
         self._events: EventBacklog[StreamQueue] = EventBacklog(limit_bytes)
         self._other_bytes = 0
         """Bytes of the messages of other kinds."""
         self.turnover: list[Source] = []
         self.inbox_bytes = 0
-        self.conflated = 0
-        self.dropped = 0
-        self.replayed = 0
+        self.draining = False
+        self.conflated = self.dropped = self.replayed = 0
         self.resumes: dict[int, int] = {}
         self.hold = PublisherHold(max_hold_s, limit_bytes // 2)
         self.taken_bytes = 0
@@ -120,7 +114,7 @@ class Outbox:
     @property
     def idle(self) -> bool:
         """Whether everything that has come was sent."""
-        return not (self._ready or self._blocked or self._reading)
+        return self._turns.idle
 
     def holds_up(self, source: Source) -> bool:
         """Return whether publishers of an ``event`` stream wait for the receiver."""
@@ -307,47 +301,65 @@ class Outbox:
         self._changed(queue)
         return begun
 
-    def drain(self, receiver: Receiver) -> None:
-        """Send until the transport is full or nothing can be sent any more."""
-        ready, blocked = self._ready, self._blocked
-        while not receiver.paused:
-            if blocked and receiver.bulk_open:
-                # One at a time: it may be the only one for which the link has room.
-                ready[blocked.popitem(last=False)[0]] = None
-            if not ready:
-                break
-            queue, _ = ready.popitem(last=False)
+    def drain(self, receiver: Receiver, most: int = 1 << 62) -> bool:
+        """Send until the transport is full or nothing can be sent any more, of so many queues at most.
+
+        Returns:
+            Whether there is more to be sent now.
+        """
+        turns = self._turns
+        for _ in range(most):
+            if receiver.paused:
+                return False
+            queue = turns.take(bulk_open=receiver.bulk_open)
+            if queue is None:
+                return False
+            if queue.sends_runs:
+                receiver.write_runs(self._take_runs(queue))
+                continue
             sent = queue.send_some(receiver)
-            if sent:
-                self.replayed, queue.replayed = self.replayed + queue.replayed, 0
-                self.dropped, queue.lost = self.dropped + queue.lost, 0
-                self.taken_bytes, queue.taken_bytes = self.taken_bytes + queue.taken_bytes, 0
             if self._queues.get(queue.source) is not queue:
                 continue  # what was sent has made the receiver leave, or closed it
             if sent:
-                self._changed(queue)
-            elif queue in ready:
-                continue
-            elif queue.needs_link and not receiver.bulk_open:
-                blocked[queue] = None
-            elif queue.entries:
-                self._reading[queue] = None
+                self._sent(queue)
+            else:
+                turns.wait(queue, bulk_open=receiver.bulk_open)
+        return True
+
+    def _take_runs(self, queue: StreamQueue) -> list[Run]:
+        """Take small messages from a queue, and from those that are next: each write is a system call."""
+        runs: list[Run] = []
+        room_bytes, ready, first = CATCH_UP_BYTES, self._turns.ready, queue
+        while True:
+            runs += queue.take_runs(room_bytes)
+            room_bytes -= queue.taken_bytes
+            self._sent(queue)
+            queue = next(iter(ready), first)
+            if room_bytes <= 0 or queue is first or not queue.sends_runs:
+                return runs
+            del ready[queue]
+
+    def _sent(self, queue: StreamQueue) -> None:
+        """Count what a queue has sent."""
+        self.replayed, queue.replayed = self.replayed + queue.replayed, 0
+        self.dropped, queue.lost = self.dropped + queue.lost, 0
+        self.taken_bytes, queue.taken_bytes = self.taken_bytes + queue.taken_bytes, 0
+        self._changed(queue)
 
     def go_on(self, source: Source) -> None:
         """Take note that something has come for which the queue of a source waits."""
         queue = self._queues.get(source)
         if queue is not None:
-            self._wake(queue)
+            self._turns.wake(queue)
 
-    def clear(self) -> None:
-        """Drop all queues: the receiver has caught up, or is gone."""
-        self.turnover += self._queues
-        self._queues.clear()
-        self._ready.clear()
-        self._blocked.clear()
-        self._reading.clear()
+    def clear(self) -> dict[Source, StreamQueue]:
+        """Drop all queues, and return them: the receiver has caught up, or is gone."""
+        queues, self._queues = self._queues, {}
+        self.turnover += queues
+        self._turns.clear()
         self._events.clear()
         self._other_bytes = self.inbox_bytes = 0
+        return queues
 
     def give_up(self) -> bool:
         """Take a step of leaving everything above the bound to history: the receiver counts as slow from now on.
@@ -379,22 +391,9 @@ class Outbox:
                 backlog_bytes = queue.backlog_bytes
                 self.inbox_bytes += backlog_bytes - queue.counted_backlog_bytes
                 queue.counted_backlog_bytes = backlog_bytes
-        if not queue.entries and not queue.open:
-            self._pass_over(queue)
+        if queue.entries or queue.open:
+            self._turns.wake(queue)
+        else:
+            self._turns.remove(queue)
             del self._queues[source]
             self.turnover.append(source)
-        elif queue not in self._ready or not queue.entries:
-            self._wake(queue)
-
-    def _wake(self, queue: StreamQueue) -> None:
-        """Serve a queue in its turn if there may be something to send."""
-        if not queue.entries and queue.idle:
-            self._pass_over(queue)
-        elif queue not in self._ready and not (queue in self._blocked and queue.needs_link):
-            self._pass_over(queue)
-            self._ready[queue] = None
-
-    def _pass_over(self, queue: StreamQueue) -> None:
-        self._ready.pop(queue, None)
-        self._blocked.pop(queue, None)
-        self._reading.pop(queue, None)

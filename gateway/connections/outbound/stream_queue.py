@@ -20,6 +20,7 @@ CATCH_UP_BYTES = 64 * 1024
 """Small messages to a receiver that catches up are joined into WebSocket messages of about this size."""
 
 SIGNALS: Final = (Gap, Replay, StreamInfo)
+SIZED: Final = (Run, Cursor)
 
 FEW_ENTRIES = 64
 """Entries of a queue that are kept in a list, and up to which its large messages are looked at one by one."""
@@ -82,6 +83,11 @@ class StreamQueue:
     def idle(self) -> bool:
         """Whether everything that has come was sent."""
         return not self.entries and all(cursor.caught_up for cursor in self.open)
+
+    @property
+    def sends_runs(self) -> bool:
+        """Whether small messages are next."""
+        return bool(self.entries) and isinstance(self.entries[0], Run)
 
     @property
     def needs_link(self) -> bool:
@@ -150,7 +156,7 @@ class StreamQueue:
     def withdraw(self, wanted: Callable[[Run | Cursor], bool]) -> Run | Cursor | None:
         """Remove and return the first message that is wanted back; ``None`` if none waits."""
         for entry in self.entries:
-            if isinstance(entry, Run | Cursor) and wanted(entry):
+            if isinstance(entry, SIZED) and wanted(entry):
                 self.entries.remove(entry)
                 self.waiting_bytes -= entry.size
                 return entry
@@ -173,7 +179,7 @@ class StreamQueue:
                 self.waiting_bytes += _size_of(head) - _size_of(entries[0])
                 entries[0] = head
             if isinstance(head, Run):
-                receiver.write_runs(self._take_runs())
+                receiver.write_runs(self.take_runs(CATCH_UP_BYTES))
                 return True
             if isinstance(head, SIGNALS):
                 del entries[0]
@@ -277,9 +283,7 @@ class StreamQueue:
             if again:
                 self.again = newest
             return 0
-        first = entries[0]
-        if len(entries) == 1 and isinstance(first, Run):
-            # So it is nearly always.
+        if len(entries) == 1 and isinstance(first := entries[0], Run):  # so it is nearly always
             if again and first.last != newest:
                 self.again = newest
             entries.clear()
@@ -289,7 +293,8 @@ class StreamQueue:
         if again and not any(_last_of(entry) == newest for entry in waiting):
             self.again = newest
         coming = (newest, self.again)
-        conflated = sum([_count_of(entry) - (_last_of(entry) in coming) for entry in waiting])
+        counts = [entry.count if isinstance(entry, Run) else 1 for entry in waiting]
+        conflated = sum(counts) - sum([_last_of(entry) in coming for entry in waiting])
         kept = [entry for entry in entries if is_under_way(entry)]
         self.entries = kept
         self.waiting_bytes = sum(map(_size_of, kept))
@@ -352,11 +357,12 @@ class StreamQueue:
         """Send a part of the first large message under way that has one. Return False if nothing can be sent now."""
         return any(self._advance(cursor, receiver) for cursor in self.open)
 
-    def _take_runs(self) -> list[Run]:
+    def take_runs(self, most_bytes: int) -> list[Run]:
+        """Remove and return small messages of about so many bytes, which are sent now."""
         entries = self.entries
         runs: list[Run] = []
         size = 0
-        while entries and size < CATCH_UP_BYTES and isinstance(run := entries[0], Run):
+        while entries and size < most_bytes and isinstance(run := entries[0], Run):
             del entries[0]
             runs.append(run)
             size += run.size
@@ -375,10 +381,6 @@ def _is_unsent(entry: QueueEntry) -> bool:
     return isinstance(entry, Run) or (isinstance(entry, Cursor) and not entry.started)
 
 
-def _count_of(entry: QueueEntry) -> int:
-    return entry.count if isinstance(entry, Run) else 1
-
-
 def _last_of(entry: QueueEntry) -> int | None:
     """Return the offset of an entry's last message; ``None`` if the entry is no message."""
     if isinstance(entry, Run):
@@ -389,9 +391,7 @@ def _last_of(entry: QueueEntry) -> int | None:
 
 
 def _size_of(entry: QueueEntry) -> int:
-    if isinstance(entry, Run):
-        return entry.size
-    if isinstance(entry, Cursor):
+    if isinstance(entry, SIZED):
         return entry.size
     return entry.patch.payload_bytes if isinstance(entry, PendingSnapshot) else 0
 

@@ -24,7 +24,7 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import ManualClock, Peer, World
+from tests.connections.memory import ManualClock, Peer, World, book_all
 from tests.connections.versions import Scene, seen
 
 SOURCE = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
@@ -280,8 +280,8 @@ def test_members_are_booked_for_what_they_were_sent_and_no_later_one_for_what_ca
     publisher.publish(0, b"now")
     world.settle()
     for peer, delivered in ((early, 4), (late, 1)):
-        connection_of(peer).book_all()
-        connection_of(peer).book_all()
+        book_all(connection_of(peer))
+        book_all(connection_of(peer))
         assert delivered_to(peer) == delivered
 
 
@@ -297,7 +297,7 @@ def test_a_member_that_lags_is_booked_once_for_what_it_gets_through_its_outbox()
         publisher.publish(0, bytes([number]))
         world.settle()
     for peer in (slow, fast):
-        connection_of(peer).book_all()
+        book_all(connection_of(peer))
         assert delivered_to(peer) == 6
         assert peer.read().offsets == list(range(6))
 
@@ -310,7 +310,7 @@ def test_messages_that_went_another_way_are_not_booked_as_those_that_come() -> N
     publisher.large(0, bytes(3 * CHUNK_BYTES)).end()
     publisher.publish(0, b"two")
     world.settle()
-    connection_of(receiver).book_all()
+    book_all(connection_of(receiver))
     assert receiver.read().offsets == [0, 1, 2]
     assert delivered_to(receiver) == 3
     (delivery,) = connection_of(receiver).memberships.values()
@@ -318,7 +318,7 @@ def test_messages_that_went_another_way_are_not_booked_as_those_that_come() -> N
     delivery.advance_to(2)
     publisher.publish(0, b"six")
     world.settle()
-    connection_of(receiver).book_all()
+    book_all(connection_of(receiver))
     assert delivered_to(receiver) == 4, "a step back changes nothing"
 
 

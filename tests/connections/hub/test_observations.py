@@ -14,7 +14,7 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Credits, EndReason, Hello, Kind, StreamInfo
 from gateway.streams.history import HistoryLimits
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World, book_all
 
 TASKS = "wf/tasks"
 KINDS = [Kind.COLLABORATION, Kind.CONTROL]
@@ -307,7 +307,7 @@ def test_accounts_count_it_as_an_event_stream() -> None:
     for _ in range(3):
         publisher.publish(0, b"task")
     world.settle()
-    peer.session.connection.book_all()
+    book_all(peer.session.connection)
     ((name, counts),) = peer.session.connection.accounts.of(1)
     assert (name, counts.delivered, counts.dropped) == (TASKS, 3, 0)
 

@@ -359,10 +359,10 @@ def test_of_many_streams_a_slow_receiver_is_owed_no_more_than_of_one(chunks: int
 
 
 def test_a_slow_receiver_has_not_caught_up_because_messages_without_a_history_are_lost() -> None:
-    outbox = outbox_of(8 * SIZE)
+    outbox = outbox_of(8 * CATCH_UP_BYTES)
     sources = [stream(number, Kind.EVENT) for number in range(1, 31)]
     for source in sources:
-        outbox.put_run(run(source, 0))
+        outbox.put_run(run(source, 0, 1, CATCH_UP_BYTES))
     outbox.hold.slow = True
     while outbox.give_up():
         pass
@@ -370,7 +370,7 @@ def test_a_slow_receiver_has_not_caught_up_because_messages_without_a_history_ar
     outbox.drain(Recorder(room=1))
     while any(queue.left_to_history for queue in map(outbox.queue_of, sources) if queue is not None):
         outbox.drain(Recorder(room=1))
-    assert 4 * SIZE < outbox.waiting_bytes <= 9 * SIZE
+    assert 4 < outbox.waiting_bytes / CATCH_UP_BYTES <= 9
     assert outbox.behind
     drained(outbox)
     assert not outbox.behind
@@ -704,7 +704,7 @@ def test_draining_stops_as_soon_as_the_receiver_is_full() -> None:
     outbox = outbox_of(1 << 30)
     sources = [stream(number, Kind.EVENT) for number in range(1, 6)]
     for source in sources:
-        outbox.put_run(run(source, 0))
+        outbox.put_run(run(source, 0, 1, CATCH_UP_BYTES))
     recorder = Recorder(room=2)
     outbox.drain(recorder)
     assert len(recorder.steps) == 2
@@ -728,6 +728,31 @@ def test_small_messages_pass_the_chunks_that_the_link_does_not_take() -> None:
     outbox.drain(recorder)
     assert recorder.steps[-1] == ("end", 1, 0)
     assert is_idle(outbox)
+
+
+def test_small_messages_of_many_streams_leave_together_and_no_large_one_is_passed() -> None:
+    outbox = outbox_of(1 << 30)
+    sources = [stream(number, Kind.EVENT) for number in range(1, 9)]
+    for source in sources:
+        if source.id == 4:
+            message = large(source, 9, 1, offset=0)
+            outbox.put_large(message, message.chunks)
+        else:
+            outbox.put_run(run(source, 0, 1, CATCH_UP_BYTES // 4))
+    writes = [drained(outbox, room=1) for _ in range(8)]
+    assert [len(steps) for steps in writes] == [3, 1, 4, 1, 1, 0, 0, 0]
+    assert outbox.taken_bytes == 7 * CATCH_UP_BYTES // 4 + CHUNK
+    assert is_idle(outbox)
+
+
+def test_so_many_queues_are_served_at_a_time() -> None:
+    outbox = outbox_of(1 << 30)
+    for number in range(1, 6):
+        outbox.put_run(run(stream(number, Kind.EVENT), 0, 1, CATCH_UP_BYTES))
+    recorder = Recorder()
+    more = [outbox.drain(recorder, 2) for _ in range(4)]
+    assert more == [True, True, False, False]
+    assert len(recorder.steps) == 5
 
 
 def test_small_messages_are_joined_to_about_the_bound() -> None:

@@ -1,0 +1,84 @@
+"""Queue turns: the order in which the queues of one receiver are served, without a look at those that cannot send."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Generic, Protocol, TypeVar
+
+
+class TurnTaking(Protocol):
+    """Queue that takes its turn."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that has come was sent."""
+
+    @property
+    def needs_link(self) -> bool:
+        """Whether nothing can be sent before the link takes a chunk."""
+
+
+T = TypeVar("T", bound=TurnTaking)
+
+
+class QueueTurns(Generic[T]):
+    """Queues that have something to send, each in one of three places.
+
+    Attributes:
+        ready: queues that may have something to send now; the next one comes first.
+    """
+
+    __slots__ = ("_blocked", "_reading", "ready")
+
+    def __init__(self) -> None:
+        # The first of a plain dict is found behind all that were first before.
+        self.ready: OrderedDict[T, None] = OrderedDict()
+        self._blocked: OrderedDict[T, None] = OrderedDict()
+        """Queues that wait for the link."""
+        self._reading: dict[T, None] = {}
+        """Queues that wait for history, or for a version that is merged."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no queue has anything to send."""
+        return not (self.ready or self._blocked or self._reading)
+
+    def take(self, *, bulk_open: bool) -> T | None:
+        """Remove and return the queue that is served next; ``None``: nothing can be sent now.
+
+        Args:
+            bulk_open: whether the link takes another chunk; it may have room for only one, so one more queue that has
+                waited for it gets its turn.
+        """
+        if bulk_open and self._blocked:
+            self.ready[self._blocked.popitem(last=False)[0]] = None
+        return self.ready.popitem(last=False)[0] if self.ready else None
+
+    def wait(self, queue: T, *, bulk_open: bool) -> None:
+        """Pass over a queue that was taken, and could send nothing, until it may be able to."""
+        if queue in self.ready or queue.idle:
+            return
+        if queue.needs_link and not bulk_open:
+            self._blocked[queue] = None
+        else:
+            self._reading[queue] = None
+
+    def wake(self, queue: T) -> None:
+        """Serve a queue in its turn, since something has happened to it; not if it has nothing to send."""
+        if queue.idle:
+            self.remove(queue)
+        elif queue not in self.ready and not (queue in self._blocked and queue.needs_link):
+            self.remove(queue)
+            self.ready[queue] = None
+
+    def remove(self, queue: T) -> None:
+        """Pass over a queue for good."""
+        self.ready.pop(queue, None)
+        self._blocked.pop(queue, None)
+        self._reading.pop(queue, None)
+
+    def clear(self) -> None:
+        """Remove all queues."""
+        self.ready.clear()
+        self._blocked.clear()
+        self._reading.clear()

@@ -1,0 +1,71 @@
+"""QueueTurns: who can send is served in turn, and whoever cannot is passed over until something happens to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gateway.connections.lagging.queue_turns import QueueTurns
+
+
+@dataclass(eq=False)
+class Queue:
+    name: str
+    idle: bool = False
+    needs_link: bool = False
+
+
+def taken(turns: QueueTurns[Queue], *, bulk_open: bool = True) -> list[str]:
+    """The names of all that are served, none of which can send anything."""
+    names = []
+    while (queue := turns.take(bulk_open=bulk_open)) is not None:
+        names.append(queue.name)
+    return names
+
+
+def test_queues_are_served_in_the_order_in_which_they_were_woken() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    first, second = Queue("first"), Queue("second")
+    for queue in (first, second, first):
+        turns.wake(queue)
+    turns.wake(Queue("nothing to send", idle=True))
+    assert taken(turns) == ["first", "second"]
+    assert turns.idle
+
+
+def test_a_queue_that_reads_is_passed_over_until_it_is_woken() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    queue = Queue("reads")
+    turns.wait(queue, bulk_open=True)
+    assert (taken(turns), turns.idle) == ([], False)
+    turns.wake(queue)
+    assert (taken(turns), turns.idle) == (["reads"], True)
+
+
+def test_queues_that_wait_for_the_link_get_their_turn_one_by_one_when_it_opens() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    queues = [Queue(name, needs_link=True) for name in ("one", "two")]
+    for queue in queues:
+        turns.wait(queue, bulk_open=False)
+    turns.wake(queues[0])
+    assert (taken(turns, bulk_open=False), turns.idle) == ([], False)
+    assert turns.take(bulk_open=True) is queues[0]
+    assert taken(turns, bulk_open=False) == []
+    queues[1].needs_link = False
+    turns.wake(queues[1])
+    assert taken(turns, bulk_open=False) == ["two"]
+
+
+def test_a_queue_that_has_nothing_left_is_passed_over_for_good() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    ready, reads, blocked = Queue("ready"), Queue("reads"), Queue("blocked", needs_link=True)
+    turns.wake(ready)
+    turns.wait(reads, bulk_open=True)
+    turns.wait(blocked, bulk_open=False)
+    for queue in (ready, reads):
+        turns.remove(queue)
+    blocked.idle = True
+    turns.wake(blocked)
+    assert turns.idle
+    turns.wake(ready)
+    turns.clear()
+    assert taken(turns) == []
