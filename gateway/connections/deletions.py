@@ -21,7 +21,7 @@ from gateway.streams.stream_registry import StreamRegistry
 logger = logging.getLogger(__name__)
 
 MAX_DELETED: Final = 64
-"""Streams that one request ends; more of them take more requests, between which others are served."""
+"""Streams that one request ends; more of them take more requests."""
 
 NAMED: Final = 3
 """Streams of one request that the log names."""
@@ -83,7 +83,7 @@ class Deletions:
             self._slices.add(step)
 
     def _end(self, session: Session, request: Delete, streams: list[Stream], *, more: bool) -> None:
-        names = [stream.name for stream in streams]
+        names: list[str] = []
         left = len(streams)
         failure: Exception | None = None
 
@@ -105,10 +105,24 @@ class Deletions:
         if not streams:
             answer()
             return
-        others = f" and {len(names) - NAMED} others" if len(names) > NAMED else ""
-        logger.info("%s deletes %s%s", session.peer.client_id, ", ".join(names[:NAMED]), others)
-        for stream in streams:
-            self._hub.end(stream, EndReason.DELETED, ended)
+        named = ", ".join(stream.name for stream in streams[:NAMED])
+        others = f" and {len(streams) - NAMED} others" if len(streams) > NAMED else ""
+        logger.info("%s deletes %s%s", session.peer.client_id, named, others)
+        remaining = iter(streams)
+
+        def step() -> bool:
+            for stream in remaining:
+                if stream.ended is None:
+                    names.append(stream.name)
+                    self._hub.end(stream, EndReason.DELETED, ended)
+                else:
+                    # It was ended by somebody else, or by a rule, since the last step.
+                    ended(None)
+                return True
+            return False
+
+        if step():
+            self._slices.add(step)
 
 
 class _Search:

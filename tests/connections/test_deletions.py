@@ -74,6 +74,25 @@ def test_others_are_served_while_names_are_compared() -> None:
     assert answers(peer) == [Deleted(9, ("other/a",))]
 
 
+def test_others_are_served_while_streams_end() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(MAX_DELETED)])
+    peer, other = world.peer("one"), world.peer("other")
+    world.take_one_step_a_turn()
+    peer.say(Delete(9, "wf/*"))
+    while len(names(world)) == MAX_DELETED:
+        world.turns(1)
+    assert len(names(world)) == MAX_DELETED - 1
+    assert answers(peer) == []
+    # A stream that is deleted by somebody else meanwhile is in the answer to the other only.
+    other.say(Delete(1, f"wf/{MAX_DELETED - 1}"))
+    world.settle()
+    assert answers(other) == [Deleted(1, (f"wf/{MAX_DELETED - 1}",))]
+    (answer,) = answers(peer)
+    assert len(answer.streams) == MAX_DELETED - 1
+    assert names(world) == []
+
+
 def test_names_that_cannot_be_deleted() -> None:
     world = World()
     peer = world.peer()
