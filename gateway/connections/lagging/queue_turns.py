@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+MAX_READING: Final = 32
+"""Queues that wait for history at a time: each holds up to 256 KiB of it, and a receiver may have thousands."""
 
 
 class TurnTaking(Protocol):
@@ -44,12 +47,14 @@ class QueueTurns(Generic[T]):
         return not (self.ready or self._blocked or self._reading)
 
     def take(self, *, bulk_open: bool) -> T | None:
-        """Remove and return the queue that is served next; ``None``: nothing can be sent now.
+        """Remove and return the queue that is served next; ``None``: nothing can be sent now, or enough is being read.
 
         Args:
             bulk_open: whether the link takes another chunk; it may have room for only one, so one more queue that has
                 waited for it gets its turn.
         """
+        if len(self._reading) >= MAX_READING:
+            return None
         if bulk_open and self._blocked:
             self.ready[self._blocked.popitem(last=False)[0]] = None
         return self.ready.popitem(last=False)[0] if self.ready else None

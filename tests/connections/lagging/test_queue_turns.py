@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gateway.connections.lagging.queue_turns import QueueTurns
+from gateway.connections.lagging.queue_turns import MAX_READING, QueueTurns
 
 
 @dataclass(eq=False)
@@ -39,6 +39,18 @@ def test_a_queue_that_reads_is_passed_over_until_it_is_woken() -> None:
     assert (taken(turns), turns.idle) == ([], False)
     turns.wake(queue)
     assert (taken(turns), turns.idle) == (["reads"], True)
+
+
+def test_no_more_is_read_at_a_time_than_a_bound() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    queues = [Queue(str(number)) for number in range(MAX_READING + 1)]
+    for queue in queues:
+        turns.wake(queue)
+    while (queue_taken := turns.take(bulk_open=True)) is not None:
+        turns.wait(queue_taken, bulk_open=True)
+    assert list(turns.ready) == queues[-1:]
+    turns.wake(queues[3])
+    assert taken(turns) == [str(MAX_READING), "3"]
 
 
 def test_queues_that_wait_for_the_link_get_their_turn_one_by_one_when_it_opens() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from gateway.connections.lagging.queue_turns import MAX_READING
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.outbox import Outbox
@@ -656,6 +657,23 @@ def test_what_is_queued_meanwhile_waits_until_history_was_read() -> None:
         outbox.drain(recorder)
     assert recorder.steps == [("run", 2, 0), ("replay", 0, 3), *runs(1, range(5))]
     assert is_idle(outbox)
+
+
+def test_very_many_streams_are_replayed_some_at_a_time() -> None:
+    outbox = outbox_of(1 << 20)
+    sources = [stream(number, Kind.EVENT) for number in range(3 * MAX_READING)]
+    for source in sources:
+        outbox.put_backfill(source, 0, 0)
+    recorder = Recorder(later=True)
+    outbox.drain(recorder)
+    reading = [len(recorder.reading)]
+    while recorder.reading:
+        recorder.read_on()
+        outbox.go_on(recorder.gone_on[-1])
+        outbox.drain(recorder)
+        reading.append(len(recorder.reading))
+    assert reading == [MAX_READING] * (2 * MAX_READING + 1) + list(range(MAX_READING))[::-1]
+    assert (outbox.dropped, is_idle(outbox)) == (len(sources), True)
 
 
 def test_large_messages_are_replayed_chunk_by_chunk() -> None:
