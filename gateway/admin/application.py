@@ -29,7 +29,7 @@ IDLE_TIMEOUT_S: Final = 60.0
 def make_application(core: Core, metrics: Metrics, *, idle_timeout_s: float = IDLE_TIMEOUT_S) -> Starlette:
     """Return the application of one gateway; it must run on the gateway's own loop."""
     health = Health(core)
-    catalogue = Catalogue(core)
+    catalogue = Catalogue(core, metrics.in_turn)
     deletion = StreamDeletion(core)
     download = FileDownload(core, idle_timeout_s)
     upload = FileUpload(core, idle_timeout_s)

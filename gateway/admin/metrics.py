@@ -189,10 +189,14 @@ class Metrics:
 
     Args:
         core: the gateway.
+
+    Attributes:
+        in_turn: held while a long answer of the admin port is made: of many requests at once, one is served at a time.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self.in_turn = asyncio.Lock()
         self._registry = CollectorRegistry()
         self._collector = CoreCollector()
         self._registry.register(self._collector)
@@ -205,8 +209,8 @@ class Metrics:
 
     async def show(self, request: Request) -> Response:
         """Answer a scrape of Prometheus."""
-        snapshot = await in_steps(core_snapshot(self._core))
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        # No await between the two: another scrape cannot get between them.
-        self._collector.snapshot = snapshot
-        return Response(encode(self._registry), headers={"content-type": content_type})
+        async with self.in_turn:
+            self._collector.snapshot = await in_steps(core_snapshot(self._core))
+            text = encode(self._registry)
+        return Response(text, headers={"content-type": content_type})

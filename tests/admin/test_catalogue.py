@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import numpy as np
 import pytest
 
 from gateway.admin.application import make_application
+from gateway.admin.catalogue import WRITE_STEP
 from gateway.admin.metrics import Metrics
 from gateway.app import Gateway
 from gateway.client import connect
@@ -129,3 +132,12 @@ async def test_more_than_are_looked_at_in_one_turn() -> None:
 async def test_a_page_that_is_none(path: str, query: str) -> None:
     async with client_of(World()) as client:
         failure_of(await client.get(f"/api/v1/{path}?{query}"), Code.INVALID_REQUEST, 400)
+
+
+async def test_long_pages_are_made_one_after_the_other(gateway: Gateway, http: httpx.AsyncClient) -> None:
+    for number in range(WRITE_STEP * 2 + 1):
+        publish(gateway, f"wf/s{number}", {"": np.ones(1)})
+    answers = await asyncio.gather(*(http.get("/api/v1/streams?limit=1000") for _ in range(5)), http.get("/metrics"))
+    assert {answer.status_code for answer in answers} == {200}
+    names = [[stream["name"] for stream in answer.json()["streams"]] for answer in answers[:-1]]
+    assert names == [[f"wf/s{number}" for number in range(WRITE_STEP * 2 + 1)]] * 5
