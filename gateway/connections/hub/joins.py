@@ -18,6 +18,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices, Step
+from gateway.errors import Code
 from gateway.protocol.names import Pattern
 from gateway.streams.history import Entry
 from gateway.streams.run import Run
@@ -31,6 +32,8 @@ JOINS_A_STEP: Final = 8
 """Streams that are announced in one step, and with one system call: some hundred microseconds."""
 SHARE: Final = 256
 """Streams that are announced, each time the transport has drained, before the outbox is served again."""
+MAX_WAITING: Final = 262_144
+"""Streams that wait to be announced to one connection, each counted for each view: it has to read them some day."""
 READERS_AT_ONCE: Final = 32
 """Connections to which a new stream is announced at once; if there are more, all of them get it bit by bit."""
 
@@ -118,7 +121,7 @@ class PendingJoins:
         first: whether the outbox has to wait, so that it does not take all room of the transport.
     """
 
-    __slots__ = ("_by_stream", "_connection", "_ended", "_left", "_order", "_slices", "first", "held")
+    __slots__ = ("_by_stream", "_connection", "_ended", "_left", "_order", "_slices", "_swept_at", "first", "held")
 
     def __init__(self, connection: Connection, slices: Slices, ended: Callable[[], object]) -> None:
         self._connection = connection
@@ -129,6 +132,8 @@ class PendingJoins:
         """Join of each stream that comes under the same number for all subscriptions."""
         self._left = SHARE
         """Streams that may be announced before the outbox is served."""
+        self._swept_at = FEW
+        """Number of joins at which those of streams that have ended are given up."""
         self.held = False
         self.first = False
         connection.announcements = self
@@ -141,6 +146,8 @@ class PendingJoins:
 
     def add(self, join: Join) -> None:
         """Add a join; that of an acknowledged stream, whose messages are kept for it, goes before all others."""
+        if len(self._order) >= self._swept_at:
+            self._sweep()
         join.wait()
         if join.shared:
             self._by_stream[join.stream] = join
@@ -148,6 +155,18 @@ class PendingJoins:
             self._order.appendleft(join)
         else:
             self._order.append(join)
+
+    def _sweep(self) -> None:
+        """Give up streams that have ended: others may open and end any number while a client does not read."""
+        order, self._order = self._order, deque()
+        for join in order:
+            if join.stream.ended is None:
+                self._order.append(join)
+            else:
+                join.cancel()
+                if self._by_stream.get(join.stream) is join:
+                    del self._by_stream[join.stream]
+        self._swept_at = 2 * len(self._order) + FEW
 
     def finish(self, stream: Stream) -> None:
         """Join a stream at once, since another subscription is about to have it announced as well."""
@@ -268,6 +287,8 @@ class Joins:
             joins: of the stream.
             many: whether very many connections get it.
         """
+        if session.connection.closed:
+            return
         if not many and session not in self._pending and session.connection.takes_urgent:
             for join in joins:
                 join.finish()
@@ -275,6 +296,9 @@ class Joins:
         pending = self._made(session)
         for join in joins:
             pending.add(join)
+        if len(pending) > MAX_WAITING:
+            problem = f"{len(pending)} streams wait to be announced, more than {MAX_WAITING}: read faster"
+            session.connection.close(Code.SLOW_CONSUMER, problem)
         pending.go_on()
 
     def _made(self, session: Session) -> PendingJoins:

@@ -8,7 +8,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gateway.connections.hub.joins import FEW, JOINS_A_STEP, READERS_AT_ONCE
+from gateway.connections.hub.joins import FEW, JOINS_A_STEP, READERS_AT_ONCE, PendingJoins
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
@@ -356,3 +356,36 @@ def test_a_hello_with_requests_behind_it_is_served_in_order() -> None:
     opened = [place for place, entry in enumerate(log) if isinstance(entry, StreamInfo) and entry.alias == 0]
     assert at < opened[0]
     assert announced(peer).count("wf/opened") == 2
+
+
+def test_streams_that_others_open_and_end_do_not_pile_up_for_a_client_that_does_not_read() -> None:
+    world, publisher = world_of(count=0)
+    hub = world.core.hub
+    subscriber = world.subscriber("**")
+    subscriber.transport.fill_up()
+    for number in range(1000):
+        publisher.open(0, f"wf/{number}", Kind.EVENT)
+        stream = world.core.streams.get(StreamName(f"wf/{number}"))
+        assert stream is not None
+        if number:
+            hub.end(stream, EndReason.DELETED)
+    waiting = subscriber.session.connection.announcements
+    assert isinstance(waiting, PendingJoins)
+    assert len(waiting) < 3 * FEW
+    subscriber.transport.read_on()
+    world.settle()
+    assert subscriber.close_code() is None
+
+
+def test_a_client_that_never_reads_its_announcements_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.connections.hub.joins.MAX_WAITING", 100)
+    world, publisher = world_of(count=0)
+    subscriber = world.subscriber("**")
+    subscriber.transport.fill_up()
+    for number in range(1000):
+        publisher.open(number, f"wf/{number}", Kind.EVENT)
+    world.settle()
+    assert subscriber.close_code() == Code.SLOW_CONSUMER
+    subscriber.drop()
+    world.settle()
+    assert not any(world.core.hub.fanouts.pubsub_of(stream).taps for stream in world.core.streams)
