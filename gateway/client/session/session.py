@@ -103,6 +103,7 @@ class Session:
         self._answers = Answers(self._send_request, self.drained)
         self._corked: list[Buffer] | None = None
         self._corked_bytes = 0
+        self._max_corked_bytes = MIN_CHUNK_BYTES
         self._drained: asyncio.Future[None] | None = None
         self.clock = GatewayClock()
         self.now_ns = self.clock.now_ns
@@ -163,7 +164,7 @@ class Session:
         """
         size = sum(map(len, buffers))
         if self._corked is not None:
-            if self._corked_bytes + size > min(CORKED_BYTES, self.frame_bytes):
+            if self._corked_bytes + size > self._max_corked_bytes:
                 self._send_corked()
             self._corked += buffers
             self._corked_bytes += size
@@ -329,6 +330,7 @@ class Session:
             return
         arrived_ns = self.clock.local_ns()
         self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
+        self._max_corked_bytes = min(CORKED_BYTES, self.frame_bytes)
         # The gateway's advice, unless the protocol has no such chunks or one would not fit a WebSocket message.
         chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, self.frame_bytes, MAX_CHUNK_BYTES))
         self.chunk_bytes = chunk_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE
