@@ -129,6 +129,9 @@ REACHED_BY = {
         "connections/hub/test_announcer.py:"
         "test_a_connection_receives_so_many_streams_each_counted_for_each_subscription"
     ),
+    "streams that wait to be announced, each counted for each view": (
+        "connections/hub/test_joins.py:test_a_client_that_never_reads_its_announcements_is_closed"
+    ),
     "SUBSCRIBEs of which not all parts have come": (
         "connections/test_subscribe_parts.py:test_another_one_in_parts_gives_the_first_one_up"
     ),
@@ -173,6 +176,9 @@ REACHED_BY = {
     ),
     "uploads to the admin port": "admin/test_upload.py:test_more_uploads_than_the_gateway_takes",
     "head of an HTTP request": "admin/test_http_connection.py:test_a_head_that_is_too_long",
+    "lines that one place in the code logs, all of the gateway": (
+        "server/test_log_limit.py:test_a_place_has_so_many_lines_in_an_interval"
+    ),
     "groups of a connection in the list of connections": (
         "connections/test_snapshots.py:test_of_many_groups_the_first_are_named"
     ),

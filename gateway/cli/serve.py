@@ -10,6 +10,7 @@ import enum
 import logging
 import os
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +30,7 @@ from gateway.errors import StoreFailed
 from gateway.server.allocator import give_back_when_calm, keep_freed_memory
 from gateway.server.descriptors import fill_standard_descriptors, raise_descriptor_limit
 from gateway.server.garbage import GarbageCollection
+from gateway.server.log_limit import LogLimit
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +79,8 @@ def serve(
     if no_admin:
         settings = replace(settings, admin_port=None)
     logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LogLimit(time.monotonic))
     keep_freed_memory()
     fill_standard_descriptors()
     raise_descriptor_limit()
