@@ -326,9 +326,12 @@ class Hub:
         """Check deadlines and time-outs; to be called about once a second. Yields now and then, for the loop."""
         self._detached.sweep()
         self._expiry.sweep()
-        for index, fanout in enumerate(list(self.fanouts.acknowledged), start=1):
+        work = 0
+        for fanout in list(self.fanouts.acknowledged):
             fanout.sweep()
-            if not index % STEP:
+            work += 1 + fanout.receivers
+            if work >= STEP:
+                work = 0
                 yield
 
     def _make_room(self, *, dead_letters: bool) -> None:

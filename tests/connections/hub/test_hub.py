@@ -284,6 +284,18 @@ def test_stats_give_the_loop_a_chance_between_many_streams() -> None:
     assert sum(1 for _ in world.core.hub.stats()) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 3])
+def test_a_sweep_gives_the_loop_a_chance_between_many_consumers(workers: int) -> None:
+    world = World()
+    publisher = world.peer("publisher")
+    for number in range(STEP):
+        publisher.open(number, f"wf/{number}", Kind.COLLABORATION)
+    for number in range(workers):
+        world.peer(f"worker-{number}").subscribe("wf/*")
+    world.settle()
+    assert sum(1 for _ in world.core.hub.sweep()) == 1 + workers
+
+
 def finish(steps: Generator[None, None, HubStats]) -> HubStats:
     """What it returns in the end."""
     while True:
