@@ -241,7 +241,9 @@ class SubscribeHandler:
         schema = None if request.schema is None else Schema.parse(request.schema, "schema of OPEN")
         if not is_dead_letter_name(name) and not session.grant.may_publish(name):
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
-        binding.stream, binding.fanout = self._hub.open(name, request.kind, request.durability)
+        binding.stream, binding.fanout = self._hub.open(
+            name, request.kind, request.durability, lambda: session.backlog.add(_one_round)
+        )
         stream = binding.stream
         self._hub.bind(stream, binding)
         if schema is not None:
@@ -259,3 +261,11 @@ class SubscribeHandler:
 
 def _too_many(name: str, limit: int) -> RequestRefused:
     return RequestRefused(Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already")
+
+
+def _one_round() -> bool:
+    """Let all work that has begun take a step: the receivers of a new stream join before its first message.
+
+    Messages that come before a receiver has joined are sent to it from history, announced by REPLAY.
+    """
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.connections.dispatcher import FRAMES_A_LOOK, drained
+from gateway.connections.hub.joins import READERS_AT_ONCE
 from gateway.connections.inbound.router import RUN_BYTES
 from gateway.connections.input_budget import INPUT_S
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -31,7 +32,7 @@ from gateway.protocol.messages import (
     Unsubscribed,
 )
 from gateway.protocol.session_body import write_session
-from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong
+from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, Replay
 from gateway.protocol.wire import FRAME_START, Opcode
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
 from tests.connections.frames import START_NS, message_frame
@@ -483,3 +484,17 @@ def test_refusals_of_messages_that_can_be_read_close_nothing() -> None:
     world.settle()
     assert peer.close_code() is None
     assert len(peer.news().codes) == 6 * MAX_UNREADABLE
+
+
+def test_very_many_receivers_join_a_new_stream_before_its_first_message() -> None:
+    world = World()
+    watchers = [world.subscriber("wf/*", f"watcher-{number}") for number in range(READERS_AT_ONCE + 8)]
+    publisher = world.peer("publisher")
+    publisher.sequences[0] = 0
+    opening = write_session(Open(0, "wf/a", Kind.EVENT))
+    publisher.send(opening, publisher.message(0, b"one"), publisher.message(0, b"two"))
+    world.settle()
+    for watcher in watchers:
+        reader = watcher.read()
+        assert [arrival.payload for arrival in reader.arrivals] == [b"one", b"two"]
+        assert not [entry for entry in reader.log if isinstance(entry, Replay)]

@@ -112,7 +112,13 @@ class Hub:
             and self.fanouts.idle
         )
 
-    def open(self, name: StreamName, kind: Kind | None, durability: Durability | None = None) -> tuple[Stream, Fanout]:
+    def open(
+        self,
+        name: StreamName,
+        kind: Kind | None,
+        durability: Durability | None = None,
+        announcing: Callable[[], object] | None = None,
+    ) -> tuple[Stream, Fanout]:
         """Return the stream of that name and its fan-out; announce a new one to the sessions that subscribe to it.
 
         If there are as many streams as there may be, an empty one that nobody uses ends to make room.
@@ -121,6 +127,7 @@ class Hub:
             name: the stream.
             kind: ``None``: that of the stream, or of its configuration.
             durability: likewise.
+            announcing: called if the stream is announced bit by bit, because very many connections get it.
 
         Raises:
             RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``LIMIT_EXCEEDED``.
@@ -140,6 +147,8 @@ class Hub:
         for session, subscriptions in found.items():
             joins = self._announcer.note(session, subscriptions, stream, NO_OPTIONS)
             self._joins.opened(session, joins, many=many)
+        if many and announcing is not None:
+            announcing()
         self.views.opened(stream)
         return stream, fanout
 
