@@ -197,6 +197,7 @@ class Core:
             self.producers,
             self._partial_uploads,
             clock,
+            self.slices,
         )
         deletions = Deletions(self.hub, self.streams, self.slices, self.gate)
         self._greeter = Greeter(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import islice
+from typing import Final
 
 from gateway.connections.account_answer import AccountAnswer
 from gateway.connections.hub.hub import Hub
@@ -14,6 +16,7 @@ from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
+from gateway.connections.slices import Slices
 from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol import signals
@@ -44,6 +47,9 @@ from gateway.protocol.state import State
 from gateway.protocol.views import View
 from gateway.streams.producers import Producers
 
+RELEASED_AT_ONCE: Final = 64
+"""Aliases of a connection that is gone that are released in one step, some 5 us each (CPython 3.11, November 2026)."""
+
 
 class SubscribeHandler:
     """Handler of the requests that change the streams which a session publishes to or receives.
@@ -60,6 +66,7 @@ class SubscribeHandler:
         producers: publishes of each producer that have been accepted.
         partial_uploads: uploads that are not complete.
         clock: time from which the lifetime of a token counts.
+        slices: turns of the loop for the release of very many aliases.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class SubscribeHandler:
         producers: Producers,
         partial_uploads: PartialUploads,
         clock: Clock,
+        slices: Slices,
     ) -> None:
         self._limits = limits
         self._parts = parts
@@ -83,6 +91,7 @@ class SubscribeHandler:
         self._producers = producers
         self._partial_uploads = partial_uploads
         self._clock = clock
+        self._slices = slices
 
     def open(self, session: Session, request: Open) -> None:
         """Bind an alias, or bind it anew. A refused alias is kept: its messages are refused with the same error."""
@@ -200,12 +209,23 @@ class SubscribeHandler:
         session.connection.send(Authenticated(request.request, expires_s))
 
     def drop(self, session: Session) -> None:
-        """Release the aliases of a connection that is gone, and drop the acknowledgements that it waited for."""
+        """Release the aliases of a connection that is gone, and drop the acknowledgements that it waited for.
+
+        A connection may have thousands of aliases: those beyond the first ones are released in turns that follow.
+        """
         self._parts.drop(session)
-        for binding in session.bindings.values():
-            self._release(binding)
-            if binding.fanout is not None:
-                binding.fanout.forget_publisher(session.connection)
+        remaining = iter(list(session.bindings.values()))
+
+        def step() -> bool:
+            bindings = list(islice(remaining, RELEASED_AT_ONCE))
+            for binding in bindings:
+                self._release(binding)
+                if binding.fanout is not None:
+                    binding.fanout.forget_publisher(session.connection)
+            return len(bindings) == RELEASED_AT_ONCE
+
+        if step():
+            self._slices.add(step)
 
     def _release(self, binding: AliasBinding) -> None:
         """Detach the producer of an alias, whose connection is gone or which is bound anew."""

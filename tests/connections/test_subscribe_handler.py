@@ -10,6 +10,7 @@ from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Grant
+from gateway.connections.subscribe_handler import RELEASED_AT_ONCE
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
@@ -20,6 +21,7 @@ from gateway.protocol.messages import (
     ClientType,
     Counts,
     Credits,
+    Delete,
     Kind,
     Open,
     StreamInfo,
@@ -391,3 +393,19 @@ def test_a_producer_has_one_alias_that_it_publishes_by_and_the_sequence_of_its_o
     old.drop()
     new.publish(0, b"seven", ack=True)
     assert [ack.sequence for ack in new.read().acks] == [6, 7]
+
+
+def test_others_are_served_while_the_aliases_of_a_connection_that_is_gone_are_released() -> None:
+    world = World()
+    count = 3 * RELEASED_AT_ONCE
+    publisher = world.publisher(*[f"wf/{number}" for number in range(count)])
+    world.take_one_step_a_turn()
+    publisher.drop()
+    assert [stream.aliases for stream in world.core.streams].count(0) == RELEASED_AT_ONCE
+    # A stream that ends meanwhile, and one that is opened again, are those of others.
+    other = world.peer("other")
+    other.say(Delete(1, f"wf/{count - 1}"))
+    other.open(1, f"wf/{count - 2}")
+    world.settle()
+    assert [stream.name for stream in world.core.streams if stream.aliases] == [f"wf/{count - 2}"]
+    assert len(world.core.streams) == count - 1
