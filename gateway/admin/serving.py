@@ -29,6 +29,10 @@ MAX_CONNECTIONS: Final = 256
 SPARE_DESCRIPTORS: Final = 32
 """File descriptors that HTTP connections leave to the store and the files of the process."""
 
+SPARE_PART: Final = 32
+"""One in so many descriptors is left if the limit is low: less than sockets of clients leave
+(:mod:`gateway.server.descriptors`)."""
+
 SWEEP_INTERVAL_S: Final = 1.0
 """Interval at which connections are closed whose clients take too long."""
 
@@ -86,7 +90,7 @@ class AdminServer:
         self._connections = HttpConnections(
             ConnectionSlots(MAX_CONNECTIONS, time.monotonic),
             core.slices,
-            descriptor_limit - SPARE_DESCRIPTORS,
+            descriptor_limit - min(SPARE_DESCRIPTORS, descriptor_limit // SPARE_PART),
             time.monotonic,
         )
         config = uvicorn.Config(
