@@ -80,6 +80,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         "_endpoint",
         "_full_reads",
         "_head",
+        "_is_ending",
         "_loop",
         "_offered_bytes",
         "_protocol",
@@ -102,6 +103,8 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._offered_bytes = 0
         self._full_reads = 0
         self._reading_paused = False
+        self._is_ending = False
+        """Whether the socket is aborted soon, as a Close was sent or received."""
         self._head: RequestHead | None = RequestHead()
         """Head of the handshake; ``None`` when it is complete."""
         self._transport: asyncio.Transport
@@ -214,7 +217,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if self._reader.more:
             # The backlog is dropped, and the peer's Close may be among the bytes that are not cut yet.
             self._endpoint.slices.add(self._go_on)
-        self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+        self._abort_later()
 
     def waiting_bytes(self) -> int:
         """Return the bytes that are written and not yet taken by the operating system."""
@@ -339,8 +342,14 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         else:
             self._send_pongs(session)
         if protocol.close_expected():
-            self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
+            self._abort_later()
         return False
+
+    def _abort_later(self) -> None:
+        if not self._is_ending:
+            # Once: a peer may send for as long as it is not read to its Close.
+            self._is_ending = True
+            self._loop.call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def _request_received(self, request: Request) -> None:
         response = self._protocol.accept(request)

@@ -6,6 +6,7 @@ import gc
 import tracemalloc
 import weakref
 
+import pytest
 from websockets.protocol import State
 
 from gateway.server.library import Library, WebSocketMessage
@@ -73,12 +74,18 @@ def test_fragments_are_kept_in_their_bytes_only() -> None:
     assert library.close_sent.code == 1009
 
 
-def test_a_message_that_is_not_complete_goes_with_its_socket() -> None:
+@pytest.mark.parametrize("end", [b"", b"eof", masked(BINARY, b"another"), masked(3, b"no such type")])
+def test_a_message_that_is_not_complete_goes_with_its_socket(end: bytes) -> None:
     library = opened()
     gc.disable()
     try:
         library.receive_data(masked(BINARY, bytes(400), final=False))
-        library.receive_data(masked(CONTINUATION, bytes(400), final=False)[:-1])
+        if end in (b"", b"eof"):
+            library.receive_data(masked(CONTINUATION, bytes(400), final=False)[:-1])
+        else:
+            library.receive_data(end)
+        if end == b"eof":
+            library.receive_eof()
         library.received()
         tracked = weakref.ref(library)
         library.end()

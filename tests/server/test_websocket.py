@@ -513,6 +513,17 @@ def test_a_close_of_the_gateway_says_why_and_nothing_is_taken_any_more() -> None
     assert not socket.transport.aborted
 
 
+def test_a_peer_that_sends_on_behind_a_close_costs_one_timer() -> None:
+    server = MemoryServer()
+    socket = server.socket()
+    before = len(server.loop.later)
+    socket.push(masked(BINARY, HELLO))
+    socket.websocket.close(Code.GOING_AWAY, "maintenance")
+    for _ in range(10):
+        socket.push(masked(PING, b""))
+    assert len(server.loop.later) == before + 1
+
+
 def test_a_second_close_sends_nothing() -> None:
     socket = MemoryServer().socket()
     socket.websocket.close(Code.GOING_AWAY, "first")
