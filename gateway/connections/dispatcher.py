@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 _MESSAGE = int(Opcode.MESSAGE)
 
 FRAMES_A_LOOK: Final = 8
-"""Frames that are handled between two looks at the clock; a run of messages counts as one."""
+"""Frames that are handled between two looks at the clock; a run of messages counts as one, and a request as all."""
 LONG_RUN_BYTES: Final = 16 * 1024
 """Size of a run from which on the clock is looked at behind it."""
 STEP_S: Final = 0.00025
@@ -122,10 +122,13 @@ class Dispatcher:
                 left -= 1 if after - at < LONG_RUN_BYTES else FRAMES_A_LOOK
                 if after:
                     at = after
+                    session.unreadable = 0
                 else:
                     frame = frame_at(data, at)
                     self._receive_frame(session, incoming, frame)
                     at = (frame.end + 7) & -8
+                    if frame.opcode in JSON_OPCODES:
+                        left = 0
                     backlog = session.pending
                     if backlog is not None and backlog.blocks:
                         return at

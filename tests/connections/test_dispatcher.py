@@ -473,6 +473,15 @@ def test_a_frame_that_can_be_read_begins_the_row_again() -> None:
     assert peer.close_code() is None
 
 
+def test_a_message_begins_the_row_again_as_well() -> None:
+    world = World()
+    peer = world.publisher("wf/a")
+    for _ in range(2 * MAX_UNREADABLE):
+        peer.send(UNKNOWN, peer.message(0, b"x"))
+    world.settle()
+    assert peer.close_code() is None
+
+
 def test_refusals_of_messages_that_can_be_read_close_nothing() -> None:
     world = World()
     peer = world.publisher("wf/a")

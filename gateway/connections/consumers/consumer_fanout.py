@@ -196,6 +196,8 @@ class ConsumerFanout:
         """Remove all consumers, one a step: the stream has ended, and their messages are given up."""
         yield from self._held.acks.releasing()
         for connection in [each for own in self._connections.values() for each in own]:
+            if self.source not in connection.memberships:
+                continue  # gone meanwhile
             self.leave(connection)
             connection.accounts.end(self.source.id)
             end(connection)

@@ -230,14 +230,15 @@ class PubSubFanout:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.close`, one receiver a step."""
         if self.acks is not None:
             yield from self.acks.releasing()
-        for delivery in self.classes:
-            for member in delivery.members:
-                for broadcast in self._broadcasts.values():
-                    broadcast.leave(member, Code.STREAM_ENDED)
-                self.leave(member)
-                member.accounts.end(self.source.id)
-                end(member)
-                yield
+        for member in [member for delivery in self.classes for member in delivery.members]:
+            if self.source not in member.memberships:
+                continue  # gone meanwhile
+            for broadcast in self._broadcasts.values():
+                broadcast.leave(member, Code.STREAM_ENDED)
+            self.leave(member)
+            member.accounts.end(self.source.id)
+            end(member)
+            yield
 
     def send_gap(self, gap: Gap) -> None:
         """Tell all receivers that messages will not come, in the place of those messages."""

@@ -138,9 +138,9 @@ class Announcer:
 
 
 def credits_for(session: Session, stream: Stream) -> list[CreditWindow]:
-    """Return the credits of the session's subscriptions that match a stream and do not only observe."""
-    subscriptions = session.subscriptions
-    return [credit for number, credit in session.credits.items() if subscriptions[number].matches(stream.name)]
+    """Return the credits of the session's subscriptions that receive a stream and do not only observe."""
+    credits = session.credits
+    return [credits[number] for number in session.connection.accounts.subscriptions_of(stream.id) if number in credits]
 
 
 def _join_from(

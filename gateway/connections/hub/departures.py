@@ -18,7 +18,6 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.ids import StreamName
 from gateway.protocol.names import Pattern
-from gateway.protocol.pattern_index import PatternIndex
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
@@ -116,41 +115,35 @@ class Departures:
     ) -> Iterator[None]:
         connection = session.connection
         yield from self._observations.leaving(session, subscription)
-        rest: PatternIndex[int] = PatternIndex()
-        for number, other in session.subscriptions.items():
-            rest.add(other, number)
-        yield
         for at, stream in enumerate(self._streams.candidates(pattern)):
             if stream in connection.memberships and pattern.matches(stream.name):
-                self._leave(session, subscription, stream, rest, observed=observed, keep=keep)
+                self._leave(session, subscription, stream, observed=observed, keep=keep)
                 yield
             elif not at % LOOKED_AT:
                 yield
         for stream in expected:
-            if not any(number in session.credits for number in rest.matching(stream.name)):
+            if not self._is_wanted(session, stream):
                 self._give_up(session, stream)
                 yield
 
-    def _leave(
-        self,
-        session: Session,
-        subscription: int,
-        stream: Stream,
-        rest: PatternIndex[int],
-        *,
-        observed: bool,
-        keep: bool,
-    ) -> None:
+    def _leave(self, session: Session, subscription: int, stream: Stream, *, observed: bool, keep: bool) -> None:
         connection, fanout = session.connection, self._fanouts.of(stream)
-        if not isinstance(fanout, ConsumerFanout):
-            if next(rest.matching(stream.name), None) is None:
-                fanout.leave(connection)
-        elif not observed:
-            if any(number in session.credits for number in rest.matching(stream.name)):
-                fanout.join(connection, credits_for(session, stream))
-            else:
-                (fanout.detach if keep else fanout.leave)(connection)
+        is_acknowledged = isinstance(fanout, ConsumerFanout)
+        if is_acknowledged and observed:
+            return
         connection.accounts.close_one(stream.id, subscription)
+        if not self._is_wanted(session, stream):
+            (fanout.detach if keep else fanout.leave)(connection)
+        elif isinstance(fanout, ConsumerFanout) and not connection.closed:
+            fanout.join(connection, credits_for(session, stream))
+
+    def _is_wanted(self, session: Session, stream: Stream) -> bool:
+        """Return whether a subscription of a session, which may be lost, receives a stream or is about to."""
+        if session.connection.accounts.subscriptions_of(stream.id):
+            return True
+        pending = self._joins.of(session)
+        join = None if pending is None else pending.of(stream)
+        return join is not None and (session.connection.closed or join.is_wanted)
 
     def _give_up(self, session: Session, stream: Stream) -> None:
         """Give up the messages of a stream that are kept for a client which was about to receive it."""

@@ -22,6 +22,7 @@ from gateway.errors import Code
 from gateway.protocol.names import Pattern
 from gateway.streams.history import Entry
 from gateway.streams.run import Run
+from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
 
 FEW: Final = 64
@@ -56,7 +57,18 @@ class Join:
             and not observed.
     """
 
-    __slots__ = ("_complete", "_done", "fanout", "options", "session", "shared", "start", "stream", "subscriptions")
+    __slots__ = (
+        "_complete",
+        "_done",
+        "_pending",
+        "fanout",
+        "options",
+        "session",
+        "shared",
+        "start",
+        "stream",
+        "subscriptions",
+    )
 
     def __init__(
         self,
@@ -79,9 +91,11 @@ class Join:
         self.shared = shared
         self._complete = complete
         self._done = False
+        self._pending: PendingJoins | None = None
 
-    def wait(self) -> None:
+    def wait(self, pending: PendingJoins) -> None:
         """Wait for the turn of the join; a message that history will not have by then has the stream joined before."""
+        self._pending = pending
         if self.fanout is not None:
             self.fanout.taps[self.take] = None
 
@@ -90,6 +104,11 @@ class Join:
         stream = self.stream
         kept = stream.stored_first is not None or stream.config.history_of(stream.kind).keeps
         connection = self.session.connection
+        if self._pending is not None and self._pending.held:
+            # SUBSCRIBED is yet to come: the message is not for the subscription, unless that has asked for it.
+            if not kept and self.start is not None and self.options.since is None:
+                self.start = self.start._replace(offset=offsets_of(entry)[1] + 1)
+            return
         # A reader that takes not even announcements gets GAP for what history does not keep, as any that is too slow.
         if not (kept and isinstance(entry, Run)) and connection.takes_urgent and not connection.closed:
             self.finish(entry)
@@ -99,6 +118,12 @@ class Join:
         if not self._done:
             self.cancel()
             self._complete(self, entry)
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether one of the subscriptions stands."""
+        standing = self.session.subscriptions
+        return any(standing.get(number) is pattern for number, pattern in self.subscriptions)
 
     def cancel(self) -> None:
         """Give up the join."""
@@ -144,11 +169,15 @@ class PendingJoins:
     def __iter__(self) -> Iterator[Join]:
         return iter(self._order)
 
+    def of(self, stream: Stream) -> Join | None:
+        """Return the join of a stream that comes under the same number for all subscriptions; ``None``: none waits."""
+        return self._by_stream.get(stream)
+
     def add(self, join: Join) -> None:
         """Add a join; that of an acknowledged stream, whose messages are kept for it, goes before all others."""
         if len(self._order) >= self._swept_at:
             self._sweep()
-        join.wait()
+        join.wait(self)
         if join.shared:
             self._by_stream[join.stream] = join
         if join.stream.kind.acknowledged:

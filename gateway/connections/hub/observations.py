@@ -203,7 +203,7 @@ class Observations:
         session, stream = join.session, join.stream
         ((subscription, pattern),) = join.subscriptions
         observation = self._by_stream.get(stream)
-        if observation is None or session.subscriptions.get(subscription) is not pattern:
+        if observation is None or stream.ended or session.subscriptions.get(subscription) is not pattern:
             return
         connection, source, fanout = session.connection, observation.source, observation.fanout
         fanout.start(connection, None)

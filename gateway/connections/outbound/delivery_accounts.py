@@ -5,7 +5,7 @@ There is one for each stream that a subscription receives, so their number bound
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -165,6 +165,10 @@ class DeliveryAccounts:
                 found = self._accounts.get(stream, {}).get(subscription)
                 if found is not None:
                     yield found[0], found[1].counts
+
+    def subscriptions_of(self, stream: int) -> Collection[int]:
+        """Return the subscriptions that receive a stream, or a view of one, by its id."""
+        return self._accounts.get(stream, {}).keys()
 
     def counts_of(self, stream: int, subscription: int) -> Counts | None:
         """Return the counts of one stream of a subscription; None if it has no account of it."""

@@ -8,6 +8,8 @@ import pytest
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.hub.joins import FEW
+from gateway.errors import Code
+from gateway.ids import StreamName
 from gateway.protocol.messages import EndReason, Kind, Unsubscribe, Unsubscribed
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
@@ -199,3 +201,61 @@ def test_a_worker_that_comes_back_before_its_lost_connection_has_left_counts_as_
     reader = again.read()
     dead = {reader.streams[arrival.stream].stream for arrival in reader.arrivals}
     assert dead == {f"wf/{number}.dead" for number in range(MANY)}
+
+
+def test_a_connection_that_is_closed_while_it_unsubscribes_keeps_the_tasks_of_its_other_subscription() -> None:
+    world, publisher = world_of(Kind.COLLABORATION)
+    worker = subscribed(world, "worker")
+    worker.subscribe("**", 2)
+    world.settle()
+    for alias in range(MANY):
+        publisher.publish(alias, b"task")
+    world.settle()
+    world.take_one_step_a_turn()
+    worker.unsubscribe(1)
+    world.turns(10)
+    worker.session.connection.close(Code.SLOW_CONSUMER, "read faster")
+    worker.drop()
+    world.settle()
+    assert is_idle(world)
+    again = world.subscriber("**", "worker")
+    world.settle()
+    assert len(again.read().arrivals) == MANY
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION])
+def test_a_subscriber_that_has_left_is_not_told_of_the_end(kind: Kind) -> None:
+    world, _ = world_of(kind)
+    others = [subscribed(world, f"other-{number}") for number in range(30)]
+    leaving = subscribed(world, "leaving")
+    world.take_one_step_a_turn()
+    stream = world.core.streams.get(StreamName("wf/4"))
+    assert stream is not None
+    leaving.unsubscribe(1)
+    world.turns(3)
+    world.core.hub.end(stream, EndReason.DELETED)
+    world.settle()
+    assert [info.stream for other in others for info in other.read().ended] == ["wf/4"] * len(others)
+    assert unsubscribed(leaving)
+    assert not leaving.reader.ended
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.COLLABORATION])
+def test_a_stream_that_another_subscription_is_about_to_receive_stays(kind: Kind) -> None:
+    world, publisher = world_of(kind)
+    subscriber = world.peer()
+    subscriber.subscribe("wf/7", 1)
+    subscriber.subscribe("*/*", 2)
+    world.take_one_step_a_turn()
+    while len(subscriber.read().log) < 3:
+        world.turns(1)
+    for alias in range(MANY):
+        publisher.publish(alias, b"x")
+    subscriber.unsubscribe(1)
+    world.settle()
+    assert unsubscribed(subscriber)
+    reader = subscriber.read()
+    assert {reader.streams[arrival.stream].stream for arrival in reader.arrivals} == {f"wf/{n}" for n in range(MANY)}
+    subscriber.unsubscribe(2)
+    world.settle()
+    assert not subscriber.session.connection.memberships

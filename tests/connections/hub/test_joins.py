@@ -389,3 +389,49 @@ def test_a_client_that_never_reads_its_announcements_is_closed(monkeypatch: pyte
     subscriber.drop()
     world.settle()
     assert not any(world.core.hub.fanouts.pubsub_of(stream).taps for stream in world.core.streams)
+
+
+@pytest.mark.parametrize("since", [None, "beginning"])
+def test_nothing_is_announced_before_the_answer_though_history_keeps_no_message(since: str | None) -> None:
+    world, publisher = world_of(history=NOTHING_KEPT)
+    subscriber = world.peer("subscriber")
+    subscriber.subscribe("wf/*", since=since)
+    world.turns(4)
+    for alias in range(MANY):
+        publisher.publish(alias, b"before")
+    turn_until_subscribed(world, subscriber)
+    for alias in range(MANY):
+        publisher.publish(alias, b"behind")
+    world.settle()
+    reader = subscriber.read()
+    assert Counter(arrival.payload for arrival in reader.arrivals) == {b"behind": MANY}
+    if since is None:
+        assert not reader.gaps
+    else:
+        assert reader.gaps, "it has asked for what history does not keep"
+
+
+def test_a_large_message_before_the_answer_has_nothing_announced_either() -> None:
+    world, publisher = world_of()
+    subscriber = world.subscriber("wf/*")
+    world.turns(4)
+    publisher.large(0, bytes(200_000)).end()
+    turn_until_subscribed(world, subscriber)
+    world.settle()
+    assert sorted(announced(subscriber)) == sorted(names())
+
+
+def test_an_observed_stream_that_ends_before_its_turn_is_not_announced() -> None:
+    world, _ = world_of(Kind.COLLABORATION)
+    name = StreamName(f"wf/{MANY - 1}")
+    late = world.peer("late")
+    late.subscribe("wf/*", observe=True)
+    turn_until_subscribed(world, late)
+    for number in range(20):
+        world.peer(f"observer-{number}").subscribe(name, observe=True)
+    stream = world.core.streams.get(name)
+    assert stream is not None
+    world.core.hub.end(stream, EndReason.DELETED)
+    world.settle()
+    assert name not in announced(late)
+    assert len(late.session.connection.memberships) == MANY - 1
