@@ -40,6 +40,8 @@ class Library(ServerProtocol):
             max_size=max_frame_bytes,
             logger=_silent,
         )
+        # 176 bytes of each idle connection, for logs that are off.
+        del self.id
         self._fragments: bytearray | None = None
         """Bytes of an incomplete message: at most ``max_frame_bytes``, in however many fragments."""
         self._text = False
