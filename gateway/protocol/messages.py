@@ -94,11 +94,19 @@ class WelcomeLimits:
     chunk_bytes: int
     max_unfinished_bytes: int | None = None
     """Payloads of the large messages that a client has begun and not finished; absent if the server does not tell."""
+    max_aliases: int | None = None
+    """Aliases of the connection; absent if the server does not tell."""
 
     @classmethod
     def of(cls, limits: Limits) -> WelcomeLimits:
         """Return the part of ``limits`` that WELCOME tells to clients."""
-        return cls(limits.max_frame_bytes, limits.max_message_bytes, limits.chunk_bytes, limits.max_unfinished_bytes)
+        return cls(
+            limits.max_frame_bytes,
+            limits.max_message_bytes,
+            limits.chunk_bytes,
+            limits.max_unfinished_bytes,
+            limits.max_aliases,
+        )
 
 
 @dataclass(frozen=True, slots=True)

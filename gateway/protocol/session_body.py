@@ -198,6 +198,7 @@ def _read_welcome(body: JsonBody) -> Welcome:
             max_message_bytes=limits.integer("max_message_bytes"),
             chunk_bytes=limits.integer("chunk_bytes"),
             max_unfinished_bytes=limits.integer_or_none("max_unfinished_bytes"),
+            max_aliases=limits.integer_or_none("max_aliases", U32_MAX),
         ),
         heartbeat_interval_s=body.number("heartbeat_interval_s"),
         time_ns=body.integer("time_ns"),

@@ -126,6 +126,18 @@ SESSION: Final = (
             '"chunk_bytes":524288},"heartbeat_interval_s":20.0,"time_ns":1770000000000000000,"agent":"frys/0.1"}',
         ),
     ),
+    Definition(
+        "welcome-limits",
+        "3.1",
+        "All limits are told",
+        text(
+            0x02,
+            '{"version":1,"client_id":"trainer","session":"9f2c","peer":17,"codecs":[],"filters":[],'
+            '"limits":{"max_frame_bytes":8388608,"max_message_bytes":4294967296,"chunk_bytes":524288,'
+            '"max_unfinished_bytes":1073741824,"max_aliases":4096},"heartbeat_interval_s":20.0,'
+            '"time_ns":1770000000000000000,"agent":"frys/0.1"}',
+        ),
+    ),
     Definition("authenticate", "3.2", "A new token", text(0x03, '{"request":1,"token":"secret"}')),
     Definition("authenticated", "3.2", "Good for an hour", text(0x04, '{"request":1,"expires_s":3600.0}')),
     Definition("authenticated-forever", "3.2", "Does not expire", text(0x04, '{"request":1,"expires_s":null}')),

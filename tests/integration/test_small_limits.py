@@ -60,3 +60,15 @@ async def test_so_are_those_that_were_made_before_the_gateway_was_another_one(li
         finally:
             await client.close()
             await after.stop()
+
+
+@pytest.mark.parametrize("max_aliases", [1, 3])
+async def test_a_client_publishes_to_more_streams_than_the_gateway_allows_aliases(max_aliases: int) -> None:
+    told: list[Exception] = []
+    settings = settings_of(Limits(max_aliases=max_aliases))
+    async with running_gateway(settings) as gateway, connect(gateway.url, on_error=told.append) as client:
+        for number in range(10):
+            client.publish_nowait(f"run-{number}/loss", number, kind="event")
+        results = await asyncio.gather(*[client.publish(f"run-{number}/loss", number) for number in range(10)])
+        assert [result.offset for result in results] == [1] * 10
+    assert told == []

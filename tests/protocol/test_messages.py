@@ -49,8 +49,10 @@ def test_kinds_whose_receivers_acknowledge() -> None:
 
 
 def test_a_client_is_told_the_limits_that_concern_it() -> None:
-    limits = Limits(max_frame_bytes=1, max_message_bytes=2, chunk_bytes=3, max_unfinished_bytes=4, max_streams=5)
-    assert WelcomeLimits.of(limits) == WelcomeLimits(1, 2, 3, 4)
+    limits = Limits(
+        max_frame_bytes=1, max_message_bytes=2, chunk_bytes=3, max_unfinished_bytes=4, max_aliases=5, max_streams=6
+    )
+    assert WelcomeLimits.of(limits) == WelcomeLimits(1, 2, 3, 4, 5)
 
 
 def test_optional_fields_are_absent_unless_given() -> None:

@@ -15,7 +15,7 @@ from gateway.protocol.messages import Error, Open, StreamInfo
 from gateway.protocol.session_body import write_session
 
 MAX_ALIASES: Final = 4096
-"""Aliases of a connection that every gateway allows by default (spec section 13)."""
+"""Aliases of a connection to a gateway that does not tell how many it allows (spec section 13)."""
 
 
 class AliasHolder(Protocol):
@@ -145,10 +145,13 @@ class Aliases:
 
     Args:
         limit: number of aliases that may be open.
+
+    Attributes:
+        limit: see above; another one may be set while no alias is open.
     """
 
     def __init__(self, limit: int = MAX_ALIASES) -> None:
-        self._limit = limit
+        self.limit = limit
         self._by_number: dict[int, Alias] = {}
         self._hand = 0
         self._exhausted = False
@@ -156,7 +159,7 @@ class Aliases:
     @property
     def room(self) -> bool:
         """True if :meth:`open` finds a number. Once it is False, it stays so until :meth:`look_again`."""
-        return len(self._by_number) < self._limit or (not self._exhausted and self._unused() is not None)
+        return len(self._by_number) < self.limit or (not self._exhausted and self._unused() is not None)
 
     def look_again(self) -> bool:
         """Look for an unused alias once more, since messages may have been acknowledged; return :attr:`room`."""
@@ -178,7 +181,7 @@ class Aliases:
             RequestRefused: ``LIMIT_EXCEEDED``: there is no :attr:`room`.
         """
         number, before = len(self._by_number), None
-        if number >= self._limit:
+        if number >= self.limit:
             before = self._unused()
             if before is None:
                 raise self.full(name)
@@ -190,7 +193,7 @@ class Aliases:
         """Return the error for a message to ``name``, which needs an alias while all have something outstanding."""
         return RequestRefused(
             Code.LIMIT_EXCEEDED,
-            f"{name}: messages to {self._limit} streams and addresses are under way on this connection, and no more can"
+            f"{name}: messages to {self.limit} streams and addresses are under way on this connection, and no more can"
             f" be opened before some are acknowledged: wait for publishes, or publish to fewer streams at a time",
         )
 

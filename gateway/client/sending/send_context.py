@@ -12,7 +12,7 @@ from typing import Any, Final
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
 from gateway.client.report import Report
-from gateway.client.sending.alias import Aliases
+from gateway.client.sending.alias import MAX_ALIASES, Aliases
 from gateway.client.sending.content import Content, CopyRooms, copy_into
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
@@ -131,6 +131,7 @@ class SendContext:
         self.clock = session.clock
         limits = session.welcome.limits
         self.transfer_room.max_bytes = limits.max_unfinished_bytes
+        self.aliases.limit = MAX_ALIASES if limits.max_aliases is None else limits.max_aliases
         self.max_message_bytes = limits.max_message_bytes
         self.max_batch_bytes = min(limits.max_message_bytes, session.chunk_bytes)
         self.quality = LinkQuality()

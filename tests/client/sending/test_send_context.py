@@ -1,11 +1,13 @@
 """Tests the wait for a session, and the end of all waiting."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
+from gateway.client.sending.alias import MAX_ALIASES
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.session import Session
@@ -25,10 +27,11 @@ class FakeSession(Session):
         self.is_open = True
         self.clock = GatewayClock()
         self.chunk_bytes = MIN_CHUNK_BYTES
+        self.greeting = WELCOME
 
     @property
     def welcome(self) -> Welcome:
-        return WELCOME
+        return self.greeting
 
     @property
     def open(self) -> bool:
@@ -117,3 +120,11 @@ async def test_what_the_gateway_takes_of_large_messages_is_that_of_the_present_s
     assert out.transfer_room.max_bytes is None
     out.attach(FakeSession())
     assert out.transfer_room.max_bytes == 5000
+
+
+@pytest.mark.parametrize(("told", "limit"), [(3, 3), (None, MAX_ALIASES)])
+async def test_it_opens_as_many_aliases_as_the_gateway_tells(told: int | None, limit: int) -> None:
+    out, session = context(), FakeSession()
+    session.greeting = replace(WELCOME, limits=replace(WELCOME.limits, max_aliases=told))
+    out.attach(session)
+    assert out.aliases.limit == limit
