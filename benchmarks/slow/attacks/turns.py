@@ -165,7 +165,7 @@ def ask_flood(target: Target) -> Iterator[None]:
 
 
 def large_batches(target: Target) -> Iterator[None]:
-    """Publish a million records in one frame, to a subscriber that reads them as text."""
+    """Publish a million records in one frame, and the most that are written as text, to a reader of text."""
     publisher, reader = RawClient(target.port), RawClient(target.port, text=True)
     hello = {"message_type": "hello", "client_type": "agent", "payload": {"versions": [1]}}
     wanted = {"message_type": "subscribe", "payload": {"request": 1, "subscription": 1, "pattern": "large-batches/*"}}
@@ -174,9 +174,9 @@ def large_batches(target: Target) -> Iterator[None]:
     publisher.send(open_stream(1, "large-batches/events", "event"))
     publisher.settle()
     sequence = 1
-    while True:
-        publisher.send(batch(1, sequence, MIB))
-        sequence += MIB
+    for count in itertools.cycle((MIB, 65_536, 60_000)):
+        publisher.send(batch(1, sequence, count))
+        sequence += count
         publisher.settle()
         reader.drop()
         yield

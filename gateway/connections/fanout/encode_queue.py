@@ -31,7 +31,7 @@ class EncodeQueue(ReorderBuffer):
         super().__init__()
         self._workers = workers
         self._working = 0
-        """Pieces of work that are not done."""
+        """Pieces of work that are not done, each as often as it weighs."""
 
     def hold_back(self, reading: ReadingHolds) -> None:
         """Have nothing more read from a publisher, if too much work waits, until that is done.
@@ -48,19 +48,25 @@ class EncodeQueue(ReorderBuffer):
         return self._slots is not None and len(self._slots) >= MAX_WAITING
 
     def submit(
-        self, work: Callable[[], T], deliver: Callable[[T | BaseException], object], *, next_in_turn: bool = False
+        self,
+        work: Callable[[], T],
+        deliver: Callable[[T | BaseException], object],
+        *,
+        weight: int = 1,
+        next_in_turn: bool = False,
     ) -> None:
         """Do ``work`` in a thread, and ``deliver`` its result when all that came before is delivered.
 
         Args:
             work: runs in a thread.
             deliver: called with the result, or the exception, on the loop's thread.
+            weight: count of pieces of usual length that take as long.
             next_in_turn: deliver before everything that waits, right behind the delivery that is running now.
         """
         slot = self.reserve_next() if next_in_turn else self.reserve()
 
         # Late joiners do not come from publishers.
-        size = 0 if next_in_turn else 1
+        size = 0 if next_in_turn else weight
 
         def done(result: T | BaseException) -> None:
             self._working -= size

@@ -29,6 +29,10 @@ PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
 """Codecs and filters of publishes: receivers that know all of them take every message as it was published."""
 
 
+TEXTS_AT_ONCE = 256
+"""Messages of a run that are written as text on the loop's thread: in some 2 ms, however small they are."""
+
+
 class Work(NamedTuple):
     """Work for a thread that makes the form which receivers take."""
 
@@ -53,8 +57,8 @@ def form_of(entry: Run | LargeMessage, form: Format, codecs: frozenset[str]) -> 
     """
     if isinstance(entry, Run):
         if not form.takes_chunks:
-            ready = entry.text is not None or entry.size <= THREAD_BYTES
-            return entry if ready else Work(form.name, partial(_text, form, entry))
+            at_once = entry.size <= THREAD_BYTES and entry.count <= TEXTS_AT_ONCE
+            return entry if at_once or entry.text is not None else Work(form.name, partial(_text, form, entry))
         plain = not entry.last_at and not entry.buffers[0][FLAGS_AT] & FLAG_ENCODED
         if plain or codecs >= PUBLISHED_CODECS or run_codecs(entry) <= codecs:
             return entry

@@ -14,6 +14,7 @@ from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.delta_encoder import DeltaEncoder
 from gateway.connections.fanout.encode_queue import EncodeQueue
+from gateway.connections.fanout.form import TEXTS_AT_ONCE
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
 from gateway.connections.fanout.recode import THREAD_BYTES, codec_names
@@ -99,7 +100,7 @@ class PubSubFanout:
         self._past_deliveries = 0
         """Deliveries of classes that have lost their last member."""
         self._newest = source.newest if isinstance(source, Stream) else None
-        """Newest version that has been delivered; the newest one of the stream may still wait in the encode queue."""
+        """Newest version that has been delivered; that of the stream may wait in the encode queue."""
 
     @property
     def classes(self) -> list[DeliveryClass]:
@@ -306,11 +307,8 @@ class PubSubFanout:
         newest = None
         if self._deltas is not None:
             newest = self._deltas.latest = run.newest()
-        text = self._transcoder.text_of(run, self._classes.values()) if run.size > THREAD_BYTES else None
-        if text is not None:
-            self._queue.submit(text.make, lambda _: self._add(run, newest))
-        elif not self._queue.idle:
-            self._queue.add_ready(partial(self._add, run, newest))
+        if not self._queue.idle or run.size > THREAD_BYTES or run.count > TEXTS_AT_ONCE:
+            self._transcoder.write_text(run, self._classes, partial(self._add, run, newest))
         else:
             self._add(run, newest)
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from time import thread_time
+from typing import Any
 
 from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass
@@ -33,6 +34,9 @@ logger = logging.getLogger(__name__)
 
 RECODE_BYTES = 16 * 1024
 """Smaller payloads are delivered as published."""
+
+TEXTS_A_PIECE = 1024
+"""Messages of a run whose text takes a thread as long as a usual piece of work: some 10 ms."""
 
 
 class Transcoder:
@@ -127,11 +131,30 @@ class Transcoder:
         chains = [(each, self._deltas.chain_for(each)) for each in taking_chunks(classes)]
         return {delivery: chain for delivery, chain in chains if chain is not None}
 
-    def text_of(self, run: Run, classes: Iterable[DeliveryClass]) -> Work | None:
-        """Return the work that writes a large run as text before it is delivered, if a class takes text."""
+    def write_text(self, run: Run, classes: Mapping[Any, DeliveryClass], deliver: Callable[[], object]) -> None:
+        """Deliver a run behind all earlier ones, and have it written as text before if a class needs that.
+
+        Args:
+            run: the run.
+            classes: the delivery classes of the source, as they are at any time.
+            deliver: called in its turn, when the text is written or nobody takes text any more.
+        """
+        text = self._text_of(run, classes)
+        if text is None:
+            self._queue.add_ready(deliver)
+            return
+        make = text.make
+
+        def work() -> None:
+            if any(not each.format.takes_chunks for each in tuple(classes.values())):
+                make()
+
+        self._queue.submit(work, lambda _: deliver(), weight=1 + run.count // TEXTS_A_PIECE)
+
+    def _text_of(self, run: Run, classes: Mapping[Any, DeliveryClass]) -> Work | None:
         if not isinstance(self._source, Stream):
             return None  # a REQUEST that cannot be written is refused on the loop's thread
-        forms = (form_of(run, each.format, each.codecs) for each in classes if not each.format.takes_chunks)
+        forms = (form_of(run, each.format, each.codecs) for each in classes.values() if not each.format.takes_chunks)
         return next((form for form in forms if isinstance(form, Work)), None)
 
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:

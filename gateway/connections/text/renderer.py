@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.sessions.pool import Pool
@@ -27,6 +28,10 @@ _TYPES: dict[int, DataType] = {
     Opcode.REQUEST: "request",
     Opcode.REPLY: "reply",
 }
+
+
+MAX_RECORDS: Final = 65_536
+"""Records of a batch that can be written as text. Each takes some 200 bytes and 7 µs, however small it is."""
 
 
 class TextRenderer:
@@ -87,6 +92,9 @@ class TextRenderer:
     def _render(self, source: Source, parsed: DataFrame) -> list[bytes]:
         envelope = self._envelope(source, parsed)
         meta = parse_meta(parsed.meta)
+        if parsed.count > MAX_RECORDS:
+            problem = f"a batch of {parsed.count} records; text has at most {MAX_RECORDS} of one batch"
+            raise RequestRefused(Code.MESSAGE_TOO_BIG, problem)
         payload = decode(parsed.encoding, parsed.payload)
         if parsed.opcode == Opcode.BATCH:
             return list(render_batch(envelope, meta, payload, parsed.count, max_bytes=self._max_bytes))

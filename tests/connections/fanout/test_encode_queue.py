@@ -137,3 +137,19 @@ def test_publishers_are_not_read_while_too_much_waits_for_threads() -> None:
         assert not transport.is_reading()
         workers.step()
     assert transport.is_reading()
+
+
+def test_heavy_work_counts_as_often_as_it_weighs() -> None:
+    workers, transport = StepWorkers(), MemoryTransport()
+    queue, reading = EncodeQueue(workers), ReadingHolds(transport)
+    queue.submit(lambda: 1, lambda _: None, weight=MAX_BEHIND - 1)
+    queue.hold_back(reading)
+    assert transport.is_reading()
+    queue.submit(lambda: 1, lambda _: None)
+    queue.hold_back(reading)
+    assert not transport.is_reading()
+    workers.step()
+    workers.step()
+    assert transport.is_reading()
+    queue.hold_back(reading)
+    assert transport.is_reading()

@@ -8,13 +8,16 @@ import numpy as np
 import orjson
 import pytest
 
+from gateway.connections.fanout.form import TEXTS_AT_ONCE
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.text.renderer import MAX_RECORDS
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
 from gateway.streams.history import HistoryLimits
+from gateway.streams.run import Run
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
 from tests.connections.text_messages import SUBSCRIBE, message, news, only, person
@@ -80,6 +83,20 @@ def test_a_message_too_large_for_text_becomes_a_gap() -> None:
         ("wf-42/loss", Code.MESSAGE_TOO_BIG, offset, offset) for offset in range(2)
     ]
     assert [text["offset"] for text in texts if text["message_type"] == "message"] == [2]
+
+
+def test_a_batch_of_very_many_records_becomes_a_gap() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    publisher = world.publisher("wf-42/loss")
+    count = MAX_RECORDS + 1
+    publisher.send(publisher.batch(0, [b"x"] * count))
+    publisher.publish(0, b"small")
+    texts = news(peer, world)
+    (gap,) = [text["payload"] for text in texts if text["message_type"] == "gap"]
+    assert (gap["code"], gap["first"], gap["last"]) == (Code.MESSAGE_TOO_BIG, 0, count - 1)
+    assert [text["offset"] for text in texts if text["message_type"] == "message"] == [count]
 
 
 def ask_person() -> tuple[World, TextPeer, Peer]:
@@ -207,18 +224,35 @@ def test_somebody_goes_while_a_large_message_is_written(goes: str) -> None:
     assert len(news(peer, world)) == (goes == "publisher")
 
 
-def test_a_large_message_is_written_in_a_thread_and_keeps_its_place() -> None:
+@pytest.mark.parametrize("records", [1, TEXTS_AT_ONCE + 1])
+def test_what_takes_long_is_written_in_a_thread_and_keeps_its_place(records: int) -> None:
     world = World()
     peer = person(world)
     peer.send(SUBSCRIBE)
     publisher = world.publisher("wf-42/loss")
     news(peer, world)
-    publisher.publish(0, bytes(100_000))
+    publisher.send(publisher.batch(0, [bytes(100_000 // records)] * records))
     publisher.publish(0, b"behind it")
     world.turn()
     assert len(world.workers) == 1
     assert not peer.texts()
-    assert [text["offset"] for text in news(peer, world)] == [0, 1]
+    assert [text["offset"] for text in news(peer, world)] == list(range(records + 1))
+
+
+def test_nothing_is_written_for_readers_that_have_gone() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
+    news(peer, world)
+    publisher.publish(0, bytes(100_000))
+    world.turn()
+    world.core.disconnect(peer.session)
+    world.settle()
+    (stream,) = world.core.streams
+    assert not len(world.workers)
+    assert isinstance(stream.newest, Run)
+    assert stream.newest.text is None
 
 
 def test_views_are_told_apart_by_their_ids_and_say_what_their_integers_stand_for() -> None:
