@@ -133,7 +133,11 @@ REACHED_BY = {
         "test_a_connection_receives_so_many_streams_each_counted_for_each_subscription"
     ),
     "streams that wait to be announced, each counted for each view": (
-        "connections/hub/test_joins.py:test_a_client_that_never_reads_its_announcements_is_closed"
+        "connections/hub/test_pending_joins.py:test_a_client_that_never_reads_its_announcements_is_closed"
+    ),
+    "streams that wait to be announced, all of the gateway": (
+        "connections/hub/test_joins.py:"
+        "test_clients_that_do_not_read_their_announcements_are_closed_before_they_hold_too_many"
     ),
     "SUBSCRIBEs of which not all parts have come": (
         "connections/test_subscribe_parts.py:test_another_one_in_parts_gives_the_first_one_up"

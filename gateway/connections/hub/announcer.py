@@ -10,8 +10,8 @@ from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import Join
 from gateway.connections.hub.observations import Observations
+from gateway.connections.hub.pending_joins import Join
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.credit_window import CreditWindow

@@ -14,9 +14,10 @@ from gateway.connections.hub.announcer import Announcer
 from gateway.connections.hub.departures import Departures
 from gateway.connections.hub.expiry import Expiry
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import READERS_AT_ONCE, Join, Joins
+from gateway.connections.hub.joins import READERS_AT_ONCE, Joins
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.past_streams import PastStreams
+from gateway.connections.hub.pending_joins import Join
 from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.hub.stream_end import Ended, StreamEnds
 from gateway.connections.hub.unused_streams import UnusedStreams

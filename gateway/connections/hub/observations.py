@@ -16,7 +16,7 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.recode import chunk_codecs, frame_of
 from gateway.connections.fanout.transcoder import RECODE_BYTES
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import Join
+from gateway.connections.hub.pending_joins import Join
 from gateway.connections.inbound.payload import element_bytes
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions

@@ -8,7 +8,8 @@ from types import MappingProxyType
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import READERS_AT_ONCE, Join, Joins
+from gateway.connections.hub.joins import READERS_AT_ONCE, Joins
+from gateway.connections.hub.pending_joins import Join
 from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions

@@ -29,6 +29,9 @@ class SubscribeOptions(NamedTuple):
 NO_OPTIONS = SubscribeOptions()
 """Start at the position that the kind of the stream gives a late joiner."""
 
+_NO_COUNTS: Final[dict[str, Counts]] = {}
+"""Counts that most subscriptions carry on; nothing is added to it."""
+
 MAX_ENDED: Final = 1024
 """Streams that have ended whose counts a subscription remembers."""
 
@@ -81,14 +84,13 @@ class DeliveryAccounts:
         """Messages that the library of the client has conflated, as it has reported."""
         self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
         self._carried: dict[int, dict[str, Counts]] = {}
-        """Counts of earlier connections, of streams without an account here."""
+        """Counts of earlier connections, of streams without an account here, by the subscriptions that there are."""
         self._ended: dict[int, dict[str, Counts]] = {}
         """Counts of streams that have ended."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
-        """Go on from the counts of a subscription on earlier connections, also of streams that are yet to come here."""
-        if counts:
-            self._carried[subscription] = dict(counts)
+        """Begin a subscription with its counts on earlier connections, also of streams that are yet to come."""
+        self._carried[subscription] = dict(counts) if counts else _NO_COUNTS
 
     def open(self, stream: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
         """Open the account of a stream for a subscription, before its first message on this connection.
@@ -126,6 +128,8 @@ class DeliveryAccounts:
         accounts = self._accounts.pop(stream, {})
         self._count(-len(accounts))
         for subscription, (name, account) in accounts.items():
+            if subscription not in self._carried:
+                continue  # it has ended as well
             ended = self._ended.setdefault(subscription, {})
             if len(ended) < MAX_ENDED:
                 ended[name] = account.counts

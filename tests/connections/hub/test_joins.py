@@ -8,7 +8,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gateway.connections.hub.joins import FEW, JOINS_A_STEP, READERS_AT_ONCE, PendingJoins
+from gateway.connections.hub.joins import FEW, READERS_AT_ONCE
+from gateway.connections.hub.pending_joins import JOINS_A_STEP
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
@@ -358,39 +359,6 @@ def test_a_hello_with_requests_behind_it_is_served_in_order() -> None:
     assert announced(peer).count("wf/opened") == 2
 
 
-def test_streams_that_others_open_and_end_do_not_pile_up_for_a_client_that_does_not_read() -> None:
-    world, publisher = world_of(count=0)
-    hub = world.core.hub
-    subscriber = world.subscriber("**")
-    subscriber.transport.fill_up()
-    for number in range(1000):
-        publisher.open(0, f"wf/{number}", Kind.EVENT)
-        stream = world.core.streams.get(StreamName(f"wf/{number}"))
-        assert stream is not None
-        if number:
-            hub.end(stream, EndReason.DELETED)
-    waiting = subscriber.session.connection.announcements
-    assert isinstance(waiting, PendingJoins)
-    assert len(waiting) < 3 * FEW
-    subscriber.transport.read_on()
-    world.settle()
-    assert subscriber.close_code() is None
-
-
-def test_a_client_that_never_reads_its_announcements_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.connections.hub.joins.MAX_WAITING", 100)
-    world, publisher = world_of(count=0)
-    subscriber = world.subscriber("**")
-    subscriber.transport.fill_up()
-    for number in range(1000):
-        publisher.open(number, f"wf/{number}", Kind.EVENT)
-    world.settle()
-    assert subscriber.close_code() == Code.SLOW_CONSUMER
-    subscriber.drop()
-    world.settle()
-    assert not any(world.core.hub.fanouts.pubsub_of(stream).taps for stream in world.core.streams)
-
-
 @pytest.mark.parametrize("since", [None, "beginning"])
 def test_nothing_is_announced_before_the_answer_though_history_keeps_no_message(since: str | None) -> None:
     world, publisher = world_of(history=NOTHING_KEPT)
@@ -435,3 +403,26 @@ def test_an_observed_stream_that_ends_before_its_turn_is_not_announced() -> None
     world.settle()
     assert name not in announced(late)
     assert len(late.session.connection.memberships) == MANY - 1
+
+
+def test_clients_that_do_not_read_their_announcements_are_closed_before_they_hold_too_many(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.connections.hub.joins.MAX_ALL_WAITING", 2 * MANY)
+    world, _ = world_of()
+    stalled = [world.peer(f"stalled-{number}") for number in range(4)]
+    for peer in stalled:
+        peer.transport.fill_up()
+        peer.subscribe("wf/*")
+        world.settle()
+    reader = world.subscriber("wf/*", "reader")
+    world.settle()
+    assert sorted(announced(reader)) == sorted(names())
+    assert [peer.close_code() for peer in stalled].count(Code.SLOW_CONSUMER) == 3
+    for peer in stalled:
+        peer.drop()
+    world.settle()
+    assert world.core.hub.idle
+    again = [world.subscriber("wf/*", f"again-{number}") for number in range(2)]
+    world.settle()
+    assert all(len(announced(peer)) == MANY for peer in again), "those that are gone do not count"

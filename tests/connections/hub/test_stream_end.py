@@ -406,3 +406,22 @@ def test_a_second_stream_of_the_name_may_end_while_receivers_of_the_first_are_st
     for receiver in receivers:
         assert len(told(receiver)) == 2
         assert list(receiver.read().streams) == [stream_of(world).id]
+
+
+def test_a_subscription_that_was_taken_back_meanwhile_leaves_no_counts() -> None:
+    world = World()
+    publisher = world.publisher(A)
+    receivers = [world.subscriber(A, f"receiver-{number}") for number in range(2 * STEPS_AT_ONCE)]
+    publisher.publish(0, b"x")
+    world.settle()
+    world.core.hub.end(stream_of(world), EndReason.DELETED)
+    last = receivers[-1]
+    last.unsubscribe(1)
+    world.settle()
+    last.subscribe(A, 1)
+    publisher.open(1, A, Kind.EVENT)
+    world.settle()
+    stream = stream_of(world)
+    counts = last.session.connection.accounts.counts_of(stream.id, 1)
+    assert counts is not None
+    assert counts.delivered == 0

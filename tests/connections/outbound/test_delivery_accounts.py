@@ -73,6 +73,7 @@ def test_what_ends_is_forgotten() -> None:
 
 def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended() -> None:
     ledger = DeliveryAccounts(SubscribedStreams(Limits()))
+    ledger.carry(1, {})
     ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.messages(1, 0, 3)
     ledger.end(1)
@@ -85,6 +86,7 @@ def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended
 
 def test_few_streams_that_have_ended_are_remembered() -> None:
     ledger = DeliveryAccounts(SubscribedStreams(Limits()))
+    ledger.carry(1, {})
     for _ in range(2):
         for number in range(MAX_ENDED + 1):
             ledger.open(stream(number, Kind.EVENT), 1, SubscribeOptions(), 0)
