@@ -181,7 +181,9 @@ class TextSession:
     def _in_text_terms(self, error: Error) -> Error:
         """Return an error that names a stream and an ``id`` instead of an alias and a sequence."""
         if error.alias is None or error.sequence is None:
-            return error if error.request is not None else replace(error, request=self._answering)
+            # An ERROR about a subscription answers no message, though one may have led to it.
+            answers = error.request is None and error.subscription is None
+            return replace(error, request=self._answering) if answers else error
         request, stream = self._settled(error.alias, error.sequence) or (None, None)
         return Error(error.code, name_of(error.code), error.message, request=request, stream=stream)
 

@@ -114,6 +114,20 @@ def test_every_mistake_is_answered_with_its_code_and_its_id(text: str, code: Cod
     assert only(peer, world, "ack")["payload"]["request"] == 8
 
 
+def test_an_error_about_a_subscription_names_no_message() -> None:
+    world = World(limits=Limits(max_subscribed_streams=1))
+    peer = person(world)
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"**"}}')
+    peer.send(message("wf/a", id=9))
+    news(peer, world)
+    peer.send(message("wf/b", id=10))
+    texts = {text["message_type"]: text["payload"] for text in news(peer, world)}
+    error = texts["error"]
+    assert (error["code"], error["subscription"], error["stream"]) == (Code.LIMIT_EXCEEDED, 1, "wf/b")
+    assert "request" not in error
+    assert texts["ack"]["request"] == 10
+
+
 def test_a_request_to_a_stream_does_not_create_it() -> None:
     world = World()
     peer = person(world)
