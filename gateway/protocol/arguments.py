@@ -6,6 +6,7 @@ To be called where a value is first seen, or where its use has failed: a message
 from __future__ import annotations
 
 import difflib
+import inspect
 import math
 import numbers
 import operator
@@ -99,11 +100,24 @@ def check_callback(name: str, value: C, *, required: bool = False) -> C:
     """Check that a value can be called, or is None unless a function is required.
 
     Raises:
-        InvalidArgument: another value.
+        InvalidArgument: another value, or an ``async`` function: what it returns would never be awaited.
     """
     if not callable(value) and (required or value is not None):
         raise wrong(name, value, f"it must be a function{', or None' * (not required)}")
+    if _is_async(value):
+        raise wrong(
+            name, value, "it must be a plain function, because an async one is never awaited: start a task in it"
+        )
     return value
+
+
+def _is_async(value: object) -> bool:
+    """Return whether a call of the value makes a coroutine or an asynchronous generator, instead of running."""
+    functions = (value, getattr(type(value), "__call__", None))  # noqa: B004 - the function itself is looked at
+    try:
+        return any(map(inspect.iscoroutinefunction, functions)) or any(map(inspect.isasyncgenfunction, functions))
+    except Exception:  # noqa: BLE001 - raised by the program's own class
+        return False
 
 
 def check_mapping(name: str, value: object, rule: str) -> dict[Any, Any]:

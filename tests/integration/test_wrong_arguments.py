@@ -102,6 +102,13 @@ OTHERS = [
 NOT_TEXT = [*NUMBERS, *OTHERS]
 NO_CODE = [*TEXT, *NUMBERS, *OTHERS]
 """Values that cannot be called, and are no flag, view and so on."""
+
+
+async def answer_later(*_: object) -> None:
+    """A callback that nobody would await."""
+
+
+NO_CALLBACK = [*NO_CODE, answer_later]
 NOT_SECONDS = [*TEXT, -1, 10**400, float("nan"), float("inf"), float("-inf"), 1 + 2j, True, *OTHERS]
 NOT_A_COUNT = [*TEXT, 0, -1, 2**70, 10**400, 1.5, float("nan"), float("inf"), 1 + 2j, True, np.float64(2.0), *OTHERS]
 NOT_A_FLAG = [None, *TEXT, *(value for value in NUMBERS if value is not True), *OTHERS]
@@ -183,7 +190,7 @@ USES: dict[str, tuple[Use, list[Any]]] = {
     "publish durability": (published("durability"), [*TEXT, *NOT_TEXT]),
     "publish headers": (published("headers"), NO_MAPPING),
     "publish codec": (published("codec"), NOT_A_CODEC),
-    "publish progress": (published("progress"), NO_CODE),
+    "publish progress": (published("progress"), NO_CALLBACK),
     "publish timeout_s": (published("timeout_s"), NOT_SECONDS),
     "publish expires_in_s": (published("expires_in_s"), [*NOT_SECONDS, 2**70]),
     "publish region": (published("region"), NO_INDEX),
@@ -220,9 +227,10 @@ USES: dict[str, tuple[Use, list[Any]]] = {
     "subscribe credits": (subscribed("credits"), NO_CODE),
     "subscribe observe": (subscribed("observe"), NOT_A_FLAG[1:]),
     "close keep": (lambda client, _, value: _closed(client, value), NOT_A_FLAG),
-    "subscribe on_error": (subscribed("on_error"), NO_CODE),
-    "subscribe on_gap": (subscribed("on_gap"), NO_CODE),
-    "subscribe progress": (subscribed("progress"), NO_CODE),
+    "subscribe on_error": (subscribed("on_error"), NO_CALLBACK),
+    "subscribe on_gap": (subscribed("on_gap"), NO_CALLBACK),
+    "subscribe on_ended": (subscribed("on_ended"), NO_CALLBACK),
+    "subscribe progress": (subscribed("progress"), NO_CALLBACK),
     "account": (lambda client, _, value: client.account(value), [None, *NO_CODE]),
     "request address": (lambda client, _, value: client.request(value), [None, *NOT_TEXT]),
     "request headers": (requested("headers"), NO_MAPPING),
@@ -258,8 +266,8 @@ USES: dict[str, tuple[Use, list[Any]]] = {
         [None, *NOT_A_COUNT],
     ),
     "connect tls": (connected("tls"), NO_CODE),
-    "connect on_error": (connected("on_error"), NO_CODE),
-    "connect on_notice": (connected("on_notice"), NO_CODE),
+    "connect on_error": (connected("on_error"), NO_CALLBACK),
+    "connect on_notice": (connected("on_notice"), NO_CALLBACK),
     "View slice": (lambda _, __, value: View(slice=value), [*TEXT, None, 1.5, 2**70, True, *OTHERS[:3], {}, Hostile()]),
     "View dtype": (lambda _, __, value: View(dtype=value), [*TEXT, 5, True, [], Hostile(), object()]),
     "View max_rate_hz": (lambda _, __, value: View(max_rate_hz=value), [0, 2**70, *NOT_SECONDS]),
@@ -346,7 +354,7 @@ def test_the_blocking_client_refuses_the_same(gateway: GatewayProcess) -> None:
             for timeout_s in NOT_SECONDS:
                 with pytest.raises(UsageError, match="timeout_s"):
                     request.wait_cancelled(timeout_s)  # type: ignore[arg-type]
-            for callback in [None, *NO_CODE[:5]]:
+            for callback in [None, *NO_CODE[:5], answer_later]:
                 with pytest.raises(UsageError, match="callback"):
                     request.on_cancel(callback)  # type: ignore[arg-type]
             with pytest.raises(UsageError, match="codec"):

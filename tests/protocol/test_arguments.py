@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import tracemalloc
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from fractions import Fraction
 
@@ -106,6 +108,35 @@ def test_flags_types_and_callbacks() -> None:
         check_type("t", "a", (int, float), "give a number")
     with pytest.raises(InvalidArgument, match="c=5: it must be a function, or None"):
         check_callback("c", 5)  # type: ignore[type-var]
+
+
+async def coroutine_function(*_: object) -> None:
+    """A callback that nobody would await."""
+
+
+async def generator_function(*_: object) -> AsyncIterator[None]:
+    """A callback that nobody would iterate over."""
+    yield
+
+
+class AsyncCallable:
+    async def __call__(self, *_: object) -> None:
+        """A callback that nobody would await."""
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        coroutine_function,
+        generator_function,
+        functools.partial(coroutine_function, 1),
+        AsyncCallable(),
+        AsyncCallable().__call__,
+    ],
+)
+def test_a_callback_is_no_async_function(function: Callable[..., object]) -> None:
+    with pytest.raises(InvalidArgument, match=r"on_gap=.*: it must be a plain function, because an async one is never"):
+        check_callback("on_gap", function)
 
 
 def test_text_is_valid_unicode() -> None:
