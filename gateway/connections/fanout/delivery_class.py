@@ -112,6 +112,7 @@ class DeliveryClass:
         "_sent",
         "_slow",
         "_source",
+        "_waiting",
         "_writes",
         "codecs",
         "delivered_messages",
@@ -147,6 +148,8 @@ class DeliveryClass:
         self._history = history
         self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
         self._members: dict[Connection, None] = {}
+        self._waiting: dict[Connection, None] = {}
+        """Members in whose outboxes messages of the source wait."""
         self.versions = None if keyframe_every is None else VersionTracker(self, keyframe_every)
         self._lag_changes = flusher.lag_changes
         self._lag_count = 0
@@ -169,6 +172,11 @@ class DeliveryClass:
     def all_lagging(self) -> bool:
         """True if no member keeps up."""
         return all(member.lagging for member in self._members)
+
+    @property
+    def settled(self) -> bool:
+        """True if nothing of the source waits in an outbox of a member; does not look at all members."""
+        return not self._waiting
 
     @property
     def queue_full(self) -> bool:
@@ -218,11 +226,13 @@ class DeliveryClass:
     def begin_waiting(self, connection: Connection) -> None:
         """Take note that messages wait in a member's outbox, from which they are counted one by one."""
         self.book(connection)
+        self._waiting[connection] = None
         if self._acks is not None and connection.outbox is not None:
             self._acks.begin_waiting(connection.outbox, self._source)
 
     def end_waiting(self, connection: Connection) -> None:
         """Take note that nothing of the source waits in a member's outbox any more."""
+        self._waiting.pop(connection, None)
         if self._acks is not None and connection.outbox is not None:
             self._acks.end_waiting(connection.outbox, self._source)
 

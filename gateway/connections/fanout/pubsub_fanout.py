@@ -122,8 +122,7 @@ class PubSubFanout:
         """True if nothing is encoded or uploaded, and nothing of the source waits in an outbox."""
         if not self._queue.idle or self._broadcasts or self.held_acks:
             return False
-        members = [member for delivery in self._classes.values() for member in delivery.members]
-        return all(member.outbox is None or member.outbox.queue_of(self.source) is None for member in members)
+        return all(delivery.settled for delivery in self._classes.values())
 
     @property
     def newest(self) -> Run | LargeMessage | None:

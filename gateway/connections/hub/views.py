@@ -181,12 +181,7 @@ class Views:
 
     def names(self, stream: Stream) -> bool:
         """Return whether a subscription to a view names the stream itself, not by a pattern."""
-        return any(
-            session.views[number].pattern.is_literal
-            for derivation in self._of_streams.get(stream, {}).values()
-            for session, numbers in derivation.receivers.items()
-            for number in numbers
-        )
+        return self._patterns.named(stream.name)
 
     def receivers_of(self, stream: Stream) -> int:
         """Return the number of connections that receive views of a stream, each view counted."""

@@ -11,6 +11,8 @@ import pytest
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.hub.stats import HubStats
 from gateway.connections.hub.unused_streams import LOOKED_AT, UnusedStreams
+from gateway.connections.outbound.outbox import Outbox
+from gateway.connections.outbound.stream_queue import StreamQueue
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
@@ -18,6 +20,7 @@ from gateway.protocol.messages import EndReason, Kind, StreamInfo
 from gateway.protocol.views import View
 from gateway.protocol.wire import PRODUCER_KEPT_S
 from gateway.streams.history import HistoryLimits
+from gateway.streams.run import Source
 from gateway.streams.stream import Stream
 from tests.connections.memory import Peer, World
 from tests.connections.step_store import StepStore
@@ -326,3 +329,32 @@ def test_few_streams_are_looked_at_and_those_that_may_not_end_stand_behind_the_o
     unused.end(streams[-1])
     assert len(unused) == 2 * LOOKED_AT - 1
     assert streams[-1] not in unused
+
+
+def test_a_look_at_a_stream_does_not_look_at_each_receiver(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = world_of(max_streams=2)
+    opened = ("wf/a", "wf/b")
+    receivers = [world.subscriber("wf/*", f"receiver-{number}") for number in range(20)]
+    for name in opened:
+        use(world, name)
+    for receiver in receivers:
+        receiver.transport.fill_up()
+    for name in opened:
+        use(world, name, Kind.EVENT, b"x")
+    age(world)
+    for receiver in receivers[:-1]:
+        receiver.transport.empty()
+    looks: list[Source] = []
+    queue_of = Outbox.queue_of
+
+    def look(outbox: Outbox, source: Source) -> StreamQueue | None:
+        looks.append(source)
+        return queue_of(outbox, source)
+
+    monkeypatch.setattr(Outbox, "queue_of", look)
+    peer = world.peer("other")
+    peer.open(0, "wf/new", Kind.EVENT)
+    assert [error.error for error in peer.read().errors] == ["LIMIT_EXCEEDED"]
+    assert len(looks) <= len(opened)
+    receivers[-1].transport.empty()
+    assert opens(world)
