@@ -43,7 +43,11 @@ Measurement = tuple[str, Callable[[], Sequence[Measured]]]
 
 def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     sizes = Sizes()
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.slow", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.slow",
+        description=__doc__,
+        epilog="benchmarks/README.md describes the scenarios and their bounds.",
+    )
     scenarios = (MANY_STREAMS, LAGGING_READERS, HOSTILE)
     parser.add_argument(
         "scenarios", nargs="*", metavar="scenario", help=f"some of {', '.join(scenarios)}; default: all"
@@ -56,10 +60,23 @@ def _read_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="NAME",
         help=f"of the scenario {HOSTILE}: some of {', '.join(hostile.ATTACKS)}",
     )
-    parser.add_argument("--streams", type=int, default=sizes.streams, help=f"of the scenario {MANY_STREAMS}")
-    parser.add_argument("--lagging-streams", type=int, default=sizes.lagging_streams)
-    parser.add_argument("--readers", type=int, default=sizes.readers, help=f"of the scenario {LAGGING_READERS}")
-    parser.add_argument("--seconds", type=float, default=sizes.seconds, help="length of a measurement of latency")
+    of_many, of_lagging = f"of the scenario {MANY_STREAMS}; default: ", f"of the scenario {LAGGING_READERS}; default: "
+    parser.add_argument("--streams", type=int, default=sizes.streams, metavar="N", help=f"{of_many}{sizes.streams}")
+    parser.add_argument(
+        "--lagging-streams",
+        type=int,
+        default=sizes.lagging_streams,
+        metavar="N",
+        help=f"streams that the readers lag on, {of_lagging}{sizes.lagging_streams}",
+    )
+    parser.add_argument("--readers", type=int, default=sizes.readers, metavar="N", help=f"{of_lagging}{sizes.readers}")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=sizes.seconds,
+        metavar="S",
+        help=f"length of a measurement of latency; default: {sizes.seconds:g}",
+    )
     parsed = parser.parse_args(arguments)
     unknown = set(parsed.scenarios) - set(scenarios)
     if unknown:

@@ -10,6 +10,7 @@ import uvloop
 from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.client import Connecting, connect
+from gateway.protocol.names import check_pattern
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """Time to close the connection."""
@@ -30,7 +31,8 @@ def rm(
     """Delete streams, whoever uses them, with everything that is kept of them, also in the store.
 
     Prints the name of each stream that was deleted, one a line. Receivers are told; who publishes to the name again
-    begins a new stream. A name or pattern that no stream has is an error (exit code 4), and ends the command.
+    begins a new stream. A name or pattern that no stream has is an error (exit code 4), and ends the command; what
+    stands before it has been deleted.
 
     Examples:
 
@@ -49,9 +51,12 @@ async def delete(connecting: Connecting, patterns: list[str]) -> None:
         patterns: names of streams, and patterns.
 
     Raises:
+        RequestRefused: ``INVALID_NAME``, one of them is no name and no pattern; then nothing is deleted.
         CommandFailed: no stream matches a pattern.
         FrysError: see ``connect`` and ``delete`` of :mod:`gateway.client`.
     """
+    for pattern in patterns:
+        check_pattern(pattern, hint=False)  # all, before the first stream is gone
     async with connecting as client:
         for pattern in patterns:
             deleted = await client.delete(pattern)

@@ -196,7 +196,7 @@ class Client(StreamControl):
 
         Arrays of the same dtype and shape without headers are packed into record batches. Messages that are refused
         later are reported to ``on_error``. Messages that are under way when the connection is lost may be lost with it;
-        those that wait are sent after reconnecting.
+        those that wait are sent after reconnecting. Messages under way when their stream ends are refused.
 
         Args:
             stream: ``<workflow>/<name>``.
@@ -289,7 +289,8 @@ class Client(StreamControl):
         """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
 
         :attr:`~gateway.client.subscribing.subscription.Subscription.account` is the account of this side. Both are the
-        same when no message is under way.
+        same when no message is under way, but the gateway's leaves out streams that have ended, until the next one of
+        the name begins.
 
         Raises:
             UsageError: the subscription has not been started, or is closed.

@@ -34,7 +34,7 @@ class StreamControl(OneProcess):
         """
         context = self._core.context
         context.check()
-        text = compile_pattern(pattern).text
+        text = compile_pattern(pattern, hint=False).text
         deleted: list[str] = []
         more: bool | None = True
         while more:

@@ -128,7 +128,7 @@ def _read_plain(hint: Any, value: Any, where: str) -> Any:
             # TOML has inf and nan, no setting has.
             raise _wrong(where, value, "a finite number")
         if value < 0:
-            raise _wrong(where, value, "0 or more")
+            raise _wrong(where, value, "no negative number")
         if hint is float or isinstance(value, int):
             return hint(value)
     names = {str: "a text", bool: "true or false", int: "a whole number", float: "a number"}

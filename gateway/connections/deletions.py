@@ -55,7 +55,7 @@ class Deletions:
         """
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
-        pattern = compile_pattern(request.pattern)
+        pattern = compile_pattern(request.pattern, hint=False)
         if is_address(pattern.text):
             raise RequestRefused(Code.INVALID_NAME, f"{pattern.text} is an address: only streams can be deleted")
         if not session.grant.may_control(pattern.text):
@@ -106,8 +106,11 @@ class Deletions:
             answer()
             return
         named = ", ".join(stream.name for stream in streams[:NAMED])
-        others = f" and {len(streams) - NAMED} others" if len(streams) > NAMED else ""
-        logger.info("%s deletes %s%s", session.peer.client_id, named, others)
+        others = len(streams) - NAMED
+        if others > 0:
+            named = f"{named} and {others} other{'s' * (others > 1)}, by {request.pattern}"
+        peer = session.peer
+        logger.info("%s (%s) deletes %s", peer.client_id, peer.agent or "no agent named", named)
         remaining = iter(streams)
 
         def step() -> bool:

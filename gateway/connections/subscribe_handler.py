@@ -280,7 +280,9 @@ class SubscribeHandler:
 
 
 def _too_many(name: str, limit: int) -> RequestRefused:
-    return RequestRefused(Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already")
+    return RequestRefused(
+        Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already: use patterns that match more"
+    )
 
 
 def _one_round() -> bool:

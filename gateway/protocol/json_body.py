@@ -214,3 +214,8 @@ def _type_of(value: object) -> str:
             return "a list"
         case _:
             return "an object"
+
+
+def in_one_line(text: str) -> str:
+    """Return a text of a peer for a log, in which it begins no line of its own."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)

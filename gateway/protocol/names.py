@@ -103,8 +103,12 @@ def check_client_id(client_id: str) -> ClientId:
     return ClientId(client_id)
 
 
-def check_pattern(pattern: str) -> str:
+def check_pattern(pattern: str, *, hint: bool = True) -> str:
     """Check the pattern of a SUBSCRIBE: a stream, a pattern of streams, or an address (spec sections 4 and 4.2).
+
+    Args:
+        pattern: the pattern.
+        hint: whether the error may propose another pattern, which matches more. Not for a deletion.
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -115,7 +119,7 @@ def check_pattern(pattern: str) -> str:
         return check_address(pattern)
     if len(pattern) > MAX_STREAM_NAME_BYTES or not _PATTERN.fullmatch(pattern):
         rule = "a stream name in which a segment may be '*' or '*.ending', or the last one '**' or '**.ending'"
-        meant = _meant_pattern(pattern) if len(pattern) <= _SHOWN_NAME_CHARS else ""
+        meant = _meant_pattern(pattern) if hint and len(pattern) <= _SHOWN_NAME_CHARS else ""
         if _PATTERN.fullmatch(meant):
             rule += f": did you mean '{meant}'?"
         raise _invalid("pattern", pattern, rule)
@@ -194,14 +198,18 @@ class Pattern:
         return self._regex.fullmatch(name) is not None
 
 
-def compile_pattern(pattern: str) -> Pattern:
+def compile_pattern(pattern: str, *, hint: bool = True) -> Pattern:
     """Check and compile a pattern. An address matches itself only.
+
+    Args:
+        pattern: the pattern.
+        hint: as for :func:`check_pattern`.
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
         InvalidArgument: no string.
     """
-    check_pattern(pattern)
+    check_pattern(pattern, hint=hint)
     if "*" not in pattern:
         return Pattern(pattern)
     return Pattern(pattern, re.compile("/".join(map(_expression, pattern.split("/")))))

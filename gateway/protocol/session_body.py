@@ -15,7 +15,7 @@ import orjson
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
-from gateway.protocol.json_body import EXACT_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
+from gateway.protocol.json_body import EXACT_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody, in_one_line
 from gateway.protocol.messages import (
     BEGINNING,
     Account,
@@ -176,7 +176,7 @@ def _read_hello(body: JsonBody) -> Hello:
         client_type=body.choice("client_type", ClientType),
         client_id=None if client_id is None else check_client_id(client_id),
         token=body.text_or_none("token"),
-        agent=(body.text_or_none("agent") or "")[:MAX_AGENT_CHARS],
+        agent=in_one_line((body.text_or_none("agent") or "")[:MAX_AGENT_CHARS]),
         codecs=body.texts("codecs"),
         filters=body.texts("filters"),
         max_message_bytes=body.integer_or_none("max_message_bytes"),

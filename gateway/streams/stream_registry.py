@@ -99,7 +99,9 @@ class StreamRegistry:
             return stream, False
         if not self.has_room_for(name) and not is_dead_letter_name(name):
             problem = f"cannot create stream {name}: the gateway has max_streams={self._max_streams} already"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}, and none that is empty and unused")
+            raise RequestRefused(
+                Code.LIMIT_EXCEEDED, f"{problem}, and none that is empty and unused: delete some, or raise it"
+            )
         # Milliseconds stay below 2**53 until the year 287396, and no two incarnations start within one.
         epoch = Epoch(max(now_ns // 1_000_000, self._last_ended_epoch + 1))
         config = self._rules.of(name)

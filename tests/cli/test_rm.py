@@ -41,6 +41,17 @@ def test_an_error_is_one_line(
     assert captured.err.count("\n") == 1
 
 
+def test_all_names_are_checked_before_the_first_stream_is_deleted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with connect(url) as client:
+        client.publish("rm-4/a", 1)
+        for wrong in ("rm-4", "rm-4/**/a", "*"):
+            assert run(["rm", "rm-4/a", wrong, "--url", url]) == ExitCode.USAGE
+            captured = capsys.readouterr()
+            assert captured.out == ""
+            assert "did you mean" not in captured.err  # it would delete more than was asked for
+        assert client.delete("rm-4/a") == ["rm-4/a"]
+
+
 def test_a_viewer_is_told(url: str) -> None:
     with connect(url) as client:
         client.publish("rm-sub/a", 1)

@@ -107,7 +107,7 @@ def test_what_is_written_is_read_again(path: Path, text: str) -> None:
         ("[consumers]\nmax_tries = 0", "consumers: max_tries is 0: it takes more than 0"),
         ("[consumers]\nmax_tries = 1.5", "consumers: max_tries is 1.5: it takes a whole number"),
         ("[consumers]\nack_timeout = 30", "consumers: unknown key 'ack_timeout': did you mean ack_timeout_s?"),
-        ("[requests]\nmax_handovers = -1", "requests: max_handovers is -1: it takes 0 or more"),
+        ("[requests]\nmax_handovers = -1", "requests: max_handovers is -1: it takes no negative number"),
         ("[requests]\nkept_bytes = '1 GiB'", "requests: kept_bytes is '1 GiB': it takes a whole number"),
         ("[streams]\npattern = 'a/b'", "write [[streams]] above each"),
         ("[[streams]]\nkind = 'event'", "[[streams]] number 1 has no pattern"),

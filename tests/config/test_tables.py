@@ -85,7 +85,7 @@ def test_a_whole_number_is_a_number() -> None:
         ({"on": 1}, "x: on is 1: it takes true or false"),
         ({"port": True}, "x: port is True: it takes a whole number"),
         ({"port": 1.5}, "x: port is 1.5: it takes a whole number"),
-        ({"inner": {"delay_s": -1}}, "x: inner: delay_s is -1: it takes 0 or more"),
+        ({"inner": {"delay_s": -1}}, "x: inner: delay_s is -1: it takes no negative number"),
         ({"inner": {"delay_s": float("inf")}}, "x: inner: delay_s is inf: it takes a finite number"),
         ({"inner": {"delay_s": float("nan")}}, "x: inner: delay_s is nan: it takes a finite number"),
         ({"inner": {"delay_s": "1s"}}, "x: inner: delay_s is '1s': it takes a number"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.connections.deletions import LOOKED_AT, MAX_DELETED
 from gateway.connections.sessions.grant import UniformGrant
 from gateway.errors import Code, StoreFailed
@@ -100,6 +102,26 @@ def test_names_that_cannot_be_deleted() -> None:
         peer.say(Delete(9, pattern))
     assert peer.read().codes == [Code.INVALID_NAME] * 5
     assert {error.request for error in peer.read().errors} == {9}
+    for pattern in ("wf", "*"):
+        peer.say(Delete(9, pattern))
+        (error,) = peer.news().errors
+        assert "did you mean" not in error.message
+
+
+@pytest.mark.parametrize(
+    ("count", "line"),
+    [
+        (3, "one (no agent named) deletes wf/0, wf/1, wf/2"),
+        (4, "one (no agent named) deletes wf/0, wf/1, wf/2 and 1 other, by wf/*"),
+        (5, "one (no agent named) deletes wf/0, wf/1, wf/2 and 2 others, by wf/*"),
+    ],
+)
+def test_the_log_tells_who_has_deleted(caplog: pytest.LogCaptureFixture, count: int, line: str) -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(count)])
+    with caplog.at_level("INFO"):
+        delete(world, world.peer("one"), "wf/*")
+    assert caplog.messages == [line]
 
 
 def test_the_permission_to_control_is_needed() -> None:

@@ -316,6 +316,13 @@ def test_of_the_agent_of_a_client_the_beginning_is_kept() -> None:
     assert hello.agent == "x" * MAX_AGENT_CHARS
 
 
+def test_the_agent_of_a_client_begins_no_line_in_a_log() -> None:
+    body = {"versions": [1], "client_type": "agent", "agent": "frys-é/0.1 (a b)\n2026\r\x1b[31m\u2028"}
+    hello = parse_session(Opcode.HELLO, orjson.dumps(body))
+    assert isinstance(hello, Hello)
+    assert hello.agent == "frys-é/0.1 (a b)?2026??[31m?"
+
+
 ANNOUNCEMENT = StreamInfo(7, "wf/a", Kind.EVENT, 5, 12, durability=Durability.OS, since=11, recovered=True)
 
 

@@ -229,7 +229,7 @@ class ConsumerFanout:
     def check_room(self, client_id: ClientId) -> None:
         """Refuse a client without a consumer by ``LIMIT_EXCEEDED`` if the gateway has as many as it may."""
         if client_id not in self._consumers:
-            self._context.count.check(self._settings.max_consumers, self.source.name)
+            self._context.count.check(self._settings.max_consumers)
 
     def consumer_of(self, client_id: ClientId) -> Consumer:
         """Return the consumer of a client, who need not be present; a new one begins with the next message."""

@@ -22,15 +22,15 @@ class ConsumerCount:
     def __init__(self) -> None:
         self.total = 0
 
-    def check(self, limit: int, stream: str) -> None:
-        """Refuse another consumer, of the named stream, if there are as many as the limit.
+    def check(self, limit: int) -> None:
+        """Refuse another consumer if there are as many as the limit.
 
         Raises:
             RequestRefused: ``LIMIT_EXCEEDED``.
         """
         if self.total >= limit:
             problem = f"the gateway has max_consumers={limit} already, clients that it waits for included"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{stream}: {problem}: try again later, or observe")
+            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}: try again later, or observe")
 
 
 @dataclass(frozen=True, slots=True)

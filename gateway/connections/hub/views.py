@@ -338,7 +338,10 @@ class Views:
         limit = self._context.limits.max_views
         derivation = self._derivation(stream, view)
         if self._count >= limit and derivation is None:
-            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{name}: the gateway has max_views={limit} already")
+            raise RequestRefused(
+                Code.LIMIT_EXCEEDED,
+                f"{name}: the gateway has max_views={limit} already: ask for views that others have, or raise it",
+            )
         if derivation is None or session not in derivation.receivers:
             session.connection.accounts.check_room()
             self.memory.check(session, name, new=derivation is None)

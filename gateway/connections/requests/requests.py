@@ -214,7 +214,7 @@ class Requests:
             raise RequestRefused(Code.INVALID_REQUEST, f"correlation {correlation} is of an outstanding request")
         if len(asked) >= self._limits.max_requests:
             problem = f"the connection has max_requests={self._limits.max_requests} outstanding"
-            raise RequestRefused(Code.LIMIT_EXCEEDED, problem)
+            raise RequestRefused(Code.LIMIT_EXCEEDED, f"{problem}: await some of them first")
         return binding.name
 
     def _inbox(self, address: str, client_id: str) -> tuple[ConnectionRequests, PubSubFanout]:
