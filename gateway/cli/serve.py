@@ -78,9 +78,10 @@ def serve(
     settings = with_given_options(DEFAULTS if config is None else read_settings(config), context, options)
     if no_admin:
         settings = replace(settings, admin_port=None)
-    logging.basicConfig(level=log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(LogLimit(time.monotonic))
+    handler = logging.StreamHandler()
+    handler.addFilter(LogLimit(time.monotonic))
+    line_format = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+    logging.basicConfig(level=log_level.upper(), format=line_format, handlers=[handler])
     keep_freed_memory()
     fill_standard_descriptors()
     raise_descriptor_limit()

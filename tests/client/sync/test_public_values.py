@@ -56,6 +56,7 @@ MEMBERS: Final[dict[str, Members]] = {
         **read("client_id", "clock_offset_s", "rtt_s", "state"),
         "account": lambda client: client.account(_started(client.subscribe("plain/none"))),
         "authenticate": lambda client: client.authenticate("token"),
+        "delete": lambda client: client.delete("plain/deleted/**"),
         "drain": lambda client: client.drain(),
         "inbox": lambda client: client.inbox(group="plain"),
         "publish": lambda client: client.publish("plain/x", 1.0),
