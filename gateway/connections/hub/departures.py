@@ -82,7 +82,8 @@ class Departures:
 
     def _whole(self, session: Session, work: Iterator[None], answer: Callable[[], object]) -> Iterator[None]:
         yield from work
-        self._under_way.pop(session, None)
+        if not session.connection.closed:  # otherwise it still leaves the streams of its other subscriptions
+            self._under_way.pop(session, None)
         answer()
 
     def of_subscription(

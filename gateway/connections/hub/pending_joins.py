@@ -250,13 +250,11 @@ class PendingJoins:
         connection = self._connection
         if self.held or connection.paused or connection.closed:
             return False
-        with Cork(connection):
-            for _ in range(min(JOINS_A_STEP, len(self._order))):
-                join = self._next()
-                if self._by_stream.get(join.stream) is join:
-                    del self._by_stream[join.stream]
-                join.finish()
-                self._left -= 1
+        try:
+            self._announce()
+        except Exception:
+            connection.close(Code.INTERNAL_ERROR, "the gateway failed; its log says more")
+            raise
         if not self._order:
             self._end()
             return False
@@ -264,6 +262,15 @@ class PendingJoins:
             self._left = SHARE
             self._serve_outbox()
         return True
+
+    def _announce(self) -> None:
+        with Cork(self._connection):
+            for _ in range(min(JOINS_A_STEP, len(self._order))):
+                join = self._next()
+                if self._by_stream.get(join.stream) is join:
+                    del self._by_stream[join.stream]
+                join.finish()
+                self._left -= 1
 
     @property
     def burden(self) -> tuple[bool, int]:

@@ -259,3 +259,20 @@ def test_a_stream_that_another_subscription_is_about_to_receive_stays(kind: Kind
     subscriber.unsubscribe(2)
     world.settle()
     assert not subscriber.session.connection.memberships
+
+
+def test_a_connection_that_is_closed_while_it_unsubscribes_is_under_way_until_it_has_left_all() -> None:
+    world, _ = world_of()
+    subscriber = subscribed(world)
+    subscriber.subscribe("**", 2)
+    world.settle()
+    world.take_one_step_a_turn()
+    subscriber.unsubscribe(1)
+    world.turns(10)
+    subscriber.session.connection.close(Code.SLOW_CONSUMER, "read faster")
+    subscriber.drop()
+    while receivers(world):
+        assert not is_idle(world)
+        world.turns(1)
+    world.settle()
+    assert is_idle(world)

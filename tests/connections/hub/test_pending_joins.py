@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.connections.hub.pending_joins import SWEPT_FROM, PendingJoins
+from gateway.connections.hub.pending_joins import SWEPT_FROM, Join, PendingJoins
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
@@ -52,3 +52,23 @@ def test_a_client_that_never_reads_its_announcements_is_closed(monkeypatch: pyte
     subscriber.drop()
     world.settle()
     assert not any(world.core.hub.fanouts.pubsub_of(stream).taps for stream in world.core.streams)
+
+
+def test_a_fault_of_the_gateway_closes_the_connection(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, publisher = world_of_nothing()
+    for number in range(2 * SWEPT_FROM):
+        publisher.open(number, f"wf/{number}", Kind.EVENT)
+    subscriber = world.subscriber("**")
+
+    def fail(join: Join) -> None:
+        raise ValueError("a fault")
+
+    monkeypatch.setattr(Join, "finish", fail)
+    world.settle()
+    assert "a fault" in caplog.text
+    assert subscriber.close_code() == Code.INTERNAL_ERROR
+    subscriber.drop()
+    world.settle()
+    assert world.core.hub.idle
