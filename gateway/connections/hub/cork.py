@@ -43,7 +43,8 @@ class Cork:
 
     def write(self, data: Buffer) -> None:
         """Hold bytes back, but not very many."""
-        if self._buffers is None:
+        if self._buffers is None or len(data) > CORKED_BYTES:
+            self._flush()
             self._transport.write(data)
             return
         self._buffers.append(data)
@@ -86,4 +87,5 @@ class Cork:
     def _flush(self) -> None:
         if self._buffers:
             buffers, self._buffers, self._size = self._buffers, [], 0
+            # Copied, so that they cost one system call: at most twice the bound.
             self._transport.write(b"".join(buffers) if len(buffers) > 1 else buffers[0])

@@ -58,3 +58,13 @@ def test_who_still_has_it_writes_straight_to_the_transport() -> None:
     cork.ping()
     assert (peer.transport.pings, peer.transport.reading) == (1, True)
     assert (cork.peer_address(), cork.waiting_bytes()) == ("192.0.2.7:4711", 0)
+
+
+def test_a_large_buffer_is_written_as_it_is_behind_what_came_before() -> None:
+    peer = World().peer()
+    connection = peer.session.connection
+    large = bytes(CORKED_BYTES + 1)
+    with Cork(connection):
+        connection.transport.write(b"before")
+        connection.transport.writelines([large, b"behind"])
+    assert peer.transport.writes == [b"before", large, b"behind"]
