@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 
 from benchmarks.children import answer, child
-from benchmarks.processes import VerificationFailed
+from benchmarks.processes import VerificationFailed, bind_to
 from benchmarks.sdk_clients import run_client
 from benchmarks.slow.bystander import Outcome
 from benchmarks.slow.frames import message, open_stream
@@ -33,7 +33,7 @@ ALIASES: Final = 4000
 FRAMES: Final = 200
 """Messages that are sent at once."""
 NICENESS: Final = 10
-"""Of the subscriber: it uses a core for seconds, which may be the bystander's."""
+"""Of publisher and subscriber: they use a core for seconds, which may be the bystander's."""
 STORE: Final = "slow.db"
 VERSION: Final = np.dtype("<i8")
 
@@ -81,25 +81,31 @@ def measure(sizes: Sizes) -> list[Measured]:
         VerificationFailed: a process failed, or messages were lost.
     """
     measured = []
-    with staged() as stage:
-        publishers = _publish_first(stage.server.port, sizes.streams)
-        with child(run_subscriber, stage.url, OTHERS_CORE, sizes.streams) as subscriber:
+    with (
+        staged() as stage,
+        child(run_publisher, stage.server.port, OTHERS_CORE, sizes.streams) as publisher,
+        child(run_subscriber, stage.url, OTHERS_CORE, sizes.streams) as subscriber,
+    ):
+        answer(subscriber)
+        _published(publisher, ("open", "memory"))
+        _published(publisher, ("publish", 1))
+        measured.append(_timed("subscribe", stage, subscriber, sizes, lambda: subscriber.send(("subscribe", 1))))
+
+        def reconnect() -> None:
+            subscriber.send(("cut", 2))
             answer(subscriber)
-            measured.append(_timed("subscribe", stage, subscriber, sizes, lambda: subscriber.send(("subscribe", 1))))
+            publisher.send(("publish", 2))
 
-            def reconnect() -> None:
-                subscriber.send(("cut", 2))
-                answer(subscriber)
-                _publish(publishers, sizes.streams, 2)
-
-            measured.append(_timed("reconnect", stage, subscriber, sizes, reconnect))
-        for publisher in publishers:
-            publisher.close()
+        measured.append(_timed("reconnect", stage, subscriber, sizes, reconnect))
+        answer(publisher)
     with tempfile.TemporaryDirectory(prefix="frys-slow-") as folder:
         arguments = ("--store", f"sqlite:{Path(folder) / STORE}")
-        with staged(arguments) as stage:
-            for publisher in _publish_first(stage.server.port, sizes.streams, durability="os"):
-                publisher.close()
+        with (
+            staged(arguments) as stage,
+            child(run_publisher, stage.server.port, OTHERS_CORE, sizes.streams) as publisher,
+        ):
+            _published(publisher, ("open", "os"))
+            _published(publisher, ("publish", 1))
         with staged(arguments) as stage, child(run_subscriber, stage.url, OTHERS_CORE, sizes.streams) as subscriber:
             answer(subscriber)
             measured.append(_timed("restart", stage, subscriber, sizes, lambda: subscriber.send(("subscribe", 1))))
@@ -122,8 +128,37 @@ def _name(number: int) -> str:
     return f"many/group-{number // 100}/state-{number}"
 
 
-def _publish_first(port: int, count: int, durability: str = "memory") -> list[RawClient]:
-    """Open the streams, and publish version 1 to each; return the clients that have done so."""
+def _published(publisher: Connection, command: tuple[str, str | int]) -> None:
+    publisher.send(command)
+    answer(publisher)
+
+
+def run_publisher(port: int, core: int, count: int, commands: Connection) -> None:
+    """Run the program of the publisher's process.
+
+    Commands are ``("open", durability)``, once, and ``("publish", version)`` to each stream; each is answered when the
+    gateway has acknowledged all. ``None`` ends it.
+
+    Args:
+        port: port of the gateway.
+        core: core of the process.
+        count: number of streams.
+        commands: pipe for commands and answers.
+    """
+    bind_to(core)
+    os.nice(NICENESS)
+    publishers: list[RawClient] = []
+    while (command := commands.recv()) is not None:
+        verb, argument = command
+        if verb == "open":
+            publishers = _opened(port, count, argument)
+        else:
+            _publish(publishers, count, argument)
+        commands.send(None)
+
+
+def _opened(port: int, count: int, durability: str) -> list[RawClient]:
+    """Return the clients that have opened the streams."""
     publishers = []
     for first in range(0, count, ALIASES):
         publisher = RawClient(port)
@@ -133,7 +168,6 @@ def _publish_first(port: int, count: int, durability: str = "memory") -> list[Ra
             aliases = range(start, min(start + FRAMES, len(numbers)))
             publisher.send(*(open_stream(alias, _name(first + alias), durability=durability) for alias in aliases))
         publisher.wait_for(Opcode.STREAM, len(numbers))
-    _publish(publishers, count, 1)
     return publishers
 
 

@@ -28,8 +28,8 @@ GIVES_BACK_S: Final = 15.0
 class Sizes:
     """Sizes of a run."""
 
-    streams: int = 100_000
-    """Streams of ``many-streams``; the default is the gateway's limit."""
+    streams: int = 99_999
+    """Streams of ``many-streams``; with the bystander's own one, the default is the gateway's limit."""
     lagging_streams: int = 10_000
     """Streams of ``lagging-readers``."""
     readers: int = 50
