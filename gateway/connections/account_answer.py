@@ -44,23 +44,25 @@ class AccountAnswer:
             if counts is not None:
                 streams[name] = counts
                 used_bytes += len(name) + ENTRY_BYTES
-            if used_bytes > PART_BYTES:
-                connection.send(Account(request.request, request.subscription, streams, more=True))
-                streams, used_bytes = {}, 0
-                yield True
-            elif looked % STEP_STREAMS == STEP_STREAMS - 1:
+            if used_bytes > PART_BYTES or looked % STEP_STREAMS == STEP_STREAMS - 1:
+                # In the step that has looked at them: it covers all frames that were written before it.
+                if streams:
+                    connection.send(Account(request.request, request.subscription, streams, more=True))
+                    streams, used_bytes = {}, 0
                 yield True
         connection.send(Account(request.request, request.subscription, streams))
 
     def _counts(self) -> Iterator[tuple[str, Counts | None]]:
         """Yield each stream of the connection, with its counts if it has any in the subscription."""
         connection, subscription = self._connection, self._request.subscription
-        accounts = connection.accounts
+        accounts, memberships = connection.accounts, connection.memberships
         booked = set()
-        for source in list(connection.memberships):
-            membership = connection.memberships.get(source)
-            if membership is not None:
-                membership.book(connection)
-                booked.add(source.id)
-                yield source.name, accounts.counts_of(source.id, subscription)
+        # Twice, because streams are joined while the others are looked at.
+        for _ in range(2):
+            for source in [source for source in memberships if source.id not in booked]:
+                membership = memberships.get(source)
+                if membership is not None:
+                    membership.book(connection)
+                    booked.add(source.id)
+                    yield source.name, accounts.counts_of(source.id, subscription)
         yield from accounts.of(subscription, beside=booked)

@@ -80,7 +80,8 @@ class Deletions:
             return False
 
         if step() and step():
-            self._slices.add(step)
+            # In the order of its connection: so each has one search at most, which holds a list of all streams.
+            session.backlog.add(step)
 
     def _end(self, session: Session, request: Delete, streams: list[Stream], *, more: bool) -> None:
         names: list[str] = []

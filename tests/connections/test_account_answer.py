@@ -96,6 +96,27 @@ def test_streams_may_come_and_go_meanwhile() -> None:
     assert parts[-1].more is None
 
 
+def test_each_part_covers_all_messages_that_were_sent_before_it() -> None:
+    world, names = world_of(MANY)
+    peer = world.subscriber("**")
+    publisher = world.peer("another")
+    for alias, name in enumerate(sorted(names)):
+        publisher.open(alias, name)
+    world.settle()
+    world.take_one_step_a_turn()
+    peer.forget()
+    peer.say(Account(7, 1))
+    parts: list[Account] = []
+    while not parts or parts[-1].more:
+        parts += [each for each in peer.news().log if isinstance(each, Account)]
+        for alias in range(MANY):
+            publisher.publish(alias, b"y")
+        world.turns(1)
+    delivered = [{counts.delivered for counts in (part.streams or {}).values()} for part in parts]
+    assert {len(counts) for counts in delivered if counts} == {1}
+    assert len({min(counts) for counts in delivered if counts}) > 2
+
+
 def test_parts_of_text() -> None:
     world, names = world_of(MANY)
     peer = TextPeer(world)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.connections import deletions
 from gateway.connections.deletions import LOOKED_AT, MAX_DELETED
 from gateway.connections.sessions.grant import UniformGrant
 from gateway.errors import Code, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Delete, Deleted
+from gateway.protocol.names import Pattern
+from gateway.streams.stream_registry import StreamRegistry
 from tests.connections.memory import Peer, TextPeer, World
 from tests.connections.step_store import StepStore
 
@@ -186,3 +189,21 @@ def test_a_json_client_deletes() -> None:
     assert b'"message_type":"deleted"' in text
     assert b'"payload":{"request":4,"streams":["wf/a"]}' in text
     assert world.core.streams.get(StreamName("wf/a")) is None
+
+
+def test_one_search_at_a_time_and_in_the_order_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[object] = []
+
+    class Search(deletions._Search):
+        def __init__(self, streams: StreamRegistry, pattern: Pattern) -> None:
+            super().__init__(streams, pattern)
+            begun.append(self)
+
+    monkeypatch.setattr(deletions, "_Search", Search)
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(3 * LOOKED_AT)])
+    peer = world.peer()
+    peer.say(*[Delete(number, "other/*") for number in range(10)])
+    assert len(begun) == 1
+    world.settle()
+    assert answers(peer) == [Deleted(number, ()) for number in range(10)]
