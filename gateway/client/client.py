@@ -196,7 +196,7 @@ class Client(StreamControl):
 
         Arrays of the same dtype and shape without headers are packed into record batches. Messages that are refused
         later are reported to ``on_error``. Messages that are under way when the connection is lost may be lost with it;
-        those that wait are sent after reconnecting. Messages under way when their stream ends are refused.
+        those that wait are sent after reconnecting. Messages under way when their stream ends are lost, and reported.
 
         Args:
             stream: ``<workflow>/<name>``.

@@ -195,7 +195,7 @@ class Stream:
 
     def end_refusal(self) -> RequestRefused:
         """Return the refusal of a message to the stream, which has ended."""
-        problem = f"stream {self.name} of epoch {self.epoch} has ended ({self.ended}): open it again, as a new stream"
+        problem = f"stream {self.name} of epoch {self.epoch} has ended ({self.ended}): its name is free for another one"
         return RequestRefused(Code.STREAM_ENDED, problem)
 
     def append_run(self, run: Run) -> None:

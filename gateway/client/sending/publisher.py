@@ -235,8 +235,9 @@ class Publisher:
             if postponed:
                 queue.postpone(postponed, refusal)
             queue.answered()
-        if len(refused) < count and error.sequence not in alias.withdrawn:
-            self._context.report(RequestRefused(error.code, f"publish_nowait to {alias.name}: {error.message}"))
+        unwatched_count = count - sum(publish.count for publish in refused.values())
+        if unwatched_count > 0 and error.sequence not in alias.withdrawn:
+            self._context.report(_loss(error, alias.name, unwatched_count))
 
     def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:
         """Send the publishes again, on the next session, whose acknowledgement the lost one has not brought.
@@ -291,6 +292,15 @@ def _expiring(expires_in_s: float | None, now_ns: int, extensions: Extensions | 
         return extensions
     within_s = check_seconds("expires_in_s", expires_in_s, maximum=MAX_EXPIRY_S)
     return replace(extensions or Extensions(), deadline_ns=now_ns + round(within_s * 1e9))
+
+
+def _loss(error: Error, stream: str, count: int) -> RequestRefused:
+    """Return the report of messages of ``publish_nowait`` that the gateway has refused."""
+    lost = f"{count} message{'s are' if count > 1 else ' is'} lost"
+    problem = f"publish_nowait to {stream}: {lost}: {error.message}"
+    if error.code == Code.STREAM_ENDED:
+        problem += "; later ones go to the next stream of the name; publish() would send those under way there as well"
+    return RequestRefused(error.code, problem)
 
 
 def _message_of(ready: ReadyBatch) -> OutboundMessage:

@@ -112,7 +112,33 @@ async def test_a_refused_record_batch_is_told_once(scripted: ScriptedGateway) ->
         frame = await next_data(peer, Opcode.BATCH)
         assert (frame.offset, frame.count, frame.flags & FLAG_ACK) == (1, 5, 0)
         peer.send(refusal(Code.FORBIDDEN, alias=0, sequence=5, count=5))
-        assert "publish_nowait to wf/x" in str(await told.get())
+        assert "publish_nowait to wf/x: 5 messages are lost: because" in str(await told.get())
+        assert told.empty()
+
+
+async def test_the_loss_of_messages_names_those_that_nobody_waits_for(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told):
+        client.publish_nowait("wf/x", 0)
+        await next_data(peer)
+        publishing = asyncio.ensure_future(client.publish("wf/x", 1))
+        await next_data(peer)
+        peer.send(info(0), refusal(Code.FORBIDDEN, alias=0, sequence=2, count=2))
+        assert "publish_nowait to wf/x: 1 message is lost: because" in str(await told.get())
+        with pytest.raises(RequestRefused):
+            await publishing
+        assert told.empty()
+
+
+async def test_the_loss_at_the_end_of_a_stream_says_how_it_goes_on(scripted: ScriptedGateway) -> None:
+    async with connected(scripted) as (client, peer, told):
+        for step in range(5):
+            client.publish_nowait("wf/x", step)
+        await next_data(peer, Opcode.BATCH)
+        peer.send(info(0), refusal(Code.STREAM_ENDED, alias=0, sequence=5, count=5))
+        error = await told.get()
+        assert isinstance(error, RequestRefused)
+        assert error.code == Code.STREAM_ENDED
+        assert "5 messages are lost: because; later ones go to the next stream" in str(error)
         assert told.empty()
 
 
