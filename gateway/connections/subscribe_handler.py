@@ -262,7 +262,7 @@ class SubscribeHandler:
         if not is_dead_letter_name(name) and not session.grant.may_publish(name):
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not publish to {name}")
         binding.stream, binding.fanout = self._hub.open(
-            name, request.kind, request.durability, lambda: session.backlog.add(_one_round)
+            name, request.kind, request.durability, lambda step: session.backlog.add(step)
         )
         stream = binding.stream
         self._hub.bind(stream, binding)
@@ -283,11 +283,3 @@ def _too_many(name: str, limit: int) -> RequestRefused:
     return RequestRefused(
         Code.LIMIT_EXCEEDED, f"the connection has {name}={limit} already: use patterns that match more"
     )
-
-
-def _one_round() -> bool:
-    """Let all work that has begun take a step: the receivers of a new stream join before its first message.
-
-    Messages that come before a receiver has joined are sent to it from history, announced by REPLAY.
-    """
-    return False

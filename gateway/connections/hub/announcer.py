@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
@@ -16,15 +17,81 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import Session
-from gateway.errors import RequestRefused
+from gateway.connections.slices import Slices
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import Pattern
 from gateway.streams.history import Entry
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
+logger = logging.getLogger(__name__)
+
+READERS_A_STEP: Final = 8
+"""Connections for which a new stream is noted in one step, if very many get it: some hundred microseconds."""
 MAX_RESUMES: Final = 1024
 """Large messages that a receiver has in part from an earlier connection; past it the first named are sent anew."""
+
+
+class NewStreams:
+    """New streams that very many connections are about to receive, noted for them bit by bit.
+
+    A client that publishes to such a stream waits until it is noted for all. A connection whose subscriptions change
+    has it noted before, so that the change finds everything as if it had been noted at once.
+
+    Args:
+        slices: takes the steps.
+        note: notes where a stream begins for some subscriptions of a session, by their numbers.
+    """
+
+    def __init__(self, slices: Slices, note: Callable[[Session, Sequence[int], Stream], object]) -> None:
+        self._slices = slices
+        self._note = note
+        self._found: dict[Stream, dict[Session, list[int]]] = {}
+        """Sessions for which a stream is still to be noted, with the numbers of their subscriptions."""
+
+    def __contains__(self, stream: Stream) -> bool:
+        return stream in self._found
+
+    @property
+    def idle(self) -> bool:
+        """True while nothing is to be noted."""
+        return not self._found
+
+    def add(self, stream: Stream, found: dict[Session, list[int]]) -> None:
+        """Have a stream noted for the sessions that were found."""
+        self._found[stream] = found
+        self._slices.add(self._step)
+
+    def note(self, session: Session) -> None:
+        """Note all streams for a session at once: its subscriptions are about to change."""
+        for stream, found in list(self._found.items()):
+            numbers = found.pop(session, None)
+            if numbers is not None and stream.ended is None:
+                self._note(session, numbers, stream)
+
+    def _step(self) -> bool:
+        stream, found = next(iter(self._found.items()))
+        if stream.ended is not None:
+            found.clear()
+        for _ in range(min(READERS_A_STEP, len(found))):
+            session, numbers = found.popitem()
+            try:
+                self._note(session, numbers, stream)
+            except Exception:
+                logger.exception("%s could not be announced to %s", stream.name, session.peer.client_id)
+                session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+        if not found:
+            del self._found[stream]
+        return bool(self._found)
+
+
+def sessions_of(subscriptions: Iterable[tuple[Session, int]]) -> dict[Session, list[int]]:
+    """Return the numbers of subscriptions by session."""
+    found: dict[Session, list[int]] = {}
+    for session, number in subscriptions:
+        found.setdefault(session, []).append(number)
+    return found
 
 
 class Announcer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import MappingProxyType
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
@@ -10,11 +10,11 @@ from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.state_fanout import StateFanout
-from gateway.connections.hub.announcer import Announcer
+from gateway.connections.hub.announcer import Announcer, NewStreams, sessions_of
 from gateway.connections.hub.departures import Departures
 from gateway.connections.hub.expiry import Expiry
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import READERS_AT_ONCE, Joins
+from gateway.connections.hub.joins import READERS_AT_ONCE, Joins, step_of
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.past_streams import PastStreams
 from gateway.connections.hub.pending_joins import Join
@@ -27,7 +27,7 @@ from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, Subscribe
 from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import AliasBinding, Session
-from gateway.connections.slices import Slices
+from gateway.connections.slices import Slices, Step
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
@@ -72,7 +72,8 @@ class Hub:
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
         self._joins = Joins(slices)
-        self.views = Views(streams, self.fanouts, view_context, self._joins)
+        self._new = NewStreams(slices, self._note_new)
+        self.views = Views(streams, self.fanouts, view_context, self._joins, slices)
         """Views of streams, and the subscriptions to them."""
         self.observations = Observations(streams, self.fanouts, view_context)
         """Acknowledged streams that are observed, and the subscriptions that observe them."""
@@ -107,6 +108,7 @@ class Hub:
         """True while nothing is being encoded, nobody is about to join or to leave, and nothing waits for a turn."""
         return (
             self._joins.idle
+            and self._new.idle
             and self._departures.idle
             and self.views.idle
             and self.observations.idle
@@ -118,7 +120,7 @@ class Hub:
         name: StreamName,
         kind: Kind | None,
         durability: Durability | None = None,
-        announcing: Callable[[], object] | None = None,
+        hold: Callable[[Step], object] | None = None,
     ) -> tuple[Stream, Fanout]:
         """Return the stream of that name and its fan-out; announce a new one to the sessions that subscribe to it.
 
@@ -128,7 +130,8 @@ class Hub:
             name: the stream.
             kind: ``None``: that of the stream, or of its configuration.
             durability: likewise.
-            announcing: called if the stream is announced bit by bit, because very many connections get it.
+            hold: called with a step if very many connections get the stream, so that they are found bit by bit: nothing
+                may be published by the caller before the step returns False. ``None``: they are not, however many.
 
         Raises:
             RequestRefused: ``KIND_MISMATCH``, ``DURABILITY_MISMATCH`` or ``LIMIT_EXCEEDED``.
@@ -136,22 +139,20 @@ class Hub:
         if not self._streams.has_room_for(name) and self._streams.get(name) is None:
             self._make_room(dead_letters=is_dead_letter_name(name))
         stream, created = self._streams.open(name, kind, self._clock.time_ns(), durability)
-        if not created:
-            return stream, self.fanouts.of(stream)
-        fanout = self.fanouts.open(stream)
-        self.unused.add(stream)
-        self._expiry.watch(stream)
-        found: dict[Session, list[tuple[int, Pattern]]] = {}
-        for session, number in self._patterns.matching(name):
-            found.setdefault(session, []).append((number, session.subscriptions[number]))
-        many = len(found) > READERS_AT_ONCE
-        for session, subscriptions in found.items():
-            joins = self._announcer.note(session, subscriptions, stream, NO_OPTIONS)
-            self._joins.opened(session, joins, many=many)
-        if many and announcing is not None:
-            announcing()
-        self.views.opened(stream)
-        return stream, fanout
+        if created:
+            self.fanouts.open(stream)
+            self.unused.add(stream)
+            self._expiry.watch(stream)
+            found = sessions_of(self._patterns.matching(name))
+            if hold is not None and len(found) > READERS_AT_ONCE:
+                self._new.add(stream, found)
+            else:
+                for session, numbers in found.items():
+                    self._note_new(session, numbers, stream, many=len(found) > READERS_AT_ONCE)
+            self.views.opened(stream, at_once=hold is None)
+        if hold is not None and self._is_being_noted(stream):
+            hold(step_of(self._noting(stream)))
+        return stream, self.fanouts.of(stream)
 
     def end(self, stream: Stream, reason: EndReason, ended: Ended | None = None) -> None:
         """End a stream; see :meth:`~gateway.connections.hub.stream_end.StreamEnds.end`."""
@@ -198,6 +199,7 @@ class Hub:
             observe: whether it takes the messages of such streams without acknowledging, and without a window.
             answer: sends SUBSCRIBED; called when no message that comes afterwards is missed.
         """
+        self._new.note(session)
         session.subscriptions[subscription] = pattern
         if observe:
             session.observing |= {subscription}
@@ -235,6 +237,7 @@ class Hub:
             size = self.views.held(session, subscription)
             self._departures.begin(session, self.views.leaving(session, subscription), size, answer)
             return
+        self._new.note(session)
         pattern = session.subscriptions.pop(subscription)
         session.credits.pop(subscription, None)
         observed = subscription in session.observing
@@ -248,6 +251,8 @@ class Hub:
 
     def drop(self, session: Session) -> None:
         """Remove all subscriptions of a session: its connection is lost. If they are many, that takes several turns."""
+        self._new.note(session)
+        self.views.new.note(session)
         observed = [session.subscriptions[number] for number in session.observing]
         workers = [session.subscriptions[number] for number in session.credits]
         for number, pattern in session.subscriptions.items():
@@ -343,6 +348,24 @@ class Hub:
             if work >= STEP:
                 work = 0
                 yield
+
+    def _note_new(self, session: Session, numbers: Sequence[int], stream: Stream, *, many: bool = True) -> None:
+        subscriptions = [(number, session.subscriptions[number]) for number in numbers]
+        joins = self._announcer.note(session, subscriptions, stream, NO_OPTIONS)
+        self._joins.opened(session, joins, many=many)
+
+    def _is_being_noted(self, stream: Stream) -> bool:
+        """Return whether a new stream is still being noted for those that receive it."""
+        return stream in self._new or stream in self.views.new
+
+    def _noting(self, stream: Stream) -> Iterator[None]:
+        """Wait until a stream is noted, and let all joins that have begun take a step, those of the stream as well.
+
+        Messages that come before a receiver has joined are sent to it from history, announced by REPLAY.
+        """
+        while self._is_being_noted(stream):
+            yield
+        yield
 
     def _make_room(self, *, dead_letters: bool) -> None:
         """End an empty stream that nobody uses, one of dead letters or another one."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.hub.announcer import NewStreams, sessions_of
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.hub.joins import READERS_AT_ONCE, Joins
 from gateway.connections.hub.pending_joins import Join
@@ -14,6 +15,7 @@ from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session, ViewSubscription
+from gateway.connections.slices import Slices
 from gateway.connections.viewing.context import ViewContext
 from gateway.connections.viewing.derivation import Derivation
 from gateway.connections.viewing.view_memory import VIEW_BYTES, ViewMemory
@@ -40,6 +42,7 @@ class Views:
         fanouts: the fan-outs of streams; makes those of views.
         context: shared by all views.
         joins: streams that connections are about to receive.
+        slices: takes the steps of what is done for very many connections.
     """
 
     def __init__(
@@ -48,11 +51,14 @@ class Views:
         fanouts: FanoutRegistry,
         context: ViewContext,
         joins: Joins,
+        slices: Slices,
     ) -> None:
         self._streams = streams
         self._fanouts = fanouts
         self._context = context
         self._joins = joins
+        self.new = NewStreams(slices, self._note_new)
+        """New streams whose views are to be noted for very many connections."""
         self.memory = ViewMemory(context.limits)
         """Bytes of the newest versions of all views."""
         self._of_streams: dict[Stream, dict[View, Derivation]] = {}
@@ -76,7 +82,7 @@ class Views:
     @property
     def idle(self) -> bool:
         """True while nothing is being computed or encoded."""
-        return all(derivation.idle for derivation in self)
+        return self.new.idle and all(derivation.idle for derivation in self)
 
     def stats(self) -> ViewStats:
         """Return the numbers of all views; counters include views that nobody receives any more."""
@@ -117,6 +123,7 @@ class Views:
             options: where to start.
             answer: sends SUBSCRIBED.
         """
+        self.new.note(session)
         session.views[subscription] = wanted
         pattern = wanted.pattern
         self._patterns.add(pattern, (session, subscription))
@@ -135,6 +142,7 @@ class Views:
 
     def leaving(self, session: Session, subscription: int) -> Iterator[None]:
         """Remove a subscription, one stream a step; a view that nobody else receives is computed no more."""
+        self.new.note(session)
         self._patterns.remove(session.views.pop(subscription).pattern, (session, subscription))
         return self._leaving(session, subscription)
 
@@ -151,12 +159,23 @@ class Views:
         """Return the number of views that a subscription receives."""
         return len(self._held.get((session, subscription), ()))
 
-    def opened(self, stream: Stream) -> None:
-        """Announce the views of a new stream to the sessions that wait for it."""
-        found = list(self._patterns.matching(stream.name))
-        many = len(found) > READERS_AT_ONCE
-        for session, subscription in found:
-            joins = self._note(session, subscription, session.views[subscription], stream, NO_OPTIONS)
+    def opened(self, stream: Stream, *, at_once: bool) -> None:
+        """Announce the views of a new stream to the sessions that wait for it.
+
+        Args:
+            stream: the stream.
+            at_once: whether they are noted at once, however many there are.
+        """
+        found = sessions_of(self._patterns.matching(stream.name))
+        if len(found) > READERS_AT_ONCE and not at_once:
+            self.new.add(stream, found)
+            return
+        for session, numbers in found.items():
+            self._note_new(session, numbers, stream, many=len(found) > READERS_AT_ONCE)
+
+    def _note_new(self, session: Session, numbers: Sequence[int], stream: Stream, *, many: bool = True) -> None:
+        for number in numbers:
+            joins = self._note(session, number, session.views[number], stream, NO_OPTIONS)
             self._joins.opened(session, joins, many=many)
 
     def end(self, stream: Stream, end: Callable[[Connection, Stream], object]) -> Iterator[None]:

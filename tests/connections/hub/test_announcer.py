@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from gateway.connections.consumers.settings import ConsumerSettings
-from gateway.connections.hub.announcer import MAX_RESUMES, Announcer
+from gateway.connections.hub.announcer import MAX_RESUMES, READERS_A_STEP, Announcer
+from gateway.connections.hub.joins import READERS_AT_ONCE
+from gateway.connections.hub.pending_joins import Join
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
+from gateway.connections.sessions.session import Session
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import EndReason, Error, Kind, StreamInfo, Subscribe
+from gateway.protocol.messages import EndReason, Error, Kind, Open, StreamInfo, Subscribe
 from gateway.protocol.names import compile_pattern
+from gateway.protocol.session_body import write_session
+from gateway.protocol.signals import Replay
 from gateway.protocol.views import View
 from gateway.streams.stream import Stream
 from tests.connections.memory import Peer, World
@@ -188,3 +195,141 @@ def test_so_many_large_messages_go_on_from_an_earlier_connection() -> None:
     outbox = peer.session.connection.outbox
     assert outbox is not None
     assert len(outbox.resumes) == MAX_RESUMES
+
+
+# New streams that very many receive.
+
+VERY_MANY = 2 * READERS_AT_ONCE
+
+
+def world_of_readers(kind: Kind, *, view: bool = False, observe: bool = False) -> tuple[World, list[Peer], Peer]:
+    """Very many readers, and a publisher that has opened a stream and published to it, all in one turn."""
+    world = World()
+    readers = [world.peer(f"reader-{number}") for number in range(VERY_MANY)]
+    for reader in readers:
+        reader.subscribe("wf/*", view=View(np.s_[1:]) if view else None, observe=observe)
+        reader.forget()
+    world.settle()
+    world.take_one_step_a_turn()
+    publisher = world.peer("publisher")
+    publisher.sequences[0] = 0
+    publisher.send(write_session(Open(0, "wf/a", kind)), publisher.message(0, b"one"), publisher.message(0, b"two"))
+    return world, readers, publisher
+
+
+def payloads(peer: Peer) -> list[bytes]:
+    return [arrival.payload for arrival in peer.read().arrivals]
+
+
+def test_a_stream_that_very_many_receive_is_noted_for_few_in_each_step() -> None:
+    world, _, _ = world_of_readers(Kind.EVENT)
+    stream = world.core.streams.get(StreamName("wf/a"))
+    assert stream is not None
+    fanout = world.core.hub.fanouts.pubsub_of(stream)
+    begun = 0
+    for _ in range(3 * VERY_MANY):
+        assert not fanout.delivered or begun == VERY_MANY, "the first message waits"
+        world.turns(1)
+        now = len(fanout.taps) + fanout.receivers
+        assert now - begun <= READERS_A_STEP
+        begun = now
+    assert begun == VERY_MANY
+    assert not world.core.hub.idle or not fanout.taps
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.STATE, Kind.CONTROL, Kind.COLLABORATION])
+def test_very_many_miss_nothing_of_a_new_stream_whoever_publishes(kind: Kind) -> None:
+    world, readers, _ = world_of_readers(kind)
+    world.turns(3)
+    other = world.peer("other")
+    other.sequences[0] = 0
+    other.send(write_session(Open(0, "wf/a", kind)), other.message(0, b"three"))
+    world.settle()
+    assert world.core.hub.idle
+    for reader in readers:
+        got = payloads(reader)
+        assert sorted(got) == [b"one", b"three", b"two"] if kind is not Kind.STATE else got
+        assert not [entry for entry in reader.reader.log if isinstance(entry, Replay)]
+
+
+@pytest.mark.parametrize(("kind", "view"), [(Kind.EVENT, True), (Kind.STATE, True), (Kind.COLLABORATION, False)])
+def test_very_many_views_and_observers_miss_nothing_of_a_new_stream(kind: Kind, view: bool) -> None:
+    world, readers, _ = world_of_readers(kind, view=view, observe=not view)
+    world.settle()
+    assert world.core.hub.idle
+    for reader in readers:
+        assert payloads(reader)[-1] == (b"wo" if view else b"two")
+        assert len(announced(reader)) == 1
+
+
+def test_a_new_stream_is_noted_before_the_subscriptions_of_a_reader_change() -> None:
+    world, readers, _ = world_of_readers(Kind.COLLABORATION)
+    left, lost, more = readers[:3]
+    left.unsubscribe(1)
+    lost.drop()
+    more.send(write_session(Subscribe(2, 2, "**")))
+    world.settle()
+    assert payloads(left) == []
+    assert payloads(more) == [b"one", b"two"]
+    assert {len(payloads(reader)) for reader in readers[3:]} == {2}
+    lost, left = [world.subscriber("wf/*", reader.client_id) for reader in (lost, left)]
+    world.settle()
+    assert payloads(lost) == [b"one", b"two"], "they were kept for the client"
+    assert payloads(left) == []
+
+
+def test_views_of_a_new_stream_are_given_up_with_their_subscriptions() -> None:
+    world, readers, _ = world_of_readers(Kind.EVENT, view=True)
+    for reader in readers[::2]:
+        reader.unsubscribe(1)
+    for reader in readers[1::2]:
+        reader.drop()
+    world.settle()
+    assert world.core.hub.idle
+    assert not len(world.core.hub.views)
+
+
+@pytest.mark.parametrize(("kind", "view"), [(Kind.EVENT, False), (Kind.EVENT, True), (Kind.COLLABORATION, False)])
+def test_a_new_stream_that_ends_meanwhile_is_noted_no_more(kind: Kind, view: bool) -> None:
+    world, readers, publisher = world_of_readers(kind, view=view)
+    world.turns(2)
+    publisher.drop()
+    stream = world.core.streams.get(StreamName("wf/a"))
+    assert stream is not None
+    world.core.hub.end(stream, EndReason.DELETED)
+    readers[0].drop()
+    readers[1].unsubscribe(1)
+    world.settle()
+    assert world.core.hub.idle
+    assert not any(reader.read().arrivals for reader in readers)
+    assert not len(world.core.hub.views)
+
+
+def test_messages_of_a_publisher_that_is_lost_meanwhile_reach_very_many() -> None:
+    world, readers, publisher = world_of_readers(Kind.EVENT)
+    publisher.drop()
+    world.settle()
+    assert world.core.hub.idle
+    assert all(payloads(reader) == [b"one", b"two"] for reader in readers)
+
+
+def test_a_reader_for_which_a_new_stream_cannot_be_noted_costs_the_others_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    note = Announcer.note
+    broken = "reader-7"
+
+    def fail(announcer: Announcer, session: Session, *arguments: Any) -> list[Join]:
+        if session.peer.client_id == broken:
+            raise RuntimeError("a fault of the gateway")
+        return note(announcer, session, *arguments)
+
+    monkeypatch.setattr(Announcer, "note", fail)
+    world, readers, _ = world_of_readers(Kind.EVENT)
+    world.settle()
+    assert world.core.hub.idle
+    for number, reader in enumerate(readers):
+        if number == 7:
+            assert reader.close_code() == Code.INTERNAL_ERROR
+        else:
+            assert payloads(reader) == [b"one", b"two"]
