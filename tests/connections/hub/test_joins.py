@@ -13,7 +13,8 @@ from gateway.connections.hub.pending_joins import JOINS_A_STEP
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
-from gateway.protocol.messages import ClientType, EndReason, Hello, Kind, Open, StreamInfo, Subscribe, Subscribed
+from gateway.protocol.limits import Limits
+from gateway.protocol.messages import ClientType, EndReason, Error, Hello, Kind, Open, StreamInfo, Subscribe, Subscribed
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.views import View
@@ -345,6 +346,25 @@ def test_a_refused_view_of_many_streams_is_told_for_each() -> None:
     viewer.subscribe("wf/*", view=View(np.s_[1:]))
     world.settle()
     assert viewer.read().codes == [Code.INVALID_VIEW] * MANY
+
+
+def test_refusals_wait_for_a_client_that_reads_slowly() -> None:
+    world = World(limits=Limits(max_subscribed_streams=1), delivery=DeliverySettings(urgent_limit_bytes=16 * 1024))
+    refused = names(1000)
+    world.publisher("first/one", *refused, kind=Kind.COLLABORATION)
+    subscriber = world.subscriber("first/one")
+    world.settle()
+    subscriber.forget()
+    subscriber.transport.fill_up()
+    subscriber.send(write_session(Subscribe(2, 2, "wf/*")))
+    log = subscriber.reader.log
+    while not any(isinstance(entry, Subscribed) for entry in log):
+        before = len(log)
+        world.settle()
+        assert subscriber.close_code() is None
+        assert before < len(subscriber.read().log) < before + len(refused) // 2
+        subscriber.transport.empty()
+    assert [type(entry) for entry in log] == [*([Error] * len(refused)), Subscribed]
 
 
 def test_a_hello_with_requests_behind_it_is_served_in_order() -> None:
