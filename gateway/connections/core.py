@@ -199,7 +199,7 @@ class Core:
             clock,
             self.slices,
         )
-        deletions = Deletions(self.hub, self.streams, self.slices, self.gate)
+        deletions = Deletions(self.hub, self.streams, self.gate)
         self._greeter = Greeter(
             Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
             authorizer,

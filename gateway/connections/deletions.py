@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.connections.hub.hub import Hub
+from gateway.connections.hub.joins import step_of
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import Slices
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Delete, Deleted, EndReason
 from gateway.protocol.names import Pattern, check_stream_name, compile_pattern, is_address
@@ -33,21 +32,24 @@ LOOKED_AT: Final = 512
 class Deletions:
     """Handler of DELETE.
 
+    A request with a pattern may take many steps. They are part of the backlog of its connection, whose next frame
+    finds the streams ended; so each connection has one search under way at most.
+
     Args:
         hub: ends streams.
         streams: all streams.
-        slices: turns of the loop for the search of streams.
         gate: knows the health of the store.
     """
 
-    def __init__(self, hub: Hub, streams: StreamRegistry, slices: Slices, gate: CommitGate) -> None:
+    def __init__(self, hub: Hub, streams: StreamRegistry, gate: CommitGate) -> None:
         self._hub = hub
         self._streams = streams
-        self._slices = slices
         self._gate = gate
 
     def delete(self, session: Session, request: Delete) -> None:
-        """End the streams that match a pattern, at most :data:`MAX_DELETED`; the answer follows when they have ended.
+        """End the streams that match a pattern, at most :data:`MAX_DELETED`, before the next frame is handled.
+
+        The answer follows when the store has taken note of it.
 
         Raises:
             RequestRefused: ``DRAINING``, ``INVALID_NAME``, ``FORBIDDEN``; ``UNKNOWN_STREAM``, there is no stream of the
@@ -67,23 +69,25 @@ class Deletions:
             stream = self._streams.get(check_stream_name(pattern.text))
             if stream is None:
                 raise RequestRefused(Code.UNKNOWN_STREAM, f"there is no stream {pattern.text}")
-            self._end(session, request, [stream], more=False)
+            for _ in self._ending(session, request, [stream], more=False):
+                raise AssertionError("one stream is ended in one step")
             return
-        search = _Search(self._streams, pattern)
-
-        def step() -> bool:
-            if search.over:
-                self._end(session, request, search.found[:MAX_DELETED], more=len(search.found) > MAX_DELETED)
-            else:
-                search.go_on()
-                return True
-            return False
-
-        if step() and step():
-            # In the order of its connection: so each has one search at most, which holds a list of all streams.
+        step = step_of(self._searching(session, request, pattern))
+        if step():
             session.backlog.add(step)
 
-    def _end(self, session: Session, request: Delete, streams: list[Stream], *, more: bool) -> None:
+    def _searching(self, session: Session, request: Delete, pattern: Pattern) -> Iterator[None]:
+        found: list[Stream] = []
+        for piece in self._streams.pieces(pattern, LOOKED_AT):
+            found += [stream for stream in piece if pattern.matches(stream.name)]
+            if len(found) > MAX_DELETED:
+                break
+            yield
+        found = [stream for stream in found if stream.ended is None]
+        yield from self._ending(session, request, found[:MAX_DELETED], more=len(found) > MAX_DELETED)
+
+    def _ending(self, session: Session, request: Delete, streams: Sequence[Stream], *, more: bool) -> Iterator[None]:
+        """End streams, one a step; the answer is sent when the deletion of the last one is stored."""
         names: list[str] = []
         left = len(streams)
         failure: Exception | None = None
@@ -112,34 +116,12 @@ class Deletions:
             named = f"{named} and {others} other{'s' * (others > 1)}, by {request.pattern}"
         peer = session.peer
         logger.info("%s (%s) deletes %s", peer.client_id, peer.agent or "no agent named", named)
-        remaining = iter(streams)
-
-        def step() -> bool:
-            for stream in remaining:
-                if stream.ended is None:
-                    names.append(stream.name)
-                    self._hub.end(stream, EndReason.DELETED, ended)
-                else:
-                    # It was ended by somebody else, or by a rule, since the last step.
-                    ended(None)
-                return True
-            return False
-
-        if step():
-            self._slices.add(step)
-
-
-class _Search:
-    """Search for the streams that match a pattern, up to one more than a request ends."""
-
-    def __init__(self, streams: StreamRegistry, pattern: Pattern) -> None:
-        self._streams: Iterator[Stream] = iter(list(streams))
-        self._pattern = pattern
-        self.found: list[Stream] = []
-        self.over = False
-
-    def go_on(self) -> None:
-        """Look at some more streams."""
-        looked_at = list(islice(self._streams, LOOKED_AT))
-        self.found += [stream for stream in looked_at if stream.ended is None and self._pattern.matches(stream.name)]
-        self.over = not looked_at or len(self.found) > MAX_DELETED
+        for at, stream in enumerate(streams):
+            if at:
+                yield
+            if stream.ended is None:
+                names.append(stream.name)
+                self._hub.end(stream, EndReason.DELETED, ended)
+            else:
+                # It was ended by somebody else, or by a rule, since the last step.
+                ended(None)

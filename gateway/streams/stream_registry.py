@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
@@ -57,8 +58,11 @@ class StreamRegistry:
         self._dead_letter_streams = 0
         self._by_name: dict[StreamName, Stream] = {}
         self._by_workflow: dict[str, dict[Stream, None]] = {}
+        """Streams in the order of their numbers, as in each workflow."""
         self._last_id = 0
         self._last_ended_epoch = 0
+        self._ended = 0
+        """Number of streams that have ended."""
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -122,7 +126,41 @@ class StreamRegistry:
             stream = self._by_name.get(StreamName(pattern.text))
             return () if stream is None else (stream,)
         workflow = _workflow_of(pattern.text)
-        return list(self._by_name.values() if "*" in workflow else self._by_workflow.get(workflow, ()))
+        return list(self._of(workflow))
+
+    def pieces(self, pattern: Pattern, size: int) -> Iterator[list[Stream]]:
+        """Yield the streams of :meth:`candidates` in pieces, also while streams come and go between two pieces.
+
+        Nothing is copied but the piece. A stream that is opened meanwhile is left out, and one that ends after its
+        piece has been taken is the caller's concern.
+
+        Args:
+            pattern: the pattern.
+            size: number of streams that are looked at for one piece.
+        """
+        workflow = _workflow_of(pattern.text)
+        newest_id, taken_id, at, ended = self._last_id, 0, 0, self._ended
+        remaining, version = iter(self._of(workflow)), (newest_id, ended)
+        while True:
+            if version != (self._last_id, self._ended):
+                # Of the streams that have ended some were taken before: the next one has moved forward by their number.
+                streams, gone = self._of(workflow), self._ended - ended
+                at = max(0, at - gone)
+                at += sum([stream.id <= taken_id for stream in islice(streams, at, at + gone)])
+                ended = self._ended
+                remaining, version = islice(streams, at, None), (self._last_id, ended)
+            looked_at = list(islice(remaining, size))
+            piece = [stream for stream in looked_at if stream.id <= newest_id]
+            at += len(piece)
+            if piece:
+                taken_id = piece[-1].id
+                yield piece
+            if len(piece) < size:
+                return
+
+    def _of(self, workflow: str) -> Collection[Stream]:
+        """Return the streams of a workflow that a pattern names, in the order of their numbers."""
+        return self._by_name.values() if "*" in workflow else self._by_workflow.get(workflow, {}).keys()
 
     def restore(
         self,
@@ -133,7 +171,7 @@ class StreamRegistry:
         epoch: Epoch,
         next_offset: int,
     ) -> Stream:
-        """Add a stream that a store has kept; called before any stream is opened.
+        """Add a stream that a store has kept; called before any stream is opened, and in the order of their numbers.
 
         The stream keeps its kind and durability, whatever is configured now; the configured history applies.
 
@@ -169,6 +207,7 @@ class StreamRegistry:
             del self._by_workflow[workflow]
         self._dead_letter_streams -= is_dead_letter_name(stream.name)
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
+        self._ended += 1
         stream.end(reason)
         self.expansion.forget(stream)
         return stream.history.close()

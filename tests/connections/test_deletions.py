@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+
 import pytest
 
-from gateway.connections import deletions
 from gateway.connections.deletions import LOOKED_AT, MAX_DELETED
 from gateway.connections.sessions.grant import UniformGrant
-from gateway.errors import Code, StoreFailed
+from gateway.connections.sessions.local import DeleteOutcome, LocalConnection
+from gateway.errors import Code, RequestRefused, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.messages import Delete, Deleted
+from gateway.protocol.messages import ClientType, Delete, Deleted, Error, Kind, Open, StreamInfo
 from gateway.protocol.names import Pattern
-from gateway.streams.stream_registry import StreamRegistry
+from gateway.streams.stream import Stream
 from tests.connections.memory import Peer, TextPeer, World
 from tests.connections.step_store import StepStore
 
@@ -77,6 +80,77 @@ def test_others_are_served_while_names_are_compared() -> None:
     assert not answers(peer)
     world.settle()
     assert answers(peer) == [Deleted(9, ("other/a",))]
+
+
+def test_the_next_frame_finds_the_streams_ended() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(3 * LOOKED_AT)])
+    peer = world.peer()
+    epoch = next(iter(world.core.streams)).epoch
+    world.take_one_step_a_turn()
+    peer.say(Delete(9, f"*/{LOOKED_AT}"), Delete(10, "*/none"), Delete(11, "wf/0"), Delete(12, "wf/0"))
+    peer.say(Delete(13, "*/1"), Open(0, "wf/1", Kind.STATE))
+    world.settle()
+    deleted, none, literal, error, another, opened = peer.read().log
+    assert (deleted, none) == (Deleted(9, (f"wf/{LOOKED_AT}",)), Deleted(10, ()))
+    assert (literal, another) == (Deleted(11, ("wf/0",)), Deleted(13, ("wf/1",)))
+    assert isinstance(error, Error)
+    assert (error.code, error.request) == (Code.UNKNOWN_STREAM, 12)
+    assert isinstance(opened, StreamInfo)
+    assert (opened.stream, opened.kind) == ("wf/1", Kind.STATE)
+    assert (opened.epoch or 0) > epoch
+
+
+def test_a_connection_has_one_search_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(3 * LOOKED_AT)])
+    at_once, most = 0, []
+    pieces = world.core.streams.pieces
+
+    def counted(pattern: Pattern, size: int) -> Iterator[list[Stream]]:
+        nonlocal at_once
+        at_once += 1
+        most.append(at_once)
+        yield from pieces(pattern, size)
+        at_once -= 1
+
+    monkeypatch.setattr(world.core.streams, "pieces", counted)
+    peer = world.peer()
+    peer.say(*[Delete(number, "*/other") for number in range(8)])
+    assert len(most) == 1
+    world.settle()
+    assert most == [1] * 8
+    assert answers(peer) == [Deleted(number, ()) for number in range(8)]
+
+
+def test_what_a_lost_connection_has_asked_for_is_done() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(2 * LOOKED_AT)], "other/a")
+    peer = world.peer()
+    peer.say(Delete(9, "*/a"))
+    peer.drop()
+    assert "other/a" in names(world)
+    world.settle()
+    assert "other/a" not in names(world)
+
+
+def test_a_local_connection_waits_in_the_same_way() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(2 * LOOKED_AT)])
+    connection = LocalConnection(world.core, client_type=ClientType.EXTENSION)
+    outcomes: list[DeleteOutcome] = []
+    connection.delete("*/0", outcomes.append)
+    connection.delete("wf/0", outcomes.append)
+    paused = [connection.paused]
+    assert not outcomes
+    world.settle()
+    paused.append(connection.paused)
+    assert paused == [True, False]
+    deleted, refused = outcomes
+    assert deleted == Deleted(1, ("wf/0",))
+    assert isinstance(refused, RequestRefused)
+    assert refused.code == Code.UNKNOWN_STREAM
+    connection.close()
 
 
 def test_others_are_served_while_streams_end() -> None:
@@ -191,19 +265,16 @@ def test_a_json_client_deletes() -> None:
     assert world.core.streams.get(StreamName("wf/a")) is None
 
 
-def test_one_search_at_a_time_and_in_the_order_of_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    begun: list[object] = []
-
-    class Search(deletions._Search):
-        def __init__(self, streams: StreamRegistry, pattern: Pattern) -> None:
-            super().__init__(streams, pattern)
-            begun.append(self)
-
-    monkeypatch.setattr(deletions, "_Search", Search)
+def test_a_json_client_waits_in_the_same_way() -> None:
     world = World()
-    world.publisher(*[f"wf/{number}" for number in range(3 * LOOKED_AT)])
-    peer = world.peer()
-    peer.say(*[Delete(number, "other/*") for number in range(10)])
-    assert len(begun) == 1
+    world.publisher(*[f"wf/{number}" for number in range(2 * LOOKED_AT)])
+    peer = TextPeer(world)
+    peer.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1]}}')
+    peer.texts()
+    peer.send('{"id":4,"message_type":"delete","payload":{"pattern":"*/0"}}')
+    peer.send('{"id":5,"message_type":"delete","payload":{"pattern":"wf/0"}}')
+    assert not peer.texts()
     world.settle()
-    assert answers(peer) == [Deleted(number, ()) for number in range(10)]
+    deleted, refused = (json.loads(text) for text in peer.texts())
+    assert deleted["payload"] == {"request": 4, "streams": ["wf/0"]}
+    assert refused["payload"]["code"] == Code.UNKNOWN_STREAM

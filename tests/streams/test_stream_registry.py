@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
@@ -120,3 +124,46 @@ def test_streams_of_dead_letters_come_on_top_and_keep_what_no_store_keeps(durabi
     budget = registry.budget if dead.durable else registry.dead_letters
     assert budget.held_bytes == dead.history.held_bytes > 0
     assert len(dead.history) == 3
+
+
+@given(
+    pattern=st.sampled_from(["**", "wf/**", "other/*"]),
+    size=st.integers(1, 5),
+    changes=st.lists(
+        st.lists(st.tuples(st.sampled_from(["wf", "other"]), st.integers(0, 15)), max_size=6), max_size=12
+    ),
+)
+def test_pieces_name_every_stream_once_while_others_come_and_go(
+    pattern: str, size: int, changes: Sequence[Sequence[tuple[str, int]]]
+) -> None:
+    registry = StreamRegistry(100)
+    names = [StreamName(f"{workflow}/{number}") for number in range(12) for workflow in ("wf", "other")]
+    before = [registry.open(name, None, NOW_NS)[0] for name in names]
+    compiled = compile_pattern(pattern)
+    following = iter(changes)
+    found = []
+    for piece in registry.pieces(compiled, size):
+        assert len(piece) <= size
+        assert all(stream.ended is None for stream in piece)
+        found += piece
+        for workflow, number in next(following, ()):
+            # Each name by turns ends and begins anew.
+            name = StreamName(f"{workflow}/{number}")
+            stream = registry.get(name)
+            if stream is None:
+                registry.open(name, None, NOW_NS)
+            else:
+                registry.end(stream, EndReason.DELETED)
+    matching = [stream for stream in found if compiled.matches(stream.name)]
+    assert len(set(found)) == len(found)
+    assert set(found) <= set(before)
+    assert set(matching) >= {stream for stream in before if stream.ended is None and compiled.matches(stream.name)}
+
+
+def test_pieces_of_a_workflow_look_at_its_streams_only() -> None:
+    registry = StreamRegistry(100)
+    for name in ("wf/a", "other/a", "wf/b"):
+        registry.open(StreamName(name), None, NOW_NS)
+    looked_at = [stream.name for piece in registry.pieces(compile_pattern("wf/*"), 1) for stream in piece]
+    assert looked_at == ["wf/a", "wf/b"]
+    assert list(registry.pieces(compile_pattern("none/*"), 1)) == []
