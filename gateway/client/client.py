@@ -290,7 +290,8 @@ class Client(StreamControl):
 
         :attr:`~gateway.client.subscribing.subscription.Subscription.account` is the account of this side. Both are the
         same when no message is under way, but the gateway's leaves out streams that have ended, until the next one of
-        the name begins.
+        the name begins. The counts of very many streams are those of several moments, since the gateway sends them in
+        parts.
 
         Raises:
             UsageError: the subscription has not been started, or is closed.

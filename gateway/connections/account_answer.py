@@ -1,6 +1,6 @@
 """Answer to ACCOUNT, made and sent in parts of a bounded size (spec section 7.7).
 
-The counts of one stream are those of the moment in which its part is made.
+The counts of all streams of a part are taken in the step that sends it, so that they cover what was written before.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ PART_BYTES: Final = 48 * 1024
 """Size of a part at which it is sent."""
 ENTRY_BYTES: Final = 220
 """Most bytes that the counts of one stream take beside its name."""
+ROUNDS: Final = 8
+"""Rounds of looking for streams that were announced during the one before; past it they are left out.
+
+Others may open streams without end, but the answer has one.
+"""
 
 
 class AccountAnswer:
-    """One answer on its way to a connection.
+    """One answer on its way to a connection, which has one at a time.
 
     Args:
         connection: the asker.
@@ -30,6 +35,8 @@ class AccountAnswer:
     def __init__(self, connection: Connection, request: Account) -> None:
         self._connection = connection
         self._request = request
+        self._named: set[str] = set()
+        """Names in the parts that were sent: a stream may end, and the next one of its name be announced."""
         self._looks = self._look()
 
     def step(self) -> bool:
@@ -37,32 +44,40 @@ class AccountAnswer:
         return next(self._looks, False)
 
     def _look(self) -> Iterator[bool]:
-        connection, request = self._connection, self._request
-        streams: dict[str, Counts] = {}
-        used_bytes = 0
-        for looked, (name, counts) in enumerate(self._counts()):
-            if counts is not None:
-                streams[name] = counts
-                used_bytes += len(name) + ENTRY_BYTES
-            if used_bytes > PART_BYTES or looked % STEP_STREAMS == STEP_STREAMS - 1:
-                # In the step that has looked at them: it covers all frames that were written before it.
-                if streams:
-                    connection.send(Account(request.request, request.subscription, streams, more=True))
-                    streams, used_bytes = {}, 0
-                yield True
-        connection.send(Account(request.request, request.subscription, streams))
+        accounts, subscription = self._connection.accounts, self._request.subscription
+        part: list[int] = []
+        used_bytes = looked = 0
+        ids = accounts.ids
+        for rounds_left in reversed(range(ROUNDS)):
+            newcomers: list[int] = []
+            accounts.newcomers = newcomers if rounds_left else None
+            for stream in ids:
+                looked += 1
+                found = accounts.find(stream, subscription)
+                if found is not None:
+                    part.append(stream)
+                    used_bytes += len(found[0].name) + ENTRY_BYTES
+                if used_bytes > PART_BYTES:
+                    self._send(part, more=True)
+                    part, used_bytes = [], 0
+                    yield True
+                elif not looked % STEP_STREAMS:
+                    yield True
+            ids = newcomers
+            if not ids:
+                break
+        accounts.newcomers = None
+        self._send(part)
 
-    def _counts(self) -> Iterator[tuple[str, Counts | None]]:
-        """Yield each stream of the connection, with its counts if it has any in the subscription."""
-        connection, subscription = self._connection, self._request.subscription
-        accounts, memberships = connection.accounts, connection.memberships
-        booked = set()
-        # Twice, because streams are joined while the others are looked at.
-        for _ in range(2):
-            for source in [source for source in memberships if source.id not in booked]:
-                membership = memberships.get(source)
-                if membership is not None:
-                    membership.book(connection)
-                    booked.add(source.id)
-                    yield source.name, accounts.counts_of(source.id, subscription)
-        yield from accounts.of(subscription, beside=booked)
+    def _send(self, part: list[int], *, more: bool | None = None) -> None:
+        """Send the counts of these streams, of which some may have ended since they were looked at."""
+        connection, request, named = self._connection, self._request, self._named
+        streams: dict[str, Counts] = {}
+        for stream in part:
+            found = connection.accounts.find(stream, request.subscription)
+            if found is not None and found[0].name not in named:
+                source, account = found
+                connection.book(source)
+                streams[source.name] = account.counts
+        named.update(streams)
+        connection.send(Account(request.request, request.subscription, streams, more))

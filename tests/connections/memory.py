@@ -13,6 +13,7 @@ import numpy.typing as npt
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample
@@ -29,6 +30,7 @@ from gateway.protocol.extensions import Extensions
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
     ClientType,
+    Counts,
     Credits,
     Hello,
     Kind,
@@ -523,6 +525,12 @@ class World:
             if not len(self.workers):
                 return
             self.workers.step()
+
+
+def counts_in(accounts: DeliveryAccounts, subscription: int) -> dict[str, Counts]:
+    """The counts of a subscription by stream, as far as they are booked."""
+    found = [accounts.find(stream, subscription) for stream in accounts.ids]
+    return {each[0].name: each[1].counts for each in found if each is not None}
 
 
 def book_all(connection: Connection) -> None:

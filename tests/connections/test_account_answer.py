@@ -1,14 +1,17 @@
 """Accounts of many streams, answered in parts as the peer reads them."""
 
 import json
+from itertools import count, islice
 
 import pytest
 
+from gateway.connections import account_answer
 from gateway.connections.account_answer import STEP_STREAMS
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.protocol.messages import Account, Counts, EndReason, Kind
+from gateway.protocol.messages import Account, Counts, EndReason, Kind, StreamInfo
 from gateway.protocol.session_body import MAX_BODY_BYTES
 from tests.connections.memory import Peer, TextPeer, World
+from tests.connections.reader import Arrival
 
 MANY = 4 * STEP_STREAMS + 3
 
@@ -25,12 +28,22 @@ def world_of(many: int, delivery: DeliverySettings | None = None) -> tuple[World
     return world, set(names)
 
 
+def end(world: World, name: str) -> None:
+    """End a stream, as if somebody had deleted it."""
+    world.core.hub.end(next(stream for stream in world.core.streams if stream.name == name), EndReason.DELETED)
+
+
+def parts_of(peer: Peer) -> list[Account]:
+    """The answers that have come."""
+    return [each for each in peer.read().log if isinstance(each, Account)]
+
+
 def asked(world: World, peer: Peer) -> list[Account]:
     """The answers to ACCOUNT."""
     peer.forget()
     peer.say(Account(7, 1))
     world.settle()
-    return [each for each in peer.news().log if isinstance(each, Account)]
+    return parts_of(peer)
 
 
 @pytest.mark.parametrize("many", [0, 1, 100, MANY])
@@ -79,21 +92,107 @@ def test_what_the_peer_says_later_waits_for_the_answer() -> None:
     assert {name for part in parts for name in part.streams or ()} == names
 
 
-def test_streams_may_come_and_go_meanwhile() -> None:
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT, Kind.COLLABORATION])
+@pytest.mark.parametrize("name", ["wf/{number}", "wf/{number}/" + "x" * 200], ids=["short", "long"])
+def test_every_part_covers_the_frames_before_it(kind: Kind, name: str) -> None:
+    world = World()
+    names = [name.format(number=number) for number in range(MANY)]
+    publisher = world.publisher(*names, kind=kind)
+    peer = world.subscriber("wf/**")
+    world.settle()
+    peer.forget()
+    world.take_one_step_a_turn()
+    peer.say(Account(7, 1))
+    while not any(part.more is None for part in parts_of(peer)):
+        for alias in range(0, MANY, 5):
+            publisher.publish(alias, b"x")
+        world.turns(1)
+    arrived: dict[str, int] = {}
+    for each in peer.read().log:
+        if isinstance(each, Arrival):
+            stream = peer.reader.streams[each.stream].stream
+            arrived[stream] = arrived.get(stream, 0) + 1
+        elif isinstance(each, Account):
+            for stream, counts in (each.streams or {}).items():
+                assert counts.delivered == arrived.get(stream, 0), stream
+    assert len(parts_of(peer)) > 2
+    assert sum(arrived.values()) > MANY
+
+
+def test_a_stream_that_is_announced_meanwhile_is_named_once() -> None:
     world, names = world_of(MANY)
     peer = world.subscriber("**")
     world.settle()
     peer.forget()
+    world.take_one_step_a_turn()
     peer.say(Account(7, 1))
     publisher = world.publisher("wf/new", kind=Kind.STATE)
     publisher.publish(0, b"y")
-    ended = next(iter(names))
-    world.core.hub.end(next(stream for stream in world.core.streams if stream.name == ended), EndReason.DELETED)
     world.settle()
-    parts = [each for each in peer.news().log if isinstance(each, Account)]
-    counted = {name for part in parts for name in part.streams or ()}
-    assert names - {ended} <= counted <= names | {"wf/new"}
-    assert parts[-1].more is None
+    counted = [each for part in parts_of(peer) for each in (part.streams or {}).items()]
+    assert len(counted) == MANY + 1
+    assert dict(counted) == dict.fromkeys({*names, "wf/new"}, Counts(1))
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["behind_its_part", "before_its_part"])
+def test_a_stream_that_ends_and_begins_anew_meanwhile_is_named_once(*, named: bool) -> None:
+    world, names = world_of(MANY)
+    peer = world.subscriber("**")
+    world.settle()
+    peer.forget()
+    world.take_one_step_a_turn()
+    peer.say(Account(7, 1))
+    while not parts_of(peer):
+        world.turns(1)
+    answered = parts_of(peer)[0].streams or {}
+    renewed = next(name for name in sorted(names) if (name in answered) is named)
+    end(world, renewed)
+    publisher = world.publisher(renewed, kind=Kind.STATE)
+    publisher.publish(0, b"y")
+    world.settle()
+    assert [each.stream for each in peer.read().log if isinstance(each, StreamInfo)] == [renewed, renewed]
+    counted = [each for part in parts_of(peer) for each in (part.streams or {}).items()]
+    assert len(counted) == MANY
+    assert dict(counted) == {**dict.fromkeys(names, Counts(1)), renewed: Counts(1 if named else 2)}
+
+
+def test_a_stream_that_has_ended_is_not_named() -> None:
+    world, names = world_of(MANY)
+    peer = world.subscriber("**")
+    world.settle()
+    peer.forget()
+    world.take_one_step_a_turn()
+    peer.say(Account(7, 1))
+    ended = max(names)
+    end(world, ended)
+    world.settle()
+    counted = [name for part in parts_of(peer) for name in part.streams or ()]
+    assert sorted(counted) == sorted(names - {ended})
+
+
+def test_the_answer_has_an_end_however_many_streams_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account_answer, "STEP_STREAMS", 2)
+    monkeypatch.setattr(account_answer, "ROUNDS", 3)
+    world, names = world_of(8)
+    peer = world.subscriber("**")
+    world.settle()
+    peer.forget()
+    world.take_one_step_a_turn()
+    publisher = world.peer("another")
+    peer.say(Account(7, 1))
+    aliases = count()
+    while not parts_of(peer):
+        for alias in islice(aliases, 3):
+            publisher.open(alias, f"new/{alias}", Kind.STATE)
+        world.turns(1)
+    (part,) = parts_of(peer)
+    assert part.more is None
+    counted = set(part.streams or {})
+    announced = [each.stream for each in peer.read().log if isinstance(each, StreamInfo)]
+    assert names < counted < names | set(announced)
+    # The next request names them all.
+    world.settle()
+    assert {name for part in asked(world, peer) for name in part.streams or {}} == names | set(announced)
 
 
 def test_each_part_covers_all_messages_that_were_sent_before_it() -> None:

@@ -5,7 +5,7 @@ There is one for each stream that a subscription receives, so their number bound
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -74,7 +74,7 @@ class DeliveryAccounts:
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
-    __slots__ = ("_accounts", "_all", "_carried", "_ended", "client_conflated", "count")
+    __slots__ = ("_accounts", "_all", "_carried", "_ended", "client_conflated", "count", "newcomers")
 
     def __init__(self, all_accounts: SubscribedStreams) -> None:
         self._all = all_accounts
@@ -82,7 +82,9 @@ class DeliveryAccounts:
         """Number of accounts."""
         self.client_conflated = 0
         """Messages that the library of the client has conflated, as it has reported."""
-        self._accounts: dict[int, dict[int, tuple[str, StreamAccount]]] = {}
+        self.newcomers: list[int] | None = None
+        """Ids of the streams whose accounts are opened from now on; ``None``: nobody wants to know."""
+        self._accounts: dict[int, dict[int, tuple[Stream, StreamAccount]]] = {}
         self._carried: dict[int, dict[str, Counts]] = {}
         """Counts of earlier connections, of streams without an account here, by the subscriptions that there are."""
         self._ended: dict[int, dict[str, Counts]] = {}
@@ -106,7 +108,9 @@ class DeliveryAccounts:
         account.start(stream.epoch, first_wanted(options.since, stream.name, stream.epoch), first)
         accounts = self._accounts.setdefault(stream.id, {})
         self._count(subscription not in accounts)
-        accounts[subscription] = (stream.name, account)
+        accounts[subscription] = (stream, account)
+        if self.newcomers is not None:
+            self.newcomers.append(stream.id)
 
     def close(self, subscription: int) -> None:
         """Forget earlier counts of a subscription that has ended, whose accounts are closed one by one."""
@@ -127,12 +131,12 @@ class DeliveryAccounts:
         """
         accounts = self._accounts.pop(stream, {})
         self._count(-len(accounts))
-        for subscription, (name, account) in accounts.items():
+        for subscription, (source, account) in accounts.items():
             if subscription not in self._carried:
                 continue  # it has ended as well
             ended = self._ended.setdefault(subscription, {})
             if len(ended) < MAX_ENDED:
-                ended[name] = account.counts
+                ended[source.name] = account.counts
 
     def check_room(self) -> None:
         """Refuse another stream for a subscription, if there are too many accounts.
@@ -151,33 +155,28 @@ class DeliveryAccounts:
 
     def name_of(self, stream: int) -> str | None:
         """Return the name of a stream, or of the stream of a view, by its id; ``None`` if it has no account."""
-        return next((name for name, _ in self._accounts.get(stream, {}).values()), None)
+        return next((source.name for source, _ in self._accounts.get(stream, {}).values()), None)
 
     def _count(self, more: int) -> None:
         self.count += more
         self._all.total += more
 
-    def of(self, subscription: int, *, beside: Container[int] = ()) -> Iterator[tuple[str, Counts]]:
-        """Yield name and counts of each stream of a subscription, also while streams come and go.
-
-        Args:
-            subscription: the client's number.
-            beside: ids of streams that are left out.
-        """
-        for stream in list(self._accounts):
-            if stream not in beside:
-                found = self._accounts.get(stream, {}).get(subscription)
-                if found is not None:
-                    yield found[0], found[1].counts
+    @property
+    def ids(self) -> list[int]:
+        """Ids of the streams that have an account."""
+        return list(self._accounts)
 
     def subscriptions_of(self, stream: int) -> Collection[int]:
         """Return the subscriptions that receive a stream, or a view of one, by its id."""
         return self._accounts.get(stream, {}).keys()
 
-    def counts_of(self, stream: int, subscription: int) -> Counts | None:
-        """Return the counts of one stream of a subscription; None if it has no account of it."""
-        found = self._accounts.get(stream, {}).get(subscription)
-        return None if found is None else found[1].counts
+    def find(self, stream: int, subscription: int) -> tuple[Stream, StreamAccount] | None:
+        """Return a stream, or a view of one, by its id, and its account in a subscription; ``None``: it has none.
+
+        The account may lack what a delivery class has still to book
+        (:meth:`~gateway.connections.outbound.connection.Connection.book`).
+        """
+        return self._accounts.get(stream, {}).get(subscription)
 
     def messages(self, stream: int, first: int, count: int) -> None:
         """Count messages that were written to the connection."""

@@ -24,7 +24,7 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import ManualClock, Peer, World, book_all
+from tests.connections.memory import ManualClock, Peer, World, book_all, counts_in
 from tests.connections.versions import Scene, seen
 
 SOURCE = Stream(StreamId(1), StreamName("wf/a"), Kind.EVENT, Epoch(1))
@@ -230,7 +230,7 @@ def connection_of(peer: Peer) -> Connection:
 
 def delivered_to(peer: Peer) -> int:
     """The messages that the accounts of the first subscription count as delivered."""
-    ((_, counts),) = connection_of(peer).accounts.of(1)
+    ((_, counts),) = counts_in(connection_of(peer).accounts, 1).items()
     return counts.delivered
 
 

@@ -22,7 +22,7 @@ from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Replay
 from gateway.protocol.views import View
 from gateway.streams.stream import Stream
-from tests.connections.memory import Peer, World
+from tests.connections.memory import Peer, World, counts_in
 
 
 def world_of(kind: Kind) -> tuple[World, Announcer, Stream]:
@@ -54,7 +54,7 @@ def test_one_announcement_serves_all_subscriptions_that_match(kind: Kind, since:
     (info,) = announced(peer)
     assert (info.stream, info.since, info.subscription) == ("wf/a", since, None)
     for number in (1, 2):
-        assert list(dict(peer.session.connection.accounts.of(number))) == ["wf/a"]
+        assert list(counts_in(peer.session.connection.accounts, number)) == ["wf/a"]
 
 
 def test_the_start_is_that_of_the_note() -> None:

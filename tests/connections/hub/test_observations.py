@@ -14,7 +14,7 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import ClientType, Credits, EndReason, Hello, Kind, StreamInfo
 from gateway.streams.history import HistoryLimits
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World, book_all
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World, book_all, counts_in
 
 TASKS = "wf/tasks"
 KINDS = [Kind.COLLABORATION, Kind.CONTROL]
@@ -308,7 +308,7 @@ def test_accounts_count_it_as_an_event_stream() -> None:
         publisher.publish(0, b"task")
     world.settle()
     book_all(peer.session.connection)
-    ((name, counts),) = peer.session.connection.accounts.of(1)
+    ((name, counts),) = counts_in(peer.session.connection.accounts, 1).items()
     assert (name, counts.delivered, counts.dropped) == (TASKS, 3, 0)
 
 
@@ -322,7 +322,7 @@ def test_an_account_goes_on_when_the_stream_ends_and_begins_anew() -> None:
         publisher.drop()
         world.core.hub.end(fanout_of(world).source, EndReason.DELETED)
     world.publisher(TASKS, kind=Kind.COLLABORATION)
-    ((name, counts),) = peer.session.connection.accounts.of(1)
+    ((name, counts),) = counts_in(peer.session.connection.accounts, 1).items()
     assert (name, counts.delivered, counts.dropped) == (TASKS, 2, 0)
 
 

@@ -18,7 +18,7 @@ from gateway.protocol.messages import Counts, Error, Kind, Open, StreamInfo
 from gateway.protocol.signals import Gap
 from gateway.protocol.views import View
 from tests.connections.frames import CHUNK_BYTES
-from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World, book_all
+from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World, book_all, counts_in
 from tests.connections.reader import Arrival
 from tests.protocol.strategies import Array
 
@@ -62,7 +62,7 @@ def test_a_late_joiner_gets_the_view_of_the_newest_state_by_an_id_of_its_own() -
 
 def account_of(peer: Peer, subscription: int) -> Counts:
     book_all(peer.session.connection)
-    ((_, counts),) = peer.session.connection.accounts.of(subscription)
+    ((_, counts),) = counts_in(peer.session.connection.accounts, subscription).items()
     return counts
 
 

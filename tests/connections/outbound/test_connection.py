@@ -16,7 +16,7 @@ from gateway.protocol.signals import Gap, Ping, Pong, Replay
 from gateway.protocol.wire import Opcode
 from gateway.streams.run import Run, Source
 from tests.connections.frames import CHUNK_BYTES, message_frame
-from tests.connections.memory import Peer, World
+from tests.connections.memory import Peer, World, counts_in
 
 
 def test_an_answer_passes_what_waits() -> None:
@@ -200,7 +200,7 @@ def test_messages_for_one_receiver_alone_are_booked_and_queued_if_it_lags() -> N
     assert subscriber.read().offsets == [0]
     subscriber.transport.read_on()
     assert subscriber.read().offsets == [0, 1]
-    ((_, counts),) = connection.accounts.of(1)
+    ((_, counts),) = counts_in(connection.accounts, 1).items()
     assert counts.delivered == 2
 
 

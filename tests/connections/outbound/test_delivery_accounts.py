@@ -15,6 +15,7 @@ from gateway.protocol.messages import Counts, Kind
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
+from tests.connections.memory import counts_in
 
 
 def stream(number: int, kind: Kind) -> Stream:
@@ -30,8 +31,8 @@ def test_subscriptions_start_where_they_wish() -> None:
     ledger.messages(1, 10, 2)
     ledger.gap(Gap(1, Code.QUEUE_FULL, 12, 14))
     ledger.gap(Gap(1, Code.EXPIRED, 15, 15))
-    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=2, dropped=3, expired=1)}
-    assert dict(ledger.of(2)) == {"wf/1": Counts(delivered=6, dropped=5, replayed=4, expired=1)}
+    assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=2, dropped=3, expired=1)}
+    assert counts_in(ledger, 2) == {"wf/1": Counts(delivered=6, dropped=5, replayed=4, expired=1)}
 
 
 def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
@@ -39,7 +40,7 @@ def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
     ledger.open(tasks, 1, SubscribeOptions(), 3)
     ledger.replay(Replay(1, Code.NOT_PROCESSED, 3, 4))
     ledger.runs([Run(tasks, first, count, (), 0, 0, 1) for first, count in ((3, 1), (4, 1), (5, 3), (9, 1))])
-    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=6, replayed=2)}
+    assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=6, replayed=2)}
 
 
 def test_accounts_go_on_from_earlier_connections() -> None:
@@ -47,7 +48,7 @@ def test_accounts_go_on_from_earlier_connections() -> None:
     ledger.carry(1, {"wf/1": Counts(3, 1)})
     ledger.open(states, 1, SubscribeOptions({"wf/1": (5, 3)}), 9)
     ledger.messages(1, 9, 1)
-    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=4, conflated=7)}
+    assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=4, conflated=7)}
 
 
 def test_what_a_class_has_sent_is_brought_in() -> None:
@@ -56,7 +57,7 @@ def test_what_a_class_has_sent_is_brought_in() -> None:
     ledger.sent(1, 3, 5)
     ledger.sent(1, 0, 9)
     ledger.messages(1, 5, 1)
-    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=4, conflated=2)}
+    assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=4, conflated=2)}
 
 
 def test_what_ends_is_forgotten() -> None:
@@ -67,8 +68,8 @@ def test_what_ends_is_forgotten() -> None:
     for number in (1, 2):
         ledger.close_one(number, 1)
     ledger.close(1)
-    assert dict(ledger.of(1)) == {}
-    assert list(dict(ledger.of(2))) == ["wf/2"]
+    assert counts_in(ledger, 1) == {}
+    assert list(counts_in(ledger, 2)) == ["wf/2"]
 
 
 def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended() -> None:
@@ -77,11 +78,11 @@ def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended
     ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
     ledger.messages(1, 0, 3)
     ledger.end(1)
-    assert dict(ledger.of(1)) == {}
+    assert counts_in(ledger, 1) == {}
     following = Stream(StreamId(2), StreamName("wf/1"), Kind.EVENT, Epoch(6))
     ledger.open(following, 1, SubscribeOptions(), 0)
     ledger.messages(2, 0, 4)
-    assert dict(ledger.of(1)) == {"wf/1": Counts(delivered=7)}
+    assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=7)}
 
 
 def test_few_streams_that_have_ended_are_remembered() -> None:
@@ -94,7 +95,7 @@ def test_few_streams_that_have_ended_are_remembered() -> None:
             ledger.end(number)
     for number in (0, MAX_ENDED):
         ledger.open(stream(number, Kind.EVENT), 1, SubscribeOptions(), 0)
-    assert dict(ledger.of(1)) == {"wf/0": Counts(delivered=2), f"wf/{MAX_ENDED}": Counts()}
+    assert counts_in(ledger, 1) == {"wf/0": Counts(delivered=2), f"wf/{MAX_ENDED}": Counts()}
 
 
 def test_conflated_messages_of_a_stream_that_is_not_received_do_not_count() -> None:

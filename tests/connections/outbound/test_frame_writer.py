@@ -12,7 +12,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Opcode
 from gateway.streams.stream import Stream
-from tests.connections.memory import ManualClock
+from tests.connections.memory import ManualClock, counts_in
 from tests.connections.outbound.test_outbox import large, run, stream
 from tests.connections.transport import MemoryTransport
 
@@ -43,7 +43,7 @@ class Scene:
     @property
     def booked(self) -> int:
         """Messages that the account of the subscription says were sent."""
-        ((_, counts),) = self.writer.accounts.of(SUBSCRIPTION)
+        ((_, counts),) = counts_in(self.writer.accounts, SUBSCRIPTION).items()
         return counts.delivered
 
     @property
