@@ -289,9 +289,8 @@ class Client(StreamControl):
         """Return the gateway's account of a subscription by stream: messages delivered, conflated, dropped and so on.
 
         :attr:`~gateway.client.subscribing.subscription.Subscription.account` is the account of this side. Both are the
-        same when no message is under way, but the gateway's leaves out streams that have ended, until the next one of
-        the name begins. The counts of very many streams are those of several moments, since the gateway sends them in
-        parts.
+        same when no message is under way, also of streams that have ended. The counts of very many streams are those of
+        several moments, since the gateway sends them in parts.
 
         Raises:
             UsageError: the subscription has not been started, or is closed.

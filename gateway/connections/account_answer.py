@@ -5,7 +5,7 @@ The counts of all streams of a part are taken in the step that sends it, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.connections.outbound.connection import Connection
@@ -67,10 +67,24 @@ class AccountAnswer:
             if not ids:
                 break
         accounts.newcomers = None
-        self._send(part)
+        names: list[str] = []
+        for name in accounts.names_without_account(subscription):
+            names.append(name)
+            used_bytes += len(name) + ENTRY_BYTES
+            if used_bytes > PART_BYTES:
+                self._send(part, names, more=True)
+                part, names, used_bytes = [], [], 0
+                yield True
+        self._send(part, names)
 
-    def _send(self, part: list[int], *, more: bool | None = None) -> None:
-        """Send the counts of these streams, of which some may have ended since they were looked at."""
+    def _send(self, part: list[int], names: Sequence[str] = (), *, more: bool | None = None) -> None:
+        """Send the counts of these streams, of which some may have ended since they were looked at.
+
+        Args:
+            part: their ids.
+            names: further streams, which had no account.
+            more: whether another part follows.
+        """
         connection, request, named = self._connection, self._request, self._named
         streams: dict[str, Counts] = {}
         for stream in part:
@@ -78,6 +92,12 @@ class AccountAnswer:
             if found is not None and found[0].name not in named:
                 source, account = found
                 connection.book(source)
-                streams[source.name] = account.counts
+                counts = connection.accounts.counts_of(request.subscription, source.name, account)
+                assert counts is not None
+                streams[source.name] = counts
+        for name in names:
+            counts = connection.accounts.counts_of(request.subscription, name)
+            if counts is not None and name not in named:
+                streams.setdefault(name, counts)
         named.update(streams)
         connection.send(Account(request.request, request.subscription, streams, more))

@@ -8,7 +8,7 @@ import pytest
 from gateway.connections import account_answer
 from gateway.connections.account_answer import STEP_STREAMS
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.protocol.messages import Account, Counts, EndReason, Kind, StreamInfo
+from gateway.protocol.messages import Account, Counts, EndReason, Kind, StreamInfo, Subscribe
 from gateway.protocol.session_body import MAX_BODY_BYTES
 from tests.connections.memory import Peer, TextPeer, World
 from tests.connections.reader import Arrival
@@ -156,7 +156,7 @@ def test_a_stream_that_ends_and_begins_anew_meanwhile_is_named_once(*, named: bo
     assert dict(counted) == {**dict.fromkeys(names, Counts(1)), renewed: Counts(1 if named else 2)}
 
 
-def test_a_stream_that_has_ended_is_not_named() -> None:
+def test_a_stream_that_ends_meanwhile_is_named_once() -> None:
     world, names = world_of(MANY)
     peer = world.subscriber("**")
     world.settle()
@@ -167,7 +167,7 @@ def test_a_stream_that_has_ended_is_not_named() -> None:
     end(world, ended)
     world.settle()
     counted = [name for part in parts_of(peer) for name in part.streams or ()]
-    assert sorted(counted) == sorted(names - {ended})
+    assert sorted(counted) == sorted(names)
 
 
 def test_the_answer_has_an_end_however_many_streams_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,3 +228,18 @@ def test_parts_of_text() -> None:
     parts = [text["payload"] for text in texts if text["message_type"] == "account"]
     assert [part.get("more") for part in parts] == [*[True] * (len(parts) - 1), None]
     assert {name for part in parts for name in part["streams"]} == names
+
+
+def test_streams_that_have_ended_and_those_that_are_not_announced_are_named_as_well() -> None:
+    world, names = world_of(MANY)
+    peer = world.peer("reader")
+    carried = {f"wf/future{number}": Counts(number) for number in range(300)}
+    peer.say(Subscribe(1, 1, "**", account={**carried, next(iter(names)): Counts(5)}))
+    world.settle()
+    for stream in list(world.core.streams)[::2]:
+        world.core.hub.end(stream, EndReason.DELETED)
+    world.settle()
+    parts = asked(world, peer)
+    counted = [entry for part in parts for entry in (part.streams or {}).items()]
+    assert len(counted) == len(dict(counted)) == len(names) + len(carried)
+    assert dict(counted) == {**dict.fromkeys(names, Counts(1)), **carried, next(iter(names)): Counts(6)}

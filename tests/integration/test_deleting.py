@@ -16,7 +16,7 @@ import pytest
 from gateway.client import Client, Message, RequestRefused, StreamEnded, connect, sync
 from gateway.errors import Code
 from gateway.protocol.views import View
-from gateway.testing import running_gateway_process
+from gateway.testing import running_gateway, running_gateway_process
 
 
 def arguments(path: Path | None) -> tuple[str, ...]:
@@ -303,3 +303,28 @@ async def test_streams_expire_by_rule_and_who_watches_is_told(tmp_path: Path) ->
                 await until(lambda: ended)
             assert [(message.stream, message.offset) for message in seen] == [("runs/1", 0)]
             assert ended == [StreamEnded("runs/1", result.epoch, "expired")]
+
+
+async def test_both_accounts_go_on_when_streams_have_ended() -> None:
+    names = [f"wf/{number}" for number in range(1100)]
+    async with running_gateway() as gateway, connect(gateway.url) as client:
+        gone = asyncio.Event()
+        ended: list[StreamEnded] = []
+
+        def note(end: StreamEnded) -> None:
+            ended.append(end)
+            if len(ended) == len(names):
+                gone.set()
+
+        async with client.subscribe("wf/*", on_ended=note) as subscription:
+            await asyncio.gather(*[client.publish(name, 1, kind="event") for name in names])
+            for _ in names:
+                await anext(subscription)
+            assert len(await client.delete("wf/*")) == len(names)
+            await asyncio.wait_for(gone.wait(), 20)
+            assert len(subscription.account) == 1024
+            assert await client.account(subscription) == subscription.account
+            await client.publish(ended[0].stream, 1, kind="event")
+            await anext(subscription)
+            assert subscription.account[ended[0].stream].delivered == 2
+            assert await client.account(subscription) == subscription.account

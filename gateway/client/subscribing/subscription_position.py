@@ -16,7 +16,7 @@ from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Kind, Since, StreamInfo
 
 MAX_ENDED: Final = 1024
-"""Streams that have ended whose accounts a subscription keeps one by one, as the gateway does."""
+"""Streams that have ended on one connection whose accounts a subscription keeps one by one, as the gateway does."""
 
 SUMS: Final = (
     "delivered",
@@ -109,7 +109,9 @@ class SubscriptionPosition:
         self._on_ended = on_ended
         self._streams: dict[str, StreamPosition] = {}
         self._ended: dict[str, None] = {}
-        """Streams among them that have ended."""
+        """Streams among them that have ended on this connection."""
+        self._ended_before: dict[str, None] = {}
+        """Streams among them that have ended on earlier connections, the last one at the end."""
         self._past: StreamPosition | None = None
         """Sums of streams that have ended and were forgotten; ``None``: there are none."""
         self.joined = False
@@ -148,6 +150,12 @@ class SubscriptionPosition:
         self.joined = False
         for stream in self._streams.values():
             stream.settled = False
+        self._ended_before.update(self._ended)
+        self._ended.clear()
+        while len(self._ended_before) > MAX_ENDED:
+            name = next(iter(self._ended_before))
+            del self._ended_before[name]
+            self._forget(name)
 
     def join(self) -> None:
         """Handle SUBSCRIBED: streams that are announced from now on are meant for this subscription as well."""
@@ -166,6 +174,7 @@ class SubscriptionPosition:
             stream.id = info.id
             return  # it answers another subscription
         self._ended.pop(info.stream, None)
+        self._ended_before.pop(info.stream, None)
         stream.id = info.id
         stream.kind = kind
         stream.settled = True
@@ -177,7 +186,8 @@ class SubscriptionPosition:
     def end(self, ended: StreamEnded, number: int) -> None:
         """Handle STREAM that tells an end: the next stream of the name starts anew, and its account goes on.
 
-        Past :data:`MAX_ENDED` streams that have ended, only the sums of their counts are kept.
+        Past :data:`MAX_ENDED` streams that have ended on a connection, only the sums of their counts are kept, as the
+        gateway forgets them; of those that ended on earlier connections, it is the same number.
 
         Args:
             ended: the stream.
@@ -189,10 +199,15 @@ class SubscriptionPosition:
             if len(self._ended) < MAX_ENDED:
                 self._ended[ended.stream] = None
             else:
-                self._past = self._past or StreamPosition(stream.kind)
-                self._past.add(self._streams.pop(ended.stream))
+                self._forget(ended.stream)
         if self._on_ended is not None:
             call_back(self._on_ended, ended)
+
+    def _forget(self, name: str) -> None:
+        """Keep of a stream that has ended only its part of the sums."""
+        stream = self._streams.pop(name)
+        self._past = self._past or StreamPosition(stream.kind)
+        self._past.add(stream)
 
     def replay(self, name: str, first: int, last: int) -> None:
         """Handle REPLAY: these offsets come from history, or once more."""

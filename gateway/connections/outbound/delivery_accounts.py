@@ -135,8 +135,8 @@ class DeliveryAccounts:
             if subscription not in self._carried:
                 continue  # it has ended as well
             ended = self._ended.setdefault(subscription, {})
-            if len(ended) < MAX_ENDED:
-                ended[source.name] = account.counts
+            if source.name in ended or len(ended) < MAX_ENDED:
+                ended[source.name] = self._with_ended(subscription, source.name, account.counts)
 
     def check_room(self) -> None:
         """Refuse another stream for a subscription, if there are too many accounts.
@@ -169,6 +169,28 @@ class DeliveryAccounts:
     def subscriptions_of(self, stream: int) -> Collection[int]:
         """Return the subscriptions that receive a stream, or a view of one, by its id."""
         return self._accounts.get(stream, {}).keys()
+
+    def names_without_account(self, subscription: int) -> list[str]:
+        """Return the streams that have ended, and those named by SUBSCRIBE that are not announced: each has counts."""
+        return [*self._carried.get(subscription, ()), *self._ended.get(subscription, ())]
+
+    def counts_of(self, subscription: int, name: str, account: StreamAccount | None = None) -> Counts | None:
+        """Return the counts of a stream in a subscription; ``None``: it has none.
+
+        Args:
+            subscription: the client's number.
+            name: name of the stream.
+            account: its account; ``None``: it has none at present.
+        """
+        if account is not None:
+            return self._with_ended(subscription, name, account.counts)
+        ended = self._ended.get(subscription, {}).get(name)
+        return self._carried.get(subscription, {}).get(name, ended)
+
+    def _with_ended(self, subscription: int, name: str, counts: Counts) -> Counts:
+        """Add the counts of a stream that has ended after the next one of its name was announced."""
+        ended = self._ended.get(subscription, {}).get(name)
+        return counts if ended is None else Counts(*map(sum, zip(counts, ended, strict=True)))
 
     def find(self, stream: int, subscription: int) -> tuple[Stream, StreamAccount] | None:
         """Return a stream, or a view of one, by its id, and its account in a subscription; ``None``: it has none.

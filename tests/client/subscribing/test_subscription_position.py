@@ -214,3 +214,20 @@ def test_of_very_many_streams_that_have_ended_only_the_sums_are_kept() -> None:
     position.announce(replace(info(0, stream="wf/new"), id=3))
     position.end(StreamEnded("wf/new", 1, "expired"), 3)
     assert len(position.counts) == MAX_ENDED + 1
+
+
+def test_of_streams_that_ended_on_earlier_connections_the_last_ones_are_kept() -> None:
+    position = SubscriptionPosition(None, None)
+    ended = 0
+    for _ in range(3):
+        position.leave()
+        position.ask()
+        position.join()
+        for number in range(ended, ended + MAX_ENDED // 2 + 1):
+            position.announce(replace(info(0, stream=f"wf/{number}"), id=number))
+            position.record_arrival(f"wf/{number}", EVENT, 1, 0, 2)
+            position.end(StreamEnded(f"wf/{number}", 1, "expired"), number)
+        ended += MAX_ENDED // 2 + 1
+    position.leave()
+    assert list(position.counts) == [f"wf/{number}" for number in range(ended - MAX_ENDED, ended)]
+    assert sum(stream.delivered for stream in position) == 2 * ended

@@ -102,3 +102,19 @@ def test_conflated_messages_of_a_stream_that_is_not_received_do_not_count() -> N
     accounts = DeliveryAccounts(SubscribedStreams(Limits()))
     accounts.conflated_by_client(Conflated(7, 3))
     assert accounts.client_conflated == 0
+
+
+def test_the_end_of_a_stream_may_follow_the_start_of_the_next_one_of_its_name() -> None:
+    ledger = DeliveryAccounts(SubscribedStreams(Limits()))
+    ledger.carry(1, {})
+    ledger.open(stream(1, Kind.EVENT), 1, SubscribeOptions(), 0)
+    ledger.messages(1, 0, 3)
+    ledger.open(Stream(StreamId(2), StreamName("wf/1"), Kind.EVENT, Epoch(6)), 1, SubscribeOptions(), 0)
+    ledger.messages(2, 0, 4)
+    ledger.end(1)
+    found = ledger.find(2, 1)
+    assert found is not None
+    assert ledger.counts_of(1, "wf/1", found[1]) == Counts(delivered=7)
+    ledger.end(2)
+    assert ledger.names_without_account(1) == ["wf/1"]
+    assert ledger.counts_of(1, "wf/1") == Counts(delivered=7)
