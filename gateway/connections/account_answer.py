@@ -36,7 +36,7 @@ class AccountAnswer:
         self._connection = connection
         self._request = request
         self._named: set[str] = set()
-        """Names in the parts that were sent: a stream may end, and the next one of its name be announced."""
+        """Streams of the parts that were sent: a stream may end, and the next one of its name be announced."""
         self._looks = self._look()
 
     def step(self) -> bool:

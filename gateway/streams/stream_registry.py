@@ -131,7 +131,7 @@ class StreamRegistry:
     def pieces(self, pattern: Pattern, size: int) -> Iterator[list[Stream]]:
         """Yield the streams of :meth:`candidates` in pieces, also while streams come and go between two pieces.
 
-        Nothing is copied but the piece. A stream that is opened meanwhile is left out, and one that ends after its
+        The piece alone is copied. A stream that is opened meanwhile is left out, and one that ends after its
         piece has been taken is the caller's concern.
 
         Args:
@@ -143,7 +143,7 @@ class StreamRegistry:
         remaining, version = iter(self._of(workflow)), (newest_id, ended)
         while True:
             if version != (self._last_id, self._ended):
-                # Of the streams that have ended some were taken before: the next one has moved forward by their number.
+                # Some of the streams that have ended were taken before: the next one has moved forward by their number.
                 streams, gone = self._of(workflow), self._ended - ended
                 at = max(0, at - gone)
                 at += sum([stream.id <= taken_id for stream in islice(streams, at, at + gone)])

@@ -22,7 +22,7 @@ from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.views import View
 from gateway.streams.history import HistoryLimits
 from gateway.streams.stream import Stream
-from tests.connections.memory import Peer, World
+from tests.connections.memory import Peer, World, counts_in
 
 NAMES: Final = ["a/0", "a/1", "a/2", "b/0", "b/1", "b/2"]
 KINDS: Final = [Kind.EVENT, Kind.STATE, Kind.COLLABORATION]
@@ -159,7 +159,9 @@ def received(peer: Peer) -> set[tuple[str, int]]:
     """Streams that a receiver is sent, and the subscriptions that they are for."""
     session = peer.session
     accounts = session.connection.accounts
-    return {(name, number) for number in [*session.subscriptions, *session.views] for name, _ in accounts.of(number)}
+    return {
+        (name, number) for number in [*session.subscriptions, *session.views] for name in counts_in(accounts, number)
+    }
 
 
 @given(st.lists(st.sampled_from(KINDS), min_size=len(NAMES), max_size=len(NAMES)), st.booleans(), ACTIONS)
