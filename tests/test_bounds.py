@@ -58,7 +58,7 @@ REACHED_BY = {
     "input of a connection that is read and not handled": (
         "connections/sessions/test_backlog.py:test_the_bytes_that_wait_are_counted"
     ),
-    "input of lost connections that is still handled, all of the gateway": (
+    "input of lost connections that is still handled, as far as it matters to others, all of the gateway": (
         "connections/sessions/test_backlog.py:test_the_input_of_all_lost_peers_has_a_bound"
     ),
     "bytes written and not taken by the system": (

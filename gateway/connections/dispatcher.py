@@ -233,6 +233,8 @@ class Dispatcher:
                 raise AssertionError(f"opcode {opcode:#04x} passed the state table and nobody handles it")
 
     def _answer(self, session: Session, message: SessionMessage) -> None:
+        if isinstance(message, Subscribe | Account | Refresh) and session.lost:
+            return  # nobody but the client would have anything of it
         answers = {}
         try:
             match message:

@@ -192,12 +192,12 @@ class SubscribeHandler:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
         answer = AccountAnswer(session.connection, request)
         if answer.step():
-            session.backlog.add(answer.step)
+            session.backlog.add(answer.step, for_peer=True)
 
     def add_credit(self, session: Session, more: signals.Credit) -> None:
-        """Add credit to a subscription (spec section 7.5); ignore credit for one that the client has left."""
+        """Add credit to a subscription (spec section 7.5); ignore it if the client has left, or is lost."""
         credit = session.credits.get(more.subscription)
-        if credit is not None:
+        if credit is not None and not session.lost:
             credit.add(more.messages, more.nbytes)
 
     def authenticate(self, session: Session, request: Authenticate) -> None:

@@ -71,7 +71,7 @@ class Hub:
         self._listeners = (self._detached, *listeners)
         self.fanouts = FanoutRegistry(streams, view_context, consumer_context)
         """Fan-outs of all streams."""
-        self._joins = Joins(slices)
+        self._joins = Joins(slices, streams)
         self._new = NewStreams(slices, self._note_new)
         self.views = Views(streams, self.fanouts, view_context, self._joins, slices)
         """Views of streams, and the subscriptions to them."""
@@ -217,6 +217,7 @@ class Hub:
             note,
             answer,
             lambda: session.subscriptions.get(subscription) is pattern,
+            lambda stream: stream.kind is Kind.STATE and pattern.matches(stream.name),
         )
         for listener in self._listeners:
             listener.joined(session.peer.client_id, pattern, observing=observe)

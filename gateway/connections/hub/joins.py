@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from gateway.connections.hub.cork import Cork
-from gateway.connections.hub.pending_joins import Join, PendingJoins, WaitingJoins
+from gateway.connections.hub.pending_joins import Join, Note, PendingJoins, Unnoted, WaitingJoins
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices, Step
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 FEW: Final = 64
 """Streams up to which everything is done at once: about two milliseconds."""
@@ -23,7 +24,7 @@ NOTED_A_STEP: Final = 32
 MAX_WAITING: Final = 262_144
 """Streams that wait to be announced to one connection, each counted for each view: it has to read them some day."""
 MAX_ALL_WAITING: Final = 4_000_000
-"""The same of all connections, some 400 bytes each. Past it those that do not read are closed, the largest first."""
+"""The same of all connections, 400 bytes each (a state 8). Past it those that do not read are closed, largest first."""
 READERS_AT_ONCE: Final = 32
 """Connections to which a new stream is announced at once; if there are more, all of them get it bit by bit."""
 
@@ -33,10 +34,12 @@ class Joins:
 
     Args:
         slices: takes the steps.
+        streams: all streams.
     """
 
-    def __init__(self, slices: Slices) -> None:
+    def __init__(self, slices: Slices, streams: StreamRegistry) -> None:
         self._slices = slices
+        self._streams = streams
         self._count = WaitingJoins()
         self._pending: dict[Session, PendingJoins] = {}
 
@@ -53,9 +56,10 @@ class Joins:
         self,
         session: Session,
         streams: Sequence[Stream],
-        note: Callable[[Stream], Sequence[Join]],
+        note: Note,
         answer: Callable[[], object],
         wanted: Callable[[], bool],
+        unnoted: Callable[[Stream], bool],
     ) -> None:
         """Answer a SUBSCRIBE and have its streams joined: at once if there are few, otherwise bit by bit.
 
@@ -65,9 +69,11 @@ class Joins:
             note: notes where a stream begins; returns nothing for one that does not match, or has ended.
             answer: sends SUBSCRIBED.
             wanted: whether the subscription still exists.
+            unnoted: whether a stream matches and begins with its newest version, so that it can be noted in its turn.
         """
         if len(streams) > FEW:
-            session.backlog.add(step_of(self._noting(session, streams, note, answer, wanted)))
+            work = self._noting(session, streams, note, answer, wanted, unnoted)
+            session.backlog.add(step_of(work), for_peer=True)
             return
         pending = self._pending.get(session)
         if pending is not None:
@@ -116,16 +122,17 @@ class Joins:
         pending = self._pending.get(session)
         if pending is None:
             ended = lambda: self._pending.pop(session, None)  # noqa: E731
-            pending = self._pending[session] = PendingJoins(session.connection, self._slices, self._count, ended)
+            pending = self._pending[session] = PendingJoins(session, self._slices, self._count, ended)
         return pending
 
     def _noting(
         self,
         session: Session,
         streams: Sequence[Stream],
-        note: Callable[[Stream], Sequence[Join]],
+        note: Note,
         answer: Callable[[], object],
         wanted: Callable[[], bool],
+        unnoted: Callable[[Stream], bool],
     ) -> Iterator[None]:
         # One after the other: their streams may be the same, and so many joins would have no bound.
         while (before := self._pending.get(session)) is not None:
@@ -133,12 +140,16 @@ class Joins:
             yield
         pending = self._made(session)
         pending.held = True
+        waiting = Unnoted(self._streams, note)
         for at, stream in enumerate(streams):
             if not at % NOTED_A_STEP:
                 self._make_room()
                 yield
                 if not wanted():
                     break
+            if unnoted(stream):
+                pending.add_unnoted(waiting, stream)
+                continue
             for join in note(stream):
                 pending.add(join)
         pending.held = False

@@ -13,16 +13,17 @@ from typing import Final
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.cork import Cork
-from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.errors import Code
+from gateway.ids import StreamName
 from gateway.protocol.names import Pattern
 from gateway.streams.history import Entry
 from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
+from gateway.streams.stream_registry import StreamRegistry
 
 JOINS_A_STEP: Final = 8
 """Streams that are announced in one step, and with one system call: some hundred microseconds."""
@@ -32,6 +33,7 @@ SWEPT_FROM: Final = 64
 """Number of joins from which on those of streams that have ended are given up."""
 
 Complete = Callable[["Join", Entry | None], None]
+Note = Callable[[Stream], Sequence["Join"]]
 
 
 class Join:
@@ -126,6 +128,39 @@ class Join:
                 self.fanout.taps.pop(self.take, None)
 
 
+class Unnoted:
+    """Streams of one SUBSCRIBE that need no noted start: only their names are kept until a join is made in its turn.
+
+    Args:
+        streams: all streams.
+        note: makes the join of a stream, if there is one.
+    """
+
+    __slots__ = ("_names", "_newest", "_note", "_streams")
+
+    def __init__(self, streams: StreamRegistry, note: Note) -> None:
+        self._streams = streams
+        self._note = note
+        self._names: deque[StreamName] = deque()
+        self._newest = 0
+        """Greatest id of these streams: one that is greater is of a stream that was opened later."""
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, stream: Stream) -> None:
+        """Have a stream wait."""
+        self._names.append(stream.name)
+        self._newest = max(self._newest, stream.id)
+
+    def finish(self) -> None:
+        """Announce the next stream and join it, unless it has ended."""
+        stream = self._streams.get(self._names.popleft())
+        if stream is not None and stream.id <= self._newest:
+            for join in self._note(stream):
+                join.finish()
+
+
 class WaitingJoins:
     """Number of the joins that wait, of all connections."""
 
@@ -139,7 +174,7 @@ class PendingJoins:
     """Streams that one connection is about to receive, each in its turn.
 
     Args:
-        connection: the receiver.
+        session: the receiver.
         slices: takes the steps.
         count: joins of all connections.
         ended: called when no join is left.
@@ -151,25 +186,26 @@ class PendingJoins:
 
     __slots__ = (
         "_by_stream",
-        "_connection",
         "_count",
         "_ended",
         "_left",
         "_order",
+        "_session",
+        "_size",
         "_slices",
         "_swept_at",
         "first",
         "held",
     )
 
-    def __init__(
-        self, connection: Connection, slices: Slices, count: WaitingJoins, ended: Callable[[], object]
-    ) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, slices: Slices, count: WaitingJoins, ended: Callable[[], object]) -> None:
+        self._session = session
         self._slices = slices
         self._count = count
         self._ended = ended
-        self._order: deque[Join] = deque()
+        self._order: deque[Join | Unnoted] = deque()
+        self._size = 0
+        """Streams that wait."""
         self._by_stream: dict[Stream, Join] = {}
         """Join of each stream that comes under the same number for all subscriptions."""
         self._left = SHARE
@@ -178,13 +214,13 @@ class PendingJoins:
         """Number of joins at which those of streams that have ended are given up."""
         self.held = False
         self.first = False
-        connection.announcements = self
+        session.connection.announcements = self
 
     def __len__(self) -> int:
-        return len(self._order)
+        return self._size
 
     def __iter__(self) -> Iterator[Join]:
-        return iter(self._order)
+        return (join for join in self._order if isinstance(join, Join))
 
     def of(self, stream: Stream) -> Join | None:
         """Return the join of a stream that comes under the same number for all subscriptions; ``None``: none waits."""
@@ -195,7 +231,7 @@ class PendingJoins:
         if len(self._order) >= self._swept_at:
             self._sweep()
         join.wait(self)
-        self._count.total += 1
+        self._add(1)
         if join.shared:
             self._by_stream[join.stream] = join
         if join.stream.kind.acknowledged:
@@ -203,18 +239,28 @@ class PendingJoins:
         else:
             self._order.append(join)
 
+    def add_unnoted(self, unnoted: Unnoted, stream: Stream) -> None:
+        """Add a stream to those of a SUBSCRIBE that need no noted start."""
+        if not unnoted:
+            self._order.append(unnoted)
+        unnoted.add(stream)
+        self._add(1)
+
+    def _add(self, more: int) -> None:
+        self._size += more
+        self._count.total += more
+
     def _sweep(self) -> None:
         """Give up streams that have ended: others may open and end any number while a client does not read."""
         order, self._order = self._order, deque()
-        self._count.total -= len(order)
         for join in order:
-            if join.stream.ended is None:
+            if isinstance(join, Unnoted) or join.stream.ended is None:
                 self._order.append(join)
             else:
                 join.cancel()
+                self._add(-1)
                 if self._by_stream.get(join.stream) is join:
                     del self._by_stream[join.stream]
-        self._count.total += len(self._order)
         self._swept_at = 2 * len(self._order) + SWEPT_FROM
 
     def finish(self, stream: Stream) -> None:
@@ -241,14 +287,19 @@ class PendingJoins:
         """Give up all joins, one a step."""
         self._slices.drop(self._step)
         while self._order:
-            self._next().cancel()
+            join = self._order.popleft()
+            if isinstance(join, Join):
+                join.cancel()
+                self._add(-1)
+            else:
+                self._add(-len(join))
             yield
         self._by_stream.clear()
         self._end()
 
     def _step(self) -> bool:
-        connection = self._connection
-        if self.held or connection.paused or connection.closed:
+        connection = self._session.connection
+        if self.held or connection.paused or connection.closed or self._session.lost:
             return False
         try:
             self._announce()
@@ -264,32 +315,37 @@ class PendingJoins:
         return True
 
     def _announce(self) -> None:
-        with Cork(self._connection):
-            for _ in range(min(JOINS_A_STEP, len(self._order))):
-                join = self._next()
-                if self._by_stream.get(join.stream) is join:
-                    del self._by_stream[join.stream]
-                join.finish()
+        with Cork(self._session.connection):
+            for _ in range(min(JOINS_A_STEP, self._size)):
+                self._finish_next()
                 self._left -= 1
 
     @property
     def burden(self) -> tuple[bool, int]:
         """Whether the client does not read, and the number of joins; (False, 0) if the connection is being closed."""
-        connection = self._connection
-        return (False, 0) if connection.closed else (connection.paused, len(self._order))
+        connection = self._session.connection
+        return (False, 0) if connection.closed else (connection.paused, self._size)
 
     def close(self, problem: str) -> None:
         """Close the connection, and count the joins no more: they are given up soon."""
-        self._count.total -= len(self._order)
+        self._count.total -= self._size
         self._count = WaitingJoins()
-        self._connection.close(Code.SLOW_CONSUMER, f"{problem}: read faster")
+        self._session.connection.close(Code.SLOW_CONSUMER, f"{problem}: read faster")
 
-    def _next(self) -> Join:
-        self._count.total -= 1
-        return self._order.popleft()
+    def _finish_next(self) -> None:
+        self._add(-1)
+        join = self._order[0]
+        if isinstance(join, Unnoted):
+            if len(join) == 1:
+                self._order.popleft()
+        else:
+            self._order.popleft()
+            if self._by_stream.get(join.stream) is join:
+                del self._by_stream[join.stream]
+        join.finish()
 
     def _end(self) -> None:
-        connection = self._connection
+        connection = self._session.connection
         connection.announcements = None
         self._ended()
         self._serve_outbox()
@@ -298,4 +354,4 @@ class PendingJoins:
     def _serve_outbox(self) -> None:
         if self.first:
             self.first = False
-            self._connection.drain()
+            self._session.connection.drain()

@@ -138,6 +138,7 @@ class Views:
             note,
             answer,
             lambda: session.views.get(subscription) is wanted,
+            lambda stream: stream.kind is not Kind.EVENT and pattern.matches(stream.name),
         )
 
     def leaving(self, session: Session, subscription: int) -> Iterator[None]:

@@ -45,8 +45,8 @@ class Backlog:
     def __init__(self, owner: BacklogOwner, slices: Slices) -> None:
         self._owner = owner
         self._slices = slices
-        self._work: deque[tuple[Step, int]] = deque()
-        """Pieces of work in their order, each with the bytes that it holds."""
+        self._work: deque[tuple[Step, int, bool]] = deque()
+        """Pieces of work in their order, each with the bytes that it holds, and whether it is for the peer only."""
         self._at = 0
         """Place of the next piece that arises from the step which is being taken."""
         self._running = False
@@ -58,7 +58,12 @@ class Backlog:
         """Whether input that comes now has to wait behind the backlog; false for what is being handled out of it."""
         return not self._running or self._at > 0
 
-    def add(self, step: Step, nbytes: int = 0) -> None:
+    @property
+    def lost(self) -> bool:
+        """Whether the transport is lost: what only the peer would have of its input is left out."""
+        return self._gone is not None
+
+    def add(self, step: Step, nbytes: int = 0, *, for_peer: bool = False) -> None:
         """Finish a piece of work before anything is handled that the peer has sent later.
 
         Called while a frame is handled: the next frame of the connection waits until ``step`` has returned False.
@@ -68,20 +73,25 @@ class Backlog:
             step: takes the next step (:data:`~gateway.connections.slices.Step`); not called any more once the
                 connection is closed. An exception closes the connection.
             nbytes: bytes of input that the work holds.
+            for_peer: whether nobody but the peer has anything of the work: it is given up when the transport is lost.
         """
         self.waiting_bytes += nbytes
         if self._running:
-            self._work.insert(self._at, (step, nbytes))
+            self._work.insert(self._at, (step, nbytes, for_peer))
             self._at += 1
             return
-        self._work.append((step, nbytes))
+        self._work.append((step, nbytes, for_peer))
         if len(self._work) == 1:
             self._owner.connection.reading.hold(self)
             self._slices.add(self._step)
 
     def lose(self, gone: Callable[[], object]) -> None:
-        """Handle what the peer sent before its transport was lost, and then call ``gone``."""
+        """Handle what the peer sent before its transport was lost, and then call ``gone``.
+
+        Not to be called by a step. Work that is for the peer only is given up.
+        """
         self._gone = gone
+        self._work = deque(piece for piece in self._work if not piece[2])
         self._owner.connection.lose()
         self._slices.add(self._step)
 
@@ -99,7 +109,10 @@ class Backlog:
         if connection.reading.wait_for_others(self, self._go_on):
             return False
         owner.heard = True
-        step, nbytes = self._work.popleft()
+        if not self._work:
+            self._end()
+            return False
+        step, nbytes, for_peer = self._work.popleft()
         self._running = True
         try:
             more = step()
@@ -109,7 +122,7 @@ class Backlog:
             more = False
         self._running = False
         if more:
-            self._work.insert(self._at, (step, nbytes))
+            self._work.insert(self._at, (step, nbytes, for_peer))
         else:
             self.waiting_bytes -= nbytes
         self._at = 0

@@ -188,6 +188,11 @@ class Session:
             self.pending = Backlog(self, self.slices)
         return self.pending
 
+    @property
+    def lost(self) -> bool:
+        """Whether the transport is lost, and what the client sent before is still handled."""
+        return self.pending is not None and self.pending.lost
+
     def not_open(self, alias: int, max_aliases: int) -> RequestRefused:
         """Return the refusal of an alias that is not open, or that can not be opened because there are so many."""
         if len(self.bindings) < max_aliases:

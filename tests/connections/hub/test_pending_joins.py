@@ -8,7 +8,7 @@ from gateway.connections.hub.pending_joins import SWEPT_FROM, Join, PendingJoins
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
-from gateway.protocol.messages import EndReason, Kind
+from gateway.protocol.messages import EndReason, Kind, StreamInfo
 from tests.connections.memory import Peer, World
 
 
@@ -72,3 +72,53 @@ def test_a_fault_of_the_gateway_closes_the_connection(
     subscriber.drop()
     world.settle()
     assert world.core.hub.idle
+
+
+def test_a_state_that_waits_and_is_opened_anew_is_announced_as_the_new_one() -> None:
+    world, publisher = world_of_nothing()
+    count = 3 * SWEPT_FROM
+    for number in range(count):
+        publisher.open(number, f"wf/{number}", Kind.STATE)
+    world.settle()
+    subscriber = world.subscriber("**")
+    subscriber.transport.fill_up()
+    world.settle()
+    assert waiting_for(subscriber) == count
+    for number in (1, count - 1):
+        stream = world.core.streams.get(StreamName(f"wf/{number}"))
+        assert stream is not None
+        world.core.hub.end(stream, EndReason.DELETED)
+    publisher.open(count, f"wf/{count - 1}", Kind.STATE)
+    world.settle()
+    assert waiting_for(subscriber) == count + 1
+    subscriber.transport.read_on()
+    world.settle()
+    announced = [entry.stream for entry in subscriber.read().log if isinstance(entry, StreamInfo)]
+    assert sorted(announced) == sorted(f"wf/{number}" for number in range(count) if number != 1)
+    assert waiting_for(subscriber) == 0
+
+
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT])
+def test_streams_that_waited_for_a_lost_client_count_no_more(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 3 * SWEPT_FROM
+    monkeypatch.setattr("gateway.connections.hub.joins.MAX_ALL_WAITING", count + 10)
+    world, publisher = world_of_nothing()
+    for number in range(count):
+        publisher.open(number, f"wf/{number}", kind)
+    world.settle()
+    for _ in range(3):
+        subscriber = world.subscriber("**")
+        subscriber.transport.fill_up()
+        world.settle()
+        assert waiting_for(subscriber) == count
+        assert subscriber.close_code() is None
+        subscriber.drop()
+        world.settle()
+    assert world.core.hub.idle
+
+
+def waiting_for(peer: Peer) -> int:
+    """Streams that wait to be announced to a client."""
+    waiting = peer.session.connection.announcements
+    assert waiting is None or isinstance(waiting, PendingJoins)
+    return 0 if waiting is None else len(waiting)

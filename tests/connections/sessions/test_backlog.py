@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 
 from gateway.connections.core import LOST_BACKLOG_BYTES, LOST_BACKLOG_S
 from gateway.connections.dispatcher import drained
 from gateway.errors import Code
+from gateway.protocol.messages import Account, Kind, Refresh
 from gateway.protocol.signals import Ping, Pong
+from gateway.protocol.views import View
 from tests.connections.memory import Peer, World
 
 
@@ -179,6 +182,49 @@ def test_what_a_peer_sent_before_it_was_lost_is_handled() -> None:
     assert [arrival.payload for arrival in watcher.read().arrivals] == [b"one", b"two"]
     assert publisher.session not in list(world.core.pool)
     assert publisher.session.connection.closed
+
+
+def test_what_nobody_but_a_lost_peer_would_have_is_left_out() -> None:
+    world = World()
+    world.publisher("wf/a")
+    watcher = world.subscriber("wf/*")
+    peer = world.peer("lost")
+    peer.subscribe("wf/none")
+    log: list[str] = []
+    peer.session.backlog.add(Work("for the peer", 3, log).step, for_peer=True)
+    peer.session.backlog.add(Work("for others", 3, log).step)
+    peer.subscribe("**", 2)
+    peer.subscribe("wf/*", 3, view=View(np.s_[1:]))
+    peer.say(Account(1, 1), Refresh(1))
+    peer.open(0, "wf/opened", Kind.EVENT)
+    peer.grant(1, 10, 1000)
+    peer.send(peer.message(0, b"one"))
+    peer.drop()
+    assert not log
+    while peer.session in list(world.core.pool):
+        assert list(peer.session.subscriptions) == [1]
+        assert not peer.session.views
+        world.turns(1)
+    world.settle()
+    assert log == ["for others"] * 3
+    assert [arrival.payload for arrival in watcher.read().arrivals] == [b"one"]
+    assert world.core.hub.idle
+
+
+def test_a_subscribe_of_many_streams_is_given_up_with_its_connection() -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(300)], kind=Kind.COLLABORATION)
+    world.settle()
+    world.take_one_step_a_turn()
+    peer = world.peer("lost")
+    peer.subscribe("**")
+    world.turns(3)
+    peer.drop()
+    world.settle()
+    stats = [world.core.hub.stream_stats(stream).consumers for stream in world.core.streams]
+    assert 0 < sum(each.absent for each in stats) < 300
+    assert peer.session not in list(world.core.pool)
+    assert world.core.hub.idle
 
 
 def test_a_lost_peer_that_breaks_a_rule_is_gone_at_once() -> None:
