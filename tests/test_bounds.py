@@ -166,7 +166,7 @@ REACHED_BY = {
         "connections/viewing/test_view_queue.py:test_all_queues_together_are_bounded_and_each_keeps_two"
     ),
     "views, all of the gateway": "connections/hub/test_views.py:test_there_are_so_many_views_at_most",
-    "newest messages of views: of a connection, of the gateway": (
+    "newest messages of views, each counted as 4 KiB more: of a connection, of the gateway": (
         "connections/viewing/test_view_memory.py:"
         "test_views_of_a_connection_are_refused_past_its_bound_and_taken_again_when_others_have_gone"
     ),
