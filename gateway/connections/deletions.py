@@ -45,6 +45,8 @@ class Deletions:
         self._hub = hub
         self._streams = streams
         self._gate = gate
+        self._logged: tuple[int, str, int] | None = None
+        """Connection and pattern of the last request that others continue, and the streams that all of them ended."""
 
     def delete(self, session: Session, request: Delete) -> None:
         """End the streams that match a pattern, at most :data:`MAX_DELETED`, before the next frame is handled.
@@ -110,12 +112,7 @@ class Deletions:
         if not streams:
             answer()
             return
-        named = ", ".join(stream.name for stream in streams[:NAMED])
-        others = len(streams) - NAMED
-        if others > 0:
-            named = f"{named} and {others} other{'s' * (others > 1)}, by {request.pattern}"
-        peer = session.peer
-        logger.info("%s (%s) deletes %s", peer.client_id, peer.agent or "no agent named", named)
+        self._log(session, request.pattern, streams, more=more)
         for at, stream in enumerate(streams):
             if at:
                 yield
@@ -125,3 +122,22 @@ class Deletions:
             else:
                 # It was ended by somebody else, or by a rule, since the last step.
                 ended(None)
+
+    def _log(self, session: Session, pattern: str, streams: Sequence[Stream], *, more: bool) -> None:
+        """Log who deletes which streams: of requests that continue one another the first, and the sum with the last."""
+        peer, before = session.peer, self._logged
+        who = f"{peer.client_id} ({peer.agent or 'no agent named'})"
+        continued = before is not None and before[:2] == (peer.id, pattern)
+        count = len(streams) + (before[2] if before is not None and continued else 0)
+        self._logged = (peer.id, pattern, count) if more else None
+        if continued:
+            if not more:
+                logger.info("%s has deleted %d streams by %s", who, count, pattern)
+            return
+        named = ", ".join(stream.name for stream in streams[:NAMED])
+        others = len(streams) - NAMED
+        if more:
+            named = f"{named} and more than {others} others, by {pattern}"
+        elif others > 0:
+            named = f"{named} and {others} other{'s' * (others > 1)}, by {pattern}"
+        logger.info("%s deletes %s", who, named)

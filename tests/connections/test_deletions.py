@@ -211,6 +211,20 @@ def test_the_permission_to_control_is_needed() -> None:
     assert names(world) == ["wf/a"]
 
 
+def test_requests_that_continue_one_another_are_logged_twice(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(4 * MAX_DELETED + 1)])
+    peer = world.peer("one")
+    with caplog.at_level("INFO"):
+        while delete(world, peer, "wf/*").more:
+            pass
+    who, others = "one (no agent named)", MAX_DELETED - 3
+    assert caplog.messages == [
+        f"{who} deletes wf/0, wf/1, wf/2 and more than {others} others, by wf/*",
+        f"{who} has deleted {4 * MAX_DELETED + 1} streams by wf/*",
+    ]
+
+
 def test_a_gateway_that_stops_deletes_nothing() -> None:
     world = World()
     world.publisher("wf/a")
