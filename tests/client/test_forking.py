@@ -107,7 +107,7 @@ def run(gateway: GatewayProcess) -> Iterator[Run]:
 
 def output_of(gateway: GatewayProcess, program: str, loop: str) -> list[str]:
     code = PROGRAM.replace("NEW_LOOP", LOOPS[loop]) + program
-    command = [sys.executable, "-c", code, gateway.url, str(gateway.process.pid)]
+    command = [sys.executable, "-u", "-c", code, gateway.url, str(gateway.process.pid)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert (ended.returncode, ended.stderr) == (0, "")
     return ended.stdout.splitlines()
