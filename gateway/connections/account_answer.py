@@ -37,13 +37,9 @@ class AccountAnswer:
         self._request = request
         self._named: set[str] = set()
         """Streams of the parts that were sent: a stream may end, and the next one of its name be announced."""
-        self._looks = self._look()
 
-    def step(self) -> bool:
-        """Look at some streams, and send a part when there is enough; return False when all parts are sent."""
-        return next(self._looks, False)
-
-    def _look(self) -> Iterator[bool]:
+    def sending(self) -> Iterator[None]:
+        """Look at some streams after the other, and send a part when there is enough."""
         accounts, subscription = self._connection.accounts, self._request.subscription
         part: list[int] = []
         used_bytes = looked = 0
@@ -60,9 +56,9 @@ class AccountAnswer:
                 if used_bytes > PART_BYTES:
                     self._send(part, more=True)
                     part, used_bytes = [], 0
-                    yield True
+                    yield
                 elif not looked % STEP_STREAMS:
-                    yield True
+                    yield
             ids = newcomers
             if not ids:
                 break
@@ -74,7 +70,7 @@ class AccountAnswer:
             if used_bytes > PART_BYTES:
                 self._send(part, names, more=True)
                 part, names, used_bytes = [], [], 0
-                yield True
+                yield
         self._send(part, names)
 
     def _send(self, part: list[int], names: Sequence[str] = (), *, more: bool | None = None) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from gateway.connections.hub.hub import Hub
-from gateway.connections.hub.joins import step_of
 from gateway.connections.inbound.commit_gate import CommitGate
 from gateway.connections.sessions.session import Session
+from gateway.connections.slices import step_of
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Delete, Deleted, EndReason
 from gateway.protocol.names import Pattern, check_stream_name, compile_pattern, is_address

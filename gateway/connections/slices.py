@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from gateway.connections.ports import Clock
@@ -83,6 +83,17 @@ class Slices:
         self._scheduled = bool(steps)
         if steps:
             clock.call_soon(self._run)
+
+
+def step_of(work: Iterator[None], together: int = 1) -> Step:
+    """Return the step function of a piece of work that yields where it may be interrupted.
+
+    Args:
+        work: the piece of work.
+        together: parts between two interruptions that are done in one step.
+    """
+    over = object()
+    return lambda: all(next(work, over) is not over for _ in range(together))
 
 
 def let_go(items: dict[K, V]) -> bool:

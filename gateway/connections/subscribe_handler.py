@@ -16,7 +16,7 @@ from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
-from gateway.connections.slices import Slices
+from gateway.connections.slices import Slices, step_of
 from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol import signals
@@ -190,9 +190,9 @@ class SubscribeHandler:
         """
         if request.subscription not in session.subscriptions and request.subscription not in session.views:
             raise RequestRefused(Code.INVALID_REQUEST, f"there is no subscription {request.subscription}")
-        answer = AccountAnswer(session.connection, request)
-        if answer.step():
-            session.backlog.add(answer.step, for_peer=True)
+        step = step_of(AccountAnswer(session.connection, request).sending())
+        if step():
+            session.backlog.add(step, for_peer=True)
 
     def add_credit(self, session: Session, more: signals.Credit) -> None:
         """Add credit to a subscription (spec section 7.5); ignore it if the client has left, or is lost."""

@@ -125,8 +125,13 @@ class StreamRegistry:
         if pattern.is_literal:
             stream = self._by_name.get(StreamName(pattern.text))
             return () if stream is None else (stream,)
-        workflow = _workflow_of(pattern.text)
-        return list(self._of(workflow))
+        return list(self._of(_workflow_of(pattern.text)))
+
+    def candidate_count(self, pattern: Pattern) -> int:
+        """Return the number of :meth:`candidates`, without a look at any of them."""
+        if pattern.is_literal:
+            return int(pattern.text in self._by_name)
+        return len(self._of(_workflow_of(pattern.text)))
 
     def pieces(self, pattern: Pattern, size: int) -> Iterator[list[Stream]]:
         """Yield the streams of :meth:`candidates` in pieces, also while streams come and go between two pieces.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from gateway.connections.slices import LET_GO_TOGETHER, SLICE_S, Slices, let_go
+from gateway.connections.slices import LET_GO_TOGETHER, SLICE_S, Slices, let_go, step_of
 from tests.connections.memory import ManualClock
 
 
@@ -127,6 +127,26 @@ def test_work_that_fails_ends_and_the_others_go_on(first: bool, caplog: pytest.L
     assert work.left == 0
     assert slices.idle
     assert "a step of long work failed" in caplog.text
+
+
+def test_a_piece_of_work_is_done_part_by_part_or_several_parts_a_step() -> None:
+    done: list[int] = []
+
+    def work() -> Iterator[None]:
+        for part in range(5):
+            done.append(part)
+            yield
+
+    for together, expected in ((1, [1, 2, 3, 4, 5, 5]), (2, [2, 4, 5]), (9, [5])):
+        done.clear()
+        step = step_of(work(), together)
+        counts = []
+        more = True
+        while more:
+            more = step()
+            counts.append(len(done))
+        assert counts == expected
+        assert not step()
 
 
 def test_very_many_items_are_let_go_some_at_a_time() -> None:

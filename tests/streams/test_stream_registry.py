@@ -167,3 +167,12 @@ def test_pieces_of_a_workflow_look_at_its_streams_only() -> None:
     looked_at = [stream.name for piece in registry.pieces(compile_pattern("wf/*"), 1) for stream in piece]
     assert looked_at == ["wf/a", "wf/b"]
     assert list(registry.pieces(compile_pattern("none/*"), 1)) == []
+
+
+@pytest.mark.parametrize("pattern", ["**", "*/a", "wf/*", "none/*", "wf/a", "wf/none"])
+def test_candidates_are_counted_without_a_look_at_them(pattern: str) -> None:
+    registry = StreamRegistry(100)
+    for name in ("wf/a", "other/a", "wf/b"):
+        registry.open(StreamName(name), None, NOW_NS)
+    compiled = compile_pattern(pattern)
+    assert registry.candidate_count(compiled) == len(registry.candidates(compiled))

@@ -9,13 +9,13 @@ from typing import Final
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.hub.announcer import credits_for
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import FEW, Joins, step_of
+from gateway.connections.hub.joins import FEW, Joins
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.views import Views
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import Slices
+from gateway.connections.slices import Slices, step_of
 from gateway.ids import StreamName
 from gateway.protocol.names import Pattern
 from gateway.streams.stream import Stream

@@ -14,7 +14,7 @@ from gateway.connections.hub.announcer import Announcer, NewStreams, sessions_of
 from gateway.connections.hub.departures import Departures
 from gateway.connections.hub.expiry import Expiry
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import READERS_AT_ONCE, Joins, step_of
+from gateway.connections.hub.joins import READERS_AT_ONCE, Joins, Subscribing
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.past_streams import PastStreams
 from gateway.connections.hub.pending_joins import Join
@@ -27,7 +27,7 @@ from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, Subscribe
 from gateway.connections.ports import SubscriptionListener
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.session import AliasBinding, Session
-from gateway.connections.slices import Slices, Step
+from gateway.connections.slices import Slices, Step, step_of
 from gateway.connections.viewing.context import ViewContext
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
@@ -214,10 +214,12 @@ class Hub:
         self._joins.begin(
             session,
             self._streams.candidates(pattern),
-            note,
-            answer,
-            lambda: session.subscriptions.get(subscription) is pattern,
-            lambda stream: stream.kind is Kind.STATE and pattern.matches(stream.name),
+            Subscribing(
+                note,
+                answer,
+                wanted=lambda: session.subscriptions.get(subscription) is pattern,
+                unnoted=lambda stream: stream.kind is Kind.STATE and pattern.matches(stream.name),
+            ),
         )
         for listener in self._listeners:
             listener.joined(session.peer.client_id, pattern, observing=observe)
@@ -244,7 +246,7 @@ class Hub:
         observed = subscription in session.observing
         session.observing -= {subscription}
         self._patterns.remove(pattern, (session, subscription))
-        size = len(self._streams.candidates(pattern))
+        size = self._streams.candidate_count(pattern)
         work = self._departures.of_subscription(session, subscription, pattern, observed=observed, keep=keep)
         self._departures.begin(session, work, size, answer)
         if not is_address(pattern.text):

@@ -8,12 +8,12 @@ are announced and joined one by one, paced by the transport, in turn with the me
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.connections.hub.cork import Cork
 from gateway.connections.hub.pending_joins import Join, Note, PendingJoins, Unnoted, WaitingJoins
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import Slices, Step
+from gateway.connections.slices import Slices, step_of
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
@@ -27,6 +27,19 @@ MAX_ALL_WAITING: Final = 4_000_000
 """The same of all connections, 400 bytes each (a state 8). Past it those that do not read are closed, largest first."""
 READERS_AT_ONCE: Final = 32
 """Connections to which a new stream is announced at once; if there are more, all of them get it bit by bit."""
+
+
+class Subscribing(NamedTuple):
+    """One SUBSCRIBE, as far as the streams that it names are concerned."""
+
+    note: Note
+    """Function that notes where a stream begins; it returns nothing for one that does not match, or has ended."""
+    answer: Callable[[], object]
+    """Function that sends SUBSCRIBED."""
+    wanted: Callable[[], bool]
+    """Whether the subscription still exists."""
+    unnoted: Callable[[Stream], bool]
+    """Whether a stream matches and begins with its newest version, so that it can be noted in its turn."""
 
 
 class Joins:
@@ -52,37 +65,25 @@ class Joins:
         """Return the joins of a session that wait; ``None`` if there are none."""
         return self._pending.get(session)
 
-    def begin(
-        self,
-        session: Session,
-        streams: Sequence[Stream],
-        note: Note,
-        answer: Callable[[], object],
-        wanted: Callable[[], bool],
-        unnoted: Callable[[Stream], bool],
-    ) -> None:
+    def begin(self, session: Session, streams: Sequence[Stream], subscribing: Subscribing) -> None:
         """Answer a SUBSCRIBE and have its streams joined: at once if there are few, otherwise bit by bit.
 
         Args:
             session: the subscriber.
             streams: streams that may match.
-            note: notes where a stream begins; returns nothing for one that does not match, or has ended.
-            answer: sends SUBSCRIBED.
-            wanted: whether the subscription still exists.
-            unnoted: whether a stream matches and begins with its newest version, so that it can be noted in its turn.
+            subscribing: the SUBSCRIBE.
         """
         if len(streams) > FEW:
-            work = self._noting(session, streams, note, answer, wanted, unnoted)
-            session.backlog.add(step_of(work), for_peer=True)
+            session.backlog.add(step_of(self._noting(session, streams, subscribing)), for_peer=True)
             return
         pending = self._pending.get(session)
         if pending is not None:
             for stream in streams:
                 pending.finish(stream)
         with Cork(session.connection):
-            answer()
+            subscribing.answer()
             for stream in streams:
-                for join in note(stream):
+                for join in subscribing.note(stream):
                     join.finish()
 
     def opened(self, session: Session, joins: Sequence[Join], *, many: bool) -> None:
@@ -125,15 +126,8 @@ class Joins:
             pending = self._pending[session] = PendingJoins(session, self._slices, self._count, ended)
         return pending
 
-    def _noting(
-        self,
-        session: Session,
-        streams: Sequence[Stream],
-        note: Note,
-        answer: Callable[[], object],
-        wanted: Callable[[], bool],
-        unnoted: Callable[[Stream], bool],
-    ) -> Iterator[None]:
+    def _noting(self, session: Session, streams: Sequence[Stream], subscribing: Subscribing) -> Iterator[None]:
+        note, answer, wanted, unnoted = subscribing
         # One after the other: their streams may be the same, and so many joins would have no bound.
         while (before := self._pending.get(session)) is not None:
             session.connection.reading.hold(before)
@@ -156,9 +150,3 @@ class Joins:
         if wanted():
             answer()
         pending.go_on()
-
-
-def step_of(work: Iterator[None]) -> Step:
-    """Return the step function of a piece of work that yields between its steps."""
-    over = object()
-    return lambda: next(work, over) is not over

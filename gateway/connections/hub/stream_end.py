@@ -19,7 +19,7 @@ from gateway.connections.hub.views import Views
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import DurableStore
-from gateway.connections.slices import Slices
+from gateway.connections.slices import Slices, step_of
 from gateway.connections.viewing.context import ViewContext
 from gateway.protocol.messages import EndReason, StreamInfo
 from gateway.streams.history import Entry
@@ -106,15 +106,7 @@ class StreamEnds:
         if stream.durable and self._store is not None:
             waiting.parts += 1
             self._store.forget(stream, waiting.over)
-        steps = self._steps(stream, reason, entries)
-
-        def step() -> bool:
-            for _ in range(STEPS_AT_ONCE):
-                if next(steps, True):
-                    waiting.over(None)
-                    return False
-            return True
-
+        step = step_of(self._telling(stream, reason, entries, waiting), STEPS_AT_ONCE)
         if step():
             self._slices.add(step)
 
@@ -127,8 +119,10 @@ class StreamEnds:
             logger.info("stream %s has ended, because it was empty and unused (%s)%s", stream.name, reason, others)
             self._unlogged, self._quiet_until_s = 0, now_s + LOG_EVERY_S
 
-    def _steps(self, stream: Stream, reason: EndReason, entries: list[Entry | None]) -> Iterator[bool]:
-        """Give everything up step by step; yields False after each."""
+    def _telling(
+        self, stream: Stream, reason: EndReason, entries: list[Entry | None], waiting: _Waiting
+    ) -> Iterator[None]:
+        """Tell all who have the stream, one after the other, and give up everything of it."""
         told = StreamInfo(stream.id, stream.name, stream.kind, stream.epoch, stream.next_offset, ended=reason)
 
         def end(connection: Connection, source: Stream = stream) -> None:
@@ -139,20 +133,18 @@ class StreamEnds:
         for binding in self._unused.aliases_of(stream):
             self._unused.release(stream, binding)
             self._closing.release(binding, refusal)
-            yield False
-        for _ in self._views.end(stream, end):
-            yield False
-        for _ in self._observations.end(stream, end):
-            yield False
+            yield
+        yield from self._views.end(stream, end)
+        yield from self._observations.end(stream, end)
         fanout = self._fanouts.of(stream)
-        for _ in fanout.close(end):
-            yield False
+        yield from fanout.close(end)
         self._past.add(stream, fanout, reason)
         self._fanouts.end(stream)
         self._context.policy.forget(stream)
         while entries:
             del entries[-ENTRIES_AT_ONCE:]
-            yield False
+            yield
+        waiting.over(None)
 
 
 class _Waiting:

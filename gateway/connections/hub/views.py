@@ -9,7 +9,7 @@ from types import MappingProxyType
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.hub.announcer import NewStreams, sessions_of
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import READERS_AT_ONCE, Joins
+from gateway.connections.hub.joins import READERS_AT_ONCE, Joins, Subscribing
 from gateway.connections.hub.pending_joins import Join
 from gateway.connections.hub.stats import ViewCounts, ViewStats
 from gateway.connections.outbound.connection import Connection
@@ -135,10 +135,12 @@ class Views:
         self._joins.begin(
             session,
             self._streams.candidates(pattern),
-            note,
-            answer,
-            lambda: session.views.get(subscription) is wanted,
-            lambda stream: stream.kind is not Kind.EVENT and pattern.matches(stream.name),
+            Subscribing(
+                note,
+                answer,
+                wanted=lambda: session.views.get(subscription) is wanted,
+                unnoted=lambda stream: stream.kind is not Kind.EVENT and pattern.matches(stream.name),
+            ),
         )
 
     def leaving(self, session: Session, subscription: int) -> Iterator[None]:
