@@ -44,6 +44,14 @@ async def in_pieces(data: bytes, size: int) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
+async def held_body(go_on: asyncio.Event) -> AsyncIterator[bytes]:
+    """A large file, of which the first two chunks come at once, and the rest when it may."""
+    data = saved(LARGE)
+    yield data[: 2 * CHUNK_BYTES]
+    await go_on.wait()
+    yield data[2 * CHUNK_BYTES :]
+
+
 async def until(http: httpx.AsyncClient, condition: Callable[[], bool]) -> None:
     """Look whether something has happened, with a turn of the gateway between two looks."""
     while not condition():
@@ -278,16 +286,9 @@ async def test_more_uploads_than_the_gateway_takes(gateway: Gateway, http: httpx
         routes=[Route("/{name:path}", files.put, methods=["PUT"])], exception_handlers={PeerError: peer_failed}
     )
     go_on = asyncio.Event()
-
-    async def body() -> AsyncIterator[bytes]:
-        data = saved(LARGE)
-        yield data[: 2 * CHUNK_BYTES]
-        await go_on.wait()
-        yield data[2 * CHUNK_BYTES :]
-
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        first = asyncio.ensure_future(client.put("/wf/a", content=body()))
+        first = asyncio.ensure_future(client.put("/wf/a", content=held_body(go_on)))
         await until(http, lambda: not nothing_left(gateway))
         refused = await client.put("/wf/b", content=saved(LARGE))
         assert "1 uploads are under way" in failure_of(refused, Code.LIMIT_EXCEEDED, 429)
@@ -298,14 +299,7 @@ async def test_more_uploads_than_the_gateway_takes(gateway: Gateway, http: httpx
 
 async def test_an_upload_waits_while_the_gateway_takes_nothing(gateway: Gateway, http: httpx.AsyncClient) -> None:
     go_on = asyncio.Event()
-
-    async def body() -> AsyncIterator[bytes]:
-        data = saved(LARGE)
-        yield data[: 2 * CHUNK_BYTES]
-        await go_on.wait()
-        yield data[2 * CHUNK_BYTES :]
-
-    upload = asyncio.ensure_future(http.put("/api/v1/streams/wf/a", content=body()))
+    upload = asyncio.ensure_future(http.put("/api/v1/streams/wf/a", content=held_body(go_on)))
     await until(http, lambda: not nothing_left(gateway))
     sessions = list(gateway.core.pool)
     sessions[0].connection.transport.pause_reading()
@@ -355,14 +349,7 @@ async def test_an_upload_under_way_is_finished_while_the_gateway_stops(
     gateway: Gateway, http: httpx.AsyncClient
 ) -> None:
     go_on = asyncio.Event()
-
-    async def body() -> AsyncIterator[bytes]:
-        data = saved(LARGE)
-        yield data[: 2 * CHUNK_BYTES]
-        await go_on.wait()
-        yield data[2 * CHUNK_BYTES :]
-
-    upload = asyncio.ensure_future(http.put("/api/v1/streams/wf/a", content=body()))
+    upload = asyncio.ensure_future(http.put("/api/v1/streams/wf/a", content=held_body(go_on)))
     await until(http, lambda: not nothing_left(gateway))
     stop = asyncio.ensure_future(gateway.stop())
     while (await http.get("/readyz")).status_code == 200:

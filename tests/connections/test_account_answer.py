@@ -28,6 +28,17 @@ def world_of(many: int, delivery: DeliverySettings | None = None) -> tuple[World
     return world, set(names)
 
 
+def asking() -> tuple[World, Peer, set[str]]:
+    """A peer that has asked for the account of many streams, which is made one step a turn from now on."""
+    world, names = world_of(MANY)
+    peer = world.subscriber("**")
+    world.settle()
+    peer.forget()
+    world.take_one_step_a_turn()
+    peer.say(Account(7, 1))
+    return world, peer, names
+
+
 def end(world: World, name: str) -> None:
     """End a stream, as if somebody had deleted it."""
     world.core.hub.end(next(stream for stream in world.core.streams if stream.name == name), EndReason.DELETED)
@@ -120,12 +131,7 @@ def test_every_part_covers_the_frames_before_it(kind: Kind, name: str) -> None:
 
 
 def test_a_stream_that_is_announced_meanwhile_is_named_once() -> None:
-    world, names = world_of(MANY)
-    peer = world.subscriber("**")
-    world.settle()
-    peer.forget()
-    world.take_one_step_a_turn()
-    peer.say(Account(7, 1))
+    world, peer, names = asking()
     publisher = world.publisher("wf/new", kind=Kind.STATE)
     publisher.publish(0, b"y")
     world.settle()
@@ -136,12 +142,7 @@ def test_a_stream_that_is_announced_meanwhile_is_named_once() -> None:
 
 @pytest.mark.parametrize("named", [True, False], ids=["behind_its_part", "before_its_part"])
 def test_a_stream_that_ends_and_begins_anew_meanwhile_is_named_once(*, named: bool) -> None:
-    world, names = world_of(MANY)
-    peer = world.subscriber("**")
-    world.settle()
-    peer.forget()
-    world.take_one_step_a_turn()
-    peer.say(Account(7, 1))
+    world, peer, names = asking()
     while not parts_of(peer):
         world.turns(1)
     answered = parts_of(peer)[0].streams or {}
@@ -157,12 +158,7 @@ def test_a_stream_that_ends_and_begins_anew_meanwhile_is_named_once(*, named: bo
 
 
 def test_a_stream_that_ends_meanwhile_is_named_once() -> None:
-    world, names = world_of(MANY)
-    peer = world.subscriber("**")
-    world.settle()
-    peer.forget()
-    world.take_one_step_a_turn()
-    peer.say(Account(7, 1))
+    world, peer, names = asking()
     ended = max(names)
     end(world, ended)
     world.settle()

@@ -112,13 +112,19 @@ frames = st.one_of(
 )
 
 
-@given(st.lists(frames, max_size=8), st.data())
-@settings(max_examples=300)
-def test_any_bytes_in_any_split_give_what_the_library_gives(sequences: list[list[bytes]], data: st.DataObject) -> None:
+def split(sequences: list[list[bytes]], data: st.DataObject) -> tuple[bytes, list[bytes]]:
+    """The bytes of frames, and the same in pieces."""
     # Fourteen bytes complete any header: the library refuses some by their first two, the short way waits for the rest.
     stream = b"".join(frame for sequence in sequences for frame in sequence) + bytes(14)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
     pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    return stream, pieces
+
+
+@given(st.lists(frames, max_size=8), st.data())
+@settings(max_examples=300)
+def test_any_bytes_in_any_split_give_what_the_library_gives(sequences: list[list[bytes]], data: st.DataObject) -> None:
+    stream, pieces = split(sequences, data)
     reference = library()
     expected = by_library(reference, stream)
     got, protocol = by_reader(pieces)
@@ -129,9 +135,7 @@ def test_any_bytes_in_any_split_give_what_the_library_gives(sequences: list[list
 @given(st.lists(frames, max_size=8), st.data())
 @settings(max_examples=200)
 def test_what_is_cut_bit_by_bit_gives_the_same(sequences: list[list[bytes]], data: st.DataObject) -> None:
-    stream = b"".join(frame for sequence in sequences for frame in sequence) + bytes(14)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=10)))
-    pieces = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
+    stream, pieces = split(sequences, data)
     expected = by_library(library(), stream)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gateway.server.frame_reader.CUT_COST", 1)

@@ -9,22 +9,20 @@ from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.state_fanout import StateFanout
 from gateway.connections.hub.fanout_registry import FanoutRegistry
 from gateway.connections.outbound.inbox_source import InboxSource
-from gateway.connections.viewing.context import ViewContext
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.durability import Durability
-from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.views import View
 from gateway.streams.derived import DerivedStream
-from gateway.streams.large import TransferNumbers
 from gateway.streams.observed import ObservedStream
 from gateway.streams.progress import Mark, Unsettled
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 from tests.connections.consumer_context import consumer_context
-from tests.connections.memory import FixedPolicy, World
+from tests.connections.memory import World
 from tests.connections.step_store import StepStore
+from tests.connections.view_context import view_context
 
 
 class RestoringStore(StepStore):
@@ -43,16 +41,7 @@ def registry(*kinds: Kind, detached: tuple[str, ...] = ()) -> tuple[FanoutRegist
     consumers = consumer_context(world, RestoringStore())
     for client in detached:
         consumers.detached.left(ClientId(client), [compile_pattern("**")], returning=True)
-    views = ViewContext(
-        world.clock,
-        world.workers,
-        Limits(),
-        TransferNumbers(0),
-        FixedPolicy(),
-        world.core.merger,
-        world.core.lag_changes,
-    )
-    return FanoutRegistry(streams, views, consumers), streams
+    return FanoutRegistry(streams, view_context(world), consumers), streams
 
 
 @pytest.mark.parametrize(

@@ -17,16 +17,15 @@ from gateway.connections.hub.stats import HubStats, KindStats, StreamStats
 from gateway.connections.inbound.partial_uploads import PartialUploads
 from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.sessions.session import Session
-from gateway.connections.viewing.context import ViewContext
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind, Refresh, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
-from gateway.streams.large import TransferNumbers
 from tests.connections.consumer_context import consumer_context
-from tests.connections.memory import FixedPolicy, Peer, World
+from tests.connections.memory import Peer, World
 from tests.connections.reader import Arrival
+from tests.connections.view_context import view_context
 
 
 def announced(peer: Peer) -> list[str]:
@@ -180,16 +179,7 @@ def observed_hub() -> tuple[Hub, Recorder, Session]:
     world = World()
     context = consumer_context(world)
     recorder = Recorder()
-    views = ViewContext(
-        world.clock,
-        world.workers,
-        Limits(),
-        TransferNumbers(0),
-        FixedPolicy(),
-        world.core.merger,
-        world.core.lag_changes,
-    )
-    hub = Hub(world.core.streams, views, context, closing_of(world), world.core.slices, [recorder])
+    hub = Hub(world.core.streams, view_context(world), context, closing_of(world), world.core.slices, [recorder])
     return hub, recorder, world.peer("worker").session
 
 
@@ -308,16 +298,7 @@ def finish(steps: Generator[None, None, HubStats]) -> HubStats:
 def test_a_stream_that_is_opened_after_a_client_has_stayed_away_too_long_is_not_kept_for_it() -> None:
     world = World()
     context = consumer_context(world)
-    views = ViewContext(
-        world.clock,
-        world.workers,
-        Limits(),
-        TransferNumbers(0),
-        FixedPolicy(),
-        world.core.merger,
-        world.core.lag_changes,
-    )
-    hub = Hub(world.core.streams, views, context, closing_of(world), world.core.slices)
+    hub = Hub(world.core.streams, view_context(world), context, closing_of(world), world.core.slices)
     session = world.peer("worker").session
     hub.subscribe(session, 1, compile_pattern("wf/*"))
     hub.drop(session)

@@ -10,6 +10,7 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.rules import StreamConfig
 from gateway.streams.run import Origin
 from gateway.streams.sqlite.changes import Append, Change, StageChunk
+from gateway.streams.sqlite.database import Database
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of, offsets_in, run_of
 
@@ -49,3 +50,8 @@ def staged(message: LargeMessage) -> list[Change]:
 def offsets(entries: list[Entry]) -> list[int]:
     """All offsets in entries."""
     return [offset for entry in entries for offset in offsets_in(entry)]
+
+
+def done(database: Database, *changes: Change) -> None:
+    """Commit changes, each of which has to succeed."""
+    assert database.commit(changes, NOW_NS) == [None] * len(changes)

@@ -16,13 +16,13 @@ from gateway.streams.history import KEEP_NOTHING, Entry
 from gateway.streams.large import LargeMessage, TransferNumbers
 from gateway.streams.progress import Mark
 from gateway.streams.run import Origin, Run
-from gateway.streams.sqlite.changes import Advance, Change
+from gateway.streams.sqlite.changes import Advance
 from gateway.streams.sqlite.consumer_marks import read_marks, read_units
-from gateway.streams.sqlite.database import TRIM_ROWS, Database
+from gateway.streams.sqlite.database import TRIM_ROWS
 from gateway.streams.sqlite.file_format import connect_reader
 from gateway.streams.stream import Stream
-from tests.streams.sqlite.still_machine import still_machine
-from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, stream_of
+from tests.streams.sqlite.closed_database import opened
+from tests.streams.sqlite.streams import NOW_NS, append_large, append_run, done, offsets, stream_of
 
 ONE, TWO = ClientId("one"), ClientId("two")
 
@@ -33,25 +33,12 @@ def stream() -> Stream:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Database]:
-    database = Database(path, still_machine(BOOT, NOW_NS))
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-@contextmanager
 def reading(path: Path) -> Iterator[sqlite3.Connection]:
     connection = connect_reader(path)
     try:
         yield connection
     finally:
         connection.close()
-
-
-def done(database: Database, *changes: Change) -> None:
-    assert database.commit(changes, NOW_NS) == [None] * len(changes)
 
 
 def units(path: Path, stream: Stream, first: int = 0) -> list[Entry]:

@@ -29,7 +29,7 @@ from gateway.streams.sqlite.rows import read_entries
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
 from tests.streams.sqlite.still_machine import still_machine
-from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, offsets, staged, stream_of
+from tests.streams.sqlite.streams import BOOT, NOW_NS, append_large, append_run, done, offsets, staged, stream_of
 
 PLENTY = 2**40
 HOUR_NS = 3600 * 10**9
@@ -55,10 +55,6 @@ def counted(path: Path, table: str) -> int:
     (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     connection.close()
     return int(count)
-
-
-def done(database: Database, *changes: Change) -> None:
-    assert database.commit(changes, NOW_NS) == [None] * len(changes)
 
 
 def test_what_is_committed_is_there_after_the_process_is_killed(path: Path) -> None:

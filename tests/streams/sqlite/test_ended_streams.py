@@ -3,30 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import StoreFailed
 from gateway.protocol.durability import Durability
-from gateway.streams.sqlite.changes import Change, Forget
-from gateway.streams.sqlite.database import Database
+from gateway.streams.sqlite.changes import Forget
 from gateway.streams.sqlite.ended_streams import SWEEP_BYTES, SWEEP_ROWS, LastEnded
-from tests.streams.sqlite.still_machine import still_machine
-from tests.streams.sqlite.streams import BOOT, NOW_NS, append_run, stream_of
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Database]:
-    database = Database(path, still_machine(BOOT, NOW_NS))
-    try:
-        yield database
-    finally:
-        database.close()
-
-
-def done(database: Database, *changes: Change) -> None:
-    assert database.commit(changes, NOW_NS) == [None] * len(changes)
+from tests.streams.sqlite.closed_database import opened
+from tests.streams.sqlite.streams import NOW_NS, append_run, done, stream_of
 
 
 def rows(path: Path) -> int:
