@@ -5,7 +5,7 @@ The counts of all streams of a part are taken in the step that sends it, so that
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from gateway.connections.outbound.connection import Connection
@@ -22,6 +22,9 @@ ROUNDS: Final = 8
 
 Others may open streams without end, but the answer has one.
 """
+
+_Entry = tuple[int | None, str]
+"""Id and name of a stream; without an id one that has no account: it has ended, or is not announced."""
 
 
 class AccountAnswer:
@@ -40,19 +43,18 @@ class AccountAnswer:
 
     def sending(self) -> Iterator[None]:
         """Look at some streams after the other, and send a part when there is enough."""
-        accounts, subscription = self._connection.accounts, self._request.subscription
-        part: list[int] = []
+        accounts = self._connection.accounts
+        part: list[_Entry] = []
         used_bytes = looked = 0
         ids = accounts.ids
         for rounds_left in reversed(range(ROUNDS)):
             newcomers: list[int] = []
             accounts.newcomers = newcomers if rounds_left else None
-            for stream in ids:
+            for entry in self._looking(ids):
                 looked += 1
-                found = accounts.find(stream, subscription)
-                if found is not None:
-                    part.append(stream)
-                    used_bytes += len(found[0].name) + ENTRY_BYTES
+                if entry is not None:
+                    part.append(entry)
+                    used_bytes += len(entry[1]) + ENTRY_BYTES
                 if used_bytes > PART_BYTES:
                     self._send(part, more=True)
                     part, used_bytes = [], 0
@@ -63,37 +65,33 @@ class AccountAnswer:
             if not ids:
                 break
         accounts.newcomers = None
-        names: list[str] = []
-        for name in accounts.names_without_account(subscription):
-            names.append(name)
-            used_bytes += len(name) + ENTRY_BYTES
-            if used_bytes > PART_BYTES:
-                self._send(part, names, more=True)
-                part, names, used_bytes = [], [], 0
-                yield
-        self._send(part, names)
+        self._send(part)
 
-    def _send(self, part: list[int], names: Sequence[str] = (), *, more: bool | None = None) -> None:
-        """Send the counts of these streams, of which some may have ended since they were looked at.
+    def _looking(self, ids: Sequence[int]) -> Iterator[_Entry | None]:
+        """Look at streams by their ids, then at those without an account; yield ``None`` for one that is left out."""
+        accounts, subscription = self._connection.accounts, self._request.subscription
+        for stream in ids:
+            found = accounts.find(stream, subscription)
+            yield None if found is None else (stream, found[0].name)
+        for name in accounts.names_without_account(subscription):
+            yield None if name in self._named else (None, name)
+
+    def _send(self, part: Iterable[_Entry], *, more: bool | None = None) -> None:
+        """Send the counts of these streams, of which some may have ended, or been announced, since they were looked at.
 
         Args:
-            part: their ids.
-            names: further streams, which had no account.
+            part: the streams.
             more: whether another part follows.
         """
-        connection, request, named = self._connection, self._request, self._named
+        connection, request = self._connection, self._request
+        accounts, subscription = connection.accounts, request.subscription
         streams: dict[str, Counts] = {}
-        for stream in part:
-            found = connection.accounts.find(stream, request.subscription)
-            if found is not None and found[0].name not in named:
-                source, account = found
-                connection.book(source)
-                counts = connection.accounts.counts_of(request.subscription, source.name, account)
-                assert counts is not None
-                streams[source.name] = counts
-        for name in names:
-            counts = connection.accounts.counts_of(request.subscription, name)
-            if counts is not None and name not in named:
-                streams.setdefault(name, counts)
-        named.update(streams)
-        connection.send(Account(request.request, request.subscription, streams, more))
+        for stream, name in part:
+            found = None if stream is None else accounts.find(stream, subscription)
+            if found is not None:
+                connection.book(found[0])
+            counts = accounts.counts_of(subscription, name, None if found is None else found[1])
+            if counts is not None and name not in self._named and (found is not None or name not in streams):
+                streams[name] = counts
+        self._named.update(streams)
+        connection.send(Account(request.request, subscription, streams, more))

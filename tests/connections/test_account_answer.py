@@ -166,6 +166,31 @@ def test_a_stream_that_ends_meanwhile_is_named_once() -> None:
     assert sorted(counted) == sorted(names)
 
 
+@pytest.mark.parametrize("ends_again", [False, True], ids=["announced", "announced_and_ended"])
+@pytest.mark.parametrize("long", [False, True], ids=["last_part", "next_part"])
+def test_a_stream_without_an_account_that_is_announced_meanwhile_is_named_once(*, long: bool, ends_again: bool) -> None:
+    world, names = world_of(MANY if long else 2)
+    peer = world.subscriber("**")
+    world.settle()
+    for name in names:
+        end(world, name)
+    world.settle()
+    peer.forget()
+    publisher = world.peer("another")
+    world.take_one_step_a_turn()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(account_answer, "STEP_STREAMS", 1)
+        peer.say(Account(7, 1))
+        for alias, name in enumerate(sorted(names, reverse=True)):  # the last ones of the answer first
+            publisher.open(alias, name, Kind.STATE)
+            world.turns(1)
+            if ends_again:
+                end(world, name)
+        world.settle()
+    counted = [name for part in parts_of(peer) for name in part.streams or ()]
+    assert sorted(counted) == sorted(names)
+
+
 def test_the_answer_has_an_end_however_many_streams_are_opened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account_answer, "STEP_STREAMS", 2)
     monkeypatch.setattr(account_answer, "ROUNDS", 3)
