@@ -199,7 +199,6 @@ class ConsumerFanout:
             if self.source not in connection.memberships:
                 continue  # gone meanwhile
             self.leave(connection)
-            connection.accounts.end(self.source.id)
             end(connection)
             yield
         for consumer in list(self._consumers.values()):

@@ -236,7 +236,6 @@ class PubSubFanout:
             for broadcast in self._broadcasts.values():
                 broadcast.leave(member, Code.STREAM_ENDED)
             self.leave(member)
-            member.accounts.end(self.source.id)
             end(member)
             yield
 

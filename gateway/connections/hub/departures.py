@@ -63,25 +63,31 @@ class Departures:
         """True while nobody is about to leave a stream."""
         return not self._under_way
 
-    def begin(self, session: Session, work: Iterator[None], size: int, answer: Callable[[], object]) -> None:
+    def begin(
+        self, session: Session, subscription: int, work: Iterator[None], size: int, answer: Callable[[], object]
+    ) -> None:
         """End a subscription: at once, or before the next frame of its connection is handled.
 
         Args:
             session: the subscriber.
+            subscription: number of the subscription.
             work: one stream a step.
             size: number of steps.
             answer: sends UNSUBSCRIBED.
         """
-        whole = self._whole(session, work, answer)
-        if size <= FEW:
+        whole = self._whole(session, subscription, work, answer)
+        if size + session.connection.accounts.ends_waiting <= FEW:
             for _ in whole:
                 pass
         else:
             self._under_way[session] = whole
             session.backlog.add(step_of(whole))
 
-    def _whole(self, session: Session, work: Iterator[None], answer: Callable[[], object]) -> Iterator[None]:
+    def _whole(
+        self, session: Session, subscription: int, work: Iterator[None], answer: Callable[[], object]
+    ) -> Iterator[None]:
         yield from work
+        yield from session.connection.accounts.leaving(subscription)
         if not session.connection.closed:  # otherwise it still leaves the streams of its other subscriptions
             self._under_way.pop(session, None)
         answer()
@@ -116,7 +122,8 @@ class Departures:
     ) -> Iterator[None]:
         connection = session.connection
         yield from self._observations.leaving(session, subscription)
-        for at, stream in enumerate(self._streams.candidates(pattern)):
+        # Also streams that have ended, if the client is yet to be told: nothing comes behind UNSUBSCRIBED.
+        for at, stream in enumerate([*self._fanouts.ending, *self._streams.candidates(pattern)]):
             if stream in connection.memberships and pattern.matches(stream.name):
                 self._leave(session, subscription, stream, observed=observed, keep=keep)
                 yield
@@ -143,7 +150,7 @@ class Departures:
         if session.connection.accounts.subscriptions_of(stream.id):
             return True
         pending = self._joins.of(session)
-        join = None if pending is None else pending.of(stream)
+        join = None if pending is None or stream.ended is not None else pending.of(stream)
         return join is not None and (session.connection.closed or join.is_wanted)
 
     def _give_up(self, session: Session, stream: Stream) -> None:

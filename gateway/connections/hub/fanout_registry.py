@@ -44,6 +44,8 @@ class FanoutRegistry:
         self._flusher = Flusher(views.clock, views.lag_changes)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
+        self.ending: dict[Stream, None] = {}
+        """Streams that have ended, and lose their receivers now."""
         for stream in streams:
             self.open(stream)
         if consumers.store is not None:
@@ -75,11 +77,11 @@ class FanoutRegistry:
 
     def end(self, stream: Stream) -> None:
         """Remove the fan-out of a stream that has ended, and that has no receivers any more."""
-        del self._fanouts[stream]
+        del self._fanouts[stream], self.ending[stream]
         self._acknowledged.pop(stream.id, None)
 
     def items(self) -> list[tuple[Stream, Fanout]]:
-        """Return all streams and their fan-outs; among them streams that have ended, and lose their receivers now."""
+        """Return all streams and their fan-outs; among them those of :attr:`ending`."""
         return list(self._fanouts.items())
 
     def of(self, stream: Stream) -> Fanout:

@@ -238,7 +238,7 @@ class Hub:
         view = session.views.get(subscription)
         if view is not None:
             size = self.views.held(session, subscription)
-            self._departures.begin(session, self.views.leaving(session, subscription), size, answer)
+            self._departures.begin(session, subscription, self.views.leaving(session, subscription), size, answer)
             return
         self._new.note(session)
         pattern = session.subscriptions.pop(subscription)
@@ -246,9 +246,9 @@ class Hub:
         observed = subscription in session.observing
         session.observing -= {subscription}
         self._patterns.remove(pattern, (session, subscription))
-        size = self._streams.candidate_count(pattern)
+        size = self._streams.candidate_count(pattern) + len(self.fanouts.ending)
         work = self._departures.of_subscription(session, subscription, pattern, observed=observed, keep=keep)
-        self._departures.begin(session, work, size, answer)
+        self._departures.begin(session, subscription, work, size, answer)
         if not is_address(pattern.text):
             self._tell_left(session, [pattern], returning=keep and not observed)
 

@@ -189,7 +189,6 @@ class Observations:
             for number in list(numbers):
                 self._held[session][number].pop(observation, None)
                 self._leave(observation, session, number)
-            session.connection.accounts.end(observation.source.id)
             if announced:
                 end(session.connection, observation.source)
             yield

@@ -100,6 +100,7 @@ class StreamEnds:
             self._log(stream, reason)
         entries = self._streams.end(stream, reason)
         self._unused.end(stream)
+        self._fanouts.ending[stream] = None
         # In this order: a publisher learns of its messages in the order in which it has sent them.
         self._closing.close(stream, stream.end_refusal())
         waiting = _Waiting(ended)

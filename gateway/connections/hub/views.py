@@ -196,7 +196,6 @@ class Views:
                 for number in list(numbers):
                     self._held[session, number].pop(derivation, None)
                     self._leave(derivation, session, number)
-                session.connection.accounts.end(derivation.source.id)
                 if announced:
                     end(session.connection, derivation.source)
                 yield

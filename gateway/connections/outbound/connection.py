@@ -135,11 +135,8 @@ class Connection(FrameWriter):
     def send_signal(self, source: Source, signal: Gap | Replay | StreamInfo) -> None:
         """Send a signal about messages of a source, which the accounts count; it passes the messages in the outbox."""
         self.book(source)
-        if isinstance(signal, Gap):
-            self.accounts.gap(signal)
-        elif isinstance(signal, Replay):
-            self.accounts.replay(signal)
-        self.send(signal)
+        if self.accounts.signal(source.id, signal):
+            self.send(signal)
 
     def send_in_order(self, source: Source, signal: Gap | Replay) -> None:
         """Send a signal behind the messages of ``source`` that wait."""
@@ -303,12 +300,15 @@ class Connection(FrameWriter):
         self.format.forget(source.id)
 
     def end(self, source: Source, info: StreamInfo) -> None:
-        """Tell the client that a source has ended, behind what it was sent; everything else of the source is dropped.
+        """Close the accounts of a source that has ended, and tell the client, behind what it was sent.
+
+        Everything else of the source is dropped. A client that has unsubscribed when its turn comes is not told.
 
         Args:
             source: the stream, view or observed stream, which the client does not receive any more.
             info: the end (spec section 4.11).
         """
+        self.accounts.end(source.id, waits=self.lagging)
         if not self.lagging:
             self.send(info)
             return

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Counts, Since
+from gateway.protocol.messages import Counts, Since, StreamInfo
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
@@ -74,7 +74,7 @@ class DeliveryAccounts:
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
-    __slots__ = ("_accounts", "_all", "_carried", "_ended", "client_conflated", "count", "newcomers")
+    __slots__ = ("_accounts", "_all", "_carried", "_ended", "_untold", "client_conflated", "count", "newcomers")
 
     def __init__(self, all_accounts: SubscribedStreams) -> None:
         self._all = all_accounts
@@ -89,6 +89,8 @@ class DeliveryAccounts:
         """Counts of earlier connections, of streams without an account here, by the subscriptions that there are."""
         self._ended: dict[int, dict[str, Counts]] = {}
         """Counts of streams that have ended."""
+        self._untold: dict[int, tuple[int, ...]] = {}
+        """Subscriptions that are to be told the ends that wait in the outbox, by the ids of the streams."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
         """Begin a subscription with its counts on earlier connections, also of streams that are yet to come."""
@@ -124,13 +126,19 @@ class DeliveryAccounts:
         if not accounts:
             self._accounts.pop(stream, None)
 
-    def end(self, stream: int) -> None:
+    def end(self, stream: int, *, waits: bool = False) -> None:
         """Close the accounts of a stream that has ended. The next stream of its name goes on from their counts.
 
         At most :data:`MAX_ENDED` of a subscription are remembered.
+
+        Args:
+            stream: its id.
+            waits: whether the word of its end waits in the outbox.
         """
         accounts = self._accounts.pop(stream, {})
         self._count(-len(accounts))
+        if waits:
+            self._untold[stream] = tuple(accounts)
         for subscription, (source, account) in accounts.items():
             if subscription not in self._carried:
                 continue  # it has ended as well
@@ -146,8 +154,24 @@ class DeliveryAccounts:
         """
         self._all.check(self.count)
 
+    @property
+    def ends_waiting(self) -> int:
+        """Number of streams whose ends wait in the outbox."""
+        return len(self._untold)
+
+    def leaving(self, subscription: int) -> Iterator[None]:
+        """Have a subscription that has left all its streams told of no end that waits in the outbox, one a step."""
+        for stream in list(self._untold):
+            numbers = self._untold.get(stream, ())
+            if subscription in numbers:
+                self._untold[stream] = tuple([number for number in numbers if number != subscription])
+            yield
+
     def dropping(self) -> Iterator[None]:
         """Drop all accounts, those of one stream a step: the connection is gone."""
+        while self._untold:
+            self._untold.popitem()
+            yield
         while self._accounts:
             _, accounts = self._accounts.popitem()
             self._count(-len(accounts))
@@ -216,15 +240,20 @@ class DeliveryAccounts:
             following = run.first + run.count
         self.messages(source, first, following - first)
 
-    def gap(self, gap: Gap) -> None:
-        """Count a gap that was announced."""
-        for _, account in self._accounts.get(gap.stream, {}).values():
-            account.gap(account.epoch, gap.code, gap.first, gap.last)
+    def signal(self, stream: int, signal: Gap | Replay | StreamInfo) -> bool:
+        """Count a signal about a stream that is to be sent, or the end of one that has waited in the outbox.
 
-    def replay(self, replay: Replay) -> None:
-        """Count a replay that was announced."""
-        for _, account in self._accounts.get(replay.stream, {}).values():
-            account.replay(replay.first, replay.last)
+        Returns:
+            Whether it is to be sent: not an end of which all subscriptions have left the stream since.
+        """
+        if isinstance(signal, StreamInfo):
+            return bool(self._untold.pop(stream, ()))
+        for _, account in self._accounts.get(stream, {}).values():
+            if isinstance(signal, Gap):
+                account.gap(account.epoch, signal.code, signal.first, signal.last)
+            else:
+                account.replay(signal.first, signal.last)
+        return True
 
     def conflated_by_client(self, conflated: Conflated) -> None:
         """Count messages that the client's library has conflated; of a stream without an account, none."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import orjson
 import pytest
 
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.hub.joins import FEW
+from gateway.connections.hub.stream_end import STEPS_AT_ONCE
 from gateway.errors import Code
 from gateway.ids import StreamName
-from gateway.protocol.messages import EndReason, Kind, Unsubscribe, Unsubscribed
+from gateway.protocol.messages import EndReason, Kind, StreamInfo, Unsubscribe, Unsubscribed
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.views import View
-from tests.connections.memory import Peer, World
+from tests.connections.memory import Peer, TextPeer, World
 
 MANY = 2 * FEW
 
@@ -276,3 +280,141 @@ def test_a_connection_that_is_closed_while_it_unsubscribes_is_under_way_until_it
         world.turns(1)
     world.settle()
     assert is_idle(world)
+
+
+SUBSCRIPTIONS: dict[str, tuple[Kind, dict[str, Any]]] = {
+    "states": (Kind.STATE, {}),
+    "events": (Kind.EVENT, {}),
+    "tasks": (Kind.COLLABORATION, {}),
+    "commands": (Kind.CONTROL, {}),
+    "view": (Kind.STATE, {"view": View(np.s_[1:])}),
+    "view of events": (Kind.EVENT, {"view": View(dtype="float32")}),
+    "observed": (Kind.COLLABORATION, {"observe": True}),
+}
+
+
+@pytest.mark.parametrize("pattern", ["wf/0", "wf/*"])
+@pytest.mark.parametrize("keep", [False, True])
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS)
+def test_nothing_of_a_stream_that_has_ended_comes_behind_unsubscribed(
+    subscription: str, keep: bool, pattern: str
+) -> None:
+    kind, options = SUBSCRIPTIONS[subscription]
+    world = World()
+    publisher = world.publisher("wf/0", kind=kind)
+    peers = [world.peer(f"peer-{number}") for number in range(3 * STEPS_AT_ONCE)]
+    for peer in peers:
+        peer.subscribe(pattern, 1, **options)
+    publisher.publish(0, b"x")
+    world.settle()
+    for peer in peers:
+        peer.forget()
+    world.take_one_step_a_turn()
+    stream = world.core.streams.get(StreamName("wf/0"))
+    assert stream is not None
+    world.core.hub.end(stream, EndReason.DELETED)
+    untold = [peer for peer in peers if not peer.read().ended]
+    assert 0 < len(untold) < len(peers)
+    for peer in untold:
+        peer.unsubscribe(1, keep=keep)
+    world.settle()
+    for peer in untold:
+        assert [type(entry) for entry in peer.read().log] == [Unsubscribed]
+        assert not peer.session.connection.memberships
+        assert not peer.session.connection.accounts.count
+    assert world.core.hub.idle
+    assert not world.core.hub.fanouts.ending
+
+
+@pytest.mark.parametrize("subscription", SUBSCRIPTIONS)
+def test_an_end_that_waits_behind_messages_does_not_come_behind_unsubscribed(subscription: str) -> None:
+    kind, options = SUBSCRIPTIONS[subscription]
+    world = World()
+    names = [StreamName(f"wf/{number}") for number in range(MANY)]
+    publisher = world.publisher(*names, "wf/stays", kind=kind)
+    peer = world.peer()
+    peer.subscribe("wf/*", 1, **options)
+    world.settle()
+    peer.forget()
+    peer.session.connection.pause_writing()
+    for alias in range(MANY):
+        publisher.publish(alias, b"xx")
+    world.settle()
+    for name in names:
+        stream = world.core.streams.get(name)
+        assert stream is not None
+        world.core.hub.end(stream, EndReason.DELETED)
+    world.settle()
+    world.take_one_step_a_turn()
+    peer.unsubscribe(1)
+    peer.subscribe("wf/*", 1, **options)  # the ends are none of its concern
+    world.settle()
+    peer.session.connection.resume_writing()
+    world.settle()
+    log = peer.read().log
+    at = next(at for at, entry in enumerate(log) if isinstance(entry, Unsubscribed))
+    assert [entry.stream for entry in log[at:] if isinstance(entry, StreamInfo)] == ["wf/stays"]
+    assert not peer.session.connection.accounts.ends_waiting
+
+
+def test_an_end_that_waits_is_told_if_another_subscription_of_the_stream_stands() -> None:
+    world = World()
+    world.publisher("wf/0", "wf/1")
+    peer = world.subscriber("wf/*")
+    peer.subscribe("wf/0", 2)
+    peer.forget()
+    peer.session.connection.pause_writing()
+    for stream in list(world.core.streams):
+        world.core.hub.end(stream, EndReason.DELETED)
+    world.settle()
+    peer.unsubscribe(1)
+    peer.session.connection.resume_writing()
+    world.settle()
+    assert [info.stream for info in peer.read().ended] == ["wf/0"]
+
+
+def test_a_stream_that_has_ended_is_not_kept_for_a_subscription_to_which_it_was_not_announced() -> None:
+    world, _ = world_of(Kind.EVENT)
+    others = [subscribed(world, f"other-{number}") for number in range(3 * STEPS_AT_ONCE)]
+    peer = world.peer()
+    peer.subscribe("wf/0", 1)
+    peer.forget()
+    world.take_one_step_a_turn()
+    peer.subscribe("**", 2)
+    while not peer.session.connection.announcements:
+        world.turns(1)
+    while not peer.read().log:
+        world.turns(1)
+    stream = world.core.streams.get(StreamName("wf/0"))
+    assert stream is not None
+    peer.session.connection.pause_writing()
+    world.core.hub.end(stream, EndReason.DELETED)
+    assert stream in peer.session.connection.memberships
+    peer.unsubscribe(1)
+    peer.session.connection.resume_writing()
+    world.settle()
+    assert all(other.read().ended for other in others)
+    assert not peer.read().ended
+
+
+def test_a_text_client_is_not_told_of_an_end_behind_unsubscribed() -> None:
+    world = World()
+    world.publisher("wf/0")
+    peers = [TextPeer(world) for _ in range(3 * STEPS_AT_ONCE)]
+    for number, peer in enumerate(peers):
+        hello = {"message_type": "hello", "client_type": "agent", "payload": {"versions": [1]}}
+        peer.send(orjson.dumps({**hello, "client_id": f"peer-{number}"}))
+        peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/*"}}')
+    world.settle()
+    for peer in peers:
+        peer.texts()
+    peers[-1].session.connection.pause_writing()
+    (stream,) = world.core.streams
+    world.core.hub.end(stream, EndReason.DELETED)
+    for peer in peers[-2:]:
+        peer.send('{"id":2,"message_type":"unsubscribe","payload":{"subscription":1}}')
+    world.settle()
+    peers[-1].session.connection.resume_writing()
+    world.settle()
+    types = [[orjson.loads(text)["message_type"] for text in peer.texts()] for peer in peers]
+    assert types == [["stream"]] * (len(peers) - 2) + [["unsubscribed"]] * 2

@@ -11,7 +11,7 @@ from gateway.connections.outbound.delivery_accounts import (
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Counts, Kind
+from gateway.protocol.messages import Counts, EndReason, Kind, StreamInfo
 from gateway.protocol.signals import Conflated, Gap, Replay
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
@@ -26,11 +26,11 @@ def test_subscriptions_start_where_they_wish() -> None:
     ledger, events = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.EVENT)
     ledger.open(events, 1, SubscribeOptions(), 10)
     ledger.open(events, 2, SubscribeOptions(4), 6)
-    ledger.replay(Replay(1, 0, 6, 9))
+    ledger.signal(1, Replay(1, 0, 6, 9))
     ledger.messages(1, 6, 4)
     ledger.messages(1, 10, 2)
-    ledger.gap(Gap(1, Code.QUEUE_FULL, 12, 14))
-    ledger.gap(Gap(1, Code.EXPIRED, 15, 15))
+    ledger.signal(1, Gap(1, Code.QUEUE_FULL, 12, 14))
+    ledger.signal(1, Gap(1, Code.EXPIRED, 15, 15))
     assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=2, dropped=3, expired=1)}
     assert counts_in(ledger, 2) == {"wf/1": Counts(delivered=6, dropped=5, replayed=4, expired=1)}
 
@@ -38,7 +38,7 @@ def test_subscriptions_start_where_they_wish() -> None:
 def test_runs_are_booked_in_ranges_and_a_replay_may_end_in_the_middle() -> None:
     ledger, tasks = DeliveryAccounts(SubscribedStreams(Limits())), stream(1, Kind.COLLABORATION)
     ledger.open(tasks, 1, SubscribeOptions(), 3)
-    ledger.replay(Replay(1, Code.NOT_PROCESSED, 3, 4))
+    ledger.signal(1, Replay(1, Code.NOT_PROCESSED, 3, 4))
     ledger.runs([Run(tasks, first, count, (), 0, 0, 1) for first, count in ((3, 1), (4, 1), (5, 3), (9, 1))])
     assert counts_in(ledger, 1) == {"wf/1": Counts(delivered=6, replayed=2)}
 
@@ -118,3 +118,22 @@ def test_the_end_of_a_stream_may_follow_the_start_of_the_next_one_of_its_name() 
     ledger.end(2)
     assert ledger.names_without_account(1) == ["wf/1"]
     assert ledger.counts_of(1, "wf/1") == Counts(delivered=7)
+
+
+def test_an_end_that_waits_is_told_unless_all_its_subscriptions_have_ended() -> None:
+    ledger = DeliveryAccounts(SubscribedStreams(Limits()))
+    infos = []
+    for number, subscriptions in enumerate(((1,), (1, 2), (2,), (1,)), 1):
+        events = stream(number, Kind.EVENT)
+        for subscription in subscriptions:
+            ledger.carry(subscription, {})
+            ledger.open(events, subscription, SubscribeOptions(), 0)
+        infos.append(StreamInfo(number, events.name, ended=EndReason.DELETED))
+    for number in (1, 2, 3):
+        ledger.end(number, waits=True)
+    assert ledger.ends_waiting == 3
+    for _ in ledger.leaving(1):
+        pass
+    ledger.end(4, waits=True)  # for a later subscription of the same number
+    assert [ledger.signal(number, info) for number, info in enumerate(infos, 1)] == [False, True, True, True]
+    assert ledger.ends_waiting == 0
