@@ -181,6 +181,9 @@ REACHED_BY = {
     "HTTP connections to the admin port": (
         "admin/test_http_connection.py:test_a_client_is_refused_while_there_is_work_on_all_connections"
     ),
+    "requests that the admin port answers at once": (
+        "admin/test_request_limit.py:test_past_the_limit_only_probes_are_answered"
+    ),
     "uploads to the admin port": "admin/test_upload.py:test_more_uploads_than_the_gateway_takes",
     "head of an HTTP request": "admin/test_http_connection.py:test_a_head_that_is_too_long",
     "lines that one place in the code logs, all of the gateway": (

@@ -20,11 +20,15 @@ from gateway.admin.http_connection import MAX_HEAD_BYTES, HttpConnections
 from gateway.admin.loop_lag import watch_loop
 from gateway.admin.metrics import Metrics
 from gateway.admin.port import BACKLOG
+from gateway.admin.request_limit import RequestLimit
 from gateway.admin.slots import ConnectionSlots
 from gateway.connections.core import Core
 
 MAX_CONNECTIONS: Final = 256
 """Connections at once; a further one takes the place of one that is idle or unfinished."""
+
+MAX_REQUESTS: Final = 224
+"""Requests that are answered at once. The other connections are left to probes, and to refusals."""
 
 SPARE_DESCRIPTORS: Final = 32
 """File descriptors that HTTP connections leave to the store and the files of the process."""
@@ -94,7 +98,7 @@ class AdminServer:
             time.monotonic,
         )
         config = uvicorn.Config(
-            make_application(core, self._metrics),
+            RequestLimit(make_application(core, self._metrics), MAX_REQUESTS),
             # The gateway's loop is running already. h11, even where httptools is installed: all gateways behave alike.
             loop="none",
             http=cast(Any, self._connections.make),
