@@ -116,13 +116,13 @@ class SubscribeHandler:
         """Add a subscription, open the client's inbox, or join a group; a part that others follow is kept for them."""
         complete = self._parts.joined(session, request)
         if complete is not None:
-            self._subscribe(session, complete)
+            self._subscribe(session, *complete)
 
     def unreadable(self, session: Session, refusal: RequestRefused) -> bool:
         """Return whether a SUBSCRIBE that could not be read is answered later, with its last part."""
         return self._parts.refused(session, refusal)
 
-    def _subscribe(self, session: Session, request: Subscribe) -> None:
+    def _subscribe(self, session: Session, request: Subscribe, positions: int | None) -> None:
         self._check_not_draining(session)
         client_id = session.peer.client_id
         pattern = compile_pattern(request.pattern)
@@ -148,7 +148,7 @@ class SubscribeHandler:
             raise RequestRefused(Code.FORBIDDEN, f"{client_id} may not subscribe to {request.pattern}")
         if view is not None:
             self._hub.views.check(session, pattern, view)
-        answer = partial(session.connection.send, Subscribed(request.request, request.subscription))
+        answer = partial(session.connection.send, Subscribed(request.request, request.subscription, positions))
         session.connection.accounts.carry(request.subscription, request.account or {})
         options = SubscribeOptions(request.since, request.resume or {})
         if pattern.is_literal:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from gateway.connections.sessions.session import Session
 from gateway.errors import Code, RequestRefused, fresh
@@ -23,6 +23,14 @@ CONNECTIONS_OF_FUTURE: Final = 4
 """Connections that may name as many streams without existence as the gateway may have streams; the others share."""
 
 
+class JoinedParts(NamedTuple):
+    """SUBSCRIBE of which all parts have come."""
+
+    request: Subscribe
+    positions: int | None
+    """Streams that exist in the epoch in which the client has named a position; ``None``: it has named none."""
+
+
 @dataclass(slots=True)
 class _Incomplete:
     """SUBSCRIBE of which parts have come."""
@@ -33,6 +41,8 @@ class _Incomplete:
     pattern: Pattern | None
     """None: it has been refused."""
     since: dict[str, Position] | None = None
+    positions: int = 0
+    """Number of those that name the present epoch of their stream."""
     resume: dict[str, tuple[int, int]] | None = None
     account: dict[str, Counts] = field(default_factory=dict)
     refusal: RequestRefused | None = None
@@ -69,7 +79,7 @@ class SubscribeParts:
         """Counts of streams that did not exist when they were named, of all connections."""
         return self._all_future
 
-    def joined(self, session: Session, request: Subscribe) -> Subscribe | None:
+    def joined(self, session: Session, request: Subscribe) -> JoinedParts | None:
         """Take a SUBSCRIBE, and return the complete one with all that matters of its parts.
 
         Returns:
@@ -81,7 +91,7 @@ class SubscribeParts:
         incomplete = self._incomplete.get(session)
         if incomplete is None or incomplete.request != request.request:
             if not request.more and _names_nothing(request):
-                return request
+                return JoinedParts(request, None)
             before = incomplete
             incomplete = _Incomplete(request.request, request.subscription, request.pattern, None)
             try:
@@ -103,7 +113,8 @@ class SubscribeParts:
         if incomplete.refusal is not None:
             raise incomplete.refusal
         since = request.since if incomplete.since is None else incomplete.since
-        return replace(request, since=since, resume=incomplete.resume, account=incomplete.account)
+        whole = replace(request, since=since, resume=incomplete.resume, account=incomplete.account)
+        return JoinedParts(whole, None if incomplete.since is None else incomplete.positions)
 
     def refused(self, session: Session, refusal: RequestRefused) -> bool:
         """Note that a SUBSCRIBE, or text that may have been one, could not be read.
@@ -160,7 +171,12 @@ class SubscribeParts:
             whole = f"the parts before are for {incomplete.text} as {incomplete.subscription}"
             raise RequestRefused(Code.INVALID_REQUEST, f"{problem}: {whole}")
         if isinstance(request.since, Mapping):
-            incomplete.since = self._existing(pattern, request.since, incomplete.since or {})
+            before = incomplete.since or {}
+            for name, (epoch, _) in request.since.items():
+                stream = self._streams.get(StreamName(name))
+                if stream is not None and stream.epoch == epoch and name not in before and pattern.matches(name):
+                    incomplete.positions += 1
+            incomplete.since = self._existing(pattern, request.since, before)
         elif request.since is not None and (request.more or incomplete.since is not None):
             problem = f"since {request.since!r} in a SUBSCRIBE of several parts"
             raise RequestRefused(Code.INVALID_REQUEST, f"{problem}: it must be an object in all of them")

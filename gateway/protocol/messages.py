@@ -242,6 +242,8 @@ class Subscribed:
 
     request: int
     subscription: int
+    positions: int | None = None
+    """Streams named by an object as ``since`` that exist in the epoch that was named; ``None``: none were named."""
 
 
 @dataclass(frozen=True, slots=True)

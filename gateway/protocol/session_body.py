@@ -383,7 +383,7 @@ _READERS: Final[dict[int, Callable[[JsonBody], SessionMessage]]] = {
     Opcode.OPEN: _read_open,
     Opcode.STREAM: _read_stream,
     Opcode.SUBSCRIBE: _read_subscribe,
-    Opcode.SUBSCRIBED: lambda body: Subscribed(_request(body), _subscription(body)),
+    Opcode.SUBSCRIBED: lambda body: Subscribed(_request(body), _subscription(body), body.integer_or_none("positions")),
     Opcode.UNSUBSCRIBE: lambda body: Unsubscribe(_request(body), _subscription(body), body.boolean_or_none("keep")),
     Opcode.UNSUBSCRIBED: lambda body: Unsubscribed(_request(body), _subscription(body)),
     Opcode.DELETE: lambda body: Delete(_request(body), body.text("pattern")),

@@ -158,6 +158,12 @@ SESSION: Final = (
     Definition("stream-address", "4.1", "An address", text(0x06, '{"id":null,"stream":"agent:planner","alias":1}')),
     Definition("subscribe", "4.2", "A pattern", text(0x07, '{"request":2,"subscription":1,"pattern":"wf-42/**"}')),
     Definition("subscribed", "4.2", "The answer", text(0x08, '{"request":2,"subscription":1}')),
+    Definition(
+        "subscribed-positions",
+        "4.2",
+        "Two of the named streams exist",
+        text(0x08, '{"request":2,"subscription":1,"positions":2}'),
+    ),
     Definition("unsubscribe", "4.2", "No more", text(0x09, '{"request":3,"subscription":1}')),
     Definition("unsubscribed", "4.2", "The answer", text(0x0A, '{"request":3,"subscription":1}')),
     Definition(

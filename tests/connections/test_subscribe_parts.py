@@ -63,7 +63,7 @@ def test_parts_add_up_and_the_last_is_answered(world: World) -> None:
     peer.say(Subscribe(1, 9, "wf/*", account={"wf/b": Counts(2, dropped=2)}, more=True))
     peer.say(Subscribe(1, 9, "wf/*", {"wf/b": since["wf/b"]}))
     log = peer.news().log
-    assert log[0] == Subscribed(1, 9)
+    assert log[0] == Subscribed(1, 9, positions=2)
     assert {each.stream: (each.since, each.recovered) for each in log if isinstance(each, StreamInfo)} == {
         "wf/a": (4, True),
         "wf/b": (4, True),
@@ -73,6 +73,19 @@ def test_parts_add_up_and_the_last_is_answered(world: World) -> None:
     assert answers(peer)[-1] == Account(2, 9, counts)
 
 
+def test_the_answer_tells_how_many_of_the_named_streams_exist_in_the_named_epoch(world: World) -> None:
+    world.publisher("wf/c", "other/d")
+    peer = world.peer()
+    epochs = {name: epoch_of(world, name) for name in ("wf/a", "wf/b", "wf/c", "other/d")}
+    first = {"wf/a": (epochs["wf/a"], 4), "wf/gone": (1, 1), "other/d": (epochs["other/d"], 0)}
+    peer.say(Subscribe(1, 9, "wf/*", first, more=True))
+    peer.say(Subscribe(1, 9, "wf/*", {"wf/a": first["wf/a"], "wf/b": (epochs["wf/b"] - 1, 1)}, more=True))
+    peer.say(Subscribe(1, 9, "wf/*", {"wf/c": (epochs["wf/c"], 0)}))
+    assert answers(peer)[0] == Subscribed(1, 9, positions=2)
+    peer.say(Subscribe(2, 8, "wf/*", since=0))
+    assert answers(peer)[0] == Subscribed(2, 8)
+
+
 def test_other_frames_may_come_in_between(world: World) -> None:
     peer = world.peer()
     peer.say(Subscribe(1, 9, "wf/*", {}, more=True))
@@ -80,7 +93,10 @@ def test_other_frames_may_come_in_between(world: World) -> None:
     peer.open(0, "wf/c", Kind.EVENT)
     peer.publish(0, b"x", ack=True)
     peer.say(Subscribe(1, 9, "wf/*", {}))
-    assert [each for each in answers(peer) if isinstance(each, Subscribed)] == [Subscribed(2, 8), Subscribed(1, 9)]
+    assert [each for each in answers(peer) if isinstance(each, Subscribed)] == [
+        Subscribed(2, 8),
+        Subscribed(1, 9, positions=0),
+    ]
 
 
 def test_a_part_of_something_else_is_answered_once_with_the_last(world: World) -> None:
@@ -94,7 +110,7 @@ def test_a_part_of_something_else_is_answered_once_with_the_last(world: World) -
     assert isinstance(error, Error)
     assert (error.code, error.request) == (Code.INVALID_REQUEST, 1)
     peer.say(Subscribe(1, 9, "wf/*", {}))
-    assert answers(peer)[0] == Subscribed(1, 9)
+    assert answers(peer)[0] == Subscribed(1, 9, positions=0)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +165,7 @@ def test_another_one_in_parts_gives_the_first_one_up(world: World) -> None:
     assert isinstance(error, Error)
     assert (error.code, error.request) == (Code.INVALID_REQUEST, 1)
     peer.say(Subscribe(2, 8, "wf/*", {}))
-    assert answers(peer)[0] == Subscribed(2, 8)
+    assert answers(peer)[0] == Subscribed(2, 8, positions=0)
 
 
 def test_unsubscribe_gives_an_incomplete_one_up(world: World) -> None:
@@ -251,7 +267,7 @@ def test_of_streams_that_do_not_exist_no_position_is_kept(small: tuple[World, Su
     assert parts.joined(session, Subscribe(1, 9, "wf/*", pairs, resume=pairs, more=True)) is None
     complete = parts.joined(session, Subscribe(1, 9, "wf/*"))
     assert complete is not None
-    assert complete.since == complete.resume == {"wf/a": (1, 1)}
+    assert complete.request.since == complete.request.resume == {"wf/a": (1, 1)}
 
 
 def test_counts_of_streams_that_may_come_are_kept_up_to_a_bound(small: tuple[World, SubscribeParts]) -> None:
@@ -262,7 +278,7 @@ def test_counts_of_streams_that_may_come_are_kept_up_to_a_bound(small: tuple[Wor
         named = {name: Counts(1) for name in ("other/a", "no name", *[f"wf/{number}" for number in range(FEW + 5)])}
         complete = parts.joined(peer.session, Subscribe(1, 9, "wf/*", account=named))
         assert complete is not None
-        kept.append(len(complete.account or ()))
+        kept.append(len(complete.request.account or ()))
     assert kept == [FEW] * CONNECTIONS_OF_FUTURE + [0]
     for peer in peers:
         parts.drop(peer.session)

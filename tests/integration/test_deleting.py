@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gateway.client import Client, Message, RequestRefused, StreamEnded, connect, sync
+from gateway.client import Backoff, Client, Message, RequestRefused, StreamEnded, connect, sync
 from gateway.errors import Code
 from gateway.protocol.views import View
 from gateway.testing import running_gateway, running_gateway_process
+from tests.integration.proxy import cutting_proxy
 
 
 def arguments(path: Path | None) -> tuple[str, ...]:
@@ -328,3 +329,37 @@ async def test_both_accounts_go_on_when_streams_have_ended() -> None:
             await anext(subscription)
             assert subscription.account[ended[0].stream].delivered == 2
             assert await client.account(subscription) == subscription.account
+
+
+async def test_a_client_forgets_what_it_keeps_of_streams_that_ended_while_it_had_no_connection() -> None:
+    kinds = ("state", "event", "collaboration")
+    async with (
+        running_gateway() as gateway,
+        cutting_proxy(gateway.url) as proxy,
+        connect(gateway.url) as publisher,
+        connect(proxy.url, client_id="reader", backoff=Backoff(0.0, 0.01, 0.01)) as reader,
+        reader.subscribe("**") as subscription,
+    ):
+
+        async def publish(*names: str) -> None:
+            """Publish to a stream of each kind, and wait until the reader has the messages."""
+            for name in names:
+                for kind in kinds:
+                    await publisher.publish(f"{name}/{kind}", 1, kind=kind)
+            for _ in range(len(names) * len(kinds)):
+                await anext(subscription)
+
+        await publish("stays")
+        for run in range(3):
+            await publish(f"run-{run}")
+            proxy.accepting = False
+            proxy.cut()
+            await publisher.delete(f"run-{run}/*")
+            proxy.accepting = True
+            await publish("stays")
+        kept = reader._core.subscriptions
+        await until(lambda: set(kept._versions._newest) == {"stays/state"})
+        await until(lambda: set(kept._duplicate_filters._filters) == {"stays/collaboration"})
+        assert await reader.account(subscription) == subscription.account
+        assert subscription.account["stays/event"].delivered == 4
+        assert subscription.account["run-1/event"].delivered == 1

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from gateway.client.session.session import Session
 from gateway.client.subscribing.stream_sink import StreamSink
 from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_index import SubscriptionIndex
 from gateway.protocol.signals import Conflated
+
+MAX_REPORTED: Final = 2048
+"""Streams of a subscription that one report names: some milliseconds."""
 
 
 def report_conflated(
@@ -46,7 +50,9 @@ def report_conflated(
                 break
             number = subscription.position.id_of(name)
             sink = None if number is None else sinks.get(number)
-            if number is not None and sink is not None and _announced_to_all(sink, number, index):
+            if name not in subscription.position:
+                del unreported[name]  # it has ended long ago
+            elif number is not None and sink is not None and _announced_to_all(sink, number, index):
                 counts[number] = counts.get(number, 0) + unreported.pop(name)
                 left -= 1
     session.send_each([Conflated(number, count).write() for number, count in counts.items()])

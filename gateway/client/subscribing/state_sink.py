@@ -38,7 +38,7 @@ class StateSink(DeltaSink):
 
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Give a keyframe to all subscriptions, or merge a patch into the version before it."""
-        region = _region_of(inbound)
+        region = region_of(inbound)
         if region is not None:
             self._patch(inbound, payload, region)
             return
@@ -56,7 +56,7 @@ class StateSink(DeltaSink):
         if inbound is None or not inbound.offset_known:
             return
         held = self._versions.get(self.stream)
-        undecodable = isinstance(error, RequestRefused) and _region_of(inbound) is not None
+        undecodable = isinstance(error, RequestRefused) and region_of(inbound) is not None
         if held is not None and undecodable and (held.epoch, held.offset + 1) == (self.epoch, inbound.offset):
             self._versions.put(self.stream, self.epoch, inbound.offset, held.specs, held.payload)
         else:
@@ -64,9 +64,7 @@ class StateSink(DeltaSink):
 
     def end(self, ended: StreamEnded, number: int) -> None:
         """Forget the newest version, and tell the subscriptions that the stream has ended."""
-        held = self._versions.get(self.stream)
-        if held is not None and held.epoch == self.epoch:
-            self._versions.forget(self.stream)
+        self._versions.end(self.stream, self.epoch)
         super().end(ended, number)
 
     def _patch(self, inbound: InboundFrame, payload: Buffer, region: Region) -> None:
@@ -120,6 +118,7 @@ class StateSink(DeltaSink):
         self.give(message)
 
 
-def _region_of(inbound: InboundFrame) -> Region | None:
+def region_of(inbound: InboundFrame) -> Region | None:
+    """Return the region that a patch changes; ``None`` if the message is no patch."""
     extensions = inbound.frame.extensions
     return None if extensions is None or extensions.region is None else Region(extensions.region)

@@ -33,6 +33,10 @@ SUMS: Final = (
 """Counts of a stream that are added up."""
 
 
+Gone = Callable[[list[tuple[str, int]]], object]
+"""Called with the names and epochs of streams that have ended without a connection."""
+
+
 class Gap(NamedTuple):
     """Offsets whose messages a subscription will not get."""
 
@@ -64,15 +68,17 @@ class StreamPosition(StreamAccount):
         overflowed: messages that arrived while the receive buffer had no room.
         failed: messages that arrived and could not be decoded.
         repeated: messages of an acknowledged stream that arrived again while the program held or had processed them.
+        asked: whether SUBSCRIBE has named the position, and no STREAM has answered on this connection.
         awaited: offset of a state that could not be decoded and was requested again.
         id: the stream's number on this connection, once the gateway has named it.
     """
 
-    __slots__ = ("awaited", "failed", "id", "overflowed", "repeated", "settled")
+    __slots__ = ("asked", "awaited", "failed", "id", "overflowed", "repeated", "settled")
 
     def __init__(self, kind: Kind) -> None:
         super().__init__(kind)
         self.settled = True
+        self.asked = False
         self.awaited: int | None = None
         self.id: int | None = None
         self.overflowed = 0
@@ -115,6 +121,9 @@ class SubscriptionPosition:
         self._past: StreamPosition | None = None
         """Sums of streams that have ended and were forgotten; ``None``: there are none."""
         self.joined = False
+        self._unanswered: int | None = None
+        """Streams among those that SUBSCRIBE has named that exist and are yet to be announced; ``None``: not known."""
+        self._on_gone: Gone = list
         self._joined_before = False
         self._resumed = False
         """Whether SUBSCRIBE has named the position in each stream, in place of the program's start."""
@@ -123,6 +132,10 @@ class SubscriptionPosition:
         yield from self._streams.values()
         if self._past is not None:
             yield self._past
+
+    def __contains__(self, name: str) -> bool:
+        """Return whether there is a position in a stream: it has not ended, or not long ago."""
+        return name in self._streams
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -143,13 +156,19 @@ class SubscriptionPosition:
         for name in list(self._streams):
             stream = self._streams[name]
             if stream.next is not None:
+                stream.asked = True
                 yield StreamPart(name, (stream.epoch, stream.next), stream.counts)
 
     def leave(self) -> None:
-        """Begin a connection: all messages belong to other subscriptions until this one is joined again."""
+        """Begin a connection: all messages belong to other subscriptions until this one is joined again.
+
+        Streams that were not announced on the last connection, although all that exist were, have ended before it.
+        """
+        if self.joined and self._unanswered == 0:
+            self._ended_before.update({name: None for name, stream in self._streams.items() if stream.asked})
         self.joined = False
         for stream in self._streams.values():
-            stream.settled = False
+            stream.settled = stream.asked = False
         self._ended_before.update(self._ended)
         self._ended.clear()
         while len(self._ended_before) > MAX_ENDED:
@@ -157,9 +176,23 @@ class SubscriptionPosition:
             del self._ended_before[name]
             self._forget(name)
 
-    def join(self) -> None:
-        """Handle SUBSCRIBED: streams that are announced from now on are meant for this subscription as well."""
+    def join(self, positions: int | None = None, on_gone: Gone = list) -> None:
+        """Handle SUBSCRIBED: streams that are announced from now on are meant for this subscription as well.
+
+        Args:
+            positions: number of the streams that SUBSCRIBE has named and that exist in their epochs; ``None``: unknown.
+            on_gone: called with the others, by name and epoch, as soon as the existing ones are announced.
+        """
         self.joined = self._joined_before = True
+        self._unanswered, self._on_gone = positions if self._resumed else None, on_gone
+        self._find_gone()
+
+    def _find_gone(self) -> None:
+        """Tell the streams that have ended without a connection, when all others that were named are announced."""
+        if self._unanswered == 0:
+            gone = [(name, stream.epoch) for name, stream in self._streams.items() if stream.asked]
+            if gone:
+                self._on_gone(gone)
 
     # Announcements of the gateway.
 
@@ -175,6 +208,7 @@ class SubscriptionPosition:
             return  # it answers another subscription
         self._ended.pop(info.stream, None)
         self._ended_before.pop(info.stream, None)
+        answered, stream.asked = stream.asked and stream.epoch == info.epoch, False
         stream.id = info.id
         stream.kind = kind
         stream.settled = True
@@ -182,6 +216,9 @@ class SubscriptionPosition:
             lost = stream.start(info.epoch, self._wanted(stream, info.stream, info.epoch), info.since)
             if lost:
                 self._report_gap(Gap(info.stream, Code.HISTORY_LOST, info.since - lost, info.since - 1))
+        if answered and self._unanswered is not None:
+            self._unanswered -= 1
+            self._find_gone()
 
     def end(self, ended: StreamEnded, number: int) -> None:
         """Handle STREAM that tells an end: the next stream of the name starts anew, and its account goes on.

@@ -8,7 +8,6 @@ import sys
 import weakref
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
 
 from gateway.client.decoding.decoding import Transfer
 from gateway.client.decoding.partial_transfers import PartialTransfers
@@ -16,15 +15,15 @@ from gateway.client.messages.ack_handle import AckScope
 from gateway.client.messages.message_run import Received
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.sending.send_context import SendContext
-from gateway.client.session.answers import Asked
+from gateway.client.session.answers import Answer, Asked
 from gateway.client.session.session import Session
 from gateway.client.subscribing.acknowledged_sink import AcknowledgedSink
 from gateway.client.subscribing.acknowledger import Acknowledger, AckPosition
-from gateway.client.subscribing.conflation_report import report_conflated
+from gateway.client.subscribing.conflation_report import MAX_REPORTED, report_conflated
 from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.duplicate_filter import DuplicateFilters
 from gateway.client.subscribing.resubscription import parts_of
-from gateway.client.subscribing.state_sink import StateSink
+from gateway.client.subscribing.state_sink import StateSink, region_of
 from gateway.client.subscribing.stream_sink import Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionCore
@@ -36,11 +35,8 @@ from gateway.protocol import signals
 from gateway.protocol.arguments import check_type
 from gateway.protocol.data import DataFrame
 from gateway.protocol.frames import Frame
-from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Unsubscribe
+from gateway.protocol.messages import Account, Counts, Error, Kind, StreamInfo, Subscribe, Subscribed, Unsubscribe
 from gateway.protocol.names import Pattern
-
-MAX_REPORTED: Final = 2048
-"""Streams of a subscription that one report of conflated messages names: some milliseconds."""
 
 
 class Subscriptions:
@@ -270,10 +266,9 @@ class Subscriptions:
         """Keep partial transfers of a session that has ended."""
         kept = []
         for transfer in transfers:
-            sink, extensions = transfer.destination, transfer.head.frame.extensions
-            is_patch = extensions is not None and extensions.region is not None
+            sink = transfer.destination
             # A view is another stream on the next session, and the version that a patch refers to may be missing there.
-            if isinstance(sink, StreamSink) and sink.numbers is None and not is_patch:
+            if isinstance(sink, StreamSink) and sink.numbers is None and region_of(transfer.head) is None:
                 kept.append((sink.stream, transfer))
         self.partial_transfers.keep(kept)
 
@@ -310,12 +305,20 @@ class Subscriptions:
             return asked if streams is None else parts_of(asked, streams, session.request_bytes)
 
         # Joined before the next frame: streams may be announced in the same WebSocket message.
-        await self._context.ask(session, request, lambda _: self._join(subscription, number))
+        await self._context.ask(session, request, lambda answer: self._join(subscription, number, answer))
 
-    def _join(self, subscription: SubscriptionCore, number: int) -> None:
+    def _join(self, subscription: SubscriptionCore, number: int, answer: Answer) -> None:
+        assert isinstance(answer, Subscribed)
         if self._numbers.get(subscription) == number:  # otherwise its start was cancelled
-            subscription.position.join()
+            subscription.position.join(answer.positions, self._forget_streams)
             self._joined.set()
+
+    def _forget_streams(self, streams: list[tuple[str, int]]) -> None:
+        """Forget all that is kept of streams that have ended without a connection, by name and epoch."""
+        for stream, epoch in streams:
+            self._versions.end(stream, epoch)
+            self._duplicate_filters.end(stream, epoch)
+            self.partial_transfers.forget(stream)
 
     async def _unsubscribe(self, number: int, *, keep: bool = False) -> None:
         session = self._context.session

@@ -91,6 +91,12 @@ class Versions:
         """Forget the version of a stream: the newest version is not known any more."""
         self._newest.pop(stream, None)
 
+    def end(self, stream: str, epoch: int) -> None:
+        """Forget the version of a stream that has ended, unless it is one of the next stream of the name."""
+        known = self._newest.get(stream)
+        if known is not None and known.epoch == epoch:
+            del self._newest[stream]
+
     async def sweep(self, wanted: Callable[[str], bool]) -> None:
         """Forget all streams but those for which ``wanted`` returns True; the loop has turns in between."""
         self._again = True

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given
 
 from gateway.client.subscribing.subscription_position import MAX_ENDED, Gap, StreamEnded, SubscriptionPosition
@@ -231,3 +233,58 @@ def test_of_streams_that_ended_on_earlier_connections_the_last_ones_are_kept() -
     position.leave()
     assert list(position.counts) == [f"wf/{number}" for number in range(ended - MAX_ENDED, ended)]
     assert sum(stream.delivered for stream in position) == 2 * ended
+
+
+def resumed(names: Sequence[str]) -> SubscriptionPosition:
+    """A position of a connection on which these streams were announced, which has asked on the next one."""
+    position = SubscriptionPosition(None, None)
+    position.ask()
+    position.join()
+    for number, name in enumerate(names):
+        position.announce(replace(info(0, stream=name), id=number))
+        position.record_arrival(name, EVENT, 1, 0, 2)
+    ask_again(position)
+    return position
+
+
+def ask_again(position: SubscriptionPosition) -> list[str]:
+    """Lose the connection, and return the streams that the next SUBSCRIBE names."""
+    position.leave()
+    parts = position.ask()
+    assert parts is not None
+    return [part.stream for part in parts]
+
+
+def test_streams_that_ended_without_a_connection_are_told_when_all_others_are_announced() -> None:
+    gone: list[tuple[str, int]] = []
+    position = resumed(["wf/a", "wf/b", "wf/c", "wf/d"])
+    position.join(2, gone.extend)
+    position.announce(info(2, stream="wf/a"))
+    position.announce(info(0, stream="wf/d", epoch=2))  # ended as well, and begun anew
+    position.announce(info(0, stream="wf/new", epoch=3))
+    assert not gone
+    position.announce(info(2, stream="wf/c"))
+    assert gone == [("wf/b", 1)]
+    position.announce(info(2, stream="wf/c"))
+    assert gone == [("wf/b", 1)]
+    assert set(position.counts) == {"wf/a", "wf/b", "wf/c", "wf/d", "wf/new"}
+
+
+def test_positions_in_streams_that_ended_without_a_connection_have_a_bound() -> None:
+    many = MAX_ENDED + 10
+    position = resumed([f"wf/{number}" for number in range(many)])
+    position.join(0)
+    assert len(position.counts) == many
+    named = ask_again(position)
+    assert named == [f"wf/{number}" for number in range(10, many)]
+    assert sum(stream.delivered for stream in position) == 2 * many
+
+
+@pytest.mark.parametrize("answer", ["none", "no number", "a stream is missing"])
+def test_no_position_is_forgotten_before_all_streams_that_exist_are_announced(answer: str) -> None:
+    names = [f"wf/{number}" for number in range(MAX_ENDED + 10)]
+    position = resumed(names)
+    if answer != "none":
+        position.join(None if answer == "no number" else 2)
+        position.announce(info(2, stream=names[0]))
+    assert ask_again(position) == names
