@@ -125,6 +125,9 @@ REACHED_BY = {
     "JSON body: of OPEN, of other messages": (
         "connections/test_subscribe_parts.py:test_a_body_that_is_too_large_is_not_read"
     ),
+    "text of a JSON client, without the base64 of its tensors": (
+        "protocol/test_long_text.py:test_what_is_large_and_no_base64_is_not_parsed"
+    ),
     "names of aliases of a JSON client": (
         "connections/text/test_session.py:test_names_of_aliases_are_forgotten_with_the_aliases"
     ),

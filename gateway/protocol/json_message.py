@@ -30,6 +30,16 @@ _MAX_TIMESTAMP_S: Final = I64_MAX // 10**9
 _SHOWN_FIELD_CHARS: Final = 40
 
 
+@dataclass(frozen=True, slots=True)
+class DecodedData:
+    """``data`` of a tensor that was decoded before its text was parsed (:mod:`gateway.protocol.long_text`)."""
+
+    chars: int
+    """Length of the base64."""
+    data: memoryview
+    """The decoded bytes."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class JsonMessage:
     """A ``message``, ``request`` or ``reply`` of the JSON subprotocol (spec section 14).
@@ -178,12 +188,17 @@ def _read_tensor(name: str, tensor: JsonBody) -> Array:
             Code.INVALID_TENSOR, f"tensor {name!r} has {len(shape)} dimensions; at most {MAX_NDIM} are allowed"
         )
     spec = TensorSpec(name, dtype, shape)
-    data = tensor.text("data")
-    if len(data) != _base64_chars(spec.nbytes):
+    found = tensor.get("data")
+    known = found if isinstance(found, DecodedData) else None
+    data = tensor.text("data") if known is None else ""
+    chars = len(data) if known is None else known.chars
+    if chars != _base64_chars(spec.nbytes):
         raise RequestRefused(
             Code.SIZE_MISMATCH,
-            f"{len(data)} characters of base64 cannot hold the {spec.nbytes} bytes of tensor {name!r}",
+            f"{chars} characters of base64 cannot hold the {spec.nbytes} bytes of tensor {name!r}",
         )
+    if known is not None:
+        return view_tensors((spec,), known.data)[0]
     try:
         decoded = binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:  # binascii.Error is a ValueError, and so is the refusal of text beyond ASCII

@@ -72,18 +72,36 @@ def parse_text(text: Buffer | str) -> TextMessage:
     Raises:
         ProtocolViolation: ``BAD_HELLO``.
         RequestRefused: ``INVALID_REQUEST``, ``UNKNOWN_MESSAGE_TYPE``, ``INVALID_TENSOR``, ``SIZE_MISMATCH`` or
-            ``CORRUPT_PAYLOAD``; a :class:`~gateway.protocol.json_body.BodyRefused`, with the ``id`` as ``request`` if
-            it could be read.
+            ``CORRUPT_PAYLOAD``; ``MESSAGE_TOO_BIG`` for a session message; a
+            :class:`~gateway.protocol.json_body.BodyRefused`, with the ``id`` as ``request`` if it could be read.
+    """
+    return read_text(parse_text_body(text), len(text))
+
+
+def parse_text_body(text: Buffer | str) -> JsonBody:
+    """Parse a text message, for :func:`read_text`.
+
+    Raises:
+        BodyRefused: ``INVALID_REQUEST``, it is no JSON object.
     """
     try:
-        body = JsonBody.parse("text message", text)
+        return JsonBody.parse("text message", text)
     except RequestRefused as error:
         raise BodyRefused(error.code, error.message, {}, more=False) from None  # it may have been a SUBSCRIBE
+
+
+def read_text(body: JsonBody, nbytes: int) -> TextMessage:
+    """Read a text message that is parsed already, as :func:`parse_text` does.
+
+    Args:
+        body: the object; ``data`` of its tensors may be decoded already.
+        nbytes: size of the text.
+    """
     try:
         message_type = body.text("message_type")
         opcode = _SESSION_OPCODES.get(message_type)
         if opcode is not None:
-            check_body_size(opcode, len(text))
+            check_body_size(opcode, nbytes)
             return _read_session_text(opcode, body)
         reader = _READERS.get(message_type)
         if reader is None:

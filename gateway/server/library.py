@@ -20,7 +20,8 @@ _silent.setLevel(logging.CRITICAL)
 class WebSocketMessage(NamedTuple):
     """Complete message that came by way of the library."""
 
-    data: bytes
+    data: bytes | bytearray
+    """Bytes, which do not change any more."""
     text: bool
     """Whether it is a text message; a binary one otherwise."""
 
@@ -91,5 +92,5 @@ class Library(ServerProtocol):
             self._fragments += data
             if frame.fin:
                 fragments, self._fragments = self._fragments, None
-                return WebSocketMessage(bytes(fragments), self._text)
+                return WebSocketMessage(fragments if self._text else bytes(fragments), self._text)
         return None

@@ -184,5 +184,5 @@ def _refuse_binary(session: Session, data: Buffer) -> None:
     session.connection.close(Code.UNSUPPORTED_DATA, f"{SUBPROTOCOL_JSON} takes text messages")
 
 
-def _refuse_text(session: Session, data: bytes) -> None:
+def _refuse_text(session: Session, data: Buffer) -> None:
     session.connection.close(Code.UNSUPPORTED_DATA, f"{SUBPROTOCOL_BINARY} takes binary messages")

@@ -36,8 +36,8 @@ class Receivers(NamedTuple):
 
     binary: Callable[[Session, Buffer], object]
     """Receiver of binary messages, which do not change afterwards."""
-    text: Callable[[Session, bytes], object]
-    """Receiver of text messages, as UTF-8 that may be invalid."""
+    text: Callable[[Session, bytes | bytearray], object]
+    """Receiver of text messages, as UTF-8 that may be invalid, which do not change afterwards."""
 
 
 def _discard(session: Session, message: Buffer) -> None:

@@ -18,6 +18,7 @@ from gateway.server.frame_reader import (
     CUT_COST,
     DIRECT_BYTES,
     JOINED_MESSAGE_BYTES,
+    LONG_BYTES,
     QUIET_COST,
     TEXT_COST,
     Foreign,
@@ -143,6 +144,65 @@ def test_what_is_cut_bit_by_bit_gives_the_same(sequences: list[list[bytes]], dat
     assert got == expected
 
 
+def messages(frames: list[tuple[int, bool, bytes]]) -> list[tuple[int, bytes]]:
+    """The messages that frames make, complete ones only, and the pings, pongs and closes between them."""
+    found: list[tuple[int, bytes]] = []
+    begun, opcode = b"", 0
+    for frame_opcode, fin, data in frames:
+        if frame_opcode >= Opcode.CLOSE:
+            found.append((frame_opcode, data))
+            continue
+        opcode = frame_opcode or opcode
+        begun = data if frame_opcode else begun + data
+        if fin:
+            found.append((opcode, begun))
+    return found
+
+
+@given(st.lists(frames, max_size=8), st.data(), st.sampled_from([1, 5, 20]))
+@settings(max_examples=300)
+def test_long_frames_in_fragments_give_the_same_messages(
+    sequences: list[list[bytes]], data: st.DataObject, long_bytes: int
+) -> None:
+    stream, pieces = split(sequences, data)
+    reference = library()
+    expected = by_library(reference, stream)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.server.frame_reader.LONG_BYTES", long_bytes)
+        patch.setattr("gateway.server.frame_reader.CUT_COST", data.draw(st.sampled_from([1, CUT_COST])))
+        got, protocol = by_reader(pieces, lambda: data.draw(st.booleans()))
+    assert messages(got) == messages(expected)
+    closes = [None if end.close_sent is None else end.close_sent.code for end in (protocol, reference)]
+    assert closes[0] == closes[1]
+
+
+@pytest.mark.parametrize("opcodes", [[Opcode.TEXT], [Opcode.TEXT, Opcode.CONT], [Opcode.BINARY, Opcode.CONT]])
+def test_the_library_never_holds_a_long_frame(opcodes: list[Opcode]) -> None:
+    shared = memoryview(bytearray(BUFFER_BYTES))
+    reader, protocol = FrameReader(MAX_FRAME_BYTES, shared), library()
+    payload = os.urandom(MAX_FRAME_BYTES // len(opcodes))
+    stream = b"".join(masked(opcode, payload, fin=opcode is opcodes[-1]) for opcode in opcodes)
+    got, held, at = b"", 0, 0
+    while at < len(stream):
+        buffer = reader.buffer()[: len(stream) - at]
+        buffer[:] = stream[at : at + len(buffer)]
+        at += len(buffer)
+        for part in reader.receive(len(buffer)):
+            assert isinstance(part, Foreign)
+            events = by_library(protocol, bytes(part.data))
+            got += b"".join(data for _, _, data in events)
+            held = max(held, len(protocol.reader.buffer), *[len(data) for _, _, data in events], 0)
+    assert got == payload * len(opcodes)
+    assert held <= BUFFER_BYTES
+    assert protocol.current_size is None
+
+
+def test_a_frame_that_is_not_long_is_left_to_the_library_as_it_is() -> None:
+    stream = masked(Opcode.TEXT, bytes(LONG_BYTES - 1))
+    got, _ = by_reader([stream[:1000], stream[1000:]])
+    assert got == [(Opcode.TEXT, True, bytes(LONG_BYTES - 1))]
+
+
 def test_bytes_that_come_before_the_rest_is_cut_come_behind_it() -> None:
     reader = FrameReader(MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)))
     pings = [masked(Opcode.PING, bytes([n])) for n in range(CUT_COST // QUIET_COST + 2)]
@@ -167,6 +227,7 @@ def test_bytes_that_come_before_the_rest_is_cut_come_behind_it() -> None:
         (masked(Opcode.PING, b""), CUT_COST // QUIET_COST),
         (masked(Opcode.PONG, b"x" * 125), CUT_COST // QUIET_COST),
         (masked(Opcode.TEXT, b"{}"), CUT_COST // TEXT_COST),
+        (masked(Opcode.TEXT, bytes(LONG_BYTES - 1)), 1),
         (masked(Opcode.BINARY, b""), CUT_COST),
     ],
 )

@@ -7,6 +7,8 @@ they answer where binary ones name sequences.
 from __future__ import annotations
 
 import logging
+import secrets
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from itertools import count
@@ -16,9 +18,10 @@ from gateway.connections.dispatcher import Dispatcher
 from gateway.connections.outbound.formats import Sendable
 from gateway.connections.ports import Clock
 from gateway.connections.sessions.session import Session
+from gateway.connections.slices import step_of
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.submission import submit
-from gateway.errors import Code, FrysError, ProtocolViolation, RequestRefused, name_of
+from gateway.errors import Code, FrysError, PeerError, ProtocolViolation, RequestRefused, name_of
 from gateway.protocol.data import DataFrame
 from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
@@ -35,6 +38,7 @@ from gateway.protocol.json_text import (
     write_session_text,
 )
 from gateway.protocol.limits import Limits
+from gateway.protocol.long_text import SHORT_TEXT_BYTES, Text, read_long_text, utf8_fault
 from gateway.protocol.messages import Error, Kind, Open, StreamInfo
 from gateway.protocol.meta import write_meta
 from gateway.protocol.names import check_address, check_stream_name
@@ -44,6 +48,12 @@ from gateway.protocol.tensors import payload_buffers, spec_of
 from gateway.protocol.wire import FLAG_ACK, FLAG_FAILED, FLAG_MORE, SUBPROTOCOL_JSON
 
 logger = logging.getLogger(__name__)
+
+_UNREADABLE: Final = {Code.INVALID_REQUEST, Code.UNKNOWN_MESSAGE_TYPE, Code.MESSAGE_TOO_BIG}
+"""Codes of texts that are no message, or too large for one."""
+
+_MARK: Final = secrets.token_hex(8)
+"""Stands for the data that is cut out of long texts."""
 
 
 class TextSession:
@@ -80,27 +90,52 @@ class TextSession:
         self._opening = False
         """Whether an alias is being opened that the client has not asked for, and so is told nothing of."""
 
-    def receive(self, session: Session, text: bytes) -> None:
-        """Handle one text message of the client.
+    def receive(self, session: Session, text: Text) -> None:
+        """Handle one text message of the client; a long one in later turns.
 
         Args:
             session: of this connection.
-            text: UTF-8 that may be invalid.
+            text: UTF-8 that may be invalid; does not change any more.
         """
         if session.connection.closed:
             return
         backlog = session.pending
-        if backlog is not None and backlog.blocks:
+        if len(text) > SHORT_TEXT_BYTES:
+            session.backlog.add(step_of(self._handle_long(session, text)), len(text))
+        elif backlog is not None and backlog.blocks:
             backlog.add(partial(self._handle, session, text), len(text))
         else:
             self._handle(session, text)
 
-    def _handle(self, session: Session, text: bytes) -> bool:
+    def _handle(self, session: Session, text: Text) -> bool:
         """Handle a message; return False, because no step is left."""
         try:
-            message = self._read(session, text)
-            if message is None:
-                return False
+            try:
+                message = parse_text(text)
+            except PeerError as error:
+                for _ in self._refuse(session, text, error):
+                    pass
+            else:
+                self._act(session, message)
+        except Exception:
+            logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
+            session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+        return False
+
+    def _handle_long(self, session: Session, text: Text) -> Iterator[None]:
+        """Handle a message in steps."""
+        try:
+            message = yield from read_long_text(text, _MARK)
+        except PeerError as error:
+            yield from self._refuse(session, text, error)
+        else:
+            del text  # its tensors are decoded
+            self._act(session, message)
+
+    def _act(self, session: Session, message: TextMessage) -> None:
+        """Do what a message asks for."""
+        session.unreadable = 0
+        try:
             if isinstance(message, JsonMessage):
                 advance(Role.CLIENT, session.state, message.opcode)
                 self._answering = message.id
@@ -111,37 +146,21 @@ class TextSession:
                 self._dispatcher.receive_session(session, message)
                 if isinstance(message, Open):
                     self._note_alias(session, message.alias, message.stream)
-        except ProtocolViolation as violation:
-            session.fail(violation)
-        except RequestRefused as refusal:
-            session.refuse(refusal)
-        except Exception:
-            logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
-            session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
+        except PeerError as error:
+            _answer(session, error)
         finally:
             self._answering = None
-        return False
 
-    def _read(self, session: Session, text: bytes) -> TextMessage | None:
-        """Return the message of a text; ``None`` if it cannot be read, which is answered.
-
-        Raises:
-            ProtocolViolation: ``BAD_HELLO``.
-            RequestRefused: the message has a tensor that is not valid.
-        """
-        try:
-            message = parse_text(text)
-        except RequestRefused as refusal:
-            if refusal.code not in (Code.INVALID_REQUEST, Code.UNKNOWN_MESSAGE_TYPE):
-                raise
-            problem = _utf8_fault(text)
-            if problem is None:
-                self._dispatcher.refuse_text(session, refusal)
-            else:
-                session.connection.close(Code.INVALID_DATA, problem)
-            return None
-        session.unreadable = 0
-        return message
+    def _refuse(self, session: Session, text: Text, error: PeerError) -> Iterator[None]:
+        """Answer a text that cannot be read, in steps."""
+        if not isinstance(error, RequestRefused) or error.code not in _UNREADABLE:
+            _answer(session, error)
+            return
+        problem = yield from utf8_fault(text)
+        if problem is None:
+            self._dispatcher.refuse_text(session, error)
+        else:
+            session.connection.close(Code.INVALID_DATA, problem)
 
     def signal(self, message: Sendable) -> bytes:
         """Return a session message or signal as framed text; empty if JSON clients are not told of it."""
@@ -220,9 +239,9 @@ class TextSession:
             payload=memoryview(payload[0] if len(payload) == 1 else b"".join(payload)),
             extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
         )
-        submit(self._dispatcher, session, frame, self._chunk_bytes)
-        if message.message_type == "message" and not message.ack:
-            self._settled(stream, offset)
+        unanswered = message.message_type == "message" and not message.ack
+        done = partial(self._settled, stream, offset) if unanswered else None
+        submit(self._dispatcher, session, frame, self._chunk_bytes, done)
 
     def _settled(self, alias: int, sequence: int) -> tuple[int | None, str] | None:
         """Forget a message that is acknowledged or refused, and return its ``id`` and stream, if they are known."""
@@ -270,10 +289,9 @@ class TextSession:
         return next(alias for alias in count(len(bindings)) if alias not in bindings)
 
 
-def _utf8_fault(text: bytes) -> str | None:
-    """Return the reason why bytes are no UTF-8; ``None`` if they are."""
-    try:
-        text.decode()
-    except UnicodeDecodeError as error:
-        return f"a text message that is no UTF-8: {error.reason} at byte {error.start} of {len(text)}"
-    return None
+def _answer(session: Session, error: PeerError) -> None:
+    """Tell the client its fault, which ends the connection if it breaks the protocol."""
+    if isinstance(error, ProtocolViolation):
+        session.fail(error)
+    else:
+        session.refuse(error)

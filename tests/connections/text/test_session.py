@@ -365,6 +365,70 @@ def test_a_text_that_is_no_utf8_closes_the_connection() -> None:
     assert "at byte 40 of 44" in reason
 
 
+LARGE = base64.b64encode(bytes(range(256)) * 6000).decode()
+LARGE_PAYLOAD = {"dtype": "uint8", "shape": [256 * 6000], "data": LARGE}
+
+
+def test_a_long_text_keeps_its_place_and_gives_others_their_turn() -> None:
+    world = World()
+    peer, other = person(world), world.publisher("wf-42/other")
+    subscriber = world.subscriber("**")
+    world.take_one_step_a_turn()
+    peer.send(message(id=1, kind="event", payload=LARGE_PAYLOAD))
+    peer.send(message(id=2, payload={"dtype": "uint8", "shape": [1], "data": "AA=="}))
+    other.publish(0, b"meanwhile")
+    world.turns(10)
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [b"meanwhile"]
+    assert [text["payload"]["request"] for text in news(peer, world)] == [1, 2]
+    arrivals = subscriber.read().arrivals
+    assert [arrival.payload for arrival in arrivals] == [b"meanwhile", bytes(range(256)) * 6000, b"\0"]
+
+
+def test_a_long_text_is_decoded_for_the_others_when_its_client_has_left() -> None:
+    world = World()
+    peer = person(world)
+    subscriber = world.subscriber("**")
+    peer.send(message(payload=LARGE_PAYLOAD, ack=False))
+    world.core.disconnect(peer.session)
+    world.settle()
+    assert [arrival.payload for arrival in subscriber.read().arrivals] == [bytes(range(256)) * 6000]
+
+
+@pytest.mark.parametrize("noise", [b"[1," * 1_000_000, b'{"data":"' + LARGE.encode() + b"!"])
+def test_a_long_text_that_is_no_message_is_refused(noise: bytes) -> None:
+    world = World()
+    peer = person(world)
+    peer.send(noise)
+    peer.send(message(id=3))
+    error, ack = news(peer, world)
+    assert (error["payload"]["code"], ack["payload"]["request"]) == (Code.MESSAGE_TOO_BIG, 3)
+
+
+@pytest.mark.parametrize("at", [10, 2_000_000])
+def test_a_long_text_that_is_no_utf8_closes_the_connection(at: int) -> None:
+    world = World()
+    peer = person(world)
+    text = bytearray(message(id=1, payload=LARGE_PAYLOAD, headers={"note": "x" * 60_000}).encode())
+    text[at] = 0xFF
+    peer.send(bytes(text))
+    world.settle()
+    assert peer.transport.closed is not None
+    code, reason = peer.transport.closed
+    assert code == Code.INVALID_DATA
+    assert f"at byte {at} of {len(text)}" in reason
+
+
+def test_a_part_of_a_subscribe_that_is_too_large_is_answered_with_the_last_part() -> None:
+    world = World()
+    peer = person(world)
+    first = {"pattern": "wf-42/*", "more": True, "since": {f"wf-42/{number}": [1, 1] for number in range(6000)}}
+    peer.send(orjson.dumps({"id": 4, "message_type": "subscribe", "payload": first}))
+    assert news(peer, world) == []
+    peer.send('{"id":4,"message_type":"subscribe","payload":{"pattern":"wf-42/*","since":{}}}')
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error["request"]) == (Code.MESSAGE_TOO_BIG, 4)
+
+
 @pytest.mark.parametrize(
     "text", ["no JSON", '{"message_type":"never"}', '{"message_type":"open","payload":{"stream":5}}']
 )
