@@ -22,6 +22,7 @@ from typing import Final
 import numpy as np
 
 from gateway.connections.outbound.formats import BinaryFormat
+from gateway.connections.sliced_workers import taken_at_once
 from gateway.connections.text.renderer import TextRenderer
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.frames import iter_frames
@@ -166,7 +167,7 @@ class Translator(Sink):
         cache = self._cache
         text = None if cache is None else cache.large.get(message.plan.transfer)
         if text is None:
-            text = self._renderer.large(message)
+            text = b"".join(taken_at_once(self._renderer.writing(message)).buffers)
             if cache is not None:
                 cache.large = {message.plan.transfer: text}
         return text

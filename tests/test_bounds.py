@@ -46,6 +46,12 @@ REACHED_BY = {
     "messages and chunks of a stream that wait because a receiver takes them only decoded or as text": (
         "connections/fanout/test_encode_queue.py:test_publishers_are_not_read_while_too_much_waits_for_threads"
     ),
+    "messages that are being written as text, all of the gateway": (
+        "connections/test_sliced_workers.py:test_so_many_pieces_of_work_have_begun_and_the_others_wait_in_their_order"
+    ),
+    "records of a batch that are written as text": (
+        "connections/text/test_renderer.py:test_a_batch_of_very_many_records_becomes_a_gap"
+    ),
     "file descriptors in reserve": (
         "server/test_descriptors.py:test_sockets_beyond_the_limit_are_refused_counted_and_logged_once"
     ),

@@ -28,7 +28,7 @@ from gateway.connections.outbound.delivery_accounts import DeliveryAccounts, Sub
 from gateway.connections.outbound.formats import Format
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.peer import Peer
-from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, DurableStore, Transport, Workers
+from gateway.connections.ports import Admission, Authorizer, Clock, DeliveryPolicy, DurableStore, Threads, Transport
 from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.connections.sessions.greeting import Greeter
@@ -37,6 +37,7 @@ from gateway.connections.sessions.notices import Notices
 from gateway.connections.sessions.outstanding_requests import RequestSettings
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import Session
+from gateway.connections.sliced_workers import SlicedWorkers
 from gateway.connections.slices import Slices
 from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.connections.subscribe_parts import SubscribeParts
@@ -106,7 +107,7 @@ class Core:
     Args:
         settings: limits and times.
         clock: time, and the end of the turn.
-        workers: threads for encoding.
+        threads: threads for encoding.
         policy: chooses encodings.
         authorizer: authenticates clients.
         store: keeps the streams that outlive the process; absent: there are none.
@@ -129,7 +130,7 @@ class Core:
         self,
         settings: CoreSettings,
         clock: Clock,
-        workers: Workers,
+        threads: Threads,
         policy: DeliveryPolicy,
         authorizer: Authorizer,
         store: DurableStore | None = None,
@@ -139,6 +140,7 @@ class Core:
         self.settings = settings
         self.clock = clock
         self.slices = Slices(clock)
+        workers = SlicedWorkers(threads, self.slices)
         self.input_budget = InputBudget(clock)
         self.pool = Pool()
         self.admission = admission or ConnectionLimit(settings.max_connections)

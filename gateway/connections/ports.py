@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.encoding import Chain, Encoding
@@ -21,6 +21,12 @@ from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
 T = TypeVar("T")
+
+Steps: TypeAlias = Generator[Callable[[], object] | None, Any, T]
+"""Work on the loop's thread, cut into steps of some hundred microseconds, and its result.
+
+It yields ``None`` where it may be interrupted, or a function that is to run in a thread, and gets the result of that.
+"""
 
 
 class Transport(Protocol):
@@ -87,11 +93,23 @@ class Clock(Protocol):
         """Call back after ``delay_s``. Cannot be cancelled: the callback checks whether it still matters."""
 
 
-class Workers(Protocol):
-    """Threads for work that would block the loop (encoding releases the GIL)."""
+class Threads(Protocol):
+    """Threads for work that would block the loop, and that releases the GIL, as encoding does.
+
+    Work that holds the GIL is none for a thread: the loop would wait 5 ms for it, again behind each event.
+    """
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
         """Run ``work`` in a thread; then call ``done`` with its result or exception on the loop's thread."""
+
+
+class Workers(Protocol):
+    """Threads, and the time between events of the loop, for work that takes long."""
+
+    def submit(self, work: Callable[[], T] | Steps[T], done: Callable[[T | BaseException], None]) -> None:
+        """Run ``work`` in a thread, or take its steps; then call ``done`` with its result or exception on the loop's
+        thread.
+        """
 
 
 class PastReader(Protocol):

@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from gateway.connections.ports import EncodingOutcome, Sample, Workers
+from gateway.connections.ports import EncodingOutcome, Sample, Threads
 from gateway.errors import RequestRefused
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.sampling import choose_chain, choose_delta
@@ -66,7 +66,7 @@ class SampledPolicy:
     taken soon.
     """
 
-    def __init__(self, workers: Workers) -> None:
+    def __init__(self, workers: Threads) -> None:
         self._workers = workers
         self._choices: dict[int, _Choice] = {}
 

@@ -16,7 +16,8 @@ import orjson
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
-from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request, write_envelope
+from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request
+from gateway.protocol.message_text import write_envelope
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import check_body_size, fields_of, read_session
 from gateway.protocol.signals import Cancel, Ping, Pong
@@ -212,10 +213,10 @@ def write_pong(pong: Pong, *, timestamp: float | None = None) -> bytes:
 def write_cancel(cancel: Cancel, *, timestamp: float | None = None) -> bytes:
     """Return the text that tells a replier, or the gateway, that the asker does not want the answer any more."""
     further = {"correlation": cancel.correlation, **({"peer": cancel.peer} if cancel.peer else {})}
-    return write_envelope("cancel", [b"null"], timestamp=timestamp, further=further)
+    return write_envelope("cancel", b"null", timestamp=timestamp, further=further)
 
 
 def _write(
     message_type: str, payload: dict[str, Any], *, id: int | None = None, timestamp: float | None = None
 ) -> bytes:
-    return write_envelope(message_type, [orjson.dumps(payload)], id=id, timestamp=timestamp)
+    return write_envelope(message_type, orjson.dumps(payload), id=id, timestamp=timestamp)

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
 
+from gateway.connections.sliced_workers import release_payloads
 from gateway.server.steady_clock import SteadyClock
 
 T = TypeVar("T")
@@ -78,7 +78,7 @@ async def sleep(delay_s: float) -> None:
 
 
 class ThreadWorkers:
-    """Implementation of :class:`~gateway.connections.ports.Workers` by threads of its own.
+    """Implementation of :class:`~gateway.connections.ports.Threads` by threads of its own.
 
     They are no executor of ``concurrent.futures``, which takes no work once the main thread has ended: a gateway in
     another thread goes on.
@@ -112,7 +112,7 @@ class ThreadWorkers:
                 result = work()
             except BaseException as error:  # noqa: BLE001 - the caller gets the error as the result
                 result = error
-                _release_payloads(error)
+                release_payloads(error)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(done, result)
             del result  # an error holds this frame by its traceback
@@ -137,14 +137,3 @@ class ThreadWorkers:
             job()
             del job  # may hold a large message
             self._idle.release()
-
-
-def _release_payloads(error: BaseException) -> None:
-    """Clear the variables of the functions that an error has passed; its traceback says where it came from as before.
-
-    An error that is kept for a while, or in a cycle of references, would keep the payloads which these functions had.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        traceback.clear_frames(cause.__traceback__)
-        cause = cause.__cause__ or cause.__context__

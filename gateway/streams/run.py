@@ -59,7 +59,7 @@ class Run:
         last_count: number of messages in the last frame.
         identity: of the first message, by which receivers recognize it whatever its offset; the others have the next
             sequences.
-        text: the run as the JSON subprotocol writes it, once a receiver needed it; ``None`` before.
+        is_text: whether the buffers are framed text for receivers of the JSON subprotocol instead of frames.
         is_delta: whether it is a delta to the message before (spec section 10).
         keyframe: of a delta, the same message for receivers that do not hold its base.
     """
@@ -73,12 +73,12 @@ class Run:
         "first",
         "identity",
         "is_delta",
+        "is_text",
         "keyframe",
         "last_at",
         "last_count",
         "size",
         "source",
-        "text",
     )
 
     def __init__(
@@ -98,7 +98,7 @@ class Run:
         self.size = size
         self.last_at = last_at
         self.last_count = last_count
-        self.text: bytes | None = None
+        self.is_text = False
         self.is_delta = False
         self.keyframe: Run | None = None
         self.identity: Identity | None = None
@@ -132,6 +132,23 @@ class Run:
         joined = b"".join([frame for frame, _ in frames]) if len(frames) > 1 else last
         count = sum([count for _, count in frames])
         return Run(source, first, count, (joined,), len(joined), len(joined) - len(last), last_count)
+
+    @staticmethod
+    def of_text(source: Source, first: int, count: int, pieces: Sequence[bytes], newest: Run | None = None) -> Run:
+        """Return messages as framed text.
+
+        Args:
+            source: the stream or inbox.
+            first: offset of the first message.
+            count: number of messages.
+            pieces: the text in order, with the headers of its WebSocket messages.
+            newest: the text of the last frame, if there are several.
+        """
+        run = Run(source, first, count, tuple(pieces), bytes_of(pieces), 0, count)
+        run.is_text = True
+        run._pins = False
+        run._newest = newest
+        return run
 
     @property
     def last(self) -> int:

@@ -33,9 +33,6 @@ logger = logging.getLogger(__name__)
 Newest = Run | LargeMessage
 """Newest version of a state: a keyframe, a :class:`PatchRun` or a :class:`LargePatch`."""
 
-Write = Callable[[Newest], Run | Gap]
-"""Function that writes a keyframe in one piece, for a receiver that takes no chunks. Slow: called in a thread."""
-
 CHANGE_BYTES: Final = 512
 """Memory that a patch takes beside its payload."""
 

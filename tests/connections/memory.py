@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy.typing as npt
@@ -16,8 +16,9 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
-from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample
+from gateway.connections.ports import DeliveryPolicy, DurableStore, EncodingOutcome, Sample, Steps
 from gateway.connections.sessions.outstanding_requests import RequestSettings
+from gateway.connections.sliced_workers import taken_at_once
 from gateway.connections.slices import SLICE_S
 from gateway.connections.text.renderer import TextRenderer
 from gateway.connections.text.session import TextSession
@@ -119,7 +120,10 @@ class ManualClock:
 
 
 class StepWorkers:
-    """:class:`~gateway.connections.ports.Workers` whose work is done when the test says so, in any order."""
+    """:class:`~gateway.connections.ports.Threads` whose work is done when the test says so, in any order.
+
+    As :class:`~gateway.connections.ports.Workers` they take all steps of a piece of work together.
+    """
 
     def __init__(self) -> None:
         self._tasks: list[Callable[[], None]] = []
@@ -127,10 +131,10 @@ class StepWorkers:
     def __len__(self) -> int:
         return len(self._tasks)
 
-    def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:
+    def submit(self, work: Callable[[], T] | Steps[T], done: Callable[[T | BaseException], None]) -> None:
         def task() -> None:
             try:
-                result: T | BaseException = work()
+                result: T | BaseException = taken_at_once(work) if isinstance(work, Generator) else work()
             except Exception as error:  # noqa: BLE001 - the caller gets it as the result
                 result = error
             done(result)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import math
-import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -12,66 +10,21 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as npst
 
-from gateway.errors import Code, InvalidArgument, RequestRefused, UnsupportedDtype
-from gateway.protocol.dtypes import DTYPES, code_of, dtype_name
-from gateway.protocol.extensions import Quantization
+from gateway.errors import Code, RequestRefused
+from gateway.protocol.dtypes import DTYPES, dtype_name
 from gateway.protocol.json_body import JsonBody
-from gateway.protocol.json_message import (
-    DataType,
-    JsonMessage,
-    read_message,
-    read_reply,
-    read_request,
-    render_batch,
-    render_message,
-    write_message,
-)
-from gateway.protocol.messages import Kind
-from gateway.protocol.meta import Meta, parse_meta, write_meta
-from gateway.protocol.tensors import payload_buffers, spec_of
-from gateway.protocol.wire import Buffer, Opcode
-
-Array = np.ndarray[Any, Any]
-ONE_TWO = np.array([1, 2], np.float32)
-FLOATS = {"dtype": "float32", "shape": [2], "data": "AACAPwAAAEA="}
-
-
-def read(text: Buffer) -> JsonMessage:
-    return read_message(JsonBody.parse("test", text))
-
-
-def body(**fields: object) -> JsonBody:
-    return JsonBody.parse("test", orjson.dumps(fields))
-
-
-def binary(*named: tuple[str, Array], headers: dict[str, Any] | None = None) -> tuple[Meta, bytes]:
-    """The meta block, parsed again, and the payload of a message."""
-    meta = parse_meta(write_meta([spec_of(array, name) for name, array in named], headers))
-    return meta, b"".join(payload_buffers([array for _, array in named]))
-
-
-def same(left: Array, right: Array) -> bool:
-    return (left.dtype, left.shape, left.tobytes()) == (right.dtype, right.shape, right.tobytes())
-
-
-@st.composite
-def arrays(draw: st.DrawFn) -> Array:
-    dtype = draw(st.sampled_from(DTYPES))
-    shape = draw(npst.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4))
-    size = math.prod(shape) * dtype.itemsize
-    data = draw(st.binary(min_size=size, max_size=size))
-    if dtype == np.bool_:
-        data = bytes(byte & 1 for byte in data)
-    return np.frombuffer(data, dtype).reshape(shape) if size else np.empty(shape, dtype)
+from gateway.protocol.json_message import DataType, JsonMessage, read_message, read_reply, read_request
+from gateway.protocol.message_text import write_message
+from gateway.protocol.wire import Opcode
+from tests.protocol.json_messages import FLOATS, ONE_TWO, Array, arrays, binary, body, read, rendered, same
 
 
 @given(st.dictionaries(st.text(max_size=8), arrays(), max_size=3))
 def test_tensors_come_back(tensors: dict[str, Array]) -> None:
     named = tuple(tensors.items())
     written = write_message(JsonMessage("message", stream="a/b", tensors=named))
-    assert render_message(JsonMessage("message", stream="a/b"), *binary(*named)) == written
+    assert rendered(JsonMessage("message", stream="a/b"), *binary(*named)) == written
     back = read(written).tensors
     assert [name for name, _ in back] == list(tensors)
     assert all(same(array, tensors[name]) and not array.flags.writeable for name, array in back)
@@ -85,43 +38,8 @@ def test_the_data_is_base64_of_the_little_endian_bytes(dtype: np.dtype[Any]) -> 
     assert payload == {"dtype": dtype_name(dtype), "shape": [2, 2], "data": base64.b64encode(array.tobytes()).decode()}
 
 
-def test_all_fields_of_a_delivered_message() -> None:
-    envelope = JsonMessage(
-        "message",
-        id=7,
-        stream="wf-42/loss",
-        kind=Kind.EVENT,
-        timestamp=1.5,
-        offset=7,
-        epoch=3,
-        peer=9,
-        client_id="trainer",
-        client_type="agent",
-    )
-    meta, payload = binary(("w", ONE_TWO), ("b", np.array(3, np.uint8)), headers={"step": 7})
-    text = render_message(envelope, meta, payload)
-    assert orjson.loads(text) == {
-        "id": 7,
-        "timestamp": 1.5,
-        "client_id": "trainer",
-        "client_type": "agent",
-        "message_type": "message",
-        "headers": {"step": 7},
-        "stream": "wf-42/loss",
-        "kind": "event",
-        "peer": 9,
-        "offset": 7,
-        "epoch": 3,
-        "payload": {"tensors": {"w": FLOATS, "b": {"dtype": "uint8", "shape": [], "data": "Aw=="}}},
-    }
-    back = read(text)
-    assert (back.id, back.kind, back.offset, back.epoch, back.peer) == (7, Kind.EVENT, 7, 3, 9)
-    assert (back.client_id, back.client_type, back.headers) == ("trainer", "agent", {"step": 7})
-    assert back.timestamp_ns == 1_500_000_000
-
-
 def test_a_message_without_tensors() -> None:
-    text = render_message(JsonMessage("message", stream="a/b"), *binary(headers={"a": 1}))
+    text = rendered(JsonMessage("message", stream="a/b"), *binary(headers={"a": 1}))
     assert orjson.loads(text)["payload"] is None
     back = read(text)
     assert (back.tensors, back.headers, back.timestamp_ns) == ((), {"a": 1}, None)
@@ -155,58 +73,6 @@ def test_what_a_request_and_a_reply_need() -> None:
         read_reply(body(peer=1))
     with pytest.raises(RequestRefused, match="'peer' is required"):
         read_reply(body(correlation=1))
-
-
-def test_a_batch_is_rendered_record_by_record() -> None:
-    records = np.arange(6, dtype=np.int16).reshape(3, 2)
-    meta = parse_meta(write_meta([spec_of(records[0], "x")], None))
-    envelope = JsonMessage("message", id=10, stream="a/b", offset=10)
-    texts = list(render_batch(envelope, meta, records.tobytes(), 3))
-    messages = [read(text) for text in texts]
-    assert [(message.id, message.offset) for message in messages] == [(10, 10), (11, 11), (12, 12)]
-    assert [message.tensors[0][0] for message in messages] == ["x"] * 3
-    assert all(same(message.tensors[0][1], record) for message, record in zip(messages, records, strict=True))
-
-
-def test_a_batch_of_scalars() -> None:
-    meta = parse_meta(write_meta([spec_of(np.zeros(()))], None))
-    first, second = render_batch(JsonMessage("message", stream="a/b"), meta, np.array([1.0, 2.0]).tobytes(), 2)
-    assert same(read(first).tensors[0][1], np.array(1.0))
-    assert same(read(second).tensors[0][1], np.array(2.0))
-
-
-def test_a_batch_of_the_wrong_size() -> None:
-    meta = parse_meta(write_meta([spec_of(np.zeros(()))], None))
-    with pytest.raises(RequestRefused) as refused:
-        list(render_batch(JsonMessage("message"), meta, bytes(9), 2))
-    assert refused.value.code == Code.SIZE_MISMATCH
-
-
-@pytest.mark.parametrize("max_bytes", [0, 15, 16, 100])
-def test_a_text_past_its_bound(max_bytes: int) -> None:
-    envelope = JsonMessage("message", stream="a/b")
-    meta, payload = binary(("", np.zeros(12, np.uint8)))
-    text = render_message(envelope, meta, payload)
-    assert len(text) > max_bytes
-    assert render_message(envelope, meta, payload, max_bytes=len(text)) == text
-    with pytest.raises(RequestRefused, match=f"takes {max_bytes} at most") as refused:
-        render_message(envelope, meta, payload, max_bytes=max_bytes)
-    assert refused.value.code == Code.MESSAGE_TOO_BIG
-
-
-def test_the_data_is_copied_into_base64_and_into_the_text_only() -> None:
-    meta, payload = binary(("", np.zeros(3_000_000, np.uint8)))
-    tracemalloc.start()
-    text = render_message(JsonMessage("message", stream="a/b"), meta, payload)
-    written = tracemalloc.get_traced_memory()[1]
-    parsed = JsonBody.parse("test", text)
-    tracemalloc.reset_peak()
-    kept = tracemalloc.get_traced_memory()[0]
-    read_message(parsed)
-    decoded = tracemalloc.get_traced_memory()[1] - kept
-    tracemalloc.stop()
-    assert written < 2 * len(text) + 10_000
-    assert decoded < len(payload) + 10_000
 
 
 @pytest.mark.parametrize(
@@ -270,30 +136,6 @@ def test_bad_fields(fields: dict[str, object]) -> None:
     assert refused.value.code == Code.INVALID_REQUEST
 
 
-def test_headers_that_can_be_read_but_not_written() -> None:
-    nested = orjson.loads(b'{"a":' * 500 + b"1" + b"}" * 500)
-    with pytest.raises(RequestRefused, match="headers") as refused:
-        render_message(JsonMessage("message"), Meta((), nested, 0), b"")
-    assert refused.value.code == Code.INVALID_REQUEST
-    with pytest.raises(RequestRefused, match="headers"):
-        read_message(JsonBody("test", {"stream": "a/b", "headers": nested}))
-
-
-def test_a_payload_that_is_not_what_the_meta_block_says() -> None:
-    meta, payload = binary(("", np.zeros(3)))
-    with pytest.raises(RequestRefused) as refused:
-        render_message(JsonMessage("message"), meta, payload[1:])
-    assert refused.value.code == Code.SIZE_MISMATCH
-
-
-def test_arrays_that_cannot_be_written() -> None:
-    array = np.zeros(1)
-    with pytest.raises(UnsupportedDtype):
-        write_message(JsonMessage("message", tensors=(("", np.array(["x"])),)))
-    with pytest.raises(InvalidArgument, match="different names"):
-        write_message(JsonMessage("message", tensors=(("a", array), ("a", array))))
-
-
 @pytest.mark.parametrize(
     ("message_type", "opcode"),
     [("message", Opcode.MESSAGE), ("request", Opcode.REQUEST), ("reply", Opcode.REPLY)],
@@ -306,9 +148,3 @@ def test_seconds_become_whole_nanoseconds() -> None:
     message = JsonMessage("request", timestamp=1.5, deadline=2.000000001)
     assert (message.timestamp_ns, message.deadline_ns) == (1_500_000_000, 2_000_000_001)
     assert (JsonMessage("request").timestamp_ns, JsonMessage("request").deadline_ns) == (None, None)
-
-
-def test_quantized_numbers_say_how_they_are_restored() -> None:
-    quantized = Quantization(code_of(np.dtype("<f4")), 0.25, 128.0)
-    text = write_message(JsonMessage("message", stream="a/b", view=8, quantized=quantized))
-    assert orjson.loads(text)["quantized"] == {"dtype": "float32", "scale": 0.25, "zero_point": 128.0}

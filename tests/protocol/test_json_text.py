@@ -16,7 +16,7 @@ from gateway.errors import Code, PeerError, ProtocolViolation
 from gateway.ids import ClientId
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import BodyRefused
-from gateway.protocol.json_message import JsonMessage, write_message
+from gateway.protocol.json_message import JsonMessage
 from gateway.protocol.json_text import (
     JsonAck,
     JsonRange,
@@ -28,6 +28,7 @@ from gateway.protocol.json_text import (
     write_range,
     write_session_text,
 )
+from gateway.protocol.message_text import write_message
 from gateway.protocol.messages import (
     Account,
     Authenticate,

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 from gateway.errors import Code, PeerError, RequestRefused
 from gateway.protocol import long_text
 from gateway.protocol.json_body import BodyRefused
-from gateway.protocol.json_message import JsonMessage, write_message
+from gateway.protocol.json_message import JsonMessage
 from gateway.protocol.json_text import TextMessage, parse_text
 from gateway.protocol.long_text import MAX_JSON_BYTES, SHORT_TEXT_BYTES, Text, read_long_text, utf8_fault
+from gateway.protocol.message_text import write_message
 from gateway.protocol.wire import MAX_HEADERS_BYTES, MAX_NAME_BYTES, MAX_TENSORS
 from tests.protocol.strategies import arrays, headers, names
 

@@ -161,16 +161,6 @@ def test_a_run_does_not_keep_a_large_buffer_alive() -> None:
     assert len(run.buffers[0]) == len(part)
 
 
-def test_what_is_made_of_a_run_that_was_read_is_not_kept() -> None:
-    history = history_of(HistoryLimits())
-    history.append(run_of(0, [2000]))
-    for _ in range(2):
-        [run] = history.read(0, 1999, PLENTY)
-        assert isinstance(run, Run)
-        assert run.text is None
-        run.text = b"{}"
-
-
 # Age.
 
 

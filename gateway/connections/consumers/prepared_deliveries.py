@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.connections.consumers.ack_unit import AckUnit
-from gateway.connections.fanout.form import Work, form_of, made_of
+from gateway.connections.fanout.form import Work, form_of, made_now, made_of
 from gateway.connections.outbound.backfill import LargeForm
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.ports import Workers
@@ -106,6 +106,10 @@ class PreparedDeliveries:
                 self._kept.use(self, key, form)
             return form
         self._names.add(work.name)
+        if work.brief:
+            made = self._forms[key] = made_of(made_now(work), unit.content)
+            self._kept.use(self, key, made)
+            return made
         self._forms[key] = None
         self._preparing += 1
 

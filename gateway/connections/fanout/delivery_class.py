@@ -16,16 +16,21 @@ from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
-from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
+from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed, written
 from gateway.connections.ports import Clock
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run, Source
+from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
 FEW_CHANGES: Final = 8
 """Lag changes up to which members are moved one by one; past it all are sorted."""
+
+
+TEXTS_A_TURN: Final = 64
+"""Messages and KiB that are written as text at the end of a turn, in up to 1 ms; more of them are in slices."""
 
 
 class Flusher:
@@ -39,12 +44,14 @@ class Flusher:
         lag_changes: the same.
     """
 
-    __slots__ = ("_call_soon", "_waiting", "lag_changes")
+    __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes")
 
     def __init__(self, clock: Clock, lag_changes: LagChanges[Connection]) -> None:
         self.lag_changes = lag_changes
         self._call_soon = clock.call_soon
         self._waiting: list[DeliveryClass] = []
+        self._texts = 0
+        """Messages and KiB that are written as text at the end of the turn."""
 
     @property
     def idle(self) -> bool:
@@ -57,7 +64,19 @@ class Flusher:
             self._call_soon(self._flush)
         self._waiting.append(delivery)
 
+    def take_text(self, texts: int) -> bool:
+        """Return whether a run may be written as text at the end of the turn: that may not take long.
+
+        Args:
+            texts: messages and KiB of the run.
+        """
+        if self._texts + texts > TEXTS_A_TURN:
+            return False
+        self._texts += texts
+        return True
+
     def _flush(self) -> None:
+        self._texts = 0
         waiting, self._waiting = self._waiting, []
         for delivery in waiting:
             try:
@@ -114,6 +133,7 @@ class DeliveryClass:
         "_source",
         "_waiting",
         "_writes",
+        "_writes_text",
         "codecs",
         "delivered_messages",
         "format",
@@ -135,6 +155,8 @@ class DeliveryClass:
         acks: EventAcks | None = None,
     ) -> None:
         self.format = form
+        # Requests stay as they are until they are sent: they may be withdrawn.
+        self._writes_text = not form.takes_chunks and isinstance(source, Stream)
         self._acks = acks
         self._source = source
         self.name = source.name
@@ -280,6 +302,8 @@ class DeliveryClass:
             return
         self._pending = []
         self._pending_bytes = 0
+        if self._writes_text:
+            pending = [*written(self.format, pending)]
         needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()
         count = sum([run.count for run in pending])
         # Counted before it is written: a member that falls behind in the middle of it has still got it.

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeVar
 
 from gateway.connections.outbound.reading_holds import ReadingHolds
-from gateway.connections.ports import Workers
+from gateway.connections.ports import Steps, Workers
 from gateway.protocol.reorder_buffer import ReorderBuffer
 
 T = TypeVar("T")
@@ -49,16 +49,16 @@ class EncodeQueue(ReorderBuffer):
 
     def submit(
         self,
-        work: Callable[[], T],
+        work: Callable[[], T] | Steps[T],
         deliver: Callable[[T | BaseException], object],
         *,
         weight: int = 1,
         next_in_turn: bool = False,
     ) -> None:
-        """Do ``work`` in a thread, and ``deliver`` its result when all that came before is delivered.
+        """Do ``work``, and ``deliver`` its result when all that came before is delivered.
 
         Args:
-            work: runs in a thread.
+            work: a function that runs in a thread, or steps.
             deliver: called with the result, or the exception, on the loop's thread.
             weight: count of pieces of usual length that take as long.
             next_in_turn: deliver before everything that waits, right behind the delivery that is running now.

@@ -7,13 +7,15 @@ This module alone decides whether such receivers take a message as it was publis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from gateway.connections.fanout.recode import THREAD_BYTES, chunk_codecs, decode_run, recode_chunk, run_codecs
+from gateway.connections.fanout.recode import chunk_codecs, decode_run, recode_chunk, run_codecs
 from gateway.connections.outbound.backfill import Found, LargeForm
-from gateway.connections.outbound.formats import Format, UnchunkedFormat, in_one_piece
+from gateway.connections.outbound.formats import Format, UnchunkedFormat
+from gateway.connections.ports import Steps
+from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused, name_of
 from gateway.protocol.codecs import CODEC_NAMES, SHUFFLE
 from gateway.protocol.encoding import PLAIN
@@ -29,22 +31,24 @@ PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
 """Codecs and filters of publishes: receivers that know all of them take every message as it was published."""
 
 
-TEXTS_AT_ONCE = 256
-"""Messages of a run that are written as text on the loop's thread: in some 2 ms, however small they are."""
+TEXTS_AT_ONCE: Final = 64
+"""Messages and KiB of a run that is written as text in one step, of less than a millisecond."""
 
 
 class Work(NamedTuple):
-    """Work for a thread that makes the form which receivers take."""
+    """Work that makes the form which receivers take."""
 
     name: str
     """Name of that form: the same for all receivers that take the same form of a message of one frame."""
-    make: Callable[[], Sequence[Found]]
-    """Function that returns the form in parts, one for a message of one frame; a gap stands for messages that cannot
-    be decoded.
+    make: Callable[[], Sequence[Found]] | Steps[Sequence[Found]]
+    """Function for a thread, or steps, with the form in parts as the result, one for a message of one frame; a gap
+    stands for messages that cannot be decoded.
 
     Raises:
         RequestRefused: a REQUEST cannot be written as text.
     """
+    brief: bool = False
+    """Whether it takes a fraction of a millisecond: :func:`made_now` may do it."""
 
 
 def form_of(entry: Run | LargeMessage, form: Format, codecs: frozenset[str]) -> Run | LargeForm | Work:
@@ -57,14 +61,13 @@ def form_of(entry: Run | LargeMessage, form: Format, codecs: frozenset[str]) -> 
     """
     if isinstance(entry, Run):
         if not form.takes_chunks:
-            at_once = entry.size <= THREAD_BYTES and entry.count <= TEXTS_AT_ONCE
-            return entry if at_once or entry.text is not None else Work(form.name, partial(_text, form, entry))
+            return entry if entry.is_text else Work(form.name, _text(form, entry), is_brief(entry))
         plain = not entry.last_at and not entry.buffers[0][FLAGS_AT] & FLAG_ENCODED
         if plain or codecs >= PUBLISHED_CODECS or run_codecs(entry) <= codecs:
             return entry
         return Work("plain", partial(decode_run, entry, codecs))
     if not form.takes_chunks:
-        return Work(form.name, partial(_text, form, entry))
+        return Work(form.name, _text(form, entry))
     if codecs >= PUBLISHED_CODECS or chunk_codecs(entry.chunks) <= codecs:
         return LargeForm(entry, entry.chunks)
     plain_chunks = entry.variants.get(PLAIN, ())
@@ -93,8 +96,41 @@ def made_of(result: Sequence[Found] | BaseException, entry: Run | LargeMessage) 
     return form
 
 
-def _text(form: UnchunkedFormat, entry: Run | LargeMessage) -> Sequence[Found]:
-    return (in_one_piece(form, entry),)
+def made_now(work: Work) -> Sequence[Found] | RequestRefused:
+    """Do brief work on this thread; return its result, as :meth:`~gateway.connections.ports.Workers.submit` does."""
+    make = work.make
+    try:
+        return taken_at_once(make) if isinstance(make, Generator) else make()
+    except RequestRefused as refusal:
+        return refusal
+
+
+def texts_in(run: Run) -> int:
+    """Return the messages and KiB of a run."""
+    return run.count + run.size // 1024
+
+
+def is_brief(run: Run) -> bool:
+    """Return whether a run is written as text in one step."""
+    if texts_in(run) > TEXTS_AT_ONCE:
+        return False
+    data = run.buffers[0]
+    # An encoded payload may be a thousand times as large once it is decoded.
+    return not any(data[at + FLAGS_AT] & FLAG_ENCODED for at in (run.starts() if run.last_at else (0,)))
+
+
+def text_of(form: UnchunkedFormat, make: Callable[[], Run]) -> Work:
+    """Return the work that writes a run as text which has to be made first, in a thread."""
+
+    def steps() -> Steps[Sequence[Found]]:
+        run = yield make
+        return (yield from _text(form, run))
+
+    return Work(form.name, steps())
+
+
+def _text(form: UnchunkedFormat, entry: Run | LargeMessage) -> Steps[Sequence[Found]]:
+    return ((yield from form.writing(entry)),)
 
 
 def _plain(message: LargeMessage) -> Sequence[Found]:

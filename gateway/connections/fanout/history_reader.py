@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 from functools import partial
+from itertools import chain
+from typing import Final
 
 from gateway.connections.fanout.form import Work, form_of
 from gateway.connections.outbound.backfill import Found, LargeForm, Taken
-from gateway.connections.outbound.formats import Format
-from gateway.connections.ports import PastReader, Workers
+from gateway.connections.outbound.formats import Format, UnchunkedFormat
+from gateway.connections.ports import PastReader, Steps, Workers
 from gateway.errors import StoreFailed
 from gateway.streams.history import Entry
 from gateway.streams.run import Run, Source
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
+
+MANY_TEXTS: Final = 4096
+"""Messages of a run that is written as text in one piece: about 1 MB of text."""
 
 
 class HistoryReader:
@@ -66,6 +71,9 @@ class HistoryReader:
                 logger.error(problem, first, last, source.name, exc_info=entries)
                 taken(())
                 return
+            if not form.takes_chunks:
+                self._workers.submit(_texts(form, entries, max_bytes), done)
+                return
             forms = [form_of(entry, form, codecs) for entry in entries]
             ready = [each for each in forms if not isinstance(each, Work)]
             if len(ready) == len(forms):
@@ -90,4 +98,28 @@ class HistoryReader:
 
 def _parts(forms: Sequence[Run | LargeForm | Work]) -> list[Found]:
     """Return the forms in order, and do the work among them. Runs in a thread."""
-    return [part for form in forms for part in (form.make() if isinstance(form, Work) else (form,))]
+    parts: list[Found] = []
+    for form in forms:
+        if isinstance(form, Work):
+            assert not isinstance(form.make, Generator), "only text is made in steps"
+            parts += form.make()
+        else:
+            parts.append(form)
+    return parts
+
+
+def _pieces(entry: Entry) -> Iterable[Entry]:
+    """Return a run of very many messages frame by frame."""
+    return entry.frames() if isinstance(entry, Run) and entry.count > MANY_TEXTS else (entry,)
+
+
+def _texts(form: UnchunkedFormat, entries: Sequence[Entry], max_bytes: int) -> Steps[list[Found]]:
+    """Write messages as text, about so many bytes of it: it may be 200 times as large as the messages."""
+    texts: list[Found] = []
+    for entry in chain.from_iterable(map(_pieces, entries)):
+        text = yield from form.writing(entry)
+        texts.append(text)
+        max_bytes -= text.size
+        if max_bytes <= 0:
+            break
+    return texts

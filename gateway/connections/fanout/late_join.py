@@ -9,7 +9,7 @@ from functools import partial
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.form import Work, form_of, made_of
+from gateway.connections.fanout.form import Work, form_of, made_now, made_of, text_of
 from gateway.connections.fanout.recode import decode_run, last_record
 from gateway.connections.outbound.backfill import Found, LargeForm
 from gateway.connections.outbound.connection import Connection
@@ -41,7 +41,11 @@ class LateJoin:
     def send_newest(self, connection: Connection, delivery: DeliveryClass, newest: Run | LargeMessage) -> None:
         """Send the newest message of a ``state`` stream to a receiver that has just come, or asks for it again."""
         if isinstance(newest, Run) and newest.count > 1:
-            record = Work("plain", lambda: (last_record(newest),))
+            form = delivery.format
+            if form.takes_chunks:
+                record = Work("plain", lambda: (last_record(newest),))
+            else:
+                record = text_of(form, partial(last_record, newest))
             self._send(record, newest, delivery, [connection], repeated=True)
         else:
             self.send(newest, delivery, [connection], repeated=True)
@@ -126,7 +130,9 @@ class LateJoin:
             self._enqueue(made, delivery, members, repeated=repeated)
             delivery.advance_to(offsets_of(message)[1] + 1)
 
-        if isinstance(form, Work):
+        if isinstance(form, Work) and form.brief:
+            deliver(made_now(form))
+        elif isinstance(form, Work):
             self._queue.submit(form.make, deliver, next_in_turn=True)
         else:
             deliver((form,))

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
 from gateway.connections.fanout.recode import THREAD_BYTES
-from gateway.connections.ports import Workers
+from gateway.connections.outbound.pending_snapshot import Write
+from gateway.connections.ports import Steps, Workers
+from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.dtypes import dtype_name
@@ -21,7 +23,7 @@ from gateway.protocol.signals import Gap
 from gateway.protocol.wire import FRAME_START, Opcode
 from gateway.streams.large import StoredChunk, TransferNumbers
 from gateway.streams.run import Run
-from gateway.streams.state import LargePatch, Newest, Patch, PatchRun, RegionChange, Write, patch_of, specs_of
+from gateway.streams.state import LargePatch, Newest, Patch, PatchRun, RegionChange, patch_of, specs_of
 from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
@@ -158,11 +160,10 @@ class PatchMerger:
         if write is None or keyframe is None or isinstance(keyframe, Gap):
             return keyframe
         if patch.text is None:
-            work = partial(write, keyframe)
             if patch.payload_bytes > THREAD_BYTES:
-                self._work(patch, lambda: work, partial(_written, patch), then)
+                self._work(patch, partial(write, keyframe), partial(_written, patch), then)
                 return None
-            _written(patch, _attempt(work))
+            _written(patch, _attempt(partial(taken_at_once, write(keyframe))))
         return patch.text
 
     def compact_if_due(self, patch: Patch) -> None:
@@ -176,7 +177,7 @@ class PatchMerger:
     def _work(
         self,
         patch: Patch,
-        prepare: Callable[[], Callable[[], T]],
+        prepare: Callable[[], Callable[[], T] | Steps[T]],
         done: Callable[[T | BaseException], None],
         then: Callable[[], object],
     ) -> None:

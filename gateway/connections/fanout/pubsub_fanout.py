@@ -14,10 +14,10 @@ from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.delta_encoder import DeltaEncoder
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.form import TEXTS_AT_ONCE
+from gateway.connections.fanout.form import is_brief
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
-from gateway.connections.fanout.recode import THREAD_BYTES, codec_names
+from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.start_position import StartPosition, start_of
 from gateway.connections.fanout.transcoder import Transcoder
 from gateway.connections.outbound.connection import ClassKey, Connection
@@ -65,6 +65,7 @@ class PubSubFanout:
         "_newest",
         "_past_deliveries",
         "_queue",
+        "_text_classes",
         "_transcoder",
         "acks",
         "delivered",
@@ -93,10 +94,11 @@ class PubSubFanout:
         if isinstance(source, Stream) and source.kind is Kind.STATE:
             self._deltas = DeltaEncoder(source, policy)
             self._keyframe_every = source.config.keyframe_every
-        self._transcoder = Transcoder(source, policy, self._queue, self._deltas)
+        self._transcoder = Transcoder(source, policy, self._queue, self._deltas, flusher)
         self._late_join = LateJoin(source, self._queue)
         self._classes: dict[ClassKey, DeliveryClass] = {}
         self._broadcasts: dict[int, Broadcast] = {}
+        self._text_classes = 0
         self._past_deliveries = 0
         """Deliveries of classes that have lost their last member."""
         self._newest = source.newest if isinstance(source, Stream) else None
@@ -178,7 +180,17 @@ class PubSubFanout:
         """
         key = connection.class_key
         if key not in self._classes:
-            self._classes[key] = self._new_class(connection)
+            self._text_classes += not connection.format.takes_chunks
+            self._classes[key] = DeliveryClass(
+                self.source,
+                connection.format,
+                connection.codecs,
+                self._flusher,
+                self._history.of(self.source, connection.format, connection.codecs),
+                delivered=self.delivered,
+                keyframe_every=self._keyframe_every,
+                acks=self.acks,
+            )
         delivery = self._classes[key]
         if self.source not in connection.memberships:
             delivery.join(connection)
@@ -198,18 +210,6 @@ class PubSubFanout:
         for transfer in begun.keys() & self._broadcasts.keys():
             self._broadcasts[transfer].resume(connection, delivery)
 
-    def _new_class(self, connection: Connection) -> DeliveryClass:
-        return DeliveryClass(
-            self.source,
-            connection.format,
-            connection.codecs,
-            self._flusher,
-            self._history.of(self.source, connection.format, connection.codecs),
-            delivered=self.delivered,
-            keyframe_every=self._keyframe_every,
-            acks=self.acks,
-        )
-
     def leave(self, connection: Connection) -> None:
         """Remove a receiver."""
         for broadcast in self._broadcasts.values():
@@ -224,6 +224,7 @@ class PubSubFanout:
             delivery.leave(connection)
             if not len(delivery):
                 del self._classes[key]
+                self._text_classes -= not delivery.format.takes_chunks
                 self._past_deliveries += delivery.delivered_messages
 
     def close(self, end: Callable[[Connection], object]) -> Iterator[None]:
@@ -305,7 +306,7 @@ class PubSubFanout:
         newest = None
         if self._deltas is not None:
             newest = self._deltas.latest = run.newest()
-        if not self._queue.idle or run.size > THREAD_BYTES or run.count > TEXTS_AT_ONCE:
+        if self._text_classes or not self._queue.idle:
             self._transcoder.write_text(run, self._classes, partial(self._add, run, newest))
         else:
             self._add(run, newest)
@@ -326,7 +327,9 @@ class PubSubFanout:
             for delivery in self.classes:
                 # A class that was made meanwhile gets the message as it was published, or decoded.
                 recoded = made.get(delivery)
-                if recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
+                if not delivery.format.takes_chunks and not is_brief(run):
+                    self._late_join.send(run, delivery, delivery.members)
+                elif recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
                     delivery.add(recoded or run)
                 else:
                     self._late_join.send_decoded(run, delivery)
@@ -340,11 +343,11 @@ class PubSubFanout:
         """Implement :meth:`~gateway.connections.fanout.fanout.Fanout.chains_for` by the transcoder."""
         return self._transcoder.chains_for(self._classes.values(), names, payload, itemsize, meta, encoding)
 
-    def _add(self, run: Run, newest: Run | None) -> None:
+    def _add(self, run: Run, newest: Run | None, text: Run | None = None) -> None:
         self._newest = newest
         self.delivered = run.first + run.count
         for delivery in self._classes.values():
-            delivery.add(run)
+            delivery.add(run if text is None or delivery.format.takes_chunks else text)
         for tap in self.taps and list(self.taps):  # a tap may add or remove taps
             tap(run)
 

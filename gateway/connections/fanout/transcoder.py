@@ -14,13 +14,14 @@ from time import thread_time
 from typing import Any
 
 from gateway.connections.fanout.broadcast import Broadcast
-from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.delta_encoder import DeltaEncoder, decoded_bytes, delta_run
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.form import Work, form_of
+from gateway.connections.fanout.form import is_brief, texts_in
 from gateway.connections.fanout.patch_merger import takes_patches
 from gateway.connections.fanout.recode import NOT_PUBLISHED, THREAD_BYTES, codec_names, recode_run
-from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample
+from gateway.connections.outbound.formats import UnchunkedFormat
+from gateway.connections.ports import DeliveryPolicy, EncodingOutcome, Sample, Steps
 from gateway.errors import RequestRefused
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import PLAIN, Chain, Encoding
@@ -47,11 +48,20 @@ class Transcoder:
         policy: chooses chains; asked for streams only.
         queue: keeps the order while messages are encoded.
         deltas: of a state stream, encodes versions as deltas.
+        flusher: flushes the delivery classes at the end of the turn.
     """
 
-    __slots__ = ("_deltas", "_policy", "_queue", "_source")
+    __slots__ = ("_deltas", "_flusher", "_policy", "_queue", "_source")
 
-    def __init__(self, source: Source, policy: DeliveryPolicy, queue: EncodeQueue, deltas: DeltaEncoder | None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        policy: DeliveryPolicy,
+        queue: EncodeQueue,
+        deltas: DeltaEncoder | None,
+        flusher: Flusher,
+    ) -> None:
+        self._flusher = flusher
         self._source = source
         self._policy = policy
         self._queue = queue
@@ -131,31 +141,49 @@ class Transcoder:
         chains = [(each, self._deltas.chain_for(each)) for each in taking_chunks(classes)]
         return {delivery: chain for delivery, chain in chains if chain is not None}
 
-    def write_text(self, run: Run, classes: Mapping[Any, DeliveryClass], deliver: Callable[[], object]) -> None:
+    def write_text(
+        self, run: Run, classes: Mapping[Any, DeliveryClass], deliver: Callable[[Run | None], object]
+    ) -> None:
         """Deliver a run behind all earlier ones, and have it written as text before if a class needs that.
 
         Args:
             run: the run.
             classes: the delivery classes of the source, as they are at any time.
-            deliver: called in its turn, when the text is written or nobody takes text any more.
+            deliver: called in its turn with the text; with ``None`` if nobody takes text, or if it cannot be written.
         """
-        text = self._text_of(run, classes)
-        if text is None:
-            self._queue.add_ready(deliver)
-            return
-        make = text.make
 
-        def work() -> None:
-            if any(not each.format.takes_chunks for each in tuple(classes.values())):
-                make()
-
-        self._queue.submit(work, lambda _: deliver(), weight=1 + run.count // TEXTS_A_PIECE)
-
-    def _text_of(self, run: Run, classes: Mapping[Any, DeliveryClass]) -> Work | None:
         if not isinstance(self._source, Stream):
-            return None  # a REQUEST that cannot be written is refused on the loop's thread
-        forms = (form_of(run, each.format, each.codecs) for each in classes.values() if not each.format.takes_chunks)
-        return next((form for form in forms if isinstance(form, Work)), None)
+            self._queue.add_ready(partial(deliver, None))
+        elif text_format(classes) is None:
+            self._queue.add_ready(partial(self._written, run, classes, deliver, None))
+        elif self._queue.idle and is_brief(run) and self._flusher.take_text(texts_in(run)):
+            deliver(None)  # it is written with others that are sent in this turn
+        else:
+            self._write(run, classes, deliver, next_in_turn=False)
+
+    def _write(
+        self,
+        run: Run,
+        classes: Mapping[Any, DeliveryClass],
+        deliver: Callable[[Run | None], object],
+        *,
+        next_in_turn: bool,
+    ) -> None:
+        done = partial(self._written, run, classes, deliver)
+        weight = 1 + run.count // TEXTS_A_PIECE
+        self._queue.submit(_text_of(run, classes), done, weight=weight, next_in_turn=next_in_turn)
+
+    def _written(
+        self,
+        run: Run,
+        classes: Mapping[Any, DeliveryClass],
+        deliver: Callable[[Run | None], object],
+        text: Run | BaseException | None,
+    ) -> None:
+        if text is None and text_format(classes) is not None:
+            self._write(run, classes, deliver, next_in_turn=True)  # for a receiver that has come meanwhile
+        else:
+            deliver(text if isinstance(text, Run) else None)
 
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, or from its first chunk.
@@ -304,6 +332,20 @@ def count_delta(delivery: DeliveryClass) -> None:
     """Record that a class gets a version as a delta."""
     if delivery.versions is not None:
         delivery.versions.count_delta()
+
+
+def text_format(classes: Mapping[Any, DeliveryClass]) -> UnchunkedFormat | None:
+    """Return the format of the classes that take text; ``None`` if there are none."""
+    for delivery in tuple(classes.values()):
+        if not delivery.format.takes_chunks:
+            return delivery.format
+    return None
+
+
+def _text_of(run: Run, classes: Mapping[Any, DeliveryClass]) -> Steps[Run | None]:
+    """Write a run as text; ``None`` if there is no class any more that takes text."""
+    form = text_format(classes)
+    return None if form is None else (yield from form.writing(run))
 
 
 def taking_chunks(classes: Iterable[DeliveryClass]) -> list[DeliveryClass]:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Taken
 from gateway.connections.outbound.delivery_accounts import DeliveryAccounts
-from gateway.connections.outbound.formats import Format, Sendable, framed, in_one_piece
+from gateway.connections.outbound.formats import Format, Sendable, framed
 from gateway.connections.outbound.frame_writer import DeliverySettings, FrameWriter
 from gateway.connections.outbound.null_transport import NULL_TRANSPORT
 from gateway.connections.outbound.outbox import Outbox
@@ -392,7 +392,7 @@ class Connection(FrameWriter):
     def keyframe_of(self, patch: Patch) -> Newest | Gap | None:
         """Implement :meth:`~gateway.connections.outbound.pending_snapshot.SnapshotReader.keyframe_of`."""
         form = self.format
-        write = None if form.takes_chunks else partial(in_one_piece, form)
+        write = None if form.takes_chunks else form.writing
         return self._keyframes.keyframe(patch, write, partial(self.go_on, patch.source))
 
     def _transport_full(self) -> bool:

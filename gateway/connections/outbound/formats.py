@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, Protocol
 
+from gateway.connections.ports import Steps
+from gateway.connections.sliced_workers import taken_at_once
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import SessionMessage
 from gateway.protocol.session_body import write_session
@@ -75,11 +77,14 @@ class UnchunkedFormat(MessageFormat, Protocol):
     def takes_chunks(self) -> Literal[False]:
         """Mark that tells the type from :class:`ChunkedFormat`."""
 
-    def large(self, message: LargeMessage, /) -> bytes:
-        """Return a large message in one piece. Slow: called in a worker thread.
+    def writing(self, message: Run | LargeMessage, /) -> Steps[Run]:
+        """Return the steps that write messages as text; their result is a run of that text.
+
+        Args:
+            message: a run, or a complete large message.
 
         Raises:
-            RequestRefused: a request cannot be written.
+            RequestRefused: a large request cannot be written.
         """
 
 
@@ -151,19 +156,11 @@ class BinaryFormat:
         return self.signal(End(message.plan.transfer, message.offset or 0, message.end_timestamp_ns, message.checksum))
 
 
-def in_one_piece(form: UnchunkedFormat, message: Run | LargeMessage) -> Run:
-    """Return a message as a run that holds its text. Slow if the message is large: work for a thread.
-
-    Raises:
-        RequestRefused: see :meth:`UnchunkedFormat.large`.
-    """
-    if isinstance(message, Run):
-        form.runs((message,))  # the run keeps the text
-        return message
-    text = form.large(message)
-    run = Run.of_frame(message.source, message.offset or 0, (text,))
-    run.text = text
-    return run
+def written(form: Format, runs: Sequence[Run]) -> Sequence[Run]:
+    """Return runs as several receivers of one format are to get them: written as text, if that is the format."""
+    if form.takes_chunks:
+        return runs
+    return [run if run.is_text else taken_at_once(form.writing(run)) for run in runs]
 
 
 def framed(form: Format, runs: Sequence[Run]) -> list[Buffer]:

@@ -6,10 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.connections.ports import Steps
 from gateway.errors import Code
 from gateway.protocol.signals import Gap
 from gateway.streams.large import LargeMessage
-from gateway.streams.state import Newest, Patch, Write
+from gateway.streams.run import Run
+from gateway.streams.state import Newest, Patch
+
+Write = Callable[[Newest], Steps[Run]]
+"""Function that returns the steps that write a keyframe in one piece, for a receiver that takes no chunks."""
 
 
 class KeyframeMaker(Protocol):

@@ -7,7 +7,7 @@ from gateway.connections.outbound.connection import Connection
 from gateway.connections.sessions.send_in_order import follow
 from gateway.errors import Code
 from gateway.protocol.signals import Abort, Cancel
-from gateway.protocol.wire import DATA_HEADER, Opcode
+from gateway.protocol.wire import DATA_HEADER, FRAME_START, Opcode
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run, Source
 
@@ -40,10 +40,10 @@ def _name_of(entry: Run | Cursor) -> Cancel | None:
 
 def _named(run: Run) -> Cancel | None:
     """Return the CANCEL that names a request; ``None`` for another message, or a request of which only text is left."""
-    if run.text is not None:
+    if run.is_text or FRAME_START.unpack_from(run.buffers[0])[1] != Opcode.REQUEST:
         return None
-    _, opcode, _, _, _, publisher, correlation, _ = DATA_HEADER.unpack_from(run.buffers[0])
-    return Cancel(publisher, correlation) if opcode == Opcode.REQUEST else None
+    _, _, _, _, _, publisher, correlation, _ = DATA_HEADER.unpack_from(run.buffers[0])
+    return Cancel(publisher, correlation)
 
 
 def _named_large(message: LargeMessage) -> Cancel | None:

@@ -21,7 +21,9 @@ def follow(connection: Connection, source: Source, message: Sendable) -> None:
     if queue is None or not queue.entries:
         connection.send(message)
         return
-    frame = message.write() if isinstance(message, Signal) else write_session(message)
-    run = Run.of_frame(source, 0, (frame,))
-    run.text = connection.format.signal(message)
-    connection.enqueue((run,))
+    form = connection.format
+    if form.takes_chunks:
+        frame = message.write() if isinstance(message, Signal) else write_session(message)
+        connection.enqueue((Run.of_frame(source, 0, (frame,)),))
+    else:
+        connection.enqueue((Run.of_text(source, 0, 1, (form.signal(message),)),))

@@ -73,7 +73,7 @@ class TextSession:
 
     def __init__(self, renderer: TextRenderer, dispatcher: Dispatcher, clock: Clock, limits: Limits) -> None:
         self.runs = renderer.runs
-        self.large = renderer.large
+        self.writing = renderer.writing
         self._header = renderer.message_header
         self._dispatcher = dispatcher
         self._clock = clock

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.fanout.form import Work, form_of, made_of
-from gateway.connections.fanout.recode import THREAD_BYTES, run_codecs
+from gateway.connections.fanout.form import TEXTS_AT_ONCE, Work, form_of, made_now, made_of
+from gateway.connections.fanout.recode import run_codecs
 from gateway.connections.outbound.backfill import Found, LargeForm
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code, RequestRefused
@@ -78,6 +78,12 @@ def form_for(entry: Run | LargeMessage, receiver: Connection) -> Run | LargeForm
     return form_of(entry, receiver.format, receiver.codecs)
 
 
+def parts_of(work: Work) -> Sequence[Found]:
+    made = made_now(work)
+    assert not isinstance(made, RequestRefused)
+    return made
+
+
 def payloads_of(parts: Sequence[Found]) -> dict[int, bytes]:
     """By offset what a receiver reads; it must be able to."""
     found = {}
@@ -102,7 +108,7 @@ def test_binary_receivers_can_read_what_they_get(chains: list[Chain], codecs: tu
     form = form_for(run, binary(codecs))
     as_it_came = all(chain.names <= set(codecs) for chain in chains)
     assert (form is run) == as_it_came
-    parts = form.make() if isinstance(form, Work) else (form,)
+    parts = parts_of(form) if isinstance(form, Work) else (form,)
     assert payloads_of([part for part in parts if not isinstance(part, LargeForm)]) == {
         10 + number: payload(number) for number in range(len(chains))
     }
@@ -113,7 +119,7 @@ def test_binary_receivers_can_read_what_they_get(chains: list[Chain], codecs: tu
 def test_a_gap_stands_for_each_message_that_cannot_be_decoded(broken: Broken) -> None:
     form = form_for(run_of([LZ4] * 4, broken), binary())
     assert isinstance(form, Work)
-    parts = form.make()
+    parts = parts_of(form)
     gaps = [part for part in parts if isinstance(part, Gap)]
     assert gaps == [Gap(STREAM.id, Code.CORRUPT_PAYLOAD, 10 + number, 10 + number) for number in broken]
     assert set(payloads_of([part for part in parts if isinstance(part, Run)])) == {
@@ -131,7 +137,7 @@ def test_chunks_are_decoded_if_one_of_them_cannot_be_read(codecs: tuple[str, ...
     form = form_for(message, binary(codecs))
     assert isinstance(form, Work) == made
     if isinstance(form, Work):
-        (found,) = form.make()
+        (found,) = parts_of(form)
         assert isinstance(found, LargeForm)
         assert [(chunk.encoding, bytes(chunk.data)) for chunk in found.form] == [(None, bytes(CHUNK_BYTES))] * 3
     else:
@@ -147,25 +153,27 @@ def test_chunks_that_are_decoded_already_are_used() -> None:
     assert form_for(message, binary()) == LargeForm(message, plain)
 
 
-@pytest.mark.parametrize(("size", "made"), [(10, False), (THREAD_BYTES, True)])
-def test_long_text_is_work(size: int, made: bool) -> None:
+@pytest.mark.parametrize(("size", "long"), [(10, False), (TEXTS_AT_ONCE * 1024, True)])
+def test_long_text_is_written_in_steps(size: int, long: bool) -> None:
     frame = b"".join(message_frame(1, 10, bytes(size)))
     run = Run(STREAM, 10, 1, (frame,), len(frame), 0, 1)
     receiver = text()
     form = form_for(run, receiver)
-    assert isinstance(form, Work) == made
-    if isinstance(form, Work):
-        assert form.make() == (run,)
-        assert run.text is not None
-        assert form_for(run, receiver) is run, "the text is kept"
+    assert isinstance(form, Work)
+    assert form.brief != long
+    (made,) = parts_of(form)
+    assert isinstance(made, Run)
+    assert (made.is_text, made.first, made.count, made.size) == (True, 10, 1, sum(map(len, made.buffers)))
+    assert form_for(made, receiver) is made
+    assert not run.is_text, "whoever keeps the message does not keep its text"
 
 
 def test_a_large_message_as_text_is_work() -> None:
     form = form_for(large_message([LZ4]), text())
     assert isinstance(form, Work)
-    (made,) = form.make()
+    (made,) = parts_of(form)
     assert isinstance(made, Run)
-    assert made.text
+    assert made.is_text
 
 
 def test_a_failure_is_a_gap_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -174,7 +182,7 @@ def test_a_failure_is_a_gap_and_logged(caplog: pytest.LogCaptureFixture) -> None
     assert isinstance(form, Work)
     gap = Gap(STREAM.id, Code.CORRUPT_PAYLOAD, 10, 10)
     with caplog.at_level(logging.WARNING):
-        assert made_of(form.make(), run) == gap
+        assert made_of(parts_of(form), run) == gap
         assert made_of(MemoryError("none left"), run) == gap
     assert [record.getMessage() for record in caplog.records] == [
         "message 10 of wf/a cannot be decoded: CORRUPT_PAYLOAD",

@@ -349,8 +349,9 @@ def test_the_newest_version_is_the_one_that_was_delivered() -> None:
     assert event.newest is None
 
 
-def test_a_big_message_becomes_text_in_a_thread_and_the_next_one_waits() -> None:
+def test_a_big_message_becomes_text_in_steps_and_the_next_one_waits() -> None:
     world = World()
+    world.take_one_step_a_turn()
     publisher = world.publisher("wf/a")
     plain = world.subscriber("wf/a")
     text = TextPeer(world)
@@ -359,7 +360,7 @@ def test_a_big_message_becomes_text_in_a_thread_and_the_next_one_waits() -> None
     text.texts()
     publisher.publish(0, BIG)
     publisher.publish(0, SMALL)
-    world.turn()
+    world.turns(1)
     assert not text.texts()
     world.settle()
     messages = [orjson.loads(line) for line in text.texts()]

@@ -12,7 +12,8 @@ from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.encoding import Chain
-from gateway.protocol.json_message import JsonMessage, write_message
+from gateway.protocol.json_message import JsonMessage
+from gateway.protocol.message_text import write_message
 from gateway.protocol.messages import Kind, Open
 from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream

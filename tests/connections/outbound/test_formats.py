@@ -6,7 +6,8 @@ import numpy as np
 import orjson
 import pytest
 
-from gateway.connections.outbound.formats import ALONE_BYTES, FLUSH_BYTES, BinaryFormat, framed, in_one_piece
+from gateway.connections.outbound.formats import ALONE_BYTES, FLUSH_BYTES, BinaryFormat, framed, written
+from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.frames import bytes_of
@@ -87,34 +88,36 @@ def test_no_runs_are_no_buffers() -> None:
     assert framed(form(), []) == []
 
 
-def test_a_run_in_one_piece_keeps_its_text() -> None:
+def test_runs_are_written_as_text_once_for_several_receivers() -> None:
     world = World()
     text = TextPeer(world).form
     publisher = world.publisher("wf/a")
     publisher.publish(0, b"abc")
     (stream,) = world.core.streams
     run = Run(stream, 0, 1, (b"".join(publisher.message(0, b"abc")),), 64, 0, 1)
-    assert in_one_piece(text, run) is run
-    assert run.text is not None
-    assert text.runs((run,)) == [run.text]
+    (made,) = written(text, [run])
+    assert (made.is_text, made.first, made.count) == (True, 0, 1)
+    assert written(text, [made])[0] is made
+    assert text.runs((made,)) == [*made.buffers]
+    assert text.runs((run,)) == [*made.buffers]
+    assert written(form(), [run]) == [run]
 
 
-def test_a_large_message_in_one_piece_is_a_run_of_its_text() -> None:
+def test_a_large_message_becomes_a_run_of_text() -> None:
     world = World()
     text = TextPeer(world).form
     message = LargeMessage(SOURCE, Opcode.MESSAGE, 9, 5, 0, BYTES_META, ChunkPlan(3, 4096, 5000))
     message.chunks += [StoredChunk(None, bytes(4096)), StoredChunk(None, bytes(904))]
     message.offset = 12
-    run = in_one_piece(text, message)
-    assert (run.source, run.first, run.last) == (SOURCE, 12, 12)
-    assert run.text is not None
-    assert orjson.loads(run.text)["payload"]["shape"] == [5000]
-    assert text.runs((run,)) == [run.text]
+    run = taken_at_once(text.writing(message))
+    assert (run.source, run.first, run.last, run.is_text) == (SOURCE, 12, 12, True)
+    assert orjson.loads(b"".join(run.buffers))["payload"]["shape"] == [5000]
+    assert run.size == bytes_of(run.buffers)
 
 
 def test_a_request_that_is_too_long_for_text_is_not_written() -> None:
     text = TextPeer(World()).form
     request = LargeMessage(SOURCE, Opcode.REQUEST, 9, 5, 0, BYTES_META, ChunkPlan(3, 4096, 1 << 30))
     with pytest.raises(RequestRefused) as refused:
-        in_one_piece(text, request)
+        taken_at_once(text.writing(request))
     assert refused.value.code == Code.MESSAGE_TOO_BIG

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import base64
+import gc
 
 import numpy as np
 import orjson
 import pytest
 
-from gateway.connections.fanout.form import TEXTS_AT_ONCE
+from gateway.connections.fanout.delivery_class import TEXTS_A_TURN
+from gateway.connections.fanout.history_reader import MANY_TEXTS
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.connections.ports import Steps
 from gateway.connections.text.renderer import MAX_RECORDS
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
+from gateway.protocol.message_text import BASE64_BYTES
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
 from gateway.streams.history import HistoryLimits
+from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
@@ -224,17 +229,18 @@ def test_somebody_goes_while_a_large_message_is_written(goes: str) -> None:
     assert len(news(peer, world)) == (goes == "publisher")
 
 
-@pytest.mark.parametrize("records", [1, TEXTS_AT_ONCE + 1])
-def test_what_takes_long_is_written_in_a_thread_and_keeps_its_place(records: int) -> None:
+@pytest.mark.parametrize("records", [1, 1000])
+def test_what_takes_long_is_written_in_steps_and_keeps_its_place(records: int) -> None:
     world = World()
+    world.take_one_step_a_turn()
     peer = person(world)
     peer.send(SUBSCRIBE)
     publisher = world.publisher("wf-42/loss")
     news(peer, world)
     publisher.send(publisher.batch(0, [bytes(100_000 // records)] * records))
     publisher.publish(0, b"behind it")
-    world.turn()
-    assert len(world.workers) == 1
+    world.turns(1)
+    assert not len(world.workers), "a thread would hold the GIL"
     assert not peer.texts()
     assert [text["offset"] for text in news(peer, world)] == list(range(records + 1))
 
@@ -245,14 +251,19 @@ def test_nothing_is_written_for_readers_that_have_gone() -> None:
     peer.send(SUBSCRIBE)
     publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
     news(peer, world)
+    written: list[Run | LargeMessage] = []
+
+    def writing(message: Run | LargeMessage) -> Steps[Run]:
+        written.append(message)
+        return world.renderer.writing(message)
+
+    peer.form.writing = writing
     publisher.publish(0, bytes(100_000))
-    world.turn()
+    world.settle()
+    publisher.publish(0, bytes(100_000))
     world.core.disconnect(peer.session)
     world.settle()
-    (stream,) = world.core.streams
-    assert not len(world.workers)
-    assert isinstance(stream.newest, Run)
-    assert stream.newest.text is None
+    assert [message.first for message in written if isinstance(message, Run)] == [0]
 
 
 def test_views_are_told_apart_by_their_ids_and_say_what_their_integers_stand_for() -> None:
@@ -290,3 +301,168 @@ def test_a_large_result_of_a_view_arrives_in_one_piece() -> None:
     arrived = only(peer, world, "message")
     assert arrived["quantized"] == {"dtype": "float64", "scale": 1.0, "zero_point": 0.0}
     assert len(base64.b64decode(arrived["payload"]["data"])) == 10_000
+
+
+def batches(peer: Peer, alias: int, count: int, records: int) -> None:
+    for _ in range(count):
+        peer.send(peer.batch(alias, [b"x"] * records))
+
+
+def test_the_text_of_a_message_is_not_kept_with_it() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    news(peer, world)
+    publisher = world.publisher("wf-42/events", "wf-42/more", kind=Kind.EVENT)
+    states = world.publisher("wf-42/state", kind=Kind.STATE)
+    for each in (publisher, states):
+        batches(each, 0, 1, 5000)
+        batches(each, 0, 1, 5)
+    assert len([text for text in news(peer, world) if text["message_type"] == "message"]) == 10_010
+    assert not [run for run in gc.get_objects() if isinstance(run, Run) and run.is_text]
+
+
+def test_text_that_waits_for_a_slow_reader_counts_as_such() -> None:
+    world = World(delivery=DeliverySettings(outbox_limit_bytes=200_000, max_event_hold_s=0.0))
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    news(peer, world)
+    peer.transport.fill_up()
+    publisher = world.publisher("wf-42/events", kind=Kind.EVENT)
+    for _ in range(20):
+        batches(publisher, 0, 1, 300)  # some 400 bytes, and 70,000 as text
+        world.settle()
+    outbox = peer.session.connection.outbox
+    assert outbox is not None
+    assert 70_000 < outbox.waiting_bytes <= 200_000
+    peer.transport.read_on()
+    offsets = [text["offset"] for text in news(peer, world) if text["message_type"] == "message"]
+    assert offsets == list(range(6000))
+
+
+@pytest.mark.parametrize(("count", "records"), [(100, 300), (4, 20_000)])
+def test_history_is_written_bit_by_bit_for_a_reader_of_text(count: int, records: int) -> None:
+    world = World(history=HistoryLimits(max_messages=10**6))
+    publisher = world.publisher("wf-42/events", kind=Kind.EVENT)
+    empty = [b"x" if records < MANY_TEXTS else b""] * records
+    for _ in range(count):
+        publisher.send(publisher.batch(0, empty))
+    world.settle()
+    peer = person(world)
+    writing = world.renderer.writing
+
+    def noted(message: Run | LargeMessage) -> Steps[Run]:
+        peer.transport.fill_up()
+        return writing(message)
+
+    peer.form.writing = noted
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf-42/*","since":"beginning"}}')
+    offsets: list[int] = []
+    while len(offsets) < count * records:
+        found = [text["offset"] for text in news(peer, world) if text["message_type"] == "message"]
+        assert len(found) <= max(MANY_TEXTS, records) + 300
+        outbox = peer.session.connection.outbox
+        assert outbox is not None
+        assert outbox.waiting_bytes < 20_000_000
+        offsets += found
+        peer.transport.read_on()
+    assert offsets == list(range(count * records))
+
+
+def test_a_slow_reader_of_a_state_gets_the_newest_text_of_a_run_only() -> None:
+    world = World()
+    publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    news(peer, world)
+    peer.transport.fill_up()
+    publisher.send(*[publisher.message(0, bytes(10)) for _ in range(500)])
+    world.settle()
+    publisher.send(publisher.message(0, b"a"), publisher.batch(0, [b"b", b"c"]))
+    world.settle()
+    peer.transport.read_on()
+    offsets = [text["offset"] for text in news(peer, world) if text["message_type"] == "message"]
+    assert offsets == [501, 502]
+
+
+def test_slow_readers_share_the_text() -> None:
+    world = World()
+    peers = [person(world) for _ in range(3)]
+    written: list[Run | LargeMessage] = []
+
+    def noted(message: Run | LargeMessage) -> Steps[Run]:
+        written.append(message)
+        return world.renderer.writing(message)
+
+    for peer in peers:
+        peer.form.writing = noted
+        peer.send(SUBSCRIBE)
+        news(peer, world)
+        peer.transport.fill_up()
+    publisher = world.publisher("wf-42/loss")
+    publisher.publish(0, b"small")
+    batches(publisher, 0, 1, 1000)
+    world.settle()
+    assert len(written) == 2
+    for peer in peers:
+        peer.transport.read_on()
+        assert len([text for text in news(peer, world) if text["message_type"] == "message"]) == 1001
+    assert len(written) == 2
+
+
+def test_what_is_sent_in_one_turn_is_written_in_steps_past_a_bound() -> None:
+    world = World()
+    peers = [person(world) for _ in range(4)]
+    for number, peer in enumerate(peers):
+        peer.send(f'{{"id":1,"message_type":"subscribe","payload":{{"pattern":"wf-42/s{number}"}}}}')
+        news(peer, world)
+    publisher = world.publisher(*[f"wf-42/s{number}" for number in range(4)])
+    world.take_one_step_a_turn()
+    for number in range(4):
+        batches(publisher, number, 1, TEXTS_A_TURN // 2)
+    world.turns(1)
+    came = [b'"message"' in b"".join(peer.texts()) for peer in peers]
+    assert came == [True, True, False, False]
+    world.settle()
+    assert all(peer.texts() for peer in peers[2:])
+
+
+def test_whoever_comes_while_a_run_waits_gets_it_in_steps() -> None:
+    world = World()
+    world.take_one_step_a_turn()
+    first = person(world)
+    first.send(SUBSCRIBE)
+    news(first, world)
+    publisher = world.publisher("wf-42/loss", kind=Kind.EVENT)
+    batches(publisher, 0, 1, 1000)
+    world.core.disconnect(first.session)
+    second = person(world)
+    second.send(SUBSCRIBE)
+    batches(publisher, 0, 1, 1000)
+    offsets = [text["offset"] for text in news(second, world) if text["message_type"] == "message"]
+    assert offsets == list(range(2000 - len(offsets), 2000))
+
+
+def test_long_payloads_are_decoded_in_a_thread_and_written_outside() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    news(peer, world)
+    publisher = world.publisher("wf-42/loss")
+    publisher.publish(0, bytes(200_000), chain=Chain(codec="zstd"))
+    world.turn()
+    assert len(world.workers) == 1
+    assert b'"message"' not in b"".join(peer.texts())
+    assert base64.b64decode(only(peer, world, "message")["payload"]["data"]) == bytes(200_000)
+
+
+def test_long_records_are_written_in_steps() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    news(peer, world)
+    publisher = world.publisher("wf-42/loss")
+    publisher.send(publisher.batch(0, [bytes([number]) * (BASE64_BYTES + 1) for number in range(3)]))
+    texts = [text for text in news(peer, world) if text["message_type"] == "message"]
+    assert [base64.b64decode(text["payload"]["data"])[0] for text in texts] == [0, 1, 2]
+    assert [text["id"] for text in texts] == [0, 1, 2]
