@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 
 from gateway.app import Gateway
-from gateway.client import Backoff, Client, connect
+from gateway.client import Backoff, Client, RequestRefused, connect
+from gateway.client.sending import alias
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
 from gateway.protocol.limits import Limits
 from gateway.testing import running_gateway
+from tests.integration.proxy import cutting_proxy
 
 MANY = 300
 
@@ -72,3 +74,38 @@ async def test_a_client_publishes_to_more_streams_than_the_gateway_allows_aliase
         results = await asyncio.gather(*[client.publish(f"run-{number}/loss", number) for number in range(10)])
         assert [result.offset for result in results] == [1] * 10
     assert told == []
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+async def test_a_client_that_has_published_to_very_many_streams_goes_on_with_each(
+    monkeypatch: pytest.MonkeyPatch, *, restarted: bool
+) -> None:
+    monkeypatch.setattr(alias, "KEPT_HOLDERS", 8)
+    told: list[Exception] = []
+    names = [f"run-{number}/loss" for number in range(50)]
+    async with (
+        running_gateway(settings_of(Limits(max_aliases=3))) as gateway,
+        cutting_proxy(gateway.url) as proxy,
+        connect(proxy.url, on_error=told.append, backoff=Backoff(0.0, 0.01, 0.01)) as client,
+    ):
+        queues = client._core.publisher._queues
+        for turn in range(3):
+            for name in names:
+                assert (await client.publish(name, turn, kind="event")).offset == turn
+            assert len(queues) <= 2 * 8 + 3
+            if restarted:
+                proxy.cut()
+        results = await asyncio.gather(*[client.publish(name, 3) for name in names])
+        assert [result.offset for result in results] == [3] * len(names)
+    assert told == []
+
+
+async def test_a_client_that_has_asked_very_many_others_goes_on_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alias, "KEPT_HOLDERS", 8)
+    async with running_gateway(settings_of(Limits(max_aliases=3))) as gateway, connect(gateway.url) as client:
+        queues = client._core.requester._queues
+        for _ in range(2):
+            for number in range(50):
+                with pytest.raises(RequestRefused, match=f"agent:{number}"):
+                    await client.request(f"agent:{number}", 1)
+            assert len(queues) <= 2 * 8 + 3

@@ -13,7 +13,7 @@ from gateway.client.messages.message import Message
 from gateway.client.messages.receive_buffer import ReceiveBuffer
 from gateway.client.requests.pending_request import PendingRequest
 from gateway.client.requests.reply_stream import ReplyStream
-from gateway.client.sending.alias import Alias
+from gateway.client.sending.alias import Alias, AliasHolders
 from gateway.client.sending.codec_choice import parse_codec
 from gateway.client.sending.content import Headers, content_of
 from gateway.client.sending.outbound_message import OutboundMessage, lost_on_the_way
@@ -42,6 +42,11 @@ class AddressSendQueue(SendQueue):
     def sent(self) -> int:
         """Correlation of the last request that was sent."""
         return self._sent
+
+    @property
+    def forgettable(self) -> bool:
+        """True if nothing is under way, and no alias is open."""
+        return not self._waiting and not self._working and not self._context.aliases.has(self._alias)
 
     def forget(self, alias: Alias) -> None:
         """Drop an alias that the gateway refused to open: the next request opens another."""
@@ -94,7 +99,7 @@ class Requester:
     def __init__(self, context: SendContext, now_ns: Callable[[], int]) -> None:
         self._context = context
         self._now_ns = now_ns
-        self._queues: dict[str, AddressSendQueue] = {}
+        self._queues: AliasHolders[AddressSendQueue] = AliasHolders()
         self._correlations = itertools.count(1)
         self._pending: dict[int, PendingRequest] = {}
 
@@ -149,13 +154,13 @@ class Requester:
         pending = self._pending.get(error.correlation)
         if pending is None:
             return True
-        message, queue = pending.message, self._queues.get(pending.address)
+        message = pending.message
         refusal = RequestRefused(error.code, f"request to {pending.address}: {error.message}")
-        if queue is not None and error.code == Code.DRAINING:
+        if error.code == Code.DRAINING:
             message.restart()
-            queue.submit(message)
-        elif queue is not None and error.code in UNDELIVERED and message.may_wait(refusal):
-            queue.postpone([message], refusal)
+            self._queue_of(pending.address).submit(message)
+        elif error.code in UNDELIVERED and message.may_wait(refusal):
+            self._queue_of(pending.address).postpone([message], refusal)
         else:
             pending.refuse(refusal)
         return True
@@ -185,13 +190,7 @@ class Requester:
         self._context.check()
         if expires_in_s is not None:
             expires_in_s = check_seconds("expires_in_s", expires_in_s, zero=False, maximum=MAX_EXPIRY_S)
-        try:
-            queue = self._queues.get(address)
-        except Exception:  # not even hashable
-            check_address(address)
-            raise
-        if queue is None:
-            queue = self._queues[check_address(address)] = AddressSendQueue(self._context, address)
+        queue = self._queue_of(address)
         loop = asyncio.get_running_loop()
         now_ns = self._now_ns()
         extensions = None if expires_in_s is None else Extensions(deadline_ns=now_ns + int(expires_in_s * 1e9))
@@ -215,6 +214,18 @@ class Requester:
             self._cancel(pending)
             raise
         return pending
+
+    def _queue_of(self, address: str) -> AddressSendQueue:
+        try:
+            queue = self._queues.get(address)
+        except Exception:  # not even hashable
+            check_address(address)
+            raise
+        if queue is None:
+            check_address(address)
+            queue = AddressSendQueue(self._context, address)
+            self._queues.add(address, queue)
+        return queue
 
     def _cancel(self, pending: PendingRequest) -> None:
         """Forget a request that nobody waits for any more; if the reply has not come, the addressee is told."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -16,6 +16,9 @@ from gateway.protocol.session_body import write_session
 
 MAX_ALIASES: Final = 4096
 """Aliases of a connection to a gateway that does not tell how many it allows (spec section 13)."""
+
+KEPT_HOLDERS: Final = 8192
+"""Streams and addresses of which a client remembers what it has declared and sent; it looks for more at twice that."""
 
 
 class AliasHolder(Protocol):
@@ -28,6 +31,34 @@ class AliasHolder(Protocol):
     @property
     def sent(self) -> int:
         """A number that differs after each message that was sent."""
+
+    @property
+    def forgettable(self) -> bool:
+        """True if a holder made anew would do the same: nothing is under way, and no alias is open."""
+
+
+H = TypeVar("H", bound=AliasHolder)
+
+
+class AliasHolders(dict[str, H]):
+    """Holders by the name of their destination.
+
+    A program that lives long may send to any number of streams and addresses, each for a short time. Past twice
+    :data:`KEPT_HOLDERS` those that can be forgotten are, the ones that were made first.
+    """
+
+    _swept_at = 0
+
+    def add(self, name: str, holder: H) -> list[H]:
+        """Add a holder, and return the ones that were forgotten."""
+        forgotten: list[H] = []
+        if len(self) >= max(self._swept_at, 2 * KEPT_HOLDERS):
+            for other, each in list(self.items())[: len(self) - KEPT_HOLDERS]:
+                if each.forgettable:
+                    forgotten.append(self.pop(other))
+            self._swept_at = 2 * len(self)
+        self[name] = holder
+        return forgotten
 
 
 @dataclass(slots=True, eq=False)
@@ -200,6 +231,10 @@ class Aliases:
     def get(self, number: int | None) -> Alias | None:
         """Return the alias of a number that the gateway named; None if there is none."""
         return None if number is None else self._by_number.get(number)
+
+    def has(self, alias: Alias | None) -> bool:
+        """Return whether an alias is open on the present session."""
+        return alias is not None and self._by_number.get(alias.number) is alias
 
     def refused_by(self, error: Error) -> Alias | None:
         """Return the alias that an ERROR concerns; None if it concerns none."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from gateway.client.options import Progress
-from gateway.client.sending.alias import Alias
+from gateway.client.sending.alias import Alias, AliasHolders
 from gateway.client.sending.batcher import Batcher, ReadyBatch
 from gateway.client.sending.codec_choice import parse_codec
 from gateway.client.sending.content import Content, Headers, content_of, kind_of
@@ -67,7 +67,9 @@ class Publisher:
         self.producer = secrets.randbelow(PRODUCERS_BELOW)
         self._context = context
         self._now_ns = now_ns
-        self._queues: dict[str, StreamSendQueue] = {}
+        self._queues: AliasHolders[StreamSendQueue] = AliasHolders()
+        self._first_sequence = 1
+        """Sequence above all that were used for streams whose queues are forgotten: the gateway may remember those."""
         self._batcher: Batcher | None = None
 
     def collect_from(self, batcher: Batcher) -> None:
@@ -180,9 +182,10 @@ class Publisher:
             check_published_name(stream)
             raise
         if queue is None:
-            queue = self._queues[check_published_name(stream)] = StreamSendQueue(
-                self._context, stream, self.producer, self._queue_drained
-            )
+            check_published_name(stream)
+            queue = StreamSendQueue(self._context, stream, self.producer, self._first_sequence, self._queue_drained)
+            for forgotten in self._queues.add(stream, queue):
+                self._first_sequence = max(self._first_sequence, forgotten.sent)
         return queue
 
     def _queue_drained(self, stream: str) -> None:

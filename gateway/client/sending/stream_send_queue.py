@@ -38,13 +38,21 @@ class StreamSendQueue(SendQueue):
         context: the way out.
         name: the stream.
         producer: number of the client; its sequences of the stream count on over all sessions.
+        first_sequence: above all that the client has used for the stream.
         drained: called with the name when the queue has become idle.
     """
 
-    def __init__(self, context: SendContext, name: str, producer: int, drained: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        context: SendContext,
+        name: str,
+        producer: int,
+        first_sequence: int,
+        drained: Callable[[str], None],
+    ) -> None:
         super().__init__(context, name)
         self._producer = producer
-        self._next_sequence = 1
+        self._next_sequence = first_sequence
         self._alias: Alias | None = None
         self._ended: Alias | None = None
         """Alias whose stream has ended, until all messages that were sent under it are answered."""
@@ -71,8 +79,15 @@ class StreamSendQueue(SendQueue):
 
     @property
     def sent(self) -> int:
-        """A number that differs after each message that was sent."""
+        """Sequence of the next message, above those of all that were sent."""
         return self._next_sequence
+
+    @property
+    def forgettable(self) -> bool:
+        """True if nothing is under way, and no alias is open."""
+        if self._waiting or self._working or (self._ended is not None and self._ended.awaiting):
+            return False
+        return not self._context.aliases.has(self._alias)
 
     def submit(self, message: OutboundMessage) -> None:
         """Send a message behind those that were submitted before."""

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.client.sending.alias import Alias, Aliases
+from gateway.client.sending import alias as module
+from gateway.client.sending.alias import Alias, Aliases, AliasHolders
 from gateway.client.sending.content import content_of
 from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -23,6 +24,7 @@ class Holder:
 
     idle = True
     sent = 0
+    forgettable = True
 
 
 def session() -> Session:
@@ -155,3 +157,36 @@ def test_an_error_about_an_alias_that_was_opened_again(sequence: int | None, str
     alias = aliases.open(here, "wf/new", Holder())
     error = Error(Code.STREAM_ENDED, "STREAM_ENDED", "it has ended", alias=0, sequence=sequence, stream=stream)
     assert aliases.refused_by(error) is (before if old else alias)
+
+
+def test_of_very_many_holders_those_that_can_be_are_forgotten_the_first_ones_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "KEPT_HOLDERS", 4)
+    holders: AliasHolders[Holder] = AliasHolders()
+    made = [Holder() for _ in range(30)]
+    made[1].forgettable = False
+    forgotten: list[Holder] = []
+    for number, holder in enumerate(made):
+        forgotten += holders.add(str(number), holder)
+        assert len(holders) <= 2 * 4 + 2
+    assert holders["1"] is made[1]
+    assert forgotten == [holder for number, holder in enumerate(made) if str(number) not in holders]
+
+
+def test_holders_that_cannot_be_forgotten_are_not_looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_HOLDERS", 4)
+    looked_at = 0
+
+    class Busy(Holder):
+        @property
+        def forgettable(self) -> bool:  # type: ignore[override]
+            nonlocal looked_at
+            looked_at += 1
+            return False
+
+    holders: AliasHolders[Holder] = AliasHolders()
+    for number in range(1000):
+        assert not holders.add(str(number), Busy())
+    assert len(holders) == 1000
+    assert looked_at < 2000
