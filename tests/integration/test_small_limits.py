@@ -100,6 +100,21 @@ async def test_a_client_that_has_published_to_very_many_streams_goes_on_with_eac
     assert told == []
 
 
+async def test_streams_that_wait_for_an_alias_of_a_connection_that_is_lost_get_one_of_the_next() -> None:
+    names = [f"run-{number}/loss" for number in range(20)]
+    async with (
+        running_gateway(settings_of(Limits(max_aliases=3))) as gateway,
+        cutting_proxy(gateway.url) as proxy,
+        connect(proxy.url, backoff=Backoff(0.0, 0.01, 0.01)) as client,
+    ):
+        await asyncio.gather(*[client.publish(name, 0, kind="event") for name in names])
+        proxy.cut()
+        for name in names:  # each stream has a task that waits for an alias, and another message behind it
+            client.publish_nowait(name, 1)
+        results = await asyncio.gather(*[client.publish(name, 2) for name in names])
+        assert {result.offset for result in results} <= {1, 2}
+
+
 async def test_a_client_that_has_asked_very_many_others_goes_on_with_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alias, "KEPT_HOLDERS", 8)
     async with running_gateway(settings_of(Limits(max_aliases=3))) as gateway, connect(gateway.url) as client:

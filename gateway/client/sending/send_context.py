@@ -187,13 +187,16 @@ class SendContext:
         """
         async with self._alias_turn:
             earlier = message.postponed
-            while not self.aliases.look_again():
-                message.postponed = self.aliases.full(name)
-                await asyncio.sleep(LOOK_AGAIN_S)
+            while True:
+                # First: there is room as soon as a session has ended, and an alias of that one would never be answered.
                 if not session.open:
                     raise ConnectionFailed("the connection was lost")
                 if message.abandoned:
                     raise ConnectionFailed(f"sending to {name} was abandoned")
+                if self.aliases.look_again():
+                    break
+                message.postponed = self.aliases.full(name)
+                await asyncio.sleep(LOOK_AGAIN_S)
             message.postponed = earlier
 
     def next_transfer(self) -> int:
