@@ -219,6 +219,7 @@ class Core:
             self._greeter,
             clock,
             self.input_budget,
+            self.hub.fanouts.flusher,
         )
         self._lost_bytes = 0
         """Input of connections that are lost, in their backlogs."""
@@ -250,7 +251,7 @@ class Core:
     def receive(self, session: Session, data: Buffer) -> None:
         """Handle one binary message of a connection; ``data`` must not change afterwards."""
         session.heard = True
-        self.dispatcher.receive(session, data)
+        self.dispatcher.handle(session, data)
 
     def disconnect(self, session: Session) -> None:
         """Remove a connection whose transport is gone; before, handle what it has sent and is not handled yet."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Final
 
 from gateway.connections.deletions import Deletions
+from gateway.connections.fanout.delivery_class import MANY_OWED, Flusher
 from gateway.connections.hub.hub import Hub
 from gateway.connections.inbound.chunked_uploads import ChunkedUploads
 from gateway.connections.inbound.router import InboundMessage, Router
@@ -66,6 +67,7 @@ class Dispatcher:
         greeter: HELLO.
         clock: for the times in PONG, and for those of steps.
         budget: time of a turn for fresh input.
+        flusher: deliveries that messages have brought about, and that wait for the end of the turn.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Dispatcher:
         greeter: Greeter,
         clock: Clock,
         budget: InputBudget,
+        flusher: Flusher,
     ) -> None:
         self._router = router
         self._uploads = uploads
@@ -89,12 +92,37 @@ class Dispatcher:
         self._greeter = greeter
         self._clock = clock
         self._budget = budget
+        self._flusher = flusher
 
     def receive(self, session: Session, data: Buffer) -> None:
+        """Take one binary WebSocket message from a socket, as :meth:`handle`; in a later turn if this one is over."""
+        if self._flusher.owed > MANY_OWED and self.late():
+            session.backlog.add(partial(self._handle_later, session, data), len(data))
+            return
+        self.handle(session, data)
+
+    def late(self) -> bool:
+        """Make the deliveries that are owed if they are many; return whether the time of this turn is over then."""
+        return self.make_owed() and self._budget.spent()
+
+    def make_owed(self) -> bool:
+        """Make the deliveries that are owed if they are many: to be called by a step that has handled a message."""
+        if self._flusher.owed <= MANY_OWED:
+            return False
+        self._flusher.flush()
+        return True
+
+    def _handle_later(self, session: Session, data: Buffer) -> bool:
+        """Handle a message whose turn in the backlog has come; return False: what is left of it is added there."""
+        self.handle(session, data)
+        self.make_owed()
+        return False
+
+    def handle(self, session: Session, data: Buffer) -> None:
         """Handle one binary WebSocket message, behind the backlog; ``data`` must not change, and may be passed on."""
         backlog = session.pending
         if backlog is not None and backlog.blocks:
-            backlog.add(partial(self._receive_later, session, data), len(data))
+            backlog.add(partial(self._handle_later, session, data), len(data))
             return
         incoming = InboundMessage(data)
         size = incoming.size
@@ -105,14 +133,9 @@ class Dispatcher:
         if at < size and not session.connection.closed:
             session.backlog.add(_RestOfMessage(self, session, incoming, at).step, size)
 
-    def _receive_later(self, session: Session, data: Buffer) -> bool:
-        """Handle a message whose turn in the backlog has come; return False: what is left of it is added there."""
-        self.receive(session, data)
-        return False
-
     def _take_frames(self, session: Session, incoming: InboundMessage, at: int, over: Callable[[], bool]) -> int:
         """Handle frames until ``over`` returns True, or one needs further steps; return the index of the next."""
-        data, size, connection = incoming.data, incoming.size, session.connection
+        data, size, connection, flusher = incoming.data, incoming.size, session.connection, self._flusher
         left = FRAMES_A_LOOK
         try:
             while at < size and not connection.closed:
@@ -132,7 +155,8 @@ class Dispatcher:
                     backlog = session.pending
                     if backlog is not None and backlog.blocks:
                         return at
-                if left <= 0 and at < size:
+                if (left <= 0 or flusher.owed > MANY_OWED) and at < size:
+                    self.make_owed()
                     if over():
                         return at
                     left = FRAMES_A_LOOK

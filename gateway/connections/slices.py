@@ -41,6 +41,8 @@ class Slices:
         self._steps: OrderedDict[Step, None] = OrderedDict()
         """Next step of each piece of work; the first one is taken next."""
         self._scheduled = False
+        self._begin_end_s: float | None = None
+        """End of the time of this turn for first steps that are taken at once; ``None``: none was."""
 
     @property
     def idle(self) -> bool:
@@ -60,6 +62,26 @@ class Slices:
         if not self._scheduled:
             self._scheduled = True
             self._clock.call_soon(self._run)
+
+    def begin(self, step: Step) -> None:
+        """Do a piece of work as :meth:`add` does, but take its first step at once if the turn has time for that.
+
+        A turn has :data:`SLICE_S` for all such steps together. An exception of that step is for the caller.
+        """
+        clock = self._clock
+        if step in self._steps:
+            return
+        if self._begin_end_s is None:
+            self._begin_end_s = clock.monotonic_s() + SLICE_S
+            clock.call_soon(self._end_begin)
+        elif clock.monotonic_s() >= self._begin_end_s:
+            self.add(step)
+            return
+        if step():
+            self.add(step)
+
+    def _end_begin(self) -> None:
+        self._begin_end_s = None
 
     def drop(self, step: Step) -> None:
         """Take no further step of a piece of work, which is not the one that is being taken."""

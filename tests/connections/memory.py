@@ -216,7 +216,8 @@ class Peer:
     def send(self, *frames: Sequence[Buffer] | Buffer) -> None:
         """Send frames as one WebSocket message."""
         parts = [bytes(f) if isinstance(f, bytes | bytearray | memoryview) else b"".join(f) for f in frames]
-        self._world.core.receive(self.session, b"".join(parts))
+        self.session.heard = True
+        self._world.core.dispatcher.receive(self.session, b"".join(parts))
 
     def say(self, *messages: SessionMessage) -> None:
         """Send session messages as one WebSocket message."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from gateway.connections.dispatcher import FRAMES_A_LOOK, drained
+from gateway.connections.fanout.delivery_class import MANY_OWED
 from gateway.connections.hub.joins import READERS_AT_ONCE
 from gateway.connections.inbound.router import RUN_BYTES
 from gateway.connections.input_budget import INPUT_S
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.link import Link
+from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.sessions.session import MAX_UNREADABLE, Session
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
@@ -34,6 +38,7 @@ from gateway.protocol.messages import (
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, Replay
 from gateway.protocol.wire import FRAME_START, Opcode
+from gateway.streams.run import Run
 from tests.connections.asking import ask, asker_of, cancel, data_frame, member, nothing_is_left, reply
 from tests.connections.frames import START_NS, message_frame
 from tests.connections.memory import Peer, World
@@ -424,6 +429,93 @@ def test_answers_that_are_not_read_stop_the_handling_of_what_causes_them(monkeyp
     assert pongs(peer) == list(range(5000))
 
 
+READERS = 16
+MESSAGES = 100
+DELIVERY_S = INPUT_S / 20
+"""Time that each delivery to an outbox takes in these tests."""
+
+
+class LaggingReaders:
+    """Readers of many streams that do not read, a publisher to all of these, and the deliveries to their outboxes."""
+
+    def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.deliveries = 0
+        self.publisher = world.peer("flooder")
+        for alias in range(MESSAGES):
+            self.publisher.open(alias, f"wf/s{alias}", Kind.EVENT)
+        self.readers = [world.subscriber("wf/*", f"reader-{number}") for number in range(READERS)]
+        world.settle()
+        for reader in self.readers:
+            reader.forget()
+            reader.transport.fill_up()
+        put_run = Outbox.put_run
+
+        def counted(outbox: Outbox, run: Run, *, again: bool = False) -> None:
+            self.deliveries += 1
+            world.clock.now_ns += round(DELIVERY_S * 1e9)
+            put_run(outbox, run, again=again)
+
+        monkeypatch.setattr(Outbox, "put_run", counted)
+
+    def frames(self) -> list[bytes]:
+        """Return one message to each stream."""
+        return [b"".join(self.publisher.message(alias, b"news")) for alias in range(MESSAGES)]
+
+    def counted(self, turn: Callable[[], object]) -> int:
+        """Return the number of deliveries of one turn."""
+        before = self.deliveries
+        turn()
+        return self.deliveries - before
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_deliveries_to_those_who_lag_take_the_time_of_their_messages(
+    monkeypatch: pytest.MonkeyPatch, *, apart: bool
+) -> None:
+    """In one WebSocket message, or in one for each."""
+    world = World()
+    lagging = LaggingReaders(world, monkeypatch)
+    beat = world.publisher("beat/a")
+    watcher = world.subscriber("beat/a", "watcher")
+    frames = lagging.frames()
+    most = 2 * INPUT_S / DELIVERY_S + 3 * (MANY_OWED + READERS)
+
+    def publish() -> None:
+        for part in [[frame] for frame in frames] if apart else [frames]:
+            lagging.publisher.send(*part)
+        beat.publish(0, b"beat")
+        world.clock.turn()
+
+    assert READERS <= lagging.counted(publish) <= most
+    assert [arrival.payload for arrival in watcher.news().arrivals] == [b"beat"]
+    assert not lagging.publisher.transport.is_reading()
+    for _ in range(MESSAGES):
+        assert lagging.counted(world.clock.turn) <= most
+    assert lagging.deliveries == READERS * MESSAGES
+    assert lagging.publisher.transport.is_reading()
+    for reader in lagging.readers:
+        reader.transport.read_on()
+    world.settle()
+    for reader in lagging.readers:
+        assert len(reader.read().arrivals) == MESSAGES
+
+
+def test_one_stream_of_which_much_comes_is_written_to_those_who_keep_up_at_once() -> None:
+    world = World()
+    readers = [world.subscriber("wf/a", f"reader-{number}") for number in range(MANY_OWED + 8)]
+    publisher = world.publisher("wf/a")
+    world.settle()
+    for reader in readers:
+        reader.forget()
+    publisher.publish(0, b"first")
+    world.settle()
+    assert all(len(reader.transport.writes) == 1 for reader in readers)
+    for size in range(30):
+        publisher.send(publisher.message(0, bytes(size)), Ping(1).write())
+    world.settle()
+    assert all(len(reader.transport.writes) == 2 for reader in readers)
+
+
 @pytest.mark.parametrize("alike", [True, False])
 def test_long_runs_are_cut(monkeypatch: pytest.MonkeyPatch, *, alike: bool) -> None:
     """Runs of frames that differ in their flags, too, which are patched one by one."""
@@ -498,7 +590,7 @@ def test_refusals_of_messages_that_can_be_read_close_nothing() -> None:
 def test_very_many_receivers_join_a_new_stream_before_its_first_message() -> None:
     world = World()
     watchers = [world.subscriber("wf/*", f"watcher-{number}") for number in range(READERS_AT_ONCE + 8)]
-    publisher = world.peer("publisher")
+    publisher = world.peer("flooder")
     publisher.sequences[0] = 0
     opening = write_session(Open(0, "wf/a", Kind.EVENT))
     publisher.send(opening, publisher.message(0, b"one"), publisher.message(0, b"two"))

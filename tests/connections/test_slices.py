@@ -158,3 +158,23 @@ def test_very_many_items_are_let_go_some_at_a_time() -> None:
         left.append(len(items))
     assert left == [LET_GO_TOGETHER + 1, 1, 0]
     assert not let_go(items)
+
+
+def test_the_first_step_is_taken_at_once_as_long_as_the_turn_has_time() -> None:
+    clock = ManualClock()
+    slices = Slices(clock)
+    works = [Work(clock, 2, step_s=SLICE_S / 2) for _ in range(5)]
+
+    for work in works:
+        slices.begin(work.step)
+
+    assert [work.left for work in works] == [1, 1, 2, 2, 2]
+    slices.begin(works[0].step)
+    assert works[0].left == 1
+    while clock.turn():
+        pass
+    assert [work.left for work in works] == [0] * 5
+    late = Work(clock, 1)
+    slices.begin(late.step)
+    assert late.left == 0
+    assert slices.idle

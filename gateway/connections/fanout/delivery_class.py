@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 FEW_CHANGES: Final = 8
 """Lag changes up to which members are moved one by one; past it all are sorted."""
 
+MANY_OWED: Final = 64
+"""Deliveries to outboxes that may wait for the end of the turn: some hundred microseconds."""
 
 TEXTS_A_TURN: Final = 64
 """Messages and KiB that are written as text at the end of a turn, in up to 1 ms; more of them are in slices."""
@@ -42,12 +44,16 @@ class Flusher:
 
     Attributes:
         lag_changes: the same.
+        owed: deliveries that the classes which wait are going to make to outboxes. Unlike a write to members that keep
+            up, each of them takes microseconds, and several together are no faster: so whoever handles the input of a
+            client calls :meth:`flush` past :data:`MANY_OWED`, and looks at the time then.
     """
 
-    __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes")
+    __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes", "owed")
 
     def __init__(self, clock: Clock, lag_changes: LagChanges[Connection]) -> None:
         self.lag_changes = lag_changes
+        self.owed = 0
         self._call_soon = clock.call_soon
         self._waiting: list[DeliveryClass] = []
         self._texts = 0
@@ -61,33 +67,26 @@ class Flusher:
     def schedule(self, delivery: DeliveryClass) -> None:
         """Flush a class at the end of the turn."""
         if not self._waiting:
-            self._call_soon(self._flush)
+            self._call_soon(self.flush)
         self._waiting.append(delivery)
+        self.owed += delivery.unsorted
 
     def take_text(self, texts: int) -> bool:
-        """Return whether a run may be written as text at the end of the turn: that may not take long.
-
-        Args:
-            texts: messages and KiB of the run.
-        """
+        """Return whether a run of so many messages and KiB may be written as text at the end of the turn: quickly."""
         if self._texts + texts > TEXTS_A_TURN:
             return False
         self._texts += texts
         return True
 
-    def _flush(self) -> None:
-        self._texts = 0
-        waiting, self._waiting = self._waiting, []
+    def flush(self) -> None:
+        """Flush all classes that wait."""
+        waiting, self._waiting, self._texts, self.owed = self._waiting, [], 0, 0
         for delivery in waiting:
             try:
                 delivery.flush()
             except Exception:
                 # One class must not cost the others their turn.
-                logger.exception(
-                    "messages of %s may not have reached the %d receivers of a delivery class",
-                    delivery.name,
-                    len(delivery),
-                )
+                logger.exception("messages of %s may not have reached its %d receivers", delivery.name, len(delivery))
 
 
 class DeliveryClass:
@@ -119,6 +118,7 @@ class DeliveryClass:
         "__weakref__",
         "_acks",
         "_fast",
+        "_flusher",
         "_history",
         "_lag_changes",
         "_lag_count",
@@ -127,7 +127,6 @@ class DeliveryClass:
         "_next",
         "_pending",
         "_pending_bytes",
-        "_schedule",
         "_sent",
         "_slow",
         "_source",
@@ -168,7 +167,7 @@ class DeliveryClass:
         self.stale = False
         self.delivered_messages = 0
         self._history = history
-        self._schedule: Callable[[DeliveryClass], None] = flusher.schedule
+        self._flusher = flusher
         self._members: dict[Connection, None] = {}
         self._waiting: dict[Connection, None] = {}
         """Members in whose outboxes messages of the source wait."""
@@ -189,6 +188,15 @@ class DeliveryClass:
     def members(self) -> list[Connection]:
         """All receivers of the class."""
         return list(self._members)
+
+    @property
+    def unsorted(self) -> int:
+        """Number of members of which it is not known whether they lag: at most so many."""
+        changes = self._lag_changes.count - self._lag_count
+        if not changes and not self.stale:
+            return 0
+        newcomers = len(self._members) - len(self._fast) - len(self._slow)
+        return min(max(newcomers, 0) + changes, len(self._members))
 
     @property
     def all_lagging(self) -> bool:
@@ -293,15 +301,16 @@ class DeliveryClass:
         if self._pending_bytes >= FLUSH_BYTES:
             self.flush()
         elif len(pending) == 1:
-            self._schedule(self)
+            self._flusher.schedule(self)
+        if self._slow:
+            self._flusher.owed += len(self._slow)
 
     def flush(self) -> None:
         """Write the pending runs to all members."""
         pending = self._pending
         if not pending:
             return
-        self._pending = []
-        self._pending_bytes = 0
+        self._pending, self._pending_bytes = [], 0
         if self._writes_text:
             pending = [*written(self.format, pending)]
         needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()

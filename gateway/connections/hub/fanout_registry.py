@@ -41,7 +41,7 @@ class FanoutRegistry:
         self._consumers = consumers
         past = ObservedStore(ViewedStore(consumers.store or MemoryPastReader(), views), views.transfers)
         self._history = HistoryReader(past, views.workers)
-        self._flusher = Flusher(views.clock, views.lag_changes)
+        self.flusher = Flusher(views.clock, views.lag_changes)
         self._acknowledged: dict[StreamId, ConsumerFanout] = {}
         self._fanouts: dict[Stream, Fanout] = {}
         self.ending: dict[Stream, None] = {}
@@ -63,7 +63,7 @@ class FanoutRegistry:
     @property
     def idle(self) -> bool:
         """True while nothing is being encoded, and nothing waits for the end of the turn."""
-        return self._flusher.idle and all(fanout.idle for fanout in self)
+        return self.flusher.idle and all(fanout.idle for fanout in self)
 
     def open(self, stream: Stream) -> Fanout:
         """Make the fan-out of a stream that is new."""
@@ -102,10 +102,10 @@ class FanoutRegistry:
         """Make a fan-out for a source whose receivers do not acknowledge: any but an acknowledged stream itself."""
         views = self._views
         if isinstance(source, Stream) and source.kind is Kind.STATE:
-            return StateFanout(source, self._flusher, views.workers, views.policy, self._history, views.merger)
+            return StateFanout(source, self.flusher, views.workers, views.policy, self._history, views.merger)
         acks = None
         if isinstance(source, DerivedStream):
             acks = self.pubsub_of(source.parent).acks
         elif source.kind is Kind.EVENT and not isinstance(source, ObservedStream):
             acks = EventAcks(views.clock, views.max_event_hold_s)
-        return PubSubFanout(source, self._flusher, views.workers, views.policy, self._history, acks)
+        return PubSubFanout(source, self.flusher, views.workers, views.policy, self._history, acks)

@@ -25,8 +25,8 @@ from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run, Source
 from gateway.streams.state import Newest, Patch
 
-QUEUES_A_TURN: Final = 128
-"""Queues that are served at a time: some hundred microseconds."""
+SENT_A_STEP: Final = 128
+"""Runs and chunks that are sent at a time: some hundred microseconds."""
 
 
 class ClassKey(NamedTuple):
@@ -123,8 +123,6 @@ class Connection(FrameWriter):
     def class_key(self) -> ClassKey:
         """Key of the delivery class that serves the connection; it stays the same as long as there is one."""
         return ClassKey(self.format.name, self.codecs)
-
-    # Answers and signals, which pass what waits.
 
     def send(self, message: Sendable) -> None:
         """Send an answer or a signal; it passes the messages in the outbox."""
@@ -255,7 +253,7 @@ class Connection(FrameWriter):
         if outbox.turnover:
             self._tell_memberships(outbox)
         if not (self.paused or outbox.draining or (self.announcements is not None and self.announcements.first)):
-            outbox.draining = outbox.drain(self, QUEUES_A_TURN)
+            outbox.draining = outbox.drain(self, SENT_A_STEP)
             if outbox.draining:
                 self._slices.add(self._drain_on)
             if outbox.idle and self.bulk_open and not self._transport_full():
@@ -290,7 +288,8 @@ class Connection(FrameWriter):
         self.reading.release(self)
         if self.announcements is not None:
             self.announcements.resume()
-        self.drain()
+        if self.lagging:
+            self._slices.begin(self._drain_on)
 
     def leave(self, source: Source) -> None:
         """Note that the client does not receive a source any more; what waits is dropped, unless it is under way."""

@@ -302,21 +302,20 @@ class Outbox:
         return begun
 
     def drain(self, receiver: Receiver, most: int = 1 << 62) -> bool:
-        """Send until the transport is full or nothing can be sent any more, of so many queues at most.
-
-        Returns:
-            Whether there is more to be sent now.
-        """
+        """Send about so many runs and chunks at most, as far as the transport takes them; return if there is more."""
         turns = self._turns
-        for _ in range(most):
+        while most > 0:
             if receiver.paused:
                 return False
             queue = turns.take(bulk_open=receiver.bulk_open)
             if queue is None:
                 return False
             if queue.sends_runs:
-                receiver.write_runs(self._take_runs(queue))
+                runs = self._take_runs(queue, most)
+                most -= len(runs)
+                receiver.write_runs(runs)
                 continue
+            most -= 1
             sent = queue.send_some(receiver)
             if self._queues.get(queue.source) is not queue:
                 continue  # what was sent has made the receiver leave, or closed it
@@ -326,7 +325,7 @@ class Outbox:
                 turns.wait(queue, bulk_open=receiver.bulk_open)
         return True
 
-    def _take_runs(self, queue: StreamQueue) -> list[Run]:
+    def _take_runs(self, queue: StreamQueue, most: int) -> list[Run]:
         """Take small messages from a queue, and from those that are next: each write is a system call."""
         runs: list[Run] = []
         room_bytes, ready, first = CATCH_UP_BYTES, self._turns.ready, queue
@@ -335,7 +334,7 @@ class Outbox:
             room_bytes -= queue.taken_bytes
             self._sent(queue)
             queue = next(iter(ready), first)
-            if room_bytes <= 0 or queue is first or not queue.sends_runs:
+            if room_bytes <= 0 or len(runs) >= most or queue is first or not queue.sends_runs:
                 return runs
             del ready[queue]
 

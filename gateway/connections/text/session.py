@@ -102,13 +102,19 @@ class TextSession:
         backlog = session.pending
         if len(text) > SHORT_TEXT_BYTES:
             session.backlog.add(step_of(self._handle_long(session, text)), len(text))
-        elif backlog is not None and backlog.blocks:
-            backlog.add(partial(self._handle, session, text), len(text))
+        elif (backlog is not None and backlog.blocks) or self._dispatcher.late():
+            session.backlog.add(partial(self._handle_later, session, text), len(text))
         else:
             self._handle(session, text)
 
-    def _handle(self, session: Session, text: Text) -> bool:
-        """Handle a message; return False, because no step is left."""
+    def _handle_later(self, session: Session, text: Text) -> bool:
+        """Handle a message whose turn in the backlog has come; return False, because no step is left."""
+        self._handle(session, text)
+        self._dispatcher.make_owed()
+        return False
+
+    def _handle(self, session: Session, text: Text) -> None:
+        """Handle a message."""
         try:
             try:
                 message = parse_text(text)
@@ -120,7 +126,6 @@ class TextSession:
         except Exception:
             logger.exception("text of %d bytes from %s failed", len(text), session.peer.client_id or "a new client")
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
-        return False
 
     def _handle_long(self, session: Session, text: Text) -> Iterator[None]:
         """Handle a message in steps."""
@@ -131,6 +136,7 @@ class TextSession:
         else:
             del text  # its tensors are decoded
             self._act(session, message)
+            self._dispatcher.make_owed()
 
     def _act(self, session: Session, message: TextMessage) -> None:
         """Do what a message asks for."""

@@ -32,7 +32,7 @@ def submit(
         steps = _submit_chunks(dispatcher, session, message, chunk_bytes, done)
         session.backlog.add(step_of(steps), len(message.payload))
         return
-    dispatcher.receive(session, b"".join(message.write()))
+    dispatcher.handle(session, b"".join(message.write()))
     if done is not None:
         done()
 
@@ -48,10 +48,10 @@ def _submit_chunks(
     payload = message.payload
     transfer = max(session.transfers, default=0) + 1
     head = message._replace(plan=ChunkPlan(transfer, chunk_bytes, len(payload)), payload=payload[:0])
-    dispatcher.receive(session, b"".join(head.write()))
+    dispatcher.handle(session, b"".join(head.write()))
     for index, data in enumerate(split_payload((payload,), chunk_bytes)):
         yield
-        dispatcher.receive(session, b"".join(write_chunk(transfer, index, data)))
-    dispatcher.receive(session, End(transfer, 0, message.timestamp_ns).write())
+        dispatcher.handle(session, b"".join(write_chunk(transfer, index, data)))
+    dispatcher.handle(session, End(transfer, 0, message.timestamp_ns).write())
     if done is not None:
         done()

@@ -201,9 +201,25 @@ def test_a_class_that_fails_does_not_cost_the_others_their_turn(caplog: pytest.L
         room.clock.turn()
     assert written(member) == bytes([0]) * 40
     assert [record.getMessage() for record in caplog.records] == [
-        "messages of wf/a may not have reached the 1 receivers of a delivery class"
+        "messages of wf/a may not have reached its 1 receivers"
     ]
     assert room.flusher.idle
+
+
+def test_deliveries_to_outboxes_are_owed_until_the_flush() -> None:
+    room = Room()
+    members = [room.member() for _ in range(5)]
+    owed = []
+    for lagging in (0, 2, 5):
+        for member in members[:lagging]:
+            member.transport.fill_up()
+        for offset in (2 * lagging, 2 * lagging + 1):
+            room.delivery.add(run(offset))
+            owed.append(room.flusher.owed)
+        room.clock.turn()
+        assert not room.flusher.owed
+    # Members of which it is not known yet whether they lag; those that do, for each run.
+    assert owed == [5, 5, 2, 2, 3 + 2, 3 + 2 * 2]
 
 
 def test_members_are_sorted_without_a_call_for_each_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from gateway.connections.outbound.connection import Connection
+import pytest
+
+from gateway.connections.outbound.connection import SENT_A_STEP, Connection
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.outbound.link import FIRST_WINDOW_BYTES
+from gateway.connections.slices import SLICE_S
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import write_data
 from gateway.protocol.frames import frame_at, iter_frames
@@ -264,6 +267,42 @@ def test_history_of_a_stream_that_was_left_is_not_read() -> None:
     found: list[object] = []
     subscriber.session.connection.read_backfill(source, 0, 0, 1000, found.append)
     assert found == [()]
+
+
+def test_receivers_that_drain_in_one_turn_share_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    readers = [world.subscriber("wf/*", f"reader-{number}") for number in range(10)]
+    publisher = world.peer("flooder")
+    streams = 3 * SENT_A_STEP
+    for alias in range(streams):
+        publisher.open(alias, f"wf/s{alias}", Kind.STATE)
+    world.settle()
+    for reader in readers:
+        reader.forget()
+        reader.transport.fill_up()
+    for alias in range(streams):
+        publisher.publish(alias, b"news")
+    world.settle()
+    sent: list[int] = []
+    write_runs = Connection.write_runs
+
+    def slow(connection: Connection, runs: list[Run]) -> None:
+        sent.append(len(runs))
+        world.clock.now_ns += round(SLICE_S * 1e9 / 2)
+        write_runs(connection, runs)
+
+    monkeypatch.setattr(Connection, "write_runs", slow)
+    for reader in readers:
+        reader.transport.high_water = 1 << 20
+        reader.transport.read_on()
+    assert len(sent) == 2
+    assert max(sent) <= SENT_A_STEP
+    while before := len(sent):
+        if not world.clock.turn():
+            break
+        assert len(sent) - before <= 4
+    assert [len(reader.read().arrivals) for reader in readers] == [streams] * 10
+    assert not any(reader.session.connection.lagging for reader in readers)
 
 
 def is_full(connection: Connection) -> bool:
