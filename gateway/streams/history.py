@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
+from gateway.streams.by_size import BySize
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from gateway.streams.run_page import PAGE_BYTES, RunPage, joins
@@ -28,6 +29,8 @@ AGE_STEPS = 20
 LOOKS = 100
 """A history is looked at after this fraction of ``max_age_s``: there may be 100 000."""
 
+LOOKED_AT_TOGETHER = 4096
+"""Histories that are looked at before the loop gets its turn."""
 TRIMMED_TOGETHER = 512
 """Histories that are trimmed before the loop gets its turn."""
 
@@ -72,6 +75,7 @@ class History:
         next_offset: offset behind the newest message.
         next_look_ns: time of the next :meth:`trim` that matters.
         held_bytes: bytes that it holds, as counted against ``limits`` and ``budget``.
+        size_class: place among the others, kept by ``budget``.
     """
 
     __slots__ = (
@@ -88,6 +92,7 @@ class History:
         "held_bytes",
         "next_look_ns",
         "next_offset",
+        "size_class",
     )
 
     def __init__(self, limits: HistoryLimits, budget: HistoryBudget, next_offset: int = 0) -> None:
@@ -107,6 +112,7 @@ class History:
         self.next_offset = next_offset
         self.held_bytes = 0
         self.next_look_ns = 0
+        self.size_class = 0
 
     def __len__(self) -> int:
         """Return the number of messages held."""
@@ -118,8 +124,6 @@ class History:
             self.first = self.next_offset = offsets_of(entry)[1] + 1
             return
         budget = self._budget
-        if not self.held_bytes:
-            budget.holders[self] = None
         if isinstance(entry, Run) and joins(entry):
             size = entry.size
             self._join(entry)
@@ -132,7 +136,10 @@ class History:
         budget.held_bytes += size
         if self.held_bytes > self._max_bytes or self.next_offset - self.first > self._max_messages:
             self._drop_until(self.next_offset - self._max_messages)
-            self.shrink(self._max_bytes)
+            while self.held_bytes > self._max_bytes:
+                self._drop_oldest()
+        if self.held_bytes.bit_length() != self.size_class:
+            budget.place(self)
         if budget.held_bytes > budget.limit_bytes:
             budget.shrink()
 
@@ -185,18 +192,18 @@ class History:
         while marks and marks[0][0] <= now_ns - max_age_ns:
             self._drop_until(marks.popleft()[1])
 
-    def shrink(self, max_bytes: int) -> None:
-        """Drop the oldest entries until no more than ``max_bytes`` are held."""
-        while self.held_bytes > max_bytes:
-            self._drop_oldest()
+    def drop_oldest(self) -> None:
+        """Drop the oldest entry; there must be one."""
+        self._drop_oldest()
+        self._place()
 
     def close(self) -> list[Entry | None]:
         """Drop all entries, and return them: there may be millions, of which the caller lets go bit by bit."""
         dropped = self._entries
         self._budget.held_bytes -= self.held_bytes
-        self._budget.holders.pop(self, None)
         self._entries, self._firsts, self._start, self._page = [], [], 0, None
         self.held_bytes = 0
+        self._place()
         self.first = self.next_offset
         return dropped
 
@@ -231,6 +238,7 @@ class History:
             return
         while self._start < len(self._firsts) and self._end_of_oldest() <= offset:
             self._drop_oldest()
+        self._place()
         self.first = offset
 
     def _end_of_oldest(self) -> int:
@@ -253,12 +261,16 @@ class History:
         if self._start * 2 >= len(self._entries):
             del self._entries[: self._start], self._firsts[: self._start]
             self._start = 0
-        if not self.held_bytes:
-            self._budget.holders.pop(self, None)
+
+    def _place(self) -> None:
+        if self.held_bytes.bit_length() != self.size_class:
+            self._budget.place(self)
 
 
 class HistoryBudget:
     """Bound on the bytes that all histories of a gateway hold together; past it the largest histories shrink.
+
+    There may be 100 000 histories, so none of them is looked at but those that shrink.
 
     Args:
         limit_bytes: the bound, ``history_total_bytes``.
@@ -272,35 +284,36 @@ class HistoryBudget:
         self.limit_bytes = limit_bytes
         self.holders: dict[History, None] = {}
         self.held_bytes = 0
+        self._by_size: BySize[History] = BySize()
+
+    def place(self, history: History) -> None:
+        """Take note of the size of a history, which has become another one by a factor of two."""
+        if not history.size_class:
+            self.holders[history] = None
+        elif not history.held_bytes:
+            del self.holders[history]
+        self._by_size.place(history, history.held_bytes)
 
     def shrink(self) -> None:
-        """Take an eighth of the bound away from the largest histories, so that this is not needed again soon."""
-        level_bytes = _level([history.held_bytes for history in self.holders], self.limit_bytes * 7 // 8)
-        for history in list(self.holders):
-            history.shrink(level_bytes)
+        """Have the largest histories drop their oldest entries, in turn, until the bound is kept."""
+        while self.held_bytes > self.limit_bytes:
+            largest = self._by_size.largest()
+            assert largest is not None
+            largest.drop_oldest()
 
     def trim(self, now_ns: int) -> Generator[None, None, None]:
         """Drop messages that are too old from all histories; called about once a second.
 
-        Yields every :data:`TRIMMED_TOGETHER` histories.
+        Yields every :data:`TRIMMED_TOGETHER` histories that are trimmed, and every :data:`LOOKED_AT_TOGETHER`.
 
         Args:
             now_ns: time by a clock that nobody sets.
         """
-        due = [history for history in self.holders if history.next_look_ns <= now_ns]
-        for index, history in enumerate(due, start=1):
-            history.trim(now_ns)
-            if not index % TRIMMED_TOGETHER:
+        trimmed = 0
+        for index, history in enumerate(list(self.holders), start=1):
+            if history.next_look_ns <= now_ns:
+                history.trim(now_ns)
+                trimmed += 1
+            if trimmed == TRIMMED_TOGETHER or not index % LOOKED_AT_TOGETHER:
+                trimmed = 0
                 yield
-
-
-def _level(sizes: list[int], total: int) -> int:
-    """Return the size to which the largest have to shrink so that the sum of all is at most ``total``."""
-    rest = total
-    sizes = sorted(sizes)
-    for index, size in enumerate(sizes):
-        share = rest // (len(sizes) - index)
-        if size > share:
-            return share
-        rest -= size
-    return total

@@ -136,15 +136,19 @@ class StreamRegistry:
     def pieces(self, pattern: Pattern, size: int) -> Iterator[list[Stream]]:
         """Yield the streams of :meth:`candidates` in pieces, also while streams come and go between two pieces.
 
-        The piece alone is copied. A stream that is opened meanwhile is left out, and one that ends after its
+        The piece alone is copied. A stream that is opened after the call is left out, and one that ends after its
         piece has been taken is the caller's concern.
 
         Args:
             pattern: the pattern.
             size: number of streams that are looked at for one piece.
         """
-        workflow = _workflow_of(pattern.text)
-        newest_id, taken_id, at, ended = self._last_id, 0, 0, self._ended
+        if pattern.is_literal:
+            return iter([list(self.candidates(pattern))])
+        return self._pieces(_workflow_of(pattern.text), size, self._last_id, self._ended)
+
+    def _pieces(self, workflow: str, size: int, newest_id: int, ended: int) -> Iterator[list[Stream]]:
+        taken_id = at = 0
         remaining, version = iter(self._of(workflow)), (newest_id, ended)
         while True:
             if version != (self._last_id, self._ended):

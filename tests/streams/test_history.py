@@ -240,6 +240,32 @@ def test_the_largest_give() -> None:
     assert 50 <= len(large) <= 70
 
 
+def test_histories_of_about_the_same_size_give_in_turn() -> None:
+    filled = filled_to([20] * 10, 100_000)
+    assert sum(len(history) for history in filled.histories) == 100
+    # The last ones have grown while the others were trimmed.
+    assert all(8 <= len(history) <= 16 for history in filled.histories)
+
+
+def test_no_history_is_looked_at_but_those_that_give() -> None:
+    class Watched(History):
+        looks = 0
+
+        def drop_oldest(self) -> None:
+            Watched.looks += 1
+            super().drop_oldest()
+
+    budget = HistoryBudget(1_000_000)
+    small = [Watched(HistoryLimits(max_bytes=PLENTY), budget) for _ in range(900)]
+    for history in small:
+        history.append(large_of(0, 1000))
+    large = Watched(HistoryLimits(max_bytes=PLENTY), budget)
+    for offset in range(200):
+        large.append(large_of(offset, 1000))
+    assert [len(history) for history in small] == [1] * 900
+    assert len(large) == Watched.looks == 100
+
+
 def test_all_are_trimmed_in_steps() -> None:
     budget = HistoryBudget(PLENTY)
     histories = [History(HistoryLimits(max_age_s=16.0), budget) for _ in range(1100)]

@@ -169,6 +169,21 @@ def test_pieces_of_a_workflow_look_at_its_streams_only() -> None:
     assert list(registry.pieces(compile_pattern("none/*"), 1)) == []
 
 
+def test_a_stream_that_is_opened_after_the_call_is_in_no_piece() -> None:
+    registry = StreamRegistry(100)
+    registry.open(StreamName("wf/a"), None, NOW_NS)
+    pieces = registry.pieces(compile_pattern("**"), 10)
+    registry.open(StreamName("wf/b"), None, NOW_NS)
+    assert [[stream.name for stream in piece] for piece in pieces] == [["wf/a"]]
+
+
+def test_the_one_piece_of_a_literal_pattern_is_its_stream() -> None:
+    registry = StreamRegistry(100)
+    for name in ("wf/a", "wf/b"):
+        registry.open(StreamName(name), None, NOW_NS)
+    assert [[stream.name for stream in piece] for piece in registry.pieces(compile_pattern("wf/b"), 1)] == [["wf/b"]]
+
+
 @pytest.mark.parametrize("pattern", ["**", "*/a", "wf/*", "none/*", "wf/a", "wf/none"])
 def test_candidates_are_counted_without_a_look_at_them(pattern: str) -> None:
     registry = StreamRegistry(100)

@@ -9,7 +9,7 @@ from typing import Final
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.hub.announcer import credits_for
 from gateway.connections.hub.fanout_registry import FanoutRegistry
-from gateway.connections.hub.joins import FEW, Joins
+from gateway.connections.hub.joins import FEW, LISTED, Joins
 from gateway.connections.hub.observations import Observations
 from gateway.connections.hub.views import Views
 from gateway.connections.lagging.lag_changes import LagChanges
@@ -122,17 +122,22 @@ class Departures:
     ) -> Iterator[None]:
         connection = session.connection
         yield from self._observations.leaving(session, subscription)
-        # Also streams that have ended, if the client is yet to be told: nothing comes behind UNSUBSCRIBED.
-        for at, stream in enumerate([*self._fanouts.ending, *self._streams.candidates(pattern)]):
-            if stream in connection.memberships and pattern.matches(stream.name):
-                self._leave(session, subscription, stream, observed=observed, keep=keep)
-                yield
-            elif not at % LOOKED_AT:
-                yield
+        for piece in self._pieces(pattern):
+            for at, stream in enumerate(piece):
+                if stream in connection.memberships and pattern.matches(stream.name):
+                    self._leave(session, subscription, stream, observed=observed, keep=keep)
+                    yield
+                elif not at % LOOKED_AT:
+                    yield
         for stream in expected:
             if not self._is_wanted(session, stream):
                 self._give_up(session, stream)
                 yield
+
+    def _pieces(self, pattern: Pattern) -> Iterator[Sequence[Stream]]:
+        yield from self._streams.pieces(pattern, LISTED)
+        # Also streams that have ended, if the client is yet to be told: nothing comes behind UNSUBSCRIBED.
+        yield list(self._fanouts.ending)
 
     def _leave(self, session: Session, subscription: int, stream: Stream, *, observed: bool, keep: bool) -> None:
         connection, fanout = session.connection, self._fanouts.of(stream)

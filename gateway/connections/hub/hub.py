@@ -213,7 +213,7 @@ class Hub:
 
         self._joins.begin(
             session,
-            self._streams.candidates(pattern),
+            pattern,
             Subscribing(
                 note,
                 answer,

@@ -14,11 +14,14 @@ from gateway.connections.hub.cork import Cork
 from gateway.connections.hub.pending_joins import Join, Note, PendingJoins, Unnoted, WaitingJoins
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices, step_of
+from gateway.protocol.names import Pattern
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
 FEW: Final = 64
 """Streams up to which everything is done at once: about two milliseconds."""
+LISTED: Final = 1024
+"""Streams that are listed at a time, and then looked at."""
 NOTED_A_STEP: Final = 32
 """Streams that are looked at in one step: some ten microseconds."""
 MAX_WAITING: Final = 262_144
@@ -65,17 +68,19 @@ class Joins:
         """Return the joins of a session that wait; ``None`` if there are none."""
         return self._pending.get(session)
 
-    def begin(self, session: Session, streams: Sequence[Stream], subscribing: Subscribing) -> None:
+    def begin(self, session: Session, pattern: Pattern, subscribing: Subscribing) -> None:
         """Answer a SUBSCRIBE and have its streams joined: at once if there are few, otherwise bit by bit.
 
         Args:
             session: the subscriber.
-            streams: streams that may match.
+            pattern: its streams.
             subscribing: the SUBSCRIBE.
         """
-        if len(streams) > FEW:
-            session.backlog.add(step_of(self._noting(session, streams, subscribing)), for_peer=True)
+        if self._streams.candidate_count(pattern) > FEW:
+            pieces = self._streams.pieces(pattern, LISTED)
+            session.backlog.add(step_of(self._noting(session, pieces, subscribing)), for_peer=True)
             return
+        streams = self._streams.candidates(pattern)
         pending = self._pending.get(session)
         if pending is not None:
             for stream in streams:
@@ -126,27 +131,26 @@ class Joins:
             pending = self._pending[session] = PendingJoins(session, self._slices, self._count, ended)
         return pending
 
-    def _noting(self, session: Session, streams: Sequence[Stream], subscribing: Subscribing) -> Iterator[None]:
-        note, answer, wanted, unnoted = subscribing
+    def _noting(self, session: Session, pieces: Iterator[Sequence[Stream]], subscribing: Subscribing) -> Iterator[None]:
         # One after the other: their streams may be the same, and so many joins would have no bound.
         while (before := self._pending.get(session)) is not None:
             session.connection.reading.hold(before)
             yield
         pending = self._made(session)
         pending.held = True
-        waiting = Unnoted(self._streams, note)
-        for at, stream in enumerate(streams):
-            if not at % NOTED_A_STEP:
-                self._make_room()
-                yield
-                if not wanted():
-                    break
-            if unnoted(stream):
-                pending.add_unnoted(waiting, stream)
-                continue
-            for join in note(stream):
-                pending.add(join)
+        waiting = Unnoted(self._streams, subscribing.note)
+        for part in (piece[at : at + NOTED_A_STEP] for piece in pieces for at in range(0, len(piece), NOTED_A_STEP)):
+            self._make_room()
+            yield
+            if not subscribing.wanted():
+                break
+            for stream in part:
+                if subscribing.unnoted(stream):
+                    pending.add_unnoted(waiting, stream)
+                else:
+                    for join in subscribing.note(stream):
+                        pending.add(join)
         pending.held = False
-        if wanted():
-            answer()
+        if subscribing.wanted():
+            subscribing.answer()
         pending.go_on()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
@@ -29,8 +30,11 @@ JOINS_A_STEP: Final = 8
 """Streams that are announced in one step, and with one system call: some hundred microseconds."""
 SHARE: Final = 256
 """Streams that are announced, each time the transport has drained, before the outbox is served again."""
-SWEPT_FROM: Final = 64
-"""Number of joins from which on those of streams that have ended are given up."""
+LOOKED_AT: Final = 2
+"""Number of joins that are looked at whenever one is added; those of streams that have ended are given up.
+
+More than the one that is added, so that all are looked at before there are three times as many.
+"""
 
 Complete = Callable[["Join", Entry | None], None]
 Note = Callable[[Stream], Sequence["Join"]]
@@ -189,11 +193,11 @@ class PendingJoins:
         "_count",
         "_ended",
         "_left",
+        "_looked_at",
         "_order",
         "_session",
         "_size",
         "_slices",
-        "_swept_at",
         "first",
         "held",
     )
@@ -203,15 +207,16 @@ class PendingJoins:
         self._slices = slices
         self._count = count
         self._ended = ended
+        self._looked_at: deque[Join | Unnoted] = deque()
+        """Front of the order: joins that have been looked at lately."""
         self._order: deque[Join | Unnoted] = deque()
+        """Rest of the order."""
         self._size = 0
         """Streams that wait."""
         self._by_stream: dict[Stream, Join] = {}
         """Join of each stream that comes under the same number for all subscriptions."""
         self._left = SHARE
         """Streams that may be announced before the outbox is served."""
-        self._swept_at = SWEPT_FROM
-        """Number of joins at which those of streams that have ended are given up."""
         self.held = False
         self.first = False
         session.connection.announcements = self
@@ -220,7 +225,7 @@ class PendingJoins:
         return self._size
 
     def __iter__(self) -> Iterator[Join]:
-        return (join for join in self._order if isinstance(join, Join))
+        return (join for join in chain(self._looked_at, self._order) if isinstance(join, Join))
 
     def of(self, stream: Stream) -> Join | None:
         """Return the join of a stream that comes under the same number for all subscriptions; ``None``: none waits."""
@@ -228,14 +233,13 @@ class PendingJoins:
 
     def add(self, join: Join) -> None:
         """Add a join; that of an acknowledged stream, whose messages are kept for it, goes before all others."""
-        if len(self._order) >= self._swept_at:
-            self._sweep()
+        self._look_at_some()
         join.wait(self)
         self._add(1)
         if join.shared:
             self._by_stream[join.stream] = join
         if join.stream.kind.acknowledged:
-            self._order.appendleft(join)
+            self._looked_at.appendleft(join)
         else:
             self._order.append(join)
 
@@ -250,18 +254,19 @@ class PendingJoins:
         self._size += more
         self._count.total += more
 
-    def _sweep(self) -> None:
+    def _look_at_some(self) -> None:
         """Give up streams that have ended: others may open and end any number while a client does not read."""
-        order, self._order = self._order, deque()
-        for join in order:
+        for _ in range(min(LOOKED_AT, len(self._order))):
+            join = self._order.popleft()
             if isinstance(join, Unnoted) or join.stream.ended is None:
-                self._order.append(join)
+                self._looked_at.append(join)
             else:
                 join.cancel()
                 self._add(-1)
                 if self._by_stream.get(join.stream) is join:
                     del self._by_stream[join.stream]
-        self._swept_at = 2 * len(self._order) + SWEPT_FROM
+        if not self._order:
+            self._order, self._looked_at = self._looked_at, self._order
 
     def finish(self, stream: Stream) -> None:
         """Join a stream at once, since another subscription is about to have it announced as well."""
@@ -271,7 +276,7 @@ class PendingJoins:
 
     def go_on(self) -> None:
         """Take steps as long as the transport takes bytes."""
-        if self._order:
+        if self._size:
             if not self.held:
                 self._slices.add(self._step)
         else:
@@ -279,15 +284,15 @@ class PendingJoins:
 
     def resume(self) -> None:
         """Implement :meth:`~gateway.connections.outbound.frame_writer.Announcements.resume`."""
-        if self._order and not self.held:
+        if self._size and not self.held:
             self.first = True
             self._slices.add(self._step)
 
     def cancelling(self) -> Iterator[None]:
         """Give up all joins, one a step."""
         self._slices.drop(self._step)
-        while self._order:
-            join = self._order.popleft()
+        while order := self._looked_at or self._order:
+            join = order.popleft()
             if isinstance(join, Join):
                 join.cancel()
                 self._add(-1)
@@ -306,7 +311,7 @@ class PendingJoins:
         except Exception:
             connection.close(Code.INTERNAL_ERROR, "the gateway failed; its log says more")
             raise
-        if not self._order:
+        if not self._size:
             self._end()
             return False
         if self._left <= 0:
@@ -334,12 +339,13 @@ class PendingJoins:
 
     def _finish_next(self) -> None:
         self._add(-1)
-        join = self._order[0]
+        order = self._looked_at or self._order
+        join = order[0]
         if isinstance(join, Unnoted):
             if len(join) == 1:
-                self._order.popleft()
+                order.popleft()
         else:
-            self._order.popleft()
+            order.popleft()
             if self._by_stream.get(join.stream) is join:
                 del self._by_stream[join.stream]
         join.finish()

@@ -134,7 +134,7 @@ class Views:
 
         self._joins.begin(
             session,
-            self._streams.candidates(pattern),
+            pattern,
             Subscribing(
                 note,
                 answer,

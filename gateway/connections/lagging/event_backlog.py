@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Generic, Protocol, TypeVar
 
-from gateway.connections.lagging.by_size import BySize
+from gateway.streams.by_size import BySize
 
 SMALL_PART: Final = 64
 """First messages up to this fraction of the bound are not told apart from none when the largest one is looked for."""

@@ -56,6 +56,17 @@ def test_few_streams_are_announced_at_once() -> None:
     assert world.core.hub.idle
 
 
+def test_subscriptions_that_wait_do_not_each_list_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, _ = world_of()
+    monkeypatch.setattr("gateway.connections.hub.joins.LISTED", 10)
+    monkeypatch.delattr("gateway.streams.stream_registry.StreamRegistry.candidates")
+    subscriber = world.peer("subscriber")
+    for _ in range(3):
+        subscriber.subscribe("wf/*")
+    world.settle()
+    assert Counter(announced(subscriber)) == Counter(names() * 3)
+
+
 @pytest.mark.parametrize("pattern", ["wf/*", "**", "*/*"])
 def test_many_are_announced_once_each_behind_the_answer(pattern: str) -> None:
     world, _ = world_of()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
-from gateway.connections.hub.pending_joins import SWEPT_FROM, Join, PendingJoins
+from gateway.connections.hub.pending_joins import Join, PendingJoins
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.messages import EndReason, Kind, StreamInfo
 from tests.connections.memory import Peer, World
+
+MANY: Final = 200
+"""Streams that take many steps."""
 
 
 def world_of_nothing() -> tuple[World, Peer]:
@@ -34,7 +39,7 @@ def test_streams_that_others_open_and_end_do_not_pile_up_for_a_client_that_does_
             hub.end(stream, EndReason.DELETED)
     waiting = subscriber.session.connection.announcements
     assert isinstance(waiting, PendingJoins)
-    assert len(waiting) < 3 * SWEPT_FROM
+    assert len(waiting) < 6
     subscriber.transport.read_on()
     world.settle()
     assert subscriber.close_code() is None
@@ -58,7 +63,7 @@ def test_a_fault_of_the_gateway_closes_the_connection(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     world, publisher = world_of_nothing()
-    for number in range(2 * SWEPT_FROM):
+    for number in range(MANY):
         publisher.open(number, f"wf/{number}", Kind.EVENT)
     subscriber = world.subscriber("**")
 
@@ -76,7 +81,7 @@ def test_a_fault_of_the_gateway_closes_the_connection(
 
 def test_a_state_that_waits_and_is_opened_anew_is_announced_as_the_new_one() -> None:
     world, publisher = world_of_nothing()
-    count = 3 * SWEPT_FROM
+    count = MANY
     for number in range(count):
         publisher.open(number, f"wf/{number}", Kind.STATE)
     world.settle()
@@ -100,7 +105,7 @@ def test_a_state_that_waits_and_is_opened_anew_is_announced_as_the_new_one() -> 
 
 @pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT])
 def test_streams_that_waited_for_a_lost_client_count_no_more(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
-    count = 3 * SWEPT_FROM
+    count = MANY
     monkeypatch.setattr("gateway.connections.hub.joins.MAX_ALL_WAITING", count + 10)
     world, publisher = world_of_nothing()
     for number in range(count):

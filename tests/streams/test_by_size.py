@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.connections.lagging.by_size import BySize
+from gateway.streams.by_size import BySize
 
 
 @dataclass(eq=False)
