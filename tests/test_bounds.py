@@ -131,6 +131,9 @@ REACHED_BY = {
     "JSON body: of OPEN, of other messages": (
         "connections/test_subscribe_parts.py:test_a_body_that_is_too_large_is_not_read"
     ),
+    "lists and objects of such a body of more than 64 KiB": (
+        "protocol/test_json_size.py:test_a_large_body_has_a_bounded_number_of_lists_and_objects"
+    ),
     "text of a JSON client, without the base64 of its tensors": (
         "protocol/test_long_text.py:test_what_is_large_and_no_base64_is_not_parsed"
     ),

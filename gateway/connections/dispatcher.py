@@ -26,6 +26,7 @@ from gateway.connections.subscribe_handler import SubscribeHandler
 from gateway.errors import Code, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of, frame_at
 from gateway.protocol.json_body import BodyRefused
+from gateway.protocol.json_size import check_body
 from gateway.protocol.messages import (
     Account,
     Authenticate,
@@ -37,7 +38,7 @@ from gateway.protocol.messages import (
     Subscribe,
     Unsubscribe,
 )
-from gateway.protocol.session_body import check_body_size, parse_session
+from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong
 from gateway.protocol.state import Role, State, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
@@ -245,7 +246,7 @@ class Dispatcher:
             case opcode if opcode in JSON_OPCODES:
                 body = body_of(incoming.view, frame)
                 try:
-                    check_body_size(opcode, len(body))
+                    check_body(opcode, body)
                     message = parse_session(opcode, body)
                 except RequestRefused as refusal:
                     session.unreadable = unreadable

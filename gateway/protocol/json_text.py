@@ -17,9 +17,10 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.durability import Durability
 from gateway.protocol.json_body import EXACT_MAX, I64_MAX, U32_MAX, U64_MAX, BodyRefused, JsonBody
 from gateway.protocol.json_message import JsonMessage, read_message, read_reply, read_request
+from gateway.protocol.json_size import check_body_size
 from gateway.protocol.message_text import write_envelope
 from gateway.protocol.messages import SessionMessage
-from gateway.protocol.session_body import check_body_size, fields_of, read_session
+from gateway.protocol.session_body import fields_of, read_session
 from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 

@@ -21,11 +21,11 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import orjson
 
-from gateway.errors import Code
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.json_body import BodyRefused, JsonBody
 from gateway.protocol.json_message import DecodedData
+from gateway.protocol.json_size import MAX_BODY_BYTES, MAX_OPEN_BYTES, check_containers
 from gateway.protocol.json_text import TextMessage, parse_text_body, read_text
-from gateway.protocol.session_body import MAX_BODY_BYTES, MAX_OPEN_BYTES
 
 Text = bytes | bytearray
 
@@ -71,7 +71,12 @@ def read_long_text(text: Text, mark: str) -> Generator[None, None, TextMessage]:
     while True:
         if len(text) - sum(cut.end - cut.start for cut in cuts) > MAX_JSON_BYTES:
             raise _too_big(text, "")
-        body = parse_text_body(_rest_of(text, cuts, mark))
+        rest = _rest_of(text, cuts, mark)
+        try:
+            check_containers("text message", rest)
+        except RequestRefused as error:
+            raise BodyRefused(error.code, error.message, {}, more=False) from None
+        body = parse_text_body(rest)
         used = _insert(body, cuts, mark)
         if len(used) == len(cuts):
             return read_text(body, len(text))

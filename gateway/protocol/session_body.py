@@ -51,12 +51,6 @@ _ANSWERS: Final = {"request": EXACT_MAX, "alias": U32_MAX}
 # Fields that are written as null; every other field that is None is left out.
 _NULLABLE: Final[dict[type, str]] = {Hello: "token", Authenticated: "expires_s", StreamInfo: "id"}
 
-MAX_BODY_BYTES: Final = 64 * 1024
-"""Size of the largest JSON body that a client may send (spec section 13): reading one takes some milliseconds."""
-
-MAX_OPEN_BYTES: Final = 256 * 1024
-"""The same for OPEN, whose schema may declare many tensors."""
-
 MAX_AGENT_CHARS: Final = 256
 """Characters of ``agent`` in HELLO that are kept, for as long as the connection lives."""
 
@@ -129,26 +123,6 @@ def parse_session(opcode: int, body: Buffer) -> SessionMessage:
             raise ProtocolViolation(Code.BAD_HELLO, error.message) from None
         raise
     return read_session(opcode, parsed)
-
-
-def check_body_size(opcode: int, nbytes: int) -> None:
-    """Check the size of a body that a client has sent, before it is parsed.
-
-    Args:
-        opcode: one of :data:`~gateway.protocol.wire.JSON_OPCODES`.
-        nbytes: size of the body.
-
-    Raises:
-        ProtocolViolation: ``BAD_HELLO``, a HELLO is larger than :data:`MAX_BODY_BYTES`.
-        RequestRefused: ``MESSAGE_TOO_BIG``, another message is, or an OPEN is larger than :data:`MAX_OPEN_BYTES`.
-    """
-    limit = MAX_OPEN_BYTES if opcode == Opcode.OPEN else MAX_BODY_BYTES
-    if nbytes > limit:
-        problem = f"{Opcode(opcode).name} has {nbytes} bytes of JSON, more than {limit}"
-        if opcode == Opcode.HELLO:
-            raise ProtocolViolation(Code.BAD_HELLO, problem)
-        remedy = ": send it in parts, by its field more" if opcode == Opcode.SUBSCRIBE else ""
-        raise RequestRefused(Code.MESSAGE_TOO_BIG, f"{problem}{remedy}")
 
 
 def read_session(opcode: int, body: JsonBody) -> SessionMessage:

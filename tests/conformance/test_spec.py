@@ -21,10 +21,11 @@ from gateway.errors import Code, action_of
 from gateway.protocol import wire
 from gateway.protocol.codecs import COMPRESSORS, FILTERS, NONE
 from gateway.protocol.dtypes import DTYPES, code_of, dtype_name
+from gateway.protocol.json_size import MAX_BODY_BYTES, MAX_CONTAINERS, MAX_OPEN_BYTES
 from gateway.protocol.limits import Limits
 from gateway.protocol.long_text import MAX_JSON_BYTES
 from gateway.protocol.messages import ClientType, Kind, SessionMessage
-from gateway.protocol.session_body import MAX_BODY_BYTES, MAX_OPEN_BYTES, fields_of, parse_session
+from gateway.protocol.session_body import fields_of, parse_session
 from gateway.protocol.state import SENT_BY, Role
 from gateway.protocol.transfers import Chunk
 from gateway.protocol.wire import DATA_OPCODES, JSON_OPCODES, Opcode
@@ -141,6 +142,7 @@ def test_limits() -> None:
         "chunk_bytes": limits.chunk_bytes,
         "JSON body of a frame from a client, or text of a session message": MAX_BODY_BYTES,
         "the same of OPEN": MAX_OPEN_BYTES,
+        "lists and objects in such JSON of more than 64 KiB, by its brackets": MAX_CONTAINERS,
         "text message from a client, without the base64 of its tensors": MAX_JSON_BYTES,
         "headers of a message": wire.MAX_HEADERS_BYTES,
         "tensors of a message": wire.MAX_TENSORS,

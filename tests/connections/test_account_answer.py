@@ -8,8 +8,8 @@ import pytest
 from gateway.connections import account_answer
 from gateway.connections.account_answer import STEP_STREAMS
 from gateway.connections.outbound.frame_writer import DeliverySettings
+from gateway.protocol.json_size import MAX_BODY_BYTES
 from gateway.protocol.messages import Account, Counts, EndReason, Kind, StreamInfo, Subscribe
-from gateway.protocol.session_body import MAX_BODY_BYTES
 from tests.connections.memory import Peer, TextPeer, World
 from tests.connections.reader import Arrival
 

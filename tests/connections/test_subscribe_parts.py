@@ -6,6 +6,7 @@ import pytest
 
 from gateway.connections.subscribe_parts import CONNECTIONS_OF_FUTURE, SubscribeParts
 from gateway.errors import Code
+from gateway.protocol.json_size import MAX_BODY_BYTES
 from gateway.protocol.limits import Limits
 from gateway.protocol.messages import (
     Account,
@@ -18,7 +19,6 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
 )
-from gateway.protocol.session_body import MAX_BODY_BYTES
 from gateway.protocol.wire import FRAME_START, PADDING, Opcode
 from tests.connections.memory import Peer, TextPeer, World
 

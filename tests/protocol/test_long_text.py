@@ -17,6 +17,7 @@ from gateway.errors import Code, PeerError, RequestRefused
 from gateway.protocol import long_text
 from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.json_message import JsonMessage
+from gateway.protocol.json_size import MAX_CONTAINERS
 from gateway.protocol.json_text import TextMessage, parse_text
 from gateway.protocol.long_text import MAX_JSON_BYTES, SHORT_TEXT_BYTES, Text, read_long_text, utf8_fault
 from gateway.protocol.message_text import write_message
@@ -233,6 +234,13 @@ def test_base64_that_is_of_no_tensor_counts() -> None:
 def test_data_that_is_no_base64_is_named() -> None:
     refusal, _ = refused(tensor_text(bytes(MAX_JSON_BYTES)).replace(b"AAAA", b"AA\\n", 1))
     assert "data at byte 93 is no base64: Only base64 data is allowed" in refusal.message
+
+
+def test_more_lists_than_are_parsed_at_once() -> None:
+    lists = b"[" + b"[]," * MAX_CONTAINERS + b"{}"
+    refusal, _ = refused(b'{"headers":' + lists + b" " * SHORT_TEXT_BYTES + b"]}")
+    assert refusal.code == Code.MESSAGE_TOO_BIG
+    assert "text message has 16387 lists and objects in" in refusal.message
 
 
 def test_more_strings_than_any_message_has() -> None:

@@ -47,9 +47,6 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.session_body import (
     MAX_AGENT_CHARS,
-    MAX_BODY_BYTES,
-    MAX_OPEN_BYTES,
-    check_body_size,
     fields_of,
     parse_session,
     write_session,
@@ -274,20 +271,6 @@ def test_a_wrong_start_of_a_subscription(name: str, value: object, problem: str)
     with pytest.raises(BodyRefused, match=problem) as refused:
         parse_session(Opcode.SUBSCRIBE, orjson.dumps(fields))
     assert (refused.value.code, refused.value.answers) == (Code.INVALID_REQUEST, {"request": 2})
-
-
-@pytest.mark.parametrize(("opcode", "limit"), [(Opcode.SUBSCRIBE, MAX_BODY_BYTES), (Opcode.OPEN, MAX_OPEN_BYTES)])
-def test_a_body_has_a_bounded_size(opcode: Opcode, limit: int) -> None:
-    check_body_size(opcode, limit)
-    with pytest.raises(RequestRefused, match=f"{limit + 1} bytes") as refused:
-        check_body_size(opcode, limit + 1)
-    assert refused.value.code == Code.MESSAGE_TOO_BIG
-
-
-def test_a_hello_that_is_too_large_closes() -> None:
-    with pytest.raises(ProtocolViolation) as violation:
-        check_body_size(Opcode.HELLO, MAX_BODY_BYTES + 1)
-    assert violation.value.code == Code.BAD_HELLO
 
 
 @pytest.mark.parametrize(("more", "known"), [("true", True), ("false", False), ("3", False)])

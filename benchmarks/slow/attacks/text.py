@@ -47,6 +47,8 @@ def json_garbage(target: Target) -> Iterator[None]:
         b'{"message_type":"message","stream":"json-garbage/a","payload":' + b"9" * MIB + b"}",
         b'{"message_type":"subscribe","payload":{"since":{' + b'"a":[1,1],' * 500_000 + b'"b":[1,1]}}}',
         b'"' + b"\\u0000" * MIB + b'"',
+        b"[" + b"[]," * 87_000 + b"1]",
+        b"[" + b"[]," * 16_000 + b"1," * 100_000 + b"1]",
     ]
     for kind in itertools.cycle(kinds):
         client = _greeted(target)

@@ -18,9 +18,10 @@ from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import ABNORMAL, Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
 from gateway.protocol.frames import Frame, body_of
+from gateway.protocol.json_size import MAX_BODY_BYTES
 from gateway.protocol.messages import Error, GoAway, Hello, SessionMessage, Welcome
 from gateway.protocol.runs import FrameRun, iter_runs
-from gateway.protocol.session_body import MAX_BODY_BYTES, parse_session, write_session
+from gateway.protocol.session_body import parse_session, write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.state import Event, Role, State, advance
 from gateway.protocol.wire import (
