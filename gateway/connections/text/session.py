@@ -245,9 +245,32 @@ class TextSession:
             payload=memoryview(payload[0] if len(payload) == 1 else b"".join(payload)),
             extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
         )
+        steps = submit(self._dispatcher, session, frame, self._chunk_bytes)
         unanswered = message.message_type == "message" and not message.ack
-        done = partial(self._settled, stream, offset) if unanswered else None
-        submit(self._dispatcher, session, frame, self._chunk_bytes, done)
+        if steps is not None:
+            work = self._continue(steps, message.id, (stream, offset) if unanswered else None)
+            session.backlog.add(step_of(work), len(frame.payload))
+        elif unanswered:
+            self._settled(stream, offset)
+
+    def _continue(
+        self, steps: Iterator[None], request: int | None, unanswered: tuple[int, int] | None
+    ) -> Iterator[None]:
+        """Hand on a large message, whose ``id`` is ``request``, in steps.
+
+        Args:
+            steps: hand it on.
+            request: named by answers meanwhile.
+            unanswered: alias and sequence of a message that wants no acknowledgement.
+        """
+        self._answering = request
+        for _ in steps:
+            self._answering = None
+            yield
+            self._answering = request
+        self._answering = None
+        if unanswered is not None:
+            self._settled(*unanswered)
 
     def _settled(self, alias: int, sequence: int) -> tuple[int | None, str] | None:
         """Forget a message that is acknowledged or refused, and return its ``id`` and stream, if they are known."""

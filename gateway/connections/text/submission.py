@@ -2,49 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from gateway.connections.dispatcher import Dispatcher
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import step_of
 from gateway.protocol.data import DataFrame
 from gateway.protocol.signals import End
 from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
 
 
-def submit(
-    dispatcher: Dispatcher,
-    session: Session,
-    message: DataFrame,
-    chunk_bytes: int,
-    done: Callable[[], object] | None = None,
-) -> None:
-    """Hand a complete message to the dispatcher; in chunks, and in later turns, if it is large.
+def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, chunk_bytes: int) -> Iterator[None] | None:
+    """Hand a complete message to the dispatcher, in chunks if it is large.
 
     Args:
         dispatcher: takes the frames.
         session: of the client that sends the message.
         message: a MESSAGE, REQUEST or REPLY as the client numbers it; its payload is copied.
         chunk_bytes: a larger payload is sent in chunks of this size.
-        done: called when the dispatcher has all of it.
+
+    Returns:
+        The steps of a large message, none of which is taken yet; ``None`` if the dispatcher has the message.
     """
     if len(message.payload) > chunk_bytes:
-        steps = _submit_chunks(dispatcher, session, message, chunk_bytes, done)
-        session.backlog.add(step_of(steps), len(message.payload))
-        return
+        return _submit_chunks(dispatcher, session, message, chunk_bytes)
     dispatcher.handle(session, b"".join(message.write()))
-    if done is not None:
-        done()
+    return None
 
 
-def _submit_chunks(
-    dispatcher: Dispatcher,
-    session: Session,
-    message: DataFrame,
-    chunk_bytes: int,
-    done: Callable[[], object] | None,
-) -> Iterator[None]:
-    """Hand a message to the dispatcher chunk by chunk, each in a step."""
+def _submit_chunks(dispatcher: Dispatcher, session: Session, message: DataFrame, chunk_bytes: int) -> Iterator[None]:
     payload = message.payload
     transfer = max(session.transfers, default=0) + 1
     head = message._replace(plan=ChunkPlan(transfer, chunk_bytes, len(payload)), payload=payload[:0])
@@ -53,5 +38,3 @@ def _submit_chunks(
         yield
         dispatcher.handle(session, b"".join(write_chunk(transfer, index, data)))
     dispatcher.handle(session, End(transfer, 0, message.timestamp_ns).write())
-    if done is not None:
-        done()

@@ -384,6 +384,24 @@ def test_a_long_text_keeps_its_place_and_gives_others_their_turn() -> None:
     assert [arrival.payload for arrival in arrivals] == [b"meanwhile", bytes(range(256)) * 6000, b"\0"]
 
 
+def test_a_large_request_that_is_refused_is_named() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(orjson.dumps({"id": 5, "message_type": "request", "stream": "agent:nobody", "payload": LARGE_PAYLOAD}))
+    error = only(peer, world, "error")["payload"]
+    assert (error["code"], error["request"]) == (Code.NO_SUCH_PEER, 5)
+    peer.send('{"message_type":"unsubscribe","payload":{"subscription":9,"request":6}}')
+    assert only(peer, world, "error")["payload"]["request"] == 6
+
+
+def test_a_large_message_without_ack_leaves_nothing_to_be_acknowledged() -> None:
+    world = World()
+    peer = person(world)
+    peer.send(message(payload=LARGE_PAYLOAD, ack=False))
+    assert news(peer, world) == []
+    assert peer.form._publishes == {}
+
+
 def test_a_long_text_is_decoded_for_the_others_when_its_client_has_left() -> None:
     world = World()
     peer = person(world)
