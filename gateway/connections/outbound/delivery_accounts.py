@@ -6,6 +6,7 @@ There is one for each stream that a subscription receives, so their number bound
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -34,20 +35,30 @@ _NO_COUNTS: Final[dict[str, Counts]] = {}
 
 MAX_ENDED: Final = 1024
 """Streams that have ended whose counts a subscription remembers."""
+MAX_ALL_KEPT: Final = 1_000_000
+"""Counts of streams without an account that all connections together remember, some 200 bytes each."""
 
 
 class SubscribedStreams:
-    """Number of the accounts of all connections, and its bounds.
+    """Number of the accounts of all connections, and of the counts of streams without one, and their bounds.
 
     Args:
         limits: the bounds.
+
+    Attributes:
+        total: number of accounts.
+        kept: number of counts of streams that have ended, or are yet to be announced.
     """
 
-    __slots__ = ("_limits", "total")
+    __slots__ = ("_limits", "kept", "total")
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self.total = 0
+        self.total = self.kept = 0
+
+    def room_to_keep(self, kept: int) -> int:
+        """Return how many counts of streams without an account a connection that has so many may have more."""
+        return max(0, min(self._limits.max_subscribed_streams - kept, MAX_ALL_KEPT - self.kept))
 
     def check(self, of_connection: int) -> None:
         """Refuse another stream for a subscription of a connection that has so many accounts.
@@ -74,7 +85,17 @@ class DeliveryAccounts:
     (:meth:`~gateway.connections.fanout.delivery_class.DeliveryClass.book`).
     """
 
-    __slots__ = ("_accounts", "_all", "_carried", "_ended", "_untold", "client_conflated", "count", "newcomers")
+    __slots__ = (
+        "_accounts",
+        "_all",
+        "_carried",
+        "_ended",
+        "_kept",
+        "_untold",
+        "client_conflated",
+        "count",
+        "newcomers",
+    )
 
     def __init__(self, all_accounts: SubscribedStreams) -> None:
         self._all = all_accounts
@@ -89,12 +110,16 @@ class DeliveryAccounts:
         """Counts of earlier connections, of streams without an account here, by the subscriptions that there are."""
         self._ended: dict[int, dict[str, Counts]] = {}
         """Counts of streams that have ended."""
+        self._kept = 0
+        """Number of both kinds of counts. Past the bounds of all of them further ones are forgotten."""
         self._untold: dict[int, tuple[int, ...]] = {}
         """Subscriptions that are to be told the ends that wait in the outbox, by the ids of the streams."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
         """Begin a subscription with its counts on earlier connections, also of streams that are yet to come."""
-        self._carried[subscription] = dict(counts) if counts else _NO_COUNTS
+        room = self._all.room_to_keep(self._kept) if counts else 0
+        self._carried[subscription] = dict(islice(counts.items(), room)) if room else _NO_COUNTS
+        self._keep(len(self._carried[subscription]))
 
     def open(self, stream: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
         """Open the account of a stream for a subscription, before its first message on this connection.
@@ -105,8 +130,7 @@ class DeliveryAccounts:
             options: start that the subscription asked for.
             first: offset of the first message that it gets.
         """
-        counts = self._ended.get(subscription, {}).pop(stream.name, None)
-        account = StreamAccount(stream.kind, self._carried.get(subscription, {}).pop(stream.name, counts))
+        account = StreamAccount(stream.kind, self._take_kept(subscription, stream.name))
         account.start(stream.epoch, first_wanted(options.since, stream.name, stream.epoch), first)
         accounts = self._accounts.setdefault(stream.id, {})
         self._count(subscription not in accounts)
@@ -116,8 +140,8 @@ class DeliveryAccounts:
 
     def close(self, subscription: int) -> None:
         """Forget earlier counts of a subscription that has ended, whose accounts are closed one by one."""
-        self._carried.pop(subscription, None)
-        self._ended.pop(subscription, None)
+        for kept in (self._carried, self._ended):
+            self._keep(-len(kept.pop(subscription, ())))
 
     def close_one(self, stream: int, subscription: int) -> None:
         """Drop the account of one stream of a subscription."""
@@ -129,7 +153,7 @@ class DeliveryAccounts:
     def end(self, stream: int, *, waits: bool = False) -> None:
         """Close the accounts of a stream that has ended. The next stream of its name goes on from their counts.
 
-        At most :data:`MAX_ENDED` of a subscription are remembered.
+        At most :data:`MAX_ENDED` of a subscription are remembered, as long as there is room.
 
         Args:
             stream: its id.
@@ -143,8 +167,11 @@ class DeliveryAccounts:
             if subscription not in self._carried:
                 continue  # it has ended as well
             ended = self._ended.setdefault(subscription, {})
-            if source.name in ended or len(ended) < MAX_ENDED:
-                ended[source.name] = self._with_ended(subscription, source.name, account.counts)
+            is_new = source.name not in ended
+            if is_new and (len(ended) >= MAX_ENDED or not self._all.room_to_keep(self._kept)):
+                continue
+            ended[source.name] = self._with_ended(subscription, source.name, account.counts)
+            self._keep(is_new)
 
     def check_room(self) -> None:
         """Refuse another stream for a subscription, if there are too many accounts.
@@ -176,6 +203,9 @@ class DeliveryAccounts:
             _, accounts = self._accounts.popitem()
             self._count(-len(accounts))
             yield
+        for subscription in {*self._carried, *self._ended}:
+            self.close(subscription)
+            yield
 
     def name_of(self, stream: int) -> str | None:
         """Return the name of a stream, or of the stream of a view, by its id; ``None`` if it has no account."""
@@ -184,6 +214,19 @@ class DeliveryAccounts:
     def _count(self, more: int) -> None:
         self.count += more
         self._all.total += more
+
+    def _keep(self, more: int) -> None:
+        self._kept += more
+        self._all.kept += more
+
+    def _take_kept(self, subscription: int, name: str) -> Counts | None:
+        """Return the counts of a stream that has had no account, which are not kept any more."""
+        for kept in (self._carried, self._ended):
+            counts = kept.get(subscription, _NO_COUNTS).pop(name, None)
+            if counts is not None:
+                self._keep(-1)
+                return counts
+        return None
 
     @property
     def ids(self) -> list[int]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from gateway.connections.outbound import delivery_accounts
 from gateway.connections.outbound.delivery_accounts import (
     MAX_ENDED,
     DeliveryAccounts,
@@ -137,3 +140,36 @@ def test_an_end_that_waits_is_told_unless_all_its_subscriptions_have_ended() -> 
     ledger.end(4, waits=True)  # for a later subscription of the same number
     assert [ledger.signal(number, info) for number, info in enumerate(infos, 1)] == [False, True, True, True]
     assert ledger.ends_waiting == 0
+
+
+@pytest.mark.parametrize("whose", ["a connection", "all connections"])
+def test_counts_of_streams_without_an_account_have_a_bound(whose: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if whose == "a connection":
+        every = SubscribedStreams(Limits(max_subscribed_streams=5))
+    else:
+        monkeypatch.setattr(delivery_accounts, "MAX_ALL_KEPT", 5)
+        every = SubscribedStreams(Limits())
+    other, ledger = DeliveryAccounts(every), DeliveryAccounts(every)
+    ledger.carry(1, {f"wf/{number}": Counts(number) for number in range(4)})
+    ledger.carry(2, {})
+    ended = {number: stream(number, Kind.EVENT) for number in (10, 11, 12)}
+    for number, source in ended.items():
+        ledger.open(source, 2, SubscribeOptions(), 0)
+        ledger.messages(number, 0, 1)
+    for number in ended:
+        ledger.end(number)
+    assert ledger.names_without_account(2) == ["wf/10"]
+    other.carry(1, {f"wf/{number}": Counts(1) for number in range(9)})
+    assert len(other.names_without_account(1)) == (5 if whose == "a connection" else 0)
+    ledger.carry(3, {"wf/0": Counts(1)})
+    assert ledger.names_without_account(3) == []
+    # A stream that is announced, and a subscription that ends, make room.
+    ledger.open(stream(3, Kind.EVENT), 1, SubscribeOptions(), 0)
+    ledger.close(2)
+    ledger.carry(4, {f"wf/{number}": Counts(1) for number in range(9)})
+    assert len(ledger.names_without_account(4)) == 2
+    for accounts in (ledger, other):
+        for _ in accounts.dropping():
+            pass
+    assert (every.kept, every.total) == (0, 0)
+    assert every.room_to_keep(0) == 5
