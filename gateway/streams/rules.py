@@ -45,6 +45,11 @@ class StreamConfig:
             raise InvalidArgument(
                 f"keyframe_every={self.keyframe_every}: at least 1 is needed, which makes every version a keyframe"
             )
+        if self.kind is Kind.STATE and self.expires_after_s is not None:
+            problem = f"expires_after_s={self.expires_after_s:g} of kind state: a state keeps its newest message, so it"
+            raise InvalidArgument(
+                f"{problem} never expires; leave one of the two out, and delete states that are not needed any more"
+            )
         for name in ("consumer_ttl_s", "ack_timeout_s", "max_work_s", "max_tries", "expires_after_s"):
             value = getattr(self, name)
             if value is not None and not value > 0:  # "at most" would let "not a number" pass

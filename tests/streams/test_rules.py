@@ -61,6 +61,13 @@ def test_only_rules_that_name_dead_letters_apply_to_them() -> None:
     assert rules.of(StreamName("wf/dead")).kind is Kind.STATE
 
 
+def test_a_state_does_not_expire() -> None:
+    with pytest.raises(InvalidArgument, match=r"^expires_after_s=60 of kind state: .* never expires"):
+        StreamConfig(kind=Kind.STATE, expires_after_s=60)
+    # Without a kind the rule is also for states that nobody has published to.
+    assert StreamConfig(expires_after_s=60).kind is None
+
+
 def test_dead_letters_are_events() -> None:
     StreamRules([(compile_pattern("**.dead"), EVENT)])
     with pytest.raises(InvalidArgument, match=r"\*\*\.dead are configured as kind control: dead letters"):
