@@ -57,7 +57,11 @@ _STREAM_NAME: Final[Node] = {
     "in": "path",
     "required": True,
     "description": "Name of a stream: two or more segments joined by `/`, which needs no escaping in the path.",
-    "schema": {"type": "string", "maxLength": 255, "pattern": r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$"},
+    "schema": {
+        "type": "string",
+        "maxLength": 255,
+        "pattern": r"^(?!(.*/)?\.\.?(/|$))[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)+$",
+    },
     "example": "wf-42/weights",
 }
 

@@ -10,7 +10,7 @@ import uvloop
 from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
 from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.client import Connecting, connect
-from gateway.protocol.names import check_pattern
+from gateway.protocol.names import check_deleted
 
 CLOSE_TIMEOUT_S: Final = 1.0
 """Time to close the connection."""
@@ -51,12 +51,12 @@ async def delete(connecting: Connecting, patterns: list[str]) -> None:
         patterns: names of streams, and patterns.
 
     Raises:
-        RequestRefused: ``INVALID_NAME``, one of them is no name and no pattern; then nothing is deleted.
+        RequestRefused: ``INVALID_NAME``, one of them is no name and no pattern of streams; then nothing is deleted.
         CommandFailed: no stream matches a pattern.
         FrysError: see ``connect`` and ``delete`` of :mod:`gateway.client`.
     """
     for pattern in patterns:
-        check_pattern(pattern, hint=False)  # all, before the first stream is gone
+        check_deleted(pattern)  # all, before the first stream is gone
     async with connecting as client:
         for pattern in patterns:
             deleted = await client.delete(pattern)

@@ -7,7 +7,7 @@ from functools import partial
 from gateway.client.client_core import ClientCore
 from gateway.client.owner import OneProcess
 from gateway.protocol.messages import Delete, Deleted
-from gateway.protocol.names import compile_pattern
+from gateway.protocol.names import check_deleted
 
 
 class StreamControl(OneProcess):
@@ -34,7 +34,7 @@ class StreamControl(OneProcess):
         """
         context = self._core.context
         context.check()
-        text = compile_pattern(pattern, hint=False).text
+        text = check_deleted(pattern)
         deleted: list[str] = []
         more: bool | None = True
         while more:

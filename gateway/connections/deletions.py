@@ -12,7 +12,7 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.slices import step_of
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Delete, Deleted, EndReason
-from gateway.protocol.names import Pattern, check_stream_name, compile_pattern, is_address
+from gateway.protocol.names import Pattern, check_deleted, check_stream_name, compile_pattern
 from gateway.protocol.state import State
 from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
@@ -59,9 +59,7 @@ class Deletions:
         """
         if session.state is State.DRAINING:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping; connect again later")
-        pattern = compile_pattern(request.pattern, hint=False)
-        if is_address(pattern.text):
-            raise RequestRefused(Code.INVALID_NAME, f"{pattern.text} is an address: only streams can be deleted")
+        pattern = compile_pattern(check_deleted(request.pattern))
         if not session.grant.may_control(pattern.text):
             raise RequestRefused(Code.FORBIDDEN, f"{session.peer.client_id} may not delete {pattern.text}")
         problem = self._gate.store_health.problem

@@ -26,7 +26,8 @@ DEAD_LETTER_ENDING: Final = ".dead"
 """Ending of the names of streams of dead letters (spec section 4.9). Only the gateway publishes to them."""
 
 # All allowed characters are ASCII, so that a length in characters is one in bytes.
-_SEGMENT = r"[A-Za-z0-9._-]+"
+_SEGMENT = r"(?!\.\.?(?:/|\Z))[A-Za-z0-9._-]+"
+"""Segment of a name: not ``.`` nor ``..``, which clients of HTTP take out of a path before they send it."""
 _STREAM_NAME = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
 _CLIENT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ENDING = r"(?:\.[A-Za-z0-9._-]+)?"
@@ -46,7 +47,9 @@ def check_stream_name(name: str) -> StreamName:
     """
     check_type("stream", name, str, "a stream is named by a string, '<workflow>/<name>'")
     if not is_stream_name(name):
-        rule = "two or more segments of letters, digits, '.', '_', '-' joined by '/', 255 bytes at most"
+        rule = (
+            "two or more segments of letters, digits, '.', '_', '-' joined by '/', none '.' or '..', 255 bytes at most"
+        )
         raise _invalid("stream name", name, rule)
     return StreamName(name)
 
@@ -103,12 +106,25 @@ def check_client_id(client_id: str) -> ClientId:
     return ClientId(client_id)
 
 
+def check_deleted(pattern: str) -> str:
+    """Check the pattern of a DELETE: a stream, or a pattern of streams (spec section 4.11).
+
+    Raises:
+        RequestRefused: ``INVALID_NAME``. It proposes no other pattern, which would match more.
+        InvalidArgument: no string.
+    """
+    check_pattern(pattern, hint=False)
+    if is_address(pattern):
+        raise RequestRefused(Code.INVALID_NAME, f"{pattern} is an address: only streams can be deleted")
+    return pattern
+
+
 def check_pattern(pattern: str, *, hint: bool = True) -> str:
     """Check the pattern of a SUBSCRIBE: a stream, a pattern of streams, or an address (spec sections 4 and 4.2).
 
     Args:
         pattern: the pattern.
-        hint: whether the error may propose another pattern, which matches more. Not for a deletion.
+        hint: whether the error may propose another pattern, which matches more.
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
@@ -198,18 +214,14 @@ class Pattern:
         return self._regex.fullmatch(name) is not None
 
 
-def compile_pattern(pattern: str, *, hint: bool = True) -> Pattern:
+def compile_pattern(pattern: str) -> Pattern:
     """Check and compile a pattern. An address matches itself only.
-
-    Args:
-        pattern: the pattern.
-        hint: as for :func:`check_pattern`.
 
     Raises:
         RequestRefused: ``INVALID_NAME``.
         InvalidArgument: no string.
     """
-    check_pattern(pattern, hint=hint)
+    check_pattern(pattern)
     if "*" not in pattern:
         return Pattern(pattern)
     return Pattern(pattern, re.compile("/".join(map(_expression, pattern.split("/")))))

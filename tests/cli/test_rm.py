@@ -44,7 +44,7 @@ def test_an_error_is_one_line(
 def test_all_names_are_checked_before_the_first_stream_is_deleted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with connect(url) as client:
         client.publish("rm-4/a", 1)
-        for wrong in ("rm-4", "rm-4/**/a", "*"):
+        for wrong in ("rm-4", "rm-4/**/a", "*", "agent:x", "group:x", "rm-4/../a"):
             assert run(["rm", "rm-4/a", wrong, "--url", url]) == ExitCode.USAGE
             captured = capsys.readouterr()
             assert captured.out == ""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.pattern_index import PatternIndex
 
-SEGMENTS = st.sampled_from(["a", "b", "a.x", ".x", "a.x.y", "a.", "..", "x.y", ".x.", "dead", ".dead"])
+SEGMENTS = st.sampled_from(["a", "b", "a.x", ".x", "a.x.y", "a.", "...", "x.y", ".x.", "dead", ".dead"])
 NAMES = st.lists(SEGMENTS, min_size=2, max_size=4).map("/".join)
 ENDINGS = st.sampled_from(["", ".x", ".y", ".x.y", "..", ".dead", ".x."])
 STARS = ENDINGS.map(lambda ending: f"*{ending}")
