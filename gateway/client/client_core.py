@@ -356,6 +356,7 @@ class ClientCore(OpenClient):
         self.publisher.close(unsent, cut_bytes=cut_bytes)
         self.subscriptions.close(iterators)
         self.responder.close(iterators)
+        self.report.flush()
 
     async def _close_with_loop(self) -> AsyncGenerator[None, None]:
         """Close a client that the program has not closed when its loop ends, as ``asyncio.run`` ends it.

@@ -6,8 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final, NamedTuple, NoReturn, ParamSpec
+from contextlib import contextmanager, suppress
+from typing import Final, NamedTuple, NoReturn, ParamSpec, Protocol
 
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
@@ -22,7 +22,14 @@ Report = Callable[[Exception], None]
 logger: Final = logging.getLogger("gateway.client")
 
 LOG_EVERY_S: Final = 1.0
-"""Interval in which the log gets at most one such error, with the number of those left out."""
+"""Interval in which the log gets at most one such error, and at its end the number of those left out."""
+
+
+class ErrorReport(Protocol):
+    """Receiver of errors that no caller waits for, which is told of messages that are lost by them."""
+
+    def __call__(self, error: Exception, *, lost: int = 0) -> None:
+        """Report an error, by which so many messages of ``publish_nowait`` are lost."""
 
 
 class Notice(NamedTuple):
@@ -122,20 +129,38 @@ class Reporter:
         self._monotonic_s = monotonic_s
         self._quiet_until_s = float("-inf")
         self._left_out = 0
+        self._lost = 0
+        """Messages that are lost by the errors that were left out."""
+        self._last = ""
+        """Text of the last one of them; the error itself would hold the frames that it has passed."""
 
-    def __call__(self, error: Exception) -> None:
-        """Report one error."""
+    def __call__(self, error: Exception, *, lost: int = 0) -> None:
+        """Report one error; see :class:`ErrorReport`."""
         if self._on_error is not None:
             call_back(self._on_error, error)
             return
         now_s = self._monotonic_s()
-        if now_s < self._quiet_until_s:
-            self._left_out += 1
+        text = f"{type(error).__name__}: {error}"
+        if now_s >= self._quiet_until_s:
+            self.flush()
+            logger.warning("%s", text)
+            self._quiet_until_s = now_s + LOG_EVERY_S
             return
-        more = f" (and {self._left_out} errors before it)" if self._left_out else ""
-        logger.warning("%s: %s%s", type(error).__name__, error, more)
-        self._left_out = 0
-        self._quiet_until_s = now_s + LOG_EVERY_S
+        if not self._left_out:
+            with suppress(RuntimeError):  # no loop: with the next error, or when the client is closed
+                asyncio.get_running_loop().call_later(self._quiet_until_s - now_s, self.flush)
+        self._left_out += 1
+        self._lost += lost
+        self._last = text
+
+    def flush(self) -> None:
+        """Log how many errors were left out since the last one, if there are any."""
+        if self._left_out:
+            errors = f"{self._left_out} more errors, the last one" if self._left_out > 1 else "one more error"
+            lost = f" ({self._lost} messages of publish_nowait are lost by them)" if self._lost else ""
+            logger.warning("%s: %s%s", errors, self._last, lost)
+            self._left_out, self._lost, self._last = 0, 0, ""
+            self._quiet_until_s = self._monotonic_s() + LOG_EVERY_S
 
     def notice(self, notice: Notice) -> None:
         """Report a NOTICE (spec section 7.6). The log also has each use of the same id by another client."""

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+from gateway.client import report as report_module
 from gateway.client.report import Notice, Reporter, call_back, keeping
 from gateway.errors import Code, FrysError, RequestRefused
 from gateway.protocol import messages
+from tests.client.waiting import until
 
 NOTICE = Notice("wf/tasks", 3, 3, Code.DEAD_LETTER, "worker", "not processed")
 
@@ -38,7 +40,26 @@ def test_without_a_callback_the_log_is_not_flooded(caplog: pytest.LogCaptureFixt
     report(FrysError("the last"))
     assert [record.getMessage() for record in caplog.records] == [
         "FrysError: error 0",
-        "FrysError: the last (and 99 errors before it)",
+        "99 more errors, the last one: FrysError: error 99",
+        "FrysError: the last",
+    ]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+async def test_what_was_left_out_of_the_log_is_told_once_and_without_another_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, *, closed: bool
+) -> None:
+    monkeypatch.setattr(report_module, "LOG_EVERY_S", 60.0 if closed else 0.01)
+    report = Reporter(None, monotonic_s=lambda: 0.0)
+    for number in range(4):
+        report(FrysError(f"error {number}"), lost=number)
+    if closed:
+        report.flush()
+    await until(lambda: len(caplog.records) == 2)
+    report.flush()
+    assert [record.getMessage() for record in caplog.records] == [
+        "FrysError: error 0",
+        "3 more errors, the last one: FrysError: error 3 (6 messages of publish_nowait are lost by them)",
     ]
 
 

@@ -240,7 +240,7 @@ class Publisher:
             queue.answered()
         unwatched_count = count - sum(publish.count for publish in refused.values())
         if unwatched_count > 0 and error.sequence not in alias.withdrawn:
-            self._context.report(_loss(error, alias.name, unwatched_count))
+            self._context.report(_loss(error, alias.name, unwatched_count), lost=unwatched_count)
 
     def detached(self, waiting: Mapping[str, list[OutboundMessage]]) -> None:
         """Send the publishes again, on the next session, whose acknowledgement the lost one has not brought.

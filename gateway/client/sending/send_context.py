@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
-from gateway.client.report import Report
+from gateway.client.report import ErrorReport
 from gateway.client.sending.alias import MAX_ALIASES, Aliases
 from gateway.client.sending.content import Content, CopyRooms, copy_into
 from gateway.client.sending.outbound_message import OutboundMessage
@@ -56,7 +56,7 @@ class SendContext:
         unsent: messages that nobody waits for, and that this work would have sent.
     """
 
-    def __init__(self, flow: ReadFlowControl, report: Report, owner: Owner) -> None:
+    def __init__(self, flow: ReadFlowControl, report: ErrorReport, owner: Owner) -> None:
         self.session: Session | None = None
         self.clock = GatewayClock()
         self.aliases = Aliases()

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.owner import Owner
+from gateway.client.report import Reporter
 from gateway.client.sending.alias import MAX_ALIASES
 from gateway.client.sending.send_context import SendContext
 from gateway.client.session.gateway_clock import GatewayClock
@@ -42,7 +43,7 @@ class FakeSession(Session):
 
 
 def context() -> SendContext:
-    return SendContext(ReadFlowControl(lambda reading: None), lambda error: None, Owner(asyncio.get_running_loop()))
+    return SendContext(ReadFlowControl(lambda reading: None), Reporter(None), Owner(asyncio.get_running_loop()))
 
 
 async def test_it_waits_for_a_session() -> None:
