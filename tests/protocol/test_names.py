@@ -20,9 +20,9 @@ from gateway.protocol.names import (
     dead_letters_of,
     inbox_of,
     is_address,
-    is_stream_name,
     is_dead_letter_name,
     is_group,
+    is_stream_name,
     split_address,
 )
 
