@@ -23,6 +23,7 @@ from gateway.connections.snapshots import (
 from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.names import compile_pattern
 from gateway.protocol.state import State
+from gateway.streams.stream import Stream
 
 T = TypeVar("T")
 
@@ -59,7 +60,7 @@ class Catalogue:
                 self._core.streams, limit, lambda stream: stream.id > after and pattern.matches(stream.name)
             )
             following = None if last else found[-1].id
-            return await _answer("streams", found, lambda each: _stream(stream_snapshot(self._core, each)), following)
+            return await _answer("streams", found, self._stream, following)
 
     async def connections(self, request: Request) -> Response:
         """Return up to ``limit`` connections that have sent HELLO, in the order of their peers, after peer ``after``.
@@ -76,6 +77,9 @@ class Catalogue:
             found, last = await _take(self._core.pool, limit, is_wanted)
             following = None if last else found[-1].peer.id
             return await _answer("connections", found, lambda each: _fields(connection_snapshot(each)), following)
+
+    def _stream(self, stream: Stream) -> dict[str, Any] | None:
+        return None if stream.ended else _stream(stream_snapshot(self._core, stream))
 
 
 def _page_of(request: Request) -> tuple[int, int]:
@@ -97,12 +101,21 @@ async def _take(items: Iterable[T], limit: int, is_wanted: Callable[[T], bool]) 
 
 
 async def _answer(
-    name: str, page: Sequence[T], fields_of: Callable[[T], dict[str, Any]], following: int | None
+    name: str, page: Sequence[T], fields_of: Callable[[T], dict[str, Any] | None], following: int | None
 ) -> Response:
-    """Return a page as JSON; let the loop turn while it is written."""
+    """Return a page as JSON; let the loop turn while it is written.
+
+    Args:
+        name: of the list.
+        page: items of the page.
+        fields_of: returns the fields of an item; ``None``: it has ended since the page was begun.
+        following: number of the last item, if others follow.
+    """
     written: list[str] = []
     for index, item in enumerate(page, start=1):
-        written.append(json.dumps(fields_of(item), ensure_ascii=False, separators=(",", ":")))
+        fields = fields_of(item)
+        if fields is not None:
+            written.append(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
         if not index % WRITE_STEP:
             await asyncio.sleep(0)
     body = f'{{"{name}":[{",".join(written)}],"next":{json.dumps(following)}}}'

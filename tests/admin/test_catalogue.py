@@ -8,14 +8,17 @@ import httpx
 import numpy as np
 import pytest
 
+from gateway.admin import catalogue
 from gateway.admin.application import make_application
 from gateway.admin.catalogue import WRITE_STEP
 from gateway.admin.metrics import Metrics
 from gateway.app import Gateway
 from gateway.client import connect
-from gateway.connections.snapshots import STEP
+from gateway.connections.core import Core
+from gateway.connections.snapshots import STEP, StreamSnapshot, stream_snapshot
 from gateway.errors import Code
-from gateway.protocol.messages import Kind
+from gateway.protocol.messages import EndReason, Kind
+from gateway.streams.stream import Stream
 from tests.admin.files import CHUNK_BYTES, failure_of, publish
 from tests.connections.memory import World
 
@@ -125,6 +128,25 @@ async def test_more_than_are_looked_at_in_one_turn() -> None:
     async with client_of(world) as client:
         answer = (await client.get(f"/api/v1/streams?pattern=wf/{2 * STEP}")).json()
     assert [stream["id"] for stream in answer["streams"]] == [2 * STEP + 1]
+
+
+async def test_streams_that_end_while_a_page_is_made_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    publisher = world.peer()
+    for alias in range(4):
+        publisher.open(alias, f"wf/{alias}")
+
+    def ending(core: Core, stream: Stream) -> StreamSnapshot:
+        for other in list(core.streams):
+            if other.name == "wf/2":
+                core.hub.end(other, EndReason.DELETED)
+        return stream_snapshot(core, stream)
+
+    monkeypatch.setattr(catalogue, "stream_snapshot", ending)
+    async with client_of(world) as client:
+        answer = await client.get("/api/v1/streams?limit=3")
+    assert [stream["name"] for stream in answer.json()["streams"]] == ["wf/0", "wf/1"]
+    assert answer.json()["next"] == 3
 
 
 @pytest.mark.parametrize("query", ["limit=1001", "limit=x", "after=-1"])
