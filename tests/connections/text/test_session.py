@@ -16,6 +16,7 @@ from gateway.connections.sessions.session import MAX_UNREADABLE, AliasBinding
 from gateway.connections.text import session as text_session
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
+from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
 from tests.connections.memory import Peer, TextPeer, World
 from tests.connections.text_messages import HELLO, MESSAGE, SUBSCRIBE, message, news, only, person
@@ -329,6 +330,31 @@ def test_more_streams_than_aliases_are_published_to() -> None:
         (f"run-{stream}/loss", offset) for offset in range(2) for stream in range(5)
     ]
     assert len(peer.session.bindings) == 3
+
+
+def test_each_message_to_a_stream_that_cannot_be_opened_gets_its_own_error_however_many_names_there_are() -> None:
+    many = 20
+    world = World(limits=Limits(max_aliases=3))
+    world.publisher(*[f"run-{number}/loss" for number in range(3)], kind=Kind.EVENT)
+    peer = person(world)
+    for number in range(many):
+        peer.send(message(id=number, stream=f"run-{number % 3}/loss", kind="state"))
+        peer.send(message(id=many + number, stream=f"run-{number}/x.dead"))
+        open_ = {"alias": number, "stream": f"run-{number % 3}/loss", "kind": "state"}
+        peer.send(orjson.dumps({"message_type": "open", "id": 99, "payload": open_}))
+    errors = [text["payload"] for text in news(peer, world) if text["message_type"] == "error"]
+    answered = [(error["request"], error["error"]) for error in errors if "request" in error]
+    assert sorted(answered) == [
+        *[(number, "KIND_MISMATCH") for number in range(many)],
+        *[(many + number, "FORBIDDEN") for number in range(many)],
+    ]
+    assert [error["alias"] for error in errors if "request" not in error] == list(range(many))
+    assert not peer.form._publishes
+    # Nothing is stuck: as many aliases as there may be were refused, and are given to other streams.
+    for number in range(many):
+        peer.send(message(id=number, stream=f"good-{number}/loss"))
+    acks = [text["payload"] for text in news(peer, world) if text["message_type"] == "ack"]
+    assert [ack["request"] for ack in acks] == list(range(many))
 
 
 def test_streams_that_the_client_does_not_receive_any_more_take_no_memory() -> None:
