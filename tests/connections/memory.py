@@ -190,7 +190,7 @@ class Peer:
         self.sequences: dict[int, int] = {}
         self.responsive = True
         """Whether the client answers PINGs while time passes, and not only when the test reads."""
-        self._last_request = 0
+        self.last_request = 0
 
     def read(self) -> Reader:
         """Everything so far that the gateway has written, read; its PINGs are answered."""
@@ -250,16 +250,16 @@ class Peer:
         observe: bool | None = None,
     ) -> int:
         """Subscribe; the number of the subscription."""
-        self._last_request += 1
-        number = self._last_request if subscription is None else subscription
+        self.last_request += 1
+        number = self.last_request if subscription is None else subscription
         fields = view.to_json() if isinstance(view, View) else view
-        self.say(Subscribe(self._last_request, number, pattern, since, fields, credits, observe=observe))
+        self.say(Subscribe(self.last_request, number, pattern, since, fields, credits, observe=observe))
         return number
 
     def unsubscribe(self, subscription: int, *, keep: bool | None = None) -> None:
         """Take a subscription back."""
-        self._last_request += 1
-        self.say(Unsubscribe(self._last_request, subscription, keep))
+        self.last_request += 1
+        self.say(Unsubscribe(self.last_request, subscription, keep))
 
     def done(self, stream: str, first: int, last: int | None = None, code: int = 0) -> None:
         """Be through with messages of a stream that was announced."""

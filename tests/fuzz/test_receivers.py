@@ -18,11 +18,14 @@ from hypothesis import strategies as st
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.errors import Code
 from gateway.ids import StreamName
-from gateway.protocol.messages import EndReason, Kind
+from gateway.protocol.messages import EndReason, Kind, StreamInfo, Subscribed, Unsubscribed
+from gateway.protocol.names import Pattern, compile_pattern
+from gateway.protocol.signals import Gap, Replay
 from gateway.protocol.views import View
 from gateway.streams.history import HistoryLimits
 from gateway.streams.stream import Stream
 from tests.connections.memory import Peer, World, counts_in
+from tests.connections.reader import Arrival
 
 NAMES: Final = ["a/0", "a/1", "a/2", "b/0", "b/1", "b/2"]
 KINDS: Final = [Kind.EVENT, Kind.STATE, Kind.COLLABORATION]
@@ -70,6 +73,8 @@ class Scene:
         self.aliases: dict[str, int] = {}
         self.receivers: list[Peer] = []
         self.transfers = 0
+        self.asked: dict[tuple[Peer, int], str] = {}
+        """Patterns of SUBSCRIBEs by their requests."""
         self.world.settle()
         self.world.take_one_step_a_turn()
 
@@ -104,12 +109,10 @@ class Scene:
         pattern = PATTERNS[which % len(PATTERNS)]
         since = "beginning" if which % 2 else None
         match action:
-            case "subscribe":
-                peer.subscribe(pattern, number, since=since)
-            case "observe":
-                peer.subscribe(pattern, number, since=since, observe=True)
-            case "view":
-                peer.subscribe(pattern, number, since=since, view=VIEW)
+            case "subscribe" | "observe" | "view":
+                view, observe = VIEW if action == "view" else None, action == "observe" or None
+                peer.subscribe(pattern, number, since=since, view=view, observe=observe)
+                self.asked[peer, peer.last_request] = pattern
             case "unsubscribe":
                 peer.unsubscribe(number, keep=which % 3 == 0)
             case "stall":
@@ -155,6 +158,26 @@ class Scene:
         return {(stream.name, number) for stream, number in [*plain, *viewed]}
 
 
+def check_that_nothing_comes_unasked(scene: Scene, peer: Peer) -> None:
+    """Behind UNSUBSCRIBED nothing of a stream comes that no other subscription matches, but the rest of a large one."""
+    names: dict[int, str] = {}
+    patterns: dict[int, Pattern] = {}
+    for entry in peer.reader.log:
+        if isinstance(entry, Subscribed):
+            patterns[entry.subscription] = compile_pattern(scene.asked[peer, entry.request])
+        elif isinstance(entry, Unsubscribed):
+            del patterns[entry.subscription]
+        elif isinstance(entry, StreamInfo) and entry.id is not None:
+            names[entry.id] = entry.stream
+        if isinstance(entry, StreamInfo):
+            about = entry.stream
+        elif isinstance(entry, Gap | Replay) or (isinstance(entry, Arrival) and not entry.large):
+            about = names[entry.stream]
+        else:
+            continue
+        assert any(pattern.matches(about) for pattern in patterns.values()), (entry, patterns)
+
+
 def received(peer: Peer) -> set[tuple[str, int]]:
     """Streams that a receiver is sent, and the subscriptions that they are for."""
     session = peer.session
@@ -176,6 +199,7 @@ def test_each_receives_what_its_subscriptions_match(
     core, hub = scene.world.core, scene.world.core.hub
     assert hub.idle
     for peer in scene.receivers:
+        check_that_nothing_comes_unasked(scene, peer)
         memberships = peer.session.connection.memberships
         assert received(peer) == scene.wanted(peer)
         assert {source.name for source in memberships} == {name for name, _ in received(peer)}

@@ -205,7 +205,6 @@ class Hub:
             session.observing |= {subscription}
         else:
             session.credits[subscription] = credit or CreditWindow.window()
-        self._patterns.add(pattern, (session, subscription))
         subscriptions = [(subscription, pattern)]
 
         def note(stream: Stream) -> Sequence[Join]:
@@ -217,6 +216,7 @@ class Hub:
             Subscribing(
                 note,
                 answer,
+                begin=lambda: self._patterns.add(pattern, (session, subscription)),
                 wanted=lambda: session.subscriptions.get(subscription) is pattern,
                 unnoted=lambda stream: stream.kind is Kind.STATE and pattern.matches(stream.name),
             ),

@@ -39,6 +39,8 @@ class Subscribing(NamedTuple):
     """Function that notes where a stream begins; it returns nothing for one that does not match, or has ended."""
     answer: Callable[[], object]
     """Function that sends SUBSCRIBED."""
+    begin: Callable[[], object]
+    """Function that has streams noted which are opened from now on."""
     wanted: Callable[[], bool]
     """Whether the subscription still exists."""
     unnoted: Callable[[Stream], bool]
@@ -77,9 +79,9 @@ class Joins:
             subscribing: the SUBSCRIBE.
         """
         if self._streams.candidate_count(pattern) > FEW:
-            pieces = self._streams.pieces(pattern, LISTED)
-            session.backlog.add(step_of(self._noting(session, pieces, subscribing)), for_peer=True)
+            session.backlog.add(step_of(self._noting(session, pattern, subscribing)), for_peer=True)
             return
+        subscribing.begin()
         streams = self._streams.candidates(pattern)
         pending = self._pending.get(session)
         if pending is not None:
@@ -131,11 +133,16 @@ class Joins:
             pending = self._pending[session] = PendingJoins(session, self._slices, self._count, ended)
         return pending
 
-    def _noting(self, session: Session, pieces: Iterator[Sequence[Stream]], subscribing: Subscribing) -> Iterator[None]:
+    def _noting(self, session: Session, pattern: Pattern, subscribing: Subscribing) -> Iterator[None]:
         # One after the other: their streams may be the same, and so many joins would have no bound.
         while (before := self._pending.get(session)) is not None:
             session.connection.reading.hold(before)
             yield
+        if not subscribing.wanted():
+            return
+        # In one moment: each stream is in a piece or noted when it is opened, and announced behind SUBSCRIBED.
+        subscribing.begin()
+        pieces = self._streams.pieces(pattern, LISTED)
         pending = self._made(session)
         pending.held = True
         waiting = Unnoted(self._streams, subscribing.note)

@@ -126,7 +126,6 @@ class Views:
         self.new.note(session)
         session.views[subscription] = wanted
         pattern = wanted.pattern
-        self._patterns.add(pattern, (session, subscription))
 
         def note(stream: Stream) -> Sequence[Join]:
             matches = pattern.matches(stream.name) and self._streams.get(stream.name) is stream
@@ -138,6 +137,7 @@ class Views:
             Subscribing(
                 note,
                 answer,
+                begin=lambda: self._patterns.add(pattern, (session, subscription)),
                 wanted=lambda: session.views.get(subscription) is wanted,
                 unnoted=lambda stream: stream.kind is not Kind.EVENT and pattern.matches(stream.name),
             ),

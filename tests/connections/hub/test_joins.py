@@ -56,6 +56,36 @@ def test_few_streams_are_announced_at_once() -> None:
     assert world.core.hub.idle
 
 
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.EVENT, Kind.COLLABORATION])
+@pytest.mark.parametrize("view", [None, View(np.s_[1:])])
+@pytest.mark.parametrize("waiting", [False, True], ids=["alone", "behind_another"])
+def test_a_stream_that_is_opened_before_subscribed_is_announced_behind_it(
+    kind: Kind, view: View | None, *, waiting: bool
+) -> None:
+    world, publisher = world_of(kind)
+    peer = world.peer()
+    if waiting:
+        peer.subscribe("wf/*", 1)
+        turn_until_subscribed(world, peer)
+    peer.subscribe("**", 2, view=view)
+    opened: list[str] = []
+    log: list[object] = []
+    while Subscribed(peer.last_request, 2) not in log:
+        opened.append(f"new/{len(opened)}")
+        publisher.open(MANY + len(opened), opened[-1], kind)
+        world.turns(1)
+        log += peer.news().log
+    at = log.index(Subscribed(peer.last_request, 2))
+    new = [each.stream for each in log[:at] if isinstance(each, StreamInfo) and each.stream in opened]
+    assert not new
+    world.settle()
+    log += peer.news().log
+    viewable = view is None or kind is not Kind.COLLABORATION
+    assert Counter(each.stream for each in log if isinstance(each, StreamInfo) and each.stream in opened) == (
+        Counter(opened if viewable else ())
+    )
+
+
 def test_subscriptions_that_wait_do_not_each_list_all_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     world, _ = world_of()
     monkeypatch.setattr("gateway.connections.hub.joins.LISTED", 10)
