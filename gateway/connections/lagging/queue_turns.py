@@ -6,7 +6,8 @@ from collections import OrderedDict
 from typing import Final, Generic, Protocol, TypeVar
 
 MAX_READING: Final = 32
-"""Queues that wait for history at a time: each holds up to 256 KiB of it, and a receiver may have thousands."""
+"""Queues that wait for history, or for a version that is merged, at a time: each holds up to 256 KiB of history, and a
+receiver may have thousands."""
 
 
 class TurnTaking(Protocol):
@@ -20,18 +21,22 @@ class TurnTaking(Protocol):
     def needs_link(self) -> bool:
         """Whether nothing can be sent before the link takes a chunk."""
 
+    @property
+    def waits(self) -> bool | None:
+        """Whether it has begun to wait for history, or for a version that is merged; ``None``: it need not."""
+
 
 T = TypeVar("T", bound=TurnTaking)
 
 
 class QueueTurns(Generic[T]):
-    """Queues that have something to send, each in one of three places.
+    """Queues that have something to send, each in one of four places.
 
     Attributes:
         ready: queues that may have something to send now; the next one comes first.
     """
 
-    __slots__ = ("_blocked", "_reading", "ready")
+    __slots__ = ("_blocked", "_reading", "_unread", "ready")
 
     def __init__(self) -> None:
         # The first of a plain dict is found behind all that were first before.
@@ -40,24 +45,32 @@ class QueueTurns(Generic[T]):
         """Queues that wait for the link."""
         self._reading: dict[T, None] = {}
         """Queues that wait for history, or for a version that is merged."""
+        self._unread: OrderedDict[T, None] = OrderedDict()
+        """Queues that would, but so many do already. Other queues, whose messages are in memory, do not wait for them."""
 
     @property
     def idle(self) -> bool:
         """Whether no queue has anything to send."""
-        return not (self.ready or self._blocked or self._reading)
+        return not (self.ready or self._blocked or self._reading or self._unread)
 
     def take(self, *, bulk_open: bool) -> T | None:
-        """Remove and return the queue that is served next; ``None``: nothing can be sent now, or enough is being read.
+        """Remove and return the queue that is served next; ``None``: nothing can be sent now.
 
         Args:
             bulk_open: whether the link takes another chunk; it may have room for only one, so one more queue that has
                 waited for it gets its turn.
         """
-        if len(self._reading) >= MAX_READING:
-            return None
+        ready, may_wait = self.ready, len(self._reading) < MAX_READING
         if bulk_open and self._blocked:
-            self.ready[self._blocked.popitem(last=False)[0]] = None
-        return self.ready.popitem(last=False)[0] if self.ready else None
+            ready[self._blocked.popitem(last=False)[0]] = None
+        if may_wait and self._unread:
+            ready[self._unread.popitem(last=False)[0]] = None
+        while ready:
+            queue, _ = ready.popitem(last=False)
+            if may_wait or queue.waits is not False:
+                return queue
+            self._unread[queue] = None
+        return None
 
     def wait(self, queue: T, *, bulk_open: bool) -> None:
         """Pass over a queue that was taken, and could send nothing, until it may be able to."""
@@ -68,22 +81,35 @@ class QueueTurns(Generic[T]):
         else:
             self._reading[queue] = None
 
-    def wake(self, queue: T) -> None:
-        """Serve a queue in its turn, since something has happened to it; not if it has nothing to send."""
+    def wake(self, queue: T, *, came: bool = False) -> None:
+        """Serve a queue in its turn, since something has happened to it; not if it can send nothing.
+
+        Args:
+            queue: the queue.
+            came: whether what it has waited for has come.
+        """
         if queue.idle:
             self.remove(queue)
-        elif queue not in self.ready and not (queue in self._blocked and queue.needs_link):
+        elif queue not in self.ready and (came or not self._passed_over(queue)):
             self.remove(queue)
             self.ready[queue] = None
+
+    def _passed_over(self, queue: T) -> bool:
+        """Return whether a queue waits, and goes on waiting."""
+        if queue in self._blocked:
+            return queue.needs_link
+        return (queue in self._reading and queue.waits is True) or (queue in self._unread and queue.waits is False)
 
     def remove(self, queue: T) -> None:
         """Pass over a queue for good."""
         self.ready.pop(queue, None)
         self._blocked.pop(queue, None)
         self._reading.pop(queue, None)
+        self._unread.pop(queue, None)
 
     def clear(self) -> None:
         """Remove all queues."""
         self.ready.clear()
         self._blocked.clear()
         self._reading.clear()
+        self._unread.clear()

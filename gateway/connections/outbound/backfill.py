@@ -75,6 +75,11 @@ class Backfill:
     _found: Sequence[Found] | None = None
 
     @property
+    def requested(self) -> bool:
+        """Whether the next part is being read, or is there."""
+        return self._reading or self._found is not None
+
+    @property
     def over(self) -> bool:
         """Whether everything was taken."""
         return self.first > self.last
@@ -85,7 +90,7 @@ class Backfill:
         Returns:
             ``None`` while history is read; ``reader`` goes on when the part has come.
         """
-        if self._found is None and not self._reading:
+        if not self.requested:
             self._read(reader)
         found, self._found = self._found, None
         return None if found is None else self._in_order(found, reader.max_message_bytes)

@@ -349,7 +349,7 @@ class Outbox:
         """Take note that something has come for which the queue of a source waits."""
         queue = self._queues.get(source)
         if queue is not None:
-            self._turns.wake(queue)
+            self._turns.wake(queue, came=True)
 
     def clear(self) -> dict[Source, StreamQueue]:
         """Drop all queues, and return them: the receiver has caught up, or is gone."""

@@ -95,6 +95,12 @@ class StreamQueue:
         return isinstance(self.entries[0], Cursor | PendingSnapshot) if self.entries else bool(self.open)
 
     @property
+    def waits(self) -> bool | None:
+        """Whether it has begun to wait for history, or for a version that is merged; ``None``: it need not."""
+        head = self.entries[0] if self.entries else None
+        return head.requested if isinstance(head, Backfill | PendingSnapshot) and not self.open else None
+
+    @property
     def backlog_bytes(self) -> int:
         """Bytes of the messages behind the first one, which is being sent or is the next to be sent."""
         for entry in self.entries:
@@ -106,12 +112,8 @@ class StreamQueue:
         """Return the bytes that count against the bound: all but those of some large messages.
 
         Two large messages do not count, the first one, and behind it the newest one, or the oldest one if that is
-        larger: so the bound admits one message of any size while another is sent. While publishers wait for the
-        receiver, the newest large message of each publisher does not count. Small messages count in any case, since a
-        receiver may have many streams.
-
-        Args:
-            waited_for: whether publishers wait for the receiver.
+        larger: so the bound admits one message of any size while another is sent. While the receiver is waited for by
+        publishers, the newest large message of each of them does not count. Small messages count in any case.
         """
         if not self.has_large:
             return self.waiting_bytes
@@ -302,10 +304,7 @@ class StreamQueue:
         return conflated
 
     def end(self, info: StreamInfo) -> list[int]:
-        """Drop all messages, also those under way: the stream has ended.
-
-        Args:
-            info: the end, to be sent in place of them.
+        """Drop all messages, also those under way: the stream has ended, of which ``info`` tells in place of them.
 
         Returns:
             Transfers of large messages that the receiver has a part of.

@@ -12,6 +12,7 @@ class Queue:
     name: str
     idle: bool = False
     needs_link: bool = False
+    waits: bool | None = None
 
 
 def taken(turns: QueueTurns[Queue], *, bulk_open: bool = True) -> list[str]:
@@ -32,25 +33,58 @@ def test_queues_are_served_in_the_order_in_which_they_were_woken() -> None:
     assert turns.idle
 
 
-def test_a_queue_that_reads_is_passed_over_until_it_is_woken() -> None:
+def test_a_queue_that_reads_is_passed_over_until_what_it_reads_has_come() -> None:
     turns: QueueTurns[Queue] = QueueTurns()
-    queue = Queue("reads")
+    queue = Queue("reads", waits=True)
     turns.wait(queue, bulk_open=True)
-    assert (taken(turns), turns.idle) == ([], False)
     turns.wake(queue)
+    assert (taken(turns), turns.idle) == ([], False)
+    turns.wake(queue, came=True)
     assert (taken(turns), turns.idle) == (["reads"], True)
 
 
-def test_no_more_is_read_at_a_time_than_a_bound() -> None:
+def test_a_queue_that_reads_is_served_when_it_need_not_read_any_more() -> None:
     turns: QueueTurns[Queue] = QueueTurns()
-    queues = [Queue(str(number)) for number in range(MAX_READING + 1)]
+    queue = Queue("reads", waits=True)
+    turns.wait(queue, bulk_open=True)
+    queue.waits = None
+    turns.wake(queue)
+    assert taken(turns) == ["reads"]
+
+
+def test_no_more_is_read_at_a_time_than_a_bound_and_nothing_else_waits_for_it() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    queues = [Queue(str(number), waits=False) for number in range(MAX_READING + 2)]
+    for queue in queues:
+        turns.wake(queue)
+    for _ in range(2):
+        while (queue_taken := turns.take(bulk_open=True)) is not None:
+            queue_taken.waits = True
+            turns.wait(queue_taken, bulk_open=True)
+            for queue in queues:  # new messages come behind what is to be read
+                turns.wake(queue)
+        assert [queue.waits for queue in queues] == [True] * MAX_READING + [False] * 2
+    in_memory = Queue("in memory")
+    turns.wake(in_memory)
+    assert taken(turns) == ["in memory"]
+    turns.wake(queues[3], came=True)
+    assert taken(turns) == ["3", str(MAX_READING), str(MAX_READING + 1)]
+    assert not turns.idle
+
+
+def test_a_queue_that_need_not_read_any_more_does_not_wait_for_those_that_do() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    queues = [Queue(str(number), waits=False) for number in range(MAX_READING + 1)]
     for queue in queues:
         turns.wake(queue)
     while (queue_taken := turns.take(bulk_open=True)) is not None:
+        queue_taken.waits = True
         turns.wait(queue_taken, bulk_open=True)
-    assert list(turns.ready) == queues[-1:]
-    turns.wake(queues[3])
-    assert taken(turns) == [str(MAX_READING), "3"]
+    queues[-1].waits = None
+    turns.wake(queues[-1])
+    assert taken(turns) == [str(MAX_READING)]
+    turns.clear()
+    assert turns.idle
 
 
 def test_queues_that_wait_for_the_link_get_their_turn_one_by_one_when_it_opens() -> None:

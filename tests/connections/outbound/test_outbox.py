@@ -676,6 +676,22 @@ def test_very_many_streams_are_replayed_some_at_a_time() -> None:
     assert (outbox.dropped, is_idle(outbox)) == (len(sources), True)
 
 
+def test_messages_in_memory_do_not_wait_for_the_history_of_very_many_streams() -> None:
+    outbox = outbox_of(1 << 20)
+    sources = [stream(number, Kind.EVENT) for number in range(2 * MAX_READING)]
+    for source in sources:
+        outbox.put_backfill(source, 0, 0)
+    recorder = Recorder(later=True)
+    outbox.drain(recorder)
+    outbox.put_run(run(sources[0], 1))
+    outbox.put_run(run(sources[-1], 1))
+    other = stream(1000, Kind.EVENT)
+    outbox.put_run(run(other, 0))
+    outbox.drain(recorder)
+    assert recorder.steps == runs(1000, [0])
+    assert len(recorder.reading) == MAX_READING
+
+
 def test_large_messages_are_replayed_chunk_by_chunk() -> None:
     outbox = outbox_of(1 << 20)
     source = stream(1, Kind.EVENT)
