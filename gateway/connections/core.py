@@ -159,7 +159,16 @@ class Core:
         notices = Notices(self.pool, clock)
         detached = DetachedConsumers(clock, settings.consumers, settings.rules)
         consumers = ConsumerContext(
-            settings.consumers, clock, workers, store, self.producers, notices, self.dead_letters, detached, KeptForms()
+            settings.consumers,
+            clock,
+            workers,
+            store,
+            self.producers,
+            notices,
+            self.dead_letters,
+            detached,
+            KeptForms(),
+            self.slices,
         )
         self.merger = PatchMerger(workers, transfers)
         self.lag_changes: LagChanges[Connection] = LagChanges()

@@ -28,4 +28,5 @@ def consumer_context(
         dead_letters=DeadLetters(core, world.workers, core.streams, settings.dead_letter_bytes),
         detached=DetachedConsumers(clock, settings, StreamRules()),
         kept_forms=KeptForms(),
+        slices=core.slices,
     )

@@ -7,7 +7,10 @@ the price of knowing what became of each; streams of the other kinds do not pay 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Final
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
 from gateway.connections.consumers.chunk_collector import ChunkCollector
@@ -16,12 +19,11 @@ from gateway.connections.consumers.context import ConsumerContext
 from gateway.connections.consumers.held_units import HeldUnits
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.consumers.stats import ConsumerStats
-from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.fanout import ChunkSink
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.sessions.credit_window import CreditWindow
-from gateway.connections.sessions.notices import Author
 from gateway.ids import ClientId
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
@@ -35,6 +37,9 @@ from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
+PUMPED_TOGETHER: Final = 16
+"""Consumers that are pumped in one step: some hundred microseconds."""
+
 
 class ConsumerFanout:
     """The :class:`~gateway.connections.fanout.fanout.Fanout` of a stream whose receivers acknowledge.
@@ -44,6 +49,7 @@ class ConsumerFanout:
     Args:
         source: the stream.
         context: shared by all streams.
+        flusher: takes note of deliveries, each of which costs time of the turn.
 
     Attributes:
         taps: called with each message when the consumers get it for the first time: observers of the stream are served
@@ -55,6 +61,7 @@ class ConsumerFanout:
         "_consumers",
         "_context",
         "_deliveries",
+        "_flusher",
         "_held",
         "_past",
         "_settings",
@@ -63,16 +70,17 @@ class ConsumerFanout:
         "taps",
     )
 
-    def __init__(self, source: Stream, context: ConsumerContext) -> None:
+    def __init__(self, source: Stream, context: ConsumerContext, flusher: Flusher) -> None:
         self.source = source
         self.taps: list[Callable[[Entry], object]] = []
         self._context = context
+        self._flusher = flusher
         self._settings = context.settings.of(source.config)
         self._consumers: dict[ClientId, Consumer] = {}
         self._connections: dict[ClientId, dict[Connection, Sequence[CreditWindow]]] = {}
         """Connections of each client that subscribe, in the order in which they came: the last one is served."""
         self._deliveries = PreparedDeliveries(source, context.workers, context.kept_forms, self._wake_all)
-        self._woken: dict[Consumer, None] = {}
+        self._woken: OrderedDict[Consumer, None] = OrderedDict()
         """Consumers to be pumped at the end of the turn."""
         self._held = HeldUnits(source, context, self._deliveries, self._consumers)
         self._past = ConsumerStats()
@@ -142,7 +150,7 @@ class ConsumerFanout:
         for client_id, mark in unsettled.marks.items():
             self._add_consumer(client_id, ConsumerProgress(mark))
         for entry in unsettled.entries:
-            author = self._author_of(entry)
+            author = self._context.author_of(self.source, entry)
             for unit in units_of(entry):
                 unit.author = author
                 if unit.deadline_ns is not None:
@@ -303,18 +311,10 @@ class ConsumerFanout:
         if not consumers:
             return
         self._held.keep(units, consumers)
+        self._flusher.owed += len(consumers)
         for consumer in consumers:
             consumer.put(units)
             self._wake(consumer)
-
-    def _author_of(self, entry: Entry) -> Author | None:
-        """Return the producer of a restored entry; ``None`` if its identity is not known."""
-        if isinstance(entry, Run):
-            identity = entry.identity
-        else:
-            identity = None if entry.extensions is None else entry.extensions.identity
-        window = None if identity is None else self._context.producers.find(self.source, identity.producer)
-        return None if window is None else Author(window=window)
 
     # Acknowledgements to publishers.
 
@@ -340,49 +340,51 @@ class ConsumerFanout:
 
     # Turns and time.
 
-    def sweep(self) -> None:
-        """Check deadlines, time-outs and clients that do not come back; to be called about once a second."""
-        if not self._consumers:
-            return
+    def sweep(self) -> Iterator[None]:
+        """Check deadlines, time-outs and clients that do not come back; to be called about once a second.
+
+        Yields behind each consumer, and at the end, for the loop.
+        """
         clock = self._context.clock
-        now_s, now_ns = clock.monotonic_s(), clock.time_ns()
         for consumer in list(self._consumers.values()):
-            outcomes = consumer.sweep(now_s, now_ns)
+            if self._consumers.get(consumer.client_id) is not consumer:
+                continue  # gone meanwhile
+            outcomes = consumer.sweep(clock.monotonic_s(), clock.time_ns())
             self._held.enact(consumer, outcomes)
             if consumer.ended:
                 self._forget(consumer)
             elif outcomes:
                 self._wake(consumer)
+            yield
         self._held.end_turn()
+        yield
 
     def _wake(self, consumer: Consumer) -> None:
         """Have a consumer pumped at the end of the turn."""
         if not self._woken:
-            self._context.clock.call_soon(self._pump)
+            self._context.clock.call_soon(partial(self._context.slices.begin, self._pump))
         self._woken[consumer] = None
 
     def _wake_all(self) -> None:
         for consumer in self._consumers.values():
             self._wake(consumer)
 
-    def _pump(self) -> None:
-        woken, self._woken = self._woken, {}
+    def _pump(self) -> bool:
+        """Pump some consumers; return whether others wait for it."""
         now_ns = self._context.clock.time_ns()
-        for consumer in woken:
+        for _ in range(min(PUMPED_TOGETHER, len(self._woken))):
+            consumer, _ = self._woken.popitem(last=False)
             try:
                 outcomes = consumer.pump(now_ns)
                 if outcomes:
                     self._held.enact(consumer, outcomes)
             except Exception:
                 # One consumer must not cost the others their turn.
-                logger.exception(
-                    "delivery of %s to %s failed: the client may miss messages until it reconnects; this is a fault of "
-                    "the gateway: report it",
-                    self.source.name,
-                    consumer.client_id,
-                )
+                problem = "the client may miss messages until it reconnects; this is a fault of the gateway: report it"
+                logger.exception("delivery of %s to %s failed: %s", self.source.name, consumer.client_id, problem)
                 self._enact_rest(consumer)
         self._held.end_turn()
+        return bool(self._woken)
 
     def _enact_rest(self, consumer: Consumer) -> None:
         """Act on the outcomes that a failed delivery left, so that no unit is held for ever."""

@@ -9,9 +9,13 @@ from gateway.connections.consumers.detached_consumers import DetachedConsumers
 from gateway.connections.consumers.prepared_deliveries import KeptForms
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.ports import Clock, DurableStore, Workers
-from gateway.connections.sessions.notices import Notices
+from gateway.connections.sessions.notices import Author, Notices
+from gateway.connections.slices import Slices
 from gateway.errors import Code, RequestRefused
+from gateway.streams.history import Entry
 from gateway.streams.producers import Producers
+from gateway.streams.run import Run
+from gateway.streams.stream import Stream
 
 
 class ConsumerCount:
@@ -46,4 +50,14 @@ class ConsumerContext:
     dead_letters: DeadLetters
     detached: DetachedConsumers
     kept_forms: KeptForms
+    slices: Slices
     count: ConsumerCount = field(default_factory=ConsumerCount)
+
+    def author_of(self, source: Stream, entry: Entry) -> Author | None:
+        """Return the producer of a restored entry of a stream; ``None`` if its identity is not known."""
+        if isinstance(entry, Run):
+            identity = entry.identity
+        else:
+            identity = None if entry.extensions is None else entry.extensions.identity
+        window = None if identity is None else self.producers.find(source, identity.producer)
+        return None if window is None else Author(window=window)

@@ -29,7 +29,7 @@ FEW_CHANGES: Final = 8
 """Lag changes up to which members are moved one by one; past it all are sorted."""
 
 MANY_OWED: Final = 64
-"""Deliveries to outboxes that may wait for the end of the turn: some hundred microseconds."""
+"""Deliveries to outboxes and consumers between two looks at the time: some hundred microseconds."""
 
 TEXTS_A_TURN: Final = 64
 """Messages and KiB that are written as text at the end of a turn, in up to 1 ms; more of them are in slices."""
@@ -44,9 +44,9 @@ class Flusher:
 
     Attributes:
         lag_changes: the same.
-        owed: deliveries that the classes which wait are going to make to outboxes. Unlike a write to members that keep
-            up, each of them takes microseconds, and several together are no faster: so whoever handles the input of a
-            client calls :meth:`flush` past :data:`MANY_OWED`, and looks at the time then.
+        owed: deliveries to outboxes and consumers since the last flush. Unlike a write to members that keep up, each of
+            them takes microseconds, and several together are no faster: so whoever handles the input of a client calls
+            :meth:`flush` past :data:`MANY_OWED`, and looks at the time then.
     """
 
     __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes", "owed")

@@ -69,7 +69,7 @@ class FanoutRegistry:
         """Make the fan-out of a stream that is new."""
         fanout: Fanout
         if stream.kind.acknowledged:
-            fanout = self._acknowledged[stream.id] = ConsumerFanout(stream, self._consumers)
+            fanout = self._acknowledged[stream.id] = ConsumerFanout(stream, self._consumers, self.flusher)
         else:
             fanout = self.new_pubsub(stream)
         self._fanouts[stream] = fanout

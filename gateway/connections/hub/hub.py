@@ -346,11 +346,10 @@ class Hub:
         self._expiry.sweep()
         work = 0
         for fanout in list(self.fanouts.acknowledged):
-            fanout.sweep()
-            work += 1 + fanout.receivers
-            if work >= STEP:
-                work = 0
-                yield
+            for _ in fanout.sweep():
+                work += 1
+                if not work % STEP:
+                    yield
 
     def _note_new(self, session: Session, numbers: Sequence[int], stream: Stream, *, many: bool = True) -> None:
         subscriptions = [(number, session.subscriptions[number]) for number in numbers]

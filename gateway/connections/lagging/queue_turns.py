@@ -46,7 +46,7 @@ class QueueTurns(Generic[T]):
         self._reading: dict[T, None] = {}
         """Queues that wait for history, or for a version that is merged."""
         self._unread: OrderedDict[T, None] = OrderedDict()
-        """Queues that would, but so many do already. Other queues, whose messages are in memory, do not wait for them."""
+        """Queues that would, but so many do already. Queues whose messages are in memory do not wait for them."""
 
     @property
     def idle(self) -> bool:

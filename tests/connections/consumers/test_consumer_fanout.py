@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES
+from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES, AckUnit
 from gateway.connections.consumers.consumer import Consumer
-from gateway.connections.consumers.consumer_fanout import ConsumerFanout
+from gateway.connections.consumers.consumer_fanout import PUMPED_TOGETHER, ConsumerFanout
 from gateway.connections.consumers.held_units import HeldUnits
 from gateway.connections.consumers.outcomes import UnitOutcome
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
+from gateway.connections.fanout.delivery_class import MANY_OWED
+from gateway.connections.input_budget import INPUT_S
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName
@@ -547,3 +550,44 @@ def test_a_message_that_is_done_does_not_try_all_streams_that_wait_for_credit(mo
         done |= came
         world.settle()
     assert len(pumped) < 8 * len(streams)
+
+
+def test_very_many_consumers_are_served_some_at_a_time() -> None:
+    world = World()
+    workers = [world.peer(f"worker-{number}") for number in range(3 * PUMPED_TOGETHER)]
+    publisher = world.publisher("wf/tasks", kind=Kind.COLLABORATION)
+    for worker in workers:
+        worker.subscribe("wf/tasks")
+    world.settle()
+    world.take_one_step_a_turn()
+    publisher.publish(0, b"task")
+    served = [0]
+    while world.clock.turn():
+        served.append(sum(bool(worker.read().arrivals) for worker in workers))
+        assert served[-1] - served[-2] <= 2 * PUMPED_TOGETHER
+    assert served[-1] == len(workers)
+
+
+def test_messages_to_consumers_take_the_time_of_those_who_publish_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    workers = [world.peer(f"worker-{number}") for number in range(16)]
+    streams = [f"wf/tasks{number}" for number in range(50)]
+    publisher = world.publisher(*streams, kind=Kind.COLLABORATION)
+    for worker in workers:
+        worker.subscribe("wf/*")
+    world.settle()
+    puts = 0
+    put = Consumer.put
+
+    def counted(consumer: Consumer, units: Sequence[AckUnit]) -> None:
+        nonlocal puts
+        puts += 1
+        world.clock.now_ns += round(INPUT_S * 1e9 / 20)
+        put(consumer, units)
+
+    monkeypatch.setattr(Consumer, "put", counted)
+    publisher.send(*[publisher.message(alias, b"task") for alias in range(len(streams))])
+    assert puts <= 20 + 3 * (MANY_OWED + len(workers))
+    world.settle()
+    assert puts == len(streams) * len(workers)
+    assert [len(worker.read().arrivals) for worker in workers] == [len(streams)] * len(workers)

@@ -286,6 +286,21 @@ def test_a_sweep_gives_the_loop_a_chance_between_many_consumers(workers: int) ->
     assert sum(1 for _ in world.core.hub.sweep()) == 1 + workers
 
 
+def test_a_sweep_gives_the_loop_a_chance_between_many_consumers_of_one_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.connections.hub.hub.STEP", 8)
+    world = World()
+    world.publisher("wf/jobs", kind=Kind.COLLABORATION)
+    workers = [world.peer(f"worker-{number}") for number in range(40)]
+    for worker in workers:
+        worker.subscribe("wf/jobs")
+    world.settle()
+    sweep = world.core.hub.sweep()
+    next(sweep)
+    workers[30].unsubscribe(1)
+    world.settle()
+    assert sum(1 for _ in sweep) == 4
+
+
 def finish(steps: Generator[None, None, HubStats]) -> HubStats:
     """What it returns in the end."""
     while True:
