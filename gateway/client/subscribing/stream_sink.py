@@ -20,6 +20,33 @@ from gateway.protocol.wire import Buffer
 Reference = weakref.ref[SubscriptionCore]
 
 
+class EndingSinks:
+    """Sinks of streams that have ended and of which messages are still decoded.
+
+    The next stream of the name begins behind them, as its first message came behind their end. Views are left out.
+    """
+
+    def __init__(self) -> None:
+        self._by_stream: dict[str, StreamSink] = {}
+
+    def add(self, sink: StreamSink) -> None:
+        """Take note of a stream that has ended."""
+        if sink.numbers is None and not sink.order.idle:
+            self._by_stream[sink.stream] = sink
+            sink.order.add_ready(lambda: self._over(sink))
+
+    def precede(self, sink: StreamSink) -> None:
+        """Have everything of a new stream wait until that is done which came before of its name."""
+        before = self._by_stream.get(sink.stream)
+        if before is not None and sink.numbers is None:
+            slot = sink.order.reserve()
+            before.order.add_ready(lambda: slot.fill(bool))
+
+    def _over(self, sink: StreamSink) -> None:
+        if self._by_stream.get(sink.stream) is sink:
+            del self._by_stream[sink.stream]
+
+
 class StreamSink:
     """Stream of the present session, and its subscriptions."""
 

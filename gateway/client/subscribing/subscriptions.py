@@ -24,7 +24,7 @@ from gateway.client.subscribing.delta_sink import DeltaSink
 from gateway.client.subscribing.duplicate_filter import DuplicateFilters
 from gateway.client.subscribing.resubscription import parts_of
 from gateway.client.subscribing.state_sink import StateSink, region_of
-from gateway.client.subscribing.stream_sink import Reference, StreamSink
+from gateway.client.subscribing.stream_sink import EndingSinks, Reference, StreamSink
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionCore
 from gateway.client.subscribing.subscription_index import SubscriptionIndex
@@ -49,6 +49,7 @@ class Subscriptions:
         self._index = SubscriptionIndex()
         self._next_number = 1
         self._sinks: dict[int, StreamSink] = {}
+        self._ending = EndingSinks()
         self._joined = asyncio.Event()
         """Set whenever SUBSCRIBED has arrived for a subscription."""
         self._versions = Versions()
@@ -154,10 +155,8 @@ class Subscriptions:
 
     async def _report_all(self) -> None:
         """Report all messages that were conflated; the loop has turns in between."""
-        more = self.report_conflated()
-        while more:
+        while self.report_conflated():  # noqa: ASYNC110 - each call reports some, and no event would tell more
             await asyncio.sleep(0)
-            more = self.report_conflated()
 
     def report_held(self) -> None:
         """Report the messages of acknowledged streams that wait, or that the program works on (spec section 7.8)."""
@@ -208,6 +207,7 @@ class Subscriptions:
                 if isinstance(sink, AcknowledgedSink):
                     self._ack_numbers.pop(AckPosition(sink.stream, sink.epoch), None)
                 sink = self._sinks[info.id] = self._new_sink(info)
+                self._ending.precede(sink)
                 if isinstance(sink, AcknowledgedSink):
                     self._ack_numbers[AckPosition(sink.stream, sink.epoch)] = info.id
             if sink.numbers is not None and info.subscription is not None:
@@ -237,16 +237,15 @@ class Subscriptions:
         ended = StreamEnded(sink.stream, sink.epoch, reason)
         # Behind all messages that came before it, and may still be decoded.
         sink.order.add_ready(lambda: sink.end(ended, stream))
+        self._ending.add(sink)
 
     def _new_sink(self, info: StreamInfo) -> StreamSink:
         session = self._context.session
-        if session is None or info.kind is None:
-            return StreamSink(info)
-        if info.kind is Kind.STATE:
+        if session is not None and info.kind is Kind.STATE:
             # The server applies patches before the view: of a view no version is kept for them.
             view = info.subscription is not None
             return DeltaSink(info, session) if view else StateSink(info, session, self._versions)
-        if not info.kind.acknowledged or info.observed:
+        if session is None or info.kind is None or not info.kind.acknowledged or info.observed:
             return StreamSink(info)
         return AcknowledgedSink(info, self._duplicate_filters.of(info.stream, info.epoch or 0), session)
 

@@ -12,6 +12,7 @@ from gateway.client import Backoff, Client, Gap, View, connect
 from gateway.errors import Code, RequestRefused, UsageError
 from gateway.protocol import signals
 from gateway.protocol.data import write_data
+from gateway.protocol.encoding import Chain, encode
 from gateway.protocol.messages import Account, Counts, Error, GoAway, Kind, StreamInfo, Subscribe, Unsubscribe
 from gateway.protocol.meta import write_tensor_meta
 from gateway.protocol.names import Pattern
@@ -405,3 +406,29 @@ async def test_a_cut_message_is_offered_to_the_next_session(scripted: ScriptedGa
             asked = (await peer.next(Opcode.SUBSCRIBE)).session()
             assert isinstance(asked, Subscribe)
             assert asked.resume == {"wf/a": (9, 1)}
+
+
+async def test_the_next_stream_of_a_name_begins_behind_messages_of_the_one_before_it_that_are_decoded(
+    scripted: ScriptedGateway,
+) -> None:
+    large = np.arange(1_000_000, dtype="<i8")
+    encoding, payload = encode(Chain(codec="lz4"), large.tobytes(), 8) or (None, b"")
+    assert encoding is not None
+    meta = write_tensor_meta(large.dtype, large.shape)
+    encoded = write_data(
+        Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, encoding=encoding, payload=(payload,)
+    )
+    told: list[object] = []
+    async with (
+        connected(scripted) as (client, peer),
+        client.subscribe("wf/a", on_ended=lambda ended: told.append(ended.epoch)) as messages,
+    ):
+        peer.send(info(1, "wf/a"), encoded, replace(info(1, "wf/a"), offset=1, ended="deleted"))
+        peer.send(info(2, "wf/a", epoch=6), message(0, 6, stream=2))
+        peer.send(replace(info(2, "wf/a", epoch=6), offset=1, ended="deleted"))
+        peer.send(info(3, "wf/a", epoch=7), message(0, 7, stream=3))
+        for epoch in (5, 6, 7):
+            assert (await anext(messages)).epoch == epoch
+        assert told == [5, 6]
+        assert messages.account["wf/a"] == Counts(delivered=3)
+        assert not client._core.subscriptions._ending._by_stream
