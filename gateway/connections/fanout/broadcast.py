@@ -31,6 +31,9 @@ TOGETHER_BYTES = 64 * 1024
 """Deltas of chunks are sent together up to this size: each write is a system call a receiver, and those were half of
 the gateway's work when 100 of them got 8 chunks of 8 KB 30 times a second (2 cores, November 2026)."""
 
+SLOW_WRITE_BYTES = 64 * 1024
+"""Bytes whose copy to the system takes about as long as a delivery to an outbox does."""
+
 
 @dataclass(slots=True, eq=False)
 class BroadcastPart:
@@ -64,6 +67,7 @@ class BroadcastPart:
         buffers: list[Buffer] = []
         head = None if self.begun else self._begin(message)
         size = sum([len(chunk.data) for chunk in self.form[first:]])
+        self.delivery.flusher.owed += len(self.audience) * (1 + size // SLOW_WRITE_BYTES)
         for member in self.audience:
             if member.lagging:
                 member.follow(message, self.form, first)

@@ -108,6 +108,7 @@ class DeliveryClass:
     Attributes:
         format: how messages become bytes for them.
         codecs: names of the codecs and filters that they all know.
+        flusher: the same.
         name: name of the stream or inbox.
         stale: whether a member has come, has left, or needs a keyframe since the members were sorted.
         delivered_messages: messages written to members or queued for them, each member counted.
@@ -118,7 +119,6 @@ class DeliveryClass:
         "__weakref__",
         "_acks",
         "_fast",
-        "_flusher",
         "_history",
         "_lag_changes",
         "_lag_count",
@@ -135,6 +135,7 @@ class DeliveryClass:
         "_writes_text",
         "codecs",
         "delivered_messages",
+        "flusher",
         "format",
         "name",
         "stale",
@@ -167,7 +168,7 @@ class DeliveryClass:
         self.stale = False
         self.delivered_messages = 0
         self._history = history
-        self._flusher = flusher
+        self.flusher = flusher
         self._members: dict[Connection, None] = {}
         self._waiting: dict[Connection, None] = {}
         """Members in whose outboxes messages of the source wait."""
@@ -301,9 +302,9 @@ class DeliveryClass:
         if self._pending_bytes >= FLUSH_BYTES:
             self.flush()
         elif len(pending) == 1:
-            self._flusher.schedule(self)
+            self.flusher.schedule(self)
         if self._slow:
-            self._flusher.owed += len(self._slow)
+            self.flusher.owed += len(self._slow)
 
     def flush(self) -> None:
         """Write the pending runs to all members."""

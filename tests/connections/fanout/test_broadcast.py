@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
 from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.input_budget import INPUT_S
+from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind, Unsubscribe
 from gateway.protocol.transfers import parse_chunk
-from gateway.protocol.wire import Opcode
+from gateway.protocol.wire import Buffer, Opcode
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
 from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver
@@ -44,6 +48,31 @@ def test_chunks_are_passed_on_as_they_come() -> None:
     large.end()
     world.settle()
     assert payloads(receiver) == [CHUNKED]
+
+
+def test_chunks_take_the_time_of_those_who_publish_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    watchers = [world.subscriber("wf/a", f"watcher-{number}") for number in range(40)]
+    world.settle()
+    writes = 0
+    write_bulk = Connection.write_bulk
+
+    def slow(connection: Connection, buffers: Sequence[Buffer], size: int) -> bool:
+        nonlocal writes
+        writes += 1
+        world.clock.now_ns += round(INPUT_S * 1e9 / 20)
+        return write_bulk(connection, buffers, size)
+
+    monkeypatch.setattr(Connection, "write_bulk", slow)
+    payload = bytes(20 * CHUNK_BYTES)
+    large = publisher.large(0, payload)
+    while large.chunk():
+        pass
+    assert 0 < writes <= 6 * len(watchers)
+    large.end()
+    world.settle()
+    assert all(payloads(watcher) == [payload] for watcher in watchers)
 
 
 def test_small_messages_pass_a_large_one_and_its_end_is_in_order() -> None:
