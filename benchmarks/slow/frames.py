@@ -55,6 +55,13 @@ def message(
     return header + meta + payload + PADDING[-size % 8]
 
 
+def headed_message(alias: int, sequence: int, headers: bytes) -> bytes:
+    """Return a MESSAGE without tensors whose headers are these bytes."""
+    meta = bytes(8) + headers + bytes(-len(headers) % 8)
+    size = DATA_HEADER.size + len(meta)
+    return DATA_HEADER.pack(size, Opcode.MESSAGE, 0, len(meta) // 8, alias, 0, sequence, 1) + meta
+
+
 def batch(alias: int, sequence: int, count: int) -> bytes:
     """Return a BATCH of so many records of one byte."""
     meta = write_tensor_meta(BYTE, ())

@@ -42,6 +42,7 @@ ATTACKS: Final = {
     for attack in (
         Attack(turns.tiny_frames),
         Attack(turns.refused_frames),
+        Attack(turns.long_headers),
         Attack(turns.open_flood),
         Attack(turns.backtracking_patterns),
         Attack(turns.subscribe_all),

@@ -51,6 +51,8 @@ FRAMES_A_LOOK: Final = 8
 """Frames that are handled between two looks at the clock; a run of messages counts as one, and a request as all."""
 LONG_RUN_BYTES: Final = 16 * 1024
 """Size of a run from which on the clock is looked at behind it."""
+LONG_JSON_BYTES: Final = 8 * 1024
+"""Size of a body, or of headers, from which on the clock is looked at behind it: 64 KiB take a millisecond to parse."""
 STEP_S: Final = 0.00025
 """Time of one step of a message that is handled in later turns."""
 
@@ -97,14 +99,17 @@ class Dispatcher:
 
     def receive(self, session: Session, data: Buffer) -> None:
         """Take one binary WebSocket message from a socket, as :meth:`handle`; in a later turn if this one is over."""
-        if self._flusher.owed > MANY_OWED and self.late():
+        if (self._flusher.owed > MANY_OWED or self._budget.watched) and self.late():
             session.backlog.add(partial(self._handle_later, session, data), len(data))
             return
         self.handle(session, data)
 
     def late(self) -> bool:
-        """Make the deliveries that are owed if they are many; return whether the time of this turn is over then."""
-        return self.make_owed() and self._budget.spent()
+        """Make the deliveries that are owed if they are many; return whether the time of this turn is over.
+
+        Nobody looks at the time unless deliveries were made, or something before may have taken long.
+        """
+        return (self.make_owed() or self._budget.watched) and self._budget.spent()
 
     def make_owed(self) -> bool:
         """Make the deliveries that are owed if they are many: to be called by a step that has handled a message."""
@@ -149,10 +154,10 @@ class Dispatcher:
                     session.unreadable = 0
                 else:
                     frame = frame_at(data, at)
+                    if self._may_take_long(frame):
+                        left = 0
                     self._receive_frame(session, incoming, frame)
                     at = (frame.end + 7) & -8
-                    if frame.opcode in JSON_OPCODES:
-                        left = 0
                     backlog = session.pending
                     if backlog is not None and backlog.blocks:
                         return at
@@ -167,6 +172,15 @@ class Dispatcher:
             logger.exception("message of %d bytes from %s failed", size, session.peer.client_id or "a new client")
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
         return size
+
+    def _may_take_long(self, frame: Frame) -> bool:
+        """Return whether the clock is looked at behind a frame; behind long JSON also before the next message."""
+        is_session = frame.opcode in JSON_OPCODES
+        json_bytes = frame.end - frame.start if is_session else frame.meta_units * ALIGNMENT
+        if json_bytes >= LONG_JSON_BYTES:
+            self._budget.watch()
+            return True
+        return is_session
 
     def go_on(self, session: Session, incoming: InboundMessage, at: int) -> int:
         """Handle frames of a message for :data:`STEP_S`; return the index of the next one, as :meth:`receive` left it.

@@ -17,14 +17,23 @@ class InputBudget:
 
     Args:
         clock: the time that is spent, and the end of the turn.
+
+    Attributes:
+        watched: whether something in this turn may have taken long: then each WebSocket message looks at the time.
     """
 
-    __slots__ = ("_begun", "_clock", "_end_s")
+    __slots__ = ("_begun", "_clock", "_end_s", "watched")
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._begun = False
         self._end_s = 0.0
+        self.watched = False
+
+    def watch(self) -> None:
+        """Have each message behind the present one, which may take long, look at the time."""
+        self.spent()
+        self.watched = True
 
     def spent(self) -> bool:
         """Return whether the time of this turn is over; it begins with the first call."""
@@ -37,4 +46,4 @@ class InputBudget:
         return False
 
     def _end_turn(self) -> None:
-        self._begun = False
+        self._begun = self.watched = False

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.connections.dispatcher import FRAMES_A_LOOK, drained
+from gateway.connections.dispatcher import FRAMES_A_LOOK, LONG_JSON_BYTES, drained
 from gateway.connections.fanout.delivery_class import MANY_OWED
 from gateway.connections.hub.joins import READERS_AT_ONCE
 from gateway.connections.inbound.router import RUN_BYTES
@@ -17,6 +17,7 @@ from gateway.connections.outbound.outbox import Outbox
 from gateway.connections.sessions.session import MAX_UNREADABLE, Session
 from gateway.errors import Code, RequestRefused
 from gateway.ids import StreamName
+from gateway.protocol.data import DataFrame
 from gateway.protocol.messages import (
     Account,
     Authenticate,
@@ -35,6 +36,7 @@ from gateway.protocol.messages import (
     Unsubscribe,
     Unsubscribed,
 )
+from gateway.protocol.meta import write_meta
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Abort, Ack, Cancel, End, Ping, Pong, Replay
 from gateway.protocol.wire import FRAME_START, Opcode
@@ -377,6 +379,28 @@ def test_a_full_turn_takes_the_first_frames_of_each_connection(
     assert [len(pongs(peer)) for peer in peers] == [FRAMES_A_LOOK * 2] + [FRAMES_A_LOOK] * 4
     world.settle()
     assert [len(pongs(peer)) for peer in peers] == [100 - 2 * FRAMES_A_LOOK] + [100 - FRAMES_A_LOOK] * 4
+
+
+@pytest.mark.parametrize("is_session", [True, False])
+@pytest.mark.parametrize("is_long", [True, False])
+def test_behind_long_json_messages_look_at_the_time(*, is_session: bool, is_long: bool) -> None:
+    world = World()
+    peer, other = world.peer("peer"), world.peer("other")
+    fill = {"fill": "x" * (LONG_JSON_BYTES if is_long else LONG_JSON_BYTES - 100)}
+    if is_session:
+        long = write_session(Open(0, "wf/a", schema=fill))
+    else:
+        meta = memoryview(write_meta([], fill))
+        long = b"".join(DataFrame(Opcode.MESSAGE, 0, 0, 0, 1, START_NS, meta=meta, payload=memoryview(b"")).write())
+    peer.send(long)
+    world.clock.advance(2 * INPUT_S)
+    other.send(Ping(1).write())
+    assert pongs(other) == ([] if is_long else [1])
+    assert (other.session.pending is not None) == is_long
+    world.settle()
+    assert len(pongs(other)) == is_long
+    other.send(Ping(2).write())
+    assert pongs(other) == [2]
 
 
 def test_a_violation_in_the_rest_of_a_message_closes_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:

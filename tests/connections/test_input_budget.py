@@ -30,6 +30,18 @@ def test_each_turn_has_its_own_time() -> None:
     assert budget.spent()
 
 
+def test_a_turn_is_watched_until_its_end() -> None:
+    clock = ManualClock()
+    budget = InputBudget(clock)
+    watched = [budget.watched]
+    budget.watch()
+    watched.append(budget.watched)
+    clock.advance(2 * INPUT_S)
+    assert budget.spent()
+    assert clock.turn()
+    assert [*watched, budget.watched] == [False, True, False]
+
+
 def test_a_turn_in_which_nobody_looks_costs_nothing() -> None:
     clock = ManualClock()
     budget = InputBudget(clock)

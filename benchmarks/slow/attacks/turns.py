@@ -11,6 +11,7 @@ from benchmarks.slow.frames import (
     batch,
     control,
     frame,
+    headed_message,
     message,
     open_stream,
     subscribe,
@@ -49,6 +50,17 @@ def refused_frames(target: Target) -> Iterator[None]:
     data = (message(9999, 1, b"12345678") + message(7, 7, b"", opcode=Opcode.REPLY)) * 10_000
     while True:
         client.send(data)
+        client.settle()
+        yield
+
+
+def long_headers(target: Target) -> Iterator[None]:
+    """Publish messages with headers of 64 KiB that consist of empty lists, each in a WebSocket message of its own."""
+    client = RawClient(target.port)
+    client.send(open_stream(0, f"long-headers/{next(_numbers)}", "event"))
+    headers = b'{"a":[' + b"[]," * 21_800 + b"1]}"
+    for first in itertools.count(1, 20):
+        client.send_bytes(b"".join(websocket(headed_message(0, first + number, headers)) for number in range(20)))
         client.settle()
         yield
 
