@@ -173,7 +173,8 @@ def test_long_frames_in_fragments_give_the_same_messages(
         got, protocol = by_reader(pieces, lambda: data.draw(st.booleans()))
     assert messages(got) == messages(expected)
     closes = [None if end.close_sent is None else end.close_sent.code for end in (protocol, reference)]
-    assert closes[0] == closes[1]
+    # A frame that breaks a rule is refused with its first fragment; the library alone waits for its end.
+    assert closes[0] == closes[1] or (closes[1] is None and closes[0] in (1002, 1009))
 
 
 @pytest.mark.parametrize("opcodes", [[Opcode.TEXT], [Opcode.TEXT, Opcode.CONT], [Opcode.BINARY, Opcode.CONT]])
