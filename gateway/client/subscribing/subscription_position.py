@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from gateway.client.report import call_back
 from gateway.client.subscribing.resubscription import StreamPart
 from gateway.errors import Code
-from gateway.protocol.account import StreamAccount, first_wanted
+from gateway.protocol.account import Continuation, StreamAccount, first_wanted
 from gateway.protocol.messages import Counts, Kind, Since, StreamInfo
 
 MAX_ENDED: Final = 1024
@@ -84,6 +84,13 @@ class StreamPosition(StreamAccount):
         self.overflowed = 0
         self.failed = 0
         self.repeated = 0
+
+    def messages(self, epoch: int, first: int, count: int) -> Continuation:
+        """Count messages; those of an earlier stream of the name, which has not ended yet, leave the position."""
+        if self.next is None or epoch >= self.epoch:
+            return super().messages(epoch, first, count)
+        self.delivered += count
+        return Continuation(0, 0)
 
     def add(self, other: StreamPosition) -> None:
         """Add the counts of another stream."""
@@ -203,7 +210,7 @@ class SubscriptionPosition:
         stream = self._streams.get(info.stream)
         if stream is None:
             stream = self._streams[info.stream] = StreamPosition(kind)
-        elif stream.settled:
+        elif stream.settled and stream.epoch == info.epoch:
             stream.id = info.id
             return  # it answers another subscription
         self._ended.pop(info.stream, None)

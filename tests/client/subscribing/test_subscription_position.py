@@ -201,6 +201,23 @@ def test_the_end_of_an_earlier_stream_of_the_name_changes_nothing() -> None:
     assert position.record_arrival("wf/x", EVENT, 2, 0, 1) == 0
 
 
+def test_messages_of_an_earlier_stream_of_the_name_that_has_not_ended_leave_the_position() -> None:
+    position = SubscriptionPosition(None, None)
+    position.ask()
+    position.join()
+    position.announce(info(0))
+    position.record_arrival("wf/x", EVENT, 1, 0, 5)
+    position.announce(replace(info(0, epoch=2, kind=STATE), id=9))
+    assert position.record_arrival("wf/x", EVENT, 1, 5, 2) == 0
+    assert position.record_arrival("wf/x", STATE, 2, 3, 1) == 0
+    position.end(StreamEnded("wf/x", 1, "deleted"), 7)
+    assert position.counts["wf/x"] == Counts(delivered=8, conflated=3)
+    position.leave()
+    parts = position.ask()
+    assert parts is not None
+    assert [part.position for part in parts] == [(2, 4)]
+
+
 def test_of_very_many_streams_that_have_ended_only_the_sums_are_kept() -> None:
     position = SubscriptionPosition(None, None)
     position.ask()
