@@ -31,6 +31,7 @@ from gateway.server.allocator import give_back_when_calm, keep_freed_memory
 from gateway.server.descriptors import fill_standard_descriptors, raise_descriptor_limit
 from gateway.server.garbage import GarbageCollection
 from gateway.server.log_limit import LogLimit
+from gateway.server.loop import keep_threads_brief
 
 logger = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ def serve(
     keep_freed_memory()
     fill_standard_descriptors()
     raise_descriptor_limit()
+    keep_threads_brief()
     # Until the gateway listens for signals itself; asyncio would keep the first Ctrl-C.
     with ended_at_once_by_signals():
         uvloop.run(_serve(settings))

@@ -96,7 +96,7 @@ class Clock(Protocol):
 class Threads(Protocol):
     """Threads for work that would block the loop, and that releases the GIL, as encoding does.
 
-    Work that holds the GIL is none for a thread: the loop would wait 5 ms for it, again behind each event.
+    Work that holds the GIL is none for a thread: the loop would wait for it, again behind each event.
     """
 
     def submit(self, work: Callable[[], T], done: Callable[[T | BaseException], None]) -> None:

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from gateway.connections.sliced_workers import release_payloads
 from gateway.server.steady_clock import SteadyClock
 
 T = TypeVar("T")
+
+SWITCH_S: Final = 0.0005
+"""Longest time for which Python code in a thread keeps the loop waiting, each time that the loop has handled an event.
+
+With Python's 5 ms, an echo on the loop beside one thread of Python code took 15 ms (p99), beside two 23 ms; with this 4
+and 9 ms, 2 ms beside none (CPython 3.11, 2 cores, 2026-11). While no thread has Python code to run, the interval makes no difference.
+"""
 
 STALL_S = 0.5
 """A loop that calls a timer later than this was held up, or its process was suspended."""
@@ -21,6 +29,11 @@ MAX_CATCH_UP_S = 2.0
 """Longest time in which clients can show life after that, e.g. connect again, before a time limit is judged."""
 READ_TURNS = 32
 """Number of turns in which the loop then reads what has come; a turn reads up to 2 MiB of a socket."""
+
+
+def keep_threads_brief() -> None:
+    """Have Python code in threads of this process give way to the loop after :data:`SWITCH_S`."""
+    sys.setswitchinterval(SWITCH_S)
 
 
 class LoopClock:

@@ -17,6 +17,7 @@ import pytest
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
 from gateway.client.sync import connect
+from gateway.server.loop import SWITCH_S
 from gateway.testing import running_gateway_process
 
 HEAVY = ("gateway.client", "gateway.demo", "rich", "sklearn", "scipy")
@@ -163,3 +164,14 @@ def test_a_file_says_what_options_do_not(tmp_path: Path, capsys: pytest.CaptureF
         assert f"in use by another gateway (process {gateway.process.pid})" in capsys.readouterr().err
     assert run(["serve", "--config", str(config), "--store", "memory"]) == ExitCode.USAGE
     assert "set store to sqlite:PATH" in capsys.readouterr().err
+
+
+def test_python_code_in_threads_gives_way_to_the_loop() -> None:
+    program = (
+        "import sys, uvloop\n"
+        "from gateway.cli.program import run\n"
+        "uvloop.run = lambda main: (main.close(), print(sys.getswitchinterval()))\n"
+        "run(['serve', '--port', '0'])\n"
+    )
+    told = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout
+    assert float(told) == SWITCH_S
