@@ -7,7 +7,7 @@ the meta block and payload that the binary receivers get.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -19,7 +19,7 @@ from gateway.protocol.dtypes import dtype_name
 from gateway.protocol.extensions import Quantization
 from gateway.protocol.json_message import JsonMessage, base64_chars, json_of
 from gateway.protocol.meta import Meta
-from gateway.protocol.tensors import as_wire_array, payload_buffers, view_tensors
+from gateway.protocol.tensors import Array, as_wire_array, payload_buffers, view_tensors
 from gateway.protocol.wire import Buffer
 
 _PAYLOAD: Final = b',"payload":'
@@ -36,11 +36,8 @@ class MessageText(NamedTuple):
 
     parts: list[bytes | memoryview]
     """Pieces of JSON, and data between them that is to be written as base64."""
-
-    @property
-    def size(self) -> int:
-        """Bytes of the text."""
-        return sum([len(part) if isinstance(part, bytes) else base64_chars(len(part)) for part in self.parts])
+    size: int
+    """Bytes of the text."""
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the text in pieces, each made in a fraction of a millisecond."""
@@ -66,8 +63,8 @@ def render_message(envelope: JsonMessage, meta: Meta, payload: Buffer, *, max_by
             the payload does not match ``meta``. ``INVALID_REQUEST``, the headers are nested too deeply to be written.
     """
     views = view_tensors(meta.specs, payload)
-    tensors = tuple((spec.name, view) for spec, view in zip(meta.specs, views, strict=True))
-    return _text_of(replace(envelope, tensors=tensors, headers=meta.headers), max_bytes)
+    named = [(spec.name, view) for spec, view in zip(meta.specs, views, strict=True)]
+    return _text_of(envelope, meta.headers, named, max_bytes)
 
 
 def render_batch(
@@ -93,7 +90,7 @@ def render_batch(
     spec = meta.specs[0]
     size = spec.nbytes
     data = memoryview(payload_buffers([records])[0])
-    fields = list(_fields_of(envelope).items())
+    fields = list(_fields_of(envelope, None).items())
     at = next(at for at, (name, _) in enumerate(fields) if name == "offset")
     between = b"," + json_of(dict(fields[1:at]))[1:-1]
     further = json_of(dict(fields[at + 1 :]))[1:-1]
@@ -141,20 +138,23 @@ def write_message(message: JsonMessage, *, max_bytes: int | None = None) -> byte
         UnsupportedDtype: the dtype of a tensor cannot travel.
         InvalidArgument: two tensors of the same name.
     """
-    return b"".join(_text_of(message, max_bytes).pieces())
+    named = [(name, as_wire_array(value)) for name, value in message.tensors]
+    return b"".join(_text_of(message, message.headers, named, max_bytes).pieces())
 
 
-def _text_of(message: JsonMessage, max_bytes: int | None) -> MessageText:
-    arrays = [(name, as_wire_array(value)) for name, value in message.tensors]
-    if len({name for name, _ in arrays}) != len(arrays):
-        raise InvalidArgument(f"tensors of one message need different names; given are {[name for name, _ in arrays]}")
-    tensors = [(name, array.dtype, array.shape, memoryview(payload_buffers([array])[0])) for name, array in arrays]
-    text = MessageText([json_of(_fields_of(message))[:-1] + _PAYLOAD, *_payload_parts(tensors), b"}"])
-    _check_size(text.size, max_bytes)
-    return text
+def _text_of(
+    message: JsonMessage, headers: dict[str, Any] | None, named: Sequence[tuple[str, Array]], max_bytes: int | None
+) -> MessageText:
+    if len(named) > 1 and len(dict(named)) != len(named):
+        raise InvalidArgument(f"tensors of one message need different names; given are {[name for name, _ in named]}")
+    tensors = [(name, array.dtype, array.shape, memoryview(payload_buffers([array])[0])) for name, array in named]
+    parts = [json_of(_fields_of(message, headers))[:-1] + _PAYLOAD, *_payload_parts(tensors), b"}"]
+    size = sum([len(part) if isinstance(part, bytes) else base64_chars(len(part)) for part in parts])
+    _check_size(size, max_bytes)
+    return MessageText(parts, size)
 
 
-def _fields_of(message: JsonMessage) -> dict[str, Any]:
+def _fields_of(message: JsonMessage, headers: dict[str, Any] | None) -> dict[str, Any]:
     """Return the fields of a text in order, without the payload."""
     optional = {
         "stream": message.stream,
@@ -177,7 +177,7 @@ def _fields_of(message: JsonMessage) -> dict[str, Any]:
         timestamp=message.timestamp,
         client_id=message.client_id,
         client_type=message.client_type,
-        headers=message.headers,
+        headers=headers,
         further={name: value for name, value in optional.items() if value is not None},
     )
 

@@ -115,8 +115,10 @@ def is_brief(run: Run) -> bool:
     if texts_in(run) > TEXTS_AT_ONCE:
         return False
     data = run.buffers[0]
+    if not run.last_at:
+        return not data[FLAGS_AT] & FLAG_ENCODED
     # An encoded payload may be a thousand times as large once it is decoded.
-    return not any(data[at + FLAGS_AT] & FLAG_ENCODED for at in (run.starts() if run.last_at else (0,)))
+    return not any(data[at + FLAGS_AT] & FLAG_ENCODED for at in run.starts())
 
 
 def text_of(form: UnchunkedFormat, make: Callable[[], Run]) -> Work:

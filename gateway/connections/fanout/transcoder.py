@@ -336,7 +336,7 @@ def count_delta(delivery: DeliveryClass) -> None:
 
 def text_format(classes: Mapping[Any, DeliveryClass]) -> UnchunkedFormat | None:
     """Return the format of the classes that take text; ``None`` if there are none."""
-    for delivery in tuple(classes.values()):
+    for delivery in classes.values():
         if not delivery.format.takes_chunks:
             return delivery.format
     return None
