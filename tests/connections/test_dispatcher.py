@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gateway.connections.dispatcher import FRAMES_A_LOOK, LONG_JSON_BYTES, drained
+from gateway.connections.dispatcher import FRAMES_A_LOOK, LONG_PARSE_BYTES, drained
 from gateway.connections.fanout.delivery_class import MANY_OWED
 from gateway.connections.hub.joins import READERS_AT_ONCE
 from gateway.connections.inbound.router import RUN_BYTES
@@ -383,10 +383,10 @@ def test_a_full_turn_takes_the_first_frames_of_each_connection(
 
 @pytest.mark.parametrize("is_session", [True, False])
 @pytest.mark.parametrize("is_long", [True, False])
-def test_behind_long_json_messages_look_at_the_time(*, is_session: bool, is_long: bool) -> None:
+def test_behind_much_to_parse_messages_look_at_the_time(*, is_session: bool, is_long: bool) -> None:
     world = World()
     peer, other = world.peer("peer"), world.peer("other")
-    fill = {"fill": "x" * (LONG_JSON_BYTES if is_long else LONG_JSON_BYTES - 100)}
+    fill = {"fill": "x" * (LONG_PARSE_BYTES if is_long else LONG_PARSE_BYTES - 100)}
     if is_session:
         long = write_session(Open(0, "wf/a", schema=fill))
     else:
