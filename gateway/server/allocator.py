@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import os
+import sys
 import time
 from typing import ClassVar, Final
 
 _M_TRIM_THRESHOLD = -1
 _M_TOP_PAD = -2
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 
 MMAP_THRESHOLD_BYTES = 32 * 1024 * 1024
 """Largest value that glibc accepts."""
 TRIM_THRESHOLD_BYTES = 512 * 1024 * 1024
 TOP_PAD_BYTES = 64 * 1024 * 1024
+ARENAS: Final = 1
+"""Heaps of the process: glibc gives nothing back of the end of the heaps that it would make for other threads."""
 
 
 def keep_freed_memory() -> bool:
@@ -42,6 +47,7 @@ def keep_freed_memory() -> bool:
             mallopt(_M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES),
             mallopt(_M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES),
             mallopt(_M_TOP_PAD, TOP_PAD_BYTES),
+            mallopt(_M_ARENA_MAX, ARENAS),
         ]
     )
 
@@ -52,8 +58,11 @@ CALM_S: Final = 5.0
 CALM_SHARE: Final = 0.2
 """Share of a core below which it is calm."""
 
-KEPT_BYTES: Final = 32 * 1024 * 1024
+KEPT_BYTES: Final = 4 * 1024 * 1024
 """Freed memory that is not worth giving back."""
+
+OBJECT_BYTES: Final = 64
+"""Size of an object of Python, about."""
 
 
 _FIELDS: Final = (
@@ -83,8 +92,8 @@ class FreedMemory:
             raise OSError("the allocator cannot be asked for the memory that it holds") from None
         self._usage.restype = _Usage
         self._page_bytes = os.sysconf("SC_PAGE_SIZE")
-        self._then = (0, 0)
-        """Resident and used memory when everything was given back."""
+        self._then = (0, 0, 0)
+        """Memory when everything was given back: resident, used, and used by objects of Python."""
 
     @property
     def resident_bytes(self) -> int:
@@ -92,21 +101,19 @@ class FreedMemory:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * self._page_bytes
 
-    def give_back(self) -> bool:
-        """Give freed memory back to the system, if it is worth it; takes some 0.1 ms a MiB.
+    @property
+    def is_worth_it(self) -> bool:
+        """Whether memory has come or gone since it was given back."""
+        # Not the free bytes: pages that were given back count as free until they are used again.
+        return any(abs(is_now - was) >= KEPT_BYTES for is_now, was in zip(self._now(), self._then, strict=True))
 
-        Returns:
-            Whether it was tried.
-        """
-        usage = self._usage()
-        now = self.resident_bytes, usage.used_bytes
-        # Pages that were given back count as free until they are used again.
-        same = all(abs(is_now - was) < KEPT_BYTES for is_now, was in zip(now, self._then, strict=True))
-        if usage.free_bytes < KEPT_BYTES or same:
-            return False
+    def give_back(self) -> None:
+        """Give freed memory back to the system; takes some 0.1 ms a MiB."""
         self._trim(ctypes.c_size_t(0))
-        self._then = self.resident_bytes, usage.used_bytes
-        return True
+        self._then = self._now()
+
+    def _now(self) -> tuple[int, int, int]:
+        return self.resident_bytes, self._usage().used_bytes, sys.getallocatedblocks() * OBJECT_BYTES
 
 
 async def give_back_when_calm() -> None:
@@ -118,5 +125,8 @@ async def give_back_when_calm() -> None:
     while True:
         begun_s = time.process_time()
         await asyncio.sleep(CALM_S)
-        if time.process_time() - begun_s < CALM_SHARE * CALM_S:
+        if time.process_time() - begun_s < CALM_SHARE * CALM_S and freed.is_worth_it:
+            # Python keeps thousands of freed tuples for the next ones, each of which may keep a megabyte from being
+            # given back. A full collection, a few ms, drops them.
+            gc.collect()
             await asyncio.to_thread(freed.give_back)

@@ -2,8 +2,8 @@
 
 A full collection visits every object, and the gateway stands still meanwhile: 0.6 s with 32,000 streams and one client
 that receives them all (CPython 3.11, November 2026), several times while the client subscribes. Objects of the gateway
-go by reference counts, payloads always; what is left in cycles is small, such as a handshake that failed. So objects
-that have survived a full collection are not visited again, but once in a long time.
+go by reference counts, payloads always; what is left in cycles is small and rare. So objects that have survived a full
+collection are not visited again, but once in a long time.
 """
 
 from __future__ import annotations

@@ -58,10 +58,10 @@ class Library(ServerProtocol):
 
     def end(self) -> bool:
         """Forget an incomplete message: the socket is gone, and nothing more comes. Return False: no step is left."""
-        # The parser refers to the library, and so does the error that has ended it, by its traceback: together they
+        # The parser refers to the library, and so do the errors that have ended it, by their tracebacks: together they
         # would wait for the collector, and keep the message.
         self.parser.close()
-        self.parser_exc = None
+        self.parser_exc = self.handshake_exc = None
         self.reader.buffer.clear()
         self._fragments = None
         return False

@@ -93,3 +93,20 @@ def test_a_message_that_is_not_complete_goes_with_its_socket(end: bytes) -> None
         assert tracked() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("request_head", [b"GET / HTTP/1.1\r\nHost: gateway\r\n", b"nonsense\r\n\r\n", b"x" * 9000])
+def test_a_handshake_that_failed_goes_with_its_socket(request_head: bytes) -> None:
+    library = Library(MAX_FRAME_BYTES)
+    gc.disable()
+    try:
+        library.receive_data(request_head)
+        library.receive_eof()
+        assert library.received() == []
+        assert library.handshake_exc is not None
+        tracked = weakref.ref(library)
+        library.end()
+        del library
+        assert tracked() is None
+    finally:
+        gc.enable()
