@@ -110,12 +110,17 @@ class Dispatcher:
 
         Nobody looks at the time unless deliveries were made, or something before may have taken long.
         """
-        return (self.make_owed() or self._budget.watched) and self._budget.spent()
+        return (self.make_owed(self._budget.spent) or self._budget.watched) and self._budget.spent()
 
-    def make_owed(self) -> bool:
-        """Make the deliveries that are owed if they are many: to be called by a step that has handled a message."""
+    def make_owed(self, begin: Callable[[], object] = bool) -> bool:
+        """Make the deliveries that are owed if they are many: to be called by a step that has handled a message.
+
+        Args:
+            begin: called before: the time of a turn begins with the first look, and the deliveries are to count.
+        """
         if self._flusher.owed <= MANY_OWED:
             return False
+        begin()
         self._flusher.flush()
         return True
 
@@ -163,7 +168,7 @@ class Dispatcher:
                     if backlog is not None and backlog.blocks:
                         return at
                 if (left <= 0 or flusher.owed > MANY_OWED) and at < size:
-                    self.make_owed()
+                    self.make_owed(over)
                     if over():
                         return at
                     left = FRAMES_A_LOOK

@@ -502,7 +502,7 @@ def test_deliveries_to_those_who_lag_take_the_time_of_their_messages(
     beat = world.publisher("beat/a")
     watcher = world.subscriber("beat/a", "watcher")
     frames = lagging.frames()
-    most = 2 * INPUT_S / DELIVERY_S + 3 * (MANY_OWED + READERS)
+    most = 2 * INPUT_S / DELIVERY_S + 2 * (MANY_OWED + READERS)
 
     def publish() -> None:
         for part in [[frame] for frame in frames] if apart else [frames]:

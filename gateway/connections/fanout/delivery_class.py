@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 FEW_CHANGES: Final = 8
 """Lag changes up to which members are moved one by one; past it all are sorted."""
 
-MANY_OWED: Final = 64
+MANY_OWED: Final = 32
 """Deliveries to outboxes and consumers between two looks at the time: some hundred microseconds."""
 
 TEXTS_A_TURN: Final = 64
