@@ -21,7 +21,7 @@ from gateway.protocol.dtypes import DTYPES, dtype_name
 from gateway.protocol.tensors import TensorSpec
 
 MAX_HEADER_BYTES: Final = 10_000
-"""Same bound as in numpy: `ast.literal_eval` is safe, but not cheap."""
+"""Same bound as in numpy: to parse Python is safe, but not cheap."""
 
 _MAX_DIMENSION: Final = int(np.iinfo(np.int64).max)
 _MAGIC_BYTES: Final = numpy_format.MAGIC_LEN
@@ -97,7 +97,7 @@ def parse_header(start: bytes | bytearray) -> NpyHeader | None:
 
 def _parse_fields(text: bytes, encoding: str, data_at: int) -> NpyHeader:
     try:
-        fields = ast.literal_eval(text.decode(encoding).strip())
+        fields = _value_of(ast.parse(text.decode(encoding).strip(), mode="eval").body)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError) as error:
         raise _no_npy(f"its header cannot be read: {str(error)[:_MAX_SHOWN]}") from None
     match fields:
@@ -113,6 +113,28 @@ def _parse_fields(text: bytes, encoding: str, data_at: int) -> NpyHeader:
     if is_fortran and sum(dimension > 1 for dimension in shape) > 1 and 0 not in shape:
         raise _refused("the array is in Fortran order: save it with np.save(path, np.ascontiguousarray(array))")
     return NpyHeader(dtype, shape, data_at)
+
+
+def _value_of(node: ast.expr) -> Any:
+    """Return the value of a literal, as ``ast.literal_eval`` does, which leaves a cycle of functions at each call.
+
+    Raises:
+        ValueError: it is no literal of those that a header consists of.
+    """
+    match node:
+        case ast.Constant(value):
+            return value
+        case ast.Tuple(elements):
+            return tuple([_value_of(element) for element in elements])
+        case ast.List(elements):
+            return [_value_of(element) for element in elements]
+        case ast.Dict(keys, values):
+            # The key of `**other` is None.
+            return {_value_of(key): _value_of(value) for key, value in zip(keys, values, strict=True) if key}
+        case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)):
+            return -value
+        case _:
+            raise ValueError(f"{type(node).__name__} is no literal")
 
 
 def _dtype_of(descr: object) -> np.dtype[Any]:
