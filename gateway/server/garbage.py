@@ -16,8 +16,8 @@ import sys
 from collections.abc import Mapping
 from typing import Final
 
-MAX_NEW_BLOCKS: Final = 50_000
-"""Blocks of memory that have come since the last collection, up to which new objects are visited, in some 5 ms."""
+MAX_NEW_BLOCKS: Final = 20_000
+"""Blocks of memory that have come since the last collection, up to which new objects are visited, in some 3 ms."""
 
 _OLDEST: Final = 2
 

@@ -218,6 +218,7 @@ class Hub:
                 answer,
                 begin=lambda: self._patterns.add(pattern, (session, subscription)),
                 wanted=lambda: session.subscriptions.get(subscription) is pattern,
+                options=options,
                 unnoted=lambda stream: stream.kind is Kind.STATE and pattern.matches(stream.name),
             ),
         )

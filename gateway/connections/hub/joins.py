@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from gateway.connections.hub.cork import Cork
 from gateway.connections.hub.pending_joins import Join, Note, PendingJoins, Unnoted, WaitingJoins
+from gateway.connections.outbound.delivery_accounts import SubscribeOptions
 from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices, step_of
 from gateway.protocol.names import Pattern
@@ -43,6 +44,8 @@ class Subscribing(NamedTuple):
     """Function that has streams noted which are opened from now on."""
     wanted: Callable[[], bool]
     """Whether the subscription still exists."""
+    options: SubscribeOptions
+    """Start position, which may name every stream. The joins let go of it when all are done."""
     unnoted: Callable[[Stream], bool]
     """Whether a stream matches and begins with its newest version, so that it can be noted in its turn."""
 
@@ -145,6 +148,7 @@ class Joins:
         pieces = self._streams.pieces(pattern, LISTED)
         pending = self._made(session)
         pending.held = True
+        pending.options = subscribing.options
         waiting = Unnoted(self._streams, subscribing.note)
         for part in (piece[at : at + NOTED_A_STEP] for piece in pieces for at in range(0, len(piece), NOTED_A_STEP)):
             self._make_room()

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.cork import Cork
-from gateway.connections.outbound.delivery_accounts import SubscribeOptions
+from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import Slices
+from gateway.connections.slices import Slices, let_go
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.names import Pattern
@@ -186,6 +187,7 @@ class PendingJoins:
     Attributes:
         held: whether SUBSCRIBED is not sent yet, so that nothing may be announced.
         first: whether the outbox has to wait, so that it does not take all room of the transport.
+        options: start position of the SUBSCRIBE; it may name very many streams, and is let go of bit by bit.
     """
 
     __slots__ = (
@@ -200,6 +202,7 @@ class PendingJoins:
         "_slices",
         "first",
         "held",
+        "options",
     )
 
     def __init__(self, session: Session, slices: Slices, count: WaitingJoins, ended: Callable[[], object]) -> None:
@@ -219,6 +222,7 @@ class PendingJoins:
         """Streams that may be announced before the outbox is served."""
         self.held = False
         self.first = False
+        self.options = NO_OPTIONS
         session.connection.announcements = self
 
     def __len__(self) -> int:
@@ -354,6 +358,9 @@ class PendingJoins:
         connection = self._session.connection
         connection.announcements = None
         self._ended()
+        for positions in self.options:
+            if isinstance(positions, dict) and positions:
+                self._slices.add(partial(let_go, positions))
         self._serve_outbox()
         connection.reading.release(self)
 

@@ -139,6 +139,7 @@ class Views:
                 answer,
                 begin=lambda: self._patterns.add(pattern, (session, subscription)),
                 wanted=lambda: session.views.get(subscription) is wanted,
+                options=options,
                 unnoted=lambda stream: stream.kind is not Kind.EVENT and pattern.matches(stream.name),
             ),
         )

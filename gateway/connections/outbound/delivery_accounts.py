@@ -116,9 +116,16 @@ class DeliveryAccounts:
         """Subscriptions that are to be told the ends that wait in the outbox, by the ids of the streams."""
 
     def carry(self, subscription: int, counts: Mapping[str, Counts]) -> None:
-        """Begin a subscription with its counts on earlier connections, also of streams that are yet to come."""
+        """Begin a subscription with its counts on earlier connections, also of streams that are yet to come.
+
+        Args:
+            subscription: the client's number.
+            counts: by stream; a dict belongs to the accounts from now on, since a copy of 100 000 takes 10 ms.
+        """
         room = self._all.room_to_keep(self._kept) if counts else 0
-        self._carried[subscription] = dict(islice(counts.items(), room)) if room else _NO_COUNTS
+        if not isinstance(counts, dict) or len(counts) > room:
+            counts = dict(islice(counts.items(), room))
+        self._carried[subscription] = counts or _NO_COUNTS
         self._keep(len(self._carried[subscription]))
 
     def open(self, stream: Stream, subscription: int, options: SubscribeOptions, first: int) -> None:
