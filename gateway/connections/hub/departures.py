@@ -191,9 +191,7 @@ class Departures:
                     yield
                 elif not at % LOOKED_AT:
                     yield
-        pending = self._joins.of(session)
-        if pending is not None:
-            yield from pending.cancelling()
+        yield from self._joins.giving_up(session)
         for subscription in list(session.views):
             yield from self._views.leaving(session, subscription)
         yield from self._observations.dropping(session)

@@ -7,7 +7,9 @@ are announced and joined one by one, paced by the transport, in turn with the me
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.connections.hub.cork import Cork
@@ -25,6 +27,10 @@ LISTED: Final = 1024
 """Streams that are listed at a time, and then looked at."""
 NOTED_A_STEP: Final = 32
 """Streams that are looked at in one step: some ten microseconds."""
+MAX_SUBSCRIBES: Final = 64
+"""SUBSCRIBEs of many streams that wait for an earlier one of their connection; one more stops the reading from it."""
+MAX_POSITIONS: Final = 100_000
+"""Positions that these SUBSCRIBEs name together, likewise."""
 MAX_WAITING: Final = 262_144
 """Streams that wait to be announced to one connection, each counted for each view: it has to read them some day."""
 MAX_ALL_WAITING: Final = 4_000_000
@@ -49,6 +55,11 @@ class Subscribing(NamedTuple):
     unnoted: Callable[[Stream], bool]
     """Whether a stream matches and begins with its newest version, so that it can be noted in its turn."""
 
+    @property
+    def positions(self) -> int:
+        """Number of positions that the SUBSCRIBE names."""
+        return sum([len(named) for named in self.options if isinstance(named, Mapping)])
+
 
 class Joins:
     """Pending joins of all connections.
@@ -63,11 +74,13 @@ class Joins:
         self._streams = streams
         self._count = WaitingJoins()
         self._pending: dict[Session, PendingJoins] = {}
+        self._waiting: dict[Session, deque[tuple[Pattern, Subscribing]]] = {}
+        """SUBSCRIBEs that wait until the streams of an earlier one are announced."""
 
     @property
     def idle(self) -> bool:
         """True while no connection is about to receive anything."""
-        return not self._pending
+        return not self._pending and not self._waiting
 
     def of(self, session: Session) -> PendingJoins | None:
         """Return the joins of a session that wait; ``None`` if there are none."""
@@ -82,7 +95,10 @@ class Joins:
             subscribing: the SUBSCRIBE.
         """
         if self._streams.candidate_count(pattern) > FEW:
-            session.backlog.add(step_of(self._noting(session, pattern, subscribing)), for_peer=True)
+            if session in self._pending and self._may_wait(session, subscribing):
+                self._waiting.setdefault(session, deque()).append((pattern, subscribing))
+            else:
+                self._begin_noting(session, pattern, subscribing)
             return
         subscribing.begin()
         streams = self._streams.candidates(pattern)
@@ -132,9 +148,36 @@ class Joins:
     def _made(self, session: Session) -> PendingJoins:
         pending = self._pending.get(session)
         if pending is None:
-            ended = lambda: self._pending.pop(session, None)  # noqa: E731
-            pending = self._pending[session] = PendingJoins(session, self._slices, self._count, ended)
+            pending = PendingJoins(session, self._slices, self._count, partial(self._ended, session))
+            self._pending[session] = pending
         return pending
+
+    def giving_up(self, session: Session) -> Iterator[None]:
+        """Give up all joins of a lost connection, one a step."""
+        self._waiting.pop(session, None)
+        pending = self._pending.get(session)
+        if pending is not None:
+            yield from pending.cancelling()
+
+    def _may_wait(self, session: Session, subscribing: Subscribing) -> bool:
+        """Return whether a SUBSCRIBE may wait beside the other frames of its connection, a publish for example."""
+        waiting = [subscribing, *[each for _, each in self._waiting.get(session, ())]]
+        return len(waiting) <= MAX_SUBSCRIBES and sum([each.positions for each in waiting]) <= MAX_POSITIONS
+
+    def _ended(self, session: Session) -> None:
+        self._pending.pop(session, None)
+        self._go_on(session)
+
+    def _go_on(self, session: Session) -> None:
+        """Begin with the next SUBSCRIBE that waits."""
+        waiting = self._waiting.pop(session, None)
+        if waiting and not session.connection.closed and not session.lost:
+            self._begin_noting(session, *waiting.popleft())
+            if waiting:
+                self._waiting[session] = waiting
+
+    def _begin_noting(self, session: Session, pattern: Pattern, subscribing: Subscribing) -> None:
+        session.backlog.add(step_of(self._noting(session, pattern, subscribing)), for_peer=True)
 
     def _noting(self, session: Session, pattern: Pattern, subscribing: Subscribing) -> Iterator[None]:
         # One after the other: their streams may be the same, and so many joins would have no bound.
@@ -142,6 +185,7 @@ class Joins:
             session.connection.reading.hold(before)
             yield
         if not subscribing.wanted():
+            self._go_on(session)
             return
         # In one moment: each stream is in a piece or noted when it is opened, and announced behind SUBSCRIBED.
         subscribing.begin()

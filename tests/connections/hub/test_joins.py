@@ -14,7 +14,19 @@ from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import ClientType, EndReason, Error, Hello, Kind, Open, StreamInfo, Subscribe, Subscribed
+from gateway.protocol.messages import (
+    ClientType,
+    EndReason,
+    Error,
+    Hello,
+    Kind,
+    Open,
+    StreamInfo,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping, Pong
 from gateway.protocol.views import View
@@ -348,6 +360,68 @@ def test_a_second_subscription_of_the_same_streams_waits_for_the_first() -> None
     assert len([entry for entry in log[answers[1] :] if isinstance(entry, StreamInfo)]) == MANY
     got = {(arrival.stream, arrival.offset) for arrival in subscriber.reader.arrivals}
     assert len(got) == MANY
+
+
+def test_what_a_client_publishes_does_not_wait_behind_a_second_subscription_of_many_streams() -> None:
+    world, _ = world_of()
+    subscriber = world.peer("subscriber")
+    subscriber.subscribe("wf/*")
+    turn_until_subscribed(world, subscriber)
+    subscriber.transport.fill_up()
+    for number in range(2, 5):
+        subscriber.send(write_session(Subscribe(number, number, "**")))
+    subscriber.send(write_session(Unsubscribe(9, 3)))
+    subscriber.open(0, "own/event", Kind.EVENT)
+    subscriber.publish(0, b"x")
+    world.settle()
+    stream = world.core.streams.get(StreamName("own/event"))
+    assert stream is not None
+    assert stream.next_offset == 1
+    subscriber.transport.read_on()
+    world.settle()
+    log = subscriber.read().log
+    assert [entry.request for entry in log if isinstance(entry, Subscribed)] == [1, 2, 4]
+    assert [entry.request for entry in log if isinstance(entry, Unsubscribed)] == [9]
+    streams = Counter(announced(subscriber))
+    assert {streams[name] for name in names()} == {3}
+
+
+@pytest.mark.parametrize(("bound", "value"), [("MAX_SUBSCRIBES", 2), ("MAX_POSITIONS", 25)])
+def test_nothing_is_read_behind_one_subscription_too_many_that_waits(
+    bound: str, value: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"gateway.connections.hub.joins.{bound}", value)
+    world, _ = world_of()
+    subscriber = world.peer("subscriber")
+    subscriber.subscribe("wf/*")
+    turn_until_subscribed(world, subscriber)
+    subscriber.transport.fill_up()
+    since = dict.fromkeys(names(10), (1, 1))
+    for number in range(2, 4):
+        subscriber.send(write_session(Subscribe(number, number, "**", since=since)))
+    world.settle()
+    assert subscriber.transport.is_reading()
+    subscriber.send(write_session(Subscribe(4, 4, "**", since=since)))
+    world.settle()
+    assert not subscriber.transport.is_reading()
+    subscriber.transport.read_on()
+    world.settle()
+    assert {entry.request for entry in subscriber.read().log if isinstance(entry, Subscribed)} == {1, 2, 3, 4}
+    assert subscriber.transport.is_reading()
+
+
+def test_subscriptions_of_a_lost_client_that_wait_are_given_up() -> None:
+    world, _ = world_of()
+    for turns in range(12):
+        subscriber = world.peer("subscriber")
+        subscriber.subscribe("wf/*")
+        turn_until_subscribed(world, subscriber)
+        for number in range(2, 5):
+            subscriber.send(write_session(Subscribe(number, number, "**")))
+        world.turns(10 * turns)
+        subscriber.drop()
+        world.settle()
+        assert world.core.hub.idle
 
 
 def test_a_stream_that_waits_is_joined_when_another_subscription_names_it() -> None:
