@@ -20,7 +20,7 @@ from gateway.streams.sqlite.changes import Advance, Change
 from gateway.streams.sqlite.condition import Condition
 from gateway.streams.sqlite.database import Database
 from gateway.streams.sqlite.file_format import connect_reader
-from gateway.streams.sqlite.writer import GROUP_BYTES, Writer
+from gateway.streams.sqlite.writer import GROUP_BYTES, REPORTED_TOGETHER, Writer
 from gateway.streams.stream import Stream
 from tests.streams.frames import large_of
 from tests.streams.sqlite.still_machine import still_machine
@@ -110,8 +110,31 @@ def test_a_group_is_bounded_in_bytes(bench: Bench) -> None:
         bench.put(number, chunk)
     for _ in range(4):
         bench.database.may_commit.release()
+    while len(bench.outcomes) <= len(chunks):
         bench.turn()
     assert bench.database.groups == [1, *[len(chunks) // 3] * 3]
+
+
+def test_very_many_outcomes_are_reported_in_several_turns_in_their_order(bench: Bench) -> None:
+    stream = stream_of()
+    bench.put(0, append_run(stream, [None]))
+    assert bench.database.committing.acquire(timeout=TIMEOUT_S)
+    count = 3 * REPORTED_TOGETHER
+    for number in range(1, count):
+        bench.put(number, append_run(stream, [None]))
+    for _ in range(2):
+        bench.database.may_commit.release()
+        bench.turn()
+    assert bench.database.groups == [1, count - 1]
+    assert len(bench.outcomes) == 1 + REPORTED_TOGETHER
+    # What the thread wants to be done meanwhile is done behind them.
+    bench.put(count, append_run(stream, [None]))
+    bench.database.may_commit.release()
+    while len(bench.outcomes) <= count:
+        before = len(bench.outcomes)
+        bench.turn()
+        assert len(bench.outcomes) <= before + REPORTED_TOGETHER
+    assert bench.outcomes == [(number, None) for number in range(count + 1)]
 
 
 def test_a_failure_is_told_and_the_writer_goes_on(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
