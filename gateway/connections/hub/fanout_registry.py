@@ -53,6 +53,7 @@ class FanoutRegistry:
                 fanout.restore(consumers.store.unsettled(fanout.source))
 
     def __iter__(self) -> Iterator[Fanout]:
+        """Yield all fan-outs, also those of :attr:`ending`."""
         return iter(self._fanouts.values())
 
     @property
@@ -79,10 +80,6 @@ class FanoutRegistry:
         """Remove the fan-out of a stream that has ended, and that has no receivers any more."""
         del self._fanouts[stream], self.ending[stream]
         self._acknowledged.pop(stream.id, None)
-
-    def items(self) -> list[tuple[Stream, Fanout]]:
-        """Return all streams and their fan-outs; among them those of :attr:`ending`."""
-        return list(self._fanouts.items())
 
     def of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream."""

@@ -315,7 +315,9 @@ class Hub:
         kinds = {kind: list(past) for kind, past in self._past.kinds.items()}
         consumers, ended = self._past.consumers, dict(self._past.ended)
         work = held_acks = 0
-        for stream, fanout in self.fanouts.items():
+        for fanout in list(self.fanouts):
+            stream = fanout.source
+            assert isinstance(stream, Stream)
             work += 1
             held_acks += fanout.held_acks
             if isinstance(fanout, ConsumerFanout):
