@@ -21,7 +21,6 @@ from gateway.connections.ports import Clock
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
 from gateway.streams.run import Run, Source
-from gateway.streams.stream import Stream
 
 logger = logging.getLogger(__name__)
 
@@ -155,8 +154,8 @@ class DeliveryClass:
         acks: EventAcks | None = None,
     ) -> None:
         self.format = form
-        # Requests stay as they are until they are sent: they may be withdrawn.
-        self._writes_text = not form.takes_chunks and isinstance(source, Stream)
+        # Also for members that lag: all that waits for one would be written in the turn in which the member reads on.
+        self._writes_text = not form.takes_chunks
         self._acks = acks
         self._source = source
         self.name = source.name

@@ -19,6 +19,7 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.message_text import BASE64_BYTES
 from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import Opcode
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
@@ -466,3 +467,28 @@ def test_long_records_are_written_in_steps() -> None:
     texts = [text for text in news(peer, world) if text["message_type"] == "message"]
     assert [base64.b64decode(text["payload"]["data"])[0] for text in texts] == [0, 1, 2]
     assert [text["id"] for text in texts] == [0, 1, 2]
+
+
+def test_requests_that_wait_are_written_when_they_come_and_withdrawn_behind_their_text() -> None:
+    world, peer, asker = ask_person()
+    written: list[Run | LargeMessage] = []
+
+    def noted(message: Run | LargeMessage) -> Steps[Run]:
+        written.append(message)
+        return world.renderer.writing(message)
+
+    peer.form.writing = noted
+    peer.transport.fill_up()
+    asker.open(1, "wf/x")
+    for correlation in (1, 2):
+        frame = bytearray(b"".join(asker.message(1, b"?")))
+        frame[4], frame[8:12], frame[16:24] = Opcode.REQUEST, bytes(4), correlation.to_bytes(8, "little")
+        asker.send(bytes(frame))
+        world.settle()
+    assert len(written) == 2
+    asker.send(Cancel(0, 1).write())
+    world.settle()
+    peer.transport.read_on()
+    came = [(text["message_type"], text["correlation"]) for text in news(peer, world)]
+    assert came == [("request", 1), ("request", 2), ("cancel", 1)]
+    assert len(written) == 2
