@@ -13,8 +13,8 @@ from gateway.protocol.messages import Account, Counts
 
 STEP_STREAMS: Final = 128
 """Streams that one step looks at: some hundred microseconds."""
-PART_BYTES: Final = 48 * 1024
-"""Size of a part at which it is sent."""
+PART_BYTES: Final = 12 * 1024
+"""Size of a part at which it is sent; it is made in some hundred microseconds."""
 ENTRY_BYTES: Final = 220
 """Most bytes that the counts of one stream take beside its name."""
 ROUNDS: Final = 8

@@ -126,12 +126,12 @@ class Dispatcher:
 
     def _handle_later(self, session: Session, data: Buffer) -> bool:
         """Handle a message whose turn in the backlog has come; return False: what is left of it is added there."""
-        self.handle(session, data)
+        self.handle(session, data, self._end_of_step())
         self.make_owed()
         return False
 
-    def handle(self, session: Session, data: Buffer) -> None:
-        """Handle one binary WebSocket message, behind the backlog; ``data`` must not change, and may be passed on."""
+    def handle(self, session: Session, data: Buffer, over: Callable[[], bool] | None = None) -> None:
+        """Handle one binary message behind the backlog, until ``over``; ``data`` does not change, and may be passed on."""
         backlog = session.pending
         if backlog is not None and backlog.blocks:
             backlog.add(partial(self._handle_later, session, data), len(data))
@@ -141,7 +141,7 @@ class Dispatcher:
         if size % ALIGNMENT or not size:
             session.fail(_odd(size))
             return
-        at = self._take_frames(session, incoming, 0, self._budget.spent)
+        at = self._take_frames(session, incoming, 0, over or self._budget.spent)
         if at < size and not session.connection.closed:
             session.backlog.add(_RestOfMessage(self, session, incoming, at).step, size)
 
@@ -196,9 +196,13 @@ class Dispatcher:
             incoming: the message.
             at: index of the first frame that is not handled yet.
         """
+        return self._take_frames(session, incoming, at, self._end_of_step())
+
+    def _end_of_step(self) -> Callable[[], bool]:
+        """Return a function that tells whether the time of the step that begins now is over."""
         clock = self._clock
         end_s = clock.monotonic_s() + STEP_S
-        return self._take_frames(session, incoming, at, lambda: clock.monotonic_s() >= end_s)
+        return lambda: clock.monotonic_s() >= end_s
 
     def receive_session(self, session: Session, message: SessionMessage | Ping | Cancel) -> None:
         """Handle one message of the JSON subprotocol (spec section 14)."""

@@ -64,6 +64,9 @@ class Endpoint(Protocol):
     def opened(self, websocket: WebSocketConnection, subprotocol: str) -> tuple[Session, Receivers]:
         """Return the session of a socket whose handshake is done, and the receivers of its messages."""
 
+    def ended(self, websocket: WebSocketConnection) -> None:
+        """Close a socket whose peer sends no more, in its turn."""
+
     def closed(self, websocket: WebSocketConnection, session: Session | None) -> None:
         """Forget a socket that is gone."""
 
@@ -148,10 +151,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         if reader.more:
             self._take_more(session)
 
-    def eof_received(self) -> None:
-        """Note that the peer sends no more."""
-        self._protocol.receive_eof()
-        self._flush()
+    def eof_received(self) -> bool:
+        """Note that the peer sends no more; return True: the loop is not to close the socket itself."""
+        self._endpoint.ended(self)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket, which is gone."""
@@ -383,6 +386,10 @@ class WebSocketConnection(asyncio.BufferedProtocol):
                 self.write(data)
             elif not self._transport.is_closing():
                 self._transport.write_eof()
+
+    def end(self) -> None:
+        """Close the socket behind what waits for its peer, which sends no more."""
+        self._transport.close()
 
     def abort(self) -> None:
         """Drop the socket at once, with everything that waits for its peer."""

@@ -46,6 +46,7 @@ class SocketTransport(asyncio.Transport):
         self.sent = bytearray()
         self.ended = False
         self.aborted = False
+        self.closed = False
         self.reading = True
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
@@ -84,6 +85,9 @@ class SocketTransport(asyncio.Transport):
 
     def abort(self) -> None:
         self.aborted = True
+
+    def close(self) -> None:
+        self.closed = True
 
 
 class Socket:

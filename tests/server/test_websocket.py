@@ -16,6 +16,7 @@ from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.server.frame_reader import READ_BYTES
+from gateway.server.listener import CLOSED_A_TURN
 from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
@@ -309,9 +310,23 @@ def test_the_last_bytes_of_a_client_are_taken_before_its_end_of_file() -> None:
     socket.push(masked(BINARY, HELLO + OPEN))
     socket.push(masked(BINARY, message(1, b"last")))
     socket.websocket.eof_received()
+    server.world.turn()
+    assert socket.transport.closed
     socket.vanish()
     server.world.settle()
     assert len(read(watcher).arrivals) == 1
+
+
+def test_sockets_that_end_at_the_same_time_are_closed_in_several_turns() -> None:
+    server = MemoryServer()
+    sockets = [server.socket() for _ in range(CLOSED_A_TURN + 1)]
+    for socket in sockets:
+        assert socket.websocket.eof_received(), "the loop would close the socket itself"
+    assert not any(socket.transport.closed for socket in sockets)
+    server.world.turns(1)
+    assert [socket.transport.closed for socket in sockets] == [*[True] * CLOSED_A_TURN, False]
+    server.world.turns(1)
+    assert all(socket.transport.closed for socket in sockets)
 
 
 @pytest.mark.parametrize("split", [False, True])
