@@ -47,14 +47,14 @@ logger = logging.getLogger(__name__)
 
 _MESSAGE = int(Opcode.MESSAGE)
 
-FRAMES_A_LOOK: Final = 8
+FRAMES_A_LOOK: Final = 2
 """Frames that are handled between two looks at the clock; a run of messages counts as one, and a request as all."""
 LONG_RUN_BYTES: Final = 16 * 1024
 """Size of a run from which on the clock is looked at behind it."""
 LONG_PARSE_BYTES: Final = 1024
 """Size of a JSON body, or of descriptors and headers, from which on the clock is looked at behind the frame: 4 KiB of
 descriptors take 0.5 ms, and 64 KiB of headers up to 1.4 ms."""
-STEP_S: Final = 0.00025
+STEP_S: Final = 0.000125
 """Time of one step of a message that is handled in later turns."""
 
 
@@ -131,7 +131,7 @@ class Dispatcher:
         return False
 
     def handle(self, session: Session, data: Buffer, over: Callable[[], bool] | None = None) -> None:
-        """Handle one binary message behind the backlog, until ``over``; ``data`` does not change, and may be passed on."""
+        """Handle one binary message behind the backlog until ``over``; ``data`` never changes, and may be passed on."""
         backlog = session.pending
         if backlog is not None and backlog.blocks:
             backlog.add(partial(self._handle_later, session, data), len(data))

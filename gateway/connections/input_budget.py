@@ -6,7 +6,7 @@ from typing import Final
 
 from gateway.connections.ports import Clock
 
-INPUT_S: Final = 0.001
+INPUT_S: Final = 0.0005
 """Time of a turn for fresh input. The rest waits in the backlogs of its connections."""
 
 

@@ -15,8 +15,8 @@ from gateway.connections.ports import Clock
 
 logger = logging.getLogger(__name__)
 
-SLICE_S: Final = 0.001
-"""Time that a turn of the loop spends on slices; the last step may exceed it."""
+SLICE_S: Final = 0.0005
+"""Time that a turn of the loop spends on slices; the last step may exceed it. A message may wait for two turns."""
 
 LET_GO_TOGETHER: Final = 100
 """Items that are freed in one step: some hundred microseconds."""

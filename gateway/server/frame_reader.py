@@ -57,8 +57,8 @@ LONG_BYTES: Final = 64 * 1024
 JOINED_MESSAGE_BYTES = 16 * 1024
 """Largest binary message that is joined with others of the same read."""
 
-CUT_COST: Final = 512
-"""Cost of the frames that are cut at once: some hundred microseconds, with all that the library does about them.
+CUT_COST: Final = 256
+"""Cost of the frames that are cut at once: a hundred microseconds or two, with all that the library does about them.
 A binary message costs 1."""
 QUIET_COST: Final = 16
 """Cost of a ping, a pong, or a fragment that completes nothing: 8 us in the library."""
