@@ -4,13 +4,15 @@ A full collection visits every object, and the gateway stands still meanwhile: a
 collection of new objects only is not short either: Python counts the objects that come less those that go, so that a
 client which returns to 100,000 streams made one of 190 ms (CPython 3.11, November 2026).
 
-Objects of the gateway go by reference counts. So none is visited while it works; when it is calm, those are that have
-come since the last time, if they are few. Cycles of references that a peer could make again and again would pile up:
+Objects of the gateway go by reference counts. So only those are visited, now and then, that have come since the last
+time, and only if they are few: some milliseconds for the cycles that libraries leave behind. Among very many new
+objects cycles stay, and would pile up if a peer could make them again and again:
 ``tests/integration/test_cycles.py`` looks for them in what hostile clients leave.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from collections.abc import Mapping
@@ -18,6 +20,9 @@ from typing import Final
 
 MAX_NEW_BLOCKS: Final = 20_000
 """Blocks of memory that have come since the last collection, up to which new objects are visited, in some 3 ms."""
+
+INTERVAL_S: Final = 10.0
+"""Interval of collections while the gateway works."""
 
 _OLDEST: Final = 2
 
@@ -55,3 +60,10 @@ class GarbageCollection:
             return
         if phase == "stop" or sys.getallocatedblocks() - self._spared_blocks > MAX_NEW_BLOCKS:
             self.spare()
+
+
+async def collect_regularly() -> None:
+    """Ask for a collection now and then, as long as the task lives."""
+    while True:
+        await asyncio.sleep(INTERVAL_S)
+        gc.collect()

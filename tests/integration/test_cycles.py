@@ -26,8 +26,8 @@ from tests.admin.files import saved
 from tests.integration.peer import until
 from tests.integration.test_slow import LONG
 
-LIBRARIES = ("gateway.", "websockets.", "ast.", "starlette.")
-"""Beginnings of the names of modules whose objects are looked for."""
+OWNERS = ("gateway.", "websockets.", "ast.")
+"""Beginnings of the names of modules whose objects may not be left."""
 
 
 @pytest.fixture
@@ -46,9 +46,7 @@ def left_for_the_collector() -> Counter[str]:
     gc.collect()
     found = Counter(map(name_of, gc.garbage))
     gc.garbage.clear()
-    return Counter(
-        {name: count for name, count in found.items() if name.startswith(("gateway.", "websockets.", "ast."))}
-    )
+    return Counter({name: count for name, count in found.items() if name.startswith(OWNERS)})
 
 
 def name_of(found: object) -> str:

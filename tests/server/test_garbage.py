@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from gateway.server import garbage
-from gateway.server.garbage import GarbageCollection
+from gateway.server.garbage import GarbageCollection, collect_regularly
+from tests.integration.peer import until
 
 
 class Ring:
@@ -72,6 +74,15 @@ def test_young_collections_spare_nothing() -> None:
     gc.collect(0)
     gc.collect(1)
     assert gc.get_freeze_count() == frozen
+
+
+@pytest.mark.usefixtures("collection")
+async def test_a_gateway_that_is_never_calm_collects_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "INTERVAL_S", 0.001)
+    collecting = asyncio.create_task(collect_regularly())
+    ring = lost_ring()
+    await until(lambda: ring() is None)
+    collecting.cancel()
 
 
 def test_what_is_stopped_leaves_everything_as_it_was() -> None:
