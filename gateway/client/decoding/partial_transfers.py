@@ -82,6 +82,10 @@ class PartialTransfers:
             raise RequestRefused(Code.BROKEN_TRANSFER, problem)
         return kept.partial
 
+    def clear(self) -> None:
+        """Forget all transfers."""
+        self._kept.clear()
+
     def forget(self, stream: str) -> None:
         """Forget the transfer of a ``state`` stream of which a newer version has arrived: the rest will not come."""
         for transfer in [transfer for transfer, kept in self._kept.items() if kept.stream == stream]:

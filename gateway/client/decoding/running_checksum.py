@@ -61,4 +61,5 @@ class RunningChecksum:
         elif self._done_bytes < self._assembler.received_bytes:
             self._compute()
         else:
-            self._then(checksum)
+            then, self._then = self._then, None  # it refers to the message, which refers to this checksum
+            then(checksum)

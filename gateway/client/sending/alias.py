@@ -135,6 +135,8 @@ class Alias:
         if self._answered is not None and not self._answered.done():
             self._answered.set_exception(error)
             self._answered.exception()  # nobody may be waiting any more; then asyncio is not to log it
+            # The traceback of the error will refer to this alias, which would wait for the collector together with it.
+            self._answered = None
 
     def expect(self, sequence: int, message: OutboundMessage) -> None:
         """Wait for the acknowledgement of a message."""
@@ -255,6 +257,8 @@ class Aliases:
         for alias in self._by_number.values():
             if alias.awaiting:
                 waiting.setdefault(alias.name, []).extend(alias.awaiting.values())
+                # The queue may keep the alias until its next message.
+                alias.awaiting, alias.awaiting_bytes = {}, 0
         for alias in self._by_number.values():
             alias.refuse(error)
         self._by_number.clear()

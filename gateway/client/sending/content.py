@@ -135,6 +135,11 @@ class CopyRooms:
             raise
         self._spare.append(room)
 
+    def clear(self) -> None:
+        """Give all rooms up that are not in use."""
+        self._bytes -= sum(map(len, self._spare))
+        self._spare.clear()
+
     def _take(self, size: int) -> bytearray | None:
         for at, room in enumerate(self._spare):
             if size <= len(room) < 2 * size:

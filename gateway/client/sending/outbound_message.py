@@ -220,7 +220,10 @@ class OutboundMessage:
     async def result(self, timeout_s: float | None, waited_for: str) -> object:
         """Wait for the result; see :meth:`wait`."""
         assert self.done is not None
-        return await self.wait(self.done, timeout_s, waited_for)
+        try:
+            return await self.wait(self.done, timeout_s, waited_for)
+        finally:
+            self._forget_error()
 
     async def wait(self, awaited: Awaitable[T], timeout_s: float | None, waited_for: str) -> T:
         """Wait for an outcome of this message.
@@ -255,6 +258,19 @@ class OutboundMessage:
         finally:
             # The caller no longer waits: a later frame, such as another part of a reply, must not move its time limit.
             self._time_limit = None
+            del awaited  # see _forget_error()
+
+    def _forget_error(self) -> None:
+        """Forget the error that the caller has got.
+
+        Its traceback refers to the call, and by that to this message and its payload: if they referred to the error,
+        they would wait for the collector together.
+        """
+        done = self.done
+        if done is not None and done.done() and not done.cancelled() and done.exception() is not None:
+            self.done = asyncio.get_running_loop().create_future()
+            self.done.set_exception(ConnectionFailed("its caller has got the error"))
+            self.done.exception()
 
     def latency_s(self) -> float:
         """Return the seconds since the program called the client."""

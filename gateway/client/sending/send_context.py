@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import sys
 from collections.abc import Callable, Coroutine, Sequence
+from copy import copy
 from functools import partial
 from typing import Any, Final
 
@@ -146,6 +147,9 @@ class SendContext:
         """End all waits for a session with ``error``: none will follow."""
         self._error = error
         self._changed.set()
+        # The parts of a closed client refer to each other, and wait for the collector.
+        self.copy_rooms.clear()
+        self._room = bytearray()
 
     def fork(self, error: UsageError) -> None:
         """Refuse all use: this is a forked process."""
@@ -160,7 +164,8 @@ class SendContext:
             UsageError: the client belongs to another process or event loop.
         """
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            # A copy: the traceback refers to the call, and by that to its payload, which the client is not to keep.
+            raise copy(self._error)
         self.owner.check()
 
     async def ask(

@@ -64,7 +64,10 @@ class Answers:
                 await self._send_parts(number, made)
             else:
                 self._send(made)
-            return await answer
+            try:
+                return await answer
+            finally:
+                del answer  # its error refers by its traceback to this call: together they would wait for the collector
 
     def received(self, answer: Answer) -> None:
         """Hand an answer to its request; keep the parts of one that others follow."""

@@ -188,8 +188,9 @@ class Subscriptions:
         """End all iterators since the client is closed, with ``error`` if the application did not close it."""
         for subscription in list(self._numbers):
             subscription.buffer.end(error)
-        self._numbers.clear()
         self._joined.set()
+        for kept in (self._numbers, self._sinks, self._past_sinks, self._versions, self.partial_transfers):
+            kept.clear()  # cycles keep a closed client
 
     def sink(self, stream: int) -> StreamSink | None:
         """Return the sink of a stream; ``None`` if no subscription matches the stream."""

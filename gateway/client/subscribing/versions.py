@@ -75,6 +75,7 @@ class Versions:
     def __init__(self) -> None:
         self._newest: dict[str, Version] = {}
         self._again = False
+        self._closed = False
 
     def get(self, stream: str) -> Version | None:
         """Return the newest version; ``None`` if there is none."""
@@ -82,6 +83,8 @@ class Versions:
 
     def put(self, stream: str, epoch: int, offset: int, specs: tuple[TensorSpec, ...], payload: Buffer) -> None:
         """Make a version the newest one, unless it is older than the known one (of a session that has ended)."""
+        if self._closed:
+            return
         known = self._newest.get(stream)
         if known is None or (epoch, offset) >= (known.epoch, known.offset):
             kept = bytes(payload) if len(payload) <= COPY_BYTES else payload
@@ -96,6 +99,11 @@ class Versions:
         known = self._newest.get(stream)
         if known is not None and known.epoch == epoch:
             del self._newest[stream]
+
+    def clear(self) -> None:
+        """Forget all versions, and keep no more: the client is closed, and messages may still be being decoded."""
+        self._newest.clear()
+        self._closed = True
 
     async def sweep(self, wanted: Callable[[str], bool]) -> None:
         """Forget all streams but those for which ``wanted`` returns True; the loop has turns in between."""

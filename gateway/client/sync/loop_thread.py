@@ -88,6 +88,8 @@ class LoopThread(OpenClient):
         except BaseException:
             future.cancel()
             raise
+        finally:
+            del future  # its error refers by its traceback to this call: together they would wait for the collector
 
     def run_unless_closed(self, work: Coroutine[Any, Any, T], closed: Callable[[ConnectionFailed], T]) -> T:
         """Run a coroutine and return its result; of a client that is closed, perhaps meanwhile, that of ``closed``.
