@@ -92,15 +92,23 @@ class _SteppedWork:
 
 
 def taken_at_once(steps: Steps[T]) -> T:
-    """Take all steps now, on this thread; for work that takes a fraction of a millisecond."""
-    result: object = None
+    """Take all steps now, on this thread; for work that takes a fraction of a millisecond.
+
+    Raises:
+        Exception: the error of a function that the steps have asked for, unless they handle it, or one of their own.
+    """
+    wanted: Callable[[], object] | None = None
     while True:
         try:
-            wanted = steps.send(result)
+            try:
+                result = None if wanted is None else wanted()
+            except Exception as error:  # noqa: BLE001 - the steps get it, as from a thread
+                wanted = steps.throw(error)
+            else:
+                wanted = steps.send(result)
         except StopIteration as stop:
             end: T = stop.value
             return end
-        result = None if wanted is None else wanted()
 
 
 def release_payloads(error: BaseException) -> None:

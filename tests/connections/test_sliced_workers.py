@@ -142,3 +142,18 @@ def test_all_steps_may_be_taken_at_once() -> None:
         return six + 1
 
     assert taken_at_once(steps()) == 7
+
+
+def test_steps_that_are_taken_at_once_get_the_error_of_what_they_ask_for() -> None:
+    def steps(*, handles: bool) -> Steps[str]:
+        try:
+            yield lambda: 1 // 0
+        except ZeroDivisionError:
+            if not handles:
+                raise
+        handled: str = yield lambda: "handled"
+        return handled
+
+    assert taken_at_once(steps(handles=True)) == "handled"
+    with pytest.raises(ZeroDivisionError):
+        taken_at_once(steps(handles=False))

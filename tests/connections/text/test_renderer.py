@@ -11,11 +11,12 @@ import pytest
 
 from gateway.connections.fanout.delivery_class import TEXTS_A_TURN
 from gateway.connections.fanout.history_reader import MANY_TEXTS
+from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Steps
 from gateway.connections.text.renderer import MAX_RECORDS
 from gateway.errors import Code
-from gateway.protocol.encoding import Chain
+from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.message_text import BASE64_BYTES
 from gateway.protocol.messages import Kind
@@ -27,6 +28,8 @@ from gateway.streams.run import Run
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
 from tests.connections.text_messages import SUBSCRIBE, message, news, only, person
+
+ZSTD = Chain(codec="zstd")
 
 
 def test_messages_between_both_subprotocols() -> None:
@@ -116,6 +119,13 @@ def ask_person() -> tuple[World, TextPeer, Peer]:
     return world, peer, asker
 
 
+def request_of(asker: Peer, correlation: int, payload: bytes, chain: Chain = PLAIN) -> bytearray:
+    """Return a request, with alias 0, in one frame."""
+    frame = bytearray(b"".join(asker.message(1, payload, chain=chain)))
+    frame[4], frame[8:12], frame[16:24] = Opcode.REQUEST, bytes(4), correlation.to_bytes(8, "little")
+    return frame
+
+
 @pytest.mark.parametrize("size", [7000, 20_000])
 def test_a_request_too_large_for_text_is_answered_to_its_asker(size: int) -> None:
     world, peer, asker = ask_person()
@@ -125,14 +135,39 @@ def test_a_request_too_large_for_text_is_answered_to_its_asker(size: int) -> Non
         question.end()
     else:
         asker.open(1, "wf/x")
-        frame = bytearray(b"".join(asker.message(1, bytes(size))))
-        frame[4], frame[8:12], frame[16:24] = Opcode.REQUEST, bytes(4), (9).to_bytes(8, "little")
-        asker.send(bytes(frame))
+        asker.send(request_of(asker, 9, bytes(size)))
     assert news(peer, world) == []
     (error,) = asker.read().errors
     assert (error.code, error.correlation) == (Code.MESSAGE_TOO_BIG, 9)
     assert not asker.session.requests.asked
     assert not peer.session.requests.owed
+
+
+@pytest.mark.parametrize("size", [THREAD_BYTES // 2, 2 * THREAD_BYTES])
+@pytest.mark.parametrize("lags", [False, True])
+def test_a_request_that_does_not_decode_costs_no_other_one(size: int, lags: bool) -> None:
+    world = World()
+    peer = person(world)
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"agent:person"}}')
+    asker, other = world.peer("asker", ("zstd",)), world.peer("other", ())
+    for each in (asker, other):
+        each.open(0, "agent:person")
+        each.open(1, "wf/x")
+        each.forget()
+    news(peer, world)
+    if lags:
+        peer.transport.fill_up()
+    other.send(request_of(other, 8, b"fine"))
+    corrupt = request_of(asker, 9, b"".join(b"%d," % (number * number) for number in range(size))[:size], ZSTD)
+    corrupt[-600:-20] = bytes(580)
+    asker.send(corrupt)
+    world.settle()
+    peer.transport.read_on()
+    assert only(peer, world, "request")["correlation"] == 8
+    (error,) = asker.read().errors
+    assert (error.code, error.correlation) == (Code.CORRUPT_PAYLOAD, 9)
+    assert not asker.session.requests.asked
+    assert len(other.session.requests.asked) == 1
 
 
 def test_a_late_joiner_in_text_gets_the_newest_state() -> None:
