@@ -15,11 +15,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import sys
+import time
 from collections.abc import Mapping
 from typing import Final
 
 MAX_NEW_BLOCKS: Final = 20_000
 """Blocks of memory that have come since the last collection, up to which new objects are visited, in some 3 ms."""
+
+LONGEST_S: Final = 0.005
+"""Time of a collection; after one that took longer the next :data:`RESTS` visit nothing.
+
+New objects may be very many although blocks are not: those of states that are replaced all the time.
+"""
+
+RESTS: Final = 60
+"""Collections that visit nothing after one that took long."""
 
 INTERVAL_S: Final = 10.0
 """Interval of collections while the gateway works."""
@@ -37,6 +47,10 @@ class GarbageCollection:
         self._spared_blocks = 0
         """Blocks of memory when all objects were spared."""
         self._was_enabled = gc.isenabled()
+        self._begun_s = 0.0
+        """Time at which the present collection has begun."""
+        self._rests = 0
+        """Collections that are still to visit nothing."""
 
     def start(self) -> None:
         """Have no collections from now on that nobody asks for."""
@@ -58,8 +72,15 @@ class GarbageCollection:
     def _collecting(self, phase: str, info: Mapping[str, int]) -> None:
         if info["generation"] != _OLDEST:
             return
-        if phase == "stop" or sys.getallocatedblocks() - self._spared_blocks > MAX_NEW_BLOCKS:
-            self.spare()
+        if phase == "start":
+            if self._rests or sys.getallocatedblocks() - self._spared_blocks > MAX_NEW_BLOCKS:
+                self._rests = max(0, self._rests - 1)
+                self.spare()
+            self._begun_s = time.monotonic()
+            return
+        if time.monotonic() - self._begun_s > LONGEST_S:
+            self._rests = RESTS
+        self.spare()
 
 
 async def collect_regularly() -> None:

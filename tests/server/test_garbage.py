@@ -22,7 +22,8 @@ class Ring:
 
 
 @pytest.fixture
-def collection() -> Iterator[GarbageCollection]:
+def collection(monkeypatch: pytest.MonkeyPatch) -> Iterator[GarbageCollection]:
+    monkeypatch.setattr(garbage, "LONGEST_S", 60.0)
     collection = GarbageCollection()
     collection.start()
     collection.spare()
@@ -66,6 +67,21 @@ def test_if_very_many_are_new_none_is_visited(monkeypatch: pytest.MonkeyPatch) -
     gc.collect()
     assert ring() is None
     assert len(many) == 2000
+
+
+@pytest.mark.usefixtures("collection")
+def test_after_one_that_took_long_the_next_ones_visit_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(garbage, "RESTS", 2)
+    monkeypatch.setattr(garbage, "LONGEST_S", -1.0)
+    gc.collect()
+    monkeypatch.setattr(garbage, "LONGEST_S", 60.0)
+    for _ in range(2):
+        ring = lost_ring()
+        gc.collect()
+        assert ring() is not None
+    ring = lost_ring()
+    gc.collect()
+    assert ring() is None
 
 
 @pytest.mark.usefixtures("collection")
