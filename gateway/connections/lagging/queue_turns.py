@@ -54,23 +54,31 @@ class QueueTurns(Generic[T]):
         return not (self.ready or self._blocked or self._reading or self._unread)
 
     def take(self, *, bulk_open: bool) -> T | None:
-        """Remove and return the queue that is served next; ``None``: nothing can be sent now.
+        """Remove and return the queue that is served next, unless it is :meth:`put_off`.
 
         Args:
             bulk_open: whether the link takes another chunk; it may have room for only one, so one more queue that has
                 waited for it gets its turn.
+
+        Returns:
+            ``None``: nothing can be sent now.
         """
-        ready, may_wait = self.ready, len(self._reading) < MAX_READING
+        ready = self.ready
         if bulk_open and self._blocked:
             ready[self._blocked.popitem(last=False)[0]] = None
-        if may_wait and self._unread:
+        if self._unread and len(self._reading) < MAX_READING:
             ready[self._unread.popitem(last=False)[0]] = None
-        while ready:
-            queue, _ = ready.popitem(last=False)
-            if may_wait or queue.waits is not False:
-                return queue
-            self._unread[queue] = None
-        return None
+        return ready.popitem(last=False)[0] if ready else None
+
+    def put_off(self, queue: T) -> bool:
+        """Pass over a queue that was taken, if it would have to wait for what so many wait for; return whether it does.
+
+        There may be thousands of such queues: the caller bounds how many of them are passed over at a time.
+        """
+        if len(self._reading) < MAX_READING or queue.waits is not False:
+            return False
+        self._unread[queue] = None
+        return True
 
     def wait(self, queue: T, *, bulk_open: bool) -> None:
         """Pass over a queue that was taken, and could send nothing, until it may be able to."""

@@ -302,7 +302,7 @@ class Outbox:
         return begun
 
     def drain(self, receiver: Receiver, most: int = 1 << 62) -> bool:
-        """Send about so many runs and chunks at most, as far as the transport takes them; return if there is more."""
+        """Send runs and chunks, or pass over queues, about so many; return if there is more the transport takes."""
         turns = self._turns
         while most > 0:
             if receiver.paused:
@@ -316,6 +316,8 @@ class Outbox:
                 receiver.write_runs(runs)
                 continue
             most -= 1
+            if turns.put_off(queue):
+                continue
             sent = queue.send_some(receiver)
             if self._queues.get(queue.source) is not queue:
                 continue  # what was sent has made the receiver leave, or closed it

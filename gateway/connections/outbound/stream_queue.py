@@ -21,6 +21,7 @@ CATCH_UP_BYTES = 64 * 1024
 
 SIGNALS: Final = (Gap, Replay, StreamInfo)
 SIZED: Final = (Run, Cursor)
+AWAITED: Final = (Backfill, PendingSnapshot)
 
 FEW_ENTRIES = 64
 """Entries of a queue that are kept in a list, and up to which its large messages are looked at one by one."""
@@ -98,7 +99,7 @@ class StreamQueue:
     def waits(self) -> bool | None:
         """Whether it has begun to wait for history, or for a version that is merged; ``None``: it need not."""
         head = self.entries[0] if self.entries else None
-        return head.requested if isinstance(head, Backfill | PendingSnapshot) and not self.open else None
+        return head.requested if isinstance(head, AWAITED) and not self.open else None
 
     @property
     def backlog_bytes(self) -> int:

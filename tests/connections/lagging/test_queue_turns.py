@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.connections.lagging.queue_turns import MAX_READING, QueueTurns
@@ -19,8 +20,19 @@ def taken(turns: QueueTurns[Queue], *, bulk_open: bool = True) -> list[str]:
     """The names of all that are served, none of which can send anything."""
     names = []
     while (queue := turns.take(bulk_open=bulk_open)) is not None:
-        names.append(queue.name)
+        if not turns.put_off(queue):
+            names.append(queue.name)
     return names
+
+
+def read_all(turns: QueueTurns[Queue], news: Sequence[Queue] = ()) -> None:
+    """Have all that are served begin to read; messages come to some queues behind each turn."""
+    while (queue := turns.take(bulk_open=True)) is not None:
+        if not turns.put_off(queue):
+            queue.waits = True
+            turns.wait(queue, bulk_open=True)
+        for other in news:
+            turns.wake(other)
 
 
 def test_queues_are_served_in_the_order_in_which_they_were_woken() -> None:
@@ -58,11 +70,7 @@ def test_no_more_is_read_at_a_time_than_a_bound_and_nothing_else_waits_for_it() 
     for queue in queues:
         turns.wake(queue)
     for _ in range(2):
-        while (queue_taken := turns.take(bulk_open=True)) is not None:
-            queue_taken.waits = True
-            turns.wait(queue_taken, bulk_open=True)
-            for queue in queues:  # new messages come behind what is to be read
-                turns.wake(queue)
+        read_all(turns, news=queues)  # new messages come behind what is to be read
         assert [queue.waits for queue in queues] == [True] * MAX_READING + [False] * 2
     in_memory = Queue("in memory")
     turns.wake(in_memory)
@@ -72,14 +80,29 @@ def test_no_more_is_read_at_a_time_than_a_bound_and_nothing_else_waits_for_it() 
     assert not turns.idle
 
 
+def test_the_next_queue_is_found_without_a_look_at_those_behind_it() -> None:
+    turns: QueueTurns[Queue] = QueueTurns()
+    queues = [Queue(str(number), waits=False) for number in range(MAX_READING + 3)]
+    for queue in queues:
+        turns.wake(queue)
+    for _ in range(MAX_READING):
+        reads = turns.take(bulk_open=True)
+        assert reads is not None
+        turns.wait(reads, bulk_open=True)
+    for number in range(3):
+        assert list(turns.ready) == queues[MAX_READING + number :]
+        late = turns.take(bulk_open=True)
+        assert late is not None
+        assert turns.put_off(late)
+    assert turns.take(bulk_open=True) is None
+
+
 def test_a_queue_that_need_not_read_any_more_does_not_wait_for_those_that_do() -> None:
     turns: QueueTurns[Queue] = QueueTurns()
     queues = [Queue(str(number), waits=False) for number in range(MAX_READING + 1)]
     for queue in queues:
         turns.wake(queue)
-    while (queue_taken := turns.take(bulk_open=True)) is not None:
-        queue_taken.waits = True
-        turns.wait(queue_taken, bulk_open=True)
+    read_all(turns)
     queues[-1].waits = None
     turns.wake(queues[-1])
     assert taken(turns) == [str(MAX_READING)]

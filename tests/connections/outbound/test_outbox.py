@@ -676,6 +676,16 @@ def test_very_many_streams_are_replayed_some_at_a_time() -> None:
     assert (outbox.dropped, is_idle(outbox)) == (len(sources), True)
 
 
+def test_so_many_queues_are_passed_over_at_a_time() -> None:
+    outbox = outbox_of(1 << 20)
+    for number in range(100 + MAX_READING):
+        outbox.put_backfill(stream(number, Kind.EVENT), 0, 0)
+    recorder = Recorder(later=True)
+    more = [outbox.drain(recorder, MAX_READING) for _ in range(5)]
+    assert more == [True] * (1 + 100 // MAX_READING) + [False]
+    assert len(recorder.reading) == MAX_READING
+
+
 def test_messages_in_memory_do_not_wait_for_the_history_of_very_many_streams() -> None:
     outbox = outbox_of(1 << 20)
     sources = [stream(number, Kind.EVENT) for number in range(2 * MAX_READING)]
