@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Coroutine
 import pytest
 import uvloop
 
-from gateway.server.loop import STALL_S, LoopClock, ThreadWorkers, sleep
+from gateway.server.loop import STALL_S, WORKER_NICENESS, LoopClock, ThreadWorkers, sleep
 
 
 async def test_work_is_done_in_a_thread_and_delivered_on_the_loop() -> None:
@@ -24,6 +25,17 @@ async def test_work_is_done_in_a_thread_and_delivered_on_the_loop() -> None:
     workers.submit(threading.get_ident, lambda result: done.set_result((result, threading.get_ident())))
     worked_in, delivered_in = await done
     assert delivered_in == threading.get_ident() != worked_in
+    workers.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have no priority of their own")
+async def test_the_loop_comes_before_the_threads() -> None:
+    loop = asyncio.get_running_loop()
+    workers = ThreadWorkers(loop, 1)
+    done: asyncio.Future[int | BaseException] = loop.create_future()
+    workers.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()), done.set_result)
+    niceness = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert await done == min(niceness + WORKER_NICENESS, 19)
     workers.close()
 
 
