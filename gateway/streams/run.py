@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, cast
 from gateway.protocol.extensions import Identity
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.messages import Kind
+from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import BATCH_BLOCK, DATA_HEADER, FRAME_START, Buffer, Opcode
 
 PIN_FACTOR = 4
@@ -252,6 +253,28 @@ class Run:
             end = (at + frame_bytes + 7) & -8
             yield at, end, count
             at = end
+
+
+class RequestText(Run):
+    """Framed text of one request, which may be withdrawn while it waits for its replier.
+
+    Args:
+        source: the mailbox of the request.
+        first: offset of the run that was written as text.
+        pieces: the text in order, with the header of its WebSocket message.
+        cancel: names the asker and the correlation, which cannot be told from the text.
+
+    Attributes:
+        cancel: the same.
+    """
+
+    __slots__ = ("cancel",)
+
+    def __init__(self, source: Source, first: int, pieces: Sequence[bytes], cancel: Cancel) -> None:
+        super().__init__(source, first, 1, tuple(pieces), bytes_of(pieces), 0, 1)
+        self.is_text = True
+        self._pins = False
+        self.cancel = cancel
 
 
 def _unpin(buffer: Buffer) -> Buffer:

@@ -9,7 +9,7 @@ from gateway.errors import Code
 from gateway.protocol.signals import Abort, Cancel
 from gateway.protocol.wire import DATA_HEADER, FRAME_START, Opcode
 from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run, Source
+from gateway.streams.run import RequestText, Run, Source
 
 
 def withdraw_request(connection: Connection, source: Source, cancel: Cancel) -> None:
@@ -27,7 +27,7 @@ def withdraw_request(connection: Connection, source: Source, cancel: Cancel) -> 
         return
     waiting = outbox.withdraw(source, lambda entry: _name_of(entry) == cancel)
     if waiting is None:
-        # The request was sent and later ones wait, or it waits as text: CANCEL must stay behind it in any case.
+        # The request was sent and later ones wait: CANCEL must stay behind it in any case.
         follow(connection, source, cancel)
     elif isinstance(waiting, Cursor) and waiting.started:
         connection.send(Abort(waiting.message.plan.transfer, Code.CANCELLED))
@@ -39,7 +39,9 @@ def _name_of(entry: Run | Cursor) -> Cancel | None:
 
 
 def _named(run: Run) -> Cancel | None:
-    """Return the CANCEL that names a request; ``None`` for another message, or a request of which only text is left."""
+    """Return the CANCEL that names a request; ``None`` for another message."""
+    if isinstance(run, RequestText):
+        return run.cancel
     if run.is_text or FRAME_START.unpack_from(run.buffers[0])[1] != Opcode.REQUEST:
         return None
     _, _, _, _, _, publisher, correlation, _ = DATA_HEADER.unpack_from(run.buffers[0])

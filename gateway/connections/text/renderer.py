@@ -28,11 +28,12 @@ from gateway.protocol.message_text import (
 )
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import parse_meta
+from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import FLAG_FAILED, FLAG_MORE, Buffer, Opcode
 from gateway.streams.derived import DerivedStream
 from gateway.streams.large import LargeMessage
 from gateway.streams.observed import ObservedStream
-from gateway.streams.run import Run, Source
+from gateway.streams.run import RequestText, Run, Source
 from gateway.streams.stream import Stream
 
 _TYPES: dict[int, DataType] = {
@@ -118,6 +119,8 @@ class TextRenderer:
                     text.add(self._instead(run.source, parsed, refusal))
                     yield None
         text.seal()
+        if parsed.opcode == Opcode.REQUEST and text.pieces:
+            return RequestText(run.source, run.first, text.pieces, Cancel(parsed.publisher, parsed.offset))
         newest = None
         if newest_at:
             newest = Run.of_text(run.source, run.last - run.last_count + 1, run.last_count, text.pieces[newest_at:])
@@ -141,7 +144,10 @@ class TextRenderer:
                 raise
             text.add(self._instead(message.source, message.frame(), refusal))
         text.seal()
-        return Run.of_text(message.source, message.offset or 0, 1, text.pieces)
+        offset = message.offset or 0
+        if message.opcode == Opcode.REQUEST:
+            return RequestText(message.source, offset, text.pieces, Cancel(message.publisher, offset))
+        return Run.of_text(message.source, offset, 1, text.pieces)
 
     def _write(self, source: Source, parsed: DataFrame, payload: Buffer, text: _FramedText) -> Iterator[int]:
         """Return an iterator that writes a message to ``text``, and yields the microseconds that it has taken.

@@ -93,22 +93,52 @@ def test_a_request_that_was_sent_is_called_off_behind_what_waits() -> None:
     assert worker.reader.cancels == [Cancel(peer_of(asker), 1)]
 
 
-def test_a_person_is_told_in_words_behind_the_text_of_the_request() -> None:
-    world = World()
+def person_of_workers(world: World) -> TextPeer:
     person = TextPeer(world)
     person.send('{"message_type":"hello","client_type":"agent","payload":{"versions":[1],"client_id":"ann"}}')
     person.send('{"id":7,"message_type":"subscribe","payload":{"pattern":"group:workers"}}')
     person.texts()
-    asker = asker_of(world)
+    return person
+
+
+def test_what_waits_as_text_is_not_sent_at_all() -> None:
+    world = World()
+    person, asker = person_of_workers(world), asker_of(world)
     person.transport.fill_up()
+    ask(asker, 1)
+    world.settle()
+    outbox = person.session.connection.outbox
+    assert outbox is not None
+    waiting_bytes = outbox.waiting_bytes
+    for correlation in range(2, 10):
+        if correlation % 2:
+            ask(asker, correlation, LARGE[:1000])
+        else:
+            ask_large(asker, correlation, LARGE).end()
+        world.settle()
+        cancel(asker, correlation)
+        assert outbox.waiting_bytes == waiting_bytes
+    person.transport.read_on()
+    world.settle()
+    (request,) = person.texts()
+    assert b'"correlation":1' in request
+
+
+def test_a_person_is_told_in_words_behind_what_waits() -> None:
+    world = World()
+    person, asker = person_of_workers(world), asker_of(world)
     ask_large(asker, 3, LARGE).end()
+    world.settle()
+    person.transport.fill_up()
+    ask(asker, 4)
     world.settle()
     cancel(asker, 3)
     person.transport.read_on()
     world.settle()
-    request, cancelled = person.texts()
+    request, later, cancelled = person.texts()
     assert b'"message_type":"request"' in request
     assert b'"stream":"group:workers"' in request
+    assert b'"correlation":4' in later
     assert b'"message_type":"cancel"' in cancelled
     assert b'"correlation":3' in cancelled
     assert f'"peer":{peer_of(asker)}'.encode() in cancelled

@@ -20,7 +20,6 @@ from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.message_text import BASE64_BYTES
 from gateway.protocol.messages import Kind
-from gateway.protocol.signals import Cancel
 from gateway.protocol.wire import Opcode
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
@@ -504,7 +503,7 @@ def test_long_records_are_written_in_steps() -> None:
     assert [text["id"] for text in texts] == [0, 1, 2]
 
 
-def test_requests_that_wait_are_written_when_they_come_and_withdrawn_behind_their_text() -> None:
+def test_requests_that_wait_are_written_when_they_come() -> None:
     world, peer, asker = ask_person()
     written: list[Run | LargeMessage] = []
 
@@ -521,9 +520,7 @@ def test_requests_that_wait_are_written_when_they_come_and_withdrawn_behind_thei
         asker.send(bytes(frame))
         world.settle()
     assert len(written) == 2
-    asker.send(Cancel(0, 1).write())
-    world.settle()
     peer.transport.read_on()
     came = [(text["message_type"], text["correlation"]) for text in news(peer, world)]
-    assert came == [("request", 1), ("request", 2), ("cancel", 1)]
+    assert came == [("request", 1), ("request", 2)]
     assert len(written) == 2
