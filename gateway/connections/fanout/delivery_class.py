@@ -11,12 +11,13 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from gateway.connections.fanout.form import as_text
 from gateway.connections.fanout.version_tracker import VersionTracker
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.delayed_acks import EventAcks
-from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed, written
+from gateway.connections.outbound.formats import FLUSH_BYTES, Format, framed
 from gateway.connections.ports import Clock
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Buffer
@@ -312,7 +313,7 @@ class DeliveryClass:
             return
         self._pending, self._pending_bytes = [], 0
         if self._writes_text:
-            pending = [*written(self.format, pending)]
+            pending = as_text(self.format, pending, self._members)
         needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()
         count = sum([run.count for run in pending])
         # Counted before it is written: a member that falls behind in the middle of it has still got it.

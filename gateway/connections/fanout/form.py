@@ -7,13 +7,14 @@ This module alone decides whether such receivers take a message as it was publis
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
 from gateway.connections.fanout.recode import chunk_codecs, decode_run, recode_chunk, run_codecs
 from gateway.connections.outbound.backfill import Found, LargeForm
-from gateway.connections.outbound.formats import Format, UnchunkedFormat
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.outbound.formats import Format, UnchunkedFormat, written
 from gateway.connections.ports import Steps
 from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused, name_of
@@ -33,6 +34,10 @@ PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
 
 TEXTS_AT_ONCE: Final = 64
 """Messages and KiB of a run that is written as text in one step, of less than a millisecond."""
+
+
+LONG_TEXT_BYTES: Final = 512 * 1024
+"""Text that is written to all members of a class together."""
 
 
 class Work(NamedTuple):
@@ -103,6 +108,18 @@ def made_now(work: Work) -> Sequence[Found] | RequestRefused:
         return taken_at_once(make) if isinstance(make, Generator) else make()
     except RequestRefused as refusal:
         return refusal
+
+
+def as_text(form: Format, runs: Sequence[Run], members: Iterable[Connection]) -> list[Run]:
+    """Return runs as text for all members of a class; long text goes to each of them in a step of its own.
+
+    To write megabytes to a socket takes a millisecond.
+    """
+    texts = [*written(form, runs)]
+    if sum([text.size for text in texts]) > LONG_TEXT_BYTES:
+        for member in members:
+            member.drain_in_slices()
+    return texts
 
 
 def texts_in(run: Run) -> int:

@@ -157,11 +157,7 @@ class Connection(FrameWriter):
             self.enqueue(runs)
             return
         self.accounts.runs(runs)
-        buffers = framed(self.format, runs)
-        if len(buffers) == 1:
-            self.transport.write(buffers[0])
-        else:
-            self.transport.writelines(buffers)
+        self.transport.writelines(framed(self.format, runs))
 
     def enqueue(self, runs: Sequence[Run], *, again: bool = False) -> None:
         """Deliver runs through the outbox; messages of kind ``control`` pass it.
@@ -253,9 +249,8 @@ class Connection(FrameWriter):
         if outbox.turnover:
             self._tell_memberships(outbox)
         if not (self.paused or outbox.draining or (self.announcements is not None and self.announcements.first)):
-            outbox.draining = outbox.drain(self, SENT_A_STEP)
-            if outbox.draining:
-                self._slices.add(self._drain_on)
+            if outbox.drain(self, SENT_A_STEP):
+                self.drain_in_slices()
             if outbox.idle and self.bulk_open and not self._transport_full():
                 outbox.clear()
                 self.lagging = False
@@ -263,6 +258,11 @@ class Connection(FrameWriter):
             self._tell_memberships(outbox)
         if not outbox.calm:
             hold_publishers(outbox, self._clock, self._slices)
+
+    def drain_in_slices(self) -> None:
+        """Send everything through the outbox from now on, and that in later turns: it takes long."""
+        self.fall_behind().draining = True
+        self._slices.add(self._drain_on)
 
     def _drain_on(self) -> bool:
         self.made_outbox().draining = False

@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from gateway.connections.fanout.delivery_class import TEXTS_A_TURN
+from gateway.connections.fanout.form import LONG_TEXT_BYTES
 from gateway.connections.fanout.history_reader import MANY_TEXTS
 from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -524,3 +525,26 @@ def test_requests_that_wait_are_written_when_they_come() -> None:
     came = [(text["message_type"], text["correlation"]) for text in news(peer, world)]
     assert came == [("request", 1), ("request", 2)]
     assert len(written) == 2
+
+
+def test_long_text_is_written_to_one_reader_after_the_other() -> None:
+    world = World()
+    peers = [person(world) for _ in range(3)]
+    for peer in peers:
+        peer.send(SUBSCRIBE)
+        news(peer, world)
+    publisher = world.publisher("wf-42/loss")
+    for peer in peers:
+        news(peer, world)
+    world.take_one_step_a_turn()
+    batches(publisher, 0, 1, 5000)
+    publisher.publish(0, b"behind it")
+    had: list[int] = []
+    while not all(peer.transport.writes for peer in peers):
+        world.turns(1)
+        had.append(sum(len(b"".join(peer.transport.writes)) > LONG_TEXT_BYTES for peer in peers))
+    assert {1, 2} <= set(had)
+    for peer in peers:
+        offsets = [text["offset"] for text in news(peer, world) if text["message_type"] == "message"]
+        assert offsets == list(range(5001))
+        assert not peer.session.connection.lagging
