@@ -157,10 +157,13 @@ class Listener:
             self._core.disconnect(session)
 
     def _close_ended(self) -> None:
-        for _ in range(min(CLOSED_A_TURN, len(self._ended))):
-            self._ended.popleft().end()
-        if self._ended:
-            self._core.clock.call_soon(self._close_ended)
+        try:
+            for _ in range(min(CLOSED_A_TURN, len(self._ended))):
+                self._ended.popleft().end()
+        finally:
+            # Also behind a socket that fails: nobody else closes those that wait.
+            if self._ended:
+                self._core.clock.call_soon(self._close_ended)
 
     def _refuse_socket(self, websocket: WebSocketConnection) -> None:
         websocket.refuse(HTTPStatus.SERVICE_UNAVAILABLE, "the gateway is short of file descriptors: try again later\n")

@@ -329,6 +329,22 @@ def test_sockets_that_end_at_the_same_time_are_closed_in_several_turns() -> None
     assert all(socket.transport.closed for socket in sockets)
 
 
+def test_a_socket_that_fails_as_it_is_closed_leaves_none_of_the_others_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = MemoryServer()
+    sockets = [server.socket() for _ in range(CLOSED_A_TURN)]
+    for socket in sockets:
+        socket.websocket.eof_received()
+
+    def fail() -> None:
+        raise OSError("a fault")
+
+    monkeypatch.setattr(sockets[0].transport, "close", fail)
+    with pytest.raises(OSError, match="a fault"):
+        server.world.turns(1)
+    server.world.turns(1)
+    assert all(socket.transport.closed for socket in sockets[1:])
+
+
 @pytest.mark.parametrize("split", [False, True])
 def test_a_client_that_does_not_wait_for_the_handshake(split: bool) -> None:
     """Its first messages come in the same read as the request, the last of them cut off."""

@@ -370,7 +370,7 @@ class ConsumerFanout:
             self._wake(consumer)
 
     def _pump(self) -> bool:
-        """Pump some consumers; return whether others wait for it."""
+        """Pump some consumers, and go on with the others in another step; return False."""
         now_ns = self._context.clock.time_ns()
         for _ in range(min(PUMPED_TOGETHER, len(self._woken))):
             consumer, _ = self._woken.popitem(last=False)
@@ -382,18 +382,11 @@ class ConsumerFanout:
                 # One consumer must not cost the others their turn.
                 problem = "the client may miss messages until it reconnects; this is a fault of the gateway: report it"
                 logger.exception("delivery of %s to %s failed: %s", self.source.name, consumer.client_id, problem)
-                self._enact_rest(consumer)
-        self._held.end_turn()
-        return bool(self._woken)
-
-    def _enact_rest(self, consumer: Consumer) -> None:
-        """Act on the outcomes that a failed delivery left, so that no unit is held for ever."""
+                self._held.enact_rest(consumer)
         try:
-            self._held.enact(consumer, consumer.take_outcomes())
-        except Exception:
-            logger.exception(
-                "outcomes of messages of %s at %s are lost: the memory of these messages may stay taken until the "
-                "gateway is restarted; this is a fault of the gateway: report it",
-                self.source.name,
-                consumer.client_id,
-            )
+            self._held.end_turn()
+        finally:
+            # Also if that has failed: nobody else wakes the consumers that wait.
+            if self._woken:
+                self._context.slices.add(self._pump)
+        return False

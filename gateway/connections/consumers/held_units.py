@@ -5,6 +5,7 @@ The module also carries out the outcomes of units: release, dead letters, notice
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,8 @@ from gateway.ids import ClientId
 from gateway.protocol.messages import Kind, Notice
 from gateway.streams.progress import ConsumerProgress, Mark
 from gateway.streams.stream import Stream
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, eq=False)
@@ -126,10 +129,22 @@ class HeldUnits:
             elif isinstance(outcome, Buried):
                 self._bury(consumer, outcome)
 
+    def enact_rest(self, consumer: Consumer) -> None:
+        """Act on the outcomes that a failed delivery has left, so that no unit is held for ever."""
+        try:
+            self.enact(consumer, consumer.take_outcomes())
+        except Exception:
+            logger.exception(
+                "outcomes of messages of %s at %s are lost: the memory of these messages may stay taken until the "
+                "gateway is restarted; this is a fault of the gateway: report it",
+                self._source.name,
+                consumer.client_id,
+            )
+
     def end_turn(self) -> None:
         """Have the progress of consumers stored, and send the acknowledgements that need not be held back any more."""
-        moved, self._moved = self._moved, {}
-        for consumer in moved:
+        while self._moved:
+            consumer, _ = self._moved.popitem()
             self.store_mark(consumer)
         self.acks.flush()
 

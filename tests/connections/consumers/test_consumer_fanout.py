@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -566,6 +567,32 @@ def test_very_many_consumers_are_served_some_at_a_time() -> None:
         served.append(sum(bool(worker.read().arrivals) for worker in workers))
         assert served[-1] - served[-2] <= 2 * PUMPED_TOGETHER
     assert served[-1] == len(workers)
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_consumers_do_not_wait_for_ever_because_the_end_of_a_step_fails(
+    failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, publisher = world_of()
+    workers = [world.subscriber(STREAM, f"worker-{number}") for number in range(3 * PUMPED_TOGETHER)]
+    world.settle()
+    ends = 0
+    end_turn = HeldUnits.end_turn
+
+    def fail(units: HeldUnits) -> None:
+        nonlocal ends
+        ends += 1
+        if ends == failing:
+            raise OSError("a fault")
+        end_turn(units)
+
+    monkeypatch.setattr(HeldUnits, "end_turn", fail)
+    publisher.publish(0, b"task")
+    with suppress(OSError):  # of the first step, which is taken at the end of the turn
+        world.settle()
+    world.settle()
+    assert all(worker.read().offsets == [0] for worker in workers)
+    assert world.core.hub.idle
 
 
 def test_messages_to_consumers_take_the_time_of_those_who_publish_them(monkeypatch: pytest.MonkeyPatch) -> None:

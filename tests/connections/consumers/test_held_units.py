@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES, AckUnit, units_of
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.held_units import HeldUnits
@@ -127,6 +129,27 @@ def test_the_progress_of_a_memory_stream_is_not_stored() -> None:
     holder.units.end_turn()
     holder.units.forget(holder.consumers.pop(ClientId("worker")), 1)
     assert not holder.store.marks
+
+
+def test_the_progress_of_others_is_stored_although_that_of_one_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    clients = ("one", "two", "three")
+    holder = Holder(*clients, durable=True)
+    units = holder.keep(1)
+    for client in clients:
+        holder.units.enact(holder[client], [Released(units)])
+    store_mark, failed = HeldUnits.store_mark, list[Consumer]()
+
+    def fail(held: HeldUnits, consumer: Consumer) -> None:
+        if not failed:
+            failed.append(consumer)
+            raise OSError("a fault")
+        store_mark(held, consumer)
+
+    monkeypatch.setattr(HeldUnits, "store_mark", fail)
+    with pytest.raises(OSError, match="a fault"):
+        holder.units.end_turn()
+    holder.units.end_turn()
+    assert {client for _, client in holder.store.marks} == {*clients} - {failed[0].client_id}
 
 
 def test_a_consumer_that_is_over_is_forgotten_when_its_dead_letters_are_safe() -> None:
