@@ -112,15 +112,15 @@ class Dispatcher:
         """
         return (self.make_owed(self._budget.spent) or self._budget.watched) and self._budget.spent()
 
-    def make_owed(self, begin: Callable[[], object] = bool) -> bool:
+    def make_owed(self, look: Callable[[], object] = lambda: None) -> bool:
         """Make the deliveries that are owed if they are many: to be called by a step that has handled a message.
 
         Args:
-            begin: called before: the time of a turn begins with the first look, and the deliveries are to count.
+            look: looks at the time before: that of a turn begins with the first look, and the deliveries are to count.
         """
         if self._flusher.owed <= MANY_OWED:
             return False
-        begin()
+        look()
         self._flusher.flush()
         return True
 

@@ -32,7 +32,7 @@ _Tensor = tuple[str, "np.dtype[Any]", tuple[int, ...], memoryview]
 
 
 class MessageText(NamedTuple):
-    """MessageText of a message whose data is not encoded yet: megabytes take milliseconds."""
+    """Text of a message whose data is not encoded yet: megabytes take milliseconds."""
 
     parts: list[bytes | memoryview]
     """Pieces of JSON, and data between them that is to be written as base64."""

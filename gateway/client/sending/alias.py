@@ -18,7 +18,10 @@ MAX_ALIASES: Final = 4096
 """Aliases of a connection to a gateway that does not tell how many it allows (spec section 13)."""
 
 KEPT_HOLDERS: Final = 8192
-"""Streams and addresses of which a client remembers what it has declared and sent; it looks for more at twice that."""
+"""Streams and addresses of which a client remembers what it has declared and sent: the last ones that were begun.
+
+Once there are twice as many, earlier ones are forgotten.
+"""
 
 
 class AliasHolder(Protocol):

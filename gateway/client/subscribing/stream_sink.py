@@ -40,7 +40,7 @@ class EndingSinks:
         before = self._by_stream.get(sink.stream)
         if before is not None and sink.numbers is None:
             slot = sink.order.reserve()
-            before.order.add_ready(lambda: slot.fill(bool))
+            before.order.add_ready(lambda: slot.fill(lambda: None))
 
     def _over(self, sink: StreamSink) -> None:
         if self._by_stream.get(sink.stream) is sink:

@@ -130,7 +130,7 @@ class SubscriptionPosition:
         self.joined = False
         self._unanswered: int | None = None
         """Streams among those that SUBSCRIBE has named that exist and are yet to be announced; ``None``: not known."""
-        self._on_gone: Gone = list
+        self._on_gone: Gone = lambda streams: None
         self._joined_before = False
         self._resumed = False
         """Whether SUBSCRIBE has named the position in each stream, in place of the program's start."""
@@ -183,7 +183,7 @@ class SubscriptionPosition:
             del self._ended_before[name]
             self._forget(name)
 
-    def join(self, positions: int | None = None, on_gone: Gone = list) -> None:
+    def join(self, positions: int | None = None, on_gone: Gone = lambda streams: None) -> None:
         """Handle SUBSCRIBED: streams that are announced from now on are meant for this subscription as well.
 
         Args:

@@ -169,7 +169,7 @@ class PatchMerger:
     def compact_if_due(self, patch: Patch) -> None:
         """Make the keyframe of a version if too many patches are kept until a receiver needs one."""
         if patch.due:
-            self.keyframe(patch, None, _nothing)
+            self.keyframe(patch, None, lambda: None)  # no receiver waits for it
 
     def _settle(self, patch: Patch, result: memoryview | BaseException) -> None:
         patch.settle(result, self._transfers.next() if patch.chunked else 0)
@@ -207,10 +207,6 @@ class PatchMerger:
 def takes_patches(delivery: DeliveryClass) -> bool:
     """Return whether the members of a class apply patches themselves."""
     return PATCH in delivery.codecs and delivery.format.takes_chunks
-
-
-def _nothing() -> None:
-    """Do nothing: no receiver waits for the keyframe."""
 
 
 def _attempt(work: Callable[[], T]) -> T | BaseException:

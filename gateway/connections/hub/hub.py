@@ -184,7 +184,7 @@ class Hub:
         credit: CreditWindow | None = None,
         *,
         observe: bool = False,
-        answer: Callable[[], object] = bool,
+        answer: Callable[[], object] = lambda: None,
     ) -> None:
         """Add a subscription: its streams are announced, and their messages sent from its start position on.
 
@@ -226,7 +226,7 @@ class Hub:
             listener.joined(session.peer.client_id, pattern, observing=observe)
 
     def unsubscribe(
-        self, session: Session, subscription: int, *, keep: bool = False, answer: Callable[[], object] = bool
+        self, session: Session, subscription: int, *, keep: bool = False, answer: Callable[[], object] = lambda: None
     ) -> None:
         """Remove a subscription; the session still receives streams that another of its subscriptions matches.
 

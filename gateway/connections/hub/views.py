@@ -112,7 +112,7 @@ class Views:
         subscription: int,
         wanted: ViewSubscription,
         options: SubscribeOptions = NO_OPTIONS,
-        answer: Callable[[], object] = bool,
+        answer: Callable[[], object] = lambda: None,
     ) -> None:
         """Add a subscription that :meth:`check` has passed; its streams are announced, each by the id of its view.
 
