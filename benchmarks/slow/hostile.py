@@ -16,6 +16,7 @@ from benchmarks.slow.attacks.target import Program, Target
 from benchmarks.slow.bystander import Outcome
 from benchmarks.slow.plan import GIVES_BACK_S, HEALTH_S, MEMORY_RATIO, RATIO, Sizes
 from benchmarks.slow.stage import OTHERS_CORE, HealthWatch, Stage, idle_only, running, staged
+from gateway.client import sync
 
 CONFIGURATION: Final = ("--config", str(Path(__file__).with_name("gateway.toml")))
 """Arguments of the gateway: streams of attacks, and what these publish, end soon."""
@@ -141,6 +142,9 @@ def measure(name: str, sizes: Sizes) -> Measured:
         quiet = stage.quiet(sizes.seconds)
         before_bytes = stage.server.rss_bytes()
         rounds, closed, beside, health_s = _beside(stage, name, sizes.seconds)
+        # The newest version of a state stays, whoever leaves: so many bytes are what the gateway is for.
+        with sync.connect(stage.url) as client:
+            client.delete(f"{name}/**")
         limit_bytes = MEMORY_RATIO * before_bytes
         after_bytes = stage.memory_bytes(limit_bytes, attack.gives_back_s)
     return Measured(name, rounds, closed, quiet, beside, before_bytes, after_bytes, health_s)
