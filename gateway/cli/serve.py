@@ -29,7 +29,7 @@ from gateway.config.file import read_settings
 from gateway.errors import StoreFailed
 from gateway.server.allocator import give_back_when_calm, keep_freed_memory
 from gateway.server.descriptors import fill_standard_descriptors, raise_descriptor_limit
-from gateway.server.garbage import GarbageCollection, collect_regularly
+from gateway.server.garbage import GarbageCollection
 from gateway.server.log_limit import LogLimit
 from gateway.server.loop import keep_threads_brief
 
@@ -124,7 +124,8 @@ async def _serve(settings: Settings) -> None:
     everywhere = "" if networks is None else f", on {networks} of this machine"
     _announce(f"listening on {gateway.url}{admin}{everywhere}")
     collection.spare()
-    caring_for_memory = [asyncio.create_task(give_back_when_calm()), asyncio.create_task(collect_regularly())]
+    caring = give_back_when_calm(collection.collect), collection.collect_regularly()
+    caring_for_memory = [asyncio.create_task(each) for each in caring]
     await stopping.wanted.wait()
     for task in caring_for_memory:
         task.cancel()

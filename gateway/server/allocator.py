@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import gc
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 _M_TRIM_THRESHOLD = -1
@@ -57,9 +57,13 @@ CALM_S: Final = 5.0
 
 CALM_SHARE: Final = 0.2
 """Share of a core below which it is calm."""
+CALM_KEPT_BYTES: Final = 32 * 1024 * 1024
+"""Memory that has come or gone below which giving back is not worth its time."""
 
-KEPT_BYTES: Final = 4 * 1024 * 1024
-"""Freed memory that is not worth giving back."""
+IDLE_SHARE: Final = 0.02
+"""Share of a core below which the process has next to nothing to do."""
+IDLE_KEPT_BYTES: Final = 4 * 1024 * 1024
+"""Memory that has come or gone below which giving back is not worth its time in such a process."""
 
 OBJECT_BYTES: Final = 64
 """Size of an object of Python, about."""
@@ -101,11 +105,10 @@ class FreedMemory:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * self._page_bytes
 
-    @property
-    def is_worth_it(self) -> bool:
-        """Whether memory has come or gone since it was given back."""
+    def has_changed(self, nbytes: int) -> bool:
+        """Return whether so much memory has come or gone since it was given back."""
         # Not the free bytes: pages that were given back count as free until they are used again.
-        return any(abs(is_now - was) >= KEPT_BYTES for is_now, was in zip(self._now(), self._then, strict=True))
+        return any(abs(is_now - was) >= nbytes for is_now, was in zip(self._now(), self._then, strict=True))
 
     def give_back(self) -> None:
         """Give freed memory back to the system; takes some 0.1 ms a MiB."""
@@ -116,8 +119,13 @@ class FreedMemory:
         return self.resident_bytes, self._usage().used_bytes, sys.getallocatedblocks() * OBJECT_BYTES
 
 
-async def give_back_when_calm() -> None:
-    """Give freed memory back whenever the process has been calm; returns at once where that is not possible."""
+async def give_back_when_calm(collect: Callable[[], object]) -> None:
+    """Give freed memory back whenever the process has been calm; returns at once where that is not possible.
+
+    Args:
+        collect: a full collection of garbage, which comes before. Python keeps thousands of freed tuples for the next
+            ones, each of which may keep a megabyte from being given back; a collection drops them.
+    """
     try:
         freed = FreedMemory()
     except OSError:
@@ -125,8 +133,9 @@ async def give_back_when_calm() -> None:
     while True:
         begun_s = time.process_time()
         await asyncio.sleep(CALM_S)
-        if time.process_time() - begun_s < CALM_SHARE * CALM_S and freed.is_worth_it:
-            # Python keeps thousands of freed tuples for the next ones, each of which may keep a megabyte from being
-            # given back. A full collection, a few ms, drops them.
-            gc.collect()
+        share = (time.process_time() - begun_s) / CALM_S
+        # The loop may wait for memory meanwhile, for some ten milliseconds if much is free.
+        kept_bytes = IDLE_KEPT_BYTES if share < IDLE_SHARE else CALM_KEPT_BYTES
+        if share < CALM_SHARE and freed.has_changed(kept_bytes):
+            collect()
             await asyncio.to_thread(freed.give_back)

@@ -16,29 +16,26 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Mapping
 from typing import Final
 
 MAX_NEW_BLOCKS: Final = 20_000
-"""Blocks of memory that have come since the last collection, up to which new objects are visited, in some 3 ms."""
+"""Blocks of memory, and objects, that have come since the last collection and are visited, in some 3 ms."""
 
 LONGEST_S: Final = 0.005
-"""Time of a collection; after one that took longer the next :data:`RESTS` visit nothing.
+"""Time of a collection; after one that took longer the next :data:`RESTS` are left out.
 
-New objects may be very many although blocks are not: those of states that are replaced all the time.
+New objects may be very many although their number has hardly grown: those of states that are replaced all the time.
 """
 
 RESTS: Final = 60
-"""Collections that visit nothing after one that took long."""
+"""Collections that are left out after one that took long."""
 
 INTERVAL_S: Final = 10.0
 """Interval of collections while the gateway works."""
 
-_OLDEST: Final = 2
-
 
 class GarbageCollection:
-    """Full collections by those who ask for one, which visit new objects only, and only if they are few.
+    """Collections by those who ask for one, which visit new objects only, and only if they are few.
 
     For the whole process.
     """
@@ -47,15 +44,12 @@ class GarbageCollection:
         self._spared_blocks = 0
         """Blocks of memory when all objects were spared."""
         self._was_enabled = gc.isenabled()
-        self._begun_s = 0.0
-        """Time at which the present collection has begun."""
         self._rests = 0
-        """Collections that are still to visit nothing."""
+        """Collections that are still to be left out."""
 
     def start(self) -> None:
         """Have no collections from now on that nobody asks for."""
         gc.disable()
-        gc.callbacks.append(self._collecting)
 
     def spare(self) -> None:
         """Spare all objects of now: most of them live as long as the process."""
@@ -64,27 +58,26 @@ class GarbageCollection:
 
     def stop(self) -> None:
         """Have collections visit all objects again."""
-        gc.callbacks.remove(self._collecting)
         gc.unfreeze()
         if self._was_enabled:
             gc.enable()
 
-    def _collecting(self, phase: str, info: Mapping[str, int]) -> None:
-        if info["generation"] != _OLDEST:
+    def collect(self) -> None:
+        """Free cycles among the objects that are new, or spare these if they are very many."""
+        if self._rests:
+            self._rests -= 1
             return
-        if phase == "start":
-            if self._rests or sys.getallocatedblocks() - self._spared_blocks > MAX_NEW_BLOCKS:
-                self._rests = max(0, self._rests - 1)
-                self.spare()
-            self._begun_s = time.monotonic()
-            return
-        if time.monotonic() - self._begun_s > LONGEST_S:
-            self._rests = RESTS
+        new_blocks = sys.getallocatedblocks() - self._spared_blocks
+        # Blocks alone do not show as many objects that have come while others went.
+        if max(new_blocks, gc.get_count()[0]) <= MAX_NEW_BLOCKS:
+            begun_s = time.monotonic()
+            gc.collect()
+            if time.monotonic() - begun_s > LONGEST_S:
+                self._rests = RESTS
         self.spare()
 
-
-async def collect_regularly() -> None:
-    """Ask for a collection now and then, as long as the task lives."""
-    while True:
-        await asyncio.sleep(INTERVAL_S)
-        gc.collect()
+    async def collect_regularly(self) -> None:
+        """Collect now and then, as long as the task lives."""
+        while True:
+            await asyncio.sleep(INTERVAL_S)
+            self.collect()

@@ -17,7 +17,7 @@ def test_the_allocator_can_be_told_or_is_another_one() -> None:
 
 
 PROGRAM = """
-import asyncio, threading
+import asyncio, gc, threading
 import gateway.server.allocator as allocator
 allocator.keep_freed_memory()
 try:
@@ -48,14 +48,17 @@ def tuples():
 
 def check(name, work, *arguments):
     last = work(*arguments)
-    print(name, freed.is_worth_it, end=" ")
+    print(name, has_changed(), end=" ")
     asyncio.run(calm(freed.resident_bytes))
-    print(freed.resident_bytes < before + 8 * MIB, freed.is_worth_it)
+    print(freed.resident_bytes < before + 8 * MIB, has_changed())
+
+def has_changed():
+    return freed.has_changed(allocator.IDLE_KEPT_BYTES)
 
 allocator.CALM_S = 0.01
 
 async def calm(peak):
-    task = asyncio.create_task(allocator.give_back_when_calm())
+    task = asyncio.create_task(allocator.give_back_when_calm(gc.collect))
     while freed.resident_bytes > before + 8 * MIB:
         await asyncio.sleep(0.01)
     task.cancel()
