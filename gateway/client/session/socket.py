@@ -125,13 +125,16 @@ class Socket(asyncio.Protocol):
     # Called by the owner.
 
     def send(self, buffers: Sequence[Buffer], size: int) -> None:
-        """Write one binary message; drop it if the connection is closing.
+        """Write one binary message; drop it if the connection is closing or lost.
 
         Args:
             buffers: flat views of bytes; may be reused when this method returns.
             size: bytes of all buffers together.
         """
         if self._protocol.state is not State.OPEN or self._transport is None:
+            return
+        # asyncio logs each write to a socket whose loss it has noticed and not yet told.
+        if self._transport.is_closing():
             return
         parts = masked_frame(buffers, size)
         if len(parts) == 1:
@@ -299,7 +302,7 @@ class Socket(asyncio.Protocol):
                     self._transport.write_eof()
                 else:  # TLS has no half-close
                     self._transport.close()
-            else:
+            elif not self._transport.is_closing():
                 self._transport.write(data)
         if self._protocol.state is State.CLOSING and self._deadline is None:
             self._deadline = self._loop.call_later(CLOSE_WITHIN_S, self._transport.abort)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.client.forking import cut_off
 from gateway.client.session.socket import ABNORMAL, HIGH_WATER_BYTES, Lost, Socket, open_socket, parse_url
 from gateway.errors import Code, ConnectionFailed, InvalidArgument
 from tests.client.scripted_gateway import Peer, ScriptedGateway
@@ -99,6 +100,21 @@ async def test_a_lost_connection_has_the_code_for_it(scripted: ScriptedGateway) 
     async with opened(scripted) as (_, owner, peer):
         peer.drop()
         assert (await owner.lost).code == ABNORMAL
+
+
+async def test_writes_to_a_lost_connection_are_not_logged(
+    scripted: ScriptedGateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(scripted) as (socket, owner, _):
+        assert socket._transport is not None
+        # As after a gateway that was killed: the first write fails, and the loss is told in the loop's next turn.
+        cut_off(socket._transport.get_extra_info("socket").fileno())
+        for _ in range(20):
+            socket.send([bytes(8), bytes(8)], 16)
+            socket.send([bytes(8)], 8)
+        socket.close(1000, "")
+        await owner.lost
+    assert caplog.messages == []
 
 
 async def test_a_message_above_the_limit_closes_with_1009(scripted: ScriptedGateway) -> None:
