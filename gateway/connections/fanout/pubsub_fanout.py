@@ -14,7 +14,6 @@ from gateway.connections.fanout.broadcast import Broadcast
 from gateway.connections.fanout.delivery_class import DeliveryClass, Flusher
 from gateway.connections.fanout.delta_encoder import DeltaEncoder
 from gateway.connections.fanout.encode_queue import EncodeQueue
-from gateway.connections.fanout.form import is_brief
 from gateway.connections.fanout.history_reader import HistoryReader
 from gateway.connections.fanout.late_join import LateJoin
 from gateway.connections.fanout.recode import codec_names
@@ -320,22 +319,22 @@ class PubSubFanout:
             return
         patched = frame._replace(stream=run.source.id, publisher=publisher, offset=run.first)
 
-        def deliver(made: Mapping[DeliveryClass, Run]) -> None:
+        def deliver(made: Mapping[DeliveryClass, Run], text: Run | None) -> None:
             self.delivered = run.first + run.count
             if self._deltas is not None:
                 self._newest = run.newest()
             for delivery in self.classes:
                 # A class that was made meanwhile gets the message as it was published, or decoded.
                 recoded = made.get(delivery)
-                if not delivery.format.takes_chunks and not is_brief(run):
-                    self._late_join.send(run, delivery, delivery.members)
+                if text is not None and not delivery.format.takes_chunks:
+                    delivery.add(text)
                 elif recoded is not None or self._transcoder.chain_for(delivery, names, 0) is None:
                     delivery.add(recoded or run)
                 else:
                     self._late_join.send_decoded(run, delivery)
             self._tell_taps(run)
 
-        self._transcoder.submit(run, patched, chains, itemsize, deliver)
+        self._transcoder.submit(run, patched, chains, itemsize, self._classes, deliver)
 
     def chains_for(
         self, names: frozenset[str], payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None = None

@@ -156,8 +156,8 @@ class Transcoder:
             self._queue.add_ready(partial(deliver, None))
         elif text_format(classes) is None:
             self._queue.add_ready(partial(self._written, run, classes, deliver, None))
-        elif self._queue.idle and is_brief(run) and self._flusher.take_text(texts_in(run)):
-            deliver(None)  # it is written with others that are sent in this turn
+        elif self._queue.idle and self._takes_text(run):
+            deliver(None)
         else:
             self._write(run, classes, deliver, next_in_turn=False)
 
@@ -180,10 +180,14 @@ class Transcoder:
         deliver: Callable[[Run | None], object],
         text: Run | BaseException | None,
     ) -> None:
-        if text is None and text_format(classes) is not None:
+        if text is None and text_format(classes) is not None and not self._takes_text(run):
             self._write(run, classes, deliver, next_in_turn=True)  # for a receiver that has come meanwhile
         else:
             deliver(text if isinstance(text, Run) else None)
+
+    def _takes_text(self, run: Run) -> bool:
+        """Return whether a run is to be written as text with others that are sent in this turn: quickly."""
+        return is_brief(run) and self._flusher.take_text(texts_in(run))
 
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, or from its first chunk.
@@ -208,23 +212,25 @@ class Transcoder:
         frame: DataFrame,
         chains: dict[DeliveryClass, Chain],
         itemsize: int,
-        deliver: Callable[[Mapping[DeliveryClass, Run]], object],
+        classes: Mapping[Any, DeliveryClass],
+        deliver: Callable[[Mapping[DeliveryClass, Run], Run | None], object],
     ) -> None:
-        """Encode a small message for the classes, then deliver it behind all earlier ones.
+        """Encode a small message for the classes, and write it as text, then deliver it behind all earlier ones.
 
         Args:
             run: holds one frame.
             frame: that frame, cut into its blocks.
             chains: from :meth:`chains_for`.
             itemsize: bytes of an element.
-            deliver: called with the message for each class that does not get it as it was published. A class of
-                ``chains`` is missing if the message cannot be encoded for it.
+            classes: the delivery classes of the source, as they are at any time.
+            deliver: called with the message for each class that does not get it as it was published, and with its text
+                as :meth:`write_text` does. A class of ``chains`` is missing if the message cannot be encoded for it.
         """
         recoding = _Recoding(run, frame, itemsize, chains)
         if self._deltas is not None:
             self._prepare_deltas(self._deltas, recoding)
 
-        def done(made: dict[DeliveryClass, Run] | BaseException) -> None:
+        def done(made: _Made | BaseException, text: Run | None = None) -> None:
             if isinstance(made, BaseException):
                 logger.warning("message %d of %s cannot be recoded: %s", run.first, self._source.name, made)
                 made = {}
@@ -232,17 +238,20 @@ class Transcoder:
             for delivery, recoded in made.items():
                 if recoded.keyframe is not None:
                     count_delta(delivery)
-            deliver(made)
+            self._written(run, classes, partial(deliver, made), text)
 
-        if max(len(frame.payload), decoded_bytes(frame.payload, frame.encoding)) > THREAD_BYTES:
-            self._queue.submit(recoding.work, done)
-            return
-        made: dict[DeliveryClass, Run] | RequestRefused
-        try:
-            made = recoding.work()
-        except RequestRefused as refusal:
-            made = refusal
-        self._queue.add_ready(partial(done, made))
+        def done_with_text(result: tuple[_Made | RequestRefused, Run | None] | BaseException) -> None:
+            made, text = (result, None) if isinstance(result, BaseException) else result
+            done(made, text)
+
+        in_thread = max(len(frame.payload), decoded_bytes(frame.payload, frame.encoding)) > THREAD_BYTES
+        if text_format(classes) is not None and not is_brief(run):
+            work = recoding.with_text(classes, in_thread=in_thread)
+            self._queue.submit(work, done_with_text, weight=1 + run.count // TEXTS_A_PIECE)
+        elif in_thread:
+            self._queue.submit(recoding.attempt, done)
+        else:
+            self._queue.add_ready(partial(done, recoding.attempt()))
 
     def _prepare_deltas(self, encoder: DeltaEncoder, recoding: _Recoding) -> None:
         """Tell deltas from other chains, and choose how receivers of deltas that need a keyframe get it."""
@@ -265,6 +274,10 @@ class Transcoder:
                 self._policy.report(self._source, outcome)
 
 
+_Made = dict[DeliveryClass, Run]
+"""Message as each class gets it that does not get it as it was published."""
+
+
 @dataclass(slots=True, eq=False)
 class _Recoding:
     """A small message on its way to be encoded or decoded."""
@@ -284,7 +297,21 @@ class _Recoding:
     outcomes: list[EncodingOutcome] = field(default_factory=list)
     """Outcomes of the chains, filled by :meth:`work`."""
 
-    def work(self) -> dict[DeliveryClass, Run]:
+    def attempt(self) -> _Made | RequestRefused:
+        """Return the result of :meth:`work`, or its error."""
+        try:
+            return self.work()
+        except RequestRefused as refusal:
+            return refusal
+
+    def with_text(
+        self, classes: Mapping[Any, DeliveryClass], *, in_thread: bool
+    ) -> Steps[tuple[_Made | RequestRefused, Run | None]]:
+        """Return the steps that give the result of :meth:`attempt`, and the message as text if a class takes that."""
+        made = (yield self.attempt) if in_thread else self.attempt()
+        return made, (yield from _text_of(self.run, classes))
+
+    def work(self) -> _Made:
         """Return the message as each of the classes gets it. Runs in a thread if it is large.
 
         Raises:

@@ -7,17 +7,22 @@ import orjson
 import pytest
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
+from gateway.connections.outbound.connection import Connection
+from gateway.connections.ports import Steps
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Opcode
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
 from tests.connections.reader import Arrival
+from tests.connections.text_messages import news, person
 from tests.connections.versions import CHUNKED as STATE_BYTES
 from tests.connections.versions import Scene, seen
 
@@ -265,7 +270,7 @@ def test_a_publisher_is_acknowledged_though_no_receiver_reads() -> None:
 # Order of everything that is no message.
 
 
-@pytest.mark.parametrize("payload", [SMALL, BIG])
+@pytest.mark.parametrize("payload", [bytes(500), BIG])
 def test_a_gap_comes_in_the_place_of_the_messages_that_will_not_come(payload: bytes) -> None:
     """A receiver that reads and one that does not, while the message before the gap is decoded or is not."""
     world = World()
@@ -366,6 +371,57 @@ def test_a_big_message_becomes_text_in_steps_and_the_next_one_waits() -> None:
     messages = [orjson.loads(line) for line in text.texts()]
     assert [fields["offset"] for fields in messages if fields["message_type"] == "message"] == [0, 1]
     assert payloads(plain) == [BIG, SMALL]
+
+
+@pytest.mark.parametrize("payload", [bytes(500), BIG])
+def test_a_message_that_is_decoded_for_some_becomes_text_once_and_is_written_to_all(
+    payload: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World()
+    publisher = world.publisher("wf/a")
+    plain = world.subscriber("wf/a")
+    readers = [person(world) for _ in range(3)]
+    written: list[Run | LargeMessage] = []
+
+    def noted(message: Run | LargeMessage) -> Steps[Run]:
+        written.append(message)
+        return world.renderer.writing(message)
+
+    for reader in readers:
+        reader.form.writing = noted
+        reader.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/a"}}')
+        news(reader, world)
+    monkeypatch.delattr(Connection, "enqueue")  # takes microseconds for each receiver
+    publisher.publish(0, payload, chain=ZSTD)
+    publisher.publish(0, SMALL)
+    world.settle()
+    for reader in readers:
+        assert [text["offset"] for text in news(reader, world)] == [0, 1]
+    assert len(written) == 2
+    assert payloads(plain) == [payload, SMALL]
+
+
+@pytest.mark.parametrize("kind", [Kind.EVENT, Kind.STATE])
+@pytest.mark.parametrize("turns", range(6))
+def test_who_comes_while_a_message_is_decoded_and_becomes_text_gets_it_once(kind: Kind, turns: int) -> None:
+    world = World()
+    world.take_one_step_a_turn()
+    publisher = world.publisher("wf/a", kind=kind)
+    world.subscriber("wf/a")
+    publisher.publish(0, BIG, chain=ZSTD)
+    readers = []
+    for _ in range(2):
+        reader = person(world)
+        reader.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/a","since":"beginning"}}')
+        readers.append(reader)
+        world.turns(turns)
+        if len(world.workers):
+            world.workers.step()
+    world.settle()
+    publisher.publish(0, SMALL)
+    for reader in readers:
+        offsets = [text["offset"] for text in news(reader, world) if text["message_type"] == "message"]
+        assert offsets == [0, 1]
 
 
 # Large messages.
