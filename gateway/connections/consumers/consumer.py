@@ -15,6 +15,7 @@ from gateway.connections.consumers.in_flight import (
     AckTimeout,
     InFlight,
     Sending,
+    UnitsInFlight,
     add_gap,
     covered,
     put_back,
@@ -95,8 +96,7 @@ class Consumer:
         self._outcomes = OutcomeLog()
         self._queued: deque[InFlight] = deque()
         """Units to be sent, oldest first: those that were sent before, then the rest."""
-        self._in_flight: dict[int, InFlight] = {}
-        """Units sent and not acknowledged, by first offset; those that were sent again come first."""
+        self._in_flight = UnitsInFlight()
         self._timed = False
         """Units that have a deadline may be queued."""
         self._gaps: list[Gap] = []
@@ -213,19 +213,21 @@ class Consumer:
         """Have the consumer pumped: there is credit again."""
         self._wake(self)
 
-    def pump(self, now_ns: int) -> list[UnitOutcome]:
-        """Send the units that may be sent now.
+    def pump(self, now_ns: int, most: int) -> int:
+        """Send the units that may be sent now; past ``most`` of them the consumer is woken for the others.
 
         Args:
             now_ns: Unix time.
+            most: number of units.
+
+        Returns:
+            The part of ``most`` that is left.
         """
         connection = self.connection
-        if connection is not None and not connection.closed:
-            self._send_queued(connection, now_ns)
-        return self._outcomes.take()
+        return most if connection is None or connection.closed else self._send_queued(connection, now_ns, most)
 
     def take_outcomes(self) -> list[UnitOutcome]:
-        """Remove and return the outcomes that a method has not returned because it failed."""
+        """Remove and return the outcomes of :meth:`pump`, and those that another method has left because it failed."""
         return self._outcomes.take()
 
     def done(self, first: int, last: int, code: int) -> list[UnitOutcome]:
@@ -236,13 +238,13 @@ class Consumer:
             last: last offset; the range may be as long as a peer likes.
             code: 0 if the messages were processed; otherwise they are delivered again.
         """
-        for entry in covered(self._in_flight, first, last):
-            del self._in_flight[entry.unit.first]
-            entry.settle()
+        answered = covered(self._in_flight, first, last)
+        for entry in answered:
+            self._in_flight.remove(entry)
             if not code:
                 self._outcomes.released.append(entry.unit)
-            else:
-                self._try_again(entry, f"refused ({name_of(code)})")
+        if code:
+            self._try_again(answered, f"refused ({name_of(code)})")
         if not code and self._queued:
             self._outcomes.released += take_answered(self._queued, first, last)
         self._catching_up = self._catching_up and self.pending > self._settings.max_pending_commands
@@ -290,26 +292,26 @@ class Consumer:
         if connection is None or connection.lagging:
             self._timeout.clear()
             return self._outcomes.take()
-        for entry in self._timeout.ended(self._in_flight, now_s, connection):
-            del self._in_flight[entry.unit.first]
-            entry.settle()
-            self._try_again(entry, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
+        late = self._timeout.ended(self._in_flight, now_s, connection)
+        for entry in late:
+            self._in_flight.remove(entry)
+        self._try_again(late, f"not acknowledged within {self._settings.ack_timeout_s:g} s")
         return self._outcomes.take()
 
     # Sending.
 
-    def _send_queued(self, connection: Connection, now_ns: int) -> None:
-        queued = self._queued
+    def _send_queued(self, connection: Connection, now_ns: int, left: int) -> int:
+        queued, in_flight = self._queued, self._in_flight
         sending = Sending(connection, self.stream)
-        resent: dict[int, InFlight] = {}
         try:
-            while queued:
+            while queued and left:
+                left -= 1
                 entry = queued[0]
                 unit = entry.unit
                 if unit.deadline_ns is not None and self._expire(unit, now_ns):
                     queued.popleft()
                     continue
-                form = self._form_now(unit, connection, len(resent))
+                form = self._form_now(unit, connection)
                 if form is None:
                     break
                 queued.popleft()
@@ -320,10 +322,10 @@ class Consumer:
                 if entry.sent:
                     self.redelivered += unit.count
                     sending.announce(unit)
-                    sent = resent
+                    sent = in_flight.again
                 else:
                     self.delivered += unit.count
-                    sent = self._in_flight
+                    sent = in_flight.once
                 if connection.format.acknowledges:
                     entry.take(() if self._is_control else self._credits)
                     sent[unit.first] = entry
@@ -332,19 +334,20 @@ class Consumer:
                 sending.add(form)
             sending.flush()
         finally:
-            if resent:
-                self._in_flight = {**resent, **self._in_flight}
+            if queued and not left:
+                self._wake(self)
             for credit in self._credits:
                 credit.pass_on(self)
         while self._gaps:
             connection.send_in_order(self.stream, self._gaps.pop(0))
+        return left
 
-    def _form_now(self, unit: AckUnit, connection: Connection, resent: int) -> Form | None:
+    def _form_now(self, unit: AckUnit, connection: Connection) -> Form | None:
         """Return the unit as the connection gets it; ``None`` if it may not have it now."""
         if connection.closed:
             return None
         if self._is_control:
-            if len(self._in_flight) + resent >= self._settings.max_pending_commands:
+            if len(self._in_flight) >= self._settings.max_pending_commands:
                 return None
         elif not allowed(self._credits, unit.nbytes, self):
             return None
@@ -352,13 +355,16 @@ class Consumer:
 
     # Outcomes.
 
-    def _try_again(self, entry: InFlight, reason: str) -> None:
-        if entry.tries >= self._settings.max_tries:
-            self._bury(entry, reason)
-            return
-        self._outcomes.add(Retried(entry.unit))
-        self._timed = self._timed or entry.unit.deadline_ns is not None
-        put_back(self._queued, entry)
+    def _try_again(self, entries: Iterable[InFlight], reason: str) -> None:
+        again: list[InFlight] = []
+        for entry in entries:
+            if entry.tries >= self._settings.max_tries:
+                self._bury(entry, reason)
+                continue
+            self._outcomes.add(Retried(entry.unit))
+            self._timed = self._timed or entry.unit.deadline_ns is not None
+            again.append(entry)
+        put_back(self._queued, again)
 
     def _count_interrupted(self) -> None:
         """Count the delivery that a lost receiver worked on as tried, unless the unit was answered meanwhile."""
@@ -373,14 +379,8 @@ class Consumer:
     def _return_all(self) -> None:
         """Queue all units in flight again, as if they had not been sent."""
         self._timeout.clear()
-        for entry in self._in_flight.values():
-            entry.settle()
-            entry.tries -= 1
-            self._timed = self._timed or entry.unit.deadline_ns is not None
-        if self._in_flight:
-            entries = [*self._in_flight.values(), *self._queued]
-            self._queued = deque(sorted(entries, key=lambda entry: entry.unit.first))
-        self._in_flight = {}
+        self._timed = self._timed or any(entry.unit.deadline_ns is not None for entry in self._in_flight.values())
+        self._in_flight.return_to(self._queued)
 
     def _expire(self, unit: AckUnit, now_ns: int) -> bool:
         if unit.deadline_ns is None or now_ns <= unit.deadline_ns:

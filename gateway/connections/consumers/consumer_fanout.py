@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 PUMPED_TOGETHER: Final = 16
 """Consumers that are pumped in one step: some hundred microseconds."""
 
+SENT_TOGETHER: Final = 64
+"""Units that are sent in one step, of which as many may have to become text before: less than a millisecond."""
+
 
 class ConsumerFanout:
     """The :class:`~gateway.connections.fanout.fanout.Fanout` of a stream whose receivers acknowledge.
@@ -372,10 +375,14 @@ class ConsumerFanout:
     def _pump(self) -> bool:
         """Pump some consumers, and go on with the others in another step; return False."""
         now_ns = self._context.clock.time_ns()
+        left = SENT_TOGETHER
         for _ in range(min(PUMPED_TOGETHER, len(self._woken))):
+            if not left:
+                break
             consumer, _ = self._woken.popitem(last=False)
             try:
-                outcomes = consumer.pump(now_ns)
+                left = consumer.pump(now_ns, left)
+                outcomes = consumer.take_outcomes()
                 if outcomes:
                     self._held.enact(consumer, outcomes)
             except Exception:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.outbound.backfill import LargeForm
@@ -43,6 +44,45 @@ class InFlight:
         self.credits = ()
 
 
+class UnitsInFlight(Mapping[int, InFlight]):
+    """Units that were sent and not acknowledged, by first offset.
+
+    Attributes:
+        again: those that were sent more than once, which come first, in the order in which they were sent.
+        once: the others.
+    """
+
+    __slots__ = ("again", "once")
+
+    def __init__(self) -> None:
+        self.again: dict[int, InFlight] = {}
+        self.once: dict[int, InFlight] = {}
+
+    def __getitem__(self, first: int) -> InFlight:
+        return self.once[first] if first in self.once else self.again[first]
+
+    def __iter__(self) -> Iterator[int]:
+        return chain(self.again, self.once)
+
+    def __len__(self) -> int:
+        return len(self.again) + len(self.once)
+
+    def remove(self, entry: InFlight) -> None:
+        """Remove a unit, and end its delivery."""
+        first = entry.unit.first
+        del (self.once if first in self.once else self.again)[first]
+        entry.settle()
+
+    def return_to(self, queued: deque[InFlight]) -> None:
+        """Queue all units again, as if they had not been sent."""
+        entries = [*self.values()]
+        self.again, self.once = {}, {}
+        for entry in entries:
+            entry.settle()
+            entry.tries -= 1
+        put_back(queued, entries)
+
+
 def covered(in_flight: Mapping[int, InFlight], first: int, last: int) -> list[InFlight]:
     """Return the units in flight that lie within a range of offsets. The range may be of any length: a peer names it.
 
@@ -79,10 +119,14 @@ def take_answered(queued: deque[InFlight], first: int, last: int) -> list[AckUni
     return answered
 
 
-def put_back(queued: deque[InFlight], entry: InFlight) -> None:
-    """Queue a unit again, in order of its offset."""
-    later = (at for at, other in enumerate(queued) if other.unit.first > entry.unit.first)
-    queued.insert(next(later, len(queued)), entry)
+def put_back(queued: deque[InFlight], entries: Iterable[InFlight]) -> None:
+    """Queue units again, in order of their offsets; those behind the last of them are not looked at."""
+    before: list[InFlight] = []
+    for entry in sorted(entries, key=lambda entry: entry.unit.first):
+        while queued and queued[0].unit.first < entry.unit.first:
+            before.append(queued.popleft())
+        before.append(entry)
+    queued.extendleft(reversed(before))
 
 
 @dataclass(slots=True, eq=False)

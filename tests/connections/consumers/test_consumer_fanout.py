@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES, AckUnit
 from gateway.connections.consumers.consumer import Consumer
-from gateway.connections.consumers.consumer_fanout import PUMPED_TOGETHER, ConsumerFanout
+from gateway.connections.consumers.consumer_fanout import PUMPED_TOGETHER, SENT_TOGETHER, ConsumerFanout
 from gateway.connections.consumers.held_units import HeldUnits
-from gateway.connections.consumers.outcomes import UnitOutcome
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.delivery_class import MANY_OWED
@@ -536,9 +536,9 @@ def test_a_message_that_is_done_does_not_try_all_streams_that_wait_for_credit(mo
     pumped: list[Consumer] = []
     pump = Consumer.pump
 
-    def counted(consumer: Consumer, now_ns: int) -> list[UnitOutcome]:
+    def counted(consumer: Consumer, now_ns: int, most: int) -> int:
         pumped.append(consumer)
-        return pump(consumer, now_ns)
+        return pump(consumer, now_ns, most)
 
     monkeypatch.setattr(Consumer, "pump", counted)
     done: set[str] = set()
@@ -567,6 +567,36 @@ def test_very_many_consumers_are_served_some_at_a_time() -> None:
         served.append(sum(bool(worker.read().arrivals) for worker in workers))
         assert served[-1] - served[-2] <= 2 * PUMPED_TOGETHER
     assert served[-1] == len(workers)
+
+
+def test_very_many_messages_to_a_consumer_are_sent_some_at_a_time() -> None:
+    world = World()
+    publisher = world.publisher("wf/tasks", kind=Kind.COLLABORATION)
+    worker = world.peer("worker")
+    worker.subscribe("wf/tasks", credits=Credits(1, 1000))
+    count = 5 * SENT_TOGETHER
+    for _ in range(count):
+        publisher.publish(0, b"task")
+    world.settle()
+    assert worker.read().offsets == [0]
+    world.take_one_step_a_turn()
+    worker.grant(1, 2 * count, 10**6)
+    assert most_in_one_turn(world, worker) <= 2 * SENT_TOGETHER
+    assert worker.reader.offsets == [*range(count)]
+    worker.done("wf/tasks", 0, count - 1, Code.NOT_PROCESSED)
+    assert most_in_one_turn(world, worker) <= 2 * SENT_TOGETHER
+    assert worker.reader.offsets == [*range(count)] * 2
+    consumer = fanout_of(world).consumers[worker.session.peer.client_id]
+    assert consumer.first_pending == 0
+    assert consumer.pending == count
+
+
+def most_in_one_turn(world: World, worker: Peer) -> int:
+    """Have everything sent; return the largest number of messages that came in one turn."""
+    counts = [len(worker.read().offsets)]
+    while world.clock.turn():
+        counts.append(len(worker.read().offsets))
+    return max(later - earlier for earlier, later in pairwise(counts))
 
 
 @pytest.mark.parametrize("failing", [1, 2])

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
+from typing import SupportsIndex
 
 from gateway.connections.consumers.ack_unit import AckUnit, units_of
 from gateway.connections.consumers.in_flight import (
     AckTimeout,
     InFlight,
     Sending,
+    UnitsInFlight,
     add_gap,
     covered,
     put_back,
@@ -173,10 +176,47 @@ def test_a_range_covers_complete_units_only() -> None:
 
 def test_a_unit_is_put_back_before_later_ones() -> None:
     queued = deque([InFlight(unit_at(1)), InFlight(unit_at(4))])
-    put_back(queued, InFlight(unit_at(2)))
-    put_back(queued, InFlight(unit_at(7)))
-    put_back(queued, InFlight(unit_at(0)))
+    put_back(queued, [InFlight(unit_at(2))])
+    put_back(queued, [InFlight(unit_at(7)), InFlight(unit_at(0))])
     assert [entry.unit.first for entry in queued] == [0, 1, 2, 4, 7]
+
+
+def test_units_that_are_put_back_do_not_look_at_each_other() -> None:
+    looks = 0
+
+    class Counted(deque[InFlight]):
+        def __getitem__(self, at: SupportsIndex) -> InFlight:  # type: ignore[override]
+            nonlocal looks
+            looks += 1
+            return super().__getitem__(at)
+
+        def __iter__(self) -> Iterator[InFlight]:
+            nonlocal looks
+            for entry in super().__iter__():
+                looks += 1
+                yield entry
+
+    queued = Counted(InFlight(unit_at(2 * number)) for number in range(500))
+    looks = 0
+    put_back(queued, [InFlight(unit_at(2 * number + 1)) for number in range(500)])
+    assert looks < 2000
+    assert [entry.unit.first for entry in queued] == [*range(1000)]
+
+
+def test_units_that_were_sent_again_come_first() -> None:
+    in_flight = UnitsInFlight()
+    entries = [InFlight(unit_at(offset), tries=1) for offset in range(4)]
+    for entry in entries:
+        (in_flight.again if entry.unit.first in (1, 3) else in_flight.once)[entry.unit.first] = entry
+    assert [*in_flight] == [1, 3, 0, 2]
+    in_flight.remove(entries[1])
+    in_flight.remove(entries[0])
+    assert [*in_flight.values()] == [entries[3], entries[2]]
+    assert (len(in_flight), 1 in in_flight, 3 in in_flight) == (2, False, True)
+    queued = deque([InFlight(unit_at(4))])
+    in_flight.return_to(queued)
+    assert [(entry.unit.first, entry.tries) for entry in queued] == [(2, 0), (3, 0), (4, 0)]
+    assert not in_flight
 
 
 def test_late_answers_settle_units_that_wait_to_be_sent_again() -> None:
