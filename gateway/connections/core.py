@@ -210,7 +210,7 @@ class Core:
             clock,
             self.slices,
         )
-        deletions = Deletions(self.hub, self.streams, self.gate)
+        self._deletions = Deletions(self.hub, self.streams, self.gate)
         self._greeter = Greeter(
             Capabilities(codecs=CODEC_NAMES, filters=(*FILTER_NAMES, PATCH), limits=limits),
             authorizer,
@@ -224,7 +224,7 @@ class Core:
             self._requests,
             self.hub,
             self._subscriptions,
-            deletions,
+            self._deletions,
             self._greeter,
             clock,
             self.input_budget,
@@ -296,6 +296,7 @@ class Core:
         self._partial_uploads.drop(session)
         self._subscriptions.drop(session)
         self._requests.drop(session)
+        self._deletions.drop(session)
         self.hub.drop(session)
         self.pool.remove(session)
 

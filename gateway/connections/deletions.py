@@ -45,8 +45,9 @@ class Deletions:
         self._hub = hub
         self._streams = streams
         self._gate = gate
-        self._logged: tuple[int, str, int] | None = None
-        """Connection and pattern of the last request that others continue, and the streams that all of them ended."""
+        self._logged: dict[Session, tuple[str, int]] = {}
+        """Pattern of the last request of each connection, if another one has to continue it, and the streams that all
+        of them ended."""
 
     def delete(self, session: Session, request: Delete) -> None:
         """End the streams that match a pattern, at most :data:`MAX_DELETED`, before the next frame is handled.
@@ -75,6 +76,13 @@ class Deletions:
         step = step_of(self._searching(session, request, pattern))
         if step():
             session.backlog.add(step)
+
+    def drop(self, session: Session) -> None:
+        """Log the sum of what a connection that is gone has deleted, if it has not asked for the rest."""
+        logged = self._logged.pop(session, None)
+        if logged is not None:
+            pattern, count = logged
+            _log_sum(session, pattern, count)
 
     def _searching(self, session: Session, request: Delete, pattern: Pattern) -> Iterator[None]:
         found: list[Stream] = []
@@ -107,10 +115,10 @@ class Deletions:
             if not left:
                 answer()
 
+        self._log(session, request.pattern, streams, more=more)
         if not streams:
             answer()
             return
-        self._log(session, request.pattern, streams, more=more)
         for at, stream in enumerate(streams):
             if at:
                 yield
@@ -123,19 +131,32 @@ class Deletions:
 
     def _log(self, session: Session, pattern: str, streams: Sequence[Stream], *, more: bool) -> None:
         """Log who deletes which streams: of requests that continue one another the first, and the sum with the last."""
-        peer, before = session.peer, self._logged
-        who = f"{peer.client_id} ({peer.agent or 'no agent named'})"
-        continued = before is not None and before[:2] == (peer.id, pattern)
-        count = len(streams) + (before[2] if before is not None and continued else 0)
-        self._logged = (peer.id, pattern, count) if more else None
-        if continued:
-            if not more:
-                logger.info("%s has deleted %d streams by %s", who, count, pattern)
+        before = self._logged.get(session)
+        if before is None or before[0] != pattern:
+            self.drop(session)
+            if streams:
+                _log_first(session, pattern, streams, more=more)
+            if more:
+                self._logged[session] = (pattern, len(streams))
             return
-        named = ", ".join(stream.name for stream in streams[:NAMED])
-        others = len(streams) - NAMED
-        if more:
-            named = f"{named} and more than {others} others, by {pattern}"
-        elif others > 0:
-            named = f"{named} and {others} other{'s' * (others > 1)}, by {pattern}"
-        logger.info("%s deletes %s", who, named)
+        self._logged[session] = (pattern, before[1] + len(streams))
+        if not more:
+            self.drop(session)
+
+
+def _log_first(session: Session, pattern: str, streams: Sequence[Stream], *, more: bool) -> None:
+    named = ", ".join(stream.name for stream in streams[:NAMED])
+    others = len(streams) - NAMED
+    if more:
+        named = f"{named} and more than {others} others, by {pattern}"
+    elif others > 0:
+        named = f"{named} and {others} other{'s' * (others > 1)}, by {pattern}"
+    logger.info("%s deletes %s", _name_of(session), named)
+
+
+def _log_sum(session: Session, pattern: str, count: int) -> None:
+    logger.info("%s has deleted %d streams by %s", _name_of(session), count, pattern)
+
+
+def _name_of(session: Session) -> str:
+    return f"{session.peer.client_id} ({session.peer.agent or 'no agent named'})"

@@ -225,6 +225,41 @@ def test_requests_that_continue_one_another_are_logged_twice(caplog: pytest.LogC
     ]
 
 
+def test_the_sum_is_logged_of_a_client_that_does_not_ask_for_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.publisher(*[f"{workflow}/{number}" for workflow in ("wf", "b") for number in range(4 * MAX_DELETED)])
+    one, two, others = world.peer("one"), world.peer("two"), MAX_DELETED - 3
+    with caplog.at_level("INFO"):
+        assert delete(world, one, "wf/*").more
+        assert delete(world, two, "b/*").more
+        assert delete(world, one, "wf/*").more
+        assert delete(world, two, "wf/200") == Deleted(9, ("wf/200",))
+        one.drop()
+        world.settle()
+    assert caplog.messages == [
+        f"one (no agent named) deletes wf/0, wf/1, wf/2 and more than {others} others, by wf/*",
+        f"two (no agent named) deletes b/0, b/1, b/2 and more than {others} others, by b/*",
+        f"two (no agent named) has deleted {MAX_DELETED} streams by b/*",
+        "two (no agent named) deletes wf/200",
+        f"one (no agent named) has deleted {2 * MAX_DELETED} streams by wf/*",
+    ]
+
+
+def test_the_sum_is_logged_although_others_have_deleted_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.publisher(*[f"wf/{number}" for number in range(MAX_DELETED + 1)])
+    one = world.peer("one")
+    with caplog.at_level("INFO"):
+        assert delete(world, one, "wf/*").more
+        (left,) = names(world)
+        delete(world, world.peer("two"), left)
+        assert delete(world, one, "wf/*") == Deleted(9, ())
+    assert caplog.messages[1:] == [
+        f"two (no agent named) deletes {left}",
+        f"one (no agent named) has deleted {MAX_DELETED} streams by wf/*",
+    ]
+
+
 def test_a_gateway_that_stops_deletes_nothing() -> None:
     world = World()
     world.publisher("wf/a")
