@@ -32,7 +32,8 @@ def rm(
 
     Prints the name of each stream that was deleted, one a line. Receivers are told; who publishes to the name again
     begins a new stream. A name or pattern that no stream has is an error (exit code 4), and ends the command; what
-    stands before it has been deleted.
+    stands before it has been deleted. Dead letters stay, unless a pattern matches
+    their stream too: 'run-1/*' deletes run-1/tasks.dead.
 
     Examples:
 
