@@ -54,7 +54,11 @@ class RequestParser(h11.Connection):
         if not self.allowance:
             return h11.NEED_DATA
         self.allowance -= 1
-        event = super().next_event()
+        try:
+            event = super().next_event()
+        except h11.RemoteProtocolError as error:
+            # h11 keeps the error in a frame of its traceback: together they would wait for the collector.
+            raise error.with_traceback(None) from None
         self.is_paused = event is h11.PAUSED
         if isinstance(event, h11.Request):
             names = {name for name, _ in event.headers}

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from websockets.frames import Frame
 from websockets.frames import Opcode as WebSocketOpcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
@@ -55,6 +55,17 @@ class Library(ServerProtocol):
             self.current_size = None
             self._fragments = None
         super().recv_frame(frame)
+
+    def accept(self, request: Request) -> Response:
+        """Return the answer to a handshake."""
+        response = super().accept(request)
+        # A frame of its traceback refers to the error that refuses the handshake: together they would wait for the
+        # collector, with the request.
+        error: BaseException | None = self.handshake_exc
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__context__
+        return response
 
     def end(self) -> bool:
         """Forget an incomplete message: the socket is gone, and nothing more comes. Return False: no step is left."""

@@ -26,7 +26,7 @@ from tests.admin.files import saved
 from tests.integration.peer import until
 from tests.integration.test_slow import LONG
 
-OWNERS = ("gateway.", "websockets.", "ast.")
+OWNERS = ("gateway.", "websockets.", "ast.", "h11.", "uvicorn.")
 """Beginnings of the names of modules whose objects may not be left."""
 
 
@@ -80,4 +80,30 @@ async def test_uploads_leave_no_cycles() -> None:
         for body in (saved(np.zeros(8)), saved(np.zeros(1_000_000)), b"\x93NUMPY\x01\x00\x06\x00{**{}}", b"no array"):
             await client.put(f"{gateway.admin_url}/api/v1/streams/wf%2Fa", content=body)
             await client.get(f"{gateway.admin_url}/api/v1/streams/wf%2Fa")
+        assert not left_for_the_collector()
+
+
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n"
+UPGRADE = GET + b"sec-websocket-version: 13\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "
+HANDSHAKES = [
+    GET + b"\r\n",
+    UPGRADE + b"short\r\n\r\n",
+    UPGRADE + b"AAAAAAAAAAAAAAAAAAAAAA==\r\nsec-websocket-protocol: other\r\n\r\n",
+]
+REQUESTS = [
+    b"no HTTP\r\n\r\n",
+    GET + b"content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n",
+    GET + b"transfer-encoding: chunked\r\n\r\nno size\r\n",
+]
+
+
+@pytest.mark.usefixtures("uncollected")
+async def test_requests_that_are_refused_leave_no_cycles() -> None:
+    async with running_gateway(Settings(drain_deadline_s=2.0)) as gateway:
+        for port, requests in ((gateway.port, HANDSHAKES), (gateway.admin_port, REQUESTS)):
+            for request in requests:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                writer.write(request)
+                assert (await reader.read()).startswith(b"HTTP/1.1 4")
+                writer.close()
         assert not left_for_the_collector()
