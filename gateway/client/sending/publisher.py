@@ -234,9 +234,9 @@ class Publisher:
                 publish.fail(refusal)
             else:
                 postponed.append(publish)
+        if postponed:
+            self._queue_of(alias.name).postpone(postponed, refusal)
         if queue is not None:
-            if postponed:
-                queue.postpone(postponed, refusal)
             queue.answered()
         unwatched_count = count - sum(publish.count for publish in refused.values())
         if unwatched_count > 0 and error.sequence not in alias.withdrawn:
@@ -249,9 +249,7 @@ class Publisher:
             waiting: these publishes, by stream.
         """
         for stream, messages in waiting.items():
-            queue = self._queues.get(stream)
-            if queue is not None:
-                queue.send_again(messages)
+            self._queue_of(stream).send_again(messages)
 
     @property
     def idle(self) -> bool:

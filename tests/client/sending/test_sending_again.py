@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.client import Backoff, pauses
-from gateway.client.sending import send_queue
+from gateway.client.sending import alias, send_queue
 from gateway.errors import Action, Code, RequestRefused, RequestTimeout
 from gateway.protocol.data import parse_data
 from gateway.protocol.messages import Error, Kind, StreamInfo
@@ -50,6 +50,35 @@ async def test_publishes_that_were_refused_for_now_are_sent_again_one_by_one_bef
         assert [(await data_of(peer)).offset for _ in range(2)] == [7, 8]
         ack(peer, 8, 4)
         assert [(await each).offset for each in publishing] == [1, 2, 0, 4]
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_publish_is_sent_again_to_a_stream_whose_state_was_forgotten_meanwhile(
+    scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, *, lost: bool
+) -> None:
+    monkeypatch.setattr(alias, "KEPT_HOLDERS", 0)
+    async with connected(scripted) as (client, peer):
+        publishing = asyncio.ensure_future(client.publish("wf/x", 1))
+        frame = await data_of(peer)
+        peer.send(Error(Code.LIMIT_EXCEEDED, "LIMIT_EXCEEDED", "no more streams", alias=0))
+        queues = client._core.publisher._queues
+        await until(lambda: queues["wf/x"].forgettable)
+        other = asyncio.ensure_future(client.publish("wf/other", 2))
+        await data_of(peer)
+        assert "wf/x" not in queues
+        if lost:
+            peer.drop()
+            peer = await scripted.accept()
+        else:
+            peer.send(Error(Code.QUEUE_FULL, "QUEUE_FULL", "because", alias=0, sequence=1))
+        while (again := await data_of(peer)).timestamp_ns != frame.timestamp_ns:
+            pass
+        peer.send(
+            StreamInfo(7, "wf/x", Kind.STATE, 5, 0, alias=again.stream), Ack(again.stream, 1, again.offset, 3).write()
+        )
+        assert (await publishing).offset == 3
+        other.cancel()
 
 
 @pytest.mark.usefixtures("at_once")
