@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pytest
 
@@ -10,6 +11,7 @@ from gateway.connections.core import Core, CoreSettings
 from gateway.connections.outbound.formats import BinaryFormat
 from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Grant
+from gateway.connections.slices import LET_GO_TOGETHER
 from gateway.connections.subscribe_handler import RELEASED_AT_ONCE
 from gateway.errors import Code, RequestRefused
 from gateway.ids import ClientId, StreamName
@@ -409,3 +411,20 @@ def test_others_are_served_while_the_aliases_of_a_connection_that_is_gone_are_re
     world.settle()
     assert [stream.name for stream in world.core.streams if stream.aliases] == [f"wf/{count - 2}"]
     assert len(world.core.streams) == count - 1
+
+
+def test_very_many_earlier_counts_of_a_subscription_are_freed_in_slices() -> None:
+    world = World()
+    peer = world.peer()
+    counts = {f"wf/{number}": Counts(1) for number in range(5 * LET_GO_TOGETHER)}
+    peer.say(Subscribe(1, 4, "wf/*", account=counts))
+    world.settle()
+    world.take_one_step_a_turn()
+    carried = peer.session.connection.accounts._carried[4]
+    peer.say(Unsubscribe(2, 4))
+    assert [type(answer) for answer in peer.read().log][-1] is Unsubscribed
+    left = [len(carried)]
+    while world.clock.turn():
+        left.append(len(carried))
+    assert max(before - after for before, after in pairwise(left)) <= LET_GO_TOGETHER
+    assert not carried

@@ -170,7 +170,7 @@ class Departures:
         """Leave all streams of a lost connection: at once if they are few."""
         pending = self._joins.of(session)
         connection = session.connection
-        size = len(connection.memberships) + connection.accounts.count + (0 if pending is None else len(pending))
+        size = len(connection.memberships) + connection.accounts.size + (0 if pending is None else len(pending))
         work = self._all(session, self._under_way.pop(session, None))
         if size <= FEW:
             for _ in work:

@@ -10,6 +10,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from gateway.connections.slices import let_go
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.account import StreamAccount, first_wanted
 from gateway.protocol.limits import Limits
@@ -145,10 +146,16 @@ class DeliveryAccounts:
         if self.newcomers is not None:
             self.newcomers.append(stream.id)
 
-    def close(self, subscription: int) -> None:
-        """Forget earlier counts of a subscription that has ended, whose accounts are closed one by one."""
-        for kept in (self._carried, self._ended):
-            self._keep(-len(kept.pop(subscription, ())))
+    def close(self, subscription: int) -> list[dict[str, Counts]]:
+        """Forget earlier counts of a subscription that has ended, whose accounts are closed one by one.
+
+        Returns:
+            These counts, for the caller to free: very many take long.
+        """
+        closed = [kept.pop(subscription, _NO_COUNTS) for kept in (self._carried, self._ended)]
+        for counts in closed:
+            self._keep(-len(counts))
+        return closed
 
     def close_one(self, stream: int, subscription: int) -> None:
         """Drop the account of one stream of a subscription."""
@@ -189,6 +196,11 @@ class DeliveryAccounts:
         self._all.check(self.count)
 
     @property
+    def size(self) -> int:
+        """Number of accounts, of ends that wait in the outbox, and of earlier counts."""
+        return self.count + len(self._untold) + self._kept
+
+    @property
     def ends_waiting(self) -> int:
         """Number of streams whose ends wait in the outbox."""
         return len(self._untold)
@@ -211,8 +223,10 @@ class DeliveryAccounts:
             self._count(-len(accounts))
             yield
         for subscription in {*self._carried, *self._ended}:
-            self.close(subscription)
-            yield
+            for counts in self.close(subscription):
+                yield
+                while let_go(counts):
+                    yield
 
     def name_of(self, stream: int) -> str | None:
         """Return the name of a stream, or of the stream of a view, by its id; ``None`` if it has no account."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from gateway.connections.outbound import delivery_accounts
@@ -11,6 +13,7 @@ from gateway.connections.outbound.delivery_accounts import (
     SubscribedStreams,
     SubscribeOptions,
 )
+from gateway.connections.slices import LET_GO_TOGETHER
 from gateway.errors import Code
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.limits import Limits
@@ -73,6 +76,20 @@ def test_what_ends_is_forgotten() -> None:
     ledger.close(1)
     assert counts_in(ledger, 1) == {}
     assert list(counts_in(ledger, 2)) == ["wf/2"]
+
+
+def test_very_many_earlier_counts_are_dropped_some_at_a_time() -> None:
+    ledger = DeliveryAccounts(SubscribedStreams(Limits()))
+    counts = {f"wf/{number}": Counts(1) for number in range(5 * LET_GO_TOGETHER)}
+    ledger.carry(1, dict(counts))
+    assert ledger.size == len(counts)
+    (carried, _) = ledger.close(1)
+    assert carried == counts
+    assert ledger.size == 0
+    ledger.carry(1, counts)
+    left = [len(counts) for _ in ledger.dropping()]
+    assert max(before - after for before, after in pairwise(left)) == LET_GO_TOGETHER
+    assert not counts
 
 
 def test_the_next_stream_of_a_name_goes_on_from_the_counts_of_one_that_has_ended() -> None:
