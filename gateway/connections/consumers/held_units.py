@@ -143,10 +143,12 @@ class HeldUnits:
 
     def end_turn(self) -> None:
         """Have the progress of consumers stored, and send the acknowledgements that need not be held back any more."""
-        while self._moved:
-            consumer, _ = self._moved.popitem()
-            self.store_mark(consumer)
-        self.acks.flush()
+        try:
+            while self._moved:
+                consumer, _ = self._moved.popitem()
+                self.store_mark(consumer)
+        finally:
+            self.acks.flush()
 
     def store_mark(self, consumer: Consumer) -> None:
         """Have the progress of a consumer stored, if its stream outlives the gateway."""

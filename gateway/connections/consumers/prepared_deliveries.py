@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -35,7 +36,8 @@ class KeptForms:
     __slots__ = ("_bytes", "_sizes")
 
     def __init__(self) -> None:
-        self._sizes: dict[tuple[PreparedDeliveries, FormKey], int] = {}
+        # The first of a dict is found behind all that were first before.
+        self._sizes: OrderedDict[tuple[PreparedDeliveries, FormKey], int] = OrderedDict()
         """Sizes, the form that was delivered longest ago first."""
         self._bytes = 0
 

@@ -120,6 +120,7 @@ class TextRenderer:
                     yield None
         text.seal()
         if parsed.opcode == Opcode.REQUEST and text.pieces:
+            assert not run.last_at, "each request comes to its mailbox alone"
             return RequestText(run.source, run.first, text.pieces, Cancel(parsed.publisher, parsed.offset))
         newest = None
         if newest_at:

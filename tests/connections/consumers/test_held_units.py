@@ -10,6 +10,7 @@ from gateway.connections.consumers.held_units import HeldUnits
 from gateway.connections.consumers.outcomes import Buried, Expired, Released, Retried
 from gateway.connections.consumers.prepared_deliveries import PreparedDeliveries
 from gateway.connections.consumers.settings import ConsumerSettings
+from gateway.connections.outbound.delayed_acks import DelayedAcks
 from gateway.connections.sessions.notices import Author
 from gateway.errors import Code
 from gateway.ids import ClientId, StreamName
@@ -146,8 +147,11 @@ def test_the_progress_of_others_is_stored_although_that_of_one_fails(monkeypatch
         store_mark(held, consumer)
 
     monkeypatch.setattr(HeldUnits, "store_mark", fail)
+    flushed: list[DelayedAcks] = []
+    monkeypatch.setattr(DelayedAcks, "flush", lambda acks: flushed.append(acks))
     with pytest.raises(OSError, match="a fault"):
         holder.units.end_turn()
+    assert flushed == [holder.units.acks], "publishers wait for no other turn"
     holder.units.end_turn()
     assert {client for _, client in holder.store.marks} == {*clients} - {failed[0].client_id}
 
