@@ -69,7 +69,6 @@ class Flusher:
         if not self._waiting:
             self._call_soon(self.flush)
         self._waiting.append(delivery)
-        self.owed += delivery.unsorted
 
     def take_text(self, texts: int) -> bool:
         """Return whether a run of so many messages and KiB may be written as text at the end of the turn: quickly."""
@@ -191,15 +190,6 @@ class DeliveryClass:
         return list(self._members)
 
     @property
-    def unsorted(self) -> int:
-        """Number of members of which it is not known whether they lag: at most so many."""
-        changes = self._lag_changes.count - self._lag_count
-        if not changes and not self.stale:
-            return 0
-        newcomers = len(self._members) - len(self._fast) - len(self._slow)
-        return min(max(newcomers, 0) + changes, len(self._members))
-
-    @property
     def all_lagging(self) -> bool:
         """True if no member keeps up."""
         return all(member.lagging for member in self._members)
@@ -303,8 +293,9 @@ class DeliveryClass:
             self.flush()
         elif len(pending) == 1:
             self.flusher.schedule(self)
-        if self._slow:
-            self.flusher.owed += len(self._slow)
+            if self.stale or self._lag_count != self._lag_changes.count:
+                self.flusher.owed += self._unsorted
+        self.flusher.owed += len(self._slow)
 
     def flush(self) -> None:
         """Write the pending runs to all members."""
@@ -326,6 +317,12 @@ class DeliveryClass:
         if needing:
             self._send_keyframes(pending)
         self.delivered_messages += len(self._members) * count
+
+    @property
+    def _unsorted(self) -> int:
+        """Number of members of which it is not known whether they lag: at most so many."""
+        newcomers = max(len(self._members) - len(self._fast) - len(self._slow), 0)
+        return min(newcomers + self._lag_changes.count - self._lag_count, len(self._members))
 
     def _write(self, buffers: list[Buffer]) -> None:
         """Write to the members that keep up, by one call, and so one system call, each."""
