@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from gateway.connections.fanout.form import as_text
+from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
 from gateway.connections.fanout.version_tracker import VersionTracker
 from gateway.connections.lagging.lag_changes import LagChanges
 from gateway.connections.outbound.backfill import Found, LargeForm, Read, Taken
@@ -31,7 +31,7 @@ FEW_CHANGES: Final = 8
 MANY_OWED: Final = 32
 """Deliveries to outboxes and consumers between two looks at the time: some hundred microseconds."""
 
-TEXTS_A_TURN: Final = 64
+TEXTS_A_TURN: Final = TEXTS_AT_ONCE
 """Messages and KiB that are written as text at the end of a turn, in up to 1 ms; more of them are in slices."""
 
 

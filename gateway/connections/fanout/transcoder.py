@@ -187,7 +187,7 @@ class Transcoder:
 
     def _takes_text(self, run: Run) -> bool:
         """Return whether a run is to be written as text with others that are sent in this turn: quickly."""
-        return is_brief(run) and self._flusher.take_text(texts_in(run))
+        return self._flusher.take_text(texts_in(run))
 
     def observe(self, payload: Buffer, itemsize: int, meta: Buffer, encoding: Encoding | None) -> None:
         """Let the policy learn from a payload, or from its first chunk.

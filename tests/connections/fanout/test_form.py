@@ -15,15 +15,18 @@ from gateway.connections.outbound.backfill import Found, LargeForm
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
-from gateway.protocol.data import parse_data
+from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.encoding import PLAIN, Chain, decode
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind
+from gateway.protocol.meta import write_meta
 from gateway.protocol.signals import Gap
+from gateway.protocol.tensors import TensorSpec
+from gateway.protocol.wire import MAX_TENSORS, Opcode
 from gateway.streams.large import LargeMessage, StoredChunk
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
-from tests.connections.frames import CHUNK_BYTES, encoded, message_frame
+from tests.connections.frames import BYTE, CHUNK_BYTES, encoded, message_frame
 from tests.connections.memory import EVERY_CODEC, World
 from tests.connections.text_messages import person
 from tests.streams.frames import large_of
@@ -166,6 +169,20 @@ def test_long_text_is_written_in_steps(size: int, long: bool) -> None:
     assert (made.is_text, made.first, made.count, made.size) == (True, 10, 1, sum(map(len, made.buffers)))
     assert form_for(made, receiver) is made
     assert not run.is_text, "whoever keeps the message does not keep its text"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "messages", "brief"),
+    [(1, TEXTS_AT_ONCE // 2, True), (62, 2, True), (62, 4, False), (MAX_TENSORS, 1, False)],
+)
+def test_text_of_many_tensors_takes_longer(tensors: int, messages: int, brief: bool) -> None:
+    meta = write_meta([TensorSpec(f"t{number}", BYTE, ()) for number in range(tensors)])
+    data = bytes(8 * (tensors - 1) + 1)
+    frame = b"".join(write_data(Opcode.MESSAGE, stream=1, offset=10, timestamp_ns=0, meta=meta, payload=(data,)))
+    run = Run.of_frames(STREAM, 10, [(frame, 1)] * messages)
+    form = form_for(run, text())
+    assert isinstance(form, Work)
+    assert form.brief == brief
 
 
 def test_a_large_message_as_text_is_work() -> None:

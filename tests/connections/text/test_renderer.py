@@ -17,15 +17,19 @@ from gateway.connections.outbound.frame_writer import DeliverySettings
 from gateway.connections.ports import Steps
 from gateway.connections.text.renderer import MAX_RECORDS
 from gateway.errors import Code
+from gateway.ids import StreamName
+from gateway.protocol.data import write_data
 from gateway.protocol.encoding import PLAIN, Chain
 from gateway.protocol.limits import Limits
 from gateway.protocol.message_text import BASE64_BYTES
 from gateway.protocol.messages import Kind
+from gateway.protocol.meta import write_meta
+from gateway.protocol.tensors import TensorSpec
 from gateway.protocol.wire import Opcode
 from gateway.streams.history import HistoryLimits
 from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
-from tests.connections.frames import CHUNK_BYTES
+from tests.connections.frames import BYTE, CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
 from tests.connections.text_messages import SUBSCRIBE, message, news, only, person
 
@@ -461,6 +465,19 @@ def test_what_is_sent_in_one_turn_is_written_in_steps_past_a_bound() -> None:
     assert came == [True, True, False, False]
     world.settle()
     assert all(peer.texts() for peer in peers[2:])
+
+
+@pytest.mark.parametrize(("tensors", "values"), [(62, 0), (1, 6000)])
+def test_a_step_writes_few_messages_of_many_tensors_or_with_long_headers(tensors: int, values: int) -> None:
+    world = World()
+    world.publisher("wf-42/loss")
+    stream = world.core.streams.get(StreamName("wf-42/loss"))
+    assert stream is not None
+    meta = write_meta([TensorSpec(f"t{number}", BYTE, ()) for number in range(tensors)], {"a": [[]] * values})
+    data = bytes(8 * (tensors - 1) + 1)
+    frame = b"".join(write_data(Opcode.MESSAGE, stream=1, offset=0, timestamp_ns=0, meta=meta, payload=(data,)))
+    steps = list(world.renderer.writing(Run.of_frames(stream, 0, [(frame, 1)] * 20)))
+    assert len(steps) >= 20
 
 
 def test_whoever_comes_while_a_run_waits_gets_it_in_steps() -> None:
