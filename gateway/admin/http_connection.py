@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,6 +28,9 @@ EVENTS_PER_STEP: Final = 8
 MAX_HEAD_BYTES: Final = 8 * 1024
 """Longest head of a request. It is parsed at once, in up to 3 ms."""
 
+_HEAD_END: Final = re.compile(rb"\n\r?\n")
+"""End of a head, of the two forms that the library takes."""
+
 LOG_INTERVAL_S: Final = 60.0
 """Shortest time between two log lines about connections that were closed to make room."""
 
@@ -37,12 +41,14 @@ class RequestParser(h11.Connection):
     Attributes:
         allowance: events to hand out; after that the parser asks for more data, whatever it has.
         is_paused: whether a further request waits until the one before it is answered.
+        is_head_too_long: whether the head of a request was refused, because it exceeds :data:`MAX_HEAD_BYTES`.
     """
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, MAX_HEAD_BYTES)
         self.allowance = 0
         self.is_paused = False
+        self.is_head_too_long = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event of the client.
@@ -54,9 +60,15 @@ class RequestParser(h11.Connection):
         if not self.allowance:
             return h11.NEED_DATA
         self.allowance -= 1
+        is_between = self.their_state is h11.IDLE
         try:
+            if is_between:
+                # The library bounds heads that are not complete yet, not those that come in one read.
+                _check_head(self.trailing_data[0])
             event = super().next_event()
         except h11.RemoteProtocolError as error:
+            is_too_long = error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self.is_head_too_long = is_between and is_too_long
             # h11 keeps the error in a frame of its traceback: together they would wait for the collector.
             raise error.with_traceback(None) from None
         self.is_paused = event is h11.PAUSED
@@ -65,6 +77,11 @@ class RequestParser(h11.Connection):
             if {b"transfer-encoding", b"content-length"} <= names:
                 raise h11.RemoteProtocolError("a request has either Transfer-Encoding or Content-Length")
         return event
+
+
+def _check_head(data: bytes) -> None:
+    if len(data) > MAX_HEAD_BYTES and _HEAD_END.search(data, 0, MAX_HEAD_BYTES) is None:
+        raise h11.RemoteProtocolError("the head is too long", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
 
 class HeldFlow(FlowControl):
@@ -209,7 +226,10 @@ class HttpConnection(H11Protocol):
             if cycle.response_started:
                 self.transport.abort()
                 return
-        self._answer(HTTPStatus.BAD_REQUEST, msg)
+        if self.conn.is_head_too_long:
+            self._answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head exceeds {MAX_HEAD_BYTES} bytes")
+        else:
+            self._answer(HTTPStatus.BAD_REQUEST, msg)
 
     # Called by the port.
 

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final, NamedTuple, cast
 
-from websockets.frames import Frame
+from websockets.exceptions import NegotiationError
+from websockets.frames import CloseCode, Frame
 from websockets.frames import Opcode as WebSocketOpcode
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON
+
+NO_WEBSOCKET: Final = (
+    f"This port takes WebSockets only, of the subprotocol {SUBPROTOCOL_BINARY} or {SUBPROTOCOL_JSON}."
+    " Metrics, health and streams over HTTP are on the admin port: 8766, unless frys serve has another --admin-port.\n"
+)
+"""Answer to an HTTP request that begins no WebSocket."""
 
 _silent = logging.getLogger("gateway.server.websocket.wire")
 _silent.setLevel(logging.CRITICAL)
@@ -47,6 +56,31 @@ class Library(ServerProtocol):
         """Bytes of an incomplete message: at most ``max_frame_bytes``, in however many fragments."""
         self._text = False
         """Whether the incomplete message is a text."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        """Return the subprotocol of a connection.
+
+        Raises:
+            NegotiationError: the client offers none that the gateway speaks.
+        """
+        if not subprotocols:
+            example = f"new WebSocket(url, '{SUBPROTOCOL_JSON}')"
+            raise NegotiationError(
+                f"missing subprotocol; name {SUBPROTOCOL_BINARY} or {SUBPROTOCOL_JSON}, as {example} does"
+            )
+        return super().select_subprotocol(subprotocols)
+
+    def reject(self, status: int, text: str) -> Response:
+        """Return the answer to a request that begins no WebSocket; tell who wants HTTP where to find it."""
+        return super().reject(status, NO_WEBSOCKET if status == HTTPStatus.UPGRADE_REQUIRED else text)
+
+    def fail(self, code: CloseCode | int, reason: str = "") -> None:
+        """Close a connection whose peer breaks a rule of WebSockets, and tell it what to do about it."""
+        if code == CloseCode.MESSAGE_TOO_BIG:
+            # A close frame has room for 123 bytes of reason.
+            advice = "PUT it on the admin port" if self.subprotocol == SUBPROTOCOL_JSON else "send it in chunks"
+            reason = f"a message exceeds max_frame_bytes, {self.max_message_size} bytes: {advice}"
+        super().fail(code, reason)
 
     def recv_frame(self, frame: Frame) -> None:
         """Take one frame; a Close ends a message of which fragments are missing (RFC 6455, section 5.5.1)."""

@@ -19,7 +19,7 @@ from gateway.connections.sessions.session import Session
 from gateway.connections.slices import Slices
 from gateway.protocol.wire import Buffer
 from gateway.server.frame_reader import Foreign, FrameReader
-from gateway.server.library import Library, WebSocketMessage
+from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage
 from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
 
 FULL_READS_A_TURN = 8
@@ -319,6 +319,9 @@ class WebSocketConnection(asyncio.BufferedProtocol):
             return
         if head.complete:
             self._head = None
+            if head.is_of_other_method:
+                self.refuse(HTTPStatus.METHOD_NOT_ALLOWED, NO_WEBSOCKET)
+                return
         self._step_library(data[:taken])
         rest = bytes(data[taken:])
         if rest and self._session is not None:

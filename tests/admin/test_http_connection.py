@@ -282,8 +282,21 @@ async def test_garbage_behind_a_request_cuts_its_answer_off(port: Port, caplog: 
 
 async def test_a_head_that_is_too_long(port: Port) -> None:
     (client,) = await port.clients(1, HALF + b"a:\r\n" * MAX_HEAD_BYTES)
-    assert (await client.rest()).startswith((b"HTTP/1.1 400 ", b""))
+    assert (await client.rest()).startswith((b"HTTP/1.1 431 ", b""))
     assert await port.health() == 200
+
+
+@pytest.mark.parametrize("in_lines", [False, True])
+async def test_a_head_that_is_too_long_and_comes_at_once(port: Port, in_lines: bool) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
+    more = MAX_HEAD_BYTES - len(start) - len(b"X: \r\n\r\n")
+    for size, status in ((more, b"200"), (more + 1, b"431")):
+        more_lines, rest = divmod(size - 1, len(b"\r\nX: x")) if in_lines else (0, size - 1)
+        lines = b"X: x" + b"\r\nX: x" * more_lines + b"x" * rest
+        (client,) = await port.clients(1, start + lines + b"\r\n\r\n")
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 " + status)
+    assert answer.endswith(f"the head exceeds {MAX_HEAD_BYTES} bytes".encode())
 
 
 async def test_the_log_tells_of_bad_requests_once_in_a_while(port: Port, caplog: pytest.LogCaptureFixture) -> None:

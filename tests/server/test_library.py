@@ -16,12 +16,12 @@ BINARY, TEXT, CONTINUATION, CLOSE, PING = 2, 1, 0, 8, 9
 MAX_FRAME_BYTES = 1000
 
 
-def opened() -> Library:
+def opened(subprotocol: str = "frys.v1") -> Library:
     library = Library(MAX_FRAME_BYTES)
     library.receive_data(
         b"GET / HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-        b"Sec-WebSocket-Protocol: frys.v1\r\n\r\n"
+        b"Sec-WebSocket-Protocol: " + subprotocol.encode() + b"\r\n\r\n"
     )
     (request,) = library.received()
     assert not isinstance(request, WebSocketMessage)
@@ -43,6 +43,17 @@ def test_fragments_become_one_message() -> None:
     assert library.received() == [WebSocketMessage(b"abc", text=True), WebSocketMessage(b"whole", text=False)]
     library.receive_data(masked(CONTINUATION, b"e"))
     assert library.received() == [WebSocketMessage(b"de", text=False)]
+
+
+@pytest.mark.parametrize(
+    ("subprotocol", "advice"), [("frys.v1", "send it in chunks"), ("frys.v1.json", "PUT it on the admin port")]
+)
+def test_a_message_that_is_too_large_closes_with_advice(subprotocol: str, advice: str) -> None:
+    library = opened(subprotocol)
+    library.receive_data(masked(BINARY, bytes(MAX_FRAME_BYTES + 1)))
+    assert library.close_sent is not None
+    assert library.close_sent.code == 1009
+    assert library.close_sent.reason == f"a message exceeds max_frame_bytes, {MAX_FRAME_BYTES} bytes: {advice}"
 
 
 def test_a_close_inside_a_fragmented_message_is_answered() -> None:

@@ -16,6 +16,7 @@ from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.server.frame_reader import READ_BYTES
+from gateway.server.library import NO_WEBSOCKET
 from gateway.server.listener import CLOSED_A_TURN
 from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
 from tests.connections.frames import message_frame
@@ -59,6 +60,26 @@ def test_a_handshake_that_offers_neither_is_answered_with_400() -> None:
     socket.client.send_request(socket.client.connect())
     socket.push(socket.bytes_to_send())
     assert bytes(socket.transport.sent).startswith(b"HTTP/1.1 400")
+
+
+def test_a_handshake_without_a_subprotocol_is_told_which_there_are() -> None:
+    socket = Socket(MemoryServer())
+    request = socket.client.connect()
+    del request.headers["Sec-WebSocket-Protocol"]
+    socket.client.send_request(request)
+    socket.push(socket.bytes_to_send())
+    answer = bytes(socket.transport.sent)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"name frys.v1 or frys.v1.json, as new WebSocket(url, 'frys.v1.json') does" in answer
+
+
+@pytest.mark.parametrize(("method", "status"), [("GET", 426), ("HEAD", 405), ("PUT", 405), ("OPTIONS", 405)])
+def test_http_is_shown_to_the_admin_port(method: str, status: int) -> None:
+    socket = Socket(MemoryServer())
+    socket.push(f"{method} /metrics HTTP/1.1\r\nHost: gateway\r\n\r\n".encode())
+    answer = bytes(socket.transport.sent)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert answer.endswith(NO_WEBSOCKET.encode())
 
 
 def test_what_is_no_handshake_is_ended() -> None:
