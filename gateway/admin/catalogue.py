@@ -84,7 +84,7 @@ class Catalogue:
 
 def _page_of(request: Request) -> tuple[int, int]:
     after = integer_of(request, "after", 0, most=_MAX_NUMBER)
-    return after, max(1, integer_of(request, "limit", PAGE, most=MAX_PAGE))
+    return after, integer_of(request, "limit", PAGE, least=1, most=MAX_PAGE)
 
 
 async def _take(items: Iterable[T], limit: int, is_wanted: Callable[[T], bool]) -> tuple[list[T], bool]:

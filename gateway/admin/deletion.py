@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.admin.upload import AGENT
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import DeleteOutcome, LocalConnection
+from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import ClientType, Deleted
 from gateway.protocol.names import check_stream_name
 
@@ -31,7 +32,11 @@ class StreamDeletion:
             RequestRefused: ``INVALID_NAME``, ``UNKNOWN_STREAM``, ``DRAINING``; ``QUEUE_FULL``: the store fails.
             ConnectionClosed: the gateway takes no further client.
         """
-        name = check_stream_name(request.path_params["name"])
+        path = request.path_params["name"]
+        if "*" in path:
+            problem = f"{path} is a pattern, and HTTP deletes one stream"
+            raise RequestRefused(Code.INVALID_NAME, f"{problem}: frys rm and client.delete() take patterns")
+        name = check_stream_name(path)
         answered: asyncio.Future[DeleteOutcome] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: DeleteOutcome) -> None:

@@ -8,13 +8,14 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.messages import Kind
 
 
-def integer_of(request: Request, name: str, default: int, *, most: int) -> int:
-    """Return the integer parameter ``name``, from 0 to ``most``.
+def integer_of(request: Request, name: str, default: int, *, least: int = 0, most: int) -> int:
+    """Return the integer parameter ``name``, from ``least`` to ``most``.
 
     Args:
         request: the request.
         name: name of the parameter.
         default: value of an absent parameter.
+        least: smallest value.
         most: largest value.
 
     Raises:
@@ -24,8 +25,8 @@ def integer_of(request: Request, name: str, default: int, *, most: int) -> int:
     if text is None:
         return default
     # isascii, because isdecimal and int() take the digits of all scripts; the length keeps int() cheap.
-    if not (text.isascii() and text.isdecimal() and len(text) < 20 and int(text) <= most):
-        raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not a number from 0 to {most}")
+    if not (text.isascii() and text.isdecimal() and len(text) < 20 and least <= int(text) <= most):
+        raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not a number from {least} to {most}")
     return int(text)
 
 

@@ -124,7 +124,7 @@ def _read_common(body: JsonBody) -> dict[str, Any]:
         _check_headers(headers)
     ack, failed, more = [body.boolean_or_none(name) for name in ("ack", "failed", "more")]
     return {
-        "id": body.integer_or_none("id"),
+        "id": body.integer_or_none("id", EXACT_MAX),
         "kind": body.choice_or_none("kind", Kind),
         "durability": body.choice_or_none("durability", Durability),
         "ack": ack is not False,
@@ -189,17 +189,17 @@ def _read_tensor(name: str, tensor: JsonBody) -> Array:
     known = found if isinstance(found, DecodedData) else None
     data = tensor.text("data") if known is None else ""
     chars = len(data) if known is None else known.chars
+    tensor_name = f"tensor {name!r}" if name else "the tensor"
     if chars != base64_chars(spec.nbytes):
-        raise RequestRefused(
-            Code.SIZE_MISMATCH,
-            f"{chars} characters of base64 cannot hold the {spec.nbytes} bytes of tensor {name!r}",
-        )
+        rule = "it is padded with '=' to a multiple of 4, and has no line breaks"
+        problem = f"{chars} characters of base64 cannot hold the {spec.nbytes} bytes of {tensor_name}"
+        raise RequestRefused(Code.SIZE_MISMATCH, f"{problem}: {rule}")
     if known is not None:
         return view_tensors((spec,), known.data)[0]
     try:
         decoded = binascii.a2b_base64(data, strict_mode=True)
     except ValueError as error:  # binascii.Error is a ValueError, and so is the refusal of text beyond ASCII
-        raise RequestRefused(Code.CORRUPT_PAYLOAD, f"data of tensor {name!r} is not base64: {error}") from None
+        raise RequestRefused(Code.CORRUPT_PAYLOAD, f"data of {tensor_name} is not base64: {error}") from None
     return view_tensors((spec,), decoded)[0]
 
 

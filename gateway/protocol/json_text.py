@@ -122,7 +122,11 @@ def read_text(body: JsonBody, nbytes: int) -> TextMessage:
 
 def _read_session_text(opcode: Opcode, body: JsonBody) -> SessionMessage:
     fields = dict(body.mapping_or_none("payload") or {})
-    for name in _ID_STANDS_FOR.get(opcode, ()):
+    names = _ID_STANDS_FOR.get(opcode, ())
+    if names and all(fields.get(name) is None for name in names):
+        # Refused by the name that the sender knows.
+        JsonBody(opcode.name.lower(), {"id": body.get("id")}).integer("id", EXACT_MAX)
+    for name in names:
         if fields.get(name) is None:
             fields[name] = body.get("id")
     if opcode == Opcode.HELLO:

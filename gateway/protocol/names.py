@@ -113,6 +113,7 @@ def check_deleted(pattern: str) -> str:
         RequestRefused: ``INVALID_NAME``. It proposes no other pattern, which would match more.
         InvalidArgument: no string.
     """
+    check_type("pattern", pattern, str, "a pattern is one string, '<workflow>/*': delete once for each")
     check_pattern(pattern, hint=False)
     if is_address(pattern):
         raise RequestRefused(Code.INVALID_NAME, f"{pattern} is an address: only streams can be deleted")

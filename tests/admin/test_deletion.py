@@ -38,6 +38,7 @@ async def test_patterns_are_no_names(gateway: Gateway, http: httpx.AsyncClient) 
         await client.publish("wf/a", 1)
     answer = await http.delete("/api/v1/streams/wf/*")
     assert answer.json()["error"] == "INVALID_NAME"
+    assert "frys rm and client.delete() take patterns" in answer.text
     assert gateway.core.streams.get(StreamName("wf/a")) is not None
 
 

@@ -35,6 +35,15 @@ def test_a_number_that_is_none(text: str) -> None:
     assert caught.value.code == Code.INVALID_REQUEST
 
 
+@pytest.mark.parametrize(("text", "is_number"), [("2", False), ("3", True)])
+def test_a_number_that_is_too_small(text: str, is_number: bool) -> None:
+    if is_number:
+        assert integer_of(request_with(limit=text), "limit", 7, least=3, most=9) == int(text)
+        return
+    with pytest.raises(RequestRefused, match="not a number from 3 to 9"):
+        integer_of(request_with(limit=text), "limit", 7, least=3, most=9)
+
+
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_kind(kind: Kind) -> None:
     assert kind_of(request_with(kind=kind.value)) is kind

@@ -112,6 +112,26 @@ def test_bad_tensors(payload: object, code: Code) -> None:
     assert len(refused.value.message) < 1000
 
 
+@pytest.mark.parametrize("data", ["AACAPwAAAEA", "AACA\nPwAA\nAEA="])
+def test_base64_that_other_programs_write_is_refused_with_the_rule(data: str) -> None:
+    for payload, name in (
+        (FLOATS | {"data": data}, "the tensor"),
+        ({"tensors": {"x": FLOATS | {"data": data}}}, "tensor 'x'"),
+    ):
+        with pytest.raises(RequestRefused) as refused:
+            read_message(body(stream="a/b", payload=payload))
+        assert refused.value.message == (
+            f"{len(data)} characters of base64 cannot hold the 8 bytes of {name}:"
+            " it is padded with '=' to a multiple of 4, and has no line breaks"
+        )
+
+
+def test_an_id_is_below_2_to_the_53() -> None:
+    assert read_message(body(stream="a/b", id=2**53 - 1)).id == 2**53 - 1
+    with pytest.raises(RequestRefused, match=rf"field 'id' must be from 0 to {2**53 - 1}, met {2**53}"):
+        read_message(body(stream="a/b", id=2**53))
+
+
 @pytest.mark.parametrize(
     "fields",
     [

@@ -88,6 +88,25 @@ def test_session_messages_are_those_of_binary(message: SessionMessage) -> None:
     assert (fields["id"], fields["timestamp"], fields["headers"]) == (9, 1.5, None)
 
 
+@pytest.mark.parametrize("message_type", ["authenticate", "open", "subscribe", "unsubscribe", "delete", "account"])
+@pytest.mark.parametrize(
+    ("identity", "problem"),
+    [
+        ({}, "is required"),
+        ({"id": "one"}, "must be an integer, met a string"),
+        ({"id": 2**53}, f"must be from 0 to {2**53 - 1}, met {2**53}"),
+    ],
+)
+def test_an_id_that_stands_for_a_field_is_refused_by_its_name(
+    message_type: str, identity: dict[str, object], problem: str
+) -> None:
+    payload = {"pattern": "a/b", "stream": "a/b", "token": "t"}
+    with pytest.raises(BodyRefused) as refused:
+        parse_text(orjson.dumps({"message_type": message_type, "payload": payload, **identity}))
+    assert refused.value.message == f"{message_type}: field 'id' {problem}"
+    assert not refused.value.answers
+
+
 def test_every_session_message_is_there() -> None:
     assert {message.opcode for message in MESSAGES} == JSON_OPCODES
 

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gateway.errors import Code, RequestRefused
+from gateway.errors import Code, InvalidArgument, RequestRefused
 from gateway.ids import StreamName
 from gateway.protocol.names import (
     check_address,
     check_client_id,
+    check_deleted,
     check_pattern,
     check_stream_name,
     compile_pattern,
@@ -238,3 +239,8 @@ def test_no_pattern_is_suggested_that_is_none(pattern: str) -> None:
     with pytest.raises(RequestRefused) as refused:
         check_pattern(pattern)
     assert "did you mean" not in refused.value.message
+
+
+def test_what_is_deleted_is_one_pattern() -> None:
+    with pytest.raises(InvalidArgument, match="delete once for each"):
+        check_deleted(["a/b", "c/d"])  # type: ignore[arg-type]
