@@ -41,7 +41,7 @@ _PIECE_BYTES: Final = 64 * 1024
 _MIN_CHARS: Final = 256
 """Length of the shortest base64 that is cut out."""
 _MAX_CUTS: Final = 512
-"""Most strings that are cut out: of 255 tensors, and headers have room for 250 of this length."""
+"""Most strings that are cut out: of 255 tensors, and headers have room for 250 of this length. Others count as text."""
 _KEY: Final = b'"data"'
 _OPENING: Final = re.compile(rb'"data"[ \t\r\n]{0,64}:[ \t\r\n]{0,64}"')
 _LONGEST_ESCAPE: Final = 6
@@ -105,8 +105,8 @@ def _cuts_of(text: Text) -> Generator[None, None, list[_Cut]]:
     cuts: list[_Cut] = []
     fault = ""
     cut_bytes = at = 0
-    while at < len(text):
-        if at - cut_bytes > MAX_JSON_BYTES or len(cuts) > _MAX_CUTS:
+    while at < len(text) and len(cuts) < _MAX_CUTS:
+        if at - cut_bytes > MAX_JSON_BYTES:
             raise _too_big(text, fault)
         found = text.find(_KEY, at, at + _PIECE_BYTES)
         if found < 0:

@@ -243,8 +243,15 @@ def test_more_lists_than_are_parsed_at_once() -> None:
     assert "text message has 16387 lists and objects in" in refusal.message
 
 
-def test_more_strings_than_any_message_has() -> None:
-    tensors = b",".join(b'"%d":{"data":"%b"}' % (number, b"A" * 256) for number in range(1000))
-    refusal, steps = refused(b'{"message_type":"message","payload":{"tensors":{' + tensors + b"}}}")
-    assert refusal.code == Code.MESSAGE_TOO_BIG
-    assert steps < 2000
+@pytest.mark.parametrize(("strings", "too_big"), [(600, False), (2000, True)])
+def test_more_strings_than_are_cut_out_are_text(strings: int, too_big: bool) -> None:
+    tensor = {"dtype": "uint8", "shape": [3], "data": "AAEC"}
+    fields = {"message_type": "message", "stream": "a/b", "payload": tensor, "further": [{"data": "A" * 256}] * strings}
+    text = orjson.dumps(fields)
+    if too_big:
+        refusal, steps = refused(text)
+        assert refusal.code == Code.MESSAGE_TOO_BIG
+        assert steps < 2 * strings
+    else:
+        assert len(text) < MAX_JSON_BYTES
+        assert comparable(read(text)) == comparable(parse_text(text))
