@@ -8,10 +8,11 @@ carries out.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gateway.connections.consumers.ack_unit import AckUnit
 from gateway.connections.consumers.in_flight import (
+    ANSWERED_TOGETHER,
     AckTimeout,
     InFlight,
     Sending,
@@ -230,25 +231,24 @@ class Consumer:
         """Remove and return the outcomes of :meth:`pump`, and those that another method has left because it failed."""
         return self._outcomes.take()
 
-    def done(self, first: int, last: int, code: int) -> list[UnitOutcome]:
-        """Note that the receiver has done with these offsets (spec section 7.4). The consumer is to be pumped then.
+    def done(self, first: int, last: int, code: int) -> Iterator[None]:
+        """Note, in steps, that the receiver has done with these offsets (spec section 7.4); :meth:`pump` behind each.
 
         Args:
             first: first offset; a unit that is covered in part is not done.
             last: last offset; the range may be as long as a peer likes.
             code: 0 if the messages were processed; otherwise they are delivered again.
         """
-        answered = covered(self._in_flight, first, last)
-        for entry in answered:
-            self._in_flight.remove(entry)
-            if not code:
-                self._outcomes.released.append(entry.unit)
-        if code:
-            self._try_again(answered, f"refused ({name_of(code)})")
+        for some in self._in_flight.answer(first, last):
+            if code:
+                self._try_again(some, f"refused ({name_of(code)})")
+            else:
+                self._outcomes.released += [entry.unit for entry in some]
+            if len(some) == ANSWERED_TOGETHER:
+                yield
         if not code and self._queued:
             self._outcomes.released += take_answered(self._queued, first, last)
         self._catching_up = self._catching_up and self.pending > self._settings.max_pending_commands
-        return self._outcomes.take()
 
     def in_progress(self, first: int, last: int, now_s: float) -> None:
         """Note that the receiver still has the units that lie within a range of offsets (spec section 7.8).

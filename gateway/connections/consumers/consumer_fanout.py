@@ -6,7 +6,6 @@ the price of knowing what became of each; streams of the other kinds do not pay 
 
 from __future__ import annotations
 
-import logging
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from gateway.connections.fanout.fanout import ChunkSink
 from gateway.connections.outbound.connection import Connection
 from gateway.connections.outbound.reading_holds import ReadingHolds
 from gateway.connections.sessions.credit_window import CreditWindow
+from gateway.connections.slices import Step
 from gateway.ids import ClientId
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding
@@ -34,8 +34,6 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.progress import ConsumerProgress, Unsettled
 from gateway.streams.run import Run
 from gateway.streams.stream import Stream
-
-logger = logging.getLogger(__name__)
 
 PUMPED_TOGETHER: Final = 16
 """Consumers that are pumped in one step: some hundred microseconds."""
@@ -218,12 +216,20 @@ class ConsumerFanout:
                 self._forget(consumer)
                 yield
 
-    def done(self, client_id: ClientId, done: Done) -> None:
-        """Note that a client has done with messages (spec section 7.4)."""
+    def done(self, client_id: ClientId, done: Done) -> Step | None:
+        """Note that a client has done with messages (spec section 7.4); return the step that goes on, if any."""
         consumer = self._consumers.get(client_id)
-        if consumer is not None and done.first <= done.last:
-            self._held.enact(consumer, consumer.done(done.first, done.last, done.code))
+        if consumer is None or done.first > done.last:
+            return None
+        answering = consumer.done(done.first, done.last, done.code)
+
+        def step() -> bool:
+            more = next(answering, False) is None
+            self._held.enact(consumer, consumer.take_outcomes())
             self._wake(consumer)
+            return more
+
+        return step if step() else None
 
     def in_progress(self, client_id: ClientId, progress: InProgress) -> None:
         """Note that a client still has messages (spec section 7.8)."""
@@ -382,13 +388,8 @@ class ConsumerFanout:
             consumer, _ = self._woken.popitem(last=False)
             try:
                 left = consumer.pump(now_ns, left)
-                outcomes = consumer.take_outcomes()
-                if outcomes:
-                    self._held.enact(consumer, outcomes)
-            except Exception:
-                # One consumer must not cost the others their turn.
-                problem = "the client may miss messages until it reconnects; this is a fault of the gateway: report it"
-                logger.exception("delivery of %s to %s failed: %s", self.source.name, consumer.client_id, problem)
+                self._held.enact(consumer, consumer.take_outcomes())
+            except Exception:  # noqa: BLE001 - it is logged, and one consumer must not cost the others their turn
                 self._held.enact_rest(consumer)
         try:
             self._held.end_turn()

@@ -130,7 +130,9 @@ class HeldUnits:
                 self._bury(consumer, outcome)
 
     def enact_rest(self, consumer: Consumer) -> None:
-        """Act on the outcomes that a failed delivery has left, so that no unit is held for ever."""
+        """Log why a delivery has failed, and act on the outcomes that it left, so that no unit is held for ever."""
+        problem = "the client may miss messages until it reconnects; this is a fault of the gateway: report it"
+        logger.exception("delivery of %s to %s failed: %s", self._source.name, consumer.client_id, problem)
         try:
             self.enact(consumer, consumer.take_outcomes())
         except Exception:

@@ -290,8 +290,9 @@ class Hub:
     def done(self, session: Session, done: Done) -> None:
         """Note that a receiver has done with messages (spec section 7.4); late for a stream that it has left."""
         fanout = self.fanouts.acknowledged_by_id(done.stream)
-        if fanout is not None:
-            fanout.done(session.peer.client_id, done)
+        rest = None if fanout is None else fanout.done(session.peer.client_id, done)
+        if rest is not None:
+            session.backlog.add(rest)
 
     def in_progress(self, session: Session, progress: InProgress) -> None:
         """Note that a receiver still has messages (spec section 7.8); late for a stream that it has left."""

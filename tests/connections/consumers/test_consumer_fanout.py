@@ -14,6 +14,7 @@ from gateway.connections.consumers.ack_unit import OVERHEAD_BYTES, AckUnit
 from gateway.connections.consumers.consumer import Consumer
 from gateway.connections.consumers.consumer_fanout import PUMPED_TOGETHER, SENT_TOGETHER, ConsumerFanout
 from gateway.connections.consumers.held_units import HeldUnits
+from gateway.connections.consumers.in_flight import ANSWERED_TOGETHER
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.consumers.stats import ConsumerStats
 from gateway.connections.fanout.delivery_class import MANY_OWED
@@ -583,12 +584,20 @@ def test_very_many_messages_to_a_consumer_are_sent_some_at_a_time() -> None:
     worker.grant(1, 2 * count, 10**6)
     assert most_in_one_turn(world, worker) <= 2 * SENT_TOGETHER
     assert worker.reader.offsets == [*range(count)]
+    consumer = fanout_of(world).consumers[worker.session.peer.client_id]
     worker.done("wf/tasks", 0, count - 1, Code.NOT_PROCESSED)
+    assert consumer.redelivered == 0
+    assert consumer.pending == count
     assert most_in_one_turn(world, worker) <= 2 * SENT_TOGETHER
     assert worker.reader.offsets == [*range(count)] * 2
-    consumer = fanout_of(world).consumers[worker.session.peer.client_id]
     assert consumer.first_pending == 0
-    assert consumer.pending == count
+    worker.done("wf/tasks", 0, count - 1)
+    left = [consumer.pending]
+    while world.clock.turn():
+        left.append(consumer.pending)
+    assert max(before - after for before, after in pairwise([count, *left])) <= 2 * ANSWERED_TOGETHER
+    assert left[-1] == 0
+    assert not fanout_of(world).held_bytes
 
 
 def most_in_one_turn(world: World, worker: Peer) -> int:

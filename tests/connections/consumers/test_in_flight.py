@@ -167,11 +167,11 @@ def test_reports_count_for_a_while_only_if_that_is_wanted() -> None:
 def test_a_range_covers_complete_units_only() -> None:
     batch = InFlight(units_of(run_of(frame(b"abcd", count=4), first=2, counts=(4,)))[0])
     entries = {0: InFlight(unit_at(0)), 1: InFlight(unit_at(1)), 2: batch}
-    assert covered(entries, 1, 4) == [entries[1]]
-    assert covered(entries, 1, 5) == [entries[1], batch]
-    assert covered(entries, 0, 2**63) == [*entries.values()]
-    assert covered(entries, 2, 2**63) == [batch]
-    assert covered(entries, 6, 7) == []
+    assert [*covered(entries, 1, 4)] == [entries[1]]
+    assert [*covered(entries, 1, 5)] == [entries[1], batch]
+    assert [*covered(entries, 0, 2**63)] == [*entries.values()]
+    assert [*covered(entries, 2, 2**63)] == [batch]
+    assert [*covered(entries, 6, 7)] == []
 
 
 def test_a_unit_is_put_back_before_later_ones() -> None:
