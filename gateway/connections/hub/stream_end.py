@@ -81,8 +81,10 @@ class StreamEnds:
         self._store = store
         self._slices = slices
         self._past = past
-        self._unlogged = 0
-        self._quiet_until_s = float("-inf")
+        self._unlogged: int | None = None
+        """Streams that have ended by themselves since the log's last line about such; ``None``: that was long ago."""
+        self._last = ""
+        """Name of the last of them, and its reason."""
 
     def end(self, stream: Stream, reason: EndReason, ended: Ended | None = None) -> None:
         """End a stream.
@@ -112,13 +114,25 @@ class StreamEnds:
             self._slices.add(step)
 
     def _log(self, stream: Stream, reason: EndReason) -> None:
-        """Log that a stream has ended by itself, with the number of others since the last such line."""
+        """Log that a stream has ended by itself; of many such streams the first, and later how many others."""
+        if self._unlogged is None:
+            logger.info("stream %s has ended, because it was empty and unused (%s)", stream.name, reason)
+            self._unlogged = 0
+            self._context.clock.call_later(LOG_EVERY_S, self._log_others)
+            return
         self._unlogged += 1
-        now_s = self._context.clock.monotonic_s()
-        if now_s >= self._quiet_until_s:
-            others = f", and {self._unlogged - 1} others before it" if self._unlogged > 1 else ""
-            logger.info("stream %s has ended, because it was empty and unused (%s)%s", stream.name, reason, others)
-            self._unlogged, self._quiet_until_s = 0, now_s + LOG_EVERY_S
+        self._last = f"{stream.name} ({reason})"
+
+    def _log_others(self) -> None:
+        count, self._unlogged = self._unlogged, None
+        if count:
+            logger.info(
+                "streams that have ended since, because they were empty and unused: %d, the last one %s",
+                count,
+                self._last,
+            )
+            self._unlogged = 0
+            self._context.clock.call_later(LOG_EVERY_S, self._log_others)
 
     def _telling(
         self, stream: Stream, reason: EndReason, entries: list[Entry | None], waiting: _Waiting

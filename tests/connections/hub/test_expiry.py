@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.connections.hub.expiry import LEAST_LOOK_S
+from gateway.connections.hub.stream_end import LOG_EVERY_S
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import EndReason, Kind
@@ -158,3 +159,21 @@ def test_a_deleted_stream_is_not_ended_once_more() -> None:
     assert exists(world)
     wait(world, AFTER_S)
     assert not exists(world)
+
+
+def test_the_log_tells_how_many_have_ended(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of()
+    world.publisher(*[f"wf/{number}" for number in range(5)]).drop()
+    with caplog.at_level("INFO", "gateway.connections.hub.stream_end"):
+        wait(world, AFTER_S + LEAST_LOOK_S)
+        assert not exists(world, StreamName("wf/4"))
+        wait(world, LOG_EVERY_S)
+        assert caplog.messages == [
+            "stream wf/0 has ended, because it was empty and unused (expired)",
+            "streams that have ended since, because they were empty and unused: 4, the last one wf/4 (expired)",
+        ]
+        caplog.clear()
+        wait(world, LOG_EVERY_S)
+        world.publisher("wf/again").drop()
+        wait(world, AFTER_S + LEAST_LOOK_S)
+        assert caplog.messages == ["stream wf/again has ended, because it was empty and unused (expired)"]
