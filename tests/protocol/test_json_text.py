@@ -137,9 +137,9 @@ def test_the_example_session_of_the_spec() -> None:
     (block,) = re.findall(r"```\n(.*?)```", SECTION, re.DOTALL)
     hello, subscribe, message = (parse_text(line) for line in block.splitlines())
     assert hello == Hello((1,), ClientType.AGENT)
-    assert subscribe == Subscribe(1, 1, "wf-42/*")
+    assert subscribe == Subscribe(1, 1, "page-1/*")
     assert isinstance(message, JsonMessage)
-    assert (message.id, message.stream) == (2, "wf-42/loss")
+    assert (message.id, message.stream) == (2, "page-1/loss")
     assert message.tensors[0][1].tolist() == [1.0, 2.0]
 
 
