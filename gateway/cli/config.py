@@ -50,6 +50,9 @@ def check(file: Annotated[Path, FILE]) -> int:
         uvloop.run(try_settings(settings))
     except InvalidArgument as error:
         raise InvalidArgument(f"{file}: {error}") from None
+    for pattern, earlier in settings.core.rules.hidden():
+        problem = f"the rule for {pattern.text} has no effect, as an earlier one is for {earlier.text}"
+        print(f"{file}: {problem}: move it up, or remove it")
     rules = len(settings.core.rules.rules)
     print(f"{file}: good, with {rules} {'rule' if rules == 1 else 'rules'} for streams; store {settings.store}")
     return ExitCode.OK

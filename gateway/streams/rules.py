@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import InvalidArgument
@@ -96,6 +96,24 @@ class StreamRules:
             return self._of_dead_letters(name)
         place = min(self._index.matching(name), default=None)
         return _NO_RULE if place is None else self.rules[place][1]
+
+    def hidden(self) -> Iterator[tuple[Pattern, Pattern]]:
+        """Yield rules that apply to no stream, each with the earlier one that takes all its names.
+
+        An earlier rule is recognized if its pattern is the same, or ends in ``**`` behind the same beginning.
+        """
+        for place, (pattern, _) in enumerate(self.rules):
+            for earlier, _ in self.rules[:place]:
+                if earlier.text == pattern.text or self._takes_all(earlier, pattern):
+                    yield pattern, earlier
+                    break
+
+    @staticmethod
+    def _takes_all(earlier: Pattern, pattern: Pattern) -> bool:
+        beginning = earlier.text.removesuffix("**")
+        if beginning == earlier.text or is_dead_letter_name(pattern.text):
+            return False  # rules for dead letters are tried apart
+        return pattern.text.startswith(beginning)
 
     def _of_dead_letters(self, name: StreamName) -> StreamConfig:
         """Return the configuration of a stream of dead letters: only rules that name such streams apply.

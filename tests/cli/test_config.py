@@ -9,6 +9,7 @@ import pytest
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
 
+RULE_OF_A = '[[streams]]\npattern = "wf/a"\nkind = "state"\n'
 RULE = '[[streams]]\npattern = "wf/*"\ndurability = "os"\n'
 
 
@@ -21,6 +22,15 @@ def test_a_good_file(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path.write_text('store = "sqlite:a.db"\n' + RULE)
     assert run(["config", "check", str(path)]) == ExitCode.OK
     assert capsys.readouterr().out == f"{path}: good, with 1 rule for streams; store sqlite:a.db\n"
+
+
+def test_a_rule_without_effect_is_named(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path.write_text(RULE.replace("os", "memory") + RULE.replace("os", "memory").replace("wf/*", "wf/**") + RULE_OF_A)
+    assert run(["config", "check", str(path)]) == ExitCode.OK
+    assert capsys.readouterr().out.splitlines() == [
+        f"{path}: the rule for wf/a has no effect, as an earlier one is for wf/**: move it up, or remove it",
+        f"{path}: good, with 3 rules for streams; store memory",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -72,3 +72,19 @@ def test_dead_letters_are_events() -> None:
     StreamRules([(compile_pattern("**.dead"), EVENT)])
     with pytest.raises(InvalidArgument, match=r"\*\*\.dead are configured as kind control: dead letters"):
         StreamRules([(compile_pattern("**.dead"), CONTROL)])
+
+
+@pytest.mark.parametrize(
+    ("patterns", "hidden"),
+    [
+        (["runs/**", "**"], []),
+        (["**", "runs/**", "runs/7/loss"], [("runs/**", "**"), ("runs/7/loss", "**")]),
+        (["runs/**", "runs/*", "run/a", "other/runs/a"], [("runs/*", "runs/**")]),
+        (["runs/*", "runs/**", "runs/*"], [("runs/*", "runs/*")]),
+        (["**", "**.dead", "runs/a.dead"], []),
+        (["**.dead", "**"], []),
+    ],
+)
+def test_rules_without_effect_are_found(patterns: list[str], hidden: list[tuple[str, str]]) -> None:
+    rules = StreamRules([(compile_pattern(pattern), EVENT) for pattern in patterns])
+    assert [(pattern.text, earlier.text) for pattern, earlier in rules.hidden()] == hidden
