@@ -101,6 +101,7 @@ class LateJoin:
         """Queue the version that a patch makes, as a keyframe: its receivers lag until the patch is merged."""
         delivery.flush()
         delivery.delivered_messages += len(members)
+        delivery.flusher.owed += len(members)
         for member in members:
             again = _keyframe_queued(delivery, member) and repeated
             if isinstance(patch, PatchRun):
@@ -139,6 +140,7 @@ class LateJoin:
 
     def _enqueue(self, form: Found, delivery: DeliveryClass, members: list[Connection], *, repeated: bool) -> None:
         delivery.flush()
+        delivery.flusher.owed += len(members)
         for member in members:
             if self._source not in member.memberships:
                 continue

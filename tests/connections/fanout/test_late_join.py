@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from gateway.connections.fanout.delivery_class import DeliveryClass
+from gateway.connections.fanout.delivery_class import MANY_OWED, DeliveryClass
+from gateway.connections.input_budget import INPUT_S
 from gateway.connections.outbound.connection import Connection
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.messages import Kind, Refresh
+from gateway.streams.run import Run
 from tests.connections.memory import EVERY_CODEC, Peer, World
 from tests.connections.patches import PATCH_CODECS, STREAM, Publisher, Receiver
 
@@ -244,3 +248,27 @@ def test_a_receiver_that_holds_a_patched_version_gets_the_next_patch_as_a_patch_
     receiver.read()
     assert receiver.patches == 2
     np.testing.assert_array_equal(receiver.versions[2], publisher.versions[2])
+
+
+def test_keyframes_take_the_time_of_those_who_publish_the_patches(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    publisher = Publisher(world)
+    publisher.whole(np.zeros(16))
+    readers = [world.subscriber(STREAM, f"reader-{number}") for number in range(16)]
+    world.settle()
+    queued = 0
+    enqueue = Connection.enqueue
+
+    def counted(connection: Connection, runs: Sequence[Run], *, again: bool = False) -> None:
+        nonlocal queued
+        queued += 1
+        world.clock.now_ns += round(INPUT_S * 1e9 / 20)
+        enqueue(connection, runs, again=again)
+
+    monkeypatch.setattr(Connection, "enqueue", counted)
+    for number in range(50):
+        publisher.patch(slice(0, 1), number)
+    assert queued <= 20 + 3 * (MANY_OWED + len(readers))
+    world.settle()
+    assert queued == 50 * len(readers)
+    assert all(reader.read().arrivals[-1].offset == 50 for reader in readers)
