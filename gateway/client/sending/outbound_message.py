@@ -264,7 +264,7 @@ class OutboundMessage:
         """Forget the error that the caller has got.
 
         Its traceback refers to the call, and by that to this message and its payload: if they referred to the error,
-        they would wait for the collector together.
+        they would wait for the collector together. Nobody awaits the result a second time: a call waits for its own.
         """
         done = self.done
         if done is not None and done.done() and not done.cancelled() and done.exception() is not None:
