@@ -21,6 +21,7 @@ The action of a client after a code depends on its hundreds only (:func:`action_
 from __future__ import annotations
 
 import enum
+import traceback
 
 
 class Code(enum.IntEnum):
@@ -205,3 +206,14 @@ def _restored(kind: type[FrysError], args: tuple[object, ...]) -> FrysError:
     error = kind.__new__(kind, *args)
     error.args = args
     return error
+
+
+def release_payloads(error: BaseException) -> None:
+    """Clear the variables of the functions that an error has passed; its traceback says where it came from as before.
+
+    An error that is kept for a while, or in a cycle of references, would keep the payloads which these functions had.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+        cause = cause.__cause__ or cause.__context__

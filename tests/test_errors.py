@@ -8,6 +8,8 @@ import multiprocessing
 import pickle
 import pkgutil
 import re
+import traceback
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -31,6 +33,7 @@ from gateway.errors import (
     UsageError,
     action_of,
     name_of,
+    release_payloads,
 )
 
 SPEC = Path(__file__).parent.parent / "spec" / "protocol.md"
@@ -177,3 +180,31 @@ def test_an_error_crosses_a_pool_of_processes() -> None:
     assert (error.code, error.message) == (Code.KIND_MISMATCH, "it is a state")
     with spawn.Pool(1) as pool, pytest.raises(RequestRefused, match="it is a state"):
         pool.apply(refuse)
+
+
+class _Payload:
+    """Stands for megabytes."""
+
+
+def test_an_error_gives_up_the_payloads_of_the_functions_that_it_has_passed() -> None:
+    payloads: list[weakref.ref[_Payload]] = []
+
+    def decode() -> None:
+        payload = _Payload()
+        payloads.append(weakref.ref(payload))
+        raise ValueError("corrupt")
+
+    def receive() -> None:
+        payload = _Payload()
+        payloads.append(weakref.ref(payload))
+        try:
+            decode()
+        except ValueError as error:
+            raise RequestRefused(Code.CORRUPT_PAYLOAD, "corrupt") from error
+
+    with pytest.raises(RequestRefused) as refused:
+        receive()
+    assert None not in [payload() for payload in payloads]
+    release_payloads(refused.value)
+    assert [payload() for payload in payloads] == [None, None]
+    assert [frame.name for frame in traceback.extract_tb(refused.value.__traceback__)][-1] == "receive"

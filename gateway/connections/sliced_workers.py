@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator
 from functools import partial
@@ -10,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.connections.ports import Steps, Threads
 from gateway.connections.slices import Slices
+from gateway.errors import release_payloads
 
 T = TypeVar("T")
 
@@ -109,14 +109,3 @@ def taken_at_once(steps: Steps[T]) -> T:
         except StopIteration as stop:
             end: T = stop.value
             return end
-
-
-def release_payloads(error: BaseException) -> None:
-    """Clear the variables of the functions that an error has passed; its traceback says where it came from as before.
-
-    An error that is kept for a while, or in a cycle of references, would keep the payloads which these functions had.
-    """
-    cause: BaseException | None = error
-    while cause is not None:
-        traceback.clear_frames(cause.__traceback__)
-        cause = cause.__cause__ or cause.__context__

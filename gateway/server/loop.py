@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Final, TypeVar
 
-from gateway.connections.sliced_workers import release_payloads
+from gateway.errors import release_payloads
 from gateway.server.steady_clock import SteadyClock
 
 T = TypeVar("T")
