@@ -152,9 +152,7 @@ class Transcoder:
             deliver: called in its turn with the text; with ``None`` if nobody takes text, or if it cannot be written.
         """
 
-        if not isinstance(self._source, Stream):
-            self._queue.add_ready(partial(deliver, None))
-        elif text_format(classes) is None:
+        if not isinstance(self._source, Stream) or text_format(classes) is None:
             self._queue.add_ready(partial(self._written, run, classes, deliver, None))
         elif self._queue.idle and self._takes_text(run):
             deliver(None)

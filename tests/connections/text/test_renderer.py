@@ -174,6 +174,22 @@ def test_a_request_that_does_not_decode_costs_no_other_one(size: int, lags: bool
     assert len(other.session.requests.asked) == 1
 
 
+def test_a_long_request_is_written_in_steps_and_keeps_its_place() -> None:
+    world = World()
+    peer = person(world)
+    peer.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"agent:person"}}')
+    asker = world.peer("asker", ())
+    asker.open(0, "agent:person")
+    asker.open(1, "wf/x")
+    news(peer, world)
+    world.take_one_step_a_turn()
+    asker.send(request_of(asker, 8, bytes(1_000_000)))
+    asker.send(request_of(asker, 9, b"short"))
+    world.turns(2)
+    assert not peer.texts()
+    assert [text["correlation"] for text in news(peer, world)] == [8, 9]
+
+
 def test_a_late_joiner_in_text_gets_the_newest_state() -> None:
     world = World()
     publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
