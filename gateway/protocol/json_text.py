@@ -24,7 +24,6 @@ from gateway.protocol.session_body import fields_of, read_session
 from gateway.protocol.signals import Cancel, Ping, Pong
 from gateway.protocol.wire import JSON_OPCODES, Buffer, Opcode
 
-_SESSION_OPCODES: Final = {opcode.name.lower(): opcode for opcode in JSON_OPCODES}
 # Fields that a client may leave out of the payload; the ``id`` of the text message stands for them.
 _ID_STANDS_FOR: Final = {
     Opcode.AUTHENTICATE: ("request",),
@@ -63,13 +62,20 @@ class JsonRange:
     """Id of the view, or observed stream, that the messages belong to; None: they belong to the stream itself."""
 
 
+OpcodeCheck = Callable[[Opcode], object]
+"""Refusal of a message by its opcode, before its fields are read."""
+
 TextMessage = SessionMessage | JsonMessage | JsonAck | JsonRange | Ping | Pong | Cancel
 
 
-def parse_text(text: Buffer | str) -> TextMessage:
+def parse_text(text: Buffer | str, check: OpcodeCheck = lambda _: None) -> TextMessage:
     """Read a text message, of either direction.
 
     Names of streams, patterns and addresses are not checked.
+
+    Args:
+        text: UTF-8 that may be invalid.
+        check: what the reader thinks of the opcode; its errors are raised.
 
     Raises:
         ProtocolViolation: ``BAD_HELLO``.
@@ -77,7 +83,7 @@ def parse_text(text: Buffer | str) -> TextMessage:
             ``CORRUPT_PAYLOAD``; ``MESSAGE_TOO_BIG`` for a session message; a
             :class:`~gateway.protocol.json_body.BodyRefused`, with the ``id`` as ``request`` if it could be read.
     """
-    return read_text(parse_text_body(text), len(text))
+    return read_text(parse_text_body(text), len(text), check)
 
 
 def parse_text_body(text: Buffer | str) -> JsonBody:
@@ -92,23 +98,25 @@ def parse_text_body(text: Buffer | str) -> JsonBody:
         raise BodyRefused(error.code, error.message, {}, more=False) from None  # it may have been a SUBSCRIBE
 
 
-def read_text(body: JsonBody, nbytes: int) -> TextMessage:
+def read_text(body: JsonBody, nbytes: int, check: OpcodeCheck) -> TextMessage:
     """Read a text message that is parsed already, as :func:`parse_text` does.
 
     Args:
         body: the object; ``data`` of its tensors may be decoded already.
         nbytes: size of the text.
+        check: as of ``parse_text``.
     """
     try:
         message_type = body.text("message_type")
-        opcode = _SESSION_OPCODES.get(message_type)
-        if opcode is not None:
-            check_body_size(opcode, nbytes)
-            return _read_session_text(opcode, body)
-        reader = _READERS.get(message_type)
-        if reader is None:
+        opcode = _TEXT_OPCODES.get(message_type)
+        if opcode is None:
             raise RequestRefused(Code.UNKNOWN_MESSAGE_TYPE, f"unknown message type {message_type[:40]!r}")
-        return reader(body)
+        check(opcode)
+        reader = _READERS.get(message_type)
+        if reader is not None:
+            return reader(body)
+        check_body_size(opcode, nbytes)
+        return _read_session_text(opcode, body)
     except RequestRefused as error:
         answers = error.answers if isinstance(error, BodyRefused) else body.integers_found({"correlation": U64_MAX})
         if identity := body.integers_found({"id": EXACT_MAX}):
@@ -177,6 +185,10 @@ _READERS: Final[dict[str, Callable[[JsonBody], TextMessage]]] = {
     "ping": _read_ping,
     "pong": _read_pong,
     "cancel": _read_cancel,
+}
+_TEXT_OPCODES: Final = {
+    **{opcode.name.lower(): opcode for opcode in JSON_OPCODES},
+    **{message_type: Opcode[message_type.upper()] for message_type in _READERS},
 }
 
 

@@ -25,7 +25,7 @@ from gateway.errors import Code, RequestRefused
 from gateway.protocol.json_body import BodyRefused, JsonBody
 from gateway.protocol.json_message import DecodedData
 from gateway.protocol.json_size import MAX_BODY_BYTES, MAX_OPEN_BYTES, check_containers
-from gateway.protocol.json_text import TextMessage, parse_text_body, read_text
+from gateway.protocol.json_text import OpcodeCheck, TextMessage, parse_text_body, read_text
 
 Text = bytes | bytearray
 
@@ -55,13 +55,14 @@ class _Cut(NamedTuple):
     decoded: DecodedData
 
 
-def read_long_text(text: Text, mark: str) -> Generator[None, None, TextMessage]:
+def read_long_text(text: Text, mark: str, check: OpcodeCheck = lambda _: None) -> Generator[None, None, TextMessage]:
     """Read a text message as :func:`~gateway.protocol.json_text.parse_text` does, in steps.
 
     Args:
         text: the message; must not change meanwhile.
         mark: stands for what is cut out. A text with a ``data`` that begins with it may be read wrongly, so no peer is
             to know it.
+        check: as of ``parse_text``.
 
     Raises:
         ProtocolViolation: as ``parse_text``.
@@ -79,7 +80,7 @@ def read_long_text(text: Text, mark: str) -> Generator[None, None, TextMessage]:
         body = parse_text_body(rest)
         used = _insert(body, cuts, mark)
         if len(used) == len(cuts):
-            return read_text(body, len(text))
+            return read_text(body, len(text), check)
         # The others are in headers, for example, and so are strings like any other.
         cuts = used
         yield

@@ -117,7 +117,7 @@ class TextSession:
         """Handle a message."""
         try:
             try:
-                message = parse_text(text)
+                message = parse_text(text, partial(advance, Role.CLIENT, session.state))
             except PeerError as error:
                 for _ in self._refuse(session, text, error):
                     pass
@@ -130,7 +130,7 @@ class TextSession:
     def _handle_long(self, session: Session, text: Text) -> Iterator[None]:
         """Handle a message in steps."""
         try:
-            message = yield from read_long_text(text, _MARK)
+            message = yield from read_long_text(text, _MARK, partial(advance, Role.CLIENT, session.state))
         except PeerError as error:
             yield from self._refuse(session, text, error)
         else:

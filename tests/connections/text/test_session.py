@@ -16,6 +16,7 @@ from gateway.connections.sessions.session import MAX_UNREADABLE, AliasBinding
 from gateway.connections.text import session as text_session
 from gateway.errors import Code
 from gateway.protocol.limits import Limits
+from gateway.protocol.long_text import SHORT_TEXT_BYTES
 from gateway.protocol.messages import Kind
 from gateway.protocol.wire import Opcode
 from tests.connections.memory import Peer, TextPeer, World
@@ -164,6 +165,17 @@ def test_a_greeting_that_fails_closes(text: str, code: Code) -> None:
     assert only(peer, world, "error")["payload"]["code"] == code
     assert peer.transport.closed is not None
     assert peer.transport.closed[0] == code
+
+
+@pytest.mark.parametrize("spaces", ["", " " * SHORT_TEXT_BYTES], ids=["short", "long"])
+@pytest.mark.parametrize("message_type", ["welcome", "hello", "ack", "gap", "authenticated"])
+def test_what_the_state_does_not_allow_closes_whatever_its_fields_are(message_type: str, spaces: str) -> None:
+    world = World()
+    peer = person(world)
+    peer.send(f'{{"message_type":"{message_type}"{spaces}}}')
+    world.settle()
+    assert peer.transport.closed is not None
+    assert peer.transport.closed[0] == Code.UNEXPECTED_MESSAGE
 
 
 @pytest.mark.parametrize("message_type", ["ack", "gap"])
