@@ -108,6 +108,13 @@ def _announce(line: str) -> None:
 async def _serve(settings: Settings) -> None:
     collection = GarbageCollection()
     collection.start()
+    try:
+        await _serve_until_stopped(settings, collection)
+    finally:
+        collection.stop()
+
+
+async def _serve_until_stopped(settings: Settings, collection: GarbageCollection) -> None:
     gateway = Gateway(settings)
     # Not before the store is read, which holds up the loop: until then a signal ends the process at once.
     stopping = Stopping(settings.drain_deadline_s, settings.store_path)

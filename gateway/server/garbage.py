@@ -57,8 +57,10 @@ class GarbageCollection:
         self._spared_blocks = sys.getallocatedblocks()
 
     def stop(self) -> None:
-        """Have collections visit all objects again."""
-        gc.unfreeze()
+        """Have collections come by themselves again.
+
+        Spared objects stay so: the end of the process would visit them all.
+        """
         if self._was_enabled:
             gc.enable()
 

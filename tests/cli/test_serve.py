@@ -1,5 +1,6 @@
 """``frys serve`` says where it listens, stops in good order, and imports nothing that it does not need."""
 
+import gc
 import os
 import re
 import signal
@@ -74,6 +75,7 @@ def test_a_port_in_use_is_one_line(option: str, capsys: pytest.CaptureFixture[st
     assert captured.err.startswith("frys serve: cannot listen: ")
     assert str(port) in captured.err
     assert captured.err.count("\n") == 1
+    assert gc.isenabled()
 
 
 def test_one_port_for_both_purposes_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
