@@ -115,7 +115,7 @@ def _parse_fields(text: bytes, encoding: str, data_at: int) -> NpyHeader:
     return NpyHeader(dtype, shape, data_at)
 
 
-def _value_of(node: ast.expr) -> Any:
+def _value_of(node: ast.expr | None) -> Any:
     """Return the value of a literal, as ``ast.literal_eval`` does, which leaves a cycle of functions at each call.
 
     Raises:
@@ -129,10 +129,12 @@ def _value_of(node: ast.expr) -> Any:
         case ast.List(elements):
             return [_value_of(element) for element in elements]
         case ast.Dict(keys, values):
-            # The key of `**other` is None.
-            return {_value_of(key): _value_of(value) for key, value in zip(keys, values, strict=True) if key}
-        case ast.UnaryOp(ast.USub(), ast.Constant(int() | float() as value)):
-            return -value
+            # The key of `**other` is None, which is no literal.
+            return {_value_of(key): _value_of(value) for key, value in zip(keys, values, strict=True)}
+        case ast.UnaryOp(ast.UAdd() | ast.USub() as sign, ast.Constant(int() | float() as value)) if not isinstance(
+            value, bool
+        ):
+            return value if isinstance(sign, ast.UAdd) else -value
         case _:
             raise ValueError(f"{type(node).__name__} is no literal")
 

@@ -127,6 +127,12 @@ def test_bytes_have_no_order(descr: str) -> None:
     assert header.dtype == np.uint8
 
 
+def test_a_size_may_have_a_sign() -> None:
+    header = parse_header(file_of("{'descr': '<f4', 'fortran_order': False, 'shape': (+3,)}"))
+    assert header is not None
+    assert header.shape == (3,)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -144,6 +150,8 @@ def test_bytes_have_no_order(descr: str) -> None:
         file_of("{'descr': '<f4', 'fortran_order': False, 'shape': (True,)}"),
         file_of("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}"),
         file_of("{'descr': '<f4', 'fortran_order': False, 'shape': (3.0,)}"),
+        file_of("{'descr': '<f4', 'fortran_order': False, 'shape': (3,), **{}}"),
+        file_of("{'descr': '<f4', 'fortran_order': False, 'shape': (-True,)}"),
         file_of("{[]: 1}"),
         file_of("__import__('os').abort()"),
         file_of("(" * 5000),
@@ -152,7 +160,7 @@ def test_bytes_have_no_order(descr: str) -> None:
         file_of("'\\d'\0"),
         MAGIC + b"\x03\x00" + struct.pack("<I", 2) + b"\xff\xff",
     ],
-    ids=range(21),
+    ids=range(23),
 )
 def test_what_is_no_npy_file(data: bytes) -> None:
     refusal = refusal_of(data)
