@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from gateway.connections.ports import Clock
+from gateway.connections.turn_time import TurnTime
 
 INPUT_S: Final = 0.0005
 """Time of a turn for fresh input. The rest waits in the backlogs of its connections."""
 
 
-class InputBudget:
+class InputBudget(TurnTime):
     """Time of the present turn for fresh input, of all connections together.
 
     A caller that has much to handle looks at it every few frames. So a turn may exceed it by those of each connection.
@@ -22,12 +23,10 @@ class InputBudget:
         watched: whether something in this turn may have taken long: then each WebSocket message looks at the time.
     """
 
-    __slots__ = ("_begun", "_clock", "_end_s", "watched")
+    __slots__ = ("watched",)
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._begun = False
-        self._end_s = 0.0
+        super().__init__(clock, INPUT_S)
         self.watched = False
 
     def watch(self) -> None:
@@ -35,15 +34,6 @@ class InputBudget:
         self.spent()
         self.watched = True
 
-    def spent(self) -> bool:
-        """Return whether the time of this turn is over; it begins with the first call."""
-        now_s = self._clock.monotonic_s()
-        if self._begun:
-            return now_s >= self._end_s
-        self._begun = True
-        self._end_s = now_s + INPUT_S
-        self._clock.call_soon(self._end_turn)
-        return False
-
     def _end_turn(self) -> None:
-        self._begun = self.watched = False
+        super()._end_turn()
+        self.watched = False

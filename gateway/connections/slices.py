@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
 from gateway.connections.ports import Clock
+from gateway.connections.turn_time import TurnTime
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,7 @@ class Slices:
         self._steps: OrderedDict[Step, None] = OrderedDict()
         """Next step of each piece of work; the first one is taken next."""
         self._scheduled = False
-        self._begin_end_s: float | None = None
-        """End of the time of this turn for first steps that are taken at once; ``None``: none was."""
+        self._first_steps = TurnTime(clock, SLICE_S)
 
     @property
     def idle(self) -> bool:
@@ -68,20 +68,8 @@ class Slices:
 
         A turn has :data:`SLICE_S` for all such steps together. An exception of that step is for the caller.
         """
-        clock = self._clock
-        if step in self._steps:
-            return
-        if self._begin_end_s is None:
-            self._begin_end_s = clock.monotonic_s() + SLICE_S
-            clock.call_soon(self._end_begin)
-        elif clock.monotonic_s() >= self._begin_end_s:
+        if step not in self._steps and (self._first_steps.spent() or step()):
             self.add(step)
-            return
-        if step():
-            self.add(step)
-
-    def _end_begin(self) -> None:
-        self._begin_end_s = None
 
     def drop(self, step: Step) -> None:
         """Take no further step of a piece of work, which is not the one that is being taken."""
