@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final, TypeVar
 
 from gateway.connections.ports import Clock
@@ -70,6 +71,11 @@ class Slices:
         """
         if step not in self._steps and (self._first_steps.spent() or step()):
             self.add(step)
+
+    def let_go(self, items: dict[K, V]) -> None:
+        """Remove all items of a dict that nobody needs any more, bit by bit if there are many."""
+        if len(items) > LET_GO_TOGETHER:
+            self.add(partial(let_go, items))
 
     def drop(self, step: Step) -> None:
         """Take no further step of a piece of work, which is not the one that is being taken."""

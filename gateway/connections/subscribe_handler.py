@@ -16,7 +16,7 @@ from gateway.connections.requests.requests import Requests
 from gateway.connections.sessions.credit_window import CreditWindow
 from gateway.connections.sessions.pool import Pool
 from gateway.connections.sessions.session import AliasBinding, Session, ViewSubscription
-from gateway.connections.slices import LET_GO_TOGETHER, Slices, let_go, step_of
+from gateway.connections.slices import Slices, step_of
 from gateway.connections.subscribe_parts import SubscribeParts
 from gateway.errors import Code, RequestRefused, fresh
 from gateway.protocol import signals
@@ -169,8 +169,7 @@ class SubscribeHandler:
 
         def answer() -> None:
             for counts in connection.accounts.close(subscription):
-                if len(counts) > LET_GO_TOGETHER:
-                    self._slices.add(partial(let_go, counts))
+                self._slices.let_go(counts)
             connection.send(Unsubscribed(request.request, subscription))
 
         if pattern is None and subscription not in session.views:

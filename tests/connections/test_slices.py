@@ -160,6 +160,15 @@ def test_very_many_items_are_let_go_some_at_a_time() -> None:
     assert not let_go(items)
 
 
+@pytest.mark.parametrize(("count", "turns"), [(LET_GO_TOGETHER, 0), (LET_GO_TOGETHER + 1, 1)])
+def test_only_very_many_items_are_let_go_in_later_turns(count: int, turns: int) -> None:
+    clock = ManualClock()
+    items = dict.fromkeys(range(count))
+    Slices(clock).let_go(items)
+    assert [clock.turn() for _ in range(turns + 1)] == [True] * turns + [False]
+    assert bool(items) == (not turns)
+
+
 def test_the_first_step_is_taken_at_once_as_long_as_the_turn_has_time() -> None:
     clock = ManualClock()
     slices = Slices(clock)

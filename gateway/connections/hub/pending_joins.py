@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -17,7 +16,7 @@ from gateway.connections.fanout.start_position import StartPosition
 from gateway.connections.hub.cork import Cork
 from gateway.connections.outbound.delivery_accounts import NO_OPTIONS, SubscribeOptions
 from gateway.connections.sessions.session import Session
-from gateway.connections.slices import Slices, let_go
+from gateway.connections.slices import Slices
 from gateway.errors import Code
 from gateway.ids import StreamName
 from gateway.protocol.names import Pattern
@@ -359,8 +358,8 @@ class PendingJoins:
         connection.announcements = None
         self._ended()
         for positions in self.options:
-            if isinstance(positions, dict) and positions:
-                self._slices.add(partial(let_go, positions))
+            if isinstance(positions, dict):
+                self._slices.let_go(positions)
         self._serve_outbox()
         connection.reading.release(self)
 
