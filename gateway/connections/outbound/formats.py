@@ -158,9 +158,17 @@ class BinaryFormat:
 
 def written(form: Format, runs: Sequence[Run]) -> Sequence[Run]:
     """Return runs as several receivers of one format are to get them: written as text, if that is the format."""
-    if form.takes_chunks:
-        return runs
-    return [run if run.is_text else taken_at_once(form.writing(run)) for run in runs]
+    return runs if form.takes_chunks else texts_of(form.writing, runs)
+
+
+def texts_of(writing: Callable[[Run], Steps[Run]], runs: Sequence[Run]) -> list[Run]:
+    """Return runs as text, those written now that are none yet.
+
+    Args:
+        writing: see :meth:`UnchunkedFormat.writing`.
+        runs: the runs, which take a fraction of a millisecond.
+    """
+    return [run if run.is_text else taken_at_once(writing(run)) for run in runs]
 
 
 def framed(form: Format, runs: Sequence[Run]) -> list[Buffer]:

@@ -7,10 +7,10 @@ from functools import partial
 from typing import Final
 
 from gateway.connections.fanout.recode import THREAD_BYTES
+from gateway.connections.outbound.formats import texts_of
 from gateway.connections.outbound.inbox_source import InboxSource
 from gateway.connections.ports import Steps
 from gateway.connections.sessions.pool import Pool
-from gateway.connections.sliced_workers import taken_at_once
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.data import DataFrame, parse_data
 from gateway.protocol.encoding import decode
@@ -75,8 +75,7 @@ class TextRenderer:
 
     def runs(self, runs: Sequence[Run]) -> list[Buffer]:
         """Return runs as framed text, a text message for each message; write those that are not text yet."""
-        texts = [run if run.is_text else taken_at_once(self.writing(run)) for run in runs]
-        return [buffer for text in texts for buffer in text.buffers]
+        return [buffer for text in texts_of(self.writing, runs) for buffer in text.buffers]
 
     def writing(self, message: Run | LargeMessage) -> Steps[Run]:
         """Return the steps that write messages as framed text, a text message for each message.
