@@ -7,7 +7,7 @@ come.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from gateway.ids import StreamName
 from gateway.protocol.json_body import BodyRefused
 from gateway.protocol.messages import Counts, Position, Subscribe
 from gateway.protocol.names import Pattern, compile_pattern, is_stream_name
+from gateway.streams.stream import Stream
 from gateway.streams.stream_registry import StreamRegistry
 
 CONNECTIONS_OF_FUTURE: Final = 4
@@ -171,35 +172,35 @@ class SubscribeParts:
             whole = f"the parts before are for {incomplete.text} as {incomplete.subscription}"
             raise RequestRefused(Code.INVALID_REQUEST, f"{problem}: {whole}")
         if isinstance(request.since, Mapping):
-            before = incomplete.since or {}
-            for name, (epoch, _) in request.since.items():
-                stream = self._streams.get(StreamName(name))
-                if stream is not None and stream.epoch == epoch and name not in before and pattern.matches(name):
-                    incomplete.positions += 1
-            incomplete.since = self._existing(pattern, request.since, before)
+            since = incomplete.since or {}
+            for stream, position in self._existing(pattern, request.since):
+                incomplete.positions += stream.name not in since and stream.epoch == position[0]
+                since[stream.name] = position
+            incomplete.since = since
         elif request.since is not None and (request.more or incomplete.since is not None):
             problem = f"since {request.since!r} in a SUBSCRIBE of several parts"
             raise RequestRefused(Code.INVALID_REQUEST, f"{problem}: it must be an object in all of them")
         if request.resume:
-            incomplete.resume = self._existing(pattern, request.resume, incomplete.resume or {})
+            resume = incomplete.resume or {}
+            resume.update((stream.name, place) for stream, place in self._existing(pattern, request.resume))
+            incomplete.resume = resume
         account = incomplete.account
         for name, counts in (request.account or {}).items():
-            stream = self._streams.get(StreamName(name))
-            if stream is not None:
+            known = self._streams.get(StreamName(name))
+            if known is not None:
                 if pattern.matches(name):
-                    account[stream.name] = counts
+                    account[known.name] = counts
             elif name not in account and is_stream_name(name) and pattern.matches(name) and self._take_future(session):
                 account[name] = counts
 
     def _existing(
-        self, pattern: Pattern, named: Mapping[str, tuple[int, int]], kept: dict[str, tuple[int, int]]
-    ) -> dict[str, tuple[int, int]]:
-        """Add to ``kept`` those of the named streams that exist and match, and return it."""
+        self, pattern: Pattern, named: Mapping[str, tuple[int, int]]
+    ) -> Iterator[tuple[Stream, tuple[int, int]]]:
+        """Yield those of the named streams that exist and match; their own names are kept, not those of the request."""
         for name, pair in named.items():
             stream = self._streams.get(StreamName(name))
             if stream is not None and pattern.matches(name):
-                kept[stream.name] = pair  # the stream's own string: the one that was parsed is not kept
-        return kept
+                yield stream, pair
 
     def _take_future(self, session: Session) -> bool:
         """Count one more stream that does not exist, unless there are too many."""
