@@ -143,12 +143,11 @@ class TextSession:
         session.unreadable = 0
         try:
             if isinstance(message, JsonMessage):
-                advance(Role.CLIENT, session.state, message.opcode)
                 self._answering = message.id
                 self._submit(session, message)
-            elif isinstance(message, JsonAck | JsonRange | Pong):  # only PONG is for a client to send
-                advance(Role.CLIENT, session.state, message.opcode)
-            else:
+            elif not isinstance(
+                message, JsonAck | JsonRange | Pong
+            ):  # of these a client sends PONG, which asks nothing
                 self._dispatcher.receive_session(session, message)
                 if isinstance(message, Open):
                     self._note_alias(session, message.alias, message.stream)
