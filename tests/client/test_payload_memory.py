@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import time
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -26,6 +25,7 @@ from gateway.errors import FrysError
 from gateway.protocol.views import View
 from gateway.testing import running_gateway_process
 from tests.client.waiting import until
+from tests.collector import memory_traced
 from tests.integration.proxy import CuttingProxy, Way, cutting_proxy
 
 SMALL, LARGE = 64 * 1024, 512 * 1024
@@ -69,13 +69,8 @@ async def proxy(url: str) -> AsyncIterator[CuttingProxy]:
 
 @pytest.fixture(autouse=True)
 def no_collector() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)  # what is logged is kept by the test's own handler
-    gc.collect()
-    gc.disable()
-    yield
-    tracemalloc.stop()
-    gc.enable()
-    logging.disable(logging.NOTSET)
+    with memory_traced():
+        yield
 
 
 async def check(case: Case) -> None:

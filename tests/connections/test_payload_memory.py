@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import gc
-import logging
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -22,6 +21,7 @@ from gateway.protocol.signals import Abort
 from gateway.protocol.views import View
 from gateway.streams.history import KEEP_NOTHING
 from gateway.streams.rules import StreamConfig
+from tests.collector import memory_traced
 from tests.connections import patches
 from tests.connections.asking import ask, ask_large, reply
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, World
@@ -46,13 +46,8 @@ def payload(step: int = 0) -> bytes:
 
 @pytest.fixture(autouse=True)
 def no_collector() -> Iterator[None]:
-    logging.disable(logging.CRITICAL)  # what is logged is kept by the test's own handler
-    gc.collect()
-    gc.disable()
-    yield
-    tracemalloc.stop()
-    gc.enable()
-    logging.disable(logging.NOTSET)
+    with memory_traced():
+        yield
 
 
 def check(case: Case, world: World | None = None) -> None:

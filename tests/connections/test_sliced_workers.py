@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from gateway.connections.ports import Steps
 from gateway.connections.sliced_workers import AT_ONCE, SlicedWorkers, taken_at_once
 from gateway.connections.slices import SLICE_S, Slices
+from tests.collector import collector_off
 from tests.connections.memory import ManualClock, StepWorkers
 
 
@@ -106,8 +106,7 @@ def test_an_exception_is_the_result_and_holds_nothing() -> None:
         yield None
         raise Broken
 
-    gc.disable()
-    try:
+    with collector_off():
         scene.submit(steps())
         scene.settle()
         (error,) = scene.results
@@ -117,8 +116,6 @@ def test_an_exception_is_the_result_and_holds_nothing() -> None:
         del error
         scene.results.clear()
         assert went() is None
-    finally:
-        gc.enable()
 
 
 def test_a_failed_piece_of_work_makes_room_for_the_next() -> None:

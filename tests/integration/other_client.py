@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings
 from gateway.testing import running_gateway
 from tests.client.waiting import until
+from tests.collector import collector_off
 
 STREAM: Final = "wf/x"
 TASKS: Final = "wf/tasks"
@@ -107,16 +107,6 @@ def drop(things: list[Any], *, in_a_cycle: bool) -> None:
         gc.collect()
 
 
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
 def with_other_client(loop_factory: Loop, main: Callable[[OtherClient], Coroutine[Any, Any, None]]) -> None:
     """Run a test on a loop of its own. The garbage collector is off: nothing of a dropped client may wait for it."""
 
@@ -128,5 +118,5 @@ def with_other_client(loop_factory: Loop, main: Callable[[OtherClient], Coroutin
         ):
             await main(OtherClient(gateway, client))
 
-    with _no_garbage_collection(), asyncio.Runner(loop_factory=loop_factory) as runner:
+    with collector_off(), asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(run())

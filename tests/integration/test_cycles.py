@@ -23,6 +23,7 @@ from gateway.app import Gateway
 from gateway.config import Settings
 from gateway.testing import running_gateway
 from tests.admin.files import saved
+from tests.collector import collector_off
 from tests.integration.peer import until
 from tests.integration.test_slow import LONG
 
@@ -32,13 +33,11 @@ OWNERS = ("gateway.", "websockets.", "ast.", "h11.", "uvicorn.")
 
 @pytest.fixture
 def uncollected() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    yield
-    gc.set_debug(0)
-    gc.garbage.clear()
-    gc.enable()
+    with collector_off():
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        yield
+        gc.set_debug(0)
+        gc.garbage.clear()
 
 
 def left_for_the_collector() -> Counter[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import tracemalloc
 import weakref
 
@@ -10,6 +9,7 @@ import pytest
 from websockets.protocol import State
 
 from gateway.server.library import Library, WebSocketMessage
+from tests.collector import collector_off
 from tests.server.memory import masked
 
 BINARY, TEXT, CONTINUATION, CLOSE, PING = 2, 1, 0, 8, 9
@@ -88,8 +88,7 @@ def test_fragments_are_kept_in_their_bytes_only() -> None:
 @pytest.mark.parametrize("end", [b"", b"eof", masked(BINARY, b"another"), masked(3, b"no such type")])
 def test_a_message_that_is_not_complete_goes_with_its_socket(end: bytes) -> None:
     library = opened()
-    gc.disable()
-    try:
+    with collector_off():
         library.receive_data(masked(BINARY, bytes(400), final=False))
         if end in (b"", b"eof"):
             library.receive_data(masked(CONTINUATION, bytes(400), final=False)[:-1])
@@ -102,15 +101,12 @@ def test_a_message_that_is_not_complete_goes_with_its_socket(end: bytes) -> None
         library.end()
         del library
         assert tracked() is None
-    finally:
-        gc.enable()
 
 
 @pytest.mark.parametrize("request_head", [b"GET / HTTP/1.1\r\nHost: gateway\r\n", b"nonsense\r\n\r\n", b"x" * 9000])
 def test_a_handshake_that_failed_goes_with_its_socket(request_head: bytes) -> None:
     library = Library(MAX_FRAME_BYTES)
-    gc.disable()
-    try:
+    with collector_off():
         library.receive_data(request_head)
         library.receive_eof()
         assert library.received() == []
@@ -119,5 +115,3 @@ def test_a_handshake_that_failed_goes_with_its_socket(request_head: bytes) -> No
         library.end()
         del library
         assert tracked() is None
-    finally:
-        gc.enable()
