@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from gateway.connections.ports import Steps
+from gateway.streams.large import LargeMessage
+from gateway.streams.run import Run
 from tests.connections.memory import TextPeer, World
 
 Json = dict[str, Any]
@@ -22,6 +26,28 @@ def person(world: World) -> TextPeer:
     peer.send(HELLO)
     peer.texts()
     return peer
+
+
+def lagging_person(world: World) -> TextPeer:
+    """A person who has subscribed, and reads nothing any more."""
+    peer = person(world)
+    peer.send(SUBSCRIBE)
+    news(peer, world)
+    peer.transport.fill_up()
+    return peer
+
+
+def noting_written(world: World, peers: Sequence[TextPeer]) -> list[Run | LargeMessage]:
+    """List of the messages that are written as text for these people from now on."""
+    written: list[Run | LargeMessage] = []
+
+    def noted(message: Run | LargeMessage) -> Steps[Run]:
+        written.append(message)
+        return world.renderer.writing(message)
+
+    for peer in peers:
+        peer.form.writing = noted
+    return written
 
 
 def news(peer: TextPeer, world: World) -> list[Json]:

@@ -8,21 +8,18 @@ import pytest
 
 from gateway.connections.fanout.pubsub_fanout import PubSubFanout
 from gateway.connections.outbound.connection import Connection
-from gateway.connections.ports import Steps
 from gateway.errors import Code
 from gateway.protocol.encoding import Chain
 from gateway.protocol.frames import iter_frames
 from gateway.protocol.messages import Kind
 from gateway.protocol.signals import Gap
 from gateway.protocol.wire import Opcode
-from gateway.streams.large import LargeMessage
-from gateway.streams.run import Run
 from gateway.streams.span import offsets_of
 from gateway.streams.stream import Stream
 from tests.connections.frames import CHUNK_BYTES
 from tests.connections.memory import EVERY_CODEC, FixedPolicy, Peer, TextPeer, World
 from tests.connections.reader import Arrival
-from tests.connections.text_messages import news, person
+from tests.connections.text_messages import news, noting_written, person
 from tests.connections.versions import CHUNKED as STATE_BYTES
 from tests.connections.versions import Scene, seen
 
@@ -381,14 +378,8 @@ def test_a_message_that_is_decoded_for_some_becomes_text_once_and_is_written_to_
     publisher = world.publisher("wf/a")
     plain = world.subscriber("wf/a")
     readers = [person(world) for _ in range(3)]
-    written: list[Run | LargeMessage] = []
-
-    def noted(message: Run | LargeMessage) -> Steps[Run]:
-        written.append(message)
-        return world.renderer.writing(message)
-
+    written = noting_written(world, readers)
     for reader in readers:
-        reader.form.writing = noted
         reader.send('{"id":1,"message_type":"subscribe","payload":{"pattern":"wf/a"}}')
         news(reader, world)
     monkeypatch.delattr(Connection, "enqueue")  # takes microseconds for each receiver

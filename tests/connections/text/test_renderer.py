@@ -31,7 +31,7 @@ from gateway.streams.large import LargeMessage
 from gateway.streams.run import Run
 from tests.connections.frames import BYTE, CHUNK_BYTES
 from tests.connections.memory import LargePublish, Peer, TextPeer, World
-from tests.connections.text_messages import SUBSCRIBE, message, news, only, person
+from tests.connections.text_messages import SUBSCRIBE, lagging_person, message, news, noting_written, only, person
 
 ZSTD = Chain(codec="zstd")
 
@@ -208,10 +208,7 @@ def test_a_late_joiner_in_text_gets_the_newest_state() -> None:
 def test_a_lagging_reader_of_text_gets_the_newest_state_only() -> None:
     world = World()
     publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    news(peer, world)
-    peer.transport.fill_up()
+    peer = lagging_person(world)
     for number in range(5):
         publisher.publish(0, np.int64(number).tobytes())
         world.settle()
@@ -234,10 +231,7 @@ def test_the_bytes_are_made_once_for_all_readers_of_text() -> None:
 def test_a_gap_names_the_stream() -> None:
     world = World(delivery=DeliverySettings(outbox_limit_bytes=5000), history=HistoryLimits(5))
     publisher = world.publisher("wf-42/events", kind=Kind.EVENT)
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    news(peer, world)
-    peer.transport.fill_up()
+    peer = lagging_person(world)
     for _ in range(10):
         publisher.publish(0, bytes(2000))
         world.settle()
@@ -383,10 +377,7 @@ def test_the_text_of_a_message_is_not_kept_with_it() -> None:
 
 def test_text_that_waits_for_a_slow_reader_counts_as_such() -> None:
     world = World(delivery=DeliverySettings(outbox_limit_bytes=200_000, max_event_hold_s=0.0))
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    news(peer, world)
-    peer.transport.fill_up()
+    peer = lagging_person(world)
     publisher = world.publisher("wf-42/events", kind=Kind.EVENT)
     for _ in range(20):
         batches(publisher, 0, 1, 300)  # some 400 bytes, and 70,000 as text
@@ -431,10 +422,7 @@ def test_history_is_written_bit_by_bit_for_a_reader_of_text(count: int, records:
 def test_a_slow_reader_of_a_state_gets_the_newest_text_of_a_run_only() -> None:
     world = World()
     publisher = world.publisher("wf-42/loss", kind=Kind.STATE)
-    peer = person(world)
-    peer.send(SUBSCRIBE)
-    news(peer, world)
-    peer.transport.fill_up()
+    peer = lagging_person(world)
     publisher.send(*[publisher.message(0, bytes(10)) for _ in range(500)])
     world.settle()
     publisher.send(publisher.message(0, b"a"), publisher.batch(0, [b"b", b"c"]))
@@ -447,14 +435,8 @@ def test_a_slow_reader_of_a_state_gets_the_newest_text_of_a_run_only() -> None:
 def test_slow_readers_share_the_text() -> None:
     world = World()
     peers = [person(world) for _ in range(3)]
-    written: list[Run | LargeMessage] = []
-
-    def noted(message: Run | LargeMessage) -> Steps[Run]:
-        written.append(message)
-        return world.renderer.writing(message)
-
+    written = noting_written(world, peers)
     for peer in peers:
-        peer.form.writing = noted
         peer.send(SUBSCRIBE)
         news(peer, world)
         peer.transport.fill_up()
@@ -542,13 +524,7 @@ def test_long_records_are_written_in_steps() -> None:
 
 def test_requests_that_wait_are_written_when_they_come() -> None:
     world, peer, asker = ask_person()
-    written: list[Run | LargeMessage] = []
-
-    def noted(message: Run | LargeMessage) -> Steps[Run]:
-        written.append(message)
-        return world.renderer.writing(message)
-
-    peer.form.writing = noted
+    written = noting_written(world, [peer])
     peer.transport.fill_up()
     asker.open(1, "wf/x")
     for correlation in (1, 2):
