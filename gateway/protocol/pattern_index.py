@@ -10,6 +10,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final, Generic, TypeVar
 
 from gateway.protocol.names import Pattern
+from gateway.shrinking import Shrinking
 
 H = TypeVar("H", bound=Hashable)
 
@@ -41,6 +42,7 @@ class PatternIndex(Generic[H]):
         self._literal: dict[str, dict[H, None]] = {}
         """Holders of patterns without a wildcard."""
         self._root: _Node[H] = _Node()
+        self._names, self._firsts = Shrinking(self._literal), Shrinking(self._root.children)
 
     def __bool__(self) -> bool:
         return bool(self._literal or self._root)
@@ -61,6 +63,7 @@ class PatternIndex(Generic[H]):
         """Remove a holder of a pattern; does nothing if it is none."""
         if pattern.is_literal:
             _remove(self._literal, pattern.text, holder)
+            self._names.note()
             return
         way: list[tuple[dict[str, _Node[H]], str]] = []
         node = self._root
@@ -76,6 +79,7 @@ class PatternIndex(Generic[H]):
             if siblings[text]:
                 break
             del siblings[text]
+        self._firsts.note()
 
     def named(self, name: str) -> bool:
         """Return whether a pattern without a wildcard is the name."""

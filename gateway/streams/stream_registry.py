@@ -13,6 +13,7 @@ from gateway.protocol.durability import Durability
 from gateway.protocol.messages import EndReason, Kind
 from gateway.protocol.mismatch import durability_mismatch, kind_mismatch
 from gateway.protocol.names import Pattern, is_dead_letter_name
+from gateway.shrinking import Shrinking
 from gateway.streams.expansion import Expansion
 from gateway.streams.history import KEEP_ALL, Entry, History, HistoryBudget
 from gateway.streams.rules import DEFAULT_HISTORY, StreamConfig, StreamRules
@@ -59,6 +60,7 @@ class StreamRegistry:
         self._by_name: dict[StreamName, Stream] = {}
         self._by_workflow: dict[str, dict[Stream, None]] = {}
         """Streams in the order of their numbers, as in each workflow."""
+        self._shrinking = Shrinking(self._by_name, self._by_workflow)
         self._last_id = 0
         self._last_ended_epoch = 0
         self._ended = 0
@@ -217,6 +219,7 @@ class StreamRegistry:
         self._dead_letter_streams -= is_dead_letter_name(stream.name)
         self._last_ended_epoch = max(self._last_ended_epoch, stream.epoch)
         self._ended += 1
+        self._shrinking.note()
         stream.end(reason)
         self.expansion.forget(stream)
         return stream.history.close()

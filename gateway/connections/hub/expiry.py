@@ -8,6 +8,7 @@ from itertools import count
 from typing import Final
 
 from gateway.connections.slices import Slices
+from gateway.shrinking import Shrinking
 from gateway.streams.stream import Stream
 
 LOOKS: Final = 4
@@ -43,6 +44,7 @@ class Expiry:
         self._numbers = count()
         self._since_s: dict[Stream, float | None] = {}
         """Times from which the streams in the heap have been free; ``None``: it is not known that they are."""
+        self._shrinking = Shrinking(self._since_s)
 
     def __len__(self) -> int:
         return len(self._due)
@@ -74,6 +76,7 @@ class Expiry:
             return False
         _, _, stream = heappop(self._due)
         self._look(stream, self._since_s.pop(stream), now_s)
+        self._shrinking.note()
         return True
 
     def _look(self, stream: Stream, since_s: float | None, now_s: float) -> None:

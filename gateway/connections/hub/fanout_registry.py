@@ -17,6 +17,7 @@ from gateway.connections.viewing.context import ViewContext
 from gateway.connections.viewing.viewed_store import ViewedStore
 from gateway.ids import StreamId
 from gateway.protocol.messages import Kind
+from gateway.shrinking import Shrinking
 from gateway.streams.derived import DerivedStream
 from gateway.streams.memory_reader import MemoryPastReader
 from gateway.streams.observed import ObservedStream
@@ -46,6 +47,7 @@ class FanoutRegistry:
         self._fanouts: dict[Stream, Fanout] = {}
         self.ending: dict[Stream, None] = {}
         """Streams that have ended, and lose their receivers now."""
+        self._shrinking = Shrinking(self._fanouts, self._acknowledged, self.ending)
         for stream in streams:
             self.open(stream)
         if consumers.store is not None:
@@ -80,6 +82,7 @@ class FanoutRegistry:
         """Remove the fan-out of a stream that has ended, and that has no receivers any more."""
         del self._fanouts[stream], self.ending[stream]
         self._acknowledged.pop(stream.id, None)
+        self._shrinking.note()
 
     def of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream."""

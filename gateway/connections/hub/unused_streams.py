@@ -8,6 +8,7 @@ from typing import Final
 
 from gateway.connections.sessions.session import AliasBinding
 from gateway.protocol.wire import PRODUCER_KEPT_S
+from gateway.shrinking import Shrinking
 from gateway.streams.stream import Stream
 
 LOOKED_AT: Final = 256
@@ -30,6 +31,7 @@ class UnusedStreams:
         """Times from which streams are unused; the earliest first, but behind the others if it was looked at."""
         self._bindings: dict[Stream, dict[AliasBinding, None]] = {}
         """Aliases that are bound to streams."""
+        self._times, self._uses = Shrinking(self._since_s), Shrinking(self._bindings)
 
     def __len__(self) -> int:
         return len(self._since_s)
@@ -45,7 +47,7 @@ class UnusedStreams:
         """Note that an alias is bound to a stream."""
         self._bindings.setdefault(stream, {})[binding] = None
         stream.aliases += 1
-        self._since_s.pop(stream, None)
+        self._forget(stream)
 
     def release(self, stream: Stream, binding: AliasBinding) -> None:
         """Note that an alias is bound to a stream no more."""
@@ -54,12 +56,13 @@ class UnusedStreams:
         stream.aliases -= 1
         if not bindings:
             del self._bindings[stream]
+            self._uses.note()
             if stream.ended is None:
                 self._since_s[stream] = self._now_s()
 
     def end(self, stream: Stream) -> None:
         """Forget a stream that has ended, but for its aliases."""
-        self._since_s.pop(stream, None)
+        self._forget(stream)
 
     def aliases_of(self, stream: Stream) -> Iterator[AliasBinding]:
         """Yield the aliases of a stream, for the caller to release each before it asks for the next one."""
@@ -83,6 +86,10 @@ class UnusedStreams:
                 return stream
             self._since_s.move_to_end(stream)
         return None
+
+    def _forget(self, stream: Stream) -> None:
+        if self._since_s.pop(stream, None) is not None:
+            self._times.note()
 
 
 def _is_over(stream: Stream, unused_s: float) -> bool:
