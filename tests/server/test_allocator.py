@@ -17,7 +17,7 @@ def test_the_allocator_can_be_told_or_is_another_one() -> None:
 
 
 PROGRAM = """
-import asyncio, gc, threading
+import asyncio, datetime, gc, re, threading
 import gateway.server.allocator as allocator
 allocator.keep_freed_memory()
 try:
@@ -46,6 +46,15 @@ def tuples():
     held[::500] = [None] * 2000
     del held
 
+def lookups():
+    held = []
+    for number in range(1_000_000):
+        held.append(str(number))
+        if number % 10_000 == 0:
+            # As each handshake: it looks up a name that is a new string.
+            datetime.datetime.now(datetime.timezone.utc).timetuple()
+            re.compile(f"wf{number}/.*")
+
 def check(name, work, *arguments):
     last = work(*arguments)
     print(name, has_changed(), end=" ")
@@ -67,10 +76,11 @@ async def calm(peak):
 check("buffers", buffers, MIB, 200)
 check("threads", with_threads, lambda: buffers(MIB // 8, 200))
 check("objects", tuples)
+check("lookups", lookups)
 """
 
 
 def test_freed_memory_is_given_back_once_when_the_process_is_calm() -> None:
     ended = subprocess.run([sys.executable, "-c", PROGRAM], check=False, capture_output=True, text=True, timeout=60)
-    told = ["buffers True True False", "threads True True False", "objects True True False"]
+    told = ["buffers True True False", "threads True True False", "objects True True False", "lookups True True False"]
     assert ended.stderr.strip() == "none" or ended.stdout.splitlines() == told, ended.stderr
