@@ -154,11 +154,14 @@ class Dispatcher:
                 after = 0
                 if data[at + 4] == _MESSAGE and session.state is not State.GREETING:
                     after = self._router.publish_run(session, incoming, at)
-                left -= 1 if after - at < LONG_RUN_BYTES else FRAMES_A_LOOK
                 if after:
-                    at = after
                     session.unreadable = 0
+                    if after >= size:
+                        return size
+                    left -= 1 if after - at < LONG_RUN_BYTES else FRAMES_A_LOOK
+                    at = after
                 else:
+                    left -= 1
                     frame = frame_at(data, at)
                     if self._may_take_long(frame):
                         left = 0

@@ -12,16 +12,20 @@ Pure: the caller reads the bytes from the socket.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final, NamedTuple, cast
 
 import numpy as np
 
-from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer, padded
+from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
 
 try:
     from websockets.speedups import apply_mask
 except ImportError:  # built without its C extension
     from websockets.utils import apply_mask
+
+# The library's annotation asks for bytes; the function takes any buffer.
+_unmasked = cast(Callable[[Buffer, bytes], bytes], apply_mask)
 
 READ_BYTES = 256 * 1024
 """Most bytes that one system call reads."""
@@ -252,8 +256,7 @@ class FrameReader:
             payload_at = at + header
             mask = bytes(shared[payload_at - 4 : payload_at])
             if end <= total:
-                # The annotation asks for bytes; the library's function takes any buffer.
-                found.append(apply_mask(cast(bytes, shared[payload_at:end]), mask))
+                found.append(_unmasked(shared[payload_at:end], mask))
                 at = end
                 continue
             if size < DIRECT_BYTES:
@@ -348,7 +351,7 @@ def _joined(parts: list[Buffer | Foreign]) -> list[Buffer | Foreign]:
     for part in parts:
         if not isinstance(part, Foreign) and ALIGNMENT <= len(part) <= JOINED_MESSAGE_BYTES:
             frame_bytes: int = FRAME_START.unpack_from(part)[0]
-            if frame_bytes >= FRAME_START.size and padded(frame_bytes) == len(part):
+            if frame_bytes >= FRAME_START.size and (frame_bytes + 7) & -8 == len(part):
                 small.append(part)
                 continue
         if small:

@@ -295,7 +295,8 @@ class DeliveryClass:
             self.flusher.schedule(self)
             if self.stale or self._lag_count != self._lag_changes.count:
                 self.flusher.owed += self._unsorted
-        self.flusher.owed += len(self._slow)
+        if self._slow:
+            self.flusher.owed += len(self._slow)
 
     def flush(self) -> None:
         """Write the pending runs to all members."""
