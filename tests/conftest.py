@@ -1,6 +1,7 @@
 """What all tests share: the event loops they run on, and how hypothesis draws its examples."""
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -25,6 +26,23 @@ os.environ.setdefault("PYTHONWARNINGS", "ignore:This process:DeprecationWarning"
 for ignored in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(ignored) is signal.SIG_IGN:
         signal.signal(ignored, lambda number, frame: None)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the objects that exist before the first test: tests that collect garbage are not to visit them all."""
+    spare_objects()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Spare also what the tests of a module leave for good."""
+    if nextitem is not None and nextitem.path != item.path:
+        spare_objects()
+
+
+def spare_objects() -> None:
+    """Have no collection visit the objects of now: at the end of a run a million, 0.6 s of each collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_asyncio_loop_factories(
