@@ -54,6 +54,8 @@ LONG_RUN_BYTES: Final = 16 * 1024
 LONG_PARSE_BYTES: Final = 1024
 """Size of a JSON body, or of descriptors and headers, from which on the clock is looked at behind the frame: 4 KiB of
 descriptors take 0.5 ms, and 64 KiB of headers up to 1.4 ms."""
+_LONG_META_UNITS: Final = LONG_PARSE_BYTES // ALIGNMENT
+
 STEP_S: Final = 0.000125
 """Time of one step of a message that is handled in later turns."""
 
@@ -163,14 +165,15 @@ class Dispatcher:
                 else:
                     left -= 1
                     frame = frame_at(data, at)
-                    if self._may_take_long(frame):
+                    if frame.opcode in JSON_OPCODES or frame.meta_units >= _LONG_META_UNITS:
+                        self._watch_if_long(frame)
                         left = 0
                     self._receive_frame(session, incoming, frame)
                     at = (frame.end + 7) & -8
                     backlog = session.pending
-                    if backlog is not None and backlog.blocks:
+                    if at >= size or (backlog is not None and backlog.blocks):
                         return at
-                if (left <= 0 or flusher.owed > MANY_OWED) and at < size:
+                if left <= 0 or flusher.owed > MANY_OWED:
                     self.make_owed(over)
                     if over():
                         return at
@@ -182,14 +185,10 @@ class Dispatcher:
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
         return size
 
-    def _may_take_long(self, frame: Frame) -> bool:
-        """Return whether the clock is looked at behind a frame; behind much to parse also before the next message."""
-        is_session = frame.opcode in JSON_OPCODES
-        parsed_bytes = frame.end - frame.start if is_session else frame.meta_units * ALIGNMENT
-        if parsed_bytes >= LONG_PARSE_BYTES:
+    def _watch_if_long(self, frame: Frame) -> None:
+        """Have the clock looked at before the next message, too, if much of a frame is parsed."""
+        if frame.meta_units >= _LONG_META_UNITS or frame.end - frame.start >= LONG_PARSE_BYTES:
             self._budget.watch()
-            return True
-        return is_session
 
     def go_on(self, session: Session, incoming: InboundMessage, at: int) -> int:
         """Handle frames of a message for :data:`STEP_S`; return the index of the next one, as :meth:`receive` left it.

@@ -307,7 +307,7 @@ class DeliveryClass:
         if self._writes_text:
             pending = as_text(self.format, pending, self._members)
         needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()
-        count = sum([run.count for run in pending])
+        count = pending[0].count if len(pending) == 1 else sum([run.count for run in pending])
         # Counted before it is written: a member that falls behind in the middle of it has still got it.
         self._sent += count
         self._next = pending[-1].last + 1

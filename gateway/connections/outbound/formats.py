@@ -173,6 +173,12 @@ def texts_of(writing: Callable[[Run], Steps[Run]], runs: Sequence[Run]) -> list[
 
 def framed(form: Format, runs: Sequence[Run]) -> list[Buffer]:
     """Return runs as a transport writes them: small ones joined up to :data:`FLUSH_BYTES`, large ones alone."""
+    if len(runs) == 1 and runs[0].size <= ALONE_BYTES:
+        return [b"".join(form.runs(runs))]
+    return _grouped(form, runs)
+
+
+def _grouped(form: Format, runs: Sequence[Run]) -> list[Buffer]:
     buffers: list[Buffer] = []
     group: list[Run] = []
     size = 0
