@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import NamedTuple
 
+import numpy as np
+
 from gateway.protocol.data import DataFrame
 from gateway.protocol.encoding import Chain, Encoding, decode_into
 from gateway.protocol.extensions import Extensions
@@ -109,10 +111,12 @@ class LargeMessage:
             RequestRefused: ``CORRUPT_PAYLOAD``.
         """
         at = 0
+        # Unlike a memoryview, numpy copies without the interpreter's lock.
+        whole = np.frombuffer(out, np.uint8)
         for encoding, data in self.chunks:
             end = at + (len(data) if encoding is None else encoding.decoded_bytes)
             if encoding is None:
-                out[at:end] = data
+                whole[at:end] = np.frombuffer(data, np.uint8)
             else:
                 decode_into(encoding, data, out[at:end])
             at = end
