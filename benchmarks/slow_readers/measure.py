@@ -79,7 +79,13 @@ class Measured:
         return broken
 
 
-def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, seconds: float | None = None) -> Measured:
+def measure(
+    group: Group,
+    speeds: Sequence[float] = SPEEDS,
+    rounds: int = 5,
+    seconds: float | None = None,
+    flood_s: float = FLOOD_S,
+) -> Measured:
     """Measure all cells of a group: memory while the gateway is flooded, then latency at a moderate rate.
 
     Args:
@@ -87,6 +93,7 @@ def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, sec
         speeds: speeds of the slow readers, one for each cell.
         rounds: rounds of latency for each cell, interleaved; 0: memory only.
         seconds: length of a round; None: the one of the size.
+        flood_s: longest time of a flood.
 
     Raises:
         VerificationFailed: a process failed, or the fast reader missed a message.
@@ -103,7 +110,7 @@ def measure(group: Group, speeds: Sequence[float] = SPEEDS, rounds: int = 5, sec
         answer(traffic)
         stage = _Stage(server, group, traffic, slow)
         for cell in cells[1:]:
-            cell.flood = stage.play(cell, Flood(group.flood_bytes, FLOOD_S))
+            cell.flood = stage.play(cell, Flood(group.flood_bytes, flood_s))
         for number in range(rounds):
             # Each round begins with another cell, so that no cell always follows the same one.
             first = number % len(cells)

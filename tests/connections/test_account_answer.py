@@ -120,7 +120,7 @@ def test_every_part_covers_the_frames_before_it(kind: Kind, name: str) -> None:
     world.take_one_step_a_turn()
     peer.say(Account(7, 1))
     while not any(part.more is None for part in parts_of(peer)):
-        for alias in range(0, MANY, 5):
+        for alias in range(0, MANY, 10):
             publish_at_once(world, publisher, alias)
         world.turns(1)
     arrived: dict[str, int] = {}

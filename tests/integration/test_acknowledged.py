@@ -23,7 +23,7 @@ from gateway.errors import ConnectionClosed, ConnectionFailed
 from tests.integration.killed_gateway import KilledGateway
 from tests.integration.peer import until
 
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "50"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "25"))
 SEED = int(os.environ.get("CHAOS_SEED", "7"))
 ROUND_TIMEOUT_S = 60
 

@@ -10,6 +10,9 @@ from benchmarks.slow_readers.plan import KIB, MIB, Group, Size
 SMALL = Size("64 KB", 64 * KIB, 300)
 LARGE = Size("8 MB", 8 * MIB, 6)
 
+FLOOD_S = 4.0
+"""Time of a flood that a slow reader stops: others end before."""
+
 
 @pytest.mark.parametrize(
     ("kind", "size"),
@@ -17,7 +20,7 @@ LARGE = Size("8 MB", 8 * MIB, 6)
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_memory_stays_within_its_bound_whatever_readers_do(kind: str, size: Size) -> None:
-    measured = measure(Group(kind, size), speeds=(0.0, 0.5), rounds=0)
+    measured = measure(Group(kind, size), speeds=(0.0, 0.5), rounds=0, flood_s=FLOOD_S)
     assert measured.broken(timed=False) == []
     _, stuck, slow = measured.cells
     assert stuck.read_bytes == 0
