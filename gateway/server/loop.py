@@ -26,7 +26,8 @@ and 9 ms, beside none 2 ms in any case (CPython 3.11, 2 cores, 2026-11).
 
 WORKER_NICENESS: Final = 10
 """Niceness of threads for long work above that of the loop, on Linux. On its core, as nice as it, they hold it up:
-beside views of 16 MB messages took 8.8 ms (p99), with a niceness of 5 more 8.2 ms, of 15 more 5.3 ms."""
+beside views of 16 MB messages took 8.7 ms (p99), with this 4.5 ms. Where another program keeps the core busy, a thread
+that holds the interpreter's lock is kept from going on, and they took 11 ms instead of 7 (``make slow``, 2026-11)."""
 STALL_S = 0.5
 """A loop that calls a timer later than this was held up, or its process was suspended."""
 MAX_CATCH_UP_S = 2.0
