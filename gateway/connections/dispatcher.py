@@ -54,8 +54,6 @@ LONG_RUN_BYTES: Final = 16 * 1024
 LONG_PARSE_BYTES: Final = 1024
 """Size of a JSON body, or of descriptors and headers, from which on the clock is looked at behind the frame: 4 KiB of
 descriptors take 0.5 ms, and 64 KiB of headers up to 1.4 ms."""
-_LONG_META_UNITS: Final = LONG_PARSE_BYTES // ALIGNMENT
-
 STEP_S: Final = 0.000125
 """Time of one step of a message that is handled in later turns."""
 
@@ -165,9 +163,11 @@ class Dispatcher:
                 else:
                     left -= 1
                     frame = frame_at(data, at)
-                    if frame.opcode in JSON_OPCODES or frame.meta_units >= _LONG_META_UNITS:
-                        self._watch_if_long(frame)
+                    if frame.opcode in JSON_OPCODES or frame.meta_units * ALIGNMENT >= LONG_PARSE_BYTES:
                         left = 0
+                        if frame.end - frame.start >= LONG_PARSE_BYTES:
+                            # The next message, too, looks at the time.
+                            self._budget.watch()
                     self._receive_frame(session, incoming, frame)
                     at = (frame.end + 7) & -8
                     backlog = session.pending
@@ -184,11 +184,6 @@ class Dispatcher:
             logger.exception("message of %d bytes from %s failed", size, session.peer.client_id or "a new client")
             session.fail(RequestRefused(Code.INTERNAL, "the gateway failed; its log says more"))
         return size
-
-    def _watch_if_long(self, frame: Frame) -> None:
-        """Have the clock looked at before the next message, too, if much of a frame is parsed."""
-        if frame.meta_units >= _LONG_META_UNITS or frame.end - frame.start >= LONG_PARSE_BYTES:
-            self._budget.watch()
 
     def go_on(self, session: Session, incoming: InboundMessage, at: int) -> int:
         """Handle frames of a message for :data:`STEP_S`; return the index of the next one, as :meth:`receive` left it.

@@ -121,11 +121,11 @@ class FreedMemory:
 
 
 def forget_lookups() -> None:
-    """Clear the caches of the interpreter that are full of what clients have brought up who are gone.
+    """Clear the caches of the interpreter, which keep what clients that are gone have brought up.
 
-    They are small, but each of their entries may keep a megabyte from being given back. There are 512 regular
-    expressions, and the 4096 names of attributes that were looked up last: each date that the library writes for a
-    handshake comes with a new string of such a name.
+    The caches hold at most 512 regular expressions, and 4096 names of attributes that were looked up: each date that
+    the library writes for a handshake comes with a new string of such a name. They are small, but each entry may keep a
+    megabyte from being given back.
     """
     re.purge()
     clear = getattr(sys, "_clear_internal_caches", None) or getattr(sys, "_clear_type_cache", None)

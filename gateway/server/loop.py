@@ -25,9 +25,9 @@ and 9 ms, beside none 2 ms in any case (CPython 3.11, 2 cores, 2026-11).
 """
 
 WORKER_NICENESS: Final = 10
-"""Niceness of threads for long work above that of the loop, on Linux. On its core, as nice as it, they hold it up:
-beside views of 16 MB messages took 8.7 ms (p99), with this 4.5 ms. Where another program keeps the core busy, a thread
-that holds the interpreter's lock is kept from going on, and they took 11 ms instead of 7 (``make slow``, 2026-11)."""
+"""Niceness of threads for long work above that of the loop, on Linux. Beside views of 16 MB other messages took 4.5 ms
+(p99), and 8.7 ms with threads as nice as the loop. If another program kept the core busy, the messages took 11 ms, and
+7 ms with such threads: one that holds the interpreter's lock then waits for the core (``make slow``, 2026-11)."""
 STALL_S = 0.5
 """A loop that calls a timer later than this was held up, or its process was suspended."""
 MAX_CATCH_UP_S = 2.0

@@ -309,7 +309,7 @@ def _merged(
         raise RequestRefused(Code.CORRUPT_PAYLOAD, "the version before it is missing")
     payload: Array = np.empty(payload_layout(specs)[1], np.uint8)
     if isinstance(start, memoryview):
-        payload.data[:] = start
+        payload[:] = np.frombuffer(start, np.uint8)
     else:
         _copy_payload(start, payload.data)
     for at, change in enumerate(changes, offset - len(changes) + 1):
@@ -327,7 +327,7 @@ def _copy_payload(message: Newest, out: memoryview) -> None:
         *_, last = iter_frames(data[message.last_at :])
         frame = parse_data(data[message.last_at :], last)
         payload = memoryview(decode(frame.encoding, frame.payload))
-        out[:] = payload[len(payload) - len(out) :]
+        np.frombuffer(out, np.uint8)[:] = np.frombuffer(payload, np.uint8)[len(payload) - len(out) :]
     else:
         message.copy_payload(out)
 

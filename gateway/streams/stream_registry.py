@@ -60,7 +60,7 @@ class StreamRegistry:
         self._by_name: dict[StreamName, Stream] = {}
         self._by_workflow: dict[str, dict[Stream, None]] = {}
         """Streams in the order of their numbers, as in each workflow."""
-        self._shrinking = Shrinking(self._by_name, self._by_workflow)
+        self._shrinking = Shrinking(self._by_name, self._by_workflow, inner=self._by_workflow)
         self._last_id = 0
         self._last_ended_epoch = 0
         self._ended = 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import pytest
 
 from benchmarks.slow_readers.measure import measure
@@ -10,8 +12,8 @@ from benchmarks.slow_readers.plan import KIB, MIB, Group, Size
 SMALL = Size("64 KB", 64 * KIB, 300)
 LARGE = Size("8 MB", 8 * MIB, 6)
 
-FLOOD_S = 4.0
-"""Time of a flood that a slow reader stops: others end before."""
+FLOOD_S: Final = 4.0
+"""Longest time of a flood: slow readers of ``control`` stop its publisher."""
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import shrinking
 from gateway.errors import Code, RequestRefused
 from gateway.ids import Epoch, StreamId, StreamName
 from gateway.protocol.durability import Durability
@@ -132,10 +133,19 @@ def test_streams_of_dead_letters_come_on_top_and_keep_what_no_store_keeps(durabi
     changes=st.lists(
         st.lists(st.tuples(st.sampled_from(["wf", "other"]), st.integers(0, 15)), max_size=6), max_size=12
     ),
+    tables_are_built_anew=st.booleans(),
 )
 def test_pieces_name_every_stream_once_while_others_come_and_go(
-    pattern: str, size: int, changes: Sequence[Sequence[tuple[str, int]]]
+    pattern: str, size: int, changes: Sequence[Sequence[tuple[str, int]]], *, tables_are_built_anew: bool
 ) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        if tables_are_built_anew:
+            patch.setattr(shrinking, "SMALL", 1)
+            patch.setattr(shrinking, "SPARSE", 1.1)
+        look_at_pieces(pattern, size, changes)
+
+
+def look_at_pieces(pattern: str, size: int, changes: Sequence[Sequence[tuple[str, int]]]) -> None:
     registry = StreamRegistry(100)
     names = [StreamName(f"{workflow}/{number}") for number in range(12) for workflow in ("wf", "other")]
     before = [registry.open(name, None, NOW_NS)[0] for name in names]

@@ -47,7 +47,7 @@ class FanoutRegistry:
         self._fanouts: dict[Stream, Fanout] = {}
         self.ending: dict[Stream, None] = {}
         """Streams that have ended, and lose their receivers now."""
-        self._shrinking = Shrinking(self._fanouts, self._acknowledged, self.ending)
+        self._shrinking = Shrinking(self._fanouts, self._acknowledged), Shrinking(self.ending)
         for stream in streams:
             self.open(stream)
         if consumers.store is not None:
@@ -82,7 +82,8 @@ class FanoutRegistry:
         """Remove the fan-out of a stream that has ended, and that has no receivers any more."""
         del self._fanouts[stream], self.ending[stream]
         self._acknowledged.pop(stream.id, None)
-        self._shrinking.note()
+        for tables in self._shrinking:
+            tables.note()
 
     def of(self, stream: Stream) -> Fanout:
         """Return the fan-out of a stream."""

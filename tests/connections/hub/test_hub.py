@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import sys
+from collections.abc import Generator, Iterator, Sequence
 from typing import cast
 
 import numpy as np
@@ -19,9 +20,11 @@ from gateway.connections.inbound.stream_closing import StreamClosing
 from gateway.connections.sessions.session import Session
 from gateway.ids import ClientId, StreamName
 from gateway.protocol.limits import Limits
-from gateway.protocol.messages import Kind, Refresh, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
+from gateway.protocol.messages import EndReason, Kind, Refresh, StreamInfo, Subscribed, Unsubscribe, Unsubscribed
 from gateway.protocol.names import Pattern, compile_pattern
 from gateway.protocol.views import View
+from gateway.shrinking import SMALL
+from gateway.streams.rules import StreamConfig
 from tests.connections.consumer_context import consumer_context
 from tests.connections.memory import Peer, World
 from tests.connections.reader import Arrival
@@ -323,3 +326,41 @@ def test_a_stream_that_is_opened_after_a_client_has_stayed_away_too_long_is_not_
     assert len(context.detached) == 0
     _, fanout = hub.open(StreamName("wf/tasks"), Kind.COLLABORATION)
     assert fanout.receivers == 0
+
+
+def tables_in(owner: object) -> Iterator[dict[object, object]]:
+    """Tables that an object holds, and those that lie in them."""
+    for name in (*getattr(owner, "__slots__", ()), *getattr(owner, "__dict__", ())):
+        table = getattr(owner, name)
+        if isinstance(table, dict):
+            yield table
+            yield from [inner for inner in table.values() if isinstance(inner, dict)]
+
+
+@pytest.mark.parametrize("kind", [Kind.STATE, Kind.CONTROL])
+def test_streams_and_patterns_that_are_gone_leave_no_room_in_tables(kind: Kind) -> None:
+    count, few_bytes = 4096, sys.getsizeof(dict.fromkeys(range(SMALL)))
+    world = World(limits=Limits(max_subscriptions=count), rules=[("wf/*", StreamConfig(expires_after_s=60.0))])
+    core = world.core
+    names = [f"wf/{number}" for number in range(count)]
+    publisher, subscriber = world.publisher(*names, kind=kind), world.peer()
+    world.publisher(*names[-5:], kind=kind)
+    for number in range(1, count):
+        subscriber.subscribe(f"of{number}/**", number)
+    watched = core.streams, core.hub.fanouts, core.hub.unused, core.hub._expiry, core.hub._patterns
+    owners = (*watched, core.hub._patterns._root)
+    world.lose(publisher)
+    world.settle()
+    used_bytes = sum(sys.getsizeof(table) for owner in owners for table in tables_in(owner))
+    world.lose(subscriber)
+    for stream in list(core.streams)[:-5]:
+        core.hub.end(stream, EndReason.DELETED)
+    world.clock.advance(61.0)
+    for _ in core.sweep_consumers():
+        pass
+    world.settle()
+    assert len(core.streams) == 5
+    for owner in owners:
+        for table in tables_in(owner):
+            assert sys.getsizeof(table) < few_bytes, owner
+    assert used_bytes > 10 * few_bytes
