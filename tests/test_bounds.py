@@ -203,7 +203,7 @@ REACHED_BY = {
         "admin/test_request_limit.py:test_past_the_limit_only_probes_are_answered"
     ),
     "uploads to the admin port": "admin/test_upload.py:test_more_uploads_than_the_gateway_takes",
-    "head of an HTTP request": "admin/test_http_connection.py:test_a_head_that_is_too_long",
+    "head of an HTTP request, and trailers of its body": "admin/test_http_connection.py:test_a_head_that_is_too_long",
     "lines that one place in the code logs, all of the gateway": (
         "server/test_log_limit.py:test_a_place_has_so_many_lines_in_an_interval"
     ),

@@ -26,10 +26,14 @@ EVENTS_PER_STEP: Final = 8
 """Parts of a request that are handled at once: a client may send chunks of one byte, and each costs some 10 µs."""
 
 MAX_HEAD_BYTES: Final = 8 * 1024
-"""Longest head of a request. It is parsed at once, in up to 3 ms."""
+"""Longest head of a request, and longest trailers of its body. They are parsed at once."""
+MAX_HEADERS: Final = 128
+"""Most headers of a request, and most trailers: the library takes 2 µs for each."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 """End of a head, of the two forms that the library takes."""
+_LAST_CHUNK: Final = re.compile(rb"(?:\r\n)?0+[ \t]*(?:;[^\r\n]*)?\r\n")
+"""Beginning of the last chunk of a body, behind the chunk before it; trailers may follow (RFC 9112, section 7.1.2)."""
 
 LOG_INTERVAL_S: Final = 60.0
 """Shortest time between two log lines about connections that were closed to make room."""
@@ -41,7 +45,8 @@ class RequestParser(h11.Connection):
     Attributes:
         allowance: events to hand out; after that the parser asks for more data, whatever it has.
         is_paused: whether a further request waits until the one before it is answered.
-        is_head_too_long: whether the head of a request was refused, because it exceeds :data:`MAX_HEAD_BYTES`.
+        is_head_too_long: whether the head of a request was refused, because it exceeds :data:`MAX_HEAD_BYTES` or
+            :data:`MAX_HEADERS`.
     """
 
     def __init__(self) -> None:
@@ -49,6 +54,9 @@ class RequestParser(h11.Connection):
         self.allowance = 0
         self.is_paused = False
         self.is_head_too_long = False
+        self._is_behind_chunk = False
+        """Whether the next bytes begin a chunk."""
+        self._is_in_trailers = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event of the client.
@@ -64,7 +72,9 @@ class RequestParser(h11.Connection):
         try:
             if is_between:
                 # The library bounds heads that are not complete yet, not those that come in one read.
-                _check_head(self.trailing_data[0])
+                _check_fields(self.trailing_data[0])
+            elif self._is_behind_chunk:
+                self._check_trailers(self.trailing_data[0])
             event = super().next_event()
         except h11.RemoteProtocolError as error:
             is_too_long = error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -76,11 +86,27 @@ class RequestParser(h11.Connection):
             names = {name for name, _ in event.headers}
             if {b"transfer-encoding", b"content-length"} <= names:
                 raise h11.RemoteProtocolError("a request has either Transfer-Encoding or Content-Length")
+            self._is_behind_chunk = b"transfer-encoding" in names
+            self._is_in_trailers = False
+        elif isinstance(event, h11.Data):
+            self._is_behind_chunk = event.chunk_end
         return event
 
+    def _check_trailers(self, data: bytes) -> None:
+        if not self._is_in_trailers:
+            last_chunk = _LAST_CHUNK.match(data)
+            if last_chunk is None:
+                return
+            self._is_in_trailers = True
+            data = data[last_chunk.end() :]
+        _check_fields(data)
 
-def _check_head(data: bytes) -> None:
-    if len(data) > MAX_HEAD_BYTES and _HEAD_END.search(data, 0, MAX_HEAD_BYTES) is None:
+
+def _check_fields(data: bytes) -> None:
+    """Refuse a head, or trailers, that would take long to parse."""
+    end = _HEAD_END.search(data, 0, MAX_HEAD_BYTES)
+    too_long = end is None and len(data) > MAX_HEAD_BYTES
+    if too_long or data.count(b"\n", 0, MAX_HEAD_BYTES if end is None else end.start()) > MAX_HEADERS:
         raise h11.RemoteProtocolError("the head is too long", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
 
@@ -227,7 +253,8 @@ class HttpConnection(H11Protocol):
                 self.transport.abort()
                 return
         if self.conn.is_head_too_long:
-            self._answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"the head exceeds {MAX_HEAD_BYTES} bytes")
+            problem = f"the head exceeds {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers"
+            self._answer(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, problem)
         else:
             self._answer(HTTPStatus.BAD_REQUEST, msg)
 

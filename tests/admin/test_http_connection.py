@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from gateway.admin import serving
-from gateway.admin.http_connection import MAX_HEAD_BYTES
+from gateway.admin.http_connection import MAX_HEAD_BYTES, MAX_HEADERS
 from gateway.admin.port import AdminPort
 from gateway.admin.slots import TIMEOUTS_S, ConnectionSlots, Phase
 from gateway.app import Gateway
@@ -291,12 +291,48 @@ async def test_a_head_that_is_too_long_and_comes_at_once(port: Port, in_lines: b
     start = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
     more = MAX_HEAD_BYTES - len(start) - len(b"X: \r\n\r\n")
     for size, status in ((more, b"200"), (more + 1, b"431")):
-        more_lines, rest = divmod(size - 1, len(b"\r\nX: x")) if in_lines else (0, size - 1)
-        lines = b"X: x" + b"\r\nX: x" * more_lines + b"x" * rest
+        line = b"\r\nX: " + b"x" * (size // 100)
+        more_lines, rest = divmod(size - 1, len(line)) if in_lines else (0, size - 1)
+        lines = b"X: x" + line * more_lines + b"x" * rest
         (client,) = await port.clients(1, start + lines + b"\r\n\r\n")
         answer = await client.rest()
         assert answer.startswith(b"HTTP/1.1 " + status)
-    assert answer.endswith(f"the head exceeds {MAX_HEAD_BYTES} bytes".encode())
+    assert answer.endswith(f"the head exceeds {MAX_HEAD_BYTES} bytes or {MAX_HEADERS} headers".encode())
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+async def test_a_head_of_very_many_headers(port: Port, is_cut: bool) -> None:
+    start = b"GET /healthz HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
+    for headers, status in ((MAX_HEADERS, b"200"), (MAX_HEADERS + 1, b"431")):
+        rest = b"a:\r\n" * (headers - 2) + b"\r\n"
+        (client,) = await port.clients(1, start + rest[: 100 if is_cut else len(rest)])
+        if is_cut:
+            await client.send(rest[100:])
+        assert (await client.rest()).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+@pytest.mark.parametrize("end", [b"0\r\n", b"00;a=b\r\n"])
+async def test_very_many_trailers(port: Port, pieces: int, end: bytes) -> None:
+    file = saved(np.zeros(1))
+    head = b"PUT /api/v1/streams/wf/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunks = b"%x\r\n%b\r\n" % (len(file), file) + end
+    for trailers, status in ((0, b"200"), (MAX_HEADERS, b"200"), (MAX_HEADERS + 2, b"400"), (12_000, b"400")):
+        parts = [head + chunks, b"a:\r\n" * trailers, b"\r\n"]
+        (client,) = await port.clients(1, b"".join(parts[: 4 - pieces]))
+        for part in parts[4 - pieces :]:
+            await client.send(part)
+        assert (await client.rest()).startswith(b"HTTP/1.1 " + status), trailers
+
+
+async def test_a_body_that_looks_like_very_many_trailers(port: Port) -> None:
+    body = b"0\r\n" + b"a:\r\n" * 2000
+    for framing in (b"Content-Length: %d\r\n\r\n%b", b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n"):
+        head = b"PUT /api/v1/streams/wf/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n"
+        (client,) = await port.clients(1, head + framing % (len(body), body))
+        answer = await client.rest()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert b"npy" in answer
 
 
 async def test_the_log_tells_of_bad_requests_once_in_a_while(port: Port, caplog: pytest.LogCaptureFixture) -> None:
