@@ -144,6 +144,8 @@ async def give_back_when_calm(collect: Callable[[], object]) -> None:
         freed = FreedMemory()
     except OSError:
         return
+    # The thread stays: what it needs is not to come to lie among the objects of a flood.
+    await asyncio.to_thread(time.monotonic)
     while True:
         begun_s = time.process_time()
         await asyncio.sleep(CALM_S)
