@@ -14,6 +14,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import h11
+from h11._readers import ChunkedReader
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
@@ -29,11 +30,15 @@ MAX_HEAD_BYTES: Final = 8 * 1024
 """Longest head of a request, and longest trailers of its body. They are parsed at once."""
 MAX_HEADERS: Final = 128
 """Most headers of a request, and most trailers: the library takes 2 µs for each."""
+MAX_CHUNK_LINE_BYTES: Final = 256
+"""Longest line of a chunk, its extensions included: the library takes a time that grows with the square of it."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 """End of a head, of the two forms that the library takes."""
-_LAST_CHUNK: Final = re.compile(rb"(?:\r\n)?0+[ \t]*(?:;[^\r\n]*)?\r\n")
-"""Beginning of the last chunk of a body, behind the chunk before it; trailers may follow (RFC 9112, section 7.1.2)."""
+_NO_TEXT: Final = re.compile(rb"[\x00\x0b\x0c]|\r[^\n]")
+"""Bytes that no header may have. The library finds them in a time that grows with the square of the blanks before."""
+_LAST_CHUNK: Final = re.compile(rb"0+[ \t]*(?:;|\Z)")
+"""Beginning of the line of the last chunk of a body, behind which trailers may come (RFC 9112, section 7.1)."""
 
 LOG_INTERVAL_S: Final = 60.0
 """Shortest time between two log lines about connections that were closed to make room."""
@@ -54,9 +59,6 @@ class RequestParser(h11.Connection):
         self.allowance = 0
         self.is_paused = False
         self.is_head_too_long = False
-        self._is_behind_chunk = False
-        """Whether the next bytes begin a chunk."""
-        self._is_in_trailers = False
 
     def next_event(self) -> h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]:
         """Return the next event of the client.
@@ -72,9 +74,9 @@ class RequestParser(h11.Connection):
         try:
             if is_between:
                 # The library bounds heads that are not complete yet, not those that come in one read.
-                _check_fields(self.trailing_data[0])
-            elif self._is_behind_chunk:
-                self._check_trailers(self.trailing_data[0])
+                _check_fields(self.trailing_data[0], MAX_HEADERS)
+            elif self.their_state is h11.SEND_BODY and isinstance(self._reader, ChunkedReader):
+                _check_chunk(self._reader, self.trailing_data[0])
             event = super().next_event()
         except h11.RemoteProtocolError as error:
             is_too_long = error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -86,28 +88,40 @@ class RequestParser(h11.Connection):
             names = {name for name, _ in event.headers}
             if {b"transfer-encoding", b"content-length"} <= names:
                 raise h11.RemoteProtocolError("a request has either Transfer-Encoding or Content-Length")
-            self._is_behind_chunk = b"transfer-encoding" in names
-            self._is_in_trailers = False
-        elif isinstance(event, h11.Data):
-            self._is_behind_chunk = event.chunk_end
         return event
 
-    def _check_trailers(self, data: bytes) -> None:
-        if not self._is_in_trailers:
-            last_chunk = _LAST_CHUNK.match(data)
-            if last_chunk is None:
-                return
-            self._is_in_trailers = True
-            data = data[last_chunk.end() :]
-        _check_fields(data)
+
+def _check_chunk(reader: ChunkedReader, data: bytes) -> None:
+    """Refuse the line of a chunk, or trailers, that would take long to parse.
+
+    Args:
+        reader: the library's; nothing public tells where in a body it is.
+        data: what it reads next.
+    """
+    if reader._reading_trailer:
+        _check_trailers(data)
+    elif not reader._bytes_in_chunk:
+        begin = len(reader._bytes_to_discard)
+        end = data.find(b"\r\n", begin, begin + MAX_CHUNK_LINE_BYTES)
+        if end >= 0 and _LAST_CHUNK.match(data[begin:end]):
+            _check_trailers(data[end + 2 :])
+        elif end < 0 and len(data) > begin + MAX_CHUNK_LINE_BYTES:
+            raise h11.RemoteProtocolError(f"the line of a chunk exceeds {MAX_CHUNK_LINE_BYTES} bytes")
 
 
-def _check_fields(data: bytes) -> None:
-    """Refuse a head, or trailers, that would take long to parse."""
-    end = _HEAD_END.search(data, 0, MAX_HEAD_BYTES)
-    too_long = end is None and len(data) > MAX_HEAD_BYTES
-    if too_long or data.count(b"\n", 0, MAX_HEAD_BYTES if end is None else end.start()) > MAX_HEADERS:
+def _check_trailers(data: bytes) -> None:
+    if not data.startswith((b"\r\n", b"\n")):
+        _check_fields(data, MAX_HEADERS - 1)
+
+
+def _check_fields(data: bytes, max_line_ends: int) -> None:
+    """Refuse a head, or trailers, that would take long to parse; the line end before the empty line does not count."""
+    found = _HEAD_END.search(data, 0, MAX_HEAD_BYTES)
+    end = MAX_HEAD_BYTES if found is None else found.start()
+    if (found is None and len(data) > MAX_HEAD_BYTES) or data.count(b"\n", 0, end) > max_line_ends:
         raise h11.RemoteProtocolError("the head is too long", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+    if _NO_TEXT.search(data, 0, end):
+        raise h11.RemoteProtocolError("a header has bytes that are no text")
 
 
 class HeldFlow(FlowControl):

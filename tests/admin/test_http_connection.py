@@ -7,12 +7,13 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import h11
 import httpx
 import numpy as np
 import pytest
 
 from gateway.admin import serving
-from gateway.admin.http_connection import MAX_HEAD_BYTES, MAX_HEADERS
+from gateway.admin.http_connection import MAX_CHUNK_LINE_BYTES, MAX_HEAD_BYTES, MAX_HEADERS, RequestParser
 from gateway.admin.port import AdminPort
 from gateway.admin.slots import TIMEOUTS_S, ConnectionSlots, Phase
 from gateway.app import Gateway
@@ -317,12 +318,61 @@ async def test_very_many_trailers(port: Port, pieces: int, end: bytes) -> None:
     file = saved(np.zeros(1))
     head = b"PUT /api/v1/streams/wf/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     chunks = b"%x\r\n%b\r\n" % (len(file), file) + end
-    for trailers, status in ((0, b"200"), (MAX_HEADERS, b"200"), (MAX_HEADERS + 2, b"400"), (12_000, b"400")):
+    for trailers, status in ((0, b"200"), (MAX_HEADERS, b"200"), (MAX_HEADERS + 1, b"400"), (12_000, b"400")):
         parts = [head + chunks, b"a:\r\n" * trailers, b"\r\n"]
         (client,) = await port.clients(1, b"".join(parts[: 4 - pieces]))
         for part in parts[4 - pieces :]:
             await client.send(part)
         assert (await client.rest()).startswith(b"HTTP/1.1 " + status), trailers
+
+
+CHUNKED = b"PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("pieces", "refusal"),
+    [
+        ([WHOLE[:-2] + b"a:" + b" " * 8000 + b"\0\r\n\r\n"], "no text"),
+        ([WHOLE[:-2] + b"a:" + b" " * 8000 + b"\r", b"x\r\n\r\n"], "no text"),
+        ([CHUNKED, b"0\r\na:" + b" " * 8000 + b"\x0b\r\n\r\n"], "no text"),
+        ([CHUNKED, b"1;" + b" " * MAX_CHUNK_LINE_BYTES + b"\n\r\n"], "line of a chunk"),
+        ([CHUNKED, b"1\r\nx\r\n1;" + b" " * MAX_CHUNK_LINE_BYTES, b"\r\n"], "line of a chunk"),
+        ([CHUNKED, b"1\r\nx\r", b"\n0\r\n" + b"a:\r\n" * 12_000 + b"\r\n"], "too long"),
+        ([CHUNKED, b"0;\r\r\n" + b"a:\r\n" * 12_000 + b"\r\n"], "too long"),
+    ],
+)
+def test_what_would_take_long_to_parse_is_refused_before(pieces: list[bytes], refusal: str) -> None:
+    parser = RequestParser()
+
+    def parse() -> None:
+        for piece in pieces:
+            parser.receive_data(piece)
+            parser.allowance = 8
+            while parser.next_event() is not h11.NEED_DATA:
+                pass
+
+    with pytest.raises(h11.RemoteProtocolError, match=refusal):
+        parse()
+
+
+async def test_the_size_of_a_chunk_may_come_apart_from_its_data(port: Port) -> None:
+    file = saved(np.frombuffer(b"0\r\n" + b"a\n" * 300, "u1"))
+    head = b"PUT /api/v1/streams/wf/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    split = len(file) - 604
+    (client,) = await port.clients(1, head + b"%x\r\n%b\r\n%x\r\n" % (split, file[:split], 604))
+    await client.send(file[split:] + b"\r\n0\r\n\r\n")
+    assert (await client.rest()).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize("trailers", [b"", b"a:\r\n"])
+async def test_the_head_behind_a_chunked_body_has_its_own_bounds(port: Port, trailers: bytes) -> None:
+    file = saved(np.zeros(1))
+    put = b"PUT /api/v1/streams/wf/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n"
+    for headers, status in ((MAX_HEADERS, b"200"), (MAX_HEADERS + 1, b"431")):
+        get = HALF + b"Host: x\r\nConnection: close\r\n" + b"a:\r\n" * (headers - 2) + b"\r\n"
+        (client,) = await port.clients(1, put % (len(file), file) + trailers + b"\r\n" + get)
+        assert (await client.answer()).startswith(b"HTTP/1.1 200 ")
+        assert (await client.rest()).startswith(b"HTTP/1.1 " + status)
 
 
 async def test_a_body_that_looks_like_very_many_trailers(port: Port) -> None:
