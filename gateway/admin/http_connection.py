@@ -76,7 +76,7 @@ class RequestParser(h11.Connection):
                 # The library bounds heads that are not complete yet, not those that come in one read.
                 _check_fields(self.trailing_data[0], MAX_HEADERS)
             elif self.their_state is h11.SEND_BODY and isinstance(self._reader, ChunkedReader):
-                _check_chunk(self._reader, self.trailing_data[0])
+                self._check_chunk(self._reader)
             event = super().next_event()
         except h11.RemoteProtocolError as error:
             is_too_long = error.error_status_hint == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
@@ -90,17 +90,18 @@ class RequestParser(h11.Connection):
                 raise h11.RemoteProtocolError("a request has either Transfer-Encoding or Content-Length")
         return event
 
+    def _check_chunk(self, reader: ChunkedReader) -> None:
+        """Refuse the line of a chunk, or trailers, that would take long to parse.
 
-def _check_chunk(reader: ChunkedReader, data: bytes) -> None:
-    """Refuse the line of a chunk, or trailers, that would take long to parse.
-
-    Args:
-        reader: the library's; nothing public tells where in a body it is.
-        data: what it reads next.
-    """
-    if reader._reading_trailer:
-        _check_trailers(data)
-    elif not reader._bytes_in_chunk:
+        Args:
+            reader: the library's; nothing public tells where in a body it is.
+        """
+        if reader._bytes_in_chunk:
+            return  # without a look at what was read, which is copied
+        data = self.trailing_data[0]
+        if reader._reading_trailer:
+            _check_trailers(data)
+            return
         begin = len(reader._bytes_to_discard)
         end = data.find(b"\r\n", begin, begin + MAX_CHUNK_LINE_BYTES)
         if end >= 0 and _LAST_CHUNK.match(data[begin:end]):
@@ -119,7 +120,9 @@ def _check_fields(data: bytes, max_line_ends: int) -> None:
     found = _HEAD_END.search(data, 0, MAX_HEAD_BYTES)
     end = MAX_HEAD_BYTES if found is None else found.start()
     if (found is None and len(data) > MAX_HEAD_BYTES) or data.count(b"\n", 0, end) > max_line_ends:
-        raise h11.RemoteProtocolError("the head is too long", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        raise h11.RemoteProtocolError(
+            "the head or the trailers are too long", HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+        )
     if _NO_TEXT.search(data, 0, end):
         raise h11.RemoteProtocolError("a header has bytes that are no text")
 

@@ -48,7 +48,7 @@ async def one_of(watcher: Client, expected: set[str]) -> None:
                 return
 
 
-@pytest.mark.parametrize("durability", ["memory", "fsync"])
+@pytest.mark.parametrize("durability", ["memory", "os", "fsync"])
 async def test_short_lived_streams_make_room_for_others(tmp_path: Path, durability: str) -> None:
     config = tmp_path / "frys.toml"
     config.write_text(CONFIG.format(age_s=0.5, durability=durability))
