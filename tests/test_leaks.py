@@ -1,13 +1,10 @@
 """A test that leaves a task, a thread, a socket or a file behind fails, and is told which."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.layout import ROOT
+from tests.inner_run import run_pytest
 
 LEAKY = """
 import asyncio
@@ -73,19 +70,7 @@ def test_two_fixtures_end(closed, left):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What pytest says of the tests above."""
-    folder = tmp_path_factory.mktemp("leaky")
-    (folder / "test_leaky.py").write_text(LEAKY, "utf-8")
-    command = ["-m", "pytest", "-p", "tests.leaks", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "--rootdir=."]
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
-    result = subprocess.run(
-        [sys.executable, *command, str(folder)],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return result.stdout
+    return run_pytest(tmp_path_factory.mktemp("leaky"), LEAKY, "-p", "tests.leaks")
 
 
 @pytest.mark.parametrize(
