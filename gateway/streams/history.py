@@ -71,7 +71,6 @@ class History:
         next_offset: of the first message that will be appended.
 
     Attributes:
-        first: offset of the oldest message held; ``next_offset`` if there is none.
         next_offset: offset behind the newest message.
         next_look_ns: time of the next :meth:`trim` that matters.
         held_bytes: bytes that it holds, as counted against ``limits`` and ``budget``.
@@ -81,14 +80,17 @@ class History:
     __slots__ = (
         "_budget",
         "_entries",
+        "_first",
         "_firsts",
         "_limits",
+        "_look_bytes",
+        "_look_offset",
         "_marks",
         "_max_bytes",
         "_max_messages",
         "_page",
+        "_page_bytes",
         "_start",
-        "first",
         "held_bytes",
         "next_look_ns",
         "next_offset",
@@ -100,6 +102,8 @@ class History:
         self._budget = budget
         self._max_messages = limits.max_messages
         self._max_bytes = limits.max_bytes if limits.keeps else 0
+        # A page is dropped as one, so it has to be a small part of the limit.
+        self._page_bytes = min(PAGE_BYTES, -(-self._max_bytes // 8))
         self._entries: list[Entry | None] = []
         self._firsts: list[int] = []
         self._start = 0
@@ -108,7 +112,12 @@ class History:
         """Small runs that are still being joined; newer than all entries."""
         self._marks: deque[tuple[int, int]] | None = None
         """(monotonic time in ns, the next offset then), oldest first."""
-        self.first = next_offset
+        self._first = next_offset
+        """No message before this offset is held."""
+        self._look_offset = next_offset
+        """Once the next offset is this one, entries may have to be dropped for the number of their messages."""
+        self._look_bytes = 0
+        """Past this size entries may have to be dropped, or the place among the other histories is another one."""
         self.next_offset = next_offset
         self.held_bytes = 0
         self.next_look_ns = 0
@@ -118,28 +127,36 @@ class History:
         """Return the number of messages held."""
         return self.next_offset - self.first
 
+    @property
+    def first(self) -> int:
+        """Offset of the oldest message held; ``next_offset`` if there is none."""
+        return max(self._first, self.next_offset - self._max_messages)
+
     def append(self, entry: Entry) -> None:
         """Append the messages at ``next_offset``, and drop the oldest ones if a limit is exceeded."""
         if not self._max_bytes:
-            self.first = self.next_offset = offsets_of(entry)[1] + 1
+            self._first = self.next_offset = offsets_of(entry)[1] + 1
             return
-        budget = self._budget
         if isinstance(entry, Run) and joins(entry):
             size = entry.size
-            self._join(entry)
+            page = self._page
+            self.next_offset += entry.count
+            if page is None:
+                self._page, page_bytes = RunPage(entry), size
+            else:
+                page_bytes = page.add(entry)
+            if page_bytes >= self._page_bytes:
+                self._seal()
         else:
             self._seal()
             kept = entry.unpinned() if isinstance(entry, Run) else entry
             size = held_bytes_of(kept)
             self._put(kept)
-        self.held_bytes += size
+        self.held_bytes = held_bytes = self.held_bytes + size
+        budget = self._budget
         budget.held_bytes += size
-        if self.held_bytes > self._max_bytes or self.next_offset - self.first > self._max_messages:
-            self._drop_until(self.next_offset - self._max_messages)
-            while self.held_bytes > self._max_bytes:
-                self._drop_oldest()
-        if self.held_bytes.bit_length() != self.size_class:
-            budget.place(self)
+        if held_bytes > self._look_bytes or self.next_offset >= self._look_offset:
+            self._keep_limits()
         if budget.held_bytes > budget.limit_bytes:
             budget.shrink()
 
@@ -204,19 +221,22 @@ class History:
         self._entries, self._firsts, self._start, self._page = [], [], 0, None
         self.held_bytes = 0
         self._place()
-        self.first = self.next_offset
+        self._first = self.next_offset
         return dropped
 
-    def _join(self, run: Run) -> None:
+    def _keep_limits(self) -> None:
+        """Drop the oldest entries as far as a limit is exceeded, and note when to look at the limits again."""
         page = self._page
-        if page is None:
-            page = self._page = RunPage(run)
-        else:
-            page.add(run)
-        self.next_offset += run.count
-        # A page is dropped as one, so it has to be a small part of the limit.
-        if page.size >= PAGE_BYTES or page.size * 8 >= self._max_bytes or page.count >= self._max_messages:
+        if page is not None and page.count >= self._max_messages:
             self._seal()
+        while self.held_bytes > self._max_bytes:
+            self._drop_oldest()
+        excess = self.next_offset - self._max_messages
+        while self._start < len(self._entries) and self._end_of_oldest() <= excess:
+            self._drop_oldest()
+        page = None if self._start < len(self._entries) else self._page
+        self._look_offset = self._max_messages + (self._end_of_oldest() if page is None else page.first)
+        self._place()
 
     def _put(self, entry: Entry) -> None:
         first, last = offsets_of(entry)
@@ -239,7 +259,7 @@ class History:
         while self._start < len(self._firsts) and self._end_of_oldest() <= offset:
             self._drop_oldest()
         self._place()
-        self.first = offset
+        self._first = offset
 
     def _end_of_oldest(self) -> int:
         following = self._start + 1
@@ -250,7 +270,7 @@ class History:
     def _drop_oldest(self) -> None:
         if self._start == len(self._entries):
             self._seal()
-        self.first = max(self.first, self._end_of_oldest())
+        self._first = max(self._first, self._end_of_oldest())
         entry = self._entries[self._start]
         assert entry is not None
         size = held_bytes_of(entry)
@@ -265,6 +285,7 @@ class History:
     def _place(self) -> None:
         if self.held_bytes.bit_length() != self.size_class:
             self._budget.place(self)
+        self._look_bytes = min((1 << self.size_class) - 1, self._max_bytes)
 
 
 class HistoryBudget:

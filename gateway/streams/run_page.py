@@ -25,10 +25,9 @@ class RunPage:
     Attributes:
         first: offset of the first message.
         count: number of messages.
-        size: bytes of their frames.
     """
 
-    __slots__ = ("_data", "_last_at", "_last_count", "_source", "count", "first", "size")
+    __slots__ = ("_data", "_last_at", "_last_count", "_source", "count", "first")
 
     def __init__(self, run: Run) -> None:
         self._source = run.source
@@ -37,17 +36,21 @@ class RunPage:
         self._last_count = run.last_count
         self.first = run.first
         self.count = run.count
-        self.size = run.size
 
-    def add(self, run: Run) -> None:
-        """Add the next run."""
-        self._last_at = self.size + run.last_at
+    @property
+    def size(self) -> int:
+        """Bytes of the frames."""
+        return len(self._data)
+
+    def add(self, run: Run) -> int:
+        """Add the next run; return the bytes of all frames."""
+        data = self._data
+        self._last_at = len(data) + run.last_at
         self._last_count = run.last_count
-        self._data += run.buffers[0]
         self.count += run.count
-        self.size += run.size
+        data += run.buffers[0]
+        return len(data)
 
     def sealed(self) -> Run:
         """Return the page as one run; no run may be added afterwards."""
-        buffers = (self._data,)
-        return Run(self._source, self.first, self.count, buffers, self.size, self._last_at, self._last_count)
+        return Run(self._source, self.first, self.count, (self._data,), self.size, self._last_at, self._last_count)

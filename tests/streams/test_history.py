@@ -150,6 +150,17 @@ def test_it_goes_on_where_it_is_told() -> None:
     assert offsets(history.read(0, 200, PLENTY)) == [100]
 
 
+def test_what_no_one_can_read_is_dropped_although_small_runs_are_joined() -> None:
+    few = history_of(HistoryLimits(max_messages=3))
+    small = history_of(HistoryLimits(max_bytes=10_000))
+    run = run_of(0, [None])
+    for _ in range(1000):
+        filled(few, 1)
+        filled(small, 1)
+        assert few.held_bytes <= 2 * 3 * run.size
+        assert small.held_bytes > 0.8 * min(10_000, small.next_offset * run.size)
+
+
 def test_a_run_does_not_keep_a_large_buffer_alive() -> None:
     history = history_of(HistoryLimits())
     whole = memoryview(bytearray(1 << 20))
