@@ -95,7 +95,7 @@ class BroadcastPart:
     def send_end(self) -> None:
         """Send END to the audience, behind the chunks."""
         message = self.message
-        self.delivery.delivered_messages += len(self.audience)
+        self.delivery.count_deliveries(len(self.audience))
         end = self.format.end(message)
         for member in list(self.audience):
             if isinstance(message, LargePatch) and not self._has_base(member, message):
@@ -236,7 +236,7 @@ class Broadcast:
         for member in members:
             fits = message.plan.payload_bytes <= member.max_message_bytes
             if fits and delivery.holds_newest(member) and member.enqueue_delta(message, form):
-                delivery.delivered_messages += 1
+                delivery.count_deliveries(1)
             else:
                 others.append(member)
         return others

@@ -8,7 +8,7 @@ own.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.connections.fanout.form import TEXTS_AT_ONCE, as_text
@@ -31,9 +31,6 @@ FEW_CHANGES: Final = 8
 MANY_OWED: Final = 32
 """Deliveries to outboxes and consumers between two looks at the time: some hundred microseconds."""
 
-TEXTS_A_TURN: Final = TEXTS_AT_ONCE
-"""Messages and KiB that are written as text at the end of a turn, in up to 1 ms; more of them are in slices."""
-
 
 class Flusher:
     """Schedule of the delivery classes that have messages to send, which it flushes at the end of the turn.
@@ -44,9 +41,8 @@ class Flusher:
 
     Attributes:
         lag_changes: the same.
-        owed: deliveries to outboxes and consumers since the last flush. Unlike a write to members that keep up, each of
-            them takes microseconds, and several together are no faster: so whoever handles the input of a client calls
-            :meth:`flush` past :data:`MANY_OWED`, and looks at the time then.
+        owed: deliveries to outboxes and consumers since the last flush. Each of them takes microseconds, also of many,
+            so whoever handles the input of a client calls :meth:`flush` past :data:`MANY_OWED`, and looks at the time.
     """
 
     __slots__ = ("_call_soon", "_texts", "_waiting", "lag_changes", "owed")
@@ -57,7 +53,6 @@ class Flusher:
         self._call_soon = clock.call_soon
         self._waiting: list[DeliveryClass] = []
         self._texts = 0
-        """Messages and KiB that are written as text at the end of the turn."""
 
     @property
     def idle(self) -> bool:
@@ -71,8 +66,8 @@ class Flusher:
         self._waiting.append(delivery)
 
     def take_text(self, texts: int) -> bool:
-        """Return whether a run of so many messages and KiB may be written as text at the end of the turn: quickly."""
-        if self._texts + texts > TEXTS_A_TURN:
+        """Return whether so many more messages and KiB may be written as text at the end of the turn: within 1 ms."""
+        if self._texts + texts > TEXTS_AT_ONCE:
             return False
         self._texts += texts
         return True
@@ -106,11 +101,9 @@ class DeliveryClass:
 
     Attributes:
         format: how messages become bytes for them.
-        codecs: names of the codecs and filters that they all know.
-        flusher: the same.
+        codecs, flusher: the same.
         name: name of the stream or inbox.
         stale: whether a member has come, has left, or needs a keyframe since the members were sorted.
-        delivered_messages: messages written to members or queued for them, each member counted.
         versions: tells which members hold the newest version; ``None`` unless the stream is a state.
     """
 
@@ -124,6 +117,7 @@ class DeliveryClass:
         "_marks",
         "_members",
         "_next",
+        "_other_deliveries",
         "_pending",
         "_pending_bytes",
         "_sent",
@@ -133,7 +127,6 @@ class DeliveryClass:
         "_writes",
         "_writes_text",
         "codecs",
-        "delivered_messages",
         "flusher",
         "format",
         "name",
@@ -160,12 +153,13 @@ class DeliveryClass:
         self._source = source
         self.name = source.name
         self._sent = 0
+        self._other_deliveries = 0
+        """Deliveries that ``_sent`` for each member does not count, less those that it counts too many."""
         self._next = delivered
         self._marks: dict[Connection, int] = {}
         """Part of ``_sent`` that is booked in the accounts of each member that keeps up."""
         self.codecs = codecs
         self.stale = False
-        self.delivered_messages = 0
         self._history = history
         self.flusher = flusher
         self._members: dict[Connection, None] = {}
@@ -188,6 +182,11 @@ class DeliveryClass:
     def members(self) -> list[Connection]:
         """All receivers of the class."""
         return list(self._members)
+
+    @property
+    def delivered_messages(self) -> int:
+        """Messages written to members or queued for them, each member counted."""
+        return self._other_deliveries + self._sent * len(self._members)
 
     @property
     def all_lagging(self) -> bool:
@@ -219,6 +218,7 @@ class DeliveryClass:
         """Add a receiver, which gets the next message and all later ones."""
         self.flush()
         self._members[connection] = None
+        self._other_deliveries -= self._sent
         self.stale = True
         if connection.outbox is not None and connection.outbox.queue_of(self._source) is not None:
             # A large message that was under way when it left before.
@@ -232,7 +232,9 @@ class DeliveryClass:
         self.book(connection)
         self.end_waiting(connection)
         self._marks.pop(connection, None)
-        self._members.pop(connection, None)
+        if connection in self._members:
+            del self._members[connection]
+            self._other_deliveries += self._sent
         self.stale = True
         if self.versions is not None:
             self.versions.leave(connection)
@@ -243,6 +245,10 @@ class DeliveryClass:
         if mark is not None:
             connection.accounts.sent(self._source.id, self._sent - mark, self._next)
             self._marks[connection] = self._sent
+
+    def count_deliveries(self, count: int) -> None:
+        """Count messages that members got in another way, each member counted."""
+        self._other_deliveries += count
 
     def begin_waiting(self, connection: Connection) -> None:
         """Take note that messages wait in a member's outbox, from which they are counted one by one."""
@@ -277,8 +283,8 @@ class DeliveryClass:
         """
 
         def found(parts: Sequence[Found]) -> None:
-            self.delivered_messages += sum(
-                [1 if isinstance(part, LargeForm) else part.count for part in parts if not isinstance(part, Gap)]
+            self.count_deliveries(
+                sum([1 if isinstance(part, LargeForm) else part.count for part in parts if not isinstance(part, Gap)])
             )
             taken(parts)
 
@@ -307,17 +313,16 @@ class DeliveryClass:
         if self._writes_text:
             pending = as_text(self.format, pending, self._members)
         needing = (self.stale or self._lag_count != self._lag_changes.count) and self._sort_members()
-        count = pending[0].count if len(pending) == 1 else sum([run.count for run in pending])
+        newest = pending[-1]
         # Counted before it is written: a member that falls behind in the middle of it has still got it.
-        self._sent += count
-        self._next = pending[-1].last + 1
+        self._sent += newest.count if len(pending) == 1 else sum([run.count for run in pending])
+        self._next = newest.first + newest.count
         if self._fast:
             self._write(framed(self.format, pending))
         for connection in self._slow:
             connection.enqueue(pending)
         if needing:
             self._send_keyframes(pending)
-        self.delivered_messages += len(self._members) * count
 
     @property
     def _unsorted(self) -> int:
@@ -327,19 +332,18 @@ class DeliveryClass:
 
     def _write(self, buffers: list[Buffer]) -> None:
         """Write to the members that keep up, by one call, and so one system call, each."""
-        if len(buffers) == 1:
-            data = buffers[0]
-            writes = iter(self._writes)
-            while True:
-                try:
-                    for write in writes:
-                        write(data)
-                    return
-                except RuntimeError:
-                    continue  # behind the member that is being lost: the only reason, see Transport.raw_write
-        else:
+        if len(buffers) > 1:
             for member in self._fast:
                 member.transport.writelines(buffers)
+            return
+        data, writes = buffers[0], iter(self._writes)
+        while True:
+            try:
+                for write in writes:
+                    write(data)
+                return
+            except RuntimeError:
+                continue  # behind the member that is being lost: the only reason, see Transport.raw_write
 
     def _send_keyframes(self, pending: list[Run]) -> None:
         """Queue complete versions for the members that cannot use deltas."""
@@ -361,10 +365,8 @@ class DeliveryClass:
                 self._lag_count = changes.count
                 return False
         self._lag_count = changes.count
-        members: Iterable[Connection] = self._members
-        needing = None if self.versions is None else self.versions.needing
-        if needing:
-            members = [member for member in members if member not in needing]
+        needing = () if self.versions is None else self.versions.needing
+        members = [member for member in self._members if member not in needing]
         self.stale = bool(needing)
         self._write_to([member for member in members if not member.lagging])
         self._slow = [member for member in members if member.lagging]

@@ -42,7 +42,7 @@ PUBLISHED_CODECS = frozenset((*CODEC_NAMES, SHUFFLE.name))
 
 
 TEXTS_AT_ONCE: Final = 64
-"""Messages and KiB of a run that is written as text in one step, of less than a millisecond."""
+"""Messages and KiB of a run, or of all at the end of a turn, that are written as text in one step of less than 1 ms."""
 
 TENSORS_A_TEXT: Final = 3
 """Tensors of a message that take as long as another message: 5 us each (CPython 3.11, 2026-11)."""

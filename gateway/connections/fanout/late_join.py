@@ -100,7 +100,7 @@ class LateJoin:
     ) -> None:
         """Queue the version that a patch makes, as a keyframe: its receivers lag until the patch is merged."""
         delivery.flush()
-        delivery.delivered_messages += len(members)
+        delivery.count_deliveries(len(members))
         delivery.flusher.owed += len(members)
         for member in members:
             again = _keyframe_queued(delivery, member) and repeated
@@ -118,7 +118,7 @@ class LateJoin:
         *,
         repeated: bool,
     ) -> None:
-        delivery.delivered_messages += len(members)
+        delivery.count_deliveries(len(members))
 
         def deliver(result: Sequence[Found] | BaseException) -> None:
             if isinstance(result, RequestRefused) and isinstance(message.source, InboxSource):

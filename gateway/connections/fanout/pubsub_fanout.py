@@ -347,8 +347,8 @@ class PubSubFanout:
         self.delivered = run.first + run.count
         for delivery in self._classes.values():
             delivery.add(run if text is None or delivery.format.takes_chunks else text)
-        for tap in self.taps and list(self.taps):  # a tap may add or remove taps
-            tap(run)
+        if self.taps:
+            self._tell_taps(run)
 
     # Large messages.
 
@@ -393,6 +393,6 @@ class PubSubFanout:
         self._tell_taps(message)
 
     def _tell_taps(self, message: Run | LargeMessage) -> None:
-        """Hand a message that has been delivered, and takes the general path, to the taps."""
+        """Hand a message that has been delivered to the taps, which may add and remove taps."""
         for tap in list(self.taps):
             tap(message)

@@ -9,8 +9,7 @@ import numpy as np
 import orjson
 import pytest
 
-from gateway.connections.fanout.delivery_class import TEXTS_A_TURN
-from gateway.connections.fanout.form import LONG_TEXT_BYTES
+from gateway.connections.fanout.form import LONG_TEXT_BYTES, TEXTS_AT_ONCE
 from gateway.connections.fanout.history_reader import MANY_TEXTS
 from gateway.connections.fanout.recode import THREAD_BYTES
 from gateway.connections.outbound.frame_writer import DeliverySettings
@@ -460,7 +459,7 @@ def test_what_is_sent_in_one_turn_is_written_in_steps_past_a_bound() -> None:
     publisher = world.publisher(*[f"wf-42/s{number}" for number in range(4)])
     world.take_one_step_a_turn()
     for number in range(4):
-        batches(publisher, number, 1, TEXTS_A_TURN // 2)
+        batches(publisher, number, 1, TEXTS_AT_ONCE // 2)
     world.turns(1)
     came = [b'"message"' in b"".join(peer.texts()) for peer in peers]
     assert came == [True, True, False, False]
