@@ -40,7 +40,7 @@ from gateway.protocol.messages import (
 )
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Abort, Cancel, Conflated, Credit, Done, End, InProgress, Ping, Pong
-from gateway.protocol.state import Role, State, advance
+from gateway.protocol.state import Role, advance
 from gateway.protocol.wire import ALIGNMENT, JSON_OPCODES, Buffer, Opcode
 
 logger = logging.getLogger(__name__)
@@ -54,6 +54,7 @@ LONG_RUN_BYTES: Final = 16 * 1024
 LONG_PARSE_BYTES: Final = 1024
 """Size of a JSON body, or of descriptors and headers, from which on the clock is looked at behind the frame: 4 KiB of
 descriptors take 0.5 ms, and 64 KiB of headers up to 1.4 ms."""
+_LONG_PARSE_UNITS: Final = LONG_PARSE_BYTES // ALIGNMENT
 STEP_S: Final = 0.000125
 """Time of one step of a message that is handled in later turns."""
 
@@ -152,7 +153,8 @@ class Dispatcher:
         try:
             while at < size and not connection.closed:
                 after = 0
-                if data[at + 4] == _MESSAGE and session.state is not State.GREETING:
+                if data[at + 4] == _MESSAGE:
+                    # Before the greeting no alias is bound, so that nothing is published.
                     after = self._router.publish_run(session, incoming, at)
                 if after:
                     session.unreadable = 0
@@ -163,13 +165,14 @@ class Dispatcher:
                 else:
                     left -= 1
                     frame = frame_at(data, at)
-                    if frame.opcode in JSON_OPCODES or frame.meta_units * ALIGNMENT >= LONG_PARSE_BYTES:
+                    opcode, _, meta_units, _, end = frame
+                    if opcode in JSON_OPCODES or meta_units >= _LONG_PARSE_UNITS:
                         left = 0
-                        if frame.end - frame.start >= LONG_PARSE_BYTES:
+                        if end - at >= LONG_PARSE_BYTES:
                             # The next message, too, looks at the time.
                             self._budget.watch()
                     self._receive_frame(session, incoming, frame)
-                    at = (frame.end + 7) & -8
+                    at = (end + 7) & -8
                     backlog = session.pending
                     if at >= size or (backlog is not None and backlog.blocks):
                         return at

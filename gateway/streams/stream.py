@@ -53,6 +53,8 @@ class Stream:
         stored_first: offset of the oldest message that the store keeps for readers; ``None``: it keeps none for them.
         published_bytes: bytes of payload and frames that were published, as received.
         schema: schema of the messages of a ``state`` stream; ``None``: any message fits.
+        takes_all: whether no message waits or is refused for want of room, because none is stored, kept for receivers
+            that acknowledge it, or counted as one that expands.
     """
 
     __slots__ = (
@@ -73,6 +75,7 @@ class Stream:
         "published_bytes",
         "schema",
         "stored_first",
+        "takes_all",
     )
 
     def __init__(
@@ -93,6 +96,7 @@ class Stream:
         self.epoch = epoch
         self.durability = durability
         self.durable = durability is not Durability.MEMORY
+        self.takes_all = not (self.durable or kind.acknowledged or kind is Kind.STATE)
         self.config = config or StreamConfig()
         # Not `or`: an empty history is false.
         self.history = History(KEEP_NOTHING, _NO_BUDGET) if history is None else history

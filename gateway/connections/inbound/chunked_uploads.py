@@ -81,7 +81,7 @@ class ChunkedUploads:
         upload.binding = binding
         upload.sequence = parsed.offset
         upload.ack = bool(parsed.flags & FLAG_ACK)
-        binding.transfer = parsed.plan.transfer
+        binding.begin_transfer(parsed.plan.transfer)
         if parsed.resuming:
             session.connection.send(Resume(upload.transfer, len(upload.message.chunks)))
 

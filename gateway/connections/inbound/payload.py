@@ -13,6 +13,8 @@ from gateway.protocol.meta import Meta
 from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Buffer, Opcode, padded
 from gateway.streams.run import Run, Source
 
+_BATCH = int(Opcode.BATCH)
+
 COPIED_FRAME_BYTES = 16 * 1024
 """Frames up to this size are copied to patch their header; of larger ones only the header is copied."""
 
@@ -68,7 +70,7 @@ def check_payload(parsed: DataFrame, meta: Meta, codecs: frozenset[str], limits:
             record batch of several tensors or with headers ``INVALID_TENSOR``.
     """
     payload_bytes = meta.payload_bytes
-    if parsed.opcode == Opcode.BATCH:
+    if parsed.opcode == _BATCH:
         if len(meta.specs) != 1 or meta.headers is not None:
             message = f"record batch of {len(meta.specs)} tensors and headers {meta.headers}: it takes one and none"
             raise RequestRefused(Code.INVALID_TENSOR, message)
@@ -101,9 +103,10 @@ def frame_as_run(data: Buffer, frame: Frame, parsed: DataFrame, source: Source, 
         publisher: the sender's peer.
         offset: of the message, or of the first record.
     """
-    padded_end = frame.start + padded(frame.end - frame.start)
-    cut = padded_end if padded_end - frame.start <= COPIED_FRAME_BYTES else frame.end - len(parsed.payload)
-    return cut_as_run(memoryview(data), frame.start, cut, padded_end, source, publisher, offset, parsed.count)
+    _, _, _, start, end = frame
+    padded_end = start + padded(end - start)
+    cut = padded_end if padded_end - start <= COPIED_FRAME_BYTES else end - len(parsed.payload)
+    return cut_as_run(memoryview(data), start, cut, padded_end, source, publisher, offset, parsed.count)
 
 
 def cut_as_run(

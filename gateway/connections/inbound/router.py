@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
+from gateway.connections.fanout.fanout import Fanout
 from gateway.connections.fanout.patch_merger import PatchMerger
 from gateway.connections.fanout.recode import codec_names
 from gateway.connections.fanout.state_fanout import StateFanout
@@ -42,6 +43,7 @@ from gateway.protocol.wire import (
 )
 from gateway.streams.expansion import Expansion
 from gateway.streams.run import Run
+from gateway.streams.stream import Stream
 
 _MESSAGE = int(Opcode.MESSAGE)
 _SPECIAL = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
@@ -64,16 +66,22 @@ class InboundMessage:
     Attributes:
         data: its bytes, immutable.
         size: their number, a multiple of 8.
-        view: view of the same bytes.
     """
 
-    __slots__ = ("_patched", "data", "size", "view")
+    __slots__ = ("_patched", "_view", "data", "size")
 
     def __init__(self, data: Buffer) -> None:
         self.data = data
         self.size = len(data)
-        self.view = memoryview(data)
+        self._view: memoryview | None = None
         self._patched: bytearray | None = None
+
+    @property
+    def view(self) -> memoryview:
+        """View of the same bytes."""
+        if self._view is None:
+            self._view = memoryview(self.data)
+        return self._view
 
     def patched(self) -> bytearray:
         """Return a copy for offsets to be written into, shared by all runs of small messages in this message."""
@@ -128,19 +136,14 @@ class Router:
         unpack = DATA_HEADER.unpack_from
         frame_bytes, opcode, flags, meta_units, alias, _, sequence, _ = unpack(data, at)
         binding = session.bindings.get(alias)
-        if binding is None or binding.stream is None or binding.fanout is None or binding.transfer is not None:
+        if binding is None or frame_bytes != binding.frame_bytes or flags & _SPECIAL:
             return 0
-        stream = binding.stream
-        if stream.schema is not binding.schema or (stream.kind.acknowledged and binding.fanout.queue_full):
+        stream, fanout = binding.stream, binding.fanout
+        if stream is None or fanout is None or stream.schema is not binding.schema:
             return 0
-        if (stream.durable and self._gate.full) or stream.expanded_bytes:
+        if not stream.takes_all and self._lacks_room(stream, fanout):
             return 0
-        meta = binding.meta
-        meta_bytes = len(meta)
-        small_bytes = binding.frame_bytes
         expected = binding.next_sequence
-        if frame_bytes != small_bytes or flags & _SPECIAL:
-            return 0
         if frame_bytes >= RECODE_BYTES:
             run = self._cut_larger(session, incoming, at, binding)
             if run is None:
@@ -149,6 +152,10 @@ class Router:
             wants_ack = flags
             expected += 1
         else:
+            meta = binding.meta
+            meta_bytes = len(meta)
+            small_bytes = frame_bytes
+            padded_bytes = (frame_bytes + 7) & -8
             patched = incoming.patched()
             patch = DATA_ROUTE.pack_into
             start = last_at = at
@@ -156,14 +163,14 @@ class Router:
             stream_id = stream.id
             peer = session.peer.id
             wants_ack = 0
-            if size - at >= VECTOR_FRAMES * ((small_bytes + 7) & -8) and sequence == expected:
+            if size - at >= VECTOR_FRAMES * padded_bytes and sequence == expected:
                 count = patch_run(incoming.view[:size], patched, at, binding, peer, offset)
                 if count:
                     offset += count
                     expected += count
                     wants_ack = flags
-                    at += count * ((small_bytes + 7) & -8)
-                    last_at = at - ((small_bytes + 7) & -8)
+                    at += count * padded_bytes
+                    last_at = at - padded_bytes
                     frame_bytes = 0
                     if size - at >= _HEADER_BYTES:
                         frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
@@ -185,7 +192,7 @@ class Router:
                 expected += 1
                 wants_ack |= flags
                 last_at = at
-                at = (at + frame_bytes + 7) & -8
+                at += padded_bytes
                 if size - at < _HEADER_BYTES:
                     break
                 frame_bytes, opcode, flags, meta_units, next_alias, _, sequence, _ = unpack(data, at)
@@ -198,19 +205,25 @@ class Router:
         first_sequence, binding.next_sequence = binding.next_sequence, expected
         ack = wants_ack & FLAG_ACK
         if stream.durable:
-            deliver = partial(binding.fanout.deliver, run)
+            deliver = partial(fanout.deliver, run)
             self._gate.commit(session, binding, run, first_sequence, deliver, ack=bool(ack))
             return at
         # CommitGate.commit, written out to save two calls per run.
         stream.append_run(run)
         if binding.window is not None:
             accept_run(binding.window, run, first_sequence)
-        binding.fanout.deliver(run)
+        fanout.deliver(run)
         if ack:
-            binding.fanout.acknowledge(
-                session.connection, Ack(alias, run.count, expected - 1, run.first + run.count - 1)
-            )
+            fanout.acknowledge(session.connection, Ack(alias, run.count, expected - 1, run.first + run.count - 1))
         return at
+
+    def _lacks_room(self, stream: Stream, fanout: Fanout) -> bool:
+        """Return whether the next message to a stream may be refused, or counts as one that expands."""
+        return (
+            (stream.kind.acknowledged and fanout.queue_full)
+            or (stream.durable and self._gate.full)
+            or stream.expanded_bytes > 0
+        )
 
     def _cut_larger(self, session: Session, incoming: InboundMessage, at: int, binding: AliasBinding) -> Run | None:
         """Return the larger frame at ``at`` as a run, if it differs from the last one to its alias by its payload only.
@@ -359,12 +372,12 @@ class Router:
         """Return the delivery of a message that is no patch; :meth:`publish_run` takes the next ones like it."""
         fanout = binding.fanout
         assert fanout is not None
-        short = len(parsed.meta) <= MAX_KEPT_META_BYTES
-        if short and parsed.encoding is None and parsed.opcode == _MESSAGE and meta.headers is None:
+        plain = parsed.encoding is None
+        if parsed.opcode == _MESSAGE and plain and meta.headers is None and len(parsed.meta) <= MAX_KEPT_META_BYTES:
             binding.meta, binding.itemsize = bytes(parsed.meta), itemsize
             binding.frame_bytes = _HEADER_BYTES + len(parsed.meta) + len(parsed.payload)
             binding.schema = None if binding.stream is None else binding.stream.schema
-        if parsed.encoding is None and len(parsed.payload) < RECODE_BYTES:
+        if plain and len(parsed.payload) < RECODE_BYTES:
             return partial(fanout.deliver, run)
         return partial(fanout.deliver_frame, run, parsed, publisher, itemsize)
 

@@ -61,7 +61,7 @@ class AliasBinding:
     meta: bytes = b""
     """The last meta block without headers that was found valid."""
     frame_bytes: int = _NO_FRAME
-    """Length of the frame that had it, without padding."""
+    """Length of the frame that had it, without padding; of no frame if the next message has to be looked at closely."""
     itemsize: int = 1
     """Bytes of an element of these messages."""
     schema: Schema | None = None
@@ -73,6 +73,11 @@ class AliasBinding:
         """Refuse further messages to the alias (:class:`~gateway.streams.producers.Holder`)."""
         problem = f"the producer has opened {self.name} again since: publish to the newer alias"
         self.refusal = RequestRefused(Code.BAD_SEQUENCE, problem)
+        self.frame_bytes = _NO_FRAME
+
+    def begin_transfer(self, transfer: int) -> None:
+        """Take note of a large message, which begins: until it ends, no other message is taken."""
+        self.transfer = transfer
         self.frame_bytes = _NO_FRAME
 
     @property
