@@ -18,6 +18,7 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
+from gateway.server.alike_frames import ALIKE_FRAMES, join_alike
 
 try:
     from websockets.speedups import apply_mask
@@ -63,7 +64,7 @@ JOINED_MESSAGE_BYTES = 16 * 1024
 
 CUT_COST: Final = 256
 """Cost of the frames that are cut at once: a hundred microseconds or two, with all that the library does about them.
-A binary message costs 1."""
+A binary message costs 1, and so do as many alike ones as :data:`~gateway.server.alike_frames.ALIKE_FRAMES`."""
 QUIET_COST: Final = 16
 """Cost of a ping, a pong, or a fragment that completes nothing: 8 us in the library."""
 TEXT_COST: Final = 128
@@ -226,6 +227,7 @@ class FrameReader:
         self._peek = self.more = False
         self._source = self._shared
         left = CUT_COST
+        tries_alike = True
         begun = min(self._foreign_bytes, total - at)
         if begun:
             self._go_on_with_foreign(found, shared[at : at + begun])
@@ -253,6 +255,16 @@ class FrameReader:
                 at = min(end, total)
                 continue
             left -= 1
+            stride = end - at
+            probe = at + (ALIKE_FRAMES - 1) * stride
+            if probe + stride <= total and shared[probe] == first and shared[probe + 1] == second and tries_alike:
+                alike = join_alike(shared, at, total, header, size)
+                if alike:
+                    found.append(alike)
+                    left -= len(alike) // size // ALIKE_FRAMES
+                    at += len(alike) // size * stride
+                    continue
+                tries_alike = False
             payload_at = at + header
             mask = bytes(shared[payload_at - 4 : payload_at])
             if end <= total:
