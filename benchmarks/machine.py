@@ -15,6 +15,8 @@ from benchmarks.servers import SERVER_CORE, nats_program
 
 _CORES: Final = sorted(os.sched_getaffinity(0))
 
+_PACKAGES: Final = ("websockets", "uvloop", "numpy", "nats-py", "pyzmq")
+
 LOAD_CORE: Final = _CORES[min(1, len(_CORES) - 1)]
 SPARE_CORE: Final = _CORES[2] if len(_CORES) > 2 else SERVER_CORE
 """Core of a third process. With two cores it is the server's, which has more time left than the publisher's."""
@@ -40,7 +42,7 @@ def describe() -> str:
     """Return a description of the machine, as one paragraph of markdown."""
     nats = subprocess.run([nats_program(), "--version"], capture_output=True, text=True, check=True).stdout.split()[-1]
     compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=True).stdout.splitlines()[0]
-    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("websockets", "uvloop", "numpy"))
+    packages = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     return (
         f"{_cpu_model()}, {os.cpu_count()} cores, Linux {platform.release()}; Python {platform.python_version()}, "
         f"{packages}, nats-server {nats}, {compiler}. Server on core {SERVER_CORE}, load on core {LOAD_CORE}, loopback."

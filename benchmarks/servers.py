@@ -53,8 +53,18 @@ def broadcast() -> AbstractContextManager[Server]:
     return serving("websockets", [sys.executable, "-m", "benchmarks.peers.broadcast"], _LISTENING, SERVER_CORE)
 
 
+def hub() -> AbstractContextManager[Server]:
+    """Run the hub of forty lines, with ``websockets`` on uvloop."""
+    return serving("hub", [sys.executable, "-m", "benchmarks.peers.hub"], _LISTENING, SERVER_CORE)
+
+
+def zmq_broker() -> AbstractContextManager[Server]:
+    """Run a broker with pyzmq."""
+    return serving("pyzmq", [sys.executable, "-m", "benchmarks.peers.zmq_broker"], _LISTENING, SERVER_CORE)
+
+
 def raw(mode: str) -> AbstractContextManager[Server]:
-    """Run a raw TCP ``relay`` or ``echo`` on uvloop."""
+    """Run a raw TCP ``relay`` or ``echo`` on uvloop, or the relay for ``arrays``."""
     return serving(f"uvloop {mode}", [sys.executable, "-m", "benchmarks.peers.raw", mode], _LISTENING, SERVER_CORE)
 
 

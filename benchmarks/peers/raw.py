@@ -1,16 +1,21 @@
-"""Server ``python -m benchmarks.peers.raw relay|echo``: the least that a TCP server does on uvloop.
+"""Server ``python -m benchmarks.peers.raw relay|echo|arrays``: the least that a TCP server does on uvloop.
 
 ``echo`` sends received bytes back. ``relay`` passes bytes between the first and the second connection, the third and
-the fourth, and so on; a slow side pauses the other one. It has the costs of a gateway that does nothing.
+the fourth, and so on; a slow side pauses the other one. It has the costs of a gateway that does nothing. ``arrays`` is
+a relay that acknowledges each message, which begins with its length.
 """
 
 from __future__ import annotations
 
 import asyncio
+import struct
 import sys
-from typing import cast
+from typing import Final, cast
 
 import uvloop
+
+LENGTH: Final = struct.Struct("<Q")
+"""Bytes before each message at the relay ``arrays``."""
 
 
 class Echo(asyncio.Protocol):
@@ -69,6 +74,35 @@ class Relay(asyncio.Protocol):
             self.partner.transport.close()
 
 
+class ArrayRelay(Relay):
+    """Relay that answers each whole message by one byte."""
+
+    _begun = b""
+    """Part of the next message's length."""
+    _end: int | None = None
+    """End of the current message, counted from the next byte."""
+
+    def data_received(self, data: bytes) -> None:
+        """Pass ``data`` on, and acknowledge the messages that end in it."""
+        super().data_received(data)
+        data = self._begun + data if self._begun else data
+        start = ended = 0
+        end = self._end
+        while True:
+            if end is None and len(data) - start >= LENGTH.size:
+                end = start + LENGTH.size + LENGTH.unpack_from(data, start)[0]
+            if end is None or end > len(data):
+                break
+            ended += 1
+            start, end = end, None
+        self._begun, self._end = (data[start:], None) if end is None else (b"", end - len(data))
+        if ended:
+            self.transport.write(bytes(ended))
+
+
+PROTOCOLS: Final[dict[str, type[Echo] | type[Relay]]] = {"echo": Echo, "relay": Relay, "arrays": ArrayRelay}
+
+
 async def serve(protocol: type[Echo] | type[Relay]) -> None:
     """Serve until the process is ended."""
     server = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
@@ -77,4 +111,4 @@ async def serve(protocol: type[Echo] | type[Relay]) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(Relay if sys.argv[1] == "relay" else Echo))
+    uvloop.run(serve(PROTOCOLS[sys.argv[1]]))
