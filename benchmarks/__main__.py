@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from benchmarks import fanout, idle, latency, priority, recovery, sdk, state, store, tensors
+from benchmarks import arrays, fanout, idle, latency, priority, recovery, sdk, state, store, tensors
 from benchmarks.build import build
 from benchmarks.machine import allow_connections, describe
 from benchmarks.processes import VerificationFailed
@@ -22,6 +22,7 @@ from benchmarks.settings import Settings
 BENCHMARKS: Final[dict[str, Callable[[Settings], Section]]] = {
     "fanout": fanout.run,
     "sdk": sdk.run,
+    "arrays": arrays.run,
     "tensors": tensors.run,
     "latency": latency.run,
     "priority": priority.run,
