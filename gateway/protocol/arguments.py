@@ -102,7 +102,9 @@ def check_callback(name: str, value: C, *, required: bool = False) -> C:
     Raises:
         InvalidArgument: another value, or an ``async`` function: what it returns would never be awaited.
     """
-    if not callable(value) and (required or value is not None):
+    if value is None and not required:
+        return value
+    if not callable(value):
         raise wrong(name, value, f"it must be a function{', or None' * (not required)}")
     if _is_async(value):
         raise wrong(
