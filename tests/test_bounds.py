@@ -11,7 +11,9 @@ ROOT = Path(__file__).parent.parent
 TESTS = ROOT / "tests"
 
 REACHED_BY = {
-    "read buffer, one for all connections": "server/test_frame_reader.py:test_a_large_payload_is_read_where_it_stays",
+    "read buffer, one for all connections": (
+        "websocket/test_frame_reader.py:test_a_large_payload_is_read_where_it_stays"
+    ),
     "a WebSocket message on its way in": (
         "server/test_websocket.py:test_bad_websocket_messages_close_with_the_documented_code"
     ),

@@ -16,11 +16,11 @@ from gateway.connections.text.session import TextSession
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, SUBPROTOCOL_JSON, Buffer
 from gateway.server.descriptors import DescriptorReserve, descriptor_limit
-from gateway.server.frame_reader import BUFFER_BYTES
-from gateway.server.framing import binary_header, text_header
 from gateway.server.loop import sleep
 from gateway.server.stopping import stop_times
 from gateway.server.websocket import Receivers, WebSocketConnection
+from gateway.websocket.frame_reader import BUFFER_BYTES
+from gateway.websocket.headers import binary_header, text_header
 
 logger = logging.getLogger(__name__)
 

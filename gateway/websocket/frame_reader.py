@@ -37,6 +37,7 @@ DIRECT_BYTES = 128 * 1024
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
 _MASK_BYTES = 4
+_NO_MASK = bytes(_MASK_BYTES)
 _LENGTH_AT = 2
 _SHORT_HEADER = 2
 _MEDIUM_HEADER = 4
@@ -193,8 +194,7 @@ class FrameReader:
                 return []
             self._direct = None
             self._peek = True
-            if self._mask:
-                _unmask(direct, self._mask)
+            _unmask(direct, self._mask)
             return [direct]
         if self.more:
             self._append(nbytes)
@@ -247,8 +247,7 @@ class FrameReader:
             if second & _MASKED != self._masked:
                 return self._leave_rest(found, shared[at:total])
             size = second & ~_MASKED
-            header = _SHORT_HEADER if size < 126 else _MEDIUM_HEADER if size == 126 else _LONG_HEADER
-            header += mask_bytes
+            header = mask_bytes + (_SHORT_HEADER if size < 126 else _MEDIUM_HEADER if size == 126 else _LONG_HEADER)
             if total - at < header:
                 break
             if size == 126:
@@ -276,8 +275,7 @@ class FrameReader:
             payload_at = at + header
             mask = bytes(shared[payload_at - mask_bytes : payload_at])
             if end <= total:
-                payload = shared[payload_at:end]
-                found.append(_unmasked(payload, mask) if mask else bytes(payload))
+                found.append(_unmasked(shared[payload_at:end], mask or _NO_MASK))
                 at = end
                 continue
             if size < DIRECT_BYTES:
@@ -352,7 +350,9 @@ class FrameReader:
 
 
 def _unmask(payload: memoryview, mask: bytes) -> None:
-    """Unmask in place (RFC 6455, section 5.3)."""
+    """Unmask in place (RFC 6455, section 5.3), if there is a mask."""
+    if not mask:
+        return
     word_bytes = len(payload) & ~3
     words = np.frombuffer(payload[:word_bytes], np.uint32)
     np.bitwise_xor(words, np.frombuffer(mask, np.uint32)[0], out=words)

@@ -15,10 +15,10 @@ from gateway.protocol.messages import ClientType, Hello, Open, Subscribe
 from gateway.protocol.session_body import write_session
 from gateway.protocol.signals import Ping
 from gateway.protocol.wire import SUBPROTOCOL_JSON
-from gateway.server.frame_reader import READ_BYTES
 from gateway.server.library import NO_WEBSOCKET
 from gateway.server.listener import CLOSED_A_TURN
 from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
+from gateway.websocket.frame_reader import READ_BYTES
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
 from tests.server.memory import MemoryServer, Socket, masked
@@ -171,7 +171,7 @@ def over_at_once(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("gateway.connections.input_budget.InputBudget.spent", lambda budget: True)
     patch.setattr("gateway.connections.dispatcher.FRAMES_A_LOOK", 1)
     patch.setattr("gateway.connections.dispatcher.STEP_S", 0)
-    patch.setattr("gateway.server.frame_reader.CUT_COST", 1)
+    patch.setattr("gateway.websocket.frame_reader.CUT_COST", 1)
 
 
 def lying_frames() -> list[bytes]:

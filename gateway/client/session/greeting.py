@@ -11,7 +11,8 @@ from gateway.client.options import Options, Token
 from gateway.client.session.reconnect import is_cancelled
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import Session, SessionEvents
-from gateway.client.session.socket import Socket, open_socket, parse_url
+from gateway.client.session.socket import Socket
+from gateway.client.session.socket_opening import open_socket, parse_url
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionClosed, ConnectionFailed, RequestTimeout
 from gateway.ids import ClientId

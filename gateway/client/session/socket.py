@@ -1,37 +1,35 @@
-"""The WebSocket under a session: ``websockets``' Sans-I/O ``ClientProtocol`` driven by an ``asyncio.Protocol``.
+"""The WebSocket under a session: frames are read and written as the server does, all else is left to ``websockets``.
 
 A socket knows TCP, TLS, the WebSocket handshake and its close codes, and must not know the content of messages.
-Everything runs on the loop that opened the socket. ``ClientProtocol`` parses all received bytes: it takes 2.5 us a
-message and 14 GB/s (CPython 3.11, 2026). Sent bytes are framed by :mod:`gateway.client.session.masking`.
+Everything runs on the loop that opened the socket. :class:`~gateway.websocket.frame_reader.FrameReader` cuts binary
+messages out of the bytes that are read, large ones in a buffer of their own; the library's Sans-I/O ``ClientProtocol``
+gets the handshake, pings, closes, fragments, and what breaks the rules. Sent bytes are framed by
+:mod:`gateway.websocket.masking`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
-import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from socket import AF_INET, AF_INET6, SOCK_STREAM, gaierror, getaddrinfo, inet_pton
 from typing import Final, NamedTuple, Protocol, cast
 
 from websockets.client import ClientProtocol
-from websockets.exceptions import InvalidStatus, InvalidURI
+from websockets.exceptions import InvalidStatus
 from websockets.frames import Close, Frame, Opcode
 from websockets.http11 import Response
 from websockets.protocol import SEND_EOF, State
 from websockets.typing import Subprotocol
-from websockets.uri import WebSocketURI, parse_uri
+from websockets.uri import WebSocketURI
 
 from gateway.client.forking import cut_off
 from gateway.client.owner import tell_of_fork
-from gateway.client.session.masking import masked_frame
 from gateway.client.time_limit import TimeLimit
-from gateway.client.workers import WORKERS
-from gateway.errors import ConnectionFailed, InvalidArgument, UsageError
+from gateway.errors import ConnectionFailed, UsageError
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
+from gateway.websocket.frame_reader import BUFFER_BYTES, Foreign, FrameReader
+from gateway.websocket.masking import masked_frame
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
 """Unsent bytes at which writers are told to pause: the most that a small message has ahead of it in this process."""
@@ -40,8 +38,20 @@ LOW_WATER_BYTES: Final = 256 * 1024
 ABNORMAL: Final = 1006
 """RFC 6455's code for a connection that ended without a close frame."""
 
+_HEAD_END: Final = b"\r\n\r\n"
+
 CLOSE_WITHIN_S: Final = 10.0
 """Time after a close frame within which the other side must end the connection."""
+
+
+class _ReadBuffer(threading.local):
+    """Buffer of each thread that its sockets read into, one at a time."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(BUFFER_BYTES))
+
+
+_READ_BUFFER: Final = _ReadBuffer()
 
 
 class Lost(NamedTuple):
@@ -68,20 +78,8 @@ class SocketEvents(Protocol):
         """Learn that the connection is gone. Called once, and only if the handshake succeeded."""
 
 
-def parse_url(url: str) -> WebSocketURI:
-    """Return the parts of the URL of a gateway.
-
-    Raises:
-        InvalidArgument: the URL is not ``ws://host[:port]`` or ``wss://host[:port]``.
-    """
-    try:
-        return parse_uri(url)
-    except (InvalidURI, ValueError) as error:
-        raise InvalidArgument(f"{url!r} is not a gateway's URL such as ws://127.0.0.1:8765 ({error})") from None
-
-
-class Socket(asyncio.Protocol):
-    """One WebSocket connection, made by :func:`open_socket`.
+class Socket(asyncio.BufferedProtocol):
+    """One WebSocket connection, made by :func:`~gateway.client.session.socket_opening.open_socket`.
 
     Attributes:
         write_paused: whether the high water mark was passed and the low one not reached again.
@@ -90,6 +88,9 @@ class Socket(asyncio.Protocol):
 
     def __init__(self, uri: WebSocketURI, events: SocketEvents, max_frame_bytes: int) -> None:
         self._protocol = ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL_BINARY)], max_size=max_frame_bytes)
+        self._reader = FrameReader(max_frame_bytes, _READ_BUFFER.view, masked=False)
+        self._head: bytes | None = b""
+        """End of what has come of the answer to the handshake; ``None`` when frames follow."""
         self._events = events
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -211,10 +212,48 @@ class Socket(asyncio.Protocol):
         self._protocol.send_request(self._protocol.connect())
         self._flush()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return the buffer that the loop reads into."""
+        return self._reader.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Pass complete messages on."""
         self.received = True
-        self._protocol.receive_data(data)
+        reader = self._reader
+        if self._head is not None:
+            nbytes = self._take_head(bytes(reader.buffer()[:nbytes]))
+        if nbytes:
+            self._take(reader.receive(nbytes))
+            while reader.more:
+                self._take(reader.go_on())
+
+    def _take_head(self, data: bytes) -> int:
+        """Leave the answer to the handshake to the library; return the number of bytes behind it, for the reader."""
+        assert self._head is not None
+        begun = self._head + data
+        end = begun.find(_HEAD_END)
+        head_bytes = end + len(_HEAD_END) - len(self._head) if end >= 0 else len(data)
+        self._head = begun[1 - len(_HEAD_END) :]
+        self._take_foreign(data[:head_bytes])
+        if not self._handshake_done:
+            self._take_foreign(data[head_bytes:])  # of a refusal, perhaps
+            return 0
+        self._head = None
+        return self._reader.begin(data[head_bytes:])
+
+    def _take(self, parts: Sequence[Buffer | Foreign]) -> None:
+        protocol = self._protocol
+        for part in parts:
+            if isinstance(part, Foreign):
+                self._take_foreign(part.data)
+            elif protocol.close_rcvd is None and protocol.parser_exc is None:
+                self._events.message_received(memoryview(part).toreadonly())
+
+    def _take_foreign(self, data: Buffer) -> None:
+        """Leave bytes to the library, and pass on what it makes of them."""
+        if not data:
+            return
+        self._protocol.receive_data(cast(bytes, data))  # its annotation asks for bytes
         for event in self._protocol.events_received():
             if type(event) is Frame:
                 self._frame_received(event)
@@ -306,78 +345,6 @@ class Socket(asyncio.Protocol):
                 self._transport.write(data)
         if self._protocol.state is State.CLOSING and self._deadline is None:
             self._deadline = self._loop.call_later(CLOSE_WITHIN_S, self._transport.abort)
-
-
-async def open_socket(
-    uri: WebSocketURI, events: SocketEvents, *, max_frame_bytes: int, tls: ssl.SSLContext | None
-) -> Socket:
-    """Connect, do the WebSocket handshake, and return the socket. Cancel the call to give up.
-
-    Args:
-        uri: address of the gateway.
-        events: called from the moment the handshake is done.
-        max_frame_bytes: bound on a message; a longer one closes the connection with 1009.
-        tls: context for ``wss``; ``None``: the system's certificates.
-
-    Raises:
-        ConnectionFailed: no server listens, or the server is no gateway; the message gives advice.
-    """
-    socket: Socket | None = None
-    try:
-        context = (tls or ssl.create_default_context()) if uri.secure else None
-        socket = await _connected(uri, context, lambda: Socket(uri, events, max_frame_bytes))
-        await socket.opened()
-    except (OSError, UnicodeError) as error:  # a host's name that no name server could be asked for is a UnicodeError
-        raise error if isinstance(error, ConnectionFailed) else ConnectionFailed(_advice(error, uri.secure)) from error
-    except BaseException:
-        if socket is not None:
-            socket.abort(Lost(ABNORMAL, "gave up"))
-        raise
-    return socket
-
-
-async def _connected(uri: WebSocketURI, context: ssl.SSLContext | None, make: Callable[[], Socket]) -> Socket:
-    """Connect to the first address of the host that answers."""
-    loop = asyncio.get_running_loop()
-    errors: list[OSError] = []
-    for address in await _addresses_of(uri.host, uri.port):
-        try:
-            _, socket = await loop.create_connection(
-                make, address, uri.port, ssl=context, server_hostname=uri.host if context else None
-            )
-        except OSError as error:
-            errors.append(error)
-        else:
-            return socket
-    if len(errors) == 1:
-        raise errors[0]
-    raise OSError("; ".join(map(str, errors)))
-
-
-async def _addresses_of(host: str, port: int) -> list[str]:
-    """Return the addresses of a host, in the order in which they are tried."""
-    for family in (AF_INET, AF_INET6):
-        with contextlib.suppress(OSError, ValueError):
-            inet_pton(family, host)
-            return [host]
-    # Not `loop.getaddrinfo`: asyncio's threads take no work once the main thread has ended.
-    found = await WORKERS.run(getaddrinfo, host, port, type=SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
-
-
-def _advice(error: OSError | UnicodeError, secure: bool) -> str:
-    """Return the meaning of a failed attempt to connect, and advice what to check."""
-    if isinstance(error, UnicodeError):
-        return f"the host's name cannot be resolved ({error})"
-    text = error.strerror or str(error) or "the connection ended"
-    # A name with several addresses gives one OSError that quotes the error of each.
-    if isinstance(error, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(error):
-        return "connection refused: is the gateway running there (frys serve), and are host and port right?"
-    if isinstance(error, gaierror):
-        return f"the host's name cannot be resolved ({text})"
-    if secure:
-        return f"TLS failed ({text}): does the gateway serve wss there, and is its certificate trusted here?"
-    return f"{text}: are host and port right, and is the way there open?"
 
 
 def _handshake_error(error: Exception | None) -> ConnectionFailed:

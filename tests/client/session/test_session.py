@@ -12,7 +12,8 @@ import pytest
 from gateway.client.session.heartbeat import FIRST_PINGS
 from gateway.client.session.refusal import SessionRefused
 from gateway.client.session.session import CORKED_BYTES, Handlers, Session
-from gateway.client.session.socket import Lost, open_socket, parse_url
+from gateway.client.session.socket import Lost
+from gateway.client.session.socket_opening import open_socket, parse_url
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused
 from gateway.protocol.data import parse_data
 from gateway.protocol.frames import Frame

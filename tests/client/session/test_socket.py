@@ -3,14 +3,20 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
 
 from gateway.client.forking import cut_off
-from gateway.client.session.socket import ABNORMAL, HIGH_WATER_BYTES, Lost, Socket, open_socket, parse_url
-from gateway.errors import Code, ConnectionFailed, InvalidArgument
+from gateway.client.session.socket import ABNORMAL, HIGH_WATER_BYTES, Lost, Socket
+from gateway.client.session.socket_opening import open_socket, parse_url
+from gateway.errors import Code
+from gateway.protocol.wire import SUBPROTOCOL_BINARY
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
 
@@ -183,49 +189,6 @@ async def test_a_side_that_answers_the_close_while_the_loop_is_held_up_is_not_cu
         assert socket._protocol.close_rcvd is not None
 
 
-async def test_nobody_listening_is_said_so() -> None:
-    server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
-    with pytest.raises(ConnectionFailed, match="frys serve"):
-        await open_socket(parse_url(f"ws://127.0.0.1:{port}"), Owner(), max_frame_bytes=1, tls=None)
-
-
-async def test_an_http_server_is_told_from_a_gateway(scripted: ScriptedGateway) -> None:
-    scripted.status = 404
-    with pytest.raises(ConnectionFailed, match="HTTP 404"):
-        await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
-
-
-@pytest.mark.parametrize("status", [500, 502, 503])
-async def test_a_server_that_cannot_answer_now_is_no_mistake_of_the_url(scripted: ScriptedGateway, status: int) -> None:
-    scripted.status = status
-    with pytest.raises(ConnectionFailed, match=f"HTTP {status} instead of a WebSocket: try again later"):
-        await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
-
-
-async def test_another_websocket_server_is_told_from_a_gateway(scripted: ScriptedGateway) -> None:
-    scripted.subprotocol = "chat"
-    with pytest.raises(ConnectionFailed, match=r"HTTP 400|frys\.v1"):
-        await open_socket(parse_url(scripted.url), Owner(), max_frame_bytes=1000, tls=None)
-
-
-@pytest.mark.parametrize("answer", [b"220 mail ready\r\n", b""])
-async def test_something_else_is_told_from_a_gateway(answer: bytes) -> None:
-    class Other(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            transport.write(answer)  # type: ignore[attr-defined]
-            transport.close()
-
-    server = await asyncio.get_running_loop().create_server(Other, "127.0.0.1", 0)
-    url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    with pytest.raises(ConnectionFailed, match="gateway"):
-        await open_socket(parse_url(url), Owner(), max_frame_bytes=1000, tls=None)
-    server.close()
-    await server.wait_closed()
-
-
 async def test_a_handshake_that_fails_when_nobody_waits_any_more_is_not_logged() -> None:
     """As when connecting is cancelled in the turn in which the connection is made."""
     told: list[object] = []
@@ -237,17 +200,72 @@ async def test_a_handshake_that_fails_when_nobody_waits_any_more_is_not_logged()
     assert told == []
 
 
-async def test_a_name_that_cannot_be_resolved_is_said_so() -> None:
-    with pytest.raises(ConnectionFailed, match="resolved"):
-        await open_socket(parse_url("ws://no-such-host.invalid"), Owner(), max_frame_bytes=1000, tls=None)
+async def answered(send: Callable[[ServerProtocol], object], piece_bytes: int) -> tuple[list[bytes], Lost]:
+    """Open a socket to a server whose answer to the handshake has other frames behind it, and comes in pieces.
+
+    Args:
+        send: sends these frames, and closes.
+        piece_bytes: size of a piece.
+
+    Returns:
+        The messages that came, and the end of the connection.
+    """
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        protocol = ServerProtocol(subprotocols=[Subprotocol(SUBPROTOCOL_BINARY)])
+        protocol.receive_data(await reader.readuntil(b"\r\n\r\n"))
+        [request] = protocol.events_received()
+        assert isinstance(request, Request)
+        protocol.send_response(protocol.accept(request))
+        send(protocol)
+        data = b"".join(protocol.data_to_send())
+        for at in range(0, len(data), piece_bytes):
+            writer.write(data[at : at + piece_bytes])
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read(1)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        owner = Owner()
+        url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        socket = await open_socket(parse_url(url), owner, max_frame_bytes=1 << 20, tls=None)
+        lost = await owner.lost
+        assert not socket.open
+        return [bytes(owner.messages.get_nowait()) for _ in range(owner.messages.qsize())], lost
 
 
-async def test_no_tls_where_tls_is_expected_is_said_so(scripted: ScriptedGateway) -> None:
-    with pytest.raises(ConnectionFailed, match="TLS"):
-        await open_socket(parse_url(scripted.url.replace("ws:", "wss:")), Owner(), max_frame_bytes=1000, tls=None)
+@pytest.mark.parametrize("piece_bytes", [1, 10, 1_000_000])
+async def test_frames_right_behind_the_answer_to_the_handshake_are_read(piece_bytes: int) -> None:
+    def send(protocol: ServerProtocol) -> None:
+        protocol.send_binary(b"first")
+        protocol.send_ping(b"between")
+        protocol.send_binary(b"second")
+        protocol.send_close(1000, "bye")
+
+    messages, lost = await answered(send, piece_bytes)
+    assert messages == [b"first", b"second"]
+    assert lost == Lost(1000, "bye")
 
 
-@pytest.mark.parametrize("url", ["http://x", "x", "ws://", "ws://h:port", ""])
-def test_a_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(InvalidArgument, match=r"ws://127\.0\.0\.1:8765"):
-        parse_url(url)
+async def test_nothing_behind_the_close_of_the_other_side_is_read() -> None:
+    def send(protocol: ServerProtocol) -> None:
+        protocol.send_binary(b"before")
+        protocol.send_close(1001, "going")
+        protocol.writes.append(Frame(Opcode.BINARY, b"behind").serialize(mask=False))
+
+    messages, lost = await answered(send, 1_000_000)
+    assert messages == [b"before"]
+    assert lost == Lost(1001, "going")
+
+
+async def test_nothing_behind_what_breaks_the_rules_is_read() -> None:
+    def send(protocol: ServerProtocol) -> None:
+        protocol.send_binary(b"before")
+        protocol.writes.append(Frame(Opcode.CONT, b"of nothing").serialize(mask=False))
+        protocol.writes.append(Frame(Opcode.BINARY, b"behind").serialize(mask=False))
+
+    messages, lost = await answered(send, 1_000_000)
+    assert messages == [b"before"]
+    assert lost.code == 1002

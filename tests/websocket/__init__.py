@@ -1,0 +1,1 @@
+"""Tests of gateway.websocket; a package, so that its frames can be imported."""
