@@ -32,6 +32,7 @@ from gateway.protocol.wire import (
     Buffer,
     Opcode,
 )
+from gateway.websocket.masking import JOINED_BELOW
 
 logger: Final = logging.getLogger("gateway.client")
 
@@ -104,6 +105,9 @@ class Session:
         self._answers = Answers(self._send_request, self.drained)
         self._corked: list[Buffer] | None = None
         self._corked_bytes = 0
+        self._collected: list[Buffer] = []
+        """Small frames that were sent in this turn of the loop, and leave together at its end."""
+        self._collected_bytes = 0
         self._max_corked_bytes = MIN_CHUNK_BYTES
         self._drained: asyncio.Future[None] | None = None
         self.clock = GatewayClock()
@@ -148,14 +152,17 @@ class Session:
     @property
     def unsent_bytes(self) -> int:
         """Bytes that were written and have not left this process."""
-        return 0 if self._socket is None else self._socket.unsent_bytes
+        return 0 if self._socket is None else self._socket.unsent_bytes + self._collected_bytes
 
     def congested(self) -> bool:
         """Return whether more is unsent than the high water mark."""
         return self._socket is not None and self._socket.write_paused
 
     def send(self, buffers: Sequence[Buffer]) -> int:
-        """Send complete frames as one WebSocket message; drop them if the session is over.
+        """Send complete frames in one WebSocket message; drop them if the session is over.
+
+        Small ones leave at the end of the turn of the loop, with those that others send in it: one system call for a
+        program that awaits many publishes at once.
 
         Args:
             buffers: flat views of bytes, padded; may be reused when this method returns, unless corked.
@@ -169,7 +176,15 @@ class Session:
                 self._send_corked()
             self._corked += buffers
             self._corked_bytes += size
+        elif size < JOINED_BELOW:
+            if self._collected_bytes + size > self._max_corked_bytes:
+                self._send_collected()
+            if not self._collected:
+                self._loop.call_soon(self._send_collected)
+            self._collected.append(b"".join(buffers))
+            self._collected_bytes += size
         elif self._socket is not None:
+            self._send_collected()
             self._socket.send(buffers, size)
         return size
 
@@ -199,9 +214,16 @@ class Session:
         self._corked = None
 
     def _send_corked(self) -> None:
+        self._send_collected()
         if self._corked and self._socket is not None:
             self._socket.send(self._corked, self._corked_bytes)
         self._corked, self._corked_bytes = [], 0
+
+    def _send_collected(self) -> None:
+        frames, size = self._collected, self._collected_bytes
+        self._collected, self._collected_bytes = [], 0
+        if frames and self._socket is not None:
+            self._socket.send(frames, size)
 
     async def drained(self) -> None:
         """Wait until there is room to write.
@@ -245,6 +267,7 @@ class Session:
 
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """Send the bytes that wait, then a close frame."""
+        self._send_collected()
         if self._socket is not None:
             self._socket.close(code, reason)
 
