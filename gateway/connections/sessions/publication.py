@@ -5,13 +5,13 @@ It knows the frames of spec sections 5 and 6, and nothing of their receiver.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import Epoch, Offset, StreamName
+from gateway.protocol.checksum import checksum_of
 from gateway.protocol.data import write_data
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Abort, End
@@ -184,8 +184,7 @@ class Publication:
 
     def _send_chunk(self) -> None:
         frame = b"".join(write_chunk(self._transfer, self._index, self._pieces))
-        for piece in self._pieces:
-            self._checksum = zlib.crc32(piece, self._checksum)
+        self._checksum = checksum_of(self._pieces, self._checksum)
         self._index += 1
         self._pieces = []
         self._room = self._target.chunk_bytes

@@ -6,7 +6,8 @@ import zlib
 import numpy as np
 import pytest
 
-from gateway.client.decoding.running_checksum import INLINE_CHECKSUM_BYTES, STEP_BYTES, RunningChecksum
+from gateway.client.decoding import running_checksum
+from gateway.client.decoding.running_checksum import RunningChecksum
 from gateway.protocol.transfers import Assembler, Chunk, ChunkPlan
 
 CHUNK_BYTES = 1024 * 1024
@@ -16,9 +17,15 @@ def noise(size: int) -> bytes:
     return np.random.default_rng(5).bytes(size)
 
 
-@pytest.mark.parametrize("size", [1, INLINE_CHECKSUM_BYTES, INLINE_CHECKSUM_BYTES + 1, STEP_BYTES, 3 * STEP_BYTES + 77])
+@pytest.mark.parametrize("size", [1, 262_144, 262_145, 4_194_304, 3 * 4_194_304 + 77])
 @pytest.mark.parametrize("turns", [False, True])
-async def test_it_is_that_of_the_whole(size: int, turns: bool) -> None:
+@pytest.mark.parametrize(("step_bytes", "inline_bytes"), [(4_194_304, 262_144), (262_144, 4_194_304)])
+async def test_it_is_that_of_the_whole(
+    size: int, turns: bool, step_bytes: int, inline_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By either library, of which one is computed in threads."""
+    monkeypatch.setattr(running_checksum, "STEP_BYTES", step_bytes)
+    monkeypatch.setattr(running_checksum, "INLINE_CHECKSUM_BYTES", inline_bytes)
     payload = memoryview(noise(size))
     plan = ChunkPlan(1, CHUNK_BYTES, size)
     assembler = Assembler(plan)
