@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from socket import gaierror
 from typing import Final
 
 from gateway.admin.port import AdminPort
@@ -17,11 +20,11 @@ from gateway.config.address import url_of
 from gateway.config.bounds import check_settings, check_start
 from gateway.connections.core import Core
 from gateway.connections.ports import Clock, DurableStore
-from gateway.errors import InvalidArgument, StoreFailed
+from gateway.errors import CannotListen, InvalidArgument, StoreFailed
 from gateway.optimizer.sampled_policy import SampledPolicy
 from gateway.security.allow_all import AllowAll
 from gateway.server.descriptors import descriptor_limit
-from gateway.server.listener import Listener
+from gateway.server.listener import Listener, check_port
 from gateway.server.loop import LoopClock, ThreadWorkers
 from gateway.server.steady_clock import ELAPSED_NS
 from gateway.server.stopping import finish, stop_times
@@ -98,15 +101,24 @@ class Gateway:
         """Begin to accept connections.
 
         Raises:
-            OSError: an address cannot be bound.
+            CannotListen: a port cannot be bound; the error names both ports if neither can.
         """
+        host, faults = self.settings.host, dict[str, OSError | ValueError]()
         if self.settings.admin_port is not None:
-            self._admin = await AdminPort.bind(self.settings.host, self.settings.admin_port)
+            try:
+                self._admin = await AdminPort.bind(host, self.settings.admin_port)
+            except (OSError, ValueError) as error:  # ValueError: no name of a host
+                faults["admin_port"] = error
         try:
-            self.port = await self._listener.start(self.settings.host, self.settings.port)
-        except OSError:
+            if faults:
+                await check_port(host, self.settings.port)
+            else:
+                self.port = await self._listener.start(host, self.settings.port)
+        except (OSError, ValueError) as error:
+            faults["port"] = error
+        if faults:
             await self._stop_admin(0.0)
-            raise
+            raise _cannot_listen(self.settings, faults) from next(iter(faults.values()))
         self.addresses = self._listener.addresses
         self.url = url_of("ws", self.settings.host, self.addresses[0], self.port)
         if self._admin is not None:
@@ -175,3 +187,25 @@ class Gateway:
     async def _stop_admin(self, timeout_s: float) -> None:
         if self._admin is not None:
             await self._admin.stop(timeout_s)
+
+
+def _cannot_listen(settings: Settings, faults: Mapping[str, OSError | ValueError]) -> CannotListen:
+    """Return the error of a start that ports have failed, by their settings; ports of one reason share its words."""
+    by_reason: dict[str, list[str]] = {}
+    for name in sorted(faults, reverse=True):
+        port = f"{name.replace('_', ' ')} {getattr(settings, name)}"
+        by_reason.setdefault(_reason_of(faults[name]), []).append(port)
+    host = settings.host or "all addresses"
+    problem = "; ".join(f"{' and '.join(ports)} on {host}: {reason}" for reason, ports in by_reason.items())
+    in_use = [name for name, error in faults.items() if getattr(error, "errno", None) == errno.EADDRINUSE]
+    return CannotListen(problem, in_use)
+
+
+def _reason_of(error: OSError | ValueError) -> str:
+    """Return the system's words for an error; asyncio, uvloop and the socket module put others around them."""
+    match error:
+        case gaierror(strerror=str(words)):  # its number is none of the system's
+            return words
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+    return str(error)

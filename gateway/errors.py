@@ -11,6 +11,7 @@
     │   └── InvalidArgument
     ├── CapacityError             a bound was reached: slow down or try later
     ├── StoreFailed               the store of streams cannot be opened, read or written
+    ├── CannotListen              a port of the gateway cannot be bound
     └── ConnectionFailed          no connection, or it was lost
         ├── ConnectionClosed      closed with a code that says not to reconnect
         └── RequestTimeout        no answer in time
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import enum
 import traceback
+from collections.abc import Collection
 
 
 class Code(enum.IntEnum):
@@ -178,6 +180,18 @@ class CapacityError(FrysError):
 
 class StoreFailed(FrysError):
     """Failure to open, write or read the store of streams; the message names the file and the remedy."""
+
+
+class CannotListen(FrysError, OSError):
+    """Failure to bind ports of the gateway; the message names each of them, with its reason.
+
+    Attributes:
+        in_use: settings of the ports that another program has: ``port``, ``admin_port``, or both.
+    """
+
+    def __init__(self, problem: str, in_use: Collection[str] = ()) -> None:
+        super().__init__(f"cannot listen: {problem}")
+        self.in_use = tuple(in_use)
 
 
 class ConnectionFailed(FrysError, ConnectionError):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import re
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from gateway.app import Gateway, boot_id
 from gateway.client import connect
 from gateway.config import Settings
 from gateway.connections.core import CoreSettings
-from gateway.errors import ConnectionFailed, StoreFailed
+from gateway.errors import CannotListen, ConnectionFailed, StoreFailed
 from gateway.ids import StreamName
 from gateway.protocol.durability import Durability
 from gateway.protocol.limits import Limits
@@ -100,6 +103,34 @@ async def test_a_port_in_use_leaves_nothing_open() -> None:
     assert admin_port is not None
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", admin_port)).close()
+
+
+async def test_both_ports_are_named_if_both_are_in_use() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        port, admin_port = first.getsockname()[1], second.getsockname()[1]
+        gateway = Gateway(replace(SETTINGS, port=port, admin_port=admin_port))
+        with pytest.raises(CannotListen) as failed:
+            await gateway.start()
+        await gateway.stop()
+    reason = os.strerror(errno.EADDRINUSE)
+    assert str(failed.value) == f"cannot listen: port {port} and admin port {admin_port} on 127.0.0.1: {reason}"
+    assert set(failed.value.in_use) == {"port", "admin_port"}
+
+
+@pytest.mark.parametrize("admin_port", [None, 0])
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [("192.0.2.1", os.strerror(errno.EADDRNOTAVAIL)), ("a..b", "label empty or too long")],
+)
+async def test_an_address_that_cannot_be_bound_is_told_in_the_same_words(
+    host: str, words: str, admin_port: int | None
+) -> None:
+    gateway = Gateway(replace(SETTINGS, host=host, admin_port=admin_port))
+    ports = "port 0" if admin_port is None else "port 0 and admin port 0"
+    with pytest.raises(CannotListen, match=rf"^cannot listen: {ports} on {re.escape(host)}: .*{words}") as failed:
+        await gateway.start()
+    assert failed.value.in_use == ()
+    await gateway.stop()
 
 
 async def test_durable_streams_are_there_again(tmp_path: Path) -> None:

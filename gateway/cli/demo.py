@@ -65,15 +65,17 @@ def demo(
         raise CommandFailed(
             ExitCode.FAILURE, f"scikit-learn is not installed; the demo trains on its digits: run {EXTRA}"
         )
+    # A default that is the port asked for is as taken as by another program.
     settings = Settings(
-        port=DEFAULTS.port if port is None else port,
-        admin_port=DEFAULTS.admin_port if admin_port is None else admin_port,
+        port=(0 if admin_port == DEFAULTS.port else DEFAULTS.port) if port is None else port,
+        admin_port=(0 if port == DEFAULTS.admin_port else DEFAULTS.admin_port) if admin_port is None else admin_port,
     )
     check_start(settings)
+    asked = {"port": port, "admin_port": admin_port}
     plan = Plan(
         port=settings.port,
         admin_port=settings.admin_port,
-        other_ports=port is None and admin_port is None,
+        replaceable=frozenset(name for name, number in asked.items() if number is None),
         seconds=seconds,
         steps_per_s=steps_per_second,
     )
@@ -83,8 +85,9 @@ def demo(
     try:
         board = play(plan, lambda urls: _open_display(console, urls))
     except ChildFailed as error:
-        code = ExitCode.CANNOT_LISTEN if "in_use" in error.details else ExitCode.FAILURE
-        raise CommandFailed(code, str(error)) from error
+        if "in_use" not in error.details:
+            raise CommandFailed(ExitCode.FAILURE, str(error)) from error
+        raise CommandFailed(ExitCode.CANNOT_LISTEN, f"{error} (choose another --port or --admin-port)") from error
     print(f"the demo has ended: {board.total()}")
 
 

@@ -26,7 +26,7 @@ from gateway.cli.stopping import Stopping
 from gateway.config import Settings
 from gateway.config.address import networks_of
 from gateway.config.file import read_settings
-from gateway.errors import StoreFailed
+from gateway.errors import CannotListen, StoreFailed
 from gateway.server.allocator import give_back_when_calm, keep_freed_memory
 from gateway.server.descriptors import fill_standard_descriptors, raise_descriptor_limit
 from gateway.server.garbage import GarbageCollection
@@ -121,10 +121,9 @@ async def _serve_until_stopped(settings: Settings, collection: GarbageCollection
     stopping.listen_for_signals()
     try:
         await gateway.start()
-    except (OSError, ValueError) as error:  # ValueError: no name of a host
+    except CannotListen as error:
         await gateway.stop()
-        reason = getattr(error, "strerror", None) or error
-        problem = f"cannot listen: {reason} (choose another --host, --port or --admin-port)"
+        problem = f"{error} (choose another --host, --port or --admin-port)"
         raise CommandFailed(ExitCode.CANNOT_LISTEN, problem) from error
     admin = "" if gateway.admin_url is None else f" (admin {gateway.admin_url})"
     networks = networks_of(gateway.addresses)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 
 from gateway.app import Gateway
 from gateway.config import Settings
 from gateway.demo.lifeline import Lifeline
+from gateway.errors import CannotListen
 from gateway.server.allocator import keep_freed_memory
 
 DRAIN_DEADLINE_S = 2.0
@@ -15,7 +15,10 @@ DRAIN_DEADLINE_S = 2.0
 
 
 def run(line: Lifeline, port: int, admin_port: int | None) -> None:
-    """Serve until the lifeline ends; report ``url`` and ``admin_url``, or a failure with ``in_use``."""
+    """Serve until the lifeline ends; report ``url`` and ``admin_url``, or a failure with ``in_use``.
+
+    ``in_use`` lists the settings of ports that another program has.
+    """
     keep_freed_memory()
     line.run(_serve(line, Settings(port=port, admin_port=admin_port, drain_deadline_s=DRAIN_DEADLINE_S)))
 
@@ -25,8 +28,8 @@ async def _serve(line: Lifeline, settings: Settings) -> None:
     try:
         try:
             await gateway.start()
-        except OSError as error:
-            line.failed(f"cannot listen: {error.strerror or error}", in_use=error.errno == errno.EADDRINUSE)
+        except CannotListen as error:
+            line.failed(str(error), in_use=error.in_use)
             return
         line.ready(url=gateway.url, admin_url=gateway.admin_url)
         await asyncio.Event().wait()

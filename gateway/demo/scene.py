@@ -21,8 +21,8 @@ class Plan:
     """Port for WebSockets; 0 picks a free one."""
     admin_port: int | None
     """Port for the admin HTTP API; None leaves it out."""
-    other_ports: bool
-    """Take free ports if these are in use."""
+    replaceable: frozenset[str]
+    """Settings, ``port`` and ``admin_port``, in whose place a free port is taken if theirs is in use."""
     seconds: float | None
     """Duration; None: until a signal comes."""
     steps_per_s: float
@@ -67,12 +67,13 @@ def play(plan: Plan, open_display: Callable[[GatewayUrls], Display]) -> Board:
 
 
 def _start_gateway(family: Family, plan: Plan) -> tuple[Child, GatewayUrls]:
-    gateway = family.start("gateway", port=plan.port, admin_port=plan.admin_port)
-    try:
-        found = gateway.hear()
-    except ChildFailed as error:
-        if not (plan.other_ports and error.details.get("in_use")):
-            raise
-        gateway = family.start("gateway", port=0, admin_port=None if plan.admin_port is None else 0)
-        found = gateway.hear()
-    return gateway, GatewayUrls(**found)
+    ports = {"port": plan.port, "admin_port": plan.admin_port}
+    while True:
+        gateway = family.start("gateway", **ports)
+        try:
+            return gateway, GatewayUrls(**gateway.hear())
+        except ChildFailed as error:
+            taken = {name for name in error.details.get("in_use", ()) if name in plan.replaceable and ports[name]}
+            if not taken:
+                raise
+            ports |= dict.fromkeys(taken, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections import deque
 from collections.abc import Sequence
 from http import HTTPStatus
@@ -199,6 +200,20 @@ class Listener:
             if accepted_s > latest:
                 return
             websocket.abort()
+
+
+async def check_port(host: str, port: int) -> None:
+    """Find out whether a port can be bound, on all addresses of the host, and accept nothing.
+
+    Raises:
+        OSError: it cannot.
+    """
+    loop = asyncio.get_running_loop()
+    # As create_server does: an empty name is that of all addresses.
+    for family, _, _, _, address in await loop.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    ):
+        socket.create_server(address, family=family).close()
 
 
 def _refuse_binary(session: Session, data: Buffer) -> None:

@@ -8,8 +8,11 @@ import sys
 
 import pytest
 
+from gateway.cli.demo import DEFAULTS
 from gateway.cli.exit_code import ExitCode
 from gateway.cli.program import run
+from gateway.demo.board import Board
+from gateway.demo.scene import Plan
 
 
 def test_it_trains_shows_and_leaves_nothing_behind() -> None:
@@ -33,8 +36,26 @@ def test_a_port_in_use_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         port = taken.getsockname()[1]
         assert run(["demo", "--port", str(port), "--seconds", "1"]) == ExitCode.CANNOT_LISTEN
     captured = capsys.readouterr()
-    assert captured.err.startswith("frys demo: gateway: cannot listen: ")
+    assert captured.err.startswith(f"frys demo: gateway: cannot listen: port {port} on 127.0.0.1: ")
+    assert captured.err.endswith(" (choose another --port or --admin-port)\n")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("option", ["--port", "--admin-port"])
+def test_a_port_that_is_the_default_of_the_other_one_is_taken(option: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other one is as taken as by another program: a free port takes its place."""
+    plans: list[Plan] = []
+
+    def play(plan: Plan, open_display: object) -> Board:
+        plans.append(plan)
+        return Board()
+
+    monkeypatch.setattr("gateway.cli.demo.play", play)
+    port = DEFAULTS.admin_port if option == "--port" else DEFAULTS.port
+    assert run(["demo", option, str(port)]) == ExitCode.OK
+    (plan,) = plans
+    assert {plan.port, plan.admin_port} == {port, 0}
+    assert plan.replaceable == ({"admin_port"} if option == "--port" else {"port"})
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

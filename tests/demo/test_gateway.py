@@ -25,5 +25,5 @@ def test_a_taken_port_is_reported() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, lifeline() as ends:
         gateway.run(ends.line, taken.getsockname()[1], None)
         report = ends.hear()
-    assert report["in_use"]
+    assert report["in_use"] == ["port"]
     assert report["failed"].startswith("cannot listen: ")
