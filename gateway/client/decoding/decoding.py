@@ -33,6 +33,12 @@ INLINE_DECODE_BYTES: Final = 64 * 1024
 WAITING_BYTES: Final = 32 * 1024 * 1024
 """Encoded bytes that may wait for threads; past this bound the socket is not read."""
 
+ABORTED: Final[dict[int, str]] = {
+    Code.STREAM_ENDED: "the stream has ended, as by a deletion, while a large message of it was on its way",
+    Code.TRANSFER_TIMEOUT: "a large message has not gone on in time: its sender is gone or too slow",
+}
+"""Words for the codes with which the gateway, and not their sender, ends large messages."""
+
 
 class Destination(Protocol):
     """Receiver of decoded messages: a stream of a subscription, a request, a responder."""
@@ -170,7 +176,7 @@ class Decoding:
         abort = Abort.parse(message, frame)
         transfer = self._transfers.pop(abort.transfer, None)
         if transfer is not None:
-            transfer.error = RequestRefused(abort.code, "the large message was ended by its sender")
+            transfer.error = RequestRefused(abort.code, ABORTED.get(abort.code, "its sender has ended a large message"))
             transfer.destination.fail(transfer.error, transfer.head)
 
     def close(self) -> list[Transfer]:
