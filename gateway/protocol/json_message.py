@@ -191,9 +191,8 @@ def _read_tensor(name: str, tensor: JsonBody) -> Array:
     chars = len(data) if known is None else known.chars
     tensor_name = f"tensor {name!r}" if name else "the tensor"
     if chars != base64_chars(spec.nbytes):
-        rule = "it is padded with '=' to a multiple of 4, and has no line breaks"
-        problem = f"{chars} characters of base64 cannot hold the {spec.nbytes} bytes of {tensor_name}"
-        raise RequestRefused(Code.SIZE_MISMATCH, f"{problem}: {rule}")
+        came = _bytes_in(data) if known is None else known.data.nbytes
+        raise _size_mismatch(tensor_name, spec.nbytes, chars, came)
     if known is not None:
         return view_tensors((spec,), known.data)[0]
     try:
@@ -201,6 +200,24 @@ def _read_tensor(name: str, tensor: JsonBody) -> Array:
     except ValueError as error:  # binascii.Error is a ValueError, and so is the refusal of text beyond ASCII
         raise RequestRefused(Code.CORRUPT_PAYLOAD, f"data of {tensor_name} is not base64: {error}") from None
     return view_tensors((spec,), decoded)[0]
+
+
+def _bytes_in(data: str) -> int | None:
+    """Return the number of bytes that a base64 text holds; ``None`` if it is not padded, or has line breaks."""
+    if len(data) % 4 or "\n" in data:
+        return None
+    return len(data) // 4 * 3 - data[-2:].count("=")
+
+
+def _size_mismatch(tensor_name: str, expected: int, chars: int, came: int | None) -> RequestRefused:
+    """Return the refusal of base64 of another length than that of the bytes of a tensor."""
+    text = f"{chars} characters of base64"
+    if came is None:
+        rule = "it is padded with '=' to a multiple of 4, and has no line breaks"
+        problem = f"{text} cannot hold the {expected} bytes of {tensor_name}: {rule}"
+    else:
+        problem = f"data of {tensor_name} has {came} bytes ({text}), its dtype and shape say {expected}"
+    return RequestRefused(Code.SIZE_MISMATCH, problem)
 
 
 def base64_chars(size: int) -> int:

@@ -126,6 +126,20 @@ def test_base64_that_other_programs_write_is_refused_with_the_rule(data: str) ->
         )
 
 
+@pytest.mark.parametrize(("size", "chars"), [(7, 12), (8, 12), (9, 12), (11, 16), (0, 0)])
+def test_data_of_another_size_than_the_shape_is_refused_with_both_sizes(size: int, chars: int) -> None:
+    data = base64.b64encode(bytes(size)).decode()
+    for payload, name in (
+        (FLOATS | {"data": data, "shape": [6]}, "the tensor"),
+        ({"tensors": {"x": FLOATS | {"data": data, "shape": [6]}}}, "tensor 'x'"),
+    ):
+        with pytest.raises(RequestRefused) as refused:
+            read_message(body(stream="a/b", payload=payload))
+        assert refused.value.code == Code.SIZE_MISMATCH
+        problem = f"data of {name} has {size} bytes ({chars} characters of base64), its dtype and shape say 24"
+        assert refused.value.message == problem
+
+
 def test_an_id_is_below_2_to_the_53() -> None:
     assert read_message(body(stream="a/b", id=2**53 - 1)).id == 2**53 - 1
     with pytest.raises(RequestRefused, match=rf"field 'id' must be from 0 to {2**53 - 1}, met {2**53}"):

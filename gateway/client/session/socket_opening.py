@@ -26,7 +26,8 @@ def parse_url(url: str) -> WebSocketURI:
     try:
         return parse_uri(url)
     except (InvalidURI, ValueError) as error:
-        raise InvalidArgument(f"{url!r} is not a gateway's URL such as ws://127.0.0.1:8765 ({error})") from None
+        reason = error.msg if isinstance(error, InvalidURI) else error  # the text of InvalidURI repeats the URL
+        raise InvalidArgument(f"{url!r} is not a gateway's URL such as ws://127.0.0.1:8765 ({reason})") from None
 
 
 async def open_socket(
