@@ -8,8 +8,9 @@ import typer
 import uvloop
 
 from gateway.cli.connection_option import DEFAULT_URL, ClientIdOption, TokenOption, UrlOption
-from gateway.cli.exit_code import CommandFailed, ExitCode
+from gateway.cli.exit_code import CommandFailed, ExitCode, exit_code_of
 from gateway.client import Connecting, connect
+from gateway.errors import RequestRefused
 from gateway.protocol.names import check_deleted
 
 CLOSE_TIMEOUT_S: Final = 1.0
@@ -32,8 +33,8 @@ def rm(
 
     Prints the name of each stream that was deleted, one a line. Receivers are told; who publishes to the name again
     begins a new stream. A name or pattern that no stream has is an error (exit code 4), and ends the command; what
-    stands before it has been deleted. Dead letters stay, unless a pattern matches
-    their stream too: 'run-1/*' deletes run-1/tasks.dead.
+    stands before it has been deleted, and what follows stays. Dead letters stay, unless a pattern matches their stream
+    too: 'run-1/*' deletes run-1/tasks.dead.
 
     Examples:
 
@@ -53,15 +54,21 @@ async def delete(connecting: Connecting, patterns: list[str]) -> None:
 
     Raises:
         RequestRefused: ``INVALID_NAME``, one of them is no name and no pattern of streams; then nothing is deleted.
-        CommandFailed: no stream matches a pattern.
+        CommandFailed: there is no stream of a name, or none matches a pattern, or the gateway refuses otherwise; the
+            message says whether streams were deleted before.
         FrysError: see ``connect`` and ``delete`` of :mod:`gateway.client`.
     """
     for pattern in patterns:
         check_deleted(pattern)  # all, before the first stream is gone
     async with connecting as client:
+        outcome = "nothing was deleted"
         for pattern in patterns:
-            deleted = await client.delete(pattern)
+            try:
+                deleted = await client.delete(pattern)
+            except RequestRefused as error:
+                raise CommandFailed(exit_code_of(error), f"{error}; {outcome}") from error
+            if not deleted:
+                raise CommandFailed(ExitCode.REFUSED, f"no stream matches {pattern}; {outcome}")
             for name in deleted:
                 print(name)
-            if not deleted:
-                raise CommandFailed(ExitCode.REFUSED, f"no stream matches {pattern}")
+            outcome = "nothing else was deleted"

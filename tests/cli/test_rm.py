@@ -41,6 +41,22 @@ def test_an_error_is_one_line(
     assert captured.err.count("\n") == 1
 
 
+def test_an_error_says_what_was_deleted_before_it(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with connect(url) as client:
+        for name in ("rm-5/a", "rm-5/b"):
+            client.publish(name, 1)
+        for missing in ("rm-none/a", "rm-none/*"):
+            assert run(["rm", missing, "rm-5/a", "--url", url]) == ExitCode.REFUSED
+            captured = capsys.readouterr()
+            assert captured.out == ""
+            assert captured.err.endswith("; nothing was deleted\n")
+        assert run(["rm", "rm-5/a", "rm-none/a", "rm-5/b", "--url", url]) == ExitCode.REFUSED
+        captured = capsys.readouterr()
+        assert captured.out == "rm-5/a\n"
+        assert captured.err.endswith("; nothing else was deleted\n")
+        assert client.delete("rm-5/*") == ["rm-5/b"]
+
+
 def test_all_names_are_checked_before_the_first_stream_is_deleted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     with connect(url) as client:
         client.publish("rm-4/a", 1)
