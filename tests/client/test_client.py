@@ -298,6 +298,22 @@ async def test_another_kind_is_refused_and_the_stream_stays_usable(pair: tuple[C
     assert (await bob.publish("wf/x", 5, kind="state")).offset == 3
 
 
+async def test_publish_nowait_raises_what_the_client_knows_by_itself(gateway: Gateway) -> None:
+    told: list[Exception] = []
+    async with connect(gateway.url, on_error=told.append) as client:
+        await client.publish("wf/x", np.zeros(3), schema={"dtype": "float64", "shape": [3]})
+        for stream, value, kind, code in (
+            ("wf/*", 1, None, Code.INVALID_NAME),
+            ("wf/x", np.zeros(3), "event", Code.KIND_MISMATCH),
+            ("wf/x", np.zeros(4), None, Code.SCHEMA_MISMATCH),
+        ):
+            with pytest.raises(RequestRefused) as refused:
+                client.publish_nowait(stream, value, kind=kind)
+            assert refused.value.code == code
+        await client.drain()
+    assert told == []
+
+
 async def test_a_refused_publish_nowait_is_told(gateway: Gateway) -> None:
     told: asyncio.Queue[Exception] = asyncio.Queue()
     async with connect(gateway.url) as owner, connect(gateway.url, on_error=told.put_nowait) as client:
