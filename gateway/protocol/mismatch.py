@@ -16,7 +16,7 @@ def kind_mismatch(stream: str, kind: Kind | None, asked: Kind, *, configured: bo
     ``configured``: the configuration names the kind of a stream that there is not yet.
     """
     problem = f"stream {stream} is {'configured as' if configured else 'of'} kind {kind}, not {asked}"
-    return RequestRefused(Code.KIND_MISMATCH, f"{problem}: publish with kind {kind}, or to another stream")
+    return RequestRefused(Code.KIND_MISMATCH, f"{problem}: {_advice(stream, f'kind {kind}', configured)}")
 
 
 def durability_mismatch(
@@ -27,5 +27,12 @@ def durability_mismatch(
     ``configured``: the configuration names the durability of a stream that there is not yet.
     """
     problem = f"stream {stream} {'is configured with' if configured else 'has'} durability {durability}, not {asked}"
-    advice = f"publish with durability {durability}, or to another stream"
+    advice = _advice(stream, f"durability {durability}", configured)
     return RequestRefused(Code.DURABILITY_MISMATCH, f"{problem}: {advice}")
+
+
+def _advice(stream: str, fitting: str, configured: bool) -> str:
+    """Return the remedies; to delete a stream does not help where the configuration decides."""
+    if configured:
+        return f"publish with {fitting}, or to another stream"
+    return f"publish with {fitting}, or to another stream, or delete this one first (frys rm {stream})"

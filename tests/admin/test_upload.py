@@ -124,7 +124,8 @@ async def test_another_kind(http: httpx.AsyncClient) -> None:
     await http.put("/api/v1/streams/wf/a?kind=event", content=saved(LARGE))
     response = await http.put("/api/v1/streams/wf/a?kind=state", content=saved(LARGE))
     assert failure_of(response, Code.KIND_MISMATCH, 409) == (
-        "stream wf/a is of kind event, not state: publish with kind event, or to another stream"
+        "stream wf/a is of kind event, not state: publish with kind event, or to another stream,"
+        " or delete this one first (frys rm wf/a)"
     )
 
 

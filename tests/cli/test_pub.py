@@ -56,7 +56,8 @@ def test_a_refusal_is_one_line(url: str, file: str, capsys: pytest.CaptureFixtur
     assert run(["pub", "pub/kind", file, "--kind", "event", "--url", url]) == ExitCode.REFUSED
     captured = capsys.readouterr()
     assert captured.err == (
-        "frys pub: stream pub/kind is of kind state, not event: publish with kind state, or to another stream"
+        "frys pub: stream pub/kind is of kind state, not event: publish with kind state, or to another stream,"
+        " or delete this one first (frys rm pub/kind)"
         " (KIND_MISMATCH, code 5203)\n"
     )
 
