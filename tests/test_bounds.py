@@ -14,6 +14,9 @@ REACHED_BY = {
     "read buffer, one for all connections": (
         "websocket/test_frame_reader.py:test_a_large_payload_is_read_where_it_stays"
     ),
+    "buffers of large payloads that are used again, for all connections": (
+        "websocket/test_spare_memory.py:test_few_and_no_large_buffers_are_kept"
+    ),
     "a WebSocket message on its way in": (
         "server/test_websocket.py:test_bad_websocket_messages_close_with_the_documented_code"
     ),

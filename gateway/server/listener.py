@@ -20,8 +20,8 @@ from gateway.server.descriptors import DescriptorReserve, descriptor_limit
 from gateway.server.loop import sleep
 from gateway.server.stopping import stop_times
 from gateway.server.websocket import Receivers, WebSocketConnection
-from gateway.websocket.frame_reader import BUFFER_BYTES
 from gateway.websocket.headers import binary_header, text_header
+from gateway.websocket.read_memory import ReadMemory
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Listener:
         self._ended: deque[WebSocketConnection] = deque()
         """Sockets whose peers send no more."""
         self._reserve = DescriptorReserve(descriptor_limit())
-        self.read_buffer = memoryview(bytearray(BUFFER_BYTES))
+        self.read_memory = ReadMemory()
         self.max_frame_bytes = core.settings.limits.max_frame_bytes
         self.slices = core.slices
         self.input_budget = core.input_budget

@@ -21,6 +21,7 @@ from gateway.protocol.wire import Buffer
 from gateway.server.library import NO_WEBSOCKET, Library, WebSocketMessage
 from gateway.server.request_head import MAX_HEAD_BYTES, RequestHead
 from gateway.websocket.frame_reader import Foreign, FrameReader
+from gateway.websocket.read_memory import ReadMemory
 
 FULL_READS_A_TURN = 8
 """Number of reads that filled their buffer, after which other sockets get their turn."""
@@ -55,8 +56,8 @@ class Endpoint(Protocol):
     """Long work of all connections."""
     input_budget: InputBudget
     """Time of a turn for fresh input."""
-    read_buffer: memoryview
-    """Buffer of :data:`~gateway.websocket.frame_reader.BUFFER_BYTES`; all connections of an event loop share it."""
+    read_memory: ReadMemory
+    """Memory that all connections of an event loop read into."""
 
     def accepted(self, websocket: WebSocketConnection) -> None:
         """Note an accepted socket; its handshake is to come."""
@@ -99,7 +100,7 @@ class WebSocketConnection(asyncio.BufferedProtocol):
         self._endpoint = endpoint
         self._loop = loop
         self._protocol = Library(endpoint.max_frame_bytes)
-        self._reader = FrameReader(endpoint.max_frame_bytes, endpoint.read_buffer, masked=True)
+        self._reader = FrameReader(endpoint.max_frame_bytes, endpoint.read_memory, masked=True)
         self._session: Session | None = None
         self._receivers = NO_RECEIVERS
         """Receivers of the messages while both sides are open; none before and after."""

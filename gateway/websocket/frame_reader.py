@@ -19,6 +19,7 @@ import numpy as np
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
 from gateway.websocket.alike_frames import ALIKE_FRAMES, join_alike
+from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
 
 try:
     from websockets.speedups import apply_mask
@@ -27,12 +28,6 @@ except ImportError:  # built without its C extension
 
 # The library's annotation asks for bytes; the function takes any buffer.
 _unmasked = cast(Callable[[Buffer, bytes], bytes], apply_mask)
-
-READ_BYTES = 256 * 1024
-"""Most bytes that one system call reads."""
-
-DIRECT_BYTES = 128 * 1024
-"""Size from which a payload that is cut off by the end of a read gets a buffer of its own, which takes the rest."""
 
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
@@ -51,12 +46,6 @@ _FINAL = 0x80
 _FRAGMENT_HEADER = struct.Struct("!BBQ")
 _PING = 0x09
 _PONG = 0x0A
-
-PEEK_BYTES = 4096
-"""Size of the read after such a payload: another one is likely to follow, and most of it need not be copied then."""
-
-BUFFER_BYTES = DIRECT_BYTES + READ_BYTES
-"""Size of the buffer that connections are read into: it holds the rest of the read before, and one read."""
 
 LONG_BYTES: Final = 64 * 1024
 """Size from which the library gets the payload of a frame in fragments, as it comes."""
@@ -118,8 +107,7 @@ class FrameReader:
     Args:
         max_frame_bytes: larger messages are left to the library, which refuses them.
         masked: whether the frames of the peer are masked: those of a client are, those of a server are not.
-        shared: read buffer of :data:`BUFFER_BYTES`, shared by all readers of a thread: each takes its bytes out in
-            :meth:`receive`, before the next one reads into it.
+        memory: memory of the thread.
 
     Attributes:
         more: whether there may be another complete frame.
@@ -142,13 +130,15 @@ class FrameReader:
         "_rest",
         "_shared",
         "_source",
+        "_spare",
         "more",
     )
 
-    def __init__(self, max_frame_bytes: int, shared: memoryview, *, masked: bool) -> None:
+    def __init__(self, max_frame_bytes: int, memory: ReadMemory, *, masked: bool) -> None:
         self._max_bytes = max_frame_bytes
         self._masked, self._mask_bytes = (_MASKED, _MASK_BYTES) if masked else (0, 0)
-        self._shared = shared
+        self._shared = shared = memory.shared
+        self._spare = memory.spare
         self._rest = b""
         """Beginning of a frame, from the read before."""
         self._direct: memoryview | None = None
@@ -158,7 +148,7 @@ class FrameReader:
         self._mask = b""
         """Mask of that payload; empty if it has none."""
         self._peek = False
-        """True if the next read is one of :data:`PEEK_BYTES`."""
+        """True if the next read is one of :data:`~gateway.websocket.read_memory.PEEK_BYTES`."""
         self._foreign_bytes = 0
         """Bytes of the library's current frame that are still to be read."""
         self._long: _LongFrame | None = None
@@ -341,8 +331,7 @@ class FrameReader:
             self._fragmented = not final if opcode != _CONTINUATION else self._fragmented and not final
 
     def _begin_direct(self, size: int, beginning: memoryview, mask: bytes) -> None:
-        # Not zeroed, unlike a bytearray: every byte is read into before it is used.
-        direct = np.empty(size, np.uint8).data
+        direct = self._spare.take(size)
         direct[: len(beginning)] = beginning
         self._direct = direct
         self._filled = len(beginning)

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import os
 import struct
+import threading
 from collections.abc import Sequence
 from typing import Final
 
+import numpy as np
 from websockets.frames import Opcode
 
 from gateway.protocol.wire import Buffer
+from gateway.websocket.spare_memory import SpareMemory
 
 try:
     from websockets.speedups import apply_mask
@@ -26,11 +29,23 @@ _LONG: Final = struct.Struct("!BBQ4s")
 _FIN_BINARY: Final = 0x80 | Opcode.BINARY
 _MASKED: Final = 0x80
 
+SPARE_FROM: Final = 64 * 1024
+"""Buffers from this size on are masked into memory that was used before: it takes less than to get new memory."""
 JOINED_BELOW: Final = 16 * 1024
 """Buffers below this are joined before they are masked: one call for many of them costs less than the copy."""
 
 
-def masked_frame(buffers: Sequence[Buffer], size: int) -> list[bytes]:
+class _MaskingMemory(threading.local):
+    """Memory of each thread for what is masked."""
+
+    def __init__(self) -> None:
+        self.spare = SpareMemory()
+
+
+_MEMORY: Final = _MaskingMemory()
+
+
+def masked_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
     """Return one binary WebSocket message in one frame, as the bytes to write in order.
 
     Args:
@@ -38,7 +53,7 @@ def masked_frame(buffers: Sequence[Buffer], size: int) -> list[bytes]:
         size: bytes of all buffers together.
 
     Returns:
-        New bytes objects; the first starts with the frame's header.
+        Buffers that belong to the caller; the first starts with the frame's header.
     """
     key = os.urandom(4)
     if size < 126:
@@ -49,13 +64,12 @@ def masked_frame(buffers: Sequence[Buffer], size: int) -> list[bytes]:
         header = _LONG.pack(_FIN_BINARY, _MASKED | 127, size, key)
     if size < JOINED_BELOW or len(buffers) == 1:
         content = buffers[0] if len(buffers) == 1 else b"".join(buffers)
-        masked = apply_mask(content, key)
-        return [header + masked] if size < JOINED_BELOW else [header, masked]
+        return [header + apply_mask(content, key)] if size < JOINED_BELOW else [header, _masked(content, key)]
     return [header, *_mask_parts(buffers, key)]
 
 
-def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[bytes]:
-    parts: list[bytes] = []
+def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[Buffer]:
+    parts: list[Buffer] = []
     small: list[Buffer] = []
     small_bytes = 0
     for buffer in buffers:
@@ -67,11 +81,25 @@ def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[bytes]:
             parts.append(apply_mask(b"".join(small), key))
             key = _rotated(key, small_bytes)
             small, small_bytes = [], 0
-        parts.append(apply_mask(buffer, key))
+        parts.append(_masked(buffer, key))
         key = _rotated(key, len(buffer))
     if small:
         parts.append(apply_mask(b"".join(small), key))
     return parts
+
+
+def _masked(buffer: Buffer, key: bytes) -> Buffer:
+    """Return a masked copy, of a large buffer in memory that was used before."""
+    size = len(buffer)
+    if size < SPARE_FROM:
+        return apply_mask(buffer, key)
+    masked = _MEMORY.spare.take(size)
+    words = size // len(key)
+    key_word = np.frombuffer(key, np.uint32)[0]
+    np.bitwise_xor(np.frombuffer(buffer, np.uint32, words), key_word, out=np.frombuffer(masked, np.uint32, words))
+    for at in range(words * len(key), size):
+        masked[at] = buffer[at] ^ key[at % len(key)]
+    return masked
 
 
 def _rotated(key: bytes, size: int) -> bytes:

@@ -18,7 +18,7 @@ from gateway.protocol.wire import SUBPROTOCOL_JSON
 from gateway.server.library import NO_WEBSOCKET
 from gateway.server.listener import CLOSED_A_TURN
 from gateway.server.websocket import FULL_READS_A_TURN, WebSocketConnection
-from gateway.websocket.frame_reader import READ_BYTES
+from gateway.websocket.read_memory import READ_BYTES
 from tests.connections.frames import message_frame
 from tests.connections.reader import Arrival, Reader
 from tests.server.memory import MemoryServer, Socket, masked

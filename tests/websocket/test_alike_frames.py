@@ -12,7 +12,8 @@ from websockets.frames import Opcode
 
 from gateway.protocol.wire import FRAME_START
 from gateway.websocket.alike_frames import ALIKE_FRAMES, MOST_FRAMES, join_alike
-from gateway.websocket.frame_reader import BUFFER_BYTES, CUT_COST, READ_BYTES, Foreign
+from gateway.websocket.frame_reader import CUT_COST, Foreign
+from gateway.websocket.read_memory import READ_BYTES
 from tests.websocket.test_frame_reader import Sent, by_library, by_reader, library, reader_of
 
 
@@ -104,8 +105,7 @@ def test_the_buffer_is_its_own() -> None:
 
 
 def test_a_read_full_of_them_is_cut_at_once() -> None:
-    shared = memoryview(bytearray(BUFFER_BYTES))
-    reader = reader_of(shared)
+    reader = reader_of()
     data = sent([protocol_frame(112)] * (READ_BYTES // 118))
     assert len(data) // 118 > CUT_COST
     reader.buffer()[: len(data)] = data

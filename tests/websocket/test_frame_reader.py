@@ -17,9 +17,7 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 
 from gateway.websocket.frame_reader import (
-    BUFFER_BYTES,
     CUT_COST,
-    DIRECT_BYTES,
     JOINED_MESSAGE_BYTES,
     LONG_BYTES,
     QUIET_COST,
@@ -27,6 +25,7 @@ from gateway.websocket.frame_reader import (
     Foreign,
     FrameReader,
 )
+from gateway.websocket.read_memory import BUFFER_BYTES, DIRECT_BYTES, ReadMemory
 
 MAX_FRAME_BYTES = 1024 * 1024
 
@@ -64,11 +63,9 @@ def masked(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = Sent(
     return Sent(opcode, payload, fin, mask).wire(masked=True)
 
 
-def reader_of(shared: memoryview | None = None, *, masked: bool = True) -> FrameReader:
+def reader_of(memory: ReadMemory | None = None, *, masked: bool = True) -> FrameReader:
     """A reader of what clients send; with ``masked=False``, of what servers send."""
-    return FrameReader(
-        MAX_FRAME_BYTES, memoryview(bytearray(BUFFER_BYTES)) if shared is None else shared, masked=masked
-    )
+    return FrameReader(MAX_FRAME_BYTES, memory or ReadMemory(), masked=masked)
 
 
 def library(*, masked: bool = True) -> Protocol:
@@ -94,8 +91,8 @@ def by_reader(
         later: whether what is left of a read waits, and the read buffer is used for another connection meanwhile.
         masked: whether a client has sent them.
     """
-    shared = memoryview(bytearray(BUFFER_BYTES))
-    reader, protocol = reader_of(shared, masked=masked), library(masked=masked)
+    memory = ReadMemory()
+    reader, protocol = reader_of(memory, masked=masked), library(masked=masked)
     got: list[tuple[int, bool, bytes]] = []
     for piece in pieces:
         at = 0
@@ -115,7 +112,7 @@ def by_reader(
                     break
                 if later():
                     assert reader.keep() > 0
-                    shared[:] = b"\x82" * len(shared)
+                    memory.shared[:] = b"\x82" * len(memory.shared)
                 parts = reader.go_on()
     return got, protocol
 
@@ -220,8 +217,7 @@ def test_long_frames_in_fragments_give_the_same_messages(
 
 @pytest.mark.parametrize("opcodes", [[Opcode.TEXT], [Opcode.TEXT, Opcode.CONT], [Opcode.BINARY, Opcode.CONT]])
 def test_the_library_never_holds_a_long_frame(opcodes: list[Opcode]) -> None:
-    shared = memoryview(bytearray(BUFFER_BYTES))
-    reader, protocol = reader_of(shared), library()
+    reader, protocol = reader_of(), library()
     payload = os.urandom(MAX_FRAME_BYTES // len(opcodes))
     stream = b"".join(masked(opcode, payload, fin=opcode is opcodes[-1]) for opcode in opcodes)
     got, held, at = b"", 0, 0
@@ -288,15 +284,15 @@ def test_a_read_is_cut_into_so_many_frames_at_once(frame: bytes, most: int) -> N
 
 
 def test_a_cut_leaves_nothing_kept_behind_the_last_frame() -> None:
-    shared = memoryview(bytearray(BUFFER_BYTES))
-    reader = reader_of(shared)
+    memory = ReadMemory()
+    reader = reader_of(memory)
     stream = masked(Opcode.PING, b"") * (CUT_COST // QUIET_COST) + masked(Opcode.BINARY, bytes(DIRECT_BYTES))[:1000]
     reader.buffer()[: len(stream)] = stream
     reader.receive(len(stream))
     reader.keep()
     reader.go_on()
     assert not reader.more
-    assert reader._source is shared
+    assert reader._source is memory.shared
 
 
 def test_byte_by_byte_is_the_same() -> None:

@@ -6,10 +6,11 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
+from gateway.protocol.wire import Buffer
 from gateway.websocket.masking import JOINED_BELOW, masked_frame
 
 
-def unmasked(parts: list[bytes]) -> bytes:
+def unmasked(parts: list[Buffer]) -> bytes:
     """What a server makes of the bytes."""
     server = ServerProtocol(state=State.OPEN, max_size=None)
     server.parser = super(ServerProtocol, server).parse()  # the handshake is done
@@ -24,7 +25,7 @@ def unmasked(parts: list[bytes]) -> bytes:
 
 sizes = st.one_of(
     st.integers(0, 300),
-    st.sampled_from([125, 126, 65535, 65536, JOINED_BELOW - 1, JOINED_BELOW, JOINED_BELOW + 3, 100_001]),
+    st.sampled_from([125, 126, 65535, 65536, 65537, 65539, JOINED_BELOW - 1, JOINED_BELOW, JOINED_BELOW + 3, 100_001]),
 )
 
 

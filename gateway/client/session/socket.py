@@ -28,8 +28,9 @@ from gateway.client.owner import tell_of_fork
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, UsageError
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
-from gateway.websocket.frame_reader import BUFFER_BYTES, Foreign, FrameReader
+from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.masking import masked_frame
+from gateway.websocket.read_memory import ReadMemory
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
 """Unsent bytes at which writers are told to pause: the most that a small message has ahead of it in this process."""
@@ -44,14 +45,14 @@ CLOSE_WITHIN_S: Final = 10.0
 """Time after a close frame within which the other side must end the connection."""
 
 
-class _ReadBuffer(threading.local):
-    """Buffer of each thread that its sockets read into, one at a time."""
+class _SocketMemory(threading.local):
+    """Memory of each thread that its sockets read into, one at a time."""
 
     def __init__(self) -> None:
-        self.view = memoryview(bytearray(BUFFER_BYTES))
+        self.read = ReadMemory()
 
 
-_READ_BUFFER: Final = _ReadBuffer()
+_MEMORY: Final = _SocketMemory()
 
 
 class Lost(NamedTuple):
@@ -88,7 +89,7 @@ class Socket(asyncio.BufferedProtocol):
 
     def __init__(self, uri: WebSocketURI, events: SocketEvents, max_frame_bytes: int) -> None:
         self._protocol = ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL_BINARY)], max_size=max_frame_bytes)
-        self._reader = FrameReader(max_frame_bytes, _READ_BUFFER.view, masked=False)
+        self._reader = FrameReader(max_frame_bytes, _MEMORY.read, masked=False)
         self._head: bytes | None = b""
         """End of what has come of the answer to the handshake; ``None`` when frames follow."""
         self._events = events

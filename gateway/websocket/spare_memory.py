@@ -1,0 +1,43 @@
+"""Spare memory: large buffers that are used again as soon as nobody refers to them.
+
+New memory of half a megabyte costs as much as all that is done with it: the system maps it, page by page, and takes it
+back right afterwards. Received chunks are copied into their array, and sent ones leave, so that one buffer or two do.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Final
+
+import numpy as np
+
+SPARE_BUFFERS: Final = 4
+"""Buffers that are kept: as many as a transport holds unsent."""
+MAX_SPARE_BYTES: Final = 1024 * 1024
+"""Largest buffer that is kept."""
+_UNUSED: Final = 3
+"""References to a buffer that nobody uses: of the list, of the loop over it, and of the call that counts them."""
+
+
+class SpareMemory:
+    """Buffers of one thread."""
+
+    __slots__ = ("_buffers",)
+
+    def __init__(self) -> None:
+        self._buffers: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+
+    def take(self, size: int) -> memoryview:
+        """Return a buffer of ``size`` bytes, of any content, which belongs to the caller and whom it passes it on to.
+
+        It is used again when the last view of it is gone.
+        """
+        for buffer in self._buffers:
+            if size <= len(buffer) <= 2 * size and sys.getrefcount(buffer) == _UNUSED:
+                return buffer.data[:size]
+        # Not zeroed, unlike a bytearray: every byte is written before it is read.
+        fresh = np.empty(size, np.uint8)
+        if size <= MAX_SPARE_BYTES:
+            self._buffers.append(fresh)
+            del self._buffers[:-SPARE_BUFFERS]
+        return fresh.data
