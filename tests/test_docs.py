@@ -198,7 +198,8 @@ async def test_the_readme_s_http_requests_work(tmp_path: Path) -> None:
     np.save(tmp_path / "weights.npy", np.arange(12).reshape(3, 4))
     body = (tmp_path / "weights.npy").read_bytes()
     requests = [words[1:] for words in shell_lines() if words[0] == "curl"]
-    async with running_gateway(Settings(admin_port=0)) as gateway, httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+    settings = Settings(admin_port=0, store=f"sqlite:{tmp_path / 'streams.db'}")
+    async with running_gateway(settings) as gateway, httpx.AsyncClient(timeout=TIMEOUT_S) as client:
         for *options, url in requests:
             assert url.startswith(ADMIN_URL)
             url = url.replace(ADMIN_URL, str(gateway.admin_url))

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.admin.query import integer_of
+from gateway.admin.query import check_names, integer_of
 from gateway.connections.core import Core
 from gateway.connections.sessions.session import Session
 from gateway.connections.snapshots import (
@@ -53,6 +53,7 @@ class Catalogue:
         Raises:
             RequestRefused: ``INVALID_REQUEST``, ``INVALID_NAME``.
         """
+        check_names(request, "pattern", "after", "limit")
         pattern = compile_pattern(request.query_params.get("pattern", EVERY_STREAM))
         after, limit = _page_of(request)
         async with self._in_turn:
@@ -68,6 +69,7 @@ class Catalogue:
         Raises:
             RequestRefused: ``INVALID_REQUEST``.
         """
+        check_names(request, "after", "limit")
         after, limit = _page_of(request)
 
         def is_wanted(session: Session) -> bool:

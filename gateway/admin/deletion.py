@@ -7,6 +7,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from gateway.admin.query import check_names
 from gateway.admin.upload import AGENT
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import DeleteOutcome, LocalConnection
@@ -29,9 +30,11 @@ class StreamDeletion:
         """Delete the stream, whoever uses it; the answer follows when it has ended, also in the store.
 
         Raises:
-            RequestRefused: ``INVALID_NAME``, ``UNKNOWN_STREAM``, ``DRAINING``; ``QUEUE_FULL``: the store fails.
+            RequestRefused: ``INVALID_NAME``, ``INVALID_REQUEST``, ``UNKNOWN_STREAM``, ``DRAINING``; ``QUEUE_FULL``: the
+                store fails.
             ConnectionClosed: the gateway takes no further client.
         """
+        check_names(request)
         path = request.path_params["name"]
         if "*" in path:
             problem = f"{path} is a pattern, and HTTP deletes one stream"

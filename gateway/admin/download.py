@@ -14,6 +14,7 @@ from starlette.types import Send
 
 from gateway.admin.newest import NewestMessage, PieceSlice
 from gateway.admin.npy import write_header
+from gateway.admin.query import check_names
 from gateway.admin.thread import in_thread
 from gateway.connections.core import Core
 from gateway.connections.fanout.patch_merger import PatchMerger
@@ -52,6 +53,7 @@ class FileDownload:
             RequestRefused: ``INVALID_NAME``, ``UNKNOWN_STREAM`` (also while the stream is empty), ``KIND_MISMATCH``
                 (the stream is not of kind ``state``), ``INVALID_TENSOR``, ``INVALID_REQUEST``, ``CORRUPT_PAYLOAD``.
         """
+        check_names(request, "tensor")
         stream = self._stream_of(request.path_params["name"])
         newest = await _newest_of(stream, self._core.merger)
         if isinstance(newest, Run) and newest.size > THREAD_BYTES:

@@ -105,12 +105,20 @@ _PUT_STREAM: Final[Node] = {
         _query(
             "kind", "Kind of the stream; absent: the kind that the stream has, `state` for a new one.", _ref("Kind")
         ),
+        _query(
+            "durability",
+            "Failure that the message survives once it is answered: `memory` none, `os` of the gateway, `fsync` of the "
+            "machine. Absent: the durability that the stream has, `memory` for a new one.",
+            _ref("Durability"),
+        ),
     ],
     "requestBody": {"required": True, "content": _NPY},
     "responses": {
         "200": {
             "description": "Published.",
-            "content": _json(_object(stream=_TEXT, epoch=_INTEGER, offset=_INTEGER, kind=_ref("Kind"))),
+            "content": _json(
+                _object(stream=_TEXT, epoch=_INTEGER, offset=_INTEGER, kind=_ref("Kind"), durability=_ref("Durability"))
+            ),
         },
         **_failures(400, 401, 403, 408, 409, 413, 422, 429, 503),
     },
@@ -134,13 +142,14 @@ _DELETE_STREAM: Final[Node] = {
 
 _SCHEMAS: Final[Node] = {
     "Kind": {"type": "string", "enum": [kind.value for kind in Kind]},
+    "Durability": {"type": "string", "enum": [durability.value for durability in Durability]},
     "Tensor": _object(name=_TEXT, dtype=_TEXT, shape={"type": "array", "items": _INTEGER}),
     "Stream": _object(
         id=_INTEGER,
         name=_TEXT,
         kind=_ref("Kind"),
         epoch=_INTEGER,
-        durability={"type": "string", "enum": [durability.value for durability in Durability]},
+        durability=_ref("Durability"),
         first_offset={**_INTEGER, "description": "Offset of the oldest message that can be read again."},
         next_offset=_INTEGER,
         subscribers={

@@ -2,10 +2,36 @@
 
 from __future__ import annotations
 
+import enum
+from typing import TypeVar
+
 from starlette.requests import Request
 
 from gateway.errors import Code, RequestRefused
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
+
+Choice = TypeVar("Choice", bound=enum.StrEnum)
+
+
+def check_names(request: Request, *known: str) -> None:
+    """Check the names of the parameters: one that is misspelt, or given twice, would count for nothing.
+
+    Args:
+        request: the request.
+        known: names of its parameters.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``: there is no such parameter, or a second one.
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if name not in known:
+            rule = f"known are {', '.join(known)}" if known else "it has none"
+            problem = f"{request.method} of this path has no query parameter {name[:40]!r}: {rule}"
+            raise RequestRefused(Code.INVALID_REQUEST, problem)
+    if len(set(names)) < len(names):
+        raise RequestRefused(Code.INVALID_REQUEST, "a query parameter is given twice: name each once")
 
 
 def integer_of(request: Request, name: str, default: int, *, least: int = 0, most: int) -> int:
@@ -36,9 +62,22 @@ def kind_of(request: Request) -> Kind | None:
     Raises:
         RequestRefused: ``INVALID_REQUEST``: there is no such kind.
     """
-    text = request.query_params.get("kind")
+    return _choice_of(request, "kind", Kind)
+
+
+def durability_of(request: Request) -> Durability | None:
+    """Return the parameter ``durability``, or ``None`` if it is absent.
+
+    Raises:
+        RequestRefused: ``INVALID_REQUEST``: there is no such durability.
+    """
+    return _choice_of(request, "durability", Durability)
+
+
+def _choice_of(request: Request, name: str, choices: type[Choice]) -> Choice | None:
+    text = request.query_params.get(name)
     if text is None:
         return None
-    if text not in list(Kind):
-        raise RequestRefused(Code.INVALID_REQUEST, f"kind={text[:40]!r} is not one of {', '.join(Kind)}")
-    return Kind(text)
+    if text not in list(choices):
+        raise RequestRefused(Code.INVALID_REQUEST, f"{name}={text[:40]!r} is not one of {', '.join(choices)}")
+    return choices(text)

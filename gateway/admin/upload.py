@@ -11,11 +11,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.admin.npy import NpyHeader, parse_header
-from gateway.admin.query import kind_of
+from gateway.admin.query import check_names, durability_of, kind_of
 from gateway.connections.core import Core
 from gateway.connections.sessions.local import LocalConnection
 from gateway.connections.sessions.publication import Publication, PublishOutcome, PublishReceipt
 from gateway.errors import Code, RequestRefused, UsageError
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import ClientType, Kind
 from gateway.protocol.names import check_stream_name
 
@@ -47,14 +48,16 @@ class FileUpload:
         """Publish the file as one message of the stream, which is made if it does not exist.
 
         Raises:
-            RequestRefused: the gateway refuses the message; or ``INVALID_REQUEST``: the body is no ``.npy`` file;
-                ``INVALID_TENSOR``: its array cannot be published in its layout or dtype; ``SIZE_MISMATCH``: its length
-                is not the one of its header; ``LIMIT_EXCEEDED``: there are as many uploads as the gateway takes.
+            RequestRefused: the gateway refuses the message; or ``INVALID_REQUEST``: a query parameter is wrong, or the
+                body is no ``.npy`` file; ``INVALID_TENSOR``: its array cannot be published in its layout or dtype;
+                ``SIZE_MISMATCH``: its length is not the one of its header; ``LIMIT_EXCEEDED``: there are as many
+                uploads as the gateway takes.
             ConnectionClosed: the gateway takes no further client.
             HTTPException: 408: the client sends nothing, or too slowly.
         """
         name = check_stream_name(request.path_params["name"])
-        kind = kind_of(request)
+        check_names(request, "kind", "durability")
+        kind, durability = kind_of(request), durability_of(request)
         if self._core.draining:
             raise RequestRefused(Code.DRAINING, "the gateway is stopping: try again later")
         if self._uploads >= self._max_uploads:
@@ -65,7 +68,7 @@ class FileUpload:
         try:
             header, data = await _read_header(pieces)
             _check_length(request, header)
-            outcome = await self._publish(name, kind, header, data, pieces)
+            outcome = await self._publish(name, (kind, durability), header, data, pieces)
         except UsageError as error:
             raise RequestRefused(Code.INVALID_TENSOR, str(error)) from None
         except ClientDisconnect:
@@ -81,12 +84,19 @@ class FileUpload:
                 "epoch": outcome.epoch,
                 "offset": outcome.offset,
                 "kind": outcome.kind.value,
+                "durability": outcome.durability.value,
             }
         )
 
     async def _publish(
-        self, name: str, kind: Kind | None, header: NpyHeader, data: memoryview, pieces: AsyncIterator[bytes]
+        self,
+        name: str,
+        wanted: tuple[Kind | None, Durability | None],
+        header: NpyHeader,
+        data: memoryview,
+        pieces: AsyncIterator[bytes],
     ) -> PublishOutcome:
+        kind, durability = wanted
         answered: asyncio.Future[PublishOutcome] = asyncio.get_running_loop().create_future()
 
         def settle(outcome: PublishOutcome) -> None:
@@ -95,7 +105,7 @@ class FileUpload:
 
         connection = LocalConnection(self._core, client_type=ClientType.EXTENSION, agent=AGENT)
         try:
-            publication = connection.begin(name, (header.spec,), settle, kind=kind)
+            publication = connection.begin(name, (header.spec,), settle, kind=kind, durability=durability)
             try:
                 await _pass_on(connection, publication, data, pieces)
                 return await answered

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import pytest
 from starlette.routing import Route
 
 from gateway.admin.application import make_application
@@ -16,7 +17,8 @@ from gateway.admin.metrics import Metrics
 from gateway.admin.openapi import DOCUMENT
 from gateway.app import Gateway
 from gateway.client import connect
-from tests.admin.files import publish, saved
+from gateway.errors import Code
+from tests.admin.files import failure_of, publish, saved
 from tests.connections.memory import World
 
 METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
@@ -116,6 +118,21 @@ def test_it_says_what_the_routes_are() -> None:
 def test_a_status_that_it_promises_can_happen() -> None:
     promised = {int(status) for _, _, operation, _ in operations() for status in operation["responses"]}
     assert promised <= {200, 304, 408, *STATUSES.values()}
+
+
+@pytest.mark.parametrize("operation", ["getState", "publish", "deleteStream", "listStreams", "listConnections"])
+async def test_it_has_all_parameters_that_an_operation_takes(http: httpx.AsyncClient, operation: str) -> None:
+    """Another one is refused, by a message that names those of the document."""
+    ((path, method, parameters),) = [
+        (path, method, parameters)
+        for path, method, node, parameters in operations()
+        if node["operationId"] == operation
+    ]
+    query = [parameter["name"] for parameter in parameters if parameter["in"] == "query"]
+    response = await http.request(method.upper(), path.replace("{name}", "wf/a"), params={"tensr": "a"})
+    rule = f"known are {', '.join(query)}" if query else "it has none"
+    problem = f"{method.upper()} of this path has no query parameter 'tensr': {rule}"
+    assert failure_of(response, Code.INVALID_REQUEST, 400) == problem
 
 
 async def test_it_is_served(http: httpx.AsyncClient) -> None:

@@ -24,13 +24,15 @@ from gateway.admin.npy import write_header
 from gateway.admin.upload import FileUpload
 from gateway.app import Gateway
 from gateway.client import connect
+from gateway.config import Settings
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.sessions.admission import ConnectionLimit
 from gateway.errors import Code, PeerError
 from gateway.ids import StreamName
 from gateway.protocol.dtypes import DTYPES
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind
-from gateway.testing import running_gateway_process
+from gateway.testing import running_gateway, running_gateway_process
 from tests.admin.files import CHUNK_BYTES, Array, failure_of, publish, saved
 
 LARGE = np.random.default_rng(1).random((5, CHUNK_BYTES // 8)) + 1
@@ -78,7 +80,8 @@ async def test_two_subscribers_receive_the_array(gateway: Gateway, http: httpx.A
         response = await http.put("/api/v1/streams/wf/a", content=saved(np.asarray(array)))
         (stream,) = gateway.core.streams
         assert response.status_code == 200
-        assert response.json() == {"stream": "wf/a", "epoch": stream.epoch, "offset": 0, "kind": "state"}
+        answer = {"stream": "wf/a", "epoch": stream.epoch, "offset": 0, "kind": "state", "durability": "memory"}
+        assert response.json() == answer
         for messages in (first, second):
             message = await anext(messages)
             assert (message.stream, message.offset) == ("wf/a", 0)
@@ -117,7 +120,30 @@ async def test_uploads_side_by_side(http: httpx.AsyncClient) -> None:
     assert sorted(offsets) == list(range(8))
 
 
+@pytest.mark.parametrize("durability", list(Durability))
+async def test_the_durability_is_that_of_the_query(tmp_path: Path, durability: Durability) -> None:
+    settings = Settings(admin_port=0, store=f"sqlite:{tmp_path / 'streams.db'}")
+    async with (
+        running_gateway(settings) as gateway,
+        httpx.AsyncClient(base_url=gateway.admin_url or "", timeout=60) as http,
+    ):
+        url, array = "/api/v1/streams/wf/a", saved(np.ones(3))
+        response = await http.put(url, params={"durability": durability.value}, content=array)
+        assert response.json()["durability"] == durability
+        again = await http.put(url, content=array)
+        assert (again.json()["durability"], again.json()["offset"]) == (durability, 1)
+        other = "memory" if durability is not Durability.MEMORY else "os"
+        refused = await http.put(url, params={"durability": other}, content=array)
+        assert "frys rm wf/a" in failure_of(refused, Code.DURABILITY_MISMATCH, 409)
+
+
 # What is refused.
+
+
+@pytest.mark.parametrize("durability", ["os", "fsync"])
+async def test_a_durability_without_a_store(http: httpx.AsyncClient, durability: str) -> None:
+    response = await http.put(f"/api/v1/streams/wf/a?durability={durability}", content=saved(LARGE))
+    assert "--store" in failure_of(response, Code.DURABILITY_MISMATCH, 409)
 
 
 async def test_another_kind(http: httpx.AsyncClient) -> None:

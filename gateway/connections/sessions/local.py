@@ -310,8 +310,8 @@ class LocalConnection:
         alias = self._aliases[ack.alias]
         info = alias.info
         if alias.publication is not None and info is not None and info.kind is not None and info.epoch is not None:
-            receipt = PublishReceipt(StreamName(info.stream), info.kind, Epoch(info.epoch), Offset(ack.offset))
-            alias.publication.settle(receipt)
+            stream, epoch, offset = StreamName(info.stream), Epoch(info.epoch), Offset(ack.offset)
+            alias.publication.settle(PublishReceipt(stream, info.kind, epoch, offset, ack.durability))
 
     def _refused(self, error: Error) -> None:
         if error.alias is None:

@@ -13,6 +13,7 @@ from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import Epoch, Offset, StreamName
 from gateway.protocol.checksum import checksum_of
 from gateway.protocol.data import write_data
+from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import ChunkPlan, write_chunk
@@ -27,6 +28,7 @@ class PublishReceipt:
     kind: Kind
     epoch: Epoch
     offset: Offset
+    durability: Durability
 
 
 PublishOutcome = PublishReceipt | RequestRefused | ConnectionClosed

@@ -13,6 +13,7 @@ from gateway.connections.sessions.publication import OpenAlias, Publication, Pub
 from gateway.errors import Code, ConnectionClosed, RequestRefused
 from gateway.ids import Epoch, Offset, StreamName
 from gateway.protocol.data import parse_data
+from gateway.protocol.durability import Durability
 from gateway.protocol.frames import Frame, iter_frames
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
@@ -22,7 +23,7 @@ from gateway.protocol.transfers import Assembler, parse_chunk
 from gateway.protocol.wire import FLAG_ACK, Opcode
 
 CHUNK_BYTES = 4096
-RECEIPT = PublishReceipt(StreamName("wf/a"), Kind.STATE, Epoch(1), Offset(0))
+RECEIPT = PublishReceipt(StreamName("wf/a"), Kind.STATE, Epoch(1), Offset(0), Durability.MEMORY)
 
 
 class Tape:
