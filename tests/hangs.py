@@ -24,7 +24,7 @@ EXIT_CODE: Final = 1
 @pytest.hookimpl(tryfirst=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: pytest_timeout.Settings) -> bool:
     """Start the timer of one test."""
-    timer = threading.Timer(settings.timeout, end_run, (item, settings.timeout))
+    timer = threading.Timer(settings.timeout, end_run, (item, settings))
     timer.name = f"timeout of {item.nodeid}"
     item.stash[TIMER] = timer
     timer.start()
@@ -41,8 +41,10 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
     return True
 
 
-def end_run(item: pytest.Item, timeout_s: float) -> None:
-    """Write what is known of a test that did not end in time, and end the run."""
+def end_run(item: pytest.Item, settings: pytest_timeout.Settings) -> None:
+    """Write what is known of a test that did not end in time, and end the run, unless somebody debugs it."""
+    if not settings.disable_debugger_detection and pytest_timeout.is_debugging():
+        return
     terminal = item.config.get_terminal_writer()
     try:
         capture = item.config.pluginmanager.getplugin("capturemanager")
@@ -59,7 +61,7 @@ def end_run(item: pytest.Item, timeout_s: float) -> None:
     except Exception:  # noqa: BLE001  # the run ends whatever happens, and its last line names the test
         traceback.print_exc()
     finally:
-        terminal.line(f"Timeout: {item.nodeid} did not end within {timeout_s:g} s")
+        terminal.line(f"Timeout: {item.nodeid} did not end within {settings.timeout:g} s")
         terminal.flush()
         os._exit(EXIT_CODE)
 
