@@ -18,8 +18,9 @@ from typing import Final, NamedTuple, cast
 import numpy as np
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
-from gateway.websocket.alike_frames import ALIKE_FRAMES, join_alike
+from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, PACKED_BYTES, join_alike
 from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
+from gateway.websocket.spare_memory import SpareMemory
 
 try:
     from websockets.speedups import apply_mask
@@ -32,7 +33,6 @@ _unmasked = cast(Callable[[Buffer, bytes], bytes], apply_mask)
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
 _MASK_BYTES = 4
-_NO_MASK = bytes(_MASK_BYTES)
 _LENGTH_AT = 2
 _SHORT_HEADER = 2
 _MEDIUM_HEADER = 4
@@ -55,7 +55,7 @@ JOINED_MESSAGE_BYTES = 16 * 1024
 
 CUT_COST: Final = 256
 """Cost of the frames that are cut at once: a hundred microseconds or two, with all that the library does about them.
-A binary message costs 1, and so do as many alike ones as :data:`~gateway.websocket.alike_frames.ALIKE_FRAMES`."""
+A binary message costs 1; many alike ones cost less (:data:`~gateway.websocket.alike_frames.JOIN_COST`)."""
 QUIET_COST: Final = 16
 """Cost of a ping, a pong, or a fragment that completes nothing: 8 us in the library."""
 TEXT_COST: Final = 128
@@ -106,8 +106,9 @@ class FrameReader:
 
     Args:
         max_frame_bytes: larger messages are left to the library, which refuses them.
-        masked: whether the frames of the peer are masked: those of a client are, those of a server are not.
-        memory: memory of the thread.
+        masked: whether the frames of the peer are masked: those of a client are, those of a server are not. Small
+            messages of a client are joined; those of a server are not, so that none keeps the memory of others.
+        memory: memory of the event loop, or of the thread, that reads.
 
     Attributes:
         more: whether there may be another complete frame.
@@ -120,6 +121,7 @@ class FrameReader:
         "_filled",
         "_foreign_bytes",
         "_fragmented",
+        "_joins",
         "_library_only",
         "_long",
         "_mask",
@@ -137,6 +139,7 @@ class FrameReader:
     def __init__(self, max_frame_bytes: int, memory: ReadMemory, *, masked: bool) -> None:
         self._max_bytes = max_frame_bytes
         self._masked, self._mask_bytes = (_MASKED, _MASK_BYTES) if masked else (0, 0)
+        self._joins = masked
         self._shared = shared = memory.shared
         self._spare = memory.spare
         self._rest = b""
@@ -194,12 +197,12 @@ class FrameReader:
         if self._library_only:
             return [Foreign(self._shared[:total])]
         found = self._cut(self._shared, 0, total)
-        return found if len(found) < 2 else _joined(found)
+        return _joined(found) if len(found) > 1 and self._joins else found
 
     def go_on(self) -> list[Buffer | Foreign]:
         """Cut more of the bytes that came, and return parts as :meth:`receive` does."""
         found = self._cut(self._source, self._at, self._end)
-        return found if len(found) < 2 else _joined(found)
+        return _joined(found) if len(found) > 1 and self._joins else found
 
     def keep(self) -> int:
         """Copy the bytes that are not cut yet out of the shared buffer; return their number."""
@@ -213,6 +216,12 @@ class FrameReader:
         self._shared[: len(data)] = data
         return len(data)
 
+    def end(self) -> None:
+        """Let go of the memory: nothing is read any more."""
+        self._shared = self._source = memoryview(b"")
+        self._spare = SpareMemory()
+        self._direct = None
+
     def _append(self, nbytes: int) -> None:
         kept = self._source[self._at : self._end]
         self._source = memoryview(b"".join((kept, self._shared[:nbytes])))
@@ -224,7 +233,7 @@ class FrameReader:
         self._peek = self.more = False
         self._source = self._shared
         left, mask_bytes = CUT_COST, self._mask_bytes
-        tries_alike = True
+        tries_alike = self._joins
         begun = min(self._foreign_bytes, total - at)
         if begun:
             self._go_on_with_foreign(found, shared[at : at + begun])
@@ -253,19 +262,19 @@ class FrameReader:
                 continue
             left -= 1
             stride = end - at
-            probe = at + (ALIKE_FRAMES - 1) * stride
+            probe = at + (1 if size >= PACKED_BYTES else ALIKE_FRAMES - 1) * stride
             if probe + stride <= total and shared[probe] == first and shared[probe + 1] == second and tries_alike:
-                alike = join_alike(shared, at, total, header, size, mask_bytes)
+                alike = join_alike(shared, at, total, header, size)
                 if alike:
                     found.append(alike)
-                    left -= len(alike) // size // ALIKE_FRAMES
+                    left -= JOIN_COST + len(alike) // size // JOIN_COST
                     at += len(alike) // size * stride
                     continue
                 tries_alike = False
             payload_at = at + header
             mask = bytes(shared[payload_at - mask_bytes : payload_at])
             if end <= total:
-                found.append(_unmasked(shared[payload_at:end], mask or _NO_MASK))
+                found.append(_unmasked(shared[payload_at:end], mask) if mask else bytes(shared[payload_at:end]))
                 at = end
                 continue
             if size < DIRECT_BYTES:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import struct
-import threading
 from collections.abc import Sequence
 from typing import Final
 
@@ -35,22 +34,13 @@ JOINED_BELOW: Final = 16 * 1024
 """Buffers below this are joined before they are masked: one call for many of them costs less than the copy."""
 
 
-class _MaskingMemory(threading.local):
-    """Memory of each thread for what is masked."""
-
-    def __init__(self) -> None:
-        self.spare = SpareMemory()
-
-
-_MEMORY: Final = _MaskingMemory()
-
-
-def masked_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
+def masked_frame(buffers: Sequence[Buffer], size: int, spare: SpareMemory) -> list[Buffer]:
     """Return one binary WebSocket message in one frame, as the bytes to write in order.
 
     Args:
         buffers: flat views of bytes, which may be reused as soon as this function returns.
         size: bytes of all buffers together.
+        spare: memory for large buffers; of one thread at a time.
 
     Returns:
         Buffers that belong to the caller; the first starts with the frame's header.
@@ -64,11 +54,11 @@ def masked_frame(buffers: Sequence[Buffer], size: int) -> list[Buffer]:
         header = _LONG.pack(_FIN_BINARY, _MASKED | 127, size, key)
     if size < JOINED_BELOW or len(buffers) == 1:
         content = buffers[0] if len(buffers) == 1 else b"".join(buffers)
-        return [header + apply_mask(content, key)] if size < JOINED_BELOW else [header, _masked(content, key)]
-    return [header, *_mask_parts(buffers, key)]
+        return [header + apply_mask(content, key)] if size < JOINED_BELOW else [header, _masked(content, key, spare)]
+    return [header, *_mask_parts(buffers, key, spare)]
 
 
-def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[Buffer]:
+def _mask_parts(buffers: Sequence[Buffer], key: bytes, spare: SpareMemory) -> list[Buffer]:
     parts: list[Buffer] = []
     small: list[Buffer] = []
     small_bytes = 0
@@ -81,19 +71,19 @@ def _mask_parts(buffers: Sequence[Buffer], key: bytes) -> list[Buffer]:
             parts.append(apply_mask(b"".join(small), key))
             key = _rotated(key, small_bytes)
             small, small_bytes = [], 0
-        parts.append(_masked(buffer, key))
+        parts.append(_masked(buffer, key, spare))
         key = _rotated(key, len(buffer))
     if small:
         parts.append(apply_mask(b"".join(small), key))
     return parts
 
 
-def _masked(buffer: Buffer, key: bytes) -> Buffer:
+def _masked(buffer: Buffer, key: bytes, spare: SpareMemory) -> Buffer:
     """Return a masked copy, of a large buffer in memory that was used before."""
     size = len(buffer)
     if size < SPARE_FROM:
         return apply_mask(buffer, key)
-    masked = _MEMORY.spare.take(size)
+    masked = spare.take(size)
     words = size // len(key)
     key_word = np.frombuffer(key, np.uint32)[0]
     np.bitwise_xor(np.frombuffer(buffer, np.uint32, words), key_word, out=np.frombuffer(masked, np.uint32, words))

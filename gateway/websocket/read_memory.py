@@ -1,6 +1,8 @@
-"""Read memory: what the sockets of a thread read into, one at a time."""
+"""Read memory: what the sockets of an event loop read into, one at a time."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from gateway.websocket.spare_memory import SpareMemory
 
@@ -18,7 +20,7 @@ BUFFER_BYTES = DIRECT_BYTES + READ_BYTES
 
 
 class ReadMemory:
-    """Memory that all readers of a thread share.
+    """Memory that all readers of an event loop share.
 
     Attributes:
         shared: the read buffer, out of which each reader takes its bytes before the next one reads into it.
@@ -28,5 +30,6 @@ class ReadMemory:
     __slots__ = ("shared", "spare")
 
     def __init__(self) -> None:
-        self.shared = memoryview(bytearray(BUFFER_BYTES))
+        # Not zeroed, unlike a bytearray: the system gives the pages that are read into.
+        self.shared = np.empty(BUFFER_BYTES, np.uint8).data
         self.spare = SpareMemory()

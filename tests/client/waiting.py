@@ -19,6 +19,4 @@ async def half_sent(client: Client) -> None:
     """Wait until the client has begun to send a large message to a peer that does not read."""
     session = client._core.session
     assert session is not None
-    socket = session._socket
-    assert socket is not None
-    await until(lambda: socket.unsent_bytes > 0)
+    await until(lambda: session.unsent_bytes > 0)

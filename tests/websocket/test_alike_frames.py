@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from websockets.frames import Opcode
 
 from gateway.protocol.wire import FRAME_START
-from gateway.websocket.alike_frames import ALIKE_FRAMES, MOST_FRAMES, join_alike
+from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, MOST_FRAMES, join_alike
 from gateway.websocket.frame_reader import CUT_COST, Foreign
 from gateway.websocket.read_memory import READ_BYTES
 from tests.websocket.test_frame_reader import Sent, by_library, by_reader, library, reader_of
@@ -45,6 +45,7 @@ stretches = st.lists(
         st.integers(1, 3 * ALIKE_FRAMES),
         st.sampled_from([8, 16, 24, 112, 120, 128, 136, 1000]),
         st.integers(0, 7),
+        st.sampled_from([1, 2, 8, 30]),
         st.one_of(st.none(), st.tuples(st.integers(0, 3 * ALIKE_FRAMES), st.sampled_from([0, 5000, 2**32 - 1]))),
     ),
     max_size=6,
@@ -54,52 +55,81 @@ stretches = st.lists(
 @pytest.mark.parametrize("masked", [True, False])
 @given(stretches, st.booleans(), st.lists(st.integers(1, 4000), max_size=4))
 def test_any_stretches_of_alike_frames_give_what_the_library_gives(
-    masked: bool, plan: list[tuple[int, int, int, tuple[int, int] | None]], text: bool, cuts: list[int]
+    masked: bool, plan: list[tuple[int, int, int, int, tuple[int, int] | None]], text: bool, cuts: list[int]
 ) -> None:
     """Also where a frame among them lies about its length, a text stands between, and a read ends anywhere."""
     payloads = []
     data = b""
     between = Sent(Opcode.TEXT, b"between").wire(masked=masked)
-    for count, size, unpadded, lie in plan:
-        stretch = [protocol_frame(size, number, max(size - unpadded, 8)) for number in range(count)]
-        if lie is not None and lie[0] < count:
-            stretch[lie[0]] = protocol_frame(size, lie[0], lie[1])
+    for count, size, unpadded, packed, lie in plan:
+        frames = [protocol_frame(size, number, max(size - unpadded, 8)) for number in range(count * packed)]
+        if lie is not None and lie[0] < len(frames):
+            frames[lie[0]] = protocol_frame(size, lie[0], lie[1])
+        stretch = [b"".join(frames[at : at + packed]) for at in range(0, len(frames), packed)]
         payloads += stretch
         data += sent(stretch, masked=masked) + (between if text else b"")
     ends = sorted({min(cut, len(data)) for cut in cuts} | {len(data)})
     pieces = [data[start:end] for start, end in zip([0, *ends], ends, strict=False)]
     got, _ = by_reader(pieces, masked=masked)
-    assert [frame for opcode, _, message in got if opcode == Opcode.BINARY for frame in split(message)] == payloads
+    expected = [frame for payload in payloads for frame in split(payload)]
+    assert [frame for opcode, _, message in got if opcode == Opcode.BINARY for frame in split(message)] == expected
     assert [
         message for opcode, _, message in by_library(library(masked=masked), data) if opcode == Opcode.BINARY
     ] == payloads
 
 
-@pytest.mark.parametrize("masked", [True, False])
-@pytest.mark.parametrize("size", [16, 64, 120, 128, 4096])
-def test_they_become_one_message(size: int, masked: bool) -> None:
-    payloads = [protocol_frame(size, number) for number in range(2 * ALIKE_FRAMES)]
-    [(_, _, message)] = by_reader([sent(payloads, masked=masked)], masked=masked)[0]
+@pytest.mark.parametrize("count", [2 * ALIKE_FRAMES, 64, 65, 300])
+@pytest.mark.parametrize("size", [8, 16, 64, 120, 128, 4096])
+def test_they_become_one_message(size: int, count: int) -> None:
+    payloads = [protocol_frame(size, number) for number in range(min(count, READ_BYTES // (size + 8)))]
+    [(_, _, message)] = by_reader([sent(payloads)])[0]
     assert message == b"".join(payloads)
 
 
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_two_with_many_frames_of_the_protocol_become_one_message(count: int) -> None:
+    payloads = [b"".join(protocol_frame(64, 15 * number + k) for k in range(15)) for number in range(count)]
+    [(_, _, message)] = by_reader([sent(payloads)])[0]
+    assert message == b"".join(payloads)
+
+
+def test_those_of_a_server_stay_apart() -> None:
+    payloads = [protocol_frame(64, number) for number in range(2 * ALIKE_FRAMES)]
+    got, _ = by_reader([sent(payloads, masked=False)], masked=False)
+    assert [message for _, _, message in got] == payloads
+
+
+def test_a_step_joins_few_of_them_often_or_many_at_once() -> None:
+    """Neither stretches that end soon, nor what only begins like them, make a step long."""
+    group = [protocol_frame(64)] * ALIKE_FRAMES + [protocol_frame(72)]
+    liar = [protocol_frame(64)] * ALIKE_FRAMES + [protocol_frame(64, frame_bytes=0)]
+    for payloads in (group, liar):
+        reader = reader_of()
+        data = sent(payloads * 60)
+        reader.buffer()[: len(data)] = data
+        reader.receive(len(data))
+        assert reader.more
+        cut_bytes = len(data) - reader.keep()
+        assert cut_bytes <= CUT_COST // JOIN_COST * len(sent(payloads))
+
+
 def test_those_before_one_that_differs_are_joined() -> None:
-    data = sent([protocol_frame(64)] * 20 + [protocol_frame(64, frame_bytes=1000)] + [protocol_frame(64)] * 3)
+    data = sent([protocol_frame(64)] * 30 + [protocol_frame(64, frame_bytes=1000)] + [protocol_frame(64)] * 3)
     source = memoryview(bytearray(data))
-    joined = join_alike(source, 0, len(source), 6, 64, 4)
-    assert bytes(joined) == protocol_frame(64) * 20
-    assert not join_alike(source, 5 * 70, len(source), 6, 64, 4)
+    joined = join_alike(source, 0, len(source), 6, 64)
+    assert bytes(joined) == protocol_frame(64) * 30
+    assert not join_alike(source, 10 * 70, len(source), 6, 64)
 
 
-@pytest.mark.parametrize("size", [8, 20, 60])
+@pytest.mark.parametrize("size", [4, 20, 60])
 def test_what_is_no_whole_frame_of_the_protocol_is_not_joined(size: int) -> None:
     source = memoryview(bytearray(sent([struct.pack("<I", size).ljust(size, b"\0")] * 40)))
-    assert not join_alike(source, 0, len(source), 6, size, 4)
+    assert not join_alike(source, 0, len(source), 6, size)
 
 
 def test_the_buffer_is_its_own() -> None:
     source = memoryview(bytearray(sent([protocol_frame(64, 7)] * 40)))
-    joined = join_alike(source, 0, len(source), 6, 64, 4)
+    joined = join_alike(source, 0, len(source), 6, 64)
     source[:] = bytes(len(source))
     assert bytes(joined) == protocol_frame(64, 7) * 40
 
@@ -116,5 +146,5 @@ def test_a_read_full_of_them_is_cut_at_once() -> None:
 
 def test_most_frames_of_any_length_are_joined_in_steps() -> None:
     source = memoryview(bytearray(sent([protocol_frame(16)] * (MOST_FRAMES + 100))))
-    joined = join_alike(source, 0, len(source), 6, 16, 4)
+    joined = join_alike(source, 0, len(source), 6, 16)
     assert len(joined) == MOST_FRAMES * 16

@@ -20,7 +20,8 @@ from gateway.client.sending.patch_content import patch_of
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
 from gateway.client.sending.transmission_result import TransmissionResult
-from gateway.client.session.session import CORKED_BYTES, Session
+from gateway.client.session.outgoing_frames import CORKED_BYTES
+from gateway.client.session.session import Session
 from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
 from gateway.protocol.arguments import MAX_EXPIRY_S, check_callback, check_seconds, check_text, check_timeout
@@ -205,6 +206,8 @@ class Publisher:
         queue = self._queues.get(alias.name)
         if queue is not None:
             queue.answered()
+        if self._context.flow.awaited > 1 and self._context.session is not None:
+            self._context.session.collect()
 
     def refused(self, error: Error, alias: Alias) -> None:
         """Take an ERROR about a stream that was opened for publishing (spec sections 4.1, 4.11 and 12.2)."""

@@ -31,7 +31,7 @@ from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.signals import Abort, End
 from gateway.protocol.transfers import ChunkPlan, write_chunk
-from gateway.protocol.wire import Buffer, Opcode
+from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
 AGAIN: Final = Backoff(base_s=0.005, cap_s=1.0, later_s=0.0)
 """Pauses before a message is sent again that was refused for now."""
@@ -194,9 +194,9 @@ class SendQueue(ABC):
             payload=payload,
             extensions=message.extensions,
         )
-        message.frame_bytes = session.send([*before, *frame]) - bytes_of(before)
-        message.payload_sent_bytes = bytes_of(payload)
-        message.ended = True
+        sent_bytes = session.send([*before, *frame], may_wait=bool(message.flags & FLAG_ACK))
+        message.frame_bytes = sent_bytes - bytes_of(before)
+        message.payload_sent_bytes, message.ended = bytes_of(payload), True
         self._written(message)
 
     # By a task.

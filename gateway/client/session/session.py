@@ -14,6 +14,7 @@ from typing import Final, NamedTuple, Protocol
 from gateway.client.session.answers import Answer, Answers, Asked
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.heartbeat import Heartbeat
+from gateway.client.session.outgoing_frames import CORKED_BYTES, OutgoingFrames
 from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import ABNORMAL, Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
@@ -32,7 +33,6 @@ from gateway.protocol.wire import (
     Buffer,
     Opcode,
 )
-from gateway.websocket.masking import JOINED_BELOW
 
 logger: Final = logging.getLogger("gateway.client")
 
@@ -44,8 +44,6 @@ RunHandler = Callable[[FrameRun], None]
 
 FRAME_ROOM_BYTES: Final = 1024
 """Room in a WebSocket message beside a payload and its meta block: for headers, an OPEN, padding."""
-CORKED_BYTES: Final = 256 * 1024
-"""Frames that are sent together are split into WebSocket messages of about this size, or of what the gateway takes."""
 
 
 class Handlers(NamedTuple):
@@ -103,12 +101,7 @@ class Session:
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._greeted: Welcome | None = None
         self._answers = Answers(self._send_request, self.drained)
-        self._corked: list[Buffer] | None = None
-        self._corked_bytes = 0
-        self._collected: list[Buffer] = []
-        """Small frames that were sent in this turn of the loop, and leave together at its end."""
-        self._collected_bytes = 0
-        self._max_corked_bytes = MIN_CHUNK_BYTES
+        self._frames = OutgoingFrames(self._loop, self._write)
         self._drained: asyncio.Future[None] | None = None
         self.clock = GatewayClock()
         self.now_ns = self.clock.now_ns
@@ -152,53 +145,27 @@ class Session:
     @property
     def unsent_bytes(self) -> int:
         """Bytes that were written and have not left this process."""
-        return 0 if self._socket is None else self._socket.unsent_bytes + self._collected_bytes
+        return 0 if self._socket is None else self._socket.unsent_bytes + self._frames.waiting_bytes
 
     def congested(self) -> bool:
         """Return whether more is unsent than the high water mark."""
         return self._socket is not None and self._socket.write_paused
 
-    def send(self, buffers: Sequence[Buffer]) -> int:
-        """Send complete frames in one WebSocket message; drop them if the session is over.
-
-        Small ones leave at the end of the turn of the loop, with those that others send in it: one system call for a
-        program that awaits many publishes at once.
+    def send(self, buffers: Sequence[Buffer], *, may_wait: bool = False) -> int:
+        """Send complete frames as one WebSocket message; drop them if the session is over.
 
         Args:
             buffers: flat views of bytes, padded; may be reused when this method returns, unless corked.
+            may_wait: see :meth:`~gateway.client.session.outgoing_frames.OutgoingFrames.send`.
 
         Returns:
             The bytes of all frames together.
         """
-        size = sum(map(len, buffers))
-        if self._corked is not None:
-            if self._corked_bytes + size > self._max_corked_bytes:
-                self._send_corked()
-            self._corked += buffers
-            self._corked_bytes += size
-        elif size < JOINED_BELOW:
-            if self._collected_bytes + size > self._max_corked_bytes:
-                self._send_collected()
-            if not self._collected:
-                self._loop.call_soon(self._send_collected)
-            self._collected.append(b"".join(buffers))
-            self._collected_bytes += size
-        elif self._socket is not None:
-            self._send_collected()
-            self._socket.send(buffers, size)
-        return size
+        return self._frames.send(buffers, may_wait=may_wait)
 
     def send_each(self, frames: Iterable[Buffer]) -> None:
         """Send complete frames, one in each buffer, in as few WebSocket messages as hold them."""
-        if self._corked is not None:
-            for frame in frames:
-                self.send((frame,))
-            return
-        self.cork()
-        try:
-            self.send_each(frames)
-        finally:
-            self.uncork()
+        self._frames.send_each(frames)
 
     def send_session(self, message: SessionMessage) -> None:
         """Send a message with a JSON body."""
@@ -206,24 +173,19 @@ class Session:
 
     def cork(self) -> None:
         """Collect sent frames until :meth:`uncork`, which must be called before the loop goes on."""
-        self._corked = []
+        self._frames.cork()
 
     def uncork(self) -> None:
         """Send the collected frames, in as few WebSocket messages as possible."""
-        self._send_corked()
-        self._corked = None
+        self._frames.uncork()
 
-    def _send_corked(self) -> None:
-        self._send_collected()
-        if self._corked and self._socket is not None:
-            self._socket.send(self._corked, self._corked_bytes)
-        self._corked, self._corked_bytes = [], 0
+    def collect(self) -> None:
+        """See :meth:`~gateway.client.session.outgoing_frames.OutgoingFrames.collect`."""
+        self._frames.collect()
 
-    def _send_collected(self) -> None:
-        frames, size = self._collected, self._collected_bytes
-        self._collected, self._collected_bytes = [], 0
-        if frames and self._socket is not None:
-            self._socket.send(frames, size)
+    def _write(self, buffers: Sequence[Buffer], size: int) -> None:
+        if self._socket is not None:
+            self._socket.send(buffers, size)
 
     async def drained(self) -> None:
         """Wait until there is room to write.
@@ -267,7 +229,7 @@ class Session:
 
     def close(self, code: int = Code.NORMAL, reason: str = "") -> None:
         """Send the bytes that wait, then a close frame."""
-        self._send_collected()
+        self._frames.flush()
         if self._socket is not None:
             self._socket.close(code, reason)
 
@@ -354,7 +316,7 @@ class Session:
             return
         arrived_ns = self.clock.local_ns()
         self.frame_bytes = welcome.limits.max_frame_bytes - FRAME_ROOM_BYTES
-        self._max_corked_bytes = min(CORKED_BYTES, self.frame_bytes)
+        self._frames.max_bytes = min(CORKED_BYTES, self.frame_bytes)
         # The gateway's advice, unless the protocol has no such chunks or one would not fit a WebSocket message.
         chunk_bytes = max(MIN_CHUNK_BYTES, min(welcome.limits.chunk_bytes, self.frame_bytes, MAX_CHUNK_BYTES))
         self.chunk_bytes = chunk_bytes // CHUNK_BYTES_MULTIPLE * CHUNK_BYTES_MULTIPLE

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final, NamedTuple, Protocol, cast
+from weakref import WeakValueDictionary
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidStatus
@@ -31,6 +32,7 @@ from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
 from gateway.websocket.frame_reader import Foreign, FrameReader
 from gateway.websocket.masking import masked_frame
 from gateway.websocket.read_memory import ReadMemory
+from gateway.websocket.spare_memory import SpareMemory
 
 HIGH_WATER_BYTES: Final = 1024 * 1024
 """Unsent bytes at which writers are told to pause: the most that a small message has ahead of it in this process."""
@@ -45,14 +47,17 @@ CLOSE_WITHIN_S: Final = 10.0
 """Time after a close frame within which the other side must end the connection."""
 
 
-class _SocketMemory(threading.local):
-    """Memory of each thread that its sockets read into, one at a time."""
+class _LoopMemory:
+    """Memory of the sockets of one loop, which ends with the last of them. Threads may run a loop one after another."""
+
+    __slots__ = ("__weakref__", "masked", "read")
 
     def __init__(self) -> None:
         self.read = ReadMemory()
+        self.masked = SpareMemory()
 
 
-_MEMORY: Final = _SocketMemory()
+_MEMORY: Final[WeakValueDictionary[asyncio.AbstractEventLoop, _LoopMemory]] = WeakValueDictionary()
 
 
 class Lost(NamedTuple):
@@ -89,11 +94,13 @@ class Socket(asyncio.BufferedProtocol):
 
     def __init__(self, uri: WebSocketURI, events: SocketEvents, max_frame_bytes: int) -> None:
         self._protocol = ClientProtocol(uri, subprotocols=[Subprotocol(SUBPROTOCOL_BINARY)], max_size=max_frame_bytes)
-        self._reader = FrameReader(max_frame_bytes, _MEMORY.read, masked=False)
         self._head: bytes | None = b""
         """End of what has come of the answer to the handshake; ``None`` when frames follow."""
         self._events = events
         self._loop = asyncio.get_running_loop()
+        self._memory: _LoopMemory | None = _MEMORY.setdefault(self._loop, _LoopMemory())
+        self._masked = self._memory.masked
+        self._reader = FrameReader(max_frame_bytes, self._memory.read, masked=False)
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
@@ -138,7 +145,7 @@ class Socket(asyncio.BufferedProtocol):
         # asyncio logs each write to a socket whose loss it has noticed and not yet told.
         if self._transport.is_closing():
             return
-        parts = masked_frame(buffers, size)
+        parts = masked_frame(buffers, size, self._masked)
         if len(parts) == 1:
             self._transport.write(parts[0])
         else:
@@ -272,6 +279,8 @@ class Socket(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell the owner that the TCP connection is gone, and why."""
+        self._reader.end()
+        self._memory, self._masked = None, SpareMemory()
         self._protocol.receive_eof()
         if self._deadline is not None:
             self._deadline.cancel()

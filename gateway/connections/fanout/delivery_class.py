@@ -217,8 +217,8 @@ class DeliveryClass:
     def join(self, connection: Connection) -> None:
         """Add a receiver, which gets the next message and all later ones."""
         self.flush()
+        self._other_deliveries -= 0 if connection in self._members else self._sent
         self._members[connection] = None
-        self._other_deliveries -= self._sent
         self.stale = True
         if connection.outbox is not None and connection.outbox.queue_of(self._source) is not None:
             # A large message that was under way when it left before.

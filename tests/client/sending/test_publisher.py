@@ -367,10 +367,10 @@ async def test_a_chunk_that_changes_when_its_checksum_is_known_is_sent_as_it_was
     array = np.zeros(1_000_000)
     send = Session.send
 
-    def send_while_another_thread_writes(session: Session, buffers: Sequence[Buffer]) -> int:
+    def send_while_another_thread_writes(session: Session, buffers: Sequence[Buffer], *, may_wait: bool = False) -> int:
         array[:10] = max(map(len, buffers)) > 100_000
         try:
-            return send(session, buffers)
+            return send(session, buffers, may_wait=may_wait)
         finally:
             array[:10] = 0
 

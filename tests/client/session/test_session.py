@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.client.session.heartbeat import FIRST_PINGS
+from gateway.client.session.outgoing_frames import CORKED_BYTES
 from gateway.client.session.refusal import SessionRefused
-from gateway.client.session.session import CORKED_BYTES, Handlers, Session
+from gateway.client.session.session import Handlers, Session
 from gateway.client.session.socket import Lost
 from gateway.client.session.socket_opening import open_socket, parse_url
 from gateway.errors import Code, ConnectionClosed, ConnectionFailed, RequestRefused

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -269,3 +270,24 @@ async def test_nothing_behind_what_breaks_the_rules_is_read() -> None:
     messages, lost = await answered(send, 1_000_000)
     assert messages == [b"before"]
     assert lost.code == 1002
+
+
+async def socket_of() -> Socket:
+    return Socket(parse_url("ws://127.0.0.1"), Owner(), 1000)
+
+
+def test_sockets_share_the_memory_of_their_loop_and_of_no_other() -> None:
+    """Two loops that one thread begins may be run by two threads later."""
+    sockets = []
+    for _ in range(2):
+        with asyncio.Runner() as runner:
+            sockets.append([runner.run(socket_of()) for _ in range(2)])
+    (first, second), (other, _) = sockets
+    assert first._reader._shared is second._reader._shared
+    assert first._reader._shared is not other._reader._shared
+    assert first._masked is second._masked is not other._masked
+    first.connection_lost(None)
+    assert first._reader._shared is not second._reader._shared
+    memory = weakref.ref(second._memory)
+    second.connection_lost(None)
+    assert memory() is None
