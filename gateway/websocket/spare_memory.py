@@ -15,12 +15,14 @@ SPARE_BUFFERS: Final = 4
 """Buffers that are kept: as many as a transport holds unsent."""
 MAX_SPARE_BYTES: Final = 1024 * 1024
 """Largest buffer that is kept."""
+ROOM: Final = 8
+"""Part of its size by which a payload may be smaller than its buffer: who keeps it counts the payload only."""
 _UNUSED: Final = 3
 """References to a buffer that nobody uses: of the list, of the loop over it, and of the call that counts them."""
 
 
 class SpareMemory:
-    """Buffers of one thread."""
+    """Buffers of one event loop: only one thread at a time takes them."""
 
     __slots__ = ("_buffers",)
 
@@ -28,12 +30,9 @@ class SpareMemory:
         self._buffers: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
 
     def take(self, size: int) -> memoryview:
-        """Return a buffer of ``size`` bytes, of any content, which belongs to the caller and whom it passes it on to.
-
-        It is used again when the last view of it is gone.
-        """
+        """Return a buffer of ``size`` bytes, of any content; it is used again when the last view of it is gone."""
         for buffer in self._buffers:
-            if size <= len(buffer) <= 2 * size and sys.getrefcount(buffer) == _UNUSED:
+            if size <= len(buffer) <= size + size // ROOM and sys.getrefcount(buffer) == _UNUSED:
                 return buffer.data[:size]
         # Not zeroed, unlike a bytearray: every byte is written before it is read.
         fresh = np.empty(size, np.uint8)
