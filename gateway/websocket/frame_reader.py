@@ -12,23 +12,13 @@ Pure: the caller reads the bytes from the socket.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
-from typing import Final, NamedTuple, cast
-
-import numpy as np
+from typing import Final, NamedTuple
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
 from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, PACKED_BYTES, join_alike
+from gateway.websocket.masking import apply_mask, mask_into
 from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
 from gateway.websocket.spare_memory import SpareMemory
-
-try:
-    from websockets.speedups import apply_mask
-except ImportError:  # built without its C extension
-    from websockets.utils import apply_mask
-
-# The library's annotation asks for bytes; the function takes any buffer.
-_unmasked = cast(Callable[[Buffer, bytes], bytes], apply_mask)
 
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
@@ -187,7 +177,8 @@ class FrameReader:
                 return []
             self._direct = None
             self._peek = True
-            _unmask(direct, self._mask)
+            if self._mask:
+                mask_into(direct, direct, self._mask)
             return [direct]
         if self.more:
             self._append(nbytes)
@@ -232,8 +223,7 @@ class FrameReader:
         found: list[Buffer | Foreign] = []
         self._peek = self.more = False
         self._source = self._shared
-        left, mask_bytes = CUT_COST, self._mask_bytes
-        tries_alike = self._joins
+        left, mask_bytes, tries_alike = CUT_COST, self._mask_bytes, self._joins
         begun = min(self._foreign_bytes, total - at)
         if begun:
             self._go_on_with_foreign(found, shared[at : at + begun])
@@ -274,7 +264,7 @@ class FrameReader:
             payload_at = at + header
             mask = bytes(shared[payload_at - mask_bytes : payload_at])
             if end <= total:
-                found.append(_unmasked(shared[payload_at:end], mask) if mask else bytes(shared[payload_at:end]))
+                found.append(apply_mask(shared[payload_at:end], mask) if mask else bytes(shared[payload_at:end]))
                 at = end
                 continue
             if size < DIRECT_BYTES:
@@ -345,17 +335,6 @@ class FrameReader:
         self._direct = direct
         self._filled = len(beginning)
         self._mask = mask
-
-
-def _unmask(payload: memoryview, mask: bytes) -> None:
-    """Unmask in place (RFC 6455, section 5.3), if there is a mask."""
-    if not mask:
-        return
-    word_bytes = len(payload) & ~3
-    words = np.frombuffer(payload[:word_bytes], np.uint32)
-    np.bitwise_xor(words, np.frombuffer(mask, np.uint32)[0], out=words)
-    for at in range(word_bytes, len(payload)):
-        payload[at] ^= mask[at & 3]
 
 
 def _joined(parts: list[Buffer | Foreign]) -> list[Buffer | Foreign]:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, cast
 
 import numpy as np
 from websockets.frames import Opcode
@@ -18,9 +18,13 @@ from gateway.protocol.wire import Buffer
 from gateway.websocket.spare_memory import SpareMemory
 
 try:
-    from websockets.speedups import apply_mask
+    from websockets.speedups import apply_mask as _library_mask
 except ImportError:  # built without its C extension
-    from websockets.utils import apply_mask
+    from websockets.utils import apply_mask as _library_mask
+
+# The library's annotation asks for bytes; the function takes any buffer.
+apply_mask: Final = cast(Callable[[Buffer, bytes], bytes], _library_mask)
+"""Return a masked, or unmasked, copy of a buffer."""
 
 _SHORT: Final = struct.Struct("!BB4s")
 _MEDIUM: Final = struct.Struct("!BBH4s")
@@ -84,12 +88,17 @@ def _masked(buffer: Buffer, key: bytes, spare: SpareMemory) -> Buffer:
     if size < SPARE_FROM:
         return apply_mask(buffer, key)
     masked = spare.take(size)
-    words = size // len(key)
-    key_word = np.frombuffer(key, np.uint32)[0]
-    np.bitwise_xor(np.frombuffer(buffer, np.uint32, words), key_word, out=np.frombuffer(masked, np.uint32, words))
-    for at in range(words * len(key), size):
-        masked[at] = buffer[at] ^ key[at % len(key)]
+    mask_into(masked, buffer, key)
     return masked
+
+
+def mask_into(out: memoryview, buffer: Buffer, key: bytes) -> None:
+    """Write a buffer, masked or unmasked, into one of the same size, which may be itself (RFC 6455 section 5.3)."""
+    words = len(buffer) // len(key)
+    key_word = np.frombuffer(key, np.uint32)[0]
+    np.bitwise_xor(np.frombuffer(buffer, np.uint32, words), key_word, out=np.frombuffer(out, np.uint32, words))
+    for at in range(words * len(key), len(buffer)):
+        out[at] = buffer[at] ^ key[at % len(key)]
 
 
 def _rotated(key: bytes, size: int) -> bytes:
