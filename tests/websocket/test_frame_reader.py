@@ -157,7 +157,7 @@ def split(sequences: Sequences, data: st.DataObject, *, masked: bool) -> tuple[b
 
 @pytest.mark.parametrize("masked", [True, False])
 @given(st.lists(frames, max_size=8), st.data())
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_any_bytes_in_any_split_give_what_the_library_gives(
     masked: bool, sequences: Sequences, data: st.DataObject
 ) -> None:
@@ -171,7 +171,7 @@ def test_any_bytes_in_any_split_give_what_the_library_gives(
 
 @pytest.mark.parametrize("masked", [True, False])
 @given(st.lists(frames, max_size=8), st.data())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_is_cut_bit_by_bit_gives_the_same(masked: bool, sequences: Sequences, data: st.DataObject) -> None:
     stream, pieces = split(sequences, data, masked=masked)
     expected = by_library(library(masked=masked), stream)
@@ -198,7 +198,7 @@ def messages(frames: list[tuple[int, bool, bytes]]) -> list[tuple[int, bytes]]:
 
 @pytest.mark.parametrize("masked", [True, False])
 @given(st.lists(frames, max_size=8), st.data(), st.sampled_from([1, 5, 20]))
-@settings(max_examples=300)
+@settings(max_examples=150)
 def test_long_frames_in_fragments_give_the_same_messages(
     masked: bool, sequences: Sequences, data: st.DataObject, long_bytes: int
 ) -> None:
