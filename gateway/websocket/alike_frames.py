@@ -6,11 +6,13 @@ A publisher that does not pack its messages sends hundreds of them a read. Each 
 
 from __future__ import annotations
 
+import struct
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from gateway.protocol.wire import FRAME_START, padded
+from gateway.websocket.masking import MASK_BYTES
 
 ALIKE_FRAMES: Final = 24
 """Least number of frames of the protocol that are joined in this way: 12 take as long as one by one."""
@@ -25,7 +27,7 @@ MOST_PAYLOAD_BYTES: Final = 65_535
 _FEW_FRAMES: Final = 64
 """Frames that are looked at first, so that those behind them cost nothing if they differ."""
 _WORD_BYTES: Final = 4
-MASK_BYTES: Final = 4
+_TWO_WORDS: Final = struct.Struct("<II")
 _NONE: Final = memoryview(b"")
 
 _Words: TypeAlias = np.ndarray[Any, np.dtype[np.uint32]]
@@ -50,16 +52,16 @@ def join_alike(source: memoryview, at: int, total: int, header: int, size: int) 
     if not FRAME_START.size <= size <= MOST_PAYLOAD_BYTES:
         return _NONE
     stride, payload_at = header + size, at + header
-    known, least = (total - at) // stride, 0
+    known = (total - at) // stride
+    mask, masked_length = _TWO_WORDS.unpack_from(source, payload_at - MASK_BYTES)
+    frame_bytes = padded(mask ^ masked_length)
+    if frame_bytes < FRAME_START.size or size % frame_bytes or known * size < ALIKE_FRAMES * frame_bytes:
+        return _NONE
+    least = max(frame_bytes - 7, FRAME_START.size)
     for most in (_FEW_FRAMES, MOST_FRAMES):
         count = min(known, most)
         masks = _words(source, payload_at - MASK_BYTES, stride, count)
         lengths = _words(source, payload_at, stride, count) ^ masks
-        if not least:
-            frame_bytes = padded(int(lengths[0]))
-            least = max(frame_bytes - 7, FRAME_START.size)
-            if frame_bytes < FRAME_START.size or size % frame_bytes or count * size < ALIKE_FRAMES * frame_bytes:
-                return _NONE
         heads = np.ndarray((count,), f"<u{header - MASK_BYTES}", source, at, (stride,))
         alike = _leading((heads == heads[0]) & (lengths >= least) & (lengths <= frame_bytes))
         if alike < most:

@@ -16,13 +16,12 @@ from typing import Final, NamedTuple
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
 from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, PACKED_BYTES, join_alike
-from gateway.websocket.masking import apply_mask, mask_into
+from gateway.websocket.masking import MASK_BYTES, apply_mask, mask_into
 from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
 from gateway.websocket.spare_memory import SpareMemory
 
 _FINAL_BINARY = 0x82
 _MASKED = 0x80
-_MASK_BYTES = 4
 _LENGTH_AT = 2
 _SHORT_HEADER = 2
 _MEDIUM_HEADER = 4
@@ -83,7 +82,7 @@ class _LongFrame:
         masked = _MASKED if self._mask else 0
         header = _FRAGMENT_HEADER.pack(self._opcode | final, masked | 127, nbytes) + self._mask
         self._opcode = _CONTINUATION
-        turned = nbytes % _MASK_BYTES
+        turned = nbytes % MASK_BYTES
         self._mask = self._mask[turned:] + self._mask[:turned]
         return memoryview(header)
 
@@ -111,7 +110,6 @@ class FrameReader:
         "_filled",
         "_foreign_bytes",
         "_fragmented",
-        "_joins",
         "_library_only",
         "_long",
         "_mask",
@@ -128,8 +126,7 @@ class FrameReader:
 
     def __init__(self, max_frame_bytes: int, memory: ReadMemory, *, masked: bool) -> None:
         self._max_bytes = max_frame_bytes
-        self._masked, self._mask_bytes = (_MASKED, _MASK_BYTES) if masked else (0, 0)
-        self._joins = masked
+        self._masked, self._mask_bytes = (_MASKED, MASK_BYTES) if masked else (0, 0)
         self._shared = shared = memory.shared
         self._spare = memory.spare
         self._rest = b""
@@ -188,12 +185,12 @@ class FrameReader:
         if self._library_only:
             return [Foreign(self._shared[:total])]
         found = self._cut(self._shared, 0, total)
-        return _joined(found) if len(found) > 1 and self._joins else found
+        return _joined(found) if len(found) > 1 and self._mask_bytes else found
 
     def go_on(self) -> list[Buffer | Foreign]:
         """Cut more of the bytes that came, and return parts as :meth:`receive` does."""
         found = self._cut(self._source, self._at, self._end)
-        return _joined(found) if len(found) > 1 and self._joins else found
+        return _joined(found) if len(found) > 1 and self._mask_bytes else found
 
     def keep(self) -> int:
         """Copy the bytes that are not cut yet out of the shared buffer; return their number."""
@@ -223,7 +220,7 @@ class FrameReader:
         found: list[Buffer | Foreign] = []
         self._peek = self.more = False
         self._source = self._shared
-        left, mask_bytes, tries_alike = CUT_COST, self._mask_bytes, self._joins
+        left, mask_bytes, tries_alike = CUT_COST, self._mask_bytes, self._mask_bytes > 0
         begun = min(self._foreign_bytes, total - at)
         if begun:
             self._go_on_with_foreign(found, shared[at : at + begun])

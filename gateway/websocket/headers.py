@@ -1,4 +1,4 @@
-"""Headers of WebSocket messages from the server (RFC 6455, section 5.2): final, not masked."""
+"""Headers of WebSocket messages in one frame (RFC 6455, section 5.2)."""
 
 from __future__ import annotations
 
@@ -8,21 +8,25 @@ from typing import Final
 
 _BINARY = 0x82
 _TEXT = 0x81
+_MASKED = 0x80
 _SHORT = struct.Struct("!BB")
 _MEDIUM = struct.Struct("!BBH")
 _LONG = struct.Struct("!BBQ")
 
 
-def _header(first: int, size: int) -> bytes:
+def _header(first: int, masked: int, size: int) -> bytes:
     if size < 126:
-        return _SHORT.pack(first, size)
+        return _SHORT.pack(first, masked | size)
     if size < 65536:
-        return _MEDIUM.pack(first, 126, size)
-    return _LONG.pack(first, 127, size)
+        return _MEDIUM.pack(first, masked | 126, size)
+    return _LONG.pack(first, masked | 127, size)
 
 
-binary_header: Final = partial(_header, _BINARY)
+binary_header: Final = partial(_header, _BINARY, 0)
 """Return the header of a binary message of so many bytes."""
 
-text_header: Final = partial(_header, _TEXT)
+text_header: Final = partial(_header, _TEXT, 0)
 """Return the header of a text message of so many bytes of UTF-8."""
+
+masked_header: Final = partial(_header, _BINARY, _MASKED)
+"""Return the header of a masked binary message of so many bytes, behind which the mask follows."""

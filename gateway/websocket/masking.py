@@ -7,14 +7,13 @@ This module copies a large buffer once, by masking it, which RFC 6455 demands of
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable, Sequence
 from typing import Final, cast
 
 import numpy as np
-from websockets.frames import Opcode
 
 from gateway.protocol.wire import Buffer
+from gateway.websocket.headers import masked_header
 from gateway.websocket.spare_memory import SpareMemory
 
 try:
@@ -26,12 +25,8 @@ except ImportError:  # built without its C extension
 apply_mask: Final = cast(Callable[[Buffer, bytes], bytes], _library_mask)
 """Return a masked, or unmasked, copy of a buffer."""
 
-_SHORT: Final = struct.Struct("!BB4s")
-_MEDIUM: Final = struct.Struct("!BBH4s")
-_LONG: Final = struct.Struct("!BBQ4s")
-_FIN_BINARY: Final = 0x80 | Opcode.BINARY
-_MASKED: Final = 0x80
-
+MASK_BYTES: Final = 4
+"""Bytes of a mask (RFC 6455 section 5.3)."""
 SPARE_FROM: Final = 64 * 1024
 """Buffers from this size on are masked into memory that was used before: it takes less than to get new memory."""
 JOINED_BELOW: Final = 16 * 1024
@@ -49,13 +44,8 @@ def masked_frame(buffers: Sequence[Buffer], size: int, spare: SpareMemory) -> li
     Returns:
         Buffers that belong to the caller; the first starts with the frame's header.
     """
-    key = os.urandom(4)
-    if size < 126:
-        header = _SHORT.pack(_FIN_BINARY, _MASKED | size, key)
-    elif size < 65536:
-        header = _MEDIUM.pack(_FIN_BINARY, _MASKED | 126, size, key)
-    else:
-        header = _LONG.pack(_FIN_BINARY, _MASKED | 127, size, key)
+    key = os.urandom(MASK_BYTES)
+    header = masked_header(size) + key
     if size < JOINED_BELOW or len(buffers) == 1:
         content = buffers[0] if len(buffers) == 1 else b"".join(buffers)
         return [header + apply_mask(content, key)] if size < JOINED_BELOW else [header, _masked(content, key, spare)]
@@ -103,5 +93,5 @@ def mask_into(out: memoryview, buffer: Buffer, key: bytes) -> None:
 
 def _rotated(key: bytes, size: int) -> bytes:
     """Return the key rotated by ``size`` bytes: octet i of a message is masked by octet i mod 4 of the key."""
-    at = size % 4
+    at = size % MASK_BYTES
     return key[at:] + key[:at]
