@@ -104,11 +104,9 @@ class FrameRun:
         at = self.payload_at + index * self.stride
         return self.message[at : at + self.payload_bytes]
 
-    def timestamps_ns(self) -> list[int]:
-        """Return the timestamps of all frames."""
-        at, stride = self.start + TIMESTAMP_AT, self.stride
-        stamps: list[int] = np.ndarray((self.count,), "<i8", self.message, at, (stride,)).tolist()
-        return stamps
+    def timestamps_ns(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the timestamps of all frames: a view of shape ``(count,)``."""
+        return np.ndarray((self.count,), "<i8", self.message, self.start + TIMESTAMP_AT, (self.stride,))
 
     def frames(self) -> Iterator[Frame]:
         """Yield the frames one by one, as ``iter_frames`` does."""

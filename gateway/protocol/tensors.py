@@ -10,6 +10,8 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, KeysView, Sequence, Set, ValuesView
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import mul
 from typing import Any, Final
 
 import numpy as np
@@ -232,6 +234,27 @@ def view_tensors(specs: Sequence[TensorSpec], payload: Buffer, *, count: int | N
     return tuple([_view(spec, view, offset) for spec, offset in zip(specs, offsets, strict=True)])
 
 
+def view_alike(spec: TensorSpec, payloads: Buffer, count: int, stride: int) -> Array:
+    """Return the tensors of payloads of one tensor each as one array of shape ``(count, *shape)``, in place.
+
+    Args:
+        spec: spec of each tensor.
+        payloads: flat bytes that begin with the first payload and end with the last.
+        count: number of payloads.
+        stride: bytes from the start of a payload to the start of the next.
+
+    Returns:
+        A read-only view, as :func:`view_tensors` returns it; there are gaps between the tensors if the stride is larger
+        than a payload.
+
+    Raises:
+        RequestRefused: ``INVALID_TENSOR``, no array can have the shape.
+    """
+    steps = accumulate(reversed(spec.shape), mul, initial=spec.dtype.itemsize)
+    inner = tuple(steps)[-2::-1] if spec.shape else ()
+    return _view(_batch_spec((spec,), count), memoryview(payloads).toreadonly(), 0, (stride, *inner))
+
+
 def _check_size(actual_bytes: int, declared_bytes: int) -> None:
     if actual_bytes != declared_bytes:
         raise RequestRefused(Code.SIZE_MISMATCH, f"payload has {actual_bytes} bytes, its tensors have {declared_bytes}")
@@ -243,9 +266,9 @@ def _batch_spec(specs: Sequence[TensorSpec], count: int) -> TensorSpec:
     return TensorSpec(specs[0].name, specs[0].dtype, (count, *specs[0].shape))
 
 
-def _view(spec: TensorSpec, payload: memoryview, offset: int) -> Array:
+def _view(spec: TensorSpec, payload: memoryview, offset: int, strides: tuple[int, ...] | None = None) -> Array:
     try:
-        array: Array = np.ndarray(spec.shape, spec.dtype, payload, offset)
+        array: Array = np.ndarray(spec.shape, spec.dtype, payload, offset, strides)
     except (ValueError, OverflowError) as error:  # an empty tensor may still have dimensions beyond what numpy counts
         raise RequestRefused(Code.INVALID_TENSOR, f"no array can have shape {spec.shape}: {error}") from None
     return _clean_bool(array) if spec.dtype.kind == "b" else array
@@ -254,6 +277,6 @@ def _view(spec: TensorSpec, payload: memoryview, offset: int) -> Array:
 def _clean_bool(array: Array) -> Array:
     raw = array.view(_BYTE)
     if raw.size and raw.max() > 1:
-        array = raw != 0
+        array = np.asarray(raw != 0)  # of no dimensions, the comparison gives a number
         array.flags.writeable = False
     return array

@@ -14,7 +14,7 @@ from gateway.cli.exit_code import CommandFailed, ExitCode
 from gateway.client import Message
 from gateway.protocol.names import check_stream_name
 from gateway.protocol.tensors import Array
-from tests.cli.messages import message
+from tests.cli.messages import PUBLISHED_NS, message
 
 NOTHING = io.BytesIO()
 
@@ -87,10 +87,11 @@ def test_several_tensors_are_saved_by_name(tmp_path: Path) -> None:
 
 def of_epoch(epoch: int, count: int) -> list[Message]:
     """Messages of one stream, with values that tell epoch and offset."""
-    messages = [message("wf/a", {"": np.array(10 * epoch + n)}, offset=n, epoch=epoch) for n in range(count)]
-    for each in messages:
-        each.timestamp_ns += int(each.tensor)
-    return messages
+    values = [10 * epoch + n for n in range(count)]
+    return [
+        message("wf/a", {"": np.array(value)}, offset=n, epoch=epoch, timestamp_ns=PUBLISHED_NS + value)
+        for n, value in enumerate(values)
+    ]
 
 
 @pytest.mark.parametrize("restarted", [False, True], ids=["while it runs", "later"])

@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import Code, InvalidArgument, RequestRefused, UnsupportedDtype
-from gateway.protocol.tensors import TensorSpec, as_wire_array, payload_buffers, payload_layout, spec_of, view_tensors
+from gateway.protocol.tensors import (
+    TensorSpec,
+    as_wire_array,
+    payload_buffers,
+    payload_layout,
+    spec_of,
+    view_alike,
+    view_tensors,
+)
 from tests.protocol.strategies import Array, arrays, dtypes, same_bits, shapes
 
 FLOATS = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -276,6 +284,24 @@ def test_bool_bytes_of_a_peer_are_made_0_or_1(payload: bytes) -> None:
     # What goes wrong with other bytes: the number of true elements, which sizes what a mask selects.
     assert np.count_nonzero(flags) == sum(truth)
     assert len(np.arange(len(payload))[flags]) == sum(truth)
+
+
+def test_a_bool_scalar_of_a_peer_stays_an_array() -> None:
+    (flag,) = view_tensors([TensorSpec("", np.dtype(np.bool_), ())], b"\x02")
+    assert isinstance(flag, np.ndarray)
+    assert (flag.shape, flag.view(np.uint8).tolist(), flag.flags.writeable) == ((), 1, False)
+
+
+def test_tensors_that_are_alike_are_one_view_with_gaps() -> None:
+    spec = TensorSpec("", np.dtype("<i2"), (2, 3))
+    payloads = np.arange(3 * 8, dtype="<i2").tobytes()[:-4]  # each of 12 bytes, and 4 bytes to the next
+    rows = view_alike(spec, payloads, 3, 16)
+    assert rows[:, 0, 0].tolist() == [0, 8, 16]
+    assert rows[2].tolist() == [[16, 17, 18], [19, 20, 21]]
+    assert np.shares_memory(rows, np.frombuffer(payloads, np.uint8))
+    assert not rows.flags.writeable
+    with pytest.raises(RequestRefused, match="no array can have shape"):
+        view_alike(spec, payloads[:-1], 3, 16)
 
 
 def test_clean_bool_is_not_copied() -> None:

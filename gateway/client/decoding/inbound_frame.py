@@ -70,13 +70,8 @@ class InboundFrame:
             epoch: incarnation of the stream; 0 for requests and replies.
             payload: decoded payload, of ``payload_bytes`` bytes.
         """
-        item = self._item(stream, kind, epoch, payload)
-        if self.frame.extensions is not None:
-            item.quantization = self.frame.extensions.quantized
-        return item
-
-    def _item(self, stream: str, kind: Kind | None, epoch: int, payload: Buffer) -> Message | RecordBatch:
         frame, meta = self.frame, self.meta
+        quantization = None if frame.extensions is None else frame.extensions.quantized
         if frame.opcode == _BATCH:
             return RecordBatch(
                 stream,
@@ -89,6 +84,7 @@ class InboundFrame:
                 self.received_ns,
                 meta.specs[0],
                 payload,
+                quantization,
             )
         return Message(
             stream,
@@ -101,4 +97,5 @@ class InboundFrame:
             meta.headers,
             meta.specs,
             payload,
+            quantization,
         )

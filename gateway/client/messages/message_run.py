@@ -11,12 +11,13 @@ from typing import Final, Self
 
 import numpy as np
 
-from gateway.client.messages.message import Message, messages_like
+from gateway.client.messages.arrival import Arrival
+from gateway.client.messages.message import Message, messages_of
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.errors import InvalidArgument
 from gateway.ids import Offset
 from gateway.protocol.messages import Kind
-from gateway.protocol.meta import Meta, parse_meta
+from gateway.protocol.meta import Meta
 from gateway.protocol.runs import FrameRun
 
 _U1: Final = np.dtype(np.uint8)
@@ -61,22 +62,25 @@ class MessageRun:
 
     def messages(self) -> Iterator[Message]:
         """Return an iterator that makes each message when asked for it: a view of the received bytes."""
-        frames = self._frames
-        model = Message(
+        frames, meta = self._frames, self._meta
+        last = frames.payload(self.count - 1)
+        begin = frames.payload_at
+        arrival = Arrival(
             self.stream,
             self.kind,
             self.epoch,
             self.offset,
             frames.publisher,
-            0,
+            frames.timestamps_ns(),
             self.received_ns,
+            meta.specs,
+            frames.message[begin : begin + (self.count - 1) * frames.stride + len(last)],
             None,
-            self._meta.specs,
-            frames.payload(0),
+            self.count,
+            frames.stride,
+            None if meta.headers is None else frames.meta,
         )
-        payloads = frames.message[frames.payload_at :]
-        messages = messages_like(model, frames.timestamps_ns(), payloads, frames.payload_bytes, frames.stride)
-        return messages if self._meta.headers is None else self._with_headers(messages)
+        return messages_of(arrival)
 
     def batch(self) -> RecordBatch:
         """Return the messages as one record batch with the timestamp of the first message, without headers.
@@ -98,7 +102,7 @@ class MessageRun:
             self.offset,
             self.count,
             frames.publisher,
-            frames.timestamps_ns()[0],
+            int(frames.timestamps_ns()[0]),
             self.received_ns,
             self._meta.specs[0],
             payloads.tobytes(),
@@ -112,12 +116,6 @@ class MessageRun:
         """Return the run without its first ``count`` messages, which are fewer than the run has."""
         frames = self._frames.part(count, self.count - count)
         return type(self)(self.stream, self.kind, self.epoch, self.received_ns, frames, self._meta)
-
-    def _with_headers(self, messages: Iterator[Message]) -> Iterator[Message]:
-        meta = self._frames.meta
-        for message in messages:
-            message._headers = parse_meta(meta).headers  # parsed for each message: a program may change its headers
-            yield message
 
     def __repr__(self) -> str:
         return f"<MessageRun {self.stream} offsets {self.offset} to {self.offset + self.count - 1}>"

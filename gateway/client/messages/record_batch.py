@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import repeat
 from typing import Self
 
 from gateway.client.messages.ack_handle import AckHandle, DetachedAckHandle, RecordAckHandle
-from gateway.client.messages.message import Acknowledged, Message, messages_like
+from gateway.client.messages.arrival import Arrival
+from gateway.client.messages.message import Acknowledged, Message, messages_of
 from gateway.errors import InvalidArgument
 from gateway.ids import Epoch, Offset, PeerId
 from gateway.protocol.extensions import Quantization
@@ -36,6 +36,7 @@ class RecordBatch(Acknowledged):
 
     __slots__ = (
         "_array",
+        "_payload",
         "_spec",
         "count",
         "epoch",
@@ -44,10 +45,12 @@ class RecordBatch(Acknowledged):
         "publisher",
         "quantization",
         "received_ns",
+        "stream",
         "timestamp_ns",
     )
 
-    _views = "_array"
+    stream: str
+    kind: Kind | None
 
     def __init__(
         self,
@@ -61,6 +64,7 @@ class RecordBatch(Acknowledged):
         received_ns: int,
         spec: TensorSpec,
         payload: Buffer,
+        quantization: Quantization | None = None,
     ) -> None:
         self.ack_handle = None
         self.stream = stream
@@ -71,7 +75,7 @@ class RecordBatch(Acknowledged):
         self.publisher = PeerId(publisher)
         self.timestamp_ns = timestamp_ns
         self.received_ns = received_ns
-        self.quantization: Quantization | None = None
+        self.quantization = quantization
         self._spec = spec
         self._payload = payload
         self._array: Array | None = None
@@ -96,8 +100,8 @@ class RecordBatch(Acknowledged):
             message.received_ns,
             message.specs[0],
             message._payload,
+            message.quantization,
         )
-        batch.quantization = message.quantization
         batch.ack_handle = message.ack_handle
         return batch
 
@@ -161,9 +165,7 @@ class RecordBatch(Acknowledged):
 
     def messages(self) -> Iterator[Message]:
         """Return an iterator that makes a message of each record."""
-        size = self._spec.nbytes
-        payload = memoryview(self._payload)
-        model = Message(
+        arrival = Arrival(
             self.stream,
             self.kind,
             self.epoch,
@@ -171,14 +173,18 @@ class RecordBatch(Acknowledged):
             self.publisher,
             self.timestamp_ns,
             self.received_ns,
-            None,
             (self._spec,),
-            payload[:size],
+            self._payload,
+            self.quantization,
+            self.count,
+            self._spec.nbytes,
         )
-        model.quantization = self.quantization
-        records = messages_like(model, repeat(self.timestamp_ns, self.count), payload, size, size)
+        records = messages_of(arrival)
         batch = self.ack_handle
         return _with_ack_handles(records, batch) if isinstance(batch, AckHandle | DetachedAckHandle) else records
+
+    def _own_memory(self) -> dict[str, object]:
+        return {"_payload": bytes(self._payload), "_array": None}
 
     def __repr__(self) -> str:
         return (

@@ -115,27 +115,26 @@ class Subscription(OneProcess):
         return self
 
     async def __anext__(self) -> Message:
+        if self._records is not None:
+            for record in self._records:  # as next(), without the call, which is a tenth of the time of a small message
+                return record
+            self._records = None
         if not self._started:
             await self.start()
-        while True:
-            if self._records is not None:
-                record = next(self._records, None)
-                if record is not None:
-                    return record
-                self._records = None
-            if self._previous is not None:
-                self.acknowledge_previous()
-            buffer = self.core.buffer
-            item = buffer.take()
-            if item is None:
-                item = await buffer.next()
-            if item.ack_handle is not None:
-                self.core.give_out(item)
-                if self.auto_ack:
-                    self._previous = item.ack_handle
-            if isinstance(item, Message):
-                return item
-            self._records = item.messages()
+        if self._previous is not None:
+            self.acknowledge_previous()
+        buffer = self.core.buffer
+        item = buffer.take()
+        if item is None:
+            item = await buffer.next()
+        if item.ack_handle is not None:
+            self.core.give_out(item)
+            if self.auto_ack:
+                self._previous = item.ack_handle
+        if isinstance(item, Message):
+            return item
+        self._records = item.messages()
+        return next(self._records)
 
     def batches(self) -> BatchIterator:
         """Iterate over record batches: one array of shape ``(count, *shape)`` each.
