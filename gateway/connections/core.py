@@ -49,7 +49,7 @@ from gateway.protocol.limits import Limits
 from gateway.protocol.messages import GoAway
 from gateway.protocol.negotiation import PATCH, Capabilities
 from gateway.protocol.state import Role, State, advance
-from gateway.protocol.wire import Buffer, Opcode
+from gateway.protocol.wire import Opcode
 from gateway.streams.large import TransferNumbers
 from gateway.streams.producers import Producers
 from gateway.streams.rules import StreamRules
@@ -257,8 +257,8 @@ class Core:
             self.pool.add(session)
         return session
 
-    def receive(self, session: Session, data: Buffer) -> None:
-        """Handle one binary message of a connection; ``data`` must not change afterwards."""
+    def receive(self, session: Session, data: bytes) -> None:
+        """Handle one binary message of a connection."""
         session.heard = True
         self.dispatcher.handle(session, data)
 

@@ -132,7 +132,7 @@ class Dispatcher:
         return False
 
     def handle(self, session: Session, data: Buffer, over: Callable[[], bool] | None = None) -> None:
-        """Handle one binary message behind the backlog until ``over``; ``data`` never changes, and may be passed on."""
+        """Handle one binary message behind the backlog until ``over``; ``data`` belongs to the gateway from now on."""
         backlog = session.pending
         if backlog is not None and backlog.blocks:
             backlog.add(partial(self._handle_later, session, data), len(data))

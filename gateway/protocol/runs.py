@@ -24,6 +24,7 @@ from gateway.protocol.wire import (
     OFFSET_AT,
     ROUTE_AT,
     TIMESTAMP_AT,
+    Buffer,
     Opcode,
     padded,
 )
@@ -31,15 +32,13 @@ from gateway.protocol.wire import (
 LEAST_FRAMES: Final = 4
 """Smallest run: finding a run takes 6 us, as long as receiving one frame (CPython 3.11, 2026-11)."""
 
-_FIRST_BLOCK: Final = 64
-"""Frames that are compared at once in the first step."""
-_BLOCK_GROWTH: Final = 8
-"""Factor by which each next step compares more frames."""
+STEP_BYTES: Final = 40 * 1024
+"""Bytes of headers and meta blocks that are compared at once: those of a thousand small messages, in 8 us."""
 _MESSAGE: Final = int(Opcode.MESSAGE)
 _SPECIAL: Final = FLAG_ENCODED | FLAG_CHUNKED | FLAG_EXTENDED
 _HEADER_BYTES: Final = DATA_HEADER.size
-_OFFSET_WORD: Final = OFFSET_AT // ALIGNMENT
-_TIMESTAMP_WORD: Final = TIMESTAMP_AT // ALIGNMENT
+_COUNTED: Final = np.arange(STEP_BYTES // _HEADER_BYTES, dtype="<u8").tobytes()
+"""Distances of the offsets of a run from the first one."""
 _OFFSETS: Final = 1 << 64
 
 
@@ -169,28 +168,61 @@ def run_at(message: memoryview, frame: Frame) -> FrameRun | None:
     head_bytes = _HEADER_BYTES + meta_bytes
     if opcode != _MESSAGE or flags & _SPECIAL or most < LEAST_FRAMES or head_bytes > end - start:
         return None
-    count = _count_alike(message, start, stride, most, head_bytes)
+    count = run_length(message, start, stride, most, head_bytes)
     if count < LEAST_FRAMES or first + count > _OFFSETS:
         return None
     return FrameRun(message, start, count, end - start, flags, stream, publisher, first, meta_bytes)
 
 
-def _count_alike(message: memoryview, start: int, stride: int, most: int, head_bytes: int) -> int:
-    """Count the frames, up to ``most``, that have the first one's header and meta block, and the next offset each.
+def run_length(message: memoryview, start: int, stride: int, most: int, head_bytes: int) -> int:
+    """Return how many frames, up to ``most``, have the first one's header and meta block, and the next offset each.
 
-    Frames are compared at the places that they have if all are as long as the first. They are compared in growing
-    blocks, so that vain comparisons stay in proportion to the frames found, however many runs a message has.
+    Their timestamps and payloads may differ. Frames are compared at the places that they have if all are as long as the
+    first; step by step, so that vain comparisons are bounded, however many runs a message has.
+
+    Args:
+        message: the WebSocket message, flat bytes.
+        start: index of the first frame.
+        stride: its size with its padding.
+        most: frames of that size that the message has room for, at least 1.
+        head_bytes: bytes of its header and its meta block.
     """
-    heads: np.ndarray[Any, np.dtype[np.uint64]]
-    heads = np.ndarray((most, head_bytes // ALIGNMENT), "<u8", message, start, (stride, ALIGNMENT))
-    count, block = 0, _FIRST_BLOCK
+    count, step = 1, max(STEP_BYTES // head_bytes, 2)
     while count < most:
-        differences = heads[count : count + block] - heads[0]
-        differences[:, _OFFSET_WORD] -= np.arange(count, count + len(differences), dtype=np.uint64)
-        differences[:, _TIMESTAMP_WORD] = 0
-        odd = differences.any(axis=1)
-        if odd.any():
-            return count + int(odd.argmax())
-        count += len(differences)
-        block *= _BLOCK_GROWTH
-    return most
+        # The last one that is alike is the first of the step.
+        at, known = start + (count - 1) * stride, min(step, most - count + 1)
+        alike = count_equal(message, at, OFFSET_AT, stride, known)
+        offsets: np.ndarray[Any, np.dtype[np.uint64]]
+        offsets = np.ndarray((alike,), "<u8", message, at + OFFSET_AT, (stride,))
+        alike = _leading((offsets - offsets[0]).tobytes(), _COUNTED[: alike * ALIGNMENT], ALIGNMENT)
+        if head_bytes > _HEADER_BYTES:
+            alike = count_equal(message, at + _HEADER_BYTES, head_bytes - _HEADER_BYTES, stride, alike)
+        count += alike - 1
+        if alike < known:
+            break
+    return count
+
+
+def count_equal(source: Buffer, at: int, size: int, stride: int, most: int) -> int:
+    """Return how many items, up to ``most``, have the bytes of the first one, without a gap.
+
+    The items are gathered, and all are compared at once: 512 of 16 bytes take 2 us (CPython 3.11, EPYC family 25,
+    2026-11).
+
+    Args:
+        source: flat bytes.
+        at: index of the first item.
+        size: bytes of each item.
+        stride: bytes from the start of an item to the start of the next.
+        most: items that ``source`` has room for, at least 1.
+    """
+    items = np.ndarray((most,), f"V{size}", source, at, (stride,)).tobytes()
+    return _leading(items, items[:size] * most, size)
+
+
+def _leading(items: bytes, expected: bytes, size: int) -> int:
+    """Return how many items of so many bytes are as expected, without a gap."""
+    if items == expected:
+        return len(items) // size
+    differences = np.frombuffer(items, np.uint8) != np.frombuffer(expected, np.uint8)
+    return int(differences.argmax()) // size

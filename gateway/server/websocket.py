@@ -36,7 +36,7 @@ class Receivers(NamedTuple):
     """Functions that take the messages of a connection, each called with its session and the message."""
 
     binary: Callable[[Session, Buffer], object]
-    """Receiver of binary messages, which do not change afterwards."""
+    """Receiver of binary messages, which belong to it."""
     text: Callable[[Session, bytes | bytearray], object]
     """Receiver of text messages, as UTF-8 that may be invalid, which do not change afterwards."""
 

@@ -15,7 +15,7 @@ import struct
 from typing import Final, NamedTuple
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
-from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, PACKED_BYTES, join_alike
+from gateway.websocket.alike_frames import ALIKE_FRAMES, JOIN_COST, MOST_FRAMES, PACKED_BYTES, join_alike
 from gateway.websocket.masking import MASK_BYTES, apply_mask, mask_into
 from gateway.websocket.read_memory import DIRECT_BYTES, PEEK_BYTES, READ_BYTES, ReadMemory
 from gateway.websocket.spare_memory import SpareMemory
@@ -251,10 +251,11 @@ class FrameReader:
             stride = end - at
             probe = at + (1 if size >= PACKED_BYTES else ALIKE_FRAMES - 1) * stride
             if probe + stride <= total and shared[probe] == first and shared[probe + 1] == second and tries_alike:
-                alike = join_alike(shared, at, total, header, size)
+                known = min((total - at) // stride, MOST_FRAMES)
+                alike = join_alike(shared, at, known, header, size)
                 if alike:
                     found.append(alike)
-                    left -= JOIN_COST + len(alike) // size // JOIN_COST
+                    left -= JOIN_COST + known // JOIN_COST  # all that were looked at
                     at += len(alike) // size * stride
                     continue
                 tries_alike = False

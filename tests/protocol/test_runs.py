@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.errors import Code, ProtocolViolation
 from gateway.protocol.data import parse_data, write_data
 from gateway.protocol.frames import Frame, iter_frames
-from gateway.protocol.runs import LEAST_FRAMES, FrameRun, iter_runs
+from gateway.protocol.runs import LEAST_FRAMES, STEP_BYTES, FrameRun, count_equal, iter_runs
 from gateway.protocol.wire import DATA_HEADER, FLAG_ACK, FLAG_CHUNKED, FLAG_ENCODED, FLAG_EXTENDED, Opcode
 
 U64 = 1 << 64
@@ -124,12 +124,32 @@ def test_random_lengths(lengths: list[int], extra: int) -> None:
     check(b"".join(struct.pack("<IBBH", n, 0x10, 0, 0) + bytes(n & 56) for n in lengths) + bytes(extra & ~7))
 
 
-@pytest.mark.parametrize("count", [LEAST_FRAMES, 63, 64, 65, 576, 577, 2000])
-def test_a_run_is_as_long_as_frames_are_alike(count: int) -> None:
-    message = frames(5, count) + frame(5 + count, publisher=9)
+STEP = STEP_BYTES // (DATA_HEADER.size + 8)
+"""Frames that are compared at once."""
+
+
+@pytest.mark.parametrize("odd", [{"publisher": 9}, {"offset": 2}, {"meta": b"n" * 8}])
+@pytest.mark.parametrize("count", [LEAST_FRAMES, STEP - 1, STEP, STEP + 1, 2 * STEP - 2, 2 * STEP - 1, 2 * STEP, 3000])
+def test_a_run_is_as_long_as_frames_are_alike(count: int, odd: dict[str, Any]) -> None:
+    message = frames(5, count) + frame(**{"offset": 5 + count, **odd}) + frames(6 + count, LEAST_FRAMES - 1)
     check(message)
     (run,) = runs_of(message)
     assert (run.first, run.count, run.payload_bytes, run.stride) == (5, count, 12, 56)
+
+
+@pytest.mark.parametrize("meta_bytes", [0, STEP_BYTES // 3 & -8, STEP_BYTES])
+def test_a_meta_block_may_be_long_or_empty(meta_bytes: int) -> None:
+    """Of long ones few are compared at once, but two at least."""
+    metas = [bytes(meta_bytes)] * 7 + [bytes([1]) * meta_bytes, bytes(meta_bytes)]
+    message = b"".join(frame(offset, meta=meta) for offset, meta in enumerate(metas))
+    assert [run.count for run in runs_of(message)] == [7 if meta_bytes else 9]
+
+
+@given(st.lists(st.sampled_from([b"abc", b"abd", b"bbc"]), min_size=1, max_size=40), st.integers(0, 3))
+def test_equal_items_are_counted_up_to_the_first_that_differs(items: list[bytes], gap: int) -> None:
+    source = memoryview(b"<" + b"".join(item + bytes([number] * gap) for number, item in enumerate(items)))
+    expected = next((at for at, item in enumerate(items) if item != items[0]), len(items))
+    assert count_equal(source, 1, 3, 3 + gap, len(items)) == expected
 
 
 def test_fewer_frames_are_no_run() -> None:

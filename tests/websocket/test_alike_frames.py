@@ -116,22 +116,28 @@ def test_a_step_joins_few_of_them_often_or_many_at_once() -> None:
 def test_those_before_one_that_differs_are_joined() -> None:
     data = sent([protocol_frame(64)] * 30 + [protocol_frame(64, frame_bytes=1000)] + [protocol_frame(64)] * 3)
     source = memoryview(bytearray(data))
-    joined = join_alike(source, 0, len(source), 6, 64)
+    joined = join_alike(source, 0, 34, 6, 64)
     assert bytes(joined) == protocol_frame(64) * 30
-    assert not join_alike(source, 10 * 70, len(source), 6, 64)
+    assert not join_alike(source, 10 * 70, 24, 6, 64)
+
+
+def test_frames_that_are_too_short_to_be_any_are_not_joined() -> None:
+    source = memoryview(bytearray(sent([protocol_frame(8, frame_bytes=5)] * 40)))
+    assert not join_alike(source, 0, 40, 6, 8)
 
 
 @pytest.mark.parametrize("size", [4, 20, 60])
 def test_what_is_no_whole_frame_of_the_protocol_is_not_joined(size: int) -> None:
     source = memoryview(bytearray(sent([struct.pack("<I", size).ljust(size, b"\0")] * 40)))
-    assert not join_alike(source, 0, len(source), 6, size)
+    assert not join_alike(source, 0, 40, 6, size)
 
 
 def test_the_buffer_is_its_own() -> None:
     source = memoryview(bytearray(sent([protocol_frame(64, 7)] * 40)))
-    joined = join_alike(source, 0, len(source), 6, 64)
+    joined = join_alike(source, 0, 40, 6, 64)
     source[:] = bytes(len(source))
     assert bytes(joined) == protocol_frame(64, 7) * 40
+    assert not joined.readonly
 
 
 def test_a_read_full_of_them_is_cut_at_once() -> None:
@@ -146,5 +152,5 @@ def test_a_read_full_of_them_is_cut_at_once() -> None:
 
 def test_most_frames_of_any_length_are_joined_in_steps() -> None:
     source = memoryview(bytearray(sent([protocol_frame(16)] * (MOST_FRAMES + 100))))
-    joined = join_alike(source, 0, len(source), 6, 16)
+    joined = join_alike(source, 0, MOST_FRAMES, 6, 16)
     assert len(joined) == MOST_FRAMES * 16

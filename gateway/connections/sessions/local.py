@@ -51,8 +51,8 @@ class GatewayEntry(Protocol):
     def connect(self, transport: Transport, form: Format) -> Session:
         """Add a connection and return its session, whose messages go to :meth:`receive`."""
 
-    def receive(self, session: Session, data: Buffer) -> None:
-        """Handle one binary message of a connection; ``data`` must not change afterwards."""
+    def receive(self, session: Session, data: bytes) -> None:
+        """Handle one binary message of a connection."""
 
     def disconnect(self, session: Session) -> None:
         """Remove a connection whose transport is gone."""
