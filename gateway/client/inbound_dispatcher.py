@@ -22,7 +22,7 @@ from gateway.protocol.meta import parse_meta
 from gateway.protocol.names import is_address
 from gateway.protocol.runs import FrameRun
 from gateway.protocol.session_body import parse_session
-from gateway.protocol.wire import DATA_ROUTE, ROUTE_AT, Opcode
+from gateway.protocol.wire import DATA_HEADER, DATA_ROUTE, ROUTE_AT, Opcode
 
 
 class InboundDispatcher:
@@ -104,6 +104,19 @@ class InboundDispatcher:
             self._publisher.refused(error, alias)
 
     def _message_received(self, message: memoryview, frame: Frame) -> None:
+        if frame.end - frame.start >= DATA_HEADER.size:
+            header = DATA_HEADER.unpack_from(message, frame.start)
+            sink = self._subscriptions.sink(header[4])
+            if sink is not None and sink.head is not None:
+                payload = sink.head.payload_of(message, frame.start, header)
+                if payload is not None:
+                    *_, offset, timestamp_ns = header
+                    sink.deliver_alike(offset, timestamp_ns, self._session.now_ns(), payload)
+                    return
+        self._other_message_received(message, frame)
+
+    def _other_message_received(self, message: memoryview, frame: Frame) -> None:
+        """Receive a message whose head is not that of the message before."""
         try:
             data = parse_data(message, frame)
         except RequestRefused as error:

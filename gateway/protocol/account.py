@@ -6,7 +6,7 @@ messages and no connections.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from gateway.errors import Code
 from gateway.protocol.json_body import U64_MAX
@@ -20,6 +20,9 @@ class Continuation(NamedTuple):
     """Messages before the range that were never sent; of a ``state`` stream: conflated."""
     repeated: int
     """Number of messages, from the first on, that the subscription had before."""
+
+
+_FOLLOWING: Final = Continuation(0, 0)
 
 
 def first_wanted(since: Since | None, stream: str, epoch: int) -> int | None:
@@ -125,6 +128,11 @@ class StreamAccount:
     def messages(self, epoch: int, first: int, count: int) -> Continuation:
         """Count the messages ``first .. first + count - 1``, which may overlap earlier ones."""
         end = first + count
+        if first == self.next and epoch == self.epoch and first >= self._replay_end:
+            # Nearly every message, in a third of the time of the general way, which gives the same.
+            self.delivered += count
+            self.next = end
+            return _FOLLOWING
         if self.next is None or epoch != self.epoch:
             self.epoch = epoch
             self.next = first

@@ -54,6 +54,17 @@ def iter_frames(message: Buffer) -> Iterator[Frame]:
         at = (end + 7) & -8
 
 
+def only_frame(message: Buffer) -> Frame | None:
+    """Return the frame of a WebSocket message that holds one valid frame and nothing else; ``None`` for any other."""
+    size = len(message)
+    if size < START_BYTES:
+        return None
+    frame_bytes, opcode, flags, meta_units = FRAME_START.unpack_from(message, 0)
+    if (frame_bytes + 7) & -8 != size or frame_bytes < START_BYTES:
+        return None
+    return tuple.__new__(Frame, (opcode, flags, meta_units, 0, frame_bytes))
+
+
 def frame_at(message: Buffer, at: int) -> Frame:
     """Return one frame, for a caller that does not walk through all of them (spec section 2).
 

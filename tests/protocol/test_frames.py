@@ -18,6 +18,7 @@ from gateway.protocol.frames import (
     check_table,
     frame_at,
     iter_frames,
+    only_frame,
     with_payload,
 )
 from gateway.protocol.wire import FRAME_START, padded
@@ -129,3 +130,13 @@ def test_frame_that_does_not_fit_its_length_field() -> None:
     check_frame_bytes(2**32 - 1)
     with pytest.raises(InvalidArgument, match="4294967296"):
         check_frame_bytes(2**32)
+
+
+@given(st.lists(st.binary(max_size=24), max_size=3), st.binary(max_size=12))
+def test_the_only_frame_of_a_message_is_the_one_that_all_frames_are(bodies: list[bytes], behind: bytes) -> None:
+    message = b"".join([frame_of(9, body, flags=1, meta_units=2) for body in bodies]) + behind
+    try:
+        frames = list(iter_frames(message))
+    except ProtocolViolation:
+        frames = []
+    assert only_frame(message) == (frames[0] if len(frames) == 1 else None)

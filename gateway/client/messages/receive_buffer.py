@@ -190,7 +190,18 @@ class ReceiveBuffer(Generic[T]):
             UsageError: another task waits already.
         """
         while (item := self.take()) is None:
-            await self._wait()
+            if self.over:
+                if self._error is not None:
+                    raise self._error.with_traceback(None)
+                raise StopAsyncIteration
+            self._flow.check()
+            if self._waiter is not None:
+                raise UsageError("another task or thread iterates already: subscribe once for each")
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
         return item
 
     async def several(self, limit: int) -> list[T]:
@@ -270,20 +281,6 @@ class ReceiveBuffer(Generic[T]):
         """Let the socket be read again, as far as this buffer is concerned."""
         self._pressing = False
         self._flow.drain(self)
-
-    async def _wait(self) -> None:
-        if self.over:
-            if self._error is not None:
-                raise self._error.with_traceback(None)
-            raise StopAsyncIteration
-        self._flow.check()
-        if self._waiter is not None:
-            raise UsageError("another task or thread iterates already: subscribe once for each")
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

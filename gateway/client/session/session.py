@@ -18,7 +18,7 @@ from gateway.client.session.outgoing_frames import CORKED_BYTES, OutgoingFrames
 from gateway.client.session.refusal import refusal
 from gateway.client.session.socket import ABNORMAL, Lost, Socket
 from gateway.errors import Code, ConnectionFailed, ProtocolViolation, RequestRefused
-from gateway.protocol.frames import Frame, body_of
+from gateway.protocol.frames import Frame, body_of, only_frame
 from gateway.protocol.json_size import MAX_BODY_BYTES
 from gateway.protocol.messages import Error, GoAway, Hello, SessionMessage, Welcome
 from gateway.protocol.runs import FrameRun, iter_runs
@@ -263,7 +263,8 @@ class Session:
         if self._state is State.CLOSED:  # by a violation: later frames are ignored
             return
         try:
-            for part in iter_runs(message):
+            only = only_frame(message)
+            for part in iter_runs(message) if only is None else (only,):
                 try:
                     if isinstance(part, FrameRun):
                         self._run_received(part)

@@ -6,6 +6,7 @@ import weakref
 
 from gateway.client.decoding.delta_bases import DeltaBases
 from gateway.client.decoding.inbound_frame import InboundFrame
+from gateway.client.decoding.repeated_head import RepeatedHead
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun
 from gateway.client.messages.record_batch import RecordBatch
@@ -50,7 +51,7 @@ class EndingSinks:
 class StreamSink:
     """Stream of the present session, and its subscriptions."""
 
-    __slots__ = ("bases", "epoch", "kind", "numbers", "order", "stream", "subscriptions")
+    __slots__ = ("bases", "epoch", "head", "kind", "numbers", "order", "stream", "subscriptions")
 
     def __init__(self, info: StreamInfo) -> None:
         self.stream = info.stream
@@ -62,6 +63,8 @@ class StreamSink:
         self.numbers: set[int] | None = None if info.subscription is None else set()
         """Numbers of the subscriptions to a view (spec section 4.5), or that observe; ``None``: patterns decide."""
         self.subscriptions: tuple[Reference, ...] = ()
+        self.head: RepeatedHead | None = None
+        """Head of the last message, if one with the same may be given as it is; of streams without acknowledgements."""
 
     def serves(self, observes: bool) -> bool:
         """Return whether the patterns of subscriptions decide which of them get the stream.
@@ -82,7 +85,29 @@ class StreamSink:
 
     def deliver(self, inbound: InboundFrame, payload: Buffer) -> None:
         """Make a decoded message once and give it to all subscriptions."""
+        self.head = RepeatedHead.of(inbound)
         self.give(inbound.item(self.stream, self.kind, self.epoch, payload))
+
+    def deliver_alike(self, offset: int, timestamp_ns: int, received_ns: int, payload: memoryview) -> None:
+        """Give a message that has the head of the last one to all subscriptions."""
+        head = self.head
+        assert head is not None
+        item = Message(
+            self.stream,
+            self.kind,
+            self.epoch,
+            offset,
+            head.publisher,
+            timestamp_ns,
+            received_ns,
+            None,
+            head.specs,
+            payload,
+        )
+        if self.order.idle:
+            self.give(item)
+        else:
+            self.order.add_ready(lambda: self.give(item))
 
     def give(self, item: Message | RecordBatch) -> None:
         """Give an item to all subscriptions."""

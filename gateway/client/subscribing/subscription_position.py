@@ -290,9 +290,11 @@ class SubscriptionPosition:
         Returns:
             Number of messages at the front that the subscription has already, or did not ask for.
         """
-        stream = self._settled(name, kind)
-        if stream is None:
-            return count
+        stream = self._streams.get(name)
+        if stream is None or not stream.settled:
+            stream = self._settled(name, kind)
+            if stream is None:
+                return count
         step = stream.messages(epoch, offset, count)
         awaited, stream.awaited = stream.awaited, None
         if step.repeated and offset == awaited:
