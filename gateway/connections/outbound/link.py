@@ -16,8 +16,12 @@ from functools import partial
 from gateway.protocol.signals import Pong
 
 PINGS_A_WINDOW = 4
-MAX_PING_EVERY_BYTES = 1024 * 1024
-"""A PING follows each quarter of the window, or this many bytes of chunks if that is less."""
+PING_EVERY_BYTES = 1024 * 1024
+"""A PING follows each quarter of the window, or this many bytes of chunks if that is less; on a fast link more."""
+PING_EVERY_S = 0.004
+"""Time that the chunks between two PINGs take on such a link, less than half of :data:`TARGET_DELAY_NS`."""
+MAX_PING_EVERY_BYTES = 4 * 1024 * 1024
+"""Most bytes of chunks between two PINGs. A PING and its answer cost both sides what a chunk costs them in Python."""
 
 FIRST_WINDOW_BYTES = 1024 * 1024
 MIN_WINDOW_BYTES = 512 * 1024
@@ -47,6 +51,7 @@ class Link:
     """Recent rate at which bulk arrives; 0 before the first answer."""
     window_bytes: int = FIRST_WINDOW_BYTES
     """Bulk that may be unanswered."""
+    _ping_every_bytes: float = PING_EVERY_BYTES
     _sent: int = 0
     _answered: int = 0
     _marks: deque[tuple[int, int]] = field(default_factory=deque)
@@ -69,7 +74,7 @@ class Link:
         """Count ``size`` bytes of bulk, and return whether a PING with ``now_ns`` is to follow them."""
         self._sent += size
         marked = self._marks[-1][1] if self._marks else self._answered
-        if self._sent - marked < min(self.window_bytes // PINGS_A_WINDOW, MAX_PING_EVERY_BYTES):
+        if self._sent - marked < min(self.window_bytes // PINGS_A_WINDOW, self._ping_every_bytes):
             return False
         self._marks.append((now_ns, self._sent))
         return True
@@ -103,6 +108,8 @@ class Link:
         if since_ns is not None and t1_ns > since_ns:
             self._goodputs.append(newly / (t1_ns - since_ns) * 1e9)
             self.goodput_bytes_per_s = sorted(self._goodputs)[len(self._goodputs) // 2]
+            every_bytes = max(PING_EVERY_BYTES, self.goodput_bytes_per_s * PING_EVERY_S)
+            self._ping_every_bytes = min(every_bytes, MAX_PING_EVERY_BYTES)
 
     def _queued_ns(self, one_way_ns: int, now_ns: int) -> int:
         """Return how much longer a PING was under way than the fastest recent one; its answer's way does not count."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from gateway.connections.outbound.link import (
     MAX_PING_EVERY_BYTES,
     MAX_WINDOW_BYTES,
     MIN_WINDOW_BYTES,
+    PING_EVERY_BYTES,
     PINGS_A_WINDOW,
     TARGET_DELAY_NS,
     Link,
@@ -66,6 +68,22 @@ def test_a_long_fat_link_is_used() -> None:
     transmit(link, bytes_per_ms=100_000, rtt_ms=100, total_bytes=400_000_000)
     assert link.window_bytes >= 0.5 * 100 * 100_000
     assert link.rtt_ns >= 100 * MS
+
+
+def pings_of(link: Link, nbytes: int) -> int:
+    """The number of PINGs with which a link follows so many bytes."""
+    return sum(link.sent(65536, n) for n in range(nbytes // 65536))
+
+
+@pytest.mark.parametrize(
+    ("bytes_per_ms", "every_bytes"),
+    [(10_000, PING_EVERY_BYTES), (200_000, PING_EVERY_BYTES), (2_000_000, MAX_PING_EVERY_BYTES)],
+)
+def test_fast_links_are_measured_less_often(bytes_per_ms: int, every_bytes: int) -> None:
+    link = Link()
+    transmit(link, bytes_per_ms, rtt_ms=0 if bytes_per_ms > 1_000_000 else 100, total_bytes=1000 * bytes_per_ms)
+    link.window_bytes = MAX_WINDOW_BYTES
+    assert pings_of(link, 64 * MAX_PING_EVERY_BYTES) == pytest.approx(64 * MAX_PING_EVERY_BYTES / every_bytes, abs=1)
 
 
 def test_an_answer_to_no_ping_of_ours_changes_nothing() -> None:
