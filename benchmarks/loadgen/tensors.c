@@ -10,7 +10,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-enum { CHUNK_BYTES = 512 * 1024, WRITE_BYTES = 1 << 20, AHEAD_BYTES = 4 << 20, PATTERN_BYTES = 1000003 };
+enum { CHUNK_BYTES = 512 * 1024, WHOLE_BYTES = 2 * CHUNK_BYTES, WRITE_BYTES = 1 << 20, AHEAD_BYTES = 4 << 20, PATTERN_BYTES = 1000003 };
 
 /* One tensor as it goes to the socket; the numbers in it are patched before each send. */
 struct tensor {
@@ -148,7 +148,7 @@ static void encode_tensor(struct tensor *tensor, uint64_t mask)
     if (!tensor->bytes || !tensor->transfers_at)
         fail("out of memory");
     uint32_t whole = DATA_HEADER + DESCRIPTOR + (uint32_t)payload_bytes, planned = DATA_HEADER + DESCRIPTOR + PLAN;
-    if (chunks == 1) {
+    if (payload_bytes <= WHOLE_BYTES) {
         data_header(header, whole, MESSAGE, 0, FLOAT32, (uint32_t)(payload_bytes / 4));
         append(tensor, header, DATA_HEADER + DESCRIPTOR, 0, payload_bytes, mask);
         return;

@@ -14,7 +14,7 @@ class Limits:
     max_message_bytes: int = 4 * 1024 * 1024 * 1024
     """Size of the largest decoded payload of one message."""
     chunk_bytes: int = 512 * 1024
-    """Decoded size of the chunks of large messages; messages up to this size travel in one frame."""
+    """Decoded size of the chunks of large messages; messages of up to two of them travel in one frame."""
     max_aliases: int = 4096
     """Streams that one connection may have opened for publishing."""
     max_subscriptions: int = 1024

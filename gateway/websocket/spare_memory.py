@@ -13,8 +13,8 @@ import numpy as np
 
 SPARE_BUFFERS: Final = 4
 """Buffers that are kept: as many as a transport holds unsent."""
-MAX_SPARE_BYTES: Final = 1024 * 1024
-"""Largest buffer that is kept."""
+MAX_SPARE_BYTES: Final = 1024 * 1024 + 4096
+"""Largest buffer that is kept: two chunks in one frame, and its headers."""
 ROOM: Final = 8
 """Part of its size by which a payload may be smaller than its buffer: who keeps it counts the payload only."""
 _UNUSED: Final = 3

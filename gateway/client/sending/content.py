@@ -20,6 +20,7 @@ from gateway.protocol.tensors import (
     payload_layout,
     spec_of,
 )
+from gateway.protocol.transfers import travels_whole
 from gateway.protocol.wire import Buffer
 
 _KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}
@@ -91,7 +92,7 @@ class Content(NamedTuple):
 
     def fits_one_frame(self, chunk_bytes: int, frame_bytes: int) -> bool:
         """Return whether the message need not be cut, given the sizes of a chunk and of the largest frame."""
-        if self.payload_bytes > chunk_bytes:
+        if not travels_whole(self.payload_bytes, chunk_bytes):
             return False
         # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.
         return self.payload_bytes + len(self.meta) <= frame_bytes or not self.payload_bytes

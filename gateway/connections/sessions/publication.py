@@ -16,7 +16,7 @@ from gateway.protocol.data import write_data
 from gateway.protocol.durability import Durability
 from gateway.protocol.messages import Kind, StreamInfo
 from gateway.protocol.signals import Abort, End
-from gateway.protocol.transfers import ChunkPlan, write_chunk
+from gateway.protocol.transfers import ChunkPlan, travels_whole, write_chunk
 from gateway.protocol.wire import FLAG_ACK, Buffer, Opcode
 
 
@@ -71,8 +71,8 @@ class OpenAlias:
 class Publication:
     """A message whose payload comes in pieces.
 
-    A payload above ``chunk_bytes`` is sent chunk by chunk as it comes (spec section 6), a smaller one in one frame when
-    it is complete. At most one chunk is held here.
+    A payload of more than two chunks is sent chunk by chunk as it comes (spec section 6), a smaller one in one frame
+    when it is complete. No more than that frame, or one chunk, is held here.
     """
 
     _target: PublicationTarget
@@ -99,7 +99,7 @@ class Publication:
 
     def __post_init__(self) -> None:
         self._room = self.payload_bytes
-        if self.payload_bytes > self._target.chunk_bytes:
+        if not travels_whole(self.payload_bytes, self._target.chunk_bytes):
             self._room = self._target.chunk_bytes
             self._transfer = self._target.next_transfer()
         self._alias.publication = self

@@ -63,7 +63,7 @@ class TextSession:
         renderer: writes messages, the same for all JSON connections.
         dispatcher: takes the frames that the client's texts become.
         clock: stamps answers, and messages that carry no time.
-        limits: bound on the aliases of a connection; larger payloads than its ``chunk_bytes`` are handed on in chunks.
+        limits: bound on the aliases of a connection, and size of the chunks in which large payloads are handed on.
     """
 
     name = SUBPROTOCOL_JSON

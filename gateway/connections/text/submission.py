@@ -8,7 +8,7 @@ from gateway.connections.dispatcher import Dispatcher
 from gateway.connections.sessions.session import Session
 from gateway.protocol.data import DataFrame
 from gateway.protocol.signals import End
-from gateway.protocol.transfers import ChunkPlan, split_payload, write_chunk
+from gateway.protocol.transfers import ChunkPlan, split_payload, travels_whole, write_chunk
 
 
 def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, chunk_bytes: int) -> Iterator[None] | None:
@@ -18,12 +18,12 @@ def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, chunk_b
         dispatcher: takes the frames.
         session: of the client that sends the message.
         message: a MESSAGE, REQUEST or REPLY as the client numbers it; its payload is copied.
-        chunk_bytes: a larger payload is sent in chunks of this size.
+        chunk_bytes: size of the chunks.
 
     Returns:
         The steps of a large message, none of which is taken yet; ``None`` if the dispatcher has the message.
     """
-    if len(message.payload) > chunk_bytes:
+    if not travels_whole(len(message.payload), chunk_bytes):
         return _submit_chunks(dispatcher, session, message, chunk_bytes)
     dispatcher.handle(session, b"".join(message.write()))
     return None

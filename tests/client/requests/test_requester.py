@@ -122,7 +122,7 @@ async def test_a_request_behind_a_refused_one_is_told_why_it_waits(
 @pytest.mark.usefixtures("at_once")
 async def test_no_chunk_is_sent_in_vain_of_a_request_that_is_refused_again(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer):
-        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(1 << 20, np.uint8), codec="none"))
+        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(3 << 19, np.uint8), codec="none"))
         correlation = (await next_request(peer)).offset
         await peer.next(Opcode.END)
         for _ in range(3):
@@ -218,7 +218,7 @@ async def test_a_reply_that_cannot_be_read_is_raised(scripted: ScriptedGateway) 
 
 async def test_a_large_request_is_cut_into_chunks_under_its_correlation(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer):
-        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(1 << 20, np.uint8), codec="none"))
+        asking = asyncio.ensure_future(client.request("agent:bob", np.zeros(3 << 19, np.uint8), codec="none"))
         data = await next_request(peer)
         received = await peer.next(Opcode.END)
         assert End.parse(received.message, received.frame).offset == data.offset

@@ -193,7 +193,7 @@ async def test_the_inbox_is_opened_again_after_a_loss_and_late_replies_are_told(
 async def test_replies_are_sent_after_go_away_too(scripted: ScriptedGateway) -> None:
     async with connected(scripted) as (client, peer, _), client.inbox() as requests:
         peer.send(request(11, 3), GoAway(1001, "stopping", 5.0))
-        await (await anext(requests)).reply(np.zeros(1_000_000, np.uint8), codec="none")
+        await (await anext(requests)).reply(np.zeros(2_000_000, np.uint8), codec="none")
         assert (await next_reply(peer)).offset == 11
         await peer.next(Opcode.END)
 

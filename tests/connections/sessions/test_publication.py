@@ -87,7 +87,7 @@ def test_the_same_frames_in_any_split(size: int, cuts: list[int]) -> None:
     assert split.tape.frames == whole.tape.frames
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, CHUNK_BYTES])
+@pytest.mark.parametrize("size", [0, 1, 7, CHUNK_BYTES + 1, 2 * CHUNK_BYTES])
 def test_a_small_payload_goes_in_one_frame_when_it_is_whole(size: int) -> None:
     bench = Bench(size)
     bench.publication.write(pattern(size))
@@ -99,7 +99,7 @@ def test_a_small_payload_goes_in_one_frame_when_it_is_whole(size: int) -> None:
     assert bytes(frame.payload) == pattern(size)
 
 
-@pytest.mark.parametrize("size", [CHUNK_BYTES + 1, 2 * CHUNK_BYTES, 3 * CHUNK_BYTES - 1])
+@pytest.mark.parametrize("size", [2 * CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 4 * CHUNK_BYTES - 1])
 def test_a_large_one_goes_chunk_by_chunk_as_it_comes(size: int) -> None:
     bench = Bench(size)
     payload = pattern(size)
@@ -127,7 +127,7 @@ def test_what_was_handed_on_is_a_copy() -> None:
     assert b"abc" in bench.tape.frames[0]
 
 
-@pytest.mark.parametrize("size", [10, 2 * CHUNK_BYTES])
+@pytest.mark.parametrize("size", [10, 3 * CHUNK_BYTES])
 def test_too_many_bytes_abort_it(size: int) -> None:
     bench = Bench(size)
     bench.publication.write(bytes(size))
@@ -137,7 +137,7 @@ def test_too_many_bytes_abort_it(size: int) -> None:
     assert bench.tape.opcodes[-1:] == ([Opcode.ABORT] if size > CHUNK_BYTES else [])
 
 
-@pytest.mark.parametrize("size", [10, 2 * CHUNK_BYTES])
+@pytest.mark.parametrize("size", [10, 3 * CHUNK_BYTES])
 def test_too_few_abort_it(size: int) -> None:
     bench = Bench(size)
     bench.publication.write(bytes(size - 1))
@@ -148,7 +148,7 @@ def test_too_few_abort_it(size: int) -> None:
 
 
 def test_an_abort_names_its_code_and_calls_nobody() -> None:
-    bench = Bench(2 * CHUNK_BYTES)
+    bench = Bench(3 * CHUNK_BYTES)
     bench.publication.abort(Code.INTERNAL)
     bench.publication.abort()
     assert Abort.parse(*bench.tape.messages[-1]) == Abort(1, Code.INTERNAL)
@@ -168,7 +168,7 @@ def test_the_first_outcome_counts() -> None:
 
 
 def test_a_refused_one_sends_nothing_more() -> None:
-    bench = Bench(2 * CHUNK_BYTES)
+    bench = Bench(3 * CHUNK_BYTES)
     bench.publication.settle(RequestRefused(Code.QUEUE_FULL, "full"))
     bench.publication.write(bytes(5 * CHUNK_BYTES))
     bench.publication.end()

@@ -15,7 +15,7 @@ from tests.connections.frames import CHUNK_BYTES, START_NS
 from tests.connections.memory import World
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES])
+@pytest.mark.parametrize("size", [0, 1, 2 * CHUNK_BYTES, 2 * CHUNK_BYTES + 1, 4 * CHUNK_BYTES])
 def test_a_message_is_chunked_when_it_is_large(size: int) -> None:
     world = World()
     publisher = world.publisher("wf/a", kind=Kind.EVENT)
@@ -33,5 +33,5 @@ def test_a_message_is_chunked_when_it_is_large(size: int) -> None:
     assert [ack.sequence for ack in publisher.read().acks] == [1, 2]
     arrivals = subscriber.read().arrivals
     assert [arrival.payload for arrival in arrivals] == [array.tobytes()] * 2
-    assert [arrival.large for arrival in arrivals] == [size > CHUNK_BYTES] * 2
+    assert [arrival.large for arrival in arrivals] == [size > 2 * CHUNK_BYTES] * 2
     assert arrivals[1].headers == (("n", 2),)
