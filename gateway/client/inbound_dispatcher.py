@@ -85,7 +85,7 @@ class InboundDispatcher:
             Opcode.STREAM: self._stream_received,
             Opcode.NOTICE: self._notice_received,
         }
-        return Handlers(frames, self._run_received)
+        return Handlers(frames, self._run_received, self._decoding.place)
 
     def close(self) -> None:
         """End decoding, since the session is over, and keep large messages that were cut for the next one."""

@@ -12,6 +12,7 @@ Pure: the caller reads the bytes from the socket.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from gateway.protocol.wire import ALIGNMENT, FRAME_START, Buffer
@@ -61,6 +62,20 @@ class Foreign(NamedTuple):
     """End in the buffer of frames that complete nothing; -1 of others."""
 
 
+class Placement(NamedTuple):
+    """Memory of the receiver's own for the end of a message that is still on its way."""
+
+    memory: memoryview
+    """Writable bytes; the reader writes to them until the message is complete, or :meth:`FrameReader.end`."""
+    filled: Callable[[], object]
+    """Called when the message is complete, which the reader then does not return."""
+
+
+Place = Callable[[memoryview, int], Placement | None]
+"""Function that places a message of a known size, given its beginning, which is valid during the call; ``None``: the
+message gets a buffer of the reader's."""
+
+
 class _LongFrame:
     """Data frame that the library gets in fragments (RFC 6455, section 5.4).
 
@@ -98,6 +113,7 @@ class FrameReader:
         masked: whether the frames of the peer are masked: those of a client are, those of a server are not. Small
             messages of a client are joined; those of a server are not, so that none keeps the memory of others.
         memory: memory of the event loop, or of the thread, that reads.
+        place: asked for each large message without a mask of which a read brings the beginning.
 
     Attributes:
         more: whether there may be another complete frame.
@@ -117,6 +133,8 @@ class FrameReader:
         "_masked",
         "_max_bytes",
         "_peek",
+        "_place",
+        "_placement",
         "_rest",
         "_shared",
         "_source",
@@ -124,7 +142,7 @@ class FrameReader:
         "more",
     )
 
-    def __init__(self, max_frame_bytes: int, memory: ReadMemory, *, masked: bool) -> None:
+    def __init__(self, max_frame_bytes: int, memory: ReadMemory, *, masked: bool, place: Place | None = None) -> None:
         self._max_bytes = max_frame_bytes
         self._masked, self._mask_bytes = (_MASKED, MASK_BYTES) if masked else (0, 0)
         self._shared = shared = memory.shared
@@ -137,6 +155,9 @@ class FrameReader:
         """Bytes of that payload that have been read."""
         self._mask = b""
         """Mask of that payload; empty if it has none."""
+        self._place = place
+        self._placement: Placement | None = None
+        """Placement of that payload, if its buffer is the receiver's."""
         self._peek = False
         """True if the next read is one of :data:`~gateway.websocket.read_memory.PEEK_BYTES`."""
         self._foreign_bytes = 0
@@ -170,13 +191,7 @@ class FrameReader:
         direct = self._direct
         if direct is not None:
             self._filled += nbytes
-            if self._filled < len(direct):
-                return []
-            self._direct = None
-            self._peek = True
-            if self._mask:
-                mask_into(direct, direct, self._mask)
-            return [direct]
+            return self._end_direct(direct) if self._filled == len(direct) else []
         if self.more:
             self._append(nbytes)
             return self.go_on()
@@ -208,7 +223,7 @@ class FrameReader:
         """Let go of the memory: nothing is read any more."""
         self._shared = self._source = memoryview(b"")
         self._spare = SpareMemory()
-        self._direct = None
+        self._direct = self._place = self._placement = None
 
     def _append(self, nbytes: int) -> None:
         kept = self._source[self._at : self._end]
@@ -328,11 +343,28 @@ class FrameReader:
             self._fragmented = not final if opcode != _CONTINUATION else self._fragmented and not final
 
     def _begin_direct(self, size: int, beginning: memoryview, mask: bytes) -> None:
-        direct = self._spare.take(size)
-        direct[: len(beginning)] = beginning
+        place, placed = self._place, None
+        if place is not None and not mask:
+            placed = self._placement = place(beginning, size)
+        direct = self._spare.take(size) if placed is None else placed.memory
+        # Without the header, which the placement knows.
+        begun = beginning[size - len(direct) :]
+        direct[: len(begun)] = begun
         self._direct = direct
-        self._filled = len(beginning)
+        self._filled = len(begun)
         self._mask = mask
+
+    def _end_direct(self, direct: memoryview) -> list[Buffer | Foreign]:
+        """Return a message whose buffer is full, unless its receiver has it already."""
+        self._direct = None
+        self._peek = True
+        placement, self._placement = self._placement, None
+        if placement is not None:
+            placement.filled()
+            return []
+        if self._mask:
+            mask_into(direct, direct, self._mask)
+        return [direct]
 
 
 def _joined(parts: list[Buffer | Foreign]) -> list[Buffer | Foreign]:

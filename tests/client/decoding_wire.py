@@ -61,6 +61,13 @@ class Noted:
 
     def advanced(self, received_bytes: int, payload_bytes: int) -> None:
         self.progress.append((received_bytes, payload_bytes))
+        self.changed.set()
+
+    async def received(self, nbytes: int) -> None:
+        """Until so much of a large message has come."""
+        while not any(received >= nbytes for received, _ in self.progress):
+            self.changed.clear()
+            await self.changed.wait()
 
     async def wait(self, count: int) -> None:
         """Until so many were delivered or have failed."""
@@ -124,6 +131,20 @@ class Wire:
             at = index * CHUNK_BYTES
             old = None if base is None else base[at : at + CHUNK_BYTES]
             self.chunk(transfer, index, b"".join(parts), chain, old)
+
+    def placed(self, transfer: int, index: int, data: bytes, came: int = 16) -> bool:
+        """A plain chunk that is read where it stays, if the decoder has a place for it; return whether it has.
+
+        Args:
+            came: bytes of the chunk's frame that have come when the decoder is asked.
+        """
+        frame = b"".join(write_chunk(transfer, index, [data]))
+        placement = self.decoding.place(memoryview(frame[:came]), len(frame))
+        if placement is None:
+            return False
+        placement.memory[:] = frame[-len(placement.memory) :]
+        placement.filled()
+        return True
 
     def end(self, transfer: int, offset: int, checksum: int | None = None) -> None:
         message = memoryview(End(transfer, offset, 0, checksum).write())

@@ -19,9 +19,11 @@ from gateway.protocol.transfers import (
     Assembler,
     Chunk,
     ChunkPlan,
+    begun_chunk,
     parse_chunk,
     parse_plan,
     split_payload,
+    travels_whole,
     write_chunk,
 )
 from gateway.protocol.wire import FLAG_ENCODED, MAX_CHUNK_BYTES, MIN_CHUNK_BYTES, Buffer, Opcode, padded
@@ -154,6 +156,42 @@ def test_chunking_round_trip(payload: list[bytes], chunk_bytes: int, data: st.Da
         assert assembler.received_bytes == sum(plan.chunk_size(done) for done in range(index + 1))
     assert assembler.complete
     assert assembler.payload() == b"".join(payload)
+
+
+@given(PAYLOADS.filter(any), CHUNK_BYTES, st.data())
+def test_chunks_that_are_written_from_outside_are_as_good(
+    payload: list[bytes], chunk_bytes: int, data: st.DataObject
+) -> None:
+    plan = ChunkPlan(9, chunk_bytes, bytes_of(payload))
+    assembler = Assembler(plan)
+    for index, parts in enumerate(split_payload(payload, chunk_bytes)):
+        chunk = b"".join(parts)
+        assert assembler.room(index + 1, plan.chunk_size(index + 1)) is None
+        assert assembler.room(index, len(chunk) - 1) is None
+        if data.draw(st.booleans()):
+            room = assembler.room(index, len(chunk))
+            assert room is not None
+            room[:] = chunk
+            assembler.filled(index)
+        else:
+            assembler.receive(plain_chunk(index, chunk, transfer=9))
+        assert assembler.room(index, len(chunk)) is None
+    assert assembler.payload() == b"".join(payload)
+
+
+@given(st.binary(max_size=20_000), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 40))
+def test_the_beginning_of_a_plain_chunk_tells_which_it_is(data: bytes, transfer: int, index: int, came: int) -> None:
+    frame = memoryview(b"".join(write_chunk(transfer, index, [data])))
+    found = begun_chunk(frame[:came], len(frame))
+    alone = came >= 16 and 16 + len(data) == len(frame)  # no padding
+    assert found == ((transfer, index, len(data)) if alone else None)
+
+
+@pytest.mark.parametrize(
+    ("payload_bytes", "whole"), [(0, True), (8192, True), (8193, False)], ids=["empty", "two chunks", "more"]
+)
+def test_a_payload_of_up_to_two_chunks_travels_whole(payload_bytes: int, whole: bool) -> None:
+    assert travels_whole(payload_bytes, 4096) is whole
 
 
 def test_payload_is_the_buffer_itself_and_read_only() -> None:

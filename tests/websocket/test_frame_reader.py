@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import struct
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from gateway.websocket.frame_reader import (
     TEXT_COST,
     Foreign,
     FrameReader,
+    Placement,
 )
 from gateway.websocket.read_memory import BUFFER_BYTES, DIRECT_BYTES, ReadMemory
 
@@ -325,6 +328,57 @@ def test_a_large_payload_is_read_where_it_stays() -> None:
     assert isinstance(part, memoryview)
     assert bytes(part) == payload
     assert part.obj is rest.obj
+
+
+@pytest.mark.parametrize("head_bytes", [0, 16, 100])
+@given(
+    st.lists(st.tuples(st.sampled_from([200, DIRECT_BYTES, DIRECT_BYTES + 5, 300_000]), st.booleans()), max_size=5),
+    st.lists(st.integers(100, 200_000), min_size=1, max_size=4),
+)
+@settings(max_examples=30)
+def test_large_messages_are_read_to_where_their_receiver_wants_them(
+    head_bytes: int, messages: list[tuple[int, bool]], pieces: list[int]
+) -> None:
+    payloads = [np.random.default_rng(n).bytes(size) for n, (size, _) in enumerate(messages)]
+    stream = b"".join(Sent(Opcode.BINARY, payload).wire(masked=False) for payload in payloads)
+    got: list[bytes] = []
+    asked: list[tuple[bytes, int]] = []
+
+    def place(beginning: memoryview, size: int) -> Placement | None:
+        asked.append((bytes(beginning), size))
+        if not messages[len(got)][1] or len(beginning) < head_bytes:
+            return None
+        head, memory = bytes(beginning[:head_bytes]), memoryview(bytearray(size - head_bytes))
+        return Placement(memory, lambda: got.append(head + bytes(memory)))
+
+    reader = FrameReader(MAX_FRAME_BYTES, ReadMemory(), masked=False, place=place)
+    at = 0
+    for piece in itertools.cycle(pieces):
+        buffer = reader.buffer()
+        taken = min(len(buffer), piece, len(stream) - at)
+        buffer[:taken] = stream[at : at + taken]
+        at += taken
+        got.extend(bytes(part) for part in reader.receive(taken) if not isinstance(part, Foreign))
+        if at == len(stream):
+            break
+    assert got == payloads
+    assert all(size >= DIRECT_BYTES for _, size in asked)
+    assert all(any(payload.startswith(begun) and len(payload) == size for payload in payloads) for begun, size in asked)
+
+
+def test_a_reader_that_has_ended_holds_no_placement() -> None:
+    memory = bytearray(300_000)
+    reader = FrameReader(
+        MAX_FRAME_BYTES, ReadMemory(), masked=False, place=lambda *_: Placement(memoryview(memory), lambda: None)
+    )
+    stream = Sent(Opcode.BINARY, bytes(300_000)).wire(masked=False)
+    buffer = reader.buffer()
+    buffer[:5000] = stream[:5000]
+    assert reader.receive(5000) == []
+    with pytest.raises(BufferError):
+        memory.clear()
+    reader.end()
+    memory.clear()
 
 
 def messages_of(*payloads: bytes) -> list[bytes]:

@@ -25,8 +25,9 @@ from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Welcome
 from gateway.protocol.reorder_buffer import ReorderBuffer
 from gateway.protocol.signals import Abort, End
-from gateway.protocol.transfers import Assembler, Chunk, parse_chunk
+from gateway.protocol.transfers import Assembler, Chunk, begun_chunk, parse_chunk
 from gateway.protocol.wire import Buffer
+from gateway.websocket.frame_reader import Placement
 
 INLINE_DECODE_BYTES: Final = 64 * 1024
 """Largest decoded size of a payload that is decoded on the loop; larger ones are decoded in a thread."""
@@ -154,6 +155,22 @@ class Decoding:
         if not transfer.working:
             transfer.working = True
             self._decode_next(transfer)
+
+    def place(self, beginning: memoryview, size: int) -> Placement | None:
+        """Return the place in its array of a plain chunk on its way, if the chunk is the next of an open transfer."""
+        number, index, nbytes = begun_chunk(beginning, size) or (0, 0, 0)
+        transfer = self._transfers.get(number) if nbytes else None
+        if transfer is None or transfer.working or transfer.error is not None:
+            return None
+        room = transfer.assembler.room(index, nbytes)
+        return None if room is None else Placement(room, partial(self._placed, number, transfer, index))
+
+    def _placed(self, number: int, transfer: Transfer, index: int) -> None:
+        """Take a chunk that is complete in its place, unless its transfer has ended meanwhile."""
+        if self._transfers.get(number) is transfer and transfer.error is None:
+            transfer.next_index = index + 1
+            transfer.assembler.filled(index)
+            self._tell_progress(transfer)
 
     def end_received(self, message: memoryview, frame: Frame) -> None:
         """Handle END (spec section 6.3)."""

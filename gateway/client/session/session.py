@@ -33,6 +33,7 @@ from gateway.protocol.wire import (
     Buffer,
     Opcode,
 )
+from gateway.websocket.frame_reader import Place, Placement
 
 logger: Final = logging.getLogger("gateway.client")
 
@@ -53,6 +54,8 @@ class Handlers(NamedTuple):
     """Handlers by opcode; the session itself handles other opcodes."""
     run: RunHandler | None
     """Handler of runs of MESSAGE frames; ``None``: the session handles them as well."""
+    place: Place | None = None
+    """Function that places large messages which are on their way; ``None``: the session's socket takes them."""
 
 
 class SessionEvents(Protocol):
@@ -98,6 +101,7 @@ class Session:
         self._state = State.GREETING
         self._handlers: Mapping[int, Handler] = {}
         self._run_handler: RunHandler | None = None
+        self._placing: Place | None = None
         self._welcome: asyncio.Future[Welcome] = self._loop.create_future()
         self._greeted: Welcome | None = None
         self._answers = Answers(self._send_request, self.drained)
@@ -278,6 +282,10 @@ class Session:
             self.close(error.code, error.message)
             self._state = advance(Role.CLIENT, self._state, Event.CLOSE)
 
+    def place(self, beginning: memoryview, size: int) -> Placement | None:
+        """Return the memory for the end of a large WebSocket message, if its receiver is known."""
+        return None if self._placing is None or self._state is State.CLOSED else self._placing(beginning, size)
+
     def _run_received(self, run: FrameRun) -> None:
         if self._run_handler is not None:
             self._run_handler(run)
@@ -325,7 +333,7 @@ class Session:
         self.clock.receive(Pong(self._hello_ns, welcome.time_ns, welcome.time_ns), arrived_ns)
         self._greeted = welcome
         try:
-            self._handlers, self._run_handler = self._events.welcomed(self)
+            self._handlers, self._run_handler, self._placing = self._events.welcomed(self)
         except Exception as error:
             # A boundary: the attempt to connect has failed, and the next may succeed.
             logger.warning("the connection could not be used", exc_info=error)

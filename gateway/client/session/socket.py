@@ -29,7 +29,7 @@ from gateway.client.owner import tell_of_fork
 from gateway.client.time_limit import TimeLimit
 from gateway.errors import ConnectionFailed, UsageError
 from gateway.protocol.wire import SUBPROTOCOL_BINARY, Buffer
-from gateway.websocket.frame_reader import Foreign, FrameReader
+from gateway.websocket.frame_reader import Foreign, FrameReader, Placement
 from gateway.websocket.masking import masked_frame
 from gateway.websocket.read_memory import ReadMemory
 from gateway.websocket.spare_memory import SpareMemory
@@ -74,6 +74,14 @@ class SocketEvents(Protocol):
     def message_received(self, message: memoryview) -> None:
         """Take a binary message, whose memory belongs to the receiver from now on."""
 
+    def place(self, beginning: memoryview, size: int) -> Placement | None:
+        """Return memory for the end of a large binary message; ``None``: :meth:`message_received` takes it.
+
+        Args:
+            beginning: what has come of it.
+            size: bytes of the complete message.
+        """
+
     def writing_paused(self) -> None:
         """Pause: more than the high water mark is unsent."""
 
@@ -100,7 +108,7 @@ class Socket(asyncio.BufferedProtocol):
         self._loop = asyncio.get_running_loop()
         self._memory: _LoopMemory | None = _MEMORY.setdefault(self._loop, _LoopMemory())
         self._masked = self._memory.masked
-        self._reader = FrameReader(max_frame_bytes, self._memory.read, masked=False)
+        self._reader = FrameReader(max_frame_bytes, self._memory.read, masked=False, place=events.place)
         self._transport: asyncio.Transport | None = None
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()

@@ -8,6 +8,7 @@ import pytest
 from gateway.client.decoding.decoding import WAITING_BYTES
 from gateway.errors import Code, RequestRefused
 from gateway.protocol.encoding import Chain, CodecStep, Encoding, encode
+from gateway.protocol.transfers import write_chunk
 from tests.client.decoding_wire import CHUNK_BYTES, Noted, Wire, counting
 
 
@@ -63,6 +64,53 @@ async def test_plain_and_encoded_chunks_mix() -> None:
     wire.end(7, 0)
     await noted.wait(1)
     assert noted.delivered == [(0, payload)]
+
+
+async def test_plain_chunks_are_read_into_their_array_and_others_come_between() -> None:
+    wire, noted = Wire(), Noted()
+    payload = counting(4 * CHUNK_BYTES)
+    parts = [payload[at : at + CHUNK_BYTES] for at in range(0, len(payload), CHUNK_BYTES)]
+    wire.begin(noted, 7, len(payload))
+    assert wire.placed(7, 0, parts[0])
+    wire.chunk(7, 1, parts[1])
+    wire.chunk(7, 2, parts[2], "zstd")
+    assert not wire.placed(7, 3, parts[3])  # a thread still decodes the chunk before it
+    await noted.received(3 * CHUNK_BYTES)
+    assert wire.placed(7, 3, parts[3], came=100)
+    wire.end(7, 5, zlib.crc32(payload))
+    await noted.wait(1)
+    assert noted.delivered == [(5, payload)]
+    assert [received for received, _ in noted.progress] == [(n + 1) * CHUNK_BYTES for n in range(4)]
+
+
+async def test_only_the_next_whole_plain_chunk_of_an_open_transfer_has_a_place() -> None:
+    wire, noted = Wire(), Noted()
+    wire.begin(noted, 7, 3 * CHUNK_BYTES + 8)
+    whole = bytes(CHUNK_BYTES)
+    assert not wire.placed(8, 0, whole)
+    assert not wire.placed(7, 1, whole)
+    assert not wire.placed(7, 0, whole, came=15)
+    assert not wire.placed(7, 0, bytes(CHUNK_BYTES + 8))
+    assert not wire.placed(7, 0, bytes(CHUNK_BYTES - 8))
+    encoded = memoryview(b"".join(write_chunk(7, 0, [whole], Encoding(CHUNK_BYTES, (CodecStep(1, 0),)))))
+    assert wire.decoding.place(encoded[:16], len(encoded)) is None
+    message = memoryview(b"".join(write_chunk(7, 0, [whole])))
+    assert wire.decoding.place(message[:16], len(message) + 8) is None  # another frame follows in the message
+    assert wire.placed(7, 0, whole)
+    assert not wire.placed(7, 0, whole)
+    assert noted.progress == [(CHUNK_BYTES, 3 * CHUNK_BYTES + 8)]
+
+
+async def test_a_chunk_whose_transfer_ends_while_it_is_read_counts_nowhere() -> None:
+    wire, noted = Wire(), Noted()
+    wire.begin(noted, 7, 2 * CHUNK_BYTES)
+    frame = memoryview(b"".join(write_chunk(7, 0, [bytes(CHUNK_BYTES)])))
+    placement = wire.decoding.place(frame[:16], len(frame))
+    assert placement is not None
+    (partial,) = wire.decoding.close()
+    placement.filled()
+    assert partial.next_index == partial.assembler.received_bytes == 0
+    assert noted.progress == []
 
 
 async def test_transfers_run_side_by_side() -> None:

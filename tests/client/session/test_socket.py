@@ -18,6 +18,7 @@ from gateway.client.session.socket import ABNORMAL, HIGH_WATER_BYTES, Lost, Sock
 from gateway.client.session.socket_opening import open_socket, parse_url
 from gateway.errors import Code
 from gateway.protocol.wire import SUBPROTOCOL_BINARY
+from gateway.websocket.frame_reader import Placement
 from tests.client.scripted_gateway import Peer, ScriptedGateway
 
 
@@ -27,12 +28,21 @@ class Owner:
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
         self.messages: asyncio.Queue[memoryview] = asyncio.Queue()
+        self.placed: asyncio.Queue[memoryview] = asyncio.Queue()
+        self.places = False
+        """Whether it has memory for large messages, all but their first eight bytes."""
         self.lost: asyncio.Future[Lost] = loop.create_future()
         self.paused = asyncio.Event()
         self.resumed = asyncio.Event()
 
     def message_received(self, message: memoryview) -> None:
         self.messages.put_nowait(message)
+
+    def place(self, beginning: memoryview, size: int) -> Placement | None:
+        if not self.places:
+            return None
+        memory = memoryview(bytearray(size - 8))
+        return Placement(memory, lambda: self.placed.put_nowait(memory))
 
     def writing_paused(self) -> None:
         self.paused.set()
