@@ -53,8 +53,9 @@ def run(settings: Settings) -> Section:
     ]
     text = (
         f"Bytes of payload a second: median of {settings.repeats} (lowest–highest), and the use of the server's and "
-        "the load's core. Tensors above 1 MB go in chunks of 512 KiB; those of up to 4 MB follow each other with at most "
-        "4 MB in flight, larger ones are sent one by one. The ceilings are a C relay, and a C server that unmasks and forwards."
+        "the load's core. Tensors above 1 MB go in chunks of 512 KiB. Those of up to 4 MB follow each other with at "
+        "most 4 MB in flight, larger ones are sent one by one. The ceilings are a C relay, and a C server that unmasks "
+        "and forwards."
     )
     tables = (grid(samples, "bytes/s", list(SIZES), (FRYS, RELAY, CEILING, FORWARDER), cell),)
     return Section("Tensors", text, tables, tuple(bars), tuple(samples.failures))
