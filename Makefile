@@ -10,6 +10,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 LOCK := $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-emit-index-url --annotation-style line
 
+# All tests run in a process for each core; those that ARGS chooses, in one.
+WORKERS := -n logical
+
 .DEFAULT_GOAL := help
 .PHONY: help run test coverage chaos lint format bench slow-readers slow diagrams lock image clean
 
@@ -20,12 +23,12 @@ run: $(VENV)/run.stamp  ## install, then start `frys demo`: a gateway, agents th
 	$(BIN)/frys demo
 
 test: lint  ## install what the tests need, then run the linters, the type checker and all tests; ARGS="-k name" for some
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(or $(ARGS),$(WORKERS))
 
 coverage: lint  ## `make test`, measured: lines and branches that the tests run, fails below the floor of a package
 	rm -f .coverage .coverage.*
 	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
-		$(BIN)/python -m pytest -p tests.coverage_contexts
+		$(BIN)/python -m pytest $(WORKERS) -p tests.coverage_contexts
 	$(BIN)/coverage combine --quiet
 	$(BIN)/python -m tests.coverage_report
 

@@ -10,7 +10,7 @@ import pytest
 import uvloop
 from hypothesis import settings
 
-pytest_plugins = ["tests.hangs", "tests.leaks"]
+pytest_plugins = ["tests.hangs", "tests.leaks", "tests.workers"]
 
 # A red run in CI tells of the change, not of luck, and a busy machine is no failure: no example has a deadline.
 settings.register_profile("local", deadline=None)

@@ -6,6 +6,7 @@ pytest collects, which are imports, have the empty context.
 
 import os
 import sys
+import threading
 
 import pytest
 from coverage import Coverage
@@ -21,6 +22,15 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     measurement = Coverage.current()
     if measurement is None:
         raise pytest.UsageError("nothing measures: set COVERAGE_PROCESS_START, as `make coverage` does")
-    if sys.gettrace() is None:
-        raise pytest.UsageError(f"a test before {module} has ended the measurement: it has to restore sys.gettrace()")
+    if sys.gettrace() is None or threading.gettrace() is None:
+        raise pytest.UsageError(
+            f"a test before {module} has ended the measurement: it has to restore the trace function"
+        )
     measurement.switch_context(module)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Write what was measured: a worker is given ten seconds to end by itself, and is killed after them."""
+    if (measurement := Coverage.current()) is not None:
+        measurement.save()

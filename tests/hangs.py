@@ -1,11 +1,13 @@
 """Plugin of pytest that says of a test which hangs what its threads and tasks wait for, and its name as the last line.
 
-The main thread of a test on uvloop says nothing of what the test waits for, and a log is often cut to its end.
+The main thread of a test on uvloop says nothing of what the test waits for, and a log is often cut to its end. A worker
+says it on standard error; the last line of a run with workers is that of :mod:`tests.workers`.
 """
 
 import asyncio
 import gc
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Iterator
@@ -14,6 +16,8 @@ from typing import Final
 
 import pytest
 import pytest_timeout
+import xdist
+from _pytest.config import create_terminal_writer
 
 TIMER: Final = pytest.StashKey[threading.Timer]()
 
@@ -45,7 +49,11 @@ def end_run(item: pytest.Item, settings: pytest_timeout.Settings) -> None:
     """Write what is known of a test that did not end in time, and end the run, unless somebody debugs it."""
     if not settings.disable_debugger_detection and pytest_timeout.is_debugging():
         return
-    terminal = item.config.get_terminal_writer()
+    terminal = (
+        create_terminal_writer(item.config, sys.__stderr__)
+        if xdist.is_xdist_worker(item.session)
+        else item.config.get_terminal_writer()
+    )
     try:
         capture = item.config.pluginmanager.getplugin("capturemanager")
         if capture is not None:

@@ -9,7 +9,7 @@ from tests.layout import ROOT
 
 
 def run_pytest(folder: Path, tests: str, *arguments: str) -> str:
-    """Run these tests, written into a folder, and return what pytest prints on standard output."""
+    """Run these tests, written into a folder, and return what pytest and its workers print."""
     (folder / "test_inner.py").write_text(tests, "utf-8")
     command = ["-m", "pytest", "-p", "no:cacheprovider", "-o", "asyncio_mode=auto", "--rootdir=.", *arguments]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
@@ -17,7 +17,8 @@ def run_pytest(folder: Path, tests: str, *arguments: str) -> str:
         [sys.executable, *command, str(folder)],
         cwd=folder,
         env=environment,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )

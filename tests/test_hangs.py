@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.inner_run import run_pytest
 
 HANGING = """
@@ -22,8 +24,13 @@ async def test_hanging():
 """
 
 
-def test_what_hangs_is_named_last_with_what_it_waits_for(tmp_path: Path) -> None:
-    report = run_pytest(tmp_path, HANGING, "-p", "tests.hangs", "--timeout=1")
-    assert report.splitlines()[-1].startswith("Timeout: test_inner.py::test_hanging")
+@pytest.mark.parametrize(
+    ("processes", "last"), [(0, "Timeout: "), (2, "Ended: the worker that ran ")], ids=["one process", "workers"]
+)
+def test_what_hangs_is_named_last_with_what_it_waits_for(tmp_path: Path, processes: int, last: str) -> None:
+    workers = ["-p", "tests.workers", f"-n{processes}", "--dist=loadfile", "--max-worker-restart=0"]
+    report = run_pytest(tmp_path, HANGING, "-p", "tests.hangs", "--timeout=1", *workers)
+    assert report.splitlines()[-1].startswith(f"{last}test_inner.py::test_hanging")
+    assert "Timeout: test_inner.py::test_hanging did not end within 1 s\n" in report
     assert "\nwaiting\n" in report
     assert "in wait\n    await asyncio.Event().wait()" in report

@@ -116,11 +116,12 @@ def test_a_blocking_client_that_is_interrupted_anywhere(gateway_process: Gateway
 
     storm = Storm(interrupt, gateway.client, asyncio.base_events, asyncio.selector_events, stride=stride)
     other = Storm(lambda number: send(client, number, 2), gateway.client, asyncio.selector_events, stride=stride)
+    measurement = threading.gettrace()
     threading.settrace(other.trace)
     try:
         client = sync.connect(gateway_process.url)
     finally:
-        threading.settrace(None)
+        threading.settrace(measurement)
     reader = Reader(gateway_process.url)
     with storm:
         for number in range(MESSAGES):
