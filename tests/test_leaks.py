@@ -14,7 +14,9 @@ import threading
 import pytest
 
 from gateway.client.owner import Owner
+from tests import leaks
 
+leaks.THREAD_TIMEOUT_S = 0.1
 kept = []
 stop = threading.Event()
 

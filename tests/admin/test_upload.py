@@ -23,7 +23,7 @@ from gateway.admin.metrics import Metrics
 from gateway.admin.npy import write_header
 from gateway.admin.upload import FileUpload
 from gateway.app import Gateway
-from gateway.client import connect
+from gateway.client import Message, connect
 from gateway.config import Settings
 from gateway.connections.consumers.consumer_fanout import ConsumerFanout
 from gateway.connections.sessions.admission import ConnectionLimit
@@ -339,9 +339,14 @@ async def test_an_upload_waits_while_the_gateway_takes_nothing(gateway: Gateway,
     assert (await upload).status_code == 200
 
 
+async def read_all(messages: AsyncIterator[Message]) -> None:
+    async for _ in messages:
+        pass
+
+
 async def test_a_full_receiver_of_a_collaboration_stream(gateway: Gateway, http: httpx.AsyncClient) -> None:
     await http.put("/api/v1/streams/wf/a?kind=collaboration", content=saved(LARGE))
-    async with connect(gateway.url, client_id="worker") as client, client.subscribe("wf/a"):
+    async with connect(gateway.url, client_id="worker") as client, client.subscribe("wf/a") as messages:
         (session,) = gateway.core.pool
         half = saved(np.zeros(gateway.settings.core.consumers.limit_bytes // 2, "u1"))
         session.connection.pause_writing()
@@ -358,7 +363,9 @@ async def test_a_full_receiver_of_a_collaboration_stream(gateway: Gateway, http:
         failure_of(response, Code.QUEUE_FULL, 429)
         assert response.headers["retry-after"] == "1"
         session.connection.resume_writing()
+        catching_up = asyncio.ensure_future(read_all(messages))
         assert {(await each).status_code for each in taken} == {200}
+        catching_up.cancel()
 
 
 async def test_a_gateway_that_is_full(gateway: Gateway, http: httpx.AsyncClient) -> None:

@@ -81,10 +81,16 @@ async def open_websocket(port: int) -> tuple[asyncio.StreamReader, asyncio.Strea
     return reader, writer
 
 
-async def test_a_client_that_answers_the_close_is_not_waited_for_any_longer() -> None:
-    listener = Listener(World().core)
+def real_core(settings: CoreSettings) -> Core:
+    """A core whose clock is that of the running loop."""
+    return Core(settings, LoopClock(asyncio.get_running_loop()), StepWorkers(), FixedPolicy(), AllowAll())
+
+
+async def test_a_client_that_answers_the_close_is_not_waited_for_any_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.server.websocket.CLOSE_TIMEOUT_S", 3600.0)
+    listener = Listener(real_core(CoreSettings()))
     reader, writer = await open_websocket(await listener.start("127.0.0.1", 0))
-    stopping = asyncio.create_task(listener.stop("done", 60.0))
+    stopping = asyncio.create_task(listener.stop("done", 3600.0))
     assert await reader.readexactly(len(GOING_AWAY)) == GOING_AWAY
     writer.write(masked(8, GOING_AWAY[2:4]))
     assert await reader.read() == b""
@@ -101,9 +107,7 @@ async def test_a_client_that_does_not_answer_the_close_is_cut_off_at_the_deadlin
 
 
 async def test_a_socket_that_is_no_websocket_in_time_is_dropped() -> None:
-    settings = CoreSettings(hello_timeout_s=0.1)
-    workers = StepWorkers()
-    listener = Listener(Core(settings, LoopClock(asyncio.get_running_loop()), workers, FixedPolicy(), AllowAll()))
+    listener = Listener(real_core(CoreSettings(hello_timeout_s=0.1)))
     reader, writer = await asyncio.open_connection("127.0.0.1", await listener.start("127.0.0.1", 0))
     writer.write(REQUEST[:40])
     assert await reader.read() == b""

@@ -24,9 +24,10 @@ from tests.client.waiting import half_sent
 
 
 @asynccontextmanager
-async def connected(scripted: ScriptedGateway) -> AsyncIterator[tuple[Client, Peer]]:
+async def connected(scripted: ScriptedGateway, close_timeout_s: float = 5.0) -> AsyncIterator[tuple[Client, Peer]]:
     """A client and the other side of it."""
-    async with connect(scripted.url, backoff=Backoff(base_s=0, cap_s=0)) as client:
+    backoff = Backoff(base_s=0, cap_s=0)
+    async with connect(scripted.url, backoff=backoff, close_timeout_s=close_timeout_s) as client:
         yield client, await scripted.accept()
 
 
@@ -104,7 +105,7 @@ async def test_a_request_behind_a_refused_one_is_told_why_it_waits(
     scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=3600.0, cap_s=3600.0, later_s=3600.0))
-    async with connected(scripted) as (client, peer):
+    async with connected(scripted, close_timeout_s=0.1) as (client, peer):
         first = asyncio.ensure_future(client.request("agent:bob", 1))
         refuse(peer, (await next_request(peer)).offset)
         other = asyncio.ensure_future(client.request("agent:alice", 1))

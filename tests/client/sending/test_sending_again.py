@@ -125,7 +125,7 @@ async def test_a_publish_behind_a_refused_one_is_told_why_it_waits(
     scripted: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(send_queue, "AGAIN", Backoff(base_s=3600.0, cap_s=3600.0, later_s=3600.0))
-    async with connected(scripted) as (client, peer):
+    async with connected(scripted, close_timeout_s=0.1) as (client, peer):
         first = asyncio.ensure_future(client.publish("wf/x", 1, timeout_s=0.05))
         await data_of(peer)
         refuse(peer, 1)
