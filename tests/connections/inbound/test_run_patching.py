@@ -65,13 +65,19 @@ def test_a_run_ends_before_the_first_frame_that_differs() -> None:
     assert patch_run(memoryview(data), bytearray(data), 0, bound(frames[0]), PUBLISHER, OFFSET) == FRAMES - 3
 
 
-@pytest.mark.parametrize("what", ["alias", "sequence", "meta block"])
+@pytest.mark.parametrize("what", ["alias", "sequence", "meta block", "acknowledgement"])
 def test_frames_that_are_no_run_of_the_alias_are_left_alone(what: str) -> None:
     frames = [frame(index) for index in range(FRAMES)]
     binding = bound(frames[0])
     if what == "meta block":
-        binding.meta = bound(frame(0, 16)).meta
-    if what == "alias":
+        odd = bytearray(frames[VECTOR_FRAMES - 2])
+        odd[DATA_HEADER.size] += 1
+        frames[VECTOR_FRAMES - 2] = bytes(odd)
+    elif what == "acknowledgement":
+        frames[1::2] = [
+            b"".join(message_frame(ALIAS, FIRST_SEQUENCE + index, bytes(12), ack=True)) for index in range(1, FRAMES, 2)
+        ]
+    elif what == "alias":
         frames[VECTOR_FRAMES - 1] = b"".join(message_frame(ALIAS + 1, FIRST_SEQUENCE + VECTOR_FRAMES - 1, bytes(12)))
     elif what == "sequence":
         del frames[7]
