@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -13,7 +14,13 @@ CORKED_BYTES: Final = 256 * 1024
 COLLECTED_BELOW: Final = 16 * 1024
 """Frames below this are collected: to copy them costs less than a system call."""
 COLLECT_S: Final = 0.001
-"""Longest time in which frames are collected, but for the computing of those who send meanwhile."""
+"""Longest time for which a collected frame waits, but for a sender that computes for so long for the first time."""
+QUICK_TURNS: Final = 16
+"""Number of turns in a row without a sender that computes, after which frames are collected.
+
+A collected frame waits for what runs between its sender and the end of the turn, which nothing can interrupt. Tasks
+that have only sent their next messages for so many turns mostly go on like that.
+"""
 
 
 class OutgoingFrames:
@@ -34,6 +41,8 @@ class OutgoingFrames:
         "_corked",
         "_corked_bytes",
         "_loop",
+        "_marked_s",
+        "_quick_turns",
         "_write",
         "max_bytes",
         "waiting_bytes",
@@ -48,6 +57,9 @@ class OutgoingFrames:
         self._collecting = 0
         """Number of ends of turns to come at which collected frames leave."""
         self._collect_until_s = 0.0
+        self._marked_s = 0.0
+        """Time of the last answer or frame of the turn: the computing of the next sender begins then."""
+        self._quick_turns = 0
         self.max_bytes = MIN_CHUNK_BYTES
         self.waiting_bytes = 0
         """Bytes that are collected."""
@@ -65,7 +77,7 @@ class OutgoingFrames:
                 self._send_corked()
             self._corked += buffers
             self._corked_bytes += size
-        elif may_wait and self._collecting and size < COLLECTED_BELOW and self._loop.time() < self._collect_until_s:
+        elif may_wait and self._collecting and self._in_time() and size < COLLECTED_BELOW:
             if self.waiting_bytes + size > self.max_bytes:
                 self.flush()
             self._collected.append(b"".join(buffers))
@@ -106,16 +118,34 @@ class OutgoingFrames:
         """Collect what those send who have just got their answers, until they have had their turn of the loop.
 
         A program that awaits many publishes at once sends the next ones by one system call. A message that is sent at
-        another time, or after :data:`COLLECT_S` because its task computes first, does not wait.
+        another time does not wait, nor does one in a turn whose senders compute.
         """
         if not self._collecting:
-            self._collect_until_s = self._loop.time() + COLLECT_S
+            self._marked_s = time.perf_counter()
         self._collecting += 1
         self._loop.call_soon(self._end_collecting)  # behind the wake-ups of those who wait
 
     def _end_collecting(self) -> None:
         self._collecting -= 1
-        self.flush()
+        if not self._collecting:  # those who got the last answer of the turn have had theirs
+            self.flush()
+            self._mark()
+            self._quick_turns += 1
+
+    def _in_time(self) -> bool:
+        """Return whether the next frame may be collected: none has waited long, nor is likely to."""
+        now_s = self._mark()  # not by the loop's clock, which uvloop stops for the turn
+        if not self._collected:
+            self._collect_until_s = now_s + COLLECT_S / 2
+        return self._quick_turns >= QUICK_TURNS and now_s < self._collect_until_s
+
+    def _mark(self) -> float:
+        """Note that a sender had its turn, and whether it has computed; return the time."""
+        now_s = time.perf_counter()
+        if now_s - self._marked_s > COLLECT_S / 2:
+            self._quick_turns = -1  # this turn does not count
+        self._marked_s = now_s
+        return now_s
 
     def flush(self) -> None:
         """Send what is collected."""
