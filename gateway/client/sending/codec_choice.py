@@ -19,6 +19,8 @@ AUTO: Final = "auto"
 
 RESAMPLE_AFTER: Final = 64
 """Messages of one dtype and shape that are sent alike before the next sample is taken."""
+RESAMPLE_BYTES: Final = 64 * 1024 * 1024
+"""Payload between two samples up to which the number of messages doubles while no sample pays."""
 
 
 def parse_codec(codec: str) -> Chain | None:
@@ -50,11 +52,12 @@ def check_agreed(chain: Chain, welcome: Welcome) -> None:
 class CodecChoice:
     """Codec chain that the sample of one stream has chosen, until the next sample."""
 
-    __slots__ = ("_chain", "_left", "_signature")
+    __slots__ = ("_chain", "_interval", "_left", "_signature")
 
     def __init__(self) -> None:
         self._chain = PLAIN
         self._left = 0
+        self._interval = RESAMPLE_AFTER
         self._signature: Signature | None = None
 
     def known(self, content: Content) -> Chain | None:
@@ -66,10 +69,22 @@ class CodecChoice:
             return self._chain
         return None
 
+    def plain(self, content: Content) -> bool:
+        """Return whether :meth:`known` is that this message is sent as it is, and count it in that case only."""
+        if content.payload_bytes < MIN_BYTES:
+            return True
+        return not self._chain.names and self.known(content) is not None
+
     def sample(self, content: Content, welcome: Welcome) -> Chain:
         """Sample the message and return its chain, in up to 1 ms. The largest of several tensors speaks for all."""
         largest: Buffer = max(content.buffers, key=len)
-        self._chain = choose_chain(largest, content.itemsize, welcome.codecs, welcome.filters)
-        self._signature = content.signature
-        self._left = RESAMPLE_AFTER - 1
+        chain = choose_chain(largest, content.itemsize, welcome.codecs, welcome.filters)
+        self._interval = self._next_interval(content, chain)
+        self._chain, self._signature = chain, content.signature
+        self._left = self._interval - 1
         return self._chain
+
+    def _next_interval(self, content: Content, chain: Chain) -> int:
+        if content.signature != self._signature or chain.names or self._chain.names:
+            return RESAMPLE_AFTER
+        return max(RESAMPLE_AFTER, min(2 * self._interval, RESAMPLE_BYTES // content.payload_bytes))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gateway.client.sending.codec_choice import RESAMPLE_AFTER, CodecChoice, check_agreed, parse_codec
+from gateway.client.sending.codec_choice import RESAMPLE_AFTER, RESAMPLE_BYTES, CodecChoice, check_agreed, parse_codec
 from gateway.client.sending.content import Content, content_of
 from gateway.errors import InvalidArgument
 from gateway.ids import ClientId
@@ -51,6 +51,31 @@ def test_it_samples_again_after_a_while() -> None:
     choice.sample(counting(), WELCOME)
     known = [choice.known(counting()) is not None for _ in range(RESAMPLE_AFTER)]
     assert known == [True] * (RESAMPLE_AFTER - 1) + [False]
+
+
+@pytest.mark.parametrize("size", [20_000, 200_000, 4_000_000])
+def test_while_no_sample_pays_the_next_comes_after_twice_as_many_messages(size: int) -> None:
+    noise = content_of(np.random.default_rng(1).integers(0, 256, size, dtype=np.uint8), None)
+    zeros = content_of(np.zeros(size, np.uint8), None)
+    choice = CodecChoice()
+    most = max(RESAMPLE_AFTER, RESAMPLE_BYTES // size)
+    for interval in (min(RESAMPLE_AFTER * 2**times, most) for times in range(8)):
+        assert choice.sample(noise, WELCOME) == PLAIN
+        assert [choice.known(noise) for _ in range(interval)] == [PLAIN] * (interval - 1) + [None]
+    assert choice.sample(zeros, WELCOME) != PLAIN
+    assert sum(choice.known(zeros) is not None for _ in range(most)) == RESAMPLE_AFTER - 1
+
+
+def test_a_message_that_is_not_plain_is_not_counted_as_such() -> None:
+    choice = CodecChoice()
+    assert choice.plain(counting(100))
+    assert not choice.plain(counting())
+    choice.sample(counting(), WELCOME)
+    assert not any(choice.plain(counting()) for _ in range(RESAMPLE_AFTER))
+    assert choice.known(counting()) is not None
+    noise = content_of(np.random.default_rng(1).integers(0, 256, 65536, dtype=np.uint8), None)
+    choice.sample(noise, WELCOME)
+    assert [choice.plain(noise) for _ in range(RESAMPLE_AFTER)] == [True] * (RESAMPLE_AFTER - 1) + [False]
 
 
 def test_it_samples_again_when_dtype_or_shape_change() -> None:
