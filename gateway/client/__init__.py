@@ -11,10 +11,10 @@ from gateway.client.report import Notice
 from gateway.client.requests.inbox import Inbox, Request
 from gateway.client.requests.pending_request import RequestFailed
 from gateway.client.requests.reply_stream import ReplyStream
-from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.subscribing.subscription import BatchIterator, Subscription
 from gateway.client.subscribing.subscription_core import SubscriptionStats
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
+from gateway.client.transmission_result import TransmissionResult
 from gateway.errors import (
     CapacityError,
     Code,

@@ -22,12 +22,12 @@ from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.codec_choice import AUTO
 from gateway.client.sending.content import Headers
 from gateway.client.sending.declaration import SchemaLike
-from gateway.client.sending.publisher import PublishOptions
-from gateway.client.sending.transmission_result import TransmissionResult
+from gateway.client.sending.prepared_publish import PublishOptions
 from gateway.client.stream_control import StreamControl
 from gateway.client.subscribing.subscription import Subscription
 from gateway.client.subscribing.subscription_core import Start, StreamProgress, SubscriptionOptions
 from gateway.client.subscribing.subscription_position import Gap, StreamEnded
+from gateway.client.transmission_result import TransmissionResult
 from gateway.protocol.messages import Counts, Credits
 from gateway.protocol.views import View
 
@@ -177,17 +177,9 @@ class Client(StreamControl):
             ConnectionFailed: the connection was lost after the message was sent and before its acknowledgement; or it
                 is not opened again.
         """
+        # By position: keywords take twice as long.
         options = PublishOptions(
-            kind=kind,
-            durability=durability,
-            headers=headers,
-            codec=codec,
-            progress=progress,
-            timeout_s=timeout_s,
-            region=region,
-            tensor=tensor,
-            schema=schema,
-            expires_in_s=expires_in_s,
+            kind, durability, headers, codec, progress, timeout_s, region, tensor, schema, expires_in_s
         )
         return await self._core.publisher.publish(stream, value, options)
 

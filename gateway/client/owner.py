@@ -100,6 +100,10 @@ class Owner:
         if self.forked or (asyncio._get_running_loop() is not self._loop and not self.is_caller):
             raise UsageError(FORKED if self.forked else OTHER_LOOP)
 
+    def create_future(self) -> asyncio.Future[Any]:
+        """Return a future of the loop; without a look at the running loop, which takes longer (CPython 3.11)."""
+        return self._loop.create_future()
+
     def call_soon(self, callback: Callable[[], object]) -> None:
         """Have the loop call back, from any thread, also while it collects garbage; not in a forked process."""
         if not self.forked:

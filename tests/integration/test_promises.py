@@ -34,7 +34,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from gateway.app import Gateway
 from gateway.client import Backoff, Client, Gap, Message, Subscription, connect
-from gateway.client.sending.transmission_result import TransmissionResult
+from gateway.client.transmission_result import TransmissionResult
 from gateway.config import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings

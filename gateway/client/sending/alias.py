@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
@@ -141,9 +141,11 @@ class Alias:
             # The traceback of the error will refer to this alias, which would wait for the collector together with it.
             self._answered = None
 
-    def expect(self, sequence: int, message: OutboundMessage) -> None:
-        """Wait for the acknowledgement of a message."""
-        self._take(sequence)
+    def expect(self, message: OutboundMessage) -> None:
+        """Wait for the acknowledgement of a message, which has its sequence."""
+        sequence = message.sequence
+        if sequence in self.awaiting:  # it is sent again
+            self._take(sequence)
         self.awaiting[sequence] = message
         self.awaiting_bytes += message.content.payload_bytes
 
@@ -152,24 +154,25 @@ class Alias:
         self._take(sequence)
         self.withdrawn.add(sequence)
 
-    def settle(self, last: int, count: int) -> Iterator[tuple[int, OutboundMessage]]:
-        """Take out the publishes that wait for the ``count`` sequences up to ``last``; yield each with its sequence."""
-        first = last - count + 1
-        if count > len(self.awaiting):
-            found = [sequence for sequence in self.awaiting if first <= sequence <= last]
-        else:
-            found = [sequence for sequence in range(first, last + 1) if sequence in self.awaiting]
-        for sequence in found:
-            message = self._take(sequence)
-            assert message is not None
-            yield sequence, message
+    def settle(self, last: int, count: int) -> list[OutboundMessage]:
+        """Take out and return the publishes that wait for the ``count`` sequences up to ``last``."""
+        awaiting, first = self.awaiting, last - count + 1
+        sequences: Iterable[int] = range(first, last + 1)
+        if count > len(awaiting):
+            sequences = [sequence for sequence in awaiting if first <= sequence <= last]
+        settled = []
+        for sequence in sequences:
+            message = awaiting.pop(sequence, None)
+            if message is not None:
+                self.awaiting_bytes -= message.content.payload_bytes
+                settled.append(message)
+        return settled
 
-    def _take(self, sequence: int) -> OutboundMessage | None:
-        """Take out the message that waits for a sequence; None if none does."""
+    def _take(self, sequence: int) -> None:
+        """Take out the message that waits for a sequence, if one does."""
         message = self.awaiting.pop(sequence, None)
         if message is not None:
             self.awaiting_bytes -= message.content.payload_bytes
-        return message
 
 
 class Aliases:

@@ -222,8 +222,9 @@ class OutboundMessage:
         assert self.done is not None
         try:
             return await self.wait(self.done, timeout_s, waited_for)
-        finally:
+        except BaseException:
             self._forget_error()
+            raise
 
     async def wait(self, awaited: Awaitable[T], timeout_s: float | None, waited_for: str) -> T:
         """Wait for an outcome of this message.

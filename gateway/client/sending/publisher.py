@@ -7,25 +7,24 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
 
-from gateway.client.options import Progress
 from gateway.client.sending.alias import Alias, AliasHolders
 from gateway.client.sending.batcher import Batcher, ReadyBatch
 from gateway.client.sending.codec_choice import parse_codec
-from gateway.client.sending.content import Content, Headers, content_of, kind_of
-from gateway.client.sending.declaration import Declaration, SchemaLike, durability_of, schema_of
+from gateway.client.sending.content import Content, content_of, kind_of
+from gateway.client.sending.declaration import Declaration, durability_of, schema_of
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import patch_of
+from gateway.client.sending.prepared_publish import PublishOptions
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
-from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.outgoing_frames import CORKED_BYTES
 from gateway.client.session.session import Session
+from gateway.client.transmission_result import TransmissionResult
 from gateway.errors import Code, ConnectionFailed, FrysError, InvalidArgument, RequestRefused
 from gateway.ids import Epoch, Offset
 from gateway.protocol.arguments import MAX_EXPIRY_S, check_callback, check_seconds, check_text, check_timeout
-from gateway.protocol.durability import Durability
 from gateway.protocol.extensions import Extensions
 from gateway.protocol.frames import Frame
 from gateway.protocol.messages import Error, Kind
@@ -36,21 +35,6 @@ from gateway.protocol.wire import FLAG_ACK, Opcode
 
 PRODUCERS_BELOW: Final = 2**53
 """Producer numbers are below: every number up to it is exact in JSON."""
-
-
-class PublishOptions(NamedTuple):
-    """Keyword arguments of :meth:`gateway.client.client.Client.publish`, which explains them."""
-
-    kind: str | None
-    durability: str | None
-    headers: Headers
-    codec: str
-    progress: Progress | None
-    timeout_s: float | None
-    region: object
-    tensor: str | None
-    schema: SchemaLike
-    expires_in_s: float | None
 
 
 class Publisher:
@@ -94,7 +78,51 @@ class Publisher:
         """Publish one message and wait for its acknowledgement; see :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
         self._context.check()
-        timeout_s = check_timeout("timeout_s", options.timeout_s)
+        message = self._send_alike(stream, value, options, started_s)
+        if message is None:
+            timeout_s = check_timeout("timeout_s", options.timeout_s)
+            message = self._send(stream, value, options, started_s, timeout_s)
+        else:
+            timeout_s = options.timeout_s
+        flow = self._context.flow
+        flow.expect_answer()
+        try:
+            result = await message.result(timeout_s, f"the acknowledgement of {stream}")
+        finally:
+            flow.end_answer()
+        assert isinstance(result, TransmissionResult)
+        return result
+
+    def _send_alike(
+        self, stream: str, value: object, options: PublishOptions, started_s: float
+    ) -> OutboundMessage | None:
+        """Send a publish that looks like the last one of its stream; return None if it does not."""
+        queue = self._queues.get(stream) if type(stream) is str else None
+        if queue is None or (prepared := queue.prepared) is None:
+            return None
+        content = prepared.content(value, options)
+        if content is None:
+            return None
+        self._flush_stream(stream)
+        message = OutboundMessage(
+            Opcode.MESSAGE,
+            content,
+            self._now_ns(),
+            flags=FLAG_ACK,
+            declaration=prepared.declaration,
+            chain=prepared.chain,
+            done=self._context.owner.create_future(),
+            started_s=started_s,
+        )
+        if not queue.send_alike(message):
+            queue.submit(message)
+            queue.prepare(message, value, options, prepared.timeout_s)
+        return message
+
+    def _send(
+        self, stream: str, value: object, options: PublishOptions, started_s: float, timeout_s: float | None
+    ) -> OutboundMessage:
+        """Send any publish."""
         check_callback("progress", options.progress)
         queue = self._queue_of(stream)
         declaration = Declaration(kind_of(options.kind), schema_of(options.schema), durability_of(options.durability))
@@ -115,14 +143,8 @@ class Publisher:
             started_s=started_s,
         )
         queue.submit(message)
-        flow = self._context.flow
-        flow.expect_answer()
-        try:
-            result = await message.result(timeout_s, f"the acknowledgement of {stream}")
-        finally:
-            flow.end_answer()
-        assert isinstance(result, TransmissionResult)
-        return result
+        queue.prepare(message, value, options, timeout_s)
+        return message
 
     def flush(self) -> None:
         """Send the messages of ``publish_nowait`` that wait, as far as there is room; the rest follows later."""
@@ -197,17 +219,41 @@ class Publisher:
     def acked(self, message: memoryview, frame: Frame) -> None:
         """Take an ACK: its publishes are done (spec section 7.1)."""
         ack = Ack.parse(message, frame)
-        alias = self._context.aliases.get(ack.alias)
+        context = self._context
+        alias = context.aliases.get(ack.alias)
         if alias is None:
             return
-        for sequence, publish in alias.settle(ack.sequence, ack.count):
-            if not publish.abandoned:
-                publish.finish(self._result(publish, alias, ack.offset - (ack.sequence - sequence), ack.durability))
+        self._finish(alias, alias.settle(ack.sequence, ack.count), ack)
         queue = self._queues.get(alias.name)
         if queue is not None:
             queue.answered()
-        if self._context.flow.awaited > 1 and self._context.session is not None:
-            self._context.session.collect()
+        if context.flow.awaited > 1 and context.session is not None:
+            context.session.collect()
+
+    def _finish(self, alias: Alias, publishes: list[OutboundMessage], ack: Ack) -> None:
+        """Give the results of publishes to those who wait for them."""
+        now_s = time.perf_counter()
+        epoch = Epoch((alias.info.epoch if alias.info is not None else None) or 0)
+        session, quality = self._context.session, self._context.quality
+        rtt_s = ((session.clock.rtt_ns if session is not None else None) or 0) / 1e9
+        first = ack.offset - ack.sequence  # offset of sequence 0
+        for publish in publishes:
+            done = publish.done
+            if done is None or done.done():
+                continue
+            latency_s = now_s - publish.started_s
+            frame_bytes, sent_bytes = publish.frame_bytes, publish.payload_sent_bytes
+            done.set_result(
+                TransmissionResult(
+                    Offset(first + publish.sequence),
+                    epoch,
+                    frame_bytes,
+                    publish.content.payload_bytes / sent_bytes if sent_bytes else 1.0,
+                    latency_s,
+                    quality.score(frame_bytes, latency_s, rtt_s),
+                    ack.durability,
+                )
+            )
 
     def refused(self, error: Error, alias: Alias) -> None:
         """Take an ERROR about a stream that was opened for publishing (spec sections 4.1, 4.11 and 12.2)."""
@@ -225,14 +271,14 @@ class Publisher:
             alias.refuse(refusal)
             return
         count = error.count or 1
-        refused = dict(alias.settle(error.sequence, count))
+        refused = {publish.sequence: publish for publish in alias.settle(error.sequence, count)}
         if queue is not None and (unwatched := queue.under_way(error.sequence)) is not None:
             refused[error.sequence] = unwatched  # of publish_nowait, but still at hand
         postponed: list[OutboundMessage] = []
-        for sequence, publish in refused.items():
+        for publish in refused.values():
             if draining:
                 # Sent before GO_AWAY came: it goes out on the next connection, as all that are not acknowledged.
-                alias.expect(sequence, publish)
+                alias.expect(publish)
             elif not publish.may_wait(refusal):
                 publish.fail(refusal)
             else:
@@ -272,23 +318,6 @@ class Publisher:
         problems += [f"{cut_bytes} bytes of messages had not left this process"] * bool(cut_bytes)
         if problems:
             self._context.report(ConnectionFailed(f"{', and '.join(problems)}: {error}"))
-
-    def _result(
-        self, publish: OutboundMessage, alias: Alias, offset: int, durability: Durability
-    ) -> TransmissionResult:
-        latency_s = publish.latency_s()
-        sent_bytes = publish.payload_sent_bytes
-        session = self._context.session
-        rtt_ns = (session.clock.rtt_ns if session is not None else None) or 0
-        return TransmissionResult(
-            offset=Offset(offset),
-            epoch=Epoch((alias.info.epoch if alias.info is not None else None) or 0),
-            bytes_transmitted=publish.frame_bytes,
-            compression_ratio=publish.content.payload_bytes / sent_bytes if sent_bytes else 1.0,
-            latency_s=latency_s,
-            quality_score=self._context.quality.score(publish.frame_bytes, latency_s, rtt_ns / 1e9),
-            durability=durability,
-        )
 
 
 def _expiring(expires_in_s: float | None, now_ns: int, extensions: Extensions | None) -> Extensions | None:

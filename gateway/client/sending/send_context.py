@@ -18,10 +18,10 @@ from gateway.client.sending.content import Content, CopyRooms, copy_into
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.resumptions import Resumptions
 from gateway.client.sending.transfer_room import TransferRoom
-from gateway.client.sending.transmission_result import LinkQuality
 from gateway.client.session.answers import Answer, Asked
 from gateway.client.session.gateway_clock import GatewayClock
 from gateway.client.session.session import Session
+from gateway.client.transmission_result import LinkQuality
 from gateway.errors import Code, ConnectionFailed, FrysError, RequestRefused, UsageError
 from gateway.protocol.frames import bytes_of
 from gateway.protocol.wire import Buffer

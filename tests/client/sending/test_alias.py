@@ -35,7 +35,9 @@ def session() -> Session:
 def alias_awaiting(*sequences: int) -> Alias:
     alias = Alias(session(), 0, "wf/x", Holder(), ANYTHING)
     for sequence in sequences:
-        alias.expect(sequence, OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0))
+        message = OutboundMessage(Opcode.MESSAGE, content_of(1, None), 0)
+        message.sequence = sequence
+        alias.expect(message)
     return alias
 
 
@@ -60,7 +62,7 @@ def test_the_opening_declares_it() -> None:
 )
 def test_a_run_settles_what_it_covers(last: int, count: int, settled: list[int]) -> None:
     alias = alias_awaiting(1, 3, 5, 9)
-    assert [sequence for sequence, _ in alias.settle(last, count)] == settled
+    assert [message.sequence for message in alias.settle(last, count)] == settled
     assert sorted(alias.awaiting) == sorted({1, 3, 5, 9} - set(settled))
 
 

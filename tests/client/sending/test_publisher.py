@@ -15,8 +15,8 @@ from gateway.client.sending.alias import Aliases
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.send_queue import SendQueue
 from gateway.client.sending.stream_send_queue import StreamSendQueue
-from gateway.client.sending.transmission_result import TransmissionResult
 from gateway.client.session.session import Session
+from gateway.client.transmission_result import TransmissionResult
 from gateway.config.settings import Settings
 from gateway.connections.consumers.settings import ConsumerSettings
 from gateway.connections.core import CoreSettings

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.client.sending.transmission_result import GOODPUT_FROM_BYTES, LinkQuality
+from gateway.client.transmission_result import GOODPUT_FROM_BYTES, LinkQuality
 
 
 def test_a_publish_as_fast_as_the_round_trip_is_perfect() -> None:
