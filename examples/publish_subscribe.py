@@ -33,7 +33,7 @@ async def watch(ready: asyncio.Event) -> None:
     async with connect(URL, client_id="watcher") as client, client.subscribe("example/loss") as losses:
         ready.set()
         received = 0
-        async for batch in losses.batches():  # record batches as they travelled: one array of shape (count,)
+        async for batch in losses.batches():  # what has arrived together: one array of shape (count,)
             received += batch.count
             if received >= STEPS:
                 break

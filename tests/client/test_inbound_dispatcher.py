@@ -262,6 +262,62 @@ async def test_frames_that_come_together_are_to_a_program_what_they_are_one_by_o
             assert together == one_by_one == closely, f"stream {number} of seed {SEED}"
 
 
+async def what_batches_have(
+    client: Client, peer: Peer, told: asyncio.Queue[Exception], parts: list[list[Buffer]], *, joined: bool
+) -> tuple[object, ...]:
+    """All that a program sees of ``wf/x`` that takes batches, or else messages one by one."""
+    gaps: list[object] = []
+    async with client.subscribe("wf/x", on_gap=gaps.append, conflate=False) as messages:
+        for part in parts:
+            peer.send(*part)
+        peer.send(Error(Code.INTERNAL, "INTERNAL", "that was all"))
+        errors = []
+        while "that was all" not in (error := str(await told.get())):
+            errors.append(error)
+        await messages.close()
+        received = [each async for batch in messages.batches() for each in batch.messages()] if joined else []
+        received += [each async for each in messages]
+        contents = [(each.offset, each.epoch, each.publisher, each.tensor.tolist()) for each in received]
+    return contents, gaps, errors, messages.stats, messages.account
+
+
+async def test_batches_hold_the_messages_that_come_one_by_one(scripted: ScriptedGateway) -> None:
+    dice = random.Random(SEED)
+    told: list[asyncio.Queue[Exception]] = [asyncio.Queue(), asyncio.Queue()]
+    async with (
+        connect(scripted.url, client_id="one", on_error=told[0].put_nowait) as one,
+        connect(scripted.url, client_id="other", on_error=told[1].put_nowait) as other,
+    ):
+        peers = [await scripted.accept() for _ in range(2)]
+        for number in range(1, 100):
+            kind = list(Kind)[number % len(Kind)]
+            known: list[Buffer] = [write_session(StreamInfo(number, "wf/x", kind, number, 0))]
+            frames = some_frames(dice, number)
+            cut = dice.randint(0, len(frames))
+            parts = [known, *frames[:cut], [part for each in frames[cut:] for part in each]]
+            parts = [part for part in parts if part]
+            batches = await what_batches_have(one, peers[0], told[0], parts, joined=True)
+            one_by_one = await what_batches_have(other, peers[1], told[1], parts, joined=False)
+            assert batches == one_by_one, f"stream {number} of seed {SEED}"
+
+
+@pytest.mark.parametrize("kind", Kind)
+async def test_messages_that_wait_are_one_batch(scripted: ScriptedGateway, kind: Kind) -> None:
+    told: asyncio.Queue[Exception] = asyncio.Queue()
+    async with (
+        connect(scripted.url, client_id="worker", on_error=told.put_nowait) as client,
+        client.subscribe("wf/*", conflate=False) as messages,
+    ):
+        peer = await scripted.accept()
+        peer.send(StreamInfo(7, "wf/x", kind, 5, 0), message(0, 0))
+        peer.send(*[message(offset, offset) for offset in range(1, 8)])
+        peer.send(Error(Code.INTERNAL, "INTERNAL", "that was all"))
+        await told.get()
+        batch = await anext(messages.batches())
+        assert (batch.offset, batch.array.tolist()) == (0, list(range(8)))
+        assert (batch.ack_handle is not None) == kind.acknowledged
+
+
 @pytest.mark.parametrize("kind", [Kind.STATE, Kind.COLLABORATION, Kind.CONTROL])
 async def test_other_kinds_have_their_own_way(scripted: ScriptedGateway, kind: Kind) -> None:
     async with (

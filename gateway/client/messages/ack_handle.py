@@ -283,6 +283,46 @@ class RecordAckHandle:
             self._batch.in_progress()
 
 
+class JoinedAckHandle:
+    """Answer for messages that were joined to one batch: it goes to each of them that has none yet.
+
+    Args:
+        handles: those of the messages, in their order.
+
+    Attributes:
+        handles: see above.
+    """
+
+    __slots__ = ("handles",)
+
+    def __init__(self, handles: list[AckHandle]) -> None:
+        self.handles = handles
+
+    def hold(self, holder: object) -> None:
+        """Keep what the answers need; see :meth:`AckHandle.hold`."""
+        for handle in self.handles:
+            handle.hold(holder)
+
+    def check(self) -> None:
+        """Raise unless the caller may answer; see :meth:`AckHandle.check`."""
+        self.handles[0].check()
+
+    def done(self) -> None:
+        """Answer that the program has processed the messages."""
+        for handle in self.handles:
+            handle.done()
+
+    def refuse(self, code: int) -> None:
+        """Answer that the program has not processed the messages, and wants them again."""
+        for handle in self.handles:
+            handle.refuse(code)
+
+    def in_progress(self) -> None:
+        """Report that the program works on the messages."""
+        for handle in self.handles:
+            handle.in_progress()
+
+
 class DetachedAckHandle:
     """Handle of a copy, made by ``pickle`` or ``deepcopy``, of a message or batch: it takes no answer.
 
@@ -318,5 +358,5 @@ class DetachedAckHandle:
         self.check()
 
 
-AnyAckHandle = AckHandle | RecordAckHandle | DetachedAckHandle
+AnyAckHandle = AckHandle | RecordAckHandle | JoinedAckHandle | DetachedAckHandle
 """Handle of a message or a batch."""

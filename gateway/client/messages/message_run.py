@@ -11,7 +11,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from gateway.client.messages.arrival import Arrival
+from gateway.client.messages.arrival import Arrival, Specs
 from gateway.client.messages.message import Message, messages_of
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.errors import InvalidArgument
@@ -19,6 +19,7 @@ from gateway.ids import Offset
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import Meta
 from gateway.protocol.runs import FrameRun
+from gateway.protocol.wire import Buffer
 
 _U1: Final = np.dtype(np.uint8)
 
@@ -42,6 +43,7 @@ class MessageRun:
     __slots__ = ("_frames", "_meta", "count", "epoch", "kind", "offset", "received_ns", "stream")
 
     ack_handle: Final = None
+    quantization: Final = None
 
     def __init__(
         self, stream: str, kind: Kind | None, epoch: int, received_ns: int, frames: FrameRun, meta: Meta
@@ -54,6 +56,21 @@ class MessageRun:
         self.received_ns = received_ns
         self._frames = frames
         self._meta = meta
+
+    @property
+    def publisher(self) -> int:
+        """Number that the gateway gave the sender's connection."""
+        return self._frames.publisher
+
+    @property
+    def timestamp_ns(self) -> int:
+        """Time of publishing of the first message, Unix time in ns by the gateway's clock."""
+        return int(self._frames.timestamps_ns()[0])
+
+    @property
+    def specs(self) -> Specs:
+        """Name, dtype and shape of each tensor of a message."""
+        return self._meta.specs
 
     @property
     def nbytes(self) -> int:
@@ -92,21 +109,24 @@ class MessageRun:
         """
         if len(self._meta.specs) != 1:
             raise InvalidArgument(f"{self!r} holds no records: iterate over messages, not batches")
-        frames = self._frames
-        shape, strides = (frames.count, frames.payload_bytes), (frames.stride, 1)
-        payloads = np.ndarray(shape, _U1, frames.message, frames.payload_at, strides)
         return RecordBatch(
             self.stream,
             self.kind,
             self.epoch,
             self.offset,
             self.count,
-            frames.publisher,
-            int(frames.timestamps_ns()[0]),
+            self.publisher,
+            self.timestamp_ns,
             self.received_ns,
             self._meta.specs[0],
-            payloads.tobytes(),
+            self.payload(),
         )
+
+    def payload(self) -> Buffer:
+        """Return the payloads of all messages, one behind the other: a copy, as frame headers stand between them."""
+        frames = self._frames
+        shape, strides = (frames.count, frames.payload_bytes), (frames.stride, 1)
+        return np.ndarray(shape, _U1, frames.message, frames.payload_at, strides).tobytes()
 
     def newest(self, *, complete: bool) -> Self:
         """Return the last message, as a run of its own; a message of a run is always complete."""

@@ -181,6 +181,10 @@ class ReceiveBuffer(Generic[T]):
             self._release()
         return item
 
+    def peek(self) -> T | None:
+        """Return the next item and leave it here; None if there is none now, or a newer version may replace it."""
+        return self._items[0] if self._items else None
+
     async def next(self) -> T:
         """Wait for the next item and return it.
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import Self
 
-from gateway.client.messages.ack_handle import AckHandle, DetachedAckHandle, RecordAckHandle
+from gateway.client.messages.ack_handle import AckHandle, AnyAckHandle, JoinedAckHandle, RecordAckHandle
 from gateway.client.messages.arrival import Arrival
 from gateway.client.messages.message import Acknowledged, Message, messages_of
 from gateway.errors import InvalidArgument
@@ -18,9 +19,10 @@ from gateway.protocol.wire import Buffer
 
 
 class RecordBatch(Acknowledged):
-    """Small messages of one stream, packed by the publisher or arrived together, as one array (spec section 5.2).
+    """Messages of one stream, packed by the publisher or arrived together, as one array (spec section 5.2).
 
-    A batch is acknowledged as one: by the :meth:`ack` of the batch, or by those of all its records.
+    The answer to a batch is the answer to all its records. Records can be answered by themselves: packed ones are
+    acknowledged when all are, and refused when one is; those that were sent one by one are each on their own.
 
     Attributes:
         stream: name of the stream.
@@ -180,8 +182,12 @@ class RecordBatch(Acknowledged):
             self._spec.nbytes,
         )
         records = messages_of(arrival)
-        batch = self.ack_handle
-        return _with_ack_handles(records, batch) if isinstance(batch, AckHandle | DetachedAckHandle) else records
+        handle = self.ack_handle
+        if isinstance(handle, JoinedAckHandle):
+            return _with_ack_handles(records, handle.handles)
+        if isinstance(handle, AckHandle):
+            return _with_ack_handles(records, (RecordAckHandle(handle) for _ in range(self.count)))
+        return records if handle is None else _with_ack_handles(records, repeat(handle))
 
     def _own_memory(self) -> dict[str, object]:
         return {"_payload": bytes(self._payload), "_array": None}
@@ -193,7 +199,7 @@ class RecordBatch(Acknowledged):
         )
 
 
-def _with_ack_handles(records: Iterator[Message], batch: AckHandle | DetachedAckHandle) -> Iterator[Message]:
-    for record in records:
-        record.ack_handle = RecordAckHandle(batch) if isinstance(batch, AckHandle) else batch
+def _with_ack_handles(records: Iterator[Message], handles: Iterable[AnyAckHandle]) -> Iterator[Message]:
+    for record, handle in zip(records, handles, strict=False):
+        record.ack_handle = handle
         yield record

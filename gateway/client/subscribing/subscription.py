@@ -7,8 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from gateway.client.messages.ack_handle import AnyAckHandle
+from gateway.client.messages.joined_batch import Waiting, joined_batch
 from gateway.client.messages.message import Message
-from gateway.client.messages.message_run import MessageRun, Received
+from gateway.client.messages.message_run import Received
 from gateway.client.messages.record_batch import RecordBatch
 from gateway.client.owner import OneProcess
 from gateway.client.report import keeping
@@ -137,11 +138,22 @@ class Subscription(OneProcess):
         return next(self._records)
 
     def batches(self) -> BatchIterator:
-        """Iterate over record batches: one array of shape ``(count, *shape)`` each.
+        """Iterate over record batches: one array of shape ``(count, *shape)`` each, of streams of all kinds.
 
-        A message that was sent alone is a batch of one record; alike messages that arrive one after the other may come
-        as one batch. Messages without a tensor or with several are no records: they are left out, counted as failed,
-        and reported to ``on_error``.
+        A batch is one that the publisher has packed, or the alike messages that wait for the program: sent by one
+        publisher, of one dtype and shape, with offsets that follow one another. None is waited for: a message that
+        came alone is a batch of one record, and so is a state, unless ``conflate=False`` has each version come. At
+        most 1 MiB is joined, and with it the payloads are copied; packed batches and single messages are not.
+        ``timestamp_ns`` and ``received_ns`` are those of the first message. Headers, and regions of patches, are left
+        out.
+
+        The array is read-only, belongs to the program and lives as long as it is used; no later batch changes it.
+
+        The answer to a batch is the answer to all its messages, and asking for the next batch acknowledges it unless
+        ``auto_ack`` is off. ``batch.messages()`` gives messages that can be answered by themselves.
+
+        Messages without a tensor or with several are no records: they are left out, counted as failed, and reported to
+        ``on_error``.
         """
         return BatchIterator(self)
 
@@ -156,9 +168,10 @@ class Subscription(OneProcess):
             elif (batch := self.as_batch(record)) is not None:
                 return batch
         self.acknowledge_previous()
+        buffer = self.core.buffer
         while True:
-            item = await self.core.buffer.next()
-            batch = self.as_batch(item)
+            item = await buffer.next()
+            batch = self.as_batch(item, buffer)
             if batch is not None:
                 self.core.give_out(batch)
                 if self.auto_ack:
@@ -178,12 +191,17 @@ class Subscription(OneProcess):
         if handle is not None:
             handle.done()
 
-    def as_batch(self, item: Received) -> RecordBatch | None:
-        """Return an item as a record batch; count and report an item that is no record, and return ``None``."""
+    def as_batch(self, item: Received, waiting: Waiting | None = None) -> RecordBatch | None:
+        """Return an item as a record batch; count and report an item that is no record, and return ``None``.
+
+        Args:
+            item: it was taken.
+            waiting: queue of the items behind it, of which those that can be joined are taken as well.
+        """
         if isinstance(item, RecordBatch):
             return item
         try:
-            return item.batch() if isinstance(item, MessageRun) else RecordBatch.of(item)
+            return joined_batch(item, waiting)
         except InvalidArgument as error:
             self.core.fail(error, item.count)
             return None

@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Final
 
 from gateway.client.decoding.delta_bases import DeltaBaseMissing
-from gateway.client.messages.ack_handle import AckHandle, AckScope
+from gateway.client.messages.ack_handle import AckHandle, AckScope, JoinedAckHandle
 from gateway.client.messages.message import Message
 from gateway.client.messages.message_run import MessageRun, Received
 from gateway.client.messages.read_flow_control import ReadFlowControl
@@ -157,7 +157,7 @@ class SubscriptionCore:
 
     def give_out(self, item: Received) -> None:
         """Stay open for an item that goes to the program, until the program has answered."""
-        if isinstance(item.ack_handle, AckHandle):
+        if isinstance(item.ack_handle, AckHandle | JoinedAckHandle):
             item.ack_handle.hold(self)
 
     def fork(self, error: UsageError) -> None:

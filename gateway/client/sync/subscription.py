@@ -31,6 +31,18 @@ FETCHED_MESSAGES: Final = 1024
 """Messages fetched from the loop's thread at a time: a hop between threads costs more than a message."""
 
 
+class FetchedItems(deque[Received]):
+    """Items that were fetched from the loop's thread."""
+
+    def peek(self) -> Received | None:
+        """Return the next item and leave it here; ``None``: there is none."""
+        return self[0] if self else None
+
+    def take(self) -> Received:
+        """Return the next item."""
+        return self.popleft()
+
+
 class Subscription(OneProcess):
     """A subscription to be iterated in a ``for`` loop; see
     :class:`gateway.client.subscribing.subscription.Subscription`.
@@ -39,7 +51,7 @@ class Subscription(OneProcess):
     def __init__(self, thread: LoopThread, source: subscription.Subscription) -> None:
         self._thread = thread
         self._source = source
-        self._items: deque[Received] = deque()
+        self._items = FetchedItems()
         self._records: Iterator[message.Message] | None = None
         self._answerable = False
         """Whether the messages of the item that was taken last are acknowledged, or would be if not observed."""
@@ -94,16 +106,22 @@ class Subscription(OneProcess):
             self._records = item.messages()
 
     def batches(self) -> Iterator[RecordBatch]:
-        """Iterate over record batches: one array of shape ``(count, *shape)`` each."""
+        """Iterate over record batches: one array of shape ``(count, *shape)`` each.
+
+        See :meth:`gateway.client.subscribing.subscription.Subscription.batches`.
+        """
         while True:
             try:
                 # The rest of an item that the program has begun to take message by message comes first.
-                item = (None if self._records is None else next(self._records, None)) or self._next_item()
+                rest = None if self._records is None else next(self._records, None)
+                item = self._next_item() if rest is None else rest
             except StopIteration:
                 return
-            batch = self._source.as_batch(item)
+            batch = self._source.as_batch(item, self._items if rest is None else None)
             if batch is None:
                 continue
+            if rest is None:
+                self._give_out(batch)
             yield AcknowledgedBatch(self._thread, batch) if _is_answerable(batch) else blocking_batch(batch)
 
     def fork(self, error: UsageError) -> None:
@@ -128,12 +146,15 @@ class Subscription(OneProcess):
             self._items.extend(self._thread.run_unless_closed(self._fetch(), lambda error: rest(FETCHED_MESSAGES)))
         if not self._items:
             raise StopIteration
-        item = self._items.popleft()
+        item = self._items.take()
+        self._give_out(item)
+        return item
+
+    def _give_out(self, item: Received) -> None:
         if item.ack_handle is not None:
             self._source.core.give_out(item)
             if self._source.auto_ack:
                 self._in_hand = item.ack_handle
-        return item
 
     async def _fetch(self) -> list[Received]:
         await self._source.start()

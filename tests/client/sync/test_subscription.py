@@ -190,6 +190,40 @@ def test_who_wants_every_version_gets_them(gateway: GatewayProcess, stream: str)
         assert messages.stats.conflated == 0
 
 
+@pytest.mark.parametrize("kind", ["event", "state", "collaboration"])
+def test_messages_that_wait_are_one_batch(gateway: GatewayProcess, stream: str, kind: str) -> None:
+    stream = f"{stream}-{kind}"
+    with (
+        sync.connect(gateway.url) as publisher,
+        sync.connect(gateway.url, client_id=f"joining-{kind}") as client,
+        client.subscribe(stream, conflate=False) as messages,
+    ):
+        for value in range(50):
+            publisher.publish(stream, np.int64(value), kind=kind)
+        client.account(messages)
+        batch = next(messages.batches())
+        assert (batch.offset, batch.count, batch.observed) == (0, 50, False)
+        assert batch.array.tolist() == list(range(50))
+        assert (messages.stats.received, messages.stats.buffered_bytes) == (50, 0)
+
+
+def test_a_joined_batch_is_acknowledged_when_the_program_asks_for_the_next(
+    gateway: GatewayProcess, stream: str
+) -> None:
+    with sync.connect(gateway.url, client_id="joining") as worker:
+        messages = worker.subscribe(stream)
+        messages.start()
+        batches = messages.batches()
+        publish(gateway, stream, 5)
+        worker.account(messages)
+        assert next(batches).array.tolist() == list(range(5))
+        publish(gateway, stream, 1)
+        assert next(batches).array.tolist() == [0]
+    with sync.connect(gateway.url, client_id="joining") as worker, worker.subscribe(stream) as messages:
+        message = next(messages)  # it was in hand when the client was closed
+        assert (message.offset, int(message.tensor)) == (5, 0)
+
+
 def test_what_holds_a_connection_is_not_pickled(gateway: GatewayProcess, stream: str) -> None:
     with sync.connect(gateway.url) as client, client.subscribe(stream) as messages:
         for held in (client, client.publish, messages, client.inbox(), client.request_stream("agent:b")):
