@@ -8,7 +8,7 @@ import numpy as np
 
 from gateway.connections.sessions.session import AliasBinding
 from gateway.protocol.runs import run_length
-from gateway.protocol.wire import ALIGNMENT, DATA_HEADER, DATA_ROUTE, ROUTE_AT, padded
+from gateway.protocol.wire import ALIGNMENT, DATA_HEADER, DATA_ROUTE, OFFSET_AT, ROUTE_AT, padded
 
 VECTOR_FRAMES = 24
 """Least number of frames for which numpy is used: 64 take 14 us instead of 35, 16 take equally long (2026-11)."""
@@ -34,8 +34,13 @@ def patch_run(
     stream = binding.stream
     assert stream is not None
     stride = padded(binding.frame_bytes)
-    alias, _, sequence = DATA_ROUTE.unpack_from(data, at + ROUTE_AT + (VECTOR_FRAMES - 1) * stride)
-    if alias != binding.alias or sequence != binding.next_sequence + VECTOR_FRAMES - 1:
+    # One probe tells a run from frames that only begin alike.
+    last_at = at + (VECTOR_FRAMES - 1) * stride
+    _, _, sequence = DATA_ROUTE.unpack_from(data, last_at + ROUTE_AT)
+    if (
+        sequence != binding.next_sequence + VECTOR_FRAMES - 1
+        or data[at : at + OFFSET_AT] != data[last_at : last_at + OFFSET_AT]
+    ):
         return 0
     head_bytes = DATA_HEADER.size + len(binding.meta)
     count = run_length(data, at, stride, (len(data) - at) // stride, head_bytes)
