@@ -108,7 +108,9 @@ def run(settings: Settings) -> Section:
         for peer, limit in ((NATS, 5.0), (WEBSOCKETS, 50.0)):
             ratio = samples.ratio(THOUSAND.name, whom, peer, "per_second")
             bars.append(Bar(f"{THOUSAND.name}: {whom} / {peer}", ratio, limit))
-    bars.append(Bar(f"{IN_FLIGHT.name}: {FRYS} / {NATS}", samples.ratio(IN_FLIGHT.name, FRYS, NATS, "per_second"), 1.0))
+    for scenario in (ONE, IN_FLIGHT):
+        ratio = samples.ratio(scenario.name, FRYS, NATS, "per_second")
+        bars.append(Bar(f"{scenario.name}: {FRYS} / {NATS}", ratio, 1.0))
     text = (
         f"Messages of {PAYLOAD_BYTES} bytes delivered a second, over all subscribers: median of {settings.repeats} "
         "(lowest–highest), and the use of the server's and the load's core. MESSAGE: each message in a frame of its "

@@ -63,7 +63,7 @@ def run(settings: Settings) -> Section:
             1.5,
             at_most=True,
         ),
-        Bar(f"{IDLE}: {SDK} / {ECHO}, p50", samples.ratio(IDLE, SDK, ECHO, "p50_us"), 3.0, at_most=True),
+        Bar(f"{IDLE}: {SDK} / {ECHO}, p50", samples.ratio(IDLE, SDK, ECHO, "p50_us"), 1.6, at_most=True),
     ]
     text = (
         f"Publish to deliver of a tensor of {PAYLOAD_BYTES} bytes, p50 / p99 / p99.9 in microseconds, medians of "

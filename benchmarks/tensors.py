@@ -18,12 +18,13 @@ from benchmarks.settings import Settings
 
 TOTAL_BYTES: Final = 1 << 30
 SIZES: Final = {"64 KB": 64 << 10, "1 MB": 1 << 20, "16 MB": 16 << 20, "256 MB": 256 << 20}
-LIMIT: Final = 0.8
 
 FRYS: Final = "frys"
 RELAY: Final = "uvloop relay"
 CEILING: Final = "C relay"
 FORWARDER: Final = "C forwarder"
+LIMITS: Final = {RELAY: 0.9, FORWARDER: 0.95}
+"""Goals, of which the lower one counts: the forwarder does the least that a gateway can do, and so bounds it."""
 
 
 def run(settings: Settings) -> Section:
@@ -48,9 +49,10 @@ def run(settings: Settings) -> Section:
     def cell(what: str, whom: str) -> str:
         return f"{spread(samples, what, whom, 'bytes_per_second')} {busy(samples, what, whom)}"
 
-    bars = [
-        Bar(f"{name}: {FRYS} / {RELAY}", samples.ratio(name, FRYS, RELAY, "bytes_per_second"), LIMIT) for name in SIZES
-    ]
+    def bar(what: str) -> Bar:
+        peer = min(LIMITS, key=lambda peer: LIMITS[peer] * samples.median(what, peer, "bytes_per_second"))
+        return Bar(f"{what}: {FRYS} / {peer}", samples.ratio(what, FRYS, peer, "bytes_per_second"), LIMITS[peer])
+
     text = (
         f"Bytes of payload a second: median of {settings.repeats} (lowest–highest), and the use of the server's and "
         "the load's core. Tensors above 1 MB go in chunks of 512 KiB. Those of up to 4 MB follow each other with at "
@@ -58,4 +60,4 @@ def run(settings: Settings) -> Section:
         "and forwards."
     )
     tables = (grid(samples, "bytes/s", list(SIZES), (FRYS, RELAY, CEILING, FORWARDER), cell),)
-    return Section("Tensors", text, tables, tuple(bars), tuple(samples.failures))
+    return Section("Tensors", text, tables, tuple(map(bar, SIZES)), tuple(samples.failures))
