@@ -5,7 +5,7 @@ Knows one transfer at a time. Must not know the transfers of a connection, nor t
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -179,6 +179,11 @@ def write_chunk(transfer: int, index: int, data: Sequence[Buffer], encoding: Enc
     return with_payload(head, data, frame_bytes)
 
 
+def new_memory(size: int) -> memoryview:
+    """Return a new buffer of any content: unlike a bytearray, it is not zeroed."""
+    return np.empty(size, np.uint8).data
+
+
 class Assembler:
     """Assembly of the chunks of one transfer in one buffer of the size of the payload (spec section 6).
 
@@ -188,14 +193,21 @@ class Assembler:
     Args:
         plan: plan from the data frame; the caller has compared ``payload_bytes`` with the descriptors.
         max_message_bytes: size of the largest payload to allocate (spec section 13).
+        memory: returns the buffer, given its size; raises ``MemoryError``.
 
     Raises:
         RequestRefused: ``MESSAGE_TOO_BIG``, the payload exceeds the limit or the memory of the machine.
     """
 
-    __slots__ = ("_array", "_next_index", "_out", "plan", "received_bytes")
+    __slots__ = ("_next_index", "_out", "plan", "received_bytes")
 
-    def __init__(self, plan: ChunkPlan, *, max_message_bytes: int = _DEFAULT_MAX_MESSAGE_BYTES) -> None:
+    def __init__(
+        self,
+        plan: ChunkPlan,
+        *,
+        max_message_bytes: int = _DEFAULT_MAX_MESSAGE_BYTES,
+        memory: Callable[[int], memoryview] = new_memory,
+    ) -> None:
         if plan.payload_bytes > max_message_bytes:
             raise RequestRefused(
                 Code.MESSAGE_TOO_BIG,
@@ -203,12 +215,11 @@ class Assembler:
                 " raise it, or split the tensor",
             )
         try:
-            self._array = np.empty(plan.payload_bytes, np.uint8)
+            self._out = memory(plan.payload_bytes)
         except MemoryError:
             raise RequestRefused(
                 Code.MESSAGE_TOO_BIG, f"the machine has no memory for a payload of {plan.payload_bytes} bytes"
             ) from None
-        self._out = self._array.data
         self._next_index = 0
         self.plan = plan
         self.received_bytes = 0

@@ -22,21 +22,29 @@ _UNUSED: Final = 3
 
 
 class SpareMemory:
-    """Buffers of one event loop: only one thread at a time takes them."""
+    """Buffers of one event loop: only one thread at a time takes them.
 
-    __slots__ = ("_buffers",)
+    Args:
+        count: buffers that are kept.
+        max_bytes: size of the largest one.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_buffers", "_count", "_max_bytes")
+
+    def __init__(self, count: int = SPARE_BUFFERS, max_bytes: int = MAX_SPARE_BYTES) -> None:
         self._buffers: list[np.ndarray[Any, np.dtype[np.uint8]]] = []
+        self._count = count
+        self._max_bytes = max_bytes
 
     def take(self, size: int) -> memoryview:
         """Return a buffer of ``size`` bytes, of any content; it is used again when the last view of it is gone."""
         for buffer in self._buffers:
             if size <= len(buffer) <= size + size // ROOM and sys.getrefcount(buffer) == _UNUSED:
                 return buffer.data[:size]
+        if size > self._max_bytes:
+            return np.empty(size, np.uint8).data
+        del self._buffers[: max(0, len(self._buffers) + 1 - self._count)]
         # Not zeroed, unlike a bytearray: every byte is written before it is read.
         fresh = np.empty(size, np.uint8)
-        if size <= MAX_SPARE_BYTES:
-            self._buffers.append(fresh)
-            del self._buffers[:-SPARE_BUFFERS]
+        self._buffers.append(fresh)
         return fresh.data

@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from gateway.client.decoding.delta_bases import DeltaBase, DeltaBases, base_of
 from gateway.client.decoding.inbound_frame import InboundFrame
 from gateway.client.decoding.partial_transfers import PartialTransfers
+from gateway.client.decoding.payload_memory import PayloadMemory
 from gateway.client.decoding.running_checksum import RunningChecksum
 from gateway.client.messages.read_flow_control import ReadFlowControl
 from gateway.client.workers import WORKERS
@@ -114,6 +115,7 @@ class Decoding:
         self._max_message_bytes = max_message_bytes
         self._max_transfers = max_transfers
         self._transfers: dict[int, Transfer] = {}
+        self._memory = PayloadMemory(self._loop)
         self._waiting_bytes = 0
         codecs = [COMPRESSORS[name].id for name in welcome.codecs if name in COMPRESSORS]
         filters = [FILTERS[name].id for name in welcome.filters if name in FILTERS]
@@ -178,6 +180,7 @@ class Decoding:
         transfer = self._transfers.pop(end.transfer, None)
         if transfer is None:
             return
+        self._memory.keep()
         inbound, destination = transfer.head, transfer.destination
         inbound.offset, inbound.offset_known = end.offset, True
         inbound.received_ns = self._now_ns()
@@ -193,6 +196,7 @@ class Decoding:
         abort = Abort.parse(message, frame)
         transfer = self._transfers.pop(abort.transfer, None)
         if transfer is not None:
+            self._memory.keep()
             transfer.error = RequestRefused(abort.code, ABORTED.get(abort.code, "its sender has ended a large message"))
             transfer.destination.fail(transfer.error, transfer.head)
 
@@ -207,6 +211,7 @@ class Decoding:
             transfer.next_index -= len(transfer.chunks)
             transfer.chunks.clear()
         self._transfers.clear()
+        self._memory.clear()
         self._waiting_bytes = 0
         self._flow.drain(self)
         return left
@@ -264,7 +269,7 @@ class Decoding:
             assert isinstance(transfer, Transfer)
             transfer.owner, transfer.head, transfer.destination = self, inbound, destination
         else:
-            assembler = Assembler(plan, max_message_bytes=self._max_message_bytes)
+            assembler = Assembler(plan, max_message_bytes=self._max_message_bytes, memory=self._memory.take)
             checksum = RunningChecksum(assembler)
             transfer = Transfer(self, inbound, assembler, destination, _newest(destination), checksum)
         self._transfers[plan.transfer] = transfer

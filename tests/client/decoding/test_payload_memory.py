@@ -1,0 +1,97 @@
+"""Memory is used again while messages follow each other closely, and given back when they do not."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from gateway.client.decoding import payload_memory
+from gateway.client.decoding.payload_memory import MAX_KEPT_BYTES, PayloadMemory
+
+
+def address(view: memoryview) -> int:
+    return int(np.frombuffer(view, np.uint8).ctypes.data)
+
+
+def holder_of(view: memoryview) -> weakref.ref[object]:
+    """A reference that dies with the memory of a view."""
+    return weakref.ref(view.obj)
+
+
+@pytest.fixture
+def memory() -> Iterator[PayloadMemory]:
+    loop = asyncio.new_event_loop()
+    yield PayloadMemory(loop)
+    loop.close()
+
+
+def test_memory_that_the_program_has_let_go_of_is_used_again(memory: PayloadMemory) -> None:
+    first = memory.take(1000)
+    there = address(first)
+    memory.keep()
+    assert address(memory.take(1000)) != there  # the program still has the first one
+    memory.keep()
+    del first
+    again = memory.take(1000)
+    there = address(again)
+    del again
+    assert address(memory.take(1000)) == there
+
+
+def test_a_program_that_holds_each_message_until_the_next_needs_two_pieces(memory: PayloadMemory) -> None:
+    places = set()
+    held = memoryview(b"")
+    for _ in range(10):
+        arriving = memory.take(1000)
+        places.add(address(arriving))
+        memory.keep()
+        held = arriving
+        del arriving
+    assert len(held) == 1000
+    assert len(places) == 2
+
+
+def test_only_two_pieces_are_kept(memory: PayloadMemory) -> None:
+    pieces = [memory.take(1000) for _ in range(4)]
+    holders = [holder_of(piece) for piece in pieces]
+    pieces.clear()
+    assert [holder() is None for holder in holders] == [True, True, False, False]
+
+
+def test_a_huge_payload_is_not_kept(memory: PayloadMemory) -> None:
+    huge = holder_of(memory.take(MAX_KEPT_BYTES + 1))
+    assert huge() is None
+
+
+async def test_nothing_is_kept_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_memory, "KEPT_S", 0.01)
+    memory = PayloadMemory(asyncio.get_running_loop())
+    kept = holder_of(memory.take(1000))
+    memory.keep()
+    assert kept() is not None
+    gone = asyncio.Event()
+    weakref.finalize(kept(), gone.set)
+    await gone.wait()
+
+
+async def test_a_message_on_its_way_stops_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(payload_memory, "KEPT_S", 0.0)
+    memory = PayloadMemory(asyncio.get_running_loop())
+    piece = memory.take(1000)
+    there = address(piece)
+    memory.keep()
+    del piece
+    piece = memory.take(1000)
+    await asyncio.sleep(0.01)
+    del piece
+    assert address(memory.take(1000)) == there
+
+
+def test_clearing_gives_back_what_is_not_in_use(memory: PayloadMemory) -> None:
+    kept = holder_of(memory.take(1000))
+    memory.clear()
+    assert kept() is None
