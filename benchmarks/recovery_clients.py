@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 import numpy as np
@@ -33,19 +32,12 @@ def recover(plan: Plan, core: int, results: Results, missed: int, in_batches: bo
 async def _recover(plan: Plan, results: Results, missed: int, *, in_batches: bool, every_byte: bool) -> None:
     async with connect(plan.url, client_type="agent", client_id="latecomer") as client:
         subscription = client.subscribe(plan.stream, since=0)
+        take = _take_batches if in_batches else _take_messages
         begin = time.monotonic()
-        offsets = _batches(subscription, every_byte) if in_batches else _messages(subscription, every_byte)
-        expected = 0
-        seconds = 0.0
-        async for first, count in offsets:
-            if first != expected:
-                raise VerificationFailed(f"offset {first} where {expected} was expected")
-            expected += count
-            if expected == missed:
-                seconds = time.monotonic() - begin
-                _publish_live(client, plan.stream, missed)
-            elif expected == missed + LIVE:
-                break
+        await take(subscription, 0, missed, every_byte)
+        seconds = time.monotonic() - begin
+        _publish_live(client, plan.stream, missed)
+        await take(subscription, missed, missed + LIVE, every_byte)
         stats = subscription.stats
         await subscription.close()
     if stats.replayed != missed or stats.received != missed + LIVE or stats.dropped or stats.duplicates:
@@ -53,18 +45,26 @@ async def _recover(plan: Plan, results: Results, missed: int, *, in_batches: boo
     results.put({"per_second": missed / seconds, "messages": missed})
 
 
-async def _messages(subscription: Subscription, every_byte: bool) -> AsyncIterator[tuple[int, int]]:
+async def _take_messages(subscription: Subscription, expected: int, end: int, every_byte: bool) -> None:
     async for message in subscription:
+        if message.offset != expected:
+            raise VerificationFailed(f"offset {message.offset} where {expected} was expected")
         if every_byte:
             _check_numbers(message.tensor.reshape(1, -1), message.offset)
-        yield message.offset, 1
+        expected += 1
+        if expected == end:
+            return
 
 
-async def _batches(subscription: Subscription, every_byte: bool) -> AsyncIterator[tuple[int, int]]:
+async def _take_batches(subscription: Subscription, expected: int, end: int, every_byte: bool) -> None:
     async for batch in subscription.batches():
+        if batch.offset != expected:
+            raise VerificationFailed(f"offset {batch.offset} where {expected} was expected")
         if every_byte:
             _check_numbers(batch.array, batch.offset)
-        yield batch.offset, batch.count
+        expected += batch.count
+        if expected == end:
+            return
 
 
 def _check_numbers(records: np.ndarray[Any, Any], offset: int) -> None:
