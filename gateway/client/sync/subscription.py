@@ -93,17 +93,16 @@ class Subscription(OneProcess):
         return self
 
     def __next__(self) -> Message:
-        while True:
-            if self._records is not None:
-                record = next(self._records, None)
-                if record is not None:
-                    return self._blocking(record)
-                self._records = None
-            item = self._next_item()
-            self._answerable = _is_answerable(item)
-            if isinstance(item, message.Message):
-                return self._blocking(item)
-            self._records = item.messages()
+        if self._records is not None:
+            for record in self._records:  # as in the async iterator
+                return self._blocking(record)
+            self._records = None
+        item = self._next_item()
+        self._answerable = _is_answerable(item)
+        if isinstance(item, message.Message):
+            return self._blocking(item)
+        self._records = item.messages()
+        return self._blocking(next(self._records))
 
     def batches(self) -> Iterator[RecordBatch]:
         """Iterate over record batches: one array of shape ``(count, *shape)`` each.
