@@ -31,6 +31,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Write what was measured: a worker is given ten seconds to end by itself, and is killed after them."""
+    """End the measurement: what runs later belongs to no module, and a worker that is slow to end is killed."""
     if (measurement := Coverage.current()) is not None:
+        measurement.stop()
         measurement.save()
