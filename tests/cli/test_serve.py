@@ -21,6 +21,7 @@ from gateway.cli.program import run
 from gateway.client.sync import connect
 from gateway.server.loop import SWITCH_S
 from gateway.testing import running_gateway_process
+from tests.free_ports import free_port
 
 HEAVY = ("gateway.client", "gateway.demo", "rich", "sklearn", "scipy")
 """What serving must not wait for."""
@@ -98,9 +99,7 @@ SHELL_TIMEOUT_S = 60
 @pytest.mark.parametrize("without", ["<&-", ">&-", "<&- >&-", "> /dev/full"])
 def test_it_serves_without_standard_input_and_output(tmp_path: Path, without: str) -> None:
     """A socket with one of their numbers ended the process by an assertion of libuv when the gateway stopped."""
-    log, path = tmp_path / "log", tmp_path / "streams.db"
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    log, path, port = tmp_path / "log", tmp_path / "streams.db", free_port()
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--no-admin", "--store", f"sqlite:{path}"]
     with (
         log.open("w") as errors,

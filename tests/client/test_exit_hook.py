@@ -10,6 +10,7 @@ import pytest
 from gateway.client import sync
 from gateway.client.exit_hook import ExitHook, OpenClient
 from gateway.testing import GatewayProcess, running_gateway_process
+from tests.free_ports import free_port
 from tests.late_threads import starts_threads_at_the_end
 
 MESSAGES = 500
@@ -285,11 +286,11 @@ async def main():
 
 asyncio.run(main())
 """
-    with running_gateway_process() as gateway:
+    port = str(free_port())
+    with running_gateway_process("--port", port) as gateway:
         script = subprocess.Popen([sys.executable, "-c", program, gateway.url], stdout=subprocess.PIPE, text=True)
         assert script.stdout is not None
         assert script.stdout.readline() == "connected\n"
-        port = gateway.url.rpartition(":")[2]
     assert script.stdout.readline() == "published\n"
     with running_gateway_process("--port", port) as gateway:
         assert script.wait() == 0

@@ -3,28 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import re
-import socket
 import sys
-from contextlib import suppress
 from pathlib import Path
+
+from tests.free_ports import free_port
 
 START_TIMEOUT_S = 60
 
 LISTENING = re.compile(r"listening on (ws://\S+)")
-
-
-PORTS = range(20_000, 32_000)
-"""Below those that Linux gives to outgoing connections. While nobody listens, a client that tries again and again would
-sooner or later be given the very port that it connects to, and talk to itself."""
-
-
-def _free_port() -> int:
-    for port in random.sample(PORTS, len(PORTS)):
-        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise RuntimeError(f"no free port in {PORTS}")
 
 
 class KilledGateway:
@@ -37,7 +24,7 @@ class KilledGateway:
     def __init__(self, config: Path) -> None:
         self._config = config
         self._process: asyncio.subprocess.Process | None = None
-        self._port = _free_port()
+        self._port = free_port()
         self.url = f"ws://127.0.0.1:{self._port}"
 
     async def start(self) -> None:
