@@ -102,7 +102,7 @@ async def test_a_stream_of_parts_that_is_faster_than_its_asker_arrives_complete(
         connect(gateway.url, client_id="replier") as replier,
         replier.inbox() as inbox,
     ):
-        part = np.random.default_rng(0).integers(0, 256, MIB, np.uint8)
+        part = np.random.default_rng(0).integers(0, 256, 3 * MIB, np.uint8)  # in chunks, which can be refused
 
         async def reply() -> None:
             request = await anext(inbox)
