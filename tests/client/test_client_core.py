@@ -370,7 +370,7 @@ async def test_a_program_that_cancels_all_tasks_stops_no_work_of_the_client(scri
         scripted.status = 503
         peer.drop()
         await until(lambda: client.state is ClientState.RECONNECTING)
-        client.publish_nowait("wf/x", np.zeros(100_000))
+        client.publish_nowait("wf/x", np.zeros(300_000))
         closing = asyncio.create_task(client.close())
         await asyncio.sleep(0)
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
