@@ -54,13 +54,11 @@ class PreparedPublish:
         content: content of a publish of one array.
         options: its options, which are repeatable.
         declaration: properties of the stream that they declare.
-        timeout_s: their time limit.
         alias: alias under which it was sent.
 
     Attributes:
         alias: see above.
         declaration: see above.
-        timeout_s: see above.
         chain: codec chain that the options name; None: automatic.
         head_bytes: bytes of header and meta block.
         padding: bytes behind the payload.
@@ -77,7 +75,6 @@ class PreparedPublish:
         "declaration",
         "head_bytes",
         "padding",
-        "timeout_s",
     )
 
     def __init__(
@@ -85,7 +82,6 @@ class PreparedPublish:
         content: Content,
         options: PublishOptions,
         declaration: Declaration,
-        timeout_s: float | None,
         alias: Alias,
     ) -> None:
         self._content = content._replace(buffers=[])
@@ -93,7 +89,6 @@ class PreparedPublish:
         self._options = options
         self.alias = alias
         self.declaration = declaration
-        self.timeout_s = timeout_s
         self.chain: Chain | None = parse_codec(options.codec)
         self.head_bytes = DATA_HEADER.size + len(content.meta)
         frame_bytes = self.head_bytes + content.payload_bytes

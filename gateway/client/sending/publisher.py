@@ -78,12 +78,8 @@ class Publisher:
         """Publish one message and wait for its acknowledgement; see :meth:`gateway.client.client.Client.publish`."""
         started_s = time.perf_counter()
         self._context.check()
-        message = self._send_alike(stream, value, options, started_s)
-        if message is None:
-            timeout_s = check_timeout("timeout_s", options.timeout_s)
-            message = self._send(stream, value, options, started_s, timeout_s)
-        else:
-            timeout_s = options.timeout_s
+        timeout_s = check_timeout("timeout_s", options.timeout_s)
+        message = self._send_alike(stream, value, options, started_s) or self._send(stream, value, options, started_s)
         flow = self._context.flow
         flow.expect_answer()
         try:
@@ -116,12 +112,10 @@ class Publisher:
         )
         if not queue.send_alike(message):
             queue.submit(message)
-            queue.prepare(message, value, options, prepared.timeout_s)
+            queue.prepare(message, value, options)
         return message
 
-    def _send(
-        self, stream: str, value: object, options: PublishOptions, started_s: float, timeout_s: float | None
-    ) -> OutboundMessage:
+    def _send(self, stream: str, value: object, options: PublishOptions, started_s: float) -> OutboundMessage:
         """Send any publish."""
         check_callback("progress", options.progress)
         queue = self._queue_of(stream)
@@ -143,7 +137,7 @@ class Publisher:
             started_s=started_s,
         )
         queue.submit(message)
-        queue.prepare(message, value, options, timeout_s)
+        queue.prepare(message, value, options)
         return message
 
     def flush(self) -> None:

@@ -104,16 +104,13 @@ class StreamSendQueue(SendQueue):
         for part in self._parts(message):
             super().submit(part)
 
-    def prepare(
-        self, message: OutboundMessage, value: object, options: PublishOptions, timeout_s: float | None
-    ) -> None:
+    def prepare(self, message: OutboundMessage, value: object, options: PublishOptions) -> None:
         """Let publishes that look like this one, which was submitted, be sent by :meth:`send_alike`.
 
         Args:
             message: the publish.
             value: its value.
             options: its options.
-            timeout_s: its time limit.
         """
         content, alias, before = message.content, self._alias, self._prepared_meta
         self._prepared_meta = content.meta
@@ -122,7 +119,7 @@ class StreamSendQueue(SendQueue):
         if not message.ended or alias is None or not message.declaration.within(alias.declared):
             return
         if message.chain is None or not message.chain.names:
-            self.prepared = PreparedPublish(content, options, message.declaration, timeout_s, alias)
+            self.prepared = PreparedPublish(content, options, message.declaration, alias)
 
     def send_alike(self, message: OutboundMessage) -> bool:
         """Send a publish that looks like the prepared one, if that is possible now as :meth:`submit` would do it."""
