@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import islice
@@ -272,10 +271,6 @@ class OutboundMessage:
             self.done = asyncio.get_running_loop().create_future()
             self.done.set_exception(ConnectionFailed("its caller has got the error"))
             self.done.exception()
-
-    def latency_s(self) -> float:
-        """Return the seconds since the program called the client."""
-        return time.perf_counter() - self.started_s
 
 
 def lost_on_the_way(name: str) -> ConnectionFailed:
