@@ -21,8 +21,6 @@ from gateway.protocol.encoding import Chain
 from gateway.protocol.tensors import payload_buffers
 from gateway.protocol.wire import ALIGNMENT, DATA_HEADER, FLAG_ACK, PADDING, Buffer, Opcode
 
-JOINED_BELOW: Final = 16 * 1024
-"""Payloads below this are joined with their header: masking would do it otherwise, after a copy for itself."""
 _MESSAGE: Final = int(Opcode.MESSAGE)
 
 

@@ -14,7 +14,7 @@ from gateway.client.sending.declaration import ANYTHING, Declaration
 from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES
 from gateway.client.sending.outbound_message import OutboundMessage
 from gateway.client.sending.patch_content import schema_in, shape_of
-from gateway.client.sending.prepared_publish import JOINED_BELOW, PreparedPublish, PublishOptions
+from gateway.client.sending.prepared_publish import PreparedPublish, PublishOptions
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.send_queue import Overtaken, SendQueue
 from gateway.client.session.session import Session
@@ -26,6 +26,7 @@ from gateway.protocol.regions import Sizes
 from gateway.protocol.schema import Schema
 from gateway.protocol.tensors import Array, spec_of
 from gateway.protocol.wire import FLAG_ACK, PRODUCER_KEPT_S, Buffer
+from gateway.websocket.masking import JOINED_BELOW
 
 WINDOW_BYTES: Final = 16 * 1024 * 1024
 """Bytes of publishes to an ``event`` stream whose acknowledgement is awaited, past which another one waits its turn.
@@ -139,7 +140,7 @@ class StreamSendQueue(SendQueue):
             return False
         sequence = self._next_sequence
         frame: list[Buffer]
-        if size < JOINED_BELOW:
+        if size < JOINED_BELOW:  # masking would join it otherwise, after a copy for itself
             joined = prepared.joined(content.buffers[0], sequence, message.timestamp_ns)
             if joined is None:
                 return False

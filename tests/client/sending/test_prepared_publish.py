@@ -17,7 +17,7 @@ from gateway.client.sending.batcher import Batcher
 from gateway.client.sending.codec_choice import RESAMPLE_AFTER
 from gateway.client.sending.outbound_chunk import INLINE_ENCODE_BYTES
 from gateway.client.sending.outbound_message import OutboundMessage
-from gateway.client.sending.prepared_publish import JOINED_BELOW, PreparedPublish, PublishOptions
+from gateway.client.sending.prepared_publish import PreparedPublish, PublishOptions
 from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
@@ -33,6 +33,7 @@ from gateway.protocol.messages import Error, Kind, Open, StreamInfo, Welcome, We
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Ack
 from gateway.protocol.wire import FLAG_ACK, MIN_CHUNK_BYTES, Buffer, Opcode
+from gateway.websocket.masking import JOINED_BELOW
 
 LARGE = JOINED_BELOW + 4000
 CHUNK_BYTES = 256 * 1024
