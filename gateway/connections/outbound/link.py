@@ -51,7 +51,6 @@ class Link:
     """Recent rate at which bulk arrives; 0 before the first answer."""
     window_bytes: int = FIRST_WINDOW_BYTES
     """Bulk that may be unanswered."""
-    _ping_every_bytes: float = PING_EVERY_BYTES
     _sent: int = 0
     _answered: int = 0
     _marks: deque[tuple[int, int]] = field(default_factory=deque)
@@ -70,11 +69,17 @@ class Link:
         """
         return not self._marks or self._sent - self._answered < self.window_bytes
 
+    @property
+    def _ping_every_bytes(self) -> float:
+        """Bulk between two PINGs."""
+        fast = self.goodput_bytes_per_s * PING_EVERY_S
+        return min(self.window_bytes // PINGS_A_WINDOW, max(PING_EVERY_BYTES, fast), MAX_PING_EVERY_BYTES)
+
     def sent(self, size: int, now_ns: int) -> bool:
         """Count ``size`` bytes of bulk, and return whether a PING with ``now_ns`` is to follow them."""
         self._sent += size
         marked = self._marks[-1][1] if self._marks else self._answered
-        if self._sent - marked < min(self.window_bytes // PINGS_A_WINDOW, self._ping_every_bytes):
+        if self._sent - marked < self._ping_every_bytes:
             return False
         self._marks.append((now_ns, self._sent))
         return True
@@ -108,8 +113,6 @@ class Link:
         if since_ns is not None and t1_ns > since_ns:
             self._goodputs.append(newly / (t1_ns - since_ns) * 1e9)
             self.goodput_bytes_per_s = sorted(self._goodputs)[len(self._goodputs) // 2]
-            every_bytes = max(PING_EVERY_BYTES, self.goodput_bytes_per_s * PING_EVERY_S)
-            self._ping_every_bytes = min(every_bytes, MAX_PING_EVERY_BYTES)
 
     def _queued_ns(self, one_way_ns: int, now_ns: int) -> int:
         """Return how much longer a PING was under way than the fastest recent one; its answer's way does not count."""
