@@ -160,8 +160,11 @@ class Decoding:
 
     def place(self, beginning: memoryview, size: int) -> Placement | None:
         """Return the place in its array of a plain chunk on its way, if the chunk is the next of an open transfer."""
-        number, index, nbytes = begun_chunk(beginning, size) or (0, 0, 0)
-        transfer = self._transfers.get(number) if nbytes else None
+        begun = begun_chunk(beginning, size)
+        if begun is None:
+            return None
+        number, index, nbytes = begun
+        transfer = self._transfers.get(number)
         if transfer is None or transfer.working or transfer.error is not None:
             return None
         room = transfer.assembler.room(index, nbytes)
