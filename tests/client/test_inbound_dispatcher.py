@@ -219,16 +219,22 @@ def some_frames(dice: random.Random, stream: int) -> list[list[Buffer]]:
     return frames
 
 
+async def send_all(peer: Peer, told: asyncio.Queue[Exception], parts: list[list[Buffer]]) -> list[str]:
+    """Send WebSocket messages, and return what the client has told its program when it has taken all of them."""
+    for part in parts:
+        peer.send(*part)
+    peer.send(Error(Code.INTERNAL, "INTERNAL", "that was all"))
+    errors = []
+    while "that was all" not in (error := str(await told.get())):
+        errors.append(error)
+    return errors
+
+
 async def what_became(client: Client, peer: Peer, told: asyncio.Queue[Exception], parts: list[list[Buffer]]) -> object:
     """All that a program sees of the stream ``wf/x`` if these WebSocket messages arrive; the first one announces it."""
     gaps: list[object] = []
     async with client.subscribe("wf/x", on_gap=gaps.append) as messages:
-        for part in parts:
-            peer.send(*part)
-        peer.send(Error(Code.INTERNAL, "INTERNAL", "that was all"))
-        errors = []
-        while "that was all" not in (error := str(await told.get())):
-            errors.append(error)
+        errors = await send_all(peer, told, parts)
         stats, account = messages.stats, messages.account
         await messages.close()
         contents = [
@@ -268,12 +274,7 @@ async def what_batches_have(
     """All that a program sees of ``wf/x`` that takes batches, or else messages one by one."""
     gaps: list[object] = []
     async with client.subscribe("wf/x", on_gap=gaps.append, conflate=False) as messages:
-        for part in parts:
-            peer.send(*part)
-        peer.send(Error(Code.INTERNAL, "INTERNAL", "that was all"))
-        errors = []
-        while "that was all" not in (error := str(await told.get())):
-            errors.append(error)
+        errors = await send_all(peer, told, parts)
         await messages.close()
         received = [each async for batch in messages.batches() for each in batch.messages()] if joined else []
         received += [each async for each in messages]
