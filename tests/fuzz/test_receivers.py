@@ -7,6 +7,7 @@ of them is left, and no step of long work has failed.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -84,6 +85,8 @@ class Scene:
         self.transfers = 0
         self.asked: dict[tuple[Peer, int], str] = {}
         """Patterns of SUBSCRIBEs by their requests."""
+        self.subscribes: Counter[tuple[Peer, int]] = Counter()
+        """Number of SUBSCRIBEs of each subscription."""
         self.world.settle()
         self.world.take_one_step_a_turn()
 
@@ -122,6 +125,7 @@ class Scene:
                 view, observe = VIEW if action == "view" else None, action == "observe" or None
                 peer.subscribe(pattern, number, since=since, view=view, observe=observe)
                 self.asked[peer, peer.last_request] = pattern
+                self.subscribes[peer, number] += 1
             case "unsubscribe":
                 peer.unsubscribe(number, keep=which % 3 == 0)
             case "stall":
@@ -171,11 +175,15 @@ def check_that_nothing_comes_unasked(scene: Scene, peer: Peer) -> None:
     """Behind UNSUBSCRIBED nothing of a stream comes that no other subscription matches, but the rest of a large one."""
     names: dict[int, str] = {}
     patterns: dict[int, Pattern] = {}
+    answered: Counter[int] = Counter()
     for entry in peer.reader.log:
         if isinstance(entry, Subscribed):
             patterns[entry.subscription] = compile_pattern(scene.asked[peer, entry.request])
+            answered[entry.subscription] += 1
         elif isinstance(entry, Unsubscribed):
-            patterns.pop(entry.subscription, None)
+            if patterns.pop(entry.subscription, None) is None:  # given up before it was answered
+                answered[entry.subscription] += 1
+                assert answered[entry.subscription] <= scene.subscribes[peer, entry.subscription], entry
         elif isinstance(entry, StreamInfo) and entry.id is not None:
             names[entry.id] = entry.stream
         if isinstance(entry, StreamInfo):
