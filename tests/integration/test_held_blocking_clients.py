@@ -55,7 +55,7 @@ def batches(side: Side) -> Iterator[sync.RecordBatch]:
 
 def iterate_batches(batches: Any, side: Side) -> None:
     side.publish()
-    assert set(next(batches).array.tolist()) == {7}
+    assert next(batches).array.tolist() in ([7], [7, 7])  # the second may have come meanwhile
 
 
 def task_subscription(side: Side, *, auto_ack: bool, tasks: int) -> sync.Subscription:

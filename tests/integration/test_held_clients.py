@@ -46,7 +46,7 @@ async def iterate(messages: Any, other: OtherClient) -> None:
 
 async def iterate_batches(batches: Any, other: OtherClient) -> None:
     await other.publish()
-    assert set((await anext(batches)).array.tolist()) == {7}
+    assert (await anext(batches)).array.tolist() in ([7], [7, 7])  # the second may have come meanwhile
 
 
 async def task_subscription_in_a_batch(other: OtherClient) -> Any:
