@@ -1,7 +1,7 @@
 """Invariant: the prepared path gives the frames, results and errors of the general one, byte for byte."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,8 +21,6 @@ from gateway.client.sending.prepared_publish import PreparedPublish, PublishOpti
 from gateway.client.sending.publisher import Publisher
 from gateway.client.sending.send_context import SendContext
 from gateway.client.sending.stream_send_queue import StreamSendQueue
-from gateway.client.session.gateway_clock import GatewayClock
-from gateway.client.session.session import Session
 from gateway.client.workers import DaemonWorkers
 from gateway.errors import Code, ConnectionFailed
 from gateway.ids import ClientId
@@ -32,8 +30,9 @@ from gateway.protocol.frames import body_of, iter_frames
 from gateway.protocol.messages import Error, Kind, Open, StreamInfo, Welcome, WelcomeLimits
 from gateway.protocol.session_body import parse_session
 from gateway.protocol.signals import Ack
-from gateway.protocol.wire import FLAG_ACK, MIN_CHUNK_BYTES, Buffer, Opcode
+from gateway.protocol.wire import FLAG_ACK, MIN_CHUNK_BYTES, Opcode
 from gateway.websocket.masking import JOINED_BELOW
+from tests.client.fake_session import FakeSession
 
 LARGE = JOINED_BELOW + 4000
 CHUNK_BYTES = 256 * 1024
@@ -122,47 +121,10 @@ steps: st.SearchStrategy[Step] = st.one_of(
 )
 
 
-class FakeSession(Session):
-    """A session that keeps what is sent."""
-
-    def __init__(self, chunk_bytes: int = CHUNK_BYTES) -> None:
-        self.draining = self.is_congested = False
-        self.is_open = True
-        self.clock = GatewayClock(lambda: 0, lambda: 0)
-        self.now_ns = lambda: 0
-        self.chunk_bytes = self.frame_bytes = chunk_bytes
-        limits = WelcomeLimits(1 << 20, 1 << 30, chunk_bytes, LARGE)
-        self.greeting = Welcome(1, ClientId("me"), "s", 1, ("lz4", "zstd"), ("shuffle",), limits, 20.0, 0)
-        self.sent = bytearray()
-
-    @property
-    def welcome(self) -> Welcome:
-        return self.greeting
-
-    @property
-    def open(self) -> bool:
-        return self.is_open
-
-    def congested(self) -> bool:
-        return self.is_congested
-
-    async def drained(self) -> None:
-        while self.is_open and self.is_congested:  # noqa: ASYNC110 - turn by turn, as all else
-            await asyncio.sleep(0)
-        if not self.is_open:
-            raise ConnectionFailed("the connection was lost")
-
-    def send(self, buffers: Sequence[Buffer], *, may_wait: bool = False) -> int:
-        size = len(self.sent)
-        for buffer in buffers:
-            self.sent += buffer
-        return len(self.sent) - size
-
-    def cork(self) -> None: ...
-
-    def uncork(self) -> None: ...
-
-    def collect(self) -> None: ...
+def session_of(chunk_bytes: int = CHUNK_BYTES) -> FakeSession:
+    """A session with a gateway that has such chunks."""
+    limits = WelcomeLimits(1 << 20, 1 << 30, chunk_bytes, LARGE)
+    return FakeSession(Welcome(1, ClientId("me"), "s", 1, ("lz4", "zstd"), ("shuffle",), limits, 20.0, 0))
 
 
 class GeneralPublisher(Publisher):
@@ -192,7 +154,7 @@ class Twin:
         )
         self.publisher.collect_from(self.batcher)
         self.publishing: list[asyncio.Task[tuple[object, ...]]] = []
-        self.session = FakeSession()
+        self.session = session_of()
         self.sessions = [self.session]
         self.context.attach(self.session)
 
@@ -228,7 +190,7 @@ class Twin:
 
     def attach(self, chunk_bytes: int) -> None:
         self.lose()
-        self.session = FakeSession(chunk_bytes)
+        self.session = session_of(chunk_bytes)
         self.sessions.append(self.session)
         self.context.attach(self.session)
         self.publisher.flush()
@@ -321,7 +283,7 @@ class Case:
         self.opened, self.unanswered, self.read = {}, [], 0
         for twin in self.twins:
             twin.lose()
-            twin.session = FakeSession()
+            twin.session = session_of()
 
     def _attach(self, chunk_bytes: int) -> None:
         self.opened, self.unanswered, self.read = {}, [], 0

@@ -10,36 +10,12 @@ from gateway.client.owner import Owner
 from gateway.client.report import Reporter
 from gateway.client.sending.alias import MAX_ALIASES
 from gateway.client.sending.send_context import SendContext
-from gateway.client.session.gateway_clock import GatewayClock
-from gateway.client.session.session import Session
 from gateway.errors import ConnectionClosed
 from gateway.ids import ClientId
 from gateway.protocol.messages import Welcome, WelcomeLimits
-from gateway.protocol.wire import MIN_CHUNK_BYTES
+from tests.client.fake_session import FakeSession
 
 WELCOME = Welcome(1, ClientId("me"), "s", 1, (), (), WelcomeLimits(1 << 20, 1 << 30, 1 << 16, 5000), 20.0, 0)
-
-
-class FakeSession(Session):
-    """A session of which only its state is used."""
-
-    def __init__(self, *, draining: bool = False) -> None:
-        self.draining = draining
-        self.is_open = True
-        self.clock = GatewayClock()
-        self.chunk_bytes = MIN_CHUNK_BYTES
-        self.greeting = WELCOME
-
-    @property
-    def welcome(self) -> Welcome:
-        return self.greeting
-
-    @property
-    def open(self) -> bool:
-        return self.is_open
-
-    def congested(self) -> bool:
-        return False
 
 
 def context() -> SendContext:
@@ -50,7 +26,7 @@ async def test_it_waits_for_a_session() -> None:
     out = context()
     waiting = asyncio.ensure_future(out.wait_ready())
     await asyncio.sleep(0)
-    session = FakeSession()
+    session = FakeSession(WELCOME)
     out.attach(session)
     assert await waiting is session
     assert await out.wait_ready() is session
@@ -58,13 +34,13 @@ async def test_it_waits_for_a_session() -> None:
 
 async def test_a_session_that_drains_or_closes_takes_nothing_new() -> None:
     out = context()
-    session = FakeSession(draining=True)
+    session = FakeSession(WELCOME, draining=True)
     out.attach(session)
     assert out.ready is None
     waiting = asyncio.ensure_future(out.wait_ready())
     await asyncio.sleep(0)
     out.detach()
-    successor = FakeSession()
+    successor = FakeSession(WELCOME)
     out.attach(successor)
     assert await waiting is successor
     successor.is_open = False
@@ -85,9 +61,9 @@ async def test_the_end_is_told_to_all() -> None:
 
 async def test_a_new_session_has_shown_nothing_yet() -> None:
     out = context()
-    out.attach(FakeSession())
+    out.attach(FakeSession(WELCOME))
     out.quality.score(1 << 20, 0.1, 0.0)
-    out.attach(FakeSession())
+    out.attach(FakeSession(WELCOME))
     assert out.quality.goodput_bytes_per_s == 0
 
 
@@ -119,13 +95,13 @@ async def test_transfers_have_numbers_of_their_own() -> None:
 async def test_what_the_gateway_takes_of_large_messages_is_that_of_the_present_session() -> None:
     out = context()
     assert out.transfer_room.max_bytes is None
-    out.attach(FakeSession())
+    out.attach(FakeSession(WELCOME))
     assert out.transfer_room.max_bytes == 5000
 
 
 @pytest.mark.parametrize(("told", "limit"), [(3, 3), (None, MAX_ALIASES)])
 async def test_it_opens_as_many_aliases_as_the_gateway_tells(told: int | None, limit: int) -> None:
-    out, session = context(), FakeSession()
+    out, session = context(), FakeSession(WELCOME)
     session.greeting = replace(WELCOME, limits=replace(WELCOME.limits, max_aliases=told))
     out.attach(session)
     assert out.aliases.limit == limit
