@@ -169,7 +169,7 @@ def run_at(message: memoryview, frame: Frame) -> FrameRun | None:
     if opcode != _MESSAGE or flags & _SPECIAL or most < LEAST_FRAMES or head_bytes > end - start:
         return None
     count = run_length(message, start, stride, most, head_bytes)
-    if count < LEAST_FRAMES or first + count > _OFFSETS:
+    if count < LEAST_FRAMES:
         return None
     return FrameRun(message, start, count, end - start, flags, stream, publisher, first, meta_bytes)
 
@@ -187,6 +187,8 @@ def run_length(message: memoryview, start: int, stride: int, most: int, head_byt
         most: frames of that size that the message has room for, at least 1.
         head_bytes: bytes of its header and its meta block.
     """
+    _, _, first = DATA_ROUTE.unpack_from(message, start + ROUTE_AT)
+    most = min(most, _OFFSETS - first)  # behind the largest offset none follows
     count, step = 1, max(STEP_BYTES // head_bytes, 2)
     while count < most:
         # The last one that is alike is the first of the step.

@@ -46,6 +46,15 @@ def test_a_run_gets_its_stream_its_publisher_and_its_offsets_and_nothing_else_ch
     assert patched == expected
 
 
+def test_a_run_ends_at_the_largest_sequence() -> None:
+    first = 2**64 - VECTOR_FRAMES - 5
+    frames = [b"".join(message_frame(ALIAS, (first + index) % 2**64, bytes(12))) for index in range(FRAMES)]
+    binding = bound(frames[0])
+    binding.next_sequence = first
+    data = b"".join(frames)
+    assert patch_run(memoryview(data), bytearray(data), 0, binding, PUBLISHER, OFFSET) == VECTOR_FRAMES + 5
+
+
 def test_frames_whose_padding_makes_them_too_few_are_published_one_by_one() -> None:
     world = World()
     publisher, subscriber = world.publisher("wf/a"), world.subscriber("wf/a")
