@@ -16,6 +16,7 @@ from gateway.protocol.encoding import Encoding, decode_into, parse_encoding
 from gateway.protocol.frames import Frame, bytes_of, check_frame_bytes, check_table, with_payload
 from gateway.protocol.limits import Limits
 from gateway.protocol.wire import (
+    ALIGNMENT,
     CHUNK_BYTES_MULTIPLE,
     CHUNK_HEADER,
     CHUNK_PLAN,
@@ -86,9 +87,15 @@ WHOLE_CHUNKS: Final = 2
 times as long as one frame (1 MB, EPYC family 25, November 2026, ``python -m benchmarks tensors``)."""
 
 
-def travels_whole(payload_bytes: int, chunk_bytes: int) -> bool:
-    """Return whether a payload is small enough for one frame, if that fits a WebSocket message (spec section 6)."""
-    return payload_bytes <= WHOLE_CHUNKS * chunk_bytes
+def travels_whole(payload_bytes: int, chunk_bytes: int, frame_bytes: int) -> bool:
+    """Return whether a payload is small enough for one frame (spec section 6).
+
+    Args:
+        payload_bytes: its decoded size.
+        chunk_bytes: size of a chunk.
+        frame_bytes: largest payload that one frame may carry.
+    """
+    return payload_bytes <= min(WHOLE_CHUNKS * chunk_bytes, frame_bytes)
 
 
 def split_payload(buffers: Sequence[Buffer], chunk_bytes: int) -> Iterator[list[Buffer]]:
@@ -160,7 +167,7 @@ def begun_chunk(beginning: memoryview, size: int) -> tuple[int, int, int] | None
     if len(beginning) < CHUNK_HEADER.size:
         return None
     frame_bytes, opcode, flags, _, transfer, index = CHUNK_HEADER.unpack_from(beginning)
-    if opcode != Opcode.CHUNK or flags & FLAG_ENCODED or frame_bytes != size:
+    if opcode != Opcode.CHUNK or flags & FLAG_ENCODED or frame_bytes != size or size % ALIGNMENT:
         return None
     return transfer, index, size - CHUNK_HEADER.size
 

@@ -184,14 +184,17 @@ def test_the_beginning_of_a_plain_chunk_tells_which_it_is(data: bytes, transfer:
     frame = memoryview(b"".join(write_chunk(transfer, index, [data])))
     found = begun_chunk(frame[:came], len(frame))
     alone = came >= 16 and 16 + len(data) == len(frame)  # no padding
+    assert begun_chunk(frame[:came], len(frame) + 1) is None
     assert found == ((transfer, index, len(data)) if alone else None)
 
 
 @pytest.mark.parametrize(
-    ("payload_bytes", "whole"), [(0, True), (8192, True), (8193, False)], ids=["empty", "two chunks", "more"]
+    ("payload_bytes", "frame_bytes", "whole"),
+    [(0, 9000, True), (8192, 9000, True), (8193, 9000, False), (8000, 8000, True), (8001, 8000, False)],
+    ids=["empty", "two chunks", "more", "a frame", "more than a frame"],
 )
-def test_a_payload_of_up_to_two_chunks_travels_whole(payload_bytes: int, whole: bool) -> None:
-    assert travels_whole(payload_bytes, 4096) is whole
+def test_a_payload_of_up_to_two_chunks_travels_whole(payload_bytes: int, frame_bytes: int, whole: bool) -> None:
+    assert travels_whole(payload_bytes, 4096, frame_bytes) is whole
 
 
 def test_payload_is_the_buffer_itself_and_read_only() -> None:

@@ -92,10 +92,9 @@ class Content(NamedTuple):
 
     def fits_one_frame(self, chunk_bytes: int, frame_bytes: int) -> bool:
         """Return whether the message need not be cut, given the sizes of a chunk and of the largest frame."""
-        if not travels_whole(self.payload_bytes, chunk_bytes):
-            return False
         # A large meta block can be what makes a frame too large; an empty payload cannot be chunked.
-        return self.payload_bytes + len(self.meta) <= frame_bytes or not self.payload_bytes
+        room = frame_bytes - len(self.meta)
+        return not self.payload_bytes or travels_whole(self.payload_bytes, chunk_bytes, room)
 
 
 def copy_into(room: bytearray, buffers: Iterable[Buffer]) -> memoryview:

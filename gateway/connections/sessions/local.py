@@ -72,6 +72,7 @@ class LocalConnection:
         client_id: id by which the gateway knows the client.
         peer: number of the connection, in the ``publisher`` field of its messages.
         chunk_bytes: size of the chunks of large messages.
+        max_frame_bytes: size of the largest frame.
         paused: whether the gateway takes nothing at present; see :meth:`when_ready`.
 
     Raises:
@@ -106,6 +107,7 @@ class LocalConnection:
         self.client_id = welcome.client_id
         self.peer = PeerId(welcome.peer)
         self.chunk_bytes = welcome.limits.chunk_bytes
+        self.max_frame_bytes = welcome.limits.max_frame_bytes
 
     @property
     def closed(self) -> bool:

@@ -39,7 +39,9 @@ class PublicationTarget(Protocol):
     """Connection that a publication sends its frames by."""
 
     chunk_bytes: int
-    """Size of a chunk; larger payloads go in several."""
+    """Size of a chunk."""
+    max_frame_bytes: int
+    """Size of the largest frame."""
 
     def send(self, frames: bytes) -> None:
         """Hand complete frames to the gateway, which may keep them."""
@@ -99,9 +101,10 @@ class Publication:
 
     def __post_init__(self) -> None:
         self._room = self.payload_bytes
-        if not travels_whole(self.payload_bytes, self._target.chunk_bytes):
-            self._room = self._target.chunk_bytes
-            self._transfer = self._target.next_transfer()
+        target = self._target
+        if not travels_whole(self.payload_bytes, target.chunk_bytes, target.max_frame_bytes):
+            self._room = target.chunk_bytes
+            self._transfer = target.next_transfer()
         self._alias.publication = self
 
     def begin(self) -> None:

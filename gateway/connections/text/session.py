@@ -77,8 +77,7 @@ class TextSession:
         self._header = renderer.message_header
         self._dispatcher = dispatcher
         self._clock = clock
-        self._chunk_bytes = limits.chunk_bytes
-        self._max_aliases = limits.max_aliases
+        self._limits = limits
         self._streams: dict[int, tuple[str, int | None]] = {}
         """Streams that are received: by id the name, and the id again if it is of a view or an observed stream."""
         self._aliases: dict[str, int] = {}
@@ -244,7 +243,7 @@ class TextSession:
             payload=memoryview(payload[0] if len(payload) == 1 else b"".join(payload)),
             extensions=None if deadline_ns is None else Extensions(deadline_ns=deadline_ns),
         )
-        steps = submit(self._dispatcher, session, frame, self._chunk_bytes)
+        steps = submit(self._dispatcher, session, frame, self._limits)
         unanswered = message.message_type == "message" and not message.ack
         if steps is not None:
             work = self._continue(steps, message.id, (stream, offset) if unanswered else None)
@@ -303,14 +302,14 @@ class TextSession:
 
     def _note_alias(self, session: Session, alias: int, name: str) -> None:
         """Note the name for which an alias was opened."""
-        if len(self._aliases) >= 2 * self._max_aliases:
+        if len(self._aliases) >= 2 * self._limits.max_aliases:
             self._aliases = {binding.name: alias for alias, binding in session.bindings.items()}
         self._aliases[name] = alias
 
     def _unused(self, session: Session) -> int:
         """Return a number for another alias: of those in use, if there are too many, the one that was opened first."""
         bindings = session.bindings
-        if len(bindings) >= self._max_aliases:
+        if len(bindings) >= self._limits.max_aliases:
             for alias, binding in bindings.items():
                 if binding.transfer is None and alias not in self._publishes:
                     return alias

@@ -7,24 +7,25 @@ from collections.abc import Iterator
 from gateway.connections.dispatcher import Dispatcher
 from gateway.connections.sessions.session import Session
 from gateway.protocol.data import DataFrame
+from gateway.protocol.limits import Limits
 from gateway.protocol.signals import End
 from gateway.protocol.transfers import ChunkPlan, split_payload, travels_whole, write_chunk
 
 
-def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, chunk_bytes: int) -> Iterator[None] | None:
+def submit(dispatcher: Dispatcher, session: Session, message: DataFrame, limits: Limits) -> Iterator[None] | None:
     """Hand a complete message to the dispatcher, in chunks if it is large.
 
     Args:
         dispatcher: takes the frames.
         session: of the client that sends the message.
         message: a MESSAGE, REQUEST or REPLY as the client numbers it; its payload is copied.
-        chunk_bytes: size of the chunks.
+        limits: size of a frame, and of the chunks.
 
     Returns:
         The steps of a large message, none of which is taken yet; ``None`` if the dispatcher has the message.
     """
-    if not travels_whole(len(message.payload), chunk_bytes):
-        return _submit_chunks(dispatcher, session, message, chunk_bytes)
+    if not travels_whole(len(message.payload), limits.chunk_bytes, limits.max_frame_bytes):
+        return _submit_chunks(dispatcher, session, message, limits.chunk_bytes)
     dispatcher.handle(session, b"".join(message.write()))
     return None
 

@@ -30,6 +30,7 @@ class Tape:
     """An :class:`~gateway.connections.sessions.publication.PublicationTarget` that keeps what it is given."""
 
     chunk_bytes = CHUNK_BYTES
+    max_frame_bytes = 2 * CHUNK_BYTES
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -116,6 +117,17 @@ def test_a_large_one_goes_chunk_by_chunk_as_it_comes(size: int) -> None:
         assembler.receive(parse_chunk(*chunk))
     assert bytes(assembler.payload()) == payload
     assert bench.tape.opcodes[-1] == Opcode.END
+
+
+def test_a_payload_that_fits_no_frame_goes_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Tape, "max_frame_bytes", CHUNK_BYTES + 100)
+    opcodes = []
+    for size in (CHUNK_BYTES + 100, CHUNK_BYTES + 101):
+        bench = Bench(size)
+        bench.publication.write(pattern(size))
+        bench.publication.end()
+        opcodes.append(bench.tape.opcodes)
+    assert opcodes == [[Opcode.MESSAGE], [Opcode.MESSAGE, Opcode.CHUNK, Opcode.CHUNK, Opcode.END]]
 
 
 def test_what_was_handed_on_is_a_copy() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from gateway.connections.text.submission import submit
 from gateway.protocol.data import DataFrame
+from gateway.protocol.limits import Limits
 from gateway.protocol.messages import Kind
 from gateway.protocol.meta import write_meta
 from gateway.protocol.tensors import spec_of
@@ -27,7 +28,7 @@ def test_a_message_is_chunked_when_it_is_large(size: int) -> None:
         message = DataFrame(
             Opcode.MESSAGE, FLAG_ACK, 0, 0, sequence, START_NS, 1, meta, None, None, payload, extensions=None
         )
-        steps = submit(world.core.dispatcher, publisher.session, message, CHUNK_BYTES)
+        steps = submit(world.core.dispatcher, publisher.session, message, Limits(chunk_bytes=CHUNK_BYTES))
         assert len(list(steps or ())) == (0 if steps is None else -(-size // CHUNK_BYTES))
     world.settle()
     assert [ack.sequence for ack in publisher.read().acks] == [1, 2]
