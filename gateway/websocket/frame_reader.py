@@ -113,7 +113,8 @@ class FrameReader:
         masked: whether the frames of the peer are masked: those of a client are, those of a server are not. Small
             messages of a client are joined; those of a server are not, so that none keeps the memory of others.
         memory: memory of the event loop, or of the thread, that reads.
-        place: asked for each large message without a mask of which a read brings the beginning.
+        place: asked for each large message without a mask of which a read brings the beginning, once the caller has
+            taken those before it.
 
     Attributes:
         more: whether there may be another complete frame.
@@ -282,6 +283,10 @@ class FrameReader:
                 continue
             if size < DIRECT_BYTES:
                 break
+            if found and self._place is not None:
+                # Where it belongs may depend on the messages before it.
+                self._stop(shared, at, total)
+                return found
             self._begin_direct(size, shared[payload_at:total], mask)
             return found
         self._rest = bytes(shared[at:total])

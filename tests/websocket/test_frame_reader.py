@@ -359,11 +359,41 @@ def test_large_messages_are_read_to_where_their_receiver_wants_them(
         buffer[:taken] = stream[at : at + taken]
         at += taken
         got.extend(bytes(part) for part in reader.receive(taken) if not isinstance(part, Foreign))
+        while reader.more:
+            got.extend(bytes(part) for part in reader.go_on() if not isinstance(part, Foreign))
         if at == len(stream):
             break
     assert got == payloads
     assert all(size >= DIRECT_BYTES for _, size in asked)
     assert all(any(payload.startswith(begun) and len(payload) == size for payload in payloads) for begun, size in asked)
+
+
+@pytest.mark.parametrize("piece_bytes", [50_000, 1 << 20])
+def test_a_receiver_has_the_messages_before_when_it_is_asked_for_a_place(piece_bytes: int) -> None:
+    taken: list[int] = []
+    asked: list[list[int]] = []
+
+    def place(beginning: memoryview, size: int) -> Placement | None:
+        asked.append(list(taken))
+        return Placement(memoryview(bytearray(size)), lambda: taken.append(size))
+
+    reader = FrameReader(MAX_FRAME_BYTES, ReadMemory(), masked=False, place=place)
+    sizes = [10, DIRECT_BYTES, 20, DIRECT_BYTES + 1, DIRECT_BYTES + 2]
+    stream = b"".join(Sent(Opcode.BINARY, bytes(size)).wire(masked=False) for size in sizes)
+    at = 0
+    while at < len(stream):
+        buffer = reader.buffer()
+        nbytes = min(len(buffer), piece_bytes, len(stream) - at)
+        buffer[:nbytes] = stream[at : at + nbytes]
+        at += nbytes
+        taken += [len(part) for part in reader.receive(nbytes) if not isinstance(part, Foreign)]
+        while reader.more:
+            taken += [len(part) for part in reader.go_on() if not isinstance(part, Foreign)]
+    assert taken == sizes
+    assert asked
+    assert all(before == sizes[: len(before)] for before in asked)
+    whole = [size for size in sizes if size >= DIRECT_BYTES]
+    assert all(sizes[len(before)] in whole for before in asked)
 
 
 def test_a_reader_that_has_ended_holds_no_placement() -> None:
